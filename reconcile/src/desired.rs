@@ -1,0 +1,233 @@
+//! What is wanted: the definitions of a file, by name, checked to be closed and acyclic.
+//!
+//! A [`Desired`] can't be built wrong, which is why planning needs no errors. It is a value without a history: what an
+//! operator asked for by hand lies over it, in [`crate::orders`].
+
+use crate::graph::Graph;
+use crate::spec::{Condition, Kind, Spec, Tier};
+use crate::text::Name;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// Every process that a host should run, and how they depend on one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// Sorted by name.
+    entries: Vec<Entry>,
+    /// Entries such that each comes after everything it waits for.
+    order: Vec<usize>,
+    shutdown_timeout: Duration,
+}
+
+/// One process of a [`Desired`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its definition.
+    pub spec: Arc<Spec>,
+    /// Its place in the file: managed processes first, then applications.
+    pub position: usize,
+    /// What it names as dependencies.
+    pub needs: Vec<Need>,
+    /// The entry that it comes after by its place in the list.
+    pub after: Option<usize>,
+}
+
+/// A named dependency, resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The entry depended on.
+    pub on: usize,
+    /// What it must have reached.
+    pub condition: Condition,
+    /// See [`crate::spec::Dependency::restart`].
+    pub restart: bool,
+    /// See [`crate::spec::Dependency::required`].
+    pub required: bool,
+}
+
+/// Why definitions can't be wanted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// Two definitions have one name; their places in the list given to [`Desired::new`].
+    Duplicate {
+        /// The name.
+        name: Name,
+        /// The place of the first.
+        first: usize,
+        /// The place of the other.
+        second: usize,
+    },
+    /// A dependency names no process.
+    Unknown {
+        /// Who depends.
+        name: Name,
+        /// On what.
+        dependency: Name,
+    },
+    /// A process depends on itself.
+    Itself {
+        /// Its name.
+        name: Name,
+    },
+    /// A managed process depends on an application, which comes after every managed process.
+    Backwards {
+        /// The managed process.
+        name: Name,
+        /// The application.
+        dependency: Name,
+    },
+    /// Each of these depends on the next, and the last on the first.
+    Cycle(Vec<Name>),
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Invalid::Duplicate { name, .. } => write!(f, "duplicate process name `{name}`"),
+            Invalid::Unknown { dependency, .. } => write!(f, "unknown process `{dependency}`"),
+            Invalid::Itself { name } => write!(f, "process `{name}` depends on itself"),
+            Invalid::Backwards { name, dependency } => {
+                write!(
+                    f,
+                    "managed process `{name}` depends on application `{dependency}`, which starts after every managed process"
+                )
+            }
+            Invalid::Cycle(names) => {
+                f.write_str("dependency cycle: ")?;
+                for name in names {
+                    write!(f, "`{name}` → ")?;
+                }
+                write!(f, "`{}`", names[0])
+            }
+        }
+    }
+}
+
+impl Desired {
+    /// The longest that a shutdown takes if nothing else is said.
+    pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(90);
+
+    /// Wants these definitions, in this order.
+    ///
+    /// # Errors
+    /// Everything that keeps them from being wanted together, not just the first.
+    pub fn new(specs: Vec<Spec>, shutdown_timeout: Duration) -> Result<Desired, Vec<Invalid>> {
+        let mut problems = Vec::new();
+        let mut by_name: BTreeMap<Name, usize> = BTreeMap::new();
+        for (position, spec) in specs.iter().enumerate() {
+            if let Some(&first) = by_name.get(&spec.name) {
+                problems.push(Invalid::Duplicate { name: spec.name.clone(), first, second: position });
+            } else {
+                by_name.insert(spec.name.clone(), position);
+            }
+        }
+        // From here on `position` is the place in the file, and an index is the place by name.
+        let index_of: BTreeMap<&str, usize> = by_name.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        let mut specs: Vec<Option<Spec>> = specs.into_iter().map(Some).collect();
+        let mut entries: Vec<Entry> = by_name
+            .values()
+            .filter_map(|&position| specs[position].take().map(|spec| (position, spec)))
+            .map(|(position, spec)| Entry { spec: Arc::new(spec), position, needs: Vec::new(), after: None })
+            .collect();
+        for index in 0..entries.len() {
+            let spec = entries[index].spec.clone();
+            for (dependency, edge) in spec.depends_on.iter().flatten() {
+                match index_of.get(dependency.as_str()) {
+                    None => problems.push(Invalid::Unknown { name: spec.name.clone(), dependency: dependency.clone() }),
+                    Some(&on) if on == index => problems.push(Invalid::Itself { name: spec.name.clone() }),
+                    Some(&on) if spec.tier < entries[on].spec.tier => {
+                        problems.push(Invalid::Backwards { name: spec.name.clone(), dependency: dependency.clone() });
+                    }
+                    Some(&on) => {
+                        let usual = match entries[on].spec.exec.kind {
+                            Kind::Service => Condition::Ready,
+                            Kind::Task => Condition::Completed,
+                        };
+                        let condition = edge.condition.unwrap_or(usual);
+                        entries[index].needs.push(Need { on, condition, restart: edge.restart, required: edge.required });
+                    }
+                }
+            }
+        }
+        let mut graph = Graph::new(entries.len());
+        for (index, entry) in entries.iter().enumerate() {
+            for need in &entry.needs {
+                graph.add(index, need.on);
+            }
+        }
+        for component in graph.components() {
+            let first = component.iter().min_by_key(|&&index| entries[index].position).copied();
+            if let Some(cycle) = first.filter(|_| component.len() > 1).and_then(|first| graph.cycle_through(first, &component)) {
+                problems.push(Invalid::Cycle(cycle.iter().map(|&index| entries[index].spec.name.clone()).collect()));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        place_by_list(&mut entries, &mut graph);
+        let mut order: Vec<usize> = graph.components().into_iter().flatten().collect();
+        // Applications come after every managed process; the sort is stable, so all else stays.
+        order.sort_by_key(|&index| entries[index].spec.tier);
+        Ok(Desired { entries, order, shutdown_timeout })
+    }
+
+    /// Wants nothing.
+    pub fn nothing() -> Desired {
+        Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT }
+    }
+
+    /// The processes, sorted by name.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The processes, each after everything it waits for.
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// The longest that a shutdown may take; past it everything left is killed.
+    pub fn shutdown_timeout(&self) -> Duration {
+        self.shutdown_timeout
+    }
+
+    /// The definition of a process.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.index(name).map(|index| &self.entries[index])
+    }
+
+    /// The place of a process in [`Desired::entries`].
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
+    }
+}
+
+/// Gives each managed process without `depends_on` the one before it to come after.
+///
+/// Where that one depends on it, however indirectly, it can't come first: then the nearest one that doesn't is taken.
+/// So `web` (which depends on `db`) may stand before `db` in the list, as people write it.
+fn place_by_list(entries: &mut [Entry], graph: &mut Graph) {
+    let mut listed: Vec<usize> = (0..entries.len()).filter(|&index| entries[index].spec.tier == Tier::Managed).collect();
+    listed.sort_by_key(|&index| entries[index].position);
+    let mut dependents = graph.reversed();
+    for (place, &index) in listed.iter().enumerate() {
+        if entries[index].spec.depends_on.is_some() {
+            continue;
+        }
+        let before = listed[..place].iter().rev();
+        let after = if dependents.next(index).is_empty() {
+            before.copied().next()
+        } else {
+            let waits = dependents.reachable(index);
+            before.copied().find(|&other| !waits[other])
+        };
+        if let Some(after) = after {
+            entries[index].after = Some(after);
+            graph.add(index, after);
+            dependents.add(after, index);
+        }
+    }
+}

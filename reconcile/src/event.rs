@@ -1,0 +1,257 @@
+//! What comes into the core and what goes out: events, orders, actions, and the facts they carry.
+//!
+//! An [`Event`] says what happened. An [`Action`] leaves whoever performs it no choice. Neither is a decision; those
+//! are made in [`crate::plan`].
+
+use crate::desired::Desired;
+use crate::spec::{Signal, Spec};
+use crate::text::Name;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+/// One execution of a process. Never reused, so news of an unknown run is late, not wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// The kernel's number of a process, for people and for the runtime; the core decides nothing by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(pub u32);
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// News for the engine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A configuration was accepted.
+    Wanted(Desired),
+    /// Somebody asked for something by hand.
+    Order(Order),
+    /// The run's program has been executed.
+    Spawned {
+        /// The run.
+        run: RunId,
+        /// Its leader.
+        pid: Pid,
+    },
+    /// The run could not be started; nothing of it is left.
+    NotSpawned {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: Refusal,
+    },
+    /// The run's probe passed, or it announced that it is ready.
+    Ready {
+        /// The run.
+        run: RunId,
+    },
+    /// The run's leader has ended; processes that it started may be left.
+    Exited {
+        /// The run.
+        run: RunId,
+        /// How.
+        status: Status,
+    },
+    /// Nothing of the run is left. Comes after `Exited`.
+    Gone {
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// What somebody asked for by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Run it, even if it was stopped by hand, failed, or completed.
+    Start(Name),
+    /// Stop it, and keep it stopped.
+    Stop(Name),
+    /// Stop it if it runs, then start it.
+    Restart(Name),
+    /// Stop everything, in order, for good.
+    Shutdown,
+    /// Kill everything now, for good.
+    Hurry,
+}
+
+/// What the runtime is to do. It returns at once; the outcome is an [`Event`].
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Start a run. Answered by `Spawned` or `NotSpawned`.
+    Spawn {
+        /// The run.
+        run: RunId,
+        /// What to start.
+        spec: Arc<Spec>,
+    },
+    /// Send the signal to every process of the run's tree, then `CONT`. Answered by `Exited` and `Gone`, perhaps never.
+    Stop {
+        /// The run.
+        run: RunId,
+        /// The signal.
+        signal: Signal,
+    },
+    /// Kill every process of the run's tree. Answered by `Exited` (unless it came before) and `Gone`.
+    Kill {
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// How a leader ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It exited with this status.
+    Code(i32),
+    /// It was ended by this signal.
+    Signal(Signal),
+    /// It was never started.
+    NotStarted(Refusal),
+    /// It ended, and nobody can say how.
+    Lost,
+}
+
+impl Status {
+    /// Whether it exited with status 0.
+    pub fn is_success(&self) -> bool {
+        *self == Status::Code(0)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Status::Code(code) => write!(f, "exit status {code}"),
+            Status::Signal(signal) => write!(f, "killed by {signal}"),
+            Status::NotStarted(why) => why.fmt(f),
+            Status::Lost => f.write_str("exit status unknown"),
+        }
+    }
+}
+
+/// Why a run could not be started: the stage that failed, in words that a person understands.
+///
+/// Paths, names and numbers in here are what people may see (a [`crate::text::Text::shown`]), never a secret's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A command without a slash stands in no directory of the process's `PATH`.
+    CommandNotFound {
+        /// The command.
+        command: String,
+        /// The `PATH` that was searched.
+        path: String,
+    },
+    /// A command with a slash doesn't exist.
+    FileNotFound {
+        /// The command.
+        command: String,
+    },
+    /// The file may not be executed: no `x` permission, or a file system mounted `noexec`.
+    NotExecutable {
+        /// The command.
+        command: String,
+    },
+    /// The command is a directory.
+    IsDirectory {
+        /// The command.
+        command: String,
+    },
+    /// A script names an interpreter (`#!`) that doesn't exist.
+    InterpreterMissing {
+        /// The script.
+        command: String,
+        /// The interpreter that its first line names.
+        interpreter: String,
+    },
+    /// Neither a program of this machine's kind nor a script with `#!`.
+    NotAProgram {
+        /// The command.
+        command: String,
+    },
+    /// The program is open for writing.
+    Busy {
+        /// The command.
+        command: String,
+    },
+    /// The arguments and environment together, or one of them, are longer than the kernel takes.
+    TooLong {
+        /// The command.
+        command: String,
+    },
+    /// `working_dir` doesn't exist.
+    DirectoryMissing {
+        /// The directory.
+        directory: String,
+    },
+    /// `working_dir` is a file.
+    NotADirectory {
+        /// The directory.
+        directory: String,
+    },
+    /// `working_dir` may not be entered by the process's user.
+    DirectoryDenied {
+        /// The directory.
+        directory: String,
+    },
+    /// `user` is not known on this host.
+    UnknownUser {
+        /// The user.
+        user: String,
+    },
+    /// `group` is not known on this host.
+    UnknownGroup {
+        /// The group.
+        group: String,
+    },
+    /// The host can't start another process just now (descriptors, processes or memory used up).
+    Exhausted {
+        /// What is used up, in the system's words.
+        what: String,
+    },
+    /// Anything else, with the stage that failed and the system's words for it.
+    Failed {
+        /// What was attempted, such as `setting limits.nofile`.
+        stage: String,
+        /// The system's words for the error.
+        error: String,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::CommandNotFound { command, path } => {
+                write!(f, "command not found: `{command}` is in no directory of PATH `{path}`")
+            }
+            Refusal::FileNotFound { command } => write!(f, "command not found: `{command}` does not exist"),
+            Refusal::NotExecutable { command } => write!(f, "not executable: `{command}`"),
+            Refusal::IsDirectory { command } => write!(f, "not executable: `{command}` is a directory"),
+            Refusal::InterpreterMissing { command, interpreter } => {
+                write!(f, "interpreter missing: `{command}` wants `{interpreter}`")
+            }
+            Refusal::NotAProgram { command } => {
+                write!(f, "not a program: `{command}` is neither a binary of this machine's kind nor a script with `#!`")
+            }
+            Refusal::Busy { command } => write!(f, "text file busy: `{command}` is open for writing"),
+            Refusal::TooLong { command } => write!(f, "argument list too long: the arguments and environment of `{command}`"),
+            Refusal::DirectoryMissing { directory } => write!(f, "working_dir does not exist: `{directory}`"),
+            Refusal::NotADirectory { directory } => write!(f, "working_dir is not a directory: `{directory}`"),
+            Refusal::DirectoryDenied { directory } => write!(f, "working_dir may not be entered: `{directory}`"),
+            Refusal::UnknownUser { user } => write!(f, "unknown user: `{user}`"),
+            Refusal::UnknownGroup { group } => write!(f, "unknown group: `{group}`"),
+            Refusal::Exhausted { what } => write!(f, "host exhausted: {what}"),
+            Refusal::Failed { stage, error } => write!(f, "{stage}: {error}"),
+        }
+    }
+}

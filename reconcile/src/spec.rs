@@ -1,0 +1,352 @@
+//! The definition of one process, as the file gives it, resolved: every default filled in, every `${…}` replaced.
+//!
+//! A [`Spec`] is [`Exec`], its *identity* (if it differs, another run is needed), and the rest, its *upkeep* (taken
+//! over by a running process in place). So "must it restart?" is one `==`. It is not a decision about anything.
+
+use crate::text::{Name, Text};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// What the file says of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Its name, unique over both tiers.
+    pub name: Name,
+    /// Which of the two lists it stands in.
+    pub tier: Tier,
+    /// Identity: another run is needed if this differs.
+    pub exec: Exec,
+    /// `false`: defined, but not to run.
+    pub enabled: bool,
+    /// What it names as dependencies. `None`: placed by its position in the list; an empty map: by nothing.
+    pub depends_on: Option<BTreeMap<Name, Dependency>>,
+    /// When a process that ended by itself is started again.
+    pub restart: Restart,
+    /// How long to wait before that.
+    pub backoff: Backoff,
+    /// Restarts in a row, without healthy running in between, before it is given up; `None`: unlimited.
+    pub max_restarts: Option<u32>,
+    /// How long to wait, once it is wanted and its named dependencies hold, before it is started.
+    pub start_delay: Duration,
+    /// An active check that says when it is ready. Announcements (`notify`, `fd`) are identity: [`Exec::announce`].
+    pub ready: Option<Probe>,
+    /// How often and how long readiness is waited for; of no effect without a probe or an announcement.
+    pub ready_timing: ReadyTiming,
+    /// A check of a running process; failing it, the process has failed.
+    pub liveness: Option<Liveness>,
+    /// How it is stopped.
+    pub stop: Stop,
+    /// How it is told to read its own files again.
+    pub reload: Option<Reload>,
+    /// Paths or globs whose content leads to [`Spec::on_watch`].
+    pub watch: Vec<Text>,
+    /// What a change of a watched file does.
+    pub on_watch: OnWatch,
+    /// What a change of identity does to a running process.
+    pub on_change: OnChange,
+}
+
+/// The identity of a process: everything that a running program can't take over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exec {
+    /// The program; without a slash it is looked up in the process's own `PATH`.
+    pub command: Text,
+    /// Its arguments.
+    pub args: Vec<Text>,
+    /// Every variable that the configuration sets (its own, env files, global), over navigator's own environment.
+    pub env: BTreeMap<String, Text>,
+    /// Relative to navigator's working directory; `None`: that directory itself.
+    pub working_dir: Option<Text>,
+    /// Runs until stopped, or to completion.
+    pub kind: Kind,
+    /// Where its standard output and error go.
+    pub output: Output,
+    /// How it announces by itself that it is ready.
+    pub announce: Option<Announce>,
+    /// The user it runs as, by name or number; `None`: navigator's own.
+    pub user: Option<Text>,
+    /// The group it runs as, by name or number; `None`: the user's primary group.
+    pub group: Option<Text>,
+    /// File mode creation mask; `None`: the one navigator was started with.
+    pub umask: Option<u32>,
+    /// Scheduling priority, -20 to 19; `None`: the one navigator was started with.
+    pub nice: Option<i32>,
+    /// Resource limits by name (`nofile`), each for soft and hard limit.
+    pub limits: BTreeMap<&'static str, Limit>,
+    /// -1000 to 1000; `None`: the one navigator was started with.
+    pub oom_score_adj: Option<i32>,
+}
+
+/// Which of the two lists of the file a process stands in. Applications come after every managed process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// `managed_processes`
+    #[default]
+    Managed,
+    /// `applications`
+    Application,
+}
+
+/// What a named dependency must have reached, and what its replacement means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// What it must have reached. `None`: `completed` if it is a task, else `ready`.
+    pub condition: Option<Condition>,
+    /// The dependent is restarted when the dependency is replaced or restarted by hand, not when it crashes.
+    pub restart: bool,
+    /// `false` makes it order alone: waited for as long as it is on its way, never blocking.
+    pub required: bool,
+}
+
+impl Default for Dependency {
+    fn default() -> Dependency {
+        Dependency { condition: None, restart: false, required: true }
+    }
+}
+
+/// What a dependency must have reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Its program runs.
+    Started,
+    /// Its probe passed; without one, the same as started.
+    Ready,
+    /// It exited with status 0 and is not to be started again.
+    Completed,
+}
+
+/// Runs until stopped, or to completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Meant to run until it is stopped.
+    #[default]
+    Service,
+    /// Meant to exit with status 0, which makes it completed.
+    Task,
+}
+
+/// When a process that ended by itself is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restart {
+    /// Never.
+    #[default]
+    Never,
+    /// After a non-zero status, a signal that was not ours, or a start that failed.
+    OnFailure,
+    /// Also after status 0.
+    Always,
+}
+
+/// How long to wait before a process that ended by itself is started again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    /// The first delay.
+    pub initial: Duration,
+    /// Each further delay is the former times this; at least 1.
+    pub factor: f64,
+    /// No delay is longer than this (jitter aside).
+    pub max: Duration,
+    /// Each delay is varied by up to this share in either direction, 0 to 1.
+    pub jitter: f64,
+    /// Healthy running for this long forgives all former failures.
+    pub reset_after: Duration,
+}
+
+// `factor` and `jitter` are checked to be finite where they are read, so equality is total.
+impl Eq for Backoff {}
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff {
+            initial: Duration::from_millis(500),
+            factor: 2.0,
+            max: Duration::from_secs(30),
+            jitter: 0.1,
+            reset_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An active check of a process, performed by the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A GET on this URL is answered with a 2xx or 3xx status.
+    Http(Text),
+    /// A TCP connection to this address is accepted.
+    Tcp(Text),
+    /// This command exits with status 0.
+    Exec(Vec<Text>),
+    /// A line of its own output matches this regular expression.
+    Log(Text),
+}
+
+/// How a process announces by itself that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// `READY=1` on a `NOTIFY_SOCKET` (`sd_notify(3)`).
+    Notify,
+    /// A newline on this descriptor (the s6 convention).
+    Fd(u32),
+}
+
+/// How often and how long readiness is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadyTiming {
+    /// From the end of one check to the start of the next.
+    pub interval: Duration,
+    /// How long one check may take.
+    pub timeout: Duration,
+    /// How long after its start the process must be ready; past it, it has failed.
+    pub deadline: Duration,
+}
+
+impl Default for ReadyTiming {
+    fn default() -> ReadyTiming {
+        ReadyTiming { interval: Duration::from_millis(200), timeout: Duration::from_secs(1), deadline: Duration::from_mins(1) }
+    }
+}
+
+/// A check of a running process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Liveness {
+    /// The check; `None`: the `sd_notify` watchdog.
+    pub probe: Option<Probe>,
+    /// From the end of one check to the start of the next.
+    pub interval: Duration,
+    /// How long one check may take.
+    pub timeout: Duration,
+    /// How many failures in a row make the process failed.
+    pub failures: u32,
+}
+
+/// How a process is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Sent to every process of the tree.
+    pub signal: Signal,
+    /// After this long, what is left of the tree is killed.
+    pub timeout: Duration,
+    /// Run first, instead of the signal.
+    pub command: Option<Vec<Text>>,
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop { signal: Signal::TERM, timeout: Duration::from_secs(10), command: None }
+    }
+}
+
+/// How a process is told to read its own files again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// By a signal to its leader.
+    Signal(Signal),
+    /// By a command.
+    Command(Vec<Text>),
+}
+
+/// What a change of a watched file does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnWatch {
+    /// The process's own `reload` action.
+    Reload,
+    /// A restart.
+    #[default]
+    Restart,
+}
+
+/// What a change of identity does to a running process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnChange {
+    /// The old run stops, then the new one starts.
+    #[default]
+    Restart,
+    /// The old run is kept and shown as stale.
+    Keep,
+    /// The new run is ready before the old one stops.
+    Rolling,
+}
+
+/// Where standard output and error go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Line by line into navigator's own output.
+    #[default]
+    Log,
+    /// Into a file that is rotated by size.
+    File {
+        /// The file.
+        path: Text,
+        /// Bytes after which it is rotated.
+        max_size: u64,
+        /// How many rotated files are kept.
+        keep: u32,
+    },
+    /// Nowhere.
+    Null,
+}
+
+/// A resource limit, soft and hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// No limit.
+    Unlimited,
+    /// At most this much.
+    To(u64),
+}
+
+/// A signal by its name without `SIG`, as the file writes it. Numbers differ between systems; the runtime knows them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signal(pub &'static str);
+
+impl Signal {
+    /// Asks a program to end.
+    pub const TERM: Signal = Signal("TERM");
+    /// Ends a program without asking.
+    pub const KILL: Signal = Signal("KILL");
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Spec {
+    /// A definition that says no more than it must: everything else has its default.
+    pub fn new(name: &str, command: &str) -> Spec {
+        Spec {
+            name: Name::from(name),
+            tier: Tier::default(),
+            exec: Exec { command: Text::plain(command), ..Exec::default() },
+            enabled: true,
+            depends_on: None,
+            restart: Restart::default(),
+            backoff: Backoff::default(),
+            max_restarts: None,
+            start_delay: Duration::ZERO,
+            ready: None,
+            ready_timing: ReadyTiming::default(),
+            liveness: None,
+            stop: Stop::default(),
+            reload: None,
+            watch: Vec::new(),
+            on_watch: OnWatch::default(),
+            on_change: OnChange::default(),
+        }
+    }
+
+    /// Whether readiness is something that comes later than the start.
+    pub fn has_readiness(&self) -> bool {
+        self.ready.is_some() || self.exec.announce.is_some()
+    }
+}

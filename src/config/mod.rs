@@ -1,0 +1,1 @@
+//! Text → desired, or diagnostics with places. The only place that knows YAML.

@@ -1,0 +1,1 @@
+//! Performs actions on this system and reports what happened. It decides nothing.
