@@ -2,7 +2,7 @@
 //!
 //! It doesn't decide whether anything changed, only whether what stands in the file can be wanted.
 
-use crate::config::{self, DiskFiles, Environment, Loaded, Rejected};
+use crate::config::{self, Disk, Environment, Loaded, Rejected};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -28,7 +28,7 @@ impl FileSource {
 
     /// Reads the file now.
     pub fn load(&self) -> Result<Loaded, Rejected> {
-        config::load(&self.path, &DiskFiles, &self.environment)
+        config::load(&self.path, &Disk, &self.environment)
     }
 
     /// Reads the file whenever it is asked to, until the asker is dropped, and gives each result to `deliver`.

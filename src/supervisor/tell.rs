@@ -1,6 +1,6 @@
 //! Turns what changed into log lines. The fixed words in here are what people grep for: they are part of the contract.
 
-use crate::config::{Diagnostic, Rejected};
+use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::event::{Pid, Status};
 use reconcile::report::{Report, Summary, Transition, What};
 use reconcile::span::Span;
@@ -91,16 +91,23 @@ pub(super) fn survivors(name: &Name, pids: &[Pid]) {
 /// Tells the warnings of an accepted configuration.
 pub(super) fn warnings(warnings: &[Diagnostic]) {
     for warning in warnings {
-        warn!(target: "managed_processes", place = warning.place(), help = warning.help.as_deref(), "{}", warning.message);
+        warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
     }
 }
 
 /// Tells why a configuration changes nothing.
 pub(super) fn rejected(rejected: &Rejected) {
+    let errors = rejected.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let lines: Vec<String> = errors.map(|error| format!("{}: {}", place(error), error.message)).collect();
     error!(
         target: "managed_processes",
-        problems = rejected.diagnostics.len(),
-        diagnostics = rejected.summary(),
+        problems = lines.len() + rejected.omitted,
+        diagnostics = lines.join("; "),
         "Configuration rejected"
     );
+}
+
+/// `file:line:column`, as editors understand it.
+fn place(diagnostic: &Diagnostic) -> String {
+    format!("{}:{}:{}", diagnostic.file.display(), diagnostic.line, diagnostic.column)
 }
