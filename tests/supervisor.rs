@@ -1,6 +1,6 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
-use navigator::config::Settings;
+use navigator::config::{Inputs, Loaded, Settings};
 use navigator::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status};
@@ -97,7 +97,7 @@ impl World {
     }
 
     /// Runs the loop while `story` goes on beside it; answers with what the runtime was told.
-    async fn run(self, first: Desired, story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
+    async fn run(self, first: Loaded, story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
         let (events, news) = self.inboxes;
         let ended = self.supervisor.run(first, events, news);
         let ((_, ending), ()) = tokio::join!(ended, story(&self.script, &self.news));
@@ -114,8 +114,9 @@ async fn at(epoch: Instant, seconds: u64) {
     tokio::time::sleep_until(epoch + Duration::from_secs(seconds)).await;
 }
 
-fn wanted(specs: Vec<Spec>) -> Desired {
-    Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together")
+fn wanted(specs: Vec<Spec>) -> Loaded {
+    let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
+    Loaded { desired, settings: Settings::default(), warnings: Vec::new(), inputs: Inputs::default() }
 }
 
 #[tokio::test(start_paused = true)]

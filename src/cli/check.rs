@@ -42,7 +42,7 @@ pub(super) fn exit_code(rejected: &Rejected) -> ExitCode {
 
 /// Whether diagnostics on standard error are coloured.
 pub(super) fn wants_color() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal() && super::color_is_welcome()
 }
 
 fn contents(loaded: &Loaded) -> String {

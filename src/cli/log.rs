@@ -3,11 +3,10 @@
 //! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`.
 
 use crate::config::{Format, Level};
-use crate::runtime::timestamp;
+use crate::runtime::utc::Utc;
 use std::fmt::{Debug, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -79,7 +78,7 @@ impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let time = timestamp(SystemTime::now());
+        let time = Utc::now().to_string();
         let json = self.settings.json.load(Ordering::Relaxed);
         let line = if json { as_json(&time, event.metadata(), &fields) } else { as_text(&time, event.metadata(), &fields, self.settings.color) };
         (self.write)(line.into_bytes());

@@ -7,7 +7,6 @@
 mod tell;
 
 use crate::config::{Loaded, Rejected, Settings};
-use reconcile::desired::Desired;
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
@@ -90,8 +89,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// Makes the host what `first` says, and keeps it what later revisions say, until it is told to end.
     ///
     /// The caller keeps the performer: what is left of output is drained by whoever made it.
-    pub async fn run(mut self, first: Desired, mut events: mpsc::Receiver<Event>, mut news: mpsc::Receiver<News>) -> (P, Ending) {
-        let mut batch = vec![Event::Wanted(first)];
+    pub async fn run(mut self, first: Loaded, mut events: mpsc::Receiver<Event>, mut news: mpsc::Receiver<News>) -> (P, Ending) {
+        let mut batch = vec![self.accept(first)];
         loop {
             let outcome = self.engine.step(self.now(), batch.drain(..));
             let wake_at = self.carry_out(outcome);
@@ -135,17 +134,19 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// What news means for the engine.
     fn hear(&mut self, news: News) -> Option<Event> {
         match news {
-            News::Revision(Ok(loaded)) => {
-                tell::warnings(&loaded.warnings);
-                self.surroundings.apply(&loaded.settings);
-                Some(Event::Wanted(loaded.desired))
-            }
+            News::Revision(Ok(loaded)) => Some(self.accept(loaded)),
             News::Revision(Err(rejected)) => {
                 tell::rejected(&rejected);
                 None
             }
             News::Signal(signal) => self.obey(signal),
         }
+    }
+
+    fn accept(&self, loaded: Loaded) -> Event {
+        self.surroundings.apply(&loaded.settings);
+        tell::warnings(&loaded.warnings);
+        Event::Wanted(loaded.desired)
     }
 
     fn obey(&mut self, signal: Signal) -> Option<Event> {
