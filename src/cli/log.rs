@@ -80,7 +80,11 @@ impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
         event.record(&mut fields);
         let time = Utc::now().to_string();
         let json = self.settings.json.load(Ordering::Relaxed);
-        let line = if json { as_json(&time, event.metadata(), &fields) } else { as_text(&time, event.metadata(), &fields, self.settings.color) };
+        let line = if json {
+            as_json(&time, event.metadata(), &fields)
+        } else {
+            as_text(&time, event.metadata(), &fields, self.settings.color)
+        };
         (self.write)(line.into_bytes());
     }
 }

@@ -31,7 +31,9 @@ pub(super) fn signal(order: Order, named: Option<PathBuf>, state_dir: Option<Pat
         match send(&place, signal) {
             Ok(Some(_)) => return OK.into(),
             Ok(None) => {}
-            Err(error) => return fail(INVALID, &format!("failed to signal the running navigator: {}", std::io::Error::from(error))),
+            Err(error) => {
+                return fail(INVALID, &format!("failed to signal the running navigator: {}", std::io::Error::from(error)));
+            }
         }
     }
     match config {

@@ -27,7 +27,12 @@ pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut BTreeSet<Pat
         let mut deeper = BTreeSet::new();
         for directory in found {
             let names = files.list(&directory).unwrap_or_default();
-            deeper.extend(names.iter().filter(|name| name.to_str().is_some_and(|name| matches(&segment, name))).map(|name| directory.join(name)));
+            deeper.extend(
+                names
+                    .iter()
+                    .filter(|name| name.to_str().is_some_and(|name| matches(&segment, name)))
+                    .map(|name| directory.join(name)),
+            );
             asked.insert(directory);
         }
         found = deeper;

@@ -218,7 +218,6 @@ fn scalar(span: Span, text: String, style: Style) -> Node {
     Node { span, kind: Kind::Scalar(Scalar { text, style }) }
 }
 
-
 /// A problem from what the library refuses.
 fn refused(error: &Error, text: TextId, texts: &Texts) -> Problem {
     let start = error.location().map_or(0, |location| {
@@ -250,9 +249,10 @@ fn explained(error: &Error) -> (String, Option<&'static str>) {
         Error::MultipleDocuments { .. } => {
             ("a second YAML document begins here".to_owned(), Some("a configuration is one document: remove the `---`"))
         }
-        Error::UnknownAnchor { .. } => {
-            ("this alias names no anchor".to_owned(), Some("a value that begins with `*` is an alias: put it in quotes if it is text"))
-        }
+        Error::UnknownAnchor { .. } => (
+            "this alias names no anchor".to_owned(),
+            Some("a value that begins with `*` is an alias: put it in quotes if it is text"),
+        ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => ("an alias stands within its own anchor".to_owned(), None),
         Error::MergeValueNotMapOrSeqOfMaps { .. } => {
             ("`<<` takes a map or a list of maps".to_owned(), Some("write `<<: *anchor`, or `<<: [*one, *other]`"))
@@ -260,9 +260,10 @@ fn explained(error: &Error) -> (String, Option<&'static str>) {
         Error::Budget { breach, .. } => explained_budget(breach),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            ("the aliases of this document stand for too much".to_owned(), Some("write out what is meant, without nesting aliases"))
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => (
+            "the aliases of this document stand for too much".to_owned(),
+            Some("write out what is meant, without nesting aliases"),
+        ),
         other => (without_place(&other.to_string()), None),
     }
 }
@@ -274,9 +275,12 @@ fn explained_budget(breach: &serde_yaml::budget::BudgetBreach) -> (String, Optio
         BudgetBreach::Documents { .. } => {
             ("a second YAML document begins here".to_owned(), Some("a configuration is one document: remove the `---`"))
         }
-        BudgetBreach::AliasAnchorRatio { .. } | BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
-            ("the aliases of this document stand for too much".to_owned(), Some("write out what is meant, without nesting aliases"))
-        }
+        BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => (
+            "the aliases of this document stand for too much".to_owned(),
+            Some("write out what is meant, without nesting aliases"),
+        ),
         _ => ("this document is too large".to_owned(), Some("split it with `include`")),
     }
 }

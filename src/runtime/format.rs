@@ -66,6 +66,11 @@ impl Formatter {
         Formatter { format, colours: HashMap::new(), width: 0 }
     }
 
+    /// Shows lines like this from now on.
+    pub(super) fn set(&mut self, format: Format) {
+        self.format = format;
+    }
+
     /// Appends a line, with its newline, to `out`.
     pub(super) fn write(&mut self, source: &Source, line: Line<'_>, out: &mut Vec<u8>) {
         let mark = if line.continued { MARK } else { "" };

@@ -62,6 +62,7 @@ struct Queue {
 enum Entry {
     Text { to: Target, text: Vec<u8> },
     Reopen,
+    Redirect(Destination),
     Flush(oneshot::Sender<()>),
 }
 
@@ -90,14 +91,10 @@ impl Printer {
     /// # Errors
     /// No thread could be made.
     pub fn start(format: Format, destination: Destination) -> io::Result<Printer> {
-        let (lines, log) = match destination {
-            Destination::Standard => (Sink::stdout(), Some(Sink::stderr())),
-            Destination::File(path) => (Sink::file(path), None),
-        };
-        Printer::with(format, CAPACITY, lines, log)
+        Printer::with(format, CAPACITY, destination)
     }
 
-    fn with(format: Format, capacity: usize, mut lines: Sink, mut log: Option<Sink>) -> io::Result<Printer> {
+    fn with(format: Format, capacity: usize, mut destination: Destination) -> io::Result<Printer> {
         let queue = Queue {
             entries: VecDeque::new(),
             bytes: 0,
@@ -108,6 +105,7 @@ impl Printer {
         };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), news: Condvar::new() });
         let printer = Printer { owner: Arc::new(Owner { shared: Arc::clone(&shared) }) };
+        let (mut lines, mut log) = sinks(&destination);
         std::thread::Builder::new().name("printer".to_owned()).spawn(move || {
             while let Some(entry) = shared.next() {
                 match entry {
@@ -119,6 +117,12 @@ impl Printer {
                         shared.lock().written(text.len());
                     }
                     Entry::Reopen => lines.reopen(),
+                    // A file stays open if it is the same: what others see of it doesn't change.
+                    Entry::Redirect(other) if other == destination => {}
+                    Entry::Redirect(other) => {
+                        (lines, log) = sinks(&other);
+                        destination = other;
+                    }
                     // Who asked may have lost patience.
                     Entry::Flush(done) => _ = done.send(()),
                 }
@@ -134,6 +138,14 @@ impl Printer {
                 queue.batch(Target::Log).extend_from_slice(lines);
                 queue.bytes += lines.len();
             }
+        });
+    }
+
+    /// Shows what comes from now on like this, and there.
+    pub fn redirect(&self, format: Format, destination: Destination) {
+        self.owner.shared.tell(|queue| {
+            queue.formatter.set(format);
+            queue.entries.push_back(Entry::Redirect(destination));
         });
     }
 
@@ -153,6 +165,14 @@ impl Printer {
     /// Takes a line of a process.
     pub(super) fn line(&self, source: &Source, line: Line<'_>) {
         self.owner.shared.tell(|queue| queue.line(source, line));
+    }
+}
+
+/// What processes' lines are written to and, where that is something else, the log.
+fn sinks(destination: &Destination) -> (Sink, Option<Sink>) {
+    match destination {
+        Destination::Standard => (Sink::stdout(), Some(Sink::stderr())),
+        Destination::File(path) => (Sink::file(path.clone()), None),
     }
 }
 

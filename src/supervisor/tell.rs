@@ -37,12 +37,26 @@ fn process(transition: &Transition) {
         What::Ready => line!(info, transition, "Process ready"),
         What::Stopping(reason) => line!(info, transition, "Stopping process", reason = reason.to_string()),
         What::Stopped { status, reason } => {
-            line!(info, transition, "Process stopped", status = code(status), signal = signal(status), reason = reason.to_string());
+            line!(
+                info,
+                transition,
+                "Process stopped",
+                status = code(status),
+                signal = signal(status),
+                reason = reason.to_string()
+            );
         }
         What::Killing(reason) => line!(warn, transition, "Killing process", reason = reason.to_string()),
         What::Exited => line!(info, transition, "Process exited", status = 0),
         What::Crashed(status) => {
-            line!(warn, transition, "Process crashed", status = code(status), signal = signal(status), reason = status.to_string());
+            line!(
+                warn,
+                transition,
+                "Process crashed",
+                status = code(status),
+                signal = signal(status),
+                reason = status.to_string()
+            );
         }
         What::Restarting { delay, reason } => {
             line!(info, transition, "Restarting process", delay = Span(*delay).to_string(), reason = reason.to_string());
