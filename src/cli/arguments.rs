@@ -45,7 +45,7 @@ pub(super) struct Common {
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 
-    /// Where instances keep their state [default: /run/navigator, or $XDG_RUNTIME_DIR/navigator]
+    /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", env = "NAVIGATOR_STATE_DIR", hide_env = true, global = true)]
     pub(super) state_dir: Option<PathBuf>,
 }

@@ -27,7 +27,7 @@ impl LogSettings {
     }
 
     pub(super) fn set(&self, level: Level, format: Format) {
-        self.severity.store(severity(&tracing_level(level)), Ordering::Relaxed);
+        self.severity.store(severity(tracing_level(level)), Ordering::Relaxed);
         self.json.store(format == Format::Json, Ordering::Relaxed);
     }
 }
@@ -43,8 +43,8 @@ fn tracing_level(level: Level) -> tracing::Level {
 }
 
 /// Higher is less severe.
-fn severity(level: &tracing::Level) -> u8 {
-    match *level {
+fn severity(level: tracing::Level) -> u8 {
+    match level {
         tracing::Level::ERROR => 1,
         tracing::Level::WARN => 2,
         tracing::Level::INFO => 3,
@@ -67,7 +67,7 @@ impl<W: Fn(Vec<u8>)> Lines<W> {
 
 impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        severity(metadata.level()) <= self.settings.severity.load(Ordering::Relaxed)
+        severity(*metadata.level()) <= self.settings.severity.load(Ordering::Relaxed)
     }
 
     fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {

@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     let format = command.or(check.then_some(ReportFormat::Text));
     match format {
         Some(format) => check::check(path, format),
-        None => run::run(path, &common),
+        None => run::run(&path, &common),
     }
 }
 
@@ -62,12 +62,12 @@ fn fail(code: u8, message: &str) -> ExitCode {
 
 /// Writes to standard output. Whoever closed it doesn't want to read more, which is no failure.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
 /// Writes to standard error; where that is closed, there is nobody left to tell.
 fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
 /// Whether the user has nothing against colour: <https://no-color.org>.

@@ -11,7 +11,7 @@ use crate::source::{Asker, FileSource};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,12 +20,12 @@ use tracing::{debug, error, info, warn};
 use tracing_subscriber::prelude::*;
 
 /// Runs a configuration until navigator is told to end.
-pub(super) fn run(path: PathBuf, common: &Common) -> ExitCode {
+pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
-    let source = FileSource::new(path.clone(), Environment::current());
+    let source = FileSource::new(path.to_owned(), Environment::current());
     let loaded = match source.load() {
         Ok(loaded) => loaded,
         Err(rejected) => {
@@ -34,7 +34,7 @@ pub(super) fn run(path: PathBuf, common: &Common) -> ExitCode {
         }
     };
     let state = StateDir::new(common.state_dir.clone(), std::env::var_os("XDG_RUNTIME_DIR").as_deref());
-    let instance = match Instance::claim(&state, &path) {
+    let instance = match Instance::claim(&state, path) {
         Ok(instance) => instance,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
@@ -65,7 +65,7 @@ fn supervise(launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let asker = source.on_request(move |revision| {
             // The loop has ended; nobody wants to know any more.
-            let _ = news.blocking_send(News::Revision(revision));
+            drop(news.blocking_send(News::Revision(revision)));
         })?;
         let setup = Setup { launcher, printer: log.printer.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
@@ -142,7 +142,7 @@ impl Log {
         let writer = printer.clone();
         let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
         // Only tests within one process could have set another one before.
-        let _ = tracing_subscriber::registry().with(lines).try_init();
+        drop(tracing_subscriber::registry().with(lines).try_init());
         Ok(Log { printer, settings: log_settings, level })
     }
 

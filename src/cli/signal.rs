@@ -19,10 +19,11 @@ pub(super) fn signal(order: Order, named: Option<PathBuf>, state_dir: Option<Pat
     };
     let (pid_file, asked_for) = pid_file();
     let state = StateDir::new(state_dir, std::env::var_os("XDG_RUNTIME_DIR").as_deref());
-    let config = locate(named.clone(), std::env::var_os("NAVIGATOR_CONFIG")).ok();
+    let asked = named.is_some();
+    let config = locate(named, std::env::var_os("NAVIGATOR_CONFIG")).ok();
     let instance = config.as_ref().map(|config| state.lock_of(config));
     // A configuration that is named means that one alone; else the pid file stands in for it.
-    let places = match (named.is_some(), asked_for) {
+    let places = match (asked, asked_for) {
         (true, _) => vec![instance],
         (false, true) => vec![Some(pid_file)],
         (false, false) => vec![instance, Some(pid_file)],

@@ -64,7 +64,7 @@ impl Claim {
     /// Removes the file, while it is still held so that nobody else's is removed.
     pub fn remove(self) {
         // A file that is gone already needs no removing; one that can't be removed is harmless without its lock.
-        let _ = std::fs::remove_file(&self.path);
+        drop(std::fs::remove_file(&self.path));
         drop(self.file);
     }
 }

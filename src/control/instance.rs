@@ -103,13 +103,15 @@ fn make_private(base: &Path, directory: &Path) -> Result<(), InstanceError> {
     if !base.exists() {
         DirBuilder::new().recursive(true).mode(0o700).create(base).map_err(failed)?;
     }
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
+    if let Err(error) = DirBuilder::new().mode(0o700).create(directory)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(failed(error));
     }
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let stat = open(directory, flags, Mode::empty()).and_then(fstat).map_err(|error| failed(error.into()))?;
-    let is_ours = stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+    let others = Mode::RWXG | Mode::RWXO;
+    let is_ours = stat.st_uid == geteuid().as_raw() && !Mode::from_raw_mode(stat.st_mode).intersects(others);
     if is_ours { Ok(()) } else { Err(InstanceError::NotOurs(directory.to_owned())) }
 }
 

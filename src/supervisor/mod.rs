@@ -119,10 +119,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     fn carry_out(&self, outcome: Outcome) -> Option<Instant> {
         for report in &outcome.reports {
             tell::report(report);
-            if let Report::Process(transition) = report {
-                if let (What::Survives, Some(run)) = (&transition.what, transition.run) {
-                    tell::survivors(&transition.name, &self.performer.pids(run));
-                }
+            if let Report::Process(transition) = report
+                && let (What::Survives, Some(run)) = (&transition.what, transition.run)
+            {
+                tell::survivors(&transition.name, &self.performer.pids(run));
             }
         }
         for action in outcome.actions {
