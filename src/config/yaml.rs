@@ -6,7 +6,7 @@
 
 use super::problems::{Problem, Problems};
 use super::texts::{Span, TextId, Texts};
-use super::tree::{Entry, Kind, Node, Scalar, Style};
+use super::tree::{Entry, Kind, Map, Node, Scalar, Style};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::granit_parser::ErrorKind;
 use serde_yaml::localizer::ExternalMessageSource;
@@ -164,27 +164,30 @@ impl Builder<'_> {
     }
 
     fn map(&mut self, span: Span, raw: Vec<(Raw, Raw)>) -> Node {
-        let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+        let mut map = Map { entries: Vec::with_capacity(raw.len()), strays: Vec::new() };
         let mut places: HashMap<String, Span> = HashMap::with_capacity(raw.len());
         for (key, value) in raw {
             let (key, value) = (self.node(key), self.node(value));
             let key_span = key.span;
-            let Kind::Scalar(key) = key.kind else {
+            let Kind::Scalar(scalar) = &key.kind else {
                 self.problems.add(Problem::error(key_span, format!("a key must be a single value, not {}", key.described())));
+                map.strays.push(Entry { key: String::new(), key_span, value });
                 continue;
             };
-            if let Some(&first) = places.get(&key.text) {
-                let problem = Problem::error(key_span, format!("duplicate key `{}`", key.text));
+            let entry = Entry { key: scalar.text.clone(), key_span, value };
+            if let Some(&first) = places.get(&entry.key) {
+                let problem = Problem::error(key_span, format!("duplicate key `{}`", entry.key));
                 self.problems.add(problem.label(first, "first given here").help("remove one of the two"));
+                map.strays.push(entry);
                 continue;
             }
-            places.insert(key.text.clone(), key_span);
-            entries.push(Entry { key: key.text, key_span, value });
+            places.insert(entry.key.clone(), key_span);
+            map.entries.push(entry);
         }
         // A map in block style has no token of its own: its first key stands for it.
-        let first = entries.first().filter(|entry| entry.key_span.start == span.start);
+        let first = map.entries.first().filter(|entry| entry.key_span.start == span.start);
         let end = first.map_or_else(|| self.next_char(span.start).max(span.end), |entry| entry.key_span.end);
-        Node { span: Span { end, ..span }, kind: Kind::Map(entries) }
+        Node { span: Span { end, ..span }, kind: Kind::Map(map) }
     }
 
     fn span(&self, location: serde_yaml::Location) -> Span {
@@ -218,7 +221,6 @@ fn scalar(span: Span, text: String, style: Style) -> Node {
     Node { span, kind: Kind::Scalar(Scalar { text, style }) }
 }
 
-
 /// A problem from what the library refuses.
 fn refused(error: &Error, text: TextId, texts: &Texts) -> Problem {
     let start = error.location().map_or(0, |location| {
@@ -250,9 +252,10 @@ fn explained(error: &Error) -> (String, Option<&'static str>) {
         Error::MultipleDocuments { .. } => {
             ("a second YAML document begins here".to_owned(), Some("a configuration is one document: remove the `---`"))
         }
-        Error::UnknownAnchor { .. } => {
-            ("this alias names no anchor".to_owned(), Some("a value that begins with `*` is an alias: put it in quotes if it is text"))
-        }
+        Error::UnknownAnchor { .. } => (
+            "this alias names no anchor".to_owned(),
+            Some("a value that begins with `*` is an alias: put it in quotes if it is text"),
+        ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => ("an alias stands within its own anchor".to_owned(), None),
         Error::MergeValueNotMapOrSeqOfMaps { .. } => {
             ("`<<` takes a map or a list of maps".to_owned(), Some("write `<<: *anchor`, or `<<: [*one, *other]`"))
@@ -260,9 +263,10 @@ fn explained(error: &Error) -> (String, Option<&'static str>) {
         Error::Budget { breach, .. } => explained_budget(breach),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            ("the aliases of this document stand for too much".to_owned(), Some("write out what is meant, without nesting aliases"))
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => (
+            "the aliases of this document stand for too much".to_owned(),
+            Some("write out what is meant, without nesting aliases"),
+        ),
         other => (without_place(&other.to_string()), None),
     }
 }
@@ -274,9 +278,12 @@ fn explained_budget(breach: &serde_yaml::budget::BudgetBreach) -> (String, Optio
         BudgetBreach::Documents { .. } => {
             ("a second YAML document begins here".to_owned(), Some("a configuration is one document: remove the `---`"))
         }
-        BudgetBreach::AliasAnchorRatio { .. } | BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
-            ("the aliases of this document stand for too much".to_owned(), Some("write out what is meant, without nesting aliases"))
-        }
+        BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => (
+            "the aliases of this document stand for too much".to_owned(),
+            Some("write out what is meant, without nesting aliases"),
+        ),
         _ => ("this document is too large".to_owned(), Some("split it with `include`")),
     }
 }
