@@ -1,8 +1,7 @@
 //! What people and machines are told about a text: the finished form of a problem, and its rendering.
 
 use serde::Serialize;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A problem of a configuration, with its place.
 ///
@@ -65,67 +64,48 @@ pub struct Excerpt {
     pub length: usize,
 }
 
+const ERROR: &str = "1;31";
+const WARNING: &str = "1;33";
+const NOTE: &str = "1;34";
+const HELP: &str = "1;36";
+
 /// The text of a diagnostic for people, ending in a line break.
 pub fn render(diagnostic: &Diagnostic, color: bool) -> String {
     let (word, style) = match diagnostic.severity {
-        Severity::Error => ("error", "\x1b[1;31m"),
-        Severity::Warning => ("warning", "\x1b[1;33m"),
+        Severity::Error => ("error:", ERROR),
+        Severity::Warning => ("warning:", WARNING),
     };
-    let paint = Paint { color };
-    let mut out = String::new();
-    let place = Place { file: &diagnostic.file, line: diagnostic.line, column: diagnostic.column };
-    place.write(&mut out, &paint.with(style, &format!("{word}:")), &paint.with("\x1b[1m", &diagnostic.message));
-    write_excerpt(&mut out, diagnostic.line, diagnostic.excerpt.as_ref(), style, paint);
-    for label in &diagnostic.labels {
-        let place = Place { file: &label.file, line: label.line, column: label.column };
-        place.write(&mut out, &paint.with("\x1b[1;34m", "note:"), &label.message);
-        write_excerpt(&mut out, label.line, label.excerpt.as_ref(), "\x1b[1;34m", paint);
+    let Diagnostic { file, line, column, message, .. } = diagnostic;
+    let mut lines = vec![format!("{}:{line}:{column}: {} {message}", file.display(), painted(word, style, color))];
+    lines.extend(excerpt_lines(*line, diagnostic.excerpt.as_ref(), style, color));
+    for Label { file, line, column, message, excerpt } in &diagnostic.labels {
+        lines.push(format!("{}:{line}:{column}: {} {message}", file.display(), painted("note:", NOTE, color)));
+        lines.extend(excerpt_lines(*line, excerpt.as_ref(), NOTE, color));
     }
-    if let Some(help) = &diagnostic.help {
-        out += &format!("  {} {help}\n", paint.with("\x1b[1;36m", "help:"));
-    }
-    out
+    lines.extend(diagnostic.help.iter().map(|help| format!("  {} {help}", painted("help:", HELP, color))));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// All diagnostics, and how many errors were left out.
 pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, color: bool) -> String {
     let mut out: String = diagnostics.iter().map(|diagnostic| render(diagnostic, color)).collect();
     if omitted > 0 {
-        writeln!(out, "and {omitted} more").unwrap_or_default();
+        out.extend(["and ", &omitted.to_string(), " more\n"]);
     }
     out
 }
 
-struct Place<'a> {
-    file: &'a Path,
-    line: usize,
-    column: usize,
-}
-
-impl Place<'_> {
-    fn write(&self, out: &mut String, kind: &str, message: &str) {
-        writeln!(out, "{}:{}:{}: {kind} {message}", self.file.display(), self.line, self.column).unwrap_or_default();
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Paint {
-    color: bool,
-}
-
-impl Paint {
-    fn with(self, style: &str, text: &str) -> String {
-        if self.color { format!("{style}{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
-
-fn write_excerpt(out: &mut String, line: usize, excerpt: Option<&Excerpt>, style: &str, paint: Paint) {
-    let Some(excerpt) = excerpt else { return };
+/// The source line, and below it a caret under every character of the place.
+fn excerpt_lines(line: usize, excerpt: Option<&Excerpt>, style: &str, color: bool) -> Vec<String> {
+    let Some(Excerpt { line: shown, start, length }) = excerpt else { return Vec::new() };
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    // Tabs are kept, so that the caret stands right however wide a terminal makes them.
-    let before: String = excerpt.line.chars().take(excerpt.start).map(|char| if char == '\t' { '\t' } else { ' ' }).collect();
-    let caret = paint.with(style, &"^".repeat(excerpt.length));
-    writeln!(out, "  {number} | {}", excerpt.line).unwrap_or_default();
-    writeln!(out, "  {margin} | {before}{caret}").unwrap_or_default();
+    // A tab stays a tab, so that the caret stands right however wide a terminal makes it.
+    let before: String = shown.chars().take(*start).map(|char| if char == '\t' { '\t' } else { ' ' }).collect();
+    vec![format!("  {number} | {shown}"), format!("  {margin} | {before}{}", painted(&"^".repeat(*length), style, color))]
+}
+
+fn painted(text: &str, style: &str, color: bool) -> String {
+    if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }

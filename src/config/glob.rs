@@ -71,11 +71,8 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 fn matches_one(pattern: &[char], char: char) -> Option<usize> {
     match pattern.first()? {
         '?' => Some(1),
-        '[' => match set(pattern) {
-            Some((length, negated, members)) => {
-                let member = members.iter().any(|&(from, to)| (from..=to).contains(&char));
-                (member != negated).then_some(length)
-            }
+        '[' => match Set::read(pattern) {
+            Some(set) => set.has(char).then_some(set.length),
             // A bracket that is never closed means itself.
             None => (char == '[').then_some(1),
         },
@@ -83,28 +80,35 @@ fn matches_one(pattern: &[char], char: char) -> Option<usize> {
     }
 }
 
-/// A set `[a-z_]` or `[!a-z]`: its length in the pattern, whether it is negated, and its ranges.
-fn set(pattern: &[char]) -> Option<(usize, bool, Vec<(char, char)>)> {
-    let negated = matches!(pattern.get(1), Some('!' | '^'));
-    let start = if negated { 2 } else { 1 };
-    let mut at = start;
-    let mut members = Vec::new();
-    loop {
-        let &from = pattern.get(at)?;
-        // Right behind the opening, a closing bracket is a member.
-        if from == ']' && at > start {
-            return Some((at + 1, negated, members));
-        }
-        match (pattern.get(at + 1), pattern.get(at + 2)) {
-            (Some('-'), Some(&to)) if to != ']' => {
-                members.push((from, to));
-                at += 3;
+/// A set such as `[a-z_]` or `[!0-9]`.
+struct Set {
+    /// How many characters of the pattern it takes.
+    length: usize,
+    negated: bool,
+    ranges: Vec<(char, char)>,
+}
+
+impl Set {
+    /// The set that a pattern begins with, if its bracket is closed.
+    fn read(pattern: &[char]) -> Option<Set> {
+        let negated = matches!(pattern.get(1), Some('!' | '^'));
+        let start = if negated { 2 } else { 1 };
+        let mut at = start;
+        let mut ranges = Vec::new();
+        loop {
+            let &from = pattern.get(at)?;
+            // Right behind the opening, a closing bracket is a member.
+            if from == ']' && at > start {
+                return Some(Set { length: at + 1, negated, ranges });
             }
-            _ => {
-                members.push((from, from));
-                at += 1;
-            }
+            let to = pattern.get(at + 2).filter(|&&to| to != ']' && pattern[at + 1] == '-');
+            ranges.push((from, to.copied().unwrap_or(from)));
+            at += if to.is_some() { 3 } else { 1 };
         }
+    }
+
+    fn has(&self, char: char) -> bool {
+        self.ranges.iter().any(|&(from, to)| (from..=to).contains(&char)) != self.negated
     }
 }
 

@@ -9,19 +9,34 @@
 //! become [`Diagnostic`]s at the end.
 
 mod diagnostic;
+mod dotenv;
 mod environment;
+mod fields;
 mod files;
+mod foreign;
 mod glob;
 mod load;
+mod parts;
 mod problems;
+mod process;
+mod reader;
+mod resolve;
+mod scalar;
+mod scope;
+mod substitute;
+mod suggest;
+mod table;
 mod texts;
+mod top;
 mod tree;
+mod veil;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity, render, render_all};
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
 pub use load::load;
+pub use table::{Change, Key, Shape};
 
 use reconcile::desired::Desired;
 use std::collections::BTreeSet;
@@ -109,4 +124,14 @@ pub struct Inputs {
     pub files: BTreeSet<PathBuf>,
     /// Directories whose entries decide which files are included.
     pub directories: BTreeSet<PathBuf>,
+}
+
+/// The keys at the top of the file, for schema and reference.
+pub fn top_keys() -> Vec<Key> {
+    top::TOP.to_vec()
+}
+
+/// The fields of a process, for schema and reference.
+pub fn process_keys() -> Vec<Key> {
+    table::keys(fields::PROCESS)
 }

@@ -19,6 +19,11 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// The beginning of a text, for problems that have no better place.
+    pub(super) fn start(text: TextId) -> Span {
+        Span { text, start: 0, end: 0 }
+    }
+
     /// The range from `start` to `end` within this one, counted from its beginning.
     pub(super) fn part(self, start: usize, end: usize) -> Span {
         Span { text: self.text, start: self.start + start, end: self.start + end }
@@ -62,18 +67,13 @@ impl Texts {
         &self.0[text.0].text
     }
 
-    /// The beginning of a text, for problems that have no better place.
-    pub(super) fn start(&self, text: TextId) -> Span {
-        Span { text, start: 0, end: 0 }
-    }
-
     /// The characters of a range.
     pub(super) fn slice(&self, span: Span) -> &str {
         self.text(span.text).get(span.start..span.end).unwrap_or_default()
     }
 
     /// Hides ranges from excerpts.
-    pub(super) fn veil(&mut self, text: TextId, ranges: Vec<Range<usize>>) {
+    pub(super) fn veil(&mut self, text: TextId, ranges: impl IntoIterator<Item = Range<usize>>) {
         let veiled = &mut self.0[text.0].veiled;
         veiled.extend(ranges);
         veiled.sort_by_key(|range| range.start);
@@ -140,8 +140,8 @@ mod tests {
     fn veils_are_joined() {
         let mut texts = Texts::default();
         let text = texts.add(Path::new("a.yml"), "0123456789".to_owned());
-        texts.veil(text, vec![6..8, 1..3]);
-        texts.veil(text, vec![2..4]);
+        texts.veil(text, [6..8, 1..3]);
+        texts.veil(text, std::iter::once(2..4));
         assert_eq!(texts.veiled(text, 3..7).collect::<Vec<_>>(), [3..4, 6..7]);
         assert_eq!(texts.veiled(text, 4..6).count(), 0);
     }

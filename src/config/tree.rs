@@ -17,8 +17,17 @@ pub(super) enum Kind {
     Scalar(Scalar),
     /// A list.
     List(Vec<Node>),
-    /// Keys and values in the order of the text, each key once.
-    Map(Vec<Entry>),
+    /// Keys and values.
+    Map(Map),
+}
+
+/// Keys and values.
+#[derive(Clone, Debug)]
+pub(super) struct Map {
+    /// In the order of the text, each key once.
+    pub(super) entries: Vec<Entry>,
+    /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
+    pub(super) strays: Vec<Entry>,
 }
 
 /// A single value.
@@ -58,6 +67,14 @@ impl Node {
             Kind::Scalar(_) => "a single value",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a map",
+        }
+    }
+
+    /// The items of a list, or this node alone: for fields that take one value or several.
+    pub(super) fn one_or_more(&self) -> &[Node] {
+        match &self.kind {
+            Kind::List(items) => items,
+            _ => std::slice::from_ref(self),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::problems::{Problem, Problems};
 use super::texts::{Span, TextId, Texts};
-use super::tree::{Entry, Kind, Node, Scalar, Style};
+use super::tree::{Entry, Kind, Map, Node, Scalar, Style};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::granit_parser::ErrorKind;
 use serde_yaml::localizer::ExternalMessageSource;
@@ -164,27 +164,30 @@ impl Builder<'_> {
     }
 
     fn map(&mut self, span: Span, raw: Vec<(Raw, Raw)>) -> Node {
-        let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+        let mut map = Map { entries: Vec::with_capacity(raw.len()), strays: Vec::new() };
         let mut places: HashMap<String, Span> = HashMap::with_capacity(raw.len());
         for (key, value) in raw {
             let (key, value) = (self.node(key), self.node(value));
             let key_span = key.span;
-            let Kind::Scalar(key) = key.kind else {
+            let Kind::Scalar(scalar) = &key.kind else {
                 self.problems.add(Problem::error(key_span, format!("a key must be a single value, not {}", key.described())));
+                map.strays.push(Entry { key: String::new(), key_span, value });
                 continue;
             };
-            if let Some(&first) = places.get(&key.text) {
-                let problem = Problem::error(key_span, format!("duplicate key `{}`", key.text));
+            let entry = Entry { key: scalar.text.clone(), key_span, value };
+            if let Some(&first) = places.get(&entry.key) {
+                let problem = Problem::error(key_span, format!("duplicate key `{}`", entry.key));
                 self.problems.add(problem.label(first, "first given here").help("remove one of the two"));
+                map.strays.push(entry);
                 continue;
             }
-            places.insert(key.text.clone(), key_span);
-            entries.push(Entry { key: key.text, key_span, value });
+            places.insert(entry.key.clone(), key_span);
+            map.entries.push(entry);
         }
         // A map in block style has no token of its own: its first key stands for it.
-        let first = entries.first().filter(|entry| entry.key_span.start == span.start);
+        let first = map.entries.first().filter(|entry| entry.key_span.start == span.start);
         let end = first.map_or_else(|| self.next_char(span.start).max(span.end), |entry| entry.key_span.end);
-        Node { span: Span { end, ..span }, kind: Kind::Map(entries) }
+        Node { span: Span { end, ..span }, kind: Kind::Map(map) }
     }
 
     fn span(&self, location: serde_yaml::Location) -> Span {
