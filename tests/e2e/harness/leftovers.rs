@@ -106,13 +106,13 @@ mod tests {
         let ours = std::process::id();
         let started = site.command_through("sh", &["-c", "env -i sleep 3600 & echo ready; exec sleep 3600"], &[]).start();
         started.log().wait_for("both", |lines| (!lines.is_empty()).then_some(()));
-        let marked = carrying(&format!("NAVIGATOR_E2E={}", site.path("").display().to_string().trim_end_matches('/')));
         let below = started.log().until("both by their command lines", || {
             let below = descendants(ours);
             let sleeping = |process: &&Process| describe(process).ends_with("sleep 3600");
             let sleeping: BTreeSet<Process> = below.iter().filter(sleeping).cloned().collect();
             (descendants(started.pid()).len() == 1 && sleeping.len() >= 2).then_some(sleeping)
         });
+        let marked = carrying(&format!("NAVIGATOR_E2E={}", site.path("").display().to_string().trim_end_matches('/')));
         assert!(marked.iter().any(|process| process.pid == started.pid()), "{marked:?}");
         let wiped = descendants(started.pid());
         assert!(wiped.is_subset(&below) && wiped.is_disjoint(&marked), "{wiped:?} {marked:?}");
