@@ -1,6 +1,6 @@
 //! A process is its whole tree: whatever it started is signalled, killed and waited for with it.
 
-use crate::harness::{Navigator, Signal, Site};
+use crate::harness::{Navigator, Signal, Site, leftovers, servers};
 
 /// Starts, below a leader, four ways of getting away: a plain child, one in a session of its own, one that was forked
 /// twice and ignores TERM, and one that has an empty environment and a session of its own too.
@@ -146,4 +146,21 @@ managed_processes:
     navigator.log().until("no zombie below navigator", || navigator.zombies().is_empty().then_some(()));
     navigator.signal(Signal::TERM);
     navigator.exits(0);
+}
+
+#[test]
+fn as_pid_1_it_stops_and_reaps_the_same_way() {
+    if !servers::root("trees::as_pid_1_it_stops_and_reaps_the_same_way") {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", &staying(&site));
+    // `unshare` waits outside of the new process namespace, in which navigator is the first process.
+    let namespace = ["--pid", "--fork", "--mount-proc"];
+    let around = site.command_through("unshare", &namespace, &["navigator.yml"]).start();
+    family_is_complete(&around);
+    let navigator =
+        around.descendants().into_iter().find(|process| leftovers::describe(process).ends_with("navigator navigator.yml"));
+    leftovers::send(&navigator.expect("it runs below"), Signal::TERM);
+    around.exits(0);
 }
