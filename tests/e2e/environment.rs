@@ -160,3 +160,54 @@ fn processes_have_the_limits_that_navigator_was_started_with() {
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }
+
+#[test]
+fn a_process_inherits_nothing_but_its_three_descriptors() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - { name: descriptors, command: sh, args: [-c, 'ls /proc/$$/fd; readlink /proc/$$/fd/0'] }
+  - { name: session, command: cut, args: [-d, ' ', -f, '1,5,6', /proc/self/stat] }
+  - { name: variables, command: env }
+",
+    );
+    // What navigator was started with: open files, and variables by which a parent talks to navigator alone.
+    let opened = "exec 7</dev/zero 9>/dev/null; exec \"$0\" \"$@\"";
+    let launch = site.command_through("sh", &["-c", opened], &["navigator.yml"]);
+    let launch = launch.env("NOTIFY_SOCKET", "/nowhere").env("LISTEN_FDS", "2").env("WATCHDOG_USEC", "1000000");
+    let mut navigator = launch.start();
+    for name in ["descriptors", "session", "variables"] {
+        navigator.event("Process exited", name);
+    }
+    let session = navigator.started("session");
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert_eq!(ended.said("descriptors"), ["0", "1", "2", "/dev/null"]);
+    assert_eq!(ended.said("session"), [format!("{session} {session} {session}")], "it leads its session and its group");
+    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC"] {
+        assert!(!ended.said("variables").iter().any(|line| line.starts_with(name)), "{name}");
+    }
+}
+
+#[test]
+fn umask_and_the_killers_score_are_set() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - { name: given, command: sh, args: [-c, 'umask; cat /proc/self/oom_score_adj'], umask: 0027, oom_score_adj: 321 }
+  - { name: inherited, command: sh, args: [-c, umask] }
+",
+    );
+    let mut navigator = site.command_through("sh", &["-c", "umask 0031; exec \"$0\" \"$@\""], &["navigator.yml"]).start();
+    for name in ["given", "inherited"] {
+        navigator.event("Process exited", name);
+    }
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert_eq!(ended.said("given"), ["0027", "321"]);
+    assert_eq!(ended.said("inherited"), ["0031"]);
+}

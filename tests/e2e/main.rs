@@ -8,6 +8,7 @@ mod demo;
 mod environment;
 mod harness;
 mod output;
+mod policies;
 mod reload;
 mod seed;
 mod signals;
