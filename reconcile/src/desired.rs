@@ -179,6 +179,18 @@ impl Desired {
         Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT }
     }
 
+    /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
+    /// found to be equal without being compared.
+    pub(crate) fn share(&mut self, former: &Desired) {
+        for entry in &mut self.entries {
+            if let Some(known) = former.get(&entry.spec.name)
+                && known.spec == entry.spec
+            {
+                entry.spec = known.spec.clone();
+            }
+        }
+    }
+
     /// The processes, sorted by name.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

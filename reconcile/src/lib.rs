@@ -11,9 +11,22 @@
 
 extern crate alloc;
 
+pub mod backoff;
 pub mod desired;
+pub mod diff;
+pub mod engine;
 pub mod event;
+pub mod fields;
+mod fold;
 pub mod graph;
+pub mod observed;
+pub mod orders;
+pub mod plan;
+pub mod preview;
+pub mod reason;
+pub mod report;
+pub mod span;
 pub mod spec;
+pub mod state;
 pub mod text;
 pub mod time;

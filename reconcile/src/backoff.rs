@@ -1,0 +1,147 @@
+//! The restart policy: what a process that ended by itself is due, and when.
+//!
+//! The delays are those of good habit: the first failure after a healthy run is restarted at once, every other
+//! after a delay that grows from `initial` by `factor` up to `max`, varied by `jitter` so that many don't come back in step.
+
+use crate::spec::{Backoff, Kind, Restart, Spec};
+use crate::time::Time;
+use core::time::Duration;
+
+/// Ends in a row, without healthy running in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streak {
+    /// How many, at least one.
+    pub length: u32,
+    /// Whether the first of them came after healthy running, and so is restarted at once.
+    pub after_health: bool,
+}
+
+/// What is due to a process that ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing: it did what it was to do.
+    Completed,
+    /// Nothing: it failed, and is left alone.
+    Failed,
+    /// Another run, at this time.
+    Again(Time),
+}
+
+/// What is due to a process that ended at `at`, by its definition; `success`: with status 0, and not for a failure.
+///
+/// `dice` is any number that differs from end to end; it varies the delay.
+pub fn due(spec: &Spec, success: bool, streak: Streak, at: Time, dice: u64) -> Due {
+    let again = match spec.restart {
+        Restart::Never => false,
+        Restart::OnFailure => !success,
+        Restart::Always => !success || spec.exec.kind == Kind::Service,
+    };
+    let spent = !success && spec.max_restarts.is_some_and(|most| streak.length > most);
+    match (again, success) {
+        (true, _) if !spent => Due::Again(at + delay(&spec.backoff, streak, dice)),
+        (_, true) => Due::Completed,
+        (_, false) => Due::Failed,
+    }
+}
+
+/// How long to wait before the restart that follows the last end of a streak.
+pub fn delay(backoff: &Backoff, streak: Streak, dice: u64) -> Duration {
+    let step = streak.length - u32::from(streak.after_health);
+    if step == 0 {
+        return Duration::ZERO;
+    }
+    let mut delay = backoff.initial.min(backoff.max);
+    for _ in 1..step {
+        let next = backoff.max.as_secs_f64().min(delay.as_secs_f64() * backoff.factor);
+        let next = Duration::from_secs_f64(next);
+        if next <= delay {
+            break;
+        }
+        delay = next;
+    }
+    delay.mul_f64(1.0 + backoff.jitter * unit(dice))
+}
+
+/// A number from -1 to 1 that looks random, for any number at all.
+///
+/// Source of the mixing: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014), `SplitMix64`.
+fn unit(dice: u64) -> f64 {
+    let mut mixed = dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^= mixed >> 31;
+    let upper = u32::try_from(mixed >> 32).unwrap_or(u32::MAX);
+    f64::from(upper) / f64::from(u32::MAX) * 2.0 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEADY: Backoff = Backoff {
+        initial: Duration::from_millis(500),
+        factor: 2.0,
+        max: Duration::from_secs(3),
+        jitter: 0.0,
+        reset_after: Duration::from_secs(10),
+    };
+
+    fn delays(after_health: bool) -> [u128; 5] {
+        [1, 2, 3, 4, 5].map(|length| delay(&STEADY, Streak { length, after_health }, 0).as_millis())
+    }
+
+    #[test]
+    fn delays_grow_to_the_maximum() {
+        assert_eq!(delays(false), [500, 1_000, 2_000, 3_000, 3_000]);
+    }
+
+    #[test]
+    fn the_first_failure_after_health_is_restarted_at_once() {
+        assert_eq!(delays(true), [0, 500, 1_000, 2_000, 3_000]);
+    }
+
+    #[test]
+    fn jitter_stays_within_its_share_and_varies() {
+        let backoff = Backoff { jitter: 0.1, ..STEADY };
+        let mut seen = alloc::collections::BTreeSet::new();
+        for dice in 0..1_000 {
+            let delay = delay(&backoff, Streak { length: 1, after_health: false }, dice).as_micros();
+            assert!((450_000..=550_000).contains(&delay), "{delay}");
+            seen.insert(delay);
+        }
+        assert!(seen.len() > 900);
+    }
+
+    #[test]
+    fn a_flat_or_huge_factor_needs_no_time() {
+        for factor in [1.0, 1e300] {
+            let backoff = Backoff { factor, ..STEADY };
+            assert!(delay(&backoff, Streak { length: u32::MAX, after_health: false }, 0) <= STEADY.max);
+        }
+    }
+
+    #[test]
+    fn policies_decide() {
+        let mut spec = Spec::new("a", "a");
+        spec.backoff = STEADY;
+        let streak = Streak { length: 1, after_health: true };
+        let mut check = |restart, success| {
+            spec.restart = restart;
+            due(&spec, success, streak, Time::ZERO, 0)
+        };
+        assert_eq!(check(Restart::Never, false), Due::Failed);
+        assert_eq!(check(Restart::Never, true), Due::Completed);
+        assert_eq!(check(Restart::OnFailure, false), Due::Again(Time::ZERO));
+        assert_eq!(check(Restart::OnFailure, true), Due::Completed);
+        assert_eq!(check(Restart::Always, true), Due::Again(Time::ZERO));
+    }
+
+    #[test]
+    fn a_limit_of_restarts_counts_failures_in_a_row() {
+        let mut spec = Spec::new("a", "a");
+        (spec.restart, spec.max_restarts) = (Restart::OnFailure, Some(2));
+        let at = |length| due(&spec, false, Streak { length, after_health: false }, Time::ZERO, 0);
+        assert!(matches!(at(2), Due::Again(_)));
+        assert_eq!(at(3), Due::Failed);
+    }
+}

@@ -1,0 +1,87 @@
+//! What a new definition means for a process: a class of change, and field by field what differs.
+
+use crate::fields::fields;
+use crate::spec::Spec;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What a wanted definition means for a process, compared with the definition that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is to run, and didn't before.
+    Add,
+    /// It is not to run any more.
+    Remove,
+    /// Its identity differs: another run is needed.
+    Replace(Vec<Difference>),
+    /// Only its upkeep differs: taken over in place.
+    Update(Vec<Difference>),
+    /// Nothing differs.
+    Keep,
+}
+
+/// One field that differs, as people may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its path in the file, such as `env.PORT`.
+    pub field: String,
+    /// What it was; `None`: not there.
+    pub old: Option<String>,
+    /// What it is to be; `None`: not there.
+    pub new: Option<String>,
+    /// Whether either value is secret, so that the texts need not differ.
+    pub secret: bool,
+    /// Whether the field belongs to the identity.
+    pub identity: bool,
+}
+
+/// What changes for a process between two definitions, `None` being a file that doesn't have it.
+pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> Change {
+    let runs = |spec: &&Spec| spec.enabled;
+    match (old.filter(runs), new.filter(runs)) {
+        (None, Some(_)) => Change::Add,
+        (Some(_), None) => Change::Remove,
+        (None, None) => Change::Keep,
+        (Some(old), Some(new)) if old == new => Change::Keep,
+        (Some(old), Some(new)) if old.exec == new.exec => Change::Update(differences(old, new)),
+        (Some(old), Some(new)) => Change::Replace(differences(old, new)),
+    }
+}
+
+/// Every field that differs, sorted by its path.
+pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
+    let (old, new) = (fields(old), fields(new));
+    let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut found = Vec::new();
+    for path in paths {
+        let (was, is) = (old.get(path), new.get(path));
+        if was.map(|field| &field.text) == is.map(|field| &field.text) {
+            continue;
+        }
+        let either = |test: fn(&crate::fields::Field) -> bool| was.into_iter().chain(is).any(test);
+        found.push(Difference {
+            field: path.clone(),
+            old: was.map(|field| field.text.shown().to_string()),
+            new: is.map(|field| field.text.shown().to_string()),
+            secret: either(|field| field.text.is_secret()),
+            identity: either(|field| field.identity),
+        });
+    }
+    found
+}
+
+/// The top-level names of the fields that differ, in the words of a reason; those of the identity alone if any does.
+pub fn changed_fields(old: &Spec, new: &Spec) -> Vec<String> {
+    let all = differences(old, new);
+    let identity = old.exec != new.exec;
+    let mut names: Vec<String> = Vec::new();
+    for difference in all.iter().filter(|difference| difference.identity || !identity) {
+        let top = difference.field.split('.').next().unwrap_or(&difference.field);
+        if !names.iter().any(|name| name == top) {
+            names.push(top.to_string());
+        }
+    }
+    names
+}

@@ -1,0 +1,264 @@
+//! The engine: folds news into the facts, plans, and begins what can be begun until nothing is left to begin.
+//!
+//! It owns what is wanted, what was ordered by hand and what was observed. It never acts, never waits and never asks the
+//! time; its caller performs the actions it returns, and reports what comes of them as news.
+
+use crate::desired::Desired;
+use crate::diff::{Change, change, differences};
+use crate::event::{Action, Event, RunId};
+use crate::observed::{Observed, Run, Stopping};
+use crate::orders::Orders;
+use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
+use crate::reason::Reason;
+use crate::report::{Report, Summary, Transition, What};
+use crate::spec::Spec;
+use crate::text::Name;
+use crate::time::Time;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Wishes, orders and facts, and the rules between them.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) desired: Desired,
+    pub(crate) orders: Orders,
+    pub(crate) observed: Observed,
+    pub(crate) generation: u64,
+    /// The generation in which each wanted definition appeared.
+    pub(crate) since: BTreeMap<Name, u64>,
+}
+
+/// What a step of the engine asks for and tells.
+#[must_use]
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// To be performed, in this order.
+    pub actions: Vec<Action>,
+    /// To be told, in this order.
+    pub reports: Vec<Report>,
+    /// What is not as it should be, and what it waits for.
+    pub waiting: Vec<(Name, Waiting)>,
+    /// When to step again if there is no news before.
+    pub wake_at: Option<Time>,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine::new()
+    }
+}
+
+impl Engine {
+    /// An engine that wants nothing and knows of nothing.
+    pub fn new() -> Engine {
+        Engine {
+            desired: Desired::nothing(),
+            orders: Orders::default(),
+            observed: Observed::default(),
+            generation: 0,
+            since: BTreeMap::new(),
+        }
+    }
+
+    /// Takes all news, then plans and begins until nothing is left to begin.
+    ///
+    /// Waits and the time to wake are those of the last plan, so that they include what was begun just now.
+    pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for event in news {
+            self.fold(now, event, &mut outcome.reports);
+        }
+        loop {
+            let plan = self.plan(now);
+            if plan.steps.is_empty() {
+                outcome.waiting = plan.waiting;
+                outcome.wake_at = plan.wake_at;
+                return outcome;
+            }
+            for step in plan.steps {
+                self.begin(now, step, &mut outcome);
+            }
+        }
+    }
+
+    /// What there is to do now. After a step there is nothing, until there is news or its time to wake has come.
+    pub fn plan(&self, now: Time) -> Plan {
+        plan(&self.desired, &self.orders, &self.observed, now)
+    }
+
+    /// What is wanted.
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// What was ordered by hand.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// What happened.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// The number of the configuration in force, from 1; 0 before there is one.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether navigator was told to end, and nothing is left that could be ended.
+    pub fn is_finished(&self) -> bool {
+        self.orders.closing().is_some() && self.observed.is_quiet()
+    }
+
+    /// What a configuration means for each process, compared with the definitions in force.
+    pub fn changes(&self, wanted: &Desired) -> BTreeMap<Name, Change> {
+        let names = self.desired.entries().iter().chain(wanted.entries()).map(|entry| &entry.spec.name);
+        let mut changes = BTreeMap::new();
+        for name in names {
+            if !changes.contains_key(name) {
+                let new = wanted.get(name).map(|entry| &*entry.spec);
+                changes.insert(name.clone(), change(self.in_force(name), new));
+            }
+        }
+        changes
+    }
+
+    /// The definition that a process runs or, where nothing of it runs, the one that is wanted.
+    fn in_force(&self, name: &Name) -> Option<&Spec> {
+        let wanted = &self.desired.get(name)?.spec;
+        let process = self.observed.processes().get(name);
+        let run = process.and_then(|process| process.runs.iter().rev().find(|run| run.is_undisturbed()));
+        Some(if wanted.enabled { run.map_or(wanted, |run| &run.spec) } else { wanted })
+    }
+
+    pub(crate) fn summary(&self, changes: &BTreeMap<Name, Change>) -> Summary {
+        let mut summary = Summary { generation: self.generation, ..Summary::default() };
+        for change in changes.values() {
+            let count = match change {
+                Change::Add => &mut summary.added,
+                Change::Remove => &mut summary.removed,
+                Change::Replace(_) => &mut summary.changed,
+                Change::Update(_) => &mut summary.updated,
+                Change::Keep => &mut summary.unchanged,
+            };
+            *count += 1;
+        }
+        summary
+    }
+
+    pub(crate) fn generation_of(&self, name: &Name) -> u64 {
+        self.since.get(name).copied().unwrap_or(self.generation)
+    }
+
+    fn begin(&mut self, now: Time, step: Step, outcome: &mut Outcome) {
+        match step {
+            Step::Start(name) => self.begin_start(now, &name, outcome),
+            Step::Stop(id, why) => {
+                if let Some(run) = self.observed.run_mut(id) {
+                    run.stop = Some(Stopping { since: now, why: why.clone() });
+                    outcome.actions.push(Action::Stop { run: id, signal: run.spec.stop.signal });
+                    outcome.reports.push(about(run, What::Stopping(why)));
+                }
+            }
+            Step::Kill(id, why) => {
+                if let Some(run) = self.observed.run_mut(id) {
+                    run.killed = Some(now);
+                    // What a leader that ended by itself leaves behind is swept without a word.
+                    if run.exit.is_none() || run.stop.is_some() {
+                        outcome.reports.push(about(run, What::Killing(why.clone())));
+                        run.stop.get_or_insert(Stopping { since: now, why });
+                    }
+                    outcome.actions.push(Action::Kill { run: id });
+                }
+            }
+            Step::Update(id) => self.begin_update(id, outcome),
+            Step::CountDelay(name) => self.observed.processes.entry(name).or_default().due_since = Some(now),
+            Step::ForgetDelay(name) => {
+                if let Some(process) = self.observed.processes.get_mut(&name) {
+                    process.due_since = None;
+                }
+            }
+            Step::Report(id) => {
+                if let Some(run) = self.observed.run_mut(id) {
+                    run.reported = true;
+                    outcome.reports.push(about(run, What::Survives));
+                }
+            }
+        }
+    }
+
+    fn begin_start(&mut self, now: Time, name: &Name, outcome: &mut Outcome) {
+        let Some(entry) = self.desired.get(name) else { return };
+        let spec = entry.spec.clone();
+        let depends: Vec<Name> = entry.needs.iter().map(|need| self.name_of(need.on)).collect();
+        let waits = depends.iter().cloned().chain(entry.after.map(|index| self.name_of(index))).collect();
+        let bound = depends.iter().filter_map(|name| Some((name.clone(), self.newest_run(name)?))).collect();
+        let generation = self.generation_of(name);
+        let id = self.observed.next_run();
+        let process = self.observed.processes.entry(name.clone()).or_default();
+        let reason = start_reason(process.cue.take(), process.past.as_ref(), &spec);
+        if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
+            process.restarts = process.restarts.saturating_add(1);
+        }
+        outcome.actions.push(Action::Spawn { run: id, spec: spec.clone() });
+        self.observed.add(Run {
+            id,
+            spec,
+            generation,
+            reason,
+            waits,
+            bound,
+            begun: now,
+            pid: None,
+            up: None,
+            ready: None,
+            unwanted_by_hand: false,
+            stop: None,
+            killed: None,
+            exit: None,
+            reported: false,
+        });
+    }
+
+    fn begin_update(&mut self, id: RunId, outcome: &mut Outcome) {
+        let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
+        let Some(entry) = self.desired.get(&name) else { return };
+        let (spec, generation) = (entry.spec.clone(), self.generation_of(&name));
+        if let Some(run) = self.observed.run_mut(id) {
+            let differences = differences(&run.spec, &spec);
+            // A probe that is no longer asked for has nothing more to say.
+            if run.up.is_some() && !spec.has_readiness() {
+                run.ready = run.ready.or(run.up);
+            }
+            run.spec = spec;
+            run.generation = generation;
+            outcome.reports.push(about(run, What::Updated(differences)));
+        }
+    }
+
+    pub(crate) fn name_of(&self, index: usize) -> Name {
+        self.desired.entries()[index].spec.name.clone()
+    }
+
+    fn newest_run(&self, name: &Name) -> Option<RunId> {
+        self.observed.processes().get(name)?.runs.iter().rev().find(|run| run.is_undisturbed()).map(|run| run.id)
+    }
+}
+
+/// Why a process is started: what was asked for, or what changed since it last ran, or how that ended.
+fn start_reason(cue: Option<Reason>, past: Option<&crate::observed::Past>, spec: &Arc<Spec>) -> Reason {
+    match (cue, past) {
+        (Some(cue), _) => cue,
+        (None, None) => Reason::Added,
+        (None, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => {
+            Reason::Changed(crate::diff::changed_fields(&past.spec, spec))
+        }
+        (None, Some(past)) => past.why.clone(),
+    }
+}
+
+pub(crate) fn about(run: &Run, what: What) -> Report {
+    Report::Process(Transition { name: run.spec.name.clone(), run: Some(run.id), pid: run.pid, generation: run.generation, what })
+}

@@ -1,0 +1,235 @@
+//! How news becomes facts. Late, lost and repeated news must not matter: what is already known, or about a run that is
+//! gone, is passed over.
+
+use crate::backoff::Streak;
+use crate::desired::Desired;
+use crate::diff::changed_fields;
+use crate::engine::{Engine, about};
+use crate::event::{Event, Order, Pid, Refusal, RunId, Status};
+use crate::observed::{Past, Run};
+use crate::plan::{Rest, rest_of};
+use crate::reason::Reason;
+use crate::report::{Report, Transition, What};
+use crate::text::Name;
+use crate::time::Time;
+use alloc::vec::Vec;
+
+impl Engine {
+    pub(crate) fn fold(&mut self, now: Time, event: Event, reports: &mut Vec<Report>) {
+        match event {
+            Event::Wanted(desired) => self.fold_wanted(desired, reports),
+            Event::Order(order) => self.fold_order(now, order),
+            Event::Spawned { run, pid } => self.fold_spawned(now, run, pid, reports),
+            Event::NotSpawned { run, why } => self.fold_not_spawned(now, run, why, reports),
+            Event::Ready { run } => {
+                if let Some(run) = self.observed.run_mut(run)
+                    && run.up.is_some()
+                    && run.ready.is_none()
+                    && run.exit.is_none()
+                {
+                    run.ready = Some(now);
+                    reports.push(about(run, What::Ready));
+                }
+            }
+            Event::Exited { run, status } => self.fold_exited(now, run, status, reports),
+            Event::Gone { run } => self.fold_gone(now, run, reports),
+        }
+    }
+
+    fn fold_wanted(&mut self, mut desired: Desired, reports: &mut Vec<Report>) {
+        if self.orders.closing().is_some() {
+            return;
+        }
+        desired.share(&self.desired);
+        // The first one is a generation also if it wants nothing.
+        if self.generation > 0 && desired == self.desired {
+            return reports.push(Report::Unchanged);
+        }
+        self.generation += 1;
+        let changes = self.changes(&desired);
+        reports.push(Report::Accepted(self.summary(&changes)));
+        let former = core::mem::replace(&mut self.desired, desired);
+        let orders_lifted = self.orders.forget_changed(&self.desired);
+        for entry in self.desired.entries() {
+            let name = &entry.spec.name;
+            let before = former.get(name).map(|entry| &entry.spec);
+            if before != Some(&entry.spec) {
+                self.since.insert(name.clone(), self.generation);
+            }
+            let Some(before) = before else { continue };
+            let process = self.observed.processes.entry(name.clone()).or_default();
+            if !entry.spec.enabled {
+                process.forgive();
+            } else if !before.enabled {
+                process.cue = Some(Reason::Enabled);
+            } else if orders_lifted.contains(name) {
+                process.cue = Some(Reason::Changed(changed_fields(before, &entry.spec)));
+            }
+        }
+        self.since.retain(|name, _| self.desired.get(name).is_some());
+        for (name, process) in &mut self.observed.processes {
+            match self.desired.index(name) {
+                // Added again, it is new: nothing of what happened before counts.
+                None => *process = crate::observed::Process { runs: core::mem::take(&mut process.runs), ..Default::default() },
+                Some(index) => {
+                    let entry = &self.desired.entries()[index];
+                    let waits = entry.needs.iter().map(|need| need.on).chain(entry.after);
+                    let waits: Vec<Name> = waits.map(|on| self.desired.entries()[on].spec.name.clone()).collect();
+                    // What goes on running is placed by the new file; what will be replaced stops by the place it had.
+                    for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == entry.spec.exec) {
+                        run.waits.clone_from(&waits);
+                    }
+                }
+            }
+        }
+        self.drop_unwanted();
+    }
+
+    fn fold_order(&mut self, now: Time, order: Order) {
+        match order {
+            Order::Shutdown => self.orders.shut_down(now),
+            Order::Hurry => self.orders.hurry(now),
+            Order::Stop(name) => {
+                if let Some(entry) = self.desired.get(&name) {
+                    self.orders.stop(&entry.spec);
+                    if let Some(process) = self.observed.processes.get_mut(&name) {
+                        process.forgive();
+                    }
+                }
+            }
+            Order::Start(name) => {
+                let held = self.orders.is_stopped(&name);
+                self.orders.release(&name);
+                self.start_by_hand(&name, held, Reason::StartedByHand);
+            }
+            Order::Restart(name) => {
+                self.orders.release(&name);
+                let run = self
+                    .observed
+                    .processes
+                    .get_mut(&name)
+                    .and_then(|process| process.runs.iter_mut().find(|run| run.is_undisturbed()));
+                match run {
+                    Some(run) => run.unwanted_by_hand = true,
+                    None => self.start_by_hand(&name, true, Reason::RestartedByHand),
+                }
+            }
+        }
+    }
+
+    /// Lets a process of which nothing runs start again, whatever it did before.
+    fn start_by_hand(&mut self, name: &Name, held: bool, why: Reason) {
+        let Some(entry) = self.desired.get(name) else { return };
+        let process = self.observed.processes.entry(name.clone()).or_default();
+        let at_rest = rest_of(process.past.as_ref(), &entry.spec) != Rest::Fresh;
+        if process.runs.iter().all(|run| !run.is_undisturbed()) && (held || at_rest) {
+            process.forgive();
+            process.cue = Some(why);
+        }
+    }
+
+    fn fold_spawned(&mut self, now: Time, id: RunId, pid: Pid, reports: &mut Vec<Report>) {
+        let Some(run) = self.observed.run_mut(id) else { return };
+        if run.up.is_some() {
+            return;
+        }
+        run.pid = Some(pid);
+        run.up = Some(now);
+        if !run.spec.has_readiness() {
+            run.ready = Some(now);
+        }
+        reports.push(about(run, What::Starting(run.reason.clone())));
+        reports.push(about(run, What::Started));
+    }
+
+    fn fold_not_spawned(&mut self, now: Time, id: RunId, why: Refusal, reports: &mut Vec<Report>) {
+        if self.observed.run(id).is_none_or(|run| run.up.is_some()) {
+            return;
+        }
+        let Some(run) = self.observed.remove(id) else { return };
+        let status = Status::NotStarted(why);
+        reports.push(about(&run, What::Starting(run.reason.clone())));
+        reports.push(about(&run, What::Failed(Reason::Ended(status.clone()))));
+        self.record_end(&run, status, now, reports);
+    }
+
+    fn fold_exited(&mut self, now: Time, id: RunId, status: Status, reports: &mut Vec<Report>) {
+        let Some(run) = self.observed.run_mut(id) else { return };
+        if run.exit.is_some() {
+            return;
+        }
+        // Its start went unreported: what ended has certainly run.
+        run.up.get_or_insert(now);
+        if run.stop.is_none() && run.killed.is_none() {
+            let what = if status.is_success() { What::Exited } else { What::Crashed(status.clone()) };
+            reports.push(about(run, what));
+        }
+        run.exit = Some((status, now));
+    }
+
+    fn fold_gone(&mut self, now: Time, id: RunId, reports: &mut Vec<Report>) {
+        let Some(run) = self.observed.remove(id) else { return };
+        let (status, at) = run.exit.clone().unwrap_or((Status::Lost, now));
+        if let Some(stop) = &run.stop {
+            reports.push(about(&run, What::Stopped { status: status.clone(), reason: stop.why.clone() }));
+        }
+        self.record_end(&run, status, at, reports);
+    }
+
+    /// Remembers how a run ended, which its restart policy goes by if it ended by itself.
+    fn record_end(&mut self, run: &Run, status: Status, at: Time, reports: &mut Vec<Report>) {
+        let name = &run.spec.name;
+        let entry = self.desired.get(name);
+        if let Some(process) = self.observed.processes.get_mut(name) {
+            let stopped = run.stop.as_ref().map(|stop| stop.why.clone());
+            let by_itself = stopped.as_ref().is_none_or(Reason::is_failure);
+            let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
+            let streak = by_itself.then(|| lengthen(before, run, at));
+            let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
+            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak };
+            let wanted =
+                entry.filter(|entry| entry.spec.enabled && self.orders.closing().is_none() && !self.orders.is_stopped(name));
+            if let Some(entry) = wanted.filter(|_| by_itself) {
+                let tell = |what| {
+                    let (name, generation) = (name.clone(), run.generation);
+                    Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
+                };
+                match rest_of(Some(&past), &entry.spec) {
+                    Rest::Again(due) => reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() })),
+                    // A start that was refused has been reported as a failure already.
+                    Rest::Failed if !matches!(past.status, Status::NotStarted(_)) => {
+                        reports.push(tell(What::Failed(past.why.clone())));
+                    }
+                    Rest::Failed | Rest::Completed | Rest::Fresh => {}
+                }
+            }
+            // A run that served beside its successor says nothing about that one.
+            if process.runs.is_empty() || by_itself {
+                process.past = Some(past);
+            }
+        }
+        self.drop_unwanted_one(name);
+    }
+
+    fn drop_unwanted(&mut self) {
+        let desired = &self.desired;
+        self.observed.processes.retain(|name, process| !process.runs.is_empty() || desired.get(name).is_some());
+    }
+
+    fn drop_unwanted_one(&mut self, name: &Name) {
+        let unused = self.observed.processes.get(name).is_some_and(|process| process.runs.is_empty());
+        if unused && self.desired.get(name).is_none() {
+            self.observed.processes.remove(name);
+        }
+    }
+}
+
+/// One more end in a row, unless the run was healthy for long enough to start a new row.
+fn lengthen(before: Option<Streak>, run: &Run, at: Time) -> Streak {
+    let healthy = run.ready.is_some_and(|ready| at.since(ready) >= run.spec.backoff.reset_after);
+    match before {
+        _ if healthy => Streak { length: 1, after_health: true },
+        None => Streak { length: 1, after_health: false },
+        Some(streak) => Streak { length: streak.length.saturating_add(1), ..streak },
+    }
+}

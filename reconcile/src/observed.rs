@@ -1,0 +1,168 @@
+//! What happened: runs and how they ended. Facts only; never what should be.
+//!
+//! There is no "restarting", "backing off" or "failed" in here. Those are answers, derived from these facts and from what
+//! is wanted, by [`crate::plan`] and [`crate::state`].
+
+use crate::backoff::Streak;
+use crate::event::{Pid, RunId, Status};
+use crate::reason::Reason;
+use crate::spec::Spec;
+use crate::text::Name;
+use crate::time::Time;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Everything that is known to have happened.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    pub(crate) processes: BTreeMap<Name, Process>,
+    names: BTreeMap<RunId, Name>,
+    last_run: u64,
+}
+
+/// What is known of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// Its runs that are not gone, oldest first; more than one only while one replaces another that still serves.
+    pub runs: Vec<Run>,
+    /// How its last run ended.
+    pub past: Option<Past>,
+    /// Since when it has been wanted with its named dependencies holding, without running.
+    pub due_since: Option<Time>,
+    /// Why it will be started, where that is not how it ended.
+    pub cue: Option<Reason>,
+    /// How often it was started again after it ended by itself.
+    pub restarts: u32,
+}
+
+/// One execution of a process.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Never reused.
+    pub id: RunId,
+    /// The definition it runs; its upkeep is the newest that was taken over.
+    pub spec: Arc<Spec>,
+    /// The generation that brought this definition.
+    pub generation: u64,
+    /// Why it was started.
+    pub reason: Reason,
+    /// The processes it was placed after: named dependencies and the one before it in the list.
+    pub waits: Vec<Name>,
+    /// The runs of its named dependencies that it was started against.
+    pub bound: Vec<(Name, RunId)>,
+    /// When its start was asked for.
+    pub begun: Time,
+    /// The number of its leader, once its program runs.
+    pub pid: Option<Pid>,
+    /// Since when its program runs.
+    pub up: Option<Time>,
+    /// Since when it is ready.
+    pub ready: Option<Time>,
+    /// An operator asked for another run in place of this one.
+    pub unwanted_by_hand: bool,
+    /// It was told to stop.
+    pub stop: Option<Stopping>,
+    /// When it was told to be killed.
+    pub killed: Option<Time>,
+    /// Its leader has ended; processes that it started may be left.
+    pub exit: Option<(Status, Time)>,
+    /// It was reported to survive being killed.
+    pub reported: bool,
+}
+
+/// A run was told to stop.
+#[derive(Clone, Debug)]
+pub struct Stopping {
+    /// When.
+    pub since: Time,
+    /// Why.
+    pub why: Reason,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// The run.
+    pub run: RunId,
+    /// The definition it ran.
+    pub spec: Arc<Spec>,
+    /// How its leader ended.
+    pub status: Status,
+    /// When its leader ended.
+    pub at: Time,
+    /// Why it ended.
+    pub why: Reason,
+    /// Ends in a row, if it ended by itself and that still counts against it.
+    pub streak: Option<Streak>,
+}
+
+impl Past {
+    /// Whether it did what it was to do, and wasn't stopped for a failure.
+    pub fn succeeded(&self) -> bool {
+        self.status.is_success() && !self.why.is_failure()
+    }
+}
+
+impl Process {
+    /// Lets nothing that happened count against it: it may be started as if for the first time.
+    pub(crate) fn forgive(&mut self) {
+        if let Some(past) = &mut self.past {
+            past.streak = None;
+        }
+        self.due_since = None;
+        self.cue = None;
+    }
+
+    /// Whether it has not run since it was last added to what is to run.
+    pub fn is_new(&self) -> bool {
+        self.runs.is_empty() && (self.past.is_none() || self.cue == Some(Reason::Enabled))
+    }
+}
+
+impl Run {
+    /// Whether it is neither stopping nor at its end.
+    pub fn is_undisturbed(&self) -> bool {
+        self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
+    }
+}
+
+impl Observed {
+    /// What is known, by name.
+    pub fn processes(&self) -> &BTreeMap<Name, Process> {
+        &self.processes
+    }
+
+    /// A run that is not gone.
+    pub fn run(&self, id: RunId) -> Option<&Run> {
+        self.processes.get(self.names.get(&id)?)?.runs.iter().find(|run| run.id == id)
+    }
+
+    /// Whether nothing runs, apart from what was reported to survive being killed.
+    pub fn is_quiet(&self) -> bool {
+        self.processes.values().flat_map(|process| &process.runs).all(|run| run.reported)
+    }
+
+    pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        let name = self.names.get(&id)?;
+        self.processes.get_mut(name)?.runs.iter_mut().find(|run| run.id == id)
+    }
+
+    pub(crate) fn next_run(&mut self) -> RunId {
+        self.last_run += 1;
+        RunId(self.last_run)
+    }
+
+    pub(crate) fn add(&mut self, run: Run) {
+        self.names.insert(run.id, run.spec.name.clone());
+        self.processes.entry(run.spec.name.clone()).or_default().runs.push(run);
+    }
+
+    /// Takes out a run that is gone.
+    pub(crate) fn remove(&mut self, id: RunId) -> Option<Run> {
+        let name = self.names.remove(&id)?;
+        let runs = &mut self.processes.get_mut(&name)?.runs;
+        let place = runs.iter().position(|run| run.id == id)?;
+        Some(runs.remove(place))
+    }
+}

@@ -1,0 +1,180 @@
+//! What is to become of each run: it stays, it must go and why, or it outlives its own replacement.
+
+use super::{KILL_PATIENCE, Plan, Row, Step, View};
+use crate::diff::changed_fields;
+use crate::observed::Run;
+use crate::reason::Reason;
+use crate::spec::{OnChange, Spec};
+use crate::text::Name;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// What is to become of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate<'a> {
+    /// It is what is wanted, or is kept as stale.
+    Stay,
+    /// It is to be replaced, and serves until its successor is ready.
+    Outlive,
+    /// It is to be told to stop.
+    Go(Why<'a>),
+    /// It was told to stop, or its leader ended by itself; what is left of it is going.
+    Leaving,
+}
+
+/// Why a run must go, before it is put into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why<'a> {
+    Shutdown,
+    Removed,
+    Disabled,
+    ByHand,
+    RestartedByHand,
+    Changed,
+    Unready,
+    With(&'a Name),
+}
+
+impl Why<'_> {
+    fn replaces(self) -> bool {
+        matches!(self, Why::Changed | Why::RestartedByHand | Why::With(_))
+    }
+
+    /// The reason in words, for a run of a process that the file defines as `wanted`.
+    pub(super) fn reason(self, run: &Run, wanted: Option<&Arc<Spec>>) -> Reason {
+        match self {
+            Why::Shutdown => Reason::Shutdown,
+            Why::Removed => Reason::Removed,
+            Why::Disabled => Reason::Disabled,
+            Why::ByHand => Reason::StoppedByHand,
+            Why::RestartedByHand => Reason::RestartedByHand,
+            Why::Changed => Reason::Changed(wanted.map(|spec| changed_fields(&run.spec, spec)).unwrap_or_default()),
+            Why::Unready => Reason::Unready(run.spec.ready_timing.deadline),
+            Why::With(name) => Reason::With(name.clone()),
+        }
+    }
+}
+
+/// The fate of every run.
+pub(crate) struct Fates<'a>(Vec<Fate<'a>>);
+
+impl<'a> Fates<'a> {
+    /// The fates of a row's runs, as in [`Row::runs`].
+    pub(super) fn of(&self, row: &Row<'_>) -> &[Fate<'a>] {
+        &self.0[row.first_run..row.first_run + row.runs().len()]
+    }
+
+    pub(super) fn all(&self) -> &[Fate<'a>] {
+        &self.0
+    }
+}
+
+/// Says the fate of every run; takes over new upkeep and reports survivors on the way.
+pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
+    let mut fates = Fates(Vec::with_capacity(view.rows().len()));
+    for row in view.rows() {
+        fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan)));
+    }
+    // Dependencies come first in this order, so one pass reaches everything that is restarted along.
+    for &index in view.desired.order() {
+        let row = &view.rows()[index];
+        for (place, run) in row.runs().iter().enumerate() {
+            if fates.of(row)[place] == Fate::Stay
+                && let Some(name) = replaced_dependency(view, &fates, row, run)
+            {
+                fates.0[row.first_run + place] = Fate::Go(Why::With(name));
+            }
+        }
+    }
+    for row in view.rows() {
+        for (run, fate) in row.runs().iter().zip(fates.of(row)) {
+            upkeep(row, run, *fate, view, plan);
+        }
+    }
+    fates
+}
+
+fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
+    if !run.is_undisturbed() {
+        return Fate::Leaving;
+    }
+    if view.orders.closing().is_some() {
+        return Fate::Go(Why::Shutdown);
+    }
+    let Some(entry) = row.entry else { return Fate::Go(Why::Removed) };
+    if !entry.spec.enabled {
+        return Fate::Go(Why::Disabled);
+    }
+    if !view.wants(row) {
+        return Fate::Go(Why::ByHand);
+    }
+    if run.unwanted_by_hand {
+        return Fate::Go(Why::RestartedByHand);
+    }
+    if !is_same(run, &entry.spec) {
+        return match entry.spec.on_change {
+            OnChange::Keep => readiness(view, run, plan),
+            OnChange::Restart => Fate::Go(Why::Changed),
+            OnChange::Rolling if run.ready.is_none() || has_successor(row, &entry.spec) => Fate::Go(Why::Changed),
+            OnChange::Rolling => Fate::Outlive,
+        };
+    }
+    readiness(view, run, plan)
+}
+
+/// Whether a run is what the definition wants: the identity is the same.
+pub(super) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
+    Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
+}
+
+fn has_successor(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
+    row.runs().iter().any(|other| other.is_undisturbed() && other.ready.is_some() && is_same(other, wanted))
+}
+
+/// A run that isn't ready by its deadline has failed.
+fn readiness<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
+    let (Some(up), None) = (run.up, run.ready) else { return Fate::Stay };
+    let deadline = up + run.spec.ready_timing.deadline;
+    if view.now >= deadline {
+        return Fate::Go(Why::Unready);
+    }
+    plan.wake(deadline);
+    Fate::Stay
+}
+
+/// The dependency, if any, whose replacement takes this run along.
+///
+/// A run is bound to the run of its dependency that it was started against or, once that one is gone, to the oldest one
+/// that came after it: a dependency that crashed and came back is still followed, and one that is replaced by a
+/// successor that already runs takes along only those that were bound to the old run.
+fn replaced_dependency<'a>(view: &View<'a>, fates: &Fates<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
+    row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
+        let dependency = &view.rows()[need.on];
+        let (_, bound) = run.bound.iter().find(|(name, _)| name == dependency.name)?;
+        let (place, served_by) = dependency.runs().iter().enumerate().find(|(_, other)| other.id >= *bound)?;
+        let replaced = match fates.of(dependency)[place] {
+            Fate::Go(why) => why.replaces(),
+            Fate::Leaving => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
+            Fate::Stay | Fate::Outlive => false,
+        };
+        replaced.then_some(dependency.name)
+    })
+}
+
+/// Takes over a changed upkeep, and reports a run that survives being killed.
+fn upkeep(row: &Row<'_>, run: &Run, fate: Fate<'_>, view: &View<'_>, plan: &mut Plan) {
+    if let (Fate::Stay, Some(entry)) = (fate, row.entry)
+        && !Arc::ptr_eq(&run.spec, &entry.spec)
+        && run.spec != entry.spec
+        && is_same(run, &entry.spec)
+    {
+        plan.steps.push(Step::Update(run.id));
+    }
+    if let (Some(killed), false) = (run.killed, run.reported) {
+        if view.now >= killed + KILL_PATIENCE {
+            plan.steps.push(Step::Report(run.id));
+        } else {
+            plan.wake(killed + KILL_PATIENCE);
+        }
+    }
+}

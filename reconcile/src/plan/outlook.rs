@@ -1,0 +1,166 @@
+//! How far each wanted process has come, and whether more is to be expected: the ground that start gates stand on.
+
+use super::fate::is_same;
+use super::{Block, Fate, Fates, View};
+use crate::backoff::{Due, due};
+use crate::desired::Need;
+use crate::observed::{Past, Run};
+use crate::spec::{Condition, Kind, Spec, Tier};
+use crate::time::Time;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// How far a wanted process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// It is not to run.
+    Out,
+    /// It has been started, or has failed to be: its place in the list has been taken.
+    Through,
+    /// It has not been started, and will be without anybody's help.
+    Coming,
+    /// It has not been started, and waits for something that doesn't come by itself.
+    Stuck,
+}
+
+/// What is due to a process of which nothing runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It has not been tried since it was wanted like this.
+    Fresh,
+    /// It did what it was to do.
+    Completed,
+    /// It failed and is left alone.
+    Failed,
+    /// It is started again at this time.
+    Again(Time),
+}
+
+/// The outlook of every wanted process, by its number, and who holds up those that come after others by order alone.
+pub(super) struct Outlooks {
+    outlook: Vec<Outlook>,
+    /// For each: the process that those after it in the list have to wait for.
+    held_by: Vec<Option<usize>>,
+    /// The managed process that applications have to wait for.
+    pub(super) managed_held_by: Option<usize>,
+}
+
+impl Outlooks {
+    /// The process that an entry's place in the list makes it wait for.
+    pub(super) fn before(&self, after: Option<usize>) -> Option<usize> {
+        after.and_then(|index| self.held_by[index])
+    }
+
+    /// The process that a dependency which is order alone makes its dependents wait for.
+    pub(super) fn order_alone(&self, on: usize) -> Option<usize> {
+        self.held_by[on]
+    }
+}
+
+pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
+    let wanted = view.desired.entries().len();
+    let mut all = Outlooks { outlook: vec![Outlook::Out; wanted], held_by: vec![None; wanted], managed_held_by: None };
+    for &index in view.desired.order() {
+        let outlook = outlook(view, fates, &all, index);
+        all.outlook[index] = outlook;
+        all.held_by[index] = match outlook {
+            Outlook::Through => None,
+            Outlook::Coming => Some(index),
+            // Order alone never blocks: those after it wait for what it would have waited for.
+            Outlook::Out | Outlook::Stuck => all.before(view.desired.entries()[index].after),
+        };
+        if outlook == Outlook::Coming && view.desired.entries()[index].spec.tier == Tier::Managed {
+            all.managed_held_by.get_or_insert(index);
+        }
+    }
+    all
+}
+
+fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> Outlook {
+    let row = &view.rows()[index];
+    if !view.wants(row) {
+        return Outlook::Out;
+    }
+    if let Some(run) = current(view, fates, index) {
+        return if run.up.is_some() { Outlook::Through } else { Outlook::Coming };
+    }
+    let leaving = row.runs().iter().any(|run| !run.reported);
+    if leaving {
+        // Replaced on purpose, it comes back in its place; ended or failed by itself, it has had its place.
+        let by_itself = row.runs().iter().all(|run| run.stop.as_ref().map_or(run.exit.is_some(), |stop| stop.why.is_failure()));
+        return if by_itself { Outlook::Through } else { Outlook::Coming };
+    }
+    match rest(view, index) {
+        Rest::Completed | Rest::Failed | Rest::Again(_) => Outlook::Through,
+        Rest::Fresh => {
+            let stuck = !row.runs().is_empty()
+                || view.desired.entries()[index]
+                    .needs
+                    .iter()
+                    .any(|need| need.required && !matches!(blocked(view, fates, all, need), None | Some(Block::Coming)));
+            if stuck { Outlook::Stuck } else { Outlook::Coming }
+        }
+    }
+}
+
+/// The run of a wanted process that stays, if there is one.
+pub(super) fn current<'a>(view: &View<'a>, fates: &Fates<'_>, index: usize) -> Option<&'a Run> {
+    let row = &view.rows()[index];
+    row.runs().iter().zip(fates.of(row)).rev().find(|(_, fate)| **fate == Fate::Stay).map(|(run, _)| run)
+}
+
+/// What is due to a wanted process of which nothing stays.
+pub(super) fn rest(view: &View<'_>, index: usize) -> Rest {
+    let row = &view.rows()[index];
+    let past = row.process.and_then(|process| process.past.as_ref());
+    row.entry.map_or(Rest::Fresh, |entry| rest_of(past, &entry.spec))
+}
+
+/// What is due to a process that is wanted as `spec` and ended as `past` says.
+pub(crate) fn rest_of(past: Option<&Past>, spec: &Arc<Spec>) -> Rest {
+    let Some(past) = past else { return Rest::Fresh };
+    let Some(streak) = past.streak else { return Rest::Fresh };
+    if !Arc::ptr_eq(&past.spec, spec) && past.spec.exec != spec.exec {
+        return Rest::Fresh;
+    }
+    match due(spec, past.succeeded(), streak, past.at, past.run.0) {
+        Due::Completed => Rest::Completed,
+        Due::Failed => Rest::Failed,
+        Due::Again(at) => Rest::Again(at),
+    }
+}
+
+/// Why a named dependency doesn't hold; `None` if it does.
+pub(super) fn blocked(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, need: &Need) -> Option<Block> {
+    let row = &view.rows()[need.on];
+    let spec = &view.desired.entries()[need.on].spec;
+    if !view.wants(row) {
+        return Some(if spec.enabled { Block::StoppedByHand } else { Block::Disabled });
+    }
+    if let Some(run) = current(view, fates, need.on) {
+        let holds = match need.condition {
+            Condition::Started => run.up.is_some(),
+            Condition::Ready => run.ready.is_some(),
+            Condition::Completed => false,
+        };
+        // A run that stays although it is stale serves those that are there, and those that come.
+        return if holds { None } else { Some(Block::Coming) };
+    }
+    if row.runs().iter().any(|run| !run.reported) {
+        return Some(Block::Coming);
+    }
+    match rest(view, need.on) {
+        Rest::Completed if need.condition == Condition::Completed || spec.exec.kind == Kind::Task => None,
+        Rest::Completed => Some(Block::Ended),
+        Rest::Failed => Some(Block::Failed),
+        Rest::Again(_) => Some(Block::BackingOff),
+        Rest::Fresh if all.outlook[need.on] == Outlook::Stuck => Some(Block::Stuck),
+        Rest::Fresh => Some(Block::Coming),
+    }
+}
+
+/// Whether a run that stays does not run what is wanted.
+pub(crate) fn is_stale(run: &Run, wanted: &Arc<Spec>) -> bool {
+    !is_same(run, wanted)
+}

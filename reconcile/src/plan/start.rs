@@ -1,0 +1,154 @@
+//! The gate of a start: predecessor gone, backoff over, dependencies hold, delay over, and those before it started.
+
+use super::outlook::{Outlooks, Rest, blocked, current, rest};
+use super::{Block, Fate, Fates, Plan, STARTS_AT_ONCE, Step, View, Waiting};
+use crate::desired::Entry;
+use crate::observed::{Process, Run};
+use crate::spec::Tier;
+use crate::text::Name;
+
+pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) {
+    let under_way = view.rows().iter().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
+    let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
+    let removed = still_removing(view);
+    for (index, entry) in view.desired.entries().iter().enumerate() {
+        let row = &view.rows()[index];
+        let process = row.process;
+        if !view.wants(row) {
+            if process.is_some_and(|process| process.due_since.is_some()) {
+                plan.steps.push(Step::ForgetDelay(row.name.clone()));
+            }
+            continue;
+        }
+        if let Some(run) = current(view, fates, index) {
+            progress(row.name, run, plan);
+            continue;
+        }
+        let gate = Gate { view, fates, outlooks, index, entry, removed };
+        match gate.ask(plan) {
+            Err(None) => {}
+            Err(Some(waiting)) => plan.wait(row.name, waiting),
+            Ok(()) if turns == 0 => plan.wait(row.name, Waiting::Turn),
+            Ok(()) => {
+                turns -= 1;
+                plan.steps.push(Step::Start(row.name.clone()));
+            }
+        }
+    }
+}
+
+/// What a run that stays still has to reach.
+fn progress(name: &Name, run: &Run, plan: &mut Plan) {
+    match (run.up, run.ready) {
+        (None, _) => plan.wait(name, Waiting::Exec),
+        (Some(up), None) => plan.wait(name, Waiting::Readiness(up + run.spec.ready_timing.deadline)),
+        (Some(_), Some(_)) => {}
+    }
+}
+
+/// A process that is no longer in the file, and not gone yet.
+fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
+    let removed = &view.rows()[view.desired.entries().len()..];
+    removed.iter().find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
+}
+
+struct Gate<'v, 'a> {
+    view: &'v View<'a>,
+    fates: &'v Fates<'a>,
+    outlooks: &'v Outlooks,
+    index: usize,
+    entry: &'v Entry,
+    removed: Option<&'v Name>,
+}
+
+/// `Err` says what keeps a process from being started; `None` in it that there is nothing to wait for, or that
+/// somebody else says so.
+type Passed = Result<(), Option<Waiting>>;
+
+impl Gate<'_, '_> {
+    fn ask(&self, plan: &mut Plan) -> Passed {
+        let rest = rest(self.view, self.index);
+        if matches!(rest, Rest::Completed | Rest::Failed) {
+            self.predecessor()?;
+            return Err(None);
+        }
+        // The delay counts from the moment that dependencies hold, whatever else is still waited for.
+        let dependency = self.dependency();
+        let delay = self.delay(dependency.is_none(), plan);
+        self.predecessor()?;
+        if let Rest::Again(at) = rest
+            && self.view.now < at
+        {
+            plan.wake(at);
+            return Err(Some(Waiting::Backoff(at)));
+        }
+        match dependency.or(delay).or_else(|| self.removal(rest)).or_else(|| self.order(rest)) {
+            Some(waiting) => Err(Some(waiting)),
+            None => Ok(()),
+        }
+    }
+
+    /// A former run that isn't gone says itself what it waits for, unless it was reported to survive.
+    fn predecessor(&self) -> Passed {
+        let row = &self.view.rows()[self.index];
+        let outlived = self.fates.of(row).iter().filter(|fate| **fate == Fate::Outlive).count();
+        if row.runs().len() > outlived || outlived > 1 {
+            return Err(row.runs().iter().any(|run| run.reported).then_some(Waiting::Kill));
+        }
+        Ok(())
+    }
+
+    fn dependency(&self) -> Option<Waiting> {
+        self.entry.needs.iter().find_map(|need| {
+            let entry = &self.view.desired.entries()[need.on];
+            let wait = |why| Waiting::Dependency { on: entry.spec.name.clone(), condition: need.condition, why };
+            let why = blocked(self.view, self.fates, self.outlooks, need)?;
+            if need.required {
+                return Some(wait(why));
+            }
+            match why {
+                // Order alone waits for what is on its way, and for as long as it is.
+                Block::Coming => self.outlooks.order_alone(need.on).map(|_| wait(why)),
+                _ => None,
+            }
+        })
+    }
+
+    /// The start delay; keeps or forgets on the way from when it counts.
+    fn delay(&self, counts: bool, plan: &mut Plan) -> Option<Waiting> {
+        let name = &self.entry.spec.name;
+        let since = self.view.rows()[self.index].process.and_then(|process| process.due_since);
+        match (counts, since) {
+            (false, None) => return None,
+            (false, Some(_)) => {
+                plan.steps.push(Step::ForgetDelay(name.clone()));
+                return None;
+            }
+            (true, None) => plan.steps.push(Step::CountDelay(name.clone())),
+            (true, Some(_)) => {}
+        }
+        let until = since.unwrap_or(self.view.now) + self.entry.spec.start_delay;
+        if self.view.now >= until {
+            return None;
+        }
+        plan.wake(until);
+        Some(Waiting::Delay(until))
+    }
+
+    /// A process that was never started waits for those that were removed to be gone: it may take over what they hold.
+    fn removal(&self, rest: Rest) -> Option<Waiting> {
+        let new = self.view.rows()[self.index].process.is_none_or(Process::is_new);
+        let removed = self.removed.filter(|_| rest == Rest::Fresh && new)?;
+        Some(Waiting::Removed(removed.clone()))
+    }
+
+    /// The place in the list, which a process that ended by itself has already had.
+    fn order(&self, rest: Rest) -> Option<Waiting> {
+        if rest != Rest::Fresh {
+            return None;
+        }
+        let before = self.outlooks.before(self.entry.after);
+        let tier = self.outlooks.managed_held_by.filter(|_| self.entry.spec.tier == Tier::Application);
+        before.or(tier).map(|index| Waiting::Order(self.view.rows()[index].name.clone()))
+    }
+}

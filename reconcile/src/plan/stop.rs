@@ -1,0 +1,122 @@
+//! The gate of a stop: a run goes once those that depend on it, and are going too, are gone.
+
+use super::{Fate, Fates, Plan, Step, View, Waiting};
+use crate::graph::Graph;
+use crate::observed::Run;
+use crate::reason::Reason;
+use crate::spec::Tier;
+use crate::text::Name;
+use alloc::vec;
+use alloc::vec::Vec;
+
+pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) {
+    let hurry = is_hurried(view);
+    if let (Some(closing), false) = (view.orders.closing(), hurry) {
+        plan.wake(closing.since + view.desired.shutdown_timeout());
+    }
+    let anybody_goes = fates.all().iter().any(|fate| matches!(fate, Fate::Go(_)));
+    let held_by = if anybody_goes && !hurry { holders(view, fates) } else { vec![None; view.rows().len()] };
+    for (index, row) in view.rows().iter().enumerate() {
+        for (run, fate) in row.runs().iter().zip(fates.of(row)) {
+            match fate {
+                Fate::Stay | Fate::Outlive => {}
+                Fate::Leaving => leave(row.name, run, hurry, view, plan),
+                Fate::Go(_) if run.up.is_none() => plan.wait(row.name, Waiting::Exec),
+                Fate::Go(why) => {
+                    let reason = || why.reason(run, row.entry.map(|entry| &entry.spec));
+                    match held_by[index] {
+                        _ if hurry => plan.steps.push(Step::Kill(run.id, reason())),
+                        Some(holder) => plan.wait(row.name, Waiting::Dependent(view.rows()[holder].name.clone())),
+                        None => plan.steps.push(Step::Stop(run.id, reason())),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether everything is to be killed now: by order, or because the shutdown takes too long.
+fn is_hurried(view: &View<'_>) -> bool {
+    let Some(closing) = view.orders.closing() else { return false };
+    closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
+}
+
+/// A run that was told to stop, or whose leader ended by itself: kill what is left when its time is up.
+fn leave(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
+    if run.killed.is_some() {
+        return plan.wait(name, Waiting::Kill);
+    }
+    let Some(stop) = &run.stop else {
+        // The leader ended by itself: what it leaves behind has nobody to answer to.
+        let status = run.exit.as_ref().map_or(crate::event::Status::Lost, |(status, _)| status.clone());
+        return plan.steps.push(Step::Kill(run.id, Reason::Ended(status)));
+    };
+    let until = stop.since + run.spec.stop.timeout;
+    if hurry || view.now >= until {
+        plan.steps.push(Step::Kill(run.id, stop.why.clone()));
+    } else {
+        plan.wake(until);
+        plan.wait(name, Waiting::Grace(until));
+    }
+}
+
+/// For each row, a row that has to be gone before it may be told to stop.
+///
+/// The edges are those of the wanted definitions and those that each run was placed by. Together they may be cyclic, since
+/// they come from different generations, so edges inside a strongly connected component don't hold anybody up.
+fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
+    let len = view.rows().len();
+    // Every application comes after this node, and this node after every managed process.
+    let tiers = len;
+    let mut graph = Graph::new(len + 1);
+    for (index, row) in view.rows().iter().enumerate() {
+        if let Some(entry) = row.entry {
+            entry.needs.iter().map(|need| need.on).chain(entry.after).for_each(|on| graph.add(index, on));
+        }
+        let waits = row.runs().iter().flat_map(|run| &run.waits);
+        waits.filter_map(|name| find(view, name)).for_each(|on| graph.add(index, on));
+        match tier(row) {
+            Tier::Managed => graph.add(tiers, index),
+            Tier::Application => graph.add(index, tiers),
+        }
+    }
+    let going: Vec<bool> = view.rows().iter().map(|row| is_going(row.runs(), fates.of(row))).collect();
+    let components = graph.components();
+    let mut component_of = vec![0; len + 1];
+    for (number, component) in components.iter().enumerate() {
+        for &node in component {
+            component_of[node] = number;
+        }
+    }
+    let mut held_by = vec![None; len + 1];
+    // Dependents first: a component comes after everything that its edges lead to.
+    for component in components.iter().rev() {
+        for &node in component {
+            let holds = if going.get(node) == Some(&true) { Some(node) } else { held_by[node] };
+            for &on in graph.next(node) {
+                if component_of[on] != component_of[node] && held_by[on].is_none() {
+                    held_by[on] = holds;
+                }
+            }
+        }
+    }
+    held_by.truncate(len);
+    held_by
+}
+
+/// Whether anything of a row is to be waited for: it is going, and neither outlives its replacement nor can't be killed.
+fn is_going(runs: &[Run], fates: &[Fate<'_>]) -> bool {
+    runs.iter().zip(fates).any(|(run, fate)| matches!(fate, Fate::Go(_) | Fate::Leaving) && !run.reported)
+}
+
+fn tier(row: &super::Row<'_>) -> Tier {
+    row.entry.map(|entry| entry.spec.tier).or_else(|| row.runs().first().map(|run| run.spec.tier)).unwrap_or_default()
+}
+
+fn find(view: &View<'_>, name: &Name) -> Option<usize> {
+    let wanted = view.desired.entries().len();
+    view.desired.index(name).or_else(|| {
+        // The rows that are no longer wanted follow, sorted by name as well.
+        view.rows()[wanted..].binary_search_by(|row| row.name.cmp(name)).ok().map(|place| wanted + place)
+    })
+}

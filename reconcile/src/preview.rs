@@ -1,0 +1,164 @@
+//! What would happen: the engine itself, in an ideal world where every start succeeds and every stop is obeyed.
+//!
+//! There is no second sorting that could disagree with what is then done.
+
+use crate::desired::Desired;
+use crate::diff::Difference;
+use crate::engine::{Engine, Outcome};
+use crate::event::{Action, Event, Order, Pid, RunId, Status};
+use crate::reason::Reason;
+use crate::report::{Report, What};
+use crate::spec::{Kind, Spec};
+use crate::text::Name;
+use crate::time::Time;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// One thing that would be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// To which process.
+    pub name: Name,
+    /// What.
+    pub act: Act,
+}
+
+/// What would be done to a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It is started.
+    Start(Reason),
+    /// It is stopped.
+    Stop(Reason),
+    /// A changed upkeep is taken over.
+    Update(Vec<Difference>),
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.act {
+            Act::Start(reason) => write!(f, "start {} ({reason})", self.name),
+            Act::Stop(reason) => write!(f, "stop {} ({reason})", self.name),
+            Act::Update(differences) => {
+                write!(f, "update {} (", self.name)?;
+                for (place, difference) in differences.iter().enumerate() {
+                    write!(f, "{}{}", if place > 0 { ", " } else { "" }, difference.field)?;
+                }
+                f.write_str(" changed)")
+            }
+        }
+    }
+}
+
+/// What an engine would do if this were wanted now, in waves: everything in a wave happens at once, and a wave begins
+/// when the former one is done. The engine itself is left as it is.
+pub fn preview(engine: &Engine, now: Time, wanted: Desired) -> Vec<Vec<Deed>> {
+    World::of(engine, now).play(Event::Wanted(wanted))
+}
+
+/// What an engine would do if it were told to end now, in waves.
+pub fn preview_shutdown(engine: &Engine, now: Time) -> Vec<Vec<Deed>> {
+    World::of(engine, now).play(Event::Order(Order::Shutdown))
+}
+
+/// Settles an engine as the ideal world would: everything that can start has started. For tests and previews of wishes
+/// on an empty host.
+pub fn settle(engine: &mut Engine, now: Time, wanted: Desired) -> Time {
+    let mut world = World::of(engine, now);
+    world.play(Event::Wanted(wanted));
+    *engine = world.engine;
+    world.now
+}
+
+struct World {
+    engine: Engine,
+    now: Time,
+}
+
+impl World {
+    fn of(engine: &Engine, now: Time) -> World {
+        World { engine: engine.clone(), now }
+    }
+
+    fn play(&mut self, first: Event) -> Vec<Vec<Deed>> {
+        let mut waves = Vec::new();
+        let mut news = alloc::vec![first];
+        // What is on its way already comes about first, and is no deed of what is wanted now.
+        news.extend(self.pending());
+        loop {
+            let outcome = self.engine.step(self.now, core::mem::take(&mut news));
+            let wave = self.wave(&outcome);
+            if !wave.is_empty() {
+                waves.push(wave);
+            }
+            for action in &outcome.actions {
+                answer(action, &mut news);
+            }
+            if news.is_empty() {
+                let Some(at) = outcome.wake_at else { return waves };
+                self.now = at;
+            }
+        }
+    }
+
+    /// The outcome of everything that was begun before.
+    fn pending(&self) -> Vec<Event> {
+        let mut news = Vec::new();
+        for run in self.engine.observed().processes().values().flat_map(|process| &process.runs) {
+            if run.stop.is_some() || run.killed.is_some() {
+                news.push(Event::Exited { run: run.id, status: Status::Code(0) });
+                news.push(Event::Gone { run: run.id });
+            } else if run.up.is_none() {
+                started(run.id, &run.spec, &mut news);
+            } else if run.ready.is_none() {
+                news.push(Event::Ready { run: run.id });
+            }
+        }
+        news
+    }
+
+    fn wave(&self, outcome: &Outcome) -> Vec<Deed> {
+        let mut wave = Vec::new();
+        for report in &outcome.reports {
+            let Report::Process(transition) = report else { continue };
+            let act = match &transition.what {
+                What::Stopping(reason) => Act::Stop(reason.clone()),
+                What::Updated(differences) => Act::Update(differences.clone()),
+                _ => continue,
+            };
+            wave.push(Deed { name: transition.name.clone(), act });
+        }
+        for action in &outcome.actions {
+            if let Action::Spawn { run, spec } = action
+                && let Some(run) = self.engine.observed().run(*run)
+            {
+                wave.push(Deed { name: spec.name.clone(), act: Act::Start(run.reason.clone()) });
+            }
+        }
+        wave
+    }
+}
+
+/// What comes of an action in an ideal world.
+fn answer(action: &Action, news: &mut Vec<Event>) {
+    match action {
+        Action::Spawn { run, spec } => started(*run, spec, news),
+        Action::Stop { run, .. } | Action::Kill { run } => {
+            news.push(Event::Exited { run: *run, status: Status::Code(0) });
+            news.push(Event::Gone { run: *run });
+        }
+    }
+}
+
+/// A start that succeeds: a service is ready at once, a task has done what it was to do.
+fn started(run: RunId, spec: &Arc<Spec>, news: &mut Vec<Event>) {
+    news.push(Event::Spawned { run, pid: Pid(0) });
+    if spec.has_readiness() {
+        news.push(Event::Ready { run });
+    }
+    if spec.exec.kind == Kind::Task {
+        news.push(Event::Exited { run, status: Status::Code(0) });
+        news.push(Event::Gone { run });
+    }
+}

@@ -1,0 +1,73 @@
+//! Why something is done: typed, and in the words that people read in logs, status and plans.
+//!
+//! A reason is recorded with what is done for it. Nothing is decided by it afterwards, except what a stop means: see
+//! [`Reason::replaces`] and [`Reason::is_failure`].
+
+use crate::event::Status;
+use crate::span::Span;
+use crate::text::Name;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// Why a process is started, stopped, restarted or updated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is new in the file.
+    Added,
+    /// It is no longer in the file.
+    Removed,
+    /// These fields of its definition changed.
+    Changed(Vec<String>),
+    /// `enabled` became true.
+    Enabled,
+    /// `enabled` became false.
+    Disabled,
+    /// A dependency that it follows was restarted.
+    With(Name),
+    /// An operator stopped it.
+    StoppedByHand,
+    /// An operator started it.
+    StartedByHand,
+    /// An operator restarted it.
+    RestartedByHand,
+    /// It ended by itself, or could not be started.
+    Ended(Status),
+    /// It was not ready within this time.
+    Unready(Duration),
+    /// Navigator is shutting down.
+    Shutdown,
+}
+
+impl Reason {
+    /// Whether a run that is stopped for this reason makes room for another one, so that dependents that asked to be
+    /// restarted along with it are.
+    pub fn replaces(&self) -> bool {
+        matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand)
+    }
+
+    /// Whether a run that is stopped for this reason has failed, so that the restart policy decides what comes next.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Reason::Unready(_))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Added => f.write_str("added to file"),
+            Reason::Removed => f.write_str("removed from file"),
+            Reason::Changed(fields) => write!(f, "{} changed", fields.join(", ")),
+            Reason::Enabled => f.write_str("enabled in file"),
+            Reason::Disabled => f.write_str("disabled in file"),
+            Reason::With(dependency) => write!(f, "dependency {dependency} restarted"),
+            Reason::StoppedByHand => f.write_str("stopped by hand"),
+            Reason::StartedByHand => f.write_str("started by hand"),
+            Reason::RestartedByHand => f.write_str("restarted by hand"),
+            Reason::Ended(status) => status.fmt(f),
+            Reason::Unready(deadline) => write!(f, "not ready within {}", Span(*deadline)),
+            Reason::Shutdown => f.write_str("shutdown"),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What changed, for people: the one vocabulary behind the log, the stream of events and the metrics.
+//!
+//! The core doesn't log. It returns reports, and one place turns each into whatever is to be told.
+
+use crate::diff::Difference;
+use crate::event::{Pid, RunId, Status};
+use crate::reason::Reason;
+use crate::text::Name;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Something that people may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A process changed.
+    Process(Transition),
+    /// A configuration is in force whose meaning differs from the last.
+    Accepted(Summary),
+    /// A configuration was accepted whose meaning is the same as the last.
+    Unchanged,
+}
+
+/// A change of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The process.
+    pub name: Name,
+    /// Its run, if it is about one.
+    pub run: Option<RunId>,
+    /// The leader of that run, if it is known.
+    pub pid: Option<Pid>,
+    /// The generation of the definition that it is about.
+    pub generation: u64,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened to a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is being started.
+    Starting(Reason),
+    /// Its program runs.
+    Started,
+    /// Its probe passed.
+    Ready,
+    /// It was told to stop.
+    Stopping(Reason),
+    /// It was told to stop, and is gone.
+    Stopped {
+        /// How its leader ended.
+        status: Status,
+        /// Why it was told to.
+        reason: Reason,
+    },
+    /// Its time to stop is over; what is left of it is killed.
+    Killing(Reason),
+    /// It ended by itself, with status 0.
+    Exited,
+    /// It ended by itself: a non-zero status, or a signal that was not ours.
+    Crashed(Status),
+    /// It will be started again after this delay.
+    Restarting {
+        /// How long after its end.
+        delay: Duration,
+        /// Why.
+        reason: Reason,
+    },
+    /// A changed upkeep was taken over in place.
+    Updated(Vec<Difference>),
+    /// It could not be started, or is given up.
+    Failed(Reason),
+    /// Something of it survives being killed.
+    Survives,
+}
+
+/// What an accepted configuration changes, by class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Its generation.
+    pub generation: u64,
+    /// Processes to start.
+    pub added: usize,
+    /// Processes to stop.
+    pub removed: usize,
+    /// Processes that need another run.
+    pub changed: usize,
+    /// Processes that take over a change in place.
+    pub updated: usize,
+    /// Processes that are as they were.
+    pub unchanged: usize,
+}

@@ -1,0 +1,188 @@
+//! The states that people read, derived from wishes and facts: nobody sets them.
+
+use crate::engine::Engine;
+use crate::event::Pid;
+use crate::observed::{Observed, Run};
+use crate::orders::Orders;
+use crate::plan::{Rest, Waiting, is_stale, rest_of};
+use crate::reason::Reason;
+use crate::spec::{Kind, Spec};
+use crate::text::Name;
+use alloc::sync::Arc;
+use core::fmt;
+
+/// What people call the state of a process; everywhere the same words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Waits for order, a dependency or its delay.
+    Pending,
+    /// Runs, and is not ready yet.
+    Starting,
+    /// Runs, and is ready.
+    Running,
+    /// Was told to stop, or leaves something behind that is being killed.
+    Stopping,
+    /// Ended by itself, and is started again when its time has come.
+    Backoff,
+    /// Exited with status 0, not to be started again.
+    Completed,
+    /// Ended by itself or could not be started, and is left alone.
+    Failed,
+    /// Stopped by hand, or disabled in the file.
+    Stopped,
+}
+
+impl State {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Stopping => "stopping",
+            State::Backoff => "backoff",
+            State::Completed => "completed",
+            State::Failed => "failed",
+            State::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What people read about one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The process.
+    pub name: Name,
+    /// Its state.
+    pub state: State,
+    /// The leader of what runs.
+    pub pid: Option<Pid>,
+    /// Whether what runs is not what the file says, and is kept on purpose.
+    pub stale: bool,
+    /// The generation whose definition runs or, where nothing runs, is wanted.
+    pub generation: u64,
+    /// Why it is in this state.
+    pub reason: Reason,
+}
+
+impl Engine {
+    /// How every process stands: those of the file by name, and those that are still going.
+    pub fn standings(&self) -> alloc::vec::Vec<Standing> {
+        let mut names: alloc::vec::Vec<&Name> = self.desired().entries().iter().map(|entry| &entry.spec.name).collect();
+        names.extend(self.observed().processes().keys().filter(|name| self.desired().get(name).is_none()));
+        names.sort_unstable();
+        names.into_iter().map(|name| self.standing(name)).collect()
+    }
+
+    /// Whether every process is as the file says: running, completed, or stopped on purpose.
+    ///
+    /// A task that still runs is not there yet; one that is kept stale is.
+    pub fn is_converged(&self) -> bool {
+        self.standings().iter().all(|standing| {
+            let task = self.desired().get(&standing.name).is_some_and(|entry| entry.spec.exec.kind == Kind::Task);
+            match standing.state {
+                State::Running => !task && (standing.stale || self.runs_what_is_wanted(&standing.name)),
+                State::Completed | State::Stopped => true,
+                State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
+            }
+        })
+    }
+
+    fn runs_what_is_wanted(&self, name: &Name) -> bool {
+        let Some(entry) = self.desired().get(name) else { return false };
+        newest(self.observed(), name).is_some_and(|run| run.spec == entry.spec && !run.unwanted_by_hand)
+    }
+
+    fn standing(&self, name: &Name) -> Standing {
+        let wanted = self.desired().get(name).map(|entry| &entry.spec);
+        let run = newest(self.observed(), name);
+        let (state, reason) = match run {
+            Some(run) => state_of_run(run),
+            None => state_without_run(self.observed(), self.orders(), name, wanted),
+        };
+        Standing {
+            name: name.clone(),
+            state,
+            pid: run.filter(|run| run.exit.is_none()).and_then(|run| run.pid),
+            stale: run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_stale(run, wanted))),
+            generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
+            reason,
+        }
+    }
+}
+
+fn newest<'a>(observed: &'a Observed, name: &Name) -> Option<&'a Run> {
+    observed.processes().get(name)?.runs.last()
+}
+
+fn state_of_run(run: &Run) -> (State, Reason) {
+    if let Some(stop) = &run.stop {
+        return (State::Stopping, stop.why.clone());
+    }
+    if let Some((status, _)) = &run.exit {
+        return (State::Stopping, Reason::Ended(status.clone()));
+    }
+    (if run.ready.is_some() { State::Running } else { State::Starting }, run.reason.clone())
+}
+
+fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: Option<&Arc<Spec>>) -> (State, Reason) {
+    let process = observed.processes().get(name);
+    let past = process.and_then(|process| process.past.as_ref());
+    let Some(spec) = wanted else { return (State::Stopped, Reason::Removed) };
+    if orders.closing().is_some() {
+        return (State::Stopped, Reason::Shutdown);
+    }
+    if !spec.enabled {
+        return (State::Stopped, Reason::Disabled);
+    }
+    if orders.is_stopped(name) {
+        return (State::Stopped, Reason::StoppedByHand);
+    }
+    let ended = past.map_or(Reason::Added, |past| past.why.clone());
+    match rest_of(past, spec) {
+        Rest::Fresh => (State::Pending, process.and_then(|process| process.cue.clone()).unwrap_or(ended)),
+        Rest::Completed => (State::Completed, ended),
+        Rest::Failed => (State::Failed, ended),
+        Rest::Again(_) => (State::Backoff, ended),
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::plan::Block;
+        match self {
+            Waiting::Dependency { on, condition, why } => {
+                let why = match why {
+                    Block::Coming => match condition {
+                        crate::spec::Condition::Started => "not started",
+                        crate::spec::Condition::Ready => "not ready",
+                        crate::spec::Condition::Completed => "not completed",
+                    },
+                    Block::Disabled => "disabled",
+                    Block::StoppedByHand => "stopped by hand",
+                    Block::Failed => "failed",
+                    Block::BackingOff => "backing off",
+                    Block::Ended => "ended",
+                    Block::Stuck => "stuck itself",
+                };
+                write!(f, "waits for {on}: {why}")
+            }
+            Waiting::Order(name) => write!(f, "waits for {name}, which comes before it"),
+            Waiting::Delay(until) => write!(f, "delayed until {until}"),
+            Waiting::Backoff(until) => write!(f, "backs off until {until}"),
+            Waiting::Removed(name) => write!(f, "waits for {name}, which was removed, to be gone"),
+            Waiting::Turn => f.write_str("waits for its turn"),
+            Waiting::Exec => f.write_str("is being started"),
+            Waiting::Readiness(until) => write!(f, "gets ready until {until}"),
+            Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
+            Waiting::Grace(until) => write!(f, "may stop until {until}"),
+            Waiting::Kill => f.write_str("is being killed"),
+        }
+    }
+}
