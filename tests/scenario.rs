@@ -34,16 +34,25 @@ fn play(script: &str) -> Result<String, String> {
     let mut story =
         Story { world: World::new(Engine::new(), Time::ZERO), trace: Trace::default(), patience: Desired::SHUTDOWN_TIMEOUT };
     let mut played = String::new();
+    let mut command = String::new();
     for (number, line) in script.lines().enumerate() {
         if line.starts_with(' ') {
             continue;
         }
         played.push_str(line);
         played.push('\n');
-        if !line.is_empty() && !line.starts_with('#') {
-            script::command(line).and_then(|command| story.tell(command)).map_err(|error| format!("{}: {error}", number + 1))?;
-            played.push_str(&story.trace.take());
+        if line.is_empty() || line.starts_with('#') {
+            continue;
         }
+        command.push_str(line);
+        // A list goes on in the next line.
+        if command.ends_with(',') {
+            command.push(' ');
+            continue;
+        }
+        script::command(&command).and_then(|command| story.tell(command)).map_err(|error| format!("{}: {error}", number + 1))?;
+        played.push_str(&story.trace.take());
+        command.clear();
     }
     Ok(played)
 }
@@ -64,7 +73,7 @@ impl Story {
             Command::Until(time) => self.pass_until(time)?,
             Command::UntilQuiet => {
                 for _ in 0..MOMENTS {
-                    let Some(time) = self.world.next() else { return Ok(()) };
+                    let Some(time) = self.world.next().filter(|_| !self.world.engine.is_finished()) else { return Ok(()) };
                     self.pass_until(time)?;
                 }
                 return Err(format!("it isn't quiet after {MOMENTS} moments; write `until TIME`"));

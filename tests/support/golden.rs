@@ -3,6 +3,7 @@
 //! `UPDATE_FIXTURES=1` writes. It knows nothing of what the files mean.
 
 use similar::TextDiff;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 

@@ -8,6 +8,7 @@ use reconcile::event::{Action, RunId};
 use reconcile::plan::Waiting;
 use reconcile::report::{Report, Summary, Transition, What};
 use reconcile::span::Span;
+use reconcile::state::Standing;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,8 +56,8 @@ impl Trace {
         let mut lines: Vec<String> = Vec::new();
         for standing in world.engine.standings() {
             let stale = if standing.stale { ", stale" } else { "" };
-            let (state, generation) = (standing.state, standing.generation);
-            lines.push(format!("=  {} {state}{stale}, generation {generation} ({})", standing.name, standing.reason));
+            let Standing { name, state, generation, reason, .. } = &standing;
+            lines.push(format!("=  {name} {state}{stale}, generation {generation} ({reason})"));
         }
         lines.push(format!("=  {}converged", if world.engine.is_converged() { "" } else { "not " }));
         self.block(world.now, &lines);
