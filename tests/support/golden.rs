@@ -39,8 +39,9 @@ pub(crate) fn compare(found: impl IntoIterator<Item = (PathBuf, String)>) {
         } else {
             let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(&path).display();
             let diff = TextDiff::from_lines(&expected, &found);
-            differences +=
-                &format!("\n{}", diff.unified_diff().header(&format!("{name} (expected)"), &format!("{name} (found)")));
+            let (before, after) = (format!("{name} (expected)"), format!("{name} (found)"));
+            // Writing into a string can't fail.
+            let _ = write!(differences, "\n{}", diff.unified_diff().header(&before, &after));
         }
     }
     assert!(differences.is_empty(), "{differences}\nif this is what it should be: UPDATE_FIXTURES=1 rewrites it");
