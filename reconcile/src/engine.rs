@@ -4,9 +4,9 @@
 //! time; its caller performs the actions it returns, and reports what comes of them as news.
 
 use crate::desired::{Desired, Entry};
-use crate::diff::{Change, change, differences};
+use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId};
-use crate::observed::{Observed, Run, Stopping};
+use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
 use crate::reason::Reason;
@@ -15,7 +15,6 @@ use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Wishes, orders and facts, and the rules between them.
@@ -198,7 +197,7 @@ impl Engine {
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
-        let reason = start_reason(process.cue.take(), process.past.as_ref(), &spec);
+        let reason = start_reason(process, &spec);
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
         }
@@ -263,15 +262,19 @@ impl Engine {
     }
 }
 
-/// Why a process is started: what was asked for, or what changed since it last ran, or how that ended.
-fn start_reason(cue: Option<Reason>, past: Option<&crate::observed::Past>, spec: &Arc<Spec>) -> Reason {
-    match (cue, past) {
-        (Some(cue), _) => cue,
-        (None, None) => Reason::Added,
-        (None, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => {
-            Reason::Changed(crate::diff::changed_fields(&past.spec, spec))
-        }
-        (None, Some(past)) => past.why.clone(),
+/// Why a process is started: what was asked for, or what changed since it was last started, or how that ended.
+fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
+    if let Some(cue) = process.cue.take() {
+        return cue;
+    }
+    let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
+    let past = process.past.as_ref();
+    match (process.runs.last(), past) {
+        // It runs beside the one that it replaces.
+        (Some(run), _) if past.is_none_or(|past| past.run < run.id) => changed(&run.spec),
+        (_, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => changed(&past.spec),
+        (_, Some(past)) => past.why.clone(),
+        (_, None) => Reason::Added,
     }
 }
 
