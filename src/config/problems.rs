@@ -1,0 +1,183 @@
+//! Problems as they are found, in any order, until they become diagnostics.
+//!
+//! Collecting is bounded: whoever checks a file need not count.
+
+use super::MAX_SHOWN;
+use super::diagnostic::{Diagnostic, Excerpt, Label, Severity};
+use super::texts::{Span, Texts};
+
+/// Something that is wrong at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    severity: Severity,
+    span: Span,
+    message: String,
+    help: Option<String>,
+    labels: Vec<(Span, String)>,
+}
+
+impl Problem {
+    pub(super) fn error(span: Span, message: impl Into<String>) -> Problem {
+        Problem { severity: Severity::Error, span, message: message.into(), help: None, labels: Vec::new() }
+    }
+
+    pub(super) fn warning(span: Span, message: impl Into<String>) -> Problem {
+        Problem { severity: Severity::Warning, ..Problem::error(span, message) }
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub(super) fn help(self, help: impl Into<String>) -> Problem {
+        Problem { help: Some(help.into()), ..self }
+    }
+
+    /// What to write instead, where something is known.
+    #[must_use]
+    pub(super) fn maybe_help(self, help: Option<impl Into<String>>) -> Problem {
+        Problem { help: help.map(Into::into), ..self }
+    }
+
+    /// Another place that belongs to it.
+    #[must_use]
+    pub(super) fn label(mut self, span: Span, message: impl Into<String>) -> Problem {
+        self.labels.push((span, message.into()));
+        self
+    }
+}
+
+/// Everything found so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    dropped: usize,
+}
+
+/// So many problems are remembered; of the others only the number.
+const MAX_REMEMBERED: usize = 20_000;
+
+impl Problems {
+    pub(super) fn add(&mut self, problem: Problem) {
+        if self.found.len() < MAX_REMEMBERED {
+            self.found.push(problem);
+        } else if problem.severity == Severity::Error {
+            self.dropped += 1;
+        }
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.dropped > 0 || self.found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// The problems as people see them: in order of place, each once, at most [`MAX_SHOWN`] errors and as many warnings;
+    /// and how many errors there are beyond those.
+    pub(super) fn finish(self, texts: &Texts) -> (Vec<Diagnostic>, usize) {
+        let mut found = self.found;
+        found.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
+        found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        let (mut shown, mut omitted) = ([0; 2], self.dropped);
+        let mut diagnostics = Vec::new();
+        for problem in found {
+            let count = &mut shown[usize::from(problem.severity == Severity::Warning)];
+            *count += 1;
+            if *count <= MAX_SHOWN {
+                diagnostics.push(diagnosed(problem, texts));
+            } else if problem.severity == Severity::Error {
+                omitted += 1;
+            }
+        }
+        (diagnostics, omitted)
+    }
+}
+
+fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
+    let position = texts.position(problem.span);
+    let label = |(span, message): (Span, String)| {
+        let position = texts.position(span);
+        Label {
+            file: texts.path(span.text).to_owned(),
+            line: position.line,
+            column: position.column,
+            message: printable(&message),
+            excerpt: excerpt(span, texts),
+        }
+    };
+    Diagnostic {
+        severity: problem.severity,
+        file: texts.path(problem.span.text).to_owned(),
+        line: position.line,
+        column: position.column,
+        message: printable(&problem.message),
+        help: problem.help.as_deref().map(printable),
+        labels: problem.labels.into_iter().map(label).collect(),
+        excerpt: excerpt(problem.span, texts),
+    }
+}
+
+/// Characters that would move a terminal's cursor, or worse, written out.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
+}
+
+/// As many characters of a line are shown on either side of a place.
+const AROUND: usize = 120;
+
+/// The line of a place without what is veiled. Of the place itself, a reference (`${NAME}`) is shown even there: its name is
+/// no secret, and it is what the message is about.
+fn excerpt(span: Span, texts: &Texts) -> Option<Excerpt> {
+    let text = texts.text(span.text);
+    let line = texts.line(span.text, texts.position(span).line);
+    if text[line.clone()].trim().is_empty() {
+        return None;
+    }
+    let marked = span.start.min(line.end)..span.end.clamp(span.start.min(line.end), line.end);
+    let bare = is_reference(&text[marked.clone()]);
+    let mut shown = Excerpt { line: String::new(), start: 0, length: 0 };
+    let mut hidden = texts.veiled(span.text, line.clone()).peekable();
+    let (from, to) = window(&text[line.clone()], marked.start - line.start);
+    if from > 0 {
+        shown.line.push('…');
+    }
+    let mut in_veil = false;
+    for (at, char) in text[line.clone()].char_indices().map(|(at, char)| (at + line.start, char)) {
+        while hidden.next_if(|range| range.end <= at).is_some() {}
+        let veiled = hidden.peek().is_some_and(|range| range.contains(&at)) && !(bare && marked.contains(&at));
+        if at == marked.start {
+            shown.start = shown.line.chars().count();
+            in_veil = false;
+        }
+        let visible = (from..to).contains(&(at - line.start));
+        if visible && !(veiled && in_veil) {
+            shown.line.push(match char {
+                _ if veiled => '…',
+                '\t' => '\t',
+                char if char.is_control() => '\u{fffd}',
+                char => char,
+            });
+            shown.length += usize::from(marked.contains(&at));
+        }
+        in_veil = veiled;
+    }
+    if marked.start == line.end {
+        shown.start = shown.line.chars().count();
+    }
+    if to < line.len() {
+        shown.line.push('…');
+    }
+    shown.length = shown.length.max(1);
+    Some(shown)
+}
+
+/// Whether the characters are those of a plain reference to a variable, or the beginning of one.
+fn is_reference(marked: &str) -> bool {
+    marked.strip_prefix("${").is_some_and(|name| {
+        let name = name.strip_suffix('}').unwrap_or(name);
+        name.chars().all(|char| char == '_' || char.is_ascii_alphanumeric())
+    })
+}
+
+/// The bytes of a line that are shown, so that one of megabytes doesn't flood a terminal.
+fn window(line: &str, at: usize) -> (usize, usize) {
+    let from = line[..at].char_indices().rev().nth(AROUND).map_or(0, |(from, _)| from);
+    let to = line[at..].char_indices().nth(AROUND).map_or(line.len(), |(to, _)| at + to);
+    (from, to)
+}
