@@ -60,8 +60,8 @@ pub(crate) enum Habit {
     Starts,
     /// A start takes this long; `None`: the script says when it is done.
     StartTakes(Option<Duration>),
-    /// It gets ready this long after its start.
-    ReadyAfter(Duration),
+    /// It gets ready this long after its start; `None`: the script says when.
+    ReadyTakes(Option<Duration>),
     /// Each run ends by itself after this long.
     EndsAfter(Duration, Status),
     /// Runs go on until they are stopped.
@@ -137,7 +137,8 @@ fn habit(words: &[&str]) -> Result<Option<Habit>, String> {
         ["can", "start"] => Habit::Starts,
         ["takes", "forever", "to", "start"] => Habit::StartTakes(None),
         ["takes", time, "to", "start"] => Habit::StartTakes(Some(span(time)?)),
-        ["takes", time, "to", "get", "ready"] => Habit::ReadyAfter(span(time)?),
+        ["takes", "forever", "to", "get", "ready"] => Habit::ReadyTakes(None),
+        ["takes", time, "to", "get", "ready"] => Habit::ReadyTakes(Some(span(time)?)),
         ["takes", time, "to", "stop"] => Habit::StopTakes(span(time)?),
         ["ignores", "TERM"] => Habit::Ignores(true),
         ["obeys", "TERM"] => Habit::Ignores(false),

@@ -1,7 +1,7 @@
 //! A world in virtual time around an engine: it performs what the engine asks for, as the script says that it goes.
 //!
-//! Where the script says nothing, everything goes well and takes no time. Time jumps from event to event. It decides
-//! nothing and writes nothing.
+//! Where the script says nothing, everything goes well and takes no time: programs start, probes pass, tasks complete, and
+//! what is told to stop goes. Time jumps from event to event. It decides nothing and writes nothing.
 
 use super::script::{Habit, Happening, Run};
 use reconcile::engine::{Engine, Outcome};
@@ -15,7 +15,8 @@ use std::time::Duration;
 /// How many steps may follow one another at one moment before that counts as going round in circles.
 const STEPS_AT_ONCE: usize = 1_000;
 
-/// An engine, and the world that it acts on.
+/// An engine, and the world that it acts on: an empty host at first.
+#[derive(Default)]
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now: Time,
@@ -33,7 +34,8 @@ struct Habits {
     fails_to_start: bool,
     never_answers_start: bool,
     start_takes: Duration,
-    ready_after: Option<Duration>,
+    never_ready: bool,
+    ready_takes: Duration,
     ends_after: Option<(Duration, Status)>,
     lives_on: bool,
     ignores_stop: bool,
@@ -43,10 +45,6 @@ struct Habits {
 }
 
 impl World {
-    pub(crate) fn new(engine: Engine, now: Time) -> World {
-        World { engine, now, wake_at: None, coming: BTreeMap::new(), count: 0, habits: BTreeMap::new() }
-    }
-
     /// Gives the engine some news now, and tells `seen` of each step that follows at this moment.
     pub(crate) fn news(&mut self, news: impl IntoIterator<Item = Event>, mut seen: impl FnMut(&World, &Outcome)) {
         self.step(news.into_iter().collect(), &mut seen);
@@ -80,7 +78,10 @@ impl World {
                 habits.never_answers_start = time.is_none();
                 habits.start_takes = time.unwrap_or_default();
             }
-            Habit::ReadyAfter(time) => habits.ready_after = Some(time),
+            Habit::ReadyTakes(time) => {
+                habits.never_ready = time.is_none();
+                habits.ready_takes = time.unwrap_or_default();
+            }
             Habit::EndsAfter(time, status) => (habits.ends_after, habits.lives_on) = (Some((time, status)), false),
             Habit::LivesOn => (habits.ends_after, habits.lives_on) = (None, true),
             Habit::Ignores(ignores) => habits.ignores_stop = ignores,
@@ -173,7 +174,7 @@ impl World {
             let why = Refusal::FileNotFound { command: spec.exec.command.shown().to_owned() };
             return self.come(takes, Event::NotSpawned { run, why });
         }
-        let ready = habits.ready_after.filter(|_| spec.has_readiness());
+        let ready = Some(habits.ready_takes).filter(|_| spec.has_readiness() && !habits.never_ready);
         let task = Some((Duration::ZERO, Status::Code(0))).filter(|_| spec.exec.kind == Kind::Task && !habits.lives_on);
         let end = habits.ends_after.clone().or(task);
         let leaves_children = habits.leaves_children;
