@@ -3,10 +3,10 @@
 //! It owns what is wanted, what was ordered by hand and what was observed. It never acts, never waits and never asks the
 //! time; its caller performs the actions it returns, and reports what comes of them as news.
 
-use crate::desired::Desired;
-use crate::diff::{Change, change, differences};
+use crate::desired::{Desired, Entry};
+use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId};
-use crate::observed::{Observed, Run, Stopping};
+use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
 use crate::reason::Reason;
@@ -15,7 +15,6 @@ use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Wishes, orders and facts, and the rules between them.
@@ -194,11 +193,11 @@ impl Engine {
         let spec = entry.spec.clone();
         let depends: Vec<Name> = entry.needs.iter().map(|need| self.name_of(need.on)).collect();
         let waits = depends.iter().cloned().chain(entry.after.map(|index| self.name_of(index))).collect();
-        let bound = depends.iter().filter_map(|name| Some((name.clone(), self.newest_run(name)?))).collect();
+        let bound = self.bound_to(entry);
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
-        let reason = start_reason(process.cue.take(), process.past.as_ref(), &spec);
+        let reason = start_reason(process, &spec);
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
         }
@@ -226,7 +225,17 @@ impl Engine {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
         let (spec, generation) = (entry.spec.clone(), self.generation_of(&name));
+        let mut bound = self.bound_to(entry);
+        // What it was started against is followed for as long as it is there, and from then on whatever serves now.
+        let known =
+            self.observed.run(id).into_iter().flat_map(|run| &run.bound).filter(|(_, id)| self.observed.run(*id).is_some());
+        for (name, id) in known {
+            if let Some(bound) = bound.iter_mut().find(|(other, _)| other == name) {
+                bound.1 = *id;
+            }
+        }
         if let Some(run) = self.observed.run_mut(id) {
+            run.bound = bound;
             let differences = differences(&run.spec, &spec);
             // A probe that is no longer asked for has nothing more to say.
             if run.up.is_some() && !spec.has_readiness() {
@@ -242,20 +251,30 @@ impl Engine {
         self.desired.entries()[index].spec.name.clone()
     }
 
+    /// The runs that an entry's dependencies are served by.
+    fn bound_to(&self, entry: &Entry) -> Vec<(Name, RunId)> {
+        let names = entry.needs.iter().map(|need| self.name_of(need.on));
+        names.filter_map(|name| self.newest_run(&name).map(|run| (name, run))).collect()
+    }
+
     fn newest_run(&self, name: &Name) -> Option<RunId> {
         self.observed.processes().get(name)?.runs.iter().rev().find(|run| run.is_undisturbed()).map(|run| run.id)
     }
 }
 
-/// Why a process is started: what was asked for, or what changed since it last ran, or how that ended.
-fn start_reason(cue: Option<Reason>, past: Option<&crate::observed::Past>, spec: &Arc<Spec>) -> Reason {
-    match (cue, past) {
-        (Some(cue), _) => cue,
-        (None, None) => Reason::Added,
-        (None, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => {
-            Reason::Changed(crate::diff::changed_fields(&past.spec, spec))
-        }
-        (None, Some(past)) => past.why.clone(),
+/// Why a process is started: what was asked for, or what changed since it was last started, or how that ended.
+fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
+    if let Some(cue) = process.cue.take() {
+        return cue;
+    }
+    let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
+    let past = process.past.as_ref();
+    match (process.runs.last(), past) {
+        // It runs beside the one that it replaces.
+        (Some(run), _) if past.is_none_or(|past| past.run < run.id) => changed(&run.spec),
+        (_, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => changed(&past.spec),
+        (_, Some(past)) => past.why.clone(),
+        (_, None) => Reason::Added,
     }
 }
 

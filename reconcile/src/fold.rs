@@ -203,8 +203,9 @@ impl Engine {
                     Rest::Failed | Rest::Completed | Rest::Fresh => {}
                 }
             }
-            // A run that served beside its successor says nothing about that one.
-            if process.runs.is_empty() || by_itself {
+            // A run that served beside its successor says nothing about that one, and one that was removed nothing about
+            // what was added again.
+            if (process.runs.is_empty() || by_itself) && past.why != Reason::Removed {
                 process.past = Some(past);
             }
         }

@@ -125,6 +125,11 @@ impl Run {
     pub fn is_undisturbed(&self) -> bool {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
     }
+
+    /// Whether the definition that it runs asks for a restart along with that dependency.
+    pub(crate) fn follows(&self, dependency: &Name) -> bool {
+        self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
+    }
 }
 
 impl Observed {

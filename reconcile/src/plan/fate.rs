@@ -145,17 +145,18 @@ fn readiness<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
 /// The dependency, if any, whose replacement takes this run along.
 ///
 /// A run is bound to the run of its dependency that it was started against or, once that one is gone, to the oldest one
-/// that came after it: a dependency that crashed and came back is still followed, and one that is replaced by a
-/// successor that already runs takes along only those that were bound to the old run.
+/// that came after it: a dependency that crashed and came back is still followed, one that came back as another is
+/// replaced, and one that is replaced by a successor that already runs takes along only those that were bound to the old
+/// run. A dependency of which nothing ran then, such as a completed task, counts from this run's own start.
 fn replaced_dependency<'a>(view: &View<'a>, fates: &Fates<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
     row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
         let dependency = &view.rows()[need.on];
-        let (_, bound) = run.bound.iter().find(|(name, _)| name == dependency.name)?;
-        let (place, served_by) = dependency.runs().iter().enumerate().find(|(_, other)| other.id >= *bound)?;
+        let bound = run.bound.iter().find(|(name, _)| name == dependency.name).map_or(run.id, |(_, bound)| *bound);
+        let (place, served_by) = dependency.runs().iter().enumerate().find(|(_, other)| other.id >= bound)?;
         let replaced = match fates.of(dependency)[place] {
             Fate::Go(why) => why.replaces(),
             Fate::Leaving => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
-            Fate::Stay | Fate::Outlive => false,
+            Fate::Stay | Fate::Outlive => served_by.id != bound && served_by.reason.replaces() && run.follows(dependency.name),
         };
         replaced.then_some(dependency.name)
     })

@@ -3,7 +3,7 @@
 use super::fate::is_same;
 use super::{Block, Fate, Fates, View};
 use crate::backoff::{Due, due};
-use crate::desired::Need;
+use crate::desired::{Entry, Need};
 use crate::observed::{Past, Run};
 use crate::spec::{Condition, Kind, Spec, Tier};
 use crate::time::Time;
@@ -40,16 +40,16 @@ pub(crate) enum Rest {
 /// The outlook of every wanted process, by its number, and who holds up those that come after others by order alone.
 pub(super) struct Outlooks {
     outlook: Vec<Outlook>,
-    /// For each: the process that those after it in the list have to wait for.
+    /// For each: the process that those after it, by list or by name, have to wait for.
     held_by: Vec<Option<usize>>,
     /// The managed process that applications have to wait for.
     pub(super) managed_held_by: Option<usize>,
 }
 
 impl Outlooks {
-    /// The process that an entry's place in the list makes it wait for.
-    pub(super) fn before(&self, after: Option<usize>) -> Option<usize> {
-        after.and_then(|index| self.held_by[index])
+    /// The process that order alone makes an entry wait for.
+    pub(super) fn before(&self, entry: &Entry) -> Option<usize> {
+        entry.needs.iter().map(|need| need.on).chain(entry.after).find_map(|on| self.held_by[on])
     }
 
     /// The process that a dependency which is order alone makes its dependents wait for.
@@ -63,14 +63,15 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
     let mut all = Outlooks { outlook: vec![Outlook::Out; wanted], held_by: vec![None; wanted], managed_held_by: None };
     for &index in view.desired.order() {
         let outlook = outlook(view, fates, &all, index);
+        let entry = &view.desired.entries()[index];
         all.outlook[index] = outlook;
         all.held_by[index] = match outlook {
-            Outlook::Through => None,
             Outlook::Coming => Some(index),
-            // Order alone never blocks: those after it wait for what it would have waited for.
-            Outlook::Out | Outlook::Stuck => all.before(view.desired.entries()[index].after),
+            // Order alone never blocks, and isn't parted by what is there already: those after it wait for what it would
+            // have waited for.
+            Outlook::Through | Outlook::Out | Outlook::Stuck => all.before(entry),
         };
-        if outlook == Outlook::Coming && view.desired.entries()[index].spec.tier == Tier::Managed {
+        if outlook == Outlook::Coming && entry.spec.tier == Tier::Managed {
             all.managed_held_by.get_or_insert(index);
         }
     }
