@@ -67,9 +67,10 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
         all.outlook[index] = outlook;
         all.held_by[index] = match outlook {
             Outlook::Coming => Some(index),
-            // Order alone never blocks, and isn't parted by what is there already: those after it wait for what it would
-            // have waited for.
-            Outlook::Through | Outlook::Out | Outlook::Stuck => all.before(entry),
+            // Order alone never blocks: those after it wait for what it would have waited for.
+            Outlook::Out | Outlook::Stuck => all.before(entry),
+            // What is there already doesn't part the order of those that are being replaced on either side of it.
+            Outlook::Through => all.before(entry).filter(|&other| is_returning(view, other)),
         };
         if outlook == Outlook::Coming && entry.spec.tier == Tier::Managed {
             all.managed_held_by.get_or_insert(index);
@@ -103,6 +104,14 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
             if stuck { Outlook::Stuck } else { Outlook::Coming }
         }
     }
+}
+
+/// Whether a process that is on its way makes room for itself, or has just done so: it is being replaced.
+fn is_returning(view: &View<'_>, index: usize) -> bool {
+    view.rows()[index].process.is_some_and(|process| {
+        let gone = process.past.as_ref().is_some_and(|past| past.why.replaces());
+        gone || !process.runs.is_empty()
+    })
 }
 
 /// The run of a wanted process that stays, if there is one.
