@@ -1,8 +1,10 @@
 //! The fields of a process: the table that everything about them comes from.
 //!
-//! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts`.
+//! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts` and
+//! `probes`.
 
-use super::parts::{self, BACKOFF, DEPENDENCY, LIVENESS, OUTPUT, READY, RELOAD, STOP};
+use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
+use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::Reader;
 use super::table::{Change, Field, Shape, keys};
@@ -18,7 +20,6 @@ pub(super) struct Draft {
     pub(super) spec: Spec,
     /// Its name, once it has been read, and where.
     pub(super) name: Option<Span>,
-    pub(super) has_command: bool,
     /// Where each named dependency stands.
     pub(super) edges: BTreeMap<Name, Span>,
     /// What it says about `on_watch`, and where.
@@ -27,7 +28,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft { spec: Spec::new("", ""), name: None, has_command: false, edges: BTreeMap::new(), on_watch: None }
+        Draft { spec: Spec::new("", ""), name: None, edges: BTreeMap::new(), on_watch: None }
     }
 }
 
@@ -77,8 +78,8 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         draft.spec.start_delay = reader.duration(node).unwrap_or_default();
     }),
     field("depends_on", Shape::Edges(|| keys(DEPENDENCY)), Change::InPlace, parts::depends_on),
-    field("ready", Shape::Part(|| keys(READY)), Change::InPlace, parts::ready),
-    field("liveness", Shape::Part(|| keys(LIVENESS)), Change::InPlace, parts::liveness),
+    field("ready", Shape::Part(|| keys(READY)), Change::InPlace, probes::ready),
+    field("liveness", Shape::Part(|| keys(LIVENESS)), Change::InPlace, probes::liveness),
     field("stop", Shape::Part(|| keys(STOP)), Change::InPlace, |reader, node, draft| {
         reader.map(node, "stop", STOP, &mut draft.spec.stop);
     }),
@@ -138,14 +139,13 @@ pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Na
     match super::scalar::name(text.value()) {
         Ok(()) => Some(Name::from(text.value())),
         Err(reason) => {
-            reader.refuse(node, &text, "a name of a process", &reason);
+            reader.refuse(node, &text, "a name of a process", Some(&reason));
             None
         }
     }
 }
 
 fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    draft.has_command = true;
     if let Kind::List(items) = &node.kind {
         let words: Vec<&str> = items.iter().filter_map(|item| scalar_text(item)).collect();
         let problem = Problem::error(node.span, "`command` is one program, not a list");
