@@ -117,7 +117,8 @@ impl Trace {
     }
 }
 
-fn summary(summary: &Summary) -> String {
+/// The counts of a configuration, by class of change.
+pub(crate) fn summary(summary: &Summary) -> String {
     let counts = [
         (summary.added, "added"),
         (summary.removed, "removed"),
