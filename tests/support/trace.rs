@@ -57,7 +57,11 @@ impl Trace {
         for standing in world.engine.standings() {
             let stale = if standing.stale { ", stale" } else { "" };
             let Standing { name, state, generation, reason, .. } = &standing;
-            lines.push(format!("=  {name} {state}{stale}, generation {generation} ({reason})"));
+            let restarts = match world.engine.observed().processes().get(name).map_or(0, |process| process.restarts) {
+                0 => String::new(),
+                restarts => format!(", restarts {restarts}"),
+            };
+            lines.push(format!("=  {name} {state}{stale}, generation {generation}{restarts} ({reason})"));
         }
         lines.push(format!("=  {}converged", if world.engine.is_converged() { "" } else { "not " }));
         self.block(world.now, &lines);
