@@ -1,0 +1,333 @@
+//! The one owner of every wait, and the table of what runs: routes each child that has ended to its run, reaps it, and
+//! tells the news, each fact once, `Spawned` before `Exited` before `Gone`.
+//!
+//! Everything in here happens on the loop's thread, from [`super::Runtime::perform`] or from the reaper's task, so no
+//! child is reaped while its number is in use. A start is entered into the table *before* its clone, with the slot that
+//! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
+//! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
+
+use super::proc::{self, Lineage};
+use super::signal;
+use super::spawn::NotSpawned;
+use super::spawners::Report;
+use super::sys::clone::Slot;
+use super::sys::{self, How};
+use super::tree::{self, Handle, MARK, Marker, Members};
+use reconcile::event::{Event, Pid, Refusal, RunId, Status};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+/// What runs, and what of it is news.
+pub(super) struct Reaper {
+    marker: Marker,
+    runs: HashMap<RunId, Run>,
+    /// Leaders that are not reaped, by their number.
+    leaders: HashMap<u32, RunId>,
+    /// Runs by the session that their leader made. A number stays in use as long as a session has it.
+    sessions: HashMap<u32, RunId>,
+    /// Orphans that are not reaped, as far as it is known whose they are.
+    orphans: HashMap<u32, RunId>,
+    news: VecDeque<Event>,
+}
+
+struct Run {
+    leader: Leader,
+    /// Who was told to stop.
+    told: Members,
+    /// Who was killed.
+    killed: Members,
+    /// Asked for before the start's outcome was known.
+    wish: Option<Wish>,
+    /// Everything found from now on is killed.
+    killing: bool,
+}
+
+enum Leader {
+    /// Being started. It may have ended already, with this status, before its spawner could report.
+    Starting { slot: Arc<Slot>, ended: Option<Status> },
+    /// Not started; the child that failed is yet to be reaped.
+    Refused { slot: Arc<Slot>, why: Refusal },
+    /// Runs, or has ended and is not reaped.
+    Up(u32),
+    /// Reaped; the rest of its tree is left.
+    Ended,
+}
+
+#[derive(Clone, Copy)]
+enum Wish {
+    Stop(i32),
+    Kill,
+}
+
+impl Reaper {
+    pub(super) fn new(marker: Marker) -> Reaper {
+        Reaper {
+            marker,
+            runs: HashMap::new(),
+            leaders: HashMap::new(),
+            sessions: HashMap::new(),
+            orphans: HashMap::new(),
+            news: VecDeque::new(),
+        }
+    }
+
+    /// Enters a start that is about to be made; returns the mark and the slot for it.
+    pub(super) fn expect(&mut self, run: RunId, name: &str) -> (String, Arc<Slot>) {
+        let slot = Arc::new(Slot::default());
+        let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
+        self.runs.insert(run, Run { leader, told: Members::default(), killed: Members::default(), wish: None, killing: false });
+        (self.marker.write(name, run), slot)
+    }
+
+    /// Takes the outcome of a start.
+    pub(super) fn reported(&mut self, report: Report) {
+        let Report { run: id, outcome } = report;
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Leader::Starting { slot, ended } = &mut run.leader else { return };
+        let (slot, ended) = (Arc::clone(slot), ended.take());
+        match outcome {
+            Ok(pid) => {
+                run.leader = if ended.is_none() { Leader::Up(pid) } else { Leader::Ended };
+                let wish = run.wish.take();
+                // A leader that is reaped already may have left its number, and so its session's, to a later one.
+                if ended.is_none() || !self.leaders.contains_key(&pid) {
+                    self.sessions.insert(pid, id);
+                }
+                self.orphans.remove(&pid);
+                self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
+                match ended {
+                    None => _ = self.leaders.insert(pid, id),
+                    Some(status) => self.news.push_back(Event::Exited { run: id, status }),
+                }
+                match wish {
+                    None => {}
+                    Some(Wish::Stop(signal)) => self.stop(id, signal),
+                    Some(Wish::Kill) => self.kill(id),
+                }
+            }
+            Err(NotSpawned { had_child: true, why }) if ended.is_none() => run.leader = Leader::Refused { slot, why },
+            Err(NotSpawned { why, .. }) => self.refused(id, why),
+        }
+    }
+
+    fn refused(&mut self, run: RunId, why: Refusal) {
+        self.runs.remove(&run);
+        self.news.push_back(Event::NotSpawned { run, why });
+    }
+
+    /// Sends a signal, then `CONT`, to everything in the run's tree. Late for a run that is gone, which is no error.
+    pub(super) fn stop(&mut self, id: RunId, signal: i32) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if let Leader::Starting { .. } | Leader::Refused { .. } = run.leader {
+            run.wish = run.wish.or(Some(Wish::Stop(signal)));
+            return;
+        }
+        let found = self.find(id);
+        // All of them first, so that nobody sees another end before being told to end itself.
+        for signal in [signal, libc::SIGCONT] {
+            send_all(&found, signal);
+        }
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.told.add(found);
+        }
+    }
+
+    /// Kills everything in the run's tree, and whatever of it turns up later.
+    pub(super) fn kill(&mut self, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if let Leader::Starting { slot, ended: None } = &run.leader {
+            run.wish = Some(Wish::Kill);
+            // It may hang in its exec; and as nobody but this table reaps it, its number is its own.
+            if let Some(pid) = slot.pid() {
+                send(pid, &Handle::of_child(pid), libc::SIGKILL);
+            }
+            return;
+        }
+        run.killing = true;
+        self.kill_found(id);
+        self.settle();
+    }
+
+    /// Kills until two passes in a row find nothing that hasn't been killed: a process that is told can't fork any more,
+    /// so each pass leaves fewer that can. What even this misses is met at the next `SIGCHLD`.
+    fn kill_found(&mut self, id: RunId) {
+        /// A bound for a tree that grows faster than it's killed; the loop must go on.
+        const PASSES: usize = 32;
+        let mut quiet = 0;
+        for _ in 0..PASSES {
+            let found = self.find(id);
+            let Some(run) = self.runs.get_mut(&id) else { return };
+            let new: Vec<_> = found.into_iter().filter(|(pid, _)| !run.killed.holds(*pid)).collect();
+            send_all(&new, libc::SIGKILL);
+            quiet = if new.is_empty() { quiet + 1 } else { 0 };
+            run.killed.add(new);
+            if quiet == 2 {
+                return;
+            }
+        }
+    }
+
+    /// The living members of a run's tree.
+    pub(super) fn pids(&mut self, id: RunId) -> Vec<Pid> {
+        self.find(id).into_iter().map(|(pid, _)| Pid(pid)).collect()
+    }
+
+    /// Everything alive in a run's tree, held.
+    fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
+        let lineage = Lineage::now();
+        let orphans = self.orphans(&lineage);
+        let mut roots = match self.runs.get(&id) {
+            Some(Run { leader: Leader::Up(pid), .. }) => vec![(*pid, Handle::of_leader(*pid))],
+            _ => Vec::new(),
+        };
+        roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
+        tree::descend(&lineage, roots)
+    }
+
+    /// The orphans that are known to belong to a run, by their numbers.
+    fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
+        let children = lineage.children(std::process::id());
+        let orphans: Vec<u32> =
+            children.into_iter().filter(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid)).collect();
+        orphans.into_iter().filter_map(|pid| self.owner(pid).map(|run| (pid, run))).collect()
+    }
+
+    fn is_starting(&self, pid: u32) -> bool {
+        self.starting(pid).is_some()
+    }
+
+    /// The start whose child has this number.
+    fn starting(&self, pid: u32) -> Option<RunId> {
+        let of_start = |run: &Run| match &run.leader {
+            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid() == Some(pid),
+            _ => false,
+        };
+        self.runs.iter().find(|(_, run)| of_start(run)).map(|(&id, _)| id)
+    }
+
+    /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
+    fn owner(&mut self, pid: u32) -> Option<RunId> {
+        if let Some(&known) = self.orphans.get(&pid) {
+            return Some(known);
+        }
+        let by_members = || self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
+        let by_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
+        let by_mark = || self.marker.read(&proc::variable(pid, MARK)?).filter(|run| self.runs.contains_key(run));
+        let owner = by_members().or_else(by_session).or_else(by_mark)?;
+        self.orphans.insert(pid, owner);
+        Some(owner)
+    }
+
+    /// Reaps every child that has ended, and looks what that means for the trees.
+    ///
+    /// # Errors
+    /// Those of `waitid(2)`, which are bugs.
+    pub(super) fn reap(&mut self) -> io::Result<()> {
+        let mut any = false;
+        while let Some(ended) = sys::ended_child()? {
+            self.ended(ended.pid, status(ended.how));
+            // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
+            sys::reap(ended.pid)?;
+            any = true;
+        }
+        if any {
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Routes one child that has ended.
+    fn ended(&mut self, pid: u32, status: Status) {
+        if let Some(id) = self.leaders.remove(&pid) {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.leader = Leader::Ended;
+                run.forget(pid);
+            }
+            self.news.push_back(Event::Exited { run: id, status });
+        } else if let Some(id) = self.starting(pid) {
+            match self.runs.get_mut(&id).map(|run| &mut run.leader) {
+                Some(Leader::Starting { ended, .. }) => *ended = Some(status),
+                Some(Leader::Refused { why, .. }) => {
+                    let why = why.clone();
+                    self.refused(id, why);
+                }
+                _ => {}
+            }
+        } else if let Some(run) = self.orphans.remove(&pid).and_then(|id| self.runs.get_mut(&id)) {
+            run.forget(pid);
+        }
+    }
+
+    /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
+    pub(super) fn settle(&mut self) {
+        let leaderless = |run: &Run| matches!(run.leader, Leader::Ended);
+        if !self.runs.values().any(leaderless) {
+            return;
+        }
+        let orphans = self.orphans(&Lineage::now());
+        let mut waiting: Vec<RunId> = self.runs.iter().filter(|(_, run)| leaderless(run)).map(|(&id, _)| id).collect();
+        waiting.sort_unstable();
+        for id in waiting {
+            if !orphans.iter().any(|&(_, run)| run == id) {
+                self.gone(id);
+            } else if self.runs[&id].killing {
+                self.kill_found(id);
+            }
+        }
+    }
+
+    fn gone(&mut self, id: RunId) {
+        self.runs.remove(&id);
+        self.sessions.retain(|_, run| *run != id);
+        self.news.push_back(Event::Gone { run: id });
+    }
+
+    /// The next fact that nobody has been told yet.
+    pub(super) fn next_news(&mut self) -> Option<Event> {
+        self.news.pop_front()
+    }
+
+    /// Whether the outcome of a start is still to come.
+    pub(super) fn is_any_starting(&self) -> bool {
+        self.runs.values().any(|run| matches!(run.leader, Leader::Starting { .. }))
+    }
+}
+
+impl Run {
+    /// Lets go of a process that is reaped.
+    fn forget(&mut self, pid: u32) {
+        self.told.forget(pid);
+        self.killed.forget(pid);
+    }
+}
+
+/// Kills every child that is left and everything below it, whose ever it is; returns their numbers. To be called on the
+/// loop's thread, where no child is reaped meanwhile.
+pub(super) fn kill_every_child() -> Vec<Pid> {
+    let lineage = Lineage::now();
+    let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, Handle::of_child(pid))).collect();
+    let found = tree::descend(&lineage, roots);
+    send_all(&found, libc::SIGKILL);
+    found.into_iter().map(|(pid, _)| Pid(pid)).collect()
+}
+
+fn send_all(found: &[(u32, Handle)], signal: i32) {
+    for (pid, handle) in found {
+        send(*pid, handle, signal);
+    }
+}
+
+/// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
+fn send(pid: u32, handle: &Handle, signal: i32) {
+    if let Err(error) = handle.signal(signal) {
+        tracing::warn!(target: "managed_processes", pid, signal = signal::named(signal).0, %error, "Signal refused");
+    }
+}
+
+fn status(how: How) -> Status {
+    match how {
+        How::Code(code) => Status::Code(code),
+        How::Signal(number) => Status::Signal(signal::named(number)),
+    }
+}
