@@ -18,7 +18,6 @@ pub(super) struct Draft {
     pub(super) spec: Spec,
     /// Its name, once it has been read, and where.
     pub(super) name: Option<Span>,
-    pub(super) has_command: bool,
     /// Where each named dependency stands.
     pub(super) edges: BTreeMap<Name, Span>,
     /// What it says about `on_watch`, and where.
@@ -27,7 +26,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft { spec: Spec::new("", ""), name: None, has_command: false, edges: BTreeMap::new(), on_watch: None }
+        Draft { spec: Spec::new("", ""), name: None, edges: BTreeMap::new(), on_watch: None }
     }
 }
 
@@ -138,14 +137,13 @@ pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Na
     match super::scalar::name(text.value()) {
         Ok(()) => Some(Name::from(text.value())),
         Err(reason) => {
-            reader.refuse(node, &text, "a name of a process", &reason);
+            reader.refuse(node, &text, "a name of a process", Some(&reason));
             None
         }
     }
 }
 
 fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    draft.has_command = true;
     if let Kind::List(items) = &node.kind {
         let words: Vec<&str> = items.iter().filter_map(|item| scalar_text(item)).collect();
         let problem = Problem::error(node.span, "`command` is one program, not a list");

@@ -184,7 +184,7 @@ fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let url = reader.filled(node, "a URL")?;
     let host = url.value().strip_prefix("http://").and_then(|rest| rest.split('/').next());
     if host.is_none_or(str::is_empty) {
-        reader.refuse(node, &url, "a URL that can be probed", "write one such as `http://127.0.0.1:8080/health`");
+        reader.refuse(node, &url, "a URL that can be probed", Some("write one such as `http://127.0.0.1:8080/health`"));
         return None;
     }
     Some(Probe::Http(url))
@@ -198,9 +198,9 @@ fn tcp(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
 /// Whether this is `HOST:PORT`; if not, that is reported.
 fn host_and_port(reader: &mut Reader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
     let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
-    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_ok();
+    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
     if !good {
-        reader.refuse(node, address, "an address", "write host and port, such as `127.0.0.1:6379`");
+        reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
     }
     good
 }
@@ -318,7 +318,7 @@ pub(super) fn limits(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut D
         };
         match limit {
             Some(limit) => drop(draft.spec.exec.limits.insert(name, limit)),
-            None => reader.refuse(&entry.value, &text, "a limit", "write a whole number, or `unlimited`"),
+            None => reader.refuse(&entry.value, &text, "a limit", Some("write a whole number, or `unlimited`")),
         }
     }
 }
@@ -341,6 +341,6 @@ pub(super) fn schedule(reader: &mut Reader<'_, '_, '_>, node: &Node) {
     let plain = |field: &str| field.chars().all(|char| char.is_ascii_alphanumeric() || "*/,-?#".contains(char));
     let cron = text.value().split_whitespace().count() == 5 && text.value().split_whitespace().all(plain);
     if !cron && !words.contains(&text.value()) {
-        reader.refuse(node, &text, "a cron expression", "write five fields, such as `0 3 * * *` for every night at three");
+        reader.refuse(node, &text, "a cron expression", Some("write five fields, such as `0 3 * * *` for every night at three"));
     }
 }

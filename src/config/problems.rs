@@ -5,6 +5,7 @@
 use super::MAX_SHOWN;
 use super::diagnostic::{Diagnostic, Excerpt, Label, Severity};
 use super::texts::{Span, Texts};
+use std::collections::HashSet;
 
 /// Something that is wrong at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ impl Problem {
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Problem {
         Problem { severity: Severity::Warning, ..Problem::error(span, message) }
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// What to write instead.
@@ -49,6 +54,8 @@ impl Problem {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Problem>,
+    /// Places and messages of those: what stands in `defaults` is read once for every process.
+    known: HashSet<(Span, String)>,
     dropped: usize,
 }
 
@@ -57,15 +64,19 @@ const MAX_REMEMBERED: usize = 20_000;
 
 impl Problems {
     pub(super) fn add(&mut self, problem: Problem) {
+        if self.known.contains(&(problem.span, problem.message.clone())) {
+            return;
+        }
         if self.found.len() < MAX_REMEMBERED {
+            self.known.insert((problem.span, problem.message.clone()));
             self.found.push(problem);
-        } else if problem.severity == Severity::Error {
+        } else if problem.is_error() {
             self.dropped += 1;
         }
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.dropped > 0 || self.found.iter().any(|problem| problem.severity == Severity::Error)
+        self.dropped > 0 || self.found.iter().any(Problem::is_error)
     }
 
     /// The problems as people see them: in order of place, each once, at most [`MAX_SHOWN`] errors and as many warnings;
@@ -73,7 +84,6 @@ impl Problems {
     pub(super) fn finish(self, texts: &Texts) -> (Vec<Diagnostic>, usize) {
         let mut found = self.found;
         found.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
-        found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
         let (mut shown, mut omitted) = ([0; 2], self.dropped);
         let mut diagnostics = Vec::new();
         for problem in found {
@@ -81,7 +91,7 @@ impl Problems {
             *count += 1;
             if *count <= MAX_SHOWN {
                 diagnostics.push(diagnosed(problem, texts));
-            } else if problem.severity == Severity::Error {
+            } else if problem.is_error() {
                 omitted += 1;
             }
         }

@@ -31,16 +31,10 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
         problems.add(problem.help("write `- name: …` and, below it, `command: …`"));
         return None;
     };
-    let mut known = Vec::new();
-    for entry in &map.entries {
-        let key = entry.key.as_str();
-        if PROCESS.iter().any(|field| field.key == key) {
-            known.push(entry);
-        } else {
-            let help = foreign::process_key(key).map(str::to_owned);
-            let help = help.or_else(|| did_you_mean(key, PROCESS.iter().map(|field| field.key)));
-            problems.add(Problem::error(entry.key_span, format!("unknown key `{key}`")).maybe_help(help));
-        }
+    let (known, unknown): (Vec<&Entry>, Vec<&Entry>) = map.entries.iter().partition(|entry| is_field(&entry.key));
+    for entry in unknown {
+        let problem = Problem::error(entry.key_span, format!("unknown key `{}`", entry.key));
+        problems.add(problem.maybe_help(instead_of(&entry.key)));
     }
     let find = |key: &str| known.iter().find(|entry| entry.key == key);
     if let (Some(restart), Some(auto_restart)) = (find("restart"), find("auto_restart")) {
@@ -48,6 +42,26 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
         problems.add(problem.label(restart.key_span, "`restart` is here").help("remove `auto_restart`"));
     }
     Some(known)
+}
+
+fn is_field(key: &str) -> bool {
+    PROCESS.iter().any(|field| field.key == key)
+}
+
+/// What to write instead of a key that is no field.
+fn instead_of(key: &str) -> Option<String> {
+    let foreign = foreign::process_key(key).map(str::to_owned);
+    foreign.or_else(|| did_you_mean(key, PROCESS.iter().map(|field| field.key)))
+}
+
+/// Whether a field is missing, and not just called by another name; that has been reported.
+fn is_missing(node: &Node, field: &str) -> bool {
+    let Kind::Map(map) = &node.kind else { return false };
+    let stands_for = |entry: &Entry| {
+        entry.key == field
+            || !is_field(&entry.key) && instead_of(&entry.key).is_some_and(|instead| instead.contains(&format!("`{field}`")))
+    };
+    !map.entries.iter().any(stands_for)
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
@@ -142,10 +156,10 @@ fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, entries: &[&Entr
 /// Turns a draft into a process; what it lacks is reported.
 pub(super) fn complete(draft: Draft, node: &Node, entries: &[&Entry], problems: &mut Problems) -> Option<Process> {
     let find = |key: &str| entries.iter().find(|entry| entry.key == key);
-    if find("name").is_none() {
+    if is_missing(node, "name") {
         problems.add(Problem::error(node.span, "this process has no `name`").help("add `name: …`"));
     }
-    if !draft.has_command && find("command").is_none() {
+    if is_missing(node, "command") {
         let (span, whose) = match (find("name"), draft.name) {
             (Some(entry), Some(name)) => (name, format!("process `{}`", scalar_text(&entry.value))),
             _ => (node.span, "this process".to_owned()),

@@ -134,7 +134,7 @@ impl Reader<'_, '_, '_> {
                     "no" | "off" | "n" | "0" => "write `false`",
                     _ => "write `true` or `false`",
                 };
-                self.refuse(node, &text, "`true` or `false`", meant);
+                self.refuse(node, &text, "`true` or `false`", Some(meant));
                 None
             }
         }
@@ -142,12 +142,20 @@ impl Reader<'_, '_, '_> {
 
     pub(super) fn whole<T: TryFrom<i64>>(&mut self, node: &Node, from: i64, to: i64) -> Option<T> {
         let text = self.unquoted(node, "write the number without quotes")?;
-        self.checked(node, &text, "a whole number", scalar::whole(text.value(), from, to))
+        let number = scalar::whole(text.value(), from, to);
+        if number.is_none() {
+            self.refuse(node, &text, &format!("a whole number from {from} to {to}"), None);
+        }
+        number
     }
 
     pub(super) fn number(&mut self, node: &Node, from: f64, to: f64) -> Option<f64> {
         let text = self.unquoted(node, "write the number without quotes")?;
-        self.checked(node, &text, "a number", scalar::number(text.value(), from, to))
+        let number = scalar::number(text.value(), from, to);
+        if number.is_none() {
+            self.refuse(node, &text, &format!("a number from {from} to {to}"), None);
+        }
+        number
     }
 
     pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
@@ -181,7 +189,7 @@ impl Reader<'_, '_, '_> {
         if signal.is_none() {
             let upper = text.value().to_ascii_uppercase();
             let near = did_you_mean(upper.strip_prefix("SIG").unwrap_or(&upper), signals::names());
-            self.refuse(node, &text, "a signal", near.as_deref().unwrap_or("write its name, such as `TERM` or `USR1`"));
+            self.refuse(node, &text, "a signal", near.as_deref().or(Some("write its name, such as `TERM` or `USR1`")));
         }
         signal
     }
@@ -199,7 +207,7 @@ impl Reader<'_, '_, '_> {
             .map(|(_, help)| (*help).to_owned())
             .or_else(|| did_you_mean(text.value(), words.iter().map(|(word, _)| *word)))
             .unwrap_or_else(|| format!("write {}", known.join(" or ")));
-        self.refuse(node, &text, &format!("one of {}", known.join(", ")), &help);
+        self.refuse(node, &text, &format!("one of {}", known.join(", ")), Some(&help));
         None
     }
 
@@ -217,19 +225,19 @@ impl Reader<'_, '_, '_> {
         match outcome {
             Ok(value) => Some(value),
             Err(reason) => {
-                self.refuse(node, text, what, &reason);
+                self.refuse(node, text, what, Some(&reason));
                 None
             }
         }
     }
 
     /// Reports a single value that is not what a field takes. Of a substituted one the source is quoted, not the value.
-    pub(super) fn refuse(&mut self, node: &Node, text: &Text, what: &str, help: &str) {
+    pub(super) fn refuse(&mut self, node: &Node, text: &Text, what: &str, help: Option<&str>) {
         let mut shown: String = text.shown().chars().take(60).collect();
         if shown.len() < text.shown().len() {
             shown.push('…');
         }
-        self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).help(help));
+        self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).maybe_help(help));
     }
 }
 

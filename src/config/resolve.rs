@@ -85,16 +85,24 @@ fn report(invalid: Vec<Invalid>, places: &Places, missing: &Missing<'_>, problem
                 };
                 problem.help("move one of the two into the other list")
             }
-            Invalid::Cycle(names) => {
-                let next = |index: usize| &names[(index + 1) % names.len()];
-                let mut problem =
-                    Problem::error(places.edge(&names[0], next(0)), message).help("remove one of these dependencies");
-                for (index, name) in names.iter().enumerate().skip(1) {
-                    problem = problem.label(places.edge(name, next(index)), format!("`{name}` depends on `{}`", next(index)));
-                }
-                problem
-            }
+            Invalid::Cycle(names) => cycle(names, message, places),
         };
         problems.add(problem);
     }
+}
+
+/// As many members of a cycle are shown.
+const MAX_IN_CYCLE: usize = 10;
+
+fn cycle(names: &[Name], message: String, places: &Places) -> Problem {
+    let next = |index: usize| &names[(index + 1) % names.len()];
+    let message = if names.len() > MAX_IN_CYCLE {
+        format!("dependency cycle of {} processes, beginning with `{}` → `{}` → …", names.len(), names[0], names[1])
+    } else {
+        message
+    };
+    let problem = Problem::error(places.edge(&names[0], next(0)), message).help("remove one of these dependencies");
+    names.iter().enumerate().take(MAX_IN_CYCLE).skip(1).fold(problem, |problem, (index, name)| {
+        problem.label(places.edge(name, next(index)), format!("`{name}` depends on `{}`", next(index)))
+    })
 }

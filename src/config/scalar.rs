@@ -85,21 +85,18 @@ pub(super) fn umask(text: &str) -> Result<u32, String> {
 }
 
 /// A whole number between two bounds, both included.
-pub(super) fn whole<T: TryFrom<i64>>(text: &str, from: i64, to: i64) -> Result<T, String> {
-    let form =
-        || if to == i64::MAX { format!("write a number from {from}") } else { format!("write a number from {from} to {to}") };
+pub(super) fn whole<T: TryFrom<i64>>(text: &str, from: i64, to: i64) -> Option<T> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number = if plain { text.parse::<i64>().ok() } else { None };
-    number.filter(|number| (from..=to).contains(number)).and_then(|number| T::try_from(number).ok()).ok_or_else(form)
+    number.filter(|number| (from..=to).contains(number)).and_then(|number| T::try_from(number).ok())
 }
 
 /// A number, perhaps with a fraction, between two bounds, both included.
-pub(super) fn number(text: &str, from: f64, to: f64) -> Result<f64, String> {
-    let form = || format!("write a number from {from} to {to}");
+pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.bytes().any(|byte| byte.is_ascii_digit());
     let number = if plain { text.parse::<f64>().ok() } else { None };
-    number.filter(|number| (from..=to).contains(number)).ok_or_else(form)
+    number.filter(|number| (from..=to).contains(number))
 }
 
 /// Names of processes become names of log and control files, so they are plain.
@@ -172,14 +169,14 @@ mod tests {
 
     #[test]
     fn numbers_keep_to_their_bounds() {
-        assert_eq!(whole::<i32>("-20", -20, 19), Ok(-20));
-        assert_eq!(whole::<u32>("4294967295", 0, u32::MAX.into()), Ok(u32::MAX));
+        assert_eq!(whole::<i32>("-20", -20, 19), Some(-20));
+        assert_eq!(whole::<u32>("4294967295", 0, u32::MAX.into()), Some(u32::MAX));
         for text in ["", "-", "-21", "20", "1.0", "+1", "1e1", "0x1", "99999999999999999999"] {
-            assert!(whole::<i32>(text, -20, 19).is_err(), "{text}");
+            assert_eq!(whole::<i32>(text, -20, 19), None, "{text}");
         }
-        assert_eq!(number("0.25", 0.0, 1.0), Ok(0.25));
+        assert_eq!(number("0.25", 0.0, 1.0), Some(0.25));
         for text in ["", ".", "1.1", "nan", "inf", "-0.5", "1e-1", "1.1.1"] {
-            assert!(number(text, 0.0, 1.0).is_err(), "{text}");
+            assert_eq!(number(text, 0.0, 1.0), None, "{text}");
         }
     }
 

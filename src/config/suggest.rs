@@ -13,7 +13,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()
-        .filter(|known| known.len() <= MAX_LENGTH)
+        // So many characters must at least be inserted or removed: most words needn't be compared.
+        .filter(|known| known.chars().count().abs_diff(word.chars().count()) <= allowed)
         .map(|known| (distance(&word, &plain(known)), known))
         .filter(|&(distance, known)| distance <= allowed && distance < known.chars().count())
         .min_by_key(|&(distance, _)| distance)

@@ -90,7 +90,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     let mut unknown = false;
     for entry in &map.entries {
         if let Some(problem) = objection(entry, main) {
-            unknown |= !WEB_SERVER.contains(&entry.key.as_str());
+            unknown |= problem.is_error();
             problems.add(problem);
         } else if entry.value.is_null() && is_ours(&entry.key) {
             let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));

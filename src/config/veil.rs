@@ -24,9 +24,10 @@ fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake.
+/// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
+/// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    matches!(key, "env" | "environment")
+    key != "env_file" && key.split(['-', '_', '.']).any(|word| matches!(word, "env" | "environment"))
 }
 
 /// The ranges to hide in a text that is not YAML: a guess by lines and indentation that hides too much rather than too little.
@@ -38,7 +39,10 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
         let content = line.trim_start_matches([' ', '\t']);
         let indent = line.len() - content.len();
         let end = start + line.trim_end().len();
-        if !content.trim_end().is_empty() {
+        if content.starts_with('#') {
+            // A comment ends nothing, and may hold what was a value once.
+            ranges.extend(inside.map(|_| start + indent..end));
+        } else if !content.trim_end().is_empty() {
             inside = inside.filter(|&outer| indent > outer);
             let value = start + indent + key_length(content);
             if inside.is_some() {
@@ -67,9 +71,10 @@ fn key_length(content: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// Where the values begin on a line that holds the key `env`.
+/// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
 fn env_key(content: &str) -> Option<usize> {
-    ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min()
+    let own = content.trim_start_matches(['"', '\'']).starts_with("x-").then(|| key_length(content)).filter(|&length| length > 0);
+    own.or_else(|| ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min())
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
@@ -103,6 +108,8 @@ mod tests {
             ("- env:\n    A: hunter2\n", "- env:\n    A: …\n"),
             ("\tenv:\n\t\tA: hunter2", "\tenv:\n\t\tA: …"),
             ("environment:\n  - A=hunter2\n", "environment:\n  …\n"),
+            ("env:\n# A: hunter1\n  A: hunter2\n", "env:\n…\n  A: …\n"),
+            ("x-all: &all {A: hunter2}\nx-more:\n  A: hunter2\n", "x-all: …\nx-more:\n  A: …\n"),
             ("password: hunter2\n", "password: …\n"),
             ("env_file: .env\n", "env_file: .env\n"),
         ] {

@@ -151,10 +151,9 @@ impl Builder<'_> {
             // A tag (`!!int "5"`) can make a quoted scalar more than a string.
             RawKind::Typed(value) if written.starts_with(['"', '\'']) => scalar(span, value, Style::Quoted),
             RawKind::Typed(_) => scalar(span, written.to_owned(), Style::Plain),
-            RawKind::Text(value) => {
-                let quoted = written.starts_with(['"', '\'']) || self.is_block(span);
-                scalar(span, value, if quoted { Style::Quoted } else { Style::Plain })
-            }
+            RawKind::Text(value) if written.starts_with(['"', '\'']) || self.is_block(span) => scalar(span, value, Style::Quoted),
+            // Only over several lines is there a difference; and the library's idea of infinity is none of ours.
+            RawKind::Text(value) => scalar(span, if written.contains('\n') { value } else { written.to_owned() }, Style::Plain),
             RawKind::List(items) => {
                 let span = Span { end: span.end.max(self.next_char(span.start)), ..span };
                 Node { span, kind: Kind::List(items.into_iter().map(|item| self.node(item)).collect()) }
