@@ -18,8 +18,11 @@ use support::{fixtures, golden};
 
 #[test]
 fn plans() {
-    golden::compare(fixtures::cases("plan").into_iter().map(|folder| {
+    let mut failures = Vec::new();
+    for folder in fixtures::cases("plan") {
         let Case { story, after } = Case::of(&folder);
-        (folder.join("plan.txt"), steps(&story.world.engine, story.world.now, &after))
-    }));
+        let steps = steps(&story.world.engine, story.world.now, &after);
+        golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
