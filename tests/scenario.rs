@@ -15,10 +15,14 @@ use support::{fixtures, golden, script};
 
 #[test]
 fn scenarios() {
-    golden::compare(fixtures::cases("scenario").into_iter().map(|path| {
-        let played = play(&fixtures::read(&path)).unwrap_or_else(|error| panic!("{}:{error}", path.display()));
-        (path, played)
-    }));
+    let mut failures = Vec::new();
+    for path in fixtures::cases("scenario") {
+        match play(&fixtures::read(&path)) {
+            Ok(played) => golden::settle(&path, &played, &mut failures),
+            Err(error) => failures.push(format!("{}:{error}", path.display())),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// The script with the engine's answers below each of its commands, in place of those that it has.

@@ -25,7 +25,7 @@ impl Engine {
                 if let Some(run) = self.observed.run_mut(run)
                     && run.up.is_some()
                     && run.ready.is_none()
-                    && run.exit.is_none()
+                    && run.is_undisturbed()
                 {
                     run.ready = Some(now);
                     reports.push(about(run, What::Ready));

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Happens(Run, Happening),
     /// From now on, every run of a process behaves like this.
     Habit(Name, Habit),
+    /// `all goes well`: from now on, no process has a habit.
+    AllGoesWell,
 }
 
 /// A run as a script names it: `web` is the newest one, `web#3` that very one, whether or not it is still there.
@@ -95,6 +97,7 @@ pub(crate) fn command(line: &str) -> Result<Command, String> {
         ["stop", name, "by", "hand"] => Command::Order(Order::Stop(name.into())),
         ["restart", name, "by", "hand"] => Command::Order(Order::Restart(name.into())),
         ["shut", "down"] => Command::Order(Order::Shutdown),
+        ["all", "goes", "well"] => Command::AllGoesWell,
         ["hurry"] => Command::Order(Order::Hurry),
         ["each", name, ref rest @ ..] => Command::Habit(name.into(), each(rest)?),
         [name, ref rest @ ..] => {

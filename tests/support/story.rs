@@ -42,6 +42,7 @@ impl Story {
                 self.news(news);
             }
             Command::Habit(name, habit) => self.world.habit(name, habit),
+            Command::AllGoesWell => self.world.forget_habits(),
         }
         Ok(())
     }

@@ -57,7 +57,11 @@ impl Trace {
         for standing in world.engine.standings() {
             let stale = if standing.stale { ", stale" } else { "" };
             let Standing { name, state, generation, reason, .. } = &standing;
-            lines.push(format!("=  {name} {state}{stale}, generation {generation} ({reason})"));
+            let restarts = match world.engine.observed().processes().get(name).map_or(0, |process| process.restarts) {
+                0 => String::new(),
+                restarts => format!(", restarts {restarts}"),
+            };
+            lines.push(format!("=  {name} {state}{stale}, generation {generation}{restarts} ({reason})"));
         }
         lines.push(format!("=  {}converged", if world.engine.is_converged() { "" } else { "not " }));
         self.block(world.now, &lines);
@@ -117,7 +121,8 @@ impl Trace {
     }
 }
 
-fn summary(summary: &Summary) -> String {
+/// The counts of a configuration, by class of change.
+pub(crate) fn summary(summary: &Summary) -> String {
     let counts = [
         (summary.added, "added"),
         (summary.removed, "removed"),
