@@ -4,9 +4,9 @@
 //! time; its caller performs the actions it returns, and reports what comes of them as news.
 
 use crate::desired::Desired;
-use crate::diff::{Change, change, differences};
+use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId};
-use crate::observed::{Observed, Run, Stopping};
+use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
 use crate::reason::Reason;
@@ -15,7 +15,6 @@ use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Wishes, orders and facts, and the rules between them.
@@ -194,11 +193,11 @@ impl Engine {
         let spec = entry.spec.clone();
         let depends: Vec<Name> = entry.needs.iter().map(|need| self.name_of(need.on)).collect();
         let waits = depends.iter().cloned().chain(entry.after.map(|index| self.name_of(index))).collect();
-        let bound = depends.iter().filter_map(|name| Some((name.clone(), self.newest_run(name)?))).collect();
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
-        let reason = start_reason(process.cue.take(), process.past.as_ref(), &spec);
+        let reason = start_reason(process, &spec);
+        process.tried = true;
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
         }
@@ -209,7 +208,6 @@ impl Engine {
             generation,
             reason,
             waits,
-            bound,
             begun: now,
             pid: None,
             up: None,
@@ -219,6 +217,7 @@ impl Engine {
             killed: None,
             exit: None,
             reported: false,
+            forgiven: false,
         });
     }
 
@@ -241,21 +240,23 @@ impl Engine {
     pub(crate) fn name_of(&self, index: usize) -> Name {
         self.desired.entries()[index].spec.name.clone()
     }
-
-    fn newest_run(&self, name: &Name) -> Option<RunId> {
-        self.observed.processes().get(name)?.runs.iter().rev().find(|run| run.is_undisturbed()).map(|run| run.id)
-    }
 }
 
-/// Why a process is started: what was asked for, or what changed since it last ran, or how that ended.
-fn start_reason(cue: Option<Reason>, past: Option<&crate::observed::Past>, spec: &Arc<Spec>) -> Reason {
-    match (cue, past) {
-        (Some(cue), _) => cue,
-        (None, None) => Reason::Added,
-        (None, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => {
-            Reason::Changed(crate::diff::changed_fields(&past.spec, spec))
-        }
-        (None, Some(past)) => past.why.clone(),
+/// Why a process is started: what was asked for, or how it last ended, or what changed since.
+fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
+    if let Some(cue) = process.cue.take() {
+        return cue;
+    }
+    // What still runs is what this start is to replace.
+    let replaced = process.runs.last().map(|run| &run.spec);
+    match &process.past {
+        Some(past) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
+        Some(past) if past.streak.is_some() => Reason::Changed(changed_fields(&past.spec, spec)),
+        past => match (replaced, past) {
+            (Some(replaced), _) => Reason::Changed(changed_fields(replaced, spec)),
+            (None, Some(past)) => past.why.clone(),
+            (None, None) => Reason::Added,
+        },
     }
 }
 
