@@ -251,7 +251,7 @@ fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
     let replaced = process.runs.last().map(|run| &run.spec);
     match &process.past {
         Some(past) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
-        Some(past) if past.streak.is_some() => Reason::Changed(changed_fields(&past.spec, spec)),
+        Some(past) if past.spec.exec != spec.exec => Reason::Changed(changed_fields(&past.spec, spec)),
         past => match (replaced, past) {
             (Some(replaced), _) => Reason::Changed(changed_fields(replaced, spec)),
             (None, Some(past)) => past.why.clone(),

@@ -103,14 +103,19 @@ impl Engine {
                 self.orders.stop(&entry.spec);
                 process.forgive();
             }
-            Order::Restart(_) => {
+            Order::Restart(_) if process.is_running() => {
                 self.orders.release(name);
                 process.runs.iter_mut().filter(|run| run.is_undisturbed()).for_each(|run| run.unwanted_by_hand = true);
+            }
+            Order::Restart(_) => {
+                self.orders.release(name);
                 process.want_anew(Reason::RestartedByHand);
             }
             _ => {
                 self.orders.release(name);
-                process.want_anew(Reason::StartedByHand);
+                if !process.is_running() {
+                    process.want_anew(Reason::StartedByHand);
+                }
             }
         }
     }
@@ -191,7 +196,7 @@ impl Engine {
                 }
             }
             // A run that served beside its successor says nothing about that one.
-            if process.runs.is_empty() || by_itself {
+            if entry.is_some() && (process.runs.is_empty() || by_itself) {
                 process.past = Some(past);
             }
         }

@@ -120,10 +120,15 @@ impl Process {
 
     /// Wants it anew, for this reason, whatever it did before. What runs undisturbed goes on running.
     pub(crate) fn want_anew(&mut self, why: Reason) {
-        if self.runs.iter().all(|run| !run.is_undisturbed()) {
-            self.forgive();
+        self.forgive();
+        if !self.is_running() {
             self.cue = Some(why);
         }
+    }
+
+    /// Whether a run of it is neither stopping nor at its end.
+    pub fn is_running(&self) -> bool {
+        self.runs.iter().any(Run::is_undisturbed)
     }
 }
 

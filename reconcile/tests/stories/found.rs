@@ -1,13 +1,11 @@
 //! Small stories that once ended badly: each was found by a random history, and is the shortest that shows it.
 
-mod support;
-
+use crate::stage::{Stage, after, by_hand, exited, gone, ready, refused, spec, started, wanted, with};
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
 use reconcile::spec::{Dependency, Kind, OnChange, Restart, Spec};
 use reconcile::text::Name;
 use std::time::Duration;
-use support::{Stage, after, by_hand, exited, gone, ready, refused, spec, started, wanted, with};
 
 const NOTHING: [&str; 0] = [];
 
