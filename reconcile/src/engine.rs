@@ -198,8 +198,13 @@ impl Engine {
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
         let reason = start_reason(process, &spec);
+        process.tried = true;
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
+        }
+        // What another definition did says nothing any more, should it be wanted again.
+        if let Some(past) = process.past.as_mut().filter(|past| past.spec.exec != spec.exec) {
+            past.streak = None;
         }
         outcome.actions.push(Action::Spawn { run: id, spec: spec.clone() });
         self.observed.add(Run {
@@ -218,6 +223,7 @@ impl Engine {
             killed: None,
             exit: None,
             reported: false,
+            forgiven: false,
         });
     }
 
@@ -262,17 +268,17 @@ impl Engine {
     }
 }
 
-/// Why a process is started: what was asked for, or what changed since it was last started, or how that ended.
+/// Why a process is started: what was asked for, or how it last ended, or what changed since.
 fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
     }
     let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
-    let past = process.past.as_ref();
-    match (process.runs.last(), past) {
+    match (process.runs.last(), &process.past) {
+        (_, Some(past)) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
         // It runs beside the one that it replaces.
-        (Some(run), _) if past.is_none_or(|past| past.run < run.id) => changed(&run.spec),
-        (_, Some(past)) if past.streak.is_some() && past.spec.exec != spec.exec => changed(&past.spec),
+        (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
+        (_, Some(past)) if past.spec.exec != spec.exec => changed(&past.spec),
         (_, Some(past)) => past.why.clone(),
         (_, None) => Reason::Added,
     }

@@ -1,6 +1,6 @@
 //! What is to become of each run: it stays, it must go and why, or it outlives its own replacement.
 
-use super::{KILL_PATIENCE, Plan, Row, Step, View};
+use super::{KILL_PATIENCE, Plan, Rest, Row, Step, View, rest_of};
 use crate::diff::changed_fields;
 use crate::observed::Run;
 use crate::reason::Reason;
@@ -113,10 +113,10 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &Run, plan: &mut Plan) -> Fate<
     }
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
+            _ if is_superseded(row, run, &entry.spec) => Fate::Go(Why::Changed),
             OnChange::Keep => readiness(view, run, plan),
-            OnChange::Restart => Fate::Go(Why::Changed),
-            OnChange::Rolling if run.ready.is_none() || has_successor(row, &entry.spec) => Fate::Go(Why::Changed),
-            OnChange::Rolling => Fate::Outlive,
+            OnChange::Rolling if run.ready.is_some() => Fate::Outlive,
+            OnChange::Restart | OnChange::Rolling => Fate::Go(Why::Changed),
         };
     }
     readiness(view, run, plan)
@@ -127,8 +127,11 @@ pub(super) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
     Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
 }
 
-fn has_successor(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
-    row.runs().iter().any(|other| other.is_undisturbed() && other.ready.is_some() && is_same(other, wanted))
+/// Whether nothing needs an old run any more: another one serves that is right, or at least newer, or the work is done.
+fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
+    let serves = |other: &Run| other.is_undisturbed() && other.ready.is_some();
+    row.runs().iter().any(|other| serves(other) && (other.id > run.id || is_same(other, wanted)))
+        || rest_of(row.process.and_then(|process| process.past.as_ref()), wanted) == Rest::Completed
 }
 
 /// A run that isn't ready by its deadline has failed.

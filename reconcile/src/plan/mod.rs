@@ -138,6 +138,10 @@ pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) 
     let view = View::new(desired, orders, observed, now);
     let mut plan = Plan::default();
     let fates = fate::fates(&view, &mut plan);
+    if !plan.steps.is_empty() {
+        // An upkeep that is taken over, such as a deadline, is in force before anything is decided by it.
+        return plan;
+    }
     let outlooks = outlook::outlooks(&view, &fates);
     stop::stop(&view, &fates, &mut plan);
     start::start(&view, &fates, &outlooks, &mut plan);
