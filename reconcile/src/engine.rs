@@ -278,7 +278,7 @@ fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
         (_, Some(past)) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
         // It runs beside the one that it replaces.
         (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
-        (_, Some(past)) if past.spec.exec != spec.exec => changed(&past.spec),
+        (_, Some(past)) if past.spec.exec != spec.exec && !past.why.is_of_another() => changed(&past.spec),
         (_, Some(past)) => past.why.clone(),
         (_, None) => Reason::Added,
     }
