@@ -7,7 +7,7 @@
 
 use super::format::{Format, Formatter, MARK, Source};
 use super::lines::Line;
-use super::sink::Sink;
+use super::sink::{Rotation, Sink};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -65,10 +65,11 @@ enum Entry {
     Flush(oneshot::Sender<()>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
     Lines,
     Log,
+    File(Arc<Rotation>),
 }
 
 /// Whose line it is.
@@ -109,16 +110,21 @@ impl Printer {
         let shared = Arc::new(Shared { queue: Mutex::new(queue), news: Condvar::new() });
         let printer = Printer { owner: Arc::new(Owner { shared: Arc::clone(&shared) }) };
         std::thread::Builder::new().name("printer".to_owned()).spawn(move || {
+            let mut files = BTreeMap::new();
             while let Some(entry) = shared.next() {
                 match entry {
                     Entry::Text { to, text } => {
                         match (to, &mut log) {
+                            (Target::File(rotation), _) => file(&mut files, rotation).write(&text),
                             (Target::Log, Some(log)) => log.write(&text),
                             _ => lines.write(&text),
                         }
                         shared.lock().written(text.len());
                     }
-                    Entry::Reopen => lines.reopen(),
+                    Entry::Reopen => {
+                        lines.reopen();
+                        files.values_mut().for_each(Sink::reopen);
+                    }
                     // Who asked may have lost patience.
                     Entry::Flush(done) => _ = done.send(()),
                 }
@@ -137,7 +143,7 @@ impl Printer {
         });
     }
 
-    /// Opens the log file anew, for what comes from now on: somebody has moved the old one away.
+    /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
     pub fn reopen(&self) {
         self.owner.shared.tell(|queue| queue.entries.push_back(Entry::Reopen));
     }
@@ -154,6 +160,14 @@ impl Printer {
     pub(super) fn line(&self, source: &Source, line: Line<'_>) {
         self.owner.shared.tell(|queue| queue.line(source, line));
     }
+}
+
+/// The sink of a process's own file. Those that nobody writes to any more are closed when another one is opened.
+fn file(files: &mut BTreeMap<Arc<Rotation>, Sink>, rotation: Arc<Rotation>) -> &mut Sink {
+    if !files.contains_key(&rotation) {
+        files.retain(|_, sink| sink.is_wanted());
+    }
+    files.entry(rotation).or_insert_with_key(|rotation| Sink::rotated(Arc::clone(rotation)))
 }
 
 impl Drop for Owner {
@@ -193,7 +207,8 @@ impl Queue {
         let mut text = Vec::new();
         self.formatter.write(source, line, &mut text);
         self.bytes += text.len();
-        self.batch(Target::Lines).append(&mut text);
+        let target = source.file.as_ref().map_or(Target::Lines, |file| Target::File(Arc::clone(file)));
+        self.batch(target).append(&mut text);
     }
 
     /// Whether there is room; if not, counts it as dropped. Once one line of an origin is dropped, so are its next ones,
@@ -272,7 +287,7 @@ mod tests {
     }
 
     fn source(name: &str) -> Source {
-        Source { name: name.into(), stream: Stream::Stdout }
+        Source { name: name.into(), stream: Stream::Stdout, file: None }
     }
 
     fn line(bytes: &[u8]) -> Line<'_> {
