@@ -18,7 +18,7 @@ impl Engine {
     pub(crate) fn fold(&mut self, now: Time, event: Event, reports: &mut Vec<Report>) {
         match event {
             Event::Wanted(desired) => self.fold_wanted(desired, reports),
-            Event::Order(order) => self.fold_order(now, order),
+            Event::Order(order) => self.fold_order(now, &order),
             Event::Spawned { run, pid } => self.fold_spawned(now, run, pid, reports),
             Event::NotSpawned { run, why } => self.fold_not_spawned(now, run, why, reports),
             Event::Ready { run } => {
@@ -56,14 +56,18 @@ impl Engine {
             if before != Some(&entry.spec) {
                 self.since.insert(name.clone(), self.generation);
             }
-            let Some(before) = before else { continue };
             let process = self.observed.processes.entry(name.clone()).or_default();
-            if !entry.spec.enabled {
-                process.forgive();
-            } else if !before.enabled {
-                process.cue = Some(Reason::Enabled);
-            } else if orders_lifted.contains(name) {
-                process.cue = Some(Reason::Changed(changed_fields(before, &entry.spec)));
+            match before {
+                _ if !entry.spec.enabled => {
+                    process.forgive();
+                    process.tried = false;
+                }
+                None => process.want_anew(Reason::Added),
+                Some(before) if !before.enabled => process.want_anew(Reason::Enabled),
+                Some(before) if orders_lifted.contains(name) => {
+                    process.want_anew(Reason::Changed(changed_fields(before, &entry.spec)));
+                }
+                Some(_) => {}
             }
         }
         self.since.retain(|name, _| self.desired.get(name).is_some());
@@ -85,46 +89,34 @@ impl Engine {
         self.drop_unwanted();
     }
 
-    fn fold_order(&mut self, now: Time, order: Order) {
-        match order {
-            Order::Shutdown => self.orders.shut_down(now),
-            Order::Hurry => self.orders.hurry(now),
-            Order::Stop(name) => {
-                if let Some(entry) = self.desired.get(&name) {
-                    self.orders.stop(&entry.spec);
-                    if let Some(process) = self.observed.processes.get_mut(&name) {
-                        process.forgive();
-                    }
-                }
-            }
-            Order::Start(name) => {
-                let held = self.orders.is_stopped(&name);
-                self.orders.release(&name);
-                self.start_by_hand(&name, held, Reason::StartedByHand);
-            }
-            Order::Restart(name) => {
-                self.orders.release(&name);
-                let run = self
-                    .observed
-                    .processes
-                    .get_mut(&name)
-                    .and_then(|process| process.runs.iter_mut().find(|run| run.is_undisturbed()));
-                match run {
-                    Some(run) => run.unwanted_by_hand = true,
-                    None => self.start_by_hand(&name, true, Reason::RestartedByHand),
-                }
-            }
-        }
-    }
-
-    /// Lets a process of which nothing runs start again, whatever it did before.
-    fn start_by_hand(&mut self, name: &Name, held: bool, why: Reason) {
+    /// Takes an order by hand. About a process that the file doesn't have there is nothing to order.
+    fn fold_order(&mut self, now: Time, order: &Order) {
+        let name = match order {
+            Order::Shutdown => return self.orders.shut_down(now),
+            Order::Hurry => return self.orders.hurry(now),
+            Order::Start(name) | Order::Stop(name) | Order::Restart(name) => name,
+        };
         let Some(entry) = self.desired.get(name) else { return };
         let process = self.observed.processes.entry(name.clone()).or_default();
-        let at_rest = rest_of(process.past.as_ref(), &entry.spec) != Rest::Fresh;
-        if process.runs.iter().all(|run| !run.is_undisturbed()) && (held || at_rest) {
-            process.forgive();
-            process.cue = Some(why);
+        match order {
+            Order::Stop(_) => {
+                self.orders.stop(&entry.spec);
+                process.forgive();
+            }
+            Order::Restart(_) if process.is_running() => {
+                self.orders.release(name);
+                process.runs.iter_mut().filter(|run| run.is_undisturbed()).for_each(|run| run.unwanted_by_hand = true);
+            }
+            Order::Restart(_) => {
+                self.orders.release(name);
+                process.want_anew(Reason::RestartedByHand);
+            }
+            _ => {
+                self.orders.release(name);
+                if !process.is_running() {
+                    process.want_anew(Reason::StartedByHand);
+                }
+            }
         }
     }
 
@@ -182,7 +174,7 @@ impl Engine {
         let entry = self.desired.get(name);
         if let Some(process) = self.observed.processes.get_mut(name) {
             let stopped = run.stop.as_ref().map(|stop| stop.why.clone());
-            let by_itself = stopped.as_ref().is_none_or(Reason::is_failure);
+            let by_itself = !run.forgiven && stopped.as_ref().is_none_or(Reason::is_failure);
             let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
             let streak = by_itself.then(|| lengthen(before, run, at));
             let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
@@ -203,9 +195,8 @@ impl Engine {
                     Rest::Failed | Rest::Completed | Rest::Fresh => {}
                 }
             }
-            // A run that served beside its successor says nothing about that one, and one that was removed nothing about
-            // what was added again.
-            if (process.runs.is_empty() || by_itself) && past.why != Reason::Removed {
+            // A run that served beside its successor says nothing about that one.
+            if entry.is_some() && (process.runs.is_empty() || by_itself) {
                 process.past = Some(past);
             }
         }

@@ -30,6 +30,8 @@ pub struct Process {
     pub past: Option<Past>,
     /// Since when it has been wanted with its named dependencies holding, without running.
     pub due_since: Option<Time>,
+    /// It has been started since it was added or enabled.
+    pub tried: bool,
     /// Why it will be started, where that is not how it ended.
     pub cue: Option<Reason>,
     /// How often it was started again after it ended by itself.
@@ -45,12 +47,12 @@ pub struct Run {
     pub spec: Arc<Spec>,
     /// The generation that brought this definition.
     pub generation: u64,
+    /// The newest of all runs when it took over this definition. What came later was started under it.
+    pub taken_over: RunId,
     /// Why it was started.
     pub reason: Reason,
     /// The processes it was placed after: named dependencies and the one before it in the list.
     pub waits: Vec<Name>,
-    /// The runs of its named dependencies that it was started against.
-    pub bound: Vec<(Name, RunId)>,
     /// When its start was asked for.
     pub begun: Time,
     /// The number of its leader, once its program runs.
@@ -69,6 +71,8 @@ pub struct Run {
     pub exit: Option<(Status, Time)>,
     /// It was reported to survive being killed.
     pub reported: bool,
+    /// However it ends, that counts for nothing: since it began to end, its process was wanted anew.
+    pub forgiven: bool,
 }
 
 /// A run was told to stop.
@@ -110,13 +114,23 @@ impl Process {
         if let Some(past) = &mut self.past {
             past.streak = None;
         }
-        self.due_since = None;
+        for run in self.runs.iter_mut().filter(|run| !run.is_undisturbed()) {
+            run.forgiven = true;
+        }
         self.cue = None;
     }
 
-    /// Whether it has not run since it was last added to what is to run.
-    pub fn is_new(&self) -> bool {
-        self.runs.is_empty() && (self.past.is_none() || self.cue == Some(Reason::Enabled))
+    /// Wants it anew, for this reason, whatever it did before. What runs undisturbed goes on running.
+    pub(crate) fn want_anew(&mut self, why: Reason) {
+        self.forgive();
+        if !self.is_running() {
+            self.cue = Some(why);
+        }
+    }
+
+    /// Whether a run of it is neither stopping nor at its end.
+    pub fn is_running(&self) -> bool {
+        self.runs.iter().any(Run::is_undisturbed)
     }
 }
 
@@ -126,9 +140,21 @@ impl Run {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
     }
 
+    /// Whether it is neither stopping nor at its end, or wasn't at this moment.
+    pub fn was_undisturbed(&self, at: Time) -> bool {
+        let stop = self.stop.as_ref().map(|stop| stop.since);
+        let exit = self.exit.as_ref().map(|(_, at)| *at);
+        [stop, self.killed, exit].into_iter().flatten().all(|since| since > at)
+    }
+
     /// Whether the definition that it runs asks for a restart along with that dependency.
     pub(crate) fn follows(&self, dependency: &Name) -> bool {
         self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
+    }
+
+    /// Whether it ended by itself, or is stopped for a failure, and that counts.
+    pub fn ends_by_itself(&self) -> bool {
+        !self.forgiven && self.stop.as_ref().map_or(self.exit.is_some(), |stop| stop.why.is_failure())
     }
 }
 
@@ -151,6 +177,11 @@ impl Observed {
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         let name = self.names.get(&id)?;
         self.processes.get_mut(name)?.runs.iter_mut().find(|run| run.id == id)
+    }
+
+    /// The newest of all runs, gone or not.
+    pub(crate) fn last_run(&self) -> RunId {
+        RunId(self.last_run)
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

@@ -95,6 +95,7 @@ impl World {
             for action in &outcome.actions {
                 answer(action, &mut news);
             }
+            news.extend(self.completions());
             if news.is_empty() {
                 let Some(at) = outcome.wake_at else { return waves };
                 self.now = at;
@@ -107,8 +108,7 @@ impl World {
         let mut news = Vec::new();
         for run in self.engine.observed().processes().values().flat_map(|process| &process.runs) {
             if run.stop.is_some() || run.killed.is_some() {
-                news.push(Event::Exited { run: run.id, status: Status::Code(0) });
-                news.push(Event::Gone { run: run.id });
+                news.extend(ended(run.id));
             } else if run.up.is_none() {
                 started(run.id, &run.spec, &mut news);
             } else if run.ready.is_none() {
@@ -116,6 +116,13 @@ impl World {
             }
         }
         news
+    }
+
+    /// The outcome of every task that still runs, and that nothing is to be done about.
+    fn completions(&self) -> Vec<Event> {
+        let runs = self.engine.observed().processes().values().flat_map(|process| &process.runs);
+        let tasks = runs.filter(|run| run.spec.exec.kind == Kind::Task && run.up.is_some() && run.is_undisturbed());
+        tasks.flat_map(|run| ended(run.id)).collect()
     }
 
     fn wave(&self, outcome: &Outcome) -> Vec<Deed> {
@@ -143,22 +150,25 @@ impl World {
 /// What comes of an action in an ideal world.
 fn answer(action: &Action, news: &mut Vec<Event>) {
     match action {
-        Action::Spawn { run, spec } => started(*run, spec, news),
-        Action::Stop { run, .. } | Action::Kill { run } => {
-            news.push(Event::Exited { run: *run, status: Status::Code(0) });
-            news.push(Event::Gone { run: *run });
+        Action::Spawn { run, spec } => {
+            started(*run, spec, news);
+            if spec.exec.kind == Kind::Task {
+                news.extend(ended(*run));
+            }
         }
+        Action::Stop { run, .. } | Action::Kill { run } => news.extend(ended(*run)),
     }
 }
 
-/// A start that succeeds: a service is ready at once, a task has done what it was to do.
+/// The end of a run that does as it is told, or has done what it was to do.
+fn ended(run: RunId) -> [Event; 2] {
+    [Event::Exited { run, status: Status::Code(0) }, Event::Gone { run }]
+}
+
+/// A start that succeeds, and is ready at once.
 fn started(run: RunId, spec: &Arc<Spec>, news: &mut Vec<Event>) {
     news.push(Event::Spawned { run, pid: Pid(0) });
     if spec.has_readiness() {
         news.push(Event::Ready { run });
-    }
-    if spec.exec.kind == Kind::Task {
-        news.push(Event::Exited { run, status: Status::Code(0) });
-        news.push(Event::Gone { run });
     }
 }

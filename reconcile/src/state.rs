@@ -6,7 +6,7 @@ use crate::observed::{Observed, Run};
 use crate::orders::Orders;
 use crate::plan::{Rest, Waiting, is_stale, rest_of};
 use crate::reason::Reason;
-use crate::spec::{Kind, Spec};
+use crate::spec::{Kind, OnChange, Spec};
 use crate::text::Name;
 use alloc::sync::Arc;
 use core::fmt;
@@ -87,16 +87,19 @@ impl Engine {
         self.standings().iter().all(|standing| {
             let task = self.desired().get(&standing.name).is_some_and(|entry| entry.spec.exec.kind == Kind::Task);
             match standing.state {
-                State::Running => !task && (standing.stale || self.runs_what_is_wanted(&standing.name)),
+                State::Running => !task && self.runs_what_is_wanted(standing),
                 State::Completed | State::Stopped => true,
                 State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
             }
         })
     }
 
-    fn runs_what_is_wanted(&self, name: &Name) -> bool {
-        let Some(entry) = self.desired().get(name) else { return false };
-        newest(self.observed(), name).is_some_and(|run| run.spec == entry.spec && !run.unwanted_by_hand)
+    fn runs_what_is_wanted(&self, standing: &Standing) -> bool {
+        let name = &standing.name;
+        let Some(entry) = self.desired.get(name) else { return false };
+        let wanted = entry.spec.enabled && self.orders.closing().is_none() && !self.orders.is_stopped(name);
+        let right = |run: &Run| !run.unwanted_by_hand && (standing.stale || run.spec == entry.spec);
+        wanted && newest(self.observed(), name).is_some_and(right)
     }
 
     fn standing(&self, name: &Name) -> Standing {
@@ -110,11 +113,16 @@ impl Engine {
             name: name.clone(),
             state,
             pid: run.filter(|run| run.exit.is_none()).and_then(|run| run.pid),
-            stale: run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_stale(run, wanted))),
+            stale: run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted))),
             generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
             reason,
         }
     }
+}
+
+/// Whether a run is not what is wanted, and is to go on all the same; one that is only waiting for its successor isn't.
+fn is_kept(run: &Run, wanted: &Arc<Spec>) -> bool {
+    wanted.on_change == OnChange::Keep && is_stale(run, wanted)
 }
 
 fn newest<'a>(observed: &'a Observed, name: &Name) -> Option<&'a Run> {
@@ -176,7 +184,7 @@ impl fmt::Display for Waiting {
             Waiting::Order(name) => write!(f, "waits for {name}, which comes before it"),
             Waiting::Delay(until) => write!(f, "delayed until {until}"),
             Waiting::Backoff(until) => write!(f, "backs off until {until}"),
-            Waiting::Removed(name) => write!(f, "waits for {name}, which was removed, to be gone"),
+            Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
             Waiting::Turn => f.write_str("waits for its turn"),
             Waiting::Exec => f.write_str("is being started"),
             Waiting::Readiness(until) => write!(f, "gets ready until {until}"),

@@ -1,6 +1,6 @@
 //! What is to become of each run: it stays, it must go and why, or it outlives its own replacement.
 
-use super::{KILL_PATIENCE, Plan, Row, Step, View};
+use super::{KILL_PATIENCE, Plan, Rest, Row, Step, View, rest_of};
 use crate::diff::changed_fields;
 use crate::observed::Run;
 use crate::reason::Reason;
@@ -113,10 +113,10 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &Run, plan: &mut Plan) -> Fate<
     }
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
+            _ if is_superseded(row, run, &entry.spec) => Fate::Go(Why::Changed),
             OnChange::Keep => readiness(view, run, plan),
-            OnChange::Restart => Fate::Go(Why::Changed),
-            OnChange::Rolling if run.ready.is_none() || has_successor(row, &entry.spec) => Fate::Go(Why::Changed),
-            OnChange::Rolling => Fate::Outlive,
+            OnChange::Rolling if run.ready.is_some() => Fate::Outlive,
+            OnChange::Restart | OnChange::Rolling => Fate::Go(Why::Changed),
         };
     }
     readiness(view, run, plan)
@@ -127,8 +127,11 @@ pub(super) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
     Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
 }
 
-fn has_successor(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
-    row.runs().iter().any(|other| other.is_undisturbed() && other.ready.is_some() && is_same(other, wanted))
+/// Whether nothing needs an old run any more: another one serves that is right, or at least newer, or the work is done.
+fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
+    let serves = |other: &Run| other.is_undisturbed() && other.ready.is_some();
+    row.runs().iter().any(|other| serves(other) && (other.id > run.id || is_same(other, wanted)))
+        || rest_of(row.process.and_then(|process| process.past.as_ref()), wanted) == Rest::Completed
 }
 
 /// A run that isn't ready by its deadline has failed.
@@ -144,22 +147,31 @@ fn readiness<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
 
 /// The dependency, if any, whose replacement takes this run along.
 ///
-/// A run is bound to the run of its dependency that it was started against or, once that one is gone, to the oldest one
-/// that came after it: a dependency that crashed and came back is still followed, one that came back as another is
-/// replaced, and one that is replaced by a successor that already runs takes along only those that were bound to the old
-/// run. A dependency of which nothing ran then, such as a completed task, counts from this run's own start.
+/// A run follows the run of its dependency that serves it: a dependency that crashed and came back is still followed, and
+/// one that is replaced by a successor that already runs takes along only those that the old run serves. A dependency that
+/// was down, such as a completed task, is replaced by a run that is started for such a reason.
 fn replaced_dependency<'a>(view: &View<'a>, fates: &Fates<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
     row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
         let dependency = &view.rows()[need.on];
-        let bound = run.bound.iter().find(|(name, _)| name == dependency.name).map_or(run.id, |(_, bound)| *bound);
-        let (place, served_by) = dependency.runs().iter().enumerate().find(|(_, other)| other.id >= bound)?;
+        let (place, served_by) = serving(dependency, run)?;
         let replaced = match fates.of(dependency)[place] {
             Fate::Go(why) => why.replaces(),
             Fate::Leaving => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
-            Fate::Stay | Fate::Outlive => served_by.id != bound && served_by.reason.replaces() && run.follows(dependency.name),
+            Fate::Stay | Fate::Outlive => {
+                served_by.id > run.taken_over && served_by.reason.replaces() && run.follows(dependency.name)
+            }
         };
         replaced.then_some(dependency.name)
     })
+}
+
+/// The run of a dependency that serves a run: the newest that was there when that began or, once it is gone, the oldest
+/// that came later.
+fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
+    let runs = dependency.runs();
+    let there = runs.iter().rposition(|other| other.id < run.id && other.was_undisturbed(run.begun));
+    let place = there.or_else(|| runs.iter().position(|other| other.id > run.id))?;
+    Some((place, &runs[place]))
 }
 
 /// Takes over a changed upkeep, and reports a run that survives being killed.

@@ -98,7 +98,7 @@ pub enum Waiting {
     Delay(Time),
     /// A start waits for its backoff.
     Backoff(Time),
-    /// A start waits for a process that was removed to be gone.
+    /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
     /// A start waits until fewer others are under way.
     Turn,
@@ -138,6 +138,10 @@ pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) 
     let view = View::new(desired, orders, observed, now);
     let mut plan = Plan::default();
     let fates = fate::fates(&view, &mut plan);
+    if !plan.steps.is_empty() {
+        // An upkeep that is taken over, such as a deadline, is in force before anything is decided by it.
+        return plan;
+    }
     let outlooks = outlook::outlooks(&view, &fates);
     stop::stop(&view, &fates, &mut plan);
     start::start(&view, &fates, &outlooks, &mut plan);

@@ -1,6 +1,6 @@
 //! How far each wanted process has come, and whether more is to be expected: the ground that start gates stand on.
 
-use super::fate::is_same;
+use super::fate::{Why, is_same};
 use super::{Block, Fate, Fates, View};
 use crate::backoff::{Due, due};
 use crate::desired::{Entry, Need};
@@ -86,16 +86,17 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
     if let Some(run) = current(view, fates, index) {
         return if run.up.is_some() { Outlook::Through } else { Outlook::Coming };
     }
-    let leaving = row.runs().iter().any(|run| !run.reported);
-    if leaving {
+    if is_leaving(view, fates, index) {
         // Replaced on purpose, it comes back in its place; ended or failed by itself, it has had its place.
-        let by_itself = row.runs().iter().all(|run| run.stop.as_ref().map_or(run.exit.is_some(), |stop| stop.why.is_failure()));
+        let failed = |(run, fate): (&Run, &Fate<'_>)| run.ends_by_itself() || *fate == Fate::Go(Why::Unready);
+        let by_itself = row.runs().iter().zip(fates.of(row)).all(failed);
         return if by_itself { Outlook::Through } else { Outlook::Coming };
     }
     match rest(view, index) {
         Rest::Completed | Rest::Failed | Rest::Again(_) => Outlook::Through,
         Rest::Fresh => {
-            let stuck = !row.runs().is_empty()
+            let survives = row.runs().iter().any(|run| run.reported);
+            let stuck = survives
                 || view.desired.entries()[index]
                     .needs
                     .iter()
@@ -109,6 +110,13 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
 pub(super) fn current<'a>(view: &View<'a>, fates: &Fates<'_>, index: usize) -> Option<&'a Run> {
     let row = &view.rows()[index];
     row.runs().iter().zip(fates.of(row)).rev().find(|(_, fate)| **fate == Fate::Stay).map(|(run, _)| run)
+}
+
+/// Whether a run of a process is going, so that nothing can be said before it is gone. One that outlives its replacement
+/// doesn't count, nor one that can't be killed: neither is going to make room.
+fn is_leaving(view: &View<'_>, fates: &Fates<'_>, index: usize) -> bool {
+    let row = &view.rows()[index];
+    row.runs().iter().zip(fates.of(row)).any(|(run, fate)| *fate != Fate::Outlive && !run.reported)
 }
 
 /// What is due to a wanted process of which nothing stays.
@@ -148,7 +156,7 @@ pub(super) fn blocked(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, need: 
         // A run that stays although it is stale serves those that are there, and those that come.
         return if holds { None } else { Some(Block::Coming) };
     }
-    if row.runs().iter().any(|run| !run.reported) {
+    if is_leaving(view, fates, need.on) {
         return Some(Block::Coming);
     }
     match rest(view, need.on) {

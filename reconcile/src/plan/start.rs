@@ -3,7 +3,7 @@
 use super::outlook::{Outlooks, Rest, blocked, current, rest};
 use super::{Block, Fate, Fates, Plan, STARTS_AT_ONCE, Step, View, Waiting};
 use crate::desired::Entry;
-use crate::observed::{Process, Run};
+use crate::observed::Run;
 use crate::spec::Tier;
 use crate::text::Name;
 
@@ -46,10 +46,10 @@ fn progress(name: &Name, run: &Run, plan: &mut Plan) {
     }
 }
 
-/// A process that is no longer in the file, and not gone yet.
+/// A process that is no longer in the file, or disabled there, and not gone yet.
 fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
-    let removed = &view.rows()[view.desired.entries().len()..];
-    removed.iter().find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
+    let mut removed = view.rows().iter().filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
+    removed.find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
 }
 
 struct Gate<'v, 'a> {
@@ -137,7 +137,7 @@ impl Gate<'_, '_> {
 
     /// A process that was never started waits for those that were removed to be gone: it may take over what they hold.
     fn removal(&self, rest: Rest) -> Option<Waiting> {
-        let new = self.view.rows()[self.index].process.is_none_or(Process::is_new);
+        let new = self.view.rows()[self.index].process.is_none_or(|process| !process.tried);
         let removed = self.removed.filter(|_| rest == Rest::Fresh && new)?;
         Some(Waiting::Removed(removed.clone()))
     }

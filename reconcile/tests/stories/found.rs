@@ -1,0 +1,214 @@
+//! Small stories that once ended badly: each was found by a random history, and is the shortest that shows it.
+
+use crate::stage::{Stage, after, by_hand, exited, gone, ready, refused, spec, started, wanted, with};
+use reconcile::event::{Event, Order};
+use reconcile::preview::preview;
+use reconcile::spec::{Dependency, Kind, OnChange, Restart, Spec};
+use reconcile::text::Name;
+use std::time::Duration;
+
+const NOTHING: [&str; 0] = [];
+
+fn rolling(spec: Spec) -> Spec {
+    with(spec, |spec| spec.on_change = OnChange::Rolling)
+}
+
+fn disabled(spec: Spec) -> Spec {
+    with(spec, |spec| spec.enabled = false)
+}
+
+fn announcing(spec: Spec, deadline: u64) -> Spec {
+    with(spec, |spec| {
+        spec.exec.announce = Some(reconcile::spec::Announce::Notify);
+        spec.ready_timing.deadline = Duration::from_millis(deadline);
+    })
+}
+
+/// A stage on which `a`, never restarted, has ended by itself and left something behind that is being killed.
+fn crashed() -> Stage {
+    let mut stage = Stage::with([spec("a", 0)], &[1]);
+    assert_eq!(stage.tell([exited(1, 1)]), ["kill a#1"]);
+    stage
+}
+
+#[test]
+fn a_start_by_hand_counts_while_the_leftovers_of_a_crash_are_killed() {
+    for (order, reason) in [(Order::Start as fn(Name) -> Order, "started"), (Order::Restart, "restarted")] {
+        let mut stage = crashed();
+        assert_eq!(stage.tell([by_hand(order, "a")]), NOTHING);
+        assert_eq!(stage.tell([gone(1)]), [format!("spawn a#2 ({reason} by hand)")]);
+    }
+}
+
+#[test]
+fn a_start_by_hand_counts_while_a_run_is_stopped_for_not_being_ready() {
+    let mut stage = Stage::with([announcing(spec("a", 0), 1_000)], &[1]);
+    assert_eq!(stage.wait(1_000), ["stop a#1 (not ready within 1s)"]);
+    assert_eq!(stage.tell([by_hand(Order::Start, "a")]), NOTHING);
+    assert_eq!(stage.tell([exited(1, 143), gone(1)]), ["spawn a#2 (started by hand)"]);
+}
+
+#[test]
+fn what_is_enabled_again_starts_whatever_it_did_before() {
+    let mut stage = crashed();
+    stage.tell([wanted([disabled(spec("a", 0))]), wanted([spec("a", 0)])]);
+    assert_eq!(stage.tell([gone(1)]), ["spawn a#2 (enabled in file)"]);
+}
+
+#[test]
+fn what_is_added_again_is_new_even_if_its_former_run_is_not_gone() {
+    let mut stage = crashed();
+    stage.tell([wanted([])]);
+    stage.tell([wanted([spec("a", 0)])]);
+    assert_eq!(stage.tell([gone(1)]), ["spawn a#2 (added to file)"]);
+
+    let mut stage = Stage::with([spec("a", 0)], &[1]);
+    assert_eq!(stage.tell([wanted([])]), ["stop a#1 (removed from file)"]);
+    stage.tell([wanted([spec("a", 0)])]);
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["spawn a#2 (added to file)"]);
+}
+
+#[test]
+fn what_was_tried_by_hand_is_tried_whatever_the_file_goes_back_to() {
+    let done = || with(spec("a", 0), |spec| spec.exec.kind = Kind::Task);
+    let mut stage = Stage::with([spec("b", 0), done()], &[1, 2]);
+    stage.tell([exited(1, 0), gone(1)]);
+    // The next version of `a` waits for `b`, which is refused; meanwhile somebody asks for `a`.
+    let next = after(with(spec("a", 1), |spec| spec.exec.kind = Kind::Task), "b", false);
+    stage.tell([exited(2, 1), gone(2), wanted([spec("b", 0), next])]);
+    stage.tell([by_hand(Order::Start, "a")]);
+    assert_eq!(stage.tell([wanted([spec("b", 0), done()])]), ["spawn a#3 (started by hand)"]);
+}
+
+#[test]
+fn an_order_by_hand_does_not_restart_a_delay() {
+    let mut stage = Stage::new();
+    let delayed = || with(spec("a", 0), |spec| spec.start_delay = Duration::from_secs(2));
+    assert_eq!(stage.tell([wanted([delayed()])]), NOTHING);
+    assert_eq!(stage.wait(1_000), NOTHING);
+    assert_eq!(stage.tell([by_hand(Order::Restart, "a")]), NOTHING);
+    assert_eq!(stage.wait(1_000), ["spawn a#1 (restarted by hand)"]);
+}
+
+#[test]
+fn an_order_by_hand_is_not_remembered_for_what_is_removed() {
+    let mut stage = Stage::with([spec("a", 0), after(spec("b", 0), "a", false)], &[1, 2]);
+    assert_eq!(stage.tell([wanted([])]), ["stop b#2 (removed from file)"]);
+    stage.tell([by_hand(Order::Restart, "a")]);
+    assert_eq!(stage.tell([wanted([spec("a", 0)]), exited(2, 0), gone(2)]), NOTHING);
+}
+
+#[test]
+fn an_edge_that_is_added_in_place_is_followed() {
+    let mut stage = Stage::with([spec("a", 0), spec("b", 0)], &[1, 2]);
+    assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", true)])]), NOTHING);
+    assert_eq!(stage.tell([wanted([spec("a", 1), after(spec("b", 0), "a", true)])]), ["stop b#2 (dependency a restarted)"]);
+}
+
+#[test]
+fn a_dependency_that_came_later_is_followed() {
+    let loosely = || {
+        with(spec("b", 0), |spec| {
+            let edge = Dependency { restart: true, required: false, ..Dependency::default() };
+            spec.depends_on.get_or_insert_default().insert(Name::from("a"), edge);
+        })
+    };
+    let mut stage = Stage::with([disabled(spec("a", 0)), loosely()], &[1]);
+    assert_eq!(stage.tell([wanted([spec("a", 0), loosely()])]), ["spawn a#2 (enabled in file)"]);
+    stage.tell([started(2)]);
+    assert_eq!(stage.tell([by_hand(Order::Restart, "a")]), ["stop b#1 (dependency a restarted)"]);
+}
+
+#[test]
+fn what_is_disabled_is_gone_before_what_is_added_starts() {
+    let mut stage = Stage::with([spec("a", 0)], &[1]);
+    assert_eq!(stage.tell([wanted([disabled(spec("a", 0)), spec("b", 0)])]), ["stop a#1 (disabled in file)"]);
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["spawn b#2 (added to file)"]);
+}
+
+#[test]
+fn a_deadline_that_is_changed_in_place_counts_before_anything_is_stopped() {
+    let listed = |spec: Spec| with(spec, |spec| spec.depends_on = None);
+    let mut stage = Stage::with([listed(spec("a", 0)), announcing(listed(spec("b", 0)), 60_000)], &[1, 2]);
+    stage.wait(5_000);
+    // `b` is not ready within its new deadline, so it goes as well, and first.
+    let news = wanted([listed(spec("a", 1)), announcing(listed(spec("b", 0)), 1_000)]);
+    assert_eq!(stage.tell([news]), ["stop b#2 (not ready within 1s)"]);
+}
+
+#[test]
+fn what_is_stopped_by_hand_and_still_runs_has_not_converged() {
+    let mut stage = Stage::with([spec("a", 0), after(spec("b", 0), "a", false)], &[1, 2]);
+    stage.tell([by_hand(Order::Stop, "b"), by_hand(Order::Stop, "a")]);
+    stage.tell([by_hand(Order::Start, "b")]);
+    assert!(!stage.engine.is_converged());
+}
+
+#[test]
+fn a_run_that_waits_for_its_successor_is_not_stale() {
+    let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
+    assert_eq!(stage.tell([wanted([rolling(spec("a", 1))])]), ["spawn a#2 (args changed)"]);
+    // The successor is refused and not tried again: what serves is not what the file says, and nobody chose that.
+    stage.tell([refused(2)]);
+    assert!(stage.standing("a").is_some_and(|standing| !standing.stale));
+    assert!(!stage.engine.is_converged());
+}
+
+#[test]
+fn a_successor_that_fails_for_good_holds_up_nobody() {
+    let listed = || with(spec("b", 0), |spec| spec.depends_on = None);
+    let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
+    stage.tell([wanted([rolling(spec("a", 1)), listed()])]);
+    assert_eq!(stage.tell([refused(2)]), ["spawn b#3 (added to file)"]);
+}
+
+#[test]
+fn of_two_obsolete_runs_only_the_newer_waits_for_a_successor() {
+    let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
+    stage.tell([wanted([rolling(spec("a", 1))])]);
+    stage.tell([wanted([rolling(spec("a", 2))])]);
+    // The second is ready the moment it is started, and obsolete before that.
+    assert_eq!(stage.tell([started(2)]), ["stop a#1 (args changed)"]);
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["spawn a#3 (args changed)"]);
+}
+
+#[test]
+fn an_old_run_goes_when_its_successor_has_done_its_work() {
+    let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
+    stage.tell([wanted([rolling(with(spec("a", 1), |spec| spec.exec.kind = Kind::Task))])]);
+    assert_eq!(stage.tell([started(2), exited(2, 0), gone(2)]), ["stop a#1 (args, type changed)"]);
+}
+
+#[test]
+fn an_old_run_is_not_kept_beside_the_one_that_replaced_it() {
+    let kept = |spec| with(spec, |spec: &mut Spec| spec.on_change = OnChange::Keep);
+    let slow = |version| announcing(rolling(spec("a", version)), 60_000);
+    let mut stage = Stage::with([slow(0)], &[1]);
+    stage.tell([ready(1)]);
+    assert_eq!(stage.tell([wanted([slow(1)])]), ["spawn a#2 (args changed)"]);
+    stage.tell([started(2), wanted([kept(slow(1))])]);
+    assert_eq!(stage.tell([ready(2)]), ["stop a#1 (args changed)"]);
+}
+
+#[test]
+fn a_preview_counts_on_tasks_that_still_run() {
+    let migrate = || with(spec("migrate", 0), |spec| spec.exec.kind = Kind::Task);
+    let web = || {
+        with(after(spec("web", 0), "migrate", false), |spec| {
+            spec.depends_on.iter_mut().flatten().for_each(|(_, edge)| edge.condition = None);
+        })
+    };
+    let stage = Stage::with([migrate()], &[1]);
+    let Event::Wanted(next) = wanted([migrate(), web()]) else { panic!("`wanted` is another event") };
+    let deeds: Vec<String> = preview(&stage.engine, stage.now, next).into_iter().flatten().map(|deed| deed.to_string()).collect();
+    assert_eq!(deeds, ["start web (added to file)"]);
+}
+
+#[test]
+fn a_restart_by_hand_replaces_a_pair_of_runs_as_well() {
+    let always = |version| announcing(rolling(with(spec("a", version), |spec| spec.restart = Restart::Always)), 60_000);
+    let mut stage = Stage::with([always(0)], &[1]);
+    stage.tell([ready(1), wanted([always(1)])]);
+    stage.tell([started(2)]);
+    assert_eq!(stage.tell([by_hand(Order::Restart, "a")]), ["stop a#1 (restarted by hand)", "stop a#2 (restarted by hand)"]);
+}

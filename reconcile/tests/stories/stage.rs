@@ -1,0 +1,129 @@
+//! A stage for small stories: an engine, a clock, and a note of everything that it asked for and told.
+//!
+//! The story says itself what comes of each action; nothing here answers by itself.
+
+use reconcile::desired::Desired;
+use reconcile::engine::{Engine, Outcome};
+use reconcile::event::{Action, Event, Order, Pid, RunId, Status};
+use reconcile::report::{Report, What};
+use reconcile::spec::{Condition, Dependency, Spec};
+use reconcile::state::Standing;
+use reconcile::text::{Name, Text};
+use reconcile::time::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An engine in virtual time.
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) now: Time,
+    pub(crate) wake_at: Option<Time>,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Stage {
+        Stage { engine: Engine::new(), now: Time::ZERO, wake_at: None }
+    }
+
+    /// A stage on which these are wanted, and these runs have been started, in this order.
+    pub(crate) fn with(specs: impl IntoIterator<Item = Spec>, runs: &[u64]) -> Stage {
+        let mut stage = Stage::new();
+        stage.tell([wanted(specs)]);
+        for &run in runs {
+            stage.tell([started(run)]);
+        }
+        stage
+    }
+
+    /// Gives news to the engine, and what it asks for: `spawn a#1 (added to file)`, `stop a#1`, `kill a#1`.
+    pub(crate) fn tell(&mut self, news: impl IntoIterator<Item = Event>) -> Vec<String> {
+        let outcome = self.engine.step(self.now, news);
+        self.wake_at = outcome.wake_at;
+        outcome.actions.iter().map(|action| self.describe(action, &outcome)).collect()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, millis: u64) -> Vec<String> {
+        self.now = self.now + Duration::from_millis(millis);
+        self.tell([])
+    }
+
+    pub(crate) fn standing(&self, name: &str) -> Option<Standing> {
+        self.engine.standings().into_iter().find(|standing| standing.name.as_str() == name)
+    }
+
+    fn describe(&self, action: &Action, outcome: &Outcome) -> String {
+        let of = |run: RunId| {
+            self.engine.observed().run(run).map_or_else(|| run.to_string(), |known| format!("{}{run}", known.spec.name))
+        };
+        match action {
+            Action::Spawn { run, .. } => {
+                let reason = self.engine.observed().run(*run).map(|run| run.reason.to_string()).unwrap_or_default();
+                format!("spawn {} ({reason})", of(*run))
+            }
+            Action::Stop { run, .. } => {
+                let why = outcome.reports.iter().find_map(|report| match report {
+                    Report::Process(about) if about.run == Some(*run) => match &about.what {
+                        What::Stopping(reason) => Some(reason.to_string()),
+                        _ => None,
+                    },
+                    _ => None,
+                });
+                format!("stop {} ({})", of(*run), why.unwrap_or_default())
+            }
+            Action::Kill { run } => format!("kill {}", of(*run)),
+        }
+    }
+}
+
+/// A definition; a version other than 0 is another identity.
+pub(crate) fn spec(name: &str, version: u32) -> Spec {
+    let mut spec = Spec::new(name, "run");
+    spec.exec.args = vec![Text::plain(&version.to_string())];
+    spec.depends_on = Some(BTreeMap::new());
+    spec
+}
+
+/// The same, placed after another one that must have been started.
+pub(crate) fn after(mut spec: Spec, on: &str, restart: bool) -> Spec {
+    let edge = Dependency { condition: Some(Condition::Started), restart, required: true };
+    spec.depends_on.get_or_insert_default().insert(Name::from(on), edge);
+    spec
+}
+
+/// The same with something else about it.
+pub(crate) fn with(mut spec: Spec, change: impl FnOnce(&mut Spec)) -> Spec {
+    change(&mut spec);
+    spec
+}
+
+pub(crate) fn wanted(specs: impl IntoIterator<Item = Spec>) -> Event {
+    match Desired::new(specs.into_iter().collect(), Desired::SHUTDOWN_TIMEOUT) {
+        Ok(desired) => Event::Wanted(desired),
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+pub(crate) fn started(run: u64) -> Event {
+    Event::Spawned { run: RunId(run), pid: Pid(100) }
+}
+
+pub(crate) fn ready(run: u64) -> Event {
+    Event::Ready { run: RunId(run) }
+}
+
+pub(crate) fn exited(run: u64, code: i32) -> Event {
+    Event::Exited { run: RunId(run), status: Status::Code(code) }
+}
+
+pub(crate) fn gone(run: u64) -> Event {
+    Event::Gone { run: RunId(run) }
+}
+
+pub(crate) fn by_hand(order: fn(Name) -> Order, name: &str) -> Event {
+    Event::Order(order(Name::from(name)))
+}
+
+pub(crate) fn refused(run: u64) -> Event {
+    Event::NotSpawned { run: RunId(run), why: reconcile::event::Refusal::FileNotFound { command: "run".to_string() } }
+}
