@@ -67,9 +67,10 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
         all.outlook[index] = outlook;
         all.held_by[index] = match outlook {
             Outlook::Coming => Some(index),
-            // Order alone never blocks, and isn't parted by what is there already: those after it wait for what it would
-            // have waited for.
-            Outlook::Through | Outlook::Out | Outlook::Stuck => all.before(entry),
+            // What is there already doesn't part those before it from those after it.
+            Outlook::Through => all.before(entry),
+            // Order alone never blocks: those after it wait for what it would have waited for in the list.
+            Outlook::Out | Outlook::Stuck => entry.after.and_then(|before| all.held_by[before]),
         };
         if outlook == Outlook::Coming && entry.spec.tier == Tier::Managed {
             all.managed_held_by.get_or_insert(index);
