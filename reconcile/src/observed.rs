@@ -102,6 +102,11 @@ pub struct Past {
 }
 
 impl Past {
+    /// Whether it ended while another run was there.
+    pub fn ended_beside(&self, other: &Run) -> bool {
+        self.run > other.id || self.at > other.begun
+    }
+
     /// Whether it did what it was to do, and wasn't stopped for a failure.
     pub fn succeeded(&self) -> bool {
         self.status.is_success() && !self.why.is_failure()
