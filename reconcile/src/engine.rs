@@ -198,6 +198,9 @@ impl Engine {
         let process = self.observed.processes.entry(name.clone()).or_default();
         let reason = start_reason(process, &spec);
         process.tried = true;
+        if reason.replaces() {
+            process.replacement = Some(id);
+        }
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
         }

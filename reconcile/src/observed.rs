@@ -34,6 +34,8 @@ pub struct Process {
     pub tried: bool,
     /// Why it will be started, where that is not how it ended.
     pub cue: Option<Reason>,
+    /// The newest of its runs, gone or not, that was started in place of another: changed, or restarted by hand or along.
+    pub replacement: Option<RunId>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
 }

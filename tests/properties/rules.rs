@@ -125,18 +125,23 @@ impl Moment {
     /// Whether a process, or one before it in whose place it stands, keeps those waiting that come after it.
     pub(crate) fn holds_up(&self, facts: &Facts, process: usize) -> bool {
         match self.outlooks[process] {
-            Outlook::Through => false,
+            Outlook::Through => self.comes_after_what_is_coming(facts, process),
             Outlook::Coming => true,
             Outlook::Out | Outlook::Stuck => facts.places.after[process].is_some_and(|before| self.holds_up(facts, before)),
         }
+    }
+
+    /// Whether anything that a process comes after, by list or by name, keeps those waiting that come after it.
+    fn comes_after_what_is_coming(&self, facts: &Facts, process: usize) -> bool {
+        let needs = facts.places.needs[process].iter().map(|need| need.on);
+        needs.chain(facts.places.after[process]).any(|before| self.holds_up(facts, before))
     }
 
     /// Whether those before a process have had their turn.
     pub(crate) fn has_turn(&self, facts: &Facts, process: usize) -> bool {
         let tier = |process| facts.wish.spec(process).map(|spec| spec.tier);
         let coming = |other: usize| tier(other) == Some(Tier::Managed) && self.outlooks[other] == Outlook::Coming;
-        facts.places.after[process].is_none_or(|before| !self.holds_up(facts, before))
-            && (tier(process) == Some(Tier::Managed) || !(0..MOST).any(coming))
+        !self.comes_after_what_is_coming(facts, process) && (tier(process) == Some(Tier::Managed) || !(0..MOST).any(coming))
     }
 
     /// The processes of which something is going or must go.
@@ -196,13 +201,16 @@ impl Moment {
     fn along(&self, facts: &Facts, run: &Run) -> Fate {
         let followed = facts.places.needs[run.process].iter().filter(|need| need.restart);
         for need in followed {
-            let Some(on) = serving(facts, run, need.on) else { continue };
-            let replaced = match self.fate(facts, on) {
+            let serving = serving(facts, run, need.on);
+            let replaced = serving.is_some_and(|on| match self.fate(facts, on) {
                 Fate::Go(why) => why.replaces(),
                 Fate::Leaving => on.exit.is_none() && on.stop.is_some_and(|(_, why)| why.replaces()),
                 Fate::Stay | Fate::Outlive => false,
-            };
-            if replaced {
+            });
+            // It was down, and came back as another, under a definition that this run follows it by.
+            let came_back = serving.is_none_or(|on| on.id > run.id)
+                && facts.processes[need.on].replacement.is_some_and(|replacement| replacement > run.taken_over);
+            if replaced || (came_back && follows(run, need.on)) {
                 return Fate::Go(Why::With(need.on));
             }
         }
@@ -308,6 +316,11 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         _ if late => Fate::Go(Why::Unready),
         _ => Fate::Stay,
     }
+}
+
+/// Whether the definition that a run has says that it is restarted along with a process.
+fn follows(run: &Run, on: usize) -> bool {
+    run.spec.depends_on.iter().flatten().any(|(name, edge)| number(name) == on && edge.restart)
 }
 
 /// The run of a dependency that serves a run: the newest that was there when it began or, once that is gone, the oldest

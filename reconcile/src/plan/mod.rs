@@ -180,6 +180,10 @@ impl<'a> Row<'a> {
     pub(crate) fn runs(&self) -> &'a [Run] {
         self.process.map_or(&[], |process| &process.runs)
     }
+
+    pub(crate) fn replacement(&self) -> Option<RunId> {
+        self.process?.replacement
+    }
 }
 
 impl<'a> View<'a> {
