@@ -3,7 +3,7 @@
 //! It owns what is wanted, what was ordered by hand and what was observed. It never acts, never waits and never asks the
 //! time; its caller performs the actions it returns, and reports what comes of them as news.
 
-use crate::desired::{Desired, Entry};
+use crate::desired::Desired;
 use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId};
 use crate::observed::{Observed, Process, Run, Stopping};
@@ -193,12 +193,14 @@ impl Engine {
         let spec = entry.spec.clone();
         let depends: Vec<Name> = entry.needs.iter().map(|need| self.name_of(need.on)).collect();
         let waits = depends.iter().cloned().chain(entry.after.map(|index| self.name_of(index))).collect();
-        let bound = self.bound_to(entry);
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
         let reason = start_reason(process, &spec);
         process.tried = true;
+        if reason.replaces() {
+            process.replacement = Some(id);
+        }
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
         }
@@ -211,9 +213,9 @@ impl Engine {
             id,
             spec,
             generation,
+            taken_over: id,
             reason,
             waits,
-            bound,
             begun: now,
             pid: None,
             up: None,
@@ -230,18 +232,8 @@ impl Engine {
     fn begin_update(&mut self, id: RunId, outcome: &mut Outcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
-        let (spec, generation) = (entry.spec.clone(), self.generation_of(&name));
-        let mut bound = self.bound_to(entry);
-        // What it was started against is followed for as long as it is there, and from then on whatever serves now.
-        let known =
-            self.observed.run(id).into_iter().flat_map(|run| &run.bound).filter(|(_, id)| self.observed.run(*id).is_some());
-        for (name, id) in known {
-            if let Some(bound) = bound.iter_mut().find(|(other, _)| other == name) {
-                bound.1 = *id;
-            }
-        }
+        let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
         if let Some(run) = self.observed.run_mut(id) {
-            run.bound = bound;
             let differences = differences(&run.spec, &spec);
             // A probe that is no longer asked for has nothing more to say.
             if run.up.is_some() && !spec.has_readiness() {
@@ -249,22 +241,13 @@ impl Engine {
             }
             run.spec = spec;
             run.generation = generation;
+            run.taken_over = newest;
             outcome.reports.push(about(run, What::Updated(differences)));
         }
     }
 
     pub(crate) fn name_of(&self, index: usize) -> Name {
         self.desired.entries()[index].spec.name.clone()
-    }
-
-    /// The runs that an entry's dependencies are served by.
-    fn bound_to(&self, entry: &Entry) -> Vec<(Name, RunId)> {
-        let names = entry.needs.iter().map(|need| self.name_of(need.on));
-        names.filter_map(|name| self.newest_run(&name).map(|run| (name, run))).collect()
-    }
-
-    fn newest_run(&self, name: &Name) -> Option<RunId> {
-        self.observed.processes().get(name)?.runs.iter().rev().find(|run| run.is_undisturbed()).map(|run| run.id)
     }
 }
 

@@ -195,9 +195,9 @@ impl Engine {
                     Rest::Failed | Rest::Completed | Rest::Fresh => {}
                 }
             }
-            // A run that served beside its successor says nothing about that one, and one that was removed nothing about
-            // what was added again.
-            if entry.is_some() && (process.runs.is_empty() || by_itself) && past.why != Reason::Removed {
+            // A run that was stopped beside another one says nothing about that one, nor about how that ended.
+            let beside = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.ended_beside(run));
+            if entry.is_some() && (by_itself || (process.runs.is_empty() && !beside)) {
                 process.past = Some(past);
             }
         }

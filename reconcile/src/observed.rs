@@ -34,6 +34,8 @@ pub struct Process {
     pub tried: bool,
     /// Why it will be started, where that is not how it ended.
     pub cue: Option<Reason>,
+    /// The newest of its runs, gone or not, that was started in place of another: changed, or restarted by hand or along.
+    pub replacement: Option<RunId>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
 }
@@ -47,12 +49,12 @@ pub struct Run {
     pub spec: Arc<Spec>,
     /// The generation that brought this definition.
     pub generation: u64,
+    /// The newest of all runs when it took over this definition. What came later was started under it.
+    pub taken_over: RunId,
     /// Why it was started.
     pub reason: Reason,
     /// The processes it was placed after: named dependencies and the one before it in the list.
     pub waits: Vec<Name>,
-    /// The runs of its named dependencies that it was started against.
-    pub bound: Vec<(Name, RunId)>,
     /// When its start was asked for.
     pub begun: Time,
     /// The number of its leader, once its program runs.
@@ -102,6 +104,11 @@ pub struct Past {
 }
 
 impl Past {
+    /// Whether it ended while another run was there.
+    pub fn ended_beside(&self, other: &Run) -> bool {
+        self.run > other.id || self.at > other.begun
+    }
+
     /// Whether it did what it was to do, and wasn't stopped for a failure.
     pub fn succeeded(&self) -> bool {
         self.status.is_success() && !self.why.is_failure()
@@ -140,6 +147,13 @@ impl Run {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
     }
 
+    /// Whether it is neither stopping nor at its end, or wasn't at this moment.
+    pub fn was_undisturbed(&self, at: Time) -> bool {
+        let stop = self.stop.as_ref().map(|stop| stop.since);
+        let exit = self.exit.as_ref().map(|(_, at)| *at);
+        [stop, self.killed, exit].into_iter().flatten().all(|since| since > at)
+    }
+
     /// Whether the definition that it runs asks for a restart along with that dependency.
     pub(crate) fn follows(&self, dependency: &Name) -> bool {
         self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
@@ -170,6 +184,11 @@ impl Observed {
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         let name = self.names.get(&id)?;
         self.processes.get_mut(name)?.runs.iter_mut().find(|run| run.id == id)
+    }
+
+    /// The newest of all runs, gone or not.
+    pub(crate) fn last_run(&self) -> RunId {
+        RunId(self.last_run)
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

@@ -147,22 +147,31 @@ fn readiness<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
 
 /// The dependency, if any, whose replacement takes this run along.
 ///
-/// A run is bound to the run of its dependency that it was started against or, once that one is gone, to the oldest one
-/// that came after it: a dependency that crashed and came back is still followed, one that came back as another is
-/// replaced, and one that is replaced by a successor that already runs takes along only those that were bound to the old
-/// run. A dependency of which nothing ran then, such as a completed task, counts from this run's own start.
+/// A run follows the run of its dependency that serves it: a dependency that crashed and came back is still followed, and
+/// one that is replaced by a successor that already runs takes along only those that the old run serves.
 fn replaced_dependency<'a>(view: &View<'a>, fates: &Fates<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
     row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
         let dependency = &view.rows()[need.on];
-        let bound = run.bound.iter().find(|(name, _)| name == dependency.name).map_or(run.id, |(_, bound)| *bound);
-        let (place, served_by) = dependency.runs().iter().enumerate().find(|(_, other)| other.id >= bound)?;
-        let replaced = match fates.of(dependency)[place] {
+        let serving = serving(dependency, run);
+        let is_replaced = serving.is_some_and(|(place, served_by)| match fates.of(dependency)[place] {
             Fate::Go(why) => why.replaces(),
             Fate::Leaving => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
-            Fate::Stay | Fate::Outlive => served_by.id != bound && served_by.reason.replaces() && run.follows(dependency.name),
-        };
-        replaced.then_some(dependency.name)
+            Fate::Stay | Fate::Outlive => false,
+        });
+        // A dependency that was down, such as a completed task, is replaced by being started again.
+        let serves_still = serving.is_some_and(|(_, served_by)| served_by.id < run.id);
+        let was_replaced = !serves_still && run.follows(dependency.name) && dependency.replacement() > Some(run.taken_over);
+        (is_replaced || was_replaced).then_some(dependency.name)
     })
+}
+
+/// The run of a dependency that serves a run: the newest that was there when that began or, once it is gone, the oldest
+/// that came later.
+fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
+    let runs = dependency.runs();
+    let there = runs.iter().rposition(|other| other.id < run.id && other.was_undisturbed(run.begun));
+    let place = there.or_else(|| runs.iter().position(|other| other.id > run.id))?;
+    Some((place, &runs[place]))
 }
 
 /// Takes over a changed upkeep, and reports a run that survives being killed.

@@ -98,7 +98,7 @@ pub enum Waiting {
     Delay(Time),
     /// A start waits for its backoff.
     Backoff(Time),
-    /// A start waits for a process that was removed to be gone.
+    /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
     /// A start waits until fewer others are under way.
     Turn,
@@ -179,6 +179,10 @@ pub(crate) struct Row<'a> {
 impl<'a> Row<'a> {
     pub(crate) fn runs(&self) -> &'a [Run] {
         self.process.map_or(&[], |process| &process.runs)
+    }
+
+    pub(crate) fn replacement(&self) -> Option<RunId> {
+        self.process?.replacement
     }
 }
 

@@ -177,6 +177,8 @@ fn an_old_run_goes_when_its_successor_has_done_its_work() {
     let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
     stage.tell([wanted([rolling(with(spec("a", 1), |spec| spec.exec.kind = Kind::Task))])]);
     assert_eq!(stage.tell([started(2), exited(2, 0), gone(2)]), ["stop a#1 (args, type changed)"]);
+    // And its end says nothing about that work: it isn't done a second time.
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), NOTHING);
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! Drives an engine through a history in virtual time: hostile while the history lasts, kind afterwards.
+//!
+//! Time jumps to whatever comes first: the next operation, the world's next event, or the time the engine asked for.
+
+use crate::dice::Dice;
+use crate::facts::Facts;
+use crate::history::{History, Op};
+use crate::invariants::{Check, Violation, check_action, check_settled, check_standings, check_step, ensure};
+use crate::previews::check_preview;
+use crate::rules::Free;
+use crate::trace::Trace;
+use crate::wishes::{MOST, Wish, name};
+use crate::world::{World, stranger};
+use reconcile::engine::{Engine, Outcome};
+use reconcile::event::{Action, Event, Order};
+use reconcile::text::Name;
+use reconcile::time::Time;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Drives an engine through a history.
+///
+/// # Errors
+/// The first invariant that doesn't hold.
+pub(crate) fn drive(history: &History, trace: &mut Trace) -> Result<Figures, Violation> {
+    let mut trial = Trial {
+        engine: Engine::new(),
+        facts: Facts::new(),
+        world: World::new(history.seed),
+        now: Time::ZERO,
+        wake_at: None,
+        figures: Figures::default(),
+        trace,
+    };
+    trial.hostile(history)?;
+    trial.kind(history.seed)?;
+    Ok(trial.figures)
+}
+
+/// What a history came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) steps: u64,
+    pub(crate) spawns: u64,
+    pub(crate) kills: u64,
+    pub(crate) virtual_time: Duration,
+}
+
+impl std::ops::AddAssign for Figures {
+    fn add_assign(&mut self, other: Figures) {
+        self.steps += other.steps;
+        self.spawns += other.spawns;
+        self.kills += other.kills;
+        self.virtual_time += other.virtual_time;
+    }
+}
+
+struct Trial<'t> {
+    engine: Engine,
+    facts: Facts,
+    world: World,
+    now: Time,
+    wake_at: Option<Time>,
+    figures: Figures,
+    trace: &'t mut Trace,
+}
+
+/// News for the engine, with the wish that it came from, if it is one.
+type Item = (Event, Option<Wish>);
+
+impl Trial<'_> {
+    fn hostile(&mut self, history: &History) -> Check {
+        let mut ops: VecDeque<(Time, &Op)> = VecDeque::new();
+        let mut at = Time::ZERO;
+        for (delay, op) in &history.ops {
+            at = at + Duration::from_millis(*delay);
+            ops.push_back((at, op));
+        }
+        while let Some((at, _)) = ops.front() {
+            let next = [Some(*at), self.world.next(), self.wake_at].into_iter().flatten().min();
+            self.now = next.unwrap_or(*at).max(self.now);
+            let mut batch: Vec<Item> = self.world.news(self.now).into_iter().map(|event| (event, None)).collect();
+            while let Some((at, op)) = ops.front()
+                && *at <= self.now
+            {
+                self.perform(op, &mut batch)?;
+                ops.pop_front();
+            }
+            // What a crash by an operation told at once.
+            batch.extend(self.world.news(self.now).into_iter().map(|event| (event, None)));
+            drop(self.step(batch)?);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, op: &Op, batch: &mut Vec<Item>) -> Check {
+        self.trace.op(self.now, op);
+        let named = |process: &usize| Name::from(name(*process));
+        let event = match op {
+            Op::Want(wish) => {
+                batch.push((Event::Wanted(wish.desired()), Some(wish.clone())));
+                return Ok(());
+            }
+            Op::Start(process) => Event::Order(Order::Start(named(process))),
+            Op::Stop(process) => Event::Order(Order::Stop(named(process))),
+            Op::Restart(process) => Event::Order(Order::Restart(named(process))),
+            Op::Shutdown => Event::Order(Order::Shutdown),
+            Op::Hurry => Event::Order(Order::Hurry),
+            Op::Crash(process) => {
+                self.world.crash(self.now, *process);
+                return Ok(());
+            }
+            Op::Nudge => return Ok(()),
+            Op::Echo(which) => match self.world.echo(*which) {
+                Some(event) => return self.repeat(event, batch),
+                None => return Ok(()),
+            },
+            Op::Stranger(which) => return self.repeat(stranger(*which), batch),
+        };
+        batch.push((event, None));
+        Ok(())
+    }
+
+    /// News that came before, or of runs that nobody knows, must not matter.
+    fn repeat(&mut self, event: Event, batch: &mut Vec<Item>) -> Check {
+        drop(self.step(std::mem::take(batch))?);
+        let story = format!("{event:?}");
+        let known = self.facts.clone();
+        let outcome = self.step(vec![(event, None)])?;
+        let quiet = outcome.actions.is_empty() && outcome.reports.is_empty();
+        ensure(quiet || self.facts.differs(&known), "news without news changes nothing", || format!("{story}: {outcome:?}"))
+    }
+
+    fn step(&mut self, batch: Vec<Item>) -> Result<Outcome, Violation> {
+        let mut news = Vec::with_capacity(batch.len());
+        for (event, wish) in batch {
+            self.trace.news(self.now, &event, &self.facts);
+            match (&event, &wish) {
+                (_, Some(wish)) => self.facts.want(wish),
+                (Event::Order(order), _) => self.facts.order(self.now, order),
+                _ => self.facts.news(self.now, &event),
+            }
+            news.push(event);
+        }
+        let outcome = self.engine.step(self.now, news);
+        self.figures.steps += 1;
+        self.trace.outcome(self.now, &outcome, &self.facts);
+        outcome.reports.iter().for_each(|report| self.facts.report(report));
+        self.facts.count_delays(self.now);
+        let before = Free::at(&self.facts, self.now);
+        for action in &outcome.actions {
+            let why = check_action(&self.facts, self.now, &before, action)?;
+            let replaces = matches!(action, Action::Spawn { run, .. }
+                if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));
+            self.facts.act(self.now, action, why, replaces);
+            self.world.perform(self.now, action);
+            self.count(action)?;
+        }
+        self.facts.count_delays(self.now);
+        check_step(&self.facts, self.now, &self.engine, &outcome)?;
+        if self.figures.steps.is_multiple_of(4) {
+            check_standings(&self.facts, self.now, &self.engine)?;
+            let again = self.engine.step(self.now, []);
+            let quiet = again.actions.is_empty() && again.reports.is_empty();
+            let same = again.wake_at == outcome.wake_at && again.waiting == outcome.waiting;
+            ensure(quiet && same, "planning again right away yields nothing", || format!("{again:?}"))?;
+        }
+        self.wake_at = outcome.wake_at;
+        Ok(outcome)
+    }
+
+    fn count(&mut self, action: &Action) -> Check {
+        match action {
+            Action::Spawn { spec, .. } => {
+                self.figures.spawns += 1;
+                let living = self.world.living(crate::wishes::number(&spec.name));
+                ensure(living <= 2, "at most one run of a name", || format!("{living} trees of {} live", spec.name))
+            }
+            Action::Kill { .. } => {
+                self.figures.kills += 1;
+                Ok(())
+            }
+            Action::Stop { .. } => Ok(()),
+        }
+    }
+
+    fn kind(&mut self, seed: u64) -> Check {
+        self.trace.kind(self.now);
+        self.world.turn_kind(self.now);
+        let bound = self.now + self.facts.patience();
+        let most = self.figures.steps + 100 * u64::try_from(MOST).unwrap_or(0);
+        let mut outcome = self.step(Vec::new())?;
+        while let Some(at) = [self.world.next(), self.wake_at].into_iter().flatten().min() {
+            self.now = at.max(self.now);
+            let story = || format!("{} steps, now at {}: {:?}", self.figures.steps, self.now, outcome.waiting);
+            ensure(self.now <= bound && self.figures.steps < most, "a kind world settles in time", story)?;
+            let batch = self.world.news(self.now).into_iter().map(|event| (event, None)).collect();
+            outcome = self.step(batch)?;
+        }
+        self.figures.virtual_time = self.now.since_epoch();
+        check_settled(&self.facts, self.now, &self.engine, &outcome)?;
+        check_standings(&self.facts, self.now, &self.engine)?;
+        if self.facts.closing.is_none() {
+            let mut dice = Dice::of(&[seed]);
+            let next = self.facts.wish.changed(&mut dice, MOST.min(self.facts.wish.specs.len() + 2));
+            check_preview(&self.engine, self.now, &next, &mut dice)?;
+        }
+        for later in [1, 3_600] {
+            self.now = self.now + Duration::from_secs(later);
+            let outcome = self.step(Vec::new())?;
+            let quiet = outcome.actions.is_empty() && outcome.reports.is_empty();
+            ensure(quiet, "what has settled stays", || format!("{outcome:?}"))?;
+        }
+        Ok(())
+    }
+}

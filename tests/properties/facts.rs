@@ -1,0 +1,341 @@
+//! What the journal says happened: wishes, orders, news and actions, folded a second time and without a look at the
+//! engine's own facts.
+//!
+//! Where the contract gives an event a meaning (what is forgiven, what ends a streak), that meaning is written down here
+//! once more, from the contract. What ought to follow from the facts stands in [`crate::rules`].
+
+use crate::places::{Places, Set};
+use crate::rules::{Moment, Rest, Why, rest};
+use crate::wishes::{MOST, Wish, number};
+use reconcile::event::{Action, Event, Order, RunId, Status};
+use reconcile::report::{Report, What};
+use reconcile::spec::Spec;
+use reconcile::time::Time;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that is known to have happened.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    pub(crate) wish: Wish,
+    pub(crate) places: Places,
+    pub(crate) generation: u64,
+    /// Runs that are not known to be gone, oldest first.
+    pub(crate) runs: Vec<Run>,
+    pub(crate) processes: [Process; MOST],
+    last_run: RunId,
+    /// Everything is to end: since when, and whether at once.
+    pub(crate) closing: Option<(Time, bool)>,
+}
+
+/// One process, whether it is wanted or not.
+#[derive(Clone, Default)]
+pub(crate) struct Process {
+    /// How its last run ended.
+    pub(crate) past: Option<Past>,
+    /// It was stopped by hand, with this definition.
+    pub(crate) stopped: Option<Spec>,
+    /// It has not run since it was added or enabled.
+    pub(crate) new: bool,
+    /// The newest of its runs that was started in place of another, as the engine says.
+    pub(crate) replacement: Option<RunId>,
+    /// Since when its named dependencies have held while it was wanted.
+    pub(crate) due_since: Option<Time>,
+}
+
+/// How a run ended.
+#[derive(Clone)]
+pub(crate) struct Past {
+    pub(crate) run: RunId,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) success: bool,
+    pub(crate) at: Time,
+    /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
+    pub(crate) streak: Option<(u32, bool)>,
+}
+
+/// One run that is not known to be gone.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) process: usize,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) begun: Time,
+    /// The newest run there was when it took over its definition.
+    pub(crate) taken_over: RunId,
+    pub(crate) up: Option<Time>,
+    pub(crate) ready: Option<Time>,
+    pub(crate) stop: Option<(Time, Why)>,
+    pub(crate) killed: Option<Time>,
+    pub(crate) exit: Option<(Status, Time)>,
+    pub(crate) reported: bool,
+    pub(crate) unwanted_by_hand: bool,
+    /// However it ends, it counts for nothing.
+    pub(crate) forgiven: bool,
+    /// What it was placed after.
+    pub(crate) waits: Set,
+}
+
+impl Run {
+    pub(crate) fn undisturbed(&self) -> bool {
+        self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
+    }
+
+    /// It ended by itself, or is being stopped for a failure.
+    pub(crate) fn failing(&self) -> bool {
+        self.stop.map_or(self.exit.is_some(), |(_, why)| why == Why::Unready)
+    }
+}
+
+impl Facts {
+    /// Nothing has happened.
+    pub(crate) fn new() -> Facts {
+        Facts {
+            wish: Wish::nothing(),
+            places: Places::default(),
+            generation: 0,
+            runs: Vec::new(),
+            processes: std::array::from_fn(|_| Process::default()),
+            last_run: RunId(0),
+            closing: None,
+        }
+    }
+
+    /// The runs of a process that are not known to be gone, oldest first.
+    pub(crate) fn runs_of(&self, process: usize) -> impl DoubleEndedIterator<Item = &Run> + Clone {
+        self.runs.iter().filter(move |run| run.process == process)
+    }
+
+    pub(crate) fn run(&self, id: RunId) -> Option<&Run> {
+        self.runs.iter().find(|run| run.id == id)
+    }
+
+    fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        self.runs.iter_mut().find(|run| run.id == id)
+    }
+
+    /// Takes a wish: a generation of its own only if it differs from the one before.
+    pub(crate) fn want(&mut self, wish: &Wish) {
+        if self.closing.is_some() || (self.generation > 0 && *wish == self.wish) {
+            return;
+        }
+        self.generation += 1;
+        let before = std::mem::replace(&mut self.wish, wish.clone());
+        self.places = Places::of(wish);
+        for process in 0..MOST {
+            let (old, new) = (before.spec(process), wish.spec(process));
+            let Some(new) = new else {
+                self.processes[process] = Process::default();
+                self.forgive(process);
+                continue;
+            };
+            for run in self.runs.iter_mut().filter(|run| run.process == process) {
+                if run.undisturbed() && run.spec.exec == new.exec {
+                    run.waits = self.places.waits[process];
+                }
+            }
+            let lifted = self.processes[process].stopped.take_if(|stopped| stopped != new).is_some();
+            let added = old.is_none_or(|old| !old.enabled && new.enabled);
+            if added || !new.enabled {
+                self.processes[process].new = true;
+            }
+            if added || lifted || !new.enabled {
+                self.forgive(process);
+            }
+        }
+    }
+
+    /// Takes an order by hand.
+    pub(crate) fn order(&mut self, now: Time, order: &Order) {
+        let process = match order {
+            Order::Start(name) | Order::Stop(name) | Order::Restart(name) => number(name),
+            Order::Shutdown => {
+                self.closing.get_or_insert((now, false));
+                return;
+            }
+            Order::Hurry => {
+                self.closing.get_or_insert((now, true)).1 = true;
+                return;
+            }
+        };
+        let Some(spec) = self.wish.spec(process).cloned() else { return };
+        match order {
+            Order::Stop(_) => {
+                self.processes[process].stopped = Some(spec);
+                self.forgive(process);
+            }
+            Order::Restart(_) if self.runs_of(process).any(Run::undisturbed) => {
+                self.processes[process].stopped = None;
+                for run in self.runs.iter_mut().filter(|run| run.process == process && run.undisturbed()) {
+                    run.unwanted_by_hand = true;
+                }
+            }
+            _ => {
+                self.processes[process].stopped = None;
+                if !self.runs_of(process).any(Run::undisturbed) {
+                    self.forgive(process);
+                }
+            }
+        }
+    }
+
+    /// Nothing that happened counts against a process any more.
+    fn forgive(&mut self, process: usize) {
+        if let Some(past) = &mut self.processes[process].past {
+            past.streak = None;
+        }
+        for run in self.runs.iter_mut().filter(|run| run.process == process && !run.undisturbed()) {
+            run.forgiven = true;
+        }
+    }
+
+    /// Takes news of a run; of one that is unknown or gone, or of what is known already, there is nothing to take.
+    pub(crate) fn news(&mut self, now: Time, news: &Event) {
+        match news {
+            Event::Wanted(_) | Event::Order(_) => {}
+            Event::Spawned { run, .. } => {
+                if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_none()) {
+                    run.up = Some(now);
+                    run.ready = (!run.spec.has_readiness()).then_some(now);
+                }
+            }
+            Event::Ready { run } => {
+                if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_some() && run.undisturbed()) {
+                    run.ready.get_or_insert(now);
+                }
+            }
+            Event::Exited { run, status } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.up.get_or_insert(now);
+                    run.exit.get_or_insert((status.clone(), now));
+                }
+            }
+            Event::NotSpawned { run, .. } => {
+                if self.run(*run).is_some_and(|run| run.up.is_none()) {
+                    self.end(now, *run, true);
+                }
+            }
+            Event::Gone { run } => self.end(now, *run, false),
+        }
+    }
+
+    fn end(&mut self, now: Time, id: RunId, refused: bool) {
+        let Some(place) = self.runs.iter().position(|run| run.id == id) else { return };
+        let run = self.runs.remove(place);
+        if self.wish.spec(run.process).is_none() {
+            return;
+        }
+        let alone = self.runs_of(run.process).next().is_none();
+        let process = &mut self.processes[run.process];
+        let by_itself = !run.forgiven && (run.failing() || (run.stop.is_none() && run.exit.is_none()));
+        let (status, at) = run.exit.clone().unwrap_or((Status::Lost, now));
+        let success = !refused && status.is_success() && run.stop.is_none_or(|(_, why)| why != Why::Unready);
+        let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
+        let healthy = run.ready.is_some_and(|ready| at.since(ready) >= run.spec.backoff.reset_after);
+        let streak = match before {
+            _ if healthy => (1, true),
+            None => (1, false),
+            Some((length, after_health)) => (length + 1, after_health),
+        };
+        let counted = process.past.as_ref().filter(|past| past.streak.is_some());
+        let beside = counted.is_some_and(|past| past.run > id || past.at > run.begun);
+        if by_itself || (alone && !beside) {
+            let streak = by_itself.then_some(streak);
+            process.past = Some(Past { run: id, spec: run.spec, success, at, streak });
+        }
+    }
+
+    /// Takes an action of the engine: with why it ought to have been taken if it is a stop, and whether it says that what
+    /// it starts replaces what ran before.
+    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, replaces: bool) {
+        match action {
+            Action::Spawn { run, spec } => {
+                let process = number(&spec.name);
+                self.processes[process].new = false;
+                self.last_run = *run;
+                if replaces {
+                    self.processes[process].replacement = Some(*run);
+                }
+                self.runs.push(Run {
+                    id: *run,
+                    process,
+                    spec: spec.clone(),
+                    begun: now,
+                    taken_over: *run,
+                    up: None,
+                    ready: None,
+                    stop: None,
+                    killed: None,
+                    exit: None,
+                    reported: false,
+                    unwanted_by_hand: false,
+                    forgiven: false,
+                    waits: self.places.waits[process],
+                });
+            }
+            Action::Stop { run, .. } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.stop = why.map(|why| (now, why));
+                }
+            }
+            Action::Kill { run } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.killed = Some(now);
+                    if run.exit.is_none() && run.stop.is_none() {
+                        run.stop = why.map(|why| (now, why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what was reported of a run that isn't known from actions.
+    pub(crate) fn report(&mut self, report: &Report) {
+        let Report::Process(transition) = report else { return };
+        let newest = self.last_run;
+        let spec = self.wish.spec(number(&transition.name)).cloned();
+        let Some(run) = transition.run.and_then(|run| self.run_mut(run)) else { return };
+        match (&transition.what, spec) {
+            (What::Updated(_), Some(spec)) => {
+                if run.up.is_some() && !spec.has_readiness() {
+                    run.ready = run.ready.or(run.up);
+                }
+                run.spec = Arc::new(spec);
+                run.taken_over = newest;
+            }
+            (What::Survives, _) => run.reported = true,
+            _ => {}
+        }
+    }
+
+    /// Notes for each process since when its dependencies hold.
+    pub(crate) fn count_delays(&mut self, now: Time) {
+        let moment = Moment::of(self, now);
+        for process in 0..MOST {
+            let stays = moment.current(self, process).is_some();
+            let rests = matches!(rest(self, process), Rest::Completed | Rest::Failed);
+            let counts = moment.wanted(self, process) && (stays || rests || moment.needs_hold(self, process));
+            let since = &mut self.processes[process].due_since;
+            if !counts {
+                *since = None;
+            } else if !stays && !rests {
+                since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Whether more, or something else, is known than before: of runs and of what was ordered.
+    pub(crate) fn differs(&self, before: &Facts) -> bool {
+        let known = |facts: &Facts| {
+            let runs = facts.runs.iter().map(|run| (run.id, run.up, run.ready, run.exit.clone()));
+            runs.collect::<Vec<_>>()
+        };
+        known(self) != known(before)
+    }
+
+    /// The longest that one thing after another may take in a kind world.
+    pub(crate) fn patience(&self) -> Duration {
+        let each = Duration::from_mins(1);
+        each * 2 + each * u32::try_from(self.wish.specs.len()).unwrap_or(0)
+    }
+}

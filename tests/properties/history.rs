@@ -1,0 +1,89 @@
+//! A history: what is done to an engine and its world, when, as plain data that can be cut down.
+//!
+//! What the world itself does (how long a start takes, who crashes) is not in here: it is thrown from the history's seed
+//! for each run by its process and its count, so that taking out one operation leaves the rest of the world as it was.
+
+use crate::dice::Dice;
+use crate::wishes::Wish;
+
+/// What is done to an engine and its world.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) seed: u64,
+    pub(crate) ops: Vec<(Delay, Op)>,
+}
+
+/// Milliseconds since the operation before; with none between them, both come as one batch of news.
+pub(crate) type Delay = u64;
+
+/// One thing that is done.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// A configuration is accepted.
+    Want(Wish),
+    /// A process is started by hand.
+    Start(usize),
+    /// A process is stopped by hand.
+    Stop(usize),
+    /// A process is restarted by hand.
+    Restart(usize),
+    /// A process is killed by somebody else.
+    Crash(usize),
+    /// Old news comes once more; the number says which.
+    Echo(u64),
+    /// News of a run that nobody ever asked for.
+    Stranger(u64),
+    /// The engine is woken for nothing.
+    Nudge,
+    /// Everything is to end.
+    Shutdown,
+    /// Everything is to end at once.
+    Hurry,
+}
+
+impl History {
+    /// The history that belongs to this seed: 3 to 20 processes, at most 60 operations.
+    pub(crate) fn random(seed: u64) -> History {
+        let mut dice = Dice::of(&[seed]);
+        // Small hosts are faster, and most of what can go wrong goes wrong among few.
+        let most = 3 + dice.below(18).min(dice.below(18)).min(dice.below(18));
+        let length = 1 + dice.below(60);
+        let mut wishes = vec![Wish::random(&mut dice, most)];
+        let mut ops = vec![(0, Op::Want(wishes[0].clone()))];
+        for _ in 1..length {
+            let delay = random_delay(&mut dice);
+            ops.push((delay, random_op(&mut dice, most, &mut wishes)));
+        }
+        History { seed, ops }
+    }
+}
+
+fn random_delay(dice: &mut Dice) -> Delay {
+    let span = dice.pick(&[1, 1, 20, 20, 300, 300, 1_500, 1_500, 4_000, 4_000, 15_000, 90_000]);
+    u64::try_from(dice.below(span)).unwrap_or(0)
+}
+
+fn random_op(dice: &mut Dice, most: usize, wishes: &mut Vec<Wish>) -> Op {
+    let process = dice.below(most);
+    match dice.below(100) {
+        0..30 => {
+            let last = &wishes[wishes.len() - 1];
+            let wish = match dice.below(10) {
+                0 => wishes[dice.below(wishes.len())].clone(),
+                1 => last.clone(),
+                _ => last.changed(dice, most),
+            };
+            wishes.push(wish.clone());
+            Op::Want(wish)
+        }
+        30..40 => Op::Start(process),
+        40..50 => Op::Stop(process),
+        50..58 => Op::Restart(process),
+        58..76 => Op::Crash(process),
+        76..85 => Op::Echo(dice.next()),
+        85..90 => Op::Stranger(dice.next()),
+        98 if dice.chance(60) => Op::Shutdown,
+        99 if dice.chance(40) => Op::Hurry,
+        _ => Op::Nudge,
+    }
+}

@@ -1,0 +1,310 @@
+//! The invariants: what must hold for each action, after each step, and once everything has settled.
+
+use crate::facts::{Facts, Run};
+use crate::places::has;
+use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, rest};
+use crate::wishes::{MOST, name, number};
+use reconcile::engine::{Engine, Outcome};
+use reconcile::event::{Action, RunId};
+use reconcile::plan::{KILL_PATIENCE, STARTS_AT_ONCE};
+use reconcile::reason::Reason;
+use reconcile::report::{Report, What};
+use reconcile::spec::{Kind, OnChange, Spec};
+use reconcile::state::{Standing, State};
+use reconcile::time::Time;
+use std::fmt::Display;
+
+/// What didn't hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    /// The invariant.
+    pub(crate) rule: &'static str,
+    /// In this case.
+    pub(crate) story: String,
+}
+
+pub(crate) type Check = Result<(), Violation>;
+
+/// Holds a rule to a case.
+pub(crate) fn ensure<S: Display>(holds: bool, rule: &'static str, story: impl FnOnce() -> S) -> Check {
+    if holds { Ok(()) } else { Err(Violation { rule, story: story().to_string() }) }
+}
+
+/// Checks an action at the moment it is taken; answers with why it had to be, if it ends something.
+///
+/// `before` is the moment at which the step began: one restarted in this very step may be passed by those after it.
+pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Action) -> Result<Option<Why>, Violation> {
+    match action {
+        Action::Spawn { run, spec } => check_spawn(facts, before, &Moment::of(facts, now), *run, spec).map(|()| None),
+        Action::Stop { run, .. } => {
+            let found = facts.run(*run);
+            ensure(found.is_some(), "actions are about runs that live", || format!("stop {run}"))?;
+            found.map_or(Ok(None), |run| check_stop(facts, before, &Moment::of(facts, now), run).map(Some))
+        }
+        Action::Kill { run } => {
+            let found = facts.run(*run);
+            ensure(found.is_some(), "actions are about runs that live", || format!("kill {run}"))?;
+            found.map_or(Ok(None), |run| check_kill(facts, &Moment::of(facts, now), run))
+        }
+    }
+}
+
+fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, id: RunId, spec: &Spec) -> Check {
+    let process = number(&spec.name);
+    let story = || format!("{}{id} is started", spec.name);
+    ensure(facts.run(id).is_none(), "a run's number is never used again", story)?;
+    ensure(moment.wanted(facts, process), "what is not wanted is not started", story)?;
+    ensure(facts.wish.spec(process) == Some(spec), "obsolete definitions are never started", story)?;
+    let outlived = |run: &Run| moment.fate(facts, run) == Fate::Outlive && run.spec.exec != spec.exec;
+    let beside = facts.runs_of(process).count();
+    let fits = beside == 0 || (beside == 1 && facts.runs_of(process).all(outlived));
+    ensure(fits, "at most one run of a name", || format!("{} beside {beside}", story()))?;
+    for need in facts.places.needs[process].iter().filter(|need| need.required) {
+        let holds = moment.holds(facts, need);
+        ensure(holds == Holds::Yes, "a start waits for its dependencies", || {
+            format!("{}, but {} is not {:?}", story(), name(need.on), need.condition)
+        })?;
+    }
+    let in_order = moment.needs_hold(facts, process) || has(before.needs, process);
+    ensure(in_order, "order alone is order all the same", story)?;
+    let rest = rest(facts, process);
+    match rest {
+        Rest::Completed | Rest::Failed => ensure(false, "what rests is not started", || format!("{}: {rest:?}", story()))?,
+        Rest::Again(least, _) => ensure(moment.now() >= least, "no start before its backoff is over", story)?,
+        Rest::Fresh => {
+            let in_order = moment.has_turn(facts, process) || has(before.turn, process);
+            ensure(in_order, "starts follow the order of the list", story)?;
+            let removing = facts.runs.iter().find(|run| is_removed(facts, run) && !run.reported);
+            let free = removing.is_none() || !facts.processes[process].new;
+            ensure(free, "removed processes are gone before added ones start", story)?;
+        }
+    }
+    let due = facts.processes[process].due_since.is_some_and(|since| moment.now() >= since + spec.start_delay);
+    ensure(due || spec.start_delay.is_zero(), "no start before its delay is over", story)
+}
+
+fn check_stop(facts: &Facts, before: &Free, moment: &Moment, run: &Run) -> Result<Why, Violation> {
+    let story = || format!("{}{} is told to stop", run.spec.name, run.id);
+    let fate = moment.fate(facts, run);
+    let had_to = before.going.iter().find(|(id, _)| *id == run.id && run.undisturbed()).map(|(_, why)| *why);
+    let now_has_to = if let Fate::Go(why) = fate { Some(why) } else { None };
+    let Some(why) = now_has_to.or(had_to) else {
+        let rule = if fate == Fate::Leaving { "nothing is told to stop twice" } else { "what is unchanged gets no signal" };
+        return Err(Violation { rule, story: format!("{}, but is to {fate:?}", story()) });
+    };
+    ensure(run.up.is_some(), "nothing is told to stop before it runs", story)?;
+    let before = moment.stops_after(facts, run.process);
+    ensure(before == 0, "stops follow the order turned round", || {
+        format!("{}, but {} still goes", story(), (0..MOST).filter(|&other| has(before, other)).map(name).collect::<String>())
+    })?;
+    Ok(why)
+}
+
+fn check_kill(facts: &Facts, moment: &Moment, run: &Run) -> Result<Option<Why>, Violation> {
+    let story = || format!("{}{} is killed", run.spec.name, run.id);
+    ensure(run.killed.is_none(), "nothing is killed twice", story)?;
+    let leftover = run.stop.is_none() && run.exit.is_some();
+    let overdue = run.stop.is_some_and(|(since, _)| moment.now() >= since + run.spec.stop.timeout);
+    ensure(leftover || overdue || is_hurried(facts, moment.now()), "nothing is killed before its time", story)?;
+    Ok(facts.closing.map(|_| Why::Closing))
+}
+
+fn is_hurried(facts: &Facts, now: Time) -> bool {
+    facts.closing.is_some_and(|(since, hurry)| hurry || now >= since + facts.wish.shutdown_timeout)
+}
+
+/// Checks what must hold whenever a step is done.
+pub(crate) fn check_step(facts: &Facts, now: Time, engine: &Engine, outcome: &Outcome) -> Check {
+    let moment = Moment::of(facts, now);
+    let story = || format!("generation {}", engine.generation());
+    ensure(engine.generation() == facts.generation, "a generation is a difference in meaning", story)?;
+    ensure(outcome.wake_at.is_none_or(|at| at > now), "nothing that is due is left for later", || {
+        format!("{:?}", outcome.wake_at)
+    })?;
+    let waiting = outcome.waiting.iter().fold(0, |set, (name, _)| set | 1 << number(name));
+    let watch = Watch { facts, moment: &moment, wake_at: outcome.wake_at };
+    for run in &facts.runs {
+        watch.run(run)?;
+        let quiet = run.undisturbed() && run.ready.is_some() && !matches!(moment.fate(facts, run), Fate::Go(_));
+        ensure(quiet || has(waiting, run.process), "what is not done says what it waits for", || run.spec.name.clone())?;
+    }
+    let under_way = facts.runs.iter().filter(|run| run.up.is_none() && run.exit.is_none()).count();
+    ensure(under_way <= STARTS_AT_ONCE, "starts take turns", || under_way)?;
+    for process in (0..MOST).filter(|&process| moment.wanted(facts, process)) {
+        watch.start(process, under_way < STARTS_AT_ONCE)?;
+        let rests = matches!(rest(facts, process), Rest::Completed | Rest::Failed);
+        let settled = moment.current(facts, process).is_some() || rests;
+        ensure(settled || has(waiting, process), "what is not done says what it waits for", || name(process))?;
+    }
+    check_reports(facts, outcome)
+}
+
+/// What is due, or will be with nothing but time: it must be done now, or the engine must wake in time.
+struct Watch<'a> {
+    facts: &'a Facts,
+    moment: &'a Moment,
+    wake_at: Option<Time>,
+}
+
+impl Watch<'_> {
+    fn deadline(&self, at: Time, rule: &'static str, whose: &dyn Display) -> Check {
+        ensure(self.moment.now() < at, rule, || format!("{whose} was due at {at}"))?;
+        ensure(self.wake_at.is_some_and(|wake| wake <= at), rule, || {
+            format!("{whose} is due at {at}, and the engine wakes at {:?}", self.wake_at)
+        })
+    }
+
+    fn run(&self, run: &Run) -> Check {
+        let whose = format_args!("{}{}", run.spec.name, run.id).to_string();
+        let (facts, now) = (self.facts, self.moment.now());
+        if let Some(killed) = run.killed {
+            return if run.reported { Ok(()) } else { self.deadline(killed + KILL_PATIENCE, "survivors are reported", &whose) };
+        }
+        let hurried = is_hurried(facts, now) && run.up.is_some();
+        ensure(!hurried, "in a hurry everything is killed", || &whose)?;
+        if let Some((closing, false)) = facts.closing.filter(|_| !is_hurried(facts, now)) {
+            self.deadline(closing + facts.wish.shutdown_timeout, "a shutdown ends in time", &whose)?;
+        }
+        if let Some((since, _)) = run.stop {
+            return self.deadline(since + run.spec.stop.timeout, "what doesn't stop in time is killed", &whose);
+        }
+        ensure(run.exit.is_none(), "what a leader leaves behind is killed", || &whose)?;
+        match self.moment.fate(facts, run) {
+            Fate::Go(why) => {
+                let held = run.up.is_none() || self.moment.stops_after(facts, run.process) != 0;
+                ensure(held, "what must go is told to", || format!("{whose}: {why:?}"))
+            }
+            Fate::Stay | Fate::Outlive if run.ready.is_none() && run.up.is_some() => {
+                let deadline = run.up.unwrap_or(now) + run.spec.ready_timing.deadline;
+                self.deadline(deadline, "readiness has a deadline", &whose)
+            }
+            Fate::Stay => {
+                let same = facts.wish.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec);
+                ensure(same, "a changed upkeep is taken over in place", || &whose)
+            }
+            Fate::Outlive | Fate::Leaving => Ok(()),
+        }
+    }
+
+    fn start(&self, process: usize, turns: bool) -> Check {
+        let (facts, moment) = (self.facts, self.moment);
+        let Some(spec) = facts.wish.spec(process).filter(|_| moment.current(facts, process).is_none()) else { return Ok(()) };
+        let outlived = facts.runs_of(process).filter(|run| moment.fate(facts, run) == Fate::Outlive).count();
+        let blocked = outlived > 1 || facts.runs_of(process).count() > outlived || !moment.needs_hold(facts, process);
+        let rest = rest(facts, process);
+        if blocked || matches!(rest, Rest::Completed | Rest::Failed) {
+            return Ok(());
+        }
+        let removing = facts.runs.iter().any(|run| is_removed(facts, run) && !run.reported);
+        let free = moment.has_turn(facts, process) && !(removing && facts.processes[process].new);
+        let since = facts.processes[process].due_since.unwrap_or(moment.now());
+        let whose = name(process);
+        match rest {
+            Rest::Again(_, most) if moment.now() < most => {
+                self.deadline(most.max(since + spec.start_delay), "a backoff ends in time", &whose)
+            }
+            _ if moment.now() < since + spec.start_delay => {
+                self.deadline(since + spec.start_delay, "a delay ends in time", &whose)
+            }
+            Rest::Fresh if !free => Ok(()),
+            _ => ensure(!turns, "what may start is started", || whose),
+        }
+    }
+}
+
+fn check_reports(facts: &Facts, outcome: &Outcome) -> Check {
+    for report in &outcome.reports {
+        let Report::Process(transition) = report else { continue };
+        if let What::Starting(reason) = &transition.what {
+            let tells = !matches!(reason, Reason::Removed | Reason::Disabled | Reason::StoppedByHand | Reason::Shutdown);
+            ensure(tells, "a start's reason is why it is started", || format!("{}: {reason}", transition.name))?;
+        }
+        ensure(transition.generation <= facts.generation, "no generation is ahead of the last", || transition.generation)?;
+    }
+    Ok(())
+}
+
+/// Checks that the words for people agree with the facts.
+pub(crate) fn check_standings(facts: &Facts, now: Time, engine: &Engine) -> Check {
+    let moment = Moment::of(facts, now);
+    let standings = engine.standings();
+    let wished = facts.wish.specs.len();
+    let leaving = (0..MOST).filter(|&process| facts.wish.spec(process).is_none() && facts.runs_of(process).next().is_some());
+    ensure(standings.len() == wished + leaving.count(), "every process has a state", || format!("{standings:?}"))?;
+    for standing in &standings {
+        let process = number(&standing.name);
+        let expected = state(facts, &moment, process);
+        ensure(standing.state == expected, "states agree with facts", || format!("{standing:?} is {expected}"))?;
+        check_standing(facts, standing, process)?;
+    }
+    let all = (0..MOST).filter(|&process| facts.wish.spec(process).is_some() || facts.runs_of(process).next().is_some());
+    let converged = { all }.all(|process| is_as_wanted(facts, &moment, process));
+    ensure(engine.is_converged() == converged, "converged is what the file says", || format!("{standings:?}"))
+}
+
+fn check_standing(facts: &Facts, standing: &Standing, process: usize) -> Check {
+    let newest = facts.runs_of(process).next_back();
+    let pid = newest.is_some_and(|run| run.up.is_some() && run.exit.is_none());
+    ensure(standing.pid.is_some() == pid, "a pid is one of something that runs", || format!("{standing:?}"))?;
+    let stale = |run: &Run| {
+        let kept = facts.wish.spec(process).filter(|spec| spec.on_change == OnChange::Keep);
+        run.undisturbed() && kept.is_some_and(|spec| spec.exec != run.spec.exec)
+    };
+    ensure(standing.stale == newest.is_some_and(stale), "stale is what is kept on purpose", || format!("{standing:?}"))
+}
+
+fn state(facts: &Facts, moment: &Moment, process: usize) -> State {
+    match facts.runs_of(process).next_back() {
+        Some(run) if !run.undisturbed() => State::Stopping,
+        Some(run) if run.ready.is_some() => State::Running,
+        Some(_) => State::Starting,
+        None if !moment.wanted(facts, process) => State::Stopped,
+        None => match rest(facts, process) {
+            Rest::Fresh => State::Pending,
+            Rest::Completed => State::Completed,
+            Rest::Failed => State::Failed,
+            Rest::Again(..) => State::Backoff,
+        },
+    }
+}
+
+/// Whether one process is as the file and the operator want it.
+fn is_as_wanted(facts: &Facts, moment: &Moment, process: usize) -> bool {
+    if !moment.wanted(facts, process) {
+        return facts.runs_of(process).next().is_none();
+    }
+    let Some(spec) = facts.wish.spec(process) else { return false };
+    if facts.runs_of(process).next().is_none() {
+        return rest(facts, process) == Rest::Completed;
+    }
+    let Some(run) = facts.runs_of(process).next_back() else { return false };
+    let right = *run.spec == *spec || (spec.on_change == OnChange::Keep && run.spec.exec != spec.exec);
+    run.undisturbed() && run.ready.is_some() && !run.unwanted_by_hand && right && spec.exec.kind == Kind::Service
+}
+
+/// Checks what must hold once a kind world has settled.
+pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: &Outcome) -> Check {
+    const RULE: &str = "a kind world settles on what is wanted";
+    let moment = Moment::of(facts, now);
+    ensure(outcome.wake_at.is_none(), "a settled world needs no waking", || format!("{:?}", outcome.wake_at))?;
+    ensure(engine.is_finished() == facts.closing.is_some(), RULE, || "the engine says otherwise of being finished")?;
+    for process in 0..MOST {
+        let runs = facts.runs_of(process).count();
+        let story = || format!("{} has {runs} runs: {:?}", name(process), outcome.waiting);
+        if !moment.wanted(facts, process) {
+            ensure(runs == 0, RULE, story)?;
+            continue;
+        }
+        let rests = matches!(rest(facts, process), Rest::Completed | Rest::Failed);
+        let blocked = rests || moment.is_blocked(facts, process);
+        match moment.current(facts, process) {
+            Some(run) => {
+                let task = facts.wish.spec(process).is_some_and(|spec| spec.exec.kind == Kind::Task);
+                let stale = task && facts.wish.spec(process).is_some_and(|spec| spec.exec != run.spec.exec);
+                ensure(runs == 1 && run.ready.is_some() && (!task || stale), RULE, story)?;
+            }
+            None => ensure(blocked && runs <= 1, RULE, story)?,
+        }
+    }
+    Ok(())
+}

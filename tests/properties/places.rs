@@ -1,0 +1,81 @@
+//! Where a wish places its processes: what each depends on by name, and what it only comes after.
+
+use crate::wishes::{MOST, Wish, number};
+use reconcile::spec::{Condition, Kind, Spec, Tier};
+
+/// A set of processes, by their numbers.
+pub(crate) type Set = u32;
+
+/// Whether a process is in a set.
+pub(crate) fn has(set: Set, process: usize) -> bool {
+    set & (1 << process) != 0
+}
+
+/// Where a wish places its processes.
+#[derive(Clone, Default)]
+pub(crate) struct Places {
+    pub(crate) needs: [Vec<Need>; MOST],
+    /// The one before it in the list, where that counts.
+    pub(crate) after: [Option<usize>; MOST],
+    /// All that each comes after, apart from its tier.
+    pub(crate) waits: [Set; MOST],
+    /// Each after what it waits for.
+    pub(crate) order: Vec<usize>,
+}
+
+/// A named dependency.
+#[derive(Clone, Copy)]
+pub(crate) struct Need {
+    pub(crate) on: usize,
+    pub(crate) condition: Condition,
+    pub(crate) restart: bool,
+    pub(crate) required: bool,
+}
+
+impl Places {
+    pub(crate) fn of(wish: &Wish) -> Places {
+        let mut places = Places::default();
+        for spec in &wish.specs {
+            let process = number(&spec.name);
+            for (on, edge) in spec.depends_on.iter().flatten() {
+                let on = number(on);
+                let task = wish.spec(on).is_some_and(|spec| spec.exec.kind == Kind::Task);
+                let usual = if task { Condition::Completed } else { Condition::Ready };
+                let condition = edge.condition.unwrap_or(usual);
+                places.needs[process].push(Need { on, condition, restart: edge.restart, required: edge.required });
+                places.waits[process] |= 1 << on;
+            }
+        }
+        let managed: Vec<&Spec> = wish.specs.iter().filter(|spec| spec.tier == Tier::Managed).collect();
+        for (place, spec) in managed.iter().enumerate().filter(|(_, spec)| spec.depends_on.is_none()) {
+            let process = number(&spec.name);
+            let before = managed[..place].iter().rev().map(|spec| number(&spec.name));
+            // One that waits for this process itself, however indirectly, can't come before it.
+            places.after[process] = before.into_iter().find(|&other| !has(places.closure(other), process));
+            places.waits[process] |= places.after[process].map_or(0, |on| 1 << on);
+        }
+        let mut done: Set = 0;
+        while places.order.len() < wish.specs.len() {
+            for spec in &wish.specs {
+                let process = number(&spec.name);
+                if !has(done, process) && places.waits[process] & !done == 0 {
+                    done |= 1 << process;
+                    places.order.push(process);
+                }
+            }
+        }
+        places
+    }
+
+    /// Everything that a process waits for, however indirectly.
+    fn closure(&self, process: usize) -> Set {
+        let mut reached = self.waits[process];
+        loop {
+            let more = (0..MOST).filter(|&on| has(reached, on)).fold(reached, |more, on| more | self.waits[on]);
+            if more == reached {
+                return reached;
+            }
+            reached = more;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A preview is a promise: what it lists is what then happens, process by process, if all goes well.
+//!
+//! The promise is held to a kind world of its own with other delays, so that no two things happen at once only because
+//! the preview lets them.
+
+use crate::dice::Dice;
+use crate::invariants::{Check, ensure};
+use crate::wishes::Wish;
+use reconcile::engine::Engine;
+use reconcile::event::{Action, Event, Pid, RunId, Status};
+use reconcile::preview::preview;
+use reconcile::report::{Report, What};
+use reconcile::spec::{Kind, Spec};
+use reconcile::time::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Previews a wish, then makes it come true on a copy of the engine, and compares.
+pub(crate) fn check_preview(engine: &Engine, now: Time, wish: &Wish, dice: &mut Dice) -> Check {
+    let mut promised: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for deed in preview(engine, now, wish.desired()).into_iter().flatten() {
+        promised.entry(deed.name.to_string()).or_default().push(deed.to_string());
+    }
+    let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, deed) in play(engine.clone(), now, wish, dice) {
+        kept.entry(name).or_default().push(deed);
+    }
+    ensure(promised == kept, "a preview is what then happens", || format!("promised {promised:?}, kept {kept:?}"))
+}
+
+/// Everything that an engine does for a wish where all goes well, in the words of a preview.
+fn play(mut engine: Engine, mut now: Time, wish: &Wish, dice: &mut Dice) -> Vec<(String, String)> {
+    let mut deeds = Vec::new();
+    let mut agenda: BTreeMap<(Time, u64), Event> = BTreeMap::new();
+    let mut count = 0;
+    let mut news = vec![Event::Wanted(wish.desired())];
+    loop {
+        let outcome = engine.step(now, std::mem::take(&mut news));
+        for report in &outcome.reports {
+            let Report::Process(about) = report else { continue };
+            let name = about.name.to_string();
+            match &about.what {
+                What::Stopping(reason) => deeds.push((name.clone(), format!("stop {name} ({reason})"))),
+                What::Updated(differences) => {
+                    let fields: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
+                    deeds.push((name.clone(), format!("update {name} ({} changed)", fields.join(", "))));
+                }
+                _ => {}
+            }
+        }
+        for action in &outcome.actions {
+            let mut at = now + Duration::from_millis(1 + dice.next() % 50);
+            let answers = match action {
+                Action::Spawn { run, spec } => {
+                    let reason = engine.observed().run(*run).map(|run| run.reason.to_string()).unwrap_or_default();
+                    deeds.push((spec.name.to_string(), format!("start {} ({reason})", spec.name)));
+                    starts(*run, spec)
+                }
+                Action::Stop { run, .. } | Action::Kill { run } => ends(*run),
+            };
+            for answer in answers {
+                count += 1;
+                agenda.insert((at, count), answer);
+                at = at + Duration::from_millis(dice.next() % 50);
+            }
+        }
+        let Some(at) = agenda.keys().next().map(|(at, _)| *at).into_iter().chain(outcome.wake_at).min() else { return deeds };
+        now = at.max(now);
+        while let Some(entry) = agenda.first_entry().filter(|entry| entry.key().0 <= now) {
+            news.push(entry.remove());
+        }
+    }
+}
+
+fn starts(run: RunId, spec: &Spec) -> Vec<Event> {
+    let mut answers = vec![Event::Spawned { run, pid: Pid(1) }, Event::Ready { run }];
+    if spec.exec.kind == Kind::Task {
+        answers.extend(ends(run));
+    }
+    answers
+}
+
+fn ends(run: RunId) -> Vec<Event> {
+    vec![Event::Exited { run, status: Status::Code(0) }, Event::Gone { run }]
+}

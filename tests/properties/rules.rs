@@ -1,0 +1,374 @@
+//! What the contract makes of the facts at one moment: who must go and why, who is on the way, what rests.
+//!
+//! It is a second opinion, written from the contract and in another manner than the planner (all at once, over sets of
+//! at most twenty, without a thought for speed of large hosts), so that the two can disagree.
+
+use crate::facts::{Facts, Run};
+use crate::places::{Need, Set, has};
+use crate::wishes::{MOST, number};
+use reconcile::event::RunId;
+use reconcile::spec::{Condition, Kind, OnChange, Restart, Spec, Tier};
+use reconcile::time::Time;
+use std::time::Duration;
+
+/// Why a run must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Closing,
+    Removed,
+    Disabled,
+    ByHand,
+    RestartedByHand,
+    Changed,
+    Unready,
+    With(usize),
+}
+
+impl Why {
+    fn replaces(self) -> bool {
+        matches!(self, Why::RestartedByHand | Why::Changed | Why::With(_))
+    }
+}
+
+/// What is to become of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stay,
+    Outlive,
+    Go(Why),
+    Leaving,
+}
+
+/// How far a process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    Out,
+    Through,
+    Coming,
+    Stuck,
+}
+
+/// What is due to a process of which nothing runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Fresh,
+    Completed,
+    Failed,
+    /// Between these two moments.
+    Again(Time, Time),
+}
+
+/// Whether a dependency holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Yes,
+    NotYet,
+    No,
+}
+
+/// All answers for one moment.
+pub(crate) struct Moment {
+    now: Time,
+    /// As [`Facts::runs`].
+    pub(crate) fates: Vec<Fate>,
+    outlooks: [Outlook; MOST],
+}
+
+impl Moment {
+    pub(crate) fn of(facts: &Facts, now: Time) -> Moment {
+        let mut moment = Moment { now, fates: Vec::with_capacity(facts.runs.len()), outlooks: [Outlook::Out; MOST] };
+        moment.fates.extend(facts.runs.iter().map(|run| own_fate(facts, run, now)));
+        for &process in &facts.places.order {
+            for place in 0..facts.runs.len() {
+                if facts.runs[place].process == process && moment.fates[place] == Fate::Stay {
+                    moment.fates[place] = moment.along(facts, &facts.runs[place]);
+                }
+            }
+            moment.outlooks[process] = moment.outlook(facts, process);
+        }
+        moment
+    }
+
+    /// Whether a process is to run.
+    pub(crate) fn wanted(&self, facts: &Facts, process: usize) -> bool {
+        let _ = self;
+        facts.closing.is_none()
+            && facts.processes[process].stopped.is_none()
+            && facts.wish.spec(process).is_some_and(|spec| spec.enabled)
+    }
+
+    /// The fate of a run.
+    pub(crate) fn fate(&self, facts: &Facts, run: &Run) -> Fate {
+        facts.runs.iter().position(|other| other.id == run.id).map_or(Fate::Leaving, |place| self.fates[place])
+    }
+
+    /// The run of a process that stays.
+    pub(crate) fn current<'f>(&self, facts: &'f Facts, process: usize) -> Option<&'f Run> {
+        let runs = facts.runs.iter().zip(&self.fates).rev();
+        runs.filter(|(run, _)| run.process == process).find(|(_, fate)| **fate == Fate::Stay).map(|(run, _)| run)
+    }
+
+    /// Whether everything that a process needs holds, and what it only comes after is not on its way.
+    pub(crate) fn needs_hold(&self, facts: &Facts, process: usize) -> bool {
+        facts.places.needs[process].iter().all(|need| match self.holds(facts, need) {
+            Holds::Yes => true,
+            Holds::No => !need.required,
+            Holds::NotYet => !need.required && !self.holds_up(facts, need.on),
+        })
+    }
+
+    /// Whether a required dependency can't hold without somebody's help.
+    pub(crate) fn is_blocked(&self, facts: &Facts, process: usize) -> bool {
+        facts.places.needs[process].iter().any(|need| need.required && self.holds(facts, need) == Holds::No)
+    }
+
+    /// Whether a process, or one before it in whose place it stands, keeps those waiting that come after it.
+    pub(crate) fn holds_up(&self, facts: &Facts, process: usize) -> bool {
+        match self.outlooks[process] {
+            Outlook::Through => self.comes_after_what_is_coming(facts, process),
+            Outlook::Coming => true,
+            Outlook::Out | Outlook::Stuck => facts.places.after[process].is_some_and(|before| self.holds_up(facts, before)),
+        }
+    }
+
+    /// Whether anything that a process comes after, by list or by name, keeps those waiting that come after it.
+    fn comes_after_what_is_coming(&self, facts: &Facts, process: usize) -> bool {
+        let needs = facts.places.needs[process].iter().map(|need| need.on);
+        needs.chain(facts.places.after[process]).any(|before| self.holds_up(facts, before))
+    }
+
+    /// Whether those before a process have had their turn.
+    pub(crate) fn has_turn(&self, facts: &Facts, process: usize) -> bool {
+        let tier = |process| facts.wish.spec(process).map(|spec| spec.tier);
+        let coming = |other: usize| tier(other) == Some(Tier::Managed) && self.outlooks[other] == Outlook::Coming;
+        !self.comes_after_what_is_coming(facts, process) && (tier(process) == Some(Tier::Managed) || !(0..MOST).any(coming))
+    }
+
+    /// The processes of which something is going or must go.
+    pub(crate) fn going(&self, facts: &Facts) -> Set {
+        let runs = facts.runs.iter().zip(&self.fates);
+        let going = runs.filter(|(run, fate)| matches!(fate, Fate::Go(_) | Fate::Leaving) && !run.reported);
+        going.fold(0, |set, (run, _)| set | 1 << run.process)
+    }
+
+    fn outlook(&self, facts: &Facts, process: usize) -> Outlook {
+        if !self.wanted(facts, process) {
+            return Outlook::Out;
+        }
+        if let Some(run) = self.current(facts, process) {
+            return if run.up.is_some() { Outlook::Through } else { Outlook::Coming };
+        }
+        let runs = facts.runs_of(process);
+        if self.is_leaving(facts, process) {
+            let late = |run: &Run| self.fate(facts, run) == Fate::Go(Why::Unready);
+            let failing = runs.clone().all(|run| late(run) || (run.failing() && !run.forgiven));
+            return if failing { Outlook::Through } else { Outlook::Coming };
+        }
+        match rest(facts, process) {
+            Rest::Fresh if runs.clone().any(|run| run.reported) || self.is_blocked(facts, process) => Outlook::Stuck,
+            Rest::Fresh => Outlook::Coming,
+            Rest::Completed | Rest::Failed | Rest::Again(..) => Outlook::Through,
+        }
+    }
+
+    /// Whether something of a process is going, and will be gone.
+    fn is_leaving(&self, facts: &Facts, process: usize) -> bool {
+        facts.runs_of(process).any(|run| !run.reported && self.fate(facts, run) != Fate::Outlive)
+    }
+
+    /// Whether a dependency holds.
+    pub(crate) fn holds(&self, facts: &Facts, need: &Need) -> Holds {
+        let Some(spec) = facts.wish.spec(need.on).filter(|_| self.wanted(facts, need.on)) else { return Holds::No };
+        if let Some(run) = self.current(facts, need.on) {
+            let holds = match need.condition {
+                Condition::Started => run.up.is_some(),
+                Condition::Ready => run.ready.is_some(),
+                Condition::Completed => false,
+            };
+            return if holds { Holds::Yes } else { Holds::NotYet };
+        }
+        if self.is_leaving(facts, need.on) {
+            return Holds::NotYet;
+        }
+        match rest(facts, need.on) {
+            Rest::Completed if spec.exec.kind == Kind::Task => Holds::Yes,
+            Rest::Fresh if self.outlooks[need.on] != Outlook::Stuck => Holds::NotYet,
+            _ => Holds::No,
+        }
+    }
+
+    /// A run that stays by itself goes if its file says that it follows a dependency which is replaced.
+    fn along(&self, facts: &Facts, run: &Run) -> Fate {
+        let followed = facts.places.needs[run.process].iter().filter(|need| need.restart);
+        for need in followed {
+            let serving = serving(facts, run, need.on);
+            let replaced = serving.is_some_and(|on| match self.fate(facts, on) {
+                Fate::Go(why) => why.replaces(),
+                Fate::Leaving => on.exit.is_none() && on.stop.is_some_and(|(_, why)| why.replaces()),
+                Fate::Stay | Fate::Outlive => false,
+            });
+            // It was down, and came back as another, under a definition that this run follows it by.
+            let came_back = serving.is_none_or(|on| on.id > run.id)
+                && facts.processes[need.on].replacement.is_some_and(|replacement| replacement > run.taken_over);
+            if replaced || (came_back && follows(run, need.on)) {
+                return Fate::Go(Why::With(need.on));
+            }
+        }
+        Fate::Stay
+    }
+
+    /// Who has to be gone before a run of this process is told to stop: everything going that comes after it, however
+    /// indirectly, where old and new places agree that it does.
+    pub(crate) fn stops_after(&self, facts: &Facts, process: usize) -> Set {
+        const TIERS: usize = MOST;
+        let mut edges = [0 as Set; MOST + 1];
+        edges[..MOST].copy_from_slice(&facts.places.waits);
+        for run in &facts.runs {
+            edges[run.process] |= run.waits;
+        }
+        for other in 0..MOST {
+            let old = facts.runs_of(other).next().map(|run| run.spec.tier);
+            match facts.wish.spec(other).map(|spec| spec.tier).or(old) {
+                Some(Tier::Application) => edges[other] |= 1 << TIERS,
+                Some(Tier::Managed) => edges[TIERS] |= 1 << other,
+                None => {}
+            }
+        }
+        let reach = closure(edges);
+        for (from, edges) in edges.iter_mut().enumerate() {
+            for to in 0..=MOST {
+                // A circle can't be stopped in order: its edges count for nothing.
+                if has(reach[from], to) && has(reach[to], from) {
+                    *edges &= !(1 << to);
+                }
+            }
+        }
+        let reach = closure(edges);
+        let going = self.going(facts);
+        (0..MOST).filter(|&other| has(going, other) && has(reach[other], process)).fold(0, |set, other| set | 1 << other)
+    }
+
+    /// When this was.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+}
+
+fn closure(mut reach: [Set; MOST + 1]) -> [Set; MOST + 1] {
+    for over in 0..=MOST {
+        for from in 0..=MOST {
+            if has(reach[from], over) {
+                reach[from] |= reach[over];
+            }
+        }
+    }
+    reach
+}
+
+/// Who was free to start or to stop when a step began, as far as others are concerned.
+pub(crate) struct Free {
+    /// Everything that it needs held.
+    pub(crate) needs: Set,
+    /// Those before it had had their turn.
+    pub(crate) turn: Set,
+    /// The runs that had to go.
+    pub(crate) going: Vec<(RunId, Why)>,
+}
+
+impl Free {
+    pub(crate) fn at(facts: &Facts, now: Time) -> Free {
+        let moment = Moment::of(facts, now);
+        let all =
+            |free: &dyn Fn(usize) -> bool| (0..MOST).filter(|&process| free(process)).fold(0, |set, process| set | 1 << process);
+        let runs = facts.runs.iter().zip(&moment.fates);
+        let going = runs.filter_map(|(run, fate)| if let Fate::Go(why) = fate { Some((run.id, *why)) } else { None });
+        Free {
+            needs: all(&|process| moment.needs_hold(facts, process)),
+            turn: all(&|process| moment.has_turn(facts, process)),
+            going: going.collect(),
+        }
+    }
+}
+
+/// What a run's own definition and its process's orders make of it.
+fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
+    if !run.undisturbed() {
+        return Fate::Leaving;
+    }
+    if facts.closing.is_some() {
+        return Fate::Go(Why::Closing);
+    }
+    let Some(spec) = facts.wish.spec(run.process) else { return Fate::Go(Why::Removed) };
+    let late = run.ready.is_none() && run.up.is_some_and(|up| now >= up + run.spec.ready_timing.deadline);
+    let replaces =
+        |other: &Run| other.undisturbed() && other.ready.is_some() && (other.id > run.id || other.spec.exec == spec.exec);
+    let superseded = rest(facts, run.process) == Rest::Completed || facts.runs_of(run.process).any(replaces);
+    match spec.on_change {
+        _ if !spec.enabled => Fate::Go(Why::Disabled),
+        _ if facts.processes[run.process].stopped.is_some() => Fate::Go(Why::ByHand),
+        _ if run.unwanted_by_hand => Fate::Go(Why::RestartedByHand),
+        OnChange::Restart if run.spec.exec != spec.exec => Fate::Go(Why::Changed),
+        OnChange::Rolling if run.spec.exec != spec.exec => match run.ready {
+            Some(_) if !superseded => Fate::Outlive,
+            _ => Fate::Go(Why::Changed),
+        },
+        OnChange::Keep if run.spec.exec != spec.exec && superseded => Fate::Go(Why::Changed),
+        _ if late => Fate::Go(Why::Unready),
+        _ => Fate::Stay,
+    }
+}
+
+/// Whether the definition that a run has says that it is restarted along with a process.
+fn follows(run: &Run, on: usize) -> bool {
+    run.spec.depends_on.iter().flatten().any(|(name, edge)| number(name) == on && edge.restart)
+}
+
+/// The run of a dependency that serves a run: the newest that was there when it began or, once that is gone, the oldest
+/// that came later.
+fn serving<'f>(facts: &'f Facts, run: &Run, on: usize) -> Option<&'f Run> {
+    let was_leaving = |other: &Run| {
+        let since = [other.stop.map(|(at, _)| at), other.killed, other.exit.as_ref().map(|(_, at)| *at)];
+        since.into_iter().flatten().any(|since| since <= run.begun)
+    };
+    let before = facts.runs_of(on).rev().find(|other| other.id < run.id && !was_leaving(other));
+    before.or_else(|| facts.runs_of(on).find(|other| other.id > run.id))
+}
+
+/// What is due to a process by how it ended last.
+pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
+    let Some(spec) = facts.wish.spec(process) else { return Rest::Fresh };
+    let Some(past) = &facts.processes[process].past else { return Rest::Fresh };
+    let Some((length, after_health)) = past.streak.filter(|_| past.spec.exec == spec.exec) else { return Rest::Fresh };
+    let again = match spec.restart {
+        Restart::Never => false,
+        Restart::OnFailure => !past.success,
+        Restart::Always => !past.success || spec.exec.kind == Kind::Service,
+    };
+    let spent = !past.success && spec.max_restarts.is_some_and(|most| length > most);
+    match past.success {
+        _ if again && !spent => {
+            let (least, most) = backoff(spec, length, after_health);
+            Rest::Again(past.at + least, past.at + most)
+        }
+        true => Rest::Completed,
+        false => Rest::Failed,
+    }
+}
+
+/// The least and the most that lies between the last of so many ends in a row and the start that follows it.
+fn backoff(spec: &Spec, length: u32, after_health: bool) -> (Duration, Duration) {
+    if length == 1 && after_health {
+        return (Duration::ZERO, Duration::ZERO);
+    }
+    let backoff = &spec.backoff;
+    let power = i32::try_from(length - u32::from(after_health) - 1).unwrap_or(i32::MAX);
+    let middle = (backoff.initial.as_secs_f64() * backoff.factor.powi(power)).min(backoff.max.as_secs_f64());
+    let slack = Duration::from_micros(1);
+    let at = |share: f64| Duration::from_secs_f64(middle * share);
+    (at(1.0 - backoff.jitter).saturating_sub(slack), at(1.0 + backoff.jitter) + slack)
+}
+
+/// Whether a process was removed from the file, by its own name.
+pub(crate) fn is_removed(facts: &Facts, run: &Run) -> bool {
+    facts.wish.spec(number(&run.spec.name)).is_none_or(|spec| !spec.enabled)
+}

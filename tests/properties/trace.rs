@@ -1,0 +1,169 @@
+//! The story of a history, in the notation of scenario fixtures; written only if somebody wants to read it.
+
+use crate::facts::Facts;
+use crate::history::{History, Op};
+use crate::wishes::{Wish, name};
+use reconcile::engine::Outcome;
+use reconcile::event::{Action, Event, RunId};
+use reconcile::fields::condition_word;
+use reconcile::report::{Report, What};
+use reconcile::span::Span;
+use reconcile::spec::{Kind, OnChange, Restart, Spec, Tier};
+use reconcile::time::Time;
+use std::fmt::Write;
+
+/// The story so far, or nothing.
+pub(crate) struct Trace(Option<String>);
+
+impl Trace {
+    /// Nobody wants to read it.
+    pub(crate) fn silent() -> Trace {
+        Trace(None)
+    }
+
+    /// Everything is written down.
+    pub(crate) fn told() -> Trace {
+        Trace(Some(String::new()))
+    }
+
+    /// What was written down.
+    pub(crate) fn text(self) -> String {
+        self.0.unwrap_or_default()
+    }
+
+    fn line(&mut self, line: impl FnOnce() -> String) {
+        if let Some(text) = &mut self.0 {
+            text.push_str(&line());
+            text.push('\n');
+        }
+    }
+
+    pub(crate) fn op(&mut self, now: Time, op: &Op) {
+        self.line(|| format!("at {now}: {}", describe(op)));
+    }
+
+    pub(crate) fn kind(&mut self, now: Time) {
+        self.line(|| format!("at {now}: the world turns kind"));
+    }
+
+    pub(crate) fn news(&mut self, now: Time, event: &Event, facts: &Facts) {
+        let of = |run: &RunId| facts.run(*run).map_or_else(|| format!("?{run}"), |known| format!("{}{run}", known.spec.name));
+        self.line(|| match event {
+            Event::Wanted(_) | Event::Order(_) => format!("  {now} <- as said"),
+            Event::Spawned { run, .. } => format!("  {now} <- {} started", of(run)),
+            Event::NotSpawned { run, .. } => format!("  {now} <- {} did not start", of(run)),
+            Event::Ready { run } => format!("  {now} <- {} is ready", of(run)),
+            Event::Exited { run, status } => format!("  {now} <- {} ended: {status}", of(run)),
+            Event::Gone { run } => format!("  {now} <- {} is gone", of(run)),
+        });
+    }
+
+    pub(crate) fn outcome(&mut self, now: Time, outcome: &Outcome, facts: &Facts) {
+        if self.0.is_none() {
+            return;
+        }
+        for report in &outcome.reports {
+            let Report::Process(transition) = report else { continue };
+            let name = &transition.name;
+            match &transition.what {
+                What::Stopping(reason) => self.line(|| format!("  {now} -- {name} stops: {reason}")),
+                What::Killing(reason) => self.line(|| format!("  {now} -- {name} is killed: {reason}")),
+                What::Restarting { delay, reason } => {
+                    self.line(|| format!("  {now} -- {name} restarts after {}: {reason}", Span(*delay)));
+                }
+                What::Failed(reason) => self.line(|| format!("  {now} -- {name} failed: {reason}")),
+                What::Updated(_) => self.line(|| format!("  {now} -- {name} is updated")),
+                What::Survives => self.line(|| format!("  {now} -- {name} survives")),
+                _ => {}
+            }
+        }
+        for action in &outcome.actions {
+            let of = |run: &RunId| facts.run(*run).map_or_else(|| run.to_string(), |known| format!("{}{run}", known.spec.name));
+            self.line(|| match action {
+                Action::Spawn { run, spec } => format!("  {now} -> spawn {}{run}", spec.name),
+                Action::Stop { run, .. } => format!("  {now} -> stop {}", of(run)),
+                Action::Kill { run } => format!("  {now} -> kill {}", of(run)),
+            });
+        }
+        for (name, waiting) in &outcome.waiting {
+            self.line(|| format!("         | {name} {waiting}"));
+        }
+        if let Some(wake_at) = outcome.wake_at {
+            self.line(|| format!("         | wakes at {wake_at}"));
+        }
+    }
+}
+
+/// A history, operation by operation.
+pub(crate) fn script(history: &History) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    for (delay, op) in &history.ops {
+        at += delay;
+        let _ = writeln!(text, "at {}: {}", Time::from_millis(at), describe(op));
+    }
+    text
+}
+
+fn describe(op: &Op) -> String {
+    match op {
+        Op::Want(wish) => format!("want {}", describe_wish(wish)),
+        Op::Start(process) => format!("start {} by hand", name(*process)),
+        Op::Stop(process) => format!("stop {} by hand", name(*process)),
+        Op::Restart(process) => format!("restart {} by hand", name(*process)),
+        Op::Crash(process) => format!("{} crashes", name(*process)),
+        Op::Echo(which) => format!("old news comes again ({which})"),
+        Op::Stranger(which) => format!("news of an unknown run comes ({which})"),
+        Op::Nudge => "nothing".to_string(),
+        Op::Shutdown => "shut down".to_string(),
+        Op::Hurry => "hurry".to_string(),
+    }
+}
+
+fn describe_wish(wish: &Wish) -> String {
+    let all: Vec<String> = wish.specs.iter().map(describe_spec).collect();
+    let within = Span(wish.shutdown_timeout);
+    if all.is_empty() { "nothing".to_string() } else { format!("{} | shutdown within {within}", all.join(", ")) }
+}
+
+/// What differs from the default.
+fn describe_spec(spec: &Spec) -> String {
+    let plain = Spec::new("a", "run");
+    let mut says: Vec<String> = Vec::new();
+    says.extend(spec.exec.args.iter().filter(|arg| arg.value() != "0").map(|arg| format!("version {arg}")));
+    says.extend(spec.exec.env.iter().map(|(key, value)| format!("{key} {value}")));
+    if let Some(needs) = &spec.depends_on {
+        says.extend(needs.is_empty().then(|| "after nothing".to_string()));
+        for (on, edge) in needs {
+            let condition = edge.condition.map_or(String::new(), |condition| format!(" {}", condition_word(condition)));
+            let restart = if edge.restart { " restart along" } else { "" };
+            let required = if edge.required { "" } else { " order alone" };
+            says.push(format!("after {on}{condition}{restart}{required}"));
+        }
+    }
+    says.extend((spec.tier == Tier::Application).then(|| "application".to_string()));
+    says.extend((spec.exec.kind == Kind::Task).then(|| "task".to_string()));
+    says.extend((!spec.enabled).then(|| "disabled".to_string()));
+    says.extend(match spec.restart {
+        Restart::Never => None,
+        Restart::OnFailure => Some("restarts on failure".to_string()),
+        Restart::Always => Some("restarts always".to_string()),
+    });
+    let backoff = &spec.backoff;
+    if spec.restart != Restart::Never {
+        let (initial, max, reset) = (Span(backoff.initial), Span(backoff.max), Span(backoff.reset_after));
+        says.push(format!("backoff {initial} x{} to {max} jitter {} reset {reset}", backoff.factor, backoff.jitter));
+        says.extend(spec.max_restarts.map(|most| format!("at most {most} restarts")));
+    }
+    says.extend((!spec.start_delay.is_zero()).then(|| format!("delay {}", Span(spec.start_delay))));
+    says.extend(spec.ready.as_ref().map(|_| "probed".to_string()));
+    says.extend(spec.exec.announce.map(|_| "notifies".to_string()));
+    says.extend(spec.has_readiness().then(|| format!("ready within {}", Span(spec.ready_timing.deadline))));
+    says.extend((spec.stop.timeout != plain.stop.timeout).then(|| format!("stops within {}", Span(spec.stop.timeout))));
+    says.extend(match spec.on_change {
+        OnChange::Restart => None,
+        OnChange::Keep => Some("kept on change".to_string()),
+        OnChange::Rolling => Some("rolling".to_string()),
+    });
+    if says.is_empty() { spec.name.to_string() } else { format!("{}({})", spec.name, says.join(", ")) }
+}

@@ -1,0 +1,337 @@
+//! A host that never was: it performs actions in virtual time, hostile at first, then kind, and tells what comes of them.
+//!
+//! Hostile, programs crash, don't start, ignore their signals, leave processes behind and survive being killed for a
+//! while, and news comes late, twice, or after it ceased to matter. Kind, everything does what it is meant to.
+//! It knows nothing of what is wanted.
+
+use crate::dice::Dice;
+use crate::wishes::{MOST, number};
+use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status};
+use reconcile::spec::{Kind, Signal, Spec};
+use reconcile::time::Time;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+/// The host.
+pub(crate) struct World {
+    seed: u64,
+    kind: bool,
+    trees: BTreeMap<RunId, Tree>,
+    /// How many runs each process has had.
+    counts: [u64; MOST],
+    agenda: BinaryHeap<Reverse<(Time, u64, Happening)>>,
+    happenings: u64,
+    /// News that has come, for it to come once more.
+    told: Vec<Event>,
+}
+
+/// What one run amounts to.
+struct Tree {
+    process: usize,
+    dice: Dice,
+    task: bool,
+    left: Left,
+    asked: Asked,
+    /// It gets ready some time.
+    ready: bool,
+    /// No news of it may overtake what was told before.
+    told_until: Time,
+}
+
+/// What is left of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    All,
+    /// What a leader that ended left behind.
+    Orphans,
+    /// Nothing, or it was never started.
+    Nothing,
+}
+
+/// What a run was asked to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    Stop,
+    Kill,
+}
+
+/// What is going to happen by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    /// The news arrives.
+    Told(News),
+    /// The leader ends.
+    Ends(RunId, End),
+    /// Everything ends.
+    Vanishes(RunId),
+}
+
+/// News about a run, in a form that can be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    Spawned(RunId),
+    NotSpawned(RunId),
+    Ready(RunId),
+    Exited(RunId, End),
+    Gone(RunId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Code(i32),
+    Signal(Signal),
+}
+
+impl World {
+    /// A hostile host on which nothing runs.
+    pub(crate) fn new(seed: u64) -> World {
+        World {
+            seed,
+            kind: false,
+            trees: BTreeMap::new(),
+            counts: [0; MOST],
+            agenda: BinaryHeap::new(),
+            happenings: 0,
+            told: Vec::new(),
+        }
+    }
+
+    /// When something happens next by itself.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.agenda.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Lets everything happen that happens until `now`, and gives the news of it.
+    pub(crate) fn news(&mut self, now: Time) -> Vec<Event> {
+        let mut news = Vec::new();
+        while let Some(Reverse((at, ..))) = self.agenda.peek()
+            && *at <= now
+            && let Some(Reverse((_, _, happening))) = self.agenda.pop()
+        {
+            match happening {
+                Happening::Told(told) => {
+                    let event = told.event();
+                    self.told.push(event.clone());
+                    news.push(event);
+                }
+                Happening::Ends(run, end) => self.end(now, run, end),
+                Happening::Vanishes(run) => self.vanish(now, run),
+            }
+        }
+        news
+    }
+
+    /// Performs an action.
+    pub(crate) fn perform(&mut self, now: Time, action: &Action) {
+        match action {
+            Action::Spawn { run, spec } => self.spawn(now, *run, spec),
+            Action::Stop { run, .. } => self.stop(now, *run),
+            Action::Kill { run } => self.kill(now, *run),
+        }
+    }
+
+    /// How many trees of a process live, whatever has been told of them.
+    pub(crate) fn living(&self, process: usize) -> usize {
+        self.trees.values().filter(|tree| tree.process == process && tree.left != Left::Nothing).count()
+    }
+
+    /// Somebody else kills the leader of a process.
+    pub(crate) fn crash(&mut self, now: Time, process: usize) {
+        let run =
+            self.trees.iter().rev().find(|(_, tree)| tree.process == process && tree.left == Left::All).map(|(run, _)| *run);
+        if let Some(run) = run {
+            self.end(now, run, End::Signal(Signal("SEGV")));
+        }
+    }
+
+    /// News that came before, once more.
+    pub(crate) fn echo(&self, which: u64) -> Option<Event> {
+        let which = usize::try_from(which).unwrap_or(0).checked_rem(self.told.len())?;
+        // Rather what came lately.
+        self.told.get(self.told.len() - 1 - which.min(which % 8)).cloned()
+    }
+
+    /// From now on everything does what it is meant to.
+    pub(crate) fn turn_kind(&mut self, now: Time) {
+        self.kind = true;
+        let soon = now + millis(100);
+        let mut agenda: Vec<_> = std::mem::take(&mut self.agenda).into_iter().collect();
+        agenda.retain(|Reverse((_, _, happening))| match happening {
+            Happening::Ends(run, _) => self.trees.get(run).is_some_and(|tree| tree.asked != Asked::Nothing || tree.task),
+            Happening::Told(_) | Happening::Vanishes(_) => true,
+        });
+        // Those that are already on their way keep their order among them.
+        self.agenda = agenda.into_iter().map(|Reverse((at, count, what))| Reverse((at.min(soon), count, what))).collect();
+        let runs: Vec<RunId> = self.trees.keys().copied().collect();
+        for run in runs {
+            let tree = &self.trees[&run];
+            let (ready, task) = (tree.ready, tree.task);
+            match (tree.left, tree.asked) {
+                // What a leader left behind is killed as soon as its end is known.
+                (Left::Nothing, _) | (Left::Orphans, Asked::Nothing) => {}
+                (_, Asked::Kill) | (Left::Orphans, Asked::Stop) => self.happens(soon, Happening::Vanishes(run)),
+                (Left::All, Asked::Stop) => self.happens(soon, Happening::Ends(run, End::Signal(Signal::TERM))),
+                (Left::All, Asked::Nothing) => {
+                    if !ready {
+                        self.happens(soon + millis(1), Happening::Told(News::Ready(run)));
+                    }
+                    if task {
+                        self.happens(soon + millis(2), Happening::Ends(run, End::Code(0)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, now: Time, run: RunId, spec: &Spec) {
+        let process = number(&spec.name);
+        self.counts[process] += 1;
+        let mut dice = Dice::of(&[self.seed, process as u64, self.counts[process]]);
+        let task = spec.exec.kind == Kind::Task;
+        let up = now + self.latency(&mut dice);
+        let refused = !self.kind && dice.chance(10);
+        let told = if self.is_late(&mut dice) { up + millis(4_000) } else { up };
+        let mut tree = Tree {
+            process,
+            task,
+            left: if refused { Left::Nothing } else { Left::All },
+            asked: Asked::Nothing,
+            ready: false,
+            told_until: told,
+            dice: dice.clone(),
+        };
+        if refused {
+            self.happens(told, Happening::Told(News::NotSpawned(run)));
+            self.trees.insert(run, tree);
+            return;
+        }
+        self.happens(told, Happening::Told(News::Spawned(run)));
+        tree.ready = self.kind || !dice.chance(15);
+        if tree.ready {
+            let after = if self.kind { 1 } else { dice.pick(&[0, 0, 10, 400, 3_000]) };
+            self.happens(told + millis(after), Happening::Told(News::Ready(run)));
+        }
+        self.trees.insert(run, tree);
+        if task {
+            let (after, code) = if self.kind { (2, 0) } else { (dice.pick(&[0, 50, 2_000, 9_000]), dice.pick(&[0, 0, 0, 1])) };
+            self.happens(up + millis(after), Happening::Ends(run, End::Code(code)));
+        } else if !self.kind && dice.chance(35) {
+            let after = dice.pick(&[0, 10, 300, 700, 3_000, 20_000]);
+            let end = dice.pick(&[End::Code(0), End::Code(1), End::Signal(Signal::KILL)]);
+            self.happens(up + millis(after), Happening::Ends(run, end));
+        }
+    }
+
+    fn stop(&mut self, now: Time, run: RunId) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run).filter(|tree| tree.left != Left::Nothing) else { return };
+        tree.asked = Asked::Stop;
+        if !kind && tree.dice.chance(20) {
+            return;
+        }
+        let after = if kind { 1 } else { tree.dice.pick(&[0, 0, 20, 500, 3_000]) };
+        let end = tree.dice.pick(&[End::Signal(Signal::TERM), End::Code(0), End::Code(143)]);
+        let happening = if tree.left == Left::All { Happening::Ends(run, end) } else { Happening::Vanishes(run) };
+        self.happens(now + millis(after), happening);
+    }
+
+    fn kill(&mut self, now: Time, run: RunId) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run).filter(|tree| tree.left != Left::Nothing) else { return };
+        tree.asked = Asked::Kill;
+        let after = match () {
+            () if kind => 1,
+            () if tree.dice.chance(8) => tree.dice.pick(&[5_000, 6_000, 40_000]),
+            () => tree.dice.pick(&[0, 1, 30]),
+        };
+        self.happens(now + millis(after), Happening::Vanishes(run));
+    }
+
+    /// The leader ends; what it leaves behind lives on until it is stopped or killed.
+    fn end(&mut self, now: Time, run: RunId, end: End) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run).filter(|tree| tree.left == Left::All) else { return };
+        tree.left = Left::Orphans;
+        let leaves_some = !kind && tree.dice.chance(15);
+        self.tell(now, run, News::Exited(run, end));
+        if !leaves_some {
+            self.vanish(now, run);
+        }
+    }
+
+    fn vanish(&mut self, now: Time, run: RunId) {
+        let Some(tree) = self.trees.get_mut(&run).filter(|tree| tree.left != Left::Nothing) else { return };
+        if std::mem::replace(&mut tree.left, Left::Nothing) == Left::All {
+            self.tell(now, run, News::Exited(run, End::Signal(Signal::KILL)));
+        }
+        self.tell(now, run, News::Gone(run));
+    }
+
+    /// Tells news about a run, rarely late; hardly ever so late that what comes after it is told first.
+    fn tell(&mut self, now: Time, run: RunId, news: News) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run) else { return };
+        let mut at = now.max(tree.told_until);
+        if !kind && tree.dice.chance(5) {
+            at = at + millis(tree.dice.pick(&[1, 200, 4_000]));
+            if tree.dice.chance(70) {
+                tree.told_until = at;
+            }
+        }
+        if !kind && tree.dice.chance(3) {
+            // Before news that is still to come.
+            at = now;
+        }
+        self.happens(at, Happening::Told(news));
+    }
+
+    fn is_late(&self, dice: &mut Dice) -> bool {
+        !self.kind && dice.chance(4)
+    }
+
+    fn latency(&self, dice: &mut Dice) -> Duration {
+        millis(if self.kind { 1 } else { dice.pick(&[0, 0, 2, 2, 60, 900]) })
+    }
+
+    fn happens(&mut self, at: Time, what: Happening) {
+        self.happenings += 1;
+        self.agenda.push(Reverse((at, self.happenings, what)));
+    }
+}
+
+impl News {
+    fn event(self) -> Event {
+        match self {
+            News::Spawned(run) => Event::Spawned { run, pid: Pid(u32::try_from(run.0).unwrap_or(0)) },
+            News::NotSpawned(run) => Event::NotSpawned { run, why: Refusal::FileNotFound { command: "run".to_string() } },
+            News::Ready(run) => Event::Ready { run },
+            News::Exited(run, end) => {
+                let status = match end {
+                    End::Code(code) => Status::Code(code),
+                    End::Signal(signal) => Status::Signal(signal),
+                };
+                Event::Exited { run, status }
+            }
+            News::Gone(run) => Event::Gone { run },
+        }
+    }
+}
+
+/// News of a run that nobody ever asked for.
+pub(crate) fn stranger(which: u64) -> Event {
+    let run = RunId(1_000_000 + which % 7);
+    match which % 5 {
+        0 => News::Spawned(run),
+        1 => News::NotSpawned(run),
+        2 => News::Ready(run),
+        3 => News::Exited(run, End::Code(1)),
+        _ => News::Gone(run),
+    }
+    .event()
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
