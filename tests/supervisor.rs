@@ -71,7 +71,7 @@ impl Surroundings for Around {
         self.reloads.set(self.reloads.get() + 1);
     }
 
-    fn apply(&self, _: &Settings) {}
+    fn apply(&self, _: &Loaded) {}
 
     fn explain(&self, _: &Rejected) {}
 

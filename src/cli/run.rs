@@ -117,8 +117,10 @@ impl Surroundings for Around {
         self.asker.ask();
     }
 
-    fn apply(&self, settings: &Settings) {
-        self.log.apply(settings);
+    fn apply(&self, loaded: &Loaded) {
+        self.log.apply(&loaded.settings);
+        let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
+        self.log.printer.align(names.max().unwrap_or(0));
     }
 
     fn explain(&self, rejected: &Rejected) {

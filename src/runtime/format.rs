@@ -70,6 +70,11 @@ impl Formatter {
         Formatter { format, colours: HashMap::new(), width: 0 }
     }
 
+    /// Makes room for names of this many characters.
+    pub(super) fn align(&mut self, width: usize) {
+        self.width = width;
+    }
+
     /// Shows lines like this from now on.
     pub(super) fn set(&mut self, format: Format) {
         self.format = format;

@@ -155,6 +155,11 @@ impl Printer {
         });
     }
 
+    /// Makes room for names of this many characters where names are aligned.
+    pub fn align(&self, width: usize) {
+        self.owner.shared.tell(|queue| queue.formatter.align(width));
+    }
+
     /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
     pub fn reopen(&self) {
         self.owner.shared.tell(|queue| queue.entries.push_back(Entry::Reopen));

@@ -6,7 +6,7 @@
 
 mod tell;
 
-use crate::config::{Loaded, Rejected, Settings};
+use crate::config::{Loaded, Rejected};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
@@ -31,8 +31,8 @@ pub trait Surroundings {
     /// Asks for the configuration to be read again; it comes back as [`News::Revision`].
     fn reload(&self);
 
-    /// Takes over the settings of an accepted configuration.
-    fn apply(&self, settings: &Settings);
+    /// Takes over what an accepted configuration says beyond its processes.
+    fn apply(&self, loaded: &Loaded);
 
     /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
     fn explain(&self, rejected: &Rejected);
@@ -148,7 +148,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     fn accept(&self, loaded: Loaded) -> Event {
-        self.surroundings.apply(&loaded.settings);
+        self.surroundings.apply(&loaded);
         tell::warnings(&loaded.warnings);
         Event::Wanted(loaded.desired)
     }
