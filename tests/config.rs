@@ -131,9 +131,8 @@ fn unannotated(path: &Path) -> Vec<u8> {
 #[test]
 fn large_and_hostile_texts_are_answered_in_bounded_time() {
     let path = Path::new("fixtures/config/good/large.yml");
-    let list = |count: usize, process: &dyn Fn(usize) -> String| {
-        format!("managed_processes:\n{}", (0..count).map(process).collect::<String>())
-    };
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<Vec<_>>().concat();
+    let list = |count: usize, process: &dyn Fn(usize) -> String| format!("managed_processes:\n{}", lines(count, process));
     let large = list(10_000, &|index| {
         format!("- {{name: p{index}, command: ./p, args: [a, b], env: {{N: {index}}}, restart: always}}\n")
     });
@@ -152,12 +151,11 @@ fn large_and_hostile_texts_are_answered_in_bounded_time() {
     rejected(list(3_000, &|index| format!("- {{name: p{index}, command: ./p, depends_on: [p{}]}}\n", (index + 1) % 3_000)));
     rejected(list(1, &|_| format!("- {{name: p, command: \"{}\"}}\n", "${A:-".repeat(500_000))));
     rejected(list(1, &|_| format!("- {{name: p, command: ./p, args: [\"{}\"]}}\n", "x".repeat(2 << 20))));
-    let doubling: String = (0..40).map(|index| format!("    V{index}: \"${{V{0}}}${{V{0}}}\"\n", index + 1)).collect();
+    let doubling = lines(40, &|index| format!("    V{index}: \"${{V{0}}}${{V{0}}}\"\n", index + 1));
     rejected(format!("managed_processes:\n- name: p\n  command: ./p\n  env:\n{doubling}    V40: \"0123456789\"\n"));
-    let chain: String = (0..50_000).map(|index| format!("  V{index}: \"${{V{}}}\"\n", index + 1)).collect();
+    let chain = lines(50_000, &|index| format!("  V{index}: \"${{V{}}}\"\n", index + 1));
     rejected(format!("managed_processes: []\nenv:\n{chain}  V50000: x\n"));
-    let nested: String =
-        (1..7).map(|level| format!("x-{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(10))).collect();
+    let nested = lines(6, &|level| format!("x-{}: &a{} [{}]\n", level + 1, level + 1, format!("*a{level}, ").repeat(10)));
     let laughs = rejected(format!("x-0: &a0 [x]\n{nested}managed_processes: []\n"));
     assert!(laughs.contains("stand for too much"), "{laughs}");
     rejected(format!("x: {}", "[".repeat(1 << 20)));

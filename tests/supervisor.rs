@@ -1,6 +1,6 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
-use navigator::config::{Inputs, Loaded, Settings};
+use navigator::config::{Inputs, Loaded, Rejected, Settings};
 use navigator::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status};
@@ -72,6 +72,8 @@ impl Surroundings for Around {
     }
 
     fn apply(&self, _: &Settings) {}
+
+    fn explain(&self, _: &Rejected) {}
 
     fn reopen(&self) {
         self.reopened.set(self.reopened.get() + 1);

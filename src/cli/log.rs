@@ -16,19 +16,20 @@ use tracing_subscriber::layer::{Context, Layer};
 pub(super) struct LogSettings {
     severity: AtomicU8,
     json: AtomicBool,
-    color: bool,
+    color: AtomicBool,
 }
 
 impl LogSettings {
     pub(super) fn new(level: Level, format: Format, color: bool) -> LogSettings {
-        let settings = LogSettings { severity: AtomicU8::new(0), json: AtomicBool::new(false), color };
-        settings.set(level, format);
+        let settings = LogSettings { severity: AtomicU8::new(0), json: AtomicBool::new(false), color: AtomicBool::new(false) };
+        settings.set(level, format, color);
         settings
     }
 
-    pub(super) fn set(&self, level: Level, format: Format) {
+    pub(super) fn set(&self, level: Level, format: Format, color: bool) {
         self.severity.store(severity(tracing_level(level)), Ordering::Relaxed);
         self.json.store(format == Format::Json, Ordering::Relaxed);
+        self.color.store(color, Ordering::Relaxed);
     }
 }
 
@@ -83,7 +84,7 @@ impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
         let line = if json {
             as_json(&time, event.metadata(), &fields)
         } else {
-            as_text(&time, event.metadata(), &fields, self.settings.color)
+            as_text(&time, event.metadata(), &fields, self.settings.color.load(Ordering::Relaxed))
         };
         (self.write)(line.into_bytes());
     }

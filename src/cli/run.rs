@@ -4,12 +4,13 @@ use super::arguments::Common;
 use super::check::{exit_code, wants_color};
 use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error};
-use crate::config::{self, Environment, Level, Loaded, Settings, render_all};
+use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, StateDir};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
 use crate::source::{Asker, FileSource};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
@@ -120,6 +121,10 @@ impl Surroundings for Around {
         self.log.apply(settings);
     }
 
+    fn explain(&self, rejected: &Rejected) {
+        self.log.explain(rejected);
+    }
+
     fn reopen(&self) {
         self.log.printer.reopen();
     }
@@ -129,6 +134,8 @@ impl Surroundings for Around {
 struct Log {
     printer: Printer,
     settings: Arc<LogSettings>,
+    /// Whether somebody reads the log on a terminal, as text.
+    to_terminal: Cell<bool>,
     /// A level from the command line or the environment, which the file doesn't override.
     level: Option<Level>,
 }
@@ -137,17 +144,26 @@ impl Log {
     fn start(settings: &Settings, common: &Common) -> io::Result<Log> {
         let level = asked_level(common);
         let printer = Printer::start(line_format(settings), destination(settings))?;
-        let color = wants_color() && settings.file.is_none();
-        let log_settings = Arc::new(LogSettings::new(level.or(settings.level).unwrap_or(Level::Info), settings.format, color));
+        let log_settings =
+            Arc::new(LogSettings::new(level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings)));
         let writer = printer.clone();
         let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
         // Only tests within one process could have set another one before.
         drop(tracing_subscriber::registry().with(lines).try_init());
-        Ok(Log { printer, settings: log_settings, level })
+        let to_terminal = Cell::new(is_read_on_terminal(settings));
+        Ok(Log { printer, settings: log_settings, to_terminal, level })
+    }
+
+    /// On a terminal, the source lines with their carets follow the log line.
+    fn explain(&self, rejected: &Rejected) {
+        if self.to_terminal.get() {
+            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, wants_color()).as_bytes());
+        }
     }
 
     fn apply(&self, settings: &Settings) {
-        self.settings.set(self.level.or(settings.level).unwrap_or(Level::Info), settings.format);
+        self.to_terminal.set(is_read_on_terminal(settings));
+        self.settings.set(self.level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings));
         self.printer.redirect(line_format(settings), destination(settings));
     }
 }
@@ -180,6 +196,14 @@ fn line_format(settings: &Settings) -> Format {
         config::Format::Text if to_terminal => Format::Terminal { colour: super::color_is_welcome() },
         config::Format::Text => Format::Text,
     }
+}
+
+fn is_read_on_terminal(settings: &Settings) -> bool {
+    settings.file.is_none() && settings.format == config::Format::Text && io::stderr().is_terminal()
+}
+
+fn colors(settings: &Settings) -> bool {
+    is_read_on_terminal(settings) && super::color_is_welcome()
 }
 
 fn destination(settings: &Settings) -> Destination {

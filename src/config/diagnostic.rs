@@ -1,7 +1,8 @@
 //! What people and machines are told about a text: the finished form of a problem, and its rendering.
 
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use unicode_width::UnicodeWidthChar;
 
 /// A problem of a configuration, with its place.
 ///
@@ -76,10 +77,10 @@ pub fn render(diagnostic: &Diagnostic, color: bool) -> String {
         Severity::Warning => ("warning:", WARNING),
     };
     let Diagnostic { file, line, column, message, .. } = diagnostic;
-    let mut lines = vec![format!("{}:{line}:{column}: {} {message}", file.display(), painted(word, style, color))];
+    let mut lines = vec![format!("{}:{line}:{column}: {} {message}", shown_path(file), painted(word, style, color))];
     lines.extend(excerpt_lines(*line, diagnostic.excerpt.as_ref(), style, color));
     for Label { file, line, column, message, excerpt } in &diagnostic.labels {
-        lines.push(format!("{}:{line}:{column}: {} {message}", file.display(), painted("note:", NOTE, color)));
+        lines.push(format!("{}:{line}:{column}: {} {message}", shown_path(file), painted("note:", NOTE, color)));
         lines.extend(excerpt_lines(*line, excerpt.as_ref(), NOTE, color));
     }
     lines.extend(diagnostic.help.iter().map(|help| format!("  {} {help}", painted("help:", HELP, color))));
@@ -102,8 +103,20 @@ fn excerpt_lines(line: usize, excerpt: Option<&Excerpt>, style: &str, color: boo
     let number = line.to_string();
     let margin = " ".repeat(number.len());
     // A tab stays a tab, so that the caret stands right however wide a terminal makes it.
-    let before: String = shown.chars().take(*start).map(|char| if char == '\t' { '\t' } else { ' ' }).collect();
-    vec![format!("  {number} | {shown}"), format!("  {margin} | {before}{}", painted(&"^".repeat(*length), style, color))]
+    let blank = |char: char| if char == '\t' { "\t".to_owned() } else { " ".repeat(char.width().unwrap_or(0)) };
+    let before: String = shown.chars().take(*start).map(blank).collect();
+    let width = shown.chars().skip(*start).take(*length).filter_map(UnicodeWidthChar::width).sum::<usize>().max(1);
+    vec![format!("  {number} | {shown}"), format!("  {margin} | {before}{}", painted(&"^".repeat(width), style, color))]
+}
+
+/// A path without characters that would move a terminal's cursor.
+fn shown_path(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// A text in which characters that would move a terminal's cursor, or worse, are written out.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
 }
 
 fn painted(text: &str, style: &str, color: bool) -> String {

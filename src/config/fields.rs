@@ -1,8 +1,10 @@
 //! The fields of a process: the table that everything about them comes from.
 //!
-//! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts`.
+//! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts` and
+//! `probes`.
 
-use super::parts::{self, BACKOFF, DEPENDENCY, LIVENESS, OUTPUT, READY, RELOAD, STOP};
+use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
+use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::Reader;
 use super::table::{Change, Field, Shape, keys};
@@ -76,8 +78,8 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         draft.spec.start_delay = reader.duration(node).unwrap_or_default();
     }),
     field("depends_on", Shape::Edges(|| keys(DEPENDENCY)), Change::InPlace, parts::depends_on),
-    field("ready", Shape::Part(|| keys(READY)), Change::InPlace, parts::ready),
-    field("liveness", Shape::Part(|| keys(LIVENESS)), Change::InPlace, parts::liveness),
+    field("ready", Shape::Part(|| keys(READY)), Change::InPlace, probes::ready),
+    field("liveness", Shape::Part(|| keys(LIVENESS)), Change::InPlace, probes::liveness),
     field("stop", Shape::Part(|| keys(STOP)), Change::InPlace, |reader, node, draft| {
         reader.map(node, "stop", STOP, &mut draft.spec.stop);
     }),

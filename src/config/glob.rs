@@ -143,6 +143,6 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_exponential_time() {
-        assert!(!matches(&"a*".repeat(50), &"a".repeat(200).replace("aaaa", "aaab")));
+        assert!(!matches(&format!("{}c", "a*".repeat(50)), &"a".repeat(5_000)));
     }
 }

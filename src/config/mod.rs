@@ -17,8 +17,10 @@ mod foreign;
 mod glob;
 mod load;
 mod parts;
+mod probes;
 mod problems;
 mod process;
+mod read;
 mod reader;
 mod resolve;
 mod scalar;
@@ -134,4 +136,10 @@ pub fn top_keys() -> Vec<Key> {
 /// The fields of a process, for schema and reference.
 pub fn process_keys() -> Vec<Key> {
     table::keys(fields::PROCESS)
+}
+
+/// What may be named but isn't supported yet, using which is an error: fields of a process, `field.key` for a part of one,
+/// `field: word` for one of its values.
+pub fn not_yet() -> impl Iterator<Item = &'static str> {
+    table::NOT_YET.iter().map(|later| later.path)
 }

@@ -7,18 +7,16 @@ use super::scalar;
 use super::suggest::did_you_mean;
 use super::table::{Change, Field, Shape};
 use super::tree::{Kind, Node};
-use reconcile::spec::{
-    Announce, Backoff, Condition, Dependency, Limit, Liveness, Output, Probe, ReadyTiming, Reload, Signal, Stop,
-};
+use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
-use std::time::Duration;
 
-const fn part<T>(key: &'static str, shape: Shape, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> Field<T> {
+/// A key of a part; a change of it is a change of the whole.
+pub(super) const fn part<T>(key: &'static str, shape: Shape, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> Field<T> {
     Field { key, shape, change: Change::InPlace, read }
 }
 
 /// Replaces a value where another one could be read.
-fn set<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
@@ -96,121 +94,6 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
             reader.report(problem.help(format!("write `depends_on: [{}]`", scalar.text)));
         }
     }
-}
-
-/// `ready` or `liveness` while it is read.
-pub(super) struct Check {
-    probes: usize,
-    probe: Option<Probe>,
-    announce: Option<Announce>,
-    timing: ReadyTiming,
-    failures: u32,
-}
-
-impl Check {
-    fn new(interval: Duration) -> Check {
-        Check { probes: 0, probe: None, announce: None, timing: ReadyTiming { interval, ..ReadyTiming::default() }, failures: 3 }
-    }
-
-    fn by(&mut self, probe: Option<Probe>) {
-        self.probes += 1;
-        self.probe = probe;
-    }
-
-    fn announced(&mut self, announce: Option<Announce>) {
-        self.probes += 1;
-        self.announce = announce;
-    }
-}
-
-const HTTP: Field<Check> = part("http", Shape::Text, |reader, node, check| check.by(http(reader, node)));
-const TCP: Field<Check> = part("tcp", Shape::Text, |reader, node, check| check.by(tcp(reader, node)));
-const EXEC: Field<Check> = part("exec", Shape::Texts, |reader, node, check| check.by(reader.command(node).map(Probe::Exec)));
-const NOTIFY: Field<Check> = part("notify", Shape::Bool, |reader, node, check| check.announced(notify(reader, node)));
-const INTERVAL: Field<Check> =
-    part("interval", Shape::Duration, |reader, node, check| set(&mut check.timing.interval, reader.some_duration(node)));
-const TIMEOUT: Field<Check> =
-    part("timeout", Shape::Duration, |reader, node, check| set(&mut check.timing.timeout, reader.some_duration(node)));
-
-pub(super) static READY: &[Field<Check>] = &[
-    HTTP,
-    TCP,
-    EXEC,
-    part("log", Shape::Text, |reader, node, check| check.by(reader.filled(node, "a pattern").map(Probe::Log))),
-    NOTIFY,
-    part("fd", Shape::Whole(3, 1023), |reader, node, check| check.announced(reader.whole(node, 3, 1023).map(Announce::Fd))),
-    INTERVAL,
-    TIMEOUT,
-    part("deadline", Shape::Duration, |reader, node, check| set(&mut check.timing.deadline, reader.some_duration(node))),
-];
-
-pub(super) static LIVENESS: &[Field<Check>] = &[
-    HTTP,
-    TCP,
-    EXEC,
-    NOTIFY,
-    INTERVAL,
-    TIMEOUT,
-    part("failures", Shape::Whole(1, 1000), |reader, node, check| set(&mut check.failures, reader.whole(node, 1, 1000))),
-];
-
-/// `ready`: how a process is known to be ready.
-pub(super) fn ready(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    let mut check = Check::new(ReadyTiming::default().interval);
-    reader.map(node, "ready", READY, &mut check);
-    one_probe(reader, node, &check, "`http`, `tcp`, `exec`, `log`, `notify` or `fd`");
-    draft.spec.ready = check.probe;
-    draft.spec.exec.announce = check.announce;
-    draft.spec.ready_timing = check.timing;
-}
-
-/// `liveness`: how a process is known to be well.
-pub(super) fn liveness(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    let mut check = Check::new(Duration::from_secs(10));
-    reader.map(node, "liveness", LIVENESS, &mut check);
-    one_probe(reader, node, &check, "`http`, `tcp`, `exec` or `notify`");
-    let Check { probe, timing, failures, .. } = check;
-    draft.spec.liveness = Some(Liveness { probe, interval: timing.interval, timeout: timing.timeout, failures });
-}
-
-fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes: &str) {
-    if check.probes != 1 && matches!(node.kind, Kind::Map(_)) {
-        let message = if check.probes == 0 { "a probe is missing" } else { "only one probe is possible" };
-        reader.report(Problem::error(node.span, message).help(format!("write one of {probes}")));
-    }
-}
-
-fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
-    let url = reader.filled(node, "a URL")?;
-    let host = url.value().strip_prefix("http://").and_then(|rest| rest.split('/').next());
-    if host.is_none_or(str::is_empty) {
-        reader.refuse(node, &url, "a URL that can be probed", Some("write one such as `http://127.0.0.1:8080/health`"));
-        return None;
-    }
-    Some(Probe::Http(url))
-}
-
-fn tcp(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
-    let address = reader.filled(node, "an address")?;
-    host_and_port(reader, node, &address).then_some(Probe::Tcp(address))
-}
-
-/// Whether this is `HOST:PORT`; if not, that is reported.
-fn host_and_port(reader: &mut Reader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
-    let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
-    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
-    if !good {
-        reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
-    }
-    good
-}
-
-fn notify(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Announce> {
-    let on = reader.boolean(node)?;
-    if !on {
-        reader.report(Problem::error(node.span, "`notify` is `true` or left out"));
-    }
-    on.then_some(Announce::Notify)
 }
 
 /// `reload` while it is read.
@@ -343,4 +226,14 @@ pub(super) fn schedule(reader: &mut Reader<'_, '_, '_>, node: &Node) {
     if !cron && !words.contains(&text.value()) {
         reader.refuse(node, &text, "a cron expression", Some("write five fields, such as `0 3 * * *` for every night at three"));
     }
+}
+
+/// Whether this is `HOST:PORT`; if not, that is reported.
+pub(super) fn host_and_port(reader: &mut Reader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
+    let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
+    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
+    if !good {
+        reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
+    }
+    good
 }

@@ -3,7 +3,7 @@
 //! Collecting is bounded: whoever checks a file need not count.
 
 use super::MAX_SHOWN;
-use super::diagnostic::{Diagnostic, Excerpt, Label, Severity};
+use super::diagnostic::{Diagnostic, Excerpt, Label, Severity, printable};
 use super::texts::{Span, Texts};
 use std::collections::HashSet;
 
@@ -121,11 +121,6 @@ fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
         labels: problem.labels.into_iter().map(label).collect(),
         excerpt: excerpt(problem.span, texts),
     }
-}
-
-/// Characters that would move a terminal's cursor, or worse, written out.
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
 }
 
 /// As many characters of a line are shown on either side of a place.

@@ -49,7 +49,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A decimal number times `scale`, rounded down.
 fn decimal(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    if fraction.is_empty() || whole.len() + fraction.len() > 18 {
+    if number.is_empty() || fraction.is_empty() || whole.len() + fraction.len() > 18 {
         return None;
     }
     let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };

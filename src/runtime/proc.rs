@@ -13,12 +13,18 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     /// Its session.
     pub(super) session: u32,
+    /// Whether it has executed a program since it came to be.
+    pub(super) has_executed: bool,
 }
 
 /// What the kernel says of a process; `None` if there is none of this number (or no `/proc`).
 pub(super) fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
+
+/// The kernel's `PF_FORKNOEXEC`, of the flags that `proc(5)` calls `flags`: stays set until an exec, and so tells of a
+/// process that has ended whether it ever was a program.
+const NOT_EXECUTED: u32 = 0x40;
 
 /// The command name stands in parentheses and may hold anything, also `) R 1 1 1`; so what counts is behind the last one.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
@@ -28,7 +34,9 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let parent = fields.next()?.parse().ok()?;
     let _group = fields.next()?;
     let session = fields.next()?.parse().ok()?;
-    Some(Stat { parent, session })
+    let (_terminal, _foreground) = (fields.next()?, fields.next()?);
+    let flags: u32 = fields.next()?.parse().ok()?;
+    Some(Stat { parent, session, has_executed: flags & NOT_EXECUTED == 0 })
 }
 
 /// The value of a variable in the environment that a process was started with; `None` also where it may not be read.
@@ -99,8 +107,10 @@ mod tests {
 
     #[test]
     fn a_command_name_can_not_forge_the_fields() {
-        let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560";
-        assert_eq!(parse_stat(text), Some(Stat { parent: 7, session: 41 }));
+        let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
+        assert_eq!(parse_stat(text), Some(Stat { parent: 7, session: 41, has_executed: true }));
+        let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
+        assert_eq!(parse_stat(text), Some(Stat { parent: 7, session: 41, has_executed: false }));
     }
 
     #[test]

@@ -44,8 +44,10 @@ struct Run {
 }
 
 enum Leader {
-    /// Being started. It may have ended already, with this status, before its spawner could report.
-    Starting { slot: Arc<Slot>, ended: Option<Status> },
+    /// Being started. It may have ended already, before its spawner could report.
+    Starting { slot: Arc<Slot>, ended: Option<EarlyEnd> },
+    /// Killed while it was being started, which its spawner can't tell from an exec. Its end will.
+    Doubtful(u32),
     /// Not started; the child that failed is yet to be reaped.
     Refused { slot: Arc<Slot>, why: Refusal },
     /// Runs, or has ended and is not reaped.
@@ -54,10 +56,19 @@ enum Leader {
     Ended,
 }
 
+/// The end of a child that nobody had reported yet.
+#[derive(Clone)]
+struct EarlyEnd {
+    status: Status,
+    has_executed: bool,
+}
+
 #[derive(Clone, Copy)]
 enum Wish {
     Stop(i32),
     Kill,
+    /// The child was there, and was killed, before anybody could say whether it had executed its program.
+    Killed,
 }
 
 impl Reaper {
@@ -86,29 +97,45 @@ impl Reaper {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let Leader::Starting { slot, ended } = &mut run.leader else { return };
         let (slot, ended) = (Arc::clone(slot), ended.take());
-        match outcome {
-            Ok(pid) => {
-                run.leader = if ended.is_none() { Leader::Up(pid) } else { Leader::Ended };
-                let wish = run.wish.take();
-                // A leader that is reaped already may have left its number, and so its session's, to a later one.
-                if ended.is_none() || !self.leaders.contains_key(&pid) {
-                    self.sessions.insert(pid, id);
-                }
-                self.orphans.remove(&pid);
-                self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
-                match ended {
-                    None => _ = self.leaders.insert(pid, id),
-                    Some(status) => self.news.push_back(Event::Exited { run: id, status }),
-                }
-                match wish {
-                    None => {}
-                    Some(Wish::Stop(signal)) => self.stop(id, signal),
-                    Some(Wish::Kill) => self.kill(id),
-                }
-            }
-            Err(NotSpawned { had_child: true, why }) if ended.is_none() => run.leader = Leader::Refused { slot, why },
-            Err(NotSpawned { why, .. }) => self.refused(id, why),
+        match (outcome, ended) {
+            (Ok(pid), None) if matches!(run.wish, Some(Wish::Killed)) => run.leader = Leader::Doubtful(pid),
+            (Ok(pid), None) => self.is_up(id, pid),
+            (Ok(pid), Some(ended)) => self.has_been(id, pid, ended),
+            (Err(NotSpawned { had_child: true, why }), None) => run.leader = Leader::Refused { slot, why },
+            (Err(NotSpawned { why, .. }), _) => self.refused(id, why),
         }
+    }
+
+    /// Enters a leader that runs, and does what was asked for meanwhile.
+    fn is_up(&mut self, id: RunId, pid: u32) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.leader = Leader::Up(pid);
+        let wish = run.wish.take();
+        self.leaders.insert(pid, id);
+        self.sessions.insert(pid, id);
+        // A look at our children may have met it between its clone and its slot's being read.
+        self.orphans.remove(&pid);
+        self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
+        match wish {
+            Some(Wish::Stop(signal)) => self.stop(id, signal),
+            Some(Wish::Kill | Wish::Killed) => self.kill(id),
+            None => {}
+        }
+    }
+
+    /// Enters a leader that was, with its whole life at once.
+    fn has_been(&mut self, id: RunId, pid: u32, EarlyEnd { status, has_executed }: EarlyEnd) {
+        if !has_executed {
+            let error = format!("{status} before its program was executed");
+            return self.refused(id, Refusal::Failed { stage: "starting".to_owned(), error });
+        }
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.leader = Leader::Ended;
+        run.killing |= matches!(run.wish, Some(Wish::Kill | Wish::Killed));
+        // Its number may be another leader's by now; then nothing is left in the session that it made.
+        self.sessions.entry(pid).or_insert(id);
+        self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
+        self.news.push_back(Event::Exited { run: id, status });
     }
 
     fn refused(&mut self, run: RunId, why: Refusal) {
@@ -119,7 +146,7 @@ impl Reaper {
     /// Sends a signal, then `CONT`, to everything in the run's tree. Late for a run that is gone, which is no error.
     pub(super) fn stop(&mut self, id: RunId, signal: i32) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        if let Leader::Starting { .. } | Leader::Refused { .. } = run.leader {
+        if let Leader::Starting { .. } | Leader::Refused { .. } | Leader::Doubtful(_) = run.leader {
             run.wish = run.wish.or(Some(Wish::Stop(signal)));
             return;
         }
@@ -137,9 +164,10 @@ impl Reaper {
     pub(super) fn kill(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         if let Leader::Starting { slot, ended: None } = &run.leader {
-            run.wish = Some(Wish::Kill);
             // It may hang in its exec; and as nobody but this table reaps it, its number is its own.
-            if let Some(pid) = slot.pid() {
+            let child = slot.pid();
+            run.wish = Some(if child.is_some() { Wish::Killed } else { Wish::Kill });
+            if let Some(pid) = child {
                 send(pid, &Handle::of_child(pid), libc::SIGKILL);
             }
             return;
@@ -178,7 +206,7 @@ impl Reaper {
         let lineage = Lineage::now();
         let orphans = self.orphans(&lineage);
         let mut roots = match self.runs.get(&id) {
-            Some(Run { leader: Leader::Up(pid), .. }) => vec![(*pid, Handle::of_leader(*pid))],
+            Some(Run { leader: Leader::Up(pid) | Leader::Doubtful(pid), .. }) => vec![(*pid, Handle::of_leader(*pid))],
             _ => Vec::new(),
         };
         roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
@@ -201,6 +229,7 @@ impl Reaper {
     fn starting(&self, pid: u32) -> Option<RunId> {
         let of_start = |run: &Run| match &run.leader {
             Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid() == Some(pid),
+            Leader::Doubtful(number) => *number == pid,
             _ => false,
         };
         self.runs.iter().find(|(_, run)| of_start(run)).map(|(&id, _)| id)
@@ -226,7 +255,7 @@ impl Reaper {
     pub(super) fn reap(&mut self) -> io::Result<()> {
         let mut any = false;
         while let Some(ended) = sys::ended_child()? {
-            self.ended(ended.pid, status(ended.how));
+            self.ended(ended.pid, &status(ended.how));
             // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
             sys::reap(ended.pid)?;
             any = true;
@@ -238,16 +267,20 @@ impl Reaper {
     }
 
     /// Routes one child that has ended.
-    fn ended(&mut self, pid: u32, status: Status) {
+    fn ended(&mut self, pid: u32, status: &Status) {
         if let Some(id) = self.leaders.remove(&pid) {
             if let Some(run) = self.runs.get_mut(&id) {
                 run.leader = Leader::Ended;
                 run.forget(pid);
             }
-            self.news.push_back(Event::Exited { run: id, status });
+            self.news.push_back(Event::Exited { run: id, status: status.clone() });
         } else if let Some(id) = self.starting(pid) {
+            // Without `/proc` it's taken for a program: nearly every child becomes one.
+            let has_executed = proc::stat(pid).is_none_or(|stat| stat.has_executed);
+            let end = EarlyEnd { status: status.clone(), has_executed };
             match self.runs.get_mut(&id).map(|run| &mut run.leader) {
-                Some(Leader::Starting { ended, .. }) => *ended = Some(status),
+                Some(Leader::Starting { ended, .. }) => *ended = Some(end),
+                Some(Leader::Doubtful(_)) => self.has_been(id, pid, end),
                 Some(Leader::Refused { why, .. }) => {
                     let why = why.clone();
                     self.refused(id, why);
@@ -290,7 +323,7 @@ impl Reaper {
 
     /// Whether the outcome of a start is still to come.
     pub(super) fn is_any_starting(&self) -> bool {
-        self.runs.values().any(|run| matches!(run.leader, Leader::Starting { .. }))
+        self.runs.values().any(|run| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_)))
     }
 }
 

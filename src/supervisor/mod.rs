@@ -34,6 +34,9 @@ pub trait Surroundings {
     /// Takes over the settings of an accepted configuration.
     fn apply(&self, settings: &Settings);
 
+    /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
+    fn explain(&self, rejected: &Rejected);
+
     /// Opens every log file anew.
     fn reopen(&self);
 }
@@ -137,6 +140,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             News::Revision(Ok(loaded)) => Some(self.accept(loaded)),
             News::Revision(Err(rejected)) => {
                 tell::rejected(&rejected);
+                self.surroundings.explain(&rejected);
                 None
             }
             News::Signal(signal) => self.obey(signal),

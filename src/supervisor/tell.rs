@@ -5,6 +5,7 @@ use reconcile::event::{Pid, Status};
 use reconcile::report::{Report, Summary, Transition, What};
 use reconcile::span::Span;
 use reconcile::text::Name;
+use std::time::Duration;
 use tracing::{error, info, warn};
 
 /// Tells one report of the engine.
@@ -59,7 +60,13 @@ fn process(transition: &Transition) {
             );
         }
         What::Restarting { delay, reason } => {
-            line!(info, transition, "Restarting process", delay = Span(*delay).to_string(), reason = reason.to_string());
+            line!(
+                info,
+                transition,
+                "Restarting process",
+                delay = Span(to_millis(*delay)).to_string(),
+                reason = reason.to_string()
+            );
         }
         What::Updated(differences) => {
             let fields: Vec<String> = differences.iter().map(|difference| difference.field.clone()).collect();
@@ -69,6 +76,11 @@ fn process(transition: &Transition) {
         // Told by `survivors`, with the numbers that only the runtime knows.
         What::Survives => {}
     }
+}
+
+/// Nobody reads more of a delay than milliseconds.
+fn to_millis(delay: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn code(status: &Status) -> Option<i32> {

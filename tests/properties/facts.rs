@@ -50,6 +50,8 @@ pub(crate) struct Past {
     pub(crate) spec: Arc<Spec>,
     pub(crate) success: bool,
     pub(crate) at: Time,
+    /// It was told to stop to make room for another.
+    pub(crate) replaced: bool,
     /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
     pub(crate) streak: Option<(u32, bool)>,
 }
@@ -241,7 +243,8 @@ impl Facts {
         let beside = counted.is_some_and(|past| past.run > id || past.at > run.begun);
         if by_itself || (alone && !beside) {
             let streak = by_itself.then_some(streak);
-            process.past = Some(Past { run: id, spec: run.spec, success, at, streak });
+            let replaced = run.stop.is_some_and(|(_, why)| why.replaces());
+            process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak });
         }
     }
 
@@ -252,6 +255,9 @@ impl Facts {
             Action::Spawn { run, spec } => {
                 let process = number(&spec.name);
                 self.processes[process].new = false;
+                if let Some(past) = self.processes[process].past.as_mut().filter(|past| past.spec.exec != spec.exec) {
+                    past.streak = None;
+                }
                 self.last_run = *run;
                 if replaces {
                     self.processes[process].replacement = Some(*run);

@@ -25,7 +25,7 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    fn replaces(self) -> bool {
+    pub(crate) fn replaces(self) -> bool {
         matches!(self, Why::RestartedByHand | Why::Changed | Why::With(_))
     }
 }
@@ -124,24 +124,32 @@ impl Moment {
 
     /// Whether a process, or one before it in whose place it stands, keeps those waiting that come after it.
     pub(crate) fn holds_up(&self, facts: &Facts, process: usize) -> bool {
+        self.holder(facts, process).is_some()
+    }
+
+    /// Who keeps those waiting that come after a process: itself, or one before it in whose place it stands.
+    fn holder(&self, facts: &Facts, process: usize) -> Option<usize> {
         match self.outlooks[process] {
-            Outlook::Through => self.comes_after_what_is_coming(facts, process),
-            Outlook::Coming => true,
-            Outlook::Out | Outlook::Stuck => facts.places.after[process].is_some_and(|before| self.holds_up(facts, before)),
+            Outlook::Coming => Some(process),
+            Outlook::Through | Outlook::Out | Outlook::Stuck => self.before(facts, process),
         }
     }
 
-    /// Whether anything that a process comes after, by list or by name, keeps those waiting that come after it.
-    fn comes_after_what_is_coming(&self, facts: &Facts, process: usize) -> bool {
-        let needs = facts.places.needs[process].iter().map(|need| need.on);
-        needs.chain(facts.places.after[process]).any(|before| self.holds_up(facts, before))
+    /// Who keeps a process waiting that it comes after: in the list, whoever is on the way; by name, only who is replaced.
+    fn before(&self, facts: &Facts, process: usize) -> Option<usize> {
+        let is_returning = |other: &usize| {
+            facts.runs_of(*other).next().is_some() || facts.processes[*other].past.as_ref().is_some_and(|past| past.replaced)
+        };
+        let listed = facts.places.after[process].and_then(|before| self.holder(facts, before));
+        let needs = facts.places.needs[process].iter();
+        listed.or_else(|| needs.filter_map(|need| self.holder(facts, need.on)).find(is_returning))
     }
 
     /// Whether those before a process have had their turn.
     pub(crate) fn has_turn(&self, facts: &Facts, process: usize) -> bool {
         let tier = |process| facts.wish.spec(process).map(|spec| spec.tier);
         let coming = |other: usize| tier(other) == Some(Tier::Managed) && self.outlooks[other] == Outlook::Coming;
-        !self.comes_after_what_is_coming(facts, process) && (tier(process) == Some(Tier::Managed) || !(0..MOST).any(coming))
+        self.before(facts, process).is_none() && (tier(process) == Some(Tier::Managed) || !(0..MOST).any(coming))
     }
 
     /// The processes of which something is going or must go.
