@@ -150,7 +150,9 @@ fn large_and_hostile_texts_are_answered_in_bounded_time() {
     rejected(list(5_000, &|index| format!("- {{name: p{index}, command: ./p, depends_on: [q{index}]}}\n")));
     rejected(list(3_000, &|index| format!("- {{name: p{index}, command: ./p, depends_on: [p{}]}}\n", (index + 1) % 3_000)));
     rejected(list(1, &|_| format!("- {{name: p, command: \"{}\"}}\n", "${A:-".repeat(500_000))));
-    rejected(list(1, &|_| format!("- {{name: p, command: ./p, args: [\"{}\"]}}\n", "x".repeat(2 << 20))));
+    for argument in ["x".repeat(2 << 20), "${NONE}".repeat(500_000), format!("{}${{NONE}}", "${EMPTY}".repeat(400_000))] {
+        rejected(list(1, &|_| format!("- {{name: p, command: ./p, args: [\"{argument}\"]}}\n")));
+    }
     let doubling = lines(40, &|index| format!("    V{index}: \"${{V{0}}}${{V{0}}}\"\n", index + 1));
     rejected(format!("managed_processes:\n- name: p\n  command: ./p\n  env:\n{doubling}    V40: \"0123456789\"\n"));
     let chain = lines(50_000, &|index| format!("  V{index}: \"${{V{}}}\"\n", index + 1));

@@ -1,5 +1,7 @@
 //! Keys that people bring from other programs, and what they are called here.
 
+use super::suggest::{did_you_mean, nearest};
+
 /// Keys with one meaning, in lower case with underscores, and what to write instead.
 type Foreign = &'static [(&'static [&'static str], &'static str)];
 
@@ -59,19 +61,22 @@ const TOP_KEYS: Foreign = &[
     (&["name", "command"], "write `managed_processes:` and, below it, `- name: …`"),
 ];
 
-/// What to write instead of a key of a process, if it is known from elsewhere.
-pub(super) fn process_key(key: &str) -> Option<&'static str> {
-    find(key, PROCESS_KEYS)
+/// What to write instead of a key that is no field of processes.
+pub(super) fn instead_of_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>) -> Option<String> {
+    instead_of(key, PROCESS_KEYS, fields)
 }
 
-/// What to write instead of a key at the top of the file, if it is known from elsewhere.
-pub(super) fn top_key(key: &str) -> Option<&'static str> {
-    find(key, TOP_KEYS)
+/// What to write instead of a key that doesn't belong at the top of a file.
+pub(super) fn instead_of_top_key<'a>(key: &str, keys: impl Iterator<Item = &'a str>) -> Option<String> {
+    instead_of(key, TOP_KEYS, keys)
 }
 
-fn find(key: &str, known: Foreign) -> Option<&'static str> {
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    known.iter().find(|(keys, _)| keys.contains(&key.as_str())).map(|&(_, instead)| instead)
+/// What is known from elsewhere, then what is near to a key of ours, then what is near to one from elsewhere.
+fn instead_of<'a>(key: &str, foreign: Foreign, ours: impl Iterator<Item = &'a str>) -> Option<String> {
+    let plain = key.to_ascii_lowercase().replace('-', "_");
+    let known = |key: &str| foreign.iter().find(|(keys, _)| keys.contains(&key)).map(|&(_, instead)| instead.to_owned());
+    let near = || nearest(&plain, foreign.iter().flat_map(|(keys, _)| keys.iter().copied())).and_then(known);
+    known(&plain).or_else(|| did_you_mean(key, ours)).or_else(near)
 }
 
 #[cfg(test)]
@@ -82,11 +87,26 @@ mod tests {
 
     #[test]
     fn no_key_of_ours_is_foreign() {
+        let foreign = |table: Foreign| table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect::<Vec<_>>();
         for field in PROCESS {
-            assert_eq!(process_key(field.key), None, "{}", field.key);
+            assert!(!foreign(PROCESS_KEYS).contains(&field.key), "{}", field.key);
         }
         for key in TOP {
-            assert_eq!(top_key(key.name), None, "{}", key.name);
+            assert!(!foreign(TOP_KEYS).contains(&key.name), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn the_nearest_meaning_is_found() {
+        let fields = || PROCESS.iter().map(|field| field.key);
+        for (key, expected) in [
+            ("ExecStart", Some("write `command` for the program and `args` for its arguments")),
+            ("comand", Some("did you mean `command`?")),
+            ("Working-Dir", Some("did you mean `working_dir`?")),
+            ("enviroment", Some("write `env`, as a map")),
+            ("colour", None),
+        ] {
+            assert_eq!(instead_of_field(key, fields()).as_deref(), expected, "{key}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut BTreeSet<Pat
                     .filter(|name| name.to_str().is_some_and(|name| matches(&segment, name)))
                     .map(|name| directory.join(name)),
             );
-            asked.insert(directory);
+            asked.insert(if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory });
         }
         found = deeper;
     }

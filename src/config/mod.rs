@@ -11,6 +11,7 @@
 mod diagnostic;
 mod dotenv;
 mod environment;
+mod excerpt;
 mod fields;
 mod files;
 mod foreign;
@@ -32,6 +33,7 @@ mod texts;
 mod top;
 mod tree;
 mod veil;
+mod written;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity, render, render_all};

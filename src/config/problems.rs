@@ -3,7 +3,8 @@
 //! Collecting is bounded: whoever checks a file need not count.
 
 use super::MAX_SHOWN;
-use super::diagnostic::{Diagnostic, Excerpt, Label, Severity, printable};
+use super::diagnostic::{Diagnostic, Label, Severity, printable};
+use super::excerpt::excerpt;
 use super::texts::{Span, Texts};
 use std::collections::HashSet;
 
@@ -121,68 +122,4 @@ fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
         labels: problem.labels.into_iter().map(label).collect(),
         excerpt: excerpt(problem.span, texts),
     }
-}
-
-/// As many characters of a line are shown on either side of a place.
-const AROUND: usize = 120;
-
-/// The line of a place without what is veiled. Of the place itself, a reference (`${NAME}`) is shown even there: its name is
-/// no secret, and it is what the message is about.
-fn excerpt(span: Span, texts: &Texts) -> Option<Excerpt> {
-    let text = texts.text(span.text);
-    let line = texts.line(span.text, texts.position(span).line);
-    if text[line.clone()].trim().is_empty() {
-        return None;
-    }
-    let marked = span.start.min(line.end)..span.end.clamp(span.start.min(line.end), line.end);
-    let bare = is_reference(&text[marked.clone()]);
-    let mut shown = Excerpt { line: String::new(), start: 0, length: 0 };
-    let mut hidden = texts.veiled(span.text, line.clone()).peekable();
-    let (from, to) = window(&text[line.clone()], marked.start - line.start);
-    if from > 0 {
-        shown.line.push('…');
-    }
-    let mut in_veil = false;
-    for (at, char) in text[line.clone()].char_indices().map(|(at, char)| (at + line.start, char)) {
-        while hidden.next_if(|range| range.end <= at).is_some() {}
-        let veiled = hidden.peek().is_some_and(|range| range.contains(&at)) && !(bare && marked.contains(&at));
-        if at == marked.start {
-            shown.start = shown.line.chars().count();
-            in_veil = false;
-        }
-        let visible = (from..to).contains(&(at - line.start));
-        if visible && !(veiled && in_veil) {
-            shown.line.push(match char {
-                _ if veiled => '…',
-                '\t' => '\t',
-                char if char.is_control() => '\u{fffd}',
-                char => char,
-            });
-            shown.length += usize::from(marked.contains(&at));
-        }
-        in_veil = veiled;
-    }
-    if marked.start == line.end {
-        shown.start = shown.line.chars().count();
-    }
-    if to < line.len() {
-        shown.line.push('…');
-    }
-    shown.length = shown.length.max(1);
-    Some(shown)
-}
-
-/// Whether the characters are those of a plain reference to a variable, or the beginning of one.
-fn is_reference(marked: &str) -> bool {
-    marked.strip_prefix("${").is_some_and(|name| {
-        let name = name.strip_suffix('}').unwrap_or(name);
-        name.chars().all(|char| char == '_' || char.is_ascii_alphanumeric())
-    })
-}
-
-/// The bytes of a line that are shown, so that one of megabytes doesn't flood a terminal.
-fn window(line: &str, at: usize) -> (usize, usize) {
-    let from = line[..at].char_indices().rev().nth(AROUND).map_or(0, |(from, _)| from);
-    let to = line[at..].char_indices().nth(AROUND).map_or(line.len(), |(to, _)| at + to);
-    (from, to)
 }

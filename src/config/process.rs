@@ -4,7 +4,6 @@ use super::fields::{Draft, PROCESS, WITHOUT_DEFAULT};
 use super::foreign;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
-use super::suggest::did_you_mean;
 use super::table::{Key, keys};
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, entry};
@@ -48,10 +47,8 @@ fn is_field(key: &str) -> bool {
     PROCESS.iter().any(|field| field.key == key)
 }
 
-/// What to write instead of a key that is no field.
 fn instead_of(key: &str) -> Option<String> {
-    let foreign = foreign::process_key(key).map(str::to_owned);
-    foreign.or_else(|| did_you_mean(key, PROCESS.iter().map(|field| field.key)))
+    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key))
 }
 
 /// Whether a field is missing, and not just called by another name; that has been reported.
@@ -126,7 +123,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft
     for field in PROCESS {
         let Some(entry) = entries.iter().find(|entry| entry.key == field.key) else { continue };
         reader.not_yet(field.key, entry.key_span);
-        // `output: null` says something, and so do variables without a map: that nothing was written there.
+        // `output: null` says something; nothing at all behind the key doesn't.
         if field.key == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }

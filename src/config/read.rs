@@ -24,8 +24,8 @@ pub(super) struct Loader<'l> {
     pub(super) texts: Texts,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
-    /// Each env file is read once; one that can't be read is `None`.
-    env_files: HashMap<PathBuf, Option<Rc<Layer>>>,
+    /// Each env file is read once, or the reason why it can't be.
+    env_files: HashMap<PathBuf, Result<Rc<Layer>, String>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
 }
@@ -72,10 +72,8 @@ impl<'l> Loader<'l> {
 
     /// Takes the bytes of a file in as a text, if they are one.
     fn text(&mut self, path: &Path, bytes: Vec<u8>) -> Option<TextId> {
-        let wide = bytes.starts_with(&[0xff, 0xfe])
-            || bytes.starts_with(&[0xfe, 0xff])
-            || bytes.get(1) == Some(&0)
-            || bytes.first() == Some(&0) && bytes.len() > 1 && bytes[1] != 0;
+        // In UTF-16 every other byte of what a configuration begins with is zero.
+        let wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]);
         let (valid, broken) = match String::from_utf8(bytes) {
             Ok(text) => (text, None),
             Err(error) => {
@@ -133,18 +131,20 @@ impl<'l> Loader<'l> {
 
     fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
         let path = beside(self.texts.path(span.text), name.value());
-        if let Some(known) = self.env_files.get(&path) {
-            return known.clone();
+        if !self.env_files.contains_key(&path) {
+            let read = self.open(&path).map_err(|error| unreadable(&error));
+            let shown = format!("(from {})", name.shown());
+            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or_else(|| "it is no text".to_owned()));
+            self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
-        let layer = match self.open(&path) {
-            Ok(bytes) => self.read_env_file(&path, bytes, &format!("(from {})", name.shown())).map(Rc::new),
-            Err(error) => {
-                self.problems.add(Problem::error(span, format!("env file `{}`: {}", name.shown(), unreadable(&error))));
+        // Reported at each place that names it.
+        match self.env_files[&path].clone() {
+            Ok(layer) => Some(layer),
+            Err(reason) => {
+                self.problems.add(Problem::error(span, format!("env file `{}`: {reason}", name.shown())));
                 None
             }
-        };
-        self.env_files.insert(path, layer.clone());
-        layer
+        }
     }
 
     fn read_env_file(&mut self, path: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {

@@ -32,11 +32,8 @@ pub(super) fn resolve(
     for Process { spec, name, edges } in processes {
         places.names.push(name);
         // Of two processes of one name, the first is the one that others mean.
-        if places.by_name.insert(spec.name.clone(), name).is_none() {
-            places.edges.insert(spec.name.clone(), edges);
-        } else {
-            places.by_name.insert(spec.name.clone(), name);
-        }
+        places.by_name.entry(spec.name.clone()).or_insert(name);
+        places.edges.entry(spec.name.clone()).or_insert(edges);
         specs.push(spec);
     }
     match Desired::new(specs, timeout) {

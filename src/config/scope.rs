@@ -7,10 +7,10 @@ use super::environment::Environment;
 use super::problems::{Problem, Problems};
 use super::substitute::{Broken, Form, Piece, Reference, parse};
 use super::texts::{Span, Texts};
-use super::tree::{Kind, Node, Scalar, Style};
+use super::tree::{Kind, Node, Style};
+use super::written::Written;
 use reconcile::text::Text;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
 /// Variables with their final values.
 pub(super) type Layer = BTreeMap<String, Text>;
@@ -84,17 +84,17 @@ impl<'a> Scope<'a> {
             let problem = Problem::error(node.span, "nothing is written here");
             return Err(context.report(problem.help("write `\"\"` for an empty text")));
         }
-        if let Some(at) = scalar.text.find('\0') {
-            let span = context.place(node, scalar, at..at + 1);
-            return Err(context.report(Problem::error(span, "a value can't hold a NUL character")));
+        if scalar.text.contains('\0') {
+            return Err(context.report(Problem::error(node.span, "a value can't hold a NUL character")));
         }
-        let pieces = parse(&scalar.text).map_err(|broken| context.report(context.broken(node, scalar, broken)))?;
+        let written = Written::new(node, scalar, context.texts);
+        let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
         let refers = pieces.iter().any(|piece| matches!(piece, Piece::Reference(_)));
         if refers && self.blank {
             return Err(Reported);
         }
         let mut value = String::new();
-        self.expand(&pieces, node, scalar, &mut value, context)?;
+        self.expand(&pieces, &written, &mut value, context)?;
         if value.len() >= MAX_STRING {
             let message = format!("this value has {} bytes; no program can be given one of {MAX_STRING} or more", value.len());
             return Err(context.report(Problem::error(node.span, message)));
@@ -112,17 +112,16 @@ impl<'a> Scope<'a> {
     fn expand(
         &mut self,
         pieces: &[Piece],
-        node: &Node,
-        scalar: &Scalar,
+        written: &Written<'_>,
         value: &mut String,
         context: &mut Context<'_>,
     ) -> Result<(), Reported> {
         let mut outcome = Ok(());
         for piece in pieces {
             match piece {
-                Piece::Literal(range) => value.push_str(&scalar.text[range.clone()]),
+                Piece::Literal(range) => value.push_str(&written.text[range.clone()]),
                 // Goes on after a mistake, so that all of them are found.
-                Piece::Reference(reference) => outcome = self.refer(reference, node, scalar, value, context).and(outcome),
+                Piece::Reference(reference) => outcome = self.refer(reference, written, value, context).and(outcome),
             }
             if value.len() > 2 * MAX_STRING {
                 break;
@@ -134,20 +133,19 @@ impl<'a> Scope<'a> {
     fn refer(
         &mut self,
         reference: &Reference,
-        node: &Node,
-        scalar: &Scalar,
+        written: &Written<'_>,
         value: &mut String,
         context: &mut Context<'_>,
     ) -> Result<(), Reported> {
-        let name = &scalar.text[reference.name.clone()];
-        let span = context.place(node, scalar, reference.head.clone());
+        let name = &written.text[reference.name.clone()];
+        let span = written.place(reference.head.clone());
         let found = self.variable(name, span, context)?;
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
         let taken = match &reference.form {
             Form::Plain | Form::Default { set_is_enough: true, .. } => found,
             Form::Required(_) | Form::Default { set_is_enough: false, .. } => filled,
-            Form::Alternative(pieces) if filled.is_some() => return self.expand(pieces, node, scalar, value, context),
+            Form::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, value, context),
             Form::Alternative(_) => Some(""),
         };
         if let Some(taken) = taken {
@@ -155,10 +153,10 @@ impl<'a> Scope<'a> {
             return Ok(());
         }
         match &reference.form {
-            Form::Default { pieces, .. } => self.expand(pieces, node, scalar, value, context),
+            Form::Default { pieces, .. } => self.expand(pieces, written, value, context),
             _ if self.incomplete => Err(Reported),
             Form::Required(words) => {
-                let words = scalar.text[words.clone()].trim();
+                let words = written.text[words.clone()].trim();
                 let why = if words.is_empty() { "is required, but has no value" } else { words };
                 Err(context.report(Problem::error(span, format!("variable `{name}`: {why}"))))
             }
@@ -219,32 +217,16 @@ impl Context<'_> {
         self.problems.add(problem);
         Reported
     }
+}
 
-    fn broken(&self, node: &Node, scalar: &Scalar, broken: Broken) -> Problem {
-        match broken {
-            Broken::Unclosed(range) => {
-                let name = scalar.text[range.clone()].trim_start_matches("${").to_owned();
-                let problem = Problem::error(self.place(node, scalar, range), "this `${` is never closed");
-                problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
-            }
-            Broken::TooDeep(range) => Problem::error(self.place(node, scalar, range), "references are nested too deep"),
+fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
+    match broken {
+        Broken::Unclosed(range) => {
+            let name = written.text[range.clone()].trim_start_matches("${").to_owned();
+            let problem = Problem::error(written.place(range), "this `${` is never closed");
+            problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
         }
-    }
-
-    /// Where a part of a value stands in the source.
-    ///
-    /// Quotes, escapes, indentation and folding lie between the two, but none of them adds or removes a `$`. So the
-    /// first `$` of the part is found by counting. Where the count differs all the same (`"\x24"`), the whole value is meant.
-    fn place(&self, node: &Node, scalar: &Scalar, part: Range<usize>) -> Span {
-        let source = self.texts.slice(node.span);
-        let dollars = |text: &str| text.bytes().filter(|&byte| byte == b'$').count();
-        if !scalar.text[part.clone()].starts_with('$') || dollars(source) != dollars(&scalar.text) {
-            return node.span;
-        }
-        let before = dollars(&scalar.text[..part.start]);
-        let Some((start, _)) = source.match_indices('$').nth(before) else { return node.span };
-        let length = source[start..].bytes().zip(scalar.text[part].bytes()).take_while(|(a, b)| a == b).count();
-        node.span.part(start, start + length)
+        Broken::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
     }
 }
 

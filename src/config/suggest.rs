@@ -8,17 +8,24 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if word.len() > MAX_LENGTH {
         return None;
     }
-    let plain = |text: &str| text.to_lowercase().replace(['-', '.', ' '], "_");
     let word = plain(word);
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    let allowed = (word.len() / 3).clamp(1, 3);
     known
         .into_iter()
-        // So many characters must at least be inserted or removed: most words needn't be compared.
-        .filter(|known| known.chars().count().abs_diff(word.chars().count()) <= allowed)
-        .map(|known| (distance(&word, &plain(known)), known))
-        .filter(|&(distance, known)| distance <= allowed && distance < known.chars().count())
+        .filter(|known| known.len() <= MAX_LENGTH)
+        .filter_map(|known| {
+            let plain = plain(known);
+            let distance = distance(&word, &plain, allowed)?;
+            (distance < plain.len()).then_some((distance, known))
+        })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, known)| known)
+}
+
+/// A word without the differences that nobody means.
+fn plain(text: &str) -> Vec<char> {
+    let same = |char: char| if matches!(char, '-' | '.' | ' ') { '_' } else { char.to_ascii_lowercase() };
+    text.chars().map(same).collect()
 }
 
 /// `did you mean …?`, if anything is near enough.
@@ -26,26 +33,32 @@ pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     nearest(word, known).map(|known| format!("did you mean `{known}`?"))
 }
 
-/// How many characters must be inserted, removed, replaced or swapped with their neighbour to get from one to the other.
+/// How many characters must be inserted, removed, replaced or swapped with their neighbour to get from one to the other, if no
+/// more than `limit`. Both have at most [`MAX_LENGTH`].
 ///
 /// Source: the "optimal string alignment" variant of the Damerau–Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+fn distance(a: &[char], b: &[char], limit: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    let mut before = [0; MAX_LENGTH + 1];
+    let mut last: [usize; MAX_LENGTH + 1] = std::array::from_fn(|j| j);
     for i in 1..=a.len() {
-        let mut row = vec![i];
+        let mut row = [i; MAX_LENGTH + 1];
         for j in 1..=b.len() {
             let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(before[j - 2] + 1);
+                row[j] = row[j].min(before[j - 2] + 1);
             }
-            row.push(best);
+        }
+        // Later rows are never smaller, but for a swap that leads over this one.
+        if row[..=b.len()].iter().all(|&cell| cell > limit + 1) {
+            return None;
         }
         before = std::mem::replace(&mut last, row);
     }
-    last[b.len()]
+    Some(last[b.len()]).filter(|&distance| distance <= limit)
 }
 
 #[cfg(test)]
@@ -56,8 +69,10 @@ mod tests {
     fn distances() {
         for (a, b, expected) in [("", "", 0), ("abc", "", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("redus", "redis", 1)]
         {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-            assert_eq!(distance(b, a), expected, "{b} {a}");
+            let (a, b) = (plain(a), plain(b));
+            assert_eq!(distance(&a, &b, 9), Some(expected), "{a:?} {b:?}");
+            assert_eq!(distance(&b, &a, expected), Some(expected), "{b:?} {a:?}");
+            assert_eq!(expected.checked_sub(1).and_then(|limit| distance(&a, &b, limit)), None, "{a:?} {b:?}");
         }
     }
 

@@ -94,6 +94,7 @@ impl Texts {
             .iter()
             .take_while(move |range| range.start < within.end)
             .map(move |range| range.start.max(within.start)..range.end.min(within.end))
+            .filter(|range| !range.is_empty())
     }
 
     /// Line and column of the beginning of a range.
@@ -144,5 +145,6 @@ mod tests {
         texts.veil(text, std::iter::once(2..4));
         assert_eq!(texts.veiled(text, 3..7).collect::<Vec<_>>(), [3..4, 6..7]);
         assert_eq!(texts.veiled(text, 4..6).count(), 0);
+        assert_eq!(texts.veiled(text, 2..2).count(), 0);
     }
 }

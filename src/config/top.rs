@@ -3,7 +3,6 @@
 use super::foreign;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
-use super::suggest::did_you_mean;
 use super::table::{Change, Field, Key, Shape, keys};
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, Style};
@@ -124,7 +123,7 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
         let problem = Problem::error(entry.key_span, format!("`{key}` can't stand in an included file"));
         return Some(problem.help("put it into the main file; an included one holds `managed_processes` and `applications`"));
     }
-    let help = foreign::top_key(key).map(str::to_owned).or_else(|| did_you_mean(key, TOP.iter().map(|key| key.name)));
+    let help = foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name));
     let help = help.unwrap_or_else(|| "keys of your own begin with `x-`".to_owned());
     Some(Problem::error(entry.key_span, format!("unknown key `{key}`")).help(help))
 }

@@ -1,10 +1,12 @@
 //! How a line of a process is shown: who it comes from, and the line.
 
 use super::lines::Line;
+use super::sink::Rotation;
 use super::utc::Utc;
 use reconcile::text::Name;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct Source {
     pub(super) name: Name,
     /// Which of its streams.
     pub(super) stream: Stream,
+    /// The file of its own that it goes to, as it is, if it has one.
+    pub(super) file: Option<Arc<Rotation>>,
 }
 
 /// Stands before what continues a line, and in front of what navigator itself has to say among the lines.
@@ -74,8 +78,9 @@ impl Formatter {
     /// Appends a line, with its newline, to `out`.
     pub(super) fn write(&mut self, source: &Source, line: Line<'_>, out: &mut Vec<u8>) {
         let mark = if line.continued { MARK } else { "" };
-        let Source { name, stream } = source;
+        let Source { name, stream, file } = source;
         match self.format {
+            _ if file.is_some() => {}
             Format::Terminal { colour } => self.write_name(name, colour, out),
             Format::Text => {
                 let stream = if *stream == Stream::Stdout { "stdout" } else { "stderr" };
@@ -116,7 +121,7 @@ mod tests {
     fn written(format: Format, lines: &[(&str, Stream, &[u8], bool)]) -> String {
         let (mut formatter, mut out) = (Formatter::new(format), Vec::new());
         for &(name, stream, bytes, continued) in lines {
-            formatter.write(&Source { name: name.into(), stream }, Line { bytes, continued }, &mut out);
+            formatter.write(&Source { name: name.into(), stream, file: None }, Line { bytes, continued }, &mut out);
         }
         String::from_utf8_lossy(&out).into_owned()
     }

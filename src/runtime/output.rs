@@ -8,6 +8,8 @@
 use super::format::{Source, Stream};
 use super::lines::Lines;
 use super::printer::Printer;
+use super::sink::Rotation;
+use reconcile::spec::Output;
 use reconcile::text::Name;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
@@ -59,8 +61,14 @@ impl Outputs {
     }
 
     /// Reads what a process writes to its standard output and error, until both have ended.
-    pub(super) fn read(&self, name: &Name, [stdout, stderr]: [OwnedFd; 2]) {
-        let source = |stream| Source { name: name.clone(), stream };
+    pub(super) fn read(&self, name: &Name, output: &Output, [stdout, stderr]: [OwnedFd; 2]) {
+        let file = match output {
+            Output::File { path, max_size, keep } => {
+                Some(Arc::new(Rotation { path: path.value().into(), max_size: *max_size, keep: *keep }))
+            }
+            Output::Log | Output::Null => None,
+        };
+        let source = |stream| Source { name: name.clone(), stream, file: file.clone() };
         let requests = [Request::Read(source(Stream::Stdout), stdout), Request::Read(source(Stream::Stderr), stderr)];
         self.ask(requests);
     }

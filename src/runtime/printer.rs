@@ -7,7 +7,7 @@
 
 use super::format::{Format, Formatter, MARK, Source};
 use super::lines::Line;
-use super::sink::Sink;
+use super::sink::{Rotation, Sink};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -66,10 +66,11 @@ enum Entry {
     Flush(oneshot::Sender<()>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
     Lines,
     Log,
+    File(Arc<Rotation>),
 }
 
 /// Whose line it is.
@@ -107,21 +108,26 @@ impl Printer {
         let printer = Printer { owner: Arc::new(Owner { shared: Arc::clone(&shared) }) };
         let (mut lines, mut log) = sinks(&destination);
         std::thread::Builder::new().name("printer".to_owned()).spawn(move || {
+            let mut files = BTreeMap::new();
             while let Some(entry) = shared.next() {
                 match entry {
                     Entry::Text { to, text } => {
                         match (to, &mut log) {
+                            (Target::File(rotation), _) => file(&mut files, rotation).write(&text),
                             (Target::Log, Some(log)) => log.write(&text),
                             _ => lines.write(&text),
                         }
                         shared.lock().written(text.len());
                     }
-                    Entry::Reopen => lines.reopen(),
                     // A file stays open if it is the same: what others see of it doesn't change.
                     Entry::Redirect(other) if other == destination => {}
                     Entry::Redirect(other) => {
                         (lines, log) = sinks(&other);
                         destination = other;
+                    }
+                    Entry::Reopen => {
+                        lines.reopen();
+                        files.values_mut().for_each(Sink::reopen);
                     }
                     // Who asked may have lost patience.
                     Entry::Flush(done) => _ = done.send(()),
@@ -149,7 +155,7 @@ impl Printer {
         });
     }
 
-    /// Opens the log file anew, for what comes from now on: somebody has moved the old one away.
+    /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
     pub fn reopen(&self) {
         self.owner.shared.tell(|queue| queue.entries.push_back(Entry::Reopen));
     }
@@ -174,6 +180,14 @@ fn sinks(destination: &Destination) -> (Sink, Option<Sink>) {
         Destination::Standard => (Sink::stdout(), Some(Sink::stderr())),
         Destination::File(path) => (Sink::file(path.clone()), None),
     }
+}
+
+/// The sink of a process's own file. Those that nobody writes to any more are closed when another one is opened.
+fn file(files: &mut BTreeMap<Arc<Rotation>, Sink>, rotation: Arc<Rotation>) -> &mut Sink {
+    if !files.contains_key(&rotation) {
+        files.retain(|_, sink| sink.is_wanted());
+    }
+    files.entry(rotation).or_insert_with_key(|rotation| Sink::rotated(Arc::clone(rotation)))
 }
 
 impl Drop for Owner {
@@ -213,7 +227,8 @@ impl Queue {
         let mut text = Vec::new();
         self.formatter.write(source, line, &mut text);
         self.bytes += text.len();
-        self.batch(Target::Lines).append(&mut text);
+        let target = source.file.as_ref().map_or(Target::Lines, |file| Target::File(Arc::clone(file)));
+        self.batch(target).append(&mut text);
     }
 
     /// Whether there is room; if not, counts it as dropped. Once one line of an origin is dropped, so are its next ones,
@@ -257,5 +272,157 @@ impl Queue {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::Stream;
+    use super::*;
+    use rustix::fs::{CWD, Mode, OFlags};
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// A place for the files of a test, removed with it.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let path = std::env::temp_dir().join(format!("navigator-printer-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn source(name: &str) -> Source {
+        Source { name: name.into(), stream: Stream::Stdout, file: None }
+    }
+
+    fn line(bytes: &[u8]) -> Line<'_> {
+        Line { bytes, continued: false }
+    }
+
+    fn flush(printer: &Printer) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(printer.flush());
+    }
+
+    #[test]
+    fn lines_and_log_go_to_one_file_in_order() {
+        let directory = Directory::new("order");
+        let path = directory.file("log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        printer.line(&source("web"), line(b"one"));
+        printer.log(b"Starting process\n");
+        printer.line(&source("web"), line(b"two"));
+        flush(&printer);
+        assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\nStarting process\n[web.stdout] two\n");
+    }
+
+    #[test]
+    fn every_byte_arrives() {
+        let directory = Directory::new("bytes");
+        let path = directory.file("log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
+        printer.line(&source("web"), line(&all));
+        flush(&printer);
+        assert_eq!(fs::read(path).unwrap(), [b"[web.stdout] ", &all[..], b"\n"].concat());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_opened_anew() {
+        let directory = Directory::new("reopen");
+        let (path, moved) = (directory.file("log"), directory.file("log.1"));
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        printer.log(b"before\n");
+        flush(&printer);
+        fs::rename(&path, &moved).unwrap();
+        printer.log(b"between\n");
+        printer.reopen();
+        printer.log(b"after\n");
+        flush(&printer);
+        assert_eq!(fs::read_to_string(moved).unwrap(), "before\nbetween\n");
+        assert_eq!(fs::read_to_string(path).unwrap(), "after\n");
+    }
+
+    #[test]
+    fn what_a_missing_directory_costs_is_told_when_it_is_back() {
+        let directory = Directory::new("missing");
+        let path = directory.file("logs/log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        printer.log(b"one\n");
+        flush(&printer);
+        printer.log(b"two\nthree\n");
+        flush(&printer);
+        fs::create_dir(directory.file("logs")).unwrap();
+        printer.log(b"four\n");
+        flush(&printer);
+        let expected = "… lost 3 lines (14 bytes): no such file or directory\nfour\n";
+        assert_eq!(fs::read_to_string(path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_stuck_reader_holds_nobody_and_what_it_misses_is_counted() {
+        const LINES: u64 = 200_000;
+        let directory = Directory::new("stuck");
+        let path = directory.file("fifo");
+        rustix::fs::mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        // Open, and not read: a terminal that was stopped.
+        let reader = rustix::fs::open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        let printer = Printer::with(Format::Text, 1 << 20, Sink::file(path), None).unwrap();
+        let (said, all_said) = mpsc::channel();
+        let writer = printer.clone();
+        std::thread::spawn(move || {
+            for number in 0..LINES {
+                writer.line(&source(if number % 2 == 0 { "even" } else { "odd" }), line(format!("{number:010}").as_bytes()));
+            }
+            said.send(()).unwrap();
+        });
+        all_said.recv_timeout(Duration::from_mins(1)).expect("the stuck reader holds the writer");
+        assert!(printer.owner.shared.lock().bytes <= 1 << 20);
+        rustix::fs::fcntl_setfl(&reader, OFlags::empty()).unwrap();
+        let text = std::thread::spawn(move || {
+            let mut text = String::new();
+            File::from(reader).read_to_string(&mut text).unwrap();
+            text
+        });
+        flush(&printer);
+        drop(printer);
+        let text = text.join().unwrap();
+        let (mut arrived, mut dropped, mut latest) = (0, 0, None);
+        for said in text.lines() {
+            let (_, said) = said.split_once("] ").expect(said);
+            if let Some(mark) = said.strip_prefix("… dropped ") {
+                dropped += mark.split(' ').next().unwrap().parse::<u64>().unwrap();
+            } else {
+                let number: u64 = said.parse().expect("a whole line");
+                assert!(latest < Some(number), "out of order");
+                (arrived, latest) = (arrived + 1, Some(number));
+            }
+        }
+        assert!(dropped > 0 && arrived > 0);
+        assert_eq!(arrived + dropped, LINES);
+    }
+
+    #[test]
+    fn a_full_disk_is_survived() {
+        let printer = Printer::with(Format::Text, CAPACITY, Sink::file("/dev/full".into()), None).unwrap();
+        for _ in 0..100 {
+            printer.log(b"into the void\n");
+        }
+        flush(&printer);
+        assert_eq!(printer.owner.shared.lock().bytes, 0);
     }
 }

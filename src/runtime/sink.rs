@@ -9,7 +9,8 @@ use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Takes whole lines.
 #[derive(Debug)]
@@ -24,7 +25,18 @@ pub(super) struct Sink {
 enum Place {
     Stdout,
     Stderr,
-    File { path: PathBuf, open: Option<File> },
+    File { path: PathBuf, open: Option<File>, rotation: Option<Arc<Rotation>> },
+}
+
+/// A file that is put aside when it has grown: `path` becomes `path.1`, that `path.2`, and so on.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Rotation {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Bytes that it may hold; a line longer than that has a file to itself.
+    pub(super) max_size: u64,
+    /// How many are kept besides it.
+    pub(super) keep: u32,
 }
 
 /// What could not be written since something last could.
@@ -46,7 +58,19 @@ impl Sink {
 
     /// A file to append to. It's opened when there is something to write, and again whenever that failed.
     pub(super) fn file(path: PathBuf) -> Sink {
-        Sink { place: Place::File { path, open: None }, lost: None, torn: false }
+        Sink { place: Place::File { path, open: None, rotation: None }, lost: None, torn: false }
+    }
+
+    /// A file to append to that is rotated by its size.
+    pub(super) fn rotated(rotation: Arc<Rotation>) -> Sink {
+        Sink { place: Place::File { path: rotation.path.clone(), open: None, rotation: Some(rotation) }, lost: None, torn: false }
+    }
+
+    /// Whether anybody else may still have lines for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        /// The sink's own hold, and that of the key under which the printer keeps it.
+        const OWN: usize = 2;
+        !matches!(&self.place, Place::File { rotation: Some(rotation), .. } if Arc::strong_count(rotation) <= OWN)
     }
 
     /// Writes lines, waiting for as long as it takes. An error is kept here: what it cost is told in the next line that
@@ -93,22 +117,23 @@ impl Sink {
     }
 
     fn write_all(&mut self, text: &[u8]) -> Result<(), Failed> {
-        let result = match &mut self.place {
+        let mut written = 0;
+        while written < text.len() {
+            let part = self.fitting(&text[written..]).and_then(|length| {
+                let part = &text[written..written + length];
+                self.write_part(part).map(|()| length)
+            });
+            written +=
+                part.map_err(|Failed { written: of_part, why }| Failed { written: of_part.map(|part| written + part), why })?;
+        }
+        Ok(())
+    }
+
+    fn write_part(&mut self, text: &[u8]) -> Result<(), Failed> {
+        let result = match &self.place {
             Place::Stdout => write_all(rustix::stdio::stdout(), text),
             Place::Stderr => write_all(rustix::stdio::stderr(), text),
-            Place::File { path, open } => {
-                if open.is_none() {
-                    let file = OpenOptions::new()
-                        .append(true)
-                        .create(true)
-                        .mode(0o640)
-                        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
-                        .open(path);
-                    *open = Some(file.map_err(|why| Failed { written: Some(0), why })?);
-                    self.torn = false;
-                }
-                open.as_ref().map_or(Ok(()), |file| write_all(file.as_fd(), text))
-            }
+            Place::File { open, .. } => open.as_ref().map_or(Ok(()), |file| write_all(file.as_fd(), text)),
         };
         let written = result.as_ref().map_or_else(|failed| failed.written.unwrap_or(0), |()| text.len());
         if let Some(&last) = text[..written].last() {
@@ -116,6 +141,60 @@ impl Sink {
         }
         result
     }
+
+    /// How much of the text may go to where it goes now; opens the file, and rotates it if not even a line fits any more.
+    fn fitting(&mut self, text: &[u8]) -> Result<usize, Failed> {
+        let failed = |why| Failed { written: Some(0), why };
+        let Place::File { path, open, rotation } = &mut self.place else { return Ok(text.len()) };
+        let line = text.iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| end + 1);
+        loop {
+            let file = match open {
+                Some(file) => file,
+                None => open.insert(append_to(path).map_err(failed)?),
+            };
+            let Some(rotation) = rotation else { return Ok(text.len()) };
+            let size = file.metadata().map_err(failed)?.len();
+            let room = usize::try_from(rotation.max_size.saturating_sub(size)).unwrap_or(usize::MAX);
+            if text.len() <= room {
+                return Ok(text.len());
+            }
+            if let Some(end) = text[..room].iter().rposition(|&byte| byte == b'\n') {
+                return Ok(end + 1);
+            }
+            if size == 0 {
+                return Ok(line);
+            }
+            *open = None;
+            self.torn = false;
+            rotation.rotate().map_err(failed)?;
+        }
+    }
+}
+
+impl Rotation {
+    /// Puts the file aside, the oldest one over the edge.
+    fn rotate(&self) -> io::Result<()> {
+        let aside = |number: u32| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(format!(".{number}"));
+            PathBuf::from(path)
+        };
+        if self.keep == 0 {
+            return std::fs::remove_file(&self.path);
+        }
+        for number in (1..self.keep).rev() {
+            match std::fs::rename(aside(number), aside(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        std::fs::rename(&self.path, aside(1))
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOCTTY.bits().cast_signed();
+    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)
 }
 
 /// A write that broke off.
@@ -142,4 +221,30 @@ fn write_all(to: BorrowedFd<'_>, text: &[u8]) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn rotation_keeps_so_many_and_breaks_no_line() {
+        let directory = std::env::temp_dir().join(format!("navigator-sink-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let path = directory.join("log");
+        let mut sink = Sink::rotated(Arc::new(Rotation { path: path.clone(), max_size: 10, keep: 2 }));
+        sink.write(b"one\ntwo\nthree\nand a long one\n");
+        sink.write(b"four\nfive\n");
+        sink.write(b"six\n");
+        let content = |name: &str| fs::read_to_string(directory.join(name)).ok();
+        assert_eq!(content("log").as_deref(), Some("six\n"));
+        assert_eq!(content("log.1").as_deref(), Some("four\nfive\n"));
+        assert_eq!(content("log.2").as_deref(), Some("and a long one\n"));
+        assert_eq!(content("log.3"), None);
+        let mut none_kept = Sink::rotated(Arc::new(Rotation { path, max_size: 5, keep: 0 }));
+        none_kept.write(b"seven\neight\n");
+        assert_eq!(content("log").as_deref(), Some("eight\n"));
+        fs::remove_dir_all(directory).unwrap();
+    }
 }

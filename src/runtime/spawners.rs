@@ -86,7 +86,7 @@ fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &
     let exec = &request.spec.exec;
     let outcome = spawn::spawn(exec, &request.mark, ground, stack, &request.slot).map(|spawned| {
         if let Some(pipes) = spawned.output {
-            outputs.read(&request.spec.name, pipes);
+            outputs.read(&request.spec.name, &exec.output, pipes);
         }
         spawned.pid
     });

@@ -202,6 +202,7 @@ fn a_second_navigator_for_the_same_file_exits_1_and_names_the_first() {
 
     // The lock went with its owner, also one that had no chance to clean up.
     let mut navigator = site.start(GOOD);
+    navigator.started("child");
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }

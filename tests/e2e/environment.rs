@@ -168,7 +168,7 @@ fn a_process_inherits_nothing_but_its_three_descriptors() {
         "navigator.yml",
         r"
 managed_processes:
-  - { name: descriptors, command: sh, args: [-c, 'ls /proc/$$/fd; readlink /proc/$$/fd/0'] }
+  - { name: descriptors, command: sh, args: [-c, 'ls /proc/$$$$/fd; readlink /proc/$$$$/fd/0'] }
   - { name: session, command: cut, args: [-d, ' ', -f, '1,5,6', /proc/self/stat] }
   - { name: variables, command: env }
 ",

@@ -59,9 +59,10 @@ managed_processes:
 fn the_last_line_is_never_lost() {
     let site = Site::new();
     // Each of the hundred says one thing without a newline and is gone.
-    let mut configuration = "defaults: { command: sh, depends_on: [] }\nmanaged_processes:\n".to_owned();
+    let mut configuration = "managed_processes:\n".to_owned();
     for n in 0..100 {
-        let process = format!("  - {{ name: short-{n}, args: [-c, \"printf 'last words of {n}'\"] }}\n");
+        let process =
+            format!("  - {{ name: short-{n}, command: sh, depends_on: [], args: [-c, \"printf 'last words of {n}'\"] }}\n");
         configuration.push_str(&process);
     }
     let mut navigator = site.start(&configuration);
@@ -83,7 +84,7 @@ fn what_is_said_while_stopping_arrives_too() {
 managed_processes:
   - name: parting
     command: sh
-    args: [-c, 'trap "i=0; while [ \$i -lt 5000 ]; do echo \$i; i=\$((i+1)); done; exit 0" TERM; echo set; while :; do sleep 3600 & wait $!; done']
+    args: [-c, '. "$FIXTURES/idle.sh"; trap "i=0; while [ \$i -lt 5000 ]; do echo \$i; i=\$((i+1)); done; exit 0" TERM; echo set; idle']
 "#,
     );
     navigator.says("parting", |line| line == "set");
@@ -99,11 +100,11 @@ fn lines_of_several_writers_are_never_mixed() {
     let writer = r#"'i=0; while [ $i -lt 3000 ]; do echo "$0 $i $0 $i $0 $i"; i=$((i+1)); done'"#;
     let mut navigator = site.start(&format!(
         r"
-defaults: {{ command: sh, depends_on: [] }}
+defaults: {{ depends_on: [] }}
 managed_processes:
-  - {{ name: alpha, args: [-c, {writer}, alpha] }}
-  - {{ name: beta, args: [-c, {writer}, beta] }}
-  - {{ name: gamma, args: [-c, {writer}, gamma] }}
+  - {{ name: alpha, command: sh, args: [-c, {writer}, alpha] }}
+  - {{ name: beta, command: sh, args: [-c, {writer}, beta] }}
+  - {{ name: gamma, command: sh, args: [-c, {writer}, gamma] }}
 "
     ));
     let names = ["alpha", "beta", "gamma"];
@@ -236,12 +237,8 @@ fn a_terminal_gets_aligned_names_and_colour_unless_no_color_says_no() {
     );
     for (no_color, coloured) in [("", true), ("1", false)] {
         // `script` gives its command a terminal of its own.
-        let command = format!("{} navigator.yml", env!("CARGO_BIN_EXE_navigator"));
-        let navigator = site
-            .command_through("script", &["-qefc", &command, "/dev/null"], &[])
-            .env("NO_COLOR", no_color)
-            .env("TERM", "xterm")
-            .start();
+        let through = site.command_through("sh", &["-c", "exec script -qefc \"$0 navigator.yml\" /dev/null"], &[]);
+        let navigator = through.env("NO_COLOR", no_color).env("TERM", "xterm").start();
         navigator.log().wait_for("both greetings", |lines| {
             (lines.iter().filter(|line| line.text().contains("hello")).count() == 2).then_some(())
         });

@@ -122,10 +122,10 @@ fn a_disabled_process_is_defined_and_does_not_run() {
     let configuration = |enabled: bool| {
         format!(
             r#"
-defaults: {{ command: "${{FIXTURES}}/child.sh" }}
+x-child: &child {{ command: "${{FIXTURES}}/child.sh" }}
 managed_processes:
-  - {{ name: optional, args: [optional], enabled: {enabled} }}
-  - {{ name: fixed, args: [fixed] }}
+  - {{ <<: *child, name: optional, args: [optional], enabled: {enabled} }}
+  - {{ <<: *child, name: fixed, args: [fixed] }}
 "#
         )
     };
@@ -149,10 +149,10 @@ fn on_change_none_keeps_the_old_one_running() {
     let configuration = |argument: &str| {
         format!(
             r#"
-defaults: {{ command: "${{FIXTURES}}/child.sh", auto_restart: true }}
+x-child: &child {{ command: "${{FIXTURES}}/child.sh", auto_restart: true }}
 managed_processes:
-  - {{ name: precious, args: [{argument}], on_change: none }}
-  - {{ name: ordinary, args: [ordinary-{argument}] }}
+  - {{ <<: *child, name: precious, args: [{argument}], on_change: none }}
+  - {{ <<: *child, name: ordinary, args: [ordinary-{argument}] }}
 "#
         )
     };

@@ -7,11 +7,12 @@ use crate::harness::{Navigator, Signal, Site};
 fn three(first: &str, second: &str, third: &str, auto_restart: bool) -> String {
     format!(
         r#"
-defaults: {{ command: "${{FIXTURES}}/child.sh", auto_restart: {auto_restart} }}
+defaults: {{ auto_restart: {auto_restart} }}
+x-child: &child {{ command: "${{FIXTURES}}/child.sh" }}
 managed_processes:
-  - {{ name: first, args: [{first}] }}
-  - {{ name: second, args: [{second}] }}
-  - {{ name: third, args: [{third}] }}
+  - {{ <<: *child, name: first, args: [{first}] }}
+  - {{ <<: *child, name: second, args: [{second}] }}
+  - {{ <<: *child, name: third, args: [{third}] }}
 "#
     )
 }
@@ -73,10 +74,10 @@ fn removed_processes_are_gone_before_added_ones_start() {
         &mut navigator,
         &site,
         r#"
-defaults: { command: "${FIXTURES}/child.sh" }
+x-child: &child { command: "${FIXTURES}/child.sh" }
 managed_processes:
-  - { name: new, args: [new] }
-  - { name: third, args: [third] }
+  - { <<: *child, name: new, args: [new] }
+  - { <<: *child, name: third, args: [third] }
 "#,
     );
     let counts = [("generation", "2"), ("added", "1"), ("removed", "2"), ("changed", "0"), ("updated", "0"), ("unchanged", "1")];
@@ -175,11 +176,11 @@ fn a_dependent_is_restarted_with_its_dependency_only_where_its_edge_says_so() {
     let configuration = |argument: &str| {
         format!(
             r#"
-defaults: {{ command: "${{FIXTURES}}/child.sh" }}
+x-child: &child {{ command: "${{FIXTURES}}/child.sh" }}
 managed_processes:
-  - {{ name: database, args: [{argument}] }}
-  - {{ name: bound, args: [bound], depends_on: {{ database: {{ restart: true }} }} }}
-  - {{ name: free, args: [free], depends_on: [database] }}
+  - {{ <<: *child, name: database, args: [{argument}] }}
+  - {{ <<: *child, name: bound, args: [bound], depends_on: {{ database: {{ restart: true }} }} }}
+  - {{ <<: *child, name: free, args: [free], depends_on: [database] }}
 "#
         )
     };

@@ -109,7 +109,7 @@ fn a_configured_stop_signal_is_the_one_that_is_sent() {
 managed_processes:
   - name: own
     command: sh
-    args: [-c, 'trap "echo got QUIT; exit 0" QUIT; trap "echo got TERM" TERM; echo set; while :; do sleep 3600 & wait $!; done']
+    args: [-c, '. "$FIXTURES/idle.sh"; trap "echo got QUIT; exit 0" QUIT; trap "echo got TERM" TERM; echo set; idle']
     stop: { signal: quit }
 "#,
     );

@@ -2,22 +2,22 @@
 
 use crate::harness::{Navigator, Signal, Site, leftovers, servers};
 
-/// Starts, below a leader, four ways of getting away: a plain child, one in a session of its own, one that was forked
-/// twice and ignores TERM, and one that has an empty environment and a session of its own too.
+/// Starts, below a leader, three ways of getting away: a plain child, one in a session of its own, and one that was
+/// forked twice and ignores TERM.
 const FAMILY: &str = r#"#!/bin/sh
 sleep 3601 &
 setsid sleep 3602 &
 (setsid sh -c 'trap "" TERM; while :; do sleep 3603; done' &)
-(env -i setsid sleep 3604 &)
 "#;
 
-/// As a whole, with two `sh` that may stand between.
-const SLEEPS: [&str; 4] = ["sleep 3601", "sleep 3602", "sleep 3603", "sleep 3604"];
+/// A fourth way: a session of its own, no parent and an empty environment, so that nothing tells whose it was.
+const STRANGER: &str = "(env -i setsid sleep 3604 &)\n";
 
-fn family_is_complete(navigator: &Navigator<'_>) {
+/// Waits until all of these run.
+fn family_is_complete(navigator: &Navigator<'_>, members: &[u16]) {
     navigator.log().until("the whole family", || {
         let lines = navigator.command_lines_below();
-        SLEEPS.iter().all(|sleep| lines.iter().any(|line| line.ends_with(sleep))).then_some(())
+        members.iter().all(|member| lines.iter().any(|line| line.ends_with(&format!(" sleep {member}")))).then_some(())
     });
 }
 
@@ -29,17 +29,17 @@ fn nobody_is_left_below(navigator: &Navigator<'_>) {
     });
 }
 
-/// A family whose leader stays.
-fn staying(site: &Site) -> String {
-    site.script("family.sh", &format!("{FAMILY}exec sleep 3600\n"));
+/// A family whose leader stays; `others` are lines of the script.
+fn staying(site: &Site, others: &str) -> String {
+    site.script("family.sh", &format!("{FAMILY}{others}exec sleep 3600\n"));
     "managed_processes:\n  - { name: family, command: ./family.sh, stop: { timeout: 500ms } }\n".to_owned()
 }
 
 #[test]
 fn nobody_outlives_a_shutdown() {
     let site = Site::new();
-    let mut navigator = site.start(&staying(&site));
-    family_is_complete(&navigator);
+    let mut navigator = site.start(&staying(&site, STRANGER));
+    family_is_complete(&navigator, &[3601, 3602, 3603, 3604]);
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }
@@ -47,8 +47,8 @@ fn nobody_outlives_a_shutdown() {
 #[test]
 fn nobody_outlives_a_quit() {
     let site = Site::new();
-    let mut navigator = site.start(&staying(&site));
-    family_is_complete(&navigator);
+    let mut navigator = site.start(&staying(&site, STRANGER));
+    family_is_complete(&navigator, &[3601, 3602, 3603, 3604]);
     navigator.signal(Signal::QUIT);
     navigator.exits(130);
 }
@@ -56,8 +56,8 @@ fn nobody_outlives_a_quit() {
 #[test]
 fn nobody_outlives_a_process_that_was_removed_from_the_file() {
     let site = Site::new();
-    let mut navigator = site.start(&staying(&site));
-    family_is_complete(&navigator);
+    let mut navigator = site.start(&staying(&site, ""));
+    family_is_complete(&navigator, &[3601, 3602, 3603]);
     site.write("navigator.yml", "managed_processes: []\n");
     navigator.signal(Signal::HUP);
     navigator.event("Process stopped", "family");
@@ -72,7 +72,7 @@ fn a_leader_that_exits_takes_its_tree_with_it() {
     let site = Site::new();
     site.script("family.sh", &format!("{FAMILY}until [ -e go ]; do sleep 0.05; done\nexit 0\n"));
     let mut navigator = site.start("managed_processes:\n  - { name: family, command: ./family.sh }\n");
-    family_is_complete(&navigator);
+    family_is_complete(&navigator, &[3601, 3602, 3603]);
     site.write("go", "");
     assert_eq!(navigator.event("Process exited", "family").field("status"), Some("0"));
     nobody_is_left_below(&navigator);
@@ -86,11 +86,11 @@ fn a_leader_that_is_killed_takes_its_tree_with_it_before_it_comes_back() {
     site.script("family.sh", &format!("{FAMILY}exec sleep 3600\n"));
     let mut navigator = site
         .start("managed_processes:\n  - { name: family, command: ./family.sh, auto_restart: true, stop: { timeout: 500ms } }\n");
-    family_is_complete(&navigator);
+    family_is_complete(&navigator, &[3601, 3602, 3603]);
     let former = navigator.descendants();
     navigator.kill(navigator.started("family"));
     navigator.nth_event("Process started", "family", 1);
-    family_is_complete(&navigator);
+    family_is_complete(&navigator, &[3601, 3602, 3603]);
     let survivors: Vec<_> = navigator.descendants().intersection(&former).cloned().collect();
     assert!(survivors.is_empty(), "{survivors:?} of the first life live beside the second\n{}", navigator.log().describe());
     navigator.signal(Signal::TERM);
@@ -154,11 +154,11 @@ fn as_pid_1_it_stops_and_reaps_the_same_way() {
         return;
     }
     let site = Site::new();
-    site.write("navigator.yml", &staying(&site));
+    site.write("navigator.yml", &staying(&site, STRANGER));
     // `unshare` waits outside of the new process namespace, in which navigator is the first process.
     let namespace = ["--pid", "--fork", "--mount-proc"];
     let around = site.command_through("unshare", &namespace, &["navigator.yml"]).start();
-    family_is_complete(&around);
+    family_is_complete(&around, &[3601, 3602, 3603, 3604]);
     let navigator =
         around.descendants().into_iter().find(|process| leftovers::describe(process).ends_with("navigator navigator.yml"));
     leftovers::send(&navigator.expect("it runs below"), Signal::TERM);

@@ -2,7 +2,9 @@
 
 use crate::host::{on_host, script};
 use reconcile::event::Status;
+use reconcile::spec::Output;
 use std::collections::HashMap;
+use std::fs;
 
 #[test]
 fn the_last_line_before_the_end_is_never_lost() {
@@ -87,4 +89,25 @@ fn both_streams_have_their_names() {
     let mut lines: Vec<_> = printed.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["[web.stderr] err", "[web.stdout] ", "[web.stdout] out"]);
+}
+
+#[test]
+fn a_file_of_its_own_is_rotated_and_nothing_is_lost() {
+    let directory = std::env::temp_dir().join(format!("navigator-own-file-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let printed = on_host("file", async |host| {
+        let path = directory.join("own.log");
+        let mut spec = script("file", "seq 10000 10999; seq 20000 20999 >&2");
+        spec.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: 1000, keep: 20 };
+        assert_eq!(host.complete(spec).await, Status::Code(0));
+    });
+    assert_eq!(printed, "");
+    let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+    let texts: Vec<String> = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+    fs::remove_dir_all(directory).unwrap();
+    assert_eq!(texts.len(), 13, "12,000 bytes in lines of 6, at most 996 in each file");
+    assert!(texts.iter().all(|text| text.len() <= 1000));
+    let mut lines: Vec<u32> = texts.concat().lines().map(|line| line.parse().expect("a whole line")).collect();
+    lines.sort_unstable();
+    assert!(lines.into_iter().eq((10_000..11_000).chain(20_000..21_000)));
 }

