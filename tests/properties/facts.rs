@@ -103,6 +103,11 @@ impl Facts {
         }
     }
 
+    /// The definition that the file gives a process.
+    pub(crate) fn spec(&self, process: usize) -> Option<&Spec> {
+        self.places.listed[process].map(|place| &self.wish.specs[place])
+    }
+
     /// The runs of a process that are not known to be gone, oldest first.
     pub(crate) fn runs_of(&self, process: usize) -> impl DoubleEndedIterator<Item = &Run> + Clone {
         self.runs.iter().filter(move |run| run.process == process)
@@ -160,7 +165,7 @@ impl Facts {
                 return;
             }
         };
-        let Some(spec) = self.wish.spec(process).cloned() else { return };
+        let Some(spec) = self.spec(process).cloned() else { return };
         match order {
             Order::Stop(_) => {
                 self.processes[process].stopped = Some(spec);
@@ -224,7 +229,7 @@ impl Facts {
     fn end(&mut self, now: Time, id: RunId, refused: bool) {
         let Some(place) = self.runs.iter().position(|run| run.id == id) else { return };
         let run = self.runs.remove(place);
-        if self.wish.spec(run.process).is_none() {
+        if self.spec(run.process).is_none() {
             return;
         }
         let alone = self.runs_of(run.process).next().is_none();
@@ -299,7 +304,7 @@ impl Facts {
     pub(crate) fn report(&mut self, report: &Report) {
         let Report::Process(transition) = report else { return };
         let newest = self.last_run;
-        let spec = self.wish.spec(number(&transition.name)).cloned();
+        let spec = self.spec(number(&transition.name)).cloned();
         let Some(run) = transition.run.and_then(|run| self.run_mut(run)) else { return };
         match (&transition.what, spec) {
             (What::Updated(_), Some(spec)) => {
@@ -315,8 +320,7 @@ impl Facts {
     }
 
     /// Notes for each process since when its dependencies hold.
-    pub(crate) fn count_delays(&mut self, now: Time) {
-        let moment = Moment::of(self, now);
+    pub(crate) fn count_delays(&mut self, moment: &Moment) {
         for process in 0..MOST {
             let stays = moment.current(self, process).is_some();
             let rests = matches!(rest(self, process), Rest::Completed | Rest::Failed);
@@ -325,7 +329,7 @@ impl Facts {
             if !counts {
                 *since = None;
             } else if !stays && !rests {
-                since.get_or_insert(now);
+                since.get_or_insert(moment.now());
             }
         }
     }
