@@ -381,7 +381,7 @@ mod tests {
         rustix::fs::mkfifoat(CWD, &path, Mode::RWXU).unwrap();
         // Open, and not read: a terminal that was stopped.
         let reader = rustix::fs::open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
-        let printer = Printer::with(Format::Text, 1 << 20, Sink::file(path), None).unwrap();
+        let printer = Printer::with(Format::Text, 1 << 20, Destination::File(path)).unwrap();
         let (said, all_said) = mpsc::channel();
         let writer = printer.clone();
         std::thread::spawn(move || {
@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_survived() {
-        let printer = Printer::with(Format::Text, CAPACITY, Sink::file("/dev/full".into()), None).unwrap();
+        let printer = Printer::with(Format::Text, CAPACITY, Destination::File("/dev/full".into())).unwrap();
         for _ in 0..100 {
             printer.log(b"into the void\n");
         }

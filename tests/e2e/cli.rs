@@ -219,26 +219,6 @@ fn the_pid_file_is_there_while_navigator_runs() {
 }
 
 #[test]
-fn what_a_killed_navigator_left_is_stopped_by_the_next_one() {
-    let site = Site::new();
-    let first = site.start(GOOD);
-    first.journals("child start");
-    let child = first.started("child");
-    let mut former = first.descendants();
-    former.retain(|process| process.pid == child);
-    first.kill(first.pid());
-    assert_eq!(first.ended().code, None, "killed");
-
-    let mut second = site.start(GOOD);
-    second.started("child");
-    for process in &former {
-        assert!(!crate::harness::leftovers::is_alive(process), "the former child runs beside the new one");
-    }
-    second.signal(Signal::TERM);
-    second.exits(0);
-}
-
-#[test]
 fn verbosity_follows_the_options() {
     let site = Site::new();
     let count = |arguments: &[&str]| {

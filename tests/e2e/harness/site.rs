@@ -5,6 +5,7 @@ use super::{Ended, Navigator, report};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,12 +26,20 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new() -> Site {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Short, for the length of a socket's path; in the system's place, because other users have to enter it.
-        let directory = std::env::temp_dir().join(format!("nav-{}-{number}", std::process::id()));
-        fs::create_dir(&directory).expect("the directory for temporary files can be written");
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        Site { directory }
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            // Short, for the length of a socket's path; in the system's place, because other users have to enter it.
+            let directory = std::env::temp_dir().join(format!("nav-{}-{number}", std::process::id()));
+            match fs::create_dir(&directory) {
+                Ok(()) => {
+                    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
+                    return Site { directory };
+                }
+                // What a failed test of a process with this number left for a person to look at.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("`{}` can't be made: {error}", directory.display()),
+            }
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -58,6 +67,11 @@ impl Site {
     /// The lines that the children of this site have written to their journal; see `fixtures/e2e/child.sh`.
     pub(crate) fn journal(&self) -> Vec<String> {
         self.read("journal").lines().map(str::to_owned).collect()
+    }
+
+    /// The journal without the lines of starting, which processes write whenever they get to it.
+    pub(crate) fn stops(&self) -> Vec<String> {
+        self.journal().into_iter().filter(|line| !line.ends_with(" start")).collect()
     }
 
     /// A run of navigator with these arguments, not yet started.
