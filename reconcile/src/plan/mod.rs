@@ -17,8 +17,8 @@
 //! - Waits and `wake_at` come from the plan that is made after all steps are begun, so a stop's deadline is never missed.
 //! - How a process announces that it is ready is identity; active probes are upkeep.
 //! - A dependent that restarts along with a dependency is bound to its *run*, not to its name.
-//! - Wishes are acyclic, facts may be cyclic (runs of different generations wait on each other): waiting edges inside a
-//!   strongly connected component are ignored.
+//! - Wishes are acyclic, facts may be cyclic (runs of different generations wait on each other): inside a strongly connected
+//!   component, edges that are no longer wanted are ignored.
 //! - A run that outlives its own replacement holds up nothing that it depends on.
 //! - A stop is complete when the whole tree is gone; a start reads the newest wishes at the moment it is begun.
 //!
