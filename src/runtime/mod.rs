@@ -56,8 +56,8 @@ use tree::Marker;
 
 /// How long what is left at the end may take to be gone after it was killed.
 const LAST_KILL: Duration = Duration::from_secs(5);
-/// How long a terminal or a disk may take for the last lines.
-const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long the last lines may take to be read and written; a terminal may be stuck.
+const LAST_LINES: Duration = Duration::from_secs(6);
 
 /// What a runtime needs to begin.
 #[derive(Debug)]
@@ -161,8 +161,11 @@ impl Runtime {
     pub async fn finish(mut self) -> Vec<Pid> {
         let survivors = self.kill_everything().await;
         self.reaping.abort();
-        self.outputs.finish().await;
-        if timeout(LAST_LINES, self.printer.flush()).await.is_err() {
+        let last_lines = async {
+            self.outputs.finish().await;
+            self.printer.flush().await;
+        };
+        if timeout(LAST_LINES, last_lines).await.is_err() {
             tracing::warn!(target: "managed_processes", "The output is stuck; its last lines are lost");
         }
         survivors
