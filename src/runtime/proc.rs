@@ -17,8 +17,8 @@ pub(super) struct Stat {
     pub(super) has_executed: bool,
     /// Whether it has ended, and is yet to be reaped.
     has_ended: bool,
-    /// Whether the kernel knows (and says) where its environment lies.
-    has_environment: bool,
+    /// How many bytes of environment its program was given; `None` as long as there is none (or it isn't said).
+    environment: Option<usize>,
 }
 
 /// What the kernel says of a process; `None` if there is none of this number (or no `/proc`).
@@ -36,13 +36,14 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let fields: Vec<&str> = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace().collect();
     // Numbered from 1 in `proc(5)`, and the first two are before the parenthesis and in it.
     let field = |number: usize| fields.get(number - 3).copied();
+    let address = |number: usize| field(number)?.parse::<usize>().ok();
     let flags: u32 = field(9)?.parse().ok()?;
     Some(Stat {
         parent: field(4)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         has_executed: flags & NOT_EXECUTED == 0,
         has_ended: matches!(field(3)?, "Z" | "X"),
-        has_environment: field(51).is_some_and(|end| end != "0"),
+        environment: address(51).filter(|&end| end != 0).and_then(|end| end.checked_sub(address(50)?)),
     })
 }
 
@@ -58,15 +59,19 @@ pub(super) enum Variable {
 }
 
 /// Looks up a variable of a process.
+///
+/// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
+/// counts only up to its end, and that nothing was found only if all of it was read.
 pub(super) fn variable(pid: u32, name: &str) -> Variable {
     let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Variable::Unset };
-    if environment.is_empty() {
-        let is_in_between = stat(pid).is_some_and(|stat| !stat.has_environment && !stat.has_ended);
-        return if is_in_between { Variable::NotYet } else { Variable::Unset };
+    let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
+    if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
+        return Variable::Is(value.to_vec());
     }
-    let mut variables = environment.split(|&byte| byte == 0);
-    let value = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-    value.map_or(Variable::Unset, |value| Variable::Is(value.to_vec()))
+    match stat(pid) {
+        Some(stat) if !stat.has_ended && stat.environment != Some(environment.len()) => Variable::NotYet,
+        _ => Variable::Unset,
+    }
 }
 
 /// Who is whose child, by the cheapest way that this kernel has.
@@ -122,11 +127,12 @@ mod tests {
     #[test]
     fn a_command_name_can_not_forge_the_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
-        let stat = Stat { parent: 7, session: 41, has_executed: true, has_ended: false, has_environment: false };
+        let stat = Stat { parent: 7, session: 41, has_executed: true, has_ended: false, environment: None };
         assert_eq!(parse_stat(text), Some(stat));
         let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
         assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));
-        assert_eq!(super::stat(std::process::id()).map(|stat| stat.has_environment), Some(true));
+        let own = super::stat(std::process::id()).expect("we exist");
+        assert_eq!(own.environment, fs::read("/proc/self/environ").ok().map(|environment| environment.len()));
     }
 
     #[test]

@@ -17,6 +17,11 @@ use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
+/// not keep a tree from being gone.
+const LONGEST_EXEC: Duration = Duration::from_secs(5);
 
 /// What runs, and what of it is news.
 pub(super) struct Reaper {
@@ -28,8 +33,8 @@ pub(super) struct Reaper {
     sessions: HashMap<u32, RunId>,
     /// Orphans that are not reaped, as far as it is known whose they are.
     orphans: HashMap<u32, RunId>,
-    /// At the last look there was an orphan of which it couldn't be said yet.
-    is_undecided: bool,
+    /// Since when there is an orphan of which it can't be said yet.
+    undecided_since: Option<Instant>,
     news: VecDeque<Event>,
 }
 
@@ -88,7 +93,7 @@ impl Reaper {
             leaders: HashMap::new(),
             sessions: HashMap::new(),
             orphans: HashMap::new(),
-            is_undecided: false,
+            undecided_since: None,
             news: VecDeque::new(),
         }
     }
@@ -227,15 +232,16 @@ impl Reaper {
     fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
         let mut children = lineage.children(std::process::id());
         children.retain(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid));
-        self.is_undecided = false;
+        let mut is_undecided = false;
         let mut owned = Vec::new();
         for pid in children {
             match self.owner(pid) {
                 Owner::Run(run) => owned.push((pid, run)),
                 Owner::Nobody => {}
-                Owner::Undecided => self.is_undecided = true,
+                Owner::Undecided => is_undecided = true,
             }
         }
+        self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
         owned
     }
 
@@ -276,7 +282,7 @@ impl Reaper {
     /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec. Nothing wakes
     /// us when that is over, so it takes another look, soon.
     pub(super) fn wants_another_look(&self) -> bool {
-        self.is_undecided && self.runs.values().any(Run::is_leaderless)
+        self.is_undecided() && self.runs.values().any(Run::is_leaderless)
     }
 
     /// Reaps every child that has ended.
@@ -324,7 +330,7 @@ impl Reaper {
             return;
         }
         let orphans = self.orphans(&Lineage::now());
-        let is_undecided = self.is_undecided;
+        let is_undecided = self.is_undecided();
         let mut waiting: Vec<RunId> = self.runs.iter().filter(|(_, run)| run.is_leaderless()).map(|(&id, _)| id).collect();
         waiting.sort_unstable();
         for id in waiting {
@@ -336,6 +342,10 @@ impl Reaper {
                 self.gone(id);
             }
         }
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.undecided_since.is_some_and(|since| since.elapsed() < LONGEST_EXEC)
     }
 
     fn gone(&mut self, id: RunId) {

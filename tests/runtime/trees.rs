@@ -141,19 +141,21 @@ fn a_daemon_is_known_by_its_mark() {
 
 #[test]
 fn a_daemon_in_the_middle_of_its_exec_is_not_overlooked() {
-    const RUNS: usize = 200;
+    const RUNS: usize = 100;
     on_host("exec", async |host| {
-        // The leader ends while its daemon executes one program after the other, and has no environment in between.
-        let chain = "env ".repeat(40);
-        let runs: Vec<_> = (0..RUNS).map(|_| host.spawn(script("exec", &format!("(setsid {chain} sleep 3600 &)")))).collect();
-        for &run in &runs {
+        // The leader ends while its daemon, in another session, executes one program after the other; each time there is a
+        // moment without an environment.
+        let chain = "env ".repeat(60);
+        for number in 0..RUNS {
+            let fifo = host.fifo(&number.to_string());
+            let fifo = fifo.display();
+            let daemon = format!("setsid sh -c 'exec 3>{fifo}; exec 3>&-; exec {chain} sleep 3600'");
+            let run = host.spawn(script("exec", &format!("({daemon} &) ; read there <{fifo}; exit 0")));
             assert_eq!(host.exited(run).await, Status::Code(0));
             host.kill(run);
-        }
-        for run in runs {
             host.gone(run).await;
+            assert_eq!(children(), "");
         }
-        assert_eq!(children(), "");
     });
 }
 
