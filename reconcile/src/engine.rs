@@ -198,14 +198,22 @@ impl Engine {
         let process = self.observed.processes.entry(name.clone()).or_default();
         let reason = start_reason(process, &spec);
         process.tried = true;
+        if reason.replaces() {
+            process.replacement = Some(id);
+        }
         if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
             process.restarts = process.restarts.saturating_add(1);
+        }
+        // What another definition did says nothing any more, should it be wanted again.
+        if let Some(past) = process.past.as_mut().filter(|past| past.spec.exec != spec.exec) {
+            past.streak = None;
         }
         outcome.actions.push(Action::Spawn { run: id, spec: spec.clone() });
         self.observed.add(Run {
             id,
             spec,
             generation,
+            taken_over: id,
             reason,
             waits,
             begun: now,
@@ -224,7 +232,7 @@ impl Engine {
     fn begin_update(&mut self, id: RunId, outcome: &mut Outcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
-        let (spec, generation) = (entry.spec.clone(), self.generation_of(&name));
+        let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
         if let Some(run) = self.observed.run_mut(id) {
             let differences = differences(&run.spec, &spec);
             // A probe that is no longer asked for has nothing more to say.
@@ -233,6 +241,7 @@ impl Engine {
             }
             run.spec = spec;
             run.generation = generation;
+            run.taken_over = newest;
             outcome.reports.push(about(run, What::Updated(differences)));
         }
     }
@@ -247,16 +256,14 @@ fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
     }
-    // What still runs is what this start is to replace.
-    let replaced = process.runs.last().map(|run| &run.spec);
-    match &process.past {
-        Some(past) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
-        Some(past) if past.spec.exec != spec.exec => Reason::Changed(changed_fields(&past.spec, spec)),
-        past => match (replaced, past) {
-            (Some(replaced), _) => Reason::Changed(changed_fields(replaced, spec)),
-            (None, Some(past)) => past.why.clone(),
-            (None, None) => Reason::Added,
-        },
+    let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
+    match (process.runs.last(), &process.past) {
+        (_, Some(past)) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
+        // It runs beside the one that it replaces.
+        (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
+        (_, Some(past)) if past.spec.exec != spec.exec && !past.why.is_of_another() => changed(&past.spec),
+        (_, Some(past)) => past.why.clone(),
+        (_, None) => Reason::Added,
     }
 }
 

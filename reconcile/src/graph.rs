@@ -124,6 +124,10 @@ impl Graph {
 
     /// A way from `start` back to itself that stays within `within`, as the nodes in order, `start` once.
     pub fn cycle_through(&self, start: usize, within: &[usize]) -> Option<Vec<usize>> {
+        let mut open = vec![false; self.edges.len()];
+        for &node in within {
+            open[node] = true;
+        }
         let mut came_from = vec![usize::MAX; self.edges.len()];
         let mut queue = alloc::collections::VecDeque::from([start]);
         while let Some(node) = queue.pop_front() {
@@ -136,7 +140,7 @@ impl Graph {
                     path.reverse();
                     return Some(path);
                 }
-                if within.contains(&to) && came_from[to] == usize::MAX {
+                if core::mem::take(&mut open[to]) {
                     came_from[to] = node;
                     queue.push_back(to);
                 }

@@ -34,6 +34,8 @@ pub struct Process {
     pub tried: bool,
     /// Why it will be started, where that is not how it ended.
     pub cue: Option<Reason>,
+    /// The newest of its runs, gone or not, that was started in place of another: changed, or restarted by hand or along.
+    pub replacement: Option<RunId>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
 }
@@ -47,6 +49,8 @@ pub struct Run {
     pub spec: Arc<Spec>,
     /// The generation that brought this definition.
     pub generation: u64,
+    /// The newest of all runs when it took over this definition. What came later was started under it.
+    pub taken_over: RunId,
     /// Why it was started.
     pub reason: Reason,
     /// The processes it was placed after: named dependencies and the one before it in the list.
@@ -150,6 +154,11 @@ impl Run {
         [stop, self.killed, exit].into_iter().flatten().all(|since| since > at)
     }
 
+    /// Whether the definition that it runs asks for a restart along with that dependency.
+    pub(crate) fn follows(&self, dependency: &Name) -> bool {
+        self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
+    }
+
     /// Whether it ended by itself, or is stopped for a failure, and that counts.
     pub fn ends_by_itself(&self) -> bool {
         !self.forgiven && self.stop.as_ref().map_or(self.exit.is_some(), |stop| stop.why.is_failure())
@@ -175,6 +184,11 @@ impl Observed {
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         let name = self.names.get(&id)?;
         self.processes.get_mut(name)?.runs.iter_mut().find(|run| run.id == id)
+    }
+
+    /// The newest of all runs, gone or not.
+    pub(crate) fn last_run(&self) -> RunId {
+        RunId(self.last_run)
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

@@ -47,6 +47,11 @@ impl Reason {
         matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand)
     }
 
+    /// Whether it comes from an operator or another process, and not from the process's own definition or doing.
+    pub fn is_of_another(&self) -> bool {
+        matches!(self, Reason::With(_) | Reason::StoppedByHand | Reason::StartedByHand | Reason::RestartedByHand)
+    }
+
     /// Whether a run that is stopped for this reason has failed, so that the restart policy decides what comes next.
     pub fn is_failure(&self) -> bool {
         matches!(self, Reason::Unready(_))

@@ -184,7 +184,7 @@ impl fmt::Display for Waiting {
             Waiting::Order(name) => write!(f, "waits for {name}, which comes before it"),
             Waiting::Delay(until) => write!(f, "delayed until {until}"),
             Waiting::Backoff(until) => write!(f, "backs off until {until}"),
-            Waiting::Removed(name) => write!(f, "waits for {name}, which was removed, to be gone"),
+            Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
             Waiting::Turn => f.write_str("waits for its turn"),
             Waiting::Exec => f.write_str("is being started"),
             Waiting::Readiness(until) => write!(f, "gets ready until {until}"),

@@ -1,1 +1,147 @@
 //! Text → desired, or diagnostics with places. The only place that knows YAML.
+//!
+//! [`load`] reads the file, what it includes and the env files it names, and returns either a [`Desired`] or every
+//! problem that keeps it from being one. It is a pure function of the files and of an [`Environment`]; it starts
+//! nothing, watches nothing and remembers nothing.
+//!
+//! The way of a text: `yaml` makes a tree of nodes with places (`tree`), `load` and `process` decode the tree by the
+//! tables in `fields`, `resolve` puts the definitions together. Problems are collected on the way (`problems`) and
+//! become [`Diagnostic`]s at the end.
+
+mod diagnostic;
+mod dotenv;
+mod environment;
+mod excerpt;
+mod fields;
+mod files;
+mod foreign;
+mod glob;
+mod load;
+mod parts;
+mod probes;
+mod problems;
+mod process;
+mod read;
+mod reader;
+mod resolve;
+mod scalar;
+mod scope;
+mod substitute;
+mod suggest;
+mod table;
+mod texts;
+mod top;
+mod tree;
+mod veil;
+mod written;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Excerpt, Label, Severity, render, render_all};
+pub use environment::Environment;
+pub use files::{Disk, Files, MAX_BYTES};
+pub use load::load;
+pub use table::{Change, Key, Shape};
+
+use reconcile::desired::Desired;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// A configuration that can be put in force.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is wanted.
+    pub desired: Desired,
+    /// Settings of navigator itself.
+    pub settings: Settings,
+    /// What is not wrong but worth a look, in order of place.
+    pub warnings: Vec<Diagnostic>,
+    /// What a watcher must watch.
+    pub inputs: Inputs,
+}
+
+/// A configuration that can't be put in force; nothing of it is used.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// Errors and warnings in order of place: at most [`MAX_SHOWN`] of each, at least one error.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many errors were found beyond those in `diagnostics`.
+    pub omitted: usize,
+    /// Whether the main file was read at all.
+    pub kind: RejectedKind,
+    /// What a watcher must watch to see it mended.
+    pub inputs: Inputs,
+}
+
+/// As many errors are shown at once.
+pub const MAX_SHOWN: usize = 100;
+
+/// Why a configuration was rejected; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedKind {
+    /// Something in it is wrong (exit code 1).
+    Invalid,
+    /// The main file is missing, unreadable, or not a regular file (exit code 2).
+    Unreadable,
+}
+
+/// Settings of navigator itself: the key `logging`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The least severe events that are logged; `None`: not said here.
+    pub level: Option<Level>,
+    /// How events and the processes' lines are written.
+    pub format: Format,
+    /// Where both go instead of standard error and output; relative to navigator's working directory like the path of
+    /// the configuration itself.
+    pub file: Option<PathBuf>,
+}
+
+/// Severity of a log event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// `error`
+    Error,
+    /// `warn`
+    Warn,
+    /// `info`
+    Info,
+    /// `debug`
+    Debug,
+    /// `trace`
+    Trace,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every path that decided the outcome, whether it could be read or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// The main file, includes and env files.
+    pub files: BTreeSet<PathBuf>,
+    /// Directories whose entries decide which files are included.
+    pub directories: BTreeSet<PathBuf>,
+}
+
+/// The keys at the top of the file, for schema and reference.
+pub fn top_keys() -> Vec<Key> {
+    top::TOP.to_vec()
+}
+
+/// The fields of a process, for schema and reference.
+pub fn process_keys() -> Vec<Key> {
+    table::keys(fields::PROCESS)
+}
+
+/// What may be named but isn't supported yet, using which is an error: fields of a process, `field.key` for a part of one,
+/// `field: word` for one of its values.
+pub fn not_yet() -> impl Iterator<Item = &'static str> {
+    table::NOT_YET.iter().map(|later| later.path)
+}

@@ -155,7 +155,9 @@ impl Trial<'_> {
             let before = Free::at(&self.facts, &moment);
             for action in &outcome.actions {
                 let why = check_action(&self.facts, self.now, &before, action)?;
-                self.facts.act(self.now, action, why);
+                let replaces = matches!(action, Action::Spawn { run, .. }
+                    if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));
+                self.facts.act(self.now, action, why, replaces);
                 self.world.perform(self.now, action);
                 self.count(action)?;
             }

@@ -23,6 +23,7 @@ pub(crate) struct Facts {
     /// Runs that are not known to be gone, oldest first.
     pub(crate) runs: Vec<Run>,
     pub(crate) processes: [Process; MOST],
+    last_run: RunId,
     /// Everything is to end: since when, and whether at once.
     pub(crate) closing: Option<(Time, bool)>,
 }
@@ -36,6 +37,8 @@ pub(crate) struct Process {
     pub(crate) stopped: Option<Spec>,
     /// It has not run since it was added or enabled.
     pub(crate) new: bool,
+    /// The newest of its runs that was started in place of another, as the engine says.
+    pub(crate) replacement: Option<RunId>,
     /// Since when its named dependencies have held while it was wanted.
     pub(crate) due_since: Option<Time>,
 }
@@ -47,6 +50,8 @@ pub(crate) struct Past {
     pub(crate) spec: Arc<Spec>,
     pub(crate) success: bool,
     pub(crate) at: Time,
+    /// It was told to stop to make room for another.
+    pub(crate) replaced: bool,
     /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
     pub(crate) streak: Option<(u32, bool)>,
 }
@@ -58,6 +63,8 @@ pub(crate) struct Run {
     pub(crate) process: usize,
     pub(crate) spec: Arc<Spec>,
     pub(crate) begun: Time,
+    /// The newest run there was when it took over its definition.
+    pub(crate) taken_over: RunId,
     pub(crate) up: Option<Time>,
     pub(crate) ready: Option<Time>,
     pub(crate) stop: Option<(Time, Why)>,
@@ -91,6 +98,7 @@ impl Facts {
             generation: 0,
             runs: Vec::new(),
             processes: std::array::from_fn(|_| Process::default()),
+            last_run: RunId(0),
             closing: None,
         }
     }
@@ -199,7 +207,7 @@ impl Facts {
                 }
             }
             Event::Ready { run } => {
-                if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_some() && run.exit.is_none()) {
+                if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_some() && run.undisturbed()) {
                     run.ready.get_or_insert(now);
                 }
             }
@@ -240,21 +248,31 @@ impl Facts {
         let beside = counted.is_some_and(|past| past.run > id || past.at > run.begun);
         if by_itself || (alone && !beside) {
             let streak = by_itself.then_some(streak);
-            process.past = Some(Past { run: id, spec: run.spec, success, at, streak });
+            let replaced = run.stop.is_some_and(|(_, why)| why.replaces());
+            process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak });
         }
     }
 
-    /// Takes an action of the engine, with why it ought to have been taken if it is a stop.
-    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>) {
+    /// Takes an action of the engine: with why it ought to have been taken if it is a stop, and whether it says that what
+    /// it starts replaces what ran before.
+    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, replaces: bool) {
         match action {
             Action::Spawn { run, spec } => {
                 let process = number(&spec.name);
                 self.processes[process].new = false;
+                if let Some(past) = self.processes[process].past.as_mut().filter(|past| past.spec.exec != spec.exec) {
+                    past.streak = None;
+                }
+                self.last_run = *run;
+                if replaces {
+                    self.processes[process].replacement = Some(*run);
+                }
                 self.runs.push(Run {
                     id: *run,
                     process,
                     spec: spec.clone(),
                     begun: now,
+                    taken_over: *run,
                     up: None,
                     ready: None,
                     stop: None,
@@ -285,6 +303,7 @@ impl Facts {
     /// Takes what was reported of a run that isn't known from actions.
     pub(crate) fn report(&mut self, report: &Report) {
         let Report::Process(transition) = report else { return };
+        let newest = self.last_run;
         let spec = self.spec(number(&transition.name)).cloned();
         let Some(run) = transition.run.and_then(|run| self.run_mut(run)) else { return };
         match (&transition.what, spec) {
@@ -293,6 +312,7 @@ impl Facts {
                     run.ready = run.ready.or(run.up);
                 }
                 run.spec = Arc::new(spec);
+                run.taken_over = newest;
             }
             (What::Survives, _) => run.reported = true,
             _ => {}

@@ -25,7 +25,7 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    fn replaces(self) -> bool {
+    pub(crate) fn replaces(self) -> bool {
         matches!(self, Why::RestartedByHand | Why::Changed | Why::With(_))
     }
 }
@@ -130,17 +130,36 @@ impl Moment {
 
     /// Whether a process, or one before it in whose place it stands, keeps those waiting that come after it.
     pub(crate) fn holds_up(&self, facts: &Facts, process: usize) -> bool {
+        self.holder(facts, process).is_some()
+    }
+
+    /// Who keeps those waiting that come after a process: itself, or one before it in whose place it stands.
+    fn holder(&self, facts: &Facts, process: usize) -> Option<usize> {
         match self.outlooks[process] {
-            Outlook::Through => false,
-            Outlook::Coming => true,
-            Outlook::Out | Outlook::Stuck => facts.places.after[process].is_some_and(|before| self.holds_up(facts, before)),
+            Outlook::Coming => Some(process),
+            Outlook::Through => self.before(facts, process),
+            Outlook::Out | Outlook::Stuck => self.listed_before(facts, process),
         }
+    }
+
+    /// Who keeps a process waiting that it comes after: in the list, whoever is on the way; by name, only who is replaced.
+    fn before(&self, facts: &Facts, process: usize) -> Option<usize> {
+        let is_returning = |other: &usize| {
+            facts.runs_of(*other).next().is_some() || facts.processes[*other].past.as_ref().is_some_and(|past| past.replaced)
+        };
+        let needs = facts.places.needs[process].iter();
+        let named = || needs.filter_map(|need| self.holder(facts, need.on)).find(is_returning);
+        self.listed_before(facts, process).or_else(named)
+    }
+
+    fn listed_before(&self, facts: &Facts, process: usize) -> Option<usize> {
+        facts.places.after[process].and_then(|before| self.holder(facts, before))
     }
 
     /// Whether those before a process have had their turn.
     pub(crate) fn has_turn(&self, facts: &Facts, process: usize) -> bool {
-        facts.places.after[process].is_none_or(|before| !self.holds_up(facts, before))
-            && (!self.managed_coming || facts.spec(process).is_none_or(|spec| spec.tier == Tier::Managed))
+        let managed = facts.spec(process).is_none_or(|spec| spec.tier == Tier::Managed);
+        self.before(facts, process).is_none() && (managed || !self.managed_coming)
     }
 
     /// The processes of which something is going or must go.
@@ -200,13 +219,16 @@ impl Moment {
     fn along(&self, facts: &Facts, run: &Run) -> Fate {
         let followed = facts.places.needs[run.process].iter().filter(|need| need.restart);
         for need in followed {
-            let Some(on) = serving(facts, run, need.on) else { continue };
-            let replaced = match self.fate(facts, on) {
+            let serving = serving(facts, run, need.on);
+            let replaced = serving.is_some_and(|on| match self.fate(facts, on) {
                 Fate::Go(why) => why.replaces(),
                 Fate::Leaving => on.exit.is_none() && on.stop.is_some_and(|(_, why)| why.replaces()),
                 Fate::Stay | Fate::Outlive => false,
-            };
-            if replaced {
+            });
+            // It was down, and came back as another, under a definition that this run follows it by.
+            let came_back = serving.is_none_or(|on| on.id > run.id)
+                && facts.processes[need.on].replacement.is_some_and(|replacement| replacement > run.taken_over);
+            if replaced || (came_back && follows(run, need.on)) {
                 return Fate::Go(Why::With(need.on));
             }
         }
@@ -309,6 +331,11 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         _ if late => Fate::Go(Why::Unready),
         _ => Fate::Stay,
     }
+}
+
+/// Whether the definition that a run has says that it is restarted along with a process.
+fn follows(run: &Run, on: usize) -> bool {
+    run.spec.depends_on.iter().flatten().any(|(name, edge)| number(name) == on && edge.restart)
 }
 
 /// The run of a dependency that serves a run: the newest that was there when it began or, once that is gone, the oldest

@@ -152,13 +152,16 @@ fn readiness<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
 fn replaced_dependency<'a>(view: &View<'a>, fates: &Fates<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
     row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
         let dependency = &view.rows()[need.on];
-        let (place, served_by) = serving(dependency, run)?;
-        let replaced = match fates.of(dependency)[place] {
+        let serving = serving(dependency, run);
+        let is_replaced = serving.is_some_and(|(place, served_by)| match fates.of(dependency)[place] {
             Fate::Go(why) => why.replaces(),
             Fate::Leaving => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
             Fate::Stay | Fate::Outlive => false,
-        };
-        replaced.then_some(dependency.name)
+        });
+        // A dependency that was down, such as a completed task, is replaced by being started again.
+        let serves_still = serving.is_some_and(|(_, served_by)| served_by.id < run.id);
+        let was_replaced = !serves_still && run.follows(dependency.name) && dependency.replacement() > Some(run.taken_over);
+        (is_replaced || was_replaced).then_some(dependency.name)
     })
 }
 

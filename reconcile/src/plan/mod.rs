@@ -6,10 +6,10 @@
 //! list of conditions, its *gate*, and the gates are asked again after every event. A newer generation in the middle of
 //! an older one therefore needs no cancelling: the next plan simply sees other wishes.
 //!
-//! 1. [`fate`] says of every run whether it stays, must go (and why), or has to outlive its own replacement.
-//! 2. [`outlook`] says of every wanted process whether it runs, is on its way, or is stuck, in dependency order.
-//! 3. [`stop`] lets a run go once the runs that depend on it, and are going too, are gone.
-//! 4. [`start`] starts a process once its predecessor is gone, its backoff and delay have passed, its dependencies hold,
+//! 1. `fate` says of every run whether it stays, must go (and why), or has to outlive its own replacement.
+//! 2. `outlook` says of every wanted process whether it runs, is on its way, or is stuck, in dependency order.
+//! 3. `stop` lets a run go once the runs that depend on it, and are going too, are gone.
+//! 4. `start` starts a process once its predecessor is gone, its backoff and delay have passed, its dependencies hold,
 //!    and those before it in the list have been started.
 //!
 //! # Laws
@@ -98,7 +98,7 @@ pub enum Waiting {
     Delay(Time),
     /// A start waits for its backoff.
     Backoff(Time),
-    /// A start waits for a process that was removed to be gone.
+    /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
     /// A start waits until fewer others are under way.
     Turn,
@@ -179,6 +179,10 @@ pub(crate) struct Row<'a> {
 impl<'a> Row<'a> {
     pub(crate) fn runs(&self) -> &'a [Run] {
         self.process.map_or(&[], |process| &process.runs)
+    }
+
+    pub(crate) fn replacement(&self) -> Option<RunId> {
+        self.process?.replacement
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fate::{Why, is_same};
 use super::{Block, Fate, Fates, View};
 use crate::backoff::{Due, due};
-use crate::desired::Need;
+use crate::desired::{Entry, Need};
 use crate::observed::{Past, Run};
 use crate::spec::{Condition, Kind, Spec, Tier};
 use crate::time::Time;
@@ -40,16 +40,24 @@ pub(crate) enum Rest {
 /// The outlook of every wanted process, by its number, and who holds up those that come after others by order alone.
 pub(super) struct Outlooks {
     outlook: Vec<Outlook>,
-    /// For each: the process that those after it in the list have to wait for.
+    /// For each: the process that those after it, by list or by name, have to wait for.
     held_by: Vec<Option<usize>>,
     /// The managed process that applications have to wait for.
     pub(super) managed_held_by: Option<usize>,
 }
 
 impl Outlooks {
-    /// The process that an entry's place in the list makes it wait for.
-    pub(super) fn before(&self, after: Option<usize>) -> Option<usize> {
-        after.and_then(|index| self.held_by[index])
+    /// The process that order alone makes an entry wait for.
+    ///
+    /// By the list, that is whoever is on its way before it. By name, what serves already is enough, unless something
+    /// below that is being replaced as well: then they come back in order.
+    pub(super) fn before(&self, view: &View<'_>, entry: &Entry) -> Option<usize> {
+        let named = || entry.needs.iter().filter_map(|need| self.held_by[need.on]).find(|&on| is_returning(view, on));
+        self.listed_before(entry).or_else(named)
+    }
+
+    fn listed_before(&self, entry: &Entry) -> Option<usize> {
+        entry.after.and_then(|on| self.held_by[on])
     }
 
     /// The process that a dependency which is order alone makes its dependents wait for.
@@ -63,14 +71,16 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
     let mut all = Outlooks { outlook: vec![Outlook::Out; wanted], held_by: vec![None; wanted], managed_held_by: None };
     for &index in view.desired.order() {
         let outlook = outlook(view, fates, &all, index);
+        let entry = &view.desired.entries()[index];
         all.outlook[index] = outlook;
         all.held_by[index] = match outlook {
-            Outlook::Through => None,
             Outlook::Coming => Some(index),
-            // Order alone never blocks: those after it wait for what it would have waited for.
-            Outlook::Out | Outlook::Stuck => all.before(view.desired.entries()[index].after),
+            // What is there already doesn't part those before it from those after it.
+            Outlook::Through => all.before(view, entry),
+            // Order alone never blocks: those after it wait for what it would have waited for in the list.
+            Outlook::Out | Outlook::Stuck => all.listed_before(entry),
         };
-        if outlook == Outlook::Coming && view.desired.entries()[index].spec.tier == Tier::Managed {
+        if outlook == Outlook::Coming && entry.spec.tier == Tier::Managed {
             all.managed_held_by.get_or_insert(index);
         }
     }
@@ -103,6 +113,14 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
             if stuck { Outlook::Stuck } else { Outlook::Coming }
         }
     }
+}
+
+/// Whether a process that is on its way makes room for itself, or has just done so: it is being replaced.
+fn is_returning(view: &View<'_>, index: usize) -> bool {
+    view.rows()[index].process.is_some_and(|process| {
+        let gone = process.past.as_ref().is_some_and(|past| past.why.replaces());
+        gone || !process.runs.is_empty()
+    })
 }
 
 /// The run of a wanted process that stays, if there is one.

@@ -21,7 +21,7 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) {
             match fate {
                 Fate::Stay | Fate::Outlive => {}
                 Fate::Leaving => leave(row.name, run, hurry, view, plan),
-                Fate::Go(_) if run.up.is_none() => plan.wait(row.name, Waiting::Exec),
+                Fate::Go(_) if run.up.is_none() && !hurry => plan.wait(row.name, Waiting::Exec),
                 Fate::Go(why) => {
                     let reason = || why.reason(run, row.entry.map(|entry| &entry.spec));
                     match held_by[index] {

@@ -1,0 +1,167 @@
+//! Navigator's own log: turns events into lines of text or JSON, for whoever writes them.
+//!
+//! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`.
+
+use crate::config::{Format, Level};
+use crate::runtime::utc::Utc;
+use std::fmt::{Debug, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+/// What is logged and how; may change while navigator runs.
+#[derive(Debug)]
+pub(super) struct LogSettings {
+    severity: AtomicU8,
+    json: AtomicBool,
+    color: AtomicBool,
+}
+
+impl LogSettings {
+    pub(super) fn new(level: Level, format: Format, color: bool) -> LogSettings {
+        let settings = LogSettings { severity: AtomicU8::new(0), json: AtomicBool::new(false), color: AtomicBool::new(false) };
+        settings.set(level, format, color);
+        settings
+    }
+
+    pub(super) fn set(&self, level: Level, format: Format, color: bool) {
+        self.severity.store(severity(tracing_level(level)), Ordering::Relaxed);
+        self.json.store(format == Format::Json, Ordering::Relaxed);
+        self.color.store(color, Ordering::Relaxed);
+    }
+}
+
+fn tracing_level(level: Level) -> tracing::Level {
+    match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+        Level::Trace => tracing::Level::TRACE,
+    }
+}
+
+/// Higher is less severe.
+fn severity(level: tracing::Level) -> u8 {
+    match level {
+        tracing::Level::ERROR => 1,
+        tracing::Level::WARN => 2,
+        tracing::Level::INFO => 3,
+        tracing::Level::DEBUG => 4,
+        tracing::Level::TRACE => 5,
+    }
+}
+
+/// Formats events and gives each line, with its end, to `write`.
+pub(super) struct Lines<W> {
+    settings: Arc<LogSettings>,
+    write: W,
+}
+
+impl<W: Fn(Vec<u8>)> Lines<W> {
+    pub(super) fn new(settings: Arc<LogSettings>, write: W) -> Lines<W> {
+        Lines { settings, write }
+    }
+}
+
+impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        severity(*metadata.level()) <= self.settings.severity.load(Ordering::Relaxed)
+    }
+
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+        // The level may change while navigator runs, so it is asked every time.
+        tracing::subscriber::Interest::sometimes()
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let time = Utc::now().to_string();
+        let json = self.settings.json.load(Ordering::Relaxed);
+        let line = if json {
+            as_json(&time, event.metadata(), &fields)
+        } else {
+            as_text(&time, event.metadata(), &fields, self.settings.color.load(Ordering::Relaxed))
+        };
+        (self.write)(line.into_bytes());
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl Visit for Fields {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            self.others.push((field.name(), format!("{value:?}").into()));
+        }
+    }
+}
+
+fn as_json(time: &str, metadata: &Metadata<'_>, fields: &Fields) -> String {
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let mut line = format!(
+        r#"{{"@timestamp":{},"level":{},"target":{},"message":{}"#,
+        quote(time),
+        quote(metadata.level().as_str()),
+        quote(metadata.target()),
+        quote(&fields.message),
+    );
+    for (name, value) in &fields.others {
+        let _ = write!(line, ",{}:{value}", quote(name));
+    }
+    line.push_str("}\n");
+    line
+}
+
+fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) -> String {
+    let level = metadata.level();
+    let style = match *level {
+        tracing::Level::ERROR => "\x1b[31m",
+        tracing::Level::WARN => "\x1b[33m",
+        tracing::Level::INFO => "\x1b[32m",
+        tracing::Level::DEBUG | tracing::Level::TRACE => "\x1b[34m",
+    };
+    let mut line = if color {
+        format!("\x1b[2m{time}\x1b[0m {style}{level}\x1b[0m \x1b[2m{}:\x1b[0m {}", metadata.target(), fields.message)
+    } else {
+        format!("{time} {level} {}: {}", metadata.target(), fields.message)
+    };
+    for (name, value) in &fields.others {
+        let _ = match value {
+            serde_json::Value::String(text) if is_bare(text) => write!(line, " {name}={text}"),
+            other => write!(line, " {name}={other}"),
+        };
+    }
+    line.push('\n');
+    line
+}
+
+/// Whether a value can stand in a text line without quotes: no space, quote, `=` or control character in it.
+fn is_bare(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|char| !char.is_whitespace() && !char.is_control() && !matches!(char, '"' | '\\' | '='))
+}

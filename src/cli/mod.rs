@@ -1,0 +1,89 @@
+//! The command line: words, arguments, exit codes, rendering. It decides nothing about processes.
+
+mod arguments;
+mod check;
+mod locate;
+mod log;
+mod run;
+mod signal;
+
+use arguments::{Arguments, Command, ReportFormat};
+use clap::Parser;
+use locate::locate;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Everything is as it should be.
+const OK: u8 = 0;
+/// The configuration is invalid, or something failed.
+const INVALID: u8 = 1;
+/// The configuration is missing or unreadable, or the command line is wrong.
+const USAGE: u8 = 2;
+/// No navigator runs for the configuration.
+const NOT_RUNNING: u8 = 4;
+/// Ended by `INT` or `QUIT`, as a shell would say it.
+const INTERRUPTED: u8 = 130;
+
+/// Runs what the command line asks for.
+///
+/// Must be called before any thread exists, since it takes over what the launcher left set up for the process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Arguments { command, config, check, signal, common } = arguments;
+    let (command, config) = match command {
+        None => (None, config),
+        Some(Command::Run { config }) => (None, config),
+        Some(Command::Check { config, format }) => (Some(format), config),
+    };
+    if config.is_some() && common.named.is_some() && config != common.named {
+        return fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`");
+    }
+    let named = config.or_else(|| common.named.clone());
+    if let Some(order) = signal {
+        return signal::signal(order, named, common.state_dir);
+    }
+    let path = match locate(named, std::env::var_os("NAVIGATOR_CONFIG")) {
+        Ok(path) => path,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    let format = command.or(check.then_some(ReportFormat::Text));
+    match format {
+        Some(format) => check::check(path, format),
+        None => run::run(&path, &common),
+    }
+}
+
+/// Says what went wrong, and ends with that exit code.
+fn fail(code: u8, message: &str) -> ExitCode {
+    print_error(&format!("navigator: {message}\n"));
+    code.into()
+}
+
+/// Writes to standard output. Whoever closed it doesn't want to read more, which is no failure.
+fn print(text: &str) {
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+/// Writes to standard error; where that is closed, there is nobody left to tell.
+fn print_error(text: &str) {
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+/// Whether the user has nothing against colour: <https://no-color.org>.
+fn color_is_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A count with its noun.
+fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The file that holds the number of the running navigator: `$NAVIGATOR_PID_FILE`, else the usual one.
+fn pid_file() -> (PathBuf, bool) {
+    match std::env::var_os("NAVIGATOR_PID_FILE").filter(|path| !path.is_empty()) {
+        Some(path) => (path.into(), true),
+        None => (std::env::temp_dir().join("navigator.pid"), false),
+    }
+}

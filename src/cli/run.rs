@@ -1,0 +1,229 @@
+//! `navigator [run] [CONFIG]`: puts the floors together and runs them in the foreground.
+
+use super::arguments::Common;
+use super::check::{exit_code, wants_color};
+use super::log::{Lines, LogSettings};
+use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error};
+use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
+use crate::control::{Claim, ClaimError, Instance, StateDir};
+use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
+use crate::source::{Asker, FileSource};
+use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
+use reconcile::event::{Action, Pid, RunId};
+use std::cell::Cell;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+use tracing_subscriber::prelude::*;
+
+/// Runs a configuration until navigator is told to end.
+pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
+    let launcher = match runtime::init() {
+        Ok(launcher) => launcher,
+        Err(error) => return fail(INVALID, &error.to_string()),
+    };
+    let source = FileSource::new(path.to_owned(), Environment::current());
+    let loaded = match source.load() {
+        Ok(loaded) => loaded,
+        Err(rejected) => {
+            print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
+            return exit_code(&rejected);
+        }
+    };
+    let state = StateDir::new(common.state_dir.clone(), std::env::var_os("XDG_RUNTIME_DIR").as_deref());
+    let instance = match Instance::claim(&state, path) {
+        Ok(instance) => instance,
+        Err(error) => return fail(INVALID, &error.to_string()),
+    };
+    let log = match Log::start(&loaded.settings, common) {
+        Ok(log) => log,
+        Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
+    };
+    let pid_file = claim_pid_file();
+    let ending = supervise(launcher, source, loaded, log);
+    if let Some(claim) = pid_file {
+        claim.remove();
+    }
+    instance.release();
+    match ending {
+        Ok(Ending::Terminated) => OK.into(),
+        Ok(Ending::Interrupted) => INTERRUPTED.into(),
+        Err(error) => fail(INVALID, &error.to_string()),
+    }
+}
+
+/// Builds the loop and everything around it, and stays in it until it ends.
+fn supervise(launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -> io::Result<Ending> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio.block_on(async move {
+        let (events, event_inbox) = mpsc::channel(INBOX);
+        let (news, news_inbox) = mpsc::channel(INBOX);
+        listen(&news)?;
+        info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
+        let asker = source.on_request(move |revision| {
+            // The loop has ended; nobody wants to know any more.
+            drop(news.blocking_send(News::Revision(revision)));
+        })?;
+        let setup = Setup { launcher, printer: log.printer.clone() };
+        let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
+        let supervisor = Supervisor::new(runtime, Around { asker, log });
+        let (runtime, ending) = supervisor.run(loaded, event_inbox, news_inbox).await;
+        let survivors = runtime.finish().await;
+        if !survivors.is_empty() {
+            error!(target: "navigator", pids = ?survivors, "Processes are left that can't be killed");
+        }
+        Ok(ending)
+    })
+}
+
+/// Turns the signals to navigator into news.
+fn listen(news: &mpsc::Sender<News>) -> io::Result<()> {
+    let signals = [
+        (SignalKind::terminate(), Signal::Terminate),
+        (SignalKind::interrupt(), Signal::Interrupt),
+        (SignalKind::quit(), Signal::Quit),
+        (SignalKind::hangup(), Signal::Hangup),
+        (SignalKind::user_defined2(), Signal::Reopen),
+    ];
+    for (kind, meaning) in signals {
+        let (mut stream, news) = (signal(kind)?, news.clone());
+        tokio::spawn(async move { while stream.recv().await.is_some() && news.send(News::Signal(meaning)).await.is_ok() {} });
+    }
+    Ok(())
+}
+
+impl Perform for Runtime {
+    fn perform(&self, action: Action) {
+        Runtime::perform(self, action);
+    }
+
+    fn pids(&self, run: RunId) -> Vec<Pid> {
+        Runtime::pids(self, run)
+    }
+}
+
+/// What the loop may ask of the program around it.
+struct Around {
+    asker: Asker,
+    log: Log,
+}
+
+impl Surroundings for Around {
+    fn reload(&self) {
+        self.asker.ask();
+    }
+
+    fn apply(&self, loaded: &Loaded) {
+        self.log.apply(&loaded.settings);
+        let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
+        self.log.printer.align(names.max().unwrap_or(0));
+    }
+
+    fn explain(&self, rejected: &Rejected) {
+        self.log.explain(rejected);
+    }
+
+    fn reopen(&self) {
+        self.log.printer.reopen();
+    }
+}
+
+/// Where log lines and the processes' lines go.
+struct Log {
+    printer: Printer,
+    settings: Arc<LogSettings>,
+    /// Whether somebody reads the log on a terminal, as text.
+    to_terminal: Cell<bool>,
+    /// A level from the command line or the environment, which the file doesn't override.
+    level: Option<Level>,
+}
+
+impl Log {
+    fn start(settings: &Settings, common: &Common) -> io::Result<Log> {
+        let level = asked_level(common);
+        let printer = Printer::start(line_format(settings), destination(settings))?;
+        let log_settings =
+            Arc::new(LogSettings::new(level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings)));
+        let writer = printer.clone();
+        let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
+        // Only tests within one process could have set another one before.
+        drop(tracing_subscriber::registry().with(lines).try_init());
+        let to_terminal = Cell::new(is_read_on_terminal(settings));
+        Ok(Log { printer, settings: log_settings, to_terminal, level })
+    }
+
+    /// On a terminal, the source lines with their carets follow the log line.
+    fn explain(&self, rejected: &Rejected) {
+        if self.to_terminal.get() {
+            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, wants_color()).as_bytes());
+        }
+    }
+
+    fn apply(&self, settings: &Settings) {
+        self.to_terminal.set(is_read_on_terminal(settings));
+        self.settings.set(self.level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings));
+        self.printer.redirect(line_format(settings), destination(settings));
+    }
+}
+
+/// The level that the command line asks for, or else `$LOG_LEVEL`.
+fn asked_level(common: &Common) -> Option<Level> {
+    if common.verbose {
+        return Some(Level::Debug);
+    }
+    if common.quiet {
+        return Some(Level::Warn);
+    }
+    match std::env::var("LOG_LEVEL").ok()?.to_ascii_lowercase().as_str() {
+        "error" => Some(Level::Error),
+        "warn" | "warning" => Some(Level::Warn),
+        "info" => Some(Level::Info),
+        "debug" => Some(Level::Debug),
+        "trace" => Some(Level::Trace),
+        other => {
+            print_error(&format!("navigator: `LOG_LEVEL` is `{other}`; it can be error, warn, info, debug or trace\n"));
+            None
+        }
+    }
+}
+
+fn line_format(settings: &Settings) -> Format {
+    let to_terminal = settings.file.is_none() && io::stdout().is_terminal();
+    match settings.format {
+        config::Format::Json => Format::Json,
+        config::Format::Text if to_terminal => Format::Terminal { colour: super::color_is_welcome() },
+        config::Format::Text => Format::Text,
+    }
+}
+
+fn is_read_on_terminal(settings: &Settings) -> bool {
+    settings.file.is_none() && settings.format == config::Format::Text && io::stderr().is_terminal()
+}
+
+fn colors(settings: &Settings) -> bool {
+    is_read_on_terminal(settings) && super::color_is_welcome()
+}
+
+fn destination(settings: &Settings) -> Destination {
+    settings.file.clone().map_or(Destination::Standard, Destination::File)
+}
+
+/// Holds the pid file. One that somebody else holds, or that can't be written, keeps nobody from running.
+fn claim_pid_file() -> Option<Claim> {
+    let (path, asked_for) = pid_file();
+    match Claim::new(&path) {
+        Ok(claim) => Some(claim),
+        Err(ClaimError::Held(pid)) if !asked_for => {
+            debug!(target: "navigator", path = %path.display(), pid, "The usual pid file is held by another navigator");
+            None
+        }
+        Err(error) => {
+            warn!(target: "navigator", path = %path.display(), %error, "The pid file can't be held");
+            None
+        }
+    }
+}

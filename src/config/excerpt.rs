@@ -1,0 +1,137 @@
+//! The source line of a place, without what is veiled, and no longer than a terminal is wide.
+
+use super::diagnostic::Excerpt;
+use super::texts::{Span, TextId, Texts};
+use std::ops::Range;
+
+/// As many characters of a line are shown on either side of a place.
+const AROUND: usize = 120;
+
+/// What may be shown of the line of a place; `None` if there is nothing on it.
+///
+/// Of the place itself a reference (`${NAME}`) is shown even where all around it is veiled: its name is no secret, and it is
+/// what the message is about.
+pub(super) fn excerpt(span: Span, texts: &Texts) -> Option<Excerpt> {
+    let text = texts.text(span.text);
+    let line = texts.line(span.text, texts.position(span).line);
+    if text[line.clone()].trim().is_empty() {
+        return None;
+    }
+    let start = span.start.min(line.end);
+    let marked = start..span.end.clamp(start, line.end);
+    let seen = window(text, &line, start);
+    let mut before = unveiled(span.text, seen.start..start, texts);
+    if seen.start > line.start {
+        before.insert(0, '…');
+    }
+    let place = if is_reference(&text[marked.clone()]) {
+        text[marked.clone()].to_owned()
+    } else {
+        unveiled(span.text, start..marked.end.min(seen.end), texts)
+    };
+    let mut after = unveiled(span.text, marked.end.min(seen.end)..seen.end, texts);
+    // A place in the middle of what is veiled: one mark is enough.
+    if place.starts_with('…') && before.ends_with('…') {
+        before.pop();
+    }
+    if place.ends_with('…') && after.starts_with('…') {
+        after.remove(0);
+    }
+    if seen.end < line.end {
+        after.push('…');
+    }
+    let (start, length) = (before.chars().count(), place.chars().count().max(1));
+    Some(Excerpt { line: before + &place + &after, start, length })
+}
+
+/// A part of a line, each veiled range replaced by one mark.
+fn unveiled(id: TextId, part: Range<usize>, texts: &Texts) -> String {
+    let text = texts.text(id);
+    let mut shown = String::new();
+    let mut at = part.start;
+    for veiled in texts.veiled(id, part.clone()) {
+        shown.extend(text[at..veiled.start].chars().map(harmless));
+        shown.push('…');
+        at = veiled.end;
+    }
+    shown.extend(text[at..part.end].chars().map(harmless));
+    shown
+}
+
+/// A character that would move a terminal's cursor is replaced; a tab is known to those who put a caret below it.
+fn harmless(char: char) -> char {
+    if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
+}
+
+/// Whether the characters are those of a plain reference to a variable, or the beginning of one.
+fn is_reference(marked: &str) -> bool {
+    marked.strip_prefix("${").is_some_and(|name| {
+        let name = name.strip_suffix('}').unwrap_or(name);
+        name.chars().all(|char| char == '_' || char.is_ascii_alphanumeric())
+    })
+}
+
+/// The part of a line around a place, so that a line of megabytes doesn't flood a terminal.
+fn window(text: &str, line: &Range<usize>, at: usize) -> Range<usize> {
+    let from = text[line.start..at].char_indices().rev().nth(AROUND).map_or(line.start, |(from, _)| line.start + from);
+    let to = text[at..line.end].char_indices().nth(AROUND).map_or(line.end, |(to, _)| at + to);
+    from..to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The excerpt for the place in square brackets, what is in angle brackets being veiled.
+    fn shown(marked: &str) -> (String, String) {
+        let mut text = String::new();
+        let (mut opened, mut places, mut veils) = (0, Vec::new(), Vec::new());
+        for char in marked.chars() {
+            match char {
+                '[' | '<' => opened = text.len(),
+                ']' => places.push(opened..text.len()),
+                '>' => veils.push(opened..text.len()),
+                char => text.push(char),
+            }
+        }
+        let mut texts = Texts::default();
+        let id = texts.add(Path::new("a.yml"), text);
+        texts.veil(id, veils);
+        let place = places.remove(0);
+        let excerpt = excerpt(Span { text: id, start: place.start, end: place.end }, &texts).expect("the line isn't empty");
+        let caret = " ".repeat(excerpt.start) + &"^".repeat(excerpt.length);
+        (excerpt.line, caret)
+    }
+
+    #[test]
+    fn lines_are_shown_without_what_is_veiled() {
+        for (marked, line, caret) in [
+            ("a: [bc]\nd: e", "a: bc", "   ^^"),
+            ("x\na: é[ü]", "a: éü", "    ^"),
+            ("[A]: <secret> # note", "A: … # note", "^"),
+            ("A: <secret> [b]", "A: … b", "     ^"),
+            ("a: \t\u{1b}[b]", "a: \t\u{fffd}b", "     ^"),
+            ("a: b[]", "a: b", "    ^"),
+        ] {
+            assert_eq!(shown(marked), (line.to_owned(), caret.to_owned()), "{marked}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_shown_in_what_is_veiled() {
+        let mut texts = Texts::default();
+        let id = texts.add(Path::new("a.yml"), "A: secret${B}secret".to_owned());
+        texts.veil(id, std::iter::once(3..19));
+        let at = |start, end| excerpt(Span { text: id, start, end }, &texts).expect("the line isn't empty");
+        assert_eq!(at(9, 13), Excerpt { line: "A: …${B}…".to_owned(), start: 4, length: 4 });
+        assert_eq!(at(5, 8), Excerpt { line: "A: …".to_owned(), start: 3, length: 1 });
+    }
+
+    #[test]
+    fn long_lines_are_cropped() {
+        let (line, caret) = shown(&format!("{}[b]{}", "a".repeat(1000), "c".repeat(1000)));
+        assert!(line.starts_with("…aaa") && line.ends_with("ccc…"), "{line}");
+        assert_eq!((line.chars().count(), caret.chars().count()), (243, 123));
+    }
+}

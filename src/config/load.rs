@@ -1,0 +1,186 @@
+//! From the main file to everything it names: the stages that a configuration goes through.
+
+use super::environment::Environment;
+use super::fields::beside;
+use super::files::Files;
+use super::problems::Problem;
+use super::process::{self, Process};
+use super::read::{Loader, unreadable};
+use super::resolve::{Missing, resolve};
+use super::scope::{Layer, Scope};
+use super::texts::Span;
+use super::tree::{Entry, Node, entry};
+use super::{Loaded, Rejected, RejectedKind, Settings, glob, top};
+use reconcile::desired::Desired;
+use reconcile::spec::Tier;
+use reconcile::text::Text;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Reads a configuration and everything it names.
+///
+/// # Errors
+/// Every problem that keeps it from being put in force.
+pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result<Loaded, Rejected> {
+    let mut loader = Loader::new(files, environment);
+    let (outcome, kind) = match loader.open(main) {
+        Ok(bytes) => (loader.load(main, bytes), RejectedKind::Invalid),
+        Err(error) => {
+            let kind = if error.kind() == io::ErrorKind::FileTooLarge { RejectedKind::Invalid } else { RejectedKind::Unreadable };
+            let text = loader.texts.add(main, String::new());
+            loader.problems.add(Problem::error(Span::start(text), unreadable(&error)));
+            (None, kind)
+        }
+    };
+    let rejected = loader.problems.has_errors();
+    let (diagnostics, omitted) = loader.problems.finish(&loader.texts);
+    match outcome {
+        Some((desired, settings)) if !rejected => Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs }),
+        _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
+    }
+}
+
+/// What every process shares.
+struct Shared<'a> {
+    defaults: Vec<&'a Entry>,
+    env: Layer,
+    env_file: Layer,
+    /// A global env file could not be read.
+    incomplete: bool,
+}
+
+impl Loader<'_> {
+    fn load(&mut self, main: &Path, bytes: Vec<u8>) -> Option<(Desired, Settings)> {
+        let node = self.tree(main, bytes)?;
+        let entries = top::entries(&node, true, &mut self.problems);
+        let mut missing = Missing::default();
+        let included = self.include(main, entry(entries, "include"), &mut missing);
+        let mut nodes = top::processes(entries, &mut self.problems);
+        for node in &included {
+            let entries = top::entries(node, false, &mut self.problems);
+            nodes.extend(top::processes(entries, &mut self.problems));
+        }
+        // Applications come after every managed process, in whichever file either stands.
+        nodes.sort_by_key(|&(tier, _)| tier);
+        let shared = self.shared(entries);
+        let mut processes = Vec::new();
+        for (tier, node) in nodes {
+            match self.process(tier, node, &shared) {
+                Some(process) => processes.push(process),
+                None => missing.names.extend(process::written_name(node)),
+            }
+        }
+        let (settings, timeout) = self.settings(entries, &shared);
+        let desired = resolve(processes, &missing, timeout, &mut self.problems)?;
+        Some((desired, settings))
+    }
+
+    /// The trees of the included files, in the order of their paths.
+    fn include(&mut self, main: &Path, include: Option<&Entry>, missing: &mut Missing<'_>) -> Vec<Node> {
+        let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
+        let mut scope = Scope::default();
+        let patterns: Vec<(Text, Span)> = self.reading(&mut scope, |reader| {
+            let nodes = include.value.one_or_more();
+            nodes.iter().filter_map(|node| Some((reader.filled(node, "a path")?, node.span))).collect()
+        });
+        // Where a path was named; `None` if only a glob found it.
+        let mut paths: BTreeMap<PathBuf, Option<Span>> = BTreeMap::new();
+        for (pattern, span) in patterns {
+            let path = beside(main, pattern.value());
+            if pattern.value().contains("**") {
+                self.problems.add(
+                    Problem::error(span, "`**` is not possible in a path").help("name each directory, as in `conf.d/*.yml`"),
+                );
+            } else if glob::is_glob(pattern.value()) {
+                for found in self.expand(&path) {
+                    paths.entry(found).or_default();
+                }
+            } else if path == main {
+                self.problems.add(Problem::error(span, "a file can't include itself"));
+            } else {
+                paths.insert(path, Some(span));
+            }
+        }
+        paths.remove(main);
+        let mut nodes = Vec::new();
+        for (path, named) in paths {
+            let node = match self.open(&path) {
+                Ok(bytes) => self.tree(&path, bytes),
+                // A glob is about files; a directory beside them is not meant.
+                Err(error) if named.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
+                Err(error) => {
+                    let message = format!("`{}`: {}", path.display(), unreadable(&error));
+                    self.problems.add(Problem::error(named.unwrap_or(include.value.span), message));
+                    None
+                }
+            };
+            missing.files |= node.is_none();
+            nodes.extend(node);
+        }
+        nodes
+    }
+
+    /// What the top of the main file says for every process.
+    fn shared<'a>(&mut self, entries: &'a [Entry]) -> Shared<'a> {
+        let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
+        let (env_file, incomplete) = match given("env_file") {
+            Some(entry) => self.env_files(&entry.value, &mut Scope::default()),
+            None => (Layer::new(), false),
+        };
+        let maps: Vec<&Node> = given("env").map(|entry| &entry.value).into_iter().collect();
+        let own = process::variables(&maps, &mut self.problems);
+        let mut scope = Scope::new(own, vec![&env_file]).incomplete(incomplete);
+        let env = scope.resolve_own(&mut self.context());
+        let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
+        self.check_defaults(&defaults);
+        Shared { defaults, env, env_file, incomplete }
+    }
+
+    /// Reads defaults that perhaps no process takes, so that mistakes in them are found all the same. What they refer to is
+    /// known only in a process.
+    fn check_defaults(&mut self, defaults: &[&Entry]) {
+        let maps: Vec<&Node> = defaults.iter().filter(|entry| entry.key == "env").map(|entry| &entry.value).collect();
+        let own = process::variables(&maps, &mut self.problems);
+        let mut scope = Scope::new(own, Vec::new()).blank();
+        scope.resolve_own(&mut self.context());
+        self.reading(&mut scope, |reader| process::read(reader, defaults));
+    }
+
+    fn process(&mut self, tier: Tier, node: &Node, shared: &Shared<'_>) -> Option<Process> {
+        let own = process::fields(node, &mut self.problems)?;
+        let default_env = shared.defaults.iter().find(|entry| entry.key == "env");
+        let own_env = own.iter().find(|entry| entry.key == "env");
+        let maps: Vec<&Node> = own_env.into_iter().chain(default_env).map(|entry| &entry.value).collect();
+        let entries = process::filled_up(own, &shared.defaults);
+        let variables = process::variables(&maps, &mut self.problems);
+        let incomplete = shared.incomplete;
+        let (env_file, file_missing) = match entries.iter().find(|entry| entry.key == "env_file" && !entry.value.is_null()) {
+            Some(entry) => {
+                let mut scope = Scope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
+                self.env_files(&entry.value, &mut scope)
+            }
+            None => (Layer::new(), false),
+        };
+        let below = vec![&env_file, &shared.env, &shared.env_file];
+        let mut scope = Scope::new(variables, below).incomplete(incomplete || file_missing);
+        let env = scope.resolve_own(&mut self.context());
+        let mut draft = self.reading(&mut scope, |reader| process::read(reader, &entries));
+        draft.spec.tier = tier;
+        for layer in [&shared.env_file, &shared.env, &env_file, &env] {
+            draft.spec.exec.env.extend(layer.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        process::complete(draft, node, &entries, &mut self.problems)
+    }
+
+    fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>) -> (Settings, Duration) {
+        let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
+        let mut scope = Scope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
+        self.reading(&mut scope, |reader| {
+            let settings = given("logging").map(|node| top::logging(reader, node)).unwrap_or_default();
+            let timeout = given("shutdown_timeout").and_then(|node| reader.duration(node));
+            (settings, timeout.unwrap_or(Desired::SHUTDOWN_TIMEOUT))
+        })
+    }
+}

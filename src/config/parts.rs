@@ -1,0 +1,239 @@
+//! The fields of a process that are maps of their own: their tables, and what can be said only of the whole map.
+
+use super::fields::{Draft, name_of, relative};
+use super::problems::Problem;
+use super::reader::Reader;
+use super::scalar;
+use super::suggest::did_you_mean;
+use super::table::{Change, Field, Shape};
+use super::tree::{Kind, Node};
+use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
+use reconcile::text::{Name, Text};
+
+/// A key of a part; a change of it is a change of the whole.
+pub(super) const fn part<T>(key: &'static str, shape: Shape, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> Field<T> {
+    Field { key, shape, change: Change::InPlace, read }
+}
+
+/// Replaces a value where another one could be read.
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+pub(super) static BACKOFF: &[Field<Backoff>] = &[
+    part("initial", Shape::Duration, |reader, node, backoff| set(&mut backoff.initial, reader.duration(node))),
+    part("factor", Shape::Number(1.0, 100.0), |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0))),
+    part("max", Shape::Duration, |reader, node, backoff| set(&mut backoff.max, reader.duration(node))),
+    part("jitter", Shape::Number(0.0, 1.0), |reader, node, backoff| set(&mut backoff.jitter, reader.number(node, 0.0, 1.0))),
+    part("reset_after", Shape::Duration, |reader, node, backoff| set(&mut backoff.reset_after, reader.duration(node))),
+];
+
+pub(super) static STOP: &[Field<Stop>] = &[
+    part("signal", Shape::Signal, |reader, node, stop| set(&mut stop.signal, reader.signal(node))),
+    part("timeout", Shape::Duration, |reader, node, stop| set(&mut stop.timeout, reader.duration(node))),
+    part("command", Shape::Texts, |reader, node, stop| stop.command = reader.command(node)),
+];
+
+const CONDITIONS: [(&str, Condition); 3] =
+    [("started", Condition::Started), ("ready", Condition::Ready), ("completed", Condition::Completed)];
+
+pub(super) static DEPENDENCY: &[Field<Dependency>] = &[
+    part("condition", Shape::Words(&["started", "ready", "completed"]), |reader, node, dependency| {
+        let foreign = [
+            ("service_started", "write `started`"),
+            ("service_healthy", "write `ready`"),
+            ("healthy", "write `ready`"),
+            ("service_completed_successfully", "write `completed`"),
+            ("process_started", "write `started`"),
+            ("process_healthy", "write `ready`"),
+            ("process_completed_successfully", "write `completed`"),
+        ];
+        dependency.condition = reader.word(node, &CONDITIONS, &foreign);
+    }),
+    part("restart", Shape::Bool, |reader, node, dependency| set(&mut dependency.restart, reader.boolean(node))),
+    part("required", Shape::Bool, |reader, node, dependency| set(&mut dependency.required, reader.boolean(node))),
+];
+
+/// `depends_on`: a list of names, or a map from names to conditions.
+pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    let edges = draft.spec.depends_on.get_or_insert_default();
+    match &node.kind {
+        Kind::List(items) => {
+            for item in items {
+                let Some(name) = name_of(reader, item) else { continue };
+                if let Some(&first) = draft.edges.get(&name) {
+                    let problem = Problem::error(item.span, format!("`{name}` is named twice in `depends_on`"));
+                    reader.report(problem.label(first, "first named here"));
+                }
+                draft.edges.insert(name.clone(), item.span);
+                edges.insert(name, Dependency::default());
+            }
+        }
+        Kind::Map(map) => {
+            for entry in &map.entries {
+                if let Err(reason) = scalar::name(&entry.key) {
+                    reader.report(
+                        Problem::error(entry.key_span, format!("`{}` is not a name of a process", entry.key)).help(reason),
+                    );
+                    continue;
+                }
+                let name = Name::from(entry.key.as_str());
+                let mut dependency = Dependency::default();
+                // `db:` with nothing behind it says all that a list would.
+                if !entry.value.is_null() {
+                    reader.map(&entry.value, "depends_on", DEPENDENCY, &mut dependency);
+                }
+                draft.edges.insert(name.clone(), entry.key_span);
+                edges.insert(name, dependency);
+            }
+        }
+        Kind::Scalar(scalar) => {
+            let problem = Problem::error(node.span, "expected a list of names, or a map, found a single value");
+            reader.report(problem.help(format!("write `depends_on: [{}]`", scalar.text)));
+        }
+    }
+}
+
+/// `reload` while it is read.
+#[derive(Default)]
+pub(super) struct ReloadParts {
+    signal: Option<Signal>,
+    command: Option<Vec<Text>>,
+    given: usize,
+}
+
+pub(super) static RELOAD: &[Field<ReloadParts>] = &[
+    part("signal", Shape::Signal, |reader, node, reload| {
+        reload.given += 1;
+        reload.signal = reader.signal(node);
+    }),
+    part("command", Shape::Texts, |reader, node, reload| {
+        reload.given += 1;
+        reload.command = reader.command(node);
+    }),
+];
+
+/// `reload`: how a process is told to read its own files again.
+pub(super) fn reload(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    let mut parts = ReloadParts::default();
+    reader.map(node, "reload", RELOAD, &mut parts);
+    if parts.given != 1 && matches!(node.kind, Kind::Map(_)) {
+        reader.report(Problem::error(node.span, "`reload` takes either `signal` or `command`"));
+    }
+    draft.spec.reload = parts.signal.map(Reload::Signal).or(parts.command.map(Reload::Command));
+}
+
+/// A file for output while it is read.
+#[derive(Default)]
+pub(super) struct OutputParts {
+    file: Option<Text>,
+    has_file: bool,
+    max_size: Option<u64>,
+    keep: Option<u32>,
+}
+
+pub(super) static OUTPUT: &[Field<OutputParts>] = &[
+    part("file", Shape::Text, |reader, node, output| {
+        output.has_file = true;
+        output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));
+    }),
+    part("max_size", Shape::Size, |reader, node, output| output.max_size = reader.size(node)),
+    part("keep", Shape::Whole(0, 1000), |reader, node, output| output.keep = reader.whole(node, 0, 1000)),
+];
+
+/// `output` in its map form.
+pub(super) fn output_file(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    let mut parts = OutputParts::default();
+    reader.map(node, "output", OUTPUT, &mut parts);
+    if !parts.has_file {
+        reader
+            .report(Problem::error(node.span, "`output` names no `file`").help("write `output: {file: PATH}`, `log`, or `null`"));
+    }
+    if let Some(path) = parts.file {
+        draft.spec.exec.output =
+            Output::File { path, max_size: parts.max_size.unwrap_or(50_000_000), keep: parts.keep.unwrap_or(5) };
+    }
+}
+
+/// Names of resource limits: those of `prlimit(1)`.
+pub(super) const LIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// `limits`: resource limits by name.
+pub(super) fn limits(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    let Some(entries) = reader.entries(node) else { return };
+    for entry in entries {
+        let Some(name) = LIMITS.into_iter().find(|name| *name == entry.key) else {
+            let plain = entry.key.to_ascii_lowercase();
+            let plain = plain.strip_prefix("limit").or(plain.strip_prefix("rlimit_")).unwrap_or(&plain);
+            let help = did_you_mean(plain, LIMITS).unwrap_or_else(|| format!("the limits are {}", LIMITS.join(", ")));
+            reader.report(Problem::error(entry.key_span, format!("unknown limit `{}`", entry.key)).help(help));
+            continue;
+        };
+        if !reader.is_given(entry) {
+            continue;
+        }
+        let Some(text) = reader.text(&entry.value) else { continue };
+        let limit = match text.value() {
+            "unlimited" => Some(Limit::Unlimited),
+            digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok().map(Limit::To)
+            }
+            _ => None,
+        };
+        match limit {
+            Some(limit) => drop(draft.spec.exec.limits.insert(name, limit)),
+            None => reader.refuse(&entry.value, &text, "a limit", Some("write a whole number, or `unlimited`")),
+        }
+    }
+}
+
+/// `listen`: addresses and paths of sockets.
+pub(super) fn listen(reader: &mut Reader<'_, '_, '_>, node: &Node) {
+    for item in node.one_or_more() {
+        if let Some(address) = reader.filled(item, "an address")
+            && !address.value().starts_with(['/', '.'])
+        {
+            host_and_port(reader, item, &address);
+        }
+    }
+}
+
+/// `schedule`: a cron expression of five fields, or one of the `@` words.
+pub(super) fn schedule(reader: &mut Reader<'_, '_, '_>, node: &Node) {
+    let Some(text) = reader.filled(node, "a schedule") else { return };
+    let words = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly"];
+    let plain = |field: &str| field.chars().all(|char| char.is_ascii_alphanumeric() || "*/,-?#".contains(char));
+    let cron = text.value().split_whitespace().count() == 5 && text.value().split_whitespace().all(plain);
+    if !cron && !words.contains(&text.value()) {
+        reader.refuse(node, &text, "a cron expression", Some("write five fields, such as `0 3 * * *` for every night at three"));
+    }
+}
+
+/// Whether this is `HOST:PORT`; if not, that is reported.
+pub(super) fn host_and_port(reader: &mut Reader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
+    let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
+    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
+    if !good {
+        reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
+    }
+    good
+}

@@ -1,0 +1,202 @@
+//! One process: its entries, what `defaults` add to them, and the definition they make.
+
+use super::fields::{Draft, PROCESS, WITHOUT_DEFAULT};
+use super::foreign;
+use super::problems::{Problem, Problems};
+use super::reader::Reader;
+use super::table::{Key, keys};
+use super::texts::Span;
+use super::tree::{Entry, Kind, Node, entry};
+use reconcile::spec::{OnWatch, Spec};
+use reconcile::text::Name;
+use std::collections::BTreeMap;
+
+/// A process that could be read, and where its parts stand.
+pub(super) struct Process {
+    pub(super) spec: Spec,
+    pub(super) name: Span,
+    pub(super) edges: BTreeMap<Name, Span>,
+}
+
+/// The keys that `defaults` takes.
+pub(super) fn default_keys() -> Vec<Key> {
+    keys(PROCESS).into_iter().filter(|key| !WITHOUT_DEFAULT.contains(&key.name)).collect()
+}
+
+/// The entries of a process or of `defaults`, without those that are no fields; these are reported.
+pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<&'a Entry>> {
+    let Kind::Map(map) = &node.kind else {
+        let problem = Problem::error(node.span, format!("expected a process, found {}", node.described()));
+        problems.add(problem.help("write `- name: …` and, below it, `command: …`"));
+        return None;
+    };
+    let (known, unknown): (Vec<&Entry>, Vec<&Entry>) = map.entries.iter().partition(|entry| is_field(&entry.key));
+    for entry in unknown {
+        let problem = Problem::error(entry.key_span, format!("unknown key `{}`", entry.key));
+        problems.add(problem.maybe_help(instead_of(&entry.key)));
+    }
+    let find = |key: &str| known.iter().find(|entry| entry.key == key);
+    if let (Some(restart), Some(auto_restart)) = (find("restart"), find("auto_restart")) {
+        let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
+        problems.add(problem.label(restart.key_span, "`restart` is here").help("remove `auto_restart`"));
+    }
+    Some(known)
+}
+
+fn is_field(key: &str) -> bool {
+    PROCESS.iter().any(|field| field.key == key)
+}
+
+fn instead_of(key: &str) -> Option<String> {
+    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key))
+}
+
+/// Whether a field is missing, and not just called by another name; that has been reported.
+fn is_missing(node: &Node, field: &str) -> bool {
+    let Kind::Map(map) = &node.kind else { return false };
+    let stands_for = |entry: &Entry| {
+        entry.key == field
+            || !is_field(&entry.key) && instead_of(&entry.key).is_some_and(|instead| instead.contains(&format!("`{field}`")))
+    };
+    !map.entries.iter().any(stands_for)
+}
+
+/// Reports the entries of `defaults` that no default can be given for, and returns the others.
+pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a Entry> {
+    if !matches!(node.kind, Kind::Map(_)) {
+        problems.add(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        return Vec::new();
+    }
+    let mut entries = fields(node, problems).unwrap_or_default();
+    entries.retain(|entry| {
+        let allowed = !WITHOUT_DEFAULT.contains(&entry.key.as_str());
+        if !allowed {
+            problems.add(Problem::error(entry.key_span, format!("`{}` can't have a default", entry.key)));
+        }
+        allowed
+    });
+    entries
+}
+
+/// A process's own entries and, of the defaults, those that it leaves open.
+pub(super) fn filled_up<'a>(own: Vec<&'a Entry>, defaults: &[&'a Entry]) -> Vec<&'a Entry> {
+    let says = |key: &str| own.iter().any(|entry| entry.key == key);
+    let left_open = |entry: &&&Entry| match entry.key.as_str() {
+        "restart" | "auto_restart" => !says("restart") && !says("auto_restart"),
+        key => !says(key),
+    };
+    let filled: Vec<&Entry> = defaults.iter().filter(left_open).copied().collect();
+    own.into_iter().chain(filled).collect()
+}
+
+/// The variables of `env` maps, the first map being the highest.
+pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTreeMap<&'a str, &'a Node> {
+    let mut variables = BTreeMap::new();
+    for node in maps {
+        let Kind::Map(map) = &node.kind else {
+            // A null has been reported by whoever saw the key.
+            if !node.is_null() {
+                let problem = Problem::error(node.span, format!("expected a map of variables, found {}", node.described()));
+                problems.add(problem.help("write each variable as `NAME: value`"));
+            }
+            continue;
+        };
+        for Entry { key, key_span, value } in &map.entries {
+            let reason = match key.as_str() {
+                "" => "a variable needs a name",
+                key if key.contains('=') => "the name of a variable can't hold a `=`",
+                key if key.contains('\0') => "the name of a variable can't hold a NUL character",
+                _ => {
+                    variables.entry(key.as_str()).or_insert(value);
+                    continue;
+                }
+            };
+            problems.add(Problem::error(*key_span, reason).help("write each variable as `NAME: value`"));
+        }
+    }
+    variables
+}
+
+/// Reads fields into a draft; those that this version can't do are reported.
+pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft {
+    let mut draft = Draft::new();
+    for field in PROCESS {
+        let Some(entry) = entries.iter().find(|entry| entry.key == field.key) else { continue };
+        reader.not_yet(field.key, entry.key_span);
+        // `output: null` says something; nothing at all behind the key doesn't.
+        if field.key == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
+            (field.read)(reader, &entry.value, &mut draft);
+        }
+    }
+    on_watch(reader, &mut draft, entries);
+    draft
+}
+
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
+}
+
+fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, entries: &[&Entry]) {
+    let can_reload = entries.iter().any(|entry| entry.key == "reload");
+    draft.spec.on_watch = match draft.on_watch {
+        Some((OnWatch::Reload, span)) if !can_reload => {
+            let problem = Problem::error(span, "this process has no `reload` that a change could lead to");
+            reader.report(problem.help("add `reload: {signal: HUP}`, or write `on_watch: restart`"));
+            OnWatch::Reload
+        }
+        Some((on_watch, _)) => on_watch,
+        None if can_reload => OnWatch::Reload,
+        None => OnWatch::Restart,
+    };
+}
+
+/// Turns a draft into a process; what it lacks is reported.
+pub(super) fn complete(draft: Draft, node: &Node, entries: &[&Entry], problems: &mut Problems) -> Option<Process> {
+    let find = |key: &str| entries.iter().find(|entry| entry.key == key);
+    if is_missing(node, "name") {
+        problems.add(Problem::error(node.span, "this process has no `name`").help("add `name: …`"));
+    }
+    if is_missing(node, "command") {
+        let (span, whose) = match (find("name"), draft.name) {
+            (Some(entry), Some(name)) => (name, format!("process `{}`", scalar_text(&entry.value))),
+            _ => (node.span, "this process".to_owned()),
+        };
+        problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
+    }
+    if let Some(entry) = find("command") {
+        one_program(entry, &draft, problems);
+    }
+    Some(Process { name: draft.name?, spec: draft.spec, edges: draft.edges })
+}
+
+fn scalar_text(node: &Node) -> &str {
+    match &node.kind {
+        Kind::Scalar(scalar) => &scalar.text,
+        _ => "",
+    }
+}
+
+/// Warns of a whole command line where one program is expected: it could be a file's name, but hardly ever is.
+fn one_program(entry: &Entry, draft: &Draft, problems: &mut Problems) {
+    let command = scalar_text(&entry.value);
+    let words: Vec<&str> = command.split_whitespace().collect();
+    if words.len() < 2 || !draft.spec.exec.args.is_empty() || words[0].contains(|char: char| "'\"".contains(char)) {
+        return;
+    }
+    let shell = command.contains(['|', '&', ';', '<', '>', '*', '`', '(']);
+    let help = if shell {
+        "there is no shell: write `command: sh` and `args: [-c, \"…\"]`".to_owned()
+    } else {
+        let args: Vec<&str> = words[1..].to_vec();
+        format!("write `command: {}` and `args: [{}]`", words[0], args.join(", "))
+    };
+    problems.add(Problem::warning(entry.value.span, "this whole text is taken for the name of one program").help(help));
+}
+
+/// The name that a process bears as written, for messages about others that refer to it.
+pub(super) fn written_name(node: &Node) -> Option<&str> {
+    match &node.kind {
+        Kind::Map(map) => entry(&map.entries, "name").map(|entry| scalar_text(&entry.value)),
+        _ => None,
+    }
+}

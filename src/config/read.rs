@@ -1,0 +1,181 @@
+//! Files become texts, texts become trees and layers of variables, each once.
+//!
+//! What can't be read is reported here. What a tree or a layer means for the processes is said in `load`.
+
+use super::environment::Environment;
+use super::fields::beside;
+use super::files::{Files, MAX_BYTES};
+use super::problems::{Problem, Problems};
+use super::reader::Reader;
+use super::scope::{Context, Layer, Scope};
+use super::texts::{Span, TextId, Texts};
+use super::tree::Node;
+use super::{Inputs, dotenv, glob, veil, yaml};
+use reconcile::text::Text;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Everything that has been read so far, and what is needed to read more.
+pub(super) struct Loader<'l> {
+    files: &'l dyn Files,
+    environment: &'l Environment,
+    pub(super) texts: Texts,
+    pub(super) problems: Problems,
+    pub(super) inputs: Inputs,
+    /// Each env file is read once, or the reason why it can't be.
+    env_files: HashMap<PathBuf, Result<Rc<Layer>, String>>,
+    /// Bytes that substitution has yielded.
+    substituted: usize,
+}
+
+impl<'l> Loader<'l> {
+    pub(super) fn new(files: &'l dyn Files, environment: &'l Environment) -> Loader<'l> {
+        Loader {
+            files,
+            environment,
+            texts: Texts::default(),
+            problems: Problems::default(),
+            inputs: Inputs::default(),
+            env_files: HashMap::new(),
+            substituted: 0,
+        }
+    }
+
+    /// The paths that a pattern matches.
+    pub(super) fn expand(&mut self, pattern: &Path) -> BTreeSet<PathBuf> {
+        glob::expand(pattern, self.files, &mut self.inputs.directories)
+    }
+
+    pub(super) fn open(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        self.inputs.files.insert(path.to_owned());
+        let bytes = self.files.read(path)?;
+        if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
+
+    /// The tree of a configuration file.
+    pub(super) fn tree(&mut self, path: &Path, bytes: Vec<u8>) -> Option<Node> {
+        let text = self.text(path, bytes)?;
+        match yaml::parse(text, &self.texts, &mut self.problems) {
+            Ok(node) => {
+                self.texts.veil(text, veil::of_tree(&node));
+                Some(node)
+            }
+            Err(problem) => {
+                self.texts.veil(text, veil::of_lines(self.texts.text(text)));
+                self.problems.add(problem);
+                None
+            }
+        }
+    }
+
+    /// Takes the bytes of a file in as a text, if they are one.
+    fn text(&mut self, path: &Path, bytes: Vec<u8>) -> Option<TextId> {
+        // In UTF-16 every other byte of what a configuration begins with is zero.
+        let wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]);
+        let (valid, broken) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                (String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned(), Some(valid))
+            }
+        };
+        let valid = valid.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(valid);
+        let nul = valid.find('\0');
+        let length = valid.len();
+        let text = self.texts.add(path, valid);
+        let at = |start: usize| Span { text, start: start.min(length), end: start.min(length) };
+        let problem = match (wide, nul, broken) {
+            (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
+            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character"),
+            (_, _, Some(end)) => Problem::error(at(end), "this file is not UTF-8").help("save it as UTF-8"),
+            _ => return Some(text),
+        };
+        self.texts.veil(text, std::iter::once(0..length));
+        self.problems.add(problem);
+        None
+    }
+
+    pub(super) fn context(&mut self) -> Context<'_> {
+        Context {
+            texts: &self.texts,
+            environment: self.environment,
+            problems: &mut self.problems,
+            substituted: &mut self.substituted,
+        }
+    }
+
+    /// Reads with this scope.
+    pub(super) fn reading<T>(&mut self, scope: &mut Scope<'_>, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
+        let mut context = self.context();
+        read(&mut Reader { scope, context: &mut context })
+    }
+
+    /// The variables of env files, a later file over an earlier one, and whether one of them could not be read.
+    pub(super) fn env_files(&mut self, node: &Node, scope: &mut Scope<'_>) -> (Layer, bool) {
+        let named: Vec<(Option<Text>, Span)> = self.reading(scope, |reader| {
+            let nodes = node.one_or_more();
+            nodes.iter().map(|node| (reader.filled(node, "a path"), node.span)).collect()
+        });
+        let (mut layer, mut missing) = (Layer::new(), false);
+        for (name, span) in named {
+            let found = name.and_then(|name| self.env_file(&name, span));
+            missing |= found.is_none();
+            for (key, value) in found.iter().flat_map(|found| found.iter()) {
+                layer.insert(key.clone(), value.clone());
+            }
+        }
+        (layer, missing)
+    }
+
+    fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
+        let path = beside(self.texts.path(span.text), name.value());
+        if !self.env_files.contains_key(&path) {
+            let read = self.open(&path).map_err(|error| unreadable(&error));
+            let shown = format!("(from {})", name.shown());
+            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or_else(|| "it is no text".to_owned()));
+            self.env_files.insert(path.clone(), layer.map(Rc::new));
+        }
+        // Reported at each place that names it.
+        match self.env_files[&path].clone() {
+            Ok(layer) => Some(layer),
+            Err(reason) => {
+                self.problems.add(Problem::error(span, format!("env file `{}`: {reason}", name.shown())));
+                None
+            }
+        }
+    }
+
+    fn read_env_file(&mut self, path: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {
+        let text = self.text(path, bytes)?;
+        let content = self.texts.text(text);
+        let found = dotenv::parse(content);
+        let mut hidden = Vec::new();
+        let mut end = 0;
+        let mut layer = Layer::new();
+        for (key, value) in &found.variables {
+            hidden.push(end..key.start);
+            end = key.end;
+            layer.insert(content[key.clone()].to_owned(), Text::secret(value, shown));
+        }
+        hidden.push(end..content.len());
+        for mistake in &found.mistakes {
+            let span = Span { text, start: mistake.range.start, end: mistake.range.end };
+            self.problems.add(Problem::error(span, mistake.message).help(mistake.help));
+        }
+        self.texts.veil(text, hidden);
+        Some(layer)
+    }
+}
+
+/// Why a file can't be read, in words of one line.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission to read it is denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory, not a file".to_owned(),
+        io::ErrorKind::FileTooLarge => format!("it is larger than {} MiB", MAX_BYTES >> 20),
+        _ => error.to_string(),
+    }
+}

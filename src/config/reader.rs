@@ -1,0 +1,248 @@
+//! Reads nodes as the types that fields have. Each method answers "what is written here, as a …?", and reports why not.
+
+use super::problems::Problem;
+use super::scalar;
+use super::scope::{Context, Scope};
+use super::suggest::did_you_mean;
+use super::table::{Field, NOT_YET};
+use super::texts::Span;
+use super::tree::{Entry, Kind, Node, Scalar, Style};
+use crate::signals;
+use reconcile::spec::Signal;
+use reconcile::text::Text;
+use std::time::Duration;
+
+/// Reads nodes within a scope. Every `None` it returns has been reported.
+pub(super) struct Reader<'r, 'a, 'c> {
+    pub(super) scope: &'r mut Scope<'a>,
+    pub(super) context: &'r mut Context<'c>,
+}
+
+impl Reader<'_, '_, '_> {
+    pub(super) fn report(&mut self, problem: Problem) {
+        self.context.problems.add(problem);
+    }
+
+    /// Reports a field that is no part of this version yet.
+    pub(super) fn not_yet(&mut self, path: &str, span: Span) {
+        if let Some(later) = NOT_YET.iter().find(|later| later.path == path) {
+            let name = path.split(':').next().unwrap_or(path);
+            let message = match path.split_once(": ") {
+                Some((field, value)) => format!("`{value}` for `{field}` is not supported yet"),
+                None => format!("`{name}` is not supported yet"),
+            };
+            self.report(Problem::error(span, message).maybe_help(later.instead));
+        }
+    }
+
+    /// Reads the entries of a map by a table, `path` being the field that the map stands in.
+    pub(super) fn map<T>(&mut self, node: &Node, path: &str, table: &[Field<T>], into: &mut T) {
+        if let Some(entries) = self.entries(node) {
+            for entry in entries {
+                self.entry(entry, path, table, into);
+            }
+        }
+    }
+
+    /// Reads one entry of a map.
+    pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
+        let Some(field) = table.iter().find(|field| field.key == entry.key) else {
+            let help = did_you_mean(&entry.key, table.iter().map(|field| field.key)).unwrap_or_else(|| {
+                let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key)).collect();
+                format!("`{path}` takes {}", known.join(", "))
+            });
+            return self.report(Problem::error(entry.key_span, format!("unknown key `{}` in `{path}`", entry.key)).help(help));
+        };
+        self.not_yet(&format!("{path}.{}", field.key), entry.key_span);
+        if self.is_given(entry) {
+            (field.read)(self, &entry.value, into);
+        }
+    }
+
+    /// Whether a key has a value; if not, that is reported.
+    pub(super) fn is_given(&mut self, entry: &Entry) -> bool {
+        if entry.value.is_null() {
+            let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
+            self.report(problem.help("write its value, or remove the line"));
+        }
+        !entry.value.is_null()
+    }
+
+    /// The entries of a map.
+    pub(super) fn entries<'n>(&mut self, node: &'n Node) -> Option<&'n [Entry]> {
+        if let Kind::Map(map) = &node.kind {
+            return Some(&map.entries);
+        }
+        self.report(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        None
+    }
+
+    /// Any single value, taken exactly as written, references replaced.
+    pub(super) fn text(&mut self, node: &Node) -> Option<Text> {
+        self.scope.value(node, self.context).ok()
+    }
+
+    /// A single value with at least one character.
+    pub(super) fn filled(&mut self, node: &Node, what: &str) -> Option<Text> {
+        let text = self.text(node)?;
+        if text.value().is_empty() {
+            let source = if text.is_secret() { format!(": `{}` stands for nothing", text.shown()) } else { String::new() };
+            self.report(Problem::error(node.span, format!("{what} can't be empty{source}")));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A list of single values, each taken exactly as written.
+    pub(super) fn texts(&mut self, node: &Node) -> Option<Vec<Text>> {
+        let Kind::List(items) = &node.kind else {
+            let problem = Problem::error(node.span, format!("expected a list, found {}", node.described()));
+            let help = match &node.kind {
+                Kind::Scalar(Scalar { text, .. }) if text.len() <= 80 => {
+                    let words: Vec<String> = text.split_whitespace().map(quoted_if_needed).collect();
+                    Some(format!("write `[{}]`", words.join(", ")))
+                }
+                _ => None,
+            };
+            self.report(problem.maybe_help(help));
+            return None;
+        };
+        // Not `collect::<Option<_>>`, which stops at the first mistake.
+        let texts: Vec<Option<Text>> = items.iter().map(|item| self.text(item)).collect();
+        texts.into_iter().collect()
+    }
+
+    /// A command: a list that isn't empty, of which the first is a program.
+    pub(super) fn command(&mut self, node: &Node) -> Option<Vec<Text>> {
+        let command = self.texts(node)?;
+        if command.first().is_none_or(|program| program.value().is_empty()) {
+            let problem = Problem::error(node.span, "a command needs a program");
+            self.report(problem.help("write the program and its arguments, such as `[redis-cli, ping]`"));
+            return None;
+        }
+        Some(command)
+    }
+
+    pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
+        let text = self.unquoted(node, "write `true` or `false` without quotes")?;
+        match text.value() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            other => {
+                let meant = match other.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "y" | "1" => "write `true`",
+                    "no" | "off" | "n" | "0" => "write `false`",
+                    _ => "write `true` or `false`",
+                };
+                self.refuse(node, &text, "`true` or `false`", Some(meant));
+                None
+            }
+        }
+    }
+
+    pub(super) fn whole<T: TryFrom<i64>>(&mut self, node: &Node, from: i64, to: i64) -> Option<T> {
+        let text = self.unquoted(node, "write the number without quotes")?;
+        let number = scalar::whole(text.value(), from, to);
+        if number.is_none() {
+            self.refuse(node, &text, &format!("a whole number from {from} to {to}"), None);
+        }
+        number
+    }
+
+    pub(super) fn number(&mut self, node: &Node, from: f64, to: f64) -> Option<f64> {
+        let text = self.unquoted(node, "write the number without quotes")?;
+        let number = scalar::number(text.value(), from, to);
+        if number.is_none() {
+            self.refuse(node, &text, &format!("a number from {from} to {to}"), None);
+        }
+        number
+    }
+
+    pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
+        let text = self.text(node)?;
+        self.checked(node, &text, "a duration", scalar::duration(text.value()))
+    }
+
+    /// A duration that isn't zero.
+    pub(super) fn some_duration(&mut self, node: &Node) -> Option<Duration> {
+        let duration = self.duration(node)?;
+        if duration.is_zero() {
+            self.report(Problem::error(node.span, "this duration can't be zero"));
+            return None;
+        }
+        Some(duration)
+    }
+
+    pub(super) fn size(&mut self, node: &Node) -> Option<u64> {
+        let text = self.text(node)?;
+        self.checked(node, &text, "a size", scalar::size(text.value()))
+    }
+
+    pub(super) fn umask(&mut self, node: &Node) -> Option<u32> {
+        let text = self.text(node)?;
+        self.checked(node, &text, "a file mode creation mask", scalar::umask(text.value()))
+    }
+
+    pub(super) fn signal(&mut self, node: &Node) -> Option<Signal> {
+        let text = self.text(node)?;
+        let signal = signals::parse(text.value());
+        if signal.is_none() {
+            let upper = text.value().to_ascii_uppercase();
+            let near = did_you_mean(upper.strip_prefix("SIG").unwrap_or(&upper), signals::names());
+            self.refuse(node, &text, "a signal", near.as_deref().or(Some("write its name, such as `TERM` or `USR1`")));
+        }
+        signal
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)], foreign: &[(&str, &str)]) -> Option<T> {
+        let text = self.text(node)?;
+        if let Some(&(_, value)) = words.iter().find(|(word, _)| *word == text.value()) {
+            return Some(value);
+        }
+        let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let help = foreign
+            .iter()
+            .find(|(word, _)| *word == text.value())
+            .map(|(_, help)| (*help).to_owned())
+            .or_else(|| did_you_mean(text.value(), words.iter().map(|(word, _)| *word)))
+            .unwrap_or_else(|| format!("write {}", known.join(" or ")));
+        self.refuse(node, &text, &format!("one of {}", known.join(", ")), Some(&help));
+        None
+    }
+
+    /// A single value that isn't a quoted string: for numbers and truth values. A reference needs its quotes at times.
+    fn unquoted(&mut self, node: &Node, help: &str) -> Option<Text> {
+        let text = self.text(node)?;
+        if matches!(&node.kind, Kind::Scalar(Scalar { style: Style::Quoted, .. })) && !text.is_secret() {
+            self.report(Problem::error(node.span, "a quoted string is not allowed here").help(help));
+            return None;
+        }
+        Some(text)
+    }
+
+    fn checked<T>(&mut self, node: &Node, text: &Text, what: &str, outcome: Result<T, String>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.refuse(node, text, what, Some(&reason));
+                None
+            }
+        }
+    }
+
+    /// Reports a single value that is not what a field takes. Of a substituted one the source is quoted, not the value.
+    pub(super) fn refuse(&mut self, node: &Node, text: &Text, what: &str, help: Option<&str>) {
+        let mut shown: String = text.shown().chars().take(60).collect();
+        if shown.len() < text.shown().len() {
+            shown.push('…');
+        }
+        self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).maybe_help(help));
+    }
+}
+
+/// A word as it can stand in a list in brackets.
+fn quoted_if_needed(word: &str) -> String {
+    let plain = word.chars().all(|char| char.is_ascii_alphanumeric() || "_-./=+@".contains(char)) && !word.is_empty();
+    if plain { word.to_owned() } else { format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")) }
+}

@@ -1,0 +1,105 @@
+//! Puts definitions together: from processes with places to a [`Desired`], or to the places where they contradict.
+
+use super::MAX_SHOWN;
+use super::problems::{Problem, Problems};
+use super::process::Process;
+use super::suggest::did_you_mean;
+use super::texts::Span;
+use reconcile::desired::{Desired, Invalid};
+use reconcile::spec::Spec;
+use reconcile::text::Name;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What is known of processes that could not be read.
+#[derive(Default)]
+pub(super) struct Missing<'a> {
+    /// Names that stand in the file, though something is wrong with them.
+    pub(super) names: BTreeSet<&'a str>,
+    /// A whole file is missing, so any name may be defined there.
+    pub(super) files: bool,
+}
+
+/// Wants these processes together.
+pub(super) fn resolve(
+    processes: Vec<Process>,
+    missing: &Missing<'_>,
+    timeout: Duration,
+    problems: &mut Problems,
+) -> Option<Desired> {
+    let mut places = Places { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
+    let mut specs: Vec<Spec> = Vec::new();
+    for Process { spec, name, edges } in processes {
+        places.names.push(name);
+        // Of two processes of one name, the first is the one that others mean.
+        places.by_name.entry(spec.name.clone()).or_insert(name);
+        places.edges.entry(spec.name.clone()).or_insert(edges);
+        specs.push(spec);
+    }
+    match Desired::new(specs, timeout) {
+        Ok(desired) => Some(desired),
+        Err(invalid) => {
+            report(invalid, &places, missing, problems);
+            None
+        }
+    }
+}
+
+struct Places {
+    /// Where each name stands, in the order of the list.
+    names: Vec<Span>,
+    by_name: BTreeMap<Name, Span>,
+    edges: BTreeMap<Name, BTreeMap<Name, Span>>,
+}
+
+impl Places {
+    fn edge(&self, from: &Name, to: &Name) -> Span {
+        self.edges.get(from).and_then(|edges| edges.get(to)).or_else(|| self.by_name.get(from)).copied().unwrap_or(self.names[0])
+    }
+}
+
+fn report(invalid: Vec<Invalid>, places: &Places, missing: &Missing<'_>, problems: &mut Problems) {
+    let mut suggested = 0;
+    for invalid in invalid {
+        let message = invalid.to_string();
+        let problem = match &invalid {
+            Invalid::Duplicate { first, second, .. } => Problem::error(places.names[*second], message)
+                .label(places.names[*first], "first given here")
+                .help("give one of the two another name"),
+            Invalid::Unknown { dependency, .. } if missing.files || missing.names.contains(dependency.as_str()) => continue,
+            Invalid::Unknown { name, dependency } => {
+                // Comparing every unknown name with every known one could take long, and nobody would read it.
+                suggested += 1;
+                let known = places.by_name.keys().map(Name::as_str).take(if suggested <= MAX_SHOWN { usize::MAX } else { 0 });
+                Problem::error(places.edge(name, dependency), message).maybe_help(did_you_mean(dependency, known))
+            }
+            Invalid::Itself { name } => Problem::error(places.edge(name, name), message).help("remove it"),
+            Invalid::Backwards { name, dependency } => {
+                let problem = Problem::error(places.edge(name, dependency), message);
+                let problem = match places.by_name.get(dependency) {
+                    Some(&span) => problem.label(span, "this is an application"),
+                    None => problem,
+                };
+                problem.help("move one of the two into the other list")
+            }
+            Invalid::Cycle(names) => cycle(names, message, places),
+        };
+        problems.add(problem);
+    }
+}
+
+/// As many members of a cycle are shown.
+const MAX_IN_CYCLE: usize = 10;
+
+fn cycle(names: &[Name], message: String, places: &Places) -> Problem {
+    let next = |index: usize| &names[(index + 1) % names.len()];
+    let message = if names.len() > MAX_IN_CYCLE {
+        format!("dependency cycle of {} processes, beginning with `{}` → `{}` → …", names.len(), names[0], names[1])
+    } else {
+        message
+    };
+    let problem = Problem::error(places.edge(&names[0], next(0)), message).help("remove one of these dependencies");
+    names.iter().enumerate().take(MAX_IN_CYCLE).skip(1).fold(problem, |problem, (index, name)| {
+        problem.label(places.edge(name, next(index)), format!("`{name}` depends on `{}`", next(index)))
+    })
+}

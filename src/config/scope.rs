@@ -1,0 +1,244 @@
+//! Where `${VAR}` is looked up, and what a value becomes.
+//!
+//! A [`Scope`] is an `env` map as written over layers that are known already, over navigator's own environment. Its values
+//! are worked out when they are first asked for, each once, so that they may refer to each other in any order.
+
+use super::environment::Environment;
+use super::problems::{Problem, Problems};
+use super::substitute::{Broken, Form, Piece, Reference, parse};
+use super::texts::{Span, Texts};
+use super::tree::{Kind, Node, Style};
+use super::written::Written;
+use reconcile::text::Text;
+use std::collections::{BTreeMap, HashMap};
+
+/// Variables with their final values.
+pub(super) type Layer = BTreeMap<String, Text>;
+
+/// The kernel takes no argument or variable of more bytes, the closing NUL included (`MAX_ARG_STRLEN` in `execve(2)`).
+const MAX_STRING: usize = 128 << 10;
+
+/// All values that substitution yields may have this many bytes together, or a small file could fill the memory.
+pub(super) const MAX_SUBSTITUTED: usize = 64 << 20;
+
+/// A chain of variables that refer to each other may be this long.
+const MAX_CHAIN: usize = 100;
+
+/// Something was wrong, and a problem says so already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reported;
+
+/// The variables that one process, or the top of the file, can refer to.
+#[derive(Default)]
+pub(super) struct Scope<'a> {
+    /// The `env` map as written.
+    own: BTreeMap<&'a str, &'a Node>,
+    /// From the highest down.
+    below: Vec<&'a Layer>,
+    blank: bool,
+    incomplete: bool,
+    resolved: HashMap<&'a str, Result<Text, Reported>>,
+    /// The variables that are being worked out, each with the reference that led to it.
+    trail: Vec<(&'a str, Option<Span>)>,
+}
+
+/// What working out a value needs beside the scope.
+pub(super) struct Context<'a> {
+    pub(super) texts: &'a Texts,
+    pub(super) environment: &'a Environment,
+    pub(super) problems: &'a mut Problems,
+    /// Bytes that substitution has yielded so far.
+    pub(super) substituted: &'a mut usize,
+}
+
+impl<'a> Scope<'a> {
+    /// A scope of an `env` map over layers, from the highest down.
+    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Layer>) -> Scope<'a> {
+        Scope { own, below, ..Scope::default() }
+    }
+
+    /// The same, of which nothing is known yet: a value with references is neither worked out nor reported.
+    #[must_use]
+    pub(super) fn blank(self) -> Scope<'a> {
+        Scope { blank: true, ..self }
+    }
+
+    /// The same; if an env file is missing, a variable without a value is no news.
+    #[must_use]
+    pub(super) fn incomplete(self, incomplete: bool) -> Scope<'a> {
+        Scope { incomplete, ..self }
+    }
+
+    /// Every variable of the `env` map.
+    pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Layer {
+        let keys: Vec<&'a str> = self.own.keys().copied().collect();
+        keys.into_iter().filter_map(|key| Some((key.to_owned(), self.own_value(key, None, context).ok()?))).collect()
+    }
+
+    /// A single value, its references replaced.
+    pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, Reported> {
+        let Kind::Scalar(scalar) = &node.kind else {
+            return Err(context.report(Problem::error(node.span, format!("expected a single value, found {}", node.described()))));
+        };
+        if scalar.style == Style::Null && scalar.text.is_empty() {
+            let problem = Problem::error(node.span, "nothing is written here");
+            return Err(context.report(problem.help("write `\"\"` for an empty text")));
+        }
+        if scalar.text.contains('\0') {
+            return Err(context.report(Problem::error(node.span, "a value can't hold a NUL character")));
+        }
+        let written = Written::new(node, scalar, context.texts);
+        let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
+        let refers = pieces.iter().any(|piece| matches!(piece, Piece::Reference(_)));
+        if refers && self.blank {
+            return Err(Reported);
+        }
+        let mut value = String::new();
+        self.expand(&pieces, &written, &mut value, context)?;
+        if value.len() >= MAX_STRING {
+            let message = format!("this value has {} bytes; no program can be given one of {MAX_STRING} or more", value.len());
+            return Err(context.report(Problem::error(node.span, message)));
+        }
+        if refers {
+            *context.substituted += value.len();
+            if *context.substituted > MAX_SUBSTITUTED {
+                let message = format!("all substituted values together have more than {} MiB", MAX_SUBSTITUTED >> 20);
+                return Err(context.report(Problem::error(node.span, message)));
+            }
+        }
+        Ok(if refers { Text::secret(&value, &scalar.text) } else { Text::plain(&value) })
+    }
+
+    fn expand(
+        &mut self,
+        pieces: &[Piece],
+        written: &Written<'_>,
+        value: &mut String,
+        context: &mut Context<'_>,
+    ) -> Result<(), Reported> {
+        let mut outcome = Ok(());
+        for piece in pieces {
+            match piece {
+                Piece::Literal(range) => value.push_str(&written.text[range.clone()]),
+                // Goes on after a mistake, so that all of them are found.
+                Piece::Reference(reference) => outcome = self.refer(reference, written, value, context).and(outcome),
+            }
+            if value.len() > 2 * MAX_STRING {
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn refer(
+        &mut self,
+        reference: &Reference,
+        written: &Written<'_>,
+        value: &mut String,
+        context: &mut Context<'_>,
+    ) -> Result<(), Reported> {
+        let name = &written.text[reference.name.clone()];
+        let span = written.place(reference.head.clone());
+        let found = self.variable(name, span, context)?;
+        let found = found.as_ref().map(Text::value);
+        let filled = found.filter(|found| !found.is_empty());
+        let taken = match &reference.form {
+            Form::Plain | Form::Default { set_is_enough: true, .. } => found,
+            Form::Required(_) | Form::Default { set_is_enough: false, .. } => filled,
+            Form::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, value, context),
+            Form::Alternative(_) => Some(""),
+        };
+        if let Some(taken) = taken {
+            value.push_str(taken);
+            return Ok(());
+        }
+        match &reference.form {
+            Form::Default { pieces, .. } => self.expand(pieces, written, value, context),
+            _ if self.incomplete => Err(Reported),
+            Form::Required(words) => {
+                let words = written.text[words.clone()].trim();
+                let why = if words.is_empty() { "is required, but has no value" } else { words };
+                Err(context.report(Problem::error(span, format!("variable `{name}`: {why}"))))
+            }
+            Form::Plain | Form::Alternative(_) => {
+                let help = format!(
+                    "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+                );
+                Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
+            }
+        }
+    }
+
+    /// The value of a variable at a reference, if it has one.
+    fn variable(&mut self, name: &str, at: Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
+        // A key that names itself means the layer below.
+        let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
+        if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {
+            return self.own_value(key, Some(at), context).map(Some);
+        }
+        let below = self.below.iter().find_map(|layer| layer.get(name)).cloned();
+        Ok(below.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
+    }
+
+    fn own_value(&mut self, key: &'a str, at: Option<Span>, context: &mut Context<'_>) -> Result<Text, Reported> {
+        if let Some(known) = self.resolved.get(key) {
+            return known.clone();
+        }
+        let node = self.own[key];
+        if let Some(start) = self.trail.iter().position(|&(open, _)| open == key) {
+            return Err(self.report_loop(start, at.unwrap_or(node.span), context));
+        }
+        if self.trail.len() >= MAX_CHAIN {
+            let message = format!("more than {MAX_CHAIN} variables refer to each other in a chain");
+            return Err(context.report(Problem::error(at.unwrap_or(node.span), message)));
+        }
+        self.trail.push((key, at));
+        let value = self.value(node, context).map(|value| if is_secret(key) { hidden(&value) } else { value });
+        self.trail.pop();
+        self.resolved.insert(key, value.clone());
+        value
+    }
+
+    fn report_loop(&self, start: usize, at: Span, context: &mut Context<'_>) -> Reported {
+        let round = &self.trail[start..];
+        let names: Vec<String> = round.iter().chain(round.first()).map(|(key, _)| format!("`{key}`")).collect();
+        let mut problem = Problem::error(at, format!("these variables refer to each other in a loop: {}", names.join(" → ")));
+        for &(key, reference) in &round[1..] {
+            if let Some(reference) = reference {
+                problem = problem.label(reference, format!("`{key}` is referred to here"));
+            }
+        }
+        context.report(problem)
+    }
+}
+
+impl Context<'_> {
+    pub(super) fn report(&mut self, problem: Problem) -> Reported {
+        self.problems.add(problem);
+        Reported
+    }
+}
+
+fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
+    match broken {
+        Broken::Unclosed(range) => {
+            let name = written.text[range.clone()].trim_start_matches("${").to_owned();
+            let problem = Problem::error(written.place(range), "this `${` is never closed");
+            problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
+        }
+        Broken::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
+    }
+}
+
+/// Whether a variable's name says that its value is nobody's business.
+pub(super) fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word))
+}
+
+/// A value under a secret key: shown as its source only if that is nothing but a reference.
+fn hidden(value: &Text) -> Text {
+    let bare = value.is_secret()
+        && matches!(parse(value.shown()).as_deref(), Ok([Piece::Reference(Reference { form: Form::Plain, .. })]));
+    if bare { value.clone() } else { Text::secret(value.value(), "(secret)") }
+}

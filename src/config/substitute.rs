@@ -1,0 +1,304 @@
+//! The grammar of `${…}` in a single value. It finds references; what they stand for is looked up elsewhere.
+//!
+//! `$VAR` without braces, and braces that hold anything but this grammar (`${list[@]}`, `${#text}`), belong to shells and
+//! stay as they are. A value is read once: what a variable stands for is never searched for references again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// A part of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// These characters of the value.
+    Literal(Range<usize>),
+    /// A variable.
+    Reference(Reference),
+}
+
+/// A `${…}` of the grammar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// The name of the variable, within the value.
+    pub(super) name: Range<usize>,
+    /// `${NAME}`, or only `${NAME` where more follows: what may be shown of it.
+    pub(super) head: Range<usize>,
+    pub(super) form: Form,
+}
+
+/// What is meant if the variable has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `${NAME}`: an error.
+    Plain,
+    /// `${NAME:-…}` and, with `set_is_enough`, `${NAME-…}`: this instead.
+    Default { pieces: Vec<Piece>, set_is_enough: bool },
+    /// `${NAME:?…}`: an error with these words.
+    Required(Range<usize>),
+    /// `${NAME:+…}`: this if it has a value, else nothing.
+    Alternative(Vec<Piece>),
+}
+
+/// Why a value can't be read, and the characters that are to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// A `${NAME` without its `}`.
+    Unclosed(Range<usize>),
+    /// References within references beyond [`MAX_DEPTH`].
+    TooDeep(Range<usize>),
+}
+
+/// References may stand in each other's defaults this deep.
+const MAX_DEPTH: usize = 16;
+
+/// Cuts a value into its parts.
+pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Broken> {
+    if !text.contains('$') {
+        return Ok(vec![Piece::Literal(0..text.len())]);
+    }
+    let mut lexer = Lexer { text, at: 0, braces: None };
+    lexer.pieces(0)
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    /// For each opening brace its closing one. Worked out once, and only if needed, or many odd braces would take quadratic time.
+    braces: Option<HashMap<usize, usize>>,
+}
+
+impl Lexer<'_> {
+    /// Parts up to the end, or, within a reference, up to the brace that closes it (which is left to the caller).
+    fn pieces(&mut self, depth: usize) -> Result<Vec<Piece>, Broken> {
+        let mut pieces = Vec::new();
+        let mut literal = self.at;
+        while let Some(found) = self.text[self.at..].find(['$', '}']) {
+            let here = self.at + found;
+            let rest = &self.text[here..];
+            if rest.starts_with('}') {
+                self.at = here;
+                if depth > 0 {
+                    break;
+                }
+                self.at += 1;
+            } else if rest.starts_with("$$") {
+                push_literal(&mut pieces, literal..here + 1);
+                self.at = here + 2;
+                literal = self.at;
+            } else if let Some((name, follows)) = head(rest) {
+                let name = here + name.start..here + name.end;
+                match follows {
+                    Follows::Nothing => return Err(Broken::Unclosed(here..name.end)),
+                    Follows::Other => self.skip_braces(here),
+                    Follows::Form(operator) => {
+                        push_literal(&mut pieces, literal..here);
+                        pieces.push(Piece::Reference(self.reference(here, name, operator, depth)?));
+                        literal = self.at;
+                    }
+                }
+            } else if rest.starts_with("${") {
+                self.skip_braces(here);
+            } else {
+                self.at = here + 1;
+            }
+        }
+        let end = if depth > 0 { self.at } else { self.text.len() };
+        push_literal(&mut pieces, literal..end.max(literal));
+        Ok(pieces)
+    }
+
+    /// A reference whose `${NAME` is at `start`. Goes on behind its closing brace.
+    fn reference(&mut self, start: usize, name: Range<usize>, operator: &str, depth: usize) -> Result<Reference, Broken> {
+        let head = start..name.end;
+        if depth >= MAX_DEPTH {
+            return Err(Broken::TooDeep(head));
+        }
+        self.at = name.end + operator.len();
+        if operator == "}" {
+            return Ok(Reference { head: start..self.at, name, form: Form::Plain });
+        }
+        let operand = self.at;
+        let pieces = self.pieces(depth + 1)?;
+        if !self.text[self.at..].starts_with('}') {
+            return Err(Broken::Unclosed(head));
+        }
+        let form = match operator {
+            ":-" => Form::Default { pieces, set_is_enough: false },
+            "-" => Form::Default { pieces, set_is_enough: true },
+            ":?" => Form::Required(operand..self.at),
+            _ => Form::Alternative(pieces),
+        };
+        self.at += 1;
+        Ok(Reference { name, head, form })
+    }
+
+    /// Goes on behind the braces that open at `${`; where they are never closed, behind the `${`.
+    fn skip_braces(&mut self, dollar: usize) {
+        let text = self.text;
+        let braces = self.braces.get_or_insert_with(|| matching_braces(text));
+        self.at = braces.get(&(dollar + 1)).map_or(dollar + 2, |close| close + 1);
+    }
+}
+
+fn push_literal(pieces: &mut Vec<Piece>, range: Range<usize>) {
+    if !range.is_empty() {
+        pieces.push(Piece::Literal(range));
+    }
+}
+
+/// What stands behind a name.
+enum Follows {
+    /// The end of the value.
+    Nothing,
+    /// `}` or an operator of the grammar.
+    Form(&'static str),
+    /// Something else.
+    Other,
+}
+
+/// If this begins with `${` and a name: where the name is, and what follows it.
+fn head(rest: &str) -> Option<(Range<usize>, Follows)> {
+    let name = rest.strip_prefix("${")?;
+    let length = name.find(|char: char| char != '_' && !char.is_ascii_alphanumeric()).unwrap_or(name.len());
+    if length == 0 || name.as_bytes()[0].is_ascii_digit() {
+        return None;
+    }
+    let behind = &name[length..];
+    let form = ["}", ":-", "-", ":?", ":+"].into_iter().find(|form| behind.starts_with(form));
+    let follows = match form {
+        Some(form) => Follows::Form(form),
+        None if behind.is_empty() => Follows::Nothing,
+        None => Follows::Other,
+    };
+    Some((2..2 + length, follows))
+}
+
+fn matching_braces(text: &str) -> HashMap<usize, usize> {
+    let mut open = Vec::new();
+    let mut matching = HashMap::new();
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => open.push(at),
+            b'}' => {
+                if let Some(start) = open.pop() {
+                    matching.insert(start, at);
+                }
+            }
+            _ => {}
+        }
+    }
+    matching
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts in a form that can be read: literals as they are, references in angle brackets.
+    fn shown(text: &str) -> String {
+        fn write(text: &str, pieces: &[Piece], out: &mut String) {
+            for piece in pieces {
+                match piece {
+                    Piece::Literal(range) => out.push_str(&text[range.clone()]),
+                    Piece::Reference(reference) => {
+                        out.push('<');
+                        out.push_str(&text[reference.name.clone()]);
+                        match &reference.form {
+                            Form::Plain => {}
+                            Form::Default { pieces, set_is_enough } => {
+                                out.push_str(if *set_is_enough { " unset " } else { " or " });
+                                write(text, pieces, out);
+                            }
+                            Form::Required(words) => {
+                                out.push_str(" else ");
+                                out.push_str(&text[words.clone()]);
+                            }
+                            Form::Alternative(pieces) => {
+                                out.push_str(" then ");
+                                write(text, pieces, out);
+                            }
+                        }
+                        out.push('>');
+                    }
+                }
+            }
+        }
+        match parse(text) {
+            Ok(pieces) => {
+                let mut out = String::new();
+                write(text, &pieces, &mut out);
+                out
+            }
+            Err(Broken::Unclosed(range)) => format!("unclosed {}", &text[range]),
+            Err(Broken::TooDeep(_)) => "too deep".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_read() {
+        for (text, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("${A}", "<A>"),
+            ("a${A}b${B_2}c", "a<A>b<B_2>c"),
+            ("${A:-x y}", "<A or x y>"),
+            ("${A:-}", "<A or >"),
+            ("${A-x}", "<A unset x>"),
+            ("${A:?set A}", "<A else set A>"),
+            ("${A:+x}", "<A then x>"),
+            ("${A:-${B:-${C}}}", "<A or <B or <C>>>"),
+            ("${A:-a${B}b}c", "<A or a<B>b>c"),
+            ("$$", "$"),
+            ("$${A}", "${A}"),
+            ("$$$${A}", "$${A}"),
+            ("$$${A}", "$<A>"),
+            ("é${A:-ü}€", "é<A or ü>€"),
+            ("${A:-$$}", "<A or $>"),
+            ("}${A}}", "}<A>}"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_shells_is_left_alone() {
+        for text in [
+            "$A",
+            "$",
+            "$(date)",
+            "${a[@]}",
+            "${#a}",
+            "${a%%.*}",
+            "${a/b/c}",
+            "${a:0:3}",
+            "${a+x}",
+            "${}",
+            "${1}",
+            "${!a}",
+            "${",
+            "${ A }",
+            "${a[${i}]}",
+            "$1",
+        ] {
+            assert_eq!(shown(text), text);
+        }
+        assert_eq!(shown("${A:-${b[@]}}"), "<A or ${b[@]}>");
+        assert_eq!(shown("${#a} ${A}"), "${#a} <A>");
+    }
+
+    #[test]
+    fn a_reference_must_be_closed() {
+        assert_eq!(shown("x${A"), "unclosed ${A");
+        assert_eq!(shown("${A:-b"), "unclosed ${A");
+        assert_eq!(shown("${A:-${B}"), "unclosed ${A");
+        assert_eq!(shown("${A:-${B"), "unclosed ${B");
+    }
+
+    #[test]
+    fn no_text_takes_long() {
+        assert_eq!(shown(&"${A:-".repeat(100_000)), "too deep");
+        let odd = "${#".repeat(1_000_000);
+        assert_eq!(shown(&odd), odd);
+        let nested = format!("{}{}", "${#".repeat(300_000), "}".repeat(300_000));
+        assert_eq!(shown(&nested), nested);
+    }
+}

@@ -1,0 +1,150 @@
+//! The texts that a configuration is made of, and places in them.
+//!
+//! A [`Span`] is a range of bytes of one text; what people see of it (path, line, column, excerpt) is worked out only
+//! for problems that are shown. Ranges that must not be shown are *veiled*. This module doesn't know what a text means.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// One of the texts, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TextId(usize);
+
+/// A range of bytes in one of the texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Span {
+    pub(super) text: TextId,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Span {
+    /// The beginning of a text, for problems that have no better place.
+    pub(super) fn start(text: TextId) -> Span {
+        Span { text, start: 0, end: 0 }
+    }
+
+    /// The range from `start` to `end` within this one, counted from its beginning.
+    pub(super) fn part(self, start: usize, end: usize) -> Span {
+        Span { text: self.text, start: self.start + start, end: self.start + end }
+    }
+}
+
+/// Everything that was read, in order of reading.
+#[derive(Debug, Default)]
+pub(super) struct Texts(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// Sorted, apart from each other.
+    veiled: Vec<Range<usize>>,
+}
+
+/// What people see of a place: line and column from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Texts {
+    /// Takes a text in.
+    pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.0.push(Entry { path: path.to_owned(), text, lines, veiled: Vec::new() });
+        TextId(self.0.len() - 1)
+    }
+
+    pub(super) fn path(&self, text: TextId) -> &Path {
+        &self.0[text.0].path
+    }
+
+    pub(super) fn text(&self, text: TextId) -> &str {
+        &self.0[text.0].text
+    }
+
+    /// The characters of a range.
+    pub(super) fn slice(&self, span: Span) -> &str {
+        self.text(span.text).get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Hides ranges from excerpts.
+    pub(super) fn veil(&mut self, text: TextId, ranges: impl IntoIterator<Item = Range<usize>>) {
+        let veiled = &mut self.0[text.0].veiled;
+        veiled.extend(ranges);
+        veiled.sort_by_key(|range| range.start);
+        veiled.dedup_by(|later, earlier| {
+            let touching = later.start <= earlier.end;
+            if touching {
+                earlier.end = earlier.end.max(later.end);
+            }
+            touching
+        });
+    }
+
+    /// Which parts of a range are hidden.
+    pub(super) fn veiled(&self, text: TextId, within: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let veiled = &self.0[text.0].veiled;
+        let first = veiled.partition_point(|range| range.end <= within.start);
+        veiled[first..]
+            .iter()
+            .take_while(move |range| range.start < within.end)
+            .map(move |range| range.start.max(within.start)..range.end.min(within.end))
+            .filter(|range| !range.is_empty())
+    }
+
+    /// Line and column of the beginning of a range.
+    pub(super) fn position(&self, span: Span) -> Position {
+        let entry = &self.0[span.text.0];
+        let line = entry.lines.partition_point(|&start| start <= span.start);
+        let before = entry.text.get(entry.lines[line - 1]..span.start).unwrap_or_default();
+        Position { line, column: before.chars().count() + 1 }
+    }
+
+    /// The bytes of a line (from 1), without its line break.
+    pub(super) fn line(&self, text: TextId, line: usize) -> Range<usize> {
+        let entry = &self.0[text.0];
+        let start = entry.lines[line - 1];
+        let end = entry.lines.get(line).map_or(entry.text.len(), |&next| next - 1);
+        let end = if entry.text[start..end].ends_with('\r') { end - 1 } else { end };
+        start..end
+    }
+
+    /// The byte at which the character number `index` begins.
+    pub(super) fn byte_of_char(&self, text: TextId, index: usize) -> usize {
+        let text = self.text(text);
+        text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters() {
+        let mut texts = Texts::default();
+        let text = texts.add(Path::new("a.yml"), "é: 1\r\nb: ü!\n".to_owned());
+        let at = |start| texts.position(Span { text, start, end: start });
+        assert_eq!(at(0), Position { line: 1, column: 1 });
+        assert_eq!(at(2), Position { line: 1, column: 2 });
+        assert_eq!(at(12), Position { line: 2, column: 5 });
+        assert_eq!(texts.line(text, 1), 0..5);
+        assert_eq!(texts.line(text, 3), 14..14);
+    }
+
+    #[test]
+    fn veils_are_joined() {
+        let mut texts = Texts::default();
+        let text = texts.add(Path::new("a.yml"), "0123456789".to_owned());
+        texts.veil(text, [6..8, 1..3]);
+        texts.veil(text, std::iter::once(2..4));
+        assert_eq!(texts.veiled(text, 3..7).collect::<Vec<_>>(), [3..4, 6..7]);
+        assert_eq!(texts.veiled(text, 4..6).count(), 0);
+        assert_eq!(texts.veiled(text, 2..2).count(), 0);
+    }
+}

@@ -1,0 +1,90 @@
+//! A YAML document as nodes with places. It knows neither YAML's syntax nor what a key means.
+
+use super::texts::Span;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    /// Where the value is written (for an alias: at its anchor). Of a list or map, its first token.
+    pub(super) span: Span,
+}
+
+/// What a value is made of.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// A single value.
+    Scalar(Scalar),
+    /// A list.
+    List(Vec<Node>),
+    /// Keys and values.
+    Map(Map),
+}
+
+/// Keys and values.
+#[derive(Clone, Debug)]
+pub(super) struct Map {
+    /// In the order of the text, each key once.
+    pub(super) entries: Vec<Entry>,
+    /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
+    pub(super) strays: Vec<Entry>,
+}
+
+/// A single value.
+#[derive(Clone, Debug)]
+pub(super) struct Scalar {
+    /// The characters as written, or, where they are quoted, what they stand for.
+    pub(super) text: String,
+    /// How it is written.
+    pub(super) style: Style,
+}
+
+/// How a single value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Without quotes, and YAML takes it for null: `null`, `~`, or nothing at all.
+    Null,
+    /// Without quotes.
+    Plain,
+    /// In quotes or as a block.
+    Quoted,
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Span,
+    pub(super) value: Node,
+}
+
+impl Node {
+    /// A name for messages.
+    pub(super) fn described(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar(Scalar { style: Style::Null, .. }) => "nothing",
+            Kind::Scalar(Scalar { style: Style::Quoted, .. }) => "a quoted string",
+            Kind::Scalar(_) => "a single value",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
+        }
+    }
+
+    /// The items of a list, or this node alone: for fields that take one value or several.
+    pub(super) fn one_or_more(&self) -> &[Node] {
+        match &self.kind {
+            Kind::List(items) => items,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Whether nothing is written here, or YAML's null.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(Scalar { style: Style::Null, .. }))
+    }
+}
+
+/// The entry of a key.
+pub(super) fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
+    entries.iter().find(|entry| entry.key == key)
+}

@@ -1,0 +1,98 @@
+//! A file that says which process holds it, by a lock that the kernel drops with that process.
+//!
+//! The number written into it is for people. Programs ask the kernel who holds the lock, so a file that a dead process
+//! left behind is never mistaken for a living one.
+
+use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_lock, ftruncate, open};
+use rustix::io::{Errno, write};
+use rustix::process::{Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, getpid, pidfd_open, pidfd_send_signal};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// A lock held by this process for as long as the value lives.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    file: OwnedFd,
+}
+
+/// Why a file could not be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another process holds it.
+    #[error("it is held by the process with pid {0}")]
+    Held(i32),
+    /// The file could not be opened, locked or written.
+    #[error("failed to lock `{}`: {}", path.display(), std::io::Error::from(*source))]
+    System {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: Errno,
+    },
+}
+
+impl Claim {
+    /// Locks the file for this process and writes its number into it. Creates the file, readable by everybody, writable
+    /// by its owner; never follows a symbolic link in its last component.
+    ///
+    /// The lock is a POSIX record lock (fcntl(2), `F_SETLK`): it isn't inherited, and the kernel can say who holds it.
+    pub fn new(path: &Path) -> Result<Claim, ClaimError> {
+        let failed = |source| ClaimError::System { path: path.to_owned(), source };
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::ACCESS | Errno::AGAIN) => match holder_of(&file) {
+                Some(pid) => return Err(ClaimError::Held(pid.as_raw_nonzero().get())),
+                None => return Err(failed(Errno::AGAIN)),
+            },
+            Err(source) => return Err(failed(source)),
+        }
+        ftruncate(&file, 0).map_err(failed)?;
+        let line = format!("{}\n", getpid());
+        write(&file, line.as_bytes()).map_err(failed)?;
+        Ok(Claim { path: path.to_owned(), file })
+    }
+
+    /// Who holds the file, if anybody does and it exists.
+    pub fn holder(path: &Path) -> Option<Pid> {
+        let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty()).ok()?;
+        holder_of(&file)
+    }
+
+    /// Removes the file, while it is still held so that nobody else's is removed.
+    pub fn remove(self) {
+        // A file that is gone already needs no removing; one that can't be removed is harmless without its lock.
+        drop(std::fs::remove_file(&self.path));
+        drop(self.file);
+    }
+}
+
+/// Asks the kernel who keeps a lock from being taken.
+fn holder_of(file: &OwnedFd) -> Option<Pid> {
+    let lock = Flock::from(FlockType::WriteLock);
+    fcntl_getlk(file, &lock).ok().flatten().and_then(|held| held.pid)
+}
+
+/// Sends a signal to the process that holds the file. Answers with its number, or `None` if nobody holds it.
+///
+/// # Errors
+/// The system refuses to send it.
+pub fn send(path: &Path, signal: Signal) -> Result<Option<Pid>, Errno> {
+    let Some(pid) = Claim::holder(path) else { return Ok(None) };
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Asked again with the process pinned: its number may have passed to somebody else in between.
+    if Claim::holder(path) != Some(pid) {
+        return Ok(None);
+    }
+    match pidfd_send_signal(&pidfd, signal) {
+        Ok(()) => Ok(Some(pid)),
+        Err(Errno::SRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

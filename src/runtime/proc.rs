@@ -1,0 +1,152 @@
+//! What `/proc` says of processes (`proc(5)`): who is whose child, in which session, with which mark.
+//!
+//! A number read here may be another process's a moment later; who acts on one has to make sure first, see
+//! [`super::tree`].
+
+use std::collections::HashMap;
+use std::fs;
+
+/// What matters here of `/proc/PID/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// Who reaps it.
+    pub(super) parent: u32,
+    /// Its session.
+    pub(super) session: u32,
+    /// Whether it has executed a program since it came to be.
+    pub(super) has_executed: bool,
+    /// Whether it has ended, and is yet to be reaped.
+    has_ended: bool,
+    /// How many bytes of environment its program was given; `None` in the middle of an exec.
+    environment: Option<usize>,
+}
+
+/// What the kernel says of a process; `None` if there is none of this number (or no `/proc`).
+pub(super) fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The kernel's `PF_FORKNOEXEC`, of the flags that `proc(5)` calls `flags`: stays set until an exec, and so tells of a
+/// process that has ended whether it ever was a program.
+const NOT_EXECUTED: u32 = 0x40;
+
+/// The command name stands in parentheses and may hold anything, also `) R 1 1 1`; so what counts is behind the last one.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
+    let fields: Vec<&str> = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace().collect();
+    // Numbered from 1 in `proc(5)`, and the first two are before the parenthesis and in it.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let address = |number: usize| field(number)?.parse::<usize>().ok();
+    let flags: u32 = field(9)?.parse().ok()?;
+    Some(Stat {
+        parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        has_executed: flags & NOT_EXECUTED == 0,
+        has_ended: matches!(field(3)?, "Z" | "X"),
+        // An exec sets the bounds of the environment bit by bit, and those of the code only after them.
+        environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
+    })
+}
+
+/// A variable of the environment that a process was started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    /// Its value.
+    Is(Vec<u8>),
+    /// It has none, or may not be asked, or has ended.
+    Unset,
+    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again.
+    NotYet,
+}
+
+/// Looks up a variable of a process.
+///
+/// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
+/// counts only up to its end, and that nothing was found only if all of it was read.
+pub(super) fn variable(pid: u32, name: &str) -> Variable {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Variable::Unset };
+    let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
+    if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
+        return Variable::Is(value.to_vec());
+    }
+    match stat(pid) {
+        Some(stat) if !stat.has_ended && stat.environment != Some(environment.len()) => Variable::NotYet,
+        _ => Variable::Unset,
+    }
+}
+
+/// Who is whose child, by the cheapest way that this kernel has.
+pub(super) enum Lineage {
+    /// `/proc/PID/task/TID/children`: reads no more than is asked for.
+    Listed,
+    /// Every process of the host by its parent, for kernels built without those lists.
+    Scanned(HashMap<u32, Vec<u32>>),
+}
+
+impl Lineage {
+    /// What this kernel has, as of now.
+    pub(super) fn now() -> Lineage {
+        let own = std::process::id();
+        if fs::exists(format!("/proc/{own}/task/{own}/children")).unwrap_or(false) { Lineage::Listed } else { Lineage::scan() }
+    }
+
+    /// The dearer way, as of now.
+    pub(super) fn scan() -> Lineage {
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        for pid in numbers_in("/proc") {
+            if let Some(stat) = stat(pid) {
+                children.entry(stat.parent).or_default().push(pid);
+            }
+        }
+        Lineage::Scanned(children)
+    }
+
+    /// The children of a process, ended ones that it has not reaped included.
+    ///
+    /// Exact for our own, because nobody but the asking thread takes one away. Of another process one can be missed
+    /// while a sibling of it ends.
+    pub(super) fn children(&self, pid: u32) -> Vec<u32> {
+        match self {
+            Lineage::Listed => numbers_in(&format!("/proc/{pid}/task"))
+                .filter_map(|thread| fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok())
+                .flat_map(|list| list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<u32>>())
+                .collect(),
+            Lineage::Scanned(children) => children.get(&pid).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// The entries of a directory that are numbers.
+fn numbers_in(directory: &str) -> impl Iterator<Item = u32> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_can_not_forge_the_fields() {
+        let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
+        let stat = Stat { parent: 7, session: 41, has_executed: true, has_ended: false, environment: None };
+        assert_eq!(parse_stat(text), Some(stat));
+        let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
+        assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));
+        let own = super::stat(std::process::id()).expect("we exist");
+        assert_eq!(own.environment, fs::read("/proc/self/environ").ok().map(|environment| environment.len()));
+    }
+
+    #[test]
+    fn nonsense_is_no_process() {
+        for text in [&b""[..], b"42 (a", b"42 (a) S", b"42 (a) S x y z", b")"] {
+            assert_eq!(parse_stat(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn own_environment_is_readable() {
+        let (name, value) = std::env::vars().find(|(_, value)| !value.is_empty()).expect("tests have an environment");
+        assert_eq!(variable(std::process::id(), &name), Variable::Is(value.into_bytes()));
+        assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), Variable::Unset);
+    }
+}

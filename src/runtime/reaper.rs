@@ -1,0 +1,408 @@
+//! The one owner of every wait, and the table of what runs: routes each child that has ended to its run, reaps it, and
+//! tells the news, each fact once, `Spawned` before `Exited` before `Gone`.
+//!
+//! Everything in here happens on the loop's thread, from [`super::Runtime::perform`] or from the reaper's task, so no
+//! child is reaped while its number is in use. A start is entered into the table *before* its clone, with the slot that
+//! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
+//! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
+
+use super::proc::{self, Lineage, Variable};
+use super::signal;
+use super::spawn::NotSpawned;
+use super::spawners::Report;
+use super::sys::clone::Slot;
+use super::sys::{self, How};
+use super::tree::{self, Handle, MARK, Marker, Members};
+use reconcile::event::{Event, Pid, Refusal, RunId, Status};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
+/// not keep a tree from being gone.
+const LONGEST_EXEC: Duration = Duration::from_secs(5);
+
+/// What runs, and what of it is news.
+pub(super) struct Reaper {
+    marker: Marker,
+    runs: HashMap<RunId, Run>,
+    /// Leaders that are not reaped, by their number.
+    leaders: HashMap<u32, RunId>,
+    /// Runs by the session that their leader made. A number stays in use as long as a session has it.
+    sessions: HashMap<u32, RunId>,
+    /// Orphans that are not reaped, as far as it is known whose they are.
+    orphans: HashMap<u32, RunId>,
+    /// Since when there is an orphan of which it can't be said yet.
+    undecided_since: Option<Instant>,
+    news: VecDeque<Event>,
+}
+
+struct Run {
+    leader: Leader,
+    /// Who was told to stop.
+    told: Members,
+    /// Who was killed.
+    killed: Members,
+    /// Asked for before the start's outcome was known.
+    wish: Option<Wish>,
+    /// Everything found from now on is killed.
+    killing: bool,
+}
+
+enum Leader {
+    /// Being started. It may have ended already, before its spawner could report.
+    Starting { slot: Arc<Slot>, ended: Option<EarlyEnd> },
+    /// Killed while it was being started, which its spawner can't tell from an exec. Its end will.
+    Doubtful(u32),
+    /// Not started; the child that failed is yet to be reaped.
+    Refused { slot: Arc<Slot>, why: Refusal },
+    /// Runs, or has ended and is not reaped.
+    Up(u32),
+    /// Reaped; the rest of its tree is left.
+    Ended,
+}
+
+/// Whose an orphan is.
+enum Owner {
+    Run(RunId),
+    Nobody,
+    Undecided,
+}
+
+/// The end of a child that nobody had reported yet.
+#[derive(Clone)]
+struct EarlyEnd {
+    status: Status,
+    has_executed: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Wish {
+    Stop(i32),
+    Kill,
+    /// The child was there, and was killed, before anybody could say whether it had executed its program.
+    Killed,
+}
+
+impl Reaper {
+    pub(super) fn new(marker: Marker) -> Reaper {
+        Reaper {
+            marker,
+            runs: HashMap::new(),
+            leaders: HashMap::new(),
+            sessions: HashMap::new(),
+            orphans: HashMap::new(),
+            undecided_since: None,
+            news: VecDeque::new(),
+        }
+    }
+
+    /// Enters a start that is about to be made; returns the mark and the slot for it.
+    pub(super) fn expect(&mut self, run: RunId, name: &str) -> (String, Arc<Slot>) {
+        let slot = Arc::new(Slot::default());
+        let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
+        self.runs.insert(run, Run { leader, told: Members::default(), killed: Members::default(), wish: None, killing: false });
+        (self.marker.write(name, run), slot)
+    }
+
+    /// Takes the outcome of a start.
+    pub(super) fn reported(&mut self, report: Report) {
+        let Report { run: id, outcome } = report;
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Leader::Starting { slot, ended } = &mut run.leader else { return };
+        let (slot, ended) = (Arc::clone(slot), ended.take());
+        match (outcome, ended) {
+            (Ok(pid), None) if matches!(run.wish, Some(Wish::Killed)) => run.leader = Leader::Doubtful(pid),
+            (Ok(pid), None) => self.is_up(id, pid),
+            (Ok(pid), Some(ended)) => self.has_been(id, pid, ended),
+            (Err(NotSpawned { had_child: true, why }), None) => run.leader = Leader::Refused { slot, why },
+            (Err(NotSpawned { why, .. }), _) => self.refused(id, why),
+        }
+    }
+
+    /// Enters a leader that runs, and does what was asked for meanwhile.
+    fn is_up(&mut self, id: RunId, pid: u32) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.leader = Leader::Up(pid);
+        let wish = run.wish.take();
+        self.leaders.insert(pid, id);
+        self.sessions.insert(pid, id);
+        // A look at our children may have met it between its clone and its slot's being read.
+        self.orphans.remove(&pid);
+        self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
+        match wish {
+            Some(Wish::Stop(signal)) => self.stop(id, signal),
+            Some(Wish::Kill | Wish::Killed) => self.kill(id),
+            None => {}
+        }
+    }
+
+    /// Enters a leader that was, with its whole life at once.
+    fn has_been(&mut self, id: RunId, pid: u32, EarlyEnd { status, has_executed }: EarlyEnd) {
+        if !has_executed {
+            let error = format!("{status} before its program was executed");
+            return self.refused(id, Refusal::Failed { stage: "starting".to_owned(), error });
+        }
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.leader = Leader::Ended;
+        run.killing |= matches!(run.wish, Some(Wish::Kill | Wish::Killed));
+        // Its number may be another leader's by now; then nothing is left in the session that it made.
+        self.sessions.entry(pid).or_insert(id);
+        self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
+        self.news.push_back(Event::Exited { run: id, status });
+    }
+
+    fn refused(&mut self, run: RunId, why: Refusal) {
+        self.runs.remove(&run);
+        self.news.push_back(Event::NotSpawned { run, why });
+    }
+
+    /// Sends a signal, then `CONT`, to everything in the run's tree. Late for a run that is gone, which is no error.
+    pub(super) fn stop(&mut self, id: RunId, signal: i32) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if let Leader::Starting { .. } | Leader::Refused { .. } | Leader::Doubtful(_) = run.leader {
+            run.wish = run.wish.or(Some(Wish::Stop(signal)));
+            return;
+        }
+        let found = self.find(id);
+        // All of them first, so that nobody sees another end before being told to end itself.
+        for signal in [signal, libc::SIGCONT] {
+            send_all(&found, signal);
+        }
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.told.add(found);
+        }
+    }
+
+    /// Kills everything in the run's tree, and whatever of it turns up later.
+    pub(super) fn kill(&mut self, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if let Leader::Starting { slot, ended: None } = &run.leader {
+            // It may hang in its exec; and as nobody but this table reaps it, its number is its own.
+            let child = slot.pid();
+            run.wish = Some(if child.is_some() { Wish::Killed } else { Wish::Kill });
+            if let Some(pid) = child {
+                send(pid, &Handle::of_child(pid), libc::SIGKILL);
+            }
+            return;
+        }
+        run.killing = true;
+        self.kill_found(id);
+        self.settle();
+    }
+
+    /// Kills until two passes in a row find nothing that hasn't been killed: a process that is told can't fork any more,
+    /// so each pass leaves fewer that can. What even this misses is met at the next `SIGCHLD`.
+    fn kill_found(&mut self, id: RunId) {
+        /// A bound for a tree that grows faster than it's killed; the loop must go on.
+        const PASSES: usize = 32;
+        let mut quiet = 0;
+        for _ in 0..PASSES {
+            let found = self.find(id);
+            let Some(run) = self.runs.get_mut(&id) else { return };
+            let new: Vec<_> = found.into_iter().filter(|(pid, _)| !run.killed.holds(*pid)).collect();
+            send_all(&new, libc::SIGKILL);
+            quiet = if new.is_empty() { quiet + 1 } else { 0 };
+            run.killed.add(new);
+            if quiet == 2 {
+                return;
+            }
+        }
+    }
+
+    /// The living members of a run's tree.
+    pub(super) fn pids(&mut self, id: RunId) -> Vec<Pid> {
+        self.find(id).into_iter().map(|(pid, _)| Pid(pid)).collect()
+    }
+
+    /// Everything alive in a run's tree, held.
+    fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
+        let lineage = Lineage::now();
+        let orphans = self.orphans(&lineage);
+        let mut roots = match self.runs.get(&id) {
+            Some(Run { leader: Leader::Up(pid) | Leader::Doubtful(pid), .. }) => vec![(*pid, Handle::of_leader(*pid))],
+            _ => Vec::new(),
+        };
+        roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
+        tree::descend(&lineage, roots)
+    }
+
+    /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
+    fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
+        let mut children = lineage.children(std::process::id());
+        children.retain(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid));
+        let mut is_undecided = false;
+        let mut owned = Vec::new();
+        for pid in children {
+            match self.owner(pid) {
+                Owner::Run(run) => owned.push((pid, run)),
+                Owner::Nobody => {}
+                Owner::Undecided => is_undecided = true,
+            }
+        }
+        self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
+        owned
+    }
+
+    fn is_starting(&self, pid: u32) -> bool {
+        self.starting(pid).is_some()
+    }
+
+    /// The start whose child has this number.
+    fn starting(&self, pid: u32) -> Option<RunId> {
+        let of_start = |run: &Run| match &run.leader {
+            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid() == Some(pid),
+            Leader::Doubtful(number) => *number == pid,
+            _ => false,
+        };
+        self.runs.iter().find(|(_, run)| of_start(run)).map(|(&id, _)| id)
+    }
+
+    /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
+    fn owner(&mut self, pid: u32) -> Owner {
+        if let Some(&known) = self.orphans.get(&pid) {
+            return Owner::Run(known);
+        }
+        let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
+        let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
+        let owner = match of_members.or_else(of_session) {
+            Some(owner) => Some(owner),
+            None => match proc::variable(pid, MARK) {
+                Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
+                Variable::Unset => None,
+                Variable::NotYet => return Owner::Undecided,
+            },
+        };
+        let Some(owner) = owner else { return Owner::Nobody };
+        self.orphans.insert(pid, owner);
+        Owner::Run(owner)
+    }
+
+    /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec. Nothing wakes
+    /// us when that is over, so it takes another look, soon.
+    pub(super) fn wants_another_look(&self) -> bool {
+        self.is_undecided() && self.runs.values().any(Run::is_leaderless)
+    }
+
+    /// Reaps every child that has ended.
+    ///
+    /// # Errors
+    /// Those of `waitid(2)`, which are bugs.
+    pub(super) fn reap(&mut self) -> io::Result<()> {
+        while let Some(ended) = sys::ended_child()? {
+            self.ended(ended.pid, &status(ended.how));
+            // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
+            sys::reap(ended.pid)?;
+        }
+        Ok(())
+    }
+
+    /// Routes one child that has ended.
+    fn ended(&mut self, pid: u32, status: &Status) {
+        if let Some(id) = self.leaders.remove(&pid) {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.leader = Leader::Ended;
+                run.forget(pid);
+            }
+            self.news.push_back(Event::Exited { run: id, status: status.clone() });
+        } else if let Some(id) = self.starting(pid) {
+            // Without `/proc` it's taken for a program: nearly every child becomes one.
+            let has_executed = proc::stat(pid).is_none_or(|stat| stat.has_executed);
+            let end = EarlyEnd { status: status.clone(), has_executed };
+            match self.runs.get_mut(&id).map(|run| &mut run.leader) {
+                Some(Leader::Starting { ended, .. }) => *ended = Some(end),
+                Some(Leader::Doubtful(_)) => self.has_been(id, pid, end),
+                Some(Leader::Refused { why, .. }) => {
+                    let why = why.clone();
+                    self.refused(id, why);
+                }
+                _ => {}
+            }
+        } else if let Some(run) = self.orphans.remove(&pid).and_then(|id| self.runs.get_mut(&id)) {
+            run.forget(pid);
+        }
+    }
+
+    /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
+    pub(super) fn settle(&mut self) {
+        if !self.runs.values().any(Run::is_leaderless) {
+            return;
+        }
+        let orphans = self.orphans(&Lineage::now());
+        let is_undecided = self.is_undecided();
+        let mut waiting: Vec<RunId> = self.runs.iter().filter(|(_, run)| run.is_leaderless()).map(|(&id, _)| id).collect();
+        waiting.sort_unstable();
+        for id in waiting {
+            if orphans.iter().any(|&(_, run)| run == id) {
+                if self.runs[&id].killing {
+                    self.kill_found(id);
+                }
+            } else if !is_undecided {
+                self.gone(id);
+            }
+        }
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.undecided_since.is_some_and(|since| since.elapsed() < LONGEST_EXEC)
+    }
+
+    fn gone(&mut self, id: RunId) {
+        self.runs.remove(&id);
+        self.sessions.retain(|_, run| *run != id);
+        self.news.push_back(Event::Gone { run: id });
+    }
+
+    /// The next fact that nobody has been told yet.
+    pub(super) fn next_news(&mut self) -> Option<Event> {
+        self.news.pop_front()
+    }
+
+    /// Whether the outcome of a start is still to come.
+    pub(super) fn is_any_starting(&self) -> bool {
+        self.runs.values().any(|run| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_)))
+    }
+}
+
+impl Run {
+    fn is_leaderless(&self) -> bool {
+        matches!(self.leader, Leader::Ended)
+    }
+
+    /// Lets go of a process that is reaped.
+    fn forget(&mut self, pid: u32) {
+        self.told.forget(pid);
+        self.killed.forget(pid);
+    }
+}
+
+/// Kills every child that is left and everything below it, whose ever it is; returns their numbers. To be called on the
+/// loop's thread, where no child is reaped meanwhile.
+pub(super) fn kill_every_child() -> Vec<Pid> {
+    let lineage = Lineage::now();
+    let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, Handle::of_child(pid))).collect();
+    let found = tree::descend(&lineage, roots);
+    send_all(&found, libc::SIGKILL);
+    found.into_iter().map(|(pid, _)| Pid(pid)).collect()
+}
+
+fn send_all(found: &[(u32, Handle)], signal: i32) {
+    for (pid, handle) in found {
+        send(*pid, handle, signal);
+    }
+}
+
+/// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
+fn send(pid: u32, handle: &Handle, signal: i32) {
+    if let Err(error) = handle.signal(signal) {
+        tracing::warn!(target: "managed_processes", pid, signal = signal::named(signal).0, %error, "Signal refused");
+    }
+}
+
+fn status(how: How) -> Status {
+    match how {
+        How::Code(code) => Status::Code(code),
+        How::Signal(number) => Status::Signal(signal::named(number)),
+    }
+}

@@ -1,0 +1,126 @@
+//! Why a program didn't start, in words that a person understands: from the stage that failed, the error number, and
+//! for an exec from a look at the file, because the kernel says the same `ENOENT` for three different mistakes.
+
+use super::spawn::Layout;
+use super::sys::clone::Stage;
+use reconcile::event::Refusal;
+use reconcile::spec::Exec;
+use std::ffi::{CStr, OsStr};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The system's words for an error.
+pub(super) fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+fn system(error: i32) -> String {
+    words(&io::Error::from_raw_os_error(error))
+}
+
+/// No child came to be: out of processes or memory, mostly.
+pub(super) fn of_clone(error: i32) -> Refusal {
+    exhausted(error).unwrap_or_else(|| failed("creating a process".to_owned(), error))
+}
+
+/// Its pipes could not be made.
+pub(super) fn of_descriptors(error: i32) -> Refusal {
+    exhausted(error).unwrap_or_else(|| failed("opening its standard streams".to_owned(), error))
+}
+
+/// The child failed at this stage.
+pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -> Refusal {
+    let stage = match stage {
+        Stage::Execute => return of_execute(exec, layout, error),
+        Stage::Directory => return of_directory(exec, error),
+        Stage::Session => "making a session".to_owned(),
+        Stage::Signals | Stage::Mask => "resetting signals".to_owned(),
+        Stage::Stdio => "setting up its standard streams".to_owned(),
+        Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
+        Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),
+        Stage::Nice => "setting nice".to_owned(),
+        Stage::Groups => format!("taking the groups of {}", of_user(exec)),
+        Stage::Group => exec.group.as_ref().map_or_else(
+            || format!("becoming the group of {}", of_user(exec)),
+            |group| format!("becoming group `{}`", group.shown()),
+        ),
+        Stage::User => format!("becoming {}", of_user(exec)),
+    };
+    failed(stage, error)
+}
+
+fn of_user(exec: &Exec) -> String {
+    format!("user `{}`", exec.user.as_ref().map_or("?", |user| user.shown()))
+}
+
+fn of_directory(exec: &Exec, error: i32) -> Refusal {
+    let directory = exec.working_dir.as_ref().map_or(".", |text| text.shown()).to_owned();
+    match error {
+        libc::ENOENT => Refusal::DirectoryMissing { directory },
+        libc::ENOTDIR => Refusal::NotADirectory { directory },
+        libc::EACCES => Refusal::DirectoryDenied { directory },
+        _ => failed(format!("entering working_dir `{directory}`"), error),
+    }
+}
+
+fn of_execute(exec: &Exec, layout: &Layout, error: i32) -> Refusal {
+    let command = exec.command.shown().to_owned();
+    let at = |program: &CStr| {
+        Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
+    };
+    let mut files = layout.programs.iter().map(|program| at(program)).filter(|file| file.exists());
+    match error {
+        libc::ENOENT | libc::ENOTDIR => match (files.next(), &layout.path) {
+            // The file is there, so what's missing is what the kernel needs to run it.
+            (Some(file), _) => without_interpreter(command, &file),
+            (None, Some(path)) => Refusal::CommandNotFound { command, path: path.clone() },
+            (None, None) => Refusal::FileNotFound { command },
+        },
+        // In a search, a directory of the command's name is passed over, unless it's all there is.
+        libc::EACCES if files.next().is_some_and(|file| file.is_dir()) && files.all(|file| file.is_dir()) => {
+            Refusal::IsDirectory { command }
+        }
+        libc::EACCES => Refusal::NotExecutable { command },
+        libc::ENOEXEC => Refusal::NotAProgram { command },
+        libc::ETXTBSY => Refusal::Busy { command },
+        libc::E2BIG => Refusal::TooLong { command },
+        _ => exhausted(error).unwrap_or_else(|| failed(format!("executing `{command}`"), error)),
+    }
+}
+
+/// A file that exists and yet wasn't found: its interpreter wasn't.
+fn without_interpreter(command: String, file: &Path) -> Refusal {
+    match interpreter(file) {
+        Ok(Some(interpreter)) => Refusal::InterpreterMissing { command, interpreter },
+        Ok(None) => Refusal::Failed {
+            stage: format!("executing `{command}`"),
+            error: "its dynamic loader does not exist: it was built for another system or C library".to_owned(),
+        },
+        Err(error) => Refusal::Failed { stage: format!("reading `{command}`"), error: words(&error) },
+    }
+}
+
+/// The interpreter that a script's first line names, as the kernel reads it (`execve(2)`); `None` for other files.
+fn interpreter(file: &Path) -> io::Result<Option<String>> {
+    /// As much as the kernel looks at.
+    const FIRST_BYTES: u64 = 256;
+    let mut start = Vec::new();
+    std::fs::File::open(file)?.take(FIRST_BYTES).read_to_end(&mut start)?;
+    let Some(line) = start.strip_prefix(b"#!") else { return Ok(None) };
+    let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
+    let word = line.split(is_blank).find(|word| !word.is_empty()).unwrap_or_default();
+    // A carriage return is part of the name for the kernel; shown, it explains itself.
+    Ok(Some(String::from_utf8_lossy(word).replace('\r', "\\r")))
+}
+
+fn exhausted(error: i32) -> Option<Refusal> {
+    let used_up = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
+    used_up.contains(&error).then(|| Refusal::Exhausted { what: system(error) })
+}
+
+fn failed(stage: String, error: i32) -> Refusal {
+    Refusal::Failed { stage, error: system(error) }
+}

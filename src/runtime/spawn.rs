@@ -1,0 +1,262 @@
+//! From a definition to a running program: everything is looked up and laid out here, before the clone, so that the
+//! child has nothing left to do but system calls ([`super::sys::clone`]).
+//!
+//! What fails is a fact for the core ([`Refusal`]), found by the stage and the error number ([`super::refusal`]). Runs
+//! on a spawner's thread: an exec from a slow disk, or a look-up of a user over the network, holds nobody else.
+
+use super::environment::Environment;
+use super::launcher::Launcher;
+use super::refusal::{self, words};
+use super::sys::accounts::{self, Account};
+use super::sys::clone::{self, Child, Failure, SetLimit, Slot, Stack};
+use reconcile::event::Refusal;
+use reconcile::spec::{Exec, Limit, Output};
+use reconcile::text::Text;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::PipeFlags;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+/// What `execvp(3)` searches where there is no `PATH`.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A program that runs.
+#[derive(Debug)]
+pub(super) struct Spawned {
+    /// Its number.
+    pub(super) pid: u32,
+    /// The ends to read its standard output and error from, unless they go nowhere.
+    pub(super) output: Option<[OwnedFd; 2]>,
+}
+
+/// A program that doesn't.
+#[derive(Debug)]
+pub(super) struct NotSpawned {
+    /// Whether there was a child; it then ends by itself, and has to be reaped.
+    pub(super) had_child: bool,
+    /// Why.
+    pub(super) why: Refusal,
+}
+
+/// The parts of a start that stay the same from one to the next.
+pub(super) struct Ground<'a> {
+    /// What navigator was started with.
+    pub(super) launcher: &'a Launcher,
+    /// Navigator's own environment, without its own affairs.
+    pub(super) environment: &'a Environment,
+}
+
+/// Starts a program; returns when its exec has succeeded or failed.
+pub(super) fn spawn(exec: &Exec, mark: &str, ground: &Ground<'_>, stack: &mut Stack, slot: &Slot) -> Result<Spawned, NotSpawned> {
+    let refuse = |why| NotSpawned { had_child: false, why };
+    let layout = Layout::of(exec, mark, ground).map_err(refuse)?;
+    let stdio = Stdio::of(&exec.output).map_err(refuse)?;
+    let child = Child {
+        programs: &layout.programs,
+        arguments: &layout.arguments,
+        environment: &layout.environment,
+        stdio: stdio.child.each_ref().map(AsFd::as_fd),
+        oom_score_adj: layout.oom_score_adj.as_deref(),
+        limits: &layout.limits,
+        umask: exec.umask.unwrap_or(ground.launcher.umask),
+        nice: exec.nice,
+        groups: layout.identity.groups.as_deref(),
+        group: layout.identity.group,
+        user: layout.identity.user,
+        directory: layout.directory.as_deref(),
+    };
+    match clone::start(&child, stack, slot) {
+        Ok(pid) => Ok(Spawned { pid, output: stdio.ours }),
+        Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
+        Err(Failure::Child(stage, error)) => {
+            let why = refusal::of_stage(exec, &layout, stage, error);
+            Err(NotSpawned { had_child: true, why })
+        }
+    }
+}
+
+/// A definition, looked up and laid out for the child.
+pub(super) struct Layout {
+    /// The files to try, in order.
+    pub(super) programs: Vec<CString>,
+    /// The `PATH` that they come from, as people may see it; `None` for a command with a slash.
+    pub(super) path: Option<String>,
+    /// Names of the limits, in the order in which they are set.
+    pub(super) limit_names: Vec<&'static str>,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    directory: Option<CString>,
+    oom_score_adj: Option<Vec<u8>>,
+    limits: Vec<SetLimit>,
+    identity: Identity,
+}
+
+impl Layout {
+    fn of(exec: &Exec, mark: &str, ground: &Ground<'_>) -> Result<Layout, Refusal> {
+        let (identity, account) = Identity::of(exec)?;
+        let mut environment = ground.environment.clone();
+        if let Some(account) = &account {
+            environment = environment.account(account);
+        }
+        let environment = environment.configured(&exec.env).marked(mark);
+        let (programs, path) = candidates(exec, &environment)?;
+        let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
+        let arguments = std::iter::once(&exec.command).chain(&exec.args);
+        Ok(Layout {
+            programs,
+            path,
+            limit_names,
+            arguments: arguments.map(|text| string(text, "args")).collect::<Result<_, _>>()?,
+            environment: environment.to_strings().map_err(|name| nul(&format!("env.{name}")))?,
+            directory: exec.working_dir.as_ref().map(|text| string(text, "working_dir")).transpose()?,
+            oom_score_adj: exec.oom_score_adj.map(|value| value.to_string().into_bytes()),
+            limits,
+            identity,
+        })
+    }
+}
+
+/// The files that a command may mean: itself if it has a slash, else one in each directory of the program's own `PATH`.
+///
+/// All of them relative to the directory that the child enters, as its own shell would take them.
+fn candidates(exec: &Exec, environment: &Environment) -> Result<(Vec<CString>, Option<String>), Refusal> {
+    let command = exec.command.value();
+    if command.contains('/') {
+        return Ok((vec![string(&exec.command, "command")?], None));
+    }
+    let path = environment.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
+    let shown = exec.env.get("PATH").map_or_else(|| path.display().to_string(), |text| text.shown().to_owned());
+    if command.is_empty() {
+        return Err(Refusal::CommandNotFound { command: String::new(), path: shown });
+    }
+    let in_directory = |directory: &[u8]| {
+        // An empty entry means the current directory.
+        let directory = if directory.is_empty() { b"." } else { directory };
+        CString::new([directory, b"/", command.as_bytes()].concat()).map_err(|_| nul("command"))
+    };
+    let files = path.as_bytes().split(|&byte| byte == b':').map(in_directory).collect::<Result<_, _>>()?;
+    Ok((files, Some(shown)))
+}
+
+/// The limits to set, by name: what navigator raised for itself goes back to what it was, under what the definition says.
+fn limits(exec: &Exec, launcher: &Launcher) -> Result<BTreeMap<&'static str, SetLimit>, Refusal> {
+    let (soft, hard) = launcher.nofile;
+    let mut by_name = BTreeMap::from([("nofile", (libc::RLIMIT_NOFILE, soft, hard))]);
+    for (&name, limit) in &exec.limits {
+        let Some(resource) = resource(name) else {
+            let error = "this system has no such limit".to_owned();
+            return Err(Refusal::Failed { stage: format!("setting limits.{name}"), error });
+        };
+        let value = match limit {
+            Limit::Unlimited => libc::RLIM_INFINITY,
+            Limit::To(value) => *value,
+        };
+        by_name.insert(name, (resource, value, value));
+    }
+    Ok(by_name)
+}
+
+/// The number of a limit, by the name that `limits.conf(5)` and the shell's `ulimit` know, or by the kernel's.
+fn resource(name: &str) -> Option<u32> {
+    Some(match name {
+        "as" => libc::RLIMIT_AS,
+        "core" => libc::RLIMIT_CORE,
+        "cpu" => libc::RLIMIT_CPU,
+        "data" => libc::RLIMIT_DATA,
+        "fsize" => libc::RLIMIT_FSIZE,
+        "locks" => libc::RLIMIT_LOCKS,
+        "memlock" => libc::RLIMIT_MEMLOCK,
+        "msgqueue" => libc::RLIMIT_MSGQUEUE,
+        "nice" => libc::RLIMIT_NICE,
+        "nofile" => libc::RLIMIT_NOFILE,
+        "nproc" => libc::RLIMIT_NPROC,
+        "rss" => libc::RLIMIT_RSS,
+        "rtprio" => libc::RLIMIT_RTPRIO,
+        "rttime" => libc::RLIMIT_RTTIME,
+        "sigpending" => libc::RLIMIT_SIGPENDING,
+        "stack" => libc::RLIMIT_STACK,
+        _ => return None,
+    })
+}
+
+/// Who to become. Nothing at all where that is who we are, so that a user may name themselves.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Identity {
+    user: Option<u32>,
+    group: Option<u32>,
+    groups: Option<Vec<u32>>,
+}
+
+impl Identity {
+    /// Looks up `user` and `group`; the account too, where there is one, for the environment.
+    fn of(exec: &Exec) -> Result<(Identity, Option<Account>), Refusal> {
+        let group = exec.group.as_ref().map(group).transpose()?;
+        let Some(name) = &exec.user else { return Ok((Identity { group, ..Identity::default() }, None)) };
+        let (user, account) = user(name)?;
+        let primary = group.or(account.as_ref().map(|account| account.group)).ok_or_else(|| Refusal::Failed {
+            stage: format!("looking up user `{}`", name.shown()),
+            error: "this number has no account, hence no primary group: write `group` too".to_owned(),
+        })?;
+        let is_root = rustix::process::geteuid().is_root();
+        let are_they = rustix::process::geteuid().as_raw() == user && rustix::process::getegid().as_raw() == primary;
+        if are_they && !is_root {
+            return Ok((Identity::default(), account));
+        }
+        let groups = account.as_ref().map_or_else(|| vec![primary], |account| accounts::groups_of(&account.name, primary));
+        Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
+    }
+}
+
+/// A user by name, or by number: a name made of digits is taken as a name first, as `chown(1)` does.
+fn user(text: &Text) -> Result<(u32, Option<Account>), Refusal> {
+    let unknown = || Refusal::UnknownUser { user: text.shown().to_owned() };
+    let failed =
+        |error: std::io::Error| Refusal::Failed { stage: format!("looking up user `{}`", text.shown()), error: words(&error) };
+    if let Some(account) = accounts::user_by_name(&string(text, "user")?).map_err(failed)? {
+        return Ok((account.user, Some(account)));
+    }
+    let number = text.value().parse().map_err(|_| unknown())?;
+    Ok((number, accounts::user_by_number(number).map_err(failed)?))
+}
+
+/// A group by name, or by number.
+fn group(text: &Text) -> Result<u32, Refusal> {
+    let failed =
+        |error: std::io::Error| Refusal::Failed { stage: format!("looking up group `{}`", text.shown()), error: words(&error) };
+    match accounts::group_by_name(&string(text, "group")?).map_err(failed)? {
+        Some(number) => Ok(number),
+        None => text.value().parse().map_err(|_| Refusal::UnknownGroup { group: text.shown().to_owned() }),
+    }
+}
+
+/// Standard input, output and error: the child's ends, and ours.
+struct Stdio {
+    child: [OwnedFd; 3],
+    ours: Option<[OwnedFd; 2]>,
+}
+
+impl Stdio {
+    fn of(output: &Output) -> Result<Stdio, Refusal> {
+        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        let stdio = || match output {
+            Output::Null => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
+            Output::Log | Output::File { .. } => {
+                let (ours_out, out) = pipe()?;
+                let (ours_err, err) = pipe()?;
+                Ok(Stdio { child: [null()?, out, err], ours: Some([ours_out, ours_err]) })
+            }
+        };
+        stdio().map_err(|error: rustix::io::Errno| refusal::of_descriptors(error.raw_os_error()))
+    }
+}
+
+fn string(text: &Text, place: &str) -> Result<CString, Refusal> {
+    CString::new(text.value()).map_err(|_| nul(place))
+}
+
+fn nul(place: &str) -> Refusal {
+    Refusal::Failed { stage: format!("preparing `{place}`"), error: "it holds a NUL byte".to_owned() }
+}

@@ -1,0 +1,94 @@
+//! The threads that start programs. `vfork` holds its caller until the exec, and an exec may wait for a slow disk or
+//! server; so it's never the loop that is held, and one slow start leaves a thread for the others.
+
+use super::environment::Environment;
+use super::launcher::Launcher;
+use super::output::Outputs;
+use super::spawn::{self, Ground, NotSpawned};
+use super::sys::clone::{Slot, Stack};
+use reconcile::event::RunId;
+use reconcile::spec::Spec;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How many starts may be under way at the same moment.
+const THREADS: usize = 2;
+
+/// A start to make.
+pub(super) struct Request {
+    /// The run.
+    pub(super) run: RunId,
+    /// What to start.
+    pub(super) spec: Arc<Spec>,
+    /// What marks its processes.
+    pub(super) mark: String,
+    /// Where the kernel writes its leader's number.
+    pub(super) slot: Arc<Slot>,
+}
+
+/// What became of a start.
+pub(super) struct Report {
+    /// The run.
+    pub(super) run: RunId,
+    /// Its leader's number, or why there is none.
+    pub(super) outcome: Result<u32, NotSpawned>,
+}
+
+/// Hands starts to the threads. Dropping it ends them, each after the start that it is at.
+pub(super) struct Spawners {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Spawners {
+    /// # Errors
+    /// No memory for a stack, or no thread.
+    pub(super) fn start(
+        launcher: Launcher,
+        environment: &Environment,
+        outputs: &Outputs,
+        reports: &UnboundedSender<Report>,
+    ) -> io::Result<Spawners> {
+        let (requests, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 1..=THREADS {
+            let (queue, environment, outputs, reports) =
+                (Arc::clone(&queue), environment.clone(), outputs.clone(), reports.clone());
+            let mut stack = Stack::new()?;
+            std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
+                let ground = Ground { launcher: &launcher, environment: &environment };
+                while let Some(request) = next(&queue) {
+                    let report = perform(&request, &ground, &mut stack, &outputs);
+                    // Nobody listens any more once the runtime has finished, and then nothing is started either.
+                    if reports.send(report).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        }
+        Ok(Spawners { requests })
+    }
+
+    /// Has a program started, in the order of the calls. The outcome is a [`Report`].
+    ///
+    /// # Errors
+    /// The request itself, if the threads have ended, which only a panic in them can do.
+    pub(super) fn submit(&self, request: Request) -> Result<(), Box<Request>> {
+        self.requests.send(request).map_err(|mpsc::SendError(request)| Box::new(request))
+    }
+}
+
+fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
+    let exec = &request.spec.exec;
+    let outcome = spawn::spawn(exec, &request.mark, ground, stack, &request.slot).map(|spawned| {
+        if let Some(pipes) = spawned.output {
+            outputs.read(&request.spec.name, &exec.output, pipes);
+        }
+        spawned.pid
+    });
+    Report { run: request.run, outcome }
+}

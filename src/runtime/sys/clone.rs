@@ -1,0 +1,337 @@
+//! Starts a program in a child that shares our memory until its exec: the way of `posix_spawn`, with the steps that
+//! `posix_spawn` lacks, and with the step that failed as an answer.
+//!
+//! `clone(CLONE_VM | CLONE_VFORK)` copies no page tables, so its price doesn't grow with this program. The price is
+//! care: between clone and exec the child runs in *our* memory, while our other threads go on. Therefore
+//!
+//! - it has a stack of its own, and calls nothing but raw system calls: no allocation, no lock, no library function
+//!   that would touch the state of other threads (`setuid` of the C library signals every thread, for instance);
+//! - every signal is blocked around the clone, and the child unblocks them only after every disposition is the
+//!   default one: no handler of ours can ever run in it;
+//! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
+//!
+//! The kernel makes this memory undumpable when the child changes its user, so that nobody of that user can attach to
+//! the child, and with it to us, before the exec. That is never undone here.
+
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Everything that the child does before its exec, prepared.
+pub(in crate::runtime) struct Child<'a> {
+    /// The files to try, in order, as `execvp(3)` tries the directories of `PATH`.
+    pub(in crate::runtime) programs: &'a [CString],
+    /// The program's arguments, its name first.
+    pub(in crate::runtime) arguments: &'a [CString],
+    /// Its environment, as `NAME=value`.
+    pub(in crate::runtime) environment: &'a [CString],
+    /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself.
+    pub(in crate::runtime) stdio: [BorrowedFd<'a>; 3],
+    /// What to write to `oom_score_adj`.
+    pub(in crate::runtime) oom_score_adj: Option<&'a [u8]>,
+    /// Resource limits.
+    pub(in crate::runtime) limits: &'a [SetLimit],
+    /// File mode creation mask.
+    pub(in crate::runtime) umask: u32,
+    /// Scheduling priority.
+    pub(in crate::runtime) nice: Option<i32>,
+    /// Supplementary groups to have.
+    pub(in crate::runtime) groups: Option<&'a [u32]>,
+    /// Group to become.
+    pub(in crate::runtime) group: Option<u32>,
+    /// User to become.
+    pub(in crate::runtime) user: Option<u32>,
+    /// Directory to enter, as the user that it has become.
+    pub(in crate::runtime) directory: Option<&'a CStr>,
+}
+
+/// A resource limit: its number, its soft and its hard value.
+pub(in crate::runtime) type SetLimit = (u32, u64, u64);
+
+/// A step of the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::runtime) enum Stage {
+    /// Making a session and process group of its own.
+    Session,
+    /// Setting every signal to its default.
+    Signals,
+    /// Putting descriptors 0, 1 and 2 in place.
+    Stdio,
+    /// Writing `oom_score_adj`.
+    OomScoreAdj,
+    /// Setting the limit of this place in [`Child::limits`].
+    Limit(usize),
+    /// Setting the scheduling priority.
+    Nice,
+    /// Setting the supplementary groups.
+    Groups,
+    /// Setting the group.
+    Group,
+    /// Setting the user.
+    User,
+    /// Entering the directory.
+    Directory,
+    /// Emptying the signal mask.
+    Mask,
+    /// Executing the program.
+    Execute,
+}
+
+/// Why there is no program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::runtime) enum Failure {
+    /// No child came to be.
+    Clone(i32),
+    /// The child failed at this stage with this error number. It has ended, and has to be reaped.
+    Child(Stage, i32),
+}
+
+/// Where the kernel writes a child's number, before the child's first instruction.
+#[derive(Debug, Default)]
+pub(in crate::runtime) struct Slot(AtomicI32);
+
+impl Slot {
+    /// The child's number, once there is one.
+    pub(in crate::runtime) fn pid(&self) -> Option<u32> {
+        u32::try_from(self.0.load(Ordering::Acquire)).ok().filter(|&pid| pid != 0)
+    }
+}
+
+/// Where a child runs until its exec. One child at a time, which the exclusive borrow in [`start`] sees to.
+pub(in crate::runtime) struct Stack {
+    start: *mut c_void,
+}
+
+// SAFETY: the memory belongs to the value alone, and any thread may use it or give it back.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    /// Room enough for a dozen calls without recursion.
+    const SIZE: usize = 64 * 1024;
+    /// Larger than any page in use, so that an overflow ends in a fault and not in somebody's memory.
+    const GUARD: usize = 64 * 1024;
+
+    /// # Errors
+    /// Those of `mmap(2)`: no memory.
+    pub(in crate::runtime) fn new() -> io::Result<Stack> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        // SAFETY: a fresh anonymous mapping takes nobody's memory.
+        let start = unsafe { libc::mmap(ptr::null_mut(), Self::GUARD + Self::SIZE, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Stack { start };
+        // SAFETY: the range is the upper part of the mapping made above.
+        let result = unsafe { libc::mprotect(start.byte_add(Self::GUARD), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE) };
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(stack) }
+    }
+
+    /// The end from which it grows down.
+    fn top(&self) -> *mut c_void {
+        // SAFETY: one past the end of the mapping, which is a multiple of every alignment.
+        unsafe { self.start.byte_add(Self::GUARD + Self::SIZE) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and no child runs on it, because `start` returns only after its exec or end.
+        unsafe { libc::munmap(self.start, Self::GUARD + Self::SIZE) };
+    }
+}
+
+/// What the child sees: prepared pointers, and the record that it leaves when it fails.
+struct Shared<'a> {
+    child: &'a Child<'a>,
+    programs: Vec<*const c_char>,
+    arguments: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+    failure: Option<(Stage, i32)>,
+}
+
+/// Starts a program, and returns its number when its exec has succeeded. The calling thread is held until then. The
+/// program may have ended, and may have been reaped, by the time this returns.
+///
+/// `slot` has the child's number from before its first instruction on, so that whoever reaps can tell an instant exit
+/// from a stranger's. The child is not reaped here, not even one that failed.
+///
+/// # Errors
+/// What failed; see [`Failure`].
+pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<u32, Failure> {
+    debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
+    let mut shared = Shared {
+        child,
+        programs: child.programs.iter().map(|text| text.as_ptr()).collect(),
+        arguments: pointers(child.arguments),
+        environment: pointers(child.environment),
+        failure: None,
+    };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let mut former_mask = 0_u64;
+    // SAFETY: both masks are eight bytes long, as said, and valid for the call.
+    unsafe {
+        let former_mask = address((&raw mut former_mask).cast_const());
+        call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const ALL), former_mask, 8, 0]).map_err(Failure::Clone)?;
+    }
+    // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has let go
+    // of our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
+    let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
+    let error = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    // SAFETY: as above; a null pointer for the former mask is allowed.
+    let unblocked = unsafe { call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const former_mask), 0, 8, 0]) };
+    debug_assert!(unblocked.is_ok(), "restoring a mask that was read can't fail");
+    match (u32::try_from(result), read_failure(&shared)) {
+        (Err(_), _) => Err(Failure::Clone(error)),
+        (Ok(_), Some((stage, error))) => Err(Failure::Child(stage, error)),
+        (Ok(pid), None) => Ok(pid),
+    }
+}
+
+/// The record, read from memory that another process wrote to.
+fn read_failure(shared: &Shared<'_>) -> Option<(Stage, i32)> {
+    // SAFETY: a valid, aligned reference. The child wrote to it as a value of this type before it let us go on.
+    unsafe { ptr::read_volatile(&raw const shared.failure) }
+}
+
+/// Pointers to strings, with the null pointer that ends the list.
+fn pointers(texts: &[CString]) -> Vec<*const c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// Every signal, as the kernel's mask of 64 bits.
+static ALL: u64 = u64::MAX;
+/// No signal.
+static NONE: u64 = 0;
+/// The kernel's `sigaction` record, at least as long as on any architecture, meaning: default, no flags, empty mask.
+static DEFAULT_ACTION: [u64; 8] = [0; 8];
+/// `SIG_SETMASK` as an argument of [`call`].
+const SET_MASK: usize = libc::SIG_SETMASK as usize;
+
+fn address<T>(pointer: *const T) -> usize {
+    pointer.expose_provenance()
+}
+
+/// A raw system call.
+///
+/// # Safety
+/// Whatever the call demands of its arguments.
+unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
+    let [first, second, third, fourth, fifth] = arguments;
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth) };
+    // SAFETY: the address of this thread's error number is valid. (In the child that is its spawner's, which is held.)
+    usize::try_from(result).map_err(|_| unsafe { *libc::__errno_location() })
+}
+
+/// The child. It never returns: it becomes the program, or ends.
+extern "C" fn run(shared: *mut c_void) -> c_int {
+    let shared: *mut Shared<'_> = shared.cast();
+    // SAFETY: the pointer that `start` passed; its owner is held, so this is the only reference in use.
+    let failure = become_program(unsafe { &*shared });
+    // SAFETY: as above; the reference of the line before is no longer used.
+    unsafe { ptr::write_volatile(&raw mut (*shared).failure, Some(failure)) };
+    loop {
+        // SAFETY: ends this process, and nothing of ours: the memory is shared, the thread group is not.
+        let _never = unsafe { call(libc::SYS_exit_group, [127, 0, 0, 0, 0]) };
+    }
+}
+
+/// Goes through the stages; returns only with the one that failed.
+fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
+    match prepare(shared.child) {
+        Err(failure) => failure,
+        Ok(()) => (Stage::Execute, execute(shared)),
+    }
+}
+
+/// Every stage before the last. Limits come after the one stage that opens a file, the user after all that may need
+/// privileges, and the directory after the user, who must be able to enter it.
+fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
+    // SAFETY (of every call below): numbers by value, or pointers to memory that outlives the call.
+    unsafe {
+        call(libc::SYS_setsid, [0; 5]).map_err(at(Stage::Session))?;
+        for signal in 1..=64 {
+            if signal != libc::SIGKILL as usize && signal != libc::SIGSTOP as usize {
+                let arguments = [signal, address(&raw const DEFAULT_ACTION), 0, 8, 0];
+                call(libc::SYS_rt_sigaction, arguments).map_err(at(Stage::Signals))?;
+            }
+        }
+        for (target, source) in child.stdio.iter().enumerate() {
+            call(libc::SYS_dup3, [number(source.as_raw_fd()), target, 0, 0, 0]).map_err(at(Stage::Stdio))?;
+        }
+        if let Some(value) = child.oom_score_adj {
+            write_file(c"/proc/self/oom_score_adj", value).map_err(at(Stage::OomScoreAdj))?;
+        }
+        for (place, &(resource, soft, hard)) in child.limits.iter().enumerate() {
+            let limit = [soft, hard];
+            let arguments = [0, resource as usize, address(&raw const limit), 0, 0];
+            call(libc::SYS_prlimit64, arguments).map_err(at(Stage::Limit(place)))?;
+        }
+        // It returns the former mask and can't fail.
+        let _former = call(libc::SYS_umask, [child.umask as usize, 0, 0, 0, 0]);
+        if let Some(nice) = child.nice {
+            let who = [libc::PRIO_PROCESS as usize, 0, number(nice), 0, 0];
+            call(libc::SYS_setpriority, who).map_err(at(Stage::Nice))?;
+        }
+        if let Some(groups) = child.groups {
+            let arguments = [groups.len(), address(groups.as_ptr()), 0, 0, 0];
+            call(libc::SYS_setgroups, arguments).map_err(at(Stage::Groups))?;
+        }
+        if let Some(group) = child.group {
+            let group = group as usize;
+            call(libc::SYS_setresgid, [group, group, group, 0, 0]).map_err(at(Stage::Group))?;
+        }
+        if let Some(user) = child.user {
+            let user = user as usize;
+            call(libc::SYS_setresuid, [user, user, user, 0, 0]).map_err(at(Stage::User))?;
+        }
+        if let Some(directory) = child.directory {
+            call(libc::SYS_chdir, [address(directory.as_ptr()), 0, 0, 0, 0]).map_err(at(Stage::Directory))?;
+        }
+        // Every descriptor of ours is born with this flag, and those of our launcher got it at the start; so where the
+        // kernel doesn't know the call (before 5.11), nothing is lost.
+        let _unknown = call(libc::SYS_close_range, [3, u32::MAX as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0]);
+        call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const NONE), 0, 8, 0]).map_err(at(Stage::Mask))?;
+    }
+    Ok(())
+}
+
+/// Executes the first program that can be, by the rules of `execvp(3)`; returns only with the error that counts.
+fn execute(shared: &Shared<'_>) -> i32 {
+    let mut counts = libc::ENOENT;
+    for &program in &shared.programs {
+        let arguments = [address(program), address(shared.arguments.as_ptr()), address(shared.environment.as_ptr()), 0, 0];
+        // SAFETY: three pointers to strings and lists that end as the call demands, and that outlive it.
+        match unsafe { call(libc::SYS_execve, arguments) } {
+            // A file that may not be executed counts, should no later directory have one that may.
+            Err(libc::EACCES) => counts = libc::EACCES,
+            Err(libc::ENOENT | libc::ENOTDIR) if shared.programs.len() > 1 => {}
+            Err(error) => return error,
+            Ok(_) => {}
+        }
+    }
+    counts
+}
+
+/// Writes a small file in one go.
+fn write_file(path: &CStr, content: &[u8]) -> Result<(), i32> {
+    let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
+    // SAFETY: a string that ends with NUL, and a slice with its length.
+    unsafe {
+        let file = call(libc::SYS_openat, [number(libc::AT_FDCWD), address(path.as_ptr()), flags, 0, 0])?;
+        let written = call(libc::SYS_write, [file, address(content.as_ptr()), content.len(), 0, 0]);
+        call(libc::SYS_close, [file, 0, 0, 0, 0])?;
+        written.map(|_| ())
+    }
+}
+
+fn at(stage: Stage) -> impl Fn(i32) -> (Stage, i32) {
+    move |error| (stage, error)
+}
+
+/// A signed argument, widened as the kernel expects it.
+fn number(value: RawFd) -> usize {
+    (value as isize).cast_unsigned()
+}

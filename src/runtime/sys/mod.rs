@@ -1,0 +1,124 @@
+//! The only unsafe code of the runtime: system calls that no safe crate offers, each behind a safe function.
+//!
+//! [`clone`] starts a program, [`accounts`] looks up users and groups; here is what the reaper and the signals need.
+//! Nothing in this folder decides anything, and nothing in it knows what a run is.
+#![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, and the account database have no safe wrapper")]
+
+pub(super) mod accounts;
+pub(super) mod clone;
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+use std::io;
+
+/// A child that has ended and is not yet reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Its number, which stays its own until [`reap`].
+    pub(super) pid: u32,
+    /// How it ended.
+    pub(super) how: How,
+}
+
+/// How a process ended, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// With this exit status.
+    Code(i32),
+    /// By the signal of this number.
+    Signal(i32),
+}
+
+/// A child that has ended, left as it is: its number can't be taken by another process while it waits for [`reap`].
+///
+/// # Errors
+/// Those of `waitid(2)`, except having no child at all, which is an answer: `None`.
+pub(super) fn ended_child() -> io::Result<Option<Ended>> {
+    // SAFETY: `siginfo_t` is plain data, for which all zero bytes are a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is valid for writes for the whole call.
+    if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) } == -1 {
+        let error = io::Error::last_os_error();
+        return if error.raw_os_error() == Some(libc::ECHILD) { Ok(None) } else { Err(error) };
+    }
+    // SAFETY: `waitid` filled the fields of a SIGCHLD, or left the zeros of above when there was none.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let how = if info.si_code == libc::CLD_EXITED { How::Code(status) } else { How::Signal(status) };
+    Ok(u32::try_from(pid).ok().filter(|&pid| pid != 0).map(|pid| Ended { pid, how }))
+}
+
+/// Lets go of a child that [`ended_child`] named. From here on its number may be another process's.
+///
+/// # Errors
+/// Those of `waitid(2)`.
+pub(super) fn reap(pid: u32) -> io::Result<()> {
+    // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
+    let result = unsafe { libc::waitid(libc::P_PID, pid, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends a signal through a pidfd; 0 only asks whether the process still exists, reaped or not.
+///
+/// # Errors
+/// Those of `pidfd_send_signal(2)`; `ESRCH` once the process has been reaped.
+pub(super) fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info: *const libc::siginfo_t = std::ptr::null();
+    // SAFETY: the descriptor is borrowed, hence open, and a null `siginfo_t` pointer is allowed.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends a signal to a process (or, for a negative number, to a process group) where there are no pidfds.
+///
+/// The caller answers for the number: it must be that of a child of ours, or its group, that is not yet reaped.
+///
+/// # Errors
+/// Those of `kill(2)`.
+#[expect(clippy::disallowed_methods, reason = "the way out where pidfds are refused; the number is an unreaped child's")]
+pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: `kill` takes two numbers and touches no memory.
+    if unsafe { libc::kill(pid, signal) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` to ignored, and empties its signal mask.
+///
+/// # Errors
+/// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
+pub(super) fn own_signals() -> io::Result<()> {
+    for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN)] {
+        // SAFETY: neither disposition is a function, so no code of ours is entered from a signal.
+        if unsafe { libc::signal(signal, handler) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: a signal set is plain data, for which all zero bytes are the empty set.
+    let empty: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `empty` is valid for reads, and a null pointer for the former mask is allowed.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Marks every open descriptor from this number on to be closed by an exec.
+///
+/// # Errors
+/// Those of `close_range(2)`; `ENOSYS` or `EINVAL` on kernels before 5.11.
+pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: the call touches no memory and closes nothing; it sets a flag on descriptors.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Marks one descriptor to be closed by an exec. A number that isn't open is not an error.
+///
+/// # Errors
+/// Those of `fcntl(2)`.
+pub(super) fn close_on_exec(descriptor: i32) -> io::Result<()> {
+    // SAFETY: sets a flag on a descriptor, whoever owns it, and touches no memory.
+    if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != -1 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::EBADF) { Ok(()) } else { Err(error) }
+}

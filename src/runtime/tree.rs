@@ -1,0 +1,206 @@
+//! The tree of a run: its leader, whatever descends from it, and what has been handed to us of it.
+//!
+//! # Who belongs
+//! The leader, and everything below it by parent links. When a process ends, its children become ours, because we are
+//! the subreaper of everything we start (or process 1). Such an orphan belongs to the run that
+//! - a scan has seen it in before, while its parents lived ([`Members::holds`]), or whose
+//! - session it is in (each leader makes its own), or whose
+//! - mark stands in its environment: `NAVIGATOR_RUN`, which every process inherits.
+//!
+//! A process that has left the session, wiped its environment *and* lost its parent before any scan belongs to nobody.
+//! It is still our child, and is killed when navigator ends. (Control groups will close this gap.)
+//!
+//! # Why a signal never reaches a stranger
+//! A number found in `/proc` may be recycled before it is used. So a pidfd is opened first, which holds one process
+//! whatever becomes of its number, and then proven ([`descend`]): while the pidfd still has its process, `/proc` names
+//! a member as the parent of that number, and that member, too, still is the process that its own pidfd holds.
+//! Children of ours need no proof: their numbers are theirs until we reap them.
+//! Where the kernel refuses pidfds, only our own unreaped children are signalled, by number: the leader's group, then
+//! the orphans as they come to us. Killing still ends everything, from the top down.
+//!
+//! # Why no wake-up is missed
+//! A tree is empty when its leader is reaped and no child of ours belongs to it. That is enough: follow the parents of
+//! any member upwards, and the last one below us is our child, and a member. It is asked again after each `SIGCHLD`,
+//! and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
+//! process's children to us *before* it tells us of its end. So when the last such child ends, there is a `SIGCHLD`,
+//! and at that moment whatever it leaves behind is already among our children.
+//!
+//! One thing can't be seen at that moment: whose an orphan is that has left the session and is just in the middle of an
+//! exec, for it has no environment then. Until that is known no tree counts as empty, and it's looked at again shortly.
+
+use super::proc::{self, Lineage};
+use super::sys;
+use reconcile::event::RunId;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+/// The variable that marks every process of a run.
+pub(super) const MARK: &str = "NAVIGATOR_RUN";
+
+/// A hold on one process.
+#[derive(Debug)]
+pub(super) enum Handle {
+    /// That process and no other, also after its number has been recycled.
+    Pidfd(OwnedFd),
+    /// The number of a child that is not yet reaped, where pidfds are refused. Dropped when it is reaped.
+    Unreaped(u32),
+    /// The same for a leader: signals go to its process group.
+    UnreapedLeader(u32),
+}
+
+impl Handle {
+    /// A hold on a child of ours that is not yet reaped.
+    pub(super) fn of_child(pid: u32) -> Handle {
+        open(pid).map_or(Handle::Unreaped(pid), Handle::Pidfd)
+    }
+
+    /// A hold on a leader that is not yet reaped.
+    pub(super) fn of_leader(pid: u32) -> Handle {
+        open(pid).map_or(Handle::UnreapedLeader(pid), Handle::Pidfd)
+    }
+
+    /// Sends a signal; one that comes too late is not an error.
+    ///
+    /// # Errors
+    /// That it is not permitted, as for a program that has changed its user where navigator may not.
+    pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
+        let result = match self {
+            Handle::Pidfd(pidfd) => sys::signal_pidfd(pidfd.as_fd(), signal),
+            Handle::Unreaped(pid) => sys::signal_unreaped(pid.cast_signed(), signal),
+            Handle::UnreapedLeader(pid) => sys::signal_unreaped(-pid.cast_signed(), signal),
+        };
+        result.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+    }
+
+    /// Whether the process still has its number: it lives, or nobody has reaped it yet.
+    fn has_number(&self) -> bool {
+        match self {
+            Handle::Pidfd(pidfd) => {
+                sys::signal_pidfd(pidfd.as_fd(), 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
+            }
+            Handle::Unreaped(_) | Handle::UnreapedLeader(_) => true,
+        }
+    }
+
+    /// Whether the process has not ended. Without a pidfd, one that is not yet reaped counts as alive.
+    fn is_alive(&self) -> bool {
+        let Handle::Pidfd(pidfd) = self else { return true };
+        let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A pidfd is readable once its process has ended. An error says nothing, and the living must not be forgotten.
+        !matches!(poll(&mut polled, Some(&at_once)), Ok(1..))
+    }
+}
+
+fn open(pid: u32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid.cast_signed())?, PidfdFlags::empty()).ok()
+}
+
+/// The members of a tree that have been seen and held, so that each is told once, and is known again as an orphan.
+#[derive(Debug, Default)]
+pub(super) struct Members(HashMap<u32, Handle>);
+
+impl Members {
+    /// Whether the process that has this number is one of them.
+    pub(super) fn holds(&self, pid: u32) -> bool {
+        self.0.get(&pid).is_some_and(Handle::has_number)
+    }
+
+    /// Holds these too.
+    pub(super) fn add(&mut self, found: Vec<(u32, Handle)>) {
+        self.0.extend(found);
+    }
+
+    /// Lets go of one that is reaped.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.0.remove(&pid);
+    }
+}
+
+/// Everything alive at and below these roots, each proven to be there by the time it was held. Roots are children of
+/// ours that are not reaped while this runs.
+pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, Handle)>) -> Vec<(u32, Handle)> {
+    let mut known: HashSet<u32> = roots.iter().map(|&(pid, _)| pid).collect();
+    let mut found = roots;
+    let mut next = 0;
+    while next < found.len() {
+        let (parent, ref holder) = found[next];
+        next += 1;
+        if !matches!(holder, Handle::Pidfd(_)) {
+            continue;
+        }
+        let mut below = Vec::new();
+        for pid in lineage.children(parent) {
+            let Some(pidfd) = open(pid).filter(|_| !known.contains(&pid)) else { continue };
+            let handle = Handle::Pidfd(pidfd);
+            let is_child = proc::stat(pid).is_some_and(|stat| stat.parent == parent);
+            if is_child && handle.has_number() && holder.has_number() {
+                known.insert(pid);
+                below.push((pid, handle));
+            }
+        }
+        found.append(&mut below);
+    }
+    found.retain(|(_, handle)| handle.is_alive());
+    found
+}
+
+/// The mark of one navigator: what it writes into the environment of its runs, and finds there again.
+#[derive(Clone, Debug)]
+pub(super) struct Marker {
+    /// Of this navigator alone.
+    instance: String,
+    /// The mark that this navigator itself runs under, where another one started it: its runs are that one's too.
+    outer: Option<String>,
+}
+
+impl Marker {
+    pub(super) fn new(instance: String, outer: Option<String>) -> Marker {
+        Marker { instance, outer }
+    }
+
+    /// `instance/name/run`, behind the mark of an outer navigator and a comma where there is one.
+    pub(super) fn write(&self, name: &str, run: RunId) -> String {
+        let own = format!("{}/{name}/{}", self.instance, run.0);
+        self.outer.as_ref().map_or_else(|| own.clone(), |outer| format!("{outer},{own}"))
+    }
+
+    /// The run of ours that a mark names.
+    pub(super) fn read(&self, mark: &[u8]) -> Option<RunId> {
+        let mark = std::str::from_utf8(mark).ok()?;
+        mark.split(',').find_map(|one| {
+            let mut parts = one.split('/');
+            let (instance, _name, run) = (parts.next()?, parts.next()?, parts.next()?);
+            (instance == self.instance).then(|| run.parse().ok().map(RunId))?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_by_the_navigator_that_wrote_it_and_by_outer_ones() {
+        let outer = Marker::new("0123456789abcdef".into(), None);
+        let inner = Marker::new("fedcba9876543210".into(), Some(outer.write("navigator", RunId(3))));
+        let mark = inner.write("web", RunId(7));
+        assert_eq!(mark, "0123456789abcdef/navigator/3,fedcba9876543210/web/7");
+        assert_eq!(inner.read(mark.as_bytes()), Some(RunId(7)));
+        assert_eq!(outer.read(mark.as_bytes()), Some(RunId(3)));
+        assert_eq!(Marker::new("other".into(), None).read(mark.as_bytes()), None);
+        assert_eq!(outer.read(b"0123456789abcdef/web/x"), None);
+    }
+
+    #[test]
+    fn both_ways_of_finding_children_agree() {
+        let own = std::process::id();
+        let parent = proc::stat(own).expect("we exist").parent;
+        for lineage in [Lineage::now(), Lineage::scan()] {
+            assert!(lineage.children(parent).contains(&own));
+        }
+    }
+}

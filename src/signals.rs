@@ -1,0 +1,136 @@
+//! Names and numbers of this system's signals. It sends none.
+//!
+//! Source of the names: `signal(7)`; of the real-time names: `kill -l` (`RTMIN+n` for the lower half of the range, `RTMAX-n`
+//! for the upper). Numbers come from the C library, which keeps the first real-time signals for itself.
+
+use reconcile::spec::Signal;
+
+const NAMED: [(&str, i32); 31] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("ILL", libc::SIGILL),
+    ("TRAP", libc::SIGTRAP),
+    ("ABRT", libc::SIGABRT),
+    ("BUS", libc::SIGBUS),
+    ("FPE", libc::SIGFPE),
+    ("KILL", libc::SIGKILL),
+    ("USR1", libc::SIGUSR1),
+    ("SEGV", libc::SIGSEGV),
+    ("USR2", libc::SIGUSR2),
+    ("PIPE", libc::SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", libc::SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("STOP", libc::SIGSTOP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", libc::SIGWINCH),
+    ("POLL", libc::SIGPOLL),
+    ("PWR", libc::SIGPWR),
+    ("SYS", libc::SIGSYS),
+];
+
+/// Other names that people write for the same signals.
+const ALIASES: [(&str, i32); 4] = [("IOT", libc::SIGIOT), ("CLD", libc::SIGCHLD), ("IO", libc::SIGIO), ("UNUSED", libc::SIGSYS)];
+
+const FROM_RTMIN: [&str; 16] = [
+    "RTMIN", "RTMIN+1", "RTMIN+2", "RTMIN+3", "RTMIN+4", "RTMIN+5", "RTMIN+6", "RTMIN+7", "RTMIN+8", "RTMIN+9", "RTMIN+10",
+    "RTMIN+11", "RTMIN+12", "RTMIN+13", "RTMIN+14", "RTMIN+15",
+];
+
+const FROM_RTMAX: [&str; 16] = [
+    "RTMAX", "RTMAX-1", "RTMAX-2", "RTMAX-3", "RTMAX-4", "RTMAX-5", "RTMAX-6", "RTMAX-7", "RTMAX-8", "RTMAX-9", "RTMAX-10",
+    "RTMAX-11", "RTMAX-12", "RTMAX-13", "RTMAX-14", "RTMAX-15",
+];
+
+/// The number of a signal on this system.
+///
+/// # Panics
+/// If the signal came from neither [`parse`] nor [`name`] nor the constants of [`Signal`].
+pub fn number(signal: Signal) -> i32 {
+    parse(signal.0).and_then(|known| number_of(known.0)).unwrap_or_else(|| panic!("`{signal}` is no signal of this system"))
+}
+
+/// The signal of a number; a number that this system doesn't know is called `0`, which none has.
+pub fn name(number: i32) -> Signal {
+    known(number).unwrap_or(Signal("0"))
+}
+
+/// A signal as people write it: its name with or without `SIG`, in any case, or its number.
+pub fn parse(text: &str) -> Option<Signal> {
+    if let Ok(number) = text.parse::<i32>() {
+        return known(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    number_of(upper.strip_prefix("SIG").unwrap_or(&upper)).and_then(known)
+}
+
+/// The names without the real-time ones, for suggestions.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|&(name, _)| name)
+}
+
+fn known(number: i32) -> Option<Signal> {
+    let named = NAMED.iter().find(|&&(_, of)| of == number).map(|&(name, _)| name);
+    let from = |names: &[&'static str; 16], distance: i32| usize::try_from(distance).ok().and_then(|at| names.get(at).copied());
+    let (min, max) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    named
+        .or_else(|| {
+            (min..=max).contains(&number).then(|| from(&FROM_RTMIN, number - min).or_else(|| from(&FROM_RTMAX, max - number)))?
+        })
+        .map(Signal)
+}
+
+fn number_of(name: &str) -> Option<i32> {
+    if let Some(&(_, number)) = NAMED.iter().chain(&ALIASES).find(|&&(known, _)| known == name) {
+        return Some(number);
+    }
+    let distance = |rest: &str, sign: char| match rest.strip_prefix(sign) {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<i32>().ok(),
+        None if rest.is_empty() => Some(0),
+        _ => None,
+    };
+    let (min, max) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => min.checked_add(distance(rest, '+')?)?,
+        (_, Some(rest)) => max.checked_sub(distance(rest, '-')?)?,
+        _ => return None,
+    };
+    (min..=max).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_a_name_that_leads_back() {
+        for number_of_it in (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+            let signal = name(number_of_it);
+            assert_ne!(signal.0, "0", "{number_of_it}");
+            assert_eq!(number(signal), number_of_it);
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_people_write_them() {
+        for text in ["TERM", "SIGTERM", "sigterm", "Term", "15"] {
+            assert_eq!(parse(text), Some(Signal::TERM), "{text}");
+        }
+        assert_eq!(parse("RTMIN+3").map(number), Some(libc::SIGRTMIN() + 3));
+        assert_eq!(parse("SIGRTMAX-2").map(number), Some(libc::SIGRTMAX() - 2));
+        assert_eq!(parse("RTMIN+30"), parse("RTMAX"));
+        for text in ["", "SIG", "TREM", "0", "99", "-15", "RTMIN+31", "RTMIN-1", "RTMIN++1", "RTMIN+"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The loop: news in, engine, actions out. The only place that holds the engine, and the only `select!`.
+//!
+//! Everything else (children, the file, signals) is a producer of news. The loop decides nothing: it asks the engine,
+//! hands its actions to whoever performs them, and tells people what changed. A wake-up that wasn't needed plans
+//! nothing, so nothing is ever cancelled.
+
+mod tell;
+
+use crate::config::{Loaded, Rejected};
+use reconcile::engine::{Engine, Outcome};
+use reconcile::event::{Action, Event, Order, Pid, RunId};
+use reconcile::report::{Report, What};
+use reconcile::time::Time;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// How much news may wait for the loop; producers that are faster wait for it.
+pub const INBOX: usize = 1024;
+
+/// Performs actions; the outcome of each comes back as an [`Event`].
+pub trait Perform {
+    /// Does what is to be done, and returns at once.
+    fn perform(&self, action: Action);
+
+    /// The living processes of a run, for people.
+    fn pids(&self, run: RunId) -> Vec<Pid>;
+}
+
+/// The world around the loop, as far as it isn't processes.
+pub trait Surroundings {
+    /// Asks for the configuration to be read again; it comes back as [`News::Revision`].
+    fn reload(&self);
+
+    /// Takes over what an accepted configuration says beyond its processes.
+    fn apply(&self, loaded: &Loaded);
+
+    /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
+    fn explain(&self, rejected: &Rejected);
+
+    /// Opens every log file anew.
+    fn reopen(&self);
+}
+
+/// What comes into the loop, apart from the events of runs.
+#[derive(Debug)]
+pub enum News {
+    /// A configuration was read.
+    Revision(Result<Loaded, Rejected>),
+    /// Somebody sent navigator a signal.
+    Signal(Signal),
+}
+
+/// A signal to navigator, by what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `TERM`: end in order.
+    Terminate,
+    /// `INT`: end in order; a second one, at once.
+    Interrupt,
+    /// `QUIT`: end at once.
+    Quit,
+    /// `HUP`: read the configuration again.
+    Hangup,
+    /// `USR2`: open log files anew.
+    Reopen,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As `TERM` asked.
+    Terminated,
+    /// As `INT` or `QUIT` asked.
+    Interrupted,
+}
+
+/// The loop and what it owns.
+pub struct Supervisor<P, S> {
+    engine: Engine,
+    epoch: Instant,
+    performer: P,
+    surroundings: S,
+    interrupts: u32,
+}
+
+impl<P: Perform, S: Surroundings> Supervisor<P, S> {
+    /// A loop that wants nothing yet.
+    pub fn new(performer: P, surroundings: S) -> Supervisor<P, S> {
+        Supervisor { engine: Engine::new(), epoch: Instant::now(), performer, surroundings, interrupts: 0 }
+    }
+
+    /// Makes the host what `first` says, and keeps it what later revisions say, until it is told to end.
+    ///
+    /// The caller keeps the performer: what is left of output is drained by whoever made it.
+    pub async fn run(mut self, first: Loaded, mut events: mpsc::Receiver<Event>, mut news: mpsc::Receiver<News>) -> (P, Ending) {
+        let mut batch = vec![self.accept(first)];
+        loop {
+            let outcome = self.engine.step(self.now(), batch.drain(..));
+            let wake_at = self.carry_out(outcome);
+            if self.engine.is_finished() {
+                let ending = if self.interrupts > 0 { Ending::Interrupted } else { Ending::Terminated };
+                return (self.performer, ending);
+            }
+            tokio::select! {
+                Some(event) = events.recv() => {
+                    batch.push(event);
+                    while let Ok(event) = events.try_recv() {
+                        batch.push(event);
+                    }
+                }
+                Some(item) = news.recv() => batch.extend(self.hear(item)),
+                () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => {}
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::after_epoch(self.epoch.elapsed())
+    }
+
+    /// Performs what is to be done and tells what changed. Answers with when to look again.
+    fn carry_out(&self, outcome: Outcome) -> Option<Instant> {
+        for report in &outcome.reports {
+            tell::report(report);
+            if let Report::Process(transition) = report
+                && let (What::Survives, Some(run)) = (&transition.what, transition.run)
+            {
+                tell::survivors(&transition.name, &self.performer.pids(run));
+            }
+        }
+        for action in outcome.actions {
+            self.performer.perform(action);
+        }
+        outcome.wake_at.map(|at| self.epoch + at.since_epoch())
+    }
+
+    /// What news means for the engine.
+    fn hear(&mut self, news: News) -> Option<Event> {
+        match news {
+            News::Revision(Ok(loaded)) => Some(self.accept(loaded)),
+            News::Revision(Err(rejected)) => {
+                tell::rejected(&rejected);
+                self.surroundings.explain(&rejected);
+                None
+            }
+            News::Signal(signal) => self.obey(signal),
+        }
+    }
+
+    fn accept(&self, loaded: Loaded) -> Event {
+        self.surroundings.apply(&loaded);
+        tell::warnings(&loaded.warnings);
+        Event::Wanted(loaded.desired)
+    }
+
+    fn obey(&mut self, signal: Signal) -> Option<Event> {
+        match signal {
+            Signal::Terminate => Some(Event::Order(Order::Shutdown)),
+            Signal::Interrupt => {
+                self.interrupts += 1;
+                Some(Event::Order(if self.interrupts > 1 { Order::Hurry } else { Order::Shutdown }))
+            }
+            Signal::Quit => {
+                self.interrupts += 1;
+                Some(Event::Order(Order::Hurry))
+            }
+            Signal::Hangup => {
+                self.surroundings.reload();
+                None
+            }
+            Signal::Reopen => {
+                self.surroundings.reopen();
+                None
+            }
+        }
+    }
+}

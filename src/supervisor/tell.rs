@@ -1,0 +1,139 @@
+//! Turns what changed into log lines. The fixed words in here are what people grep for: they are part of the contract.
+
+use crate::config::{Diagnostic, Rejected, Severity};
+use reconcile::event::{Pid, Status};
+use reconcile::report::{Report, Summary, Transition, What};
+use reconcile::span::Span;
+use reconcile::text::Name;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// Tells one report of the engine.
+pub(super) fn report(report: &Report) {
+    match report {
+        Report::Process(transition) => process(transition),
+        Report::Accepted(summary) => accepted(summary),
+        Report::Unchanged => info!(target: "managed_processes", "Configuration unchanged"),
+    }
+}
+
+/// One line, `$message`, about a transition, with the fields that every such line has and those given.
+macro_rules! line {
+    ($level:ident, $transition:expr, $message:literal $(, $field:ident = $value:expr)*) => {
+        $level!(
+            target: "managed_processes",
+            name = $transition.name.as_str(),
+            pid = $transition.pid.map(|pid| pid.0),
+            $($field = $value,)*
+            generation = $transition.generation,
+            $message
+        )
+    };
+}
+
+fn process(transition: &Transition) {
+    match &transition.what {
+        What::Starting(reason) => line!(info, transition, "Starting process", reason = reason.to_string()),
+        What::Started => line!(info, transition, "Process started"),
+        What::Ready => line!(info, transition, "Process ready"),
+        What::Stopping(reason) => line!(info, transition, "Stopping process", reason = reason.to_string()),
+        What::Stopped { status, reason } => {
+            line!(
+                info,
+                transition,
+                "Process stopped",
+                status = code(status),
+                signal = signal(status),
+                reason = reason.to_string()
+            );
+        }
+        What::Killing(reason) => line!(warn, transition, "Killing process", reason = reason.to_string()),
+        What::Exited => line!(info, transition, "Process exited", status = 0),
+        What::Crashed(status) => {
+            line!(
+                warn,
+                transition,
+                "Process crashed",
+                status = code(status),
+                signal = signal(status),
+                reason = status.to_string()
+            );
+        }
+        What::Restarting { delay, reason } => {
+            line!(
+                info,
+                transition,
+                "Restarting process",
+                delay = Span(to_millis(*delay)).to_string(),
+                reason = reason.to_string()
+            );
+        }
+        What::Updated(differences) => {
+            let fields: Vec<String> = differences.iter().map(|difference| difference.field.clone()).collect();
+            line!(info, transition, "Process updated", reason = format!("{} changed", fields.join(", ")));
+        }
+        What::Failed(reason) => line!(error, transition, "Process failed", reason = reason.to_string()),
+        // Told by `survivors`, with the numbers that only the runtime knows.
+        What::Survives => {}
+    }
+}
+
+/// Nobody reads more of a delay than milliseconds.
+fn to_millis(delay: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn code(status: &Status) -> Option<i32> {
+    if let Status::Code(code) = status { Some(*code) } else { None }
+}
+
+fn signal(status: &Status) -> Option<&'static str> {
+    if let Status::Signal(signal) = status { Some(signal.0) } else { None }
+}
+
+fn accepted(summary: &Summary) {
+    if summary.generation == 1 {
+        let processes = summary.added + summary.unchanged;
+        return info!(target: "managed_processes", generation = summary.generation, processes, "Configuration loaded");
+    }
+    info!(
+        target: "managed_processes",
+        generation = summary.generation,
+        added = summary.added,
+        removed = summary.removed,
+        changed = summary.changed,
+        updated = summary.updated,
+        unchanged = summary.unchanged,
+        "Configuration reloaded"
+    );
+}
+
+/// Tells which processes survive being killed.
+pub(super) fn survivors(name: &Name, pids: &[Pid]) {
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    error!(target: "managed_processes", name = name.as_str(), pids = pids.join(" "), "Process survives KILL");
+}
+
+/// Tells the warnings of an accepted configuration.
+pub(super) fn warnings(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
+    }
+}
+
+/// Tells why a configuration changes nothing.
+pub(super) fn rejected(rejected: &Rejected) {
+    let errors = rejected.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let lines: Vec<String> = errors.map(|error| format!("{}: {}", place(error), error.message)).collect();
+    error!(
+        target: "managed_processes",
+        problems = lines.len() + rejected.omitted,
+        diagnostics = lines.join("; "),
+        "Configuration rejected"
+    );
+}
+
+/// `file:line:column`, as editors understand it.
+fn place(diagnostic: &Diagnostic) -> String {
+    format!("{}:{}:{}", diagnostic.file.display(), diagnostic.line, diagnostic.column)
+}

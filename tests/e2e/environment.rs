@@ -1,0 +1,213 @@
+//! What a process gets from its definition: arguments, directories, environment, user, niceness and limits.
+
+use crate::harness::{Signal, Site, servers};
+
+#[test]
+fn arguments_arrive_as_they_are_written() {
+    let site = Site::new();
+    let mut navigator = site.start(
+        r#"
+managed_processes:
+  - name: show
+    command: printf
+    args: ["<%s>\n", --port 6379, "two  spaces", "", '$HOME', 'a "b" c', 6379, 1.10, 0777, yes, 1e3, null, "*", "${GREETING:-hel lo}", "$${NOT}"]
+"#,
+    );
+    navigator.event("Process exited", "show");
+    navigator.says("show", |line| line == "<${NOT}>");
+    navigator.signal(Signal::TERM);
+    let said = navigator.exits(0).said("show");
+    let wanted = [
+        "<--port 6379>",
+        "<two  spaces>",
+        "<>",
+        "<$HOME>",
+        "<a \"b\" c>",
+        "<6379>",
+        "<1.10>",
+        "<0777>",
+        "<yes>",
+        "<1e3>",
+        "<null>",
+        "<*>",
+        "<hel lo>",
+        "<${NOT}>",
+    ];
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn working_directories_are_relative_to_navigators_and_commands_to_them() {
+    let site = Site::new();
+    site.script("workers/scripts/worker.sh", "#!/bin/sh\npwd -P\n");
+    let mut navigator = site.start(
+        r#"
+managed_processes:
+  - { name: relative, command: ./scripts/worker.sh, working_dir: ./workers }
+  - { name: absolute, command: pwd, args: [-P], working_dir: "${SITE}/workers/scripts" }
+  - { name: default, command: pwd, args: [-P] }
+"#,
+    );
+    let root = std::fs::canonicalize(site.path("")).expect("the site exists");
+    navigator.says("relative", |line| line == root.join("workers").to_str().unwrap());
+    navigator.says("absolute", |line| line == root.join("workers/scripts").to_str().unwrap());
+    navigator.says("default", |line| line == root.to_str().unwrap());
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn the_environment_is_layered_and_substituted() {
+    let site = Site::new();
+    site.write("worker.env", "# of this worker\nexport FROM_FILE='in the file'\nLAYER=file\n");
+    site.write(
+        "navigator.yml",
+        r#"
+env: { LAYER: global, GLOBAL: everywhere }
+managed_processes:
+  - name: worker
+    command: env
+    env_file: worker.env
+    env:
+      WORKER_ID: "1"
+      RAILS_ENV: "${RAILS_ENV:-production}"
+      DATABASE_URL: "${DATABASE_URL}"
+      PATH: "/opt/worker/bin:${PATH}"
+  - name: other
+    command: sh
+    args: [-c, 'echo "concurrency $1"', sh, "${CONCURRENCY:-5}"]
+"#,
+    );
+    let launch = site.command(["navigator.yml"]).env("DATABASE_URL", "postgres://localhost/tenant 1").env("INHERITED", "yes");
+    let mut navigator = launch.without_env("RAILS_ENV").start();
+    navigator.event("Process exited", "worker");
+    for wanted in [
+        "WORKER_ID=1",
+        "RAILS_ENV=production",
+        "DATABASE_URL=postgres://localhost/tenant 1",
+        "FROM_FILE=in the file",
+        "LAYER=file",
+        "GLOBAL=everywhere",
+        "INHERITED=yes",
+    ] {
+        navigator.says("worker", |line| line == wanted);
+    }
+    navigator.says("worker", |line| line.starts_with("PATH=/opt/worker/bin:") && line.len() > "PATH=/opt/worker/bin:".len());
+    navigator.says("other", |line| line == "concurrency 5");
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    // What came from a substitution or a file is shown by nothing but the process itself.
+    assert!(!ended.stderr().contains("tenant 1"), "{}", ended.description);
+    assert!(!ended.stderr().contains("in the file"), "{}", ended.description);
+}
+
+#[test]
+fn niceness_by_command_and_by_field() {
+    let site = Site::new();
+    let mut navigator = site.start(
+        r#"
+managed_processes:
+  - { name: by-command, command: nice, args: [-n, "5", nice] }
+  - { name: by-field, command: nice, nice: 6 }
+"#,
+    );
+    navigator.says("by-command", |line| line == "5");
+    navigator.says("by-field", |line| line == "6");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn another_user_by_command_and_by_field() {
+    let test = "environment::another_user_by_command_and_by_field";
+    if !servers::root(test) {
+        return;
+    }
+    let site = Site::new();
+    let sudo = if servers::find("sudo").is_some() {
+        "sudo, args: [-u, nobody, id, -un]"
+    } else {
+        "runuser, args: [-u, nobody, --, id, -un]"
+    };
+    let mut navigator = site.start(&format!(
+        r#"
+managed_processes:
+  - {{ name: by-command, command: {sudo} }}
+  - {{ name: setpriv, command: setpriv, args: [--reuid=nobody, --clear-groups, id, -un] }}
+  - {{ name: by-field, command: sh, args: [-c, 'id -un; id -G; echo "$HOME $USER"'], user: nobody, group: nogroup }}
+"#
+    ));
+    for name in ["by-command", "setpriv", "by-field"] {
+        navigator.says(name, |line| line == "nobody");
+    }
+    navigator.says("by-field", |line| line == "/nonexistent nobody");
+    assert_eq!(navigator.said("by-field")[1].message.split(' ').count(), 1, "no group is inherited from root");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn processes_have_the_limits_that_navigator_was_started_with() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        "managed_processes:\n  - { name: inherited, command: sh, args: [-c, ulimit -Sn] }\n  - { name: own, command: sh, args: [-c, ulimit -n], limits: { nofile: 333 } }\n",
+    );
+    let launch = site.command_through("sh", &["-c", "ulimit -Sn 512; exec \"$0\" \"$@\""], &["navigator.yml"]);
+    let mut navigator = launch.start();
+    navigator.says("inherited", |line| line == "512");
+    navigator.says("own", |line| line == "333");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn a_process_inherits_nothing_but_its_three_descriptors() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - { name: descriptors, command: sh, args: [-c, 'ls /proc/$$$$/fd; readlink /proc/$$$$/fd/0'] }
+  - { name: session, command: cut, args: [-d, ' ', -f, '1,5,6', /proc/self/stat] }
+  - { name: variables, command: env }
+",
+    );
+    // What navigator was started with: open files, and variables by which a parent talks to navigator alone.
+    let opened = "exec 7</dev/zero 9>/dev/null; exec \"$0\" \"$@\"";
+    let launch = site.command_through("sh", &["-c", opened], &["navigator.yml"]);
+    let launch = launch.env("NOTIFY_SOCKET", "/nowhere").env("LISTEN_FDS", "2").env("WATCHDOG_USEC", "1000000");
+    let mut navigator = launch.start();
+    for name in ["descriptors", "session", "variables"] {
+        navigator.event("Process exited", name);
+    }
+    let session = navigator.started("session");
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert_eq!(ended.said("descriptors"), ["0", "1", "2", "/dev/null"]);
+    assert_eq!(ended.said("session"), [format!("{session} {session} {session}")], "it leads its session and its group");
+    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC"] {
+        assert!(!ended.said("variables").iter().any(|line| line.starts_with(name)), "{name}");
+    }
+}
+
+#[test]
+fn umask_and_the_killers_score_are_set() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - { name: given, command: sh, args: [-c, 'umask; cat /proc/self/oom_score_adj'], umask: 0027, oom_score_adj: 321 }
+  - { name: inherited, command: sh, args: [-c, umask] }
+",
+    );
+    let mut navigator = site.command_through("sh", &["-c", "umask 0031; exec \"$0\" \"$@\""], &["navigator.yml"]).start();
+    for name in ["given", "inherited"] {
+        navigator.event("Process exited", name);
+    }
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert_eq!(ended.said("given"), ["0027", "321"]);
+    assert_eq!(ended.said("inherited"), ["0031"]);
+}

@@ -1,0 +1,151 @@
+//! Signals to navigator, and what they mean for its processes: shutdown, gentle and not, and the whole tree of each.
+
+use crate::harness::{Signal, Site};
+use std::time::{Duration, Instant};
+
+/// One process that takes no notice of TERM, and is killed after `timeout`.
+fn deaf(timeout: &str) -> String {
+    format!(
+        r"
+managed_processes:
+  - name: deaf
+    command: ${{FIXTURES}}/child.sh
+    args: [deaf]
+    env: {{ IGNORE: TERM }}
+    stop: {{ timeout: {timeout} }}
+"
+    )
+}
+
+/// One process that stops when it is asked to.
+const WILLING: &str = r#"
+managed_processes:
+  - { name: willing, command: "${FIXTURES}/child.sh", args: [willing] }
+"#;
+
+/// Well under every timeout that a test of "at once" gives to its processes.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn term_exits_0_also_where_something_had_to_be_killed() {
+    let site = Site::new();
+    let mut navigator = site.start(&deaf("700ms"));
+    navigator.journals("deaf start");
+    let begun = Instant::now();
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert!(ended.at - begun >= Duration::from_millis(700), "killed only after its time\n{}", ended.description);
+    assert_eq!(site.journal(), ["deaf start", "deaf ignored"]);
+    let stopped = ended.events().into_iter().find(|event| event.is("Process stopped", "deaf"));
+    assert_eq!(stopped.as_ref().and_then(|event| event.field("signal")), Some("KILL"), "{}", ended.description);
+}
+
+#[test]
+fn int_stops_gently_and_exits_130() {
+    let site = Site::new();
+    let mut navigator = site.start(WILLING);
+    navigator.journals("willing start");
+    navigator.signal(Signal::INT);
+    navigator.exits(130);
+    assert_eq!(site.journal(), ["willing start", "willing term", "willing exit"]);
+}
+
+#[test]
+fn a_second_int_kills_everything_at_once() {
+    let site = Site::new();
+    let mut navigator = site.start(&deaf("1h"));
+    navigator.journals("deaf start");
+    navigator.signal(Signal::INT);
+    navigator.journals("deaf ignored");
+    let begun = Instant::now();
+    navigator.signal(Signal::INT);
+    let ended = navigator.exits(130);
+    assert!(ended.at - begun < AT_ONCE, "{}", ended.description);
+}
+
+#[test]
+fn quit_kills_everything_at_once_and_exits_130() {
+    let site = Site::new();
+    let mut navigator = site.start(WILLING);
+    navigator.journals("willing start");
+    navigator.signal(Signal::QUIT);
+    navigator.exits(130);
+    assert_eq!(site.journal(), ["willing start"], "nobody was asked");
+}
+
+#[test]
+fn quit_cuts_a_gentle_shutdown_short() {
+    let site = Site::new();
+    let mut navigator = site.start(&deaf("1h"));
+    navigator.journals("deaf start");
+    navigator.signal(Signal::TERM);
+    navigator.journals("deaf ignored");
+    let begun = Instant::now();
+    navigator.signal(Signal::QUIT);
+    let ended = navigator.exits(130);
+    assert!(ended.at - begun < AT_ONCE, "{}", ended.description);
+}
+
+#[test]
+fn a_repeated_term_changes_nothing() {
+    let site = Site::new();
+    let mut navigator = site.start(&deaf("1500ms"));
+    navigator.journals("deaf start");
+    let begun = Instant::now();
+    navigator.signal(Signal::TERM);
+    navigator.journals("deaf ignored");
+    navigator.signal(Signal::TERM);
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert!(ended.at - begun >= Duration::from_millis(1500), "{}", ended.description);
+    assert_eq!(site.journal(), ["deaf start", "deaf ignored"], "the process is asked once");
+}
+
+#[test]
+fn a_configured_stop_signal_is_the_one_that_is_sent() {
+    let site = Site::new();
+    let mut navigator = site.start(
+        r#"
+managed_processes:
+  - name: own
+    command: sh
+    args: [-c, '. "$FIXTURES/idle.sh"; trap "echo got QUIT; exit 0" QUIT; trap "echo got TERM" TERM; echo set; idle']
+    stop: { signal: quit }
+"#,
+    );
+    navigator.says("own", |line| line == "set");
+    navigator.signal(Signal::TERM);
+    assert_eq!(navigator.exits(0).said("own"), ["set", "got QUIT"]);
+}
+
+#[test]
+fn a_suspended_process_stops_too() {
+    let site = Site::new();
+    let mut navigator = site.start(WILLING);
+    navigator.journals("willing start");
+    navigator.send(navigator.started("willing"), Signal::STOP);
+    let begun = Instant::now();
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    // The default timeout, after which it would have been killed, is 10 s.
+    assert!(ended.at - begun < Duration::from_secs(9), "{}", ended.description);
+    assert_eq!(site.journal(), ["willing start", "willing term", "willing exit"]);
+}
+
+#[test]
+fn navigator_listens_and_its_processes_are_deaf_to_nothing_whatever_its_own_parent_ignored() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        "managed_processes:\n  - { name: show, command: grep, args: [-E, '^Sig(Blk|Ign)', /proc/self/status] }\n",
+    );
+    let ignoring = "trap '' CHLD HUP INT QUIT TERM PIPE USR1 USR2; exec \"$0\" \"$@\"";
+    let mut navigator = site.command_through("sh", &["-c", ignoring], &["navigator.yml"]).start();
+    assert_eq!(navigator.event("Process exited", "show").field("status"), Some("0"));
+    navigator.says("show", |line| line.starts_with("SigIgn"));
+    for said in navigator.said("show") {
+        assert!(said.message.ends_with("\t0000000000000000"), "{}", said.message);
+    }
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}

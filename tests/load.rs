@@ -1,0 +1,151 @@
+//! What loading says beside the meaning of a configuration: what it read, why it couldn't, and what is no difference.
+
+use navigator::config::{Disk, Environment, Files, Loaded, MAX_BYTES, Rejected, RejectedKind, load, render};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Files in memory.
+#[derive(Default)]
+struct Memory(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Memory {
+    fn with(mut self, path: &str, content: impl Into<Vec<u8>>) -> Memory {
+        self.0.insert(PathBuf::from(path), content.into());
+        self
+    }
+}
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        let inside = self.0.keys().filter(|path| path.parent() == Some(directory));
+        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
+    }
+}
+
+fn read(files: &Memory) -> Result<Loaded, Rejected> {
+    load(Path::new("etc/navigator.yml"), files, &Environment::from_iter([("STAGE", "test")]))
+}
+
+fn loaded(text: &str) -> Loaded {
+    read(&Memory::default().with("etc/navigator.yml", text)).expect("it is valid")
+}
+
+fn paths(paths: &[&str]) -> Vec<PathBuf> {
+    paths.iter().map(PathBuf::from).collect()
+}
+
+#[test]
+fn everything_that_decided_the_outcome_is_an_input() {
+    let main = "include: [conf.d/*.yml, ../extra.yml]\nenv_file: global.env\nmanaged_processes: [{name: a, command: ./a, env_file: /run/a.env}]\n";
+    let files = Memory::default()
+        .with("etc/navigator.yml", main)
+        .with("etc/conf.d/b.yml", "managed_processes: [{name: b, command: ./b, env_file: b.env}]")
+        .with("etc/../extra.yml", "applications: []")
+        .with("etc/global.env", "A=1")
+        .with("/run/a.env", "B=1")
+        .with("etc/conf.d/b.env", "C=1");
+    let expected =
+        paths(&["/run/a.env", "etc/../extra.yml", "etc/conf.d/b.env", "etc/conf.d/b.yml", "etc/global.env", "etc/navigator.yml"]);
+    let loaded = read(&files).expect("it is valid");
+    assert_eq!(loaded.inputs.files.into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(loaded.inputs.directories.into_iter().collect::<Vec<_>>(), paths(&["etc/conf.d"]));
+
+    let mut broken = files;
+    broken.0.remove(Path::new("etc/global.env"));
+    broken.0.remove(Path::new("/run/a.env"));
+    let rejected = read(&broken.with("etc/conf.d/b.yml", "managed_processes: [")).expect_err("it is not valid");
+    let files: Vec<PathBuf> = rejected.inputs.files.into_iter().collect();
+    let all_but_the_unknown: Vec<PathBuf> = expected.into_iter().filter(|path| path != Path::new("etc/conf.d/b.env")).collect();
+    assert_eq!(files, all_but_the_unknown);
+    assert_eq!(rejected.inputs.directories.into_iter().collect::<Vec<_>>(), paths(&["etc/conf.d"]));
+}
+
+#[test]
+fn a_main_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
+    fs::create_dir_all(folder.join("directory.yml")).expect("a directory can be made");
+    let fifo = folder.join("fifo.yml");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0)
+        .expect("a FIFO can be made");
+    fs::write(folder.join("large.yml"), vec![b'#'; usize::try_from(MAX_BYTES).expect("it fits") + 1])
+        .expect("a file can be written");
+    fs::write(folder.join("wrong.yml"), "x").expect("a file can be written");
+    for (name, kind, words) in [
+        ("missing.yml", RejectedKind::Unreadable, "there is no such file"),
+        ("directory.yml", RejectedKind::Unreadable, "it is a directory"),
+        ("fifo.yml", RejectedKind::Unreadable, "a FIFO"),
+        ("large.yml", RejectedKind::Invalid, "larger than 4 MiB"),
+        ("wrong.yml", RejectedKind::Invalid, "expected a map"),
+    ] {
+        let path = folder.join(name);
+        let rejected = load(&path, &Disk, &Environment::default()).expect_err("it can't be loaded");
+        assert_eq!(rejected.kind, kind, "{name}");
+        assert_eq!(rejected.inputs.files, [path].into(), "{name}");
+        assert!(rejected.diagnostics[0].message.contains(words), "{name}: {}", rejected.diagnostics[0].message);
+    }
+    fs::remove_dir_all(&folder).expect("the directory can be removed");
+}
+
+#[test]
+fn the_same_meaning_is_the_same_value() {
+    let plain = loaded(
+        "env: {STAGE: test}\nmanaged_processes:\n  - name: a\n    command: ./a\n    args: [--port, '80']\n    start_delay: 90\n    auto_restart: true\n",
+    );
+    for other in [
+        "# comment\nmanaged_processes:\n- {auto_restart: true, args: [\"--port\", 80], start_delay: 1m30s, command: './a', name: a}\nenv: {STAGE: test}\n",
+        "x-a: &args [--port, 80]\nenv: {STAGE: \"${STAGE}\"}\r\nmanaged_processes: [{name: a, command: ./a, args: *args, start_delay: 1.5m, restart: on-failure}]",
+    ] {
+        assert_eq!(loaded(other).desired, plain.desired, "{other}");
+    }
+    assert_ne!(loaded("managed_processes: [{name: a, command: ./a}]").desired, plain.desired);
+}
+
+#[test]
+fn a_variable_that_is_removed_from_an_env_file_is_gone() {
+    let main = "managed_processes: [{name: a, command: ./a, env_file: a.env}]";
+    let keys = |content: &str| {
+        let files = Memory::default().with("etc/navigator.yml", main).with("etc/a.env", content);
+        let loaded = read(&files).expect("it is valid");
+        loaded.desired.get("a").expect("it is defined").spec.exec.env.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(keys("A=1\nB=2\n"), ["A", "B"]);
+    assert_eq!(keys("B=2\n"), ["B"]);
+}
+
+#[test]
+fn a_diagnostic_has_five_fields_for_machines() {
+    let rejected =
+        read(&Memory::default().with("etc/navigator.yml", "managed_processes: [{name: a, comand: b}]")).expect_err("a typo");
+    let json = serde_json::to_value(&rejected.diagnostics).expect("it can be serialized");
+    let help = "did you mean `command`?";
+    let expected = serde_json::json!([
+        {"file": "etc/navigator.yml", "line": 1, "column": 31, "message": "unknown key `comand`", "help": help}
+    ]);
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_caret_stands_below_wide_characters_and_behind_tabs() {
+    let text = "managed_processes: [{name: a, command: 日本,\tcomand: b}]";
+    let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo");
+    let rendered = render(&rejected.diagnostics[0], false);
+    let lines: Vec<&str> = rendered.lines().collect();
+    assert_eq!(lines[0], "etc/navigator.yml:1:44: error: unknown key `comand`");
+    assert_eq!(lines[2], format!("    | {}\t^^^^^^", " ".repeat("managed_processes: [{name: a, command: ____,".len())));
+}
+
+#[test]
+fn characters_that_move_a_cursor_are_written_out() {
+    let text = "managed_processes: [{name: \"a\\e[2J\", command: \"./a\\nb\", \"k\\e[31m\": 1}]";
+    let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("the name is wrong");
+    let rendered: String = rejected.diagnostics.iter().map(|diagnostic| render(diagnostic, false)).collect();
+    assert!(rendered.contains("\\u{1b}[31m"), "{rendered}");
+    assert!(!rendered.contains('\x1b'), "{rendered}");
+    assert!(render(&rejected.diagnostics[0], true).contains('\x1b'), "colour is made of escapes");
+}

@@ -1,0 +1,171 @@
+//! A runtime with its inbox, for one test at a time: the reaper of a process is the only one in it.
+
+use navigator::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
+use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status};
+use reconcile::spec::{Signal, Spec};
+use reconcile::text::Text;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::timeout;
+
+/// How long anything may take on a busy machine; reached only where something is wrong.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
+
+pub(crate) struct Host {
+    runtime: Runtime,
+    inbox: Receiver<Event>,
+    /// Everything that was told, in order.
+    pub(crate) told: Vec<Event>,
+    /// A directory of the test's own.
+    pub(crate) directory: PathBuf,
+    next: u64,
+}
+
+/// A shell script as a process of this name.
+pub(crate) fn script(name: &str, script: &str) -> Spec {
+    let mut spec = Spec::new(name, "sh");
+    spec.exec.args = vec![Text::plain("-c"), Text::plain(script)];
+    spec
+}
+
+/// Runs a test with a host, and checks that nothing of it is left. Returns what the processes printed.
+pub(crate) fn on_host(name: &str, test: impl AsyncFnOnce(&mut Host)) -> String {
+    on_host_of(name, |_| {}, test)
+}
+
+/// The same, with a look at what navigator was started with.
+pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl AsyncFnOnce(&mut Host)) -> String {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // Once in a process, as in the program: it would take back the handler by which tokio hears of `SIGCHLD`.
+    let launcher = *LAUNCHER.get_or_init(|| runtime::init().expect("init"));
+    look(&launcher);
+    let directory = std::env::temp_dir().join(format!("navigator-{name}-{}", std::process::id()));
+    // A test that failed leaves its own, and numbers come again.
+    let _none = fs::remove_dir_all(&directory);
+    fs::create_dir(&directory).expect("a directory for the test");
+    let log = directory.join("log");
+    let printer = Printer::start(Format::Text, Destination::File(log.clone())).expect("printer");
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
+    tokio.block_on(async {
+        let (news, inbox) = channel(16);
+        let runtime = Runtime::start(Setup { launcher, printer }, news).expect("runtime");
+        let mut host = Host { runtime, inbox, told: Vec::new(), directory: directory.clone(), next: 1 };
+        test(&mut host).await;
+        let survivors = timeout(DEADLINE, host.runtime.finish()).await.expect("the end takes too long");
+        assert_eq!(survivors, []);
+    });
+    assert_eq!(children(), "", "children are left");
+    let lines = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    fs::remove_dir_all(directory).expect("the test's directory can be removed");
+    lines
+}
+
+/// The numbers of our children, zombies included.
+pub(crate) fn children() -> String {
+    let threads = fs::read_dir("/proc/self/task").expect("threads");
+    threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok()).collect()
+}
+
+impl Host {
+    pub(crate) fn spawn(&mut self, spec: Spec) -> RunId {
+        let run = RunId(self.next);
+        self.next += 1;
+        self.runtime.perform(Action::Spawn { run, spec: Arc::new(spec) });
+        run
+    }
+
+    pub(crate) fn stop(&self, run: RunId) {
+        self.runtime.perform(Action::Stop { run, signal: Signal::TERM });
+    }
+
+    pub(crate) fn kill(&self, run: RunId) {
+        self.runtime.perform(Action::Kill { run });
+    }
+
+    pub(crate) fn pids(&self, run: RunId) -> Vec<Pid> {
+        self.runtime.pids(run)
+    }
+
+    /// Waits for an event that says what is asked for, or takes one that was told already.
+    pub(crate) async fn until<T>(&mut self, mut says: impl FnMut(&Event) -> Option<T>) -> T {
+        if let Some(said) = self.told.iter().find_map(&mut says) {
+            return said;
+        }
+        loop {
+            let event = timeout(DEADLINE, self.inbox.recv()).await;
+            let event = event.unwrap_or_else(|_| panic!("nothing happens after {:?}", self.told)).expect("the runtime lives");
+            let said = says(&event);
+            self.told.push(event);
+            if let Some(said) = said {
+                return said;
+            }
+        }
+    }
+
+    /// The next event, whatever it says.
+    pub(crate) async fn next(&mut self) -> Event {
+        let event = timeout(DEADLINE, self.inbox.recv()).await.expect("something happens").expect("the runtime lives");
+        self.told.push(event.clone());
+        event
+    }
+
+    pub(crate) async fn spawned(&mut self, run: RunId) -> Pid {
+        self.until(|event| match event {
+            Event::Spawned { run: of, pid } if *of == run => Some(*pid),
+            Event::NotSpawned { run: of, why } if *of == run => panic!("not spawned: {why}"),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn refused(&mut self, run: RunId) -> Refusal {
+        self.until(|event| match event {
+            Event::NotSpawned { run: of, why } if *of == run => Some(why.clone()),
+            Event::Spawned { run: of, .. } if *of == run => panic!("spawned"),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn exited(&mut self, run: RunId) -> Status {
+        self.until(|event| match event {
+            Event::Exited { run: of, status } if *of == run => Some(status.clone()),
+            Event::NotSpawned { run: of, why } if *of == run => panic!("not spawned: {why}"),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn gone(&mut self, run: RunId) {
+        self.until(|event| matches!(event, Event::Gone { run: of } if *of == run).then_some(())).await;
+    }
+
+    /// Runs a process to its end.
+    pub(crate) async fn complete(&mut self, spec: Spec) -> Status {
+        let run = self.spawn(spec);
+        let status = self.exited(run).await;
+        self.gone(run).await;
+        status
+    }
+
+    /// Waits until a process has made this file, on its word: each test's processes say so through a FIFO, whose opening
+    /// waits for the other side.
+    pub(crate) async fn hears(&self, fifo: &Path) -> String {
+        let path = fifo.to_owned();
+        let reading = tokio::task::spawn_blocking(move || fs::read_to_string(path));
+        timeout(DEADLINE, reading).await.expect("nobody says anything").expect("reader").expect("FIFO")
+    }
+
+    /// A FIFO in the test's directory.
+    pub(crate) fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("FIFO");
+        path
+    }
+}

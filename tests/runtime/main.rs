@@ -1,0 +1,11 @@
+//! The runtime on this very kernel: real programs, real signals, real pipes.
+//!
+//! Nothing here waits for a fixed time. Programs that are to run "until stopped" sleep for an hour; if one is ever left,
+//! the check at the end of each test says so.
+
+mod cost;
+mod host;
+mod inherited;
+mod output;
+mod refused;
+mod trees;

@@ -1,0 +1,113 @@
+//! What processes write, and how it arrives: whole, in order, and never at anybody's expense.
+
+use crate::host::{on_host, script};
+use reconcile::event::Status;
+use reconcile::spec::Output;
+use std::collections::HashMap;
+use std::fs;
+
+#[test]
+fn the_last_line_before_the_end_is_never_lost() {
+    const RUNS: usize = 200;
+    let printed = on_host("last", async |host| {
+        let runs: Vec<_> = (0..RUNS)
+            .map(|number| host.spawn(script("last", &format!("echo first {number}; printf 'last %s' {number}"))))
+            .collect();
+        for run in runs {
+            host.gone(run).await;
+        }
+    });
+    for number in 0..RUNS {
+        // Lines of the others may have come between the two.
+        for line in ["first", "last"] {
+            assert!(printed.contains(&format!("[last.stdout] {line} {number}\n")), "{line} {number}");
+        }
+    }
+    assert_eq!(printed.lines().count(), 2 * RUNS);
+}
+
+#[test]
+fn no_two_writers_share_a_line() {
+    const LINES: usize = 3000;
+    let printed = on_host("writers", async |host| {
+        let writer = |name: &str| {
+            let line = format!("echo {name} $n end; echo {name} $n end >&2");
+            script(name, &format!("n=0; while [ $n -lt {LINES} ]; do {line}; n=$((n+1)); done"))
+        };
+        let runs = ["one", "two", "three"].map(|name| host.spawn(writer(name)));
+        for run in runs {
+            assert_eq!(host.exited(run).await, Status::Code(0));
+        }
+    });
+    let mut next: HashMap<&str, usize> = HashMap::new();
+    for line in printed.lines() {
+        let (source, text) = line.split_once(' ').expect(line);
+        let name = source.trim_start_matches('[').split('.').next().unwrap();
+        let number = next.entry(source).or_default();
+        assert_eq!(text, format!("{name} {number} end"));
+        *number += 1;
+    }
+    assert_eq!(next.into_values().collect::<Vec<_>>(), [LINES; 6]);
+}
+
+#[test]
+fn a_line_of_ten_megabytes_arrives_in_pieces() {
+    const SIZE: usize = 10_000_000;
+    let printed = on_host("long", async |host| {
+        let run = host.spawn(script("long", &format!("head -c {SIZE} /dev/zero | tr '\\0' x; echo; echo next")));
+        assert_eq!(host.exited(run).await, Status::Code(0));
+    });
+    let lines: Vec<_> = printed.lines().map(|line| line.strip_prefix("[long.stdout] ").expect("a prefix")).collect();
+    assert_eq!(lines.last(), Some(&"next"));
+    assert!(lines.iter().all(|line| line.len() <= 64 * 1024 + "… ".len()));
+    assert!(lines[1..lines.len() - 1].iter().all(|line| line.starts_with("… x")));
+    // Where the writer of the file was slower than the pipe, what is missing is told by number.
+    let number =
+        |line: &str| line.strip_prefix("… dropped ").and_then(|rest| rest.split(['(', ' ']).nth(3)?.parse::<usize>().ok());
+    assert!(lines.iter().all(|line| number(line).is_none()), "a file is fast enough");
+    assert_eq!(printed.bytes().filter(|&byte| byte == b'x').count(), SIZE + printed.matches("next").count());
+}
+
+#[test]
+fn output_that_is_closed_costs_nothing_and_ends_nothing() {
+    let printed = on_host("closed", async |host| {
+        let run = host.spawn(script("closed", "echo before; exec >&- 2>&-; exec sleep 3600"));
+        host.spawned(run).await;
+        host.stop(run);
+        host.exited(run).await;
+        host.gone(run).await;
+    });
+    // It may be stopped before it has said anything.
+    assert!(["", "[closed.stdout] before\n"].contains(&printed.as_str()), "{printed}");
+}
+
+#[test]
+fn both_streams_have_their_names() {
+    let printed = on_host("streams", async |host| {
+        assert_eq!(host.complete(script("web", "echo out; echo err >&2; echo")).await, Status::Code(0));
+    });
+    let mut lines: Vec<_> = printed.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["[web.stderr] err", "[web.stdout] ", "[web.stdout] out"]);
+}
+
+#[test]
+fn a_file_of_its_own_is_rotated_and_nothing_is_lost() {
+    let directory = std::env::temp_dir().join(format!("navigator-own-file-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let printed = on_host("file", async |host| {
+        let path = directory.join("own.log");
+        let mut spec = script("file", "seq 10000 10999; seq 20000 20999 >&2");
+        spec.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: 1000, keep: 20 };
+        assert_eq!(host.complete(spec).await, Status::Code(0));
+    });
+    assert_eq!(printed, "");
+    let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+    let texts: Vec<String> = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+    fs::remove_dir_all(directory).unwrap();
+    assert_eq!(texts.len(), 13, "12,000 bytes in lines of 6, at most 996 in each file");
+    assert!(texts.iter().all(|text| text.len() <= 1000));
+    let mut lines: Vec<u32> = texts.concat().lines().map(|line| line.parse().expect("a whole line")).collect();
+    lines.sort_unstable();
+    assert!(lines.into_iter().eq((10_000..11_000).chain(20_000..21_000)));
+}

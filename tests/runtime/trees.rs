@@ -1,0 +1,223 @@
+//! Ends: of leaders, of trees, of orphans; exact, complete, and each told once.
+
+use crate::host::{children, on_host, script};
+use reconcile::event::{Event, Status};
+use reconcile::spec::{Signal, Spec};
+use reconcile::text::Text;
+
+fn sleeper() -> Spec {
+    let mut spec = Spec::new("sleeper", "sleep");
+    spec.exec.args = vec![Text::plain("3600")];
+    spec
+}
+
+#[test]
+fn three_hundred_short_lives_are_told_exactly() {
+    const RUNS: i32 = 300;
+    on_host("statuses", async |host| {
+        let short = |code: i32| script("short", &format!("(sleep 0.01 &) ; (setsid sleep 0.02 &) ; exit {}", code % 200));
+        let runs: Vec<_> = (0..RUNS).map(|code| (host.spawn(short(code)), code)).collect();
+        for &(run, code) in &runs {
+            assert_eq!(host.exited(run).await, Status::Code(code % 200));
+            // What the core does when the leader has ended by itself; late for most.
+            host.kill(run);
+        }
+        for &(run, _) in &runs {
+            host.gone(run).await;
+        }
+        assert_eq!(children(), "");
+        for (run, _) in runs {
+            let of_run = host.told.iter().filter_map(|event| match event {
+                Event::Spawned { run: of, .. } if *of == run => Some("spawned"),
+                Event::Exited { run: of, .. } if *of == run => Some("exited"),
+                Event::Gone { run: of } if *of == run => Some("gone"),
+                _ => None,
+            });
+            assert_eq!(of_run.collect::<Vec<_>>(), ["spawned", "exited", "gone"]);
+        }
+    });
+}
+
+#[test]
+fn an_end_without_leftovers_is_told_in_one_go() {
+    on_host("simple", async |host| {
+        let run = host.spawn(Spec::new("false", "false"));
+        assert!(matches!(host.next().await, Event::Spawned { run: of, .. } if of == run));
+        assert!(matches!(host.next().await, Event::Exited { run: of, status: Status::Code(1) } if of == run));
+        assert!(matches!(host.next().await, Event::Gone { run: of } if of == run));
+    });
+}
+
+#[test]
+fn a_signal_is_told_by_its_name() {
+    on_host("signal", async |host| {
+        assert_eq!(host.complete(script("signalled", "kill -SEGV $$")).await, Status::Signal(Signal("SEGV")));
+        assert_eq!(
+            host.complete(script("signalled", "kill -$(kill -l RTMIN 2>/dev/null || echo 34) $$")).await,
+            Status::Signal(Signal("RTMIN"))
+        );
+    });
+}
+
+/// A child, one in a session of its own with a child, and one that is orphaned twice over, ignores TERM, and goes on making
+/// children. Each closes the FIFO when it's there; so whoever reads it to the end knows that all are.
+const FAMILY: &str = r#"
+    exec 3>"$FIFO"
+    sleep 3600 3>&- &
+    setsid sh -c 'sleep 3600 3>&- & exec 3>&-; wait' &
+    (setsid sh -c 'trap "" TERM; (sleep 3600 3>&- &); exec 3>&-; while :; do sleep 3600; done' &)
+    exec 3>&-
+    wait
+"#;
+
+#[test]
+fn no_member_of_a_tree_survives() {
+    on_host("family", async |host| {
+        let fifo = host.fifo("fifo");
+        let mut spec = script("family", FAMILY);
+        spec.exec.env.insert("FIFO".to_owned(), fifo.to_str().unwrap().into());
+        let run = host.spawn(spec);
+        let leader = host.spawned(run).await;
+        assert_eq!(host.hears(&fifo).await, "");
+        let members = host.pids(run);
+        assert_eq!(members[0], leader);
+        // Where the kernel has no pidfds, only our own children are listed; the rest is found as they become that.
+        let all = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).map_or(1, |_| 6);
+        assert!(members.len() >= all, "{members:?}");
+        host.stop(run);
+        assert_eq!(host.exited(run).await, Status::Signal(Signal::TERM));
+        assert_ne!(host.pids(run), [], "the one that ignores TERM is left");
+        host.kill(run);
+        host.gone(run).await;
+        assert_eq!(children(), "");
+        assert_eq!(host.pids(run), []);
+    });
+}
+
+#[test]
+fn a_frozen_process_is_stopped() {
+    on_host("frozen", async |host| {
+        let fifo = host.fifo("fifo");
+        let run = host
+            .spawn(script("frozen", &format!("trap 'exit 5' TERM; (kill -STOP $$; echo stopped >'{}') & wait", fifo.display())));
+        host.spawned(run).await;
+        assert_eq!(host.hears(&fifo).await, "stopped\n");
+        host.stop(run);
+        assert_eq!(host.exited(run).await, Status::Code(5));
+        host.gone(run).await;
+    });
+}
+
+#[test]
+fn a_leaders_end_waits_for_no_one_and_the_rest_is_told_later() {
+    let printed = on_host("leftover", async |host| {
+        let fifo = host.fifo("fifo");
+        let fifo = fifo.display();
+        let other = format!("setsid sh -c 'echo there >{fifo}; sleep 3600; :'");
+        let run = host.spawn(script("leftover", &format!("sleep 3600 & {other} & read there <{fifo}; echo hi")));
+        assert_eq!(host.exited(run).await, Status::Code(0));
+        assert!(host.pids(run).len() >= 2);
+        assert!(!host.told.iter().any(|event| matches!(event, Event::Gone { .. })));
+        // Each end makes the reaper look again; after the last one, it's gone.
+        host.stop(run);
+        host.gone(run).await;
+    });
+    assert_eq!(printed, "[leftover.stdout] hi\n");
+}
+
+#[test]
+fn a_daemon_is_known_by_its_mark() {
+    on_host("daemon", async |host| {
+        // Another session, its parents gone: only the environment says whose it is.
+        let fifo = host.fifo("fifo");
+        let run = host.spawn(script("daemon", &format!("(setsid sh -c 'echo there >{}; sleep 3600; :' &)", fifo.display())));
+        assert_eq!(host.hears(&fifo).await, "there\n");
+        assert_eq!(host.exited(run).await, Status::Code(0));
+        assert_ne!(host.pids(run), []);
+        host.kill(run);
+        host.gone(run).await;
+    });
+}
+
+#[test]
+fn a_daemon_in_the_middle_of_its_exec_is_not_overlooked() {
+    const RUNS: usize = 100;
+    on_host("exec", async |host| {
+        // The leader ends while its daemon, in another session, executes one program after the other; each time there is a
+        // moment without an environment.
+        let chain = "env ".repeat(60);
+        for number in 0..RUNS {
+            let fifo = host.fifo(&number.to_string());
+            let fifo = fifo.display();
+            let daemon = format!("setsid sh -c 'exec 3>{fifo}; exec 3>&-; exec {chain} sleep 3600'");
+            let run = host.spawn(script("exec", &format!("({daemon} &) ; read there <{fifo}; exit 0")));
+            assert_eq!(host.exited(run).await, Status::Code(0));
+            host.kill(run);
+            host.gone(run).await;
+            assert_eq!(children(), "");
+        }
+    });
+}
+
+#[test]
+fn what_belongs_to_nobody_ends_with_navigator() {
+    // When its leader ends, nothing tells any more whose it is; `on_host` finds that nothing is left all the same.
+    on_host("nobody", async |host| {
+        let fifo = host.fifo("fifo");
+        let fifo = fifo.display();
+        let lost = format!("(setsid env -i /bin/sh -c 'echo there >{fifo}; exec sleep 3600' &); read there <{fifo}");
+        let run = host.spawn(script("lost", &lost));
+        assert_eq!(host.exited(run).await, Status::Code(0));
+        host.gone(run).await;
+        assert_ne!(children(), "");
+    });
+}
+
+#[test]
+fn actions_come_at_any_moment() {
+    on_host("moments", async |host| {
+        for _ in 0..50 {
+            let run = host.spawn(sleeper());
+            host.stop(run);
+            assert_eq!(host.exited(run).await, Status::Signal(Signal::TERM));
+            host.gone(run).await;
+        }
+        for _ in 0..100 {
+            let run = host.spawn(sleeper());
+            host.kill(run);
+            // Killed before it became a program, it never started; both are told as they are.
+            let started = host.until(|event| match event {
+                Event::Spawned { run: of, .. } if *of == run => Some(true),
+                Event::NotSpawned { run: of, .. } if *of == run => Some(false),
+                _ => None,
+            });
+            if started.await {
+                assert_eq!(host.exited(run).await, Status::Signal(Signal::KILL));
+                host.gone(run).await;
+            }
+            host.kill(run);
+            host.stop(run);
+        }
+        for _ in 0..100 {
+            let run = host.spawn(Spec::new("broken", "/no/such/command"));
+            host.kill(run);
+            host.refused(run).await;
+        }
+    });
+}
+
+#[test]
+fn one_tree_ends_and_its_neighbour_does_not() {
+    on_host("neighbours", async |host| {
+        let family = || script("family", "sleep 3600 & (setsid sleep 3600 &) ; wait");
+        let (first, second) = (host.spawn(family()), host.spawn(family()));
+        host.spawned(first).await;
+        host.spawned(second).await;
+        host.kill(first);
+        host.gone(first).await;
+        assert!(!host.told.iter().any(|event| matches!(event, Event::Exited { run, .. } if *run == second)));
+        assert!(!host.pids(second).is_empty());
+        host.kill(second);
+        host.gone(second).await;
+    });
+}

@@ -1,0 +1,177 @@
+//! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
+
+use navigator::config::{Inputs, Loaded, Rejected, Settings};
+use navigator::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
+use reconcile::desired::Desired;
+use reconcile::event::{Action, Event, Pid, RunId, Status};
+use reconcile::spec::{Restart, Signal as Sent, Spec};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Answers as an obedient system would, except to those who ignore being asked to stop; writes down what it was told.
+#[derive(Clone)]
+struct Script {
+    events: mpsc::Sender<Event>,
+    told: Rc<RefCell<Vec<String>>>,
+    ignores_stop: bool,
+    epoch: Instant,
+}
+
+impl Script {
+    fn write(&self, what: &str) {
+        self.told.borrow_mut().push(format!("{:.1}s {what}", self.epoch.elapsed().as_secs_f64()));
+    }
+
+    fn answer(&self, event: Event) {
+        self.events.try_send(event).expect("the inbox has room");
+    }
+
+    fn end(&self, run: RunId, status: Status) {
+        self.answer(Event::Exited { run, status });
+        self.answer(Event::Gone { run });
+    }
+}
+
+impl Perform for Script {
+    fn perform(&self, action: Action) {
+        match action {
+            Action::Spawn { run, spec } => {
+                self.write(&format!("spawn {}{run}", spec.name));
+                self.answer(Event::Spawned { run, pid: Pid(u32::try_from(run.0).expect("few runs")) });
+            }
+            Action::Stop { run, signal } => {
+                self.write(&format!("{signal} {run}"));
+                if !self.ignores_stop {
+                    self.end(run, Status::Signal(Sent::TERM));
+                }
+            }
+            Action::Kill { run } => {
+                self.write(&format!("kill {run}"));
+                self.end(run, Status::Signal(Sent::KILL));
+            }
+        }
+    }
+
+    fn pids(&self, _: RunId) -> Vec<Pid> {
+        Vec::new()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Around {
+    reloads: Rc<Cell<u32>>,
+    reopened: Rc<Cell<u32>>,
+}
+
+impl Surroundings for Around {
+    fn reload(&self) {
+        self.reloads.set(self.reloads.get() + 1);
+    }
+
+    fn apply(&self, _: &Loaded) {}
+
+    fn explain(&self, _: &Rejected) {}
+
+    fn reopen(&self) {
+        self.reopened.set(self.reopened.get() + 1);
+    }
+}
+
+struct World {
+    script: Script,
+    around: Around,
+    news: mpsc::Sender<News>,
+    supervisor: Supervisor<Script, Around>,
+    inboxes: (mpsc::Receiver<Event>, mpsc::Receiver<News>),
+}
+
+impl World {
+    fn new(ignores_stop: bool) -> World {
+        let (events, event_inbox) = mpsc::channel(INBOX);
+        let (news, news_inbox) = mpsc::channel(INBOX);
+        let script = Script { events, told: Rc::default(), ignores_stop, epoch: Instant::now() };
+        let around = Around::default();
+        let supervisor = Supervisor::new(script.clone(), around.clone());
+        World { script, around, news, supervisor, inboxes: (event_inbox, news_inbox) }
+    }
+
+    /// Runs the loop while `story` goes on beside it; answers with what the runtime was told.
+    async fn run(self, first: Loaded, story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
+        let (events, news) = self.inboxes;
+        let ended = self.supervisor.run(first, events, news);
+        let ((_, ending), ()) = tokio::join!(ended, story(&self.script, &self.news));
+        let told = self.script.told.borrow().clone();
+        (told, ending)
+    }
+}
+
+async fn signal(news: &mpsc::Sender<News>, signal: Signal) {
+    news.send(News::Signal(signal)).await.expect("the loop listens");
+}
+
+async fn at(epoch: Instant, seconds: u64) {
+    tokio::time::sleep_until(epoch + Duration::from_secs(seconds)).await;
+}
+
+fn wanted(specs: Vec<Spec>) -> Loaded {
+    let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
+    Loaded { desired, settings: Settings::default(), warnings: Vec::new(), inputs: Inputs::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_start_in_order_and_stop_in_reverse() {
+    let desired = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
+    let (told, ending) = World::new(false).run(desired, async |_, news| signal(news, Signal::Terminate).await).await;
+    assert_eq!(told, ["0.0s spawn db#1", "0.0s spawn web#2", "0.0s TERM #2", "0.0s TERM #1"]);
+    assert_eq!(ending, Ending::Terminated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_wakes_for_backoff_and_for_the_end_of_grace() {
+    let mut spec = Spec::new("web", "web");
+    spec.restart = Restart::OnFailure;
+    spec.backoff.jitter = 0.0;
+    let (told, _) = World::new(true)
+        .run(wanted(vec![spec]), async |script, news| {
+            at(script.epoch, 1).await;
+            script.end(RunId(1), Status::Code(1));
+            at(script.epoch, 5).await;
+            signal(news, Signal::Terminate).await;
+            signal(news, Signal::Terminate).await;
+        })
+        .await;
+    assert_eq!(told, ["0.0s spawn web#1", "1.5s spawn web#2", "5.0s TERM #2", "15.0s kill #2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_interrupt_kills_at_once_and_repeated_terms_do_not() {
+    let (told, ending) = World::new(true)
+        .run(wanted(vec![Spec::new("web", "web")]), async |script, news| {
+            signal(news, Signal::Interrupt).await;
+            at(script.epoch, 2).await;
+            signal(news, Signal::Terminate).await;
+            at(script.epoch, 3).await;
+            signal(news, Signal::Interrupt).await;
+        })
+        .await;
+    assert_eq!(told, ["0.0s spawn web#1", "0.0s TERM #1", "3.0s kill #1"]);
+    assert_eq!(ending, Ending::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hangup_and_usr2_reach_the_surroundings_and_no_process() {
+    let world = World::new(false);
+    let around = world.around.clone();
+    let (told, _) = world
+        .run(wanted(vec![Spec::new("web", "web")]), async |_, news| {
+            signal(news, Signal::Hangup).await;
+            signal(news, Signal::Reopen).await;
+            signal(news, Signal::Quit).await;
+        })
+        .await;
+    assert_eq!(told, ["0.0s spawn web#1", "0.0s kill #1"]);
+    assert_eq!((around.reloads.get(), around.reopened.get()), (1, 1));
+}
