@@ -37,8 +37,8 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "cycles of old and new edges are waited for",
         file: "plan/stop.rs",
-        line: "if components.iter().all(|component| component.len() == 1) {",
-        instead: "if !components.is_empty() {",
+        line: "if component_of[index] != component_of[on] {",
+        instead: "if component_of.len() > index {",
     },
     Bug {
         title: "a run that outlives its replacement holds up what it depends on",

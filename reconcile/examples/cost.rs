@@ -6,6 +6,7 @@
 
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
+use reconcile::event::{Event, Order};
 use reconcile::preview::{preview, settle};
 use reconcile::spec::Spec;
 use reconcile::text::Text;
@@ -15,13 +16,19 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 fn main() {
-    println!("{:>9}  {:14}  {:>12}  {:>16}  {:>16}", "processes", "placed", "one plan", "preview of none", "preview of all");
+    println!(
+        "{:>9}  {:14}  {:>10}  {:>13}  {:>15}  {:>14}",
+        "processes", "placed", "one plan", "of a shutdown", "preview of none", "preview of all"
+    );
     for count in [10, 100, 1_000, 10_000] {
         for listed in [true, false] {
             let mut engine = Engine::new();
             let now = settle(&mut engine, Time::ZERO, wish(count, listed, 0));
             let rounds = (100_000 / count).clamp(3, 1_000);
             let plan = best(rounds, || engine.plan(now));
+            let mut closing = engine.clone();
+            drop(closing.step(now, [Event::Order(Order::Shutdown)]));
+            let shutdown = best(rounds.min(100), || closing.plan(now));
             let same = wish(count, listed, 0);
             let nothing = best(3, || preview(&engine, now, same.clone()));
             // In list order every process is a wave of its own, so that of ten thousand takes minutes.
@@ -29,7 +36,8 @@ fn main() {
             let all = (count <= 1_000 || !listed).then(|| best(1, || preview(&engine, now, next.clone())));
             let all = all.map_or("-".to_string(), |all| format!("{all:.1?}"));
             let placed = if listed { "in list order" } else { "by nothing" };
-            println!("{count:>9}  {placed:14}  {:>12}  {:>16}  {all:>16}", format!("{plan:.1?}"), format!("{nothing:.1?}"));
+            let [plan, shutdown, nothing] = [plan, shutdown, nothing].map(|figure| format!("{figure:.1?}"));
+            println!("{count:>9}  {placed:14}  {plan:>10}  {shutdown:>13}  {nothing:>15}  {all:>14}");
         }
     }
 }

@@ -82,15 +82,15 @@ fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
 /// component those don't count that are no longer wanted.
 fn places(view: &View<'_>) -> Graph {
     let mut wanted = wanted_places(view);
-    let former = former_places(view);
+    let former = former_places(view, &wanted);
+    if former.is_empty() {
+        return wanted;
+    }
     let mut all = wanted.clone();
     for &(index, on) in &former {
         all.add(index, on);
     }
     let components = all.components();
-    if components.iter().all(|component| component.len() == 1) {
-        return all;
-    }
     let mut component_of = vec![0; all.len()];
     for (number, component) in components.iter().enumerate() {
         for &node in component {
@@ -121,10 +121,17 @@ fn wanted_places(view: &View<'_>) -> Graph {
     graph
 }
 
-fn former_places(view: &View<'_>) -> Vec<(usize, usize)> {
-    let runs = view.rows().iter().enumerate().flat_map(|(index, row)| row.runs().iter().map(move |run| (index, run)));
-    let places = runs.flat_map(|(index, run)| run.waits.iter().filter_map(move |name| Some((index, find(view, name)?))));
-    places.filter(|(index, on)| index != on).collect()
+/// The places that runs have had, and that are no longer wanted.
+fn former_places(view: &View<'_>, wanted: &Graph) -> Vec<(usize, usize)> {
+    let mut former = Vec::new();
+    for (index, row) in view.rows().iter().enumerate() {
+        let is_wanted =
+            |name: &Name| wanted.next(index).iter().any(|&on| view.rows().get(on).is_some_and(|row| row.name == name));
+        let waits = row.runs().iter().flat_map(|run| &run.waits);
+        let gone = waits.filter(|name| !is_wanted(name)).filter_map(|name| find(view, name));
+        former.extend(gone.map(|on| (index, on)));
+    }
+    former
 }
 
 /// Whether anything of a row is to be waited for: it is going, and neither outlives its replacement nor can't be killed.
