@@ -150,13 +150,14 @@ managed_processes:
 
 #[test]
 fn as_pid_1_it_stops_and_reaps_the_same_way() {
-    if !servers::root("trees::as_pid_1_it_stops_and_reaps_the_same_way") {
+    let test = "trees::as_pid_1_it_stops_and_reaps_the_same_way";
+    let namespace = ["--pid", "--fork", "--mount-proc"];
+    if !servers::root(test) || !servers::permitted(test, &["unshare", "--pid", "--fork", "--mount-proc", "true"]) {
         return;
     }
     let site = Site::new();
     site.write("navigator.yml", &staying(&site, STRANGER));
     // `unshare` waits outside of the new process namespace, in which navigator is the first process.
-    let namespace = ["--pid", "--fork", "--mount-proc"];
     let around = site.command_through("unshare", &namespace, &["navigator.yml"]).start();
     family_is_complete(&around, &[3601, 3602, 3603, 3604]);
     let navigator =

@@ -3,11 +3,12 @@
 //! A missing server skips the test, visibly: with its name and the reason, and not at all under `NAVIGATOR_NO_SKIP=1`.
 //! `tests/run` installs them.
 
-use super::report;
+use super::{attempt, report};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where `tests/run` unpacks programs that it doesn't install.
 const UNPACKED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/servers/usr/bin");
@@ -38,6 +39,15 @@ pub(crate) fn present(test: &str, programs: &[&str]) -> bool {
 #[track_caller]
 pub(crate) fn root(test: &str) -> bool {
     rustix::process::geteuid().is_root() || skip(test, "it needs root")
+}
+
+/// Whether a command succeeds here, such as one that needs a permission. If it doesn't, the test is skipped.
+#[track_caller]
+pub(crate) fn permitted(test: &str, command: &[&str]) -> bool {
+    match attempt(Command::new(command[0]).args(&command[1..])) {
+        Ok(_) => true,
+        Err(error) => skip(test, &error.replace('\n', " ")),
+    }
 }
 
 /// Says that a test is skipped; `false`, for the caller to return on.
