@@ -134,8 +134,20 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "order alone is no order",
         file: "plan/start.rs",
-        line: "let before = self.outlooks.before(self.entry.after);",
-        instead: "let before = self.outlooks.before(None);",
+        line: "let before = self.outlooks.before(self.view, self.entry);",
+        instead: "let before = self.outlooks.before(self.view, self.entry).filter(|_| self.view.rows().is_empty());",
+    },
+    Bug {
+        title: "a dependency that was down is followed by nobody",
+        file: "plan/fate.rs",
+        line: "(is_replaced || was_replaced).then_some(dependency.name)",
+        instead: "(is_replaced || (was_replaced && view.rows().is_empty())).then_some(dependency.name)",
+    },
+    Bug {
+        title: "of two obsolete runs each waits for the other's successor",
+        file: "plan/fate.rs",
+        line: "row.runs().iter().any(|other| serves(other) && (other.id > run.id || is_same(other, wanted)))",
+        instead: "row.runs().iter().any(|other| serves(other) && is_same(other, wanted))",
     },
 ];
 
