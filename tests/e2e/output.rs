@@ -167,7 +167,7 @@ managed_processes:
 /// Thirty megabytes from one process, and the word when it is done.
 const FLOOD: &str = r#"
 managed_processes:
-  - { name: flood, command: sh, args: [-c, 'yes flood | head -c 30000000; echo done >>"$JOURNAL"; exec sleep 3600'] }
+  - { name: flood, command: sh, args: [-c, 'yes "$(printf %0200d 7)" | head -c 30000000; echo done >>"$JOURNAL"; exec sleep 3600'] }
 "#;
 
 #[test]
@@ -182,6 +182,24 @@ fn a_process_is_not_held_up_by_a_reader_that_does_not_read() {
     navigator.signal(Signal::TERM);
     let ended = navigator.exits(0);
     assert!(ended.at - begun < Duration::from_secs(20), "{}", ended.description);
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r#"
+managed_processes:
+  - { name: talker, command: sh, args: [-c, 'i=0; while :; do echo "line $i"; echo "$i" >>"$JOURNAL"; i=$((i+1)); sleep 0.01; done'] }
+"#,
+    );
+    let reads_one_line = "{ \"$0\" \"$@\"; echo $? >code; } | head -n 1";
+    let around = site.command_through("sh", &["-c", reads_one_line], &["navigator.yml"]).start();
+    around.journals("50");
+    assert_eq!(site.run(["-s", "stop"]).code, Some(0));
+    let ended = around.exits(0);
+    assert_eq!(site.read("code"), "0\n", "navigator's own exit code\n{}", ended.description);
 }
 
 #[test]
