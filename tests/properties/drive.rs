@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
-use crate::previews::check_preview;
+use crate::previews::check_previews;
 use crate::rules::{Free, Moment};
 use crate::trace::Trace;
 use crate::wishes::{MOST, Wish, name};
@@ -210,7 +210,7 @@ impl Trial<'_> {
         if self.facts.closing.is_none() {
             let mut dice = Dice::of(&[seed]);
             let next = self.facts.wish.changed(&mut dice, MOST.min(self.facts.wish.specs.len() + 2));
-            check_preview(&self.engine, self.now, &next, &mut dice)?;
+            check_previews(&self.engine, self.now, &next, &mut dice)?;
         }
         for later in [1, 3_600] {
             self.now = self.now + Duration::from_secs(later);

@@ -7,33 +7,40 @@ use crate::dice::Dice;
 use crate::invariants::{Check, ensure};
 use crate::wishes::Wish;
 use reconcile::engine::Engine;
-use reconcile::event::{Action, Event, Pid, RunId, Status};
-use reconcile::preview::preview;
+use reconcile::event::{Action, Event, Order, Pid, RunId, Status};
+use reconcile::preview::{Deed, preview, preview_shutdown};
 use reconcile::report::{Report, What};
 use reconcile::spec::{Kind, Spec};
 use reconcile::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Previews a wish, then makes it come true on a copy of the engine, and compares.
-pub(crate) fn check_preview(engine: &Engine, now: Time, wish: &Wish, dice: &mut Dice) -> Check {
+/// Previews a wish and the end of everything, makes each come true on a copy of the engine, and compares.
+pub(crate) fn check_previews(engine: &Engine, now: Time, wish: &Wish, dice: &mut Dice) -> Check {
+    let wished = preview(engine, now, wish.desired());
+    check_preview(wished, play(engine.clone(), now, Event::Wanted(wish.desired()), dice))?;
+    let closed = preview_shutdown(engine, now);
+    check_preview(closed, play(engine.clone(), now, Event::Order(Order::Shutdown), dice))
+}
+
+fn check_preview(waves: Vec<Vec<Deed>>, played: Vec<(String, String)>) -> Check {
     let mut promised: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for deed in preview(engine, now, wish.desired()).into_iter().flatten() {
+    for deed in waves.into_iter().flatten() {
         promised.entry(deed.name.to_string()).or_default().push(deed.to_string());
     }
     let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, deed) in play(engine.clone(), now, wish, dice) {
+    for (name, deed) in played {
         kept.entry(name).or_default().push(deed);
     }
     ensure(promised == kept, "a preview is what then happens", || format!("promised {promised:?}, kept {kept:?}"))
 }
 
-/// Everything that an engine does for a wish where all goes well, in the words of a preview.
-fn play(mut engine: Engine, mut now: Time, wish: &Wish, dice: &mut Dice) -> Vec<(String, String)> {
+/// Everything that an engine does upon a piece of news where all goes well, in the words of a preview.
+fn play(mut engine: Engine, mut now: Time, first: Event, dice: &mut Dice) -> Vec<(String, String)> {
     let mut deeds = Vec::new();
     let mut agenda: BTreeMap<(Time, u64), Event> = BTreeMap::new();
     let mut count = 0;
-    let mut news = vec![Event::Wanted(wish.desired())];
+    let mut news = vec![first];
     loop {
         let outcome = engine.step(now, std::mem::take(&mut news));
         for report in &outcome.reports {
