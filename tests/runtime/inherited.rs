@@ -26,8 +26,8 @@ const LOOK: &str = r#"
     exec ls /proc/self/fd
 "#;
 
+/// Also run by the test below, in the odd circumstances that it makes.
 #[test]
-#[ignore = "run by the test below, in the odd circumstances that it makes"]
 fn whatever_the_circumstances() {
     let (umask, oom) = (own_status("Umask"), fs::read_to_string("/proc/self/oom_score_adj").unwrap());
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -60,7 +60,7 @@ fn an_odd_launcher_makes_no_odd_processes() {
             "umask 0027; ulimit -Sn 300; exec 9</etc/passwd; NOTIFY_SOCKET=/run/x; export NOTIFY_SOCKET; \
              echo 100 >/proc/self/oom_score_adj; \
              exec env --block-signal=TERM,USR1,CHLD --ignore-signal=HUP,INT,CHLD,PIPE \
-             '{}' --exact inherited::whatever_the_circumstances --ignored --nocapture",
+             '{}' --exact inherited::whatever_the_circumstances --nocapture",
             test.display()
         );
         status = host.complete(script("odd", &odd)).await;
