@@ -32,7 +32,15 @@ fn check_preview(waves: Vec<Vec<Deed>>, played: Vec<(String, String)>) -> Check 
     for (name, deed) in played {
         kept.entry(name).or_default().push(deed);
     }
-    ensure(promised == kept, "a preview is what then happens", || format!("promised {promised:?}, kept {kept:?}"))
+    let names = promised.keys().eq(kept.keys());
+    let holds = names && promised.iter().zip(&kept).all(|((_, promised), (_, kept))| is_kept(promised, kept));
+    ensure(holds, "a preview is what then happens", || format!("promised {promised:?}, kept {kept:?}"))
+}
+
+/// Whether a process gets what was promised to it. How long a rolling replacement takes to get ready decides whether one
+/// that follows it, and was changed itself, is restarted once for both or once for each; that much is left open.
+fn is_kept(promised: &[String], kept: &[String]) -> bool {
+    kept.strip_prefix(promised).is_some_and(|more| more.iter().all(|deed| deed.contains("(dependency ")))
 }
 
 /// Everything that an engine does upon a piece of news where all goes well, in the words of a preview.

@@ -7,6 +7,7 @@ use crate::observed::Run;
 use crate::spec::Tier;
 use crate::text::Name;
 use alloc::collections::BTreeSet;
+use alloc::vec;
 use alloc::vec::Vec;
 
 pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) {
@@ -41,7 +42,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
     plan.steps.extend(first(view, starts).into_iter().map(|index| Step::Start(view.rows()[index].name.clone())));
 }
 
-/// Of what may be started, what somebody that runs is to be restarted along with, if there is such a thing.
+/// Of what may be started, the first that somebody that runs is to be restarted along with; all of it, if there is none.
 ///
 /// By its start it may be replaced; what depends on those who then have to go must not be started in the same breath.
 fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
@@ -52,8 +53,12 @@ fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
     let followers = view.desired.entries().iter().enumerate().filter(|(index, _)| runs(*index));
     let edges = followers.flat_map(|(_, entry)| &entry.needs).filter(|need| need.restart);
     let followed: BTreeSet<usize> = edges.map(|need| need.on).collect();
-    let (first, rest): (Vec<usize>, Vec<usize>) = starts.into_iter().partition(|index| followed.contains(index));
-    if first.is_empty() { rest } else { first }
+    // One at a time, dependencies first: the next of them may need what the first one's start takes along.
+    let mut in_order = view.desired.order().iter().copied();
+    match in_order.find(|index| followed.contains(index) && starts.contains(index)) {
+        Some(first) => vec![first],
+        None => starts,
+    }
 }
 
 /// What a run that stays still has to reach.

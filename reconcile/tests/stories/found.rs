@@ -131,6 +131,20 @@ fn what_follows_a_dependency_is_gone_before_it_also_where_their_places_were_swap
 }
 
 #[test]
+fn of_two_starts_that_take_others_along_the_second_sees_what_the_first_did() {
+    let a = || after(spec("a", 0), "b", true);
+    let c = |version| rolling(after(spec("c", version), "a", false));
+    let d = || after(spec("d", 0), "c", true);
+    let mut stage = Stage::with([a(), spec("b", 0), c(0), d()], &[1, 2, 3, 4]);
+    stage.tell([exited(1, 1), gone(1)]);
+    // `b` comes back as another and takes `a` along, so the new `c` can't be started upon that `a` any more.
+    assert_eq!(
+        stage.tell([wanted([a(), spec("b", 1), c(1), d()])]),
+        ["spawn b#5 (args changed)", "stop a#2 (dependency b restarted)"]
+    );
+}
+
+#[test]
 fn what_is_disabled_is_gone_before_what_is_added_starts() {
     let mut stage = Stage::with([spec("a", 0)], &[1]);
     assert_eq!(stage.tell([wanted([disabled(spec("a", 0)), spec("b", 0)])]), ["stop a#1 (disabled in file)"]);
