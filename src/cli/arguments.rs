@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 /// Makes the processes of one host be what a YAML file says, and keeps them so.
 #[derive(Debug, Parser)]
-#[command(name = "navigator", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "navigator", version, max_term_width = 100)]
+#[command(override_usage = "navigator [OPTIONS] [CONFIG]\n       navigator [OPTIONS] <COMMAND>")]
 #[command(after_help = "Without CONFIG: $NAVIGATOR_CONFIG, else config/navigator.yml, else navigator.yml.\n\n\
     Signals: TERM and INT stop everything in order (a second INT at once), QUIT kills everything now,\n\
     HUP reads the configuration again, USR2 opens log files anew.\n\n\
@@ -46,7 +47,7 @@ pub(super) struct Common {
     pub(super) quiet: bool,
 
     /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
-    #[arg(long, value_name = "DIR", env = "NAVIGATOR_STATE_DIR", hide_env = true, global = true)]
+    #[arg(long, value_name = "DIR", global = true)]
     pub(super) state_dir: Option<PathBuf>,
 }
 

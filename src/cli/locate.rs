@@ -14,7 +14,7 @@ pub(super) struct NoConfiguration;
 /// The configuration: the one named on the command line, else that of `$NAVIGATOR_CONFIG`, else the first usual place.
 pub(super) fn locate(named: Option<PathBuf>, variable: Option<OsString>) -> Result<PathBuf, NoConfiguration> {
     named
-        .or_else(|| variable.filter(|path| !path.is_empty()).map(PathBuf::from))
+        .or_else(|| variable.map(PathBuf::from))
         .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|path| path.exists()))
         .ok_or(NoConfiguration)
 }

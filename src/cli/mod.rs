@@ -7,9 +7,11 @@ mod log;
 mod run;
 mod signal;
 
-use arguments::{Arguments, Command, ReportFormat};
+use crate::control::StateDir;
+use arguments::{Arguments, Command, Common, ReportFormat};
 use clap::Parser;
 use locate::locate;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,12 @@ const INTERRUPTED: u8 = 130;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let Arguments { command, config, check, signal, common } = arguments;
+    if command.is_some() && (check || signal.is_some()) {
+        return fail(USAGE, "`--check` and `-s` stand for a command of their own: give no other beside them");
+    }
+    if command.is_some() && config.is_some() {
+        return fail(USAGE, "the configuration stands before the command: name it behind, or with `--config`");
+    }
     let (command, config) = match command {
         None => (None, config),
         Some(Command::Run { config }) => (None, config),
@@ -41,9 +49,9 @@ pub fn main() -> ExitCode {
     }
     let named = config.or_else(|| common.named.clone());
     if let Some(order) = signal {
-        return signal::signal(order, named, common.state_dir);
+        return signal::signal(order, named, &state_dir(&common));
     }
-    let path = match locate(named, std::env::var_os("NAVIGATOR_CONFIG")) {
+    let path = match locate(named, variable("NAVIGATOR_CONFIG")) {
         Ok(path) => path,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
@@ -72,7 +80,7 @@ fn print_error(text: &str) {
 
 /// Whether the user has nothing against colour: <https://no-color.org>.
 fn color_is_welcome() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    variable("NO_COLOR").is_none()
 }
 
 /// A count with its noun.
@@ -82,8 +90,19 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 
 /// The file that holds the number of the running navigator: `$NAVIGATOR_PID_FILE`, else the usual one.
 fn pid_file() -> (PathBuf, bool) {
-    match std::env::var_os("NAVIGATOR_PID_FILE").filter(|path| !path.is_empty()) {
+    match variable("NAVIGATOR_PID_FILE") {
         Some(path) => (path.into(), true),
         None => (std::env::temp_dir().join("navigator.pid"), false),
     }
+}
+
+/// Where instances keep their state.
+fn state_dir(common: &Common) -> StateDir {
+    let asked = common.state_dir.clone().or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
+    StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref())
+}
+
+/// A variable of the environment. One that is set to nothing is as good as unset, as in scripts that pass on what they got.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -3,9 +3,9 @@
 use super::arguments::Common;
 use super::check::{exit_code, wants_color};
 use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error};
+use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
-use crate::control::{Claim, ClaimError, Instance, StateDir};
+use crate::control::{Claim, ClaimError, Instance};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
 use crate::source::{Asker, FileSource};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
@@ -26,6 +26,10 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
+    let ears = match Ears::open() {
+        Ok(ears) => ears,
+        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
+    };
     let source = FileSource::new(path.to_owned(), Environment::current());
     let loaded = match source.load() {
         Ok(loaded) => loaded,
@@ -34,8 +38,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
             return exit_code(&rejected);
         }
     };
-    let state = StateDir::new(common.state_dir.clone(), std::env::var_os("XDG_RUNTIME_DIR").as_deref());
-    let instance = match Instance::claim(&state, path) {
+    let instance = match Instance::claim(&state_dir(common), path) {
         Ok(instance) => instance,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
@@ -44,7 +47,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
     };
     let pid_file = claim_pid_file();
-    let ending = supervise(launcher, source, loaded, log);
+    let ending = supervise(ears, launcher, source, loaded, log);
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -57,12 +60,10 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
 }
 
 /// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -> io::Result<Ending> {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+fn supervise(ears: Ears, launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -> io::Result<Ending> {
+    let Ears { tokio, news, news_inbox } = ears;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
-        let (news, news_inbox) = mpsc::channel(INBOX);
-        listen(&news)?;
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let asker = source.on_request(move |revision| {
             // The loop has ended; nobody wants to know any more.
@@ -78,6 +79,25 @@ fn supervise(launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -
         }
         Ok(ending)
     })
+}
+
+/// The threadless beginning of the loop. Signals are heard from here on, so that one which comes while the first
+/// configuration is still being read is obeyed afterwards, and doesn't end navigator as the system would have it.
+struct Ears {
+    tokio: tokio::runtime::Runtime,
+    news: mpsc::Sender<News>,
+    news_inbox: mpsc::Receiver<News>,
+}
+
+impl Ears {
+    fn open() -> io::Result<Ears> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (news, news_inbox) = mpsc::channel(INBOX);
+        let within = tokio.enter();
+        listen(&news)?;
+        drop(within);
+        Ok(Ears { tokio, news, news_inbox })
+    }
 }
 
 /// Turns the signals to navigator into news.
@@ -178,7 +198,7 @@ fn asked_level(common: &Common) -> Option<Level> {
     if common.quiet {
         return Some(Level::Warn);
     }
-    match std::env::var("LOG_LEVEL").ok()?.to_ascii_lowercase().as_str() {
+    match variable("LOG_LEVEL")?.to_string_lossy().to_ascii_lowercase().as_str() {
         "error" => Some(Level::Error),
         "warn" | "warning" => Some(Level::Warn),
         "info" => Some(Level::Info),

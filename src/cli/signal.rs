@@ -4,23 +4,22 @@
 
 use super::arguments::Order;
 use super::locate::locate;
-use super::{INVALID, NOT_RUNNING, OK, fail, pid_file};
+use super::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use crate::control::{StateDir, send};
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Sends the signal to the navigator of the configuration, or to the one of the pid file.
-pub(super) fn signal(order: Order, named: Option<PathBuf>, state_dir: Option<PathBuf>) -> ExitCode {
+pub(super) fn signal(order: Order, named: Option<PathBuf>, state: &StateDir) -> ExitCode {
     let signal = match order {
         Order::Reload => Signal::HUP,
         Order::Stop => Signal::TERM,
         Order::Quit => Signal::QUIT,
     };
     let (pid_file, asked_for) = pid_file();
-    let state = StateDir::new(state_dir, std::env::var_os("XDG_RUNTIME_DIR").as_deref());
     let asked = named.is_some();
-    let config = locate(named, std::env::var_os("NAVIGATOR_CONFIG")).ok();
+    let config = locate(named, variable("NAVIGATOR_CONFIG")).ok();
     let instance = config.as_ref().map(|config| state.lock_of(config));
     // A configuration that is named means that one alone; else the pid file stands in for it.
     let places = match (asked, asked_for) {

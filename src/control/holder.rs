@@ -3,7 +3,7 @@
 //! The number written into it is for people. Programs ask the kernel who holds the lock, so a file that a dead process
 //! left behind is never mistaken for a living one.
 
-use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_lock, ftruncate, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_lock, fstat, ftruncate, lstat, open};
 use rustix::io::{Errno, write};
 use rustix::process::{Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, getpid, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
@@ -40,15 +40,19 @@ impl Claim {
     pub fn new(path: &Path) -> Result<Claim, ClaimError> {
         let failed = |source| ClaimError::System { path: path.to_owned(), source };
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
-        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::ACCESS | Errno::AGAIN) => match holder_of(&file) {
-                Some(pid) => return Err(ClaimError::Held(pid.as_raw_nonzero().get())),
-                None => return Err(failed(Errno::AGAIN)),
-            },
-            Err(source) => return Err(failed(source)),
-        }
+        let file = loop {
+            let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // The former holder may have removed it in between: then the next one would find a new file, and lock that.
+                Ok(()) if !is_at(path, &file) => {}
+                Ok(()) => break file,
+                Err(Errno::ACCESS | Errno::AGAIN) => match holder_of(&file) {
+                    Some(pid) => return Err(ClaimError::Held(pid.as_raw_nonzero().get())),
+                    None => return Err(failed(Errno::AGAIN)),
+                },
+                Err(source) => return Err(failed(source)),
+            }
+        };
         ftruncate(&file, 0).map_err(failed)?;
         let line = format!("{}\n", getpid());
         write(&file, line.as_bytes()).map_err(failed)?;
@@ -66,6 +70,14 @@ impl Claim {
         // A file that is gone already needs no removing; one that can't be removed is harmless without its lock.
         drop(std::fs::remove_file(&self.path));
         drop(self.file);
+    }
+}
+
+/// Whether a path still leads to the file that was opened there.
+fn is_at(path: &Path, file: &OwnedFd) -> bool {
+    match (lstat(path), fstat(file)) {
+        (Ok(there), Ok(here)) => (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino),
+        _ => false,
     }
 }
 
@@ -94,5 +106,24 @@ pub fn send(path: &Path, signal: Signal) -> Result<Option<Pid>, Errno> {
         Ok(()) => Ok(Some(pid)),
         Err(Errno::SRCH) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_removed_or_replaced_is_no_longer_at_its_path() {
+        let path = std::env::temp_dir().join(format!("navigator-holder-{}", std::process::id()));
+        let make = || open(&path, OFlags::RDWR | OFlags::CREATE, Mode::RWXU).unwrap();
+        let first = make();
+        assert!(is_at(&path, &first));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_at(&path, &first));
+        let second = make();
+        assert!(!is_at(&path, &first));
+        assert!(is_at(&path, &second));
+        std::fs::remove_file(&path).unwrap();
     }
 }

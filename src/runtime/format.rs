@@ -105,6 +105,18 @@ impl Formatter {
         out.push(b'\n');
     }
 
+    /// A line of the log, with its newline, about lines of the log that are missing before it.
+    pub(super) fn gap(&self, message: &str) -> String {
+        let time = Utc::now();
+        match self.format {
+            Format::Terminal { .. } | Format::Text => format!("{time} WARN navigator: {message}\n"),
+            Format::Json => {
+                let object = serde_json::json!({ "@timestamp": time.to_string(), "level": "WARN", "target": "navigator", "message": message });
+                format!("{object}\n")
+            }
+        }
+    }
+
     fn write_name(&mut self, name: &Name, colour: bool, out: &mut Vec<u8>) {
         let next = self.colours.len();
         let place = *self.colours.entry(name.clone()).or_insert(next);
@@ -147,6 +159,15 @@ mod tests {
         assert_eq!(written(Format::Terminal { colour: false }, &lines), "db | up\nworker | up\ndb     | up\n");
         let coloured = written(Format::Terminal { colour: true }, &lines);
         assert_eq!(coloured, "\x1b[36mdb |\x1b[0m up\n\x1b[33mworker |\x1b[0m up\n\x1b[36mdb     |\x1b[0m up\n");
+    }
+
+    #[test]
+    fn a_gap_in_the_log_is_a_line_of_the_log() {
+        let text = Formatter::new(Format::Text).gap("… dropped 2 lines (9 bytes)");
+        assert!(text.ends_with("Z WARN navigator: … dropped 2 lines (9 bytes)\n"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&Formatter::new(Format::Json).gap("… dropped")).unwrap();
+        assert_eq!([&json["level"], &json["target"], &json["message"]], ["WARN", "navigator", "… dropped"]);
+        assert_eq!(json["@timestamp"].as_str().map(str::len), Some("2026-11-22T18:00:00.000Z".len()));
     }
 
     #[test]

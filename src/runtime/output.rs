@@ -64,7 +64,8 @@ impl Outputs {
     pub(super) fn read(&self, name: &Name, output: &Output, [stdout, stderr]: [OwnedFd; 2]) {
         let file = match output {
             Output::File { path, max_size, keep } => {
-                Some(Arc::new(Rotation { path: path.value().into(), max_size: *max_size, keep: *keep }))
+                let shown = path.shown().to_owned();
+                Some(Arc::new(Rotation { path: path.value().into(), shown, max_size: *max_size, keep: *keep }))
             }
             Output::Log | Output::Null => None,
         };

@@ -271,7 +271,7 @@ impl Queue {
             match origin {
                 Origin::Process(source) => self.format(&source, Line { bytes: message.as_bytes(), continued: false }),
                 Origin::Log => {
-                    let text = format!("navigator: {message}\n");
+                    let text = self.formatter.gap(&message);
                     self.batch(Target::Log).extend_from_slice(text.as_bytes());
                     self.bytes += text.len();
                 }

@@ -33,6 +33,8 @@ enum Place {
 pub(super) struct Rotation {
     /// The file.
     pub(super) path: PathBuf,
+    /// What people see of its path, which may hold secrets.
+    pub(super) shown: String,
     /// Bytes that it may hold; a line longer than that has a file to itself.
     pub(super) max_size: u64,
     /// How many are kept besides it.
@@ -108,11 +110,18 @@ impl Sink {
         lost.bytes += text.len() as u64;
     }
 
-    /// Says once, where people may see it, that a file can't be written. Where that fails too, nobody can be told.
+    /// Says once that a file can't be written: a process's own in the log, and the log's own where people may still see
+    /// it. Where that fails too, nobody can be told.
     fn warn(&self, why: &io::Error) {
-        if let Place::File { path, .. } = &self.place {
-            let text = format!("navigator: `{}` can't be written: {}\n", path.display(), words(why));
-            let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
+        match &self.place {
+            Place::File { rotation: Some(rotation), .. } => {
+                tracing::warn!(target: "managed_processes", path = rotation.shown, reason = words(why), "Output can't be written");
+            }
+            Place::File { path, rotation: None, .. } => {
+                let text = format!("navigator: `{}` can't be written: {}\n", path.display(), words(why));
+                let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
+            }
+            Place::Stdout | Place::Stderr => {}
         }
     }
 
@@ -233,7 +242,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("navigator-sink-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let path = directory.join("log");
-        let mut sink = Sink::rotated(Arc::new(Rotation { path: path.clone(), max_size: 10, keep: 2 }));
+        let mut sink = Sink::rotated(Arc::new(Rotation { path: path.clone(), shown: String::new(), max_size: 10, keep: 2 }));
         sink.write(b"one\ntwo\nthree\nand a long one\n");
         sink.write(b"four\nfive\n");
         sink.write(b"six\n");
@@ -242,7 +251,7 @@ mod tests {
         assert_eq!(content("log.1").as_deref(), Some("four\nfive\n"));
         assert_eq!(content("log.2").as_deref(), Some("and a long one\n"));
         assert_eq!(content("log.3"), None);
-        let mut none_kept = Sink::rotated(Arc::new(Rotation { path, max_size: 5, keep: 0 }));
+        let mut none_kept = Sink::rotated(Arc::new(Rotation { path, shown: String::new(), max_size: 5, keep: 0 }));
         none_kept.write(b"seven\neight\n");
         assert_eq!(content("log").as_deref(), Some("eight\n"));
         fs::remove_dir_all(directory).unwrap();

@@ -6,7 +6,7 @@
 
 mod tell;
 
-use crate::config::{Loaded, Rejected};
+use crate::config::{Diagnostic, Loaded, Rejected};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
@@ -81,12 +81,14 @@ pub struct Supervisor<P, S> {
     performer: P,
     surroundings: S,
     interrupts: u32,
+    /// The warnings of the configuration that was accepted last.
+    warned: Vec<Diagnostic>,
 }
 
 impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// A loop that wants nothing yet.
     pub fn new(performer: P, surroundings: S) -> Supervisor<P, S> {
-        Supervisor { engine: Engine::new(), epoch: Instant::now(), performer, surroundings, interrupts: 0 }
+        Supervisor { engine: Engine::new(), epoch: Instant::now(), performer, surroundings, interrupts: 0, warned: Vec::new() }
     }
 
     /// Makes the host what `first` says, and keeps it what later revisions say, until it is told to end.
@@ -147,9 +149,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         }
     }
 
-    fn accept(&self, loaded: Loaded) -> Event {
+    fn accept(&mut self, loaded: Loaded) -> Event {
         self.surroundings.apply(&loaded);
-        tell::warnings(&loaded.warnings);
+        let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
+        loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
+        self.warned = loaded.warnings;
         Event::Wanted(loaded.desired)
     }
 

@@ -114,11 +114,9 @@ pub(super) fn survivors(name: &Name, pids: &[Pid]) {
     error!(target: "managed_processes", name = name.as_str(), pids = pids.join(" "), "Process survives KILL");
 }
 
-/// Tells the warnings of an accepted configuration.
-pub(super) fn warnings(warnings: &[Diagnostic]) {
-    for warning in warnings {
-        warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
-    }
+/// Tells a warning of an accepted configuration.
+pub(super) fn warning(warning: &Diagnostic) {
+    warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
 }
 
 /// Tells why a configuration changes nothing.

@@ -52,6 +52,48 @@ fn check_accepts_a_valid_file_in_every_spelling() {
 }
 
 #[test]
+fn options_may_stand_before_a_command() {
+    let site = Site::new();
+    site.write("elsewhere.yml", GOOD);
+    for arguments in
+        [&["-c", "elsewhere.yml", "check"][..], &["-v", "check", "elsewhere.yml"], &["--config=elsewhere.yml", "validate"]]
+    {
+        let ended = site.run(arguments);
+        assert_eq!(ended.code, Some(0), "{arguments:?}\n{}", ended.description);
+        assert!(ended.stdout().contains("1 managed process"), "{arguments:?}\n{}", ended.description);
+    }
+}
+
+#[test]
+fn two_commands_at_once_are_none() {
+    let site = Site::new();
+    site.write("navigator.yml", GOOD);
+    for arguments in [
+        &["navigator.yml", "check"][..],
+        &["--check", "run", "navigator.yml"],
+        &["-s", "stop", "check"],
+        &["navigator.yml", "other"],
+    ] {
+        let ended = site.run(arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}\n{}", ended.description);
+    }
+    assert_eq!(site.journal(), Vec::<String>::new(), "nothing was started");
+}
+
+#[test]
+fn a_variable_set_to_nothing_is_as_good_as_unset() {
+    let site = Site::new();
+    site.write("navigator.yml", GOOD);
+    let mut check = site.command(["check"]);
+    for name in ["NAVIGATOR_CONFIG", "NAVIGATOR_STATE_DIR", "NAVIGATOR_PID_FILE", "LOG_LEVEL", "NO_COLOR"] {
+        check = check.env(name, "");
+    }
+    let ended = check.start().ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.description);
+    assert_eq!(ended.stderr(), "");
+}
+
+#[test]
 fn check_reports_every_problem_with_its_place() {
     let site = Site::new();
     site.write("navigator.yml", BAD);

@@ -164,6 +164,25 @@ managed_processes:
     assert_eq!(ended.said("silent"), Vec::<String>::new());
 }
 
+#[test]
+fn a_file_that_cannot_be_written_is_a_log_line_without_its_secrets() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r#"
+logging: { format: json }
+managed_processes:
+  - { name: writer, command: sh, args: [-c, 'echo unheard; sleep 3600'], output: { file: "missing/${WORD}/log" } }
+"#,
+    );
+    let mut navigator = site.command(["navigator.yml"]).env("WORD", "hunter2").start();
+    let warning = navigator.wait("a warning", |event| event.message == "Output can't be written");
+    assert!(warning.field("path").is_some_and(|path| path.ends_with("missing/${WORD}/log")), "{warning:?}");
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert!(!ended.stderr().contains("hunter2"), "{}", ended.description);
+}
+
 /// Thirty megabytes from one process, and the word when it is done.
 const FLOOD: &str = r#"
 managed_processes:

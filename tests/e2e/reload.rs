@@ -213,3 +213,21 @@ fn a_shutdown_in_the_middle_of_a_reload_wins() {
     navigator.exits(0);
     assert_eq!(site.journal(), ["slow start", "slow term", "slow exit"], "the replacement was never started");
 }
+
+#[test]
+fn a_warning_is_told_once_and_a_new_one_when_it_comes() {
+    let site = Site::new();
+    let mut navigator = site.start("server: {}\nmanaged_processes: []\n");
+    let warnings = |navigator: &Navigator<'_>| -> Vec<String> {
+        let about = |event: &Event| event.message.contains("web server").then(|| event.message.clone());
+        navigator.events().iter().filter_map(about).collect()
+    };
+    navigator.wait("the first configuration", |event| event.message == "Configuration loaded");
+    assert_eq!(reload(&mut navigator).message, "Configuration unchanged");
+    assert_eq!(warnings(&navigator).len(), 1, "{:?}", warnings(&navigator));
+    reloaded(&mut navigator, &site, "# moved\nserver: {}\nhooks: {}\nmanaged_processes: []\n");
+    let told = warnings(&navigator);
+    assert!(told.len() == 2 && told[1].contains("`hooks`"), "{told:?}");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
