@@ -30,8 +30,8 @@ fn a_preview_is_what_is_done_if_all_goes_well() {
     }
 }
 
-/// When starts and stops take their time, other steps may come in between; those of a preview are done all the same, and
-/// for the same reasons.
+/// When starts and stops take their time, what doesn't wait for one another comes in another order; the steps are the same,
+/// and so are their reasons.
 #[test]
 fn a_preview_is_what_is_done_if_it_takes_its_time() {
     for folder in fixtures::cases("plan") {

@@ -140,8 +140,13 @@ impl Engine {
         }
         let Some(run) = self.observed.remove(id) else { return };
         let status = Status::NotStarted(why);
-        reports.push(about(&run, What::Starting(run.reason.clone())));
-        reports.push(about(&run, What::Failed(Reason::Ended(status.clone()))));
+        if let Some(stop) = &run.stop {
+            // Killed in a hurry before its program ran, it hasn't failed.
+            reports.push(about(&run, What::Stopped { status: status.clone(), reason: stop.why.clone() }));
+        } else {
+            reports.push(about(&run, What::Starting(run.reason.clone())));
+            reports.push(about(&run, What::Failed(Reason::Ended(status.clone()))));
+        }
         self.record_end(&run, status, now, reports);
     }
 

@@ -18,6 +18,16 @@ impl Graph {
         Graph { edges: vec![Vec::new(); len] }
     }
 
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.edges.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
     /// Adds an edge; one that is already there may be added again.
     pub fn add(&mut self, from: usize, to: usize) {
         self.edges[from].push(to);

@@ -86,7 +86,7 @@ impl Instance {
         make_private(&state.0, &directory)?;
         let claim = Claim::new(&directory.join("lock")).map_err(|error| match error {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
-            error @ ClaimError::System { .. } => InstanceError::Lock(error),
+            other @ ClaimError::System { .. } => InstanceError::Lock(other),
         })?;
         Ok(Instance { claim })
     }

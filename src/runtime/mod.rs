@@ -51,13 +51,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tree::Marker;
 
 /// How long what is left at the end may take to be gone after it was killed.
 const LAST_KILL: Duration = Duration::from_secs(5);
-/// How long a terminal or a disk may take for the last lines.
-const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long an exec may take before it's looked at again, where nothing tells of its end.
+const ANOTHER_LOOK: Duration = Duration::from_millis(2);
+/// How long the last lines may take to be read and written; a terminal may be stuck.
+const LAST_LINES: Duration = Duration::from_secs(6);
 
 /// What a runtime needs to begin.
 #[derive(Debug)]
@@ -161,8 +163,11 @@ impl Runtime {
     pub async fn finish(mut self) -> Vec<Pid> {
         let survivors = self.kill_everything().await;
         self.reaping.abort();
-        self.outputs.finish().await;
-        if timeout(LAST_LINES, self.printer.flush()).await.is_err() {
+        let last_lines = async {
+            self.outputs.finish().await;
+            self.printer.flush().await;
+        };
+        if timeout(LAST_LINES, last_lines).await.is_err() {
             tracing::warn!(target: "managed_processes", "The output is stuck; its last lines are lost");
         }
         survivors
@@ -192,17 +197,19 @@ async fn reap(
     looked: watch::Sender<()>,
 ) {
     loop {
+        let wants_another_look = shared.lock().wants_another_look();
         let report = tokio::select! {
             _ = ended.recv() => None,
             report = reported.recv() => report,
             () = shared.news.notified() => None,
+            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => None,
         };
         if let Some(report) = report {
-            let mut reaper = shared.lock();
-            reaper.reported(report);
-            reaper.settle();
+            shared.lock().reported(report);
         }
-        if let Err(error) = shared.lock().reap() {
+        let reaped = shared.lock().reap();
+        shared.lock().settle();
+        if let Err(error) = reaped {
             tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
         }
         loop {

@@ -165,7 +165,7 @@ impl Printer {
         self.owner.shared.tell(|queue| queue.entries.push_back(Entry::Reopen));
     }
 
-    /// Waits until everything that was handed over before is written.
+    /// Waits until everything that was handed over before is written: for ever, where the terminal is stuck.
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         self.owner.shared.tell(|queue| queue.entries.push_back(Entry::Flush(done)));

@@ -15,6 +15,10 @@ pub(super) struct Stat {
     pub(super) session: u32,
     /// Whether it has executed a program since it came to be.
     pub(super) has_executed: bool,
+    /// Whether it has ended, and is yet to be reaped.
+    has_ended: bool,
+    /// How many bytes of environment its program was given; `None` as long as there is none (or it isn't said).
+    environment: Option<usize>,
 }
 
 /// What the kernel says of a process; `None` if there is none of this number (or no `/proc`).
@@ -29,30 +33,45 @@ const NOT_EXECUTED: u32 = 0x40;
 /// The command name stands in parentheses and may hold anything, also `) R 1 1 1`; so what counts is behind the last one.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
-    let mut fields = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace();
-    let _state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    let _group = fields.next()?;
-    let session = fields.next()?.parse().ok()?;
-    let (_terminal, _foreground) = (fields.next()?, fields.next()?);
-    let flags: u32 = fields.next()?.parse().ok()?;
-    Some(Stat { parent, session, has_executed: flags & NOT_EXECUTED == 0 })
+    let fields: Vec<&str> = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace().collect();
+    // Numbered from 1 in `proc(5)`, and the first two are before the parenthesis and in it.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let address = |number: usize| field(number)?.parse::<usize>().ok();
+    let flags: u32 = field(9)?.parse().ok()?;
+    Some(Stat {
+        parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
+        has_executed: flags & NOT_EXECUTED == 0,
+        has_ended: matches!(field(3)?, "Z" | "X"),
+        environment: address(51).filter(|&end| end != 0).and_then(|end| end.checked_sub(address(50)?)),
+    })
 }
 
-/// The value of a variable in the environment that a process was started with; `None` also where it may not be read.
+/// A variable of the environment that a process was started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    /// Its value.
+    Is(Vec<u8>),
+    /// It has none, or may not be asked, or has ended.
+    Unset,
+    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again.
+    NotYet,
+}
+
+/// Looks up a variable of a process.
 ///
-/// In the middle of an exec, the environment reads as empty for a moment; so that is asked again a few times.
-pub(super) fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
-    const ATTEMPTS: usize = 16;
-    for _ in 0..ATTEMPTS {
-        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        if !environment.is_empty() {
-            let mut variables = environment.split(|&byte| byte == 0);
-            return variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec));
-        }
-        std::thread::yield_now();
+/// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
+/// counts only up to its end, and that nothing was found only if all of it was read.
+pub(super) fn variable(pid: u32, name: &str) -> Variable {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Variable::Unset };
+    let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
+    if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
+        return Variable::Is(value.to_vec());
     }
-    None
+    match stat(pid) {
+        Some(stat) if !stat.has_ended && stat.environment != Some(environment.len()) => Variable::NotYet,
+        _ => Variable::Unset,
+    }
 }
 
 /// Who is whose child, by the cheapest way that this kernel has.
@@ -108,9 +127,12 @@ mod tests {
     #[test]
     fn a_command_name_can_not_forge_the_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
-        assert_eq!(parse_stat(text), Some(Stat { parent: 7, session: 41, has_executed: true }));
+        let stat = Stat { parent: 7, session: 41, has_executed: true, has_ended: false, environment: None };
+        assert_eq!(parse_stat(text), Some(stat));
         let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
-        assert_eq!(parse_stat(text), Some(Stat { parent: 7, session: 41, has_executed: false }));
+        assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));
+        let own = super::stat(std::process::id()).expect("we exist");
+        assert_eq!(own.environment, fs::read("/proc/self/environ").ok().map(|environment| environment.len()));
     }
 
     #[test]
@@ -123,7 +145,7 @@ mod tests {
     #[test]
     fn own_environment_is_readable() {
         let (name, value) = std::env::vars().find(|(_, value)| !value.is_empty()).expect("tests have an environment");
-        assert_eq!(variable(std::process::id(), &name), Some(value.into_bytes()));
-        assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), None);
+        assert_eq!(variable(std::process::id(), &name), Variable::Is(value.into_bytes()));
+        assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), Variable::Unset);
     }
 }

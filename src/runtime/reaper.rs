@@ -6,7 +6,7 @@
 //! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
-use super::proc::{self, Lineage};
+use super::proc::{self, Lineage, Variable};
 use super::signal;
 use super::spawn::NotSpawned;
 use super::spawners::Report;
@@ -17,6 +17,11 @@ use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
+/// not keep a tree from being gone.
+const LONGEST_EXEC: Duration = Duration::from_secs(5);
 
 /// What runs, and what of it is news.
 pub(super) struct Reaper {
@@ -28,6 +33,8 @@ pub(super) struct Reaper {
     sessions: HashMap<u32, RunId>,
     /// Orphans that are not reaped, as far as it is known whose they are.
     orphans: HashMap<u32, RunId>,
+    /// Since when there is an orphan of which it can't be said yet.
+    undecided_since: Option<Instant>,
     news: VecDeque<Event>,
 }
 
@@ -56,6 +63,13 @@ enum Leader {
     Ended,
 }
 
+/// Whose an orphan is.
+enum Owner {
+    Run(RunId),
+    Nobody,
+    Undecided,
+}
+
 /// The end of a child that nobody had reported yet.
 #[derive(Clone)]
 struct EarlyEnd {
@@ -79,6 +93,7 @@ impl Reaper {
             leaders: HashMap::new(),
             sessions: HashMap::new(),
             orphans: HashMap::new(),
+            undecided_since: None,
             news: VecDeque::new(),
         }
     }
@@ -213,12 +228,21 @@ impl Reaper {
         tree::descend(&lineage, roots)
     }
 
-    /// The orphans that are known to belong to a run, by their numbers.
+    /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
     fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
-        let children = lineage.children(std::process::id());
-        let orphans: Vec<u32> =
-            children.into_iter().filter(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid)).collect();
-        orphans.into_iter().filter_map(|pid| self.owner(pid).map(|run| (pid, run))).collect()
+        let mut children = lineage.children(std::process::id());
+        children.retain(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid));
+        let mut is_undecided = false;
+        let mut owned = Vec::new();
+        for pid in children {
+            match self.owner(pid) {
+                Owner::Run(run) => owned.push((pid, run)),
+                Owner::Nobody => {}
+                Owner::Undecided => is_undecided = true,
+            }
+        }
+        self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
+        owned
     }
 
     fn is_starting(&self, pid: u32) -> bool {
@@ -236,32 +260,40 @@ impl Reaper {
     }
 
     /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
-    fn owner(&mut self, pid: u32) -> Option<RunId> {
+    fn owner(&mut self, pid: u32) -> Owner {
         if let Some(&known) = self.orphans.get(&pid) {
-            return Some(known);
+            return Owner::Run(known);
         }
-        let by_members = || self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
-        let by_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
-        let by_mark = || self.marker.read(&proc::variable(pid, MARK)?).filter(|run| self.runs.contains_key(run));
-        let owner = by_members().or_else(by_session).or_else(by_mark)?;
+        let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
+        let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
+        let owner = match of_members.or_else(of_session) {
+            Some(owner) => Some(owner),
+            None => match proc::variable(pid, MARK) {
+                Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
+                Variable::Unset => None,
+                Variable::NotYet => return Owner::Undecided,
+            },
+        };
+        let Some(owner) = owner else { return Owner::Nobody };
         self.orphans.insert(pid, owner);
-        Some(owner)
+        Owner::Run(owner)
     }
 
-    /// Reaps every child that has ended, and looks what that means for the trees.
+    /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec. Nothing wakes
+    /// us when that is over, so it takes another look, soon.
+    pub(super) fn wants_another_look(&self) -> bool {
+        self.is_undecided() && self.runs.values().any(Run::is_leaderless)
+    }
+
+    /// Reaps every child that has ended.
     ///
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
     pub(super) fn reap(&mut self) -> io::Result<()> {
-        let mut any = false;
         while let Some(ended) = sys::ended_child()? {
             self.ended(ended.pid, &status(ended.how));
             // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
             sys::reap(ended.pid)?;
-            any = true;
-        }
-        if any {
-            self.settle();
         }
         Ok(())
     }
@@ -294,20 +326,26 @@ impl Reaper {
 
     /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
     pub(super) fn settle(&mut self) {
-        let leaderless = |run: &Run| matches!(run.leader, Leader::Ended);
-        if !self.runs.values().any(leaderless) {
+        if !self.runs.values().any(Run::is_leaderless) {
             return;
         }
         let orphans = self.orphans(&Lineage::now());
-        let mut waiting: Vec<RunId> = self.runs.iter().filter(|(_, run)| leaderless(run)).map(|(&id, _)| id).collect();
+        let is_undecided = self.is_undecided();
+        let mut waiting: Vec<RunId> = self.runs.iter().filter(|(_, run)| run.is_leaderless()).map(|(&id, _)| id).collect();
         waiting.sort_unstable();
         for id in waiting {
-            if !orphans.iter().any(|&(_, run)| run == id) {
+            if orphans.iter().any(|&(_, run)| run == id) {
+                if self.runs[&id].killing {
+                    self.kill_found(id);
+                }
+            } else if !is_undecided {
                 self.gone(id);
-            } else if self.runs[&id].killing {
-                self.kill_found(id);
             }
         }
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.undecided_since.is_some_and(|since| since.elapsed() < LONGEST_EXEC)
     }
 
     fn gone(&mut self, id: RunId) {
@@ -328,6 +366,10 @@ impl Reaper {
 }
 
 impl Run {
+    fn is_leaderless(&self) -> bool {
+        matches!(self.leader, Leader::Ended)
+    }
+
     /// Lets go of a process that is reaped.
     fn forget(&mut self, pid: u32) {
         self.told.forget(pid);

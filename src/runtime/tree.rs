@@ -24,6 +24,9 @@
 //! and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
 //! process's children to us *before* it tells us of its end. So when the last such child ends, there is a `SIGCHLD`,
 //! and at that moment whatever it leaves behind is already among our children.
+//!
+//! One thing can't be seen at that moment: whose an orphan is that has left the session and is just in the middle of an
+//! exec, for it has no environment then. Until that is known no tree counts as empty, and it's looked at again shortly.
 
 use super::proc::{self, Lineage};
 use super::sys;

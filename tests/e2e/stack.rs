@@ -1,8 +1,9 @@
 //! The stack that navigator is for, with the real servers: Redis, PostgreSQL, a Sidekiq worker, Prometheus, and a web
 //! application under Puma.
 
-use crate::harness::{Navigator, Signal, Site, client, fixtures, servers};
+use crate::harness::{Navigator, Signal, Site, attempt, client, fixtures, servers};
 use std::process::Command;
+use std::time::Duration;
 
 const TEST: &str = "stack::the_whole_stack_starts_works_recovers_and_stops";
 
@@ -73,6 +74,7 @@ struct Stack<'s> {
     site: &'s Site,
     navigator: Navigator<'s>,
     redis: u16,
+    postgres: u16,
     prometheus: u16,
     web: u16,
 }
@@ -92,7 +94,7 @@ impl<'s> Stack<'s> {
             .env("PROMETHEUS_PORT", prometheus.to_string())
             .env("WEB_PORT", web.to_string())
             .start();
-        Stack { site, navigator, redis, prometheus, web }
+        Stack { site, navigator, redis, postgres, prometheus, web }
     }
 
     /// Puts a job into the queue as an application would. Its trace is the file `name`.
@@ -110,6 +112,20 @@ impl<'s> Stack<'s> {
             let trace = self.site.read(name);
             trace.lines().find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
         })
+    }
+
+    /// What the database answers, `None` until it does.
+    fn ask(&self, question: &str) -> Option<String> {
+        let mut psql = Command::new(servers::find("psql").expect("it was found before"));
+        psql.arg("-h").arg(self.site.path("postgres")).args([
+            "-p",
+            &self.postgres.to_string(),
+            "-U",
+            "postgres",
+            "-Atc",
+            question,
+        ]);
+        attempt(&mut psql).ok()
     }
 
     #[track_caller]
@@ -147,6 +163,8 @@ fn the_whole_stack_starts_works_recovers_and_stops() {
     let ready = || servers::get(stack.prometheus, "/-/ready");
     assert!(stack.navigator.log().until("prometheus", ready).contains("Ready"));
 
+    assert!(stack.ask("create table kept as select generate_series(1, 2)").is_some());
+
     // It recovers: each is killed once, as the kernel would under memory pressure.
     for name in ["sidekiq", "web", "redis", "prometheus", "postgres"] {
         stack.navigator.kill(stack.navigator.started(name));
@@ -156,6 +174,7 @@ fn the_whole_stack_starts_works_recovers_and_stops() {
     }
     stack.web_answers();
     stack.navigator.log().until("prometheus again", ready);
+    assert_eq!(stack.navigator.log().until("postgres again", || stack.ask("select count(*) from kept")), "2\n");
     stack.navigator.log().until("redis again", || {
         let answers = std::net::TcpStream::connect(("127.0.0.1", stack.redis));
         answers.is_ok().then_some(())
@@ -176,11 +195,19 @@ fn the_whole_stack_starts_works_recovers_and_stops() {
     let starts: Vec<_> =
         ["redis", "redis-answers", "postgres", "postgres-answers", "sidekiq", "prometheus", "web"].map(first_start).into();
     assert!(starts.iter().all(Option::is_some) && starts.is_sorted(), "{starts:?}\n{}", ended.description);
-    for pair in ["web", "prometheus", "sidekiq", "postgres", "redis"].windows(2) {
+    let stops = ["web", "prometheus", "sidekiq", "postgres", "redis"];
+    for pair in stops.windows(2) {
         let gone = ended.place("Process stopped", pair[0]);
         assert!(gone < ended.place("Stopping process", pair[1]), "{pair:?}\n{}", ended.description);
     }
+    // Everybody stopped by itself: nobody was killed, nor was anybody's tree, which happens after 10 s.
     let killed =
         ended.events().into_iter().any(|event| event.message == "Process stopped" && event.field("signal") == Some("KILL"));
-    assert!(!killed, "everybody stopped by itself\n{}", ended.description);
+    assert!(!killed, "{}", ended.description);
+    let longest = Duration::from_secs(9);
+    for name in stops {
+        let at = |message| ended.events().into_iter().find(|event| event.is(message, name)).map(|event| event.at);
+        let took = at("Process stopped").zip(at("Stopping process")).map(|(stopped, stopping)| stopped - stopping);
+        assert!(took.is_some_and(|took| took < longest), "{name} took {took:?}\n{}", ended.description);
+    }
 }

@@ -7,7 +7,7 @@ use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::invariants::{Check, Violation, check_action, check_settled, check_standings, check_step, ensure};
 use crate::previews::check_preview;
-use crate::rules::Free;
+use crate::rules::{Free, Moment};
 use crate::trace::Trace;
 use crate::wishes::{MOST, Wish, name};
 use crate::world::{World, stranger};
@@ -146,18 +146,22 @@ impl Trial<'_> {
         self.figures.steps += 1;
         self.trace.outcome(self.now, &outcome, &self.facts);
         outcome.reports.iter().for_each(|report| self.facts.report(report));
-        self.facts.count_delays(self.now);
-        let before = Free::at(&self.facts, self.now);
-        for action in &outcome.actions {
-            let why = check_action(&self.facts, self.now, &before, action)?;
-            let replaces = matches!(action, Action::Spawn { run, .. }
-                if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));
-            self.facts.act(self.now, action, why, replaces);
-            self.world.perform(self.now, action);
-            self.count(action)?;
+        let mut moment = Moment::of(&self.facts, self.now);
+        self.facts.count_delays(&moment);
+        if !outcome.actions.is_empty() {
+            let before = Free::at(&self.facts, &moment);
+            for action in &outcome.actions {
+                let why = check_action(&self.facts, self.now, &before, action)?;
+                let replaces = matches!(action, Action::Spawn { run, .. }
+                    if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));
+                self.facts.act(self.now, action, why, replaces);
+                self.world.perform(self.now, action);
+                self.count(action)?;
+            }
+            moment = Moment::of(&self.facts, self.now);
+            self.facts.count_delays(&moment);
         }
-        self.facts.count_delays(self.now);
-        check_step(&self.facts, self.now, &self.engine, &outcome)?;
+        check_step(&self.facts, &moment, &self.engine, &outcome)?;
         if self.figures.steps.is_multiple_of(4) {
             check_standings(&self.facts, self.now, &self.engine)?;
             let again = self.engine.step(self.now, []);

@@ -50,6 +50,8 @@ pub(crate) struct Past {
     pub(crate) spec: Arc<Spec>,
     pub(crate) success: bool,
     pub(crate) at: Time,
+    /// It was told to stop to make room for another.
+    pub(crate) replaced: bool,
     /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
     pub(crate) streak: Option<(u32, bool)>,
 }
@@ -99,6 +101,11 @@ impl Facts {
             last_run: RunId(0),
             closing: None,
         }
+    }
+
+    /// The definition that the file gives a process.
+    pub(crate) fn spec(&self, process: usize) -> Option<&Spec> {
+        self.places.listed[process].map(|place| &self.wish.specs[place])
     }
 
     /// The runs of a process that are not known to be gone, oldest first.
@@ -158,7 +165,7 @@ impl Facts {
                 return;
             }
         };
-        let Some(spec) = self.wish.spec(process).cloned() else { return };
+        let Some(spec) = self.spec(process).cloned() else { return };
         match order {
             Order::Stop(_) => {
                 self.processes[process].stopped = Some(spec);
@@ -222,7 +229,7 @@ impl Facts {
     fn end(&mut self, now: Time, id: RunId, refused: bool) {
         let Some(place) = self.runs.iter().position(|run| run.id == id) else { return };
         let run = self.runs.remove(place);
-        if self.wish.spec(run.process).is_none() {
+        if self.spec(run.process).is_none() {
             return;
         }
         let alone = self.runs_of(run.process).next().is_none();
@@ -241,7 +248,8 @@ impl Facts {
         let beside = counted.is_some_and(|past| past.run > id || past.at > run.begun);
         if by_itself || (alone && !beside) {
             let streak = by_itself.then_some(streak);
-            process.past = Some(Past { run: id, spec: run.spec, success, at, streak });
+            let replaced = run.stop.is_some_and(|(_, why)| why.replaces());
+            process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak });
         }
     }
 
@@ -252,6 +260,9 @@ impl Facts {
             Action::Spawn { run, spec } => {
                 let process = number(&spec.name);
                 self.processes[process].new = false;
+                if let Some(past) = self.processes[process].past.as_mut().filter(|past| past.spec.exec != spec.exec) {
+                    past.streak = None;
+                }
                 self.last_run = *run;
                 if replaces {
                     self.processes[process].replacement = Some(*run);
@@ -293,7 +304,7 @@ impl Facts {
     pub(crate) fn report(&mut self, report: &Report) {
         let Report::Process(transition) = report else { return };
         let newest = self.last_run;
-        let spec = self.wish.spec(number(&transition.name)).cloned();
+        let spec = self.spec(number(&transition.name)).cloned();
         let Some(run) = transition.run.and_then(|run| self.run_mut(run)) else { return };
         match (&transition.what, spec) {
             (What::Updated(_), Some(spec)) => {
@@ -309,8 +320,7 @@ impl Facts {
     }
 
     /// Notes for each process since when its dependencies hold.
-    pub(crate) fn count_delays(&mut self, now: Time) {
-        let moment = Moment::of(self, now);
+    pub(crate) fn count_delays(&mut self, moment: &Moment) {
         for process in 0..MOST {
             let stays = moment.current(self, process).is_some();
             let rests = matches!(rest(self, process), Rest::Completed | Rest::Failed);
@@ -319,7 +329,7 @@ impl Facts {
             if !counts {
                 *since = None;
             } else if !stays && !rests {
-                since.get_or_insert(now);
+                since.get_or_insert(moment.now());
             }
         }
     }

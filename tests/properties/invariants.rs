@@ -54,7 +54,7 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, id: RunId, spec: &
     let story = || format!("{}{id} is started", spec.name);
     ensure(facts.run(id).is_none(), "a run's number is never used again", story)?;
     ensure(moment.wanted(facts, process), "what is not wanted is not started", story)?;
-    ensure(facts.wish.spec(process) == Some(spec), "obsolete definitions are never started", story)?;
+    ensure(facts.spec(process) == Some(spec), "obsolete definitions are never started", story)?;
     let outlived = |run: &Run| moment.fate(facts, run) == Fate::Outlive && run.spec.exec != spec.exec;
     let beside = facts.runs_of(process).count();
     let fits = beside == 0 || (beside == 1 && facts.runs_of(process).all(outlived));
@@ -114,15 +114,15 @@ fn is_hurried(facts: &Facts, now: Time) -> bool {
 }
 
 /// Checks what must hold whenever a step is done.
-pub(crate) fn check_step(facts: &Facts, now: Time, engine: &Engine, outcome: &Outcome) -> Check {
-    let moment = Moment::of(facts, now);
+pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcome: &Outcome) -> Check {
+    let now = moment.now();
     let story = || format!("generation {}", engine.generation());
     ensure(engine.generation() == facts.generation, "a generation is a difference in meaning", story)?;
     ensure(outcome.wake_at.is_none_or(|at| at > now), "nothing that is due is left for later", || {
         format!("{:?}", outcome.wake_at)
     })?;
     let waiting = outcome.waiting.iter().fold(0, |set, (name, _)| set | 1 << number(name));
-    let watch = Watch { facts, moment: &moment, wake_at: outcome.wake_at };
+    let watch = Watch { facts, moment, wake_at: outcome.wake_at };
     for run in &facts.runs {
         watch.run(run)?;
         let quiet = run.undisturbed() && run.ready.is_some() && !matches!(moment.fate(facts, run), Fate::Go(_));
@@ -179,7 +179,7 @@ impl Watch<'_> {
                 self.deadline(deadline, "readiness has a deadline", &whose)
             }
             Fate::Stay => {
-                let same = facts.wish.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec);
+                let same = facts.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec);
                 ensure(same, "a changed upkeep is taken over in place", || &whose)
             }
             Fate::Outlive | Fate::Leaving => Ok(()),
@@ -188,7 +188,7 @@ impl Watch<'_> {
 
     fn start(&self, process: usize, turns: bool) -> Check {
         let (facts, moment) = (self.facts, self.moment);
-        let Some(spec) = facts.wish.spec(process).filter(|_| moment.current(facts, process).is_none()) else { return Ok(()) };
+        let Some(spec) = facts.spec(process).filter(|_| moment.current(facts, process).is_none()) else { return Ok(()) };
         let outlived = facts.runs_of(process).filter(|run| moment.fate(facts, run) == Fate::Outlive).count();
         let blocked = outlived > 1 || facts.runs_of(process).count() > outlived || !moment.needs_hold(facts, process);
         let rest = rest(facts, process);
@@ -229,7 +229,7 @@ pub(crate) fn check_standings(facts: &Facts, now: Time, engine: &Engine) -> Chec
     let moment = Moment::of(facts, now);
     let standings = engine.standings();
     let wished = facts.wish.specs.len();
-    let leaving = (0..MOST).filter(|&process| facts.wish.spec(process).is_none() && facts.runs_of(process).next().is_some());
+    let leaving = (0..MOST).filter(|&process| facts.spec(process).is_none() && facts.runs_of(process).next().is_some());
     ensure(standings.len() == wished + leaving.count(), "every process has a state", || format!("{standings:?}"))?;
     for standing in &standings {
         let process = number(&standing.name);
@@ -237,7 +237,7 @@ pub(crate) fn check_standings(facts: &Facts, now: Time, engine: &Engine) -> Chec
         ensure(standing.state == expected, "states agree with facts", || format!("{standing:?} is {expected}"))?;
         check_standing(facts, standing, process)?;
     }
-    let all = (0..MOST).filter(|&process| facts.wish.spec(process).is_some() || facts.runs_of(process).next().is_some());
+    let all = (0..MOST).filter(|&process| facts.spec(process).is_some() || facts.runs_of(process).next().is_some());
     let converged = { all }.all(|process| is_as_wanted(facts, &moment, process));
     ensure(engine.is_converged() == converged, "converged is what the file says", || format!("{standings:?}"))
 }
@@ -247,7 +247,7 @@ fn check_standing(facts: &Facts, standing: &Standing, process: usize) -> Check {
     let pid = newest.is_some_and(|run| run.up.is_some() && run.exit.is_none());
     ensure(standing.pid.is_some() == pid, "a pid is one of something that runs", || format!("{standing:?}"))?;
     let stale = |run: &Run| {
-        let kept = facts.wish.spec(process).filter(|spec| spec.on_change == OnChange::Keep);
+        let kept = facts.spec(process).filter(|spec| spec.on_change == OnChange::Keep);
         run.undisturbed() && kept.is_some_and(|spec| spec.exec != run.spec.exec)
     };
     ensure(standing.stale == newest.is_some_and(stale), "stale is what is kept on purpose", || format!("{standing:?}"))
@@ -273,7 +273,7 @@ fn is_as_wanted(facts: &Facts, moment: &Moment, process: usize) -> bool {
     if !moment.wanted(facts, process) {
         return facts.runs_of(process).next().is_none();
     }
-    let Some(spec) = facts.wish.spec(process) else { return false };
+    let Some(spec) = facts.spec(process) else { return false };
     if facts.runs_of(process).next().is_none() {
         return rest(facts, process) == Rest::Completed;
     }
@@ -299,8 +299,8 @@ pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: 
         let blocked = rests || moment.is_blocked(facts, process);
         match moment.current(facts, process) {
             Some(run) => {
-                let task = facts.wish.spec(process).is_some_and(|spec| spec.exec.kind == Kind::Task);
-                let stale = task && facts.wish.spec(process).is_some_and(|spec| spec.exec != run.spec.exec);
+                let task = facts.spec(process).is_some_and(|spec| spec.exec.kind == Kind::Task);
+                let stale = task && facts.spec(process).is_some_and(|spec| spec.exec != run.spec.exec);
                 ensure(runs == 1 && run.ready.is_some() && (!task || stale), RULE, story)?;
             }
             None => ensure(blocked && runs <= 1, RULE, story)?,

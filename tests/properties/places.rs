@@ -15,6 +15,8 @@ pub(crate) fn has(set: Set, process: usize) -> bool {
 #[derive(Clone, Default)]
 pub(crate) struct Places {
     pub(crate) needs: [Vec<Need>; MOST],
+    /// The place of each in the list.
+    pub(crate) listed: [Option<usize>; MOST],
     /// The one before it in the list, where that counts.
     pub(crate) after: [Option<usize>; MOST],
     /// All that each comes after, apart from its tier.
@@ -35,8 +37,9 @@ pub(crate) struct Need {
 impl Places {
     pub(crate) fn of(wish: &Wish) -> Places {
         let mut places = Places::default();
-        for spec in &wish.specs {
+        for (place, spec) in wish.specs.iter().enumerate() {
             let process = number(&spec.name);
+            places.listed[process] = Some(place);
             for (on, edge) in spec.depends_on.iter().flatten() {
                 let on = number(on);
                 let task = wish.spec(on).is_some_and(|spec| spec.exec.kind == Kind::Task);

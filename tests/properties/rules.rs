@@ -25,7 +25,7 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    fn replaces(self) -> bool {
+    pub(crate) fn replaces(self) -> bool {
         matches!(self, Why::RestartedByHand | Why::Changed | Why::With(_))
     }
 }
@@ -72,11 +72,14 @@ pub(crate) struct Moment {
     /// As [`Facts::runs`].
     pub(crate) fates: Vec<Fate>,
     outlooks: [Outlook; MOST],
+    /// A managed process is on its way, for which applications wait.
+    managed_coming: bool,
 }
 
 impl Moment {
     pub(crate) fn of(facts: &Facts, now: Time) -> Moment {
-        let mut moment = Moment { now, fates: Vec::with_capacity(facts.runs.len()), outlooks: [Outlook::Out; MOST] };
+        let mut moment =
+            Moment { now, fates: Vec::with_capacity(facts.runs.len()), outlooks: [Outlook::Out; MOST], managed_coming: false };
         moment.fates.extend(facts.runs.iter().map(|run| own_fate(facts, run, now)));
         for &process in &facts.places.order {
             for place in 0..facts.runs.len() {
@@ -84,7 +87,10 @@ impl Moment {
                     moment.fates[place] = moment.along(facts, &facts.runs[place]);
                 }
             }
-            moment.outlooks[process] = moment.outlook(facts, process);
+            let outlook = moment.outlook(facts, process);
+            moment.outlooks[process] = outlook;
+            let managed = facts.spec(process).is_some_and(|spec| spec.tier == Tier::Managed);
+            moment.managed_coming |= managed && outlook == Outlook::Coming;
         }
         moment
     }
@@ -94,7 +100,7 @@ impl Moment {
         let _ = self;
         facts.closing.is_none()
             && facts.processes[process].stopped.is_none()
-            && facts.wish.spec(process).is_some_and(|spec| spec.enabled)
+            && facts.spec(process).is_some_and(|spec| spec.enabled)
     }
 
     /// The fate of a run.
@@ -124,24 +130,36 @@ impl Moment {
 
     /// Whether a process, or one before it in whose place it stands, keeps those waiting that come after it.
     pub(crate) fn holds_up(&self, facts: &Facts, process: usize) -> bool {
+        self.holder(facts, process).is_some()
+    }
+
+    /// Who keeps those waiting that come after a process: itself, or one before it in whose place it stands.
+    fn holder(&self, facts: &Facts, process: usize) -> Option<usize> {
         match self.outlooks[process] {
-            Outlook::Through => self.comes_after_what_is_coming(facts, process),
-            Outlook::Coming => true,
-            Outlook::Out | Outlook::Stuck => facts.places.after[process].is_some_and(|before| self.holds_up(facts, before)),
+            Outlook::Coming => Some(process),
+            Outlook::Through => self.before(facts, process),
+            Outlook::Out | Outlook::Stuck => self.listed_before(facts, process),
         }
     }
 
-    /// Whether anything that a process comes after, by list or by name, keeps those waiting that come after it.
-    fn comes_after_what_is_coming(&self, facts: &Facts, process: usize) -> bool {
-        let needs = facts.places.needs[process].iter().map(|need| need.on);
-        needs.chain(facts.places.after[process]).any(|before| self.holds_up(facts, before))
+    /// Who keeps a process waiting that it comes after: in the list, whoever is on the way; by name, only who is replaced.
+    fn before(&self, facts: &Facts, process: usize) -> Option<usize> {
+        let is_returning = |other: &usize| {
+            facts.runs_of(*other).next().is_some() || facts.processes[*other].past.as_ref().is_some_and(|past| past.replaced)
+        };
+        let needs = facts.places.needs[process].iter();
+        let named = || needs.filter_map(|need| self.holder(facts, need.on)).find(is_returning);
+        self.listed_before(facts, process).or_else(named)
+    }
+
+    fn listed_before(&self, facts: &Facts, process: usize) -> Option<usize> {
+        facts.places.after[process].and_then(|before| self.holder(facts, before))
     }
 
     /// Whether those before a process have had their turn.
     pub(crate) fn has_turn(&self, facts: &Facts, process: usize) -> bool {
-        let tier = |process| facts.wish.spec(process).map(|spec| spec.tier);
-        let coming = |other: usize| tier(other) == Some(Tier::Managed) && self.outlooks[other] == Outlook::Coming;
-        !self.comes_after_what_is_coming(facts, process) && (tier(process) == Some(Tier::Managed) || !(0..MOST).any(coming))
+        let managed = facts.spec(process).is_none_or(|spec| spec.tier == Tier::Managed);
+        self.before(facts, process).is_none() && (managed || !self.managed_coming)
     }
 
     /// The processes of which something is going or must go.
@@ -178,7 +196,7 @@ impl Moment {
 
     /// Whether a dependency holds.
     pub(crate) fn holds(&self, facts: &Facts, need: &Need) -> Holds {
-        let Some(spec) = facts.wish.spec(need.on).filter(|_| self.wanted(facts, need.on)) else { return Holds::No };
+        let Some(spec) = facts.spec(need.on).filter(|_| self.wanted(facts, need.on)) else { return Holds::No };
         if let Some(run) = self.current(facts, need.on) {
             let holds = match need.condition {
                 Condition::Started => run.up.is_some(),
@@ -223,25 +241,23 @@ impl Moment {
         const TIERS: usize = MOST;
         let mut edges = [0 as Set; MOST + 1];
         edges[..MOST].copy_from_slice(&facts.places.waits);
-        for run in &facts.runs {
-            edges[run.process] |= run.waits;
-        }
         for other in 0..MOST {
             let old = facts.runs_of(other).next().map(|run| run.spec.tier);
-            match facts.wish.spec(other).map(|spec| spec.tier).or(old) {
+            match facts.spec(other).map(|spec| spec.tier).or(old) {
                 Some(Tier::Application) => edges[other] |= 1 << TIERS,
                 Some(Tier::Managed) => edges[TIERS] |= 1 << other,
                 None => {}
             }
         }
+        let wanted = edges;
+        for run in &facts.runs {
+            edges[run.process] |= run.waits;
+        }
         let reach = closure(edges);
         for (from, edges) in edges.iter_mut().enumerate() {
-            for to in 0..=MOST {
-                // A circle can't be stopped in order: its edges count for nothing.
-                if has(reach[from], to) && has(reach[to], from) {
-                    *edges &= !(1 << to);
-                }
-            }
+            // In a circle only the new places count: they alone are never circular.
+            let circle = (0..=MOST).filter(|&to| has(reach[from], to) && has(reach[to], from)).fold(0, |set, to| set | 1 << to);
+            *edges = *edges & !circle | wanted[from];
         }
         let reach = closure(edges);
         let going = self.going(facts);
@@ -276,8 +292,7 @@ pub(crate) struct Free {
 }
 
 impl Free {
-    pub(crate) fn at(facts: &Facts, now: Time) -> Free {
-        let moment = Moment::of(facts, now);
+    pub(crate) fn at(facts: &Facts, moment: &Moment) -> Free {
         let all =
             |free: &dyn Fn(usize) -> bool| (0..MOST).filter(|&process| free(process)).fold(0, |set, process| set | 1 << process);
         let runs = facts.runs.iter().zip(&moment.fates);
@@ -298,7 +313,7 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
     if facts.closing.is_some() {
         return Fate::Go(Why::Closing);
     }
-    let Some(spec) = facts.wish.spec(run.process) else { return Fate::Go(Why::Removed) };
+    let Some(spec) = facts.spec(run.process) else { return Fate::Go(Why::Removed) };
     let late = run.ready.is_none() && run.up.is_some_and(|up| now >= up + run.spec.ready_timing.deadline);
     let replaces =
         |other: &Run| other.undisturbed() && other.ready.is_some() && (other.id > run.id || other.spec.exec == spec.exec);
@@ -336,7 +351,7 @@ fn serving<'f>(facts: &'f Facts, run: &Run, on: usize) -> Option<&'f Run> {
 
 /// What is due to a process by how it ended last.
 pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
-    let Some(spec) = facts.wish.spec(process) else { return Rest::Fresh };
+    let Some(spec) = facts.spec(process) else { return Rest::Fresh };
     let Some(past) = &facts.processes[process].past else { return Rest::Fresh };
     let Some((length, after_health)) = past.streak.filter(|_| past.spec.exec == spec.exec) else { return Rest::Fresh };
     let again = match spec.restart {
@@ -370,5 +385,5 @@ fn backoff(spec: &Spec, length: u32, after_health: bool) -> (Duration, Duration)
 
 /// Whether a process was removed from the file, by its own name.
 pub(crate) fn is_removed(facts: &Facts, run: &Run) -> bool {
-    facts.wish.spec(number(&run.spec.name)).is_none_or(|spec| !spec.enabled)
+    facts.spec(number(&run.spec.name)).is_none_or(|spec| !spec.enabled)
 }

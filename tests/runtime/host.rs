@@ -46,7 +46,9 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
     let launcher = *LAUNCHER.get_or_init(|| runtime::init().expect("init"));
     look(&launcher);
     let directory = std::env::temp_dir().join(format!("navigator-{name}-{}", std::process::id()));
-    fs::create_dir_all(&directory).expect("a directory for the test");
+    // A test that failed leaves its own, and numbers come again.
+    let _none = fs::remove_dir_all(&directory);
+    fs::create_dir(&directory).expect("a directory for the test");
     let log = directory.join("log");
     let printer = Printer::start(Format::Text, Destination::File(log.clone())).expect("printer");
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");

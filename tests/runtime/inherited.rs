@@ -102,18 +102,23 @@ fn another_user_is_that_user_wholly() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
+    let accounts = fs::read_to_string("/etc/passwd").unwrap();
+    let nobody: Vec<&str> = accounts.lines().find(|line| line.starts_with("nobody:")).unwrap().split(':').collect();
+    let [user, group, home] = [nobody[2], nobody[3], nobody[5]];
     let printed = on_host("user", async |host| {
         let mut spec = script("user", "echo $(id -u) $(id -g) $(id -G) $HOME $USER $LOGNAME $SHELL; grep ^Uid /proc/self/status");
         spec.exec.user = Some("nobody".into());
         spec.exec.env.insert("SHELL".to_owned(), "/bin/own".into());
         assert_eq!(host.complete(spec.clone()).await, Status::Code(0));
-        spec.exec.args = vec!["-c".into(), "test \"$(id -u) $(id -g) $(id -G)\" = '65534 12 12'".into()];
+        spec.exec.args = vec!["-c".into(), "test \"$(id -g) $(id -u)\" = \"12 $(id -u nobody)\" && id -G | grep -qw 12".into()];
         spec.exec.group = Some("12".into());
         assert_eq!(host.complete(spec).await, Status::Code(0));
     });
-    let account = "[user.stdout] 65534 65534 65534 /nonexistent nobody nobody /bin/own\n";
-    let numbers = "[user.stdout] Uid:\t65534\t65534\t65534\t65534\n";
-    assert_eq!(printed, format!("{account}{numbers}"));
+    let groups = printed.split_whitespace().skip(3).take_while(|word| word.parse::<u32>().is_ok()).collect::<Vec<_>>().join(" ");
+    assert!(groups.split(' ').any(|number| number == group), "{printed}");
+    let names = format!("[user.stdout] {user} {group} {groups} {home} nobody nobody /bin/own\n");
+    let numbers = format!("[user.stdout] Uid:\t{user}\t{user}\t{user}\t{user}\n");
+    assert_eq!(printed, names + &numbers);
 }
 
 #[test]

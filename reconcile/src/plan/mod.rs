@@ -6,10 +6,10 @@
 //! list of conditions, its *gate*, and the gates are asked again after every event. A newer generation in the middle of
 //! an older one therefore needs no cancelling: the next plan simply sees other wishes.
 //!
-//! 1. [`fate`] says of every run whether it stays, must go (and why), or has to outlive its own replacement.
-//! 2. [`outlook`] says of every wanted process whether it runs, is on its way, or is stuck, in dependency order.
-//! 3. [`stop`] lets a run go once the runs that depend on it, and are going too, are gone.
-//! 4. [`start`] starts a process once its predecessor is gone, its backoff and delay have passed, its dependencies hold,
+//! 1. `fate` says of every run whether it stays, must go (and why), or has to outlive its own replacement.
+//! 2. `outlook` says of every wanted process whether it runs, is on its way, or is stuck, in dependency order.
+//! 3. `stop` lets a run go once the runs that depend on it, and are going too, are gone.
+//! 4. `start` starts a process once its predecessor is gone, its backoff and delay have passed, its dependencies hold,
 //!    and those before it in the list have been started.
 //!
 //! # Laws
@@ -17,8 +17,8 @@
 //! - Waits and `wake_at` come from the plan that is made after all steps are begun, so a stop's deadline is never missed.
 //! - How a process announces that it is ready is identity; active probes are upkeep.
 //! - A dependent that restarts along with a dependency is bound to its *run*, not to its name.
-//! - Wishes are acyclic, facts may be cyclic (runs of different generations wait on each other): waiting edges inside a
-//!   strongly connected component are ignored.
+//! - Wishes are acyclic, facts may be cyclic (runs of different generations wait on each other): inside a strongly connected
+//!   component, edges that are no longer wanted are ignored.
 //! - A run that outlives its own replacement holds up nothing that it depends on.
 //! - A stop is complete when the whole tree is gone; a start reads the newest wishes at the moment it is begun.
 //!

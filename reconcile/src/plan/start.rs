@@ -6,11 +6,14 @@ use crate::desired::Entry;
 use crate::observed::Run;
 use crate::spec::Tier;
 use crate::text::Name;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) {
     let under_way = view.rows().iter().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
     let removed = still_removing(view);
+    let mut starts = Vec::new();
     for (index, entry) in view.desired.entries().iter().enumerate() {
         let row = &view.rows()[index];
         let process = row.process;
@@ -31,10 +34,26 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
             Ok(()) if turns == 0 => plan.wait(row.name, Waiting::Turn),
             Ok(()) => {
                 turns -= 1;
-                plan.steps.push(Step::Start(row.name.clone()));
+                starts.push(index);
             }
         }
     }
+    plan.steps.extend(first(view, starts).into_iter().map(|index| Step::Start(view.rows()[index].name.clone())));
+}
+
+/// Of what may be started, what somebody that runs is to be restarted along with, if there is such a thing.
+///
+/// By its start it may be replaced; what depends on those who then have to go must not be started in the same breath.
+fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
+    if starts.len() < 2 {
+        return starts;
+    }
+    let runs = |index: usize| view.rows()[index].runs().iter().any(Run::is_undisturbed);
+    let followers = view.desired.entries().iter().enumerate().filter(|(index, _)| runs(*index));
+    let edges = followers.flat_map(|(_, entry)| &entry.needs).filter(|need| need.restart);
+    let followed: BTreeSet<usize> = edges.map(|need| need.on).collect();
+    let (first, rest): (Vec<usize>, Vec<usize>) = starts.into_iter().partition(|index| followed.contains(index));
+    if first.is_empty() { rest } else { first }
 }
 
 /// What a run that stays still has to reach.

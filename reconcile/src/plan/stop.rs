@@ -21,7 +21,7 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) {
             match fate {
                 Fate::Stay | Fate::Outlive => {}
                 Fate::Leaving => leave(row.name, run, hurry, view, plan),
-                Fate::Go(_) if run.up.is_none() => plan.wait(row.name, Waiting::Exec),
+                Fate::Go(_) if run.up.is_none() && !hurry => plan.wait(row.name, Waiting::Exec),
                 Fate::Go(why) => {
                     let reason = || why.reason(run, row.entry.map(|entry| &entry.spec));
                     match held_by[index] {
@@ -61,47 +61,70 @@ fn leave(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) 
 }
 
 /// For each row, a row that has to be gone before it may be told to stop.
-///
-/// The edges are those of the wanted definitions and those that each run was placed by. Together they may be cyclic, since
-/// they come from different generations, so edges inside a strongly connected component don't hold anybody up.
 fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
-    let len = view.rows().len();
-    // Every application comes after this node, and this node after every managed process.
-    let tiers = len;
-    let mut graph = Graph::new(len + 1);
-    for (index, row) in view.rows().iter().enumerate() {
-        if let Some(entry) = row.entry {
-            entry.needs.iter().map(|need| need.on).chain(entry.after).for_each(|on| graph.add(index, on));
-        }
-        let waits = row.runs().iter().flat_map(|run| &run.waits);
-        waits.filter_map(|name| find(view, name)).for_each(|on| graph.add(index, on));
-        match tier(row) {
-            Tier::Managed => graph.add(tiers, index),
-            Tier::Application => graph.add(index, tiers),
+    let graph = places(view);
+    let going: Vec<bool> = view.rows().iter().map(|row| is_going(row.runs(), fates.of(row))).collect();
+    let mut held_by = vec![None; graph.len()];
+    // Dependents first: a component comes after everything that its edges lead to.
+    for node in graph.components().into_iter().rev().flatten() {
+        let holds = if going.get(node) == Some(&true) { Some(node) } else { held_by[node] };
+        for &on in graph.next(node) {
+            held_by[on] = held_by[on].or(holds);
         }
     }
-    let going: Vec<bool> = view.rows().iter().map(|row| is_going(row.runs(), fates.of(row))).collect();
-    let components = graph.components();
-    let mut component_of = vec![0; len + 1];
+    held_by.truncate(view.rows().len());
+    held_by
+}
+
+/// What each row comes after: by the wanted definitions, and by the places that its runs have had.
+///
+/// Wishes are acyclic. Places that runs got from different generations need not be, so inside a strongly connected
+/// component those don't count that are no longer wanted.
+fn places(view: &View<'_>) -> Graph {
+    let mut wanted = wanted_places(view);
+    let former = former_places(view);
+    let mut all = wanted.clone();
+    for &(index, on) in &former {
+        all.add(index, on);
+    }
+    let components = all.components();
+    if components.iter().all(|component| component.len() == 1) {
+        return all;
+    }
+    let mut component_of = vec![0; all.len()];
     for (number, component) in components.iter().enumerate() {
         for &node in component {
             component_of[node] = number;
         }
     }
-    let mut held_by = vec![None; len + 1];
-    // Dependents first: a component comes after everything that its edges lead to.
-    for component in components.iter().rev() {
-        for &node in component {
-            let holds = if going.get(node) == Some(&true) { Some(node) } else { held_by[node] };
-            for &on in graph.next(node) {
-                if component_of[on] != component_of[node] && held_by[on].is_none() {
-                    held_by[on] = holds;
-                }
-            }
+    for (index, on) in former {
+        if component_of[index] != component_of[on] {
+            wanted.add(index, on);
         }
     }
-    held_by.truncate(len);
-    held_by
+    wanted
+}
+
+fn wanted_places(view: &View<'_>) -> Graph {
+    // Every application comes after this node, and this node after every managed process.
+    let tiers = view.rows().len();
+    let mut graph = Graph::new(tiers + 1);
+    for (index, row) in view.rows().iter().enumerate() {
+        if let Some(entry) = row.entry {
+            entry.needs.iter().map(|need| need.on).chain(entry.after).for_each(|on| graph.add(index, on));
+        }
+        match tier(row) {
+            Tier::Managed => graph.add(tiers, index),
+            Tier::Application => graph.add(index, tiers),
+        }
+    }
+    graph
+}
+
+fn former_places(view: &View<'_>) -> Vec<(usize, usize)> {
+    let runs = view.rows().iter().enumerate().flat_map(|(index, row)| row.runs().iter().map(move |run| (index, run)));
+    let places = runs.flat_map(|(index, run)| run.waits.iter().filter_map(move |name| Some((index, find(view, name)?))));
+    places.filter(|(index, on)| index != on).collect()
 }
 
 /// Whether anything of a row is to be waited for: it is going, and neither outlives its replacement nor can't be killed.

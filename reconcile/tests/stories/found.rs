@@ -120,6 +120,17 @@ fn a_dependency_that_came_later_is_followed() {
 }
 
 #[test]
+fn what_follows_a_dependency_is_gone_before_it_also_where_their_places_were_swapped() {
+    // `b` came after `a`; now `a` follows `b`, which changes, and `c` follows `a`.
+    let before = [spec("a", 0), after(spec("b", 0), "a", false), after(spec("c", 0), "a", true)];
+    let mut stage = Stage::with(before, &[1, 2, 3]);
+    let swapped = [after(spec("a", 0), "b", true), spec("b", 1), after(spec("c", 0), "a", true)];
+    assert_eq!(stage.tell([wanted(swapped)]), ["stop c#3 (dependency a restarted)"]);
+    assert_eq!(stage.tell([exited(3, 0), gone(3)]), ["stop a#1 (dependency b restarted)"]);
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["stop b#2 (args changed)"]);
+}
+
+#[test]
 fn what_is_disabled_is_gone_before_what_is_added_starts() {
     let mut stage = Stage::with([spec("a", 0)], &[1]);
     assert_eq!(stage.tell([wanted([disabled(spec("a", 0)), spec("b", 0)])]), ["stop a#1 (disabled in file)"]);

@@ -13,7 +13,7 @@ mod site;
 
 pub(crate) use navigator::{Ended, Navigator};
 pub(crate) use rustix::process::Signal;
-pub(crate) use site::{Site, client, fixtures};
+pub(crate) use site::{Site, attempt, client, fixtures};
 
 /// Says something to whoever runs the tests.
 #[expect(clippy::print_stderr, reason = "what a person reads beside a test's outcome")]

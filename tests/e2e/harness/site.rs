@@ -177,10 +177,17 @@ fn spawn(command: &mut Command) -> std::process::Child {
 /// # Panics
 /// If it fails.
 #[track_caller]
-#[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
 pub(crate) fn client(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    attempt(command).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// As [`client`], for one that may fail: what it wrote, or how it failed.
+#[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
+pub(crate) fn attempt(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
-    text
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(format!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
