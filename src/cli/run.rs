@@ -7,7 +7,7 @@ use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, StateDir};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
-use crate::source::{Asker, FileSource};
+use crate::source::{Asker, FileSource, Means, Reading};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use std::cell::Cell;
@@ -27,11 +27,12 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &error.to_string()),
     };
     let source = FileSource::new(path.to_owned(), Environment::current());
-    let loaded = match source.load() {
-        Ok(loaded) => loaded,
+    let reading = source.read();
+    let loaded = match &reading.revision {
+        Ok(loaded) => loaded.clone(),
         Err(rejected) => {
             print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
-            return exit_code(&rejected);
+            return exit_code(rejected);
         }
     };
     let state = StateDir::new(common.state_dir.clone(), std::env::var_os("XDG_RUNTIME_DIR").as_deref());
@@ -44,7 +45,8 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
     };
     let pid_file = claim_pid_file();
-    let ending = supervise(launcher, source, loaded, log);
+    let means = if common.no_watch { Means::Off } else { Means::Events };
+    let ending = supervise(launcher, source, &reading, means, loaded, log);
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -57,14 +59,21 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
 }
 
 /// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -> io::Result<Ending> {
+fn supervise(
+    launcher: Launcher,
+    source: FileSource,
+    reading: &Reading,
+    means: Means,
+    loaded: Loaded,
+    log: Log,
+) -> io::Result<Ending> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         let (news, news_inbox) = mpsc::channel(INBOX);
         listen(&news)?;
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
-        let asker = source.on_request(move |revision| {
+        let asker = source.follow(reading, means, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
         })?;

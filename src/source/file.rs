@@ -49,6 +49,8 @@ pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 /// resolution of the file system's clock: see [`Reading::is_shaky`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
+    /// Its entries are what counts, and those are put in place one by one.
+    pub(super) is_directory: bool,
     device: u64,
     inode: u64,
     size: u64,
@@ -63,6 +65,7 @@ impl Stamp {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let stat = std::fs::metadata(path).ok()?;
         Some(Stamp {
+            is_directory: stat.is_dir(),
             device: stat.dev(),
             inode: stat.ino(),
             size: stat.size(),
@@ -77,7 +80,7 @@ impl Stamp {
     }
 
     /// Whether it changed so shortly ago that another change might leave the same times. File systems stamp by a clock
-    /// that ticks every few milliseconds (`CLOCK_REALTIME_COARSE` in clock_getres(2)).
+    /// that ticks every few milliseconds (`CLOCK_REALTIME_COARSE` in `clock_getres(2)`).
     fn is_fresh(&self) -> bool {
         const TICKS: Duration = Duration::from_millis(30);
         let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return false };

@@ -1,7 +1,7 @@
 //! Hints from the kernel that something may have changed. Each is worth a look and nothing more: what is true is seen by
 //! looking.
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -31,8 +31,9 @@ impl Hint {
         }
         let hint: fn(PathBuf) -> Hint = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
-            EventKind::Access(_) => return Vec::new(),
-            EventKind::Modify(ModifyKind::Name(_)) => Hint::Placed,
+            // A rename is told three times: where from, where to, and both at once.
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return Vec::new(),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Placed,
             EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
             _ => Hint::Touched,
         };

@@ -59,7 +59,11 @@ impl Look {
             Hint::Closed(name) => {
                 self.written.remove(&name);
             }
-            Hint::Touched(_) | Hint::Anything => {}
+            // Moved away or removed: what comes in its place is another matter.
+            Hint::Touched(name) => {
+                self.placed.remove(&name);
+            }
+            Hint::Anything => {}
         }
     }
 
@@ -103,7 +107,7 @@ impl Look {
     pub(super) fn is_whole(&self, read: &Stamps, now_seen: &Stamps) -> bool {
         let other = |path: &PathBuf, is: &Option<super::file::Stamp>| {
             let was = read.get(path).copied().flatten();
-            is.is_some_and(|is| was.is_none_or(|was| was == is || !was.is_same_file(&is)))
+            is.is_some_and(|is| is.is_directory || was.is_none_or(|was| was == is || !was.is_same_file(&is)))
         };
         !self.placed.is_empty() && now_seen.iter().all(|(path, is)| other(path, is))
     }

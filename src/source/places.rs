@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-/// As many symbolic links as the kernel itself follows (path_resolution(7)).
+/// As many symbolic links as the kernel itself follows (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
 /// Names whose change may change what a path leads to.
@@ -17,6 +17,8 @@ pub(super) struct Places {
     pub(super) names: BTreeSet<PathBuf>,
     /// The directories to watch.
     pub(super) directories: BTreeSet<PathBuf>,
+    /// Those of them of which every entry matters.
+    pub(super) listed: BTreeSet<PathBuf>,
 }
 
 impl Places {
@@ -55,7 +57,8 @@ impl Places {
     pub(super) fn add_directory(&mut self, directory: &Path) {
         let Ok(absolute) = std::path::absolute(directory) else { return };
         self.add_file(&absolute);
-        self.directories.insert(absolute);
+        self.directories.insert(absolute.clone());
+        self.listed.insert(absolute);
     }
 
     fn add_name(&mut self, name: &Path) {
