@@ -94,11 +94,10 @@ pub(super) struct Later {
 pub(super) const NOT_YET: &[Later] = &[
     Later { path: "ready", instead: Some("give what depends on this process a `start_delay`") },
     Later { path: "liveness", instead: None },
-    Later { path: "reload", instead: Some("use `navigator signal HUP NAME`") },
-    Later { path: "watch", instead: Some("use `navigator restart NAME` after a change") },
+    Later { path: "reload", instead: Some("send the signal yourself, with the pid that the log names") },
+    Later { path: "watch", instead: None },
     Later { path: "on_watch", instead: None },
     Later { path: "stop.command", instead: Some("use `stop: {signal: …, timeout: …}`") },
-    Later { path: "output.file", instead: Some("use `output: log`, and direct navigator's own output into a file") },
     Later { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
     Later { path: "listen", instead: None },
     Later { path: "replicas", instead: Some("write one process for each") },

@@ -23,7 +23,6 @@ mod printer;
 mod proc;
 mod reaper;
 mod refusal;
-mod signal;
 mod sink;
 mod spawn;
 mod spawners;
@@ -35,6 +34,7 @@ pub use format::Format;
 pub use launcher::{InitError, Launcher, init};
 pub use printer::{Destination, Printer};
 
+use crate::signals;
 use environment::Environment;
 use output::Outputs;
 use reaper::Reaper;
@@ -146,11 +146,7 @@ impl Runtime {
     }
 
     fn stop(&self, run: RunId, signal: spec::Signal) {
-        let Some(number) = signal::number(signal) else {
-            tracing::error!(target: "managed_processes", %signal, "This system has no such signal");
-            return;
-        };
-        self.shared.lock().stop(run, number);
+        self.shared.lock().stop(run, signals::number(signal));
     }
 
     /// The living processes of a run's tree, its leader first.

@@ -17,7 +17,7 @@ pub(super) struct Stat {
     pub(super) has_executed: bool,
     /// Whether it has ended, and is yet to be reaped.
     has_ended: bool,
-    /// How many bytes of environment its program was given; `None` as long as there is none (or it isn't said).
+    /// How many bytes of environment its program was given; `None` in the middle of an exec.
     environment: Option<usize>,
 }
 
@@ -43,7 +43,8 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         session: field(6)?.parse().ok()?,
         has_executed: flags & NOT_EXECUTED == 0,
         has_ended: matches!(field(3)?, "Z" | "X"),
-        environment: address(51).filter(|&end| end != 0).and_then(|end| end.checked_sub(address(50)?)),
+        // An exec sets the bounds of the environment bit by bit, and those of the code only after them.
+        environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
     })
 }
 

@@ -7,12 +7,12 @@
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
 use super::proc::{self, Lineage, Variable};
-use super::signal;
 use super::spawn::NotSpawned;
 use super::spawners::Report;
 use super::sys::clone::Slot;
 use super::sys::{self, How};
 use super::tree::{self, Handle, MARK, Marker, Members};
+use crate::signals;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -396,13 +396,13 @@ fn send_all(found: &[(u32, Handle)], signal: i32) {
 /// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
 fn send(pid: u32, handle: &Handle, signal: i32) {
     if let Err(error) = handle.signal(signal) {
-        tracing::warn!(target: "managed_processes", pid, signal = signal::named(signal).0, %error, "Signal refused");
+        tracing::warn!(target: "managed_processes", pid, signal = signals::name(signal).0, %error, "Signal refused");
     }
 }
 
 fn status(how: How) -> Status {
     match how {
         How::Code(code) => Status::Code(code),
-        How::Signal(number) => Status::Signal(signal::named(number)),
+        How::Signal(number) => Status::Signal(signals::name(number)),
     }
 }

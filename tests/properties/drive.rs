@@ -5,7 +5,7 @@
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
-use crate::invariants::{Check, Violation, check_action, check_settled, check_standings, check_step, ensure};
+use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
 use crate::previews::check_preview;
 use crate::rules::{Free, Moment};
 use crate::trace::Trace;
@@ -145,7 +145,10 @@ impl Trial<'_> {
         let outcome = self.engine.step(self.now, news);
         self.figures.steps += 1;
         self.trace.outcome(self.now, &outcome, &self.facts);
-        outcome.reports.iter().for_each(|report| self.facts.report(report));
+        for report in &outcome.reports {
+            check_report(&self.facts, report)?;
+            self.facts.report(report);
+        }
         let mut moment = Moment::of(&self.facts, self.now);
         self.facts.count_delays(&moment);
         if !outcome.actions.is_empty() {

@@ -136,7 +136,7 @@ pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcom
         let settled = moment.current(facts, process).is_some() || rests;
         ensure(settled || has(waiting, process), "what is not done says what it waits for", || name(process))?;
     }
-    check_reports(facts, outcome)
+    Ok(())
 }
 
 /// What is due, or will be with nothing but time: it must be done now, or the engine must wake in time.
@@ -212,16 +212,22 @@ impl Watch<'_> {
     }
 }
 
-fn check_reports(facts: &Facts, outcome: &Outcome) -> Check {
-    for report in &outcome.reports {
-        let Report::Process(transition) = report else { continue };
-        if let What::Starting(reason) = &transition.what {
+/// Checks what is told, before it is taken for a fact.
+pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
+    let Report::Process(about) = report else { return Ok(()) };
+    ensure(about.generation <= facts.generation, "no generation is ahead of the last", || about.generation)?;
+    match &about.what {
+        What::Starting(reason) => {
             let tells = !matches!(reason, Reason::Removed | Reason::Disabled | Reason::StoppedByHand | Reason::Shutdown);
-            ensure(tells, "a start's reason is why it is started", || format!("{}: {reason}", transition.name))?;
+            ensure(tells, "a start's reason is why it is started", || format!("{}: {reason}", about.name))
         }
-        ensure(transition.generation <= facts.generation, "no generation is ahead of the last", || transition.generation)?;
+        What::Updated(_) => {
+            let (run, spec) = (about.run.and_then(|run| facts.run(run)), facts.spec(number(&about.name)));
+            let takes = run.zip(spec).is_some_and(|(run, spec)| run.spec.exec == spec.exec && *run.spec != *spec);
+            ensure(takes, "only a changed upkeep is taken over in place", || about.name.clone())
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks that the words for people agree with the facts.
