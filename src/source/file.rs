@@ -2,15 +2,13 @@
 //!
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
+use super::stamps::{Stamp, Stamps};
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]
@@ -24,12 +22,12 @@ pub struct FileSource {
 pub struct Reading {
     /// What stands in them.
     pub revision: Result<Loaded, Rejected>,
-    /// What was seen of each input, and of each directory that decides which files are inputs.
+    /// What was seen of each input just before it was read, and of each directory that decides which files are inputs.
     pub(super) stamps: Stamps,
     /// The same for the same content (or the same error) of the same files.
     pub(super) digest: u64,
-    /// A file changed while it was read, or so shortly before that its times can't tell.
-    pub(super) is_shaky: bool,
+    /// A file had changed so shortly before that another change may leave the same stamps.
+    pub(super) is_fresh: bool,
 }
 
 impl Reading {
@@ -39,54 +37,6 @@ impl Reading {
             Ok(loaded) => &loaded.inputs,
             Err(rejected) => &rejected.inputs,
         }
-    }
-}
-
-/// What can be seen of files without reading them; `None` for one that isn't there.
-pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
-
-/// What can be seen of a file without reading it. The content may differ only if this does, but for changes within the
-/// resolution of the file system's clock: see [`Reading::is_shaky`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    /// Its entries are what counts, and those are put in place one by one.
-    pub(super) is_directory: bool,
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    /// Also moves when a file is renamed or its mode changes.
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// What is at a path now, symbolic links followed.
-    pub(super) fn of(path: &Path) -> Option<Stamp> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let stat = std::fs::metadata(path).ok()?;
-        Some(Stamp {
-            is_directory: stat.is_dir(),
-            device: stat.dev(),
-            inode: stat.ino(),
-            size: stat.size(),
-            modified: (stat.mtime(), stat.mtime_nsec()),
-            changed: (stat.ctime(), stat.ctime_nsec()),
-        })
-    }
-
-    /// Whether it is the same file, whatever is in it.
-    pub(super) fn is_same_file(&self, other: &Stamp) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-    }
-
-    /// Whether it changed so shortly ago that another change might leave the same times. File systems stamp by a clock
-    /// that ticks every few milliseconds (`CLOCK_REALTIME_COARSE` in `clock_getres(2)`).
-    fn is_fresh(&self) -> bool {
-        const TICKS: Duration = Duration::from_millis(30);
-        let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return false };
-        let (seconds, nanos) = self.changed;
-        let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
-        now.saturating_sub(changed) < TICKS
     }
 }
 
@@ -105,8 +55,8 @@ impl FileSource {
     pub fn read(&self) -> Reading {
         let witness = Witness::default();
         let revision = config::load(&self.path, &witness, &self.environment);
-        let Witness { stamps, hasher, is_shaky } = witness;
-        Reading { revision, stamps: stamps.into_inner(), digest: hasher.into_inner().finish(), is_shaky: is_shaky.get() }
+        let Witness { stamps, hasher, is_fresh } = witness;
+        Reading { revision, stamps: stamps.into_inner(), digest: hasher.into_inner().finish(), is_fresh: is_fresh.get() }
     }
 }
 
@@ -115,37 +65,34 @@ impl FileSource {
 struct Witness {
     stamps: RefCell<Stamps>,
     hasher: RefCell<DefaultHasher>,
-    is_shaky: Cell<bool>,
+    is_fresh: Cell<bool>,
 }
 
 impl Witness {
-    /// Asks the disk between two looks at the path, and remembers what was seen and answered.
-    fn note<T: Hash>(&self, path: &Path, ask: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let before = Stamp::of(path);
-        let answer = ask();
+    /// Looks at a path that is about to be read.
+    fn look(&self, path: &Path) {
+        let stamp = Stamp::of(path);
+        self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(Stamp::is_fresh));
+        self.stamps.borrow_mut().add(path, stamp);
+    }
+}
+
+impl Files for Witness {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.look(path);
+        let answer = Disk.read(path);
         let mut hasher = self.hasher.borrow_mut();
         path.hash(&mut *hasher);
         match &answer {
             Ok(content) => content.hash(&mut *hasher),
             Err(error) => error.to_string().hash(&mut *hasher),
         }
-        let is_steady = before == Stamp::of(path) && !before.as_ref().is_some_and(Stamp::is_fresh);
-        self.is_shaky.set(self.is_shaky.get() || !is_steady);
-        self.stamps.borrow_mut().insert(path.to_owned(), before);
         answer
     }
-}
 
-impl Files for Witness {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.note(path, || Disk.read(path))
-    }
-
+    /// The names are no part of the digest: those that matter lead to files that are read.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        self.note(directory, || {
-            let mut names = Disk.list(directory)?;
-            names.sort_unstable();
-            Ok(names)
-        })
+        self.look(directory);
+        Disk.list(directory)
     }
 }

@@ -2,10 +2,10 @@
 //! looking.
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the kernel says has happened to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,9 @@ pub(super) enum Hint {
     Written(PathBuf),
     /// Whoever wrote to it has closed it.
     Closed(PathBuf),
-    /// Something else: created, removed, its mode changed.
+    /// It was removed or moved away.
+    Gone(PathBuf),
+    /// Something else: created, its mode changed.
     Touched(PathBuf),
     /// Hints were lost.
     Anything,
@@ -34,6 +36,7 @@ impl Hint {
             // A rename is told three times: where from, where to, and both at once.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return Vec::new(),
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Placed,
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Hint::Gone,
             EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
             _ => Hint::Touched,
         };
@@ -41,19 +44,22 @@ impl Hint {
     }
 
     /// The name that it is about; `None`: any.
-    pub(super) fn name(&self) -> Option<&PathBuf> {
+    pub(super) fn name(&self) -> Option<&Path> {
         match self {
-            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Touched(name) => Some(name),
+            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
             Hint::Anything => None,
         }
     }
 }
 
+/// Which directory stands behind a path: its device and inode.
+type Identity = (u64, u64);
+
 /// Watches directories for hints.
 pub(super) struct Hints {
     watcher: RecommendedWatcher,
-    /// Each with the device and inode that is watched: another directory may have taken its name.
-    watched: BTreeMap<PathBuf, (u64, u64)>,
+    /// Each with the directory that is watched under that path; `None`: the watch may be dead.
+    watched: BTreeMap<PathBuf, Option<Identity>>,
 }
 
 impl Hints {
@@ -66,30 +72,50 @@ impl Hints {
         Ok(Hints { watcher, watched: BTreeMap::new() })
     }
 
+    /// Takes note that a name is gone. A directory that was watched there is watched no more, nor are those below it; one
+    /// that takes its name may even get its inode.
+    pub(super) fn doubt(&mut self, gone: &Path) {
+        for (directory, identity) in &mut self.watched {
+            if directory.starts_with(gone) {
+                *identity = None;
+            }
+        }
+    }
+
     /// Watches these directories and no others. One that isn't there is left out: the one above it tells when it comes.
     ///
     /// # Errors
     /// One that is there can't be watched.
     pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
-        let mut wanted = BTreeMap::new();
-        for directory in directories {
-            if let Ok(stat) = std::fs::metadata(directory) {
-                wanted.insert(directory.clone(), (stat.dev(), stat.ino()));
+        let wanted: BTreeMap<&PathBuf, Option<Identity>> =
+            directories.iter().filter_map(|directory| Some((directory, Some(identity(directory)?)))).collect();
+        let watcher = &mut self.watcher;
+        self.watched.retain(|directory, identity| {
+            let stays = wanted.get(directory) == Some(identity);
+            if !stays {
+                // The kernel drops the watch of a directory that is removed by itself.
+                drop(watcher.unwatch(directory));
             }
-        }
-        let gone: Vec<PathBuf> =
-            self.watched.iter().filter(|(path, is)| wanted.get(*path) != Some(is)).map(|(path, _)| path.clone()).collect();
-        for directory in gone {
-            self.watched.remove(&directory);
-            // The kernel drops the watch of a directory that is removed by itself.
-            drop(self.watcher.unwatch(&directory));
-        }
-        for (directory, is) in wanted {
-            if !self.watched.contains_key(&directory) {
-                self.watcher.watch(&directory, RecursiveMode::NonRecursive)?;
-                self.watched.insert(directory, is);
+            stays
+        });
+        for (directory, identity) in wanted {
+            if self.watched.contains_key(directory) {
+                continue;
+            }
+            match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(directory.clone(), identity);
+                }
+                // It went a moment ago.
+                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
+}
+
+fn identity(directory: &Path) -> Option<Identity> {
+    let stat = std::fs::metadata(directory).ok()?;
+    stat.is_dir().then(|| (stat.dev(), stat.ino()))
 }

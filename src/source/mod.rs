@@ -5,6 +5,7 @@ mod file;
 mod hints;
 mod look;
 mod places;
+mod stamps;
 mod watch;
 
 pub use file::{FileSource, Reading};

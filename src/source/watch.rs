@@ -4,27 +4,26 @@
 //! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
 //! Every content is delivered once, whatever way it was saved.
 
-use super::file::{FileSource, Reading, Stamp, Stamps};
+use super::file::{FileSource, Reading};
 use super::hints::{Hint, Hints};
-use super::look::{Look, QUIET, Verdict};
+use super::look::{Look, Verdict};
 use super::places::Places;
+use super::stamps::Stamps;
 use crate::config::{Inputs, Loaded, Rejected};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// How often is looked without a hint.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How much longer a file written in place must be quiet if over half of its processes vanished: it is nearly always
-/// half of a file.
-const DOUBT: Duration = Duration::from_secs(1);
+/// How long after the kernel has refused to give hints it is asked again: limits on watching are shared by all programs.
+const REFUSED: Duration = Duration::from_mins(1);
 
-/// As many processes there must have been for half of them to be a sign.
+/// As many processes there must have been for it to be a sign that over half of them vanished: of half a file, mostly.
 const SIGNIFICANT: usize = 4;
 
 /// How changes are found.
@@ -45,7 +44,7 @@ pub struct Asker(Sender<Message>);
 impl Asker {
     /// Asks. The answer comes by another way, also if nothing changed.
     pub fn ask(&self) {
-        // The thread ends only with the process, after every asker; there is nobody left to tell otherwise.
+        // The thread ends with the process only; there is nobody left to tell then.
         drop(self.0.send(Message::Ask));
     }
 }
@@ -57,7 +56,7 @@ enum Message {
 }
 
 impl FileSource {
-    /// Follows the files from what `first` saw of them, until every asker is dropped, and gives each further revision to
+    /// Follows the files from what `first` saw of them, for the rest of the process, and gives each further revision to
     /// `deliver`, on a thread of its own.
     ///
     /// # Errors
@@ -68,29 +67,23 @@ impl FileSource {
         means: Means,
         deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static,
     ) -> io::Result<Asker> {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, messages) = mpsc::channel();
         let mut follower = Follower {
-            means,
-            hints: None,
-            hint_to: sender.clone(),
-            names: BTreeSet::new(),
-            directories: BTreeSet::new(),
-            listed: BTreeSet::new(),
-            look: Look::default(),
-            read: first.stamps.clone(),
-            digest: first.digest,
-            processes: first.revision.as_ref().map(names).unwrap_or_default(),
-            // A change between the first reading and the first watch is seen by a look.
-            look_at: Some(Instant::now() + if first.is_shaky { QUIET / 4 } else { Duration::ZERO }),
-            is_shaky: first.is_shaky,
             source: self,
             deliver,
+            means,
+            hint_to: sender.clone(),
+            hints: None,
+            refused_at: None,
+            inputs: first.inputs().clone(),
+            places: Places::default(),
+            look: Look::new(first.stamps.clone(), !first.is_fresh),
+            // A change between the first reading and the first watch is seen by a look.
+            look_at: Instant::now(),
+            digest: first.digest,
+            processes: first.revision.as_ref().map(names).unwrap_or_default(),
         };
-        let inputs = first.inputs().clone();
-        thread::Builder::new().name("source".to_owned()).spawn(move || {
-            follower.watch(&inputs);
-            follower.run(&receiver);
-        })?;
+        thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
         Ok(Asker(sender))
     }
 }
@@ -99,133 +92,124 @@ struct Follower<D> {
     source: FileSource,
     deliver: D,
     means: Means,
-    hints: Option<Hints>,
     hint_to: Sender<Message>,
-    /// The names and directories that hints are about.
-    names: BTreeSet<PathBuf>,
-    directories: BTreeSet<PathBuf>,
-    /// The directories of which every entry matters.
-    listed: BTreeSet<PathBuf>,
+    hints: Option<Hints>,
+    /// When the kernel last refused to give hints.
+    refused_at: Option<Instant>,
+    /// What decided the last reading, and where a change of that can be seen.
+    inputs: Inputs,
+    places: Places,
     look: Look,
-    /// What was seen when the files were last read.
-    read: Stamps,
+    /// When to look, with or without a hint.
+    look_at: Instant,
+    /// Of the last reading.
     digest: u64,
-    /// The last reading may have missed a change that left no trace in the stamps.
-    is_shaky: bool,
-    /// The names in the last revision that was accepted.
+    /// The names in the last revision that was valid.
     processes: BTreeSet<String>,
-    /// When to look again without a hint.
-    look_at: Option<Instant>,
 }
 
 impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
-            let first = match self.patience() {
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(patience) => messages.recv_timeout(patience),
-            };
-            let is_time = match first {
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => true,
-                Ok(_) => false,
+            // There is always somebody who may send: this thread itself, on behalf of the kernel.
+            let first = match self.means {
+                Means::Off => messages.recv().map_err(RecvTimeoutError::from),
+                Means::Events | Means::Poll => messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now())),
             };
             let (mut is_asked, mut is_hinted) = (false, false);
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
                     Message::Ask => is_asked = true,
-                    Message::Hint(hint) if self.concerns(&hint) => {
-                        self.look.note(hint);
-                        is_hinted = true;
-                    }
-                    Message::Hint(_) => {}
+                    Message::Hint(hint) => is_hinted |= self.note(hint),
                 }
             }
             if is_asked {
-                self.take(true);
-            } else if is_time || is_hinted {
+                let reading = self.source.read();
+                self.take(reading, true);
+            } else if self.means != Means::Off && (is_hinted || Instant::now() >= self.look_at) {
                 self.look();
             }
         }
     }
 
-    /// Whether a hint is about anything that decides what is read. Others may write what they like beside it.
-    fn concerns(&self, hint: &Hint) -> bool {
-        hint.name().is_none_or(|name| {
-            self.names.contains(name) || name.parent().is_some_and(|directory| self.listed.contains(directory))
-        })
-    }
-
-    /// How long to wait for a message; `None`: for ever.
-    fn patience(&self) -> Option<Duration> {
-        let due = self.look_at.map(|at| at.saturating_duration_since(Instant::now()));
-        match self.means {
-            Means::Off => None,
-            Means::Events | Means::Poll => Some(due.map_or(POLL, |due| due.min(POLL))),
+    /// Takes a hint in, if it is about anything that decides what is read.
+    fn note(&mut self, hint: Hint) -> bool {
+        let concerns = hint.name().is_none_or(|name| self.places.concern(name));
+        if let (Hint::Gone(name), Some(hints)) = (&hint, &mut self.hints) {
+            hints.doubt(name);
         }
+        if concerns {
+            self.look.note(hint, Instant::now());
+        }
+        concerns
     }
 
     fn look(&mut self) {
-        self.look_at = None;
-        if std::mem::take(&mut self.is_shaky) {
-            return self.take(false);
-        }
-        let seen: Stamps = self.read.keys().map(|path| (path.clone(), Stamp::of(path))).collect();
-        match self.look.judge(&self.read, seen, Instant::now()) {
+        // Before the look, so that what changes after it gives a hint.
+        self.watch();
+        let seen = self.look.again();
+        let now = Instant::now();
+        self.look_at = now + POLL;
+        match self.look.judge(seen.clone(), now) {
             Verdict::Same => {}
-            Verdict::Wait(until) => self.look_at = Some(until),
-            Verdict::Read => self.take(false),
+            Verdict::Wait(until) => self.look_at = self.look_at.min(until),
+            Verdict::Read => self.read(&seen),
         }
     }
 
-    /// Reads, and delivers what is new, or whatever it is if somebody asked.
-    fn take(&mut self, is_asked: bool) {
+    /// Reads what was judged to be ready, unless it turns out that it is not.
+    fn read(&mut self, judged: &Stamps) {
         let reading = self.source.read();
-        if !is_asked && self.is_doubtful(&reading) {
-            let until = self.look.since().unwrap_or_else(Instant::now) + QUIET + DOUBT;
-            if Instant::now() < until {
-                self.look_at = Some(until);
-                return;
+        let is_steady = reading.stamps.replaces(judged) && reading.stamps.again().replaces(&reading.stamps);
+        let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
+        let now = Instant::now();
+        match doubt {
+            _ if !is_steady => self.look_at = now,
+            Some(until) if now < until => self.look_at = self.look_at.min(until),
+            _ => {
+                let is_new = reading.digest != self.digest;
+                self.take(reading, is_new);
             }
         }
-        let is_new = reading.digest != self.digest;
-        self.watch(reading.inputs());
+    }
+
+    /// Whether so much is missing that it looks like the beginning of a file.
+    fn is_doubtful(&self, reading: &Reading) -> bool {
+        let Ok(loaded) = &reading.revision else { return false };
+        let left = names(loaded).intersection(&self.processes).count();
+        self.processes.len() >= SIGNIFICANT && left * 2 < self.processes.len()
+    }
+
+    /// Takes a reading for what there is, and delivers it if that is of interest.
+    fn take(&mut self, reading: Reading, is_of_interest: bool) {
+        self.inputs = reading.inputs().clone();
         self.digest = reading.digest;
-        self.is_shaky = reading.is_shaky;
-        self.look.forget();
-        self.read = reading.stamps;
-        // At once for what changed while it was read and watched; a little later if the clock couldn't tell.
-        self.look_at = Some(Instant::now() + if self.is_shaky { QUIET / 4 } else { Duration::ZERO });
-        if is_new || is_asked {
-            if let Ok(loaded) = &reading.revision {
-                self.processes = names(loaded);
-            }
+        self.look = Look::new(reading.stamps, !reading.is_fresh);
+        // What changed while it was read is seen by another look.
+        self.look_at = Instant::now();
+        if let Ok(loaded) = &reading.revision {
+            self.processes = names(loaded);
+        }
+        if is_of_interest {
             (self.deliver)(reading.revision);
         }
     }
 
-    /// Whether a change in place leaves less than half of what there was.
-    fn is_doubtful(&self, reading: &Reading) -> bool {
-        let Ok(loaded) = &reading.revision else { return false };
-        let left = names(loaded).intersection(&self.processes).count();
-        self.processes.len() >= SIGNIFICANT && left * 2 < self.processes.len() && !self.look.is_whole(&self.read, &reading.stamps)
-    }
-
-    /// Watches wherever a change of these inputs can be seen.
-    fn watch(&mut self, inputs: &Inputs) {
-        if self.means == Means::Off {
+    /// Watches wherever a change can be seen now: that depends on what stands where.
+    fn watch(&mut self) {
+        self.places = Places::of(&self.inputs);
+        if self.means != Means::Events || self.refused_at.is_some_and(|at| at.elapsed() < REFUSED) {
             return;
         }
-        let mut places = Places::default();
-        inputs.files.iter().for_each(|file| places.add_file(file));
-        inputs.directories.iter().for_each(|directory| places.add_directory(directory));
-        (self.names, self.directories, self.listed) = (places.names, places.directories, places.listed);
-        if self.means == Means::Events
-            && let Err(error) = self.watch_by_events()
-        {
-            warn!(target: "navigator", %error, poll = "2s", "Files can't be watched by events");
-            self.hints = None;
-            self.means = Means::Poll;
+        match self.watch_by_events() {
+            Ok(()) if self.refused_at.take().is_some() => info!(target: "navigator", "Files are watched by events again"),
+            Ok(()) => {}
+            Err(error) => {
+                self.hints = None;
+                if self.refused_at.replace(Instant::now()).is_none() {
+                    warn!(target: "navigator", %error, poll = "2s", "Files can't be watched by events");
+                }
+            }
         }
     }
 
@@ -235,10 +219,9 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
         } else {
             let hint_to = self.hint_to.clone();
             // The thread has ended; nobody wants hints any more.
-            let hints = Hints::new(move |hint| drop(hint_to.send(Message::Hint(hint))))?;
-            self.hints.insert(hints)
+            self.hints.insert(Hints::new(move |hint| drop(hint_to.send(Message::Hint(hint))))?)
         };
-        hints.watch(&self.directories)
+        hints.watch(self.places.directories())
     }
 }
 
