@@ -15,7 +15,7 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// How often is looked without a hint.
 const POLL: Duration = Duration::from_secs(2);
@@ -168,6 +168,9 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
             Some(until) if now < until => self.look_at = self.look_at.min(until),
             _ => {
                 let is_new = reading.digest != self.digest;
+                if !is_new {
+                    debug!(target: "navigator", "Files were read again, and say the same");
+                }
                 self.take(reading, is_new);
             }
         }
