@@ -199,6 +199,36 @@ fn the_time_from_a_rename_to_the_start_of_its_process() {
 }
 
 #[test]
+fn where_the_kernel_refuses_to_tell_a_poll_sees_it_and_the_log_says_so() {
+    for limit in ["max_inotify_instances", "max_inotify_watches"] {
+        let test = format!("saves: without events, {limit}");
+        let site = Site::new();
+        // Limits of a user namespace of its own, in which this user is root.
+        let refuse = format!("echo 0 > /proc/sys/user/{limit}");
+        let mut attempt = Command::new("unshare");
+        attempt.args(["--user", "--map-root-user", "sh", "-c", &refuse]);
+        if !servers::succeeds(&test, &mut attempt) {
+            return;
+        }
+        site.write("conf/navigator.yml", &version(1));
+        let refused = format!("{refuse}; exec \"$0\" \"$@\"");
+        let namespace = ["--user", "--map-root-user", "sh", "-c", &refused];
+        let mut navigator = site.command_through("unshare", &namespace, &["conf/navigator.yml"]).start();
+        navigator.journals("version-1 start");
+        let warnings = || navigator.events().iter().filter(|event| event.message == "Files can't be watched by events").count();
+        navigator.log().until("the warning", || (warnings() > 0).then_some(()));
+        for (number, save) in [(2, "cat new > conf/navigator.yml"), (3, "mv new conf/navigator.yml")] {
+            site.write("new", &version(number));
+            shell(&site, save, number);
+            navigator.journals(&format!("version-{number} start"));
+        }
+        assert_eq!((warnings(), verdicts(&navigator).len()), (1, 2), "{}", navigator.log().describe());
+        navigator.signal(Signal::TERM);
+        navigator.exits(0);
+    }
+}
+
+#[test]
 fn includes_and_env_files_are_watched_too() {
     let site = Site::new();
     site.write("conf/shared.env", "COLOUR=red\n");

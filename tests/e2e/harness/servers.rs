@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where `tests/run` unpacks programs that it doesn't install.
 const UNPACKED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/servers/usr/bin");
@@ -38,6 +39,12 @@ pub(crate) fn present(test: &str, programs: &[&str]) -> bool {
 #[track_caller]
 pub(crate) fn root(test: &str) -> bool {
     rustix::process::geteuid().is_root() || skip(test, "it needs root")
+}
+
+/// Whether a command that a test depends on succeeds here. If it doesn't, the test is skipped.
+#[track_caller]
+pub(crate) fn succeeds(test: &str, command: &mut Command) -> bool {
+    super::attempt(command).is_ok() || skip(test, &format!("{command:?} fails here"))
 }
 
 /// Says that a test is skipped; `false`, for the caller to return on.
