@@ -1,4 +1,4 @@
-//! Following files without the kernel's help: the poll alone, and not at all.
+//! Following files from outside of the loop: by the poll alone, not at all, and with a doubt about what was found.
 
 use navigator::config::Environment;
 use navigator::source::{Asker, FileSource, Means};
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -83,6 +83,18 @@ fn the_poll_alone_sees_every_content_once() {
     followed.asker.ask();
     followed.delivers(&["third"]);
     assert!(followed.revisions.try_recv().is_err(), "each was delivered once");
+}
+
+#[test]
+fn a_save_in_place_that_loses_most_processes_is_doubted_for_a_second() {
+    let followed = Followed::new(Means::Events);
+    followed.save_by_rename(&["a", "b", "c", "d", "e"]);
+    followed.delivers(&["a", "b", "c", "d", "e"]);
+    let begun = Instant::now();
+    followed.save_in_place(&["a", "b"]);
+    followed.delivers(&["a", "b"]);
+    // Closed, quiet for 200 ms, and a second more.
+    assert!(begun.elapsed() >= Duration::from_millis(1200), "{:?}", begun.elapsed());
 }
 
 #[test]
