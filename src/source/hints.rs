@@ -119,3 +119,92 @@ fn identity(directory: &Path) -> Option<Identity> {
     let stat = std::fs::metadata(directory).ok()?;
     stat.is_dir().then(|| (stat.dev(), stat.ino()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::Duration;
+
+    /// How long anything that must happen may take.
+    const DEADLINE: Duration = Duration::from_mins(1);
+
+    /// A directory that is watched; removed at the end.
+    struct Watched {
+        directory: PathBuf,
+        hints: Hints,
+        received: Receiver<Hint>,
+    }
+
+    impl Watched {
+        fn new() -> Watched {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let directory = std::env::temp_dir().join(format!("navigator-hints-{}-{number}", std::process::id()));
+            fs::create_dir(&directory).expect("its name is new");
+            let (sender, received) = mpsc::channel();
+            // The test is over.
+            let hints = Hints::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
+            let mut watched = Watched { directory, hints, received };
+            watched.watch();
+            watched
+        }
+
+        fn watch(&mut self) {
+            self.hints.watch(&[self.directory.clone()].into()).expect("it can be watched");
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.join(name)
+        }
+
+        /// The hints up to and with this one.
+        #[track_caller]
+        fn until(&self, last: &Hint) -> Vec<Hint> {
+            let mut hints = Vec::new();
+            while hints.last() != Some(last) {
+                hints.push(self.received.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("{last:?} comes after {hints:?}")));
+            }
+            hints
+        }
+    }
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.directory));
+        }
+    }
+
+    #[test]
+    fn every_step_of_a_save_by_rename_is_told_once() {
+        let watched = Watched::new();
+        let [new, file] = ["new", "file"].map(|name| watched.path(name));
+        fs::write(&new, "text").expect("it is ours");
+        fs::read(&new).expect("it was just written");
+        fs::rename(&new, &file).expect("it is ours");
+        fs::remove_file(&file).expect("it is ours");
+        let expected = [
+            Hint::Touched(new.clone()),
+            Hint::Written(new.clone()),
+            Hint::Closed(new.clone()),
+            Hint::Gone(new),
+            Hint::Placed(file.clone()),
+            Hint::Gone(file.clone()),
+        ];
+        assert_eq!(watched.until(&Hint::Gone(file)), expected);
+    }
+
+    #[test]
+    fn a_watch_that_may_be_dead_is_renewed_though_the_directory_looks_the_same() {
+        let mut watched = Watched::new();
+        let directory = watched.directory.clone();
+        // As the kernel does when a directory is removed; one that is made then may get its inode.
+        watched.hints.watcher.unwatch(&directory).expect("it is watched");
+        watched.hints.doubt(&directory);
+        watched.watch();
+        fs::write(watched.path("file"), "text").expect("it is ours");
+        watched.until(&Hint::Closed(watched.path("file")));
+    }
+}
