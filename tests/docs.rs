@@ -104,6 +104,16 @@ fn parts(key: &Key) -> Vec<Key> {
     }
 }
 
+fn in_words(key: &Key) -> &'static str {
+    match key.change {
+        Change::Restart => "restart",
+        Change::InPlace => "in place",
+        Change::StartsOrStops => "starts or stops",
+        Change::AnotherProcess => "another process",
+        Change::None => panic!("`{}` is a field of processes", key.name),
+    }
+}
+
 #[test]
 fn the_reference_says_what_a_change_does() {
     let reference = fs::read_to_string("docs/reference.md").expect("the reference can be read");
@@ -111,14 +121,22 @@ fn the_reference_says_what_a_change_does() {
     for key in process_keys() {
         let row = fields.lines().find(|line| line.starts_with(&format!("| `{}` |", key.name)));
         let row = row.unwrap_or_else(|| panic!("the reference has no row for `{}`", key.name));
-        let change = match key.change {
-            Change::Restart => "restart",
-            Change::InPlace => "in place",
-            Change::StartsOrStops => "starts or stops",
-            Change::AnotherProcess => "another process",
-            Change::None => panic!("`{}` is a field of processes", key.name),
-        };
+        let change = in_words(&key);
         assert!(row.trim_end().ends_with(&format!("| {change} |")), "a change of `{}` means {change}: {row}", key.name);
+    }
+}
+
+#[test]
+fn hot_reload_says_what_a_change_of_each_supported_field_does() {
+    let document = fs::read_to_string("docs/hot-reload.md").expect("the document can be read");
+    let (_, table) = document.split_once("## What a change of each field does").expect("the section of fields");
+    let later: Vec<&str> = navigator::config::not_yet().collect();
+    for key in process_keys().into_iter().filter(|key| !later.contains(&key.name)) {
+        let mut rows = table.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.rsplit_once(" | "));
+        let row = rows.find(|(names, _)| names.contains(&format!("`{}`", key.name)));
+        let (_, says) = row.unwrap_or_else(|| panic!("hot-reload.md has no row for `{}`", key.name));
+        let change = in_words(&key);
+        assert!(says.starts_with(change), "a change of `{}` means {change}: {says}", key.name);
     }
 }
 

@@ -46,6 +46,10 @@ pub(super) struct Common {
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 
+    /// Don't watch the files: reload only when told to
+    #[arg(long, global = true)]
+    pub(super) no_watch: bool,
+
     /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) state_dir: Option<PathBuf>,

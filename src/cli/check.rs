@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Checks a configuration and reports.
 pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
     let shown = path.display().to_string();
-    let result = FileSource::new(path, Environment::current()).load();
+    let result = FileSource::new(path, Environment::current()).read().revision;
     match format {
         ReportFormat::Text => match &result {
             Ok(loaded) => {

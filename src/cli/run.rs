@@ -7,7 +7,7 @@ use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, va
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
-use crate::source::{Asker, FileSource};
+use crate::source::{Asker, FileSource, Means, Reading};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use std::cell::Cell;
@@ -31,11 +31,12 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
     };
     let source = FileSource::new(path.to_owned(), Environment::current());
-    let loaded = match source.load() {
-        Ok(loaded) => loaded,
+    let reading = source.read();
+    let loaded = match &reading.revision {
+        Ok(loaded) => loaded.clone(),
         Err(rejected) => {
             print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
-            return exit_code(&rejected);
+            return exit_code(rejected);
         }
     };
     let instance = match Instance::claim(&state_dir(common), path) {
@@ -47,7 +48,8 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
     };
     let pid_file = claim_pid_file();
-    let ending = supervise(ears, launcher, source, loaded, log);
+    let means = if common.no_watch { Means::Off } else { Means::Events };
+    let ending = supervise(ears, launcher, source, &reading, means, loaded, log);
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -60,12 +62,20 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
 }
 
 /// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(ears: Ears, launcher: Launcher, source: FileSource, loaded: Loaded, log: Log) -> io::Result<Ending> {
+fn supervise(
+    ears: Ears,
+    launcher: Launcher,
+    source: FileSource,
+    reading: &Reading,
+    means: Means,
+    loaded: Loaded,
+    log: Log,
+) -> io::Result<Ending> {
     let Ears { tokio, news, news_inbox } = ears;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
-        let asker = source.on_request(move |revision| {
+        let asker = source.follow(reading, means, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
         })?;

@@ -4,7 +4,7 @@
 //! `**`: what is included should be seen from the pattern.
 
 use super::files::Files;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a path means more than itself.
@@ -12,9 +12,12 @@ pub(super) fn is_glob(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
+/// Directories, each with the segments of patterns that were held against its entries.
+pub(super) type Asked = BTreeMap<PathBuf, BTreeSet<String>>;
+
 /// The paths that a pattern matches, sorted. Every directory that was asked is added to `asked`; one that can't be listed
 /// matches nothing.
-pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::from([PathBuf::new()]);
     let mut wild = false;
     for component in pattern.components() {
@@ -33,7 +36,8 @@ pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut BTreeSet<Pat
                     .filter(|name| name.to_str().is_some_and(|name| matches(&segment, name)))
                     .map(|name| directory.join(name)),
             );
-            asked.insert(if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory });
+            let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
+            asked.entry(directory).or_default().insert(segment.to_string());
         }
         found = deeper;
     }
@@ -41,7 +45,7 @@ pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut BTreeSet<Pat
 }
 
 /// Whether a segment of a pattern matches a file name.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }

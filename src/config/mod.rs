@@ -39,11 +39,12 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity, render, render_all};
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
+pub(crate) use glob::matches;
 pub use load::load;
 pub use table::{Change, Key, Shape};
 
 use reconcile::desired::Desired;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// A configuration that can be put in force.
@@ -126,8 +127,8 @@ pub enum Format {
 pub struct Inputs {
     /// The main file, includes and env files.
     pub files: BTreeSet<PathBuf>,
-    /// Directories whose entries decide which files are included.
-    pub directories: BTreeSet<PathBuf>,
+    /// Directories whose entries decide which files are included, each with the patterns that name those that count.
+    pub directories: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 /// The keys at the top of the file, for schema and reference.

@@ -1,18 +1,43 @@
-//! The configuration file, read when somebody asks for it, on a thread of its own so that the loop never waits for a disk.
+//! The configuration file, read in one go with everything it names, and what was seen of each file on the way.
 //!
-//! It doesn't decide whether anything changed, only whether what stands in the file can be wanted.
+//! It decides whether what stands in the files can be wanted, not whether anything changed.
 
-use crate::config::{self, Disk, Environment, Loaded, Rejected};
+use super::stamps::{Stamp, Stamps};
+use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]
 pub struct FileSource {
     path: PathBuf,
     environment: Environment,
+}
+
+/// One reading of all files.
+#[derive(Debug)]
+pub struct Reading {
+    /// What stands in them.
+    pub revision: Result<Loaded, Rejected>,
+    /// What was seen of each input just before it was read, and of each directory that decides which files are inputs.
+    pub(super) stamps: Stamps,
+    /// The same for the same content (or the same error) of the same files.
+    pub(super) digest: u64,
+    /// A file had changed so shortly before that another change may leave the same stamps.
+    pub(super) is_fresh: bool,
+}
+
+impl Reading {
+    /// The files and directories that decided the outcome.
+    pub(super) fn inputs(&self) -> &Inputs {
+        match &self.revision {
+            Ok(loaded) => &loaded.inputs,
+            Err(rejected) => &rejected.inputs,
+        }
+    }
 }
 
 impl FileSource {
@@ -26,37 +51,48 @@ impl FileSource {
         &self.path
     }
 
-    /// Reads the file now.
-    pub fn load(&self) -> Result<Loaded, Rejected> {
-        config::load(&self.path, &Disk, &self.environment)
-    }
-
-    /// Reads the file whenever it is asked to, until the asker is dropped, and gives each result to `deliver`.
-    ///
-    /// Several requests that come while one is being served are one: the file is read again after the last of them.
-    ///
-    /// # Errors
-    /// The system refuses another thread.
-    pub fn on_request(self, deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static) -> io::Result<Asker> {
-        let (ask, asked) = mpsc::channel();
-        thread::Builder::new().name("source".to_owned()).spawn(move || {
-            while asked.recv().is_ok() {
-                while asked.try_recv().is_ok() {}
-                deliver(self.load());
-            }
-        })?;
-        Ok(Asker(ask))
+    /// Reads everything now.
+    pub fn read(&self) -> Reading {
+        let witness = Witness::default();
+        let revision = config::load(&self.path, &witness, &self.environment);
+        let Witness { stamps, hasher, is_fresh } = witness;
+        Reading { revision, stamps: stamps.into_inner(), digest: hasher.into_inner().finish(), is_fresh: is_fresh.get() }
     }
 }
 
-/// Asks for the file to be read.
-#[derive(Clone, Debug)]
-pub struct Asker(mpsc::Sender<()>);
+/// The file system, with notes on what was seen.
+#[derive(Default)]
+struct Witness {
+    stamps: RefCell<Stamps>,
+    hasher: RefCell<DefaultHasher>,
+    is_fresh: Cell<bool>,
+}
 
-impl Asker {
-    /// Asks. The answer comes by another way.
-    pub fn ask(&self) {
-        // The thread ends only with the process, after every asker; there is nobody left to tell otherwise.
-        let _ = self.0.send(());
+impl Witness {
+    /// Looks at a path that is about to be read.
+    fn look(&self, path: &Path) {
+        let stamp = Stamp::of(path);
+        self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(Stamp::is_fresh));
+        self.stamps.borrow_mut().add(path, stamp);
+    }
+}
+
+impl Files for Witness {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.look(path);
+        let answer = Disk.read(path);
+        let mut hasher = self.hasher.borrow_mut();
+        path.hash(&mut *hasher);
+        match &answer {
+            Ok(content) => content.hash(&mut *hasher),
+            Err(error) => error.to_string().hash(&mut *hasher),
+        }
+        answer
+    }
+
+    /// The names are no part of the digest: those that matter lead to files that are read.
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        self.look(directory);
+        Disk.list(directory)
     }
 }

@@ -10,6 +10,7 @@ mod harness;
 mod output;
 mod policies;
 mod reload;
+mod saves;
 mod seed;
 mod signals;
 mod stack;

@@ -102,7 +102,7 @@ managed_processes:
 "#
         )
     };
-    let mut navigator = site.start(&configuration(9));
+    let mut navigator = site.start_unwatched(&configuration(9));
     navigator.event("Process crashed", "migration");
     navigator.journals("lenient start");
     // Order alone never blocks, a named dependency does; `free` comes after `web` by order alone.
@@ -129,7 +129,7 @@ managed_processes:
 "#
         )
     };
-    let mut navigator = site.start(&configuration(false));
+    let mut navigator = site.start_unwatched(&configuration(false));
     navigator.journals("fixed start");
     assert_eq!(navigator.count("Starting process", "optional"), 0);
     site.write("navigator.yml", &configuration(true));
@@ -156,7 +156,7 @@ managed_processes:
 "#
         )
     };
-    let mut navigator = site.start(&configuration("one"));
+    let mut navigator = site.start_unwatched(&configuration("one"));
     navigator.journals("one start");
     navigator.journals("ordinary-one start");
     let pid = navigator.started("precious");

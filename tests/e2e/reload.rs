@@ -1,4 +1,5 @@
-//! Reading the file again, by SIGHUP: only what differs is touched, and a file that is wrong changes nothing.
+//! Reading the file again, by SIGHUP alone: only what differs is touched, and a file that is wrong changes nothing. What
+//! saving a file does without being told is in [`super::saves`].
 
 use crate::harness::entry::Event;
 use crate::harness::{Navigator, Signal, Site};
@@ -19,7 +20,7 @@ managed_processes:
 
 /// Navigator with the three running.
 fn running<'s>(site: &'s Site, configuration: &str) -> (Navigator<'s>, [u32; 3]) {
-    let navigator = site.start(configuration);
+    let navigator = site.start_unwatched(configuration);
     for name in ["first", "second", "third"] {
         navigator.journals(&format!("{name} start"));
     }
@@ -188,7 +189,7 @@ managed_processes:
 "#
         )
     };
-    let mut navigator = site.start(&configuration("database"));
+    let mut navigator = site.start_unwatched(&configuration("database"));
     navigator.journals("bound start");
     navigator.journals("free start");
     reloaded(&mut navigator, &site, &configuration("changed"));
@@ -205,7 +206,7 @@ fn a_shutdown_in_the_middle_of_a_reload_wins() {
     let site = Site::new();
     let slow =
         "managed_processes:\n  - { name: slow, command: \"${FIXTURES}/child.sh\", args: [slow], env: { LINGER: \"0.5\" } }\n";
-    let mut navigator = site.start(slow);
+    let mut navigator = site.start_unwatched(slow);
     navigator.journals("slow start");
     reloaded(&mut navigator, &site, &slow.replace("[slow]", "[replacement]"));
     navigator.journals("slow term");

@@ -56,7 +56,7 @@ fn nobody_outlives_a_quit() {
 #[test]
 fn nobody_outlives_a_process_that_was_removed_from_the_file() {
     let site = Site::new();
-    let mut navigator = site.start(&staying(&site, ""));
+    let mut navigator = site.start_unwatched(&staying(&site, ""));
     family_is_complete(&navigator, &[3601, 3602, 3603]);
     site.write("navigator.yml", "managed_processes: []\n");
     navigator.signal(Signal::HUP);

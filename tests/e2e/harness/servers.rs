@@ -44,7 +44,13 @@ pub(crate) fn root(test: &str) -> bool {
 /// Whether a command succeeds here, such as one that needs a permission. If it doesn't, the test is skipped.
 #[track_caller]
 pub(crate) fn permitted(test: &str, command: &[&str]) -> bool {
-    match attempt(Command::new(command[0]).args(&command[1..])) {
+    succeeds(test, Command::new(command[0]).args(&command[1..]))
+}
+
+/// Whether a command that a test depends on succeeds here. If it doesn't, the test is skipped.
+#[track_caller]
+pub(crate) fn succeeds(test: &str, command: &mut Command) -> bool {
+    match attempt(command) {
         Ok(_) => true,
         Err(error) => skip(test, &error.replace('\n', " ")),
     }

@@ -112,6 +112,12 @@ impl Site {
         self.command(["navigator.yml"]).start()
     }
 
+    /// As [`Site::start`], but a changed file is read only when navigator is told to.
+    pub(crate) fn start_unwatched(&self, configuration: &str) -> Navigator<'_> {
+        self.write("navigator.yml", configuration);
+        self.command(["--no-watch", "navigator.yml"]).start()
+    }
+
     /// Runs navigator to its end, for commands that don't stay.
     #[track_caller]
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ended {

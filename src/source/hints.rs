@@ -1,0 +1,210 @@
+//! Hints from the kernel that something may have changed. Each is worth a look and nothing more: what is true is seen by
+//! looking.
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What the kernel says has happened to a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// It was put in place whole: renamed to, or a symbolic link replaced.
+    Placed(PathBuf),
+    /// It was opened and written to, and may still be open.
+    Written(PathBuf),
+    /// Whoever wrote to it has closed it.
+    Closed(PathBuf),
+    /// It was removed or moved away.
+    Gone(PathBuf),
+    /// Something else: created, its mode changed.
+    Touched(PathBuf),
+    /// Hints were lost.
+    Anything,
+}
+
+impl Hint {
+    /// The hints in an event. That files are opened and read is none: navigator does so itself.
+    pub(super) fn of(event: notify::Result<notify::Event>) -> Vec<Hint> {
+        let Ok(event) = event else { return vec![Hint::Anything] };
+        if event.need_rescan() || event.paths.is_empty() {
+            return vec![Hint::Anything];
+        }
+        let hint: fn(PathBuf) -> Hint = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
+            // A rename is told three times: where from, where to, and both at once.
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return Vec::new(),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Placed,
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Hint::Gone,
+            EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
+            _ => Hint::Touched,
+        };
+        event.paths.into_iter().map(hint).collect()
+    }
+
+    /// The name that it is about; `None`: any.
+    pub(super) fn name(&self) -> Option<&Path> {
+        match self {
+            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
+            Hint::Anything => None,
+        }
+    }
+}
+
+/// Which directory stands behind a path: its device and inode.
+type Identity = (u64, u64);
+
+/// Watches directories for hints.
+pub(super) struct Hints {
+    watcher: RecommendedWatcher,
+    /// Each with the directory that is watched under that path; `None`: the watch may be dead.
+    watched: BTreeMap<PathBuf, Option<Identity>>,
+}
+
+impl Hints {
+    /// Gives every hint to `take`, from a thread of the watcher's own.
+    ///
+    /// # Errors
+    /// The system's limits on watching are reached.
+    pub(super) fn new(take: impl Fn(Hint) + Send + 'static) -> notify::Result<Hints> {
+        let watcher = notify::recommended_watcher(move |event| Hint::of(event).into_iter().for_each(&take))?;
+        Ok(Hints { watcher, watched: BTreeMap::new() })
+    }
+
+    /// Takes note that a name is gone. A directory that was watched there is watched no more, nor are those below it; one
+    /// that takes its name may even get its inode.
+    pub(super) fn doubt(&mut self, gone: &Path) {
+        for (directory, identity) in &mut self.watched {
+            if directory.starts_with(gone) {
+                *identity = None;
+            }
+        }
+    }
+
+    /// Watches these directories and no others. One that isn't there is left out: the one above it tells when it comes.
+    ///
+    /// # Errors
+    /// One that is there can't be watched.
+    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
+        let wanted: BTreeMap<&PathBuf, Option<Identity>> =
+            directories.iter().filter_map(|directory| Some((directory, Some(identity(directory)?)))).collect();
+        let watcher = &mut self.watcher;
+        self.watched.retain(|directory, identity| {
+            let stays = wanted.get(directory) == Some(identity);
+            if !stays {
+                // The kernel drops the watch of a directory that is removed by itself.
+                drop(watcher.unwatch(directory));
+            }
+            stays
+        });
+        for (directory, identity) in wanted {
+            if self.watched.contains_key(directory) {
+                continue;
+            }
+            match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(directory.clone(), identity);
+                }
+                // It went a moment ago.
+                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn identity(directory: &Path) -> Option<Identity> {
+    let stat = std::fs::metadata(directory).ok()?;
+    stat.is_dir().then(|| (stat.dev(), stat.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::Duration;
+
+    /// How long anything that must happen may take.
+    const DEADLINE: Duration = Duration::from_mins(1);
+
+    /// A directory that is watched; removed at the end.
+    struct Watched {
+        directory: PathBuf,
+        hints: Hints,
+        received: Receiver<Hint>,
+    }
+
+    impl Watched {
+        fn new() -> Watched {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let directory = std::env::temp_dir().join(format!("navigator-hints-{}-{number}", std::process::id()));
+            fs::create_dir(&directory).expect("its name is new");
+            let (sender, received) = mpsc::channel();
+            // The test is over.
+            let hints = Hints::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
+            let mut watched = Watched { directory, hints, received };
+            watched.watch();
+            watched
+        }
+
+        fn watch(&mut self) {
+            self.hints.watch(&[self.directory.clone()].into()).expect("it can be watched");
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.join(name)
+        }
+
+        /// The hints up to and with this one.
+        #[track_caller]
+        fn until(&self, last: &Hint) -> Vec<Hint> {
+            let mut hints = Vec::new();
+            while hints.last() != Some(last) {
+                hints.push(self.received.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("{last:?} comes after {hints:?}")));
+            }
+            hints
+        }
+    }
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.directory));
+        }
+    }
+
+    #[test]
+    fn every_step_of_a_save_by_rename_is_told_once() {
+        let watched = Watched::new();
+        let [new, file] = ["new", "file"].map(|name| watched.path(name));
+        fs::write(&new, "text").expect("it is ours");
+        fs::read(&new).expect("it was just written");
+        fs::rename(&new, &file).expect("it is ours");
+        fs::remove_file(&file).expect("it is ours");
+        let expected = [
+            Hint::Touched(new.clone()),
+            Hint::Written(new.clone()),
+            Hint::Closed(new.clone()),
+            Hint::Gone(new),
+            Hint::Placed(file.clone()),
+            Hint::Gone(file.clone()),
+        ];
+        assert_eq!(watched.until(&Hint::Gone(file)), expected);
+    }
+
+    #[test]
+    fn a_watch_that_may_be_dead_is_renewed_though_the_directory_looks_the_same() {
+        let mut watched = Watched::new();
+        let directory = watched.directory.clone();
+        // As the kernel does when a directory is removed; one that is made then may get its inode.
+        watched.hints.watcher.unwatch(&directory).expect("it is watched");
+        watched.hints.doubt(&directory);
+        watched.watch();
+        fs::write(watched.path("file"), "text").expect("it is ours");
+        watched.until(&Hint::Closed(watched.path("file")));
+    }
+}

@@ -1,0 +1,233 @@
+//! The thread that reads the configuration: when a hint or a poll shows that something changed and its writer is done,
+//! and when somebody asks.
+//!
+//! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
+//! Every content is delivered once, whatever way it was saved.
+
+use super::file::{FileSource, Reading};
+use super::hints::{Hint, Hints};
+use super::look::{Look, Verdict};
+use super::places::Places;
+use super::stamps::Stamps;
+use crate::config::{Inputs, Loaded, Rejected};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::{debug, info, warn};
+
+/// How often is looked without a hint.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long after the kernel has refused to give hints it is asked again: limits on watching are shared by all programs.
+const REFUSED: Duration = Duration::from_mins(1);
+
+/// As many processes there must have been for it to be a sign that over half of them vanished: of half a file, mostly.
+const SIGNIFICANT: usize = 4;
+
+/// How changes are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// By what the kernel tells, and by a slow poll beside it.
+    Events,
+    /// By the poll alone.
+    Poll,
+    /// Not at all; only when somebody asks.
+    Off,
+}
+
+/// Asks for the configuration to be read.
+#[derive(Clone, Debug)]
+pub struct Asker(Sender<Message>);
+
+impl Asker {
+    /// Asks. The answer comes by another way, also if nothing changed.
+    pub fn ask(&self) {
+        // The thread ends with the process only; there is nobody left to tell then.
+        drop(self.0.send(Message::Ask));
+    }
+}
+
+#[derive(Debug)]
+enum Message {
+    Ask,
+    Hint(Hint),
+}
+
+impl FileSource {
+    /// Follows the files from what `first` saw of them, for the rest of the process, and gives each further revision to
+    /// `deliver`, on a thread of its own.
+    ///
+    /// # Errors
+    /// The system refuses another thread.
+    pub fn follow(
+        self,
+        first: &Reading,
+        means: Means,
+        deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static,
+    ) -> io::Result<Asker> {
+        let (sender, messages) = mpsc::channel();
+        let mut follower = Follower {
+            source: self,
+            deliver,
+            means,
+            hint_to: sender.clone(),
+            hints: None,
+            refused_at: None,
+            inputs: first.inputs().clone(),
+            places: Places::default(),
+            look: Look::new(first.stamps.clone(), !first.is_fresh),
+            // A change between the first reading and the first watch is seen by a look.
+            look_at: Instant::now(),
+            digest: first.digest,
+            processes: first.revision.as_ref().map(names).unwrap_or_default(),
+        };
+        thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
+        Ok(Asker(sender))
+    }
+}
+
+struct Follower<D> {
+    source: FileSource,
+    deliver: D,
+    means: Means,
+    hint_to: Sender<Message>,
+    hints: Option<Hints>,
+    /// When the kernel last refused to give hints.
+    refused_at: Option<Instant>,
+    /// What decided the last reading, and where a change of that can be seen.
+    inputs: Inputs,
+    places: Places,
+    look: Look,
+    /// When to look, with or without a hint.
+    look_at: Instant,
+    /// Of the last reading.
+    digest: u64,
+    /// The names in the last revision that was valid.
+    processes: BTreeSet<String>,
+}
+
+impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        loop {
+            // There is always somebody who may send: this thread itself, on behalf of the kernel.
+            let first = match self.means {
+                Means::Off => messages.recv().map_err(RecvTimeoutError::from),
+                Means::Events | Means::Poll => messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now())),
+            };
+            let (mut is_asked, mut is_hinted) = (false, false);
+            for message in first.into_iter().chain(messages.try_iter()) {
+                match message {
+                    Message::Ask => is_asked = true,
+                    Message::Hint(hint) => is_hinted |= self.note(hint),
+                }
+            }
+            if is_asked {
+                let reading = self.source.read();
+                self.take(reading, true);
+            } else if self.means != Means::Off && (is_hinted || Instant::now() >= self.look_at) {
+                self.look();
+            }
+        }
+    }
+
+    /// Takes a hint in, if it is about anything that decides what is read.
+    fn note(&mut self, hint: Hint) -> bool {
+        let concerns = hint.name().is_none_or(|name| self.places.concern(name));
+        if let (Hint::Gone(name), Some(hints)) = (&hint, &mut self.hints) {
+            hints.doubt(name);
+        }
+        if concerns {
+            self.look.note(hint, Instant::now());
+        }
+        concerns
+    }
+
+    fn look(&mut self) {
+        // Before the look, so that what changes after it gives a hint.
+        self.watch();
+        let seen = self.look.again();
+        let now = Instant::now();
+        self.look_at = now + POLL;
+        match self.look.judge(seen.clone(), now) {
+            Verdict::Same => {}
+            Verdict::Wait(until) => self.look_at = self.look_at.min(until),
+            Verdict::Read => self.read(&seen),
+        }
+    }
+
+    /// Reads what was judged to be ready, unless it turns out that it is not.
+    fn read(&mut self, judged: &Stamps) {
+        let reading = self.source.read();
+        let is_steady = reading.stamps.replaces(judged) && reading.stamps.again().replaces(&reading.stamps);
+        let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
+        let now = Instant::now();
+        match doubt {
+            _ if !is_steady => self.look_at = now,
+            Some(until) if now < until => self.look_at = self.look_at.min(until),
+            _ => {
+                let is_new = reading.digest != self.digest;
+                if !is_new {
+                    debug!(target: "navigator", "Files were read again, and say the same");
+                }
+                self.take(reading, is_new);
+            }
+        }
+    }
+
+    /// Whether so much is missing that it looks like the beginning of a file.
+    fn is_doubtful(&self, reading: &Reading) -> bool {
+        let Ok(loaded) = &reading.revision else { return false };
+        let left = names(loaded).intersection(&self.processes).count();
+        self.processes.len() >= SIGNIFICANT && left * 2 < self.processes.len()
+    }
+
+    /// Takes a reading for what there is, and delivers it if that is of interest.
+    fn take(&mut self, reading: Reading, is_of_interest: bool) {
+        self.inputs = reading.inputs().clone();
+        self.digest = reading.digest;
+        self.look = Look::new(reading.stamps, !reading.is_fresh);
+        // What changed while it was read is seen by another look.
+        self.look_at = Instant::now();
+        if let Ok(loaded) = &reading.revision {
+            self.processes = names(loaded);
+        }
+        if is_of_interest {
+            (self.deliver)(reading.revision);
+        }
+    }
+
+    /// Watches wherever a change can be seen now: that depends on what stands where.
+    fn watch(&mut self) {
+        self.places = Places::of(&self.inputs);
+        if self.means != Means::Events || self.refused_at.is_some_and(|at| at.elapsed() < REFUSED) {
+            return;
+        }
+        match self.watch_by_events() {
+            Ok(()) if self.refused_at.take().is_some() => info!(target: "navigator", "Files are watched by events again"),
+            Ok(()) => {}
+            Err(error) => {
+                self.hints = None;
+                if self.refused_at.replace(Instant::now()).is_none() {
+                    warn!(target: "navigator", %error, poll = "2s", "Files can't be watched by events");
+                }
+            }
+        }
+    }
+
+    fn watch_by_events(&mut self) -> notify::Result<()> {
+        let hints = if let Some(hints) = &mut self.hints {
+            hints
+        } else {
+            let hint_to = self.hint_to.clone();
+            // The thread has ended; nobody wants hints any more.
+            self.hints.insert(Hints::new(move |hint| drop(hint_to.send(Message::Hint(hint))))?)
+        };
+        hints.watch(self.places.directories())
+    }
+}
+
+fn names(loaded: &Loaded) -> BTreeSet<String> {
+    loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
+}
