@@ -1,6 +1,6 @@
 //! The documents say what the program does: their configurations load, and the reference names every key.
 
-use navigator::config::{Change, Environment, Files, Key, Shape, load, process_keys, render_all, top_keys};
+use navigator::config::{Change, Disk, Environment, Files, Key, Shape, load, process_keys, render_all, top_keys};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -147,4 +147,14 @@ fn the_reference_names_what_is_not_supported_yet() {
     let (list, _) = list.split_once("\n\n").expect("the end of the paragraph");
     let found: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
     assert_eq!(found, navigator::config::not_yet().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_check_says_in_the_readme_is_what_it_says() {
+    let readme = fs::read_to_string("README.md").expect("the readme can be read");
+    let (_, shown) = readme.split_once("$ navigator check ").expect("an example of a check");
+    let (shown, _) = shown.split_once("```").expect("the end of the example");
+    let (path, said) = shown.split_once('\n').expect("what is said about the file");
+    let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
+    assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, false));
 }
