@@ -66,6 +66,12 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
     lines
 }
 
+/// Does something while no runtime of this process reaps, so that children may be waited for by others.
+pub(crate) fn without_host<T>(doing: impl FnOnce() -> T) -> T {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    doing()
+}
+
 /// The numbers of our children, zombies included.
 pub(crate) fn children() -> String {
     let threads = fs::read_dir("/proc/self/task").expect("threads");
