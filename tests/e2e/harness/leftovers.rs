@@ -106,11 +106,11 @@ mod tests {
         let ours = std::process::id();
         let started = site.command_through("sh", &["-c", "env -i sleep 3600 & echo ready; exec sleep 3600"], &[]).start();
         started.log().wait_for("both", |lines| (!lines.is_empty()).then_some(()));
+        // Before its exec, `env` is still marked; so each has to have become what it is to be.
         let below = started.log().until("both by their command lines", || {
-            let below = descendants(ours);
-            let sleeping = |process: &&Process| describe(process).ends_with("sleep 3600");
-            let sleeping: BTreeSet<Process> = below.iter().filter(sleeping).cloned().collect();
-            (descendants(started.pid()).len() == 1 && sleeping.len() >= 2).then_some(sleeping)
+            let sleeps = |process: &Process| describe(process) == format!("{} sleep 3600", process.pid);
+            let both: BTreeSet<Process> = descendants(started.pid()).into_iter().chain(process(started.pid())).collect();
+            (both.len() == 2 && both.iter().all(sleeps)).then(|| descendants(ours))
         });
         let marked = carrying(&format!("NAVIGATOR_E2E={}", site.path("").display().to_string().trim_end_matches('/')));
         assert!(marked.iter().any(|process| process.pid == started.pid()), "{marked:?}");
