@@ -4,7 +4,9 @@ use navigator::config::{Inputs, Loaded, Rejected, Settings};
 use navigator::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status};
+use reconcile::forecast::Forecast;
 use reconcile::spec::{Restart, Signal as Sent, Spec};
+use reconcile::text::Text;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,6 +66,7 @@ impl Perform for Script {
 struct Around {
     reloads: Rc<Cell<u32>>,
     reopened: Rc<Cell<u32>>,
+    foretold: Rc<RefCell<Vec<Forecast>>>,
 }
 
 impl Surroundings for Around {
@@ -74,6 +77,14 @@ impl Surroundings for Around {
     fn apply(&self, _: &Loaded) {}
 
     fn explain(&self, _: &Rejected) {}
+
+    fn is_watched(&self) -> bool {
+        true
+    }
+
+    fn foretell(&self, forecast: &Forecast) {
+        self.foretold.borrow_mut().push(forecast.clone());
+    }
 
     fn reopen(&self) {
         self.reopened.set(self.reopened.get() + 1);
@@ -174,4 +185,27 @@ async fn hangup_and_usr2_reach_the_surroundings_and_no_process() {
         .await;
     assert_eq!(told, ["0.0s spawn web#1", "0.0s kill #1"]);
     assert_eq!((around.reloads.get(), around.reopened.get()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
+    let world = World::new(false);
+    let around = world.around.clone();
+    let revision = |args: &[&str]| {
+        let mut spec = Spec::new("web", "web");
+        spec.exec.args = args.iter().map(|arg| Text::plain(arg)).collect();
+        wanted(vec![Spec::new("db", "db"), spec])
+    };
+    world
+        .run(revision(&[]), async |_, news| {
+            for args in [&[][..], &["-v"], &["-v"]] {
+                news.send(News::Revision(Ok(revision(args)))).await.expect("the loop listens");
+            }
+            signal(news, Signal::Terminate).await;
+        })
+        .await;
+    let foretold = around.foretold.borrow();
+    let told: Vec<String> =
+        foretold.iter().flat_map(|forecast| &forecast.effects).map(|effect| format!("{} {}", effect.kind, effect.name)).collect();
+    assert_eq!((foretold.len(), told), (1, vec!["restart web".to_owned()]));
 }

@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::spec::{Condition, Kind, Spec, Tier};
 use crate::text::Name;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -20,6 +21,7 @@ pub struct Desired {
     /// Entries such that each comes after everything it waits for.
     order: Vec<usize>,
     shutdown_timeout: Duration,
+    beyond: String,
 }
 
 /// One process of a [`Desired`].
@@ -33,6 +35,13 @@ pub struct Entry {
     pub needs: Vec<Need>,
     /// The entry that it comes after by its place in the list.
     pub after: Option<usize>,
+}
+
+impl Entry {
+    /// Every entry that it comes after, by name and by its place in the list.
+    pub fn comes_after(&self) -> impl Iterator<Item = usize> {
+        self.needs.iter().map(|need| need.on).chain(self.after)
+    }
 }
 
 /// A named dependency, resolved.
@@ -171,12 +180,19 @@ impl Desired {
         let mut order: Vec<usize> = graph.components().into_iter().flatten().collect();
         // Applications come after every managed process; the sort is stable, so all else stays.
         order.sort_by_key(|&index| entries[index].spec.tier);
-        Ok(Desired { entries, order, shutdown_timeout })
+        Ok(Desired { entries, order, shutdown_timeout, beyond: String::new() })
+    }
+
+    /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
+    /// is compared, and that is all.
+    #[must_use]
+    pub fn with_beyond(self, beyond: String) -> Desired {
+        Desired { beyond, ..self }
     }
 
     /// Wants nothing.
     pub fn nothing() -> Desired {
-        Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT }
+        Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, beyond: String::new() }
     }
 
     /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
@@ -199,6 +215,11 @@ impl Desired {
     /// The processes, each after everything it waits for.
     pub fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// The names of everything that an entry comes after.
+    pub(crate) fn names_before(&self, entry: &Entry) -> Vec<Name> {
+        entry.comes_after().map(|on| self.entries[on].spec.name.clone()).collect()
     }
 
     /// The longest that a shutdown may take; past it everything left is killed.

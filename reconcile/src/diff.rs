@@ -16,6 +16,8 @@ pub enum Change {
     Replace(Vec<Difference>),
     /// Only its upkeep differs: taken over in place.
     Update(Vec<Difference>),
+    /// Its identity differs, and what runs is kept on purpose.
+    Stale(Vec<Difference>),
     /// Nothing differs.
     Keep,
 }
@@ -74,10 +76,14 @@ pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
 
 /// The top-level names of the fields that differ, in the words of a reason; those of the identity alone if any does.
 pub fn changed_fields(old: &Spec, new: &Spec) -> Vec<String> {
-    let all = differences(old, new);
-    let identity = old.exec != new.exec;
+    tops(&differences(old, new))
+}
+
+/// The top-level names of these fields, as [`changed_fields`] has them.
+pub fn tops(differences: &[Difference]) -> Vec<String> {
+    let identity = differences.iter().any(|difference| difference.identity);
     let mut names: Vec<String> = Vec::new();
-    for difference in all.iter().filter(|difference| difference.identity || !identity) {
+    for difference in differences.iter().filter(|difference| difference.identity || !identity) {
         let top = difference.field.split('.').next().unwrap_or(&difference.field);
         if !names.iter().any(|name| name == top) {
             names.push(top.to_string());

@@ -10,8 +10,8 @@ use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
 use crate::reason::Reason;
-use crate::report::{Report, Summary, Transition, What};
-use crate::spec::Spec;
+use crate::report::{Report, Transition, What};
+use crate::spec::{OnChange, Spec};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
@@ -111,6 +111,11 @@ impl Engine {
         self.orders.closing().is_some() && self.observed.is_quiet()
     }
 
+    /// Whether a configuration would be a generation: it is the first, or means something else than the one in force.
+    pub fn is_news(&self, wanted: &Desired) -> bool {
+        self.orders.closing().is_none() && (self.generation == 0 || *wanted != self.desired)
+    }
+
     /// What a configuration means for each process, compared with the definitions in force.
     pub fn changes(&self, wanted: &Desired) -> BTreeMap<Name, Change> {
         let names = self.desired.entries().iter().chain(wanted.entries()).map(|entry| &entry.spec.name);
@@ -118,7 +123,11 @@ impl Engine {
         for name in names {
             if !changes.contains_key(name) {
                 let new = wanted.get(name).map(|entry| &*entry.spec);
-                changes.insert(name.clone(), change(self.in_force(name), new));
+                let change = match change(self.in_force(name), new) {
+                    Change::Replace(fields) if self.keeps(name, new) => Change::Stale(fields),
+                    change => change,
+                };
+                changes.insert(name.clone(), change);
             }
         }
         changes
@@ -127,24 +136,19 @@ impl Engine {
     /// The definition that a process runs or, where nothing of it runs, the one that is wanted.
     fn in_force(&self, name: &Name) -> Option<&Spec> {
         let wanted = &self.desired.get(name)?.spec;
-        let process = self.observed.processes().get(name);
-        let run = process.and_then(|process| process.runs.iter().rev().find(|run| run.is_undisturbed()));
-        Some(if wanted.enabled { run.map_or(wanted, |run| &run.spec) } else { wanted })
+        let run = self.serving(name).filter(|_| wanted.enabled);
+        Some(run.map_or(wanted, |run| &run.spec))
     }
 
-    pub(crate) fn summary(&self, changes: &BTreeMap<Name, Change>) -> Summary {
-        let mut summary = Summary { generation: self.generation, ..Summary::default() };
-        for change in changes.values() {
-            let count = match change {
-                Change::Add => &mut summary.added,
-                Change::Remove => &mut summary.removed,
-                Change::Replace(_) => &mut summary.changed,
-                Change::Update(_) => &mut summary.updated,
-                Change::Keep => &mut summary.unchanged,
-            };
-            *count += 1;
-        }
-        summary
+    /// Whether what runs of a process is to go on although something else is wanted.
+    fn keeps(&self, name: &Name, wanted: Option<&Spec>) -> bool {
+        let is_to_stay = wanted.is_some_and(|wanted| wanted.on_change == OnChange::Keep);
+        is_to_stay && self.serving(name).is_some_and(|run| !run.unwanted_by_hand)
+    }
+
+    /// The newest run of a process that is neither stopping nor at its end.
+    fn serving(&self, name: &Name) -> Option<&Run> {
+        self.observed.processes().get(name)?.runs.iter().rev().find(|run| run.is_undisturbed())
     }
 
     pub(crate) fn generation_of(&self, name: &Name) -> u64 {
@@ -191,8 +195,7 @@ impl Engine {
     fn begin_start(&mut self, now: Time, name: &Name, outcome: &mut Outcome) {
         let Some(entry) = self.desired.get(name) else { return };
         let spec = entry.spec.clone();
-        let depends: Vec<Name> = entry.needs.iter().map(|need| self.name_of(need.on)).collect();
-        let waits = depends.iter().cloned().chain(entry.after.map(|index| self.name_of(index))).collect();
+        let waits = self.desired.names_before(entry);
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
@@ -244,10 +247,6 @@ impl Engine {
             run.taken_over = newest;
             outcome.reports.push(about(run, What::Updated(differences)));
         }
-    }
-
-    pub(crate) fn name_of(&self, index: usize) -> Name {
-        self.desired.entries()[index].spec.name.clone()
     }
 }
 

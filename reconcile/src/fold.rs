@@ -6,10 +6,10 @@ use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Event, Order, Pid, Refusal, RunId, Status};
-use crate::observed::{Past, Run};
+use crate::observed::{Past, Process, Run};
 use crate::plan::{Rest, rest_of};
 use crate::reason::Reason;
-use crate::report::{Report, Transition, What};
+use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::vec::Vec;
@@ -41,14 +41,21 @@ impl Engine {
             return;
         }
         desired.share(&self.desired);
-        // The first one is a generation also if it wants nothing.
-        if self.generation > 0 && desired == self.desired {
+        if !self.is_news(&desired) {
             return reports.push(Report::Unchanged);
         }
+        let summary = Summary::of(&self.changes(&desired));
         self.generation += 1;
-        let changes = self.changes(&desired);
-        reports.push(Report::Accepted(self.summary(&changes)));
+        reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
         let former = core::mem::replace(&mut self.desired, desired);
+        self.want_anew_what_changed(&former);
+        self.forget_what_is_removed();
+        self.place_what_stays();
+        self.drop_unwanted();
+    }
+
+    /// Notes since when each definition is wanted, and forgives what happened where something else is wanted now.
+    fn want_anew_what_changed(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
         for entry in self.desired.entries() {
             let name = &entry.spec.name;
@@ -70,23 +77,26 @@ impl Engine {
                 Some(_) => {}
             }
         }
-        self.since.retain(|name, _| self.desired.get(name).is_some());
-        for (name, process) in &mut self.observed.processes {
-            match self.desired.index(name) {
-                // Added again, it is new: nothing of what happened before counts.
-                None => *process = crate::observed::Process { runs: core::mem::take(&mut process.runs), ..Default::default() },
-                Some(index) => {
-                    let entry = &self.desired.entries()[index];
-                    let waits = entry.needs.iter().map(|need| need.on).chain(entry.after);
-                    let waits: Vec<Name> = waits.map(|on| self.desired.entries()[on].spec.name.clone()).collect();
-                    // What goes on running is placed by the new file; what will be replaced stops by the place it had.
-                    for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == entry.spec.exec) {
-                        run.waits.clone_from(&waits);
-                    }
-                }
+    }
+
+    /// Added again, a process is new: nothing of what happened before counts but the runs that are still there.
+    fn forget_what_is_removed(&mut self) {
+        let desired = &self.desired;
+        self.since.retain(|name, _| desired.get(name).is_some());
+        for (_, process) in self.observed.processes.iter_mut().filter(|(name, _)| desired.get(name).is_none()) {
+            *process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() };
+        }
+    }
+
+    /// What goes on running is placed by the new file; what will be replaced stops by the place it had.
+    fn place_what_stays(&mut self) {
+        for entry in self.desired.entries() {
+            let Some(process) = self.observed.processes.get_mut(&entry.spec.name) else { continue };
+            let waits = self.desired.names_before(entry);
+            for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == entry.spec.exec) {
+                run.waits.clone_from(&waits);
             }
         }
-        self.drop_unwanted();
     }
 
     /// Takes an order by hand. About a process that the file doesn't have there is nothing to order.
@@ -184,8 +194,7 @@ impl Engine {
             let streak = by_itself.then(|| lengthen(before, run, at));
             let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
             let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak };
-            let wanted =
-                entry.filter(|entry| entry.spec.enabled && self.orders.closing().is_none() && !self.orders.is_stopped(name));
+            let wanted = entry.filter(|entry| self.orders.let_run(&entry.spec));
             if let Some(entry) = wanted.filter(|_| by_itself) {
                 let tell = |what| {
                     let (name, generation) = (name.clone(), run.generation);

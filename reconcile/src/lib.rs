@@ -18,6 +18,7 @@ pub mod engine;
 pub mod event;
 pub mod fields;
 mod fold;
+pub mod forecast;
 pub mod graph;
 pub mod observed;
 pub mod orders;

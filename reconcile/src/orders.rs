@@ -44,9 +44,9 @@ impl Orders {
         self.stopped.contains_key(name)
     }
 
-    /// Whether any process is kept stopped.
-    pub fn is_empty(&self) -> bool {
-        self.stopped.is_empty()
+    /// Whether a process that the file defines like this is to run.
+    pub fn let_run(&self, spec: &Spec) -> bool {
+        spec.enabled && self.closing.is_none() && !self.is_stopped(&spec.name)
     }
 
     /// Whether and how navigator is to end.

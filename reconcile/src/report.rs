@@ -2,10 +2,11 @@
 //!
 //! The core doesn't log. It returns reports, and one place turns each into whatever is to be told.
 
-use crate::diff::Difference;
+use crate::diff::{Change, Difference};
 use crate::event::{Pid, RunId, Status};
 use crate::reason::Reason;
 use crate::text::Name;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -87,6 +88,27 @@ pub struct Summary {
     pub changed: usize,
     /// Processes that take over a change in place.
     pub updated: usize,
+    /// Processes that would need another run, and keep the one they have on purpose.
+    pub stale: usize,
     /// Processes that are as they were.
     pub unchanged: usize,
+}
+
+impl Summary {
+    /// Counts changes; they say nothing of a generation.
+    pub fn of(changes: &BTreeMap<Name, Change>) -> Summary {
+        let mut summary = Summary::default();
+        for change in changes.values() {
+            let count = match change {
+                Change::Add => &mut summary.added,
+                Change::Remove => &mut summary.removed,
+                Change::Replace(_) => &mut summary.changed,
+                Change::Update(_) => &mut summary.updated,
+                Change::Stale(_) => &mut summary.stale,
+                Change::Keep => &mut summary.unchanged,
+            };
+            *count += 1;
+        }
+        summary
+    }
 }

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::event::Pid;
 use crate::observed::{Observed, Run};
 use crate::orders::Orders;
-use crate::plan::{Rest, Waiting, is_stale, rest_of};
+use crate::plan::{Rest, Waiting, is_same, rest_of};
 use crate::reason::Reason;
 use crate::spec::{Kind, OnChange, Spec};
 use crate::text::Name;
@@ -97,9 +97,8 @@ impl Engine {
     fn runs_what_is_wanted(&self, standing: &Standing) -> bool {
         let name = &standing.name;
         let Some(entry) = self.desired.get(name) else { return false };
-        let wanted = entry.spec.enabled && self.orders.closing().is_none() && !self.orders.is_stopped(name);
         let right = |run: &Run| !run.unwanted_by_hand && (standing.stale || run.spec == entry.spec);
-        wanted && newest(self.observed(), name).is_some_and(right)
+        self.orders.let_run(&entry.spec) && newest(self.observed(), name).is_some_and(right)
     }
 
     fn standing(&self, name: &Name) -> Standing {
@@ -122,7 +121,7 @@ impl Engine {
 
 /// Whether a run is not what is wanted, and is to go on all the same; one that is only waiting for its successor isn't.
 fn is_kept(run: &Run, wanted: &Arc<Spec>) -> bool {
-    wanted.on_change == OnChange::Keep && is_stale(run, wanted)
+    wanted.on_change == OnChange::Keep && !is_same(run, wanted)
 }
 
 fn newest<'a>(observed: &'a Observed, name: &Name) -> Option<&'a Run> {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+pub mod forecast;
 mod locate;
 mod log;
 mod run;

@@ -2,6 +2,7 @@
 
 use super::arguments::Common;
 use super::check::{exit_code, wants_color};
+use super::forecast::{Look, render};
 use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
@@ -10,6 +11,7 @@ use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setu
 use crate::source::{Asker, FileSource, Means, Reading};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
+use reconcile::forecast::Forecast;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -157,6 +159,15 @@ impl Surroundings for Around {
         self.log.explain(rejected);
     }
 
+    fn is_watched(&self) -> bool {
+        self.log.to_terminal.get()
+    }
+
+    fn foretell(&self, forecast: &Forecast) {
+        let look = Look { width: terminal_width(), color: wants_color() };
+        self.log.printer.log(render(forecast, look).as_bytes());
+    }
+
     fn reopen(&self) {
         self.log.printer.reopen();
     }
@@ -240,6 +251,13 @@ fn colors(settings: &Settings) -> bool {
 
 fn destination(settings: &Settings) -> Destination {
     settings.file.clone().map_or(Destination::Standard, Destination::File)
+}
+
+/// The columns of the terminal on standard error; where nobody knows, what is usual.
+fn terminal_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    // A terminal whose size nobody has set says 0.
+    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80).max(40)
 }
 
 /// Holds the pid file. One that somebody else holds, or that can't be written, keeps nobody from running.

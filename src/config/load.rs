@@ -74,7 +74,9 @@ impl Loader<'_> {
         }
         let (settings, timeout) = self.settings(entries, &shared);
         let desired = resolve(processes, &missing, timeout, &mut self.problems)?;
-        Some((desired, settings))
+        // A change of the settings alone is a change of what the configuration means.
+        let beyond = format!("{settings:?}");
+        Some((desired.with_beyond(beyond), settings))
     }
 
     /// The trees of the included files, in the order of their paths.

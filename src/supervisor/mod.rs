@@ -9,6 +9,7 @@ mod tell;
 use crate::config::{Diagnostic, Loaded, Rejected};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
+use reconcile::forecast::{Forecast, forecast};
 use reconcile::report::{Report, What};
 use reconcile::time::Time;
 use tokio::sync::mpsc;
@@ -36,6 +37,12 @@ pub trait Surroundings {
 
     /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
     fn explain(&self, rejected: &Rejected);
+
+    /// Whether somebody is watching who wants to see what a configuration changes.
+    fn is_watched(&self) -> bool;
+
+    /// Shows somebody who is watching what a configuration that has just been accepted changes.
+    fn foretell(&self, forecast: &Forecast);
 
     /// Opens every log file anew.
     fn reopen(&self);
@@ -83,12 +90,22 @@ pub struct Supervisor<P, S> {
     interrupts: u32,
     /// The warnings of the configuration that was accepted last.
     warned: Vec<Diagnostic>,
+    /// What the configuration that is about to be taken changes, if somebody wants to see it.
+    forecast: Option<Forecast>,
 }
 
 impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// A loop that wants nothing yet.
     pub fn new(performer: P, surroundings: S) -> Supervisor<P, S> {
-        Supervisor { engine: Engine::new(), epoch: Instant::now(), performer, surroundings, interrupts: 0, warned: Vec::new() }
+        Supervisor {
+            engine: Engine::new(),
+            epoch: Instant::now(),
+            performer,
+            surroundings,
+            interrupts: 0,
+            warned: Vec::new(),
+            forecast: None,
+        }
     }
 
     /// Makes the host what `first` says, and keeps it what later revisions say, until it is told to end.
@@ -121,13 +138,17 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// Performs what is to be done and tells what changed. Answers with when to look again.
-    fn carry_out(&self, outcome: Outcome) -> Option<Instant> {
+    fn carry_out(&mut self, outcome: Outcome) -> Option<Instant> {
         for report in &outcome.reports {
             tell::report(report);
-            if let Report::Process(transition) = report
-                && let (What::Survives, Some(run)) = (&transition.what, transition.run)
-            {
-                tell::survivors(&transition.name, &self.performer.pids(run));
+            match report {
+                Report::Accepted(_) => self.forecast.take().iter().for_each(|forecast| self.surroundings.foretell(forecast)),
+                Report::Process(transition) => {
+                    if let (What::Survives, Some(run)) = (&transition.what, transition.run) {
+                        tell::survivors(&transition.name, &self.performer.pids(run));
+                    }
+                }
+                Report::Unchanged => {}
             }
         }
         for action in outcome.actions {
@@ -154,6 +175,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
         self.warned = loaded.warnings;
+        // What the first one starts is told by the log alone.
+        let is_change = self.engine.generation() > 0 && self.surroundings.is_watched();
+        self.forecast = if is_change { forecast(&self.engine, self.now(), &loaded.desired) } else { None };
         Event::Wanted(loaded.desired)
     }
 

@@ -103,6 +103,7 @@ fn accepted(summary: &Summary) {
         removed = summary.removed,
         changed = summary.changed,
         updated = summary.updated,
+        stale = Some(summary.stale).filter(|stale| *stale > 0),
         unchanged = summary.unchanged,
         "Configuration reloaded"
     );

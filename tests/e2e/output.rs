@@ -291,6 +291,40 @@ fn a_terminal_gets_names_and_colour_unless_no_color_says_no() {
     }
 }
 
+#[test]
+fn a_terminal_shows_what_a_save_changes_and_no_secret() {
+    let site = Site::new();
+    let talker = |greeting: &str, token: &str, rest: &str| {
+        format!(
+            "managed_processes:\n  - {{ name: talker, command: echo, args: [{greeting}], env: {{ API_TOKEN: {token} }} }}\n{rest}"
+        )
+    };
+    site.write("navigator.yml", &talker("hello", "s3cret", ""));
+    let through = site.command_through("sh", &["-c", "exec script -qefc \"$0 navigator.yml\" /dev/null"], &[]);
+    let navigator = through.env("NO_COLOR", "1").env("TERM", "xterm").start();
+    let says = |what: &str| {
+        navigator.log().wait_for(what, |lines| lines.iter().any(|line| line.text().contains(what)).then_some(()));
+    };
+    says("talker | hello");
+    site.write("new", &talker("goodbye", "0ther", "  - { name: other, command: echo, args: [again] }\n"));
+    std::fs::rename(site.path("new"), site.path("navigator.yml")).expect("it is ours");
+    says("other  | again");
+    assert_eq!(site.run(["-s", "stop"]).code, Some(0));
+    let ended = navigator.exits(0);
+    let lines: Vec<String> = ended.lines.iter().map(|line| line.text().trim_end().to_owned()).collect();
+    let shown: Vec<&str> = lines.iter().map(String::as_str).filter(|line| line.starts_with("  ")).collect();
+    let wanted = [
+        "  + talker  args, env changed",
+        "        args           [\"hello\"] → [\"goodbye\"]",
+        "        env.API_TOKEN  (secret), its value changed",
+        "  + other   added to file",
+    ];
+    assert_eq!(shown, wanted, "{lines:#?}");
+    let position = |what: &str| lines.iter().position(|line| line.contains(what));
+    assert!(position("Configuration reloaded") < position("  + talker"), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("s3cret") || line.contains("0ther")), "{lines:#?}");
+}
+
 /// The text without its colours.
 fn plain(text: &str) -> String {
     let mut plain = String::new();

@@ -124,6 +124,21 @@ fn a_file_that_means_the_same_starts_no_generation() {
 }
 
 #[test]
+fn a_change_of_the_settings_alone_is_a_generation_that_touches_nobody() {
+    let site = Site::new();
+    let configuration = three("first", "second", "third", false);
+    let (mut navigator, _) = running(&site, &configuration);
+    let changed = format!("logging: {{ level: debug }}\n{configuration}");
+    let event = reloaded(&mut navigator, &site, &changed);
+    let counts = [("generation", "2"), ("added", "0"), ("removed", "0"), ("changed", "0"), ("updated", "0"), ("unchanged", "3")];
+    is_reload(&event, counts);
+    assert_eq!(reload(&mut navigator).message, "Configuration unchanged");
+    assert_eq!(site.stops(), Vec::<String>::new(), "nobody was touched");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
 fn a_file_that_is_wrong_changes_nothing_and_is_named_with_its_place() {
     let site = Site::new();
     let good = three("first", "second", "third", false);

@@ -47,7 +47,7 @@ fn sign(deed: &Deed, waves: &[Vec<Deed>]) -> char {
 
 fn differences<'a>(changes: &'a BTreeMap<Name, Change>, name: &Name) -> &'a [Difference] {
     match changes.get(name) {
-        Some(Change::Replace(differences) | Change::Update(differences)) => differences,
+        Some(Change::Replace(differences) | Change::Update(differences) | Change::Stale(differences)) => differences,
         _ => &[],
     }
 }

@@ -128,6 +128,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
         (summary.removed, "removed"),
         (summary.changed, "changed"),
         (summary.updated, "updated"),
+        (summary.stale, "stale"),
         (summary.unchanged, "unchanged"),
     ];
     let counts: Vec<String> =

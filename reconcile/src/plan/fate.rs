@@ -123,7 +123,7 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &Run, plan: &mut Plan) -> Fate<
 }
 
 /// Whether a run is what the definition wants: the identity is the same.
-pub(super) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
+pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
     Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
 }
 

@@ -40,8 +40,8 @@ use crate::time::Time;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub(crate) use fate::{Fate, Fates};
-pub(crate) use outlook::{Rest, is_stale, rest_of};
+pub(crate) use fate::{Fate, Fates, is_same};
+pub(crate) use outlook::{Rest, rest_of};
 
 /// How many starts may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
 pub const STARTS_AT_ONCE: usize = 16;
@@ -216,8 +216,6 @@ impl<'a> View<'a> {
 
     /// Whether a row is wanted to run.
     pub(crate) fn wants(&self, row: &Row<'_>) -> bool {
-        self.orders.closing().is_none()
-            && row.entry.is_some_and(|entry| entry.spec.enabled)
-            && (self.orders.is_empty() || !self.orders.is_stopped(row.name))
+        row.entry.is_some_and(|entry| self.orders.let_run(&entry.spec))
     }
 }

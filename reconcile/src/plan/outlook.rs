@@ -1,6 +1,6 @@
 //! How far each wanted process has come, and whether more is to be expected: the ground that start gates stand on.
 
-use super::fate::{Why, is_same};
+use super::fate::Why;
 use super::{Block, Fate, Fates, View};
 use crate::backoff::{Due, due};
 use crate::desired::{Entry, Need};
@@ -184,9 +184,4 @@ pub(super) fn blocked(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, need: 
         Rest::Fresh if all.outlook[need.on] == Outlook::Stuck => Some(Block::Stuck),
         Rest::Fresh => Some(Block::Coming),
     }
-}
-
-/// Whether a run that stays does not run what is wanted.
-pub(crate) fn is_stale(run: &Run, wanted: &Arc<Spec>) -> bool {
-    !is_same(run, wanted)
 }

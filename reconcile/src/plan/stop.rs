@@ -111,7 +111,7 @@ fn wanted_places(view: &View<'_>) -> Graph {
     let mut graph = Graph::new(tiers + 1);
     for (index, row) in view.rows().iter().enumerate() {
         if let Some(entry) = row.entry {
-            entry.needs.iter().map(|need| need.on).chain(entry.after).for_each(|on| graph.add(index, on));
+            entry.comes_after().for_each(|on| graph.add(index, on));
         }
         match tier(row) {
             Tier::Managed => graph.add(tiers, index),

@@ -1,0 +1,177 @@
+//! What a configuration would change on a host, process by process, in the order in which it would come about.
+//!
+//! It is the [`preview`] told per process instead of step by step, beside what [`Engine::changes`] says of the
+//! definitions. It computes no order of its own.
+
+use crate::desired::Desired;
+use crate::diff::{Change, Difference, tops};
+use crate::engine::Engine;
+use crate::preview::{Act, Deed, preview};
+use crate::reason::Reason;
+use crate::report::Summary;
+use crate::text::Name;
+use crate::time::Time;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What a configuration would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Its effects in the order of execution: each stands where its last step is done, so a restart where the new run is
+    /// started. Those that need no step, because nothing runs, come first.
+    pub effects: Vec<Effect>,
+    /// Processes that would need another run, and keep the one they have on purpose; by name.
+    pub stale: Vec<Stale>,
+    /// How many of each class; its generation is the one that the configuration would become.
+    pub summary: Summary,
+}
+
+/// What would happen to one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// The process.
+    pub name: Name,
+    /// What would be done.
+    pub kind: EffectKind,
+    /// Why.
+    pub reason: Reason,
+    /// The fields that differ, for a process that is in both configurations.
+    pub fields: Vec<Difference>,
+}
+
+/// A process that goes on running what is no longer wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// The process.
+    pub name: Name,
+    /// The fields in which what is wanted differs from what runs.
+    pub fields: Vec<Difference>,
+}
+
+/// What would be done to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EffectKind {
+    /// It is started.
+    Start,
+    /// It is stopped.
+    Stop,
+    /// It is stopped, and started again.
+    Restart,
+    /// A changed upkeep is taken over.
+    Update,
+}
+
+impl EffectKind {
+    /// The sign that stands for it in plans.
+    pub fn sign(self) -> char {
+        match self {
+            EffectKind::Start => '+',
+            EffectKind::Stop => '-',
+            EffectKind::Restart => '±',
+            EffectKind::Update => '~',
+        }
+    }
+
+    /// The word that stands for it in plans.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EffectKind::Start => "start",
+            EffectKind::Stop => "stop",
+            EffectKind::Restart => "restart",
+            EffectKind::Update => "update",
+        }
+    }
+}
+
+impl fmt::Display for EffectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What this configuration would change now; `None` if it means the same as the one in force.
+///
+/// What comes about anyway, such as the next start of a process that has crashed, is no effect of it.
+pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast> {
+    if !engine.is_news(wanted) {
+        return None;
+    }
+    let changes = engine.changes(wanted);
+    let anyway = Steps::of(engine, now, engine.desired());
+    let steps = Steps::of(engine, now, wanted);
+    let mut effects: Vec<(Option<usize>, Effect)> = Vec::new();
+    let mut stale = Vec::new();
+    for (name, change) in &changes {
+        let own = steps.0.get(name);
+        let own = own.filter(|own| *change != Change::Keep || anyway.0.get(name).is_none_or(|other| !own.is_same(other)));
+        let effect = |kind, reason, fields: &[Difference]| {
+            let effect = Effect { name: name.clone(), kind, reason, fields: fields.to_vec() };
+            (own.map(|own| own.last), effect)
+        };
+        let started = || own.and_then(|own| own.start.clone());
+        let stopped = || own.and_then(|own| own.stop.clone());
+        match change {
+            Change::Add => {
+                let usual = if engine.desired().get(name).is_some() { Reason::Enabled } else { Reason::Added };
+                effects.push(effect(EffectKind::Start, started().unwrap_or(usual), &[]));
+            }
+            Change::Remove => {
+                let usual = if wanted.get(name).is_some() { Reason::Disabled } else { Reason::Removed };
+                effects.push(effect(EffectKind::Stop, stopped().unwrap_or(usual), &[]));
+            }
+            Change::Replace(fields) => {
+                let kind = if stopped().is_none() && started().is_some() { EffectKind::Start } else { EffectKind::Restart };
+                effects.push(effect(kind, started().unwrap_or_else(|| Reason::Changed(tops(fields))), fields));
+            }
+            Change::Update(fields) => effects.push(effect(EffectKind::Update, Reason::Changed(tops(fields)), fields)),
+            Change::Stale(fields) => stale.push(Stale { name: name.clone(), fields: fields.clone() }),
+            // It follows another one, or waited for one that now comes.
+            Change::Keep => match (stopped(), started()) {
+                (Some(_), Some(why)) => effects.push(effect(EffectKind::Restart, why, &[])),
+                (Some(why), None) => effects.push(effect(EffectKind::Stop, why, &[])),
+                (None, Some(why)) => effects.push(effect(EffectKind::Start, why, &[])),
+                (None, None) => {}
+            },
+        }
+    }
+    effects.sort_by_key(|(last, _)| *last);
+    let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
+    Some(Forecast { effects: effects.into_iter().map(|(_, effect)| effect).collect(), stale, summary })
+}
+
+/// What a preview does to each process.
+struct Steps(BTreeMap<Name, Own>);
+
+/// What is done to one process.
+#[derive(Default)]
+struct Own {
+    start: Option<Reason>,
+    stop: Option<Reason>,
+    /// The place of the last step among all.
+    last: usize,
+}
+
+impl Own {
+    /// Whether the same is done, if perhaps at another time.
+    fn is_same(&self, other: &Own) -> bool {
+        (&self.start, &self.stop) == (&other.start, &other.stop)
+    }
+}
+
+impl Steps {
+    fn of(engine: &Engine, now: Time, wanted: &Desired) -> Steps {
+        let mut steps: BTreeMap<Name, Own> = BTreeMap::new();
+        let deeds = preview(engine, now, wanted.clone()).into_iter().flatten();
+        for (place, Deed { name, act }) in deeds.enumerate() {
+            let own = steps.entry(name).or_default();
+            own.last = place;
+            match act {
+                Act::Start(why) => own.start = Some(why),
+                Act::Stop(why) => own.stop = Some(why),
+                Act::Update(_) => {}
+            }
+        }
+        Steps(steps)
+    }
+}
