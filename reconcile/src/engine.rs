@@ -5,7 +5,7 @@
 
 use crate::desired::Desired;
 use crate::diff::{Change, change, changed_fields, differences};
-use crate::event::{Action, Event, RunId};
+use crate::event::{Action, Event, RunId, StopBy};
 use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
@@ -161,7 +161,7 @@ impl Engine {
             Step::Stop(id, why) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.stop = Some(Stopping { since: now, why: why.clone() });
-                    outcome.actions.push(Action::Stop { run: id, signal: run.spec.stop.signal });
+                    outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec) });
                     outcome.reports.push(about(run, What::Stopping(why)));
                 }
             }
@@ -177,6 +177,7 @@ impl Engine {
                 }
             }
             Step::Update(id) => self.begin_update(id, outcome),
+            Step::Reload(id, why) => self.begin_reload(id, why, outcome),
             Step::CountDelay(name) => self.observed.processes.entry(name).or_default().due_since = Some(now),
             Step::ForgetDelay(name) => {
                 if let Some(process) = self.observed.processes.get_mut(&name) {
@@ -201,6 +202,7 @@ impl Engine {
         let process = self.observed.processes.entry(name.clone()).or_default();
         let reason = start_reason(process, &spec);
         process.tried = true;
+        let content = process.content.clone();
         if reason.replaces() {
             process.replacement = Some(id);
         }
@@ -223,6 +225,10 @@ impl Engine {
             pid: None,
             up: None,
             ready: None,
+            first_ready: None,
+            unready: None,
+            unhealthy: None,
+            content,
             unwanted_by_hand: false,
             stop: None,
             killed: None,
@@ -232,6 +238,18 @@ impl Engine {
         });
     }
 
+    fn begin_reload(&mut self, id: RunId, why: Reason, outcome: &mut Outcome) {
+        let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
+        let content = self.observed.processes.get(&name).and_then(|process| process.content.clone());
+        if let Some(run) = self.observed.run_mut(id) {
+            run.content = content;
+            if let Some(by) = run.spec.reload.clone() {
+                outcome.actions.push(Action::Reload { run: id, by });
+                outcome.reports.push(about(run, What::Reloading(why)));
+            }
+        }
+    }
+
     fn begin_update(&mut self, id: RunId, outcome: &mut Outcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
@@ -239,14 +257,28 @@ impl Engine {
         if let Some(run) = self.observed.run_mut(id) {
             let differences = differences(&run.spec, &spec);
             // A probe that is no longer asked for has nothing more to say.
-            if run.up.is_some() && !spec.has_readiness() {
-                run.ready = run.ready.or(run.up);
+            if let Some(up) = run.up
+                && !spec.has_readiness()
+            {
+                run.become_ready(up);
             }
+            if run.spec.liveness != spec.liveness {
+                run.unhealthy = None;
+            }
+            outcome.actions.push(Action::Update { run: id, spec: spec.clone() });
             run.spec = spec;
             run.generation = generation;
             run.taken_over = newest;
             outcome.reports.push(about(run, What::Updated(differences)));
         }
+    }
+}
+
+/// How a run is told to stop.
+fn stop_by(spec: &Spec) -> StopBy {
+    match &spec.stop.command {
+        Some(command) => StopBy::Command(command.clone(), spec.stop.signal),
+        None => StopBy::Signal(spec.stop.signal),
     }
 }
 

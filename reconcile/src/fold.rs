@@ -5,13 +5,14 @@ use crate::backoff::Streak;
 use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
-use crate::event::{Event, Order, Pid, Refusal, RunId, Status};
+use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
 use crate::observed::{Past, Process, Run};
 use crate::plan::{Rest, rest_of};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
 use crate::time::Time;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -22,15 +23,27 @@ impl Engine {
             Event::Spawned { run, pid } => self.fold_spawned(now, run, pid, reports),
             Event::NotSpawned { run, why } => self.fold_not_spawned(now, run, why, reports),
             Event::Ready { run } => {
-                if let Some(run) = self.observed.run_mut(run)
-                    && run.up.is_some()
+                if let Some(run) = self.serving_mut(run)
                     && run.ready.is_none()
-                    && run.is_undisturbed()
                 {
-                    run.ready = Some(now);
+                    run.become_ready(now);
                     reports.push(about(run, What::Ready));
                 }
             }
+            Event::Unready { run, why } => self.fold_unready(run, why, reports),
+            Event::Unhealthy { run, why } => {
+                if let Some(run) = self.serving_mut(run)
+                    && run.spec.liveness.is_some()
+                {
+                    run.unhealthy.get_or_insert(why);
+                }
+            }
+            Event::Reloaded { run, failure } => {
+                if let (Some(run), Some(failure)) = (self.serving_mut(run), failure) {
+                    reports.push(about(run, What::NotReloaded(failure)));
+                }
+            }
+            Event::Content { name, content } => self.fold_content(&name, content),
             Event::Exited { run, status } => self.fold_exited(now, run, status, reports),
             Event::Gone { run } => self.fold_gone(now, run, reports),
         }
@@ -138,7 +151,7 @@ impl Engine {
         run.pid = Some(pid);
         run.up = Some(now);
         if !run.spec.has_readiness() {
-            run.ready = Some(now);
+            run.become_ready(now);
         }
         reports.push(about(run, What::Starting(run.reason.clone())));
         reports.push(about(run, What::Started));
@@ -158,6 +171,31 @@ impl Engine {
             reports.push(about(&run, What::Failed(Reason::Ended(status.clone()))));
         }
         self.record_end(&run, status, now, reports);
+    }
+
+    /// A run whose program runs, undisturbed.
+    fn serving_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        self.observed.run_mut(id).filter(|run| run.up.is_some() && run.is_undisturbed())
+    }
+
+    /// A probe that doesn't pass any more takes readiness back, if it still is what readiness goes by.
+    fn fold_unready(&mut self, id: RunId, why: String, reports: &mut Vec<Report>) {
+        let Some(run) = self.serving_mut(id).filter(|run| run.spec.has_readiness()) else { return };
+        if run.ready.take().is_some() {
+            reports.push(about(run, What::Unready(why.clone())));
+        }
+        run.unready = Some(why);
+    }
+
+    /// What the watched files contain; a run that hasn't been compared with these paths before is as they are now.
+    fn fold_content(&mut self, name: &Name, content: Content) {
+        let Some(process) = self.desired.get(name).and_then(|_| self.observed.processes.get_mut(name)) else { return };
+        for run in &mut process.runs {
+            if run.content.as_ref().is_none_or(|former| former.watch != content.watch) {
+                run.content = Some(content.clone());
+            }
+        }
+        process.content = Some(content);
     }
 
     fn fold_exited(&mut self, now: Time, id: RunId, status: Status, reports: &mut Vec<Report>) {

@@ -4,12 +4,13 @@
 //! is wanted, by [`crate::plan`] and [`crate::state`].
 
 use crate::backoff::Streak;
-use crate::event::{Pid, RunId, Status};
+use crate::event::{Content, Pid, RunId, Status};
 use crate::reason::Reason;
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -36,6 +37,8 @@ pub struct Process {
     pub cue: Option<Reason>,
     /// The newest of its runs, gone or not, that was started in place of another: changed, or restarted by hand or along.
     pub replacement: Option<RunId>,
+    /// What the files that it watches contain.
+    pub content: Option<Content>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
 }
@@ -63,6 +66,14 @@ pub struct Run {
     pub up: Option<Time>,
     /// Since when it is ready.
     pub ready: Option<Time>,
+    /// When it was ready for the first time, which is what its deadline is about.
+    pub first_ready: Option<Time>,
+    /// What its probe met with last, where it didn't pass.
+    pub unready: Option<String>,
+    /// What its liveness probe met with, once it has failed too often.
+    pub unhealthy: Option<String>,
+    /// What the files that it watches contained when it last read them.
+    pub content: Option<Content>,
     /// An operator asked for another run in place of this one.
     pub unwanted_by_hand: bool,
     /// It was told to stop.
@@ -157,6 +168,18 @@ impl Run {
     /// Whether the definition that it runs asks for a restart along with that dependency.
     pub(crate) fn follows(&self, dependency: &Name) -> bool {
         self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
+    }
+
+    /// It is ready from now on.
+    pub(crate) fn become_ready(&mut self, now: Time) {
+        self.ready.get_or_insert(now);
+        self.first_ready.get_or_insert(now);
+        self.unready = None;
+    }
+
+    /// The file, if any, that is no longer as it read it.
+    pub(crate) fn missed<'a>(&'a self, content: Option<&'a Content>) -> Option<&'a str> {
+        content?.first_difference(self.content.as_ref()?)
     }
 
     /// Whether it ended by itself, or is stopped for a failure, and that counts.

@@ -7,6 +7,7 @@ use crate::event::{Pid, RunId, Status};
 use crate::reason::Reason;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -45,6 +46,12 @@ pub enum What {
     Started,
     /// Its probe passed.
     Ready,
+    /// Its probe passed before, and no longer does; and what it met with.
+    Unready(String),
+    /// It is told to read its own files again.
+    Reloading(Reason),
+    /// It could not be told so, for this reason.
+    NotReloaded(String),
     /// It was told to stop.
     Stopping(Reason),
     /// It was told to stop, and is gone.

@@ -186,7 +186,11 @@ impl fmt::Display for Waiting {
             Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
             Waiting::Turn => f.write_str("waits for its turn"),
             Waiting::Exec => f.write_str("is being started"),
-            Waiting::Readiness(until) => write!(f, "gets ready until {until}"),
+            Waiting::Readiness { until, why } => {
+                f.write_str(if until.is_some() { "not ready yet" } else { "not ready any more" })?;
+                why.iter().try_for_each(|why| write!(f, ": {why}"))?;
+                until.iter().try_for_each(|until| write!(f, ", until {until}"))
+            }
             Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
             Waiting::Grace(until) => write!(f, "may stop until {until}"),
             Waiting::Kill => f.write_str("is being killed"),

@@ -38,7 +38,7 @@ use crate::signals;
 use environment::Environment;
 use output::Outputs;
 use reaper::Reaper;
-use reconcile::event::{Action, Event, Pid, Refusal, RunId};
+use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Spec};
 use spawn::NotSpawned;
 use spawners::{Report, Request, Spawners};
@@ -130,7 +130,8 @@ impl Runtime {
     pub fn perform(&self, action: Action) {
         match action {
             Action::Spawn { run, spec } => self.spawn(run, spec),
-            Action::Stop { run, signal } => self.stop(run, signal),
+            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => self.stop(run, signal),
+            Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => self.shared.lock().kill(run),
         }
         self.shared.news.notify_one();

@@ -187,7 +187,7 @@ impl Trial<'_> {
                 self.figures.kills += 1;
                 Ok(())
             }
-            Action::Stop { .. } => Ok(()),
+            Action::Stop { .. } | Action::Update { .. } | Action::Reload { .. } => Ok(()),
         }
     }
 

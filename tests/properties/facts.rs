@@ -199,7 +199,12 @@ impl Facts {
     /// Takes news of a run; of one that is unknown or gone, or of what is known already, there is nothing to take.
     pub(crate) fn news(&mut self, now: Time, news: &Event) {
         match news {
-            Event::Wanted(_) | Event::Order(_) => {}
+            Event::Wanted(_)
+            | Event::Order(_)
+            | Event::Unready { .. }
+            | Event::Unhealthy { .. }
+            | Event::Reloaded { .. }
+            | Event::Content { .. } => {}
             Event::Spawned { run, .. } => {
                 if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_none()) {
                     run.up = Some(now);
@@ -284,6 +289,7 @@ impl Facts {
                     waits: self.places.waits[process],
                 });
             }
+            Action::Update { .. } | Action::Reload { .. } => {}
             Action::Stop { run, .. } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.stop = why.map(|why| (now, why));

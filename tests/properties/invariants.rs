@@ -36,6 +36,12 @@ pub(crate) fn ensure<S: Display>(holds: bool, rule: &'static str, story: impl Fn
 pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Action) -> Result<Option<Why>, Violation> {
     match action {
         Action::Spawn { run, spec } => check_spawn(facts, before, &Moment::of(facts, now), *run, spec).map(|()| None),
+        Action::Update { run, .. } | Action::Reload { run, .. } => {
+            ensure(facts.run(*run).is_some_and(Run::undisturbed), "actions are about runs that live", || {
+                format!("update {run}")
+            })?;
+            Ok(None)
+        }
         Action::Stop { run, .. } => {
             let found = facts.run(*run);
             ensure(found.is_some(), "actions are about runs that live", || format!("stop {run}"))?;

@@ -53,6 +53,10 @@ impl Trace {
             Event::Spawned { run, .. } => format!("  {now} <- {} started", of(run)),
             Event::NotSpawned { run, .. } => format!("  {now} <- {} did not start", of(run)),
             Event::Ready { run } => format!("  {now} <- {} is ready", of(run)),
+            Event::Unready { run, why } => format!("  {now} <- {} is unready: {why}", of(run)),
+            Event::Unhealthy { run, why } => format!("  {now} <- {} is unhealthy: {why}", of(run)),
+            Event::Reloaded { run, .. } => format!("  {now} <- {} is reloaded", of(run)),
+            Event::Content { name, content } => format!("  {now} <- {name} watches {:?}", content.files),
             Event::Exited { run, status } => format!("  {now} <- {} ended: {status}", of(run)),
             Event::Gone { run } => format!("  {now} <- {} is gone", of(run)),
         });
@@ -82,6 +86,8 @@ impl Trace {
             self.line(|| match action {
                 Action::Spawn { run, spec } => format!("  {now} -> spawn {}{run}", spec.name),
                 Action::Stop { run, .. } => format!("  {now} -> stop {}", of(run)),
+                Action::Update { run, .. } => format!("  {now} -> update {}", of(run)),
+                Action::Reload { run, .. } => format!("  {now} -> reload {}", of(run)),
                 Action::Kill { run } => format!("  {now} -> kill {}", of(run)),
             });
         }

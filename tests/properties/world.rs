@@ -128,6 +128,7 @@ impl World {
         match action {
             Action::Spawn { run, spec } => self.spawn(now, *run, spec),
             Action::Stop { run, .. } => self.stop(now, *run),
+            Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => self.kill(now, *run),
         }
     }

@@ -5,7 +5,7 @@
 
 use super::script::{Habit, Happening, Run};
 use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status};
+use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
 use reconcile::spec::{Kind, Signal, Spec};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -139,7 +139,7 @@ impl World {
         self.wake_at = outcome.wake_at;
         assert!(self.engine.plan(self.now).steps.is_empty(), "at {}: planned again, it would do more", self.now);
         // What is gone has nothing more to say.
-        self.coming.retain(|_, event| about(event).is_none_or(|run| !gone.contains(&run)));
+        self.coming.retain(|_, event| event.run().is_none_or(|run| !gone.contains(&run)));
         seen(self, &outcome);
         for action in &outcome.actions {
             self.perform(action);
@@ -149,7 +149,8 @@ impl World {
     fn perform(&mut self, action: &Action) {
         match action {
             Action::Spawn { run, spec } => self.spawn(*run, spec),
-            Action::Stop { run, signal } => {
+            Action::Update { .. } | Action::Reload { .. } => {}
+            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
                 let habits = self.habits_of(*run);
                 if !habits.is_some_and(|habits| habits.ignores_stop) {
                     let takes = habits.map_or(Duration::ZERO, |habits| habits.stop_takes);
@@ -215,15 +216,4 @@ impl World {
 /// A leader has the number of its run, so that traces read easily.
 fn spawned(run: RunId) -> Event {
     Event::Spawned { run, pid: Pid(u32::try_from(run.0).unwrap_or(u32::MAX)) }
-}
-
-fn about(event: &Event) -> Option<RunId> {
-    match event {
-        Event::Wanted(_) | Event::Order(_) => None,
-        Event::Spawned { run, .. }
-        | Event::NotSpawned { run, .. }
-        | Event::Ready { run }
-        | Event::Exited { run, .. }
-        | Event::Gone { run } => Some(*run),
-    }
 }

@@ -2,9 +2,10 @@
 
 use super::{KILL_PATIENCE, Plan, Rest, Row, Step, View, rest_of};
 use crate::diff::changed_fields;
+use crate::event::Content;
 use crate::observed::Run;
 use crate::reason::Reason;
-use crate::spec::{OnChange, Spec};
+use crate::spec::{OnChange, OnWatch, Spec};
 use crate::text::Name;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,12 +33,19 @@ pub(crate) enum Why<'a> {
     RestartedByHand,
     Changed,
     Unready,
+    Unhealthy,
+    Watched(&'a str),
     With(&'a Name),
 }
 
 impl Why<'_> {
     fn replaces(self) -> bool {
-        matches!(self, Why::Changed | Why::RestartedByHand | Why::With(_))
+        matches!(self, Why::Changed | Why::RestartedByHand | Why::Watched(_) | Why::With(_))
+    }
+
+    /// Whether it is the run's own failure.
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Why::Unready | Why::Unhealthy)
     }
 
     /// The reason in words, for a run of a process that the file defines as `wanted`.
@@ -49,7 +57,9 @@ impl Why<'_> {
             Why::ByHand => Reason::StoppedByHand,
             Why::RestartedByHand => Reason::RestartedByHand,
             Why::Changed => Reason::Changed(wanted.map(|spec| changed_fields(&run.spec, spec)).unwrap_or_default()),
-            Why::Unready => Reason::Unready(run.spec.ready_timing.deadline),
+            Why::Unready => Reason::Unready(run.spec.ready_timing.deadline, run.unready.clone()),
+            Why::Unhealthy => Reason::Unhealthy(run.unhealthy.clone().unwrap_or_default()),
+            Why::Watched(path) => Reason::Watched(path.into()),
             Why::With(name) => Reason::With(name.clone()),
         }
     }
@@ -94,7 +104,7 @@ pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
     fates
 }
 
-fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
+fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan) -> Fate<'a> {
     if !run.is_undisturbed() {
         return Fate::Leaving;
     }
@@ -114,12 +124,23 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &Run, plan: &mut Plan) -> Fate<
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
             _ if is_superseded(row, run, &entry.spec) => Fate::Go(Why::Changed),
-            OnChange::Keep => readiness(view, run, plan),
+            OnChange::Keep => health(view, run, plan),
             OnChange::Rolling if run.ready.is_some() => Fate::Outlive,
             OnChange::Restart | OnChange::Rolling => Fate::Go(Why::Changed),
         };
     }
-    readiness(view, run, plan)
+    match health(view, run, plan) {
+        Fate::Stay if entry.spec.on_watch == OnWatch::Restart => {
+            let content = row.process.and_then(|process| process.content.as_ref());
+            watched(run, content, &entry.spec).map_or(Fate::Stay, |path| Fate::Go(Why::Watched(path)))
+        }
+        fate => fate,
+    }
+}
+
+/// The file, if any, that a run watches and hasn't read as it is now.
+fn watched<'a>(run: &'a Run, content: Option<&'a Content>, wanted: &Spec) -> Option<&'a str> {
+    run.missed(content.filter(|content| content.watch == wanted.watch))
 }
 
 /// Whether a run is what the definition wants: the identity is the same.
@@ -134,9 +155,12 @@ fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
         || rest_of(row.process.and_then(|process| process.past.as_ref()), wanted) == Rest::Completed
 }
 
-/// A run that isn't ready by its deadline has failed.
-fn readiness<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
-    let (Some(up), None) = (run.up, run.ready) else { return Fate::Stay };
+/// A run that isn't ready by its deadline has failed, and so has one that isn't alive.
+fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Fate<'a> {
+    if run.unhealthy.is_some() {
+        return Fate::Go(Why::Unhealthy);
+    }
+    let (Some(up), None) = (run.up, run.first_ready) else { return Fate::Stay };
     let deadline = up + run.spec.ready_timing.deadline;
     if view.now >= deadline {
         return Fate::Go(Why::Unready);
@@ -182,6 +206,13 @@ fn upkeep(row: &Row<'_>, run: &Run, fate: Fate<'_>, view: &View<'_>, plan: &mut 
         && is_same(run, &entry.spec)
     {
         plan.steps.push(Step::Update(run.id));
+    }
+    // Until it is ready, a program may not know yet what to do when it is told to read its files again.
+    if let (Fate::Stay, Some(entry), Some(_)) = (fate, row.entry, run.ready)
+        && entry.spec.on_watch == OnWatch::Reload
+        && let Some(path) = watched(run, row.process.and_then(|process| process.content.as_ref()), &entry.spec)
+    {
+        plan.steps.push(Step::Reload(run.id, Reason::Watched(path.into())));
     }
     if let (Some(killed), false) = (run.killed, run.reported) {
         if view.now >= killed + KILL_PATIENCE {

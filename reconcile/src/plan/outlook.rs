@@ -1,6 +1,5 @@
 //! How far each wanted process has come, and whether more is to be expected: the ground that start gates stand on.
 
-use super::fate::Why;
 use super::{Block, Fate, Fates, View};
 use crate::backoff::{Due, due};
 use crate::desired::{Entry, Need};
@@ -97,7 +96,8 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
     }
     if is_leaving(view, fates, index) {
         // Replaced on purpose, it comes back in its place; ended or failed by itself, it has had its place.
-        let failed = |(run, fate): (&Run, &Fate<'_>)| run.ends_by_itself() || *fate == Fate::Go(Why::Unready);
+        let has_failed = |fate: &Fate<'_>| matches!(fate, Fate::Go(why) if why.is_failure());
+        let failed = |(run, fate): (&Run, &Fate<'_>)| run.ends_by_itself() || has_failed(fate);
         let by_itself = row.runs().iter().zip(fates.of(row)).all(failed);
         return if by_itself { Outlook::Through } else { Outlook::Coming };
     }

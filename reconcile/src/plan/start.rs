@@ -65,7 +65,10 @@ fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
 fn progress(name: &Name, run: &Run, plan: &mut Plan) {
     match (run.up, run.ready) {
         (None, _) => plan.wait(name, Waiting::Exec),
-        (Some(up), None) => plan.wait(name, Waiting::Readiness(up + run.spec.ready_timing.deadline)),
+        (Some(up), None) => {
+            let until = run.first_ready.is_none().then_some(up + run.spec.ready_timing.deadline);
+            plan.wait(name, Waiting::Readiness { until, why: run.unready.clone() });
+        }
         (Some(_), Some(_)) => {}
     }
 }

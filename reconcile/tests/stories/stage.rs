@@ -72,6 +72,8 @@ impl Stage {
                 format!("stop {} ({})", of(*run), why.unwrap_or_default())
             }
             Action::Kill { run } => format!("kill {}", of(*run)),
+            Action::Update { run, .. } => format!("update {}", of(*run)),
+            Action::Reload { run, .. } => format!("reload {}", of(*run)),
         }
     }
 }
