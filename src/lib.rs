@@ -9,5 +9,6 @@ pub mod config;
 pub mod control;
 pub mod runtime;
 pub mod signals;
+pub mod snapshot;
 pub mod source;
 pub mod supervisor;

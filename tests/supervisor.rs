@@ -1,6 +1,7 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
 use navigator::config::{Inputs, Loaded, Rejected, Settings};
+use navigator::snapshot::Watch;
 use navigator::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
@@ -8,6 +9,8 @@ use reconcile::forecast::Forecast;
 use reconcile::spec::{Restart, Signal as Sent, Spec};
 use reconcile::text::Text;
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -58,6 +61,11 @@ impl Perform for Script {
         }
     }
 
+    fn signal(&self, run: RunId, signal: Sent) -> io::Result<()> {
+        self.write(&format!("signal {signal} {run}"));
+        Ok(())
+    }
+
     fn pids(&self, _: RunId) -> Vec<Pid> {
         Vec::new()
     }
@@ -73,6 +81,14 @@ struct Around {
 impl Surroundings for Around {
     fn reload(&self) {
         self.reloads.set(self.reloads.get() + 1);
+    }
+
+    fn config(&self) -> PathBuf {
+        PathBuf::from("/etc/navigator.yml")
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::Off
     }
 
     fn apply(&self, _: &Loaded) {}

@@ -30,6 +30,37 @@ pub fn fields(spec: &Spec) -> BTreeMap<String, Field> {
     all.0
 }
 
+/// A definition in lines, for showing two of them side by side: a field a line, lists item by item. No secret is in it.
+pub fn lines(spec: &Spec) -> Vec<String> {
+    let lists = lists(spec);
+    let line = |(path, field): (String, Field)| match lists.get(path.as_str()) {
+        Some(items) => {
+            let items = items.iter().map(|item| format!("  - {:?}", item.shown()));
+            core::iter::once(format!("{path}:")).chain(items).collect()
+        }
+        None => alloc::vec![format!("{path}: {}", field.text.shown())],
+    };
+    fields(spec).into_iter().flat_map(line).collect()
+}
+
+/// The fields that are lists.
+fn lists(spec: &Spec) -> BTreeMap<&'static str, &[Text]> {
+    let mut lists = BTreeMap::from([("args", &spec.exec.args[..]), ("watch", &spec.watch[..])]);
+    if let Some(command) = &spec.stop.command {
+        lists.insert("stop.command", command);
+    }
+    if let Some(Reload::Command(command)) = &spec.reload {
+        lists.insert("reload.command", command);
+    }
+    if let Some(Probe::Exec(command)) = &spec.ready {
+        lists.insert("ready.exec", command);
+    }
+    if let Some(Liveness { probe: Some(Probe::Exec(command)), .. }) = &spec.liveness {
+        lists.insert("liveness.exec", command);
+    }
+    lists
+}
+
 #[derive(Default)]
 struct Fields(BTreeMap<String, Field>);
 

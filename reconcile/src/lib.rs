@@ -19,6 +19,7 @@ pub mod event;
 pub mod fields;
 mod fold;
 pub mod forecast;
+pub mod goal;
 pub mod graph;
 pub mod observed;
 pub mod orders;

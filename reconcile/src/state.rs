@@ -1,15 +1,18 @@
 //! The states that people read, derived from wishes and facts: nobody sets them.
 
 use crate::engine::Engine;
-use crate::event::Pid;
+use crate::event::{Pid, Status};
 use crate::observed::{Observed, Run};
 use crate::orders::Orders;
 use crate::plan::{Rest, Waiting, is_same, rest_of};
 use crate::reason::Reason;
-use crate::spec::{Kind, OnChange, Spec};
+use crate::span::Span;
+use crate::spec::{Kind, OnChange, Spec, Tier};
 use crate::text::Name;
+use crate::time::Time;
 use alloc::sync::Arc;
 use core::fmt;
+use core::time::Duration;
 
 /// What people call the state of a process; everywhere the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,12 +62,22 @@ impl fmt::Display for State {
 pub struct Standing {
     /// The process.
     pub name: Name,
+    /// Which list of the file it stands in.
+    pub tier: Tier,
     /// Its state.
     pub state: State,
     /// The leader of what runs.
     pub pid: Option<Pid>,
     /// Whether what runs is not what the file says, and is kept on purpose.
     pub stale: bool,
+    /// Whether what runs is ready.
+    pub ready: bool,
+    /// Since when its program runs.
+    pub since: Option<Time>,
+    /// How often it was started again after it ended by itself.
+    pub restarts: u32,
+    /// How its last run ended, that is gone.
+    pub last_exit: Option<Status>,
     /// The generation whose definition runs or, where nothing runs, is wanted.
     pub generation: u64,
     /// Why it is in this state.
@@ -77,21 +90,34 @@ impl Engine {
         let mut names: alloc::vec::Vec<&Name> = self.desired().entries().iter().map(|entry| &entry.spec.name).collect();
         names.extend(self.observed().processes().keys().filter(|name| self.desired().get(name).is_none()));
         names.sort_unstable();
-        names.into_iter().map(|name| self.standing(name)).collect()
+        names.into_iter().map(|name| self.stand(name)).collect()
+    }
+
+    /// How a process stands that is in the file, or still going.
+    pub fn standing(&self, name: &Name) -> Option<Standing> {
+        let is_known = self.desired().get(name).is_some() || newest(self.observed(), name).is_some();
+        is_known.then(|| self.stand(name))
     }
 
     /// Whether every process is as the file says: running, completed, or stopped on purpose.
     ///
     /// A task that still runs is not there yet; one that is kept stale is.
     pub fn is_converged(&self) -> bool {
-        self.standings().iter().all(|standing| {
-            let task = self.desired().get(&standing.name).is_some_and(|entry| entry.spec.exec.kind == Kind::Task);
-            match standing.state {
-                State::Running => !task && self.runs_what_is_wanted(standing),
-                State::Completed | State::Stopped => true,
-                State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
-            }
-        })
+        self.standings().iter().all(|standing| self.is_settled(standing))
+    }
+
+    /// The same of one process.
+    pub fn is_as_wanted(&self, name: &Name) -> bool {
+        self.standing(name).is_none_or(|standing| self.is_settled(&standing))
+    }
+
+    fn is_settled(&self, standing: &Standing) -> bool {
+        let task = self.desired().get(&standing.name).is_some_and(|entry| entry.spec.exec.kind == Kind::Task);
+        match standing.state {
+            State::Running => !task && self.runs_what_is_wanted(standing),
+            State::Completed | State::Stopped => true,
+            State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
+        }
     }
 
     fn runs_what_is_wanted(&self, standing: &Standing) -> bool {
@@ -101,7 +127,8 @@ impl Engine {
         self.orders.let_run(&entry.spec) && newest(self.observed(), name).is_some_and(right)
     }
 
-    fn standing(&self, name: &Name) -> Standing {
+    fn stand(&self, name: &Name) -> Standing {
+        let process = self.observed().processes().get(name);
         let wanted = self.desired().get(name).map(|entry| &entry.spec);
         let run = newest(self.observed(), name);
         let (state, reason) = match run {
@@ -110,9 +137,14 @@ impl Engine {
         };
         Standing {
             name: name.clone(),
+            tier: wanted.or(run.map(|run| &run.spec)).map(|spec| spec.tier).unwrap_or_default(),
             state,
             pid: run.filter(|run| run.exit.is_none()).and_then(|run| run.pid),
             stale: run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted))),
+            ready: run.is_some_and(|run| run.ready.is_some() && run.is_undisturbed()),
+            since: run.filter(|run| run.exit.is_none()).and_then(|run| run.up),
+            restarts: process.map_or(0, |process| process.restarts),
+            last_exit: process.and_then(|process| process.past.as_ref()).map(|past| past.status.clone()),
             generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
             reason,
         }
@@ -157,6 +189,26 @@ fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: 
         Rest::Completed => (State::Completed, ended),
         Rest::Failed => (State::Failed, ended),
         Rest::Again(_) => (State::Backoff, ended),
+    }
+}
+
+impl Waiting {
+    /// What is waited for, with times told from a moment on: `starts again in 4s`.
+    pub fn told_at(&self, now: Time) -> alloc::string::String {
+        // Nobody reads more of a wait than tenths of a second.
+        let tenths = |until: Time| {
+            Span(Duration::from_millis(u64::try_from(until.since(now).as_millis()).unwrap_or(0).div_ceil(100) * 100))
+        };
+        match self {
+            Waiting::Delay(until) => alloc::format!("starts in {}", tenths(*until)),
+            Waiting::Backoff(until) => alloc::format!("starts again in {}", tenths(*until)),
+            Waiting::Grace(until) => alloc::format!("is killed in {} if it has not stopped", tenths(*until)),
+            Waiting::Readiness { until: Some(until), why } => {
+                let why = why.as_ref().map(|why| alloc::format!(": {why}")).unwrap_or_default();
+                alloc::format!("not ready yet{why}; has failed in {}", tenths(*until))
+            }
+            other => alloc::format!("{other}"),
+        }
     }
 }
 

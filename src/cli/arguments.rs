@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Makes the processes of one host be what a YAML file says, and keeps them so.
 #[derive(Debug, Parser)]
@@ -73,6 +74,80 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
+    /// Show what a configuration would do to the running navigator
+    #[command(visible_alias = "diff")]
+    Plan {
+        /// The configuration to plan for [default: the one that runs]
+        #[arg(value_name = "CANDIDATE")]
+        candidate: Option<PathBuf>,
+        /// How to show it
+        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+        format: ReportFormat,
+        /// Exit with 0 if nothing would change, with 2 if something would
+        #[arg(long)]
+        detailed_exitcode: bool,
+    },
+    /// Show how the processes stand
+    Status {
+        /// Only these
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run processes, also such as were stopped by hand, failed or completed
+    Start {
+        /// Which
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Stop processes, and keep them stopped
+    Stop {
+        /// Which
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Stop processes and start them anew
+    Restart {
+        /// Which
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Send a signal to the leaders of processes
+    Signal {
+        /// Its name or number
+        #[arg(value_name = "SIG")]
+        signal: String,
+        /// To which
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Read the configuration again; with names, have these processes read their own files again
+    Reload {
+        /// Which
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Wait until everything, or these processes, are as the file says
+    Wait {
+        /// Which
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// For how long
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Write what happens as it happens, one JSON object a line
+    Events {
+        /// Begin with what has happened since this generation
+        #[arg(long, value_name = "GENERATION")]
+        since: Option<u64>,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text)
 }
 
 /// An order by signal.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod clients;
 pub mod forecast;
 mod locate;
 mod log;
@@ -11,9 +12,11 @@ mod signal;
 use crate::control::StateDir;
 use arguments::{Arguments, Command, Common, ReportFormat};
 use clap::Parser;
+use clients::Target;
 use locate::locate;
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,10 +43,11 @@ pub fn main() -> ExitCode {
     if command.is_some() && config.is_some() {
         return fail(USAGE, "the configuration stands before the command: name it behind, or with `--config`");
     }
+    // A command that names its configuration itself does so like the first argument; all others by an option alone.
     let (command, config) = match command {
-        None => (None, config),
         Some(Command::Run { config }) => (None, config),
-        Some(Command::Check { config, format }) => (Some(format), config),
+        Some(Command::Check { config, format }) => (Some(Command::Check { config: None, format }), config),
+        other => (other, config),
     };
     if config.is_some() && common.named.is_some() && config != common.named {
         return fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`");
@@ -56,10 +60,30 @@ pub fn main() -> ExitCode {
         Ok(path) => path,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let format = command.or(check.then_some(ReportFormat::Text));
-    match format {
-        Some(format) => check::check(path, format),
-        None => run::run(&path, &common),
+    match command {
+        None if check => check::check(path, ReportFormat::Text),
+        None | Some(Command::Run { .. }) => run::run(&path, &common),
+        Some(Command::Check { format, .. }) => check::check(path, format),
+        Some(command) => client(command, &Target { config: path, state: state_dir(&common) }),
+    }
+}
+
+/// Runs a command that talks to a running navigator.
+fn client(command: Command, target: &Target) -> ExitCode {
+    match command {
+        // Of these the caller takes care.
+        Command::Run { .. } | Command::Check { .. } => USAGE.into(),
+        Command::Plan { candidate, format, detailed_exitcode } => {
+            clients::plan(target, candidate.as_deref(), format, detailed_exitcode)
+        }
+        Command::Status { names, json } => clients::status(target, &names, json),
+        Command::Start { names } => clients::order(target, "start", &names),
+        Command::Stop { names } => clients::order(target, "stop", &names),
+        Command::Restart { names } => clients::order(target, "restart", &names),
+        Command::Signal { signal, names } => clients::signal(target, &signal, &names),
+        Command::Reload { names } => clients::reload(target, &names),
+        Command::Wait { names, timeout } => clients::wait(target, &names, timeout),
+        Command::Events { since } => clients::events(target, since),
     }
 }
 
@@ -82,6 +106,13 @@ fn print_error(text: &str) {
 /// Whether the user has nothing against colour: <https://no-color.org>.
 fn color_is_welcome() -> bool {
     variable("NO_COLOR").is_none()
+}
+
+/// The columns of a terminal; where nobody knows, what is usual.
+fn terminal_width(terminal: impl AsFd) -> usize {
+    let size = rustix::termios::tcgetwinsize(terminal).ok();
+    // A terminal whose size nobody has set says 0.
+    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80).max(40)
 }
 
 /// A count with its noun.

@@ -6,15 +6,17 @@ use super::forecast::{Look, render};
 use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
-use crate::control::{Claim, ClaimError, Instance};
+use crate::control::{Claim, ClaimError, Instance, Loop, Server};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
+use crate::snapshot::Watch;
 use crate::source::{Asker, FileSource, Means, Reading};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::forecast::Forecast;
+use reconcile::spec;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,7 +53,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     };
     let pid_file = claim_pid_file();
     let means = if common.no_watch { Means::Off } else { Means::Events };
-    let ending = supervise(ears, launcher, source, &reading, means, loaded, log);
+    let ending = supervise(ears, launcher, source, &reading, means, loaded, log, instance.directory());
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -72,19 +74,24 @@ fn supervise(
     means: Means,
     loaded: Loaded,
     log: Log,
+    directory: &Path,
 ) -> io::Result<Ending> {
     let Ears { tokio, news, news_inbox } = ears;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
+        let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
+        let door = Loop { news: news.clone(), config: config.clone(), environment: source.environment().clone() };
         let asker = source.follow(reading, means, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
         })?;
         let setup = Setup { launcher, printer: log.printer.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let supervisor = Supervisor::new(runtime, Around { asker, log });
+        let server = Server::open(directory, door).map_err(|error| io::Error::other(format!("failed to open the control socket: {error}")))?;
+        let supervisor = Supervisor::new(runtime, Around { config, asker, log });
         let (runtime, ending) = supervisor.run(loaded, event_inbox, news_inbox).await;
+        server.close();
         let survivors = runtime.finish().await;
         if !survivors.is_empty() {
             error!(target: "navigator", pids = ?survivors, "Processes are left that can't be killed");
@@ -133,6 +140,10 @@ impl Perform for Runtime {
         Runtime::perform(self, action);
     }
 
+    fn signal(&self, run: RunId, signal: spec::Signal) -> io::Result<()> {
+        Runtime::signal(self, run, signal)
+    }
+
     fn pids(&self, run: RunId) -> Vec<Pid> {
         Runtime::pids(self, run)
     }
@@ -140,6 +151,8 @@ impl Perform for Runtime {
 
 /// What the loop may ask of the program around it.
 struct Around {
+    /// The real path of the configuration.
+    config: PathBuf,
     asker: Asker,
     log: Log,
 }
@@ -159,12 +172,24 @@ impl Surroundings for Around {
         self.log.explain(rejected);
     }
 
+    fn config(&self) -> PathBuf {
+        self.config.clone()
+    }
+
+    fn watch(&self) -> Watch {
+        match self.asker.means() {
+            Means::Events => Watch::Events,
+            Means::Poll => Watch::Poll,
+            Means::Off => Watch::Off,
+        }
+    }
+
     fn is_watched(&self) -> bool {
         self.log.to_terminal.get()
     }
 
     fn foretell(&self, forecast: &Forecast) {
-        let look = Look { width: terminal_width(), color: wants_color() };
+        let look = Look { width: super::terminal_width(io::stderr()), color: wants_color() };
         self.log.printer.log(render(forecast, look).as_bytes());
     }
 
@@ -251,13 +276,6 @@ fn colors(settings: &Settings) -> bool {
 
 fn destination(settings: &Settings) -> Destination {
     settings.file.clone().map_or(Destination::Standard, Destination::File)
-}
-
-/// The columns of the terminal on standard error; where nobody knows, what is usual.
-fn terminal_width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
-    // A terminal whose size nobody has set says 0.
-    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80).max(40)
 }
 
 /// Holds the pid file. One that somebody else holds, or that can't be written, keeps nobody from running.

@@ -41,6 +41,7 @@ pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
 pub(crate) use glob::matches;
 pub use load::load;
+pub use scalar::duration;
 pub use table::{Change, Key, Shape};
 
 use reconcile::desired::Desired;

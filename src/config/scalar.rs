@@ -12,7 +12,7 @@ const UNITS: [(&str, u128); 5] =
     [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
 
 /// `250ms`, `2s`, `1m30s`, `1h`, `2d`, a number of seconds; each number may have a fraction.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     const FORM: &str = "write a number with a unit, such as `250ms`, `2s`, `1m30s`, `1h` or `2d`";
     if text.starts_with('-') {
         return Err("it can't be negative".to_owned());

@@ -49,6 +49,7 @@ impl StateDir {
 /// The claim of this process on a configuration.
 #[derive(Debug)]
 pub struct Instance {
+    directory: PathBuf,
     claim: Claim,
 }
 
@@ -88,7 +89,12 @@ impl Instance {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
             other @ ClaimError::System { .. } => InstanceError::Lock(other),
         })?;
-        Ok(Instance { claim })
+        Ok(Instance { directory, claim })
+    }
+
+    /// The instance's directory, which is its owner's alone.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Gives the configuration free.

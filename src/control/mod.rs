@@ -1,9 +1,18 @@
 //! How a running navigator is found, and how it makes sure that it is the only one for its configuration.
 //!
-//! Orders to a running navigator come in as signals; the rooms for a socket and its clients are here.
+//! Orders to a running navigator come in as signals, and through a unix socket that speaks HTTP with JSON under `/v1/`: one
+//! end of it is here for navigator, the other for its clients.
 
+mod answers;
+mod client;
 mod holder;
 mod instance;
+mod routes;
+mod server;
+mod socket;
 
+pub use client::{Client, ClientError};
 pub use holder::{Claim, ClaimError, send};
 pub use instance::{Instance, InstanceError, StateDir};
+pub use routes::Loop;
+pub use server::Server;

@@ -150,6 +150,14 @@ impl Runtime {
         self.shared.lock().stop(run, signals::number(signal));
     }
 
+    /// Sends a signal to a run's leader, and to it alone.
+    ///
+    /// # Errors
+    /// That it has ended, or that navigator may not.
+    pub fn signal(&self, run: RunId, signal: spec::Signal) -> io::Result<()> {
+        self.shared.lock().signal_leader(run, signals::number(signal))
+    }
+
     /// The living processes of a run's tree, its leader first.
     pub fn pids(&self, run: RunId) -> Vec<Pid> {
         self.shared.lock().pids(run)

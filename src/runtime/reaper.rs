@@ -175,6 +175,15 @@ impl Reaper {
         }
     }
 
+    /// Sends a signal to the run's leader alone.
+    pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> io::Result<()> {
+        match self.runs.get(&id).map(|run| &run.leader) {
+            // It isn't reaped, so its number is its own.
+            Some(Leader::Up(pid)) => Handle::of_child(*pid).signal(signal),
+            _ => Err(io::Error::other("its leader has ended")),
+        }
+    }
+
     /// Kills everything in the run's tree, and whatever of it turns up later.
     pub(super) fn kill(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };

@@ -2,7 +2,7 @@
 //! measures time takes the monotonic clock.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment in UTC; its `Display` is RFC 3339 with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,26 @@ impl Utc {
     /// This moment.
     pub fn now() -> Utc {
         Utc::from(SystemTime::now())
+    }
+}
+
+impl Utc {
+    /// Reads what `Display` writes; `None`: it is something else.
+    pub fn parse(text: &str) -> Option<Utc> {
+        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
+        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+        let seconds = number(11..13)? * 3_600 + number(14..16)? * 60 + number(17..19)?;
+        // A year has at most 366 days, so the day is found by looking at few.
+        let first = year.checked_sub(1970)? * 365;
+        let days = (first..first + 366 + year / 4).find(|days| civil(*days) == (year, month, day))?;
+        let utc = Utc { millis: (days * 86_400 + seconds) * 1_000 + number(20..23)? };
+        (utc.to_string() == text).then_some(utc)
+    }
+}
+
+impl From<Utc> for SystemTime {
+    fn from(utc: Utc) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(utc.millis)
     }
 }
 
@@ -58,7 +78,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn shown(seconds: u64, millis: u64) -> String {
         Utc::from(UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + millis)).to_string()
@@ -71,6 +90,17 @@ mod tests {
         assert_eq!(shown(951_782_400, 0), "2000-02-29T00:00:00.000Z");
         assert_eq!(shown(1_795_370_400, 7), "2026-11-22T18:00:00.007Z");
         assert_eq!(shown(4_107_542_400, 0), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (seconds, millis) in [(0, 0), (951_782_399, 999), (1_795_370_400, 7), (4_107_542_400, 0)] {
+            let text = shown(seconds, millis);
+            assert_eq!(Utc::parse(&text).map(|utc| utc.to_string()), Some(text));
+        }
+        for wrong in ["", "2026-11-22", "2026-13-22T18:00:00.000Z", "2026-11-22T25:00:00.000Z", "2026-11-22T18:00:00.000+01:00"] {
+            assert_eq!(Utc::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl FileSource {
         &self.path
     }
 
+    /// What substitution sees of navigator's own environment.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Reads everything now.
     pub fn read(&self) -> Reading {
         let witness = Witness::default();

@@ -12,6 +12,8 @@ use super::stamps::Stamps;
 use crate::config::{Inputs, Loaded, Rejected};
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,15 +39,25 @@ pub enum Means {
     Off,
 }
 
-/// Asks for the configuration to be read.
+/// Asks for the configuration to be read, and knows how changes are found.
 #[derive(Clone, Debug)]
-pub struct Asker(Sender<Message>);
+pub struct Asker {
+    ask: Sender<Message>,
+    means: Means,
+    /// The kernel refuses to tell, so that events are as good as none.
+    is_refused: Arc<AtomicBool>,
+}
 
 impl Asker {
     /// Asks. The answer comes by another way, also if nothing changed.
     pub fn ask(&self) {
         // The thread ends with the process only; there is nobody left to tell then.
-        drop(self.0.send(Message::Ask));
+        drop(self.ask.send(Message::Ask));
+    }
+
+    /// How changes are found just now.
+    pub fn means(&self) -> Means {
+        if self.means == Means::Events && self.is_refused.load(Ordering::Relaxed) { Means::Poll } else { self.means }
     }
 }
 
@@ -68,7 +80,9 @@ impl FileSource {
         deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static,
     ) -> io::Result<Asker> {
         let (sender, messages) = mpsc::channel();
+        let is_refused = Arc::new(AtomicBool::new(false));
         let mut follower = Follower {
+            is_refused: Arc::clone(&is_refused),
             source: self,
             deliver,
             means,
@@ -84,7 +98,7 @@ impl FileSource {
             processes: first.revision.as_ref().map(names).unwrap_or_default(),
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
-        Ok(Asker(sender))
+        Ok(Asker { ask: sender, means, is_refused })
     }
 }
 
@@ -96,6 +110,7 @@ struct Follower<D> {
     hints: Option<Hints>,
     /// When the kernel last refused to give hints.
     refused_at: Option<Instant>,
+    is_refused: Arc<AtomicBool>,
     /// What decided the last reading, and where a change of that can be seen.
     inputs: Inputs,
     places: Places,
@@ -204,7 +219,9 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
         if self.means != Means::Events || self.refused_at.is_some_and(|at| at.elapsed() < REFUSED) {
             return;
         }
-        match self.watch_by_events() {
+        let watched = self.watch_by_events();
+        self.is_refused.store(watched.is_err(), Ordering::Relaxed);
+        match watched {
             Ok(()) if self.refused_at.take().is_some() => info!(target: "navigator", "Files are watched by events again"),
             Ok(()) => {}
             Err(error) => {

@@ -4,14 +4,25 @@
 //! hands its actions to whoever performs them, and tells people what changed. A wake-up that wasn't needed plans
 //! nothing, so nothing is ever cancelled.
 
+mod requests;
+mod story;
 mod tell;
 
+pub use requests::{ByHand, Outcome as OrderOutcome, Plan, Reloaded, Request};
+pub use story::Follow;
+
 use crate::config::{Diagnostic, Loaded, Rejected};
+use crate::snapshot::{self, Watch};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::forecast::{Forecast, forecast};
 use reconcile::report::{Report, What};
+use reconcile::spec;
 use reconcile::time::Time;
+use requests::Waiters;
+use std::io;
+use std::path::PathBuf;
+use story::Story;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -23,6 +34,12 @@ pub trait Perform {
     /// Does what is to be done, and returns at once.
     fn perform(&self, action: Action);
 
+    /// Sends a signal to the leader of a run.
+    ///
+    /// # Errors
+    /// That it isn't permitted, or is gone.
+    fn signal(&self, run: RunId, signal: spec::Signal) -> io::Result<()>;
+
     /// The living processes of a run, for people.
     fn pids(&self, run: RunId) -> Vec<Pid>;
 }
@@ -31,6 +48,12 @@ pub trait Perform {
 pub trait Surroundings {
     /// Asks for the configuration to be read again; it comes back as [`News::Revision`].
     fn reload(&self);
+
+    /// The real path of the configuration.
+    fn config(&self) -> PathBuf;
+
+    /// How changes of it are found.
+    fn watch(&self) -> Watch;
 
     /// Takes over what an accepted configuration says beyond its processes.
     fn apply(&self, loaded: &Loaded);
@@ -55,6 +78,8 @@ pub enum News {
     Revision(Result<Loaded, Rejected>),
     /// Somebody sent navigator a signal.
     Signal(Signal),
+    /// A client asks for something.
+    Request(Request),
 }
 
 /// A signal to navigator, by what it asks for.
@@ -90,6 +115,11 @@ pub struct Supervisor<P, S> {
     interrupts: u32,
     /// The warnings of the configuration that was accepted last.
     warned: Vec<Diagnostic>,
+    /// Why what stands in the file is not in force; empty: it is.
+    rejected: Vec<Diagnostic>,
+    story: Story,
+    /// Clients that wait for something.
+    waiters: Waiters,
     /// What the configuration that is about to be taken changes, if somebody wants to see it.
     forecast: Option<Forecast>,
 }
@@ -104,6 +134,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             surroundings,
             interrupts: 0,
             warned: Vec::new(),
+            rejected: Vec::new(),
+            story: Story::new(),
+            waiters: Waiters::default(),
             forecast: None,
         }
     }
@@ -126,6 +159,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                     while let Ok(event) = events.try_recv() {
                         batch.push(event);
                     }
+                    for event in &batch {
+                        self.answer_process_reload(event);
+                    }
                 }
                 Some(item) = news.recv() => batch.extend(self.hear(item)),
                 () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => {}
@@ -141,6 +177,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     fn carry_out(&mut self, outcome: Outcome) -> Option<Instant> {
         for report in &outcome.reports {
             tell::report(report);
+            self.story.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => self.forecast.take().iter().for_each(|forecast| self.surroundings.foretell(forecast)),
                 Report::Process(transition) => {
@@ -154,6 +191,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         for action in outcome.actions {
             self.performer.perform(action);
         }
+        self.answer(&outcome.waiting);
         outcome.wake_at.map(|at| self.epoch + at.since_epoch())
     }
 
@@ -162,11 +200,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         match news {
             News::Revision(Ok(loaded)) => Some(self.accept(loaded)),
             News::Revision(Err(rejected)) => {
-                tell::rejected(&rejected);
-                self.surroundings.explain(&rejected);
+                self.reject(rejected);
                 None
             }
             News::Signal(signal) => self.obey(signal),
+            News::Request(request) => self.take(request),
         }
     }
 
@@ -178,7 +216,19 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         // What the first one starts is told by the log alone.
         let is_change = self.engine.generation() > 0 && self.surroundings.is_watched();
         self.forecast = if is_change { forecast(&self.engine, self.now(), &loaded.desired) } else { None };
+        self.rejected.clear();
+        let is_change = self.engine.is_news(&loaded.desired);
+        self.answer_reloads(&Reloaded::Accepted(self.engine.generation() + u64::from(is_change), is_change));
         Event::Wanted(loaded.desired)
+    }
+
+    fn reject(&mut self, rejected: Rejected) {
+        tell::rejected(&rejected);
+        self.surroundings.explain(&rejected);
+        let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(requests::problem).collect();
+        self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
+        self.rejected = rejected.diagnostics;
+        self.answer_reloads(&Reloaded::Rejected(problems));
     }
 
     fn obey(&mut self, signal: Signal) -> Option<Event> {

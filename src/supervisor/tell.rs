@@ -112,6 +112,11 @@ fn accepted(summary: &Summary) {
     );
 }
 
+/// Tells that a process is told by hand to read its own files again.
+pub(super) fn reloading(name: &Name) {
+    info!(target: "managed_processes", name = name.as_str(), reason = "reloaded by hand", "Reloading process");
+}
+
 /// Tells which processes survive being killed.
 pub(super) fn survivors(name: &Name, pids: &[Pid]) {
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();

@@ -1,0 +1,20 @@
+//! `navigator events`: what happens, one JSON object a line, as it happens.
+
+use super::super::OK;
+use super::{Target, unanswered, url};
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+/// Writes what happens until navigator ends, or nobody reads any more.
+pub(in super::super) fn events(target: &Target, since: Option<u64>) -> ExitCode {
+    let since = since.map(|since| since.to_string());
+    let path = url("/v1/events", since.iter().map(|since| ("since", since.as_str())));
+    let take = |line: &[u8]| {
+        let mut out = stdout().lock();
+        out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
+    };
+    match target.connect().and_then(|mut client| client.follow(&path, take)) {
+        Ok(()) => OK.into(),
+        Err(error) => unanswered(&error),
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of events.
+
+use crate::snapshot::Event;
+use crate::supervisor::Follow;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Frame};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+/// An answer.
+pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// Why there is no answer: a status, and a JSON object with an `error`.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Failure {
+        Failure { status, body: json!({ "error": error.into() }) }
+    }
+
+    /// Navigator ends before it can answer.
+    pub(super) fn closing() -> Failure {
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "navigator is shutting down")
+    }
+
+    pub(super) fn with(mut self, key: &str, value: Value) -> Failure {
+        self.body[key] = value;
+        self
+    }
+
+    pub(super) fn answer(self) -> Answer {
+        json(self.status, &self.body)
+    }
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    // What is sent has texts, numbers and lists in it, which JSON can't refuse.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
+}
+
+/// A stream of events, one JSON object a line, which ends when navigator does.
+pub(super) fn events(follow: Follow) -> Answer {
+    let Follow { past, mut live } = follow;
+    let (sender, lines) = mpsc::channel(64);
+    tokio::spawn(async move {
+        for event in past {
+            if sender.send(line(&event)).await.is_err() {
+                return;
+            }
+        }
+        loop {
+            let next = tokio::select! {
+                next = live.recv() => next,
+                () = sender.closed() => return,
+            };
+            let line = match next {
+                Ok(event) => line(&event),
+                Err(RecvError::Lagged(count)) => Bytes::from(format!("{}\n", json!({ "event": "lost", "count": count }))),
+                Err(RecvError::Closed) => return,
+            };
+            if sender.send(line).await.is_err() {
+                return;
+            }
+        }
+    });
+    typed(StatusCode::OK, "application/x-ndjson", Lines { lines }.boxed_unsync())
+}
+
+fn line(event: &Arc<Event>) -> Bytes {
+    let mut text = serde_json::to_vec(&**event).unwrap_or_default();
+    text.push(b'\n');
+    Bytes::from(text)
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}
+
+/// A body that is sent line by line, as the lines come.
+struct Lines {
+    lines: mpsc::Receiver<Bytes>,
+}
+
+impl Body for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.lines.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}

@@ -1,0 +1,214 @@
+//! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
+
+use super::answers::{Answer, Failure, events, json};
+use crate::config::Environment;
+use crate::signals;
+use crate::snapshot::Plan;
+use crate::source::FileSource;
+use crate::supervisor::{ByHand, News, Reloaded, Request};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, StatusCode};
+use reconcile::text::Name;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// The longest body that a client may send.
+const BODY: usize = 64 * 1024;
+
+/// The way to the loop, and what answers take from the world around it.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// Takes requests.
+    pub news: mpsc::Sender<News>,
+    /// The configuration, for plans of it.
+    pub config: PathBuf,
+    /// What substitution sees of navigator's environment.
+    pub environment: Environment,
+}
+
+/// The body of an order.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[serde(default)]
+    names: Vec<String>,
+    signal: Option<String>,
+}
+
+/// Answers a request.
+pub(super) async fn answer(request: hyper::Request<Incoming>, to: &Loop) -> Answer {
+    route(request, to).await.unwrap_or_else(Failure::answer)
+}
+
+/// For a client of another user.
+pub(super) fn forbidden() -> Answer {
+    Failure::new(StatusCode::FORBIDDEN, "only root and navigator's own user may ask").answer()
+}
+
+async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, Failure> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let query = Query::of(request.uri().query().unwrap_or_default());
+    match (&method, path.as_str()) {
+        (&Method::GET, "/v1/status") => status(to, &query).await,
+        (&Method::GET, "/v1/plan") => plan(to, &query).await,
+        (&Method::GET, "/v1/wait") => wait(to, &query).await,
+        (&Method::GET, "/v1/events") => {
+            let since = query.number("since")?;
+            Ok(events(ask(to, |reply| Request::Follow(since, reply)).await?))
+        }
+        (&Method::POST, "/v1/start") => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
+        (&Method::POST, "/v1/stop") => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
+        (&Method::POST, "/v1/restart") => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
+        (&Method::POST, "/v1/signal") => order(to, read(request).await?, signal).await,
+        (&Method::POST, "/v1/reload") => reload(to, read(request).await?).await,
+        (_, path) if ["status", "plan", "wait", "events"].iter().any(|known| path == format!("/v1/{known}")) => {
+            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with GET")))
+        }
+        (_, path) if ["start", "stop", "restart", "signal", "reload"].iter().any(|known| path == format!("/v1/{known}")) => {
+            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with POST")))
+        }
+        (_, path) => Err(Failure::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
+    }
+}
+
+async fn status(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+    let mut snapshot = ask(to, Request::Status).await?;
+    let names: Vec<&str> = query.all("name").collect();
+    if !names.is_empty() {
+        known(&names, |name| snapshot.processes.iter().any(|process| process.name == name))?;
+        snapshot.processes.retain(|process| names.contains(&process.name.as_str()));
+    }
+    Ok(json(StatusCode::OK, &snapshot))
+}
+
+async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+    let path = query.all("path").next().map_or_else(|| to.config.clone(), PathBuf::from);
+    let source = FileSource::new(path, to.environment.clone());
+    let reading = tokio::task::spawn_blocking(move || source.read().revision);
+    let revision = reading.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    match revision {
+        Ok(loaded) => {
+            let after = loaded.desired.clone();
+            let found = ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?;
+            Ok(json(StatusCode::OK, &Plan::new(found.generation, found.forecast.as_ref(), &found.before, &after)))
+        }
+        Err(rejected) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
+            .with("diagnostics", json!(rejected.diagnostics))),
+    }
+}
+
+async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+    let patience = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
+    let names: Vec<Name> = query.all("name").map(Name::from).collect();
+    let (reply, answer) = oneshot::channel();
+    send(to, Request::Converged(names, reply)).await?;
+    let code = match timeout(patience, answer).await {
+        Ok(Ok(())) => StatusCode::OK,
+        Ok(Err(_)) => return Err(Failure::closing()),
+        Err(_) => StatusCode::REQUEST_TIMEOUT,
+    };
+    let snapshot = ask(to, Request::Status).await?;
+    Ok(json(code, &snapshot))
+}
+
+/// Orders the same of several processes at once; answered when it is known what came of each.
+async fn order(to: &Loop, order: Order, by_hand: impl Fn(&Order) -> Result<ByHand, Failure>) -> Result<Answer, Failure> {
+    let by_hand = by_hand(&order)?;
+    if order.names.is_empty() {
+        return Err(Failure::new(StatusCode::BAD_REQUEST, "no process is named: `{\"names\": [\"web\"]}`"));
+    }
+    let mut answers = Vec::new();
+    for name in &order.names {
+        let (reply, answer) = oneshot::channel();
+        send(to, Request::Order(by_hand.clone(), Name::from(name.as_str()), reply)).await?;
+        answers.push((name, answer));
+    }
+    let mut results = Vec::new();
+    for (name, answer) in answers {
+        let outcome = answer.await.map_err(|_| Failure::closing())?;
+        results.push(json!({ "name": name, "ok": outcome.is_ok(), "error": outcome.err() }));
+    }
+    let all = results.iter().all(|result| result["ok"] == Value::Bool(true));
+    Ok(json(if all { StatusCode::OK } else { StatusCode::CONFLICT }, &json!({ "results": results })))
+}
+
+fn signal(order: &Order) -> Result<ByHand, Failure> {
+    let wrong = |message: &str| Failure::new(StatusCode::BAD_REQUEST, message);
+    let name = order.signal.as_deref().ok_or_else(|| wrong("no signal is named: `{\"signal\": \"HUP\", \"names\": […]}`"))?;
+    let signal = signals::parse(name).ok_or_else(|| wrong(&format!("no signal is called `{name}`")))?;
+    Ok(ByHand::Signal(signal))
+}
+
+async fn reload(to: &Loop, request: Order) -> Result<Answer, Failure> {
+    if !request.names.is_empty() {
+        return order(to, request, |_| Ok(ByHand::Reload)).await;
+    }
+    match ask(to, Request::Reload).await? {
+        Reloaded::Accepted(generation, changed) => {
+            Ok(json(StatusCode::OK, &json!({ "generation": generation, "changed": changed })))
+        }
+        Reloaded::Rejected(problems) => {
+            Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
+                .with("diagnostics", json!(problems)))
+        }
+        Reloaded::Closing => Err(Failure::closing()),
+    }
+}
+
+/// Asks the loop, and waits for its answer.
+async fn ask<T>(to: &Loop, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Failure> {
+    let (reply, answer) = oneshot::channel();
+    send(to, request(reply)).await?;
+    answer.await.map_err(|_| Failure::closing())
+}
+
+async fn send(to: &Loop, request: Request) -> Result<(), Failure> {
+    to.news.send(News::Request(request)).await.map_err(|_| Failure::closing())
+}
+
+async fn read(request: hyper::Request<Incoming>) -> Result<Order, Failure> {
+    let wrong =
+        |error: &dyn std::fmt::Display| Failure::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}"));
+    let body = Limited::new(request.into_body(), BODY).collect().await.map_err(|error| wrong(&error))?.to_bytes();
+    if body.is_empty() {
+        return Ok(Order::default());
+    }
+    serde_json::from_slice(&body).map_err(|error| wrong(&error))
+}
+
+fn known(names: &[&str], is_known: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    match names.iter().find(|name| !is_known(name)) {
+        Some(name) => Err(Failure::new(StatusCode::NOT_FOUND, format!("no process `{name}`"))),
+        None => Ok(()),
+    }
+}
+
+/// The part of a URL behind its question mark.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(text: &str) -> Query {
+        Query(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    fn all(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
+        let wrong = |value: &str| Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is a whole number, not `{value}`"));
+        self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
+    }
+
+    fn seconds(&self, key: &str) -> Result<Option<f64>, Failure> {
+        let wrong = |value: &str| Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is a number of seconds, not `{value}`"));
+        let parse =
+            |value: &str| value.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds)).ok_or_else(|| wrong(value));
+        self.all(key).next().map(parse).transpose()
+    }
+}

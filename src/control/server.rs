@@ -1,0 +1,95 @@
+//! The socket of a running navigator: takes connections of its own user, and gives each request to the routes.
+//!
+//! Clients can't slow supervision down: each connection is a task of its own that waits for nobody else, their number is
+//! bounded, and when it is reached the oldest goes.
+
+use super::routes::{self, Loop};
+use super::socket;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::geteuid;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, warn};
+
+/// How many connections there may be.
+const CONNECTIONS: usize = 256;
+
+/// How long a connection may take to send a request's head, and how long it may be idle before.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long after a client could not be let in it is tried again; nothing tells when there is room.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// The open socket of an instance.
+#[derive(Debug)]
+pub struct Server {
+    directory: PathBuf,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the socket in an instance's directory, whose lock the caller holds, within a tokio runtime.
+    ///
+    /// # Errors
+    /// The socket can't be made.
+    pub fn open(directory: &Path, to: Loop) -> io::Result<Server> {
+        let listener = UnixListener::from_std(socket::bind(directory)?)?;
+        Ok(Server { directory: directory.to_owned(), accepting: tokio::spawn(accept(listener, to)) })
+    }
+
+    /// Takes no more connections, and removes the socket. Answers that are under way are given up.
+    pub fn close(self) {
+        self.accepting.abort();
+        socket::remove(&self.directory);
+    }
+}
+
+async fn accept(listener: UnixListener, to: Loop) {
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                open.retain(|connection| !connection.is_finished());
+                if open.len() == CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                open.push_back(tokio::spawn(serve(stream, to.clone())).abort_handle());
+            }
+            Err(error) => {
+                warn!(target: "navigator", %error, "A client could not be let in");
+                // Descriptors or memory are used up: some connections are let go, so that there is something to wait for.
+                open.drain(..open.len() / 2).for_each(|connection| connection.abort());
+                sleep_until(Instant::now() + AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, to: Loop) {
+    let is_allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
+    let service = service_fn(move |request| {
+        let to = to.clone();
+        async move {
+            let answer = if is_allowed { routes::answer(request, &to).await } else { routes::forbidden() };
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(target: "navigator", %error, "A client's connection broke");
+    }
+}

@@ -1,0 +1,117 @@
+//! The immutable view of a running navigator that readers see: what `status` shows, in the form in which it is sent.
+//!
+//! It is made when somebody asks, of one moment between two steps of the engine, so it is never torn. It holds texts
+//! that people may see, and no value of a secret.
+
+mod event;
+pub mod plan;
+
+pub use event::Event;
+pub use plan::Plan;
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A running navigator at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The generation in force.
+    pub generation: u64,
+    /// Navigator's own pid.
+    pub pid: u32,
+    /// The file.
+    pub config: Config,
+    /// Whether the file on disk is in force and everything is as it says.
+    pub converged: bool,
+    /// Every process of the file, in its order, and those that are still going.
+    pub processes: Vec<Process>,
+}
+
+/// The configuration on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Its real path.
+    pub path: PathBuf,
+    /// Whether what stands in it now is in force.
+    pub state: ConfigState,
+    /// How changes are found.
+    pub watch: Watch,
+    /// Why it is rejected; or what it was accepted with a warning for.
+    pub diagnostics: Vec<Problem>,
+}
+
+/// Whether what stands in the configuration is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfigState {
+    /// It is.
+    Accepted,
+    /// It is wrong; the last accepted one is in force.
+    Rejected,
+}
+
+/// How changes of the configuration are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Watch {
+    /// The kernel tells.
+    Events,
+    /// By looking every two seconds.
+    Poll,
+    /// Only when asked to.
+    Off,
+}
+
+/// A problem of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// A process at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its name.
+    pub name: String,
+    /// The list in the file that it stands in.
+    pub tier: String,
+    /// Its state, in the words of the contract.
+    pub state: String,
+    /// The leader of what runs.
+    pub pid: Option<u32>,
+    /// Whether it runs and is ready.
+    pub ready: bool,
+    /// Whether it runs, on purpose, what is no longer in the file.
+    pub stale: bool,
+    /// The generation whose definition it runs.
+    pub generation: u64,
+    /// How often it was started again after it ended by itself.
+    pub restarts: u32,
+    /// Since when its program runs, RFC 3339.
+    pub started_at: Option<String>,
+    /// How it last ended.
+    pub last_exit: Option<Exit>,
+    /// Why it is in its state.
+    pub reason: String,
+    /// What it waits for; `None`: nothing.
+    pub waiting: Option<String>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exit {
+    /// With this status.
+    Code(i32),
+    /// By this signal.
+    Signal(String),
+}

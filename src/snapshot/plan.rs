@@ -1,0 +1,119 @@
+//! What a configuration would change, in the form in which it is sent: the core's forecast, with texts that people may see.
+
+use reconcile::desired::Desired;
+use reconcile::diff::Difference;
+use reconcile::fields::lines;
+use reconcile::forecast::Forecast;
+use reconcile::report;
+use serde::{Deserialize, Serialize};
+use similar::TextDiff;
+
+/// What a configuration would change now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The generation in force, which the plan starts from; 0: nothing runs.
+    pub generation: u64,
+    /// In the order of execution.
+    pub changes: Vec<Change>,
+    /// Processes that would run on as they are, although something else is wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<Stale>,
+    /// How many of each class.
+    pub summary: Summary,
+}
+
+/// What would be done to one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `start`, `stop`, `restart` or `update`.
+    pub action: String,
+    /// The process.
+    pub name: String,
+    /// The fields that differ.
+    pub fields: Vec<Field>,
+    /// Why.
+    pub reason: String,
+    /// The definition before and after, as a unified diff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+/// A process that would run on as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stale {
+    /// The process.
+    pub name: String,
+    /// The fields in which it would differ from what is wanted.
+    pub fields: Vec<Field>,
+}
+
+/// A field that differs. Of a secret it says no more than that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its path in the file.
+    pub field: String,
+    /// What it is; `None`: not there.
+    pub old: Option<String>,
+    /// What it would be; `None`: not there.
+    pub new: Option<String>,
+}
+
+/// How many processes of each class of change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// To start.
+    pub added: usize,
+    /// To stop.
+    pub removed: usize,
+    /// That need another run.
+    pub changed: usize,
+    /// That take over a change in place.
+    pub updated: usize,
+    /// As they are.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// The plan of a forecast from one configuration to another; without one, that nothing would change.
+    pub fn new(generation: u64, forecast: Option<&Forecast>, before: &Desired, after: &Desired) -> Plan {
+        let Some(forecast) = forecast else {
+            let unchanged = after.entries().len();
+            return Plan { generation, summary: Summary { unchanged, ..Summary::default() }, ..Plan::default() };
+        };
+        let changes = forecast.effects.iter().map(|effect| Change {
+            action: effect.kind.to_string(),
+            name: effect.name.to_string(),
+            fields: fields(&effect.fields),
+            reason: effect.reason.to_string(),
+            diff: diff(&effect.name, before, after),
+        });
+        let stale = forecast.stale.iter().map(|stale| Stale { name: stale.name.to_string(), fields: fields(&stale.fields) });
+        Plan { generation, changes: changes.collect(), stale: stale.collect(), summary: Summary::of(&forecast.summary) }
+    }
+}
+
+impl Summary {
+    fn of(summary: &report::Summary) -> Summary {
+        let report::Summary { added, removed, changed, updated, unchanged, .. } = *summary;
+        Summary { added, removed, changed, updated, unchanged }
+    }
+}
+
+fn fields(differences: &[Difference]) -> Vec<Field> {
+    let field = |difference: &Difference| {
+        let Difference { field, old, new, .. } = difference;
+        Field { field: field.clone(), old: old.clone(), new: new.clone() }
+    };
+    differences.iter().map(field).collect()
+}
+
+/// Both definitions of a process as a unified diff; `None`: they are the same, or read the same.
+fn diff(name: &str, before: &Desired, after: &Desired) -> Option<String> {
+    let text = |desired: &Desired| {
+        let mut text = desired.get(name).map(|entry| lines(&entry.spec).join("\n")).unwrap_or_default();
+        text.push('\n');
+        text
+    };
+    let (old, new) = (text(before), text(after));
+    (old != new).then(|| TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string())
+}

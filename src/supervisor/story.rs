@@ -1,0 +1,132 @@
+//! The stream of events: what the engine reports, for clients that follow it, and the last of it for those that come late.
+//!
+//! A client that doesn't read as fast as things happen misses some and is told how many; nobody waits for it.
+
+use crate::runtime::utc::Utc;
+use crate::snapshot::Event;
+use reconcile::event::Status;
+use reconcile::report::{Report, Summary, Transition, What};
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+
+/// How many of the last events are kept for those who ask what happened before.
+const KEPT: usize = 1_000;
+
+/// How far a client may fall behind.
+const BEHIND: usize = 1_024;
+
+/// What happened lately, and who wants to know what happens.
+pub(super) struct Story {
+    past: VecDeque<Arc<Event>>,
+    live: broadcast::Sender<Arc<Event>>,
+}
+
+/// What happened, and then what happens.
+#[derive(Debug)]
+pub struct Follow {
+    /// What was asked for of the past.
+    pub past: Vec<Arc<Event>>,
+    /// Everything from now on.
+    pub live: broadcast::Receiver<Arc<Event>>,
+}
+
+impl Story {
+    pub(super) fn new() -> Story {
+        Story { past: VecDeque::new(), live: broadcast::Sender::new(BEHIND) }
+    }
+
+    /// Takes up what the engine reports.
+    pub(super) fn report(&mut self, report: &Report, generation: u64) {
+        self.add(match report {
+            Report::Process(transition) => of_process(transition),
+            Report::Accepted(summary) => of_summary(summary),
+            Report::Unchanged => of_configuration("unchanged", generation, Map::new()),
+        });
+    }
+
+    /// Takes up that a configuration was rejected.
+    pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
+        self.add(of_configuration("rejected", generation, fields([("diagnostics", problems.clone())])));
+    }
+
+    fn add(&mut self, event: Event) {
+        let event = Arc::new(event);
+        if self.past.len() == KEPT {
+            self.past.pop_front();
+        }
+        self.past.push_back(Arc::clone(&event));
+        // Nobody listens: then it is for the past alone.
+        drop(self.live.send(event));
+    }
+
+    /// Follows what happens from now on, and what happened since a generation; `None`: nothing of the past.
+    pub(super) fn follow(&self, since: Option<u64>) -> Follow {
+        let is_asked_for = |event: &&Arc<Event>| since.is_some_and(|since| event.generation >= since);
+        Follow { past: self.past.iter().filter(is_asked_for).cloned().collect(), live: self.live.subscribe() }
+    }
+}
+
+fn of_process(transition: &Transition) -> Event {
+    let status = |status: &Status| match status {
+        Status::Code(code) => fields([("status", json!(code))]),
+        Status::Signal(signal) => fields([("signal", json!(signal.0))]),
+        Status::NotStarted(_) | Status::Lost => Map::new(),
+    };
+    let none = Map::new;
+    let (event, reason, mut more) = match &transition.what {
+        What::Starting(reason) => ("starting", Some(reason.to_string()), none()),
+        What::Started => ("started", None, none()),
+        What::Ready => ("ready", None, none()),
+        What::Unready(why) => ("unready", Some(why.clone()), none()),
+        What::Reloading(reason) => ("reloading", Some(reason.to_string()), none()),
+        What::NotReloaded(why) => ("not_reloaded", Some(why.clone()), none()),
+        What::Stopping(reason) => ("stopping", Some(reason.to_string()), none()),
+        What::Stopped { status: ended, reason } => ("stopped", Some(reason.to_string()), status(ended)),
+        What::Killing(reason) => ("killing", Some(reason.to_string()), none()),
+        What::Exited => ("exited", None, fields([("status", json!(0))])),
+        What::Crashed(ended) => ("crashed", Some(ended.to_string()), status(ended)),
+        What::Restarting { delay, reason } => {
+            ("restarting", Some(reason.to_string()), fields([("delay", json!(delay.as_secs_f64()))]))
+        }
+        What::Updated(differences) => {
+            let names: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
+            ("updated", Some(format!("{} changed", names.join(", "))), fields([("fields", json!(names))]))
+        }
+        What::Failed(reason) => ("failed", Some(reason.to_string()), none()),
+        What::Survives => ("survives", None, none()),
+    };
+    if let Some(pid) = transition.pid {
+        more.insert("pid".to_owned(), json!(pid.0));
+    }
+    Event {
+        time: Utc::now().to_string(),
+        generation: transition.generation,
+        name: Some(transition.name.to_string()),
+        event: event.to_owned(),
+        reason,
+        more,
+    }
+}
+
+fn of_summary(summary: &Summary) -> Event {
+    let Summary { generation, added, removed, changed, updated, stale, unchanged } = *summary;
+    let counts = [
+        ("added", added),
+        ("removed", removed),
+        ("changed", changed),
+        ("updated", updated),
+        ("stale", stale),
+        ("unchanged", unchanged),
+    ];
+    of_configuration("reloaded", generation, fields(counts.map(|(name, count)| (name, json!(count)))))
+}
+
+fn of_configuration(event: &str, generation: u64, more: Map<String, Value>) -> Event {
+    Event { time: Utc::now().to_string(), generation, name: None, event: event.to_owned(), reason: None, more }
+}
+
+fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
