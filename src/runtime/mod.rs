@@ -29,10 +29,12 @@ mod spawners;
 mod sys;
 mod tree;
 pub mod utc;
+mod writers;
 
 pub use format::Format;
 pub use launcher::{InitError, Launcher, init};
 pub use printer::{Destination, Printer};
+pub use writers::has_writer;
 
 use crate::signals;
 use environment::Environment;

@@ -47,6 +47,11 @@ impl Stamps {
         self.pairs(earlier).all(|(was, is)| was == is || both_directories(was, is) || is_replaced(was, is))
     }
 
+    /// Whether what is at this path is seen as it was earlier.
+    pub(super) fn is_as_in(&self, earlier: &Stamps, path: &Path) -> bool {
+        self.0.get(path) == earlier.0.get(path)
+    }
+
     /// Earlier and now, for every path that is in both.
     fn pairs(&self, earlier: &Stamps) -> impl Iterator<Item = (Option<Stamp>, Option<Stamp>)> {
         self.0.iter().filter_map(|(path, is)| Some((*earlier.0.get(path)?, *is)))

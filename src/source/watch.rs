@@ -161,9 +161,10 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
     fn read(&mut self, judged: &Stamps) {
         let reading = self.source.read();
         let is_steady = reading.stamps.replaces(judged) && reading.stamps.again().replaces(&reading.stamps);
-        let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
         let now = Instant::now();
-        match doubt {
+        let unfinished = self.look.unfinished(&reading.stamps, &reading.writers, now);
+        let doubt = || self.look.doubt().filter(|_| self.is_doubtful(&reading));
+        match unfinished.or_else(doubt) {
             _ if !is_steady => self.look_at = now,
             Some(until) if now < until => self.look_at = self.look_at.min(until),
             _ => {
