@@ -8,6 +8,7 @@ mod figures;
 mod parts;
 mod slow;
 mod ways;
+mod wrong;
 
 use crate::harness::entry::Event;
 use crate::harness::{Navigator, Site, client, servers};
