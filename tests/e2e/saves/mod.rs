@@ -3,6 +3,7 @@
 //!
 //! The kernel's events are taken away where that matters: see [`Means`].
 
+mod bursts;
 mod figures;
 
 mod parts;
