@@ -65,7 +65,7 @@ fn every_supported_field_of_a_process_has_a_case_that_does_what_its_class_of_cha
         match fs::read_to_string(&plan) {
             Ok(text) if is_as_promised(&key, &text) => {}
             Ok(text) => {
-                failures.push(format!("a change of `{}` is {:?}, but {} is\n{text}", key.name, key.change, plan.display()))
+                failures.push(format!("a change of `{}` is {:?}, but {} is\n{text}", key.name, key.change, plan.display()));
             }
             Err(_) => failures.push(format!("`{}` has no case: {} is missing", key.name, plan.display())),
         }

@@ -28,7 +28,7 @@ mod tests {
         let [fifo, file, missing] = ["fifo", "file", "missing"].map(|name| directory.join(name));
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("it is ours");
         let writer = fs::File::create(&file).expect("it is ours");
-        let answers = [&directory, &fifo, &missing, Path::new("/dev/null"), &file].map(|path| has_writer(path.as_ref()));
+        let answers = [&directory, &fifo, &missing, Path::new("/dev/null"), &file].map(has_writer);
         drop(writer);
         let afterwards = has_writer(&file);
         fs::remove_dir_all(&directory).expect("it is ours");

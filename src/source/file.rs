@@ -54,6 +54,7 @@ impl FileSource {
     }
 
     /// The same, with this question asked of every file before it is read. It matters to [`FileSource::follow`] alone.
+    #[must_use]
     pub fn asking(self, has_writer: AskForWriter) -> FileSource {
         FileSource { has_writer, ..self }
     }

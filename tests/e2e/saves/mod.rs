@@ -5,6 +5,7 @@
 
 mod bursts;
 mod figures;
+mod mounts;
 
 mod parts;
 mod slow;

@@ -9,7 +9,7 @@ const KEPT: [&str; 9] = ["kept-1", "kept-2", "kept-3", "kept-4", "kept-5", "kept
 
 /// Ten processes, one a line, of which the first says in its argument which version of the file this is.
 fn ten(number: u32) -> String {
-    let kept: String = KEPT.iter().map(|name| format!("  - {{ <<: *child, name: {name}, args: [{name}] }}\n")).collect();
+    let kept = KEPT.map(|name| format!("  - {{ <<: *child, name: {name}, args: [{name}] }}\n")).concat();
     format!(
         r#"x-child: &child {{ command: "${{FIXTURES}}/child.sh", depends_on: [] }}
 managed_processes:
@@ -82,8 +82,8 @@ fn held_open(means: Means) {
     let mut navigator = ten_running(&site, means);
     let new = site.write("new", &ten(1));
     let whole = std::fs::read_to_string(&new).expect("it was just written");
-    let beginning: String = whole.lines().take(6).map(|line| format!("{line}\n")).collect();
-    site.write("beginning.yml", &beginning);
+    let beginning: Vec<&str> = whole.lines().take(6).collect();
+    site.write("beginning.yml", &beginning.join("\n"));
     assert_eq!(site.command(["check", "beginning.yml"]).start().ended().code, Some(0), "a beginning that is valid");
     shell(&site, HELD_OPEN, 0);
     navigator.journals("version-1 start");

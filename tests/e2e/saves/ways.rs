@@ -38,7 +38,7 @@ macro_rules! vim {
     };
 }
 
-const WAYS: [Way; 25] = [
+const WAYS: [Way; 26] = [
     way("in place", "cat new > conf/navigator.yml"),
     way("in place, slowly", "{ head -c 90 new; sleep 0.4; tail -c +91 new; } > conf/navigator.yml"),
     way("cp", "cp new conf/navigator.yml"),
@@ -80,6 +80,13 @@ const WAYS: [Way; 25] = [
         ..way("link to another directory", "mkdir release$1; cp new release$1/navigator.yml; ln -sfn release$1 conf")
     },
     way("directory swapped", "mkdir next; cp new next/navigator.yml; mv conf conf$1; mv next conf"),
+    Way {
+        before: "mkdir -p top/middle; mv conf top/middle/conf; ln -s top/middle/conf conf",
+        ..way(
+            "swapped two levels above",
+            "mkdir -p next/middle/conf; cp new next/middle/conf/navigator.yml; mv top top$1; mv next top",
+        )
+    },
     way("directory removed, made", "rm -r conf; mkdir conf; cat new > conf/navigator.yml"),
     Way {
         needs: "git",
