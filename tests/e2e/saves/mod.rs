@@ -41,6 +41,11 @@ fn verdicts(navigator: &Navigator<'_>) -> Vec<Event> {
     navigator.events().into_iter().filter(is_verdict).collect()
 }
 
+/// How often files have been read again that say the same, which only `--verbose` tells.
+fn fruitless_readings(navigator: &Navigator<'_>) -> usize {
+    navigator.events().iter().filter(|event| event.message == "Files were read again, and say the same").count()
+}
+
 /// That each verdict was `Configuration reloaded`, with the generations from 2 on.
 #[track_caller]
 fn assert_reloads(navigator: &Navigator<'_>, count: usize, what: &str) {
@@ -89,7 +94,7 @@ impl Means {
 
     /// Navigator on `conf/navigator.yml`, as it is.
     fn start(self, site: &Site) -> Navigator<'_> {
-        let arguments = ["conf/navigator.yml"];
+        let arguments = ["--verbose", "conf/navigator.yml"];
         match self {
             Means::Events => site.command(arguments).start(),
             Means::Poll => {

@@ -1,6 +1,6 @@
 //! Files that are no configuration: each changes nothing, is told once with its place, and once mended takes effect.
 
-use super::{assert_untouched, on_directory, shell, verdicts};
+use super::{assert_untouched, fruitless_readings, on_directory, shell, verdicts};
 use crate::harness::entry::Event;
 use crate::harness::{Navigator, Signal, Site, report};
 use dice::Dice;
@@ -172,16 +172,14 @@ fn assert_rejected(verdict: &Event, wrong: &Wrong, navigator: &Navigator<'_>) {
 fn each_kind_changes_nothing_is_told_once_and_takes_effect_when_mended() {
     let site = Site::new();
     let mut navigator = running(&site);
-    let readings =
-        || navigator.events().iter().filter(|event| event.message == "Files were read again, and say the same").count();
     let part = site.read("conf/part.yml");
     for (done, wrong) in WRONG.iter().enumerate() {
         put_in_place(&site, wrong);
         assert_rejected(&nth_verdict(&navigator, 2 * done), wrong, &navigator);
         if wrong.made_by.is_some() {
-            let before = readings();
+            let before = fruitless_readings(&navigator);
             put_in_place(&site, wrong);
-            navigator.log().until("another reading", || (readings() > before).then_some(()));
+            navigator.log().until("another reading", || (fruitless_readings(&navigator) > before).then_some(()));
         }
         let version = done + 2;
         if wrong.file == "part.yml" {
