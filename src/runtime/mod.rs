@@ -12,6 +12,8 @@
 //!  Event  ◄────────────────────┘
 //! ```
 //!
+//! [`has_writer`] stands beside all that: a question to the kernel, for whoever reads files.
+//!
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
 mod environment;

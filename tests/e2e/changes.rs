@@ -123,8 +123,15 @@ fn changed_pairs_stop_in_reverse_and_start_in_order() {
     for name in names {
         navigator.journals(&format!("{name} start"));
     }
+    let all_started = |count: usize| {
+        let told = || navigator.events().iter().filter(|event| event.message == "Process started").count();
+        navigator.log().until("all starts", || (told() == count).then_some(()));
+    };
+    let mut starts = names.len();
+    all_started(starts);
     // Neighbours, and two with unchanged ones in between.
     for (changed, mark) in [("bc", "2"), ("ae", "3"), ("abcde", "4")] {
+        starts += changed.len();
         let before = site.stops().len();
         let already = navigator.events().len();
         for (name, argument) in names.iter().zip(&mut arguments).filter(|(name, _)| changed.contains(**name)) {
@@ -134,6 +141,7 @@ fn changed_pairs_stop_in_reverse_and_start_in_order() {
         for name in changed.chars() {
             navigator.journals(&format!("{name}{mark} start"));
         }
+        all_started(starts);
         let stopped: String =
             site.stops()[before..].iter().filter(|line| line.ends_with(" exit")).filter_map(|line| line.chars().next()).collect();
         assert_eq!(stopped, changed.chars().rev().collect::<String>(), "{}", navigator.log().describe());

@@ -10,7 +10,8 @@ const F_SETSIG: i32 = 10;
 
 /// Whether a read lease on this file can be had. The descriptor must be open for reading only.
 ///
-/// Who opens the file to write to it while the lease is held waits until it is given back, a few microseconds later.
+/// Who opens the file to write to it while the lease is held waits until it is given back, a few microseconds later, or is
+/// refused with `EAGAIN` if it opens with `O_NONBLOCK`, which hardly anybody does with files.
 ///
 /// # Errors
 /// Those of `F_SETLEASE` in `fcntl(2)`: `EACCES` where the file is another user's, `EINVAL` where its file system has no

@@ -29,7 +29,7 @@ managed_processes:
         ("mv conf/parts/two.off conf/parts/two.yml", "Process started", "two"),
         ("rm conf/parts/two.yml", "Process stopped", "two"),
         (
-            "mv conf/parts parts.old; cp -r parts.old next; sed -i s/one-2/one-3/ next/one.yml; mv next conf/parts",
+            "cp -r conf/parts next; sed -i s/one-2/one-3/ next/one.yml; mv conf/parts parts.old; mv next conf/parts",
             "Process started",
             "one",
         ),
