@@ -32,7 +32,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Ok(ears) => ears,
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
     };
-    let source = FileSource::new(path.to_owned(), Environment::current());
+    let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
