@@ -14,7 +14,10 @@ mod support {
 }
 
 use navigator::cli::forecast::{Look, render};
+use navigator::config::{Change, Key, not_yet, process_keys};
 use reconcile::forecast::forecast;
+use std::fs;
+use std::path::Path;
 use support::case::Case;
 use support::steps::steps;
 use support::{fixtures, golden};
@@ -29,6 +32,49 @@ fn plans() {
         let shown = forecast(&story.world.engine, story.world.now, &after);
         let shown = shown.map_or_else(String::new, |forecast| render(&forecast, Look { width: 80, color: false }));
         golden::settle(&folder.join("shown.txt"), &shown, &mut failures);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What the steps of a case must be and name, where one field of `web` has changed.
+fn is_as_promised(key: &Key, plan: &str) -> bool {
+    let steps: Vec<&str> = plan.lines().map(str::trim_start).filter(|line| line.starts_with(['+', '-', '±', '~'])).collect();
+    let signs: String = steps.iter().filter_map(|step| step.chars().next()).collect();
+    // What it is called in reasons, where that is another word.
+    let called = match key.name {
+        "auto_restart" => "restart",
+        "env_file" => "env",
+        name => name,
+    };
+    // A part of it is named with it: `stop.timeout`.
+    let is_named = |step: &&str| {
+        let fields = step.split_once('(').and_then(|(_, reason)| reason.strip_suffix(" changed)")).unwrap_or_default();
+        fields.split(", ").all(|field| field.split('.').next() == Some(called))
+    };
+    match key.change {
+        Change::Restart => signs == "±±" && steps.iter().all(is_named),
+        Change::InPlace => signs == "~" && steps.iter().all(is_named),
+        Change::StartsOrStops => signs == "-" || signs == "+",
+        Change::AnotherProcess => signs == "-+",
+        Change::None => false,
+    }
+}
+
+/// The case of a field is the folder `field-KEY`.
+#[test]
+fn every_supported_field_of_a_process_has_a_case_that_does_what_its_class_of_change_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/plan");
+    let later: Vec<&str> = not_yet().collect();
+    let mut failures = Vec::new();
+    for key in process_keys().into_iter().filter(|key| !later.contains(&key.name)) {
+        let plan = folder.join(format!("field-{}/plan.txt", key.name));
+        match fs::read_to_string(&plan) {
+            Ok(text) if is_as_promised(&key, &text) => {}
+            Ok(text) => {
+                failures.push(format!("a change of `{}` is {:?}, but {} is\n{text}", key.name, key.change, plan.display()));
+            }
+            Err(_) => failures.push(format!("`{}` has no case: {} is missing", key.name, plan.display())),
+        }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -26,11 +26,11 @@ impl Followed {
         let directory = std::env::temp_dir().join(format!("navigator-source-{}-{number}", std::process::id()));
         fs::create_dir(&directory).expect("its name is new");
         fs::write(directory.join("navigator.yml"), configuration(&["first"])).expect("it is ours");
-        let source = FileSource::new(directory.join("navigator.yml"), Environment::default());
+        let source = FileSource::new(directory.join("navigator.yml"), Environment::default()).found_by(means);
         let reading = source.read();
         let (sender, revisions) = mpsc::channel();
         let asker = source
-            .follow(&reading, means, move |revision| {
+            .follow(&reading, move |revision| {
                 let names = |loaded: navigator::config::Loaded| {
                     loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
                 };

@@ -34,7 +34,8 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Ok(ears) => ears,
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
     };
-    let source = FileSource::new(path.to_owned(), Environment::current());
+    let means = if common.no_watch { Means::Off } else { Means::Events };
+    let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer).found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
@@ -52,8 +53,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
     };
     let pid_file = claim_pid_file();
-    let means = if common.no_watch { Means::Off } else { Means::Events };
-    let ending = supervise(ears, launcher, source, &reading, means, loaded, log, instance.directory());
+    let ending = supervise(ears, launcher, source, &reading, loaded, log, instance.directory());
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -71,7 +71,6 @@ fn supervise(
     launcher: Launcher,
     source: FileSource,
     reading: &Reading,
-    means: Means,
     loaded: Loaded,
     log: Log,
     directory: &Path,
@@ -82,7 +81,7 @@ fn supervise(
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
         let door = Loop { news: news.clone(), config: config.clone(), environment: source.environment().clone() };
-        let asker = source.follow(reading, means, move |revision| {
+        let asker = source.follow(reading, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
         })?;

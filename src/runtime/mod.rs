@@ -12,6 +12,8 @@
 //!  Event  ◄────────────────────┘
 //! ```
 //!
+//! [`has_writer`] stands beside all that: a question to the kernel, for whoever reads files.
+//!
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
 mod environment;
@@ -29,10 +31,12 @@ mod spawners;
 mod sys;
 mod tree;
 pub mod utc;
+mod writers;
 
 pub use format::Format;
 pub use launcher::{InitError, Launcher, init};
 pub use printer::{Destination, Printer};
+pub use writers::has_writer;
 
 use crate::signals;
 use environment::Environment;

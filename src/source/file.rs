@@ -3,18 +3,25 @@
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
 use super::stamps::{Stamp, Stamps};
+use super::watch::Means;
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Answers whether somebody has a file open to write to it; `None` where that can't be known.
+pub type AskForWriter = fn(&Path) -> Option<bool>;
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]
 pub struct FileSource {
     path: PathBuf,
     environment: Environment,
+    has_writer: AskForWriter,
+    pub(super) means: Means,
 }
 
 /// One reading of all files.
@@ -24,6 +31,8 @@ pub struct Reading {
     pub revision: Result<Loaded, Rejected>,
     /// What was seen of each input just before it was read, and of each directory that decides which files are inputs.
     pub(super) stamps: Stamps,
+    /// Of each file, whether somebody had it open to write to it just before it was read.
+    pub(super) writers: BTreeMap<PathBuf, Option<bool>>,
     /// The same for the same content (or the same error) of the same files.
     pub(super) digest: u64,
     /// A file had changed so shortly before that another change may leave the same stamps.
@@ -43,7 +52,19 @@ impl Reading {
 impl FileSource {
     /// The file at `path`; `environment` is what substitution sees of navigator's own.
     pub fn new(path: PathBuf, environment: Environment) -> FileSource {
-        FileSource { path, environment }
+        FileSource { path, environment, has_writer: |_| None, means: Means::Events }
+    }
+
+    /// The same, with this question asked of every file before it is read. It matters to [`FileSource::follow`] alone.
+    #[must_use]
+    pub fn asking(self, has_writer: AskForWriter) -> FileSource {
+        FileSource { has_writer, ..self }
+    }
+
+    /// The same, with changes found by these means. It matters to [`FileSource::follow`] alone.
+    #[must_use]
+    pub fn found_by(self, means: Means) -> FileSource {
+        FileSource { means, ..self }
     }
 
     /// The file.
@@ -58,22 +79,39 @@ impl FileSource {
 
     /// Reads everything now.
     pub fn read(&self) -> Reading {
-        let witness = Witness::default();
+        let witness = Witness::new(self.has_writer);
         let revision = config::load(&self.path, &witness, &self.environment);
-        let Witness { stamps, hasher, is_fresh } = witness;
-        Reading { revision, stamps: stamps.into_inner(), digest: hasher.into_inner().finish(), is_fresh: is_fresh.get() }
+        let Witness { has_writer: _, stamps, writers, hasher, is_fresh } = witness;
+        Reading {
+            revision,
+            stamps: stamps.into_inner(),
+            writers: writers.into_inner(),
+            digest: hasher.into_inner().finish(),
+            is_fresh: is_fresh.get(),
+        }
     }
 }
 
 /// The file system, with notes on what was seen.
-#[derive(Default)]
 struct Witness {
+    has_writer: AskForWriter,
     stamps: RefCell<Stamps>,
+    writers: RefCell<BTreeMap<PathBuf, Option<bool>>>,
     hasher: RefCell<DefaultHasher>,
     is_fresh: Cell<bool>,
 }
 
 impl Witness {
+    fn new(has_writer: AskForWriter) -> Witness {
+        Witness {
+            has_writer,
+            stamps: RefCell::default(),
+            writers: RefCell::default(),
+            hasher: RefCell::default(),
+            is_fresh: Cell::default(),
+        }
+    }
+
     /// Looks at a path that is about to be read.
     fn look(&self, path: &Path) {
         let stamp = Stamp::of(path);
@@ -84,7 +122,9 @@ impl Witness {
 
 impl Files for Witness {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        // In this order: a writer who comes after the question changes the stamp that was seen before it.
         self.look(path);
+        self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(path));
         let answer = Disk.read(path);
         let mut hasher = self.hasher.borrow_mut();
         path.hash(&mut *hasher);

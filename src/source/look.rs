@@ -1,12 +1,13 @@
 //! Whether what can be seen of the files is worth reading now, or only when a writer has finished.
 //!
 //! A file that is being written is not read: a beginning of a valid file is usually valid too, with processes missing.
-//! What was renamed into place is whole and taken at once. What was written in place is taken when its writer has closed
-//! it and it has been quiet for a while. Time is an argument, and so is what was seen: this can be tested without files.
+//! What was renamed into place is whole and taken at once. What was written in place is taken when it has been quiet for a
+//! while and its writer has closed it, which the kernel can nearly always be asked; where it can't, hints say so. Time is an
+//! argument, and so is what was seen and answered: this can be tested without files.
 
 use super::hints::Hint;
 use super::stamps::Stamps;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,11 @@ pub(super) const QUIET: Duration = Duration::from_millis(200);
 /// How much longer, where what is read gives reason to doubt that it is complete.
 pub(super) const DOUBT: Duration = Duration::from_secs(1);
 
-/// How long a file may be open without being written to before it is read all the same: some programs never close theirs.
+/// How long a file may be open without being written to before it is taken all the same: some programs never close theirs.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How soon the kernel is asked again whether a writer is still there.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What to do about what was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +44,8 @@ pub(super) struct Look {
     seen: Option<Seen>,
     /// The names that were put in place whole.
     placed: BTreeSet<PathBuf>,
-    /// The names that were written to and not closed yet.
-    written: BTreeSet<PathBuf>,
+    /// The names that were written to in place, and whether hints leave it open that a writer is still there.
+    written: BTreeMap<PathBuf, bool>,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,7 @@ struct Seen {
 impl Look {
     /// The files were read, with these stamps just before; `is_certain`: the same stamps mean the same content.
     pub(super) fn new(read: Stamps, is_certain: bool) -> Look {
-        Look { read, is_certain, seen: None, placed: BTreeSet::new(), written: BTreeSet::new() }
+        Look { read, is_certain, seen: None, placed: BTreeSet::new(), written: BTreeMap::new() }
     }
 
     /// The paths that were read, as they are now.
@@ -75,10 +79,11 @@ impl Look {
             }
             Hint::Written(name) => {
                 self.placed.remove(&name);
-                self.written.insert(name);
+                self.written.insert(name, true);
             }
+            // It may also have been opened and closed without being written to.
             Hint::Closed(name) => {
-                self.written.remove(&name);
+                self.written.entry(name).and_modify(|is_open| *is_open = false);
             }
             Hint::Gone(name) => {
                 self.written.remove(&name);
@@ -86,7 +91,7 @@ impl Look {
             }
             Hint::Touched(_) => {}
             // Who has closed what is no longer known.
-            Hint::Anything => self.written.clear(),
+            Hint::Anything => self.written.values_mut().for_each(|is_open| *is_open = false),
         }
     }
 
@@ -102,15 +107,28 @@ impl Look {
             Some(seen) if stamps.has_the_files_of(&seen.stamps) => seen.since,
             _ => now,
         };
-        let until = if !self.written.is_empty() {
-            since + PATIENCE
-        } else if self.is_whole(&stamps) {
-            since
-        } else {
-            since + QUIET
-        };
+        let until = if self.is_whole(&stamps) { since } else { since + QUIET };
         self.seen = Some(Seen { stamps, since });
         if now < until { Verdict::Wait(until) } else { Verdict::Read }
+    }
+
+    /// Until when to hold back what was read because a writer isn't done with something that changed; `None`: all are, as
+    /// far as can be told. `writers` says of each file whether it had one when it was read, and `stamps` what it was.
+    pub(super) fn unfinished(&self, stamps: &Stamps, writers: &BTreeMap<PathBuf, Option<bool>>, now: Instant) -> Option<Instant> {
+        // Some programs keep what they have renamed into place open: it is whole all the same.
+        let seen = self.seen.as_ref().filter(|seen| !self.is_whole(&seen.stamps))?;
+        let patience = seen.since + PATIENCE;
+        let has_changed = |path: &PathBuf| !self.is_certain || !stamps.is_as_in(&self.read, path);
+        let answers = || writers.iter().filter(|(path, _)| has_changed(path)).map(|(_, has_writer)| *has_writer);
+        if now >= patience {
+            None
+        } else if answers().any(|has_writer| has_writer == Some(true)) {
+            Some(patience.min(now + AGAIN))
+        } else if self.written.values().any(|is_open| *is_open) && answers().any(|has_writer| has_writer.is_none()) {
+            Some(patience)
+        } else {
+            None
+        }
     }
 
     /// Until when to hold back what was read if it is doubtful; `None` if it was put in place whole.
@@ -121,13 +139,14 @@ impl Look {
 
     /// Whether everything that differs was put in place whole.
     fn is_whole(&self, stamps: &Stamps) -> bool {
-        !self.placed.is_empty() && stamps.replaces(&self.read)
+        !self.placed.is_empty() && self.written.is_empty() && stamps.replaces(&self.read)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     const FILE: &str = "/etc/navigator.yml";
 
@@ -142,6 +161,11 @@ mod tests {
 
     fn name() -> PathBuf {
         FILE.into()
+    }
+
+    /// The answer to whether somebody has the file open.
+    fn has_writer(answer: Option<bool>) -> BTreeMap<PathBuf, Option<bool>> {
+        [(name(), answer)].into()
     }
 
     /// A look at a file that was read a while ago, and its clock.
@@ -176,17 +200,79 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_in_place_must_be_closed_and_quiet() {
+    fn what_was_written_in_place_must_be_quiet() {
         let (mut look, at) = begun();
         look.note(Hint::Written(name()), at(0));
-        assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(30_000)));
-        assert_eq!(look.judge(file(1, 10), at(5_000)), Verdict::Wait(at(30_000)), "it is open");
-        look.note(Hint::Closed(name()), at(6_000));
-        assert_eq!(look.judge(file(1, 10), at(6_000)), Verdict::Wait(at(6_200)));
-        assert_eq!(look.judge(file(1, 20), at(6_199)), Verdict::Wait(at(6_399)), "it changed again");
-        assert_eq!(look.judge(file(1, 20), at(6_398)), Verdict::Wait(at(6_399)));
-        assert_eq!(look.judge(file(1, 20), at(6_399)), Verdict::Read);
-        assert_eq!(look.doubt(), Some(at(6_399) + DOUBT));
+        assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)));
+        look.note(Hint::Closed(name()), at(100));
+        assert_eq!(look.judge(file(1, 10), at(100)), Verdict::Wait(at(300)));
+        assert_eq!(look.judge(file(1, 20), at(299)), Verdict::Wait(at(499)), "it changed again");
+        assert_eq!(look.judge(file(1, 20), at(498)), Verdict::Wait(at(499)));
+        assert_eq!(look.judge(file(1, 20), at(499)), Verdict::Read);
+        assert_eq!(look.unfinished(&file(1, 20), &has_writer(None), at(499)), None, "it was closed");
+        assert_eq!(look.doubt(), Some(at(499) + DOUBT));
+    }
+
+    #[test]
+    fn a_writer_that_the_kernel_knows_of_is_waited_for() {
+        let (mut look, at) = begun();
+        assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)), "no hint came");
+        assert_eq!(look.judge(file(1, 10), at(5_000)), Verdict::Read);
+        assert_eq!(look.unfinished(&file(1, 10), &has_writer(Some(true)), at(5_000)), Some(at(5_100)));
+        assert_eq!(look.unfinished(&file(1, 10), &has_writer(Some(false)), at(5_100)), None);
+    }
+
+    #[test]
+    fn what_the_kernel_knows_counts_for_more_than_a_hint_that_was_missed() {
+        let (mut look, at) = begun();
+        look.note(Hint::Written(name()), at(0));
+        assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)));
+        assert_eq!(look.judge(file(1, 10), at(200)), Verdict::Read);
+        assert_eq!(look.unfinished(&file(1, 10), &has_writer(Some(false)), at(200)), None, "`truncate(2)` opens nothing");
+        assert_eq!(look.unfinished(&file(1, 10), &has_writer(None), at(200)), Some(at(30_000)), "as far as hints say");
+    }
+
+    #[test]
+    fn a_file_that_did_not_change_may_be_open_for_good() {
+        let other = Path::new("/etc/other.env");
+        let both = |size| Stamps::made(&[(FILE, Some((1, size))), ("/etc/other.env", Some((2, 5)))]);
+        let (_, at) = begun();
+        let mut look = Look::new(both(100), true);
+        assert_eq!(look.judge(both(101), at(0)), Verdict::Wait(at(200)));
+        let writers = [(name(), Some(false)), (other.to_owned(), Some(true))].into();
+        assert_eq!(look.unfinished(&both(101), &writers, at(200)), None);
+        let uncertain = Look { is_certain: false, ..look };
+        assert_eq!(uncertain.unfinished(&both(101), &writers, at(200)), Some(at(300)), "it may have changed");
+    }
+
+    #[test]
+    fn a_file_that_was_not_read_before_may_have_a_writer_too() {
+        let (mut look, at) = begun();
+        assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)));
+        let new = "/etc/parts/new.yml";
+        let stamps = Stamps::made(&[(FILE, Some((1, 100))), (new, Some((2, 5)))]);
+        let writers = [(name(), Some(false)), (new.into(), Some(true))].into();
+        assert_eq!(look.unfinished(&stamps, &writers, at(200)), Some(at(300)));
+    }
+
+    #[test]
+    fn what_was_renamed_into_place_may_stay_open() {
+        let (mut look, at) = begun();
+        look.note(Hint::Placed(name()), at(5));
+        assert_eq!(look.judge(file(2, 120), at(5)), Verdict::Read);
+        assert_eq!(look.unfinished(&file(2, 120), &has_writer(Some(true)), at(5)), None);
+    }
+
+    #[test]
+    fn nothing_is_whole_while_something_else_was_written_in_place() {
+        let both = |inode, size| Stamps::made(&[(FILE, Some((inode, 120))), ("/etc/a.env", Some((size, 5)))]);
+        let (_, at) = begun();
+        let mut look = Look::new(both(1, 1), true);
+        look.note(Hint::Placed(name()), at(0));
+        look.note(Hint::Written("/etc/a.env".into()), at(0));
+        assert_eq!(look.judge(both(2, 2), at(0)), Verdict::Wait(at(200)), "though both are other files than before");
+        look.note(Hint::Placed("/etc/a.env".into()), at(10));
+        assert_eq!(look.judge(both(2, 3), at(10)), Verdict::Read);
     }
 
     #[test]
@@ -202,13 +288,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_never_closed_is_read_when_nobody_has_written_for_long() {
-        let (mut look, at) = begun();
-        for round in 0..10 {
-            look.note(Hint::Written(name()), at(round * 20_000));
-            assert_eq!(look.judge(file(1, round), at(round * 20_000)), Verdict::Wait(at(round * 20_000 + 30_000)));
+    fn a_file_that_is_never_closed_is_taken_when_nobody_has_written_for_long() {
+        for answer in [Some(true), None] {
+            let (mut look, at) = begun();
+            let unfinished = |look: &Look, now: u64| look.unfinished(&file(1, 9), &has_writer(answer), at(now)).is_some();
+            for round in 0..10 {
+                look.note(Hint::Written(name()), at(round * 20_000));
+                assert_eq!(look.judge(file(1, round), at(round * 20_000)), Verdict::Wait(at(round * 20_000 + 200)));
+                assert_eq!(look.judge(file(1, round), at(round * 20_000 + 19_999)), Verdict::Read);
+                assert!(unfinished(&look, round * 20_000 + 19_999));
+            }
+            assert!(unfinished(&look, 209_999) && !unfinished(&look, 210_000));
         }
-        assert_eq!(look.judge(file(1, 9), at(210_000)), Verdict::Read);
     }
 
     #[test]
@@ -282,5 +373,6 @@ mod tests {
         look.note(Hint::Written(name()), at(0));
         look.note(Hint::Anything, at(0));
         assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)));
+        assert_eq!(look.unfinished(&file(1, 10), &has_writer(None), at(200)), None);
     }
 }

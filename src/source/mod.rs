@@ -8,5 +8,5 @@ mod places;
 mod stamps;
 mod watch;
 
-pub use file::{FileSource, Reading};
+pub use file::{AskForWriter, FileSource, Reading};
 pub use watch::{Asker, Means};

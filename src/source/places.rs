@@ -3,7 +3,7 @@
 //! A watch on a file itself is dead after the first rename over it, and a watch on its directory doesn't see that a
 //! symbolic link further up was pointed elsewhere. So the directory of every name is watched that would have to change for
 //! the path to lead elsewhere: the file, its directory, each link on the way, and the first part that is missing. That a
-//! directory further up is moved away is left to the poll.
+//! directory further up is moved away is left to the poll: the ones up there are busy with what is none of our business.
 
 use crate::config::{self, Inputs};
 use std::collections::{BTreeMap, BTreeSet};

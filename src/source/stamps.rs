@@ -14,6 +14,9 @@ pub(super) struct Stamps(BTreeMap<PathBuf, Option<Stamp>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     is_directory: bool,
+    /// It has no name any more. That can be seen by a path only where the file is mounted by itself: there it stays when
+    /// another one takes its name outside.
+    is_nameless: bool,
     device: u64,
     inode: u64,
     size: u64,
@@ -47,6 +50,16 @@ impl Stamps {
         self.pairs(earlier).all(|(was, is)| was == is || both_directories(was, is) || is_replaced(was, is))
     }
 
+    /// Whether what is at this path is seen as it was earlier.
+    pub(super) fn is_as_in(&self, earlier: &Stamps, path: &Path) -> bool {
+        self.0.get(path) == earlier.0.get(path)
+    }
+
+    /// The paths at which a file without a name is.
+    pub(super) fn nameless(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter(|(_, stamp)| stamp.is_some_and(|stamp| stamp.is_nameless)).map(|(path, _)| path.as_path())
+    }
+
     /// Earlier and now, for every path that is in both.
     fn pairs(&self, earlier: &Stamps) -> impl Iterator<Item = (Option<Stamp>, Option<Stamp>)> {
         self.0.iter().filter_map(|(path, is)| Some((*earlier.0.get(path)?, *is)))
@@ -64,6 +77,7 @@ impl Stamp {
         let stat = std::fs::metadata(path).ok()?;
         Some(Stamp {
             is_directory: stat.is_dir(),
+            is_nameless: stat.is_file() && stat.nlink() == 0,
             device: stat.dev(),
             inode: stat.ino(),
             size: stat.size(),
@@ -90,6 +104,7 @@ impl Stamps {
     pub(super) fn made(files: &[(&str, Option<(u64, u64)>)]) -> Stamps {
         let stamp = |is_directory, (inode, size)| Stamp {
             is_directory,
+            is_nameless: false,
             device: 1,
             inode,
             size,

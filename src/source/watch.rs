@@ -12,6 +12,7 @@ use super::stamps::Stamps;
 use crate::config::{Inputs, Loaded, Rejected};
 use std::collections::BTreeSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -73,13 +74,9 @@ impl FileSource {
     ///
     /// # Errors
     /// The system refuses another thread.
-    pub fn follow(
-        self,
-        first: &Reading,
-        means: Means,
-        deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static,
-    ) -> io::Result<Asker> {
+    pub fn follow(self, first: &Reading, deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static) -> io::Result<Asker> {
         let (sender, messages) = mpsc::channel();
+        let means = self.means;
         let is_refused = Arc::new(AtomicBool::new(false));
         let mut follower = Follower {
             is_refused: Arc::clone(&is_refused),
@@ -96,6 +93,8 @@ impl FileSource {
             look_at: Instant::now(),
             digest: first.digest,
             processes: first.revision.as_ref().map(names).unwrap_or_default(),
+            // Some file systems don't count names.
+            nameless: first.stamps.nameless().map(Path::to_owned).collect(),
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
         Ok(Asker { ask: sender, means, is_refused })
@@ -121,6 +120,8 @@ struct Follower<D> {
     digest: u64,
     /// The names in the last revision that was valid.
     processes: BTreeSet<String>,
+    /// The files that were found without a name, and told of.
+    nameless: BTreeSet<PathBuf>,
 }
 
 impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
@@ -166,9 +167,23 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
         let now = Instant::now();
         self.look_at = now + POLL;
         match self.look.judge(seen.clone(), now) {
-            Verdict::Same => {}
+            Verdict::Same => self.warn_of_nameless(&seen),
             Verdict::Wait(until) => self.look_at = self.look_at.min(until),
             Verdict::Read => self.read(&seen),
+        }
+    }
+
+    /// Tells once of each file that was replaced where navigator can't see it.
+    fn warn_of_nameless(&mut self, seen: &Stamps) {
+        for path in seen.nameless() {
+            if self.nameless.insert(path.to_owned()) {
+                warn!(
+                    target: "navigator",
+                    file = %path.display(),
+                    help = "mount the directory that it lies in",
+                    "The file is mounted by itself and was replaced outside, where that can't be seen"
+                );
+            }
         }
     }
 
@@ -176,9 +191,10 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
     fn read(&mut self, judged: &Stamps) {
         let reading = self.source.read();
         let is_steady = reading.stamps.replaces(judged) && reading.stamps.again().replaces(&reading.stamps);
-        let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
         let now = Instant::now();
-        match doubt {
+        let unfinished = self.look.unfinished(&reading.stamps, &reading.writers, now);
+        let doubt = || self.look.doubt().filter(|_| self.is_doubtful(&reading));
+        match unfinished.or_else(doubt) {
             _ if !is_steady => self.look_at = now,
             Some(until) if now < until => self.look_at = self.look_at.min(until),
             _ => {

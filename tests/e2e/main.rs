@@ -3,6 +3,7 @@
 //! Every test holds it to what a user reads in the documentation, and none knows its code. Each starts navigator in a
 //! directory of its own and ends with the check that no process is left.
 
+mod changes;
 mod cli;
 mod demo;
 mod environment;

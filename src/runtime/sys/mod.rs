@@ -1,11 +1,13 @@
 //! The only unsafe code of the runtime: system calls that no safe crate offers, each behind a safe function.
 //!
-//! [`clone`] starts a program, [`accounts`] looks up users and groups; here is what the reaper and the signals need.
+//! [`clone`] starts a program, [`accounts`] looks up users and groups, [`lease`] asks for writers of a file; here is what the
+//! reaper and the signals need.
 //! Nothing in this folder decides anything, and nothing in it knows what a run is.
-#![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, and the account database have no safe wrapper")]
+#![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
 pub(super) mod accounts;
 pub(super) mod clone;
+pub(super) mod lease;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 use std::io;

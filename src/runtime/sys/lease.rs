@@ -1,0 +1,88 @@
+//! A lease on a file, asked for and given back at once: the kernel grants it exactly while nobody has the file open to
+//! write to it.
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+use std::io;
+
+/// Chooses the signal that says that somebody wants a leased file (`fcntl(2)`). The number is from the kernel's
+/// `asm-generic/fcntl.h`; no architecture that Rust compiles for has another one.
+const F_SETSIG: i32 = 10;
+
+/// Whether a read lease on this file can be had. The descriptor must be open for reading only.
+///
+/// Who opens the file to write to it while the lease is held waits until it is given back, a few microseconds later, or is
+/// refused with `EAGAIN` if it opens with `O_NONBLOCK`, which hardly anybody does with files.
+///
+/// # Errors
+/// Those of `F_SETLEASE` in `fcntl(2)`: `EACCES` where the file is another user's, `EINVAL` where its file system has no
+/// leases. A refusal because of a writer (`EAGAIN`) is an answer.
+pub(in crate::runtime) fn is_to_be_had(file: BorrowedFd<'_>) -> io::Result<bool> {
+    match take(file) {
+        Ok(()) => command(file, libc::F_SETLEASE, libc::F_UNLCK).map(|()| true),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a lease. If somebody wants the file meanwhile, the kernel sends its holder a signal: by default SIGIO, which kills;
+/// SIGURG does nothing. Giving the lease back undoes the choice.
+fn take(file: BorrowedFd<'_>) -> io::Result<()> {
+    command(file, F_SETSIG, libc::SIGURG)?;
+    command(file, libc::F_SETLEASE, libc::F_RDLCK)
+}
+
+fn command(file: BorrowedFd<'_>, command: i32, argument: i32) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed, hence open; all commands used here take a number and touch no memory.
+    if unsafe { libc::fcntl(file.as_raw_fd(), command, argument) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd as _;
+    use rustix::fs::{Mode, OFlags};
+    use std::fs::{self, File};
+
+    /// A file that is removed at the end.
+    struct Scratch(std::path::PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let path = std::env::temp_dir().join(format!("navigator-lease-{name}-{}", std::process::id()));
+            fs::write(&path, "text").expect("the system's place for such files can be written");
+            Scratch(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            drop(fs::remove_file(&self.0));
+        }
+    }
+
+    #[test]
+    fn a_lease_is_to_be_had_exactly_while_nobody_writes() {
+        let scratch = Scratch::new("writers");
+        let file = File::open(&scratch.0).expect("it was just written");
+        let is_free = || is_to_be_had(file.as_fd()).expect("the file is ours, and has leases");
+        assert!(is_free() && is_free(), "it is given back each time");
+        let reader = File::open(&scratch.0).expect("it is there");
+        assert!(is_free(), "another reader doesn't matter");
+        let writer = fs::OpenOptions::new().append(true).open(&scratch.0).expect("it is ours");
+        assert!(!is_free());
+        drop(writer);
+        assert!(is_free());
+        drop(reader);
+    }
+
+    #[test]
+    fn whoever_wants_a_leased_file_does_not_kill_its_holder() {
+        let scratch = Scratch::new("signal");
+        let file = File::open(&scratch.0).expect("it was just written");
+        assert!(is_to_be_had(file.as_fd()).expect("the file is ours, and has leases"));
+        take(file.as_fd()).expect("nobody writes");
+        // Without NONBLOCK it would wait for the lease to be given back; the signal is sent either way.
+        let refused = rustix::fs::open(&scratch.0, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
+        assert_eq!(refused.err(), Some(rustix::io::Errno::AGAIN));
+    }
+}
