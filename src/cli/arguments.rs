@@ -1,6 +1,8 @@
 //! The words of the command line.
 
+use super::completions::process_names;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,76 +76,25 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
-    /// Show what a configuration would do to the running navigator
-    #[command(visible_alias = "diff")]
-    Plan {
-        /// The configuration to plan for [default: the one that runs]
-        #[arg(value_name = "CANDIDATE")]
-        candidate: Option<PathBuf>,
+    /// Everything that talks to a running navigator
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Show what comes after what
+    Graph {
+        /// The configuration to show
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
         /// How to show it
-        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-        format: ReportFormat,
-        /// Exit with 0 if nothing would change, with 2 if something would
-        #[arg(long)]
-        detailed_exitcode: bool,
+        #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+        format: GraphFormat,
     },
-    /// Show how the processes stand
-    Status {
-        /// Only these
-        #[arg(value_name = "NAME")]
-        names: Vec<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
+    /// Write what a shell needs to complete command lines (bash, zsh, fish, elvish, powershell)
+    Completions {
+        /// The shell, as in `source <(navigator completions bash)`
+        shell: String,
     },
-    /// Run processes, also such as were stopped by hand, failed or completed
-    Start {
-        /// Which
-        #[arg(value_name = "NAME", required = true)]
-        names: Vec<String>,
-    },
-    /// Stop processes, and keep them stopped
-    Stop {
-        /// Which
-        #[arg(value_name = "NAME", required = true)]
-        names: Vec<String>,
-    },
-    /// Stop processes and start them anew
-    Restart {
-        /// Which
-        #[arg(value_name = "NAME", required = true)]
-        names: Vec<String>,
-    },
-    /// Send a signal to the leaders of processes
-    Signal {
-        /// Its name or number
-        #[arg(value_name = "SIG")]
-        signal: String,
-        /// To which
-        #[arg(value_name = "NAME", required = true)]
-        names: Vec<String>,
-    },
-    /// Read the configuration again; with names, have these processes read their own files again
-    Reload {
-        /// Which
-        #[arg(value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Wait until everything, or these processes, are as the file says
-    Wait {
-        /// Which
-        #[arg(value_name = "NAME")]
-        names: Vec<String>,
-        /// For how long
-        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
-        timeout: Duration,
-    },
-    /// Write what happens as it happens, one JSON object a line
-    Events {
-        /// Begin with what has happened since this generation
-        #[arg(long, value_name = "GENERATION")]
-        since: Option<u64>,
-    },
+    /// Write the manual page
+    Man,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -163,4 +114,87 @@ pub(super) enum Order {
 pub(super) enum ReportFormat {
     Text,
     Json,
+}
+
+/// A command that talks to a running navigator.
+#[derive(Debug, Subcommand)]
+pub(super) enum ClientCommand {
+    /// Show what a configuration would do to the running navigator
+    #[command(visible_alias = "diff")]
+    Plan {
+        /// The configuration to plan for [default: the one that runs]
+        #[arg(value_name = "CANDIDATE")]
+        candidate: Option<PathBuf>,
+        /// How to show it
+        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+        format: ReportFormat,
+        /// Exit with 0 if nothing would change, with 2 if something would
+        #[arg(long)]
+        detailed_exitcode: bool,
+    },
+    /// Show how the processes stand
+    Status {
+        /// Only these
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run processes, also such as were stopped by hand, failed or completed
+    Start {
+        /// Which
+        #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+    },
+    /// Stop processes, and keep them stopped
+    Stop {
+        /// Which
+        #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+    },
+    /// Stop processes and start them anew
+    Restart {
+        /// Which
+        #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+    },
+    /// Send a signal to the leaders of processes
+    Signal {
+        /// Its name or number
+        #[arg(value_name = "SIG")]
+        signal: String,
+        /// To which
+        #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+    },
+    /// Read the configuration again; with names, have these processes read their own files again
+    Reload {
+        /// Which
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+    },
+    /// Wait until everything, or these processes, are as the file says
+    Wait {
+        /// Which
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+        /// For how long
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Write what happens as it happens, one JSON object a line
+    Events {
+        /// Begin with what has happened since this generation
+        #[arg(long, value_name = "GENERATION")]
+        since: Option<u64>,
+    },
+}
+
+/// How a graph is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GraphFormat {
+    Text,
+    Dot,
+    Mermaid,
 }

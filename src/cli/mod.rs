@@ -3,14 +3,17 @@
 mod arguments;
 mod check;
 mod clients;
+mod completions;
 pub mod forecast;
+mod graph;
 mod locate;
 mod log;
+mod man;
 mod run;
 mod signal;
 
 use crate::control::StateDir;
-use arguments::{Arguments, Command, Common, ReportFormat};
+use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::Parser;
 use clients::Target;
 use locate::locate;
@@ -35,6 +38,7 @@ const INTERRUPTED: u8 = 130;
 ///
 /// Must be called before any thread exists, since it takes over what the launcher left set up for the process.
 pub fn main() -> ExitCode {
+    completions::answer();
     let arguments = Arguments::parse();
     let Arguments { command, config, check, signal, common } = arguments;
     if command.is_some() && (check || signal.is_some()) {
@@ -43,47 +47,48 @@ pub fn main() -> ExitCode {
     if command.is_some() && config.is_some() {
         return fail(USAGE, "the configuration stands before the command: name it behind, or with `--config`");
     }
-    // A command that names its configuration itself does so like the first argument; all others by an option alone.
-    let (command, config) = match command {
-        Some(Command::Run { config }) => (None, config),
-        Some(Command::Check { config, format }) => (Some(Command::Check { config: None, format }), config),
-        other => (other, config),
-    };
-    if config.is_some() && common.named.is_some() && config != common.named {
-        return fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`");
-    }
-    let named = config.or_else(|| common.named.clone());
     if let Some(order) = signal {
-        return signal::signal(order, named, &state_dir(&common));
+        return signal::signal(order, config.or_else(|| common.named.clone()), &state_dir(&common));
     }
-    let path = match locate(named, variable("NAVIGATOR_CONFIG")) {
-        Ok(path) => path,
-        Err(error) => return fail(USAGE, &error.to_string()),
-    };
-    match command {
-        None if check => check::check(path, ReportFormat::Text),
-        None | Some(Command::Run { .. }) => run::run(&path, &common),
-        Some(Command::Check { format, .. }) => check::check(path, format),
-        Some(command) => client(command, &Target { config: path, state: state_dir(&common) }),
+    obey(command, config, check, &common).unwrap_or_else(|code| code)
+}
+
+/// Runs a command; `Err` is how it ends where it can't even begin.
+fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: &Common) -> Result<ExitCode, ExitCode> {
+    Ok(match command {
+        None if check => check::check(located(config, common)?, ReportFormat::Text),
+        None => run::run(&located(config, common)?, common),
+        Some(Command::Run { config }) => run::run(&located(config, common)?, common),
+        Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
+        Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
+        Some(Command::Completions { shell }) => completions::completions(&shell),
+        Some(Command::Man) => man::man(),
+        Some(Command::Client(command)) => client(command, &Target { config: located(None, common)?, state: state_dir(common) }),
+    })
+}
+
+/// The configuration that is meant.
+fn located(named: Option<PathBuf>, common: &Common) -> Result<PathBuf, ExitCode> {
+    if named.is_some() && common.named.is_some() && named != common.named {
+        return Err(fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`"));
     }
+    locate(named.or_else(|| common.named.clone()), variable("NAVIGATOR_CONFIG")).map_err(|error| fail(USAGE, &error.to_string()))
 }
 
 /// Runs a command that talks to a running navigator.
-fn client(command: Command, target: &Target) -> ExitCode {
+fn client(command: ClientCommand, target: &Target) -> ExitCode {
     match command {
-        // Of these the caller takes care.
-        Command::Run { .. } | Command::Check { .. } => USAGE.into(),
-        Command::Plan { candidate, format, detailed_exitcode } => {
+        ClientCommand::Plan { candidate, format, detailed_exitcode } => {
             clients::plan(target, candidate.as_deref(), format, detailed_exitcode)
         }
-        Command::Status { names, json } => clients::status(target, &names, json),
-        Command::Start { names } => clients::order(target, "start", &names),
-        Command::Stop { names } => clients::order(target, "stop", &names),
-        Command::Restart { names } => clients::order(target, "restart", &names),
-        Command::Signal { signal, names } => clients::signal(target, &signal, &names),
-        Command::Reload { names } => clients::reload(target, &names),
-        Command::Wait { names, timeout } => clients::wait(target, &names, timeout),
-        Command::Events { since } => clients::events(target, since),
+        ClientCommand::Status { names, json } => clients::status(target, &names, json),
+        ClientCommand::Start { names } => clients::order(target, "start", &names),
+        ClientCommand::Stop { names } => clients::order(target, "stop", &names),
+        ClientCommand::Restart { names } => clients::order(target, "restart", &names),
+        ClientCommand::Signal { signal, names } => clients::signal(target, &signal, &names),
+        ClientCommand::Reload { names } => clients::reload(target, &names),
+        ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
+        ClientCommand::Events { since } => clients::events(target, since),
     }
 }
 
@@ -130,7 +135,11 @@ fn pid_file() -> (PathBuf, bool) {
 
 /// Where instances keep their state.
 fn state_dir(common: &Common) -> StateDir {
-    let asked = common.state_dir.clone().or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
+    state_dir_of(common.state_dir.clone())
+}
+
+fn state_dir_of(named: Option<PathBuf>) -> StateDir {
+    let asked = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
     StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref())
 }
 
