@@ -53,7 +53,8 @@ impl Reader<'_, '_, '_> {
     /// Reads one entry of a map.
     pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
         let Some(field) = table.iter().find(|field| field.key == entry.key) else {
-            let help = did_you_mean(&entry.key, table.iter().map(|field| field.key)).unwrap_or_else(|| takes(path, table));
+            let known = table.iter().map(|field| field.key);
+            let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
             let message = format!("unknown key `{}` in `{path}`", short(&entry.key));
             return self.report(Problem::error(entry.key_span, message).help(help));
         };

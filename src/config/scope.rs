@@ -253,14 +253,17 @@ fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
             let problem = Problem::error(written.place(range), "this `${` is never closed");
             problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
         }
+        Broken::TooLong => {
+            Problem::error(written.whole(), format!("no program can be given a value of {MAX_STRING} or more bytes"))
+        }
         Broken::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
     }
 }
 
 /// Whether a variable's name says that its value is nobody's business.
 pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word))
+    let has = |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(has)
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.

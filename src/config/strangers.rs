@@ -19,7 +19,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
     let mut entries = map.entries.iter().enumerate();
     while let Some((index, entry)) = entries.next() {
         let Some(field) = field(&entry.key) else {
-            problems.add(unknown(entry));
+            problems.add(unknown(entry, problems.has_room()));
             continue;
         };
         let outside = if is_empty(&entry.value) { not_indented(field, &map.entries[index + 1..]) } else { &[] };
@@ -70,12 +70,15 @@ fn instead_of(key: &str) -> Option<String> {
     foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key))
 }
 
-fn unknown(entry: &Entry) -> Problem {
+fn unknown(entry: &Entry, with_help: bool) -> Problem {
     let Entry { key, key_span, value } = entry;
     if let Some(field) = glued(key) {
         return Problem::error(*key_span, "a space is missing behind the `:`").help(format!("write `{field}: …`"));
     }
     let problem = Problem::error(*key_span, format!("unknown key `{}`", short(key)));
+    if !with_help {
+        return problem;
+    }
     if key.starts_with("//") {
         return problem.help("a comment begins with `#`");
     }

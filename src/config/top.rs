@@ -84,7 +84,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     }
     let mut unknown = false;
     for entry in &map.entries {
-        if let Some(problem) = objection(entry, main) {
+        if let Some(problem) = objection(entry, main, problems.has_room()) {
             unknown |= problem.is_error();
             problems.add(problem);
         } else if entry.value.is_null() && is_ours(&entry.key) {
@@ -107,7 +107,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
 }
 
 /// What is wrong with a key at the top of a file.
-fn objection(entry: &Entry, main: bool) -> Option<Problem> {
+fn objection(entry: &Entry, main: bool, with_help: bool) -> Option<Problem> {
     let key = entry.key.as_str();
     if WEB_SERVER.contains(&key) || is_web_applications(entry) {
         return Some(belongs_elsewhere(key, entry.key_span));
@@ -127,6 +127,9 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
         return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
     }
     let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
+    if !with_help {
+        return Some(problem);
+    }
     let help = foreign::instead_of_top_entry(key, &entry.value);
     let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
     Some(problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned())))

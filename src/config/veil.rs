@@ -51,7 +51,7 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
             let value = start + indent + key_length(content);
             if inside.is_some() {
                 ranges.push(value..end);
-            } else if let Some(at) = env_key(content) {
+            } else if let Some(at) = content.contains(':').then(|| env_key(content)).flatten() {
                 let behind = start + indent + at;
                 ranges.push(behind..end.max(behind));
                 // A list's dash is part of the indentation of the keys behind it.
@@ -70,6 +70,9 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
 
 /// How many bytes of a line are its key and colon; none if it has no key.
 fn key_length(content: &str) -> usize {
+    if !content.contains(':') {
+        return 0;
+    }
     content
         .find(": ")
         .map(|at| at + 2)
