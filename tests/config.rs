@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn good_configurations_mean_what_is_written_beside_them() {
     let paths = paths("good");
-    assert!(paths.len() >= 25, "only {} fixtures", paths.len());
+    assert!(paths.len() >= 50, "only {} fixtures", paths.len());
     let mut failures = Vec::new();
     for path in paths {
         let found = match load(&path, &Disk, &environment()) {
@@ -32,7 +32,7 @@ fn good_configurations_mean_what_is_written_beside_them() {
 #[test]
 fn bad_configurations_are_rejected_for_the_reasons_in_them() {
     let paths = paths("bad");
-    assert!(paths.len() >= 60, "only {} fixtures", paths.len());
+    assert!(paths.len() >= 180, "only {} fixtures", paths.len());
     let mut failures = Vec::new();
     for path in paths {
         let bytes = unannotated(&path);

@@ -89,7 +89,12 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         draft.on_watch = reader.word(node, &ON_WATCHES, &[]).map(|on_watch| (on_watch, node.span));
     }),
     field("type", Shape::Words(&["service", "task"]), Change::Restart, |reader, node, draft| {
-        let foreign = [("oneshot", "write `task`"), ("simple", "write `service`"), ("notify", "write `service`")];
+        let foreign = [
+            ("oneshot", "write `task`"),
+            ("simple", "write `service`"),
+            ("notify", "write `service`"),
+            ("forking", "let the program run in the foreground, and write `service`"),
+        ];
         draft.spec.exec.kind = reader.word(node, &KINDS, &foreign).unwrap_or_default();
     }),
     field("output", Shape::WordsOrPart(&["log", "null"], || keys(OUTPUT)), Change::Restart, output),
@@ -186,7 +191,8 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
-        reader.report(Problem::error(node.span, "the `max` of `backoff` is less than its `initial`"));
+        let problem = Problem::error(node.span, "the `max` of `backoff` is less than its `initial`");
+        reader.report(problem.help("write a longer `max`, or a shorter `initial`"));
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) struct Loader<'l> {
     pub(super) texts: Texts,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
-    /// Each env file is read once, or the reason why it can't be.
-    env_files: HashMap<PathBuf, Result<Rc<Layer>, Unread>>,
+    /// Each env file is read once, or the reason why it can't be, unless that has been told.
+    env_files: HashMap<PathBuf, Result<Rc<Layer>, Option<Unread>>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
 }
@@ -149,18 +149,19 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
-            let read = self
-                .open(&path)
-                .map_err(|error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound });
+            let unread =
+                |error: io::Error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound };
+            let read = self.open(&path).map_err(|error| Some(unread(error)));
             let shown = format!("(from {})", name.shown());
-            let no_text = || Unread { reason: "it is no text".to_owned(), is_missing: false };
-            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or_else(no_text));
+            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or(None));
             self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
         // Reported at each place that names it.
         match self.env_files[&path].clone() {
             Ok(layer) => Some(layer),
-            Err(Unread { reason, is_missing }) => {
+            // That it is no text has been reported there.
+            Err(None) => None,
+            Err(Some(Unread { reason, is_missing })) => {
                 let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
                     Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),

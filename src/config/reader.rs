@@ -78,7 +78,8 @@ impl Reader<'_, '_, '_> {
         if let Kind::Map(map) = &node.kind {
             return Some(&map.entries);
         }
-        self.report(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        self.report(problem.help("write each entry as `KEY: value`"));
         None
     }
 
@@ -197,7 +198,12 @@ impl Reader<'_, '_, '_> {
         if signal.is_none() {
             let upper = text.value().to_ascii_uppercase();
             let near = did_you_mean(upper.strip_prefix("SIG").unwrap_or(&upper).trim_start_matches('-'), signals::names());
-            self.refuse(node, &text, "a signal", near.as_deref().or(Some("write its name, such as `TERM` or `USR1`")));
+            self.refuse(
+                node,
+                &text,
+                "a signal",
+                near.as_deref().or(Some("write its name or number, such as `TERM`, `USR1` or `15`")),
+            );
         }
         signal
     }
@@ -214,7 +220,7 @@ impl Reader<'_, '_, '_> {
             .find(|(word, _)| *word == text.value())
             .map(|(_, help)| (*help).to_owned())
             .or_else(|| did_you_mean(text.value(), words.iter().map(|(word, _)| *word)))
-            .unwrap_or_else(|| format!("write {}", known.join(" or ")));
+            .unwrap_or_else(|| format!("write {}", one_of(&known)));
         self.refuse(node, &text, &format!("one of {}", known.join(", ")), Some(&help));
         None
     }
@@ -255,6 +261,14 @@ impl Reader<'_, '_, '_> {
             shown.push('…');
         }
         self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).maybe_help(help));
+    }
+}
+
+/// Some words as a choice.
+fn one_of(words: &[String]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
     }
 }
 

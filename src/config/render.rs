@@ -68,7 +68,8 @@ fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), messag
     let (file, line, column) = place;
     let place = format!("{}:{line}:{column}:", printable(&file.to_string_lossy()));
     let mut lines = wrapped(message, place.width() + word.len() + 3, 4, look.width());
-    lines[0] = format!("{place} {} {}", look.painted(&format!("{word}:"), style), lines[0]).trim_end().to_owned();
+    let first = format!("{place} {} {}", look.painted(&format!("{word}:"), style), lines[0]);
+    first.trim_end().clone_into(&mut lines[0]);
     lines
 }
 
@@ -77,7 +78,8 @@ fn help_lines(help: &str, look: Look) -> Vec<String> {
     const INDENT: usize = "  help: ".len();
     let mut given = help.lines();
     let mut lines = wrapped(given.next().unwrap_or_default(), INDENT, INDENT, look.width());
-    lines[0] = format!("  {} {}", look.painted("help:", HELP), lines[0]).trim_end().to_owned();
+    let first = format!("  {} {}", look.painted("help:", HELP), lines[0]);
+    first.trim_end().clone_into(&mut lines[0]);
     lines.extend(given.map(|line| format!("{}{line}", " ".repeat(INDENT))));
     lines
 }

@@ -158,16 +158,19 @@ impl<'a> Scope<'a> {
             _ if self.incomplete => Err(Reported),
             Form::Required(words) => {
                 let words = written.text[words.clone()].trim();
-                let why = if words.is_empty() { "is required, but has no value" } else { words };
-                Err(context.report(Problem::error(span, format!("variable `{name}`: {why}"))))
+                let message = match words {
+                    "" => format!("variable `{name}` is required, but has no value"),
+                    words => format!("variable `{name}` has no value: {words}"),
+                };
+                let help = "set it in `env`, in an env file, or where navigator is started";
+                Err(context.report(Problem::error(span, message).help(help)))
             }
             Form::Plain | Form::Alternative(_) => {
-                let other = "set it in `env`, give a default as in";
                 let help = match self.near(name, context) {
-                    Some(near) => format!(
-                        "did you mean `${{{near}}}`? Or {other} `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+                    Some(near) => format!("did you mean `${{{near}}}`?"),
+                    None => format!(
+                        "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
                     ),
-                    None => format!("{other} `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"),
                 };
                 Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
             }

@@ -30,6 +30,13 @@ const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes
 
 const LEVELS: [(&str, Level); 5] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug), ("trace", Level::Trace)];
+const FOREIGN_LEVELS: [(&str, &str); 5] = [
+    ("warning", "write `warn`"),
+    ("verbose", "write `debug`"),
+    ("information", "write `info`"),
+    ("fatal", "write `error`"),
+    ("critical", "write `error`"),
+];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 
 /// The keys of `logging`.
@@ -38,7 +45,7 @@ static LOGGING: &[Field<Settings>] = &[
         key: "level",
         shape: Shape::Words(&["error", "warn", "info", "debug", "trace"]),
         change: Change::None,
-        read: |reader, node, settings| settings.level = reader.word(node, &LEVELS, &[("warning", "write `warn`")]),
+        read: |reader, node, settings| settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS),
     },
     Field {
         key: "format",
@@ -132,7 +139,17 @@ fn objection(entry: &Entry, main: bool, with_help: bool) -> Option<Problem> {
     }
     let help = foreign::instead_of_top_entry(key, &entry.value);
     let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
+    let help = help.or_else(|| process_at_top(entry));
     Some(problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned())))
+}
+
+/// What to write instead of a process that stands at the top, under its name.
+fn process_at_top(entry: &Entry) -> Option<String> {
+    let Kind::Map(fields) = &entry.value.kind else { return None };
+    let is_process =
+        scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| strangers::belongs_to_process(&field.key));
+    let lines = is_process.then(|| strangers::as_lines(&entry.key, &fields.entries))?;
+    Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
 /// What is wrong with a file that is no map.

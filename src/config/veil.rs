@@ -31,7 +31,9 @@ fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    key != "env_file" && key.split(['-', '_', '.']).any(|word| matches!(word, "env" | "environment"))
+    let key = key.to_ascii_lowercase();
+    let is_variables = |word: &str| matches!(word, "env" | "envs" | "environment" | "vars" | "variables");
+    key != "env_file" && key.split(['-', '_', '.']).any(is_variables)
 }
 
 /// The ranges to hide in a text that is not YAML: a guess by lines and indentation that hides too much rather than too little.
@@ -83,7 +85,7 @@ fn key_length(content: &str) -> usize {
 /// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
 fn env_key(content: &str) -> Option<usize> {
     let own = content.trim_start_matches(['"', '\'']).starts_with("x-").then(|| key_length(content)).filter(|&length| length > 0);
-    own.or_else(|| ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min())
+    own.or_else(|| ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(content, key)).min())
 }
 
 /// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
@@ -94,7 +96,7 @@ fn assigned(content: &str) -> Option<usize> {
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
-    content.match_indices(key).find_map(|(at, _)| {
+    content.to_ascii_lowercase().match_indices(key).find_map(|(at, _)| {
         let starts = !content[..at].ends_with(|char: char| char.is_alphanumeric() || char == '_' || char == '-');
         let behind = &content[at + key.len()..];
         let rest = behind.trim_start_matches(['"', '\'']).trim_start();
@@ -126,6 +128,7 @@ mod tests {
             ("environment:\n  - A=hunter2\n", "environment:\n  …\n"),
             ("env:\n# A: hunter1\n  A: hunter2\n", "env:\n…\n  A: …\n"),
             ("x-all: &all {A: hunter2}\nx-more:\n  A: hunter2\n", "x-all: …\nx-more:\n  A: …\n"),
+            ("Environment: A=hunter2\n", "Environment:…\n"),
             ("password: hunter2\n", "password: …\n"),
             ("PORT=80\nexport A=hunter2\n", "PORT=…\nexport A=…\n"),
             ("env_file: .env\n", "env_file: .env\n"),
