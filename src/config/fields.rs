@@ -9,7 +9,7 @@ use super::problems::Problem;
 use super::reader::Reader;
 use super::table::{Change, Field, Shape, keys};
 use super::texts::Span;
-use super::tree::{Kind, Node, Scalar, Style};
+use super::tree::{Kind, Node, Scalar, Style, entry};
 use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart, Spec};
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -191,8 +191,17 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
-        let problem = Problem::error(node.span, "the `max` of `backoff` is less than its `initial`");
-        reader.report(problem.help("write a longer `max`, or a shorter `initial`"));
+        let place = |key: &str| match &node.kind {
+            Kind::Map(map) => entry(&map.entries, key).map(|entry| entry.value.span),
+            _ => None,
+        };
+        let (initial, max) = (place("initial"), place("max"));
+        let problem = Problem::error(max.or(initial).unwrap_or(node.span), "the `max` of `backoff` is less than its `initial`");
+        let problem = match (initial, max) {
+            (Some(initial), Some(_)) => problem.label(initial, "`initial` is here"),
+            _ => problem,
+        };
+        reader.report(problem.help("write a longer `max` (`30s` if left out), or a shorter `initial`"));
     }
 }
 

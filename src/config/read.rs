@@ -105,7 +105,8 @@ impl<'l> Loader<'l> {
         let at = |start: usize| Span { text, start: start.min(length), end: start.min(length) };
         let problem = match (wide, nul, broken) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
-            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character"),
+            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character")
+                .help("a crash or a full disk can leave such a file: restore it, or remove the character"),
             (_, _, Some(end)) => Problem::error(at(end), "this file is not UTF-8").help("save it as UTF-8"),
             _ => return Some(text),
         };
@@ -202,7 +203,7 @@ const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remo
 pub(super) fn instead_of_path(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "a path is relative to the file that names it; one with a `*` need not match anything".to_owned()
+            "a path is relative to the file that names it; with a `*` in it, it need not match any file".to_owned()
         }
         _ => NAME_OR_REMOVE.to_owned(),
     }

@@ -153,7 +153,10 @@ impl Reader<'_, '_, '_> {
         let text = self.unquoted(node, "write the number without quotes")?;
         let number = scalar::whole(text.value(), from, to);
         if number.is_none() {
-            self.refuse(node, &text, &format!("a whole number from {from} to {to}"), None);
+            let what =
+                if to < u32::MAX.into() { format!("a whole number from {from} to {to}") } else { "a whole number".to_owned() };
+            let help = (to >= u32::MAX.into()).then_some("write one that isn't negative, or leave the key out for no limit");
+            self.refuse(node, &text, &what, help);
         }
         number
     }

@@ -108,7 +108,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
             "neither `managed_processes` nor `applications`"
         };
         let problem = Problem::error(node.span, format!("this file has {lists}"));
-        problems.add(problem.help("write `managed_processes: []` to run nothing"));
+        problems.add(problem.help("add `managed_processes:` and a list, or write `managed_processes: []` to run nothing"));
     }
     &map.entries
 }

@@ -95,7 +95,8 @@ pub(in crate::config::yaml) fn unknown_alias(source: &str, at: usize) -> Slip {
 
 /// A merge key whose alias stands for something that can't be merged, which the parser names.
 pub(in crate::config::yaml) fn merge(source: &str, at: usize) -> Option<Slip> {
-    let name = source[..at].trim_end().rsplit(char::is_whitespace).next()?.strip_prefix('&')?;
+    let anchor = source[..at].rfind('&')?;
+    let name = source[anchor + 1..at].split_whitespace().next()?;
     let alias = format!("*{name}");
     let is_whole = |from: usize| !source[from..].starts_with(|char: char| char.is_alphanumeric() || "_-.".contains(char));
     let mut uses = source[at..].match_indices(&alias).map(|(offset, _)| at + offset);
@@ -105,7 +106,7 @@ pub(in crate::config::yaml) fn merge(source: &str, at: usize) -> Option<Slip> {
     })?;
     let message = format!("`<<` takes a map, and `{alias}` is none");
     let slip = Slip::new(place..place + alias.len(), message, "let the anchor stand before a map, or name another one");
-    Some(slip.also(at..at + source[at..].chars().next().map_or(0, char::len_utf8), format!("`{alias}` stands for this")))
+    Some(slip.also(anchor..anchor + 1 + name.len(), format!("`{alias}` stands for what is here")))
 }
 
 fn shortened(name: &str) -> String {
