@@ -130,8 +130,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft
     for field in PROCESS {
         let Some(entry) = entries.iter().find(|entry| entry.key == field.key) else { continue };
         reader.not_yet(field.key, entry.key_span);
-        // `output: null` says something; nothing at all behind the key doesn't.
-        if field.key == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
+        // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
+        let takes_null = matches!(field.key, "output" | "command");
+        if takes_null && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }
