@@ -1,6 +1,6 @@
 //! The documents say what the program does: their configurations load, and the reference names every key.
 
-use navigator::config::{Change, Disk, Environment, Files, Key, Shape, load, process_keys, render_all, top_keys};
+use navigator::config::{Change, Disk, Environment, Files, Key, Look, Shape, load, process_keys, render_all, top_keys};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -67,8 +67,9 @@ fn configurations_in_documents_load() {
                 _ => continue,
             };
             let outcome = load(&path, &Alone(path.clone(), text.into_bytes()), &Environment::default());
-            let found =
-                outcome.as_ref().map_or_else(|rejected| render_all(&rejected.diagnostics, 0, false), |_| "it loads".to_owned());
+            let found = outcome
+                .as_ref()
+                .map_or_else(|rejected| render_all(&rejected.diagnostics, 0, Look::PLAIN), |_| "it loads".to_owned());
             assert_eq!(outcome.is_ok(), expected, "the block at line {line} of {}: {found}", path.display());
             count += 1;
         }
@@ -150,11 +151,13 @@ fn the_reference_names_what_is_not_supported_yet() {
 }
 
 #[test]
-fn what_check_says_in_the_readme_is_what_it_says() {
-    let readme = fs::read_to_string("README.md").expect("the readme can be read");
-    let (_, shown) = readme.split_once("$ navigator check ").expect("an example of a check");
-    let (shown, _) = shown.split_once("```").expect("the end of the example");
-    let (path, said) = shown.split_once('\n').expect("what is said about the file");
-    let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
-    assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, false));
+fn what_check_says_in_documents_is_what_it_says() {
+    for document in ["README.md", "docs/reference.md"] {
+        let text = fs::read_to_string(document).expect("the document can be read");
+        let (_, shown) = text.split_once("$ navigator check ").unwrap_or_else(|| panic!("no example of a check in {document}"));
+        let (shown, _) = shown.split_once("```").expect("the end of the example");
+        let (path, said) = shown.split_once('\n').expect("what is said about the file");
+        let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
+        assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN), "{document}");
+    }
 }

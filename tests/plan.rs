@@ -13,8 +13,8 @@ mod support {
     pub(crate) mod world;
 }
 
-use navigator::cli::forecast::{Look, render};
-use navigator::config::{Change, Key, not_yet, process_keys};
+use navigator::cli::forecast::render;
+use navigator::config::{Change, Key, Look, not_yet, process_keys};
 use reconcile::forecast::forecast;
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn plans() {
         let steps = steps(&story.world.engine, story.world.now, &after);
         golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
         let shown = forecast(&story.world.engine, story.world.now, &after);
-        let shown = shown.map_or_else(String::new, |forecast| render(&forecast, Look { width: 80, color: false }));
+        let shown = shown.map_or_else(String::new, |forecast| render(&forecast, Look { width: Some(80), color: false }));
         golden::settle(&folder.join("shown.txt"), &shown, &mut failures);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -1,6 +1,7 @@
 //! What a configuration changes, written for a terminal: a line for each process with its sign, and below it, field by
 //! field, what was and what is to be. It renders what the core has forecast, and computes nothing.
 
+use crate::config::Look;
 use reconcile::diff::{Difference, tops};
 use reconcile::forecast::{Effect, EffectKind, Forecast, Stale};
 use reconcile::reason::Reason;
@@ -9,17 +10,11 @@ use std::fmt::Write;
 /// As many processes are shown; who changes more doesn't read them one by one.
 const PROCESSES: usize = 40;
 
+/// As many columns a value gets, however narrow the terminal is.
+const ROOM: usize = 20;
+
 /// How far the fields of a process stand from the margin.
 const INDENT: usize = 8;
-
-/// For whom it is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Columns of the terminal.
-    pub width: usize,
-    /// Whether to colour it.
-    pub color: bool,
-}
 
 /// The lines of a forecast.
 pub fn render(forecast: &Forecast, look: Look) -> String {
@@ -72,7 +67,7 @@ impl Page {
 
     /// Old and new on one line where they fit, else each on a line of its own.
     fn field(&self, field: &Difference, paths: usize) -> String {
-        let room = self.look.width.saturating_sub(INDENT + paths + 2).max(20);
+        let room = self.look.width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + paths + 2).max(ROOM));
         let path = harmless(&field.field);
         let start = format!("{:INDENT$}{path:paths$}  ", "");
         let (old, new) = match (&field.old, &field.new) {

@@ -1,8 +1,8 @@
 //! `navigator [run] [CONFIG]`: puts the floors together and runs them in the foreground.
 
 use super::arguments::Common;
-use super::check::{exit_code, wants_color};
-use super::forecast::{Look, render};
+use super::check::{exit_code, look};
+use super::forecast::render;
 use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
@@ -37,7 +37,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
         Err(rejected) => {
-            print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
+            print_error(&render_all(&rejected.diagnostics, rejected.omitted, look()));
             return exit_code(rejected);
         }
     };
@@ -164,8 +164,7 @@ impl Surroundings for Around {
     }
 
     fn foretell(&self, forecast: &Forecast) {
-        let look = Look { width: terminal_width(), color: wants_color() };
-        self.log.printer.log(render(forecast, look).as_bytes());
+        self.log.printer.log(render(forecast, look()).as_bytes());
     }
 
     fn reopen(&self) {
@@ -200,7 +199,7 @@ impl Log {
     /// On a terminal, the source lines with their carets follow the log line.
     fn explain(&self, rejected: &Rejected) {
         if self.to_terminal.get() {
-            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, wants_color()).as_bytes());
+            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, look()).as_bytes());
         }
     }
 
@@ -251,13 +250,6 @@ fn colors(settings: &Settings) -> bool {
 
 fn destination(settings: &Settings) -> Destination {
     settings.file.clone().map_or(Destination::Standard, Destination::File)
-}
-
-/// The columns of the terminal on standard error; where nobody knows, what is usual.
-fn terminal_width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
-    // A terminal whose size nobody has set says 0.
-    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80).max(40)
 }
 
 /// Holds the pid file. One that somebody else holds, or that can't be written, keeps nobody from running.

@@ -9,7 +9,7 @@ use super::problems::Problem;
 use super::reader::Reader;
 use super::table::{Change, Field, Shape, keys};
 use super::texts::Span;
-use super::tree::{Kind, Node, Scalar, Style};
+use super::tree::{Kind, Node, Scalar, Style, entry};
 use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart, Spec};
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -89,7 +89,12 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         draft.on_watch = reader.word(node, &ON_WATCHES, &[]).map(|on_watch| (on_watch, node.span));
     }),
     field("type", Shape::Words(&["service", "task"]), Change::Restart, |reader, node, draft| {
-        let foreign = [("oneshot", "write `task`"), ("simple", "write `service`"), ("notify", "write `service`")];
+        let foreign = [
+            ("oneshot", "write `task`"),
+            ("simple", "write `service`"),
+            ("notify", "write `service`"),
+            ("forking", "let the program run in the foreground, and write `service`"),
+        ];
         draft.spec.exec.kind = reader.word(node, &KINDS, &foreign).unwrap_or_default();
     }),
     field("output", Shape::WordsOrPart(&["log", "null"], || keys(OUTPUT)), Change::Restart, output),
@@ -139,7 +144,9 @@ pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Na
     match super::scalar::name(text.value()) {
         Ok(()) => Some(Name::from(text.value())),
         Err(reason) => {
-            reader.refuse(node, &text, "a name of a process", Some(&reason));
+            let meant = if text.is_secret() { None } else { super::meant::name(text.value()) };
+            let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
+            reader.refuse(node, &text, "a name of a process", Some(&help));
             None
         }
     }
@@ -171,6 +178,8 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
         ("yes", "write `on-failure`, or `always`"),
         ("on_failure", "write `on-failure`"),
         ("unless-stopped", "write `always`: what is stopped by hand stays stopped"),
+        ("unexpected", "write `on-failure`"),
+        ("exit_on_failure", "write `never`"),
         ("on-abnormal", "write `on-failure`"),
         ("on-success", "write `always`"),
     ];
@@ -182,7 +191,17 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
-        reader.report(Problem::error(node.span, "the `max` of `backoff` is less than its `initial`"));
+        let place = |key: &str| match &node.kind {
+            Kind::Map(map) => entry(&map.entries, key).map(|entry| entry.value.span),
+            _ => None,
+        };
+        let (initial, max) = (place("initial"), place("max"));
+        let problem = Problem::error(max.or(initial).unwrap_or(node.span), "the `max` of `backoff` is less than its `initial`");
+        let problem = match (initial, max) {
+            (Some(initial), Some(_)) => problem.label(initial, "`initial` is here"),
+            _ => problem,
+        };
+        reader.report(problem.help("write a longer `max` (`30s` if left out), or a shorter `initial`"));
     }
 }
 
@@ -190,9 +209,20 @@ fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
         Kind::Scalar(Scalar { style: Style::Null, text }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
         Kind::Map(_) => parts::output_file(reader, node, draft),
-        Kind::Scalar(_) => {
+        Kind::Scalar(scalar) => {
             let words = [("log", false), ("null", true)];
-            let foreign = [("file", "write `output: {file: PATH}`"), ("none", "write `null`"), ("inherit", "write `log`")];
+            let foreign = [
+                ("file", "write `output: {file: PATH}`"),
+                ("none", "write `null`"),
+                ("/dev/null", "write `null`"),
+                ("inherit", "write `log`"),
+                ("stdout", "write `log`"),
+                ("journal", "write `log`"),
+            ];
+            let path = format!("write `{{file: {}}}`", scalar.text);
+            let is_path = scalar.text.contains('/') && scalar.text.len() <= 80;
+            let foreign: Vec<(&str, &str)> =
+                foreign.into_iter().chain(is_path.then_some((scalar.text.as_str(), path.as_str()))).collect();
             if reader.word(node, &words, &foreign) == Some(true) {
                 draft.spec.exec.output = Output::Null;
             }

@@ -2,6 +2,7 @@
 
 use super::scope::is_secret;
 use super::tree::{Entry, Kind, Node};
+use super::words::is_variable;
 use std::ops::Range;
 
 /// The ranges to hide in a text that could be parsed.
@@ -17,7 +18,10 @@ fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
         Kind::Scalar(_) => {}
         Kind::List(items) => items.iter().for_each(|item| veil(item, hidden, ranges)),
         Kind::Map(map) => {
-            for Entry { key, value, .. } in map.entries.iter().chain(&map.strays) {
+            for Entry { key, key_span, value } in map.all() {
+                // `NAME=value` and `NAME:value` are keys to YAML.
+                let glued = if hidden { key.find(['=', ':']) } else { None };
+                ranges.extend(glued.map(|at| (key_span.start + at + 1).min(key_span.end)..key_span.end));
                 veil(value, hidden || hides(key) || matches!(value.kind, Kind::Scalar(_)) && is_secret(key), ranges);
             }
         }
@@ -27,7 +31,9 @@ fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    key != "env_file" && key.split(['-', '_', '.']).any(|word| matches!(word, "env" | "environment"))
+    let key = key.to_ascii_lowercase();
+    let is_variables = |word: &str| matches!(word, "env" | "envs" | "environment" | "vars" | "variables");
+    key != "env_file" && key.split(['-', '_', '.']).any(is_variables)
 }
 
 /// The ranges to hide in a text that is not YAML: a guess by lines and indentation that hides too much rather than too little.
@@ -47,13 +53,15 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
             let value = start + indent + key_length(content);
             if inside.is_some() {
                 ranges.push(value..end);
-            } else if let Some(at) = env_key(content) {
+            } else if let Some(at) = content.contains(':').then(|| env_key(content)).flatten() {
                 let behind = start + indent + at;
                 ranges.push(behind..end.max(behind));
                 // A list's dash is part of the indentation of the keys behind it.
                 inside = Some(indent);
             } else if is_secret(&line[..value - start]) {
                 ranges.push(value..end);
+            } else if let Some(equals) = assigned(content) {
+                ranges.push(start + indent + equals + 1..end);
             }
         }
         start += line.len();
@@ -64,6 +72,9 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
 
 /// How many bytes of a line are its key and colon; none if it has no key.
 fn key_length(content: &str) -> usize {
+    if !content.contains(':') {
+        return 0;
+    }
     content
         .find(": ")
         .map(|at| at + 2)
@@ -74,11 +85,18 @@ fn key_length(content: &str) -> usize {
 /// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
 fn env_key(content: &str) -> Option<usize> {
     let own = content.trim_start_matches(['"', '\'']).starts_with("x-").then(|| key_length(content)).filter(|&length| length > 0);
-    own.or_else(|| ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min())
+    own.or_else(|| ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(content, key)).min())
+}
+
+/// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
+fn assigned(content: &str) -> Option<usize> {
+    let equals = content.find('=')?;
+    let name = content[..equals].trim_start_matches("- ").trim_start_matches("export ").trim_start_matches(['"', '\'']);
+    is_variable(name).then_some(equals)
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
-    content.match_indices(key).find_map(|(at, _)| {
+    content.to_ascii_lowercase().match_indices(key).find_map(|(at, _)| {
         let starts = !content[..at].ends_with(|char: char| char.is_alphanumeric() || char == '_' || char == '-');
         let behind = &content[at + key.len()..];
         let rest = behind.trim_start_matches(['"', '\'']).trim_start();
@@ -110,7 +128,9 @@ mod tests {
             ("environment:\n  - A=hunter2\n", "environment:\n  …\n"),
             ("env:\n# A: hunter1\n  A: hunter2\n", "env:\n…\n  A: …\n"),
             ("x-all: &all {A: hunter2}\nx-more:\n  A: hunter2\n", "x-all: …\nx-more:\n  A: …\n"),
+            ("Environment: A=hunter2\n", "Environment:…\n"),
             ("password: hunter2\n", "password: …\n"),
+            ("PORT=80\nexport A=hunter2\n", "PORT=…\nexport A=…\n"),
             ("env_file: .env\n", "env_file: .env\n"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
