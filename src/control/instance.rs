@@ -4,6 +4,7 @@
 //! owner alone. The lock in it makes a second navigator for the same configuration step back.
 
 use super::holder::{Claim, ClaimError};
+use crate::journal::fnv1a;
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::process::geteuid;
 use std::ffi::OsStr;
@@ -49,6 +50,7 @@ impl StateDir {
 /// The claim of this process on a configuration.
 #[derive(Debug)]
 pub struct Instance {
+    directory: PathBuf,
     claim: Claim,
 }
 
@@ -88,7 +90,12 @@ impl Instance {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
             other @ ClaimError::System { .. } => InstanceError::Lock(other),
         })?;
-        Ok(Instance { claim })
+        Ok(Instance { directory, claim })
+    }
+
+    /// The directory that is this instance's alone for as long as it holds the claim.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Gives the configuration free.
@@ -113,9 +120,4 @@ fn make_private(base: &Path, directory: &Path) -> Result<(), InstanceError> {
     let others = Mode::RWXG | Mode::RWXO;
     let is_ours = stat.st_uid == geteuid().as_raw() && !Mode::from_raw_mode(stat.st_mode).intersects(others);
     if is_ours { Ok(()) } else { Err(InstanceError::NotOurs(directory.to_owned())) }
-}
-
-/// A short, stable name for a path. Source: Fowler, Noll, Vo, "FNV hash", variant 1a with 64 bits.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }

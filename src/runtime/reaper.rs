@@ -11,7 +11,8 @@ use super::spawn::NotSpawned;
 use super::spawners::Report;
 use super::sys::clone::Slot;
 use super::sys::{self, How};
-use super::tree::{self, Handle, MARK, Marker, Members};
+use super::tree::{self, Handle, MARK, Marker, Members, send, send_all};
+use crate::journal::{Entry, Journal};
 use crate::signals;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use std::collections::{HashMap, VecDeque};
@@ -21,11 +22,12 @@ use std::time::{Duration, Instant};
 
 /// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
 /// not keep a tree from being gone.
-const LONGEST_EXEC: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
 
 /// What runs, and what of it is news.
 pub(super) struct Reaper {
     marker: Marker,
+    journal: Journal,
     runs: HashMap<RunId, Run>,
     /// Leaders that are not reaped, by their number.
     leaders: HashMap<u32, RunId>,
@@ -86,9 +88,10 @@ enum Wish {
 }
 
 impl Reaper {
-    pub(super) fn new(marker: Marker) -> Reaper {
+    pub(super) fn new(marker: Marker, journal: Journal) -> Reaper {
         Reaper {
             marker,
+            journal,
             runs: HashMap::new(),
             leaders: HashMap::new(),
             sessions: HashMap::new(),
@@ -351,6 +354,7 @@ impl Reaper {
     fn gone(&mut self, id: RunId) {
         self.runs.remove(&id);
         self.sessions.retain(|_, run| *run != id);
+        self.journal.note(Entry::Gone { key: self.journal.key(id.0) });
         self.news.push_back(Event::Gone { run: id });
     }
 
@@ -385,19 +389,6 @@ pub(super) fn kill_every_child() -> Vec<Pid> {
     let found = tree::descend(&lineage, roots);
     send_all(&found, libc::SIGKILL);
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()
-}
-
-fn send_all(found: &[(u32, Handle)], signal: i32) {
-    for (pid, handle) in found {
-        send(*pid, handle, signal);
-    }
-}
-
-/// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
-fn send(pid: u32, handle: &Handle, signal: i32) {
-    if let Err(error) = handle.signal(signal) {
-        tracing::warn!(target: "managed_processes", pid, signal = signals::name(signal).0, %error, "Signal refused");
-    }
 }
 
 fn status(how: How) -> Status {

@@ -6,6 +6,8 @@ use super::launcher::Launcher;
 use super::output::Outputs;
 use super::spawn::{self, Ground, NotSpawned};
 use super::sys::clone::{Slot, Stack};
+use super::{proc, tree};
+use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
 use std::io;
@@ -47,18 +49,23 @@ impl Spawners {
         launcher: Launcher,
         environment: &Environment,
         outputs: &Outputs,
+        journal: &Journal,
         reports: &UnboundedSender<Report>,
     ) -> io::Result<Spawners> {
         let (requests, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         for number in 1..=THREADS {
-            let (queue, environment, outputs, reports) =
-                (Arc::clone(&queue), environment.clone(), outputs.clone(), reports.clone());
+            let (queue, environment, outputs) = (Arc::clone(&queue), environment.clone(), outputs.clone());
+            let (journal, reports) = (journal.clone(), reports.clone());
             let mut stack = Stack::new()?;
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
                 while let Some(request) = next(&queue) {
                     let report = perform(&request, &ground, &mut stack, &outputs);
+                    if let Ok(pid) = report.outcome {
+                        // Before anybody counts it as started.
+                        note(&journal, &request, pid);
+                    }
                     // Nobody listens any more once the runtime has finished, and then nothing is started either.
                     if reports.send(report).is_err() {
                         return;
@@ -91,4 +98,21 @@ fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &
         spawned.pid
     });
     Report { run: request.run, outcome }
+}
+
+/// Notes a leader, by all that tells it from a later process with its number.
+fn note(journal: &Journal, request: &Request, pid: u32) {
+    let pidfd = tree::try_open(pid).ok();
+    // It may have ended and have been reaped by now. Whoever has its number then is not our child.
+    let stat = proc::stat(pid).filter(|stat| stat.parent == std::process::id());
+    let inode = pidfd.filter(|pidfd| stat.is_some() && tree::has_number(pidfd)).and_then(|pidfd| tree::inode(&pidfd));
+    let (key, name) = (journal.key(request.run.0), request.spec.name.to_string());
+    journal.note_and_wait(Entry::Started(Started {
+        key,
+        name,
+        pid,
+        ticks: stat.and_then(|stat| stat.started),
+        inode,
+        leaf: None,
+    }));
 }

@@ -1,0 +1,215 @@
+//! What proves that a process is one that a killed navigator left behind. Pure: it judges what was seen, and looks at
+//! nothing itself.
+//!
+//! A number proves nothing, since it may be another process's by now; nor does a name, a command line or a parent. What
+//! does is one of these:
+//! - *Mark*: its environment holds a mark of this very instance, of another life than our own. Marks are random, and
+//!   nobody has one who didn't inherit it.
+//! - *Leader*: it has the number, the start time and, where the kernel has such, the inode that were noted for a leader in
+//!   this boot. Programs that write their title over their environment are known by this.
+//! - *Session*: it is in the session of such a leader, which lives; so the session is still that one's.
+
+use crate::journal::{Identity, Record, RunKey, Started};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was seen of a process at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::runtime) struct Seen {
+    pub(in crate::runtime) pid: u32,
+    pub(in crate::runtime) parent: u32,
+    pub(in crate::runtime) session: u32,
+    /// Clock ticks since boot.
+    pub(in crate::runtime) started: Option<u64>,
+    /// The inode of its pidfd; `None` where the kernel has none that tells processes apart, or it doesn't matter.
+    pub(in crate::runtime) inode: Option<u64>,
+    /// The mark in its environment.
+    pub(in crate::runtime) mark: Option<Vec<u8>>,
+}
+
+/// Why a process is known to be left by a former navigator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::runtime) enum Evidence {
+    Mark,
+    Leader,
+    /// Of the session of the leader with this number.
+    Session(u32),
+}
+
+/// A process that was left, and whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::runtime) struct Claim {
+    pub(in crate::runtime) pid: u32,
+    /// The name of the managed process that it belongs to.
+    pub(in crate::runtime) name: String,
+    /// The run, as far as it is known.
+    pub(in crate::runtime) key: RunKey,
+    pub(in crate::runtime) evidence: Evidence,
+}
+
+/// Which of all processes were left behind, leaders first. `own` is ours: it and its ancestors never are, wherever they
+/// inherited a mark from.
+pub(in crate::runtime) fn claims(identity: &Identity, record: &Record, seen: &[Seen], own: u32) -> Vec<Claim> {
+    let spared = ancestry(seen, own);
+    let others = || seen.iter().filter(|seen| !spared.contains(&seen.pid));
+    let mut claims: Vec<Claim> = others().filter_map(|seen| by_leader(record, seen)).collect();
+    let leaders: BTreeMap<u32, Claim> = claims.iter().map(|claim| (claim.pid, claim.clone())).collect();
+    for seen in others().filter(|seen| !leaders.contains_key(&seen.pid)) {
+        let by_session = || {
+            let leader = leaders.get(&seen.session)?;
+            Some(Claim { pid: seen.pid, evidence: Evidence::Session(leader.pid), ..leader.clone() })
+        };
+        claims.extend(by_mark(identity, seen).or_else(by_session));
+    }
+    claims
+}
+
+/// A process and everything above it.
+fn ancestry(seen: &[Seen], own: u32) -> BTreeSet<u32> {
+    let parents: BTreeMap<u32, u32> = seen.iter().map(|seen| (seen.pid, seen.parent)).collect();
+    let mut spared = BTreeSet::from([1]);
+    let mut next = Some(own);
+    // Numbers that were reused between two looks could close a circle.
+    while let Some(pid) = next.filter(|&pid| spared.insert(pid)) {
+        next = parents.get(&pid).copied();
+    }
+    spared
+}
+
+fn by_leader(record: &Record, seen: &Seen) -> Option<Claim> {
+    let noted = record.runs().find(|noted| is_leader(noted, seen))?;
+    let Started { key, name, .. } = noted.clone();
+    Some(Claim { pid: seen.pid, name, key, evidence: Evidence::Leader })
+}
+
+/// Whether a process is a leader that was noted. What wasn't noted can't be compared, and then it isn't.
+pub(in crate::runtime) fn is_leader(noted: &Started, seen: &Seen) -> bool {
+    noted.pid == seen.pid && noted.ticks.is_some() && noted.ticks == seen.started && noted.inode == seen.inode
+}
+
+/// The run of a former life of this instance that a process is marked with.
+pub(in crate::runtime) fn by_mark(identity: &Identity, seen: &Seen) -> Option<Claim> {
+    let marks = std::str::from_utf8(seen.mark.as_deref()?).ok()?;
+    marks.split(',').find_map(|mark| {
+        let mut parts = mark.split('/');
+        let (writer, name, run) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+        let (instance, life) = writer.split_once('.')?;
+        let is_former = instance == identity.instance && life != identity.life;
+        let key = RunKey { life: life.to_owned(), run };
+        is_former.then(|| Claim { pid: seen.pid, name: name.to_owned(), key, evidence: Evidence::Mark })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Entry;
+
+    const INSTANCE: &str = "1111111111111111";
+    const FORMER: &str = "2222222222222222";
+
+    fn identity() -> Identity {
+        Identity { instance: INSTANCE.to_owned(), life: "3333333333333333".to_owned() }
+    }
+
+    fn key(run: u64) -> RunKey {
+        RunKey { life: FORMER.to_owned(), run }
+    }
+
+    /// A journal in which `db` and `web` were started.
+    fn journal() -> String {
+        let started = |run, name: &str, pid| {
+            let (ticks, inode) = (Some(1000 + u64::from(pid)), Some(5000 + u64::from(pid)));
+            Entry::Started(Started { key: key(run), name: name.to_owned(), pid, ticks, inode, leaf: None })
+        };
+        let life = Entry::Life { life: FORMER.to_owned(), boot: "boot".to_owned() };
+        [life, started(1, "db", 100), started(2, "web", 200)].iter().map(Entry::line).collect()
+    }
+
+    fn record() -> Record {
+        Record::read(journal().as_bytes()).0
+    }
+
+    fn seen(pid: u32) -> Seen {
+        let (started, inode) = (Some(1000 + u64::from(pid)), Some(5000 + u64::from(pid)));
+        Seen { pid, parent: 1, session: pid, started, inode, mark: None }
+    }
+
+    fn marked(pid: u32, mark: &str) -> Seen {
+        Seen { mark: Some(mark.as_bytes().to_vec()), ..seen(pid) }
+    }
+
+    fn told(seen: &[Seen], own: u32) -> Vec<String> {
+        let claims = claims(&identity(), &record(), seen, own);
+        claims.into_iter().map(|claim| format!("{} {} {:?}", claim.pid, claim.name, claim.evidence)).collect()
+    }
+
+    #[test]
+    fn each_kind_of_evidence_is_enough() {
+        let mark = format!("{INSTANCE}.{FORMER}/cron/7");
+        let in_session = Seen { session: 100, ..seen(101) };
+        let nested = format!("4444444444444444.5/outer/1,{mark}");
+        let all = [in_session, marked(300, &mark), seen(100), seen(200), marked(301, &nested)];
+        assert_eq!(told(&all, 9), ["100 db Leader", "200 web Leader", "101 db Session(100)", "300 cron Mark", "301 cron Mark"]);
+    }
+
+    #[test]
+    fn a_stranger_is_never_claimed() {
+        let other_instance = format!("9999999999999999.{FORMER}/web/2");
+        let our_own = format!("{INSTANCE}.{}/web/2", identity().life);
+        let recycled = Seen { started: Some(1), ..seen(100) };
+        let same_tick = Seen { inode: Some(1), ..seen(200) };
+        let of_recycled = Seen { session: 100, ..seen(101) };
+        let unmarked =
+            [marked(1, ""), marked(300, "web"), marked(301, &other_instance), marked(302, &our_own), marked(303, "./,/")];
+        let strangers: Vec<Seen> = unmarked.into_iter().chain([recycled, same_tick, of_recycled]).collect();
+        assert_eq!(told(&strangers, 9), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_not_noted_or_can_not_be_seen_proves_nothing() {
+        let unknown_start = Seen { started: None, ..seen(100) };
+        let unknown_inode = Seen { inode: None, ..seen(200) };
+        assert_eq!(told(&[unknown_start, unknown_inode], 9), Vec::<String>::new());
+        let noted = Started { key: key(1), name: "db".to_owned(), pid: 100, ticks: None, inode: None, leaf: None };
+        assert!(!is_leader(&noted, &Seen { started: None, inode: None, ..seen(100) }));
+    }
+
+    #[test]
+    fn we_and_whoever_started_us_are_spared() {
+        let mark = format!("{INSTANCE}.{FORMER}/shell/1");
+        let shell = marked(50, &mark);
+        let own = Seen { parent: 50, ..marked(60, &mark) };
+        let sibling = Seen { parent: 50, ..marked(61, &mark) };
+        assert_eq!(told(&[shell, own, sibling], 60), ["61 shell Mark"]);
+    }
+
+    #[test]
+    fn a_damaged_record_claims_no_more_than_a_whole_one() {
+        let everybody: Vec<Seen> = (2..400).map(seen).collect();
+        let truth = claims(&identity(), &record(), &everybody, 9);
+        assert_eq!(truth.len(), 2);
+        let whole = journal().into_bytes();
+        let mut dice = 1_u64;
+        let mut roll = |below: usize| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(dice >> 33).expect("31 bits") % below
+        };
+        for round in 0..3000 {
+            let mut damaged = whole.clone();
+            let place = roll(damaged.len());
+            match round % 4 {
+                0 => damaged.truncate(place),
+                1 => damaged[place] ^= 1 << roll(8),
+                2 => {
+                    let until = place + roll(damaged.len() - place);
+                    damaged[place..until].fill(0);
+                }
+                _ => damaged[place] = b"\n0{}9\"\xff"[roll(7)],
+            }
+            let (record, _) = Record::read(&damaged);
+            for claim in claims(&identity(), &record, &everybody, 9) {
+                assert!(truth.contains(&claim), "{claim:?} from {:?}", String::from_utf8_lossy(&damaged));
+            }
+        }
+    }
+}

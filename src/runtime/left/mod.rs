@@ -1,0 +1,256 @@
+//! The processes that a killed navigator left behind: finding them by evidence, holding each by a pidfd, signalling
+//! those and no others, and noticing their end.
+//!
+//! They are nobody's children of ours, so the reaper knows nothing of them, and how they ended can't be told. What is
+//! done about them, and when, is decided elsewhere; here it is only done.
+//!
+//! # Why a signal never reaches a stranger
+//! What was seen of a number may be another process's a moment later. So a pidfd is opened first, and then the evidence is
+//! looked at once more. If it still holds, and the pidfd still has its process, it was that process's. Where the kernel
+//! refuses pidfds nobody is signalled: then what is left is only reported, and nothing is started beside it.
+
+mod evidence;
+
+use super::proc::{self, Lineage, Variable};
+use super::sys;
+use super::tree::{self, Handle, MARK};
+use crate::journal::{Entry, Identity, Journal, Record, RunKey};
+use evidence::{Claim, Evidence, Seen};
+use reconcile::event::{Event, Pid, RunId};
+use reconcile::text::Name;
+use rustix::event::epoll;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+
+/// What is left, by the name of the managed process that it belonged to.
+pub(super) struct Left {
+    journal: Journal,
+    record: Record,
+    processes: BTreeMap<Name, Members>,
+    /// Under which numbers the loop knows them.
+    runs: HashMap<RunId, Name>,
+    /// Becomes readable when one of them ends.
+    ends: Arc<AsyncFd<OwnedFd>>,
+}
+
+/// The living processes of one name.
+#[derive(Default)]
+struct Members {
+    held: BTreeMap<u32, Handle>,
+    /// Proven, but not to be held where pidfds are refused: nobody signals these.
+    unheld: BTreeSet<u32>,
+    keys: BTreeSet<RunKey>,
+    killing: bool,
+}
+
+impl Left {
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn new(journal: Journal, record: Record) -> io::Result<Left> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let ends = Arc::new(sys::readable(epoll)?);
+        Ok(Left { journal, record, processes: BTreeMap::new(), runs: HashMap::new(), ends })
+    }
+
+    /// What becomes readable when one of them ends.
+    pub(super) fn ends(&self) -> Arc<AsyncFd<OwnedFd>> {
+        Arc::clone(&self.ends)
+    }
+
+    /// Looks for everything that is left. Answers whether there is a process of which it can't be said yet, because it is
+    /// in the middle of an exec.
+    pub(super) fn find(&mut self) -> bool {
+        let own = std::process::id();
+        let (seen, is_undecided) = look_at_all(&self.record);
+        let claims = evidence::claims(self.journal.identity(), &self.record, &seen, own);
+        let mut leaders: HashMap<u32, OwnedFd> = HashMap::new();
+        for claim in claims {
+            let held = hold(self.journal.identity(), &self.record, &claim, &leaders);
+            if let (Evidence::Leader, Ok(Some(pidfd))) = (&claim.evidence, &held)
+                && let Ok(copy) = pidfd.try_clone()
+            {
+                leaders.insert(claim.pid, copy);
+            }
+            let members = self.processes.entry(Name::from(claim.name)).or_default();
+            members.keys.insert(claim.key);
+            match held {
+                Ok(Some(pidfd)) => members.add(claim.pid, Handle::Pidfd(pidfd), &self.ends),
+                Ok(None) => {}
+                Err(_refused) => {
+                    members.unheld.insert(claim.pid);
+                }
+            }
+        }
+        self.processes.values_mut().for_each(|members| members.descend(&self.ends));
+        is_undecided
+    }
+
+    /// What is left, once [`Left::find`] has been asked, with the numbers of the living. What is not left any more is
+    /// noted as gone.
+    pub(super) fn settle(&mut self) -> Vec<(Name, Vec<Pid>)> {
+        let living: BTreeSet<RunKey> =
+            self.processes.values().filter(|members| !members.is_empty()).flat_map(|members| members.keys.clone()).collect();
+        for run in self.record.runs().filter(|run| !living.contains(&run.key)) {
+            self.journal.note(Entry::Gone { key: run.key.clone() });
+        }
+        self.processes.retain(|_, members| !members.is_empty());
+        self.processes.iter().map(|(name, members)| (name.clone(), members.pids())).collect()
+    }
+
+    /// Knows what is left of a process by this number, from now on.
+    pub(super) fn bind(&mut self, run: RunId, name: &Name) -> Option<Pid> {
+        let pid = self.processes.get(name)?.pids().first().copied();
+        self.runs.insert(run, name.clone());
+        pid
+    }
+
+    /// Forgets the numbers by which the loop knew them. What survived stays known by its name.
+    pub(super) fn unbind(&mut self) {
+        self.runs.clear();
+    }
+
+    /// The living processes of a run that was bound.
+    pub(super) fn pids(&self, run: RunId) -> Option<Vec<Pid>> {
+        Some(self.processes.get(self.runs.get(&run)?)?.pids())
+    }
+
+    /// What is left of a process and couldn't be ended.
+    pub(super) fn survivors(&self, name: &Name) -> Option<Vec<Pid>> {
+        Some(self.processes.get(name)?.pids())
+    }
+
+    /// Signals everything that is left of a run, then has it continue. Answers whether the run is one that was bound.
+    pub(super) fn stop(&mut self, run: RunId, signal: i32) -> bool {
+        self.signal(run, &[signal, libc::SIGCONT], false)
+    }
+
+    /// Kills everything that is left of a run, and what of it turns up later.
+    pub(super) fn kill(&mut self, run: RunId) -> bool {
+        self.signal(run, &[libc::SIGKILL], true)
+    }
+
+    fn signal(&mut self, run: RunId, signals: &[i32], kills: bool) -> bool {
+        let Some(name) = self.runs.get(&run) else { return false };
+        if let Some(members) = self.processes.get_mut(name) {
+            members.killing |= kills;
+            members.descend(&self.ends);
+            for &signal in signals {
+                members.send(signal);
+            }
+        }
+        true
+    }
+
+    /// Takes note of those that have ended. Where nobody is left who was known, it is looked whether somebody is left who
+    /// wasn't; answers with what is gone.
+    pub(super) fn look(&mut self) -> Vec<Event> {
+        for members in self.processes.values_mut() {
+            members.held.retain(|_, handle| handle.is_alive());
+            members.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
+        }
+        if self.processes.values().any(Members::is_empty) {
+            // Who is in the middle of an exec is a child of somebody who isn't; such are met at the next look.
+            let _undecided = self.find();
+            self.processes.values().filter(|members| members.killing).for_each(|members| members.send(libc::SIGKILL));
+        }
+        let gone: Vec<Name> =
+            self.processes.iter().filter(|(_, members)| members.is_empty()).map(|(name, _)| name.clone()).collect();
+        gone.iter().filter_map(|name| self.gone(name)).collect()
+    }
+
+    fn gone(&mut self, name: &Name) -> Option<Event> {
+        for key in self.processes.remove(name)?.keys {
+            self.journal.note(Entry::Gone { key });
+        }
+        let run = self.runs.iter().find(|(_, of)| *of == name).map(|(&run, _)| run)?;
+        self.runs.remove(&run);
+        Some(Event::Gone { run })
+    }
+
+    /// Whether there is somebody whose end nothing tells.
+    pub(super) fn has_unheld(&self) -> bool {
+        self.processes.values().any(|members| !members.unheld.is_empty())
+    }
+}
+
+impl Members {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.unheld.is_empty()
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        self.held.keys().chain(&self.unheld).copied().map(Pid).collect()
+    }
+
+    fn add(&mut self, pid: u32, handle: Handle, ends: &AsyncFd<OwnedFd>) {
+        if self.held.get(&pid).is_some_and(Handle::has_number) || !handle.is_alive() {
+            return;
+        }
+        if let Handle::Pidfd(pidfd) = &handle {
+            let data = epoll::EventData::new_u64(u64::from(pid));
+            if let Err(error) = epoll::add(ends.get_ref().as_fd(), pidfd, data, epoll::EventFlags::IN) {
+                tracing::warn!(target: "managed_processes", pid, %error, "The end of a process can't be waited for");
+            }
+        }
+        self.held.insert(pid, handle);
+    }
+
+    /// Takes in what descends from those that are known.
+    fn descend(&mut self, ends: &AsyncFd<OwnedFd>) {
+        let roots: Vec<(u32, Handle)> = self.held.iter().filter_map(|(&pid, handle)| Some((pid, handle.copy()?))).collect();
+        for (pid, handle) in tree::descend(&Lineage::now(), roots) {
+            self.add(pid, handle, ends);
+        }
+    }
+
+    fn send(&self, signal: i32) {
+        for (&pid, handle) in &self.held {
+            tree::send(pid, handle, signal);
+        }
+    }
+}
+
+/// A hold on a process that was claimed; `None` if it has ended, or isn't the one that was seen.
+fn hold(identity: &Identity, record: &Record, claim: &Claim, leaders: &HashMap<u32, OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
+    let pidfd = match tree::try_open(claim.pid) {
+        Ok(pidfd) => pidfd,
+        Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+        Err(refused) => return Err(refused),
+    };
+    let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK)) else { return Ok(None) };
+    let holds = match &claim.evidence {
+        Evidence::Mark => evidence::by_mark(identity, &again).is_some_and(|again| again == *claim),
+        Evidence::Leader => {
+            let noted = record.runs().find(|noted| noted.key == claim.key);
+            noted.is_some_and(|noted| evidence::is_leader(noted, &Seen { inode: tree::inode(&pidfd), ..again }))
+        }
+        Evidence::Session(leader) => again.session == *leader && leaders.get(leader).is_some_and(tree::has_number),
+    };
+    Ok((holds && tree::has_number(&pidfd)).then_some(pidfd))
+}
+
+/// Everything that runs, ourselves included; and whether the mark of something can't be read yet.
+fn look_at_all(record: &Record) -> (Vec<Seen>, bool) {
+    let noted: BTreeSet<u32> = record.runs().map(|run| run.pid).collect();
+    let mut is_undecided = false;
+    let look = |pid| {
+        let mark = proc::variable(pid, MARK);
+        is_undecided |= mark == Variable::NotYet;
+        let seen = look_at(pid, mark)?;
+        let inode = noted.contains(&pid).then(|| tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd)));
+        Some(Seen { inode: inode.flatten(), ..seen })
+    };
+    let all = proc::all().filter_map(look).collect();
+    (all, is_undecided)
+}
+
+/// What is to be seen of a process without a hold on it; `None` if it has ended.
+fn look_at(pid: u32, mark: Variable) -> Option<Seen> {
+    let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
+    let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
+    Some(Seen { pid, parent: stat.parent, session: stat.session, started: stat.started, inode: None, mark })
+}
