@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod environment;
 mod harness;
+mod killed;
 mod output;
 mod policies;
 mod reload;
