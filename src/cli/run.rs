@@ -55,7 +55,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     };
     let pid_file = claim_pid_file();
     let means = if common.no_watch { Means::Off } else { Means::Events };
-    let ending = supervise(ears, launcher, source, &reading, means, loaded, log, opened);
+    let ending = supervise(ears, source, &reading, means, loaded, Base { launcher, log, opened });
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -67,17 +67,16 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     }
 }
 
-/// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(
-    ears: Ears,
+/// What the loop stands on.
+struct Base {
     launcher: Launcher,
-    source: FileSource,
-    reading: &Reading,
-    means: Means,
-    loaded: Loaded,
     log: Log,
     opened: Opened,
-) -> io::Result<Ending> {
+}
+
+/// Builds the loop and everything around it, and stays in it until it ends.
+fn supervise(ears: Ears, source: FileSource, reading: &Reading, means: Means, loaded: Loaded, base: Base) -> io::Result<Ending> {
+    let Base { launcher, log, opened } = base;
     let Ears { tokio, news, news_inbox } = ears;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);

@@ -16,6 +16,7 @@
 
 mod environment;
 mod format;
+mod group;
 mod launcher;
 mod left;
 mod lines;
@@ -38,6 +39,7 @@ pub use printer::{Destination, Printer};
 use crate::journal::{Journal, Record};
 use crate::signals;
 use environment::Environment;
+use group::Groups;
 use left::Left;
 use output::Outputs;
 use reaper::Reaper;
@@ -91,8 +93,8 @@ pub enum StartError {
     #[error("failed to start the threads of the runtime: {0}")]
     Threads(io::Error),
     /// Not enough descriptors.
-    #[error("failed to watch for what a former navigator left: {0}")]
-    Left(io::Error),
+    #[error("failed to watch for the end of processes that are no children: {0}")]
+    Watch(io::Error),
 }
 
 /// Performs actions, and reports what happened.
@@ -137,17 +139,20 @@ impl Runtime {
         let outer = std::env::var(tree::MARK).ok();
         let identity = setup.journal.identity();
         let marker = Marker::new(format!("{}.{}", identity.instance, identity.life), outer);
-        let reaper = Reaper::new(marker, setup.journal.clone());
-        let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Left)?;
+        let groups = Groups::make(identity).inspect_err(|error| {
+            tracing::debug!(target: "navigator", %error, "Processes get no control groups of their own");
+        });
+        let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
+        let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Watch)?;
         let environment = Environment::inherited(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone()).map_err(StartError::Threads)?;
         let (reports, reported) = unbounded_channel();
         let spawners =
             Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &reports).map_err(StartError::Threads)?;
-        let left_ends = left.ends();
+        let (left_ends, emptied) = (left.ends(), reaper.emptied());
         let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let (looked, look) = watch::channel(());
-        let reaping = tokio::spawn(reap(Arc::clone(&shared), ended, reported, news.clone(), looked));
+        let reaping = tokio::spawn(reap(Arc::clone(&shared), ended, emptied, reported, news.clone(), looked));
         let watching = tokio::spawn(watch_left(Arc::clone(&shared), left_ends, news));
         Ok(Runtime { shared, spawners, outputs, printer: setup.printer, reaping, watching, look })
     }
@@ -168,13 +173,13 @@ impl Runtime {
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>) {
-        let (mark, slot) = self.shared.lock().expect(run, &spec.name);
+        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec.name);
         if let Some(pids) = self.shared.left().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
             let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
             return self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
         }
-        if self.spawners.submit(Request { run, spec, mark, slot }).is_err() {
+        if self.spawners.submit(Request { run, spec, mark, slot, leaf }).is_err() {
             let error = "the threads that start programs have ended".to_owned();
             self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
         }
@@ -221,6 +226,7 @@ impl Runtime {
     /// that was written is read and printed. Returns what even that has not ended.
     pub async fn finish(mut self) -> Vec<Pid> {
         let survivors = self.kill_everything().await;
+        self.shared.lock().remove_groups();
         self.reaping.abort();
         self.watching.abort();
         let last_lines = async {
@@ -252,6 +258,7 @@ impl Runtime {
 async fn reap(
     shared: Arc<Shared>,
     mut ended: Signal,
+    emptied: Arc<AsyncFd<OwnedFd>>,
     mut reported: UnboundedReceiver<Report>,
     news: Sender<Event>,
     looked: watch::Sender<()>,
@@ -262,6 +269,12 @@ async fn reap(
             _ = ended.recv() => None,
             report = reported.recv() => report,
             () = shared.news.notified() => None,
+            ready = emptied.readable() => {
+                // An error is the end of the event loop itself.
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+                None
+            }
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => None,
         };
         if let Some(report) = report {

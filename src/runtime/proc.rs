@@ -58,6 +58,12 @@ pub(super) fn boot() -> Option<String> {
     Some(format!("{} {}", boot.trim(), numbering.display()))
 }
 
+/// The control group (version 2) of a process, as seen from our own namespace.
+pub(super) fn group(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
 /// The number of every process.
 pub(super) fn all() -> impl Iterator<Item = u32> {
     numbers_in("/proc")

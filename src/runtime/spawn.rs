@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::launcher::Launcher;
 use super::refusal::{self, words};
 use super::sys::accounts::{self, Account};
-use super::sys::clone::{self, Child, Failure, SetLimit, Slot, Stack};
+use super::sys::clone::{self, Born, Child, Failure, SetLimit, Slot, Stack};
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
@@ -16,7 +16,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 /// What `execvp(3)` searches where there is no `PATH`.
@@ -29,6 +29,8 @@ pub(super) struct Spawned {
     pub(super) pid: u32,
     /// The ends to read its standard output and error from, unless they go nowhere.
     pub(super) output: Option<[OwnedFd; 2]>,
+    /// Why it is not in the control group that was meant for it, if it isn't.
+    pub(super) not_in_group: Option<i32>,
 }
 
 /// A program that doesn't.
@@ -48,10 +50,20 @@ pub(super) struct Ground<'a> {
     pub(super) environment: &'a Environment,
 }
 
+/// What is particular to one start, beside its definition.
+pub(super) struct Start<'a> {
+    /// What marks its processes.
+    pub(super) mark: &'a str,
+    /// Where the kernel writes its leader's number.
+    pub(super) slot: &'a Slot,
+    /// The `cgroup.procs` of the control group that it is to be in.
+    pub(super) group_entrance: Option<&'a CStr>,
+}
+
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, mark: &str, ground: &Ground<'_>, stack: &mut Stack, slot: &Slot) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: &mut Stack) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
-    let layout = Layout::of(exec, mark, ground).map_err(refuse)?;
+    let layout = Layout::of(exec, start.mark, ground).map_err(refuse)?;
     let stdio = Stdio::of(&exec.output).map_err(refuse)?;
     let child = Child {
         programs: &layout.programs,
@@ -66,9 +78,10 @@ pub(super) fn spawn(exec: &Exec, mark: &str, ground: &Ground<'_>, stack: &mut St
         group: layout.identity.group,
         user: layout.identity.user,
         directory: layout.directory.as_deref(),
+        group_entrance: start.group_entrance,
     };
-    match clone::start(&child, stack, slot) {
-        Ok(pid) => Ok(Spawned { pid, output: stdio.ours }),
+    match clone::start(&child, stack, start.slot) {
+        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output: stdio.ours, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout, stage, error);

@@ -2,16 +2,19 @@
 //! server; so it's never the loop that is held, and one slow start leaves a thread for the others.
 
 use super::environment::Environment;
+use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
-use super::spawn::{self, Ground, NotSpawned};
+use super::spawn::{self, Ground, NotSpawned, Start};
 use super::sys::clone::{Slot, Stack};
 use super::{proc, tree};
 use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
+use std::ffi::CString;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How many starts may be under way at the same moment.
@@ -27,6 +30,8 @@ pub(super) struct Request {
     pub(super) mark: String,
     /// Where the kernel writes its leader's number.
     pub(super) slot: Arc<Slot>,
+    /// The control group to make for it.
+    pub(super) leaf: Option<Leaf>,
 }
 
 /// What became of a start.
@@ -91,7 +96,12 @@ fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
 
 fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
     let exec = &request.spec.exec;
-    let outcome = spawn::spawn(exec, &request.mark, ground, stack, &request.slot).map(|spawned| {
+    let entrance = request.leaf.as_ref().and_then(entrance);
+    let start = Start { mark: &request.mark, slot: &request.slot, group_entrance: entrance.as_deref() };
+    let outcome = spawn::spawn(exec, &start, ground, stack).map(|spawned| {
+        if let Some(error) = spawned.not_in_group {
+            without_group(&io::Error::from_raw_os_error(error));
+        }
         if let Some(pipes) = spawned.output {
             outputs.read(&request.spec.name, &exec.output, pipes);
         }
@@ -100,19 +110,30 @@ fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &
     Report { run: request.run, outcome }
 }
 
+/// Makes a control group, and answers with the way into it.
+fn entrance(leaf: &Leaf) -> Option<CString> {
+    leaf.make().inspect_err(without_group).ok()?;
+    CString::new(leaf.entrance().into_os_string().into_vec()).ok()
+}
+
+/// Says, once, that a process has no control group of its own, which it can do without.
+fn without_group(error: &io::Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Processes get no control groups of their own"));
+}
+
 /// Notes a leader, by all that tells it from a later process with its number.
 fn note(journal: &Journal, request: &Request, pid: u32) {
     let pidfd = tree::try_open(pid).ok();
     // It may have ended and have been reaped by now. Whoever has its number then is not our child.
     let stat = proc::stat(pid).filter(|stat| stat.parent == std::process::id());
     let inode = pidfd.filter(|pidfd| stat.is_some() && tree::has_number(pidfd)).and_then(|pidfd| tree::inode(&pidfd));
-    let (key, name) = (journal.key(request.run.0), request.spec.name.to_string());
     journal.note_and_wait(Entry::Started(Started {
-        key,
-        name,
+        key: journal.key(request.run.0),
+        name: request.spec.name.to_string(),
         pid,
         ticks: stat.and_then(|stat| stat.started),
         inode,
-        leaf: None,
+        leaf: request.leaf.as_ref().map(|leaf| leaf.directory().display().to_string()),
     }));
 }

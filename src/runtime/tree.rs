@@ -34,7 +34,7 @@ use crate::signals;
 use reconcile::event::RunId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{fstat, fstatfs};
+use rustix::fs::{FsWord, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{HashMap, HashSet};
@@ -123,8 +123,8 @@ pub(super) fn has_number(pidfd: &OwnedFd) -> bool {
 /// one, which says nothing.
 pub(super) fn inode(pidfd: &OwnedFd) -> Option<u64> {
     /// `PID_FS_MAGIC` of the kernel's `magic.h`.
-    const PIDFS: i64 = 0x5049_4446;
-    let is_own = fstatfs(pidfd).is_ok_and(|system| i64::try_from(system.f_type) == Ok(PIDFS));
+    const PIDFS: FsWord = 0x5049_4446;
+    let is_own = fstatfs(pidfd).is_ok_and(|system| system.f_type == PIDFS);
     is_own.then(|| fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
 }
 

@@ -15,4 +15,5 @@ mod saves;
 mod seed;
 mod signals;
 mod stack;
+mod tiers;
 mod trees;

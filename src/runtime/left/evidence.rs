@@ -5,10 +5,12 @@
 //! does is one of these:
 //! - *Mark*: its environment holds a mark of this very instance, of another life than our own. Marks are random, and
 //!   nobody has one who didn't inherit it.
+//! - *Group*: it is in a control group that a former life of this instance made.
 //! - *Leader*: it has the number, the start time and, where the kernel has such, the inode that were noted for a leader in
 //!   this boot. Programs that write their title over their environment are known by this.
 //! - *Session*: it is in the session of such a leader, which lives; so the session is still that one's.
 
+use super::super::group::Place;
 use crate::journal::{Identity, Record, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,12 +26,15 @@ pub(in crate::runtime) struct Seen {
     pub(in crate::runtime) inode: Option<u64>,
     /// The mark in its environment.
     pub(in crate::runtime) mark: Option<Vec<u8>>,
+    /// The leaf of this instance that it is in.
+    pub(in crate::runtime) place: Option<Place>,
 }
 
 /// Why a process is known to be left by a former navigator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Evidence {
     Mark,
+    Group,
     Leader,
     /// Of the session of the leader with this number.
     Session(u32),
@@ -58,7 +63,7 @@ pub(in crate::runtime) fn claims(identity: &Identity, record: &Record, seen: &[S
             let leader = leaders.get(&seen.session)?;
             Some(Claim { pid: seen.pid, evidence: Evidence::Session(leader.pid), ..leader.clone() })
         };
-        claims.extend(by_mark(identity, seen).or_else(by_session));
+        claims.extend(by_mark(identity, seen).or_else(|| by_group(identity, seen)).or_else(by_session));
     }
     claims
 }
@@ -99,6 +104,12 @@ pub(in crate::runtime) fn by_mark(identity: &Identity, seen: &Seen) -> Option<Cl
     })
 }
 
+/// The run of a former life of this instance in whose control group a process is.
+pub(in crate::runtime) fn by_group(identity: &Identity, seen: &Seen) -> Option<Claim> {
+    let Place { life, run, name } = seen.place.clone().filter(|place| place.life != identity.life)?;
+    Some(Claim { pid: seen.pid, name, key: RunKey { life, run }, evidence: Evidence::Group })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +142,7 @@ mod tests {
 
     fn seen(pid: u32) -> Seen {
         let (started, inode) = (Some(1000 + u64::from(pid)), Some(5000 + u64::from(pid)));
-        Seen { pid, parent: 1, session: pid, started, inode, mark: None }
+        Seen { pid, parent: 1, session: pid, started, inode, ..Seen::default() }
     }
 
     fn marked(pid: u32, mark: &str) -> Seen {
@@ -148,8 +159,11 @@ mod tests {
         let mark = format!("{INSTANCE}.{FORMER}/cron/7");
         let in_session = Seen { session: 100, ..seen(101) };
         let nested = format!("4444444444444444.5/outer/1,{mark}");
-        let all = [in_session, marked(300, &mark), seen(100), seen(200), marked(301, &nested)];
-        assert_eq!(told(&all, 9), ["100 db Leader", "200 web Leader", "101 db Session(100)", "300 cron Mark", "301 cron Mark"]);
+        let in_group = Seen { place: Some(Place { life: FORMER.to_owned(), run: 8, name: "mail".to_owned() }), ..seen(302) };
+        let all = [in_session, marked(300, &mark), seen(100), seen(200), marked(301, &nested), in_group];
+        let expected =
+            ["100 db Leader", "200 web Leader", "101 db Session(100)", "300 cron Mark", "301 cron Mark", "302 mail Group"];
+        assert_eq!(told(&all, 9), expected);
     }
 
     #[test]
@@ -161,7 +175,8 @@ mod tests {
         let of_recycled = Seen { session: 100, ..seen(101) };
         let unmarked =
             [marked(1, ""), marked(300, "web"), marked(301, &other_instance), marked(302, &our_own), marked(303, "./,/")];
-        let strangers: Vec<Seen> = unmarked.into_iter().chain([recycled, same_tick, of_recycled]).collect();
+        let of_ours = Seen { place: Some(Place { life: identity().life, run: 2, name: "web".to_owned() }), ..seen(304) };
+        let strangers: Vec<Seen> = unmarked.into_iter().chain([recycled, same_tick, of_recycled, of_ours]).collect();
         assert_eq!(told(&strangers, 9), Vec::<String>::new());
     }
 

@@ -11,6 +11,7 @@
 
 mod evidence;
 
+use super::group;
 use super::proc::{self, Lineage, Variable};
 use super::sys;
 use super::tree::{self, Handle, MARK};
@@ -23,6 +24,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
@@ -44,6 +46,8 @@ struct Members {
     /// Proven, but not to be held where pidfds are refused: nobody signals these.
     unheld: BTreeSet<u32>,
     keys: BTreeSet<RunKey>,
+    /// The control groups that were noted for them.
+    groups: BTreeSet<PathBuf>,
     killing: bool,
 }
 
@@ -65,7 +69,8 @@ impl Left {
     /// in the middle of an exec.
     pub(super) fn find(&mut self) -> bool {
         let own = std::process::id();
-        let (seen, is_undecided) = look_at_all(&self.record);
+        let instance = &self.journal.identity().instance;
+        let (seen, is_undecided) = look_at_all(&self.record, instance);
         let claims = evidence::claims(self.journal.identity(), &self.record, &seen, own);
         let mut leaders: HashMap<u32, OwnedFd> = HashMap::new();
         for claim in claims {
@@ -76,6 +81,8 @@ impl Left {
                 leaders.insert(claim.pid, copy);
             }
             let members = self.processes.entry(Name::from(claim.name)).or_default();
+            let noted = self.record.runs().find(|run| run.key == claim.key);
+            members.groups.extend(noted.and_then(|run| run.leaf.clone()).map(PathBuf::from));
             members.keys.insert(claim.key);
             match held {
                 Ok(Some(pidfd)) => members.add(claim.pid, Handle::Pidfd(pidfd), &self.ends),
@@ -141,6 +148,9 @@ impl Left {
             for &signal in signals {
                 members.send(signal);
             }
+            if kills {
+                members.kill_groups(&self.journal.identity().instance);
+            }
         }
         true
     }
@@ -163,8 +173,12 @@ impl Left {
     }
 
     fn gone(&mut self, name: &Name) -> Option<Event> {
-        for key in self.processes.remove(name)?.keys {
+        let Members { keys, groups, .. } = self.processes.remove(name)?;
+        for key in keys {
             self.journal.note(Entry::Gone { key });
+        }
+        for directory in &groups {
+            group::remove_former(directory);
         }
         let run = self.runs.iter().find(|(_, of)| *of == name).map(|(&run, _)| run)?;
         self.runs.remove(&run);
@@ -207,6 +221,16 @@ impl Members {
         }
     }
 
+    /// Kills their control groups, where the kernel can, which also ends what is being forked just now and what can't be
+    /// held. Not one that we ourselves were started in.
+    fn kill_groups(&self, instance: &str) {
+        let own = proc::group(std::process::id()).and_then(|path| group::place(&path, instance));
+        let is_own = own.is_some_and(|place| self.keys.contains(&RunKey { life: place.life, run: place.run }));
+        for directory in self.groups.iter().filter(|_| !is_own) {
+            let _one_by_one = group::kill(directory);
+        }
+    }
+
     fn send(&self, signal: i32) {
         for (&pid, handle) in &self.held {
             tree::send(pid, handle, signal);
@@ -221,9 +245,10 @@ fn hold(identity: &Identity, record: &Record, claim: &Claim, leaders: &HashMap<u
         Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
         Err(refused) => return Err(refused),
     };
-    let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK)) else { return Ok(None) };
+    let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &identity.instance) else { return Ok(None) };
     let holds = match &claim.evidence {
         Evidence::Mark => evidence::by_mark(identity, &again).is_some_and(|again| again == *claim),
+        Evidence::Group => evidence::by_group(identity, &again).is_some_and(|again| again == *claim),
         Evidence::Leader => {
             let noted = record.runs().find(|noted| noted.key == claim.key);
             noted.is_some_and(|noted| evidence::is_leader(noted, &Seen { inode: tree::inode(&pidfd), ..again }))
@@ -234,13 +259,13 @@ fn hold(identity: &Identity, record: &Record, claim: &Claim, leaders: &HashMap<u
 }
 
 /// Everything that runs, ourselves included; and whether the mark of something can't be read yet.
-fn look_at_all(record: &Record) -> (Vec<Seen>, bool) {
+fn look_at_all(record: &Record, instance: &str) -> (Vec<Seen>, bool) {
     let noted: BTreeSet<u32> = record.runs().map(|run| run.pid).collect();
     let mut is_undecided = false;
     let look = |pid| {
         let mark = proc::variable(pid, MARK);
         is_undecided |= mark == Variable::NotYet;
-        let seen = look_at(pid, mark)?;
+        let seen = look_at(pid, mark, instance)?;
         let inode = noted.contains(&pid).then(|| tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd)));
         Some(Seen { inode: inode.flatten(), ..seen })
     };
@@ -249,8 +274,9 @@ fn look_at_all(record: &Record) -> (Vec<Seen>, bool) {
 }
 
 /// What is to be seen of a process without a hold on it; `None` if it has ended.
-fn look_at(pid: u32, mark: Variable) -> Option<Seen> {
+fn look_at(pid: u32, mark: Variable, instance: &str) -> Option<Seen> {
     let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
     let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
-    Some(Seen { pid, parent: stat.parent, session: stat.session, started: stat.started, inode: None, mark })
+    let place = proc::group(pid).and_then(|path| group::place(&path, instance));
+    Some(Seen { pid, parent: stat.parent, session: stat.session, started: stat.started, inode: None, mark, place })
 }
