@@ -33,6 +33,24 @@ impl StateDir {
         StateDir(asked.unwrap_or_else(usual))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes sure that an instance's directory could be made in it, and leaves nothing behind.
+    pub fn check(&self) -> Result<(), InstanceError> {
+        let trial = self.0.join(format!("trial-{}", std::process::id()));
+        let was_there = self.0.exists();
+        make_private(&self.0, &trial)?;
+        std::fs::remove_dir(&trial).map_err(|source| InstanceError::Directory { path: trial, source })?;
+        if !was_there {
+            // Somebody may have begun to use it in between.
+            let _in_use = std::fs::remove_dir(&self.0);
+        }
+        Ok(())
+    }
+
     /// The directory of the instance for a configuration, whether or not it exists.
     pub fn of(&self, config: &Path) -> PathBuf {
         let real = std::fs::canonicalize(config).or_else(|_| std::path::absolute(config)).unwrap_or_else(|_| config.to_owned());

@@ -57,6 +57,18 @@ impl Groups {
         Ok(groups)
     }
 
+    /// Makes sure that processes can be put into leaves, and killed by them.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn check(&self) -> io::Result<()> {
+        // Whoever moves a process writes to what its former and its new group have in common: our own group.
+        let entrances = [self.directory.join("cgroup.procs"), self.directory.join("..").join("cgroup.procs")];
+        let writable = |file: &Path| fs::OpenOptions::new().write(true).open(file).map(drop);
+        entrances.iter().try_for_each(|file| writable(file))?;
+        writable(&self.directory.join("cgroup.kill"))
+    }
+
     /// The leaf of a run, whether it exists or not.
     pub(super) fn leaf(&self, run: RunId, name: &str) -> Leaf {
         let inner = format!("{}.{name}", run.0);

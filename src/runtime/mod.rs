@@ -21,6 +21,7 @@ mod launcher;
 mod left;
 mod lines;
 mod output;
+mod platform;
 mod printer;
 mod proc;
 mod reaper;
@@ -34,6 +35,7 @@ pub mod utc;
 
 pub use format::Format;
 pub use launcher::{InitError, Launcher, init};
+pub use platform::{Feature, platform};
 pub use printer::{Destination, Printer};
 
 use crate::journal::{Journal, Record};
@@ -44,14 +46,15 @@ use left::Left;
 use output::Outputs;
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId};
-use reconcile::spec::{self, Spec};
+use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
-use spawn::NotSpawned;
+use spawn::{Ground, NotSpawned};
 use spawners::{Report, Request, Spawners};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use sys::clone::Stack;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -139,6 +142,9 @@ impl Runtime {
         let outer = std::env::var(tree::MARK).ok();
         let identity = setup.journal.identity();
         let marker = Marker::new(format!("{}.{}", identity.instance, identity.life), outer);
+        if proc::stat(std::process::id()).is_none() {
+            tracing::warn!(target: "navigator", "`/proc` is not there: of each tree only the leader is known");
+        }
         let groups = Groups::make(identity).inspect_err(|error| {
             tracing::debug!(target: "navigator", %error, "Processes get no control groups of their own");
         });
@@ -316,4 +322,16 @@ async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Send
 /// Names this boot and this numbering of processes, for the journal; `None` if nobody can tell.
 pub fn boot() -> Option<String> {
     proc::boot()
+}
+
+/// Finds out what would keep programs from being started, by doing all of a start but the last step. For a process that
+/// runs nothing and reaps nobody else.
+///
+/// # Errors
+/// No memory for the stack of a child.
+pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
+    let environment = Environment::inherited(std::env::vars_os());
+    let ground = Ground { launcher, environment: &environment };
+    let mut stack = Stack::new()?;
+    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut stack).err()).collect())
 }

@@ -3,8 +3,10 @@
 //! Every test holds it to what a user reads in the documentation, and none knows its code. Each starts navigator in a
 //! directory of its own and ends with the check that no process is left.
 
+mod circumstances;
 mod cli;
 mod demo;
+mod doctor;
 mod environment;
 mod harness;
 mod killed;

@@ -58,6 +58,16 @@ pub(super) fn reap(pid: u32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Waits for the end of a child that is about to end, and lets go of it.
+///
+/// # Errors
+/// Those of `waitid(2)`.
+pub(super) fn wait_for(pid: u32) -> io::Result<()> {
+    // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
+    let result = unsafe { libc::waitid(libc::P_PID, pid, std::ptr::null_mut(), libc::WEXITED) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Sends a signal through a pidfd; 0 only asks whether the process still exists, reaped or not.
 ///
 /// # Errors
