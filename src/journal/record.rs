@@ -91,6 +91,11 @@ impl Record {
         self.runs.values()
     }
 
+    /// What was noted of a run.
+    pub fn run(&self, key: &RunKey) -> Option<&Started> {
+        self.runs.get(key)
+    }
+
     /// How a process is stopped.
     pub fn definition(&self, name: &str) -> Option<&Definition> {
         self.definitions.get(name)

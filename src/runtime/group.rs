@@ -49,9 +49,8 @@ impl Groups {
     /// Why this navigator can have none.
     pub(super) fn make(identity: &Identity) -> io::Result<Groups> {
         let (own, path) = own_group()?;
-        let prefix = format!("navigator-{}.", identity.instance);
-        remove_empty(&own, &prefix);
-        let name = format!("{prefix}{}", identity.life);
+        remove_empty(&own, identity);
+        let name = format!("navigator-{}.{}", identity.instance, identity.life);
         let groups = Groups { directory: own.join(&name), path: format!("{}/{name}", path.trim_end_matches('/')) };
         fs::create_dir(&groups.directory)?;
         Ok(groups)
@@ -153,8 +152,14 @@ pub(super) fn kill(directory: &Path) -> bool {
     fs::write(directory.join("cgroup.kill"), "1").is_ok()
 }
 
-/// Removes what a former navigator left of a leaf, and what that was in, as far as nobody is in it.
-pub(super) fn remove_former(directory: &Path) {
+/// Removes every leaf that former lives of an instance left where this one would make its own, as far as nobody is in it.
+pub(super) fn remove_former(identity: &Identity) {
+    let Ok((own, _)) = own_group() else { return };
+    remove_empty(&own, identity);
+}
+
+/// Removes what a former navigator noted of a leaf, and what that was in, as far as nobody is in it.
+pub(super) fn remove(directory: &Path) {
     remove_tree(directory);
     if let Some(above) = directory.parent() {
         let _kept = fs::remove_dir(above);
@@ -190,10 +195,12 @@ fn mounted(line: &str) -> Option<(&str, &str)> {
     (behind.split(' ').next()? == "cgroup2").then_some((root, at))
 }
 
-/// Removes the groups of former lives in which nothing runs.
-fn remove_empty(own: &Path, prefix: &str) {
+/// Removes the groups of other lives in which nothing runs.
+fn remove_empty(own: &Path, identity: &Identity) {
+    let life =
+        |name: &str| Some(name.strip_prefix("navigator-")?.strip_prefix(&identity.instance)?.strip_prefix('.')?.to_owned());
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+        if entry.file_name().to_str().and_then(life).is_some_and(|life| life != identity.life) {
             remove_tree(&entry.path());
         }
     }

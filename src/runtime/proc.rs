@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::DirEntryExt;
 
 /// What matters here of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +65,10 @@ pub(super) fn group(pid: u32) -> Option<String> {
     groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-/// The number of every process.
-pub(super) fn all() -> impl Iterator<Item = u32> {
-    numbers_in("/proc")
+/// The number of every process, with the inode of its directory: a later process of the same number has another one.
+pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
 }
 
 /// A variable of the environment that a process was started with.
@@ -114,7 +116,7 @@ impl Lineage {
     /// The dearer way, as of now.
     pub(super) fn scan() -> Lineage {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for pid in all() {
+        for (pid, _) in all() {
             if let Some(stat) = stat(pid) {
                 children.entry(stat.parent).or_default().push(pid);
             }

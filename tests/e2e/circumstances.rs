@@ -1,6 +1,6 @@
 //! Hosts that lack something: `/proc`, room, permission, descriptors. Navigator does what can be done, and says what can't.
 
-use crate::harness::{Signal, Site, client, servers};
+use crate::harness::{Navigator, Signal, Site, client, servers};
 use std::process::Command;
 
 /// Two processes, and the way they are checked to have run and stopped.
@@ -10,7 +10,12 @@ managed_processes:
   - { name: second, command: "${FIXTURES}/child.sh", args: [second] }
 "#;
 
-const PLAIN_JOURNAL: [&str; 6] = ["first start", "second start", "second term", "second exit", "first term", "first exit"];
+const PLAIN_STOPS: [&str; 4] = ["second term", "second exit", "first term", "first exit"];
+
+fn both_run(navigator: &Navigator<'_>) {
+    navigator.journals("first start");
+    navigator.journals("second start");
+}
 
 /// Whether a mount namespace of one's own can be made.
 fn can_mount(test: &str) -> bool {
@@ -30,16 +35,14 @@ fn without_proc_processes_start_and_stop() {
         return;
     }
     let site = Site::new();
-    // Their own tool for waiting needs no `/proc`.
     site.write("navigator.yml", PLAIN);
     let through = ["--mount", "sh", "-c", "umount -l /proc; exec \"$0\" \"$@\""];
     let mut navigator = site.command_through("unshare", &through, &["navigator.yml"]).start();
-    navigator.journals("first start");
-    navigator.journals("second start");
+    both_run(&navigator);
     navigator.wait("a word about it", |event| event.message.starts_with("`/proc` is not there"));
     navigator.signal(Signal::TERM);
     navigator.exits(0);
-    assert_eq!(site.journal().iter().filter(|line| line.ends_with(" exit")).count(), 2, "{:?}", site.journal());
+    assert_eq!(site.stops(), PLAIN_STOPS);
 }
 
 #[test]
@@ -69,10 +72,10 @@ fn a_record_that_can_not_be_written_stops_nothing_and_is_said_once() {
         renames=rename,renameat,renameat2
         exec strace -D -f -qq -o /dev/null -e trace=$renames -e inject=$renames:error=EROFS env NAVIGATOR_E2E="$site" "$0" "$@""#;
     let mut navigator = site.command_through("sh", &["-c", refusing], &["navigator.yml"]).start();
-    navigator.journals("second start");
+    both_run(&navigator);
     navigator.signal(Signal::TERM);
     let ended = navigator.exits(0);
-    assert_eq!(site.journal(), PLAIN_JOURNAL);
+    assert_eq!(site.stops(), PLAIN_STOPS);
     let said = ended.events().iter().filter(|event| event.message == "The record of what runs can't be written").count();
     assert_eq!(said, 1, "{}", ended.description);
 }
@@ -125,7 +128,7 @@ fn with_few_descriptors_what_fits_runs() {
 #[test]
 fn with_few_processes_what_fits_runs() {
     let test = "circumstances::with_few_processes_what_fits_runs";
-    if !servers::root(test) || !servers::present(test, &["setpriv"]) {
+    if !servers::root(test) || !servers::present(test, &["setpriv", "prlimit"]) {
         return;
     }
     let site = Site::new();
@@ -133,7 +136,7 @@ fn with_few_processes_what_fits_runs() {
     let process = |number: u32| format!("  - {{ name: p{number}, command: sleep, args: ['3600'], depends_on: [] }}\n");
     site.write("navigator.yml", &format!("managed_processes:\n{}", (0..60).map(process).collect::<String>()));
     // A user without an account, of whom nobody else runs anything: navigator has its threads, and little beside.
-    let few = ["--reuid=54321", "--regid=nogroup", "--clear-groups", "sh", "-c", "ulimit -u 30; exec \"$0\" \"$@\""];
+    let few = ["--reuid=54321", "--regid=nogroup", "--clear-groups", "prlimit", "--nproc=30"];
     let launch = site.command_through("setpriv", &few, &["navigator.yml"]);
     let launch = launch.env("NAVIGATOR_STATE_DIR", site.path("open/state")).env("NAVIGATOR_PID_FILE", site.path("open/pid"));
     let mut navigator = launch.start();
@@ -189,7 +192,7 @@ fn a_configuration_behind_a_link_is_the_one_that_it_leads_to() {
     site.write("real/navigator.yml", PLAIN);
     std::os::unix::fs::symlink("real/navigator.yml", site.path("link.yml")).expect("the site can be written");
     let mut navigator = site.command(["link.yml"]).start();
-    navigator.journals("second start");
+    both_run(&navigator);
     let other = site.run(["real/navigator.yml"]);
     assert_eq!(other.code, Some(1), "{}", other.description);
     assert!(
@@ -199,5 +202,5 @@ fn a_configuration_behind_a_link_is_the_one_that_it_leads_to() {
     );
     navigator.signal(Signal::TERM);
     navigator.exits(0);
-    assert_eq!(site.journal(), PLAIN_JOURNAL);
+    assert_eq!(site.stops(), PLAIN_STOPS);
 }

@@ -24,6 +24,8 @@ pub(in crate::runtime) struct Seen {
     pub(in crate::runtime) started: Option<u64>,
     /// The inode of its pidfd; `None` where the kernel has none that tells processes apart, or it doesn't matter.
     pub(in crate::runtime) inode: Option<u64>,
+    /// Whether it has executed a program of its own.
+    pub(in crate::runtime) has_executed: bool,
     /// The mark in its environment.
     pub(in crate::runtime) mark: Option<Vec<u8>>,
     /// The leaf of this instance that it is in.
@@ -51,25 +53,34 @@ pub(in crate::runtime) struct Claim {
     pub(in crate::runtime) evidence: Evidence,
 }
 
-/// Which of all processes were left behind, leaders first. `own` is ours: it and its ancestors never are, wherever they
-/// inherited a mark from.
-pub(in crate::runtime) fn claims(identity: &Identity, record: &Record, seen: &[Seen], own: u32) -> Vec<Claim> {
-    let spared = ancestry(seen, own);
-    let others = || seen.iter().filter(|seen| !spared.contains(&seen.pid));
-    let mut claims: Vec<Claim> = others().filter_map(|seen| by_leader(record, seen)).collect();
+/// What is known already when somebody is judged.
+pub(in crate::runtime) struct Known<'a> {
+    pub(in crate::runtime) identity: &'a Identity,
+    pub(in crate::runtime) record: &'a Record,
+    /// Never left by anybody, wherever they inherited a mark from: ourselves, and whoever started us.
+    pub(in crate::runtime) spared: &'a BTreeSet<u32>,
+    /// Those who were claimed as leaders before, by their numbers.
+    pub(in crate::runtime) leaders: &'a BTreeMap<u32, Claim>,
+}
+
+/// Which of these processes were left behind, leaders first.
+pub(in crate::runtime) fn claims(known: &Known<'_>, seen: &[Seen]) -> Vec<Claim> {
+    let others = || seen.iter().filter(|seen| !known.spared.contains(&seen.pid));
+    let mut claims: Vec<Claim> = others().filter_map(|seen| by_leader(known.record, seen)).collect();
     let leaders: BTreeMap<u32, Claim> = claims.iter().map(|claim| (claim.pid, claim.clone())).collect();
     for seen in others().filter(|seen| !leaders.contains_key(&seen.pid)) {
         let by_session = || {
-            let leader = leaders.get(&seen.session)?;
+            let leader = leaders.get(&seen.session).or_else(|| known.leaders.get(&seen.session))?;
             Some(Claim { pid: seen.pid, evidence: Evidence::Session(leader.pid), ..leader.clone() })
         };
-        claims.extend(by_mark(identity, seen).or_else(|| by_group(identity, seen)).or_else(by_session));
+        let by_itself = by_mark(known.identity, seen).or_else(|| by_group(known.identity, seen));
+        claims.extend(by_itself.or_else(by_session));
     }
     claims
 }
 
 /// A process and everything above it.
-fn ancestry(seen: &[Seen], own: u32) -> BTreeSet<u32> {
+pub(in crate::runtime) fn ancestry(seen: &[Seen], own: u32) -> BTreeSet<u32> {
     let parents: BTreeMap<u32, u32> = seen.iter().map(|seen| (seen.pid, seen.parent)).collect();
     let mut spared = BTreeSet::from([1]);
     let mut next = Some(own);
@@ -149,8 +160,13 @@ mod tests {
         Seen { mark: Some(mark.as_bytes().to_vec()), ..seen(pid) }
     }
 
+    fn claimed(record: &Record, seen: &[Seen], own: u32) -> Vec<Claim> {
+        let spared = ancestry(seen, own);
+        claims(&Known { identity: &identity(), record, spared: &spared, leaders: &BTreeMap::new() }, seen)
+    }
+
     fn told(seen: &[Seen], own: u32) -> Vec<String> {
-        let claims = claims(&identity(), &record(), seen, own);
+        let claims = claimed(&record(), seen, own);
         claims.into_iter().map(|claim| format!("{} {} {:?}", claim.pid, claim.name, claim.evidence)).collect()
     }
 
@@ -181,6 +197,15 @@ mod tests {
     }
 
     #[test]
+    fn who_turns_up_later_in_the_session_of_a_leader_is_claimed_too() {
+        let leader = claimed(&record(), &[seen(100)], 9).remove(0);
+        let (spared, leaders) = (BTreeSet::new(), BTreeMap::from([(100, leader)]));
+        let known = Known { identity: &identity(), record: &record(), spared: &spared, leaders: &leaders };
+        let later = claims(&known, &[Seen { session: 100, ..seen(101) }, seen(102)]);
+        assert_eq!(later.iter().map(|claim| (claim.pid, &claim.evidence)).collect::<Vec<_>>(), [(101, &Evidence::Session(100))]);
+    }
+
+    #[test]
     fn what_was_not_noted_or_can_not_be_seen_proves_nothing() {
         let unknown_start = Seen { started: None, ..seen(100) };
         let unknown_inode = Seen { inode: None, ..seen(200) };
@@ -201,7 +226,7 @@ mod tests {
     #[test]
     fn a_damaged_record_claims_no_more_than_a_whole_one() {
         let everybody: Vec<Seen> = (2..400).map(seen).collect();
-        let truth = claims(&identity(), &record(), &everybody, 9);
+        let truth = claimed(&record(), &everybody, 9);
         assert_eq!(truth.len(), 2);
         let whole = journal().into_bytes();
         let mut dice = 1_u64;
@@ -222,7 +247,7 @@ mod tests {
                 _ => damaged[place] = b"\n0{}9\"\xff"[roll(7)],
             }
             let (record, _) = Record::read(&damaged);
-            for claim in claims(&identity(), &record, &everybody, 9) {
+            for claim in claimed(&record, &everybody, 9) {
                 assert!(truth.contains(&claim), "{claim:?} from {:?}", String::from_utf8_lossy(&damaged));
             }
         }

@@ -12,11 +12,11 @@
 mod evidence;
 
 use super::group;
-use super::proc::{self, Lineage, Variable};
+use super::proc::{self, Lineage, Stat, Variable};
 use super::sys;
 use super::tree::{self, Handle, MARK};
-use crate::journal::{Entry, Identity, Journal, Record, RunKey};
-use evidence::{Claim, Evidence, Seen};
+use crate::journal::{Entry, Journal, Record, RunKey};
+use evidence::{Claim, Evidence, Known, Seen};
 use reconcile::event::{Event, Pid, RunId};
 use reconcile::text::Name;
 use rustix::event::epoll;
@@ -35,6 +35,12 @@ pub(super) struct Left {
     processes: BTreeMap<Name, Members>,
     /// Under which numbers the loop knows them.
     runs: HashMap<RunId, Name>,
+    /// Who was claimed as a leader, by its number.
+    leaders: BTreeMap<u32, Claim>,
+    /// Ourselves, and whoever started us.
+    spared: Option<BTreeSet<u32>>,
+    /// Who was looked at and is none of them, by number, with the inode that tells it from a later one.
+    strangers: HashMap<u32, u64>,
     /// Becomes readable when one of them ends.
     ends: Arc<AsyncFd<OwnedFd>>,
 }
@@ -49,6 +55,8 @@ struct Members {
     /// The control groups that were noted for them.
     groups: BTreeSet<PathBuf>,
     killing: bool,
+    /// Somebody was added whose children nobody has looked for.
+    has_new: bool,
 }
 
 impl Left {
@@ -57,7 +65,16 @@ impl Left {
     pub(super) fn new(journal: Journal, record: Record) -> io::Result<Left> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let ends = Arc::new(sys::readable(epoll)?);
-        Ok(Left { journal, record, processes: BTreeMap::new(), runs: HashMap::new(), ends })
+        Ok(Left {
+            journal,
+            record,
+            processes: BTreeMap::new(),
+            runs: HashMap::new(),
+            leaders: BTreeMap::new(),
+            spared: None,
+            strangers: HashMap::new(),
+            ends,
+        })
     }
 
     /// What becomes readable when one of them ends.
@@ -65,35 +82,94 @@ impl Left {
         Arc::clone(&self.ends)
     }
 
-    /// Looks for everything that is left. Answers whether there is a process of which it can't be said yet, because it is
-    /// in the middle of an exec.
+    /// Looks for everything that is left and isn't known yet. Answers whether there is a process of which it can't be said
+    /// yet, because it is in the middle of an exec.
     pub(super) fn find(&mut self) -> bool {
         let own = std::process::id();
-        let instance = &self.journal.identity().instance;
-        let (seen, is_undecided) = look_at_all(&self.record, instance);
-        let claims = evidence::claims(self.journal.identity(), &self.record, &seen, own);
-        let mut leaders: HashMap<u32, OwnedFd> = HashMap::new();
+        let (seen, is_undecided) = self.look_around();
+        let spared = self.spared.get_or_insert_with(|| evidence::ancestry(&seen, own));
+        let identity = self.journal.identity();
+        let known = Known { identity, record: &self.record, spared, leaders: &self.leaders };
+        let claims = evidence::claims(&known, &seen);
         for claim in claims {
-            let held = hold(self.journal.identity(), &self.record, &claim, &leaders);
-            if let (Evidence::Leader, Ok(Some(pidfd))) = (&claim.evidence, &held)
-                && let Ok(copy) = pidfd.try_clone()
-            {
-                leaders.insert(claim.pid, copy);
-            }
-            let members = self.processes.entry(Name::from(claim.name)).or_default();
-            let noted = self.record.runs().find(|run| run.key == claim.key);
+            self.strangers.remove(&claim.pid);
+            let held = self.hold(&claim);
+            let members = self.processes.entry(Name::from(claim.name.as_str())).or_default();
+            let noted = self.record.run(&claim.key);
             members.groups.extend(noted.and_then(|run| run.leaf.clone()).map(PathBuf::from));
-            members.keys.insert(claim.key);
+            members.keys.insert(claim.key.clone());
             match held {
-                Ok(Some(pidfd)) => members.add(claim.pid, Handle::Pidfd(pidfd), &self.ends),
+                Ok(Some(handle)) => members.add(claim.pid, handle, &self.ends),
                 Ok(None) => {}
                 Err(_refused) => {
                     members.unheld.insert(claim.pid);
                 }
             }
+            if claim.evidence == Evidence::Leader {
+                self.leaders.insert(claim.pid, claim);
+            }
         }
-        self.processes.values_mut().for_each(|members| members.descend(&self.ends));
+        for members in self.processes.values_mut().filter(|members| members.has_new) {
+            members.descend(&self.ends);
+            members.has_new = false;
+        }
         is_undecided
+    }
+
+    /// A hold on a process that was claimed; `None` if it has ended, or isn't the one that was seen.
+    fn hold(&self, claim: &Claim) -> Result<Option<Handle>, Errno> {
+        let identity = self.journal.identity();
+        let pidfd = match tree::try_open(claim.pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            Err(refused) => return Err(refused),
+        };
+        let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &identity.instance) else { return Ok(None) };
+        let holds = match &claim.evidence {
+            Evidence::Mark => evidence::by_mark(identity, &again).is_some_and(|again| again == *claim),
+            Evidence::Group => evidence::by_group(identity, &again).is_some_and(|again| again == *claim),
+            Evidence::Leader => {
+                let again = Seen { inode: tree::inode(&pidfd), ..again };
+                self.record.run(&claim.key).is_some_and(|noted| evidence::is_leader(noted, &again))
+            }
+            Evidence::Session(leader) => {
+                let members = self.processes.get(claim.name.as_str());
+                let leads = |members: &Members| members.held.get(leader).is_some_and(Handle::has_number);
+                again.session == *leader && members.is_some_and(leads)
+            }
+        };
+        Ok((holds && tree::has_number(&pidfd)).then_some(Handle::Pidfd(pidfd)))
+    }
+
+    /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
+    fn look_around(&mut self) -> (Vec<Seen>, bool) {
+        let instance = self.journal.identity().instance.clone();
+        let noted: BTreeSet<u32> = self.record.runs().map(|run| run.pid).collect();
+        let known: BTreeSet<u32> = self.processes.values().flat_map(|members| members.held.keys().copied()).collect();
+        let (mut seen, mut is_undecided) = (Vec::new(), false);
+        let before = std::mem::take(&mut self.strangers);
+        for (pid, inode) in proc::all() {
+            if known.contains(&pid) {
+                continue;
+            }
+            if before.get(&pid) == Some(&inode) {
+                self.strangers.insert(pid, inode);
+                continue;
+            }
+            let mark = proc::variable(pid, MARK);
+            let is_legible = mark != Variable::NotYet;
+            is_undecided |= !is_legible;
+            let Some(mut one) = look_at(pid, mark, &instance) else { continue };
+            if noted.contains(&pid) {
+                one.inode = tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd));
+            }
+            // Who has yet to execute its program has somebody else's mark, or none.
+            if is_legible && one.has_executed {
+                self.strangers.insert(pid, inode);
+            }
+            seen.push(one);
+        }
+        (seen, is_undecided)
     }
 
     /// What is left, once [`Left::find`] has been asked, with the numbers of the living. What is not left any more is
@@ -118,6 +194,7 @@ impl Left {
     /// Forgets the numbers by which the loop knew them. What survived stays known by its name.
     pub(super) fn unbind(&mut self) {
         self.runs.clear();
+        group::remove_former(self.journal.identity());
     }
 
     /// The living processes of a run that was bound.
@@ -178,7 +255,7 @@ impl Left {
             self.journal.note(Entry::Gone { key });
         }
         for directory in &groups {
-            group::remove_former(directory);
+            group::remove(directory);
         }
         let run = self.runs.iter().find(|(_, of)| *of == name).map(|(&run, _)| run)?;
         self.runs.remove(&run);
@@ -211,6 +288,7 @@ impl Members {
             }
         }
         self.held.insert(pid, handle);
+        self.has_new = true;
     }
 
     /// Takes in what descends from those that are known.
@@ -238,45 +316,11 @@ impl Members {
     }
 }
 
-/// A hold on a process that was claimed; `None` if it has ended, or isn't the one that was seen.
-fn hold(identity: &Identity, record: &Record, claim: &Claim, leaders: &HashMap<u32, OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
-    let pidfd = match tree::try_open(claim.pid) {
-        Ok(pidfd) => pidfd,
-        Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-        Err(refused) => return Err(refused),
-    };
-    let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &identity.instance) else { return Ok(None) };
-    let holds = match &claim.evidence {
-        Evidence::Mark => evidence::by_mark(identity, &again).is_some_and(|again| again == *claim),
-        Evidence::Group => evidence::by_group(identity, &again).is_some_and(|again| again == *claim),
-        Evidence::Leader => {
-            let noted = record.runs().find(|noted| noted.key == claim.key);
-            noted.is_some_and(|noted| evidence::is_leader(noted, &Seen { inode: tree::inode(&pidfd), ..again }))
-        }
-        Evidence::Session(leader) => again.session == *leader && leaders.get(leader).is_some_and(tree::has_number),
-    };
-    Ok((holds && tree::has_number(&pidfd)).then_some(pidfd))
-}
-
-/// Everything that runs, ourselves included; and whether the mark of something can't be read yet.
-fn look_at_all(record: &Record, instance: &str) -> (Vec<Seen>, bool) {
-    let noted: BTreeSet<u32> = record.runs().map(|run| run.pid).collect();
-    let mut is_undecided = false;
-    let look = |pid| {
-        let mark = proc::variable(pid, MARK);
-        is_undecided |= mark == Variable::NotYet;
-        let seen = look_at(pid, mark, instance)?;
-        let inode = noted.contains(&pid).then(|| tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd)));
-        Some(Seen { inode: inode.flatten(), ..seen })
-    };
-    let all = proc::all().filter_map(look).collect();
-    (all, is_undecided)
-}
-
 /// What is to be seen of a process without a hold on it; `None` if it has ended.
 fn look_at(pid: u32, mark: Variable, instance: &str) -> Option<Seen> {
     let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
     let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
     let place = proc::group(pid).and_then(|path| group::place(&path, instance));
-    Some(Seen { pid, parent: stat.parent, session: stat.session, started: stat.started, inode: None, mark, place })
+    let Stat { parent, session, started, has_executed, .. } = stat;
+    Some(Seen { pid, parent, session, started, inode: None, has_executed, mark, place })
 }
