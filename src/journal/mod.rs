@@ -8,7 +8,7 @@
 //! can't be read, it is set aside, and the marks of processes still tell whose they are.
 //!
 //! ```text
-//!  directory/id      sixteen hexadecimal digits, the instance's for good: the first part of every mark
+//!  directory/id      sixteen hexadecimal digits, the instance's for good (the first part of every mark), and whose they are
 //!  directory/runs    one line an entry: checksum, space, JSON
 //! ```
 //!
@@ -23,7 +23,7 @@ pub use checksum::fnv1a;
 pub use entry::{Definition, Entry, RunKey, Started};
 pub use record::Record;
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, open, stat};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
@@ -39,12 +39,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Journal {
     messages: mpsc::Sender<Message>,
-    identity: Identity,
+    author: Author,
 }
 
 /// Who writes: the instance, and this life of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Author {
     /// Of the configuration, for good.
     pub instance: String,
     /// Of this navigator, never to come again.
@@ -74,7 +74,7 @@ impl Journal {
     pub fn open(directory: &Path, boot: Option<String>) -> io::Result<Opened> {
         let boot = boot.unwrap_or_else(random);
         let path = directory.join("runs");
-        let identity = Identity { instance: instance(&directory.join("id")), life: random() };
+        let author = Author { instance: instance(directory), life: random() };
         let (mut former, bad_lines) = Record::read(&fs::read(&path).unwrap_or_default());
         let damaged = (bad_lines > 0).then(|| directory.join("runs.damaged"));
         if let Some(aside) = &damaged {
@@ -83,19 +83,19 @@ impl Journal {
         }
         former.forget_other_boots(&boot);
         let mut record = former.clone();
-        record.fold(Entry::Life { life: identity.life.clone(), boot });
+        record.fold(Entry::Life { life: author.life.clone(), boot });
         let messages = Writer::start(path, record)?;
-        Ok(Opened { journal: Journal { messages, identity }, former, damaged })
+        Ok(Opened { journal: Journal { messages, author }, former, damaged })
     }
 
     /// Who writes.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn author(&self) -> &Author {
+        &self.author
     }
 
     /// The key of a run of this navigator.
     pub fn key(&self, run: u64) -> RunKey {
-        RunKey { life: self.identity.life.clone(), run }
+        RunKey { life: self.author.life.clone(), run }
     }
 
     /// Has an entry written, at some time soon.
@@ -126,16 +126,21 @@ impl Journal {
     }
 }
 
-/// The instance's name, made at its first start. Where it can't be kept, it's good for one life.
-fn instance(path: &Path) -> String {
+/// The instance's name, made at its first start, and bound to this very directory: a copy of it, as in an image of a
+/// container, is another instance. Where it can't be kept, it's good for one life.
+fn instance(directory: &Path) -> String {
+    let path = directory.join("id");
+    let place = stat(directory).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default();
     let is_name = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if let Ok(text) = fs::read_to_string(path)
-        && is_name(text.trim_end())
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    if let Some((name, of)) = known.trim_end().split_once(' ')
+        && is_name(name)
+        && of == place
     {
-        return text.trim_end().to_owned();
+        return name.to_owned();
     }
     let name = random();
-    if let Err(error) = replace(path, format!("{name}\n").as_bytes()) {
+    if let Err(error) = replace(&path, format!("{name} {place}\n").as_bytes()) {
         tracing::warn!(target: "navigator", path = %path.display(), %error, "The name of this instance can't be kept");
     }
     name
@@ -219,8 +224,8 @@ mod tests {
         journal.close();
         let second = directory.open("boot");
         assert_eq!(names(&second.former), ["web"]);
-        assert_eq!(second.journal.identity().instance, journal.identity().instance);
-        assert_ne!(second.journal.identity().life, journal.identity().life);
+        assert_eq!(second.journal.author().instance, journal.author().instance);
+        assert_ne!(second.journal.author().life, journal.author().life);
         assert_eq!(second.former.definition("web").unwrap().signal, Signal::TERM.0);
         // Until it is told that they are gone, what the first one left is handed on.
         second.journal.note_and_wait(started(&second.journal, 1, "other"));
@@ -228,6 +233,15 @@ mod tests {
         assert_eq!(names(&directory.open("boot").former), ["web", "other"]);
         let rebooted = directory.open("another boot");
         assert_eq!(names(&rebooted.former), [""; 0]);
+    }
+
+    #[test]
+    fn a_copy_of_the_directory_is_another_instance() {
+        let (original, copy) = (Directory::new("original"), Directory::new("copy"));
+        let instance = original.open("boot").journal.author().instance.clone();
+        fs::copy(original.0.join("id"), copy.0.join("id")).unwrap();
+        assert_ne!(copy.open("boot").journal.author().instance, instance);
+        assert_eq!(original.open("boot").journal.author().instance, instance);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! the other signs that [`super::tree`] names, as they are for what has moved on into another group.
 
 use super::proc;
-use crate::journal::Identity;
+use crate::journal::Author;
 use reconcile::event::RunId;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
@@ -47,10 +47,10 @@ impl Groups {
     ///
     /// # Errors
     /// Why this navigator can have none.
-    pub(super) fn make(identity: &Identity) -> io::Result<Groups> {
+    pub(super) fn make(author: &Author) -> io::Result<Groups> {
         let (own, path) = own_group()?;
-        remove_empty(&own, identity);
-        let name = format!("navigator-{}.{}", identity.instance, identity.life);
+        remove_empty(&own, author);
+        let name = format!("navigator-{}.{}", author.instance, author.life);
         let groups = Groups { directory: own.join(&name), path: format!("{}/{name}", path.trim_end_matches('/')) };
         fs::create_dir(&groups.directory)?;
         Ok(groups)
@@ -153,9 +153,9 @@ pub(super) fn kill(directory: &Path) -> bool {
 }
 
 /// Removes every leaf that former lives of an instance left where this one would make its own, as far as nobody is in it.
-pub(super) fn remove_former(identity: &Identity) {
+pub(super) fn remove_former(author: &Author) {
     let Ok((own, _)) = own_group() else { return };
-    remove_empty(&own, identity);
+    remove_empty(&own, author);
 }
 
 /// Removes what a former navigator noted of a leaf, and what that was in, as far as nobody is in it.
@@ -196,11 +196,10 @@ fn mounted(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Removes the groups of other lives in which nothing runs.
-fn remove_empty(own: &Path, identity: &Identity) {
-    let life =
-        |name: &str| Some(name.strip_prefix("navigator-")?.strip_prefix(&identity.instance)?.strip_prefix('.')?.to_owned());
+fn remove_empty(own: &Path, author: &Author) {
+    let life = |name: &str| Some(name.strip_prefix("navigator-")?.strip_prefix(&author.instance)?.strip_prefix('.')?.to_owned());
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().and_then(life).is_some_and(|life| life != identity.life) {
+        if entry.file_name().to_str().and_then(life).is_some_and(|life| life != author.life) {
             remove_tree(&entry.path());
         }
     }

@@ -140,12 +140,12 @@ impl Runtime {
     pub fn start(setup: Setup, news: Sender<Event>) -> Result<Runtime, StartError> {
         let ended = signal(SignalKind::child()).map_err(StartError::Signals)?;
         let outer = std::env::var(tree::MARK).ok();
-        let identity = setup.journal.identity();
-        let marker = Marker::new(format!("{}.{}", identity.instance, identity.life), outer);
+        let author = setup.journal.author();
+        let marker = Marker::new(format!("{}.{}", author.instance, author.life), outer);
         if proc::stat(std::process::id()).is_none() {
             tracing::warn!(target: "navigator", "`/proc` is not there: of each tree only the leader is known");
         }
-        let groups = Groups::make(identity).inspect_err(|error| {
+        let groups = Groups::make(author).inspect_err(|error| {
             tracing::debug!(target: "navigator", %error, "Processes get no control groups of their own");
         });
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;

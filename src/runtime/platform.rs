@@ -5,7 +5,7 @@
 use super::group::Groups;
 use super::proc;
 use super::{sys, tree};
-use crate::journal::Identity;
+use crate::journal::Author;
 use rustix::fs::inotify;
 use std::fs;
 use std::io;
@@ -64,8 +64,8 @@ fn proc_is_there() -> io::Result<()> {
 
 fn groups() -> Feature {
     // Nobody else is called this, so nobody is in the way.
-    let identity = Identity { instance: "doctor".to_owned(), life: std::process::id().to_string() };
-    let found = Groups::make(&identity).and_then(|groups| {
+    let author = Author { instance: "doctor".to_owned(), life: std::process::id().to_string() };
+    let found = Groups::make(&author).and_then(|groups| {
         let usable = groups.check();
         groups.remove();
         usable

@@ -302,9 +302,9 @@ impl Reaper {
         }
         let of_group = || {
             let group = self.groups.as_ref().and_then(|_| proc::group(pid))?;
-            let place = group::place(&group, &self.journal.identity().instance)?;
+            let place = group::place(&group, &self.journal.author().instance)?;
             let run = RunId(place.run);
-            (place.life == self.journal.identity().life && self.runs.contains_key(&run)).then_some(run)
+            (place.life == self.journal.author().life && self.runs.contains_key(&run)).then_some(run)
         };
         let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
         let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();

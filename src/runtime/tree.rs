@@ -4,11 +4,12 @@
 //! The leader, and everything below it by parent links. When a process ends, its children become ours, because we are
 //! the subreaper of everything we start (or process 1). Such an orphan belongs to the run that
 //! - a scan has seen it in before, while its parents lived ([`Members::holds`]), or whose
+//! - control group it is in, where each run has one ([`super::group`]), or whose
 //! - session it is in (each leader makes its own), or whose
 //! - mark stands in its environment: `NAVIGATOR_RUN`, which every process inherits.
 //!
-//! A process that has left the session, wiped its environment *and* lost its parent before any scan belongs to nobody.
-//! It is still our child, and is killed when navigator ends. (Control groups will close this gap.)
+//! Without control groups, a process that has left the session, wiped its environment *and* lost its parent before any scan
+//! belongs to nobody. It is still our child, and is killed when navigator ends.
 //!
 //! # Why a signal never reaches a stranger
 //! A number found in `/proc` may be recycled before it is used. So a pidfd is opened first, which holds one process

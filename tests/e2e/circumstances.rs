@@ -17,6 +17,20 @@ fn both_run(navigator: &Navigator<'_>) {
     navigator.journals("second start");
 }
 
+/// As many processes, none of which waits for another one.
+fn many(count: u32) -> String {
+    let process = |number: u32| format!("  - {{ name: p{number}, command: sleep, args: ['3600'], depends_on: [] }}\n");
+    format!("managed_processes:\n{}", (0..count).map(process).collect::<String>())
+}
+
+fn what_fits_runs(mut navigator: Navigator<'_>) {
+    let exhausted = navigator.wait("one that doesn't fit", |event| event.message == "Process failed");
+    assert!(exhausted.field("reason").is_some_and(|reason| reason.starts_with("host exhausted")), "{exhausted:?}");
+    navigator.wait("one that fits", |event| event.message == "Process started");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
 /// Whether a mount namespace of one's own can be made.
 fn can_mount(test: &str) -> bool {
     servers::root(test) && servers::permitted(test, &["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
@@ -114,15 +128,9 @@ managed_processes:
 #[test]
 fn with_few_descriptors_what_fits_runs() {
     let site = Site::new();
-    let process = |number: u32| format!("  - {{ name: p{number}, command: sleep, args: ['3600'], depends_on: [] }}\n");
-    site.write("navigator.yml", &format!("managed_processes:\n{}", (0..40).map(process).collect::<String>()));
+    site.write("navigator.yml", &many(40));
     let few = ["-c", "ulimit -n 64; exec \"$0\" \"$@\""];
-    let mut navigator = site.command_through("sh", &few, &["navigator.yml"]).start();
-    let exhausted = navigator.wait("one that doesn't fit", |event| event.message == "Process failed");
-    assert!(exhausted.field("reason").is_some_and(|reason| reason.starts_with("host exhausted")), "{exhausted:?}");
-    navigator.wait("one that fits", |event| event.message == "Process started");
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
+    what_fits_runs(site.command_through("sh", &few, &["navigator.yml"]).start());
 }
 
 #[test]
@@ -133,18 +141,12 @@ fn with_few_processes_what_fits_runs() {
     }
     let site = Site::new();
     make_open(&site, "open");
-    let process = |number: u32| format!("  - {{ name: p{number}, command: sleep, args: ['3600'], depends_on: [] }}\n");
-    site.write("navigator.yml", &format!("managed_processes:\n{}", (0..60).map(process).collect::<String>()));
+    site.write("navigator.yml", &many(60));
     // A user without an account, of whom nobody else runs anything: navigator has its threads, and little beside.
     let few = ["--reuid=54321", "--regid=nogroup", "--clear-groups", "prlimit", "--nproc=30"];
     let launch = site.command_through("setpriv", &few, &["navigator.yml"]);
     let launch = launch.env("NAVIGATOR_STATE_DIR", site.path("open/state")).env("NAVIGATOR_PID_FILE", site.path("open/pid"));
-    let mut navigator = launch.start();
-    let exhausted = navigator.wait("one that doesn't fit", |event| event.message == "Process failed");
-    assert!(exhausted.field("reason").is_some_and(|reason| reason.starts_with("host exhausted")), "{exhausted:?}");
-    navigator.wait("one that fits", |event| event.message == "Process started");
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
+    what_fits_runs(launch.start());
 }
 
 #[test]

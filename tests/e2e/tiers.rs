@@ -100,6 +100,36 @@ fn without_control_groups_marks_tell() {
 }
 
 #[test]
+fn without_control_groups_what_was_left_is_known_by_marks_and_by_what_was_noted() {
+    let test = "tiers::without_control_groups_what_was_left_is_known_by_marks_and_by_what_was_noted";
+    if !servers::root(test) || !servers::permitted(test, &["unshare", "--mount", "true"]) {
+        return;
+    }
+    let site = Site::new();
+    // The leader wipes its own environment, so that only what was noted of it tells; what it started has its mark.
+    site.script("family.sh", &family("", "exec env -i sleep 3600\n"));
+    site.write("navigator.yml", CONFIGURATION);
+    let through = ["--mount", "sh", "-c", WITHOUT_GROUPS];
+    let mut first = site.command_through("unshare", &through, &["navigator.yml"]).start();
+    let leader = first.started("family");
+    let seen = first.log().until("the whole family", || {
+        let seen = first.descendants();
+        let sleeps = seen.iter().filter(|process| leftovers::describe(process).contains(" sleep 360")).count();
+        let is_wiped = std::fs::read(format!("/proc/{leader}/environ")).is_ok_and(|environment| environment.is_empty());
+        (sleeps == 5 && is_wiped).then_some(seen)
+    });
+    first.signal(Signal::KILL);
+    first.ended();
+    site.write("navigator.yml", "managed_processes: []\n");
+    let mut second = site.command_through("unshare", &through, &["navigator.yml"]).start();
+    second.wait("its end", |event| event.is("Process stopped", "family"));
+    let left: Vec<String> = seen.iter().filter(|process| leftovers::is_alive(process)).map(leftovers::describe).collect();
+    assert_eq!(left, Vec::<String>::new());
+    second.signal(Signal::TERM);
+    second.exits(0);
+}
+
+#[test]
 fn without_pidfds_nothing_is_left_either() {
     let test = "tiers::without_pidfds_nothing_is_left_either";
     let probe = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=pidfd_open:error=ENOSYS", "true"];

@@ -11,7 +11,7 @@
 //! - *Session*: it is in the session of such a leader, which lives; so the session is still that one's.
 
 use super::super::group::Place;
-use crate::journal::{Identity, Record, RunKey, Started};
+use crate::journal::{Author, Record, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen of a process at one moment.
@@ -55,7 +55,7 @@ pub(in crate::runtime) struct Claim {
 
 /// What is known already when somebody is judged.
 pub(in crate::runtime) struct Known<'a> {
-    pub(in crate::runtime) identity: &'a Identity,
+    pub(in crate::runtime) author: &'a Author,
     pub(in crate::runtime) record: &'a Record,
     /// Never left by anybody, wherever they inherited a mark from: ourselves, and whoever started us.
     pub(in crate::runtime) spared: &'a BTreeSet<u32>,
@@ -73,7 +73,7 @@ pub(in crate::runtime) fn claims(known: &Known<'_>, seen: &[Seen]) -> Vec<Claim>
             let leader = leaders.get(&seen.session).or_else(|| known.leaders.get(&seen.session))?;
             Some(Claim { pid: seen.pid, evidence: Evidence::Session(leader.pid), ..leader.clone() })
         };
-        let by_itself = by_mark(known.identity, seen).or_else(|| by_group(known.identity, seen));
+        let by_itself = by_mark(known.author, seen).or_else(|| by_group(known.author, seen));
         claims.extend(by_itself.or_else(by_session));
     }
     claims
@@ -103,21 +103,21 @@ pub(in crate::runtime) fn is_leader(noted: &Started, seen: &Seen) -> bool {
 }
 
 /// The run of a former life of this instance that a process is marked with.
-pub(in crate::runtime) fn by_mark(identity: &Identity, seen: &Seen) -> Option<Claim> {
+pub(in crate::runtime) fn by_mark(author: &Author, seen: &Seen) -> Option<Claim> {
     let marks = std::str::from_utf8(seen.mark.as_deref()?).ok()?;
     marks.split(',').find_map(|mark| {
         let mut parts = mark.split('/');
         let (writer, name, run) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
         let (instance, life) = writer.split_once('.')?;
-        let is_former = instance == identity.instance && life != identity.life;
+        let is_former = instance == author.instance && life != author.life;
         let key = RunKey { life: life.to_owned(), run };
         is_former.then(|| Claim { pid: seen.pid, name: name.to_owned(), key, evidence: Evidence::Mark })
     })
 }
 
 /// The run of a former life of this instance in whose control group a process is.
-pub(in crate::runtime) fn by_group(identity: &Identity, seen: &Seen) -> Option<Claim> {
-    let Place { life, run, name } = seen.place.clone().filter(|place| place.life != identity.life)?;
+pub(in crate::runtime) fn by_group(author: &Author, seen: &Seen) -> Option<Claim> {
+    let Place { life, run, name } = seen.place.clone().filter(|place| place.life != author.life)?;
     Some(Claim { pid: seen.pid, name, key: RunKey { life, run }, evidence: Evidence::Group })
 }
 
@@ -129,8 +129,8 @@ mod tests {
     const INSTANCE: &str = "1111111111111111";
     const FORMER: &str = "2222222222222222";
 
-    fn identity() -> Identity {
-        Identity { instance: INSTANCE.to_owned(), life: "3333333333333333".to_owned() }
+    fn author() -> Author {
+        Author { instance: INSTANCE.to_owned(), life: "3333333333333333".to_owned() }
     }
 
     fn key(run: u64) -> RunKey {
@@ -162,7 +162,7 @@ mod tests {
 
     fn claimed(record: &Record, seen: &[Seen], own: u32) -> Vec<Claim> {
         let spared = ancestry(seen, own);
-        claims(&Known { identity: &identity(), record, spared: &spared, leaders: &BTreeMap::new() }, seen)
+        claims(&Known { author: &author(), record, spared: &spared, leaders: &BTreeMap::new() }, seen)
     }
 
     fn told(seen: &[Seen], own: u32) -> Vec<String> {
@@ -185,13 +185,13 @@ mod tests {
     #[test]
     fn a_stranger_is_never_claimed() {
         let other_instance = format!("9999999999999999.{FORMER}/web/2");
-        let our_own = format!("{INSTANCE}.{}/web/2", identity().life);
+        let our_own = format!("{INSTANCE}.{}/web/2", author().life);
         let recycled = Seen { started: Some(1), ..seen(100) };
         let same_tick = Seen { inode: Some(1), ..seen(200) };
         let of_recycled = Seen { session: 100, ..seen(101) };
         let unmarked =
             [marked(1, ""), marked(300, "web"), marked(301, &other_instance), marked(302, &our_own), marked(303, "./,/")];
-        let of_ours = Seen { place: Some(Place { life: identity().life, run: 2, name: "web".to_owned() }), ..seen(304) };
+        let of_ours = Seen { place: Some(Place { life: author().life, run: 2, name: "web".to_owned() }), ..seen(304) };
         let strangers: Vec<Seen> = unmarked.into_iter().chain([recycled, same_tick, of_recycled, of_ours]).collect();
         assert_eq!(told(&strangers, 9), Vec::<String>::new());
     }
@@ -200,7 +200,7 @@ mod tests {
     fn who_turns_up_later_in_the_session_of_a_leader_is_claimed_too() {
         let leader = claimed(&record(), &[seen(100)], 9).remove(0);
         let (spared, leaders) = (BTreeSet::new(), BTreeMap::from([(100, leader)]));
-        let known = Known { identity: &identity(), record: &record(), spared: &spared, leaders: &leaders };
+        let known = Known { author: &author(), record: &record(), spared: &spared, leaders: &leaders };
         let later = claims(&known, &[Seen { session: 100, ..seen(101) }, seen(102)]);
         assert_eq!(later.iter().map(|claim| (claim.pid, &claim.evidence)).collect::<Vec<_>>(), [(101, &Evidence::Session(100))]);
     }

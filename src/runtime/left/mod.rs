@@ -88,8 +88,8 @@ impl Left {
         let own = std::process::id();
         let (seen, is_undecided) = self.look_around();
         let spared = self.spared.get_or_insert_with(|| evidence::ancestry(&seen, own));
-        let identity = self.journal.identity();
-        let known = Known { identity, record: &self.record, spared, leaders: &self.leaders };
+        let author = self.journal.author();
+        let known = Known { author, record: &self.record, spared, leaders: &self.leaders };
         let claims = evidence::claims(&known, &seen);
         for claim in claims {
             self.strangers.remove(&claim.pid);
@@ -118,16 +118,16 @@ impl Left {
 
     /// A hold on a process that was claimed; `None` if it has ended, or isn't the one that was seen.
     fn hold(&self, claim: &Claim) -> Result<Option<Handle>, Errno> {
-        let identity = self.journal.identity();
+        let author = self.journal.author();
         let pidfd = match tree::try_open(claim.pid) {
             Ok(pidfd) => pidfd,
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
             Err(refused) => return Err(refused),
         };
-        let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &identity.instance) else { return Ok(None) };
+        let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &author.instance) else { return Ok(None) };
         let holds = match &claim.evidence {
-            Evidence::Mark => evidence::by_mark(identity, &again).is_some_and(|again| again == *claim),
-            Evidence::Group => evidence::by_group(identity, &again).is_some_and(|again| again == *claim),
+            Evidence::Mark => evidence::by_mark(author, &again).is_some_and(|again| again == *claim),
+            Evidence::Group => evidence::by_group(author, &again).is_some_and(|again| again == *claim),
             Evidence::Leader => {
                 let again = Seen { inode: tree::inode(&pidfd), ..again };
                 self.record.run(&claim.key).is_some_and(|noted| evidence::is_leader(noted, &again))
@@ -143,7 +143,7 @@ impl Left {
 
     /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
     fn look_around(&mut self) -> (Vec<Seen>, bool) {
-        let instance = self.journal.identity().instance.clone();
+        let instance = self.journal.author().instance.clone();
         let noted: BTreeSet<u32> = self.record.runs().map(|run| run.pid).collect();
         let known: BTreeSet<u32> = self.processes.values().flat_map(|members| members.held.keys().copied()).collect();
         let (mut seen, mut is_undecided) = (Vec::new(), false);
@@ -194,7 +194,7 @@ impl Left {
     /// Forgets the numbers by which the loop knew them. What survived stays known by its name.
     pub(super) fn unbind(&mut self) {
         self.runs.clear();
-        group::remove_former(self.journal.identity());
+        group::remove_former(self.journal.author());
     }
 
     /// The living processes of a run that was bound.
@@ -226,7 +226,7 @@ impl Left {
                 members.send(signal);
             }
             if kills {
-                members.kill_groups(&self.journal.identity().instance);
+                members.kill_groups(&self.journal.author().instance);
             }
         }
         true
