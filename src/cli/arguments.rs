@@ -73,6 +73,12 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
+    /// Tell what this host offers, and what of a configuration will not work on it
+    Doctor {
+        /// The configuration to examine
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// An order by signal.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod doctor;
 pub mod forecast;
 mod locate;
 mod log;
@@ -43,7 +44,8 @@ pub fn main() -> ExitCode {
     let (command, config) = match command {
         None => (None, config),
         Some(Command::Run { config }) => (None, config),
-        Some(Command::Check { config, format }) => (Some(format), config),
+        Some(Command::Check { config, format }) => (Some(Task::Check(format)), config),
+        Some(Command::Doctor { config }) => (Some(Task::Doctor), config),
     };
     if config.is_some() && common.named.is_some() && config != common.named {
         return fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`");
@@ -52,15 +54,23 @@ pub fn main() -> ExitCode {
     if let Some(order) = signal {
         return signal::signal(order, named, &state_dir(&common));
     }
-    let path = match locate(named, variable("NAVIGATOR_CONFIG")) {
-        Ok(path) => path,
-        Err(error) => return fail(USAGE, &error.to_string()),
+    let path = match (locate(named, variable("NAVIGATOR_CONFIG")), &command) {
+        (Ok(path), _) => path,
+        // There is something to be said of the host alone.
+        (Err(_), Some(Task::Doctor)) => return doctor::doctor(None, &state_dir(&common)),
+        (Err(error), _) => return fail(USAGE, &error.to_string()),
     };
-    let format = command.or(check.then_some(ReportFormat::Text));
-    match format {
-        Some(format) => check::check(path, format),
+    match command.or(check.then_some(Task::Check(ReportFormat::Text))) {
+        Some(Task::Check(format)) => check::check(path, format),
+        Some(Task::Doctor) => doctor::doctor(Some(path), &state_dir(&common)),
         None => run::run(&path, &common),
     }
+}
+
+/// What is to be done instead of running.
+enum Task {
+    Check(ReportFormat),
+    Doctor,
 }
 
 /// Says what went wrong, and ends with that exit code.

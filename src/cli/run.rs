@@ -7,11 +7,13 @@ use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance};
+use crate::journal::{Journal, Opened};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
 use crate::source::{Asker, FileSource, Means, Reading};
-use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
+use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::forecast::Forecast;
+use reconcile::text::Name;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -49,9 +51,13 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
     };
+    let opened = match Journal::open(instance.directory(), runtime::boot()) {
+        Ok(opened) => opened,
+        Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {error}")),
+    };
     let pid_file = claim_pid_file();
     let means = if common.no_watch { Means::Off } else { Means::Events };
-    let ending = supervise(ears, launcher, source, &reading, means, loaded, log);
+    let ending = supervise(ears, source, &reading, means, loaded, Base { launcher, log, opened });
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -63,16 +69,16 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     }
 }
 
-/// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(
-    ears: Ears,
+/// What the loop stands on.
+struct Base {
     launcher: Launcher,
-    source: FileSource,
-    reading: &Reading,
-    means: Means,
-    loaded: Loaded,
     log: Log,
-) -> io::Result<Ending> {
+    opened: Opened,
+}
+
+/// Builds the loop and everything around it, and stays in it until it ends.
+fn supervise(ears: Ears, source: FileSource, reading: &Reading, means: Means, loaded: Loaded, base: Base) -> io::Result<Ending> {
+    let Base { launcher, log, opened } = base;
     let Ears { tokio, news, news_inbox } = ears;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
@@ -81,11 +87,17 @@ fn supervise(
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
         })?;
-        let setup = Setup { launcher, printer: log.printer.clone() };
+        let Opened { journal, former, damaged } = opened;
+        if let Some(aside) = damaged {
+            warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
+        }
+        let setup = Setup { launcher, printer: log.printer.clone(), journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let supervisor = Supervisor::new(runtime, Around { asker, log });
-        let (runtime, ending) = supervisor.run(loaded, event_inbox, news_inbox).await;
+        let left = Left { processes: runtime.find_left().await, record: former };
+        let supervisor = Supervisor::new(runtime, Around { asker, log, journal: journal.clone() });
+        let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
+        journal.close();
         if !survivors.is_empty() {
             error!(target: "navigator", pids = ?survivors, "Processes are left that can't be killed");
         }
@@ -136,12 +148,21 @@ impl Perform for Runtime {
     fn pids(&self, run: RunId) -> Vec<Pid> {
         Runtime::pids(self, run)
     }
+
+    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
+        Runtime::take_over(self, run, name)
+    }
+
+    fn let_go(&self) {
+        Runtime::let_go(self);
+    }
 }
 
 /// What the loop may ask of the program around it.
 struct Around {
     asker: Asker,
     log: Log,
+    journal: Journal,
 }
 
 impl Surroundings for Around {
@@ -151,6 +172,7 @@ impl Surroundings for Around {
 
     fn apply(&self, loaded: &Loaded) {
         self.log.apply(&loaded.settings);
+        self.journal.note(supervisor::noted(&loaded.desired));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
     }

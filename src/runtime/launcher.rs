@@ -48,6 +48,11 @@ pub fn init() -> Result<Launcher, InitError> {
 }
 
 impl Launcher {
+    /// How many descriptors navigator may have open at once.
+    pub fn descriptors(&self) -> u64 {
+        self.nofile.1
+    }
+
     /// What this process has at the moment.
     pub(super) fn now() -> Launcher {
         let mask = rustix::process::umask(rustix::fs::Mode::RWXU | rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

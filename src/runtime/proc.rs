@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::DirEntryExt;
 
 /// What matters here of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,10 @@ pub(super) struct Stat {
     pub(super) session: u32,
     /// Whether it has executed a program since it came to be.
     pub(super) has_executed: bool,
+    /// When it came to be, in clock ticks since boot.
+    pub(super) started: Option<u64>,
     /// Whether it has ended, and is yet to be reaped.
-    has_ended: bool,
+    pub(super) has_ended: bool,
     /// How many bytes of environment its program was given; `None` in the middle of an exec.
     environment: Option<usize>,
 }
@@ -42,10 +45,30 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         parent: field(4)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         has_executed: flags & NOT_EXECUTED == 0,
+        started: field(22).and_then(|ticks| ticks.parse().ok()),
         has_ended: matches!(field(3)?, "Z" | "X"),
         // An exec sets the bounds of the environment bit by bit, and those of the code only after them.
         environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
     })
+}
+
+/// Names this boot of the kernel and this numbering of processes: numbers that were noted under another name mean nothing.
+pub(super) fn boot() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let numbering = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), numbering.display()))
+}
+
+/// The control group (version 2) of a process, as seen from our own namespace.
+pub(super) fn group(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+/// The number of every process, with the inode of its directory: a later process of the same number has another one.
+pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
 }
 
 /// A variable of the environment that a process was started with.
@@ -93,7 +116,7 @@ impl Lineage {
     /// The dearer way, as of now.
     pub(super) fn scan() -> Lineage {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for pid in numbers_in("/proc") {
+        for (pid, _) in all() {
             if let Some(stat) = stat(pid) {
                 children.entry(stat.parent).or_default().push(pid);
             }
@@ -128,11 +151,12 @@ mod tests {
     #[test]
     fn a_command_name_can_not_forge_the_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
-        let stat = Stat { parent: 7, session: 41, has_executed: true, has_ended: false, environment: None };
+        let stat = Stat { parent: 7, session: 41, has_executed: true, started: None, has_ended: false, environment: None };
         assert_eq!(parse_stat(text), Some(stat));
         let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
         assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));
         let own = super::stat(std::process::id()).expect("we exist");
+        assert!(own.started > super::stat(1).expect("there is a first process").started);
         assert_eq!(own.environment, fs::read("/proc/self/environ").ok().map(|environment| environment.len()));
     }
 

@@ -8,7 +8,7 @@ use reconcile::spec::Exec;
 use std::ffi::{CStr, OsStr};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The system's words for an error.
 pub(super) fn words(error: &io::Error) -> String {
@@ -65,12 +65,28 @@ fn of_directory(exec: &Exec, error: i32) -> Refusal {
     }
 }
 
+/// What the files tell without one of them being executed: whether there is one, and may be. What another user may
+/// execute, only that user can find out.
+pub(super) fn of_files(exec: &Exec, layout: &Layout) -> Result<(), Refusal> {
+    let files: Vec<_> = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists()).collect();
+    let may_execute = |file: &Path| !file.is_dir() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    if files.is_empty() {
+        Err(of_execute(exec, layout, libc::ENOENT))
+    } else if layout.changes_user() || files.iter().any(|file| may_execute(file)) {
+        Ok(())
+    } else {
+        Err(of_execute(exec, layout, libc::EACCES))
+    }
+}
+
+/// Where a program lies, for us.
+fn file(exec: &Exec, program: &CStr) -> PathBuf {
+    Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
+}
+
 fn of_execute(exec: &Exec, layout: &Layout, error: i32) -> Refusal {
     let command = exec.command.shown().to_owned();
-    let at = |program: &CStr| {
-        Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
-    };
-    let mut files = layout.programs.iter().map(|program| at(program)).filter(|file| file.exists());
+    let mut files = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists());
     match error {
         libc::ENOENT | libc::ENOTDIR => match (files.next(), &layout.path) {
             // The file is there, so what's missing is what the kernel needs to run it.

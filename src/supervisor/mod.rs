@@ -1,16 +1,20 @@
-//! The loop: news in, engine, actions out. The only place that holds the engine, and the only `select!`.
+//! The loop: news in, engine, actions out. The only room that holds an engine, or has a `select!`.
 //!
 //! Everything else (children, the file, signals) is a producer of news. The loop decides nothing: it asks the engine,
 //! hands its actions to whoever performs them, and tells people what changed. A wake-up that wasn't needed plans
 //! nothing, so nothing is ever cancelled.
 
+mod left;
 mod tell;
+
+pub use left::{Left, noted};
 
 use crate::config::{Diagnostic, Loaded, Rejected};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::forecast::{Forecast, forecast};
 use reconcile::report::{Report, What};
+use reconcile::text::Name;
 use reconcile::time::Time;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +29,13 @@ pub trait Perform {
 
     /// The living processes of a run, for people.
     fn pids(&self, run: RunId) -> Vec<Pid>;
+
+    /// Takes what a killed navigator left of a process for this run, from now on. Answers with the number of one of its
+    /// processes, or with nothing if it has ended.
+    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid>;
+
+    /// Takes nothing more for those runs. Of what couldn't be ended, nothing may be started anew.
+    fn let_go(&self);
 }
 
 /// The world around the loop, as far as it isn't processes.
@@ -108,11 +119,25 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         }
     }
 
-    /// Makes the host what `first` says, and keeps it what later revisions say, until it is told to end.
+    /// Ends what a killed navigator left; then makes the host what `first` says, and keeps it what later revisions say,
+    /// until it is told to end.
     ///
     /// The caller keeps the performer: what is left of output is drained by whoever made it.
-    pub async fn run(mut self, first: Loaded, mut events: mpsc::Receiver<Event>, mut news: mpsc::Receiver<News>) -> (P, Ending) {
+    pub async fn run(
+        mut self,
+        left: Left,
+        first: Loaded,
+        mut events: mpsc::Receiver<Event>,
+        mut news: mpsc::Receiver<News>,
+    ) -> (P, Ending) {
+        let ended = left::end(&self.performer, left, &mut events, &mut news).await;
+        self.performer.let_go();
+        let heard = match ended {
+            Ok(heard) => heard,
+            Err(ending) => return (self.performer, ending),
+        };
         let mut batch = vec![self.accept(first)];
+        batch.extend(heard.into_iter().filter_map(|item| self.hear(item)));
         loop {
             let outcome = self.engine.step(self.now(), batch.drain(..));
             let wake_at = self.carry_out(outcome);

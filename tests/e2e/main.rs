@@ -4,10 +4,13 @@
 //! directory of its own and ends with the check that no process is left.
 
 mod changes;
+mod circumstances;
 mod cli;
 mod demo;
+mod doctor;
 mod environment;
 mod harness;
+mod killed;
 mod output;
 mod policies;
 mod reload;
@@ -15,4 +18,5 @@ mod saves;
 mod seed;
 mod signals;
 mod stack;
+mod tiers;
 mod trees;
