@@ -146,8 +146,8 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "of two obsolete runs each waits for the other's successor",
         file: "plan/fate.rs",
-        line: "row.runs().iter().any(|other| serves(other) && (other.id > run.id || is_same(other, wanted)))",
-        instead: "row.runs().iter().any(|other| serves(other) && is_same(other, wanted))",
+        line: "well.any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))",
+        instead: "well.any(|other| other.ready.is_some() && is_same(other, wanted))",
     },
 ];
 

@@ -79,7 +79,8 @@ pub enum Event {
         /// Why it could not be told; `None`: it was.
         failure: Option<String>,
     },
-    /// What the files contain that a process watches.
+    /// What the files contain that a process watches: told for the first time once a file of definitions names them, and
+    /// then whenever it differs, whether or not anything of the process runs.
     Content {
         /// The process.
         name: Name,
@@ -132,7 +133,8 @@ pub enum Action {
         /// How.
         by: StopBy,
     },
-    /// Go by this definition from now on, which differs from the former in its upkeep alone. Not answered.
+    /// Go by this definition from now on, which differs from the former in its upkeep alone. Not answered, but what a
+    /// probe that is another one meets with is told, whatever the former one met with.
     Update {
         /// The run.
         run: RunId,
@@ -210,6 +212,13 @@ impl Content {
         let differs = |path: &&String| self.files.get(*path) != former.files.get(*path);
         let mut paths = self.files.keys().chain(former.files.keys());
         paths.find(differs).map(String::as_str)
+    }
+
+    /// What a run that has read `former` has read of these paths: files that it knew as it knew them, all others as they
+    /// are now.
+    pub(crate) fn as_read(&self, former: &Content) -> Content {
+        let read = |(path, now): (&String, &u64)| (path.clone(), *former.files.get(path).unwrap_or(now));
+        Content { watch: self.watch.clone(), files: self.files.iter().map(read).collect() }
     }
 }
 

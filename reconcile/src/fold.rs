@@ -2,7 +2,7 @@
 //! gone, is passed over.
 
 use crate::backoff::Streak;
-use crate::desired::Desired;
+use crate::desired::{Desired, Entry};
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
@@ -30,7 +30,7 @@ impl Engine {
                     reports.push(about(run, What::Ready));
                 }
             }
-            Event::Unready { run, why } => self.fold_unready(run, why, reports),
+            Event::Unready { run, why } => self.fold_unready(now, run, why, reports),
             Event::Unhealthy { run, why } => {
                 if let Some(run) = self.serving_mut(run)
                     && run.spec.liveness.is_some()
@@ -179,20 +179,29 @@ impl Engine {
     }
 
     /// A probe that doesn't pass any more takes readiness back, if it still is what readiness goes by.
-    fn fold_unready(&mut self, id: RunId, why: String, reports: &mut Vec<Report>) {
+    fn fold_unready(&mut self, now: Time, id: RunId, why: String, reports: &mut Vec<Report>) {
         let Some(run) = self.serving_mut(id).filter(|run| run.spec.has_readiness()) else { return };
-        if run.ready.take().is_some() {
+        if run.ready.is_some() {
+            run.lapse(now);
             reports.push(about(run, What::Unready(why.clone())));
         }
         run.unready = Some(why);
     }
 
-    /// What the watched files contain; a run that hasn't been compared with these paths before is as they are now.
+    /// What the watched files contain. Of paths that are no longer watched it is late.
     fn fold_content(&mut self, name: &Name, content: Content) {
-        let Some(process) = self.desired.get(name).and_then(|_| self.observed.processes.get_mut(name)) else { return };
-        for run in &mut process.runs {
-            if run.content.as_ref().is_none_or(|former| former.watch != content.watch) {
-                run.content = Some(content.clone());
+        let watches = |entry: &&Entry| entry.spec.watch == content.watch;
+        if self.desired.get(name).filter(watches).is_none() {
+            return;
+        }
+        let process = self.observed.processes.entry(name.clone()).or_default();
+        for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
+        {
+            match read {
+                Some(former) if former.watch == content.watch => {}
+                Some(former) => *read = Some(content.as_read(former)),
+                // What has not been compared before is as they are now.
+                None => *read = Some(content.clone()),
             }
         }
         process.content = Some(content);
@@ -231,14 +240,14 @@ impl Engine {
             let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
             let streak = by_itself.then(|| lengthen(before, run, at));
             let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
-            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak };
+            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak, content: run.content.clone() };
             let wanted = entry.filter(|entry| self.orders.let_run(&entry.spec));
             if let Some(entry) = wanted.filter(|_| by_itself) {
                 let tell = |what| {
                     let (name, generation) = (name.clone(), run.generation);
                     Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
                 };
-                match rest_of(Some(&past), &entry.spec) {
+                match rest_of(Some(&past), process.content.as_ref(), &entry.spec) {
                     Rest::Again(due) => reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() })),
                     // A start that was refused has been reported as a failure already.
                     Rest::Failed if !matches!(past.status, Status::NotStarted(_)) => {
@@ -271,7 +280,7 @@ impl Engine {
 
 /// One more end in a row, unless the run was healthy for long enough to start a new row.
 fn lengthen(before: Option<Streak>, run: &Run, at: Time) -> Streak {
-    let healthy = run.ready.is_some_and(|ready| at.since(ready) >= run.spec.backoff.reset_after);
+    let healthy = run.first_ready.is_some() && run.longest_ready(at) >= run.spec.backoff.reset_after;
     match before {
         _ if healthy => Streak { length: 1, after_health: true },
         None => Streak { length: 1, after_health: false },

@@ -1,6 +1,6 @@
 //! Small stories that once ended badly: each was found by a random history, and is the shortest that shows it.
 
-use crate::stage::{Stage, after, by_hand, exited, gone, ready, refused, spec, started, wanted, with};
+use crate::stage::{Stage, after, by_hand, exited, gone, ready, refused, rolling, spec, started, wanted, with};
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
 use reconcile::spec::{Dependency, Kind, OnChange, Restart, Spec};
@@ -8,10 +8,6 @@ use reconcile::text::Name;
 use std::time::Duration;
 
 const NOTHING: [&str; 0] = [];
-
-fn rolling(spec: Spec) -> Spec {
-    with(spec, |spec| spec.on_change = OnChange::Rolling)
-}
 
 fn disabled(spec: Spec) -> Spec {
     with(spec, |spec| spec.enabled = false)
@@ -101,7 +97,7 @@ fn an_order_by_hand_is_not_remembered_for_what_is_removed() {
 #[test]
 fn an_edge_that_is_added_in_place_is_followed() {
     let mut stage = Stage::with([spec("a", 0), spec("b", 0)], &[1, 2]);
-    assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", true)])]), NOTHING);
+    assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", true)])]), ["update b#2"]);
     assert_eq!(stage.tell([wanted([spec("a", 1), after(spec("b", 0), "a", true)])]), ["stop b#2 (dependency a restarted)"]);
 }
 
@@ -158,7 +154,7 @@ fn a_deadline_that_is_changed_in_place_counts_before_anything_is_stopped() {
     stage.wait(5_000);
     // `b` is not ready within its new deadline, so it goes as well, and first.
     let news = wanted([listed(spec("a", 1)), announcing(listed(spec("b", 0)), 1_000)]);
-    assert_eq!(stage.tell([news]), ["stop b#2 (not ready within 1s)"]);
+    assert_eq!(stage.tell([news]), ["update b#2", "stop b#2 (not ready within 1s)"]);
 }
 
 #[test]
