@@ -146,8 +146,8 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "of two obsolete runs each waits for the other's successor",
         file: "plan/fate.rs",
-        line: "well.any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))",
-        instead: "well.any(|other| other.ready.is_some() && is_same(other, wanted))",
+        line: "well(row).any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))",
+        instead: "well(row).any(|other| other.ready.is_some() && is_same(other, wanted))",
     },
 ];
 

@@ -232,6 +232,7 @@ impl Engine {
             unready: None,
             unhealthy: None,
             content,
+            reloads: 0,
             unwanted_by_hand: false,
             stop: None,
             killed: None,
@@ -247,6 +248,7 @@ impl Engine {
         if let Some(run) = self.observed.run_mut(id) {
             run.content = content;
             if let Some(by) = run.spec.reload.clone() {
+                run.reloads = run.reloads.saturating_add(1);
                 outcome.actions.push(Action::Reload { run: id, by });
                 outcome.reports.push(about(run, What::Reloading(why)));
             }

@@ -38,11 +38,7 @@ impl Engine {
                     run.unhealthy.get_or_insert(why);
                 }
             }
-            Event::Reloaded { run, failure } => {
-                if let (Some(run), Some(failure)) = (self.serving_mut(run), failure) {
-                    reports.push(about(run, What::NotReloaded(failure)));
-                }
-            }
+            Event::Reloaded { run, failure } => self.fold_reloaded(run, failure, reports),
             Event::Content { name, content } => self.fold_content(&name, content),
             Event::Exited { run, status } => self.fold_exited(now, run, status, reports),
             Event::Gone { run } => self.fold_gone(now, run, reports),
@@ -186,6 +182,15 @@ impl Engine {
             reports.push(about(run, What::Unready(why.clone())));
         }
         run.unready = Some(why);
+    }
+
+    /// An answer that nobody waits for any more is late.
+    fn fold_reloaded(&mut self, id: RunId, failure: Option<String>, reports: &mut Vec<Report>) {
+        let Some(run) = self.serving_mut(id).filter(|run| run.reloads > 0) else { return };
+        run.reloads -= 1;
+        if let Some(failure) = failure {
+            reports.push(about(run, What::NotReloaded(failure)));
+        }
     }
 
     /// What the watched files contain. Of paths that are no longer watched it is late.

@@ -77,6 +77,8 @@ pub struct Run {
     pub unhealthy: Option<String>,
     /// What the files that it watches contained when it last read them.
     pub content: Option<Content>,
+    /// How many times it was told to read its files again without an answer whether it could be.
+    pub reloads: u32,
     /// An operator asked for another run in place of this one.
     pub unwanted_by_hand: bool,
     /// It was told to stop.

@@ -6,6 +6,7 @@ use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
+use crate::invariants::{check_update, check_updates};
 use crate::previews::check_previews;
 use crate::rules::{Free, Moment};
 use crate::trace::Trace;
@@ -99,6 +100,7 @@ impl Trial<'_> {
         let event = match op {
             Op::Want(wish) => {
                 batch.push((Event::Wanted(wish.desired()), Some(wish.clone())));
+                self.world.watch(self.now, wish);
                 return Ok(());
             }
             Op::Start(process) => Event::Order(Order::Start(named(process))),
@@ -108,6 +110,22 @@ impl Trial<'_> {
             Op::Hurry => Event::Order(Order::Hurry),
             Op::Crash(process) => {
                 self.world.crash(self.now, *process);
+                return Ok(());
+            }
+            Op::Lapse(process) => {
+                self.world.lapse(self.now, *process);
+                return Ok(());
+            }
+            Op::Recover(process) => {
+                self.world.recover(self.now, *process);
+                return Ok(());
+            }
+            Op::Sicken(process) => {
+                self.world.sicken(self.now, *process);
+                return Ok(());
+            }
+            Op::Write(process, file, content) => {
+                self.world.write(self.now, *process, *file, *content);
                 return Ok(());
             }
             Op::Nudge => return Ok(()),
@@ -149,11 +167,20 @@ impl Trial<'_> {
             check_report(&self.facts, report)?;
             self.facts.report(report);
         }
+        check_updates(&outcome)?;
+        // What is taken over in place counts before anything is decided by it.
+        let (updates, actions): (Vec<&Action>, Vec<&Action>) =
+            outcome.actions.iter().partition(|action| matches!(action, Action::Update { .. }));
+        for action in updates {
+            check_update(&self.facts, action)?;
+            self.facts.act(self.now, action, None, false);
+            self.world.perform(self.now, action);
+        }
         let mut moment = Moment::of(&self.facts, self.now);
         self.facts.count_delays(&moment);
-        if !outcome.actions.is_empty() {
+        if !actions.is_empty() {
             let before = Free::at(&self.facts, &moment);
-            for action in &outcome.actions {
+            for action in actions {
                 let why = check_action(&self.facts, self.now, &before, action)?;
                 let replaces = matches!(action, Action::Spawn { run, .. }
                     if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));

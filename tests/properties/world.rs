@@ -1,13 +1,14 @@
 //! A host that never was: it performs actions in virtual time, hostile at first, then kind, and tells what comes of them.
 //!
 //! Hostile, programs crash, don't start, ignore their signals, leave processes behind and survive being killed for a
-//! while, and news comes late, twice, or after it ceased to matter. Kind, everything does what it is meant to.
+//! while, probes fail and pass again, files change, and news comes late, twice, or after it ceased to matter. Kind, everything does what it is meant to.
 //! It knows nothing of what is wanted.
 
 use crate::dice::Dice;
-use crate::wishes::{MOST, number};
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status};
+use crate::wishes::{FILES, MOST, Wish, name, number};
+use reconcile::event::{Action, Content, Event, Pid, Refusal, RunId, Status};
 use reconcile::spec::{Kind, Signal, Spec};
+use reconcile::text::{Name, Text};
 use reconcile::time::Time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -22,6 +23,12 @@ pub(crate) struct World {
     counts: [u64; MOST],
     agenda: BinaryHeap<Reverse<(Time, u64, Happening)>>,
     happenings: u64,
+    /// What the files of each process contain.
+    files: [[u64; 2]; MOST],
+    /// Which of them are watched for it.
+    watched: [[bool; 2]; MOST],
+    /// No news of them may overtake what was told before.
+    files_told_until: [Time; MOST],
     /// News that has come, for it to come once more.
     told: Vec<Event>,
 }
@@ -74,6 +81,12 @@ enum News {
     Spawned(RunId),
     NotSpawned(RunId),
     Ready(RunId),
+    Unready(RunId),
+    Unhealthy(RunId),
+    /// Whether it could be told.
+    Reloaded(RunId, bool),
+    /// What the files of a process contain, as far as it watches them.
+    Content(usize, [Option<u64>; 2]),
     Exited(RunId, End),
     Gone(RunId),
 }
@@ -94,6 +107,9 @@ impl World {
             counts: [0; MOST],
             agenda: BinaryHeap::new(),
             happenings: 0,
+            files: [[0; 2]; MOST],
+            watched: [[false; 2]; MOST],
+            files_told_until: [Time::ZERO; MOST],
             told: Vec::new(),
         }
     }
@@ -128,7 +144,8 @@ impl World {
         match action {
             Action::Spawn { run, spec } => self.spawn(now, *run, spec),
             Action::Stop { run, .. } => self.stop(now, *run),
-            Action::Update { .. } | Action::Reload { .. } => {}
+            Action::Update { .. } => {}
+            Action::Reload { run, .. } => self.reload(now, *run),
             Action::Kill { run } => self.kill(now, *run),
         }
     }
@@ -140,11 +157,59 @@ impl World {
 
     /// Somebody else kills the leader of a process.
     pub(crate) fn crash(&mut self, now: Time, process: usize) {
-        let run =
-            self.trees.iter().rev().find(|(_, tree)| tree.process == process && tree.left == Left::All).map(|(run, _)| *run);
-        if let Some(run) = run {
+        if let Some(run) = self.newest(process) {
             self.end(now, run, End::Signal(Signal("SEGV")));
         }
+    }
+
+    /// The probe of a process, if something of it runs, ceases to pass.
+    pub(crate) fn lapse(&mut self, now: Time, process: usize) {
+        self.newest(process).into_iter().for_each(|run| self.tell(now, run, News::Unready(run)));
+    }
+
+    /// The probe of a process, if something of it runs, passes.
+    pub(crate) fn recover(&mut self, now: Time, process: usize) {
+        self.newest(process).into_iter().for_each(|run| self.tell(now, run, News::Ready(run)));
+    }
+
+    /// A process, if something of it runs, turns out not to be alive.
+    pub(crate) fn sicken(&mut self, now: Time, process: usize) {
+        self.newest(process).into_iter().for_each(|run| self.tell(now, run, News::Unhealthy(run)));
+    }
+
+    /// Somebody writes a file that a process may watch.
+    pub(crate) fn write(&mut self, now: Time, process: usize, file: usize, content: u64) {
+        self.files[process][file] = content;
+        if self.watched[process][file] {
+            self.tell_files(now, process);
+        }
+    }
+
+    /// Whoever watches files is told for whom, and has a look where that is new.
+    pub(crate) fn watch(&mut self, now: Time, wish: &Wish) {
+        for process in 0..MOST {
+            let watches = |path: &&str| wish.spec(process).is_some_and(|spec| spec.watch.iter().any(|one| one.value() == *path));
+            let watched = FILES.map(|path| watches(&path));
+            if std::mem::replace(&mut self.watched[process], watched) != watched && watched.contains(&true) {
+                self.tell_files(now, process);
+            }
+        }
+    }
+
+    /// Tells what the watched files of a process contain, sometimes late.
+    fn tell_files(&mut self, now: Time, process: usize) {
+        let mut dice = Dice::of(&[self.seed, process as u64, self.happenings]);
+        let late = if self.is_late(&mut dice) { dice.pick(&[200, 4_000]) } else { 0 };
+        let at = self.files_told_until[process].max(now + millis(late));
+        self.files_told_until[process] = at;
+        let seen = [0, 1].map(|file| self.watched[process][file].then_some(self.files[process][file]));
+        self.happens(at, Happening::Told(News::Content(process, seen)));
+    }
+
+    /// The newest run of a process whose leader lives.
+    fn newest(&self, process: usize) -> Option<RunId> {
+        let mut runs = self.trees.iter().rev();
+        runs.find(|(_, tree)| tree.process == process && tree.left == Left::All).map(|(run, _)| *run)
     }
 
     /// News that came before, once more.
@@ -165,19 +230,24 @@ impl World {
         });
         // Those that are already on their way keep their order among them.
         self.agenda = agenda.into_iter().map(|Reverse((at, count, what))| Reverse((at.min(soon), count, what))).collect();
+        for process in 0..MOST {
+            self.files_told_until[process] = soon + millis(1);
+            if self.watched[process].contains(&true) {
+                self.tell_files(soon, process);
+            }
+        }
         let runs: Vec<RunId> = self.trees.keys().copied().collect();
         for run in runs {
             let tree = &self.trees[&run];
-            let (ready, task) = (tree.ready, tree.task);
+            let task = tree.task;
             match (tree.left, tree.asked) {
                 // What a leader left behind is killed as soon as its end is known.
                 (Left::Nothing, _) | (Left::Orphans, Asked::Nothing) => {}
                 (_, Asked::Kill) | (Left::Orphans, Asked::Stop) => self.happens(soon, Happening::Vanishes(run)),
                 (Left::All, Asked::Stop) => self.happens(soon, Happening::Ends(run, End::Signal(Signal::TERM))),
                 (Left::All, Asked::Nothing) => {
-                    if !ready {
-                        self.happens(soon + millis(1), Happening::Told(News::Ready(run)));
-                    }
+                    // Whatever was told of it, its probe passes.
+                    self.happens(soon + millis(1), Happening::Told(News::Ready(run)));
                     if task {
                         self.happens(soon + millis(2), Happening::Ends(run, End::Code(0)));
                     }
@@ -215,6 +285,9 @@ impl World {
             self.happens(told + millis(after), Happening::Told(News::Ready(run)));
         }
         self.trees.insert(run, tree);
+        if !self.kind {
+            self.ail(told, run, &mut dice);
+        }
         if task {
             let (after, code) = if self.kind { (2, 0) } else { (dice.pick(&[0, 50, 2_000, 9_000]), dice.pick(&[0, 0, 0, 1])) };
             self.happens(up + millis(after), Happening::Ends(run, End::Code(code)));
@@ -223,6 +296,30 @@ impl World {
             let end = dice.pick(&[End::Code(0), End::Code(1), End::Signal(Signal::KILL)]);
             self.happens(up + millis(after), Happening::Ends(run, end));
         }
+    }
+
+    /// How it goes with a run's health: its probe fails for a while, perhaps again and again, or it isn't alive any more.
+    fn ail(&mut self, up: Time, run: RunId, dice: &mut Dice) {
+        if dice.chance(12) {
+            let mut at = up;
+            for _ in 0..dice.pick(&[1, 1, 2, 5]) {
+                at = at + millis(dice.pick(&[1, 300, 900, 6_000, 11_000]));
+                self.happens(at, Happening::Told(News::Unready(run)));
+                at = at + millis(dice.pick(&[1, 300, 2_000, 20_000]));
+                self.happens(at, Happening::Told(News::Ready(run)));
+            }
+        }
+        if dice.chance(8) {
+            let after = dice.pick(&[0, 10, 600, 3_000, 12_000]);
+            self.happens(up + millis(after), Happening::Told(News::Unhealthy(run)));
+        }
+    }
+
+    fn reload(&mut self, now: Time, run: RunId) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run) else { return };
+        let told = kind || !tree.dice.chance(20);
+        self.tell(now, run, News::Reloaded(run, told));
     }
 
     fn stop(&mut self, now: Time, run: RunId) {
@@ -308,6 +405,15 @@ impl News {
             News::Spawned(run) => Event::Spawned { run, pid: Pid(u32::try_from(run.0).unwrap_or(0)) },
             News::NotSpawned(run) => Event::NotSpawned { run, why: Refusal::FileNotFound { command: "run".to_string() } },
             News::Ready(run) => Event::Ready { run },
+            News::Unready(run) => Event::Unready { run, why: "connection refused".to_string() },
+            News::Unhealthy(run) => Event::Unhealthy { run, why: "no answer".to_string() },
+            News::Reloaded(run, told) => Event::Reloaded { run, failure: (!told).then(|| "no such process".to_string()) },
+            News::Content(process, seen) => {
+                let seen = || FILES.into_iter().zip(seen).filter_map(|(path, content)| Some((path, content?)));
+                let watch = seen().map(|(path, _)| Text::plain(path)).collect();
+                let files = seen().map(|(path, content)| (path.to_string(), content)).collect();
+                Event::Content { name: Name::from(name(process)), content: Content { watch, files } }
+            }
             News::Exited(run, end) => {
                 let status = match end {
                     End::Code(code) => Status::Code(code),
@@ -323,11 +429,14 @@ impl News {
 /// News of a run that nobody ever asked for.
 pub(crate) fn stranger(which: u64) -> Event {
     let run = RunId(1_000_000 + which % 7);
-    match which % 5 {
+    match which % 8 {
         0 => News::Spawned(run),
         1 => News::NotSpawned(run),
         2 => News::Ready(run),
         3 => News::Exited(run, End::Code(1)),
+        4 => News::Unready(run),
+        5 => News::Unhealthy(run),
+        6 => News::Reloaded(run, false),
         _ => News::Gone(run),
     }
     .event()

@@ -126,10 +126,10 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan) -> Fa
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
             _ if is_superseded(row, run, &entry.spec) => Fate::Go(Why::Changed),
-            OnChange::Keep => health(view, run, plan),
+            OnChange::Keep if !is_right_there(row, &entry.spec) => health(view, run, plan),
             // What once served isn't given up for a moment in which it doesn't.
-            OnChange::Rolling if run.first_ready.is_some() && run.unhealthy.is_none() => Fate::Outlive,
-            OnChange::Restart | OnChange::Rolling => Fate::Go(Why::Changed),
+            OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => Fate::Outlive,
+            OnChange::Keep | OnChange::Rolling | OnChange::Restart => Fate::Go(Why::Changed),
         };
     }
     match health(view, run, plan) {
@@ -152,9 +152,18 @@ pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
 
 /// Whether nothing needs an old run any more: another one is ready that is right, or serves better, or the work is done.
 fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
-    let mut well = row.runs().iter().filter(|other| other.is_undisturbed() && other.unhealthy.is_none());
-    well.any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))
+    well(row).any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))
         || rest_in(row.process, wanted) == Rest::Completed
+}
+
+/// Whether a run is there that is what is wanted, so that there is no need to keep another one in its place.
+fn is_right_there(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
+    well(row).any(|other| is_same(other, wanted))
+}
+
+/// The runs that are neither going nor have failed.
+fn well<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Run> {
+    row.runs().iter().filter(|run| run.is_undisturbed() && run.unhealthy.is_none())
 }
 
 /// How well a run serves, for comparing: ready rather than not any more, newer rather than older. One that never was ready

@@ -4,7 +4,6 @@ use crate::stage::{
     Stage, after, by_hand, checked, exited, gone, probed, ready, rolling, spec, started, unhealthy, unready, wanted, with,
 };
 use reconcile::event::Order;
-use reconcile::plan::Waiting;
 use reconcile::spec::{Announce, OnChange, Probe, Restart, Spec};
 use reconcile::state::State;
 use reconcile::text::{Name, Text};
@@ -21,11 +20,6 @@ fn restarting(spec: Spec) -> Spec {
         spec.restart = Restart::OnFailure;
         spec.backoff.jitter = 0.0;
     })
-}
-
-/// What `a` waits for.
-fn waiting(stage: &Stage) -> Vec<String> {
-    stage.engine.plan(stage.now).waiting.iter().map(|(name, what): &(Name, Waiting)| format!("{name} {what}")).collect()
 }
 
 #[test]
@@ -52,7 +46,7 @@ fn what_was_ready_has_no_deadline_any_more() {
     stage.tell([ready(1), unready(1)]);
     assert_eq!(stage.wake_at, None);
     assert_eq!(stage.wait(3_600_000), NOTHING);
-    assert_eq!(waiting(&stage), ["a not ready any more: connection refused"]);
+    assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
     assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Starting));
 }
 
@@ -60,10 +54,10 @@ fn what_was_ready_has_no_deadline_any_more() {
 fn what_another_probe_met_with_is_forgotten() {
     let mut stage = Stage::with([probed(spec("a", 0))], &[1]);
     stage.tell([unready(1)]);
-    assert_eq!(waiting(&stage), ["a not ready yet: connection refused, until 60.000s"]);
+    assert_eq!(stage.waiting(), ["a not ready yet: connection refused, until 60.000s"]);
     let other = with(spec("a", 0), |spec| spec.ready = Some(Probe::Tcp(Text::plain("localhost:81"))));
     assert_eq!(stage.tell([wanted([other])]), ["update a#1"]);
-    assert_eq!(waiting(&stage), ["a not ready yet, until 60.000s"]);
+    assert_eq!(stage.waiting(), ["a not ready yet, until 60.000s"]);
 }
 
 #[test]

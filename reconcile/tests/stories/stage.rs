@@ -42,6 +42,16 @@ impl Stage {
         outcome.actions.iter().map(|action| self.describe(action, &outcome)).collect()
     }
 
+    /// Gives news to the engine, and how many reports come of it.
+    pub(crate) fn reports(&mut self, news: impl IntoIterator<Item = Event>) -> usize {
+        self.engine.step(self.now, news).reports.len()
+    }
+
+    /// What is waited for now, as people are told.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        self.engine.plan(self.now).waiting.iter().map(|(name, what)| format!("{name} {what}")).collect()
+    }
+
     /// Lets time pass.
     pub(crate) fn wait(&mut self, millis: u64) -> Vec<String> {
         self.now = self.now + Duration::from_millis(millis);
@@ -137,6 +147,11 @@ pub(crate) fn unready(run: u64) -> Event {
 
 pub(crate) fn unhealthy(run: u64) -> Event {
     Event::Unhealthy { run: RunId(run), why: "no answer".to_string() }
+}
+
+/// A run could not be told to read its files again.
+pub(crate) fn not_reloaded(run: u64) -> Event {
+    Event::Reloaded { run: RunId(run), failure: Some("no such process".to_string()) }
 }
 
 /// What the files contain that a process watches, each with a number for its content.
