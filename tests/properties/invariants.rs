@@ -202,11 +202,12 @@ impl Watch<'_> {
         match self.moment.fate(facts, run) {
             Fate::Go(why) => {
                 let held = run.up.is_none() || self.moment.stops_after(facts, run.process) != 0;
-                ensure(held, "what must go is told to", || format!("{whose}: {why:?}"))
+                ensure(held, "what must go is told to", || format!("{whose}: {why:?}"))?;
+                // By the new one, it may not have failed.
+                ensure(!why.fails() || self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)
             }
             Fate::Stay => {
-                let same = facts.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec);
-                ensure(same, "a changed upkeep is taken over in place", || &whose)?;
+                ensure(self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)?;
                 ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose)?;
                 ensure(!is_to_reload(facts, run), "what has changed is read again", || &whose)?;
                 match run.up.filter(|_| !run.was_ready) {
@@ -217,6 +218,11 @@ impl Watch<'_> {
             Fate::Outlive => ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose),
             Fate::Leaving => Ok(()),
         }
+    }
+
+    /// Whether a run goes by the upkeep that its file gives it.
+    fn is_up_to_date(&self, run: &Run) -> bool {
+        self.facts.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec)
     }
 
     fn start(&self, process: usize, turns: bool) -> Check {

@@ -199,9 +199,12 @@ impl World {
     /// Tells what the watched files of a process contain, sometimes late.
     fn tell_files(&mut self, now: Time, process: usize) {
         let mut dice = Dice::of(&[self.seed, process as u64, self.happenings]);
-        let late = if self.is_late(&mut dice) { dice.pick(&[200, 4_000]) } else { 0 };
+        let late = if !self.kind && dice.chance(12) { dice.pick(&[200, 4_000]) } else { 0 };
         let at = self.files_told_until[process].max(now + millis(late));
-        self.files_told_until[process] = at;
+        // Hardly ever, what is seen later is told before.
+        if self.kind || late == 0 || dice.chance(50) {
+            self.files_told_until[process] = at;
+        }
         let seen = [0, 1].map(|file| self.watched[process][file].then_some(self.files[process][file]));
         self.happens(at, Happening::Told(News::Content(process, seen)));
     }
