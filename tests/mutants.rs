@@ -206,8 +206,8 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "late news of files that are not watched any more is taken",
         file: "fold.rs",
-        line: "let watches = |entry: &&Entry| «entry.spec.watch == content.watch»;",
-        instead: "true",
+        line: "if self.desired.get(name).is_none_or(|entry| «entry.spec.watch != content.watch») {",
+        instead: "false",
     },
     Bug {
         title: "a task that has completed never reads its files again",

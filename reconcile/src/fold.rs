@@ -2,7 +2,7 @@
 //! gone, is passed over.
 
 use crate::backoff::Streak;
-use crate::desired::{Desired, Entry};
+use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
@@ -32,8 +32,10 @@ impl Engine {
             }
             Event::Unready { run, why } => self.fold_unready(now, run, why, reports),
             Event::Unhealthy { run, why } => {
+                // Until it has been ready, a program need not answer; its deadline decides.
                 if let Some(run) = self.serving_mut(run)
                     && run.spec.liveness.is_some()
+                    && run.first_ready.is_some()
                 {
                     run.unhealthy.get_or_insert(why);
                 }
@@ -195,8 +197,7 @@ impl Engine {
 
     /// What the watched files contain. Of paths that are no longer watched it is late.
     fn fold_content(&mut self, name: &Name, content: Content) {
-        let watches = |entry: &&Entry| entry.spec.watch == content.watch;
-        if self.desired.get(name).filter(watches).is_none() {
+        if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
         let process = self.observed.processes.entry(name.clone()).or_default();

@@ -62,6 +62,7 @@ pub(crate) struct Past {
 
 /// One run that is not known to be gone.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself; together they make any run")]
 pub(crate) struct Run {
     pub(crate) id: RunId,
     pub(crate) process: usize,
@@ -232,7 +233,7 @@ impl Facts {
                 }
             }
             Event::Unhealthy { run, .. } => {
-                if let Some(run) = self.at_work(*run).filter(|run| run.spec.liveness.is_some()) {
+                if let Some(run) = self.at_work(*run).filter(|run| run.spec.liveness.is_some() && run.was_ready) {
                     run.unhealthy = true;
                 }
             }

@@ -321,36 +321,42 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         return Fate::Go(Why::Closing);
     }
     let Some(spec) = facts.spec(run.process) else { return Fate::Go(Why::Removed) };
-    let late = !run.was_ready && run.up.is_some_and(|up| now >= up + run.spec.ready_timing.deadline);
-    // The last of these is the one that serves best.
-    let mut serving: Vec<&Run> =
-        facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy && other.was_ready).collect();
-    serving.sort_by_key(|other| (other.ready.is_some(), other.id));
-    let right = serving.iter().any(|other| other.ready.is_some() && other.spec.exec == spec.exec);
-    let beside_right =
-        facts.runs_of(run.process).any(|other| other.undisturbed() && !other.unhealthy && other.spec.exec == spec.exec);
-    let better = serving.last().is_some_and(|best| best.id != run.id);
-    let superseded = rest(facts, run.process) == Rest::Completed || right || better;
+    if !spec.enabled {
+        return Fate::Go(Why::Disabled);
+    }
+    if facts.processes[run.process].stopped.is_some() {
+        return Fate::Go(Why::ByHand);
+    }
+    if run.unwanted_by_hand {
+        return Fate::Go(Why::RestartedByHand);
+    }
+    let obsolete = run.spec.exec != spec.exec;
+    if let Some(fate) = obsolete_fate(facts, run, spec).filter(|_| obsolete) {
+        return fate;
+    }
     let missed = spec.on_watch == OnWatch::Restart && has_missed(facts, run.process, run.read.as_ref(), spec);
-    match spec.on_change {
-        _ if !spec.enabled => Fate::Go(Why::Disabled),
-        _ if facts.processes[run.process].stopped.is_some() => Fate::Go(Why::ByHand),
-        _ if run.unwanted_by_hand => Fate::Go(Why::RestartedByHand),
-        OnChange::Restart if run.spec.exec != spec.exec => Fate::Go(Why::Changed),
-        OnChange::Rolling if run.spec.exec != spec.exec => match run.was_ready && !run.unhealthy {
-            true if !superseded => Fate::Outlive,
-            _ => Fate::Go(Why::Changed),
-        },
-        OnChange::Keep if run.spec.exec != spec.exec && superseded => Fate::Go(Why::Changed),
-        // Where what is wanted is there already, nothing is kept instead of it; it may serve until that does.
-        OnChange::Keep if run.spec.exec != spec.exec && beside_right => match run.was_ready && !run.unhealthy {
-            true => Fate::Outlive,
-            false => Fate::Go(Why::Changed),
-        },
+    match run.up {
         _ if run.unhealthy => Fate::Go(Why::Unhealthy),
-        _ if late => Fate::Go(Why::Unready),
-        _ if missed && run.spec.exec == spec.exec => Fate::Go(Why::Watched),
+        Some(up) if !run.was_ready && now >= up + run.spec.ready_timing.deadline => Fate::Go(Why::Unready),
+        _ if missed && !obsolete => Fate::Go(Why::Watched),
         _ => Fate::Stay,
+    }
+}
+
+/// What is to become of a run whose identity is no longer wanted; `None` if it is kept on purpose, as if nothing had changed.
+fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec) -> Option<Fate> {
+    let well = facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy);
+    let right: Vec<&Run> = well.clone().filter(|other| other.spec.exec == spec.exec).collect();
+    let best = well.filter(|other| other.was_ready).max_by_key(|other| (other.ready.is_some(), other.id));
+    let superseded = rest(facts, run.process) == Rest::Completed
+        || right.iter().any(|other| other.ready.is_some())
+        || best.is_some_and(|best| best.id != run.id);
+    let serves = run.was_ready && !run.unhealthy && !superseded;
+    match spec.on_change {
+        // Where what is wanted is there already, nothing is kept instead of it; it may serve until that does.
+        OnChange::Keep if right.is_empty() && !superseded => None,
+        OnChange::Keep | OnChange::Rolling if serves => Some(Fate::Outlive),
+        OnChange::Keep | OnChange::Rolling | OnChange::Restart => Some(Fate::Go(Why::Changed)),
     }
 }
 

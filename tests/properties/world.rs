@@ -5,10 +5,10 @@
 //! It knows nothing of what is wanted.
 
 use crate::dice::Dice;
-use crate::wishes::{FILES, MOST, Wish, name, number};
-use reconcile::event::{Action, Content, Event, Pid, Refusal, RunId, Status};
+use crate::news::{End, News};
+use crate::wishes::{FILES, MOST, Wish, number};
+use reconcile::event::{Action, Event, RunId};
 use reconcile::spec::{Kind, Signal, Spec};
-use reconcile::text::{Name, Text};
 use reconcile::time::Time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -73,28 +73,6 @@ enum Happening {
     Ends(RunId, End),
     /// Everything ends.
     Vanishes(RunId),
-}
-
-/// News about a run, in a form that can be ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum News {
-    Spawned(RunId),
-    NotSpawned(RunId),
-    Ready(RunId),
-    Unready(RunId),
-    Unhealthy(RunId),
-    /// Whether it could be told.
-    Reloaded(RunId, bool),
-    /// What the files of a process contain, as far as it watches them.
-    Content(usize, [Option<u64>; 2]),
-    Exited(RunId, End),
-    Gone(RunId),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    Code(i32),
-    Signal(Signal),
 }
 
 impl World {
@@ -188,8 +166,8 @@ impl World {
     /// Whoever watches files is told for whom, and has a look where that is new.
     pub(crate) fn watch(&mut self, now: Time, wish: &Wish) {
         for process in 0..MOST {
-            let watches = |path: &&str| wish.spec(process).is_some_and(|spec| spec.watch.iter().any(|one| one.value() == *path));
-            let watched = FILES.map(|path| watches(&path));
+            let names = |path: &str| wish.spec(process).is_some_and(|spec| spec.watch.iter().any(|one| one.value() == path));
+            let watched = FILES.map(names);
             if std::mem::replace(&mut self.watched[process], watched) != watched && watched.contains(&true) {
                 self.tell_files(now, process);
             }
@@ -400,49 +378,6 @@ impl World {
         self.happenings += 1;
         self.agenda.push(Reverse((at, self.happenings, what)));
     }
-}
-
-impl News {
-    fn event(self) -> Event {
-        match self {
-            News::Spawned(run) => Event::Spawned { run, pid: Pid(u32::try_from(run.0).unwrap_or(0)) },
-            News::NotSpawned(run) => Event::NotSpawned { run, why: Refusal::FileNotFound { command: "run".to_string() } },
-            News::Ready(run) => Event::Ready { run },
-            News::Unready(run) => Event::Unready { run, why: "connection refused".to_string() },
-            News::Unhealthy(run) => Event::Unhealthy { run, why: "no answer".to_string() },
-            News::Reloaded(run, told) => Event::Reloaded { run, failure: (!told).then(|| "no such process".to_string()) },
-            News::Content(process, seen) => {
-                let seen = || FILES.into_iter().zip(seen).filter_map(|(path, content)| Some((path, content?)));
-                let watch = seen().map(|(path, _)| Text::plain(path)).collect();
-                let files = seen().map(|(path, content)| (path.to_string(), content)).collect();
-                Event::Content { name: Name::from(name(process)), content: Content { watch, files } }
-            }
-            News::Exited(run, end) => {
-                let status = match end {
-                    End::Code(code) => Status::Code(code),
-                    End::Signal(signal) => Status::Signal(signal),
-                };
-                Event::Exited { run, status }
-            }
-            News::Gone(run) => Event::Gone { run },
-        }
-    }
-}
-
-/// News of a run that nobody ever asked for.
-pub(crate) fn stranger(which: u64) -> Event {
-    let run = RunId(1_000_000 + which % 7);
-    match which % 8 {
-        0 => News::Spawned(run),
-        1 => News::NotSpawned(run),
-        2 => News::Ready(run),
-        3 => News::Exited(run, End::Code(1)),
-        4 => News::Unready(run),
-        5 => News::Unhealthy(run),
-        6 => News::Reloaded(run, false),
-        _ => News::Gone(run),
-    }
-    .event()
 }
 
 fn millis(count: u64) -> Duration {

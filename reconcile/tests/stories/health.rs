@@ -100,6 +100,18 @@ fn an_unhealthy_run_that_is_ready_again_goes_all_the_same() {
 }
 
 #[test]
+fn a_run_that_never_was_ready_has_its_deadline_and_nothing_else() {
+    // It takes its time to start, and answers nobody before.
+    let mut stage = Stage::with([checked(probed(spec("a", 0)))], &[1]);
+    stage.wait(30_000);
+    assert_eq!(stage.tell([unhealthy(1)]), NOTHING);
+    stage.wait(15_000);
+    assert_eq!(stage.tell([ready(1)]), NOTHING);
+    assert!(stage.engine.is_converged());
+    assert_eq!(stage.tell([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
+}
+
+#[test]
 fn a_run_that_is_not_alive_has_failed_whatever_its_exit_status_is() {
     let ends = |restart, most| {
         let spec = with(restarting(checked(spec("a", 0))), |spec| (spec.restart, spec.max_restarts) = (restart, most));
