@@ -65,8 +65,8 @@ pub enum Event {
         /// What the probe met with, such as `connection refused`.
         why: String,
     },
-    /// The run's liveness probe has failed as often as is allowed; told again with each failure beyond that. Of a run that has
-    /// never been ready it says nothing: the deadline of readiness decides.
+    /// The run's liveness probe has failed as often as is allowed. Of a run that has never been ready that says nothing: the
+    /// deadline of readiness decides.
     Unhealthy {
         /// The run.
         run: RunId,

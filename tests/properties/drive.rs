@@ -109,27 +109,10 @@ impl Trial<'_> {
             Op::Restart(process) => Event::Order(Order::Restart(named(process))),
             Op::Shutdown => Event::Order(Order::Shutdown),
             Op::Hurry => Event::Order(Order::Hurry),
-            Op::Crash(process) => {
-                self.world.crash(self.now, *process);
+            Op::Crash(_) | Op::Lapse(_) | Op::Recover(_) | Op::Sicken(_) | Op::Write(..) | Op::Nudge => {
+                self.world.undergo(self.now, op);
                 return Ok(());
             }
-            Op::Lapse(process) => {
-                self.world.lapse(self.now, *process);
-                return Ok(());
-            }
-            Op::Recover(process) => {
-                self.world.recover(self.now, *process);
-                return Ok(());
-            }
-            Op::Sicken(process) => {
-                self.world.sicken(self.now, *process);
-                return Ok(());
-            }
-            Op::Write(process, file, content) => {
-                self.world.write(self.now, *process, *file, *content);
-                return Ok(());
-            }
-            Op::Nudge => return Ok(()),
             Op::Echo(which) => match self.world.echo(*which) {
                 Some(event) => return self.repeat(event, batch),
                 None => return Ok(()),

@@ -5,6 +5,7 @@
 //! It knows nothing of what is wanted.
 
 use crate::dice::Dice;
+use crate::history::Op;
 use crate::news::{End, News};
 use crate::wishes::{FILES, MOST, Wish, number};
 use reconcile::event::{Action, Event, RunId};
@@ -133,33 +134,25 @@ impl World {
         self.trees.values().filter(|tree| tree.process == process && tree.left != Left::Nothing).count()
     }
 
-    /// Somebody else kills the leader of a process.
-    pub(crate) fn crash(&mut self, now: Time, process: usize) {
-        if let Some(run) = self.newest(process) {
-            self.end(now, run, End::Signal(Signal("SEGV")));
-        }
-    }
-
-    /// The probe of a process, if something of it runs, ceases to pass.
-    pub(crate) fn lapse(&mut self, now: Time, process: usize) {
-        self.newest(process).into_iter().for_each(|run| self.tell(now, run, News::Unready(run)));
-    }
-
-    /// The probe of a process, if something of it runs, passes.
-    pub(crate) fn recover(&mut self, now: Time, process: usize) {
-        self.newest(process).into_iter().for_each(|run| self.tell(now, run, News::Ready(run)));
-    }
-
-    /// A process, if something of it runs, turns out not to be alive.
-    pub(crate) fn sicken(&mut self, now: Time, process: usize) {
-        self.newest(process).into_iter().for_each(|run| self.tell(now, run, News::Unhealthy(run)));
-    }
-
-    /// Somebody writes a file that a process may watch.
-    pub(crate) fn write(&mut self, now: Time, process: usize, file: usize, content: u64) {
-        self.files[process][file] = content;
-        if self.watched[process][file] {
-            self.tell_files(now, process);
+    /// Somebody does something to a process, or to a file that it may watch.
+    pub(crate) fn undergo(&mut self, now: Time, op: &Op) {
+        match *op {
+            Op::Write(process, file, content) => {
+                self.files[process][file] = content;
+                if self.watched[process][file] {
+                    self.tell_files(now, process);
+                }
+            }
+            Op::Crash(process) | Op::Lapse(process) | Op::Recover(process) | Op::Sicken(process) => {
+                let Some(run) = self.newest(process) else { return };
+                match op {
+                    Op::Lapse(_) => self.tell(now, run, News::Unready(run)),
+                    Op::Recover(_) => self.tell(now, run, News::Ready(run)),
+                    Op::Sicken(_) => self.tell(now, run, News::Unhealthy(run)),
+                    _ => self.end(now, run, End::Signal(Signal("SEGV"))),
+                }
+            }
+            _ => {}
         }
     }
 
