@@ -4,7 +4,7 @@ use navigator::config::{Inputs, Loaded, Rejected, Settings};
 use navigator::journal::Record;
 use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings, noted};
 use reconcile::desired::Desired;
-use reconcile::event::{Action, Event, Pid, RunId, Status};
+use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
 use reconcile::forecast::Forecast;
 use reconcile::spec::{Restart, Signal as Sent, Spec};
 use reconcile::text::{Name, Text};
@@ -45,12 +45,13 @@ impl Perform for Script {
                 self.write(&format!("spawn {}{run}", spec.name));
                 self.answer(Event::Spawned { run, pid: Pid(u32::try_from(run.0).expect("few runs")) });
             }
-            Action::Stop { run, signal } => {
+            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
                 self.write(&format!("{signal} {run}"));
                 if !self.ignores_stop {
                     self.end(run, Status::Signal(Sent::TERM));
                 }
             }
+            Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => {
                 self.write(&format!("kill {run}"));
                 self.end(run, Status::Signal(Sent::KILL));

@@ -4,10 +4,12 @@
 //! are made in [`crate::plan`].
 
 use crate::desired::Desired;
-use crate::spec::{Signal, Spec};
-use crate::text::Name;
+use crate::spec::{Reload, Signal, Spec};
+use crate::text::{Name, Text};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// One execution of a process. Never reused, so news of an unknown run is late, not wrong.
@@ -56,6 +58,36 @@ pub enum Event {
         /// The run.
         run: RunId,
     },
+    /// The run's probe doesn't pass: not yet, or no longer.
+    Unready {
+        /// The run.
+        run: RunId,
+        /// What the probe met with, such as `connection refused`.
+        why: String,
+    },
+    /// The run's liveness probe has failed as often as is allowed. Of a run that has never been ready that says nothing: the
+    /// deadline of readiness decides.
+    Unhealthy {
+        /// The run.
+        run: RunId,
+        /// What the probe met with.
+        why: String,
+    },
+    /// The run has been told to read its own files again, as [`Action::Reload`] asked, or could not be.
+    Reloaded {
+        /// The run.
+        run: RunId,
+        /// Why it could not be told; `None`: it was.
+        failure: Option<String>,
+    },
+    /// What the files contain that a process watches: told for the first time once a file of definitions names them, and
+    /// then whenever it differs, whether or not anything of the process runs.
+    Content {
+        /// The process.
+        name: Name,
+        /// What they contain now.
+        content: Content,
+    },
     /// The run's leader has ended; processes that it started may be left.
     Exited {
         /// The run.
@@ -95,18 +127,100 @@ pub enum Action {
         /// What to start.
         spec: Arc<Spec>,
     },
-    /// Send the signal to every process of the run's tree, then `CONT`. Answered by `Exited` and `Gone`, perhaps never.
+    /// Tell a run to stop. Answered by `Exited` and `Gone`, perhaps never.
     Stop {
         /// The run.
         run: RunId,
-        /// The signal.
-        signal: Signal,
+        /// How.
+        by: StopBy,
+    },
+    /// Go by this definition from now on, which differs from the former in its upkeep alone. Not answered, but what a
+    /// probe that is another one meets with is told, whatever the former one met with.
+    Update {
+        /// The run.
+        run: RunId,
+        /// Its definition.
+        spec: Arc<Spec>,
+    },
+    /// Tell a run to read its own files again. Answered by `Reloaded`.
+    Reload {
+        /// The run.
+        run: RunId,
+        /// How.
+        by: Reload,
     },
     /// Kill every process of the run's tree. Answered by `Exited` (unless it came before) and `Gone`.
     Kill {
         /// The run.
         run: RunId,
     },
+}
+
+impl Event {
+    /// The run that it is about, if it is about one.
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Event::Wanted(_) | Event::Order(_) | Event::Content { .. } => None,
+            Event::Spawned { run, .. }
+            | Event::NotSpawned { run, .. }
+            | Event::Ready { run }
+            | Event::Unready { run, .. }
+            | Event::Unhealthy { run, .. }
+            | Event::Reloaded { run, .. }
+            | Event::Exited { run, .. }
+            | Event::Gone { run } => Some(*run),
+        }
+    }
+}
+
+impl Action {
+    /// The run that it is about.
+    pub fn run(&self) -> RunId {
+        match self {
+            Action::Spawn { run, .. }
+            | Action::Stop { run, .. }
+            | Action::Update { run, .. }
+            | Action::Reload { run, .. }
+            | Action::Kill { run } => *run,
+        }
+    }
+}
+
+/// How a run is told to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopBy {
+    /// By this signal to every process of its tree, then `CONT`.
+    Signal(Signal),
+    /// By a command. If that fails, by the signal after all.
+    Command(Vec<Text>, Signal),
+}
+
+/// What files contain, for comparing: for each path, as people may see it, a number that differs where the content does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The paths and patterns that were looked at, as the definition has them.
+    pub watch: Vec<Text>,
+    /// The files that were found.
+    pub files: BTreeMap<String, u64>,
+}
+
+impl Content {
+    /// The first file that is not as it was, if both are about the same paths.
+    pub fn first_difference<'a>(&'a self, former: &'a Content) -> Option<&'a str> {
+        if self.watch != former.watch {
+            return None;
+        }
+        let differs = |path: &&String| self.files.get(*path) != former.files.get(*path);
+        let mut paths = self.files.keys().chain(former.files.keys());
+        paths.find(differs).map(String::as_str)
+    }
+
+    /// What a run that has read `former` has read of these paths: files that it knew as it knew them, all others as they
+    /// are now.
+    pub(crate) fn as_read(&self, former: &Content) -> Content {
+        let read = |(path, now): (&String, &u64)| (path.clone(), *former.files.get(path).unwrap_or(now));
+        Content { watch: self.watch.clone(), files: self.files.iter().map(read).collect() }
+    }
 }
 
 /// How a leader ended.

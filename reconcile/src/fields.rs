@@ -176,7 +176,15 @@ impl Fields {
 
     fn probe(&mut self, path: &str, probe: &Probe) {
         let (kind, text) = match probe {
-            Probe::Http(url) => ("http", url.clone()),
+            Probe::Http(http) => {
+                if !http.status.is_empty() {
+                    self.up(format!("{path}.status"), format!("{:?}", http.status));
+                }
+                for (name, value) in &http.headers {
+                    self.add(format!("{path}.headers.{name}"), value.clone(), false);
+                }
+                ("http", http.url.clone())
+            }
             Probe::Tcp(address) => ("tcp", address.clone()),
             Probe::Exec(command) => ("exec", list(command)),
             Probe::Log(pattern) => ("log", pattern.clone()),

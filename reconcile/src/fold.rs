@@ -5,13 +5,14 @@ use crate::backoff::Streak;
 use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
-use crate::event::{Event, Order, Pid, Refusal, RunId, Status};
+use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
 use crate::observed::{Past, Process, Run};
 use crate::plan::{Rest, rest_of};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
 use crate::time::Time;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -22,15 +23,25 @@ impl Engine {
             Event::Spawned { run, pid } => self.fold_spawned(now, run, pid, reports),
             Event::NotSpawned { run, why } => self.fold_not_spawned(now, run, why, reports),
             Event::Ready { run } => {
-                if let Some(run) = self.observed.run_mut(run)
-                    && run.up.is_some()
+                if let Some(run) = self.serving_mut(run)
                     && run.ready.is_none()
-                    && run.is_undisturbed()
                 {
-                    run.ready = Some(now);
+                    run.become_ready(now);
                     reports.push(about(run, What::Ready));
                 }
             }
+            Event::Unready { run, why } => self.fold_unready(now, run, why, reports),
+            Event::Unhealthy { run, why } => {
+                // Until it has been ready, a program need not answer; its deadline decides.
+                if let Some(run) = self.serving_mut(run)
+                    && run.spec.liveness.is_some()
+                    && run.first_ready.is_some()
+                {
+                    run.unhealthy.get_or_insert(why);
+                }
+            }
+            Event::Reloaded { run, failure } => self.fold_reloaded(run, failure, reports),
+            Event::Content { name, content } => self.fold_content(&name, content),
             Event::Exited { run, status } => self.fold_exited(now, run, status, reports),
             Event::Gone { run } => self.fold_gone(now, run, reports),
         }
@@ -138,7 +149,7 @@ impl Engine {
         run.pid = Some(pid);
         run.up = Some(now);
         if !run.spec.has_readiness() {
-            run.ready = Some(now);
+            run.become_ready(now);
         }
         reports.push(about(run, What::Starting(run.reason.clone())));
         reports.push(about(run, What::Started));
@@ -158,6 +169,48 @@ impl Engine {
             reports.push(about(&run, What::Failed(Reason::Ended(status.clone()))));
         }
         self.record_end(&run, status, now, reports);
+    }
+
+    /// A run whose program runs, undisturbed.
+    fn serving_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        self.observed.run_mut(id).filter(|run| run.up.is_some() && run.is_undisturbed())
+    }
+
+    /// A probe that doesn't pass any more takes readiness back, if it still is what readiness goes by.
+    fn fold_unready(&mut self, now: Time, id: RunId, why: String, reports: &mut Vec<Report>) {
+        let Some(run) = self.serving_mut(id).filter(|run| run.spec.has_readiness()) else { return };
+        if run.ready.is_some() {
+            run.lapse(now);
+            reports.push(about(run, What::Unready(why.clone())));
+        }
+        run.unready = Some(why);
+    }
+
+    /// An answer that nobody waits for any more is late.
+    fn fold_reloaded(&mut self, id: RunId, failure: Option<String>, reports: &mut Vec<Report>) {
+        let Some(run) = self.serving_mut(id).filter(|run| run.reloads > 0) else { return };
+        run.reloads -= 1;
+        if let Some(failure) = failure {
+            reports.push(about(run, What::NotReloaded(failure)));
+        }
+    }
+
+    /// What the watched files contain. Of paths that are no longer watched it is late.
+    fn fold_content(&mut self, name: &Name, content: Content) {
+        if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
+            return;
+        }
+        let process = self.observed.processes.entry(name.clone()).or_default();
+        for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
+        {
+            match read {
+                Some(former) if former.watch == content.watch => {}
+                Some(former) => *read = Some(content.as_read(former)),
+                // What has not been compared before is as they are now.
+                None => *read = Some(content.clone()),
+            }
+        }
+        process.content = Some(content);
     }
 
     fn fold_exited(&mut self, now: Time, id: RunId, status: Status, reports: &mut Vec<Report>) {
@@ -193,14 +246,14 @@ impl Engine {
             let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
             let streak = by_itself.then(|| lengthen(before, run, at));
             let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
-            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak };
+            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak, content: run.content.clone() };
             let wanted = entry.filter(|entry| self.orders.let_run(&entry.spec));
             if let Some(entry) = wanted.filter(|_| by_itself) {
                 let tell = |what| {
                     let (name, generation) = (name.clone(), run.generation);
                     Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
                 };
-                match rest_of(Some(&past), &entry.spec) {
+                match rest_of(Some(&past), process.content.as_ref(), &entry.spec) {
                     Rest::Again(due) => reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() })),
                     // A start that was refused has been reported as a failure already.
                     Rest::Failed if !matches!(past.status, Status::NotStarted(_)) => {
@@ -233,7 +286,7 @@ impl Engine {
 
 /// One more end in a row, unless the run was healthy for long enough to start a new row.
 fn lengthen(before: Option<Streak>, run: &Run, at: Time) -> Streak {
-    let healthy = run.ready.is_some_and(|ready| at.since(ready) >= run.spec.backoff.reset_after);
+    let healthy = run.first_ready.is_some() && run.longest_ready(at) >= run.spec.backoff.reset_after;
     match before {
         _ if healthy => Streak { length: 1, after_health: true },
         None => Streak { length: 1, after_health: false },

@@ -4,14 +4,16 @@
 //! is wanted, by [`crate::plan`] and [`crate::state`].
 
 use crate::backoff::Streak;
-use crate::event::{Pid, RunId, Status};
+use crate::event::{Content, Pid, RunId, Status};
 use crate::reason::Reason;
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Everything that is known to have happened.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,8 @@ pub struct Process {
     pub cue: Option<Reason>,
     /// The newest of its runs, gone or not, that was started in place of another: changed, or restarted by hand or along.
     pub replacement: Option<RunId>,
+    /// What the files that it watches contain.
+    pub content: Option<Content>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
 }
@@ -63,6 +67,18 @@ pub struct Run {
     pub up: Option<Time>,
     /// Since when it is ready.
     pub ready: Option<Time>,
+    /// The longest that it was ready before it ceased to be.
+    pub was_ready_for: Duration,
+    /// When it was ready for the first time, which is what its deadline is about.
+    pub first_ready: Option<Time>,
+    /// What its probe met with last, where it didn't pass.
+    pub unready: Option<String>,
+    /// What its liveness probe met with, once it has failed too often.
+    pub unhealthy: Option<String>,
+    /// What the files that it watches contained when it last read them.
+    pub content: Option<Content>,
+    /// How many times it was told to read its files again without an answer whether it could be.
+    pub reloads: u32,
     /// An operator asked for another run in place of this one.
     pub unwanted_by_hand: bool,
     /// It was told to stop.
@@ -101,6 +117,8 @@ pub struct Past {
     pub why: Reason,
     /// Ends in a row, if it ended by itself and that still counts against it.
     pub streak: Option<Streak>,
+    /// What the files that it watches contained when it last read them.
+    pub content: Option<Content>,
 }
 
 impl Past {
@@ -157,6 +175,25 @@ impl Run {
     /// Whether the definition that it runs asks for a restart along with that dependency.
     pub(crate) fn follows(&self, dependency: &Name) -> bool {
         self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
+    }
+
+    /// It is ready from now on.
+    pub(crate) fn become_ready(&mut self, now: Time) {
+        self.ready.get_or_insert(now);
+        self.first_ready.get_or_insert(now);
+        self.unready = None;
+    }
+
+    /// It is not ready any more.
+    pub(crate) fn lapse(&mut self, now: Time) {
+        self.was_ready_for = self.longest_ready(now);
+        self.ready = None;
+    }
+
+    /// The longest that it has been ready without a break until this moment, or until it was told to stop.
+    pub(crate) fn longest_ready(&self, at: Time) -> Duration {
+        let end = self.stop.as_ref().map_or(at, |stop| stop.since.min(at));
+        self.ready.map_or(self.was_ready_for, |ready| self.was_ready_for.max(end.since(ready)))
     }
 
     /// Whether it ended by itself, or is stopped for a failure, and that counts.

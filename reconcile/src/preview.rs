@@ -157,6 +157,7 @@ fn answer(action: &Action, news: &mut Vec<Event>) {
             }
         }
         Action::Stop { run, .. } | Action::Kill { run } => news.extend(ended(*run)),
+        Action::Update { .. } | Action::Reload { .. } => {}
     }
 }
 

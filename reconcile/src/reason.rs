@@ -34,8 +34,12 @@ pub enum Reason {
     RestartedByHand,
     /// It ended by itself, or could not be started.
     Ended(Status),
-    /// It was not ready within this time.
-    Unready(Duration),
+    /// It was not ready within this time; and what its probe last met with.
+    Unready(Duration, Option<String>),
+    /// Its liveness probe failed; and what it met with.
+    Unhealthy(String),
+    /// A file that it watches, this one first, has another content.
+    Watched(String),
     /// Navigator is shutting down.
     Shutdown,
 }
@@ -44,7 +48,7 @@ impl Reason {
     /// Whether a run that is stopped for this reason makes room for another one, so that dependents that asked to be
     /// restarted along with it are.
     pub fn replaces(&self) -> bool {
-        matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand)
+        matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand | Reason::Watched(_))
     }
 
     /// Whether it comes from an operator or another process, and not from the process's own definition or doing.
@@ -54,7 +58,7 @@ impl Reason {
 
     /// Whether a run that is stopped for this reason has failed, so that the restart policy decides what comes next.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Reason::Unready(_))
+        matches!(self, Reason::Unready(..) | Reason::Unhealthy(_))
     }
 }
 
@@ -71,7 +75,10 @@ impl fmt::Display for Reason {
             Reason::StartedByHand => f.write_str("started by hand"),
             Reason::RestartedByHand => f.write_str("restarted by hand"),
             Reason::Ended(status) => status.fmt(f),
-            Reason::Unready(deadline) => write!(f, "not ready within {}", Span(*deadline)),
+            Reason::Unready(deadline, None) => write!(f, "not ready within {}", Span(*deadline)),
+            Reason::Unready(deadline, Some(why)) => write!(f, "not ready within {}: {why}", Span(*deadline)),
+            Reason::Unhealthy(why) => write!(f, "liveness probe failed: {why}"),
+            Reason::Watched(path) => write!(f, "{path} changed"),
             Reason::Shutdown => f.write_str("shutdown"),
         }
     }

@@ -7,6 +7,7 @@ use crate::event::{Pid, RunId, Status};
 use crate::reason::Reason;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -43,8 +44,14 @@ pub enum What {
     Starting(Reason),
     /// Its program runs.
     Started,
-    /// Its probe passed.
+    /// Its probe passed, or is no longer asked for.
     Ready,
+    /// Its probe passed before, and no longer does; and what it met with.
+    Unready(String),
+    /// It is told to read its own files again.
+    Reloading(Reason),
+    /// It could not be told so, for this reason.
+    NotReloaded(String),
     /// It was told to stop.
     Stopping(Reason),
     /// It was told to stop, and is gone.

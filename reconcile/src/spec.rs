@@ -173,14 +173,25 @@ impl Default for Backoff {
 /// An active check of a process, performed by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// A GET on this URL is answered with a 2xx or 3xx status.
-    Http(Text),
+    /// A GET is answered with a status that is asked for.
+    Http(Http),
     /// A TCP connection to this address is accepted.
     Tcp(Text),
     /// This command exits with status 0.
     Exec(Vec<Text>),
     /// A line of its own output matches this regular expression.
     Log(Text),
+}
+
+/// A GET that is a probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// The URL.
+    pub url: Text,
+    /// The statuses that pass; empty: every 2xx and 3xx.
+    pub status: Vec<u16>,
+    /// Sent along.
+    pub headers: BTreeMap<String, Text>,
 }
 
 /// How a process announces by itself that it is ready.

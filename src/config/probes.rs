@@ -6,7 +6,7 @@ use super::problems::Problem;
 use super::reader::Reader;
 use super::table::{Field, Shape};
 use super::tree::{Kind, Node};
-use reconcile::spec::{Announce, Liveness, Probe, ReadyTiming};
+use reconcile::spec::{Announce, Http, Liveness, Probe, ReadyTiming};
 use std::time::Duration;
 
 /// `ready` or `liveness` while it is read.
@@ -98,7 +98,7 @@ fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
         reader.refuse(node, &url, "a URL that can be probed", Some("write one such as `http://127.0.0.1:8080/health`"));
         return None;
     }
-    Some(Probe::Http(url))
+    Some(Probe::Http(Http { url, ..Http::default() }))
 }
 
 fn tcp(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {

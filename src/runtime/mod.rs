@@ -49,7 +49,7 @@ use group::Groups;
 use left::Left;
 use output::Outputs;
 use reaper::Reaper;
-use reconcile::event::{Action, Event, Pid, Refusal, RunId};
+use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
@@ -172,7 +172,8 @@ impl Runtime {
     pub fn perform(&self, action: Action) {
         match action {
             Action::Spawn { run, spec } => self.spawn(run, spec),
-            Action::Stop { run, signal } => self.stop(run, signal),
+            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => self.stop(run, signal),
+            Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => {
                 if !self.shared.left().kill(run) {
                     self.shared.lock().kill(run);

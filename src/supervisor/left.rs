@@ -179,6 +179,7 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reconcile::event::StopBy;
 
     /// What a navigator with these processes notes, and of which these are left.
     fn left(specs: Vec<Spec>, living: &[&str]) -> Left {
@@ -198,12 +199,12 @@ mod tests {
             for action in &outcome.actions {
                 match action {
                     Action::Spawn { run, .. } => batch.push(Event::Spawned { run: *run, pid: Pid(100) }),
-                    Action::Stop { run, signal } => {
+                    Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
                         let name = &engine.observed().run(*run).expect("it was started").spec.name;
                         stopped.push(format!("{name} {signal}"));
                         batch.push(Event::Gone { run: *run });
                     }
-                    Action::Kill { .. } => panic!("all obey"),
+                    Action::Kill { .. } | Action::Update { .. } | Action::Reload { .. } => panic!("all obey"),
                 }
             }
             if outcome.actions.is_empty() {

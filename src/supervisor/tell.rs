@@ -36,6 +36,9 @@ fn process(transition: &Transition) {
         What::Starting(reason) => line!(info, transition, "Starting process", reason = reason.to_string()),
         What::Started => line!(info, transition, "Process started"),
         What::Ready => line!(info, transition, "Process ready"),
+        What::Unready(why) => line!(warn, transition, "Process unready", reason = why.as_str()),
+        What::Reloading(reason) => line!(info, transition, "Reloading process", reason = reason.to_string()),
+        What::NotReloaded(why) => line!(warn, transition, "Process not reloaded", reason = why.as_str()),
         What::Stopping(reason) => line!(info, transition, "Stopping process", reason = reason.to_string()),
         What::Stopped { status, reason } => {
             line!(

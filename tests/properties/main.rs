@@ -9,6 +9,7 @@ mod drive;
 mod facts;
 mod history;
 mod invariants;
+mod news;
 mod places;
 mod previews;
 mod rules;

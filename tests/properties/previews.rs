@@ -71,6 +71,7 @@ fn play(mut engine: Engine, mut now: Time, first: Event, dice: &mut Dice) -> Vec
                     deeds.push((spec.name.to_string(), format!("start {} ({reason})", spec.name)));
                     starts(*run, spec)
                 }
+                Action::Update { .. } | Action::Reload { .. } => Vec::new(),
                 Action::Stop { run, .. } | Action::Kill { run } => ends(*run),
             };
             for answer in answers {

@@ -2,7 +2,7 @@
 
 use navigator::journal::{Journal, Opened};
 use navigator::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status};
+use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
 use std::fs;
@@ -89,7 +89,7 @@ impl Host {
     }
 
     pub(crate) fn stop(&self, run: RunId) {
-        self.runtime.perform(Action::Stop { run, signal: Signal::TERM });
+        self.runtime.perform(Action::Stop { run, by: StopBy::Signal(Signal::TERM) });
     }
 
     pub(crate) fn kill(&self, run: RunId) {

@@ -4,10 +4,11 @@
 
 use super::world::World;
 use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, RunId};
+use reconcile::event::{Action, RunId, StopBy};
 use reconcile::plan::Waiting;
 use reconcile::report::{Report, Summary, Transition, What};
 use reconcile::span::Span;
+use reconcile::spec::{Reload, Signal};
 use reconcile::state::Standing;
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -30,11 +31,10 @@ impl Trace {
     /// Takes up one step.
     pub(crate) fn step(&mut self, world: &World, outcome: &Outcome) {
         let mut lines: Vec<String> = outcome.reports.iter().filter_map(|report| self.report(report, world.now)).collect();
-        lines.extend(outcome.actions.iter().map(|action| self::action(&world.engine, action)));
-        for action in &outcome.actions {
-            let (Action::Spawn { run, .. } | Action::Stop { run, .. } | Action::Kill { run }) = action;
-            self.acted.insert(*run, world.now);
-        }
+        // What is taken over has been told with its fields.
+        let actions = || outcome.actions.iter().filter(|action| !matches!(action, Action::Update { .. }));
+        lines.extend(actions().map(|action| self::action(&world.engine, action)));
+        self.acted.extend(actions().map(|action| (action.run(), world.now)));
         self.now_waiting.clone_from(&outcome.waiting);
         self.block(world.now, &lines);
     }
@@ -100,6 +100,9 @@ impl Trace {
         let words = match &transition.what {
             // These are told by their actions.
             What::Starting(_) | What::Stopping(_) | What::Killing(_) => return None,
+            What::Reloading(reason) => format!("Reloading process ({reason})"),
+            What::NotReloaded(why) => format!("Process not reloaded ({why})"),
+            What::Unready(why) => format!("Process unready ({why})"),
             What::Started => Some("Process started".to_owned()).filter(|_| later)?,
             What::Stopped { status, .. } => Some(format!("Process stopped ({status})")).filter(|_| later)?,
             What::Ready => "Process ready".to_owned(),
@@ -141,10 +144,22 @@ fn action(engine: &Engine, action: &Action) -> String {
     let run_of = |id: &RunId| engine.observed().run(*id).unwrap_or_else(|| panic!("{id} is acted on, and unknown"));
     match action {
         Action::Spawn { run, spec } => format!("-> spawn {}{run} ({})", spec.name, run_of(run).reason),
-        Action::Stop { run, signal } => {
+        Action::Update { run, .. } => format!("-> update {}{run}", run_of(run).spec.name),
+        Action::Reload { run, by } => {
+            let by = match by {
+                Reload::Signal(signal) => format!("by {signal}"),
+                Reload::Command(_) => "by command".to_owned(),
+            };
+            format!("-> reload {}{run} {by}", run_of(run).spec.name)
+        }
+        Action::Stop { run, by } => {
             let stopped = run_of(run);
             let why = stopped.stop.as_ref().map_or_else(|| "without a reason".to_owned(), |stop| stop.why.to_string());
-            let signal = if signal.0 == "TERM" { String::new() } else { format!(" with {signal}") };
+            let signal = match by {
+                StopBy::Signal(Signal::TERM) => String::new(),
+                StopBy::Signal(signal) => format!(" with {signal}"),
+                StopBy::Command(..) => " by command".to_owned(),
+            };
             format!("-> stop {}{run}{signal} ({why})", stopped.spec.name)
         }
         Action::Kill { run } => {

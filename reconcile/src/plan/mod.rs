@@ -37,11 +37,12 @@ use crate::reason::Reason;
 use crate::spec::Condition;
 use crate::text::Name;
 use crate::time::Time;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use fate::{Fate, Fates, is_same};
-pub(crate) use outlook::{Rest, rest_of};
+pub(crate) use outlook::{Rest, missed, rest_in, rest_of};
 
 /// How many starts may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
 pub const STARTS_AT_ONCE: usize = 16;
@@ -72,6 +73,8 @@ pub enum Step {
     Kill(RunId, Reason),
     /// Take over a new upkeep in place.
     Update(RunId),
+    /// Tell a run to read its own files again.
+    Reload(RunId, Reason),
     /// Remember that the start delay of a process counts from now.
     CountDelay(Name),
     /// Forget from when the start delay of a process counted.
@@ -104,8 +107,13 @@ pub enum Waiting {
     Turn,
     /// The exec of a start is under way.
     Exec,
-    /// A run is not ready yet; at this time it has failed.
-    Readiness(Time),
+    /// A run is not ready.
+    Readiness {
+        /// When it has failed, unless it has been ready before.
+        until: Option<Time>,
+        /// What its probe met with last.
+        why: Option<String>,
+    },
     /// A stop waits for a process that comes after it to be gone.
     Dependent(Name),
     /// A stop is under way; at this time what is left is killed.

@@ -25,7 +25,9 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
             continue;
         }
         if let Some(run) = current(view, fates, index) {
-            progress(row.name, run, plan);
+            if let Some(waiting) = progress(run) {
+                plan.wait(row.name, waiting);
+            }
             continue;
         }
         let gate = Gate { view, fates, outlooks, index, entry, removed };
@@ -61,12 +63,15 @@ fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
     }
 }
 
-/// What a run that stays still has to reach.
-fn progress(name: &Name, run: &Run, plan: &mut Plan) {
+/// What a run that goes on still has to reach.
+fn progress(run: &Run) -> Option<Waiting> {
     match (run.up, run.ready) {
-        (None, _) => plan.wait(name, Waiting::Exec),
-        (Some(up), None) => plan.wait(name, Waiting::Readiness(up + run.spec.ready_timing.deadline)),
-        (Some(_), Some(_)) => {}
+        (None, _) => Some(Waiting::Exec),
+        (Some(up), None) => {
+            let until = run.first_ready.is_none().then_some(up + run.spec.ready_timing.deadline);
+            Some(Waiting::Readiness { until, why: run.unready.clone() })
+        }
+        (Some(_), Some(_)) => None,
     }
 }
 
@@ -94,7 +99,7 @@ impl Gate<'_, '_> {
         let rest = rest(self.view, self.index);
         if matches!(rest, Rest::Completed | Rest::Failed) {
             self.predecessor()?;
-            return Err(None);
+            return Err(self.outliving().find_map(progress));
         }
         // The delay counts from the moment that dependencies hold, whatever else is still waited for.
         let dependency = self.dependency();
@@ -115,11 +120,17 @@ impl Gate<'_, '_> {
     /// A former run that isn't gone says itself what it waits for, unless it was reported to survive.
     fn predecessor(&self) -> Passed {
         let row = &self.view.rows()[self.index];
-        let outlived = self.fates.of(row).iter().filter(|fate| **fate == Fate::Outlive).count();
+        let outlived = self.outliving().count();
         if row.runs().len() > outlived || outlived > 1 {
             return Err(row.runs().iter().any(|run| run.reported).then_some(Waiting::Kill));
         }
         Ok(())
+    }
+
+    /// The runs that serve until this start has led to one that is ready.
+    fn outliving(&self) -> impl Iterator<Item = &Run> {
+        let row = &self.view.rows()[self.index];
+        row.runs().iter().zip(self.fates.of(row)).filter(|(_, fate)| **fate == Fate::Outlive).map(|(run, _)| run)
     }
 
     fn dependency(&self) -> Option<Waiting> {
