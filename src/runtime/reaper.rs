@@ -6,7 +6,7 @@
 //! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
-use super::group::{self, Groups, Leaf};
+use super::group::{Groups, Leaf};
 use super::proc::{self, Lineage, Variable};
 use super::spawn::NotSpawned;
 use super::spawners::Report;
@@ -300,15 +300,9 @@ impl Reaper {
         if let Some(&known) = self.orphans.get(&pid) {
             return Owner::Run(known);
         }
-        let of_group = || {
-            let group = self.groups.as_ref().and_then(|_| proc::group(pid))?;
-            let place = group::place(&group, &self.journal.author().instance)?;
-            let run = RunId(place.run);
-            (place.life == self.journal.author().life && self.runs.contains_key(&run)).then_some(run)
-        };
         let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
         let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
-        let owner = match of_members.or_else(of_group).or_else(of_session) {
+        let owner = match of_members.or_else(of_session) {
             Some(owner) => Some(owner),
             None => match proc::variable(pid, MARK) {
                 Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
@@ -390,8 +384,8 @@ impl Reaper {
         self.undecided_since.is_some_and(|since| since.elapsed() < LONGEST_EXEC)
     }
 
-    /// Whether somebody is in a run's control group who is no child of ours: who was put there from outside, or whose end
-    /// the kernel hasn't counted yet. From now on it tells.
+    /// Whether somebody is in a run's control group of whom nothing else tells whose he is, or whose end the kernel hasn't
+    /// counted yet. From now on it tells when the last of them has gone.
     fn is_populated(&mut self, id: RunId) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
         let Some(leaf) = run.leaf.as_ref().filter(|leaf| leaf.is_populated()) else { return false };

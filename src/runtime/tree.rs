@@ -4,12 +4,12 @@
 //! The leader, and everything below it by parent links. When a process ends, its children become ours, because we are
 //! the subreaper of everything we start (or process 1). Such an orphan belongs to the run that
 //! - a scan has seen it in before, while its parents lived ([`Members::holds`]), or whose
-//! - control group it is in, where each run has one ([`super::group`]), or whose
 //! - session it is in (each leader makes its own), or whose
 //! - mark stands in its environment: `NAVIGATOR_RUN`, which every process inherits.
 //!
-//! Without control groups, a process that has left the session, wiped its environment *and* lost its parent before any scan
-//! belongs to nobody. It is still our child, and is killed when navigator ends.
+//! Where each run has a control group ([`super::group`]), whoever is in it belongs, too, and the group tells when it is
+//! empty. Elsewhere, a process that has left the session, wiped its environment *and* lost its parent before any scan belongs
+//! to nobody. It is still our child, and is killed when navigator ends.
 //!
 //! # Why a signal never reaches a stranger
 //! A number found in `/proc` may be recycled before it is used. So a pidfd is opened first, which holds one process
@@ -20,9 +20,9 @@
 //! the orphans as they come to us. Killing still ends everything, from the top down.
 //!
 //! # Why no wake-up is missed
-//! A tree is empty when its leader is reaped and no child of ours belongs to it. That is enough: follow the parents of
-//! any member upwards, and the last one below us is our child, and a member. It is asked again after each `SIGCHLD`,
-//! and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
+//! A tree is empty when its leader is reaped, no child of ours belongs to it, and its group has nobody in it. Of the group
+//! the kernel tells. Of our children it is enough to ask: follow the parents of any member upwards, and the last one below
+//! us is our child, and a member. It is asked again after each `SIGCHLD`, and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
 //! process's children to us *before* it tells us of its end. So when the last such child ends, there is a `SIGCHLD`,
 //! and at that moment whatever it leaves behind is already among our children.
 //!

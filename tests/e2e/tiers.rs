@@ -84,6 +84,22 @@ fn with_control_groups_even_a_stranger_is_known() {
 }
 
 #[test]
+fn a_stranger_alone_keeps_its_run_from_being_gone() {
+    let test = "tiers::a_stranger_alone_keeps_its_run_from_being_gone";
+    if !servers::root(test) || !has_groups(test) {
+        return;
+    }
+    // It ignores the signal, so that a leader that is told to stop goes before it.
+    let deaf = "(env -i setsid /bin/sh -c 'trap \"\" TERM; while :; do sleep 3604; done' &)";
+    for (end, removes) in [(STAYS, true), (GOES, false)] {
+        let site = Site::new();
+        site.script("family.sh", &format!("#!/bin/sh\n{deaf}\n{end}"));
+        let navigator = site.start_unwatched(CONFIGURATION);
+        ends_wholly(&site, navigator, &[3604], removes);
+    }
+}
+
+#[test]
 fn without_control_groups_marks_tell() {
     let test = "tiers::without_control_groups_marks_tell";
     if !servers::root(test) || !servers::permitted(test, &["unshare", "--mount", "true"]) {
