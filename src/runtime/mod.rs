@@ -7,32 +7,27 @@
 //!  Action ──► Runtime::perform ──► spawners ──► clone, exec         (two threads: an exec may be slow)
 //!                 │                    │ report      │ pipes
 //!                 ▼                    ▼             ▼
-//!               signals ──► table of runs ◄─ SIGCHLD  reader ──► printer ──► stdout, stderr or a file
-//!                              │  (the loop's thread)  (one thread each)
+//!               signals ──► table of runs ◄─ SIGCHLD  reader ──► writers ──► stdout, stderr or a file
+//!                              │  (the loop's thread)  (a thread)   (threads)
 //!  Event  ◄────────────────────┘
 //! ```
 //!
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
 mod environment;
-mod format;
 mod launcher;
-mod lines;
 mod output;
-mod printer;
 mod proc;
 mod reaper;
 mod refusal;
-mod sink;
 mod spawn;
 mod spawners;
 mod sys;
 mod tree;
 pub mod utc;
 
-pub use format::Format;
 pub use launcher::{InitError, Launcher, init};
-pub use printer::{Destination, Printer};
+pub use output::{Destination, Format, Printer};
 
 use crate::signals;
 use environment::Environment;

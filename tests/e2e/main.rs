@@ -6,6 +6,7 @@
 mod cli;
 mod demo;
 mod environment;
+mod files;
 mod harness;
 mod output;
 mod policies;
