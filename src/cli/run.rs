@@ -7,13 +7,14 @@ use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance};
-use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
+use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup, words};
 use crate::source::{Asker, FileSource, Means, Reading};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::forecast::Forecast;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,13 +25,14 @@ use tracing_subscriber::prelude::*;
 
 /// Runs a configuration until navigator is told to end.
 pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
+    runtime::abort_on_panic();
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
     let ears = match Ears::open() {
         Ok(ears) => ears,
-        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let source = FileSource::new(path.to_owned(), Environment::current());
     let reading = source.read();
@@ -47,7 +49,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     };
     let log = match Log::start(&loaded.settings, common) {
         Ok(log) => log,
-        Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to start logging: {}", words(&error))),
     };
     let pid_file = claim_pid_file();
     let means = if common.no_watch { Means::Off } else { Means::Events };
@@ -80,7 +82,8 @@ fn supervise(
         let asker = source.follow(reading, means, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
-        })?;
+        });
+        let asker = asker.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let setup = Setup { launcher, printer: log.printer.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let supervisor = Supervisor::new(runtime, Around { asker, log });
@@ -103,6 +106,8 @@ struct Ears {
 
 impl Ears {
     fn open() -> io::Result<Ears> {
+        // Tokio makes one too, and panics where it can't.
+        drop(UnixStream::pair()?);
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
         let within = tokio.enter();

@@ -26,8 +26,9 @@ mod sys;
 mod tree;
 pub mod utc;
 
-pub use launcher::{InitError, Launcher, init};
+pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{Destination, Format, Printer};
+pub use refusal::words;
 
 use crate::signals;
 use environment::Environment;
@@ -69,10 +70,10 @@ pub struct Setup {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The end of a child would go unnoticed.
-    #[error("failed to listen for the end of child processes: {0}")]
+    #[error("failed to listen for the end of child processes: {}", words(.0))]
     Signals(io::Error),
     /// Not enough threads, memory or descriptors.
-    #[error("failed to start the threads of the runtime: {0}")]
+    #[error("failed to start the threads of the runtime: {}", words(.0))]
     Threads(io::Error),
 }
 
@@ -187,8 +188,9 @@ async fn reap(
     news: Sender<Event>,
     looked: watch::Sender<()>,
 ) {
+    let mut has_failed = false;
     loop {
-        let wants_another_look = shared.lock().wants_another_look();
+        let wants_another_look = has_failed || shared.lock().wants_another_look();
         let report = tokio::select! {
             _ = ended.recv() => None,
             report = reported.recv() => report,
@@ -200,9 +202,12 @@ async fn reap(
         }
         let reaped = shared.lock().reap();
         shared.lock().settle();
-        if let Err(error) = reaped {
+        if let Err(error) = &reaped
+            && !has_failed
+        {
             tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
         }
+        has_failed = reaped.is_err();
         loop {
             let Some(event) = shared.lock().next_news() else { break };
             // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.

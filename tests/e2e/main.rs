@@ -6,10 +6,12 @@
 mod cli;
 mod demo;
 mod environment;
+mod faults;
 mod files;
 mod harness;
 mod output;
 mod policies;
+mod refusals;
 mod reload;
 mod saves;
 mod seed;

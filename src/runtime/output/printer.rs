@@ -359,7 +359,7 @@ mod tests {
             printer.way_to_file(&directory.file(name), name, limits)
         };
         // More than its pipe takes: the thread that writes it is held.
-        printer.log(&[b'\n'; 200_000]);
+        printer.log(&b"\n".repeat(200_000));
         let ways = ["one", "two"].map(to_file);
         for way in &ways {
             let source = Source::Process("any".into(), Stream::Stdout);

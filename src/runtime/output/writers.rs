@@ -27,7 +27,7 @@ pub(super) struct Writers {
 #[derive(Debug, Default)]
 struct State {
     lanes: VecDeque<Arc<Lane>>,
-    /// Threads that wait for a lane.
+    /// Threads that have no lane: those that wait for one, and those that are about to.
     idle: usize,
     threads: usize,
     closed: bool,
@@ -38,7 +38,6 @@ impl Writers {
     /// No thread could be made.
     pub(super) fn start() -> io::Result<Arc<Writers>> {
         let writers = Arc::new(Writers::default());
-        writers.lock().threads = 1;
         writers.employ()?;
         Ok(writers)
     }
@@ -48,12 +47,11 @@ impl Writers {
         let mut state = self.lock();
         state.lanes.push_back(lane);
         let wants_another = state.lanes.len() > state.idle;
-        state.threads += usize::from(wants_another);
         drop(state);
         self.news.notify_one();
-        // Without another one, those that there are come to it when they can.
-        if wants_another && self.employ().is_err() {
-            self.lock().threads -= 1;
+        if wants_another {
+            // Where there can't be another one, those that there are come to it when they can.
+            let _fewer = self.employ();
         }
     }
 
@@ -86,9 +84,12 @@ impl Writers {
         let work = move || {
             while let Some(lane) = writers.next() {
                 lane.serve();
+                writers.lock().idle += 1;
             }
         };
-        std::thread::Builder::new().name("writer".to_owned()).spawn(work).map(drop)
+        self.lock().hire();
+        let employed = std::thread::Builder::new().name("writer".to_owned()).spawn(work);
+        employed.map(drop).inspect_err(|_| self.lock().dismiss())
     }
 
     /// The next lane, waiting for it; `None` when this thread isn't needed any more.
@@ -96,12 +97,13 @@ impl Writers {
         let mut state = self.lock();
         loop {
             if let Some(lane) = state.lanes.pop_front() {
+                state.idle -= 1;
                 return Some(lane);
             }
             if state.closed {
+                state.dismiss();
                 return None;
             }
-            state.idle += 1;
             let mut is_bored = false;
             if state.threads == 1 {
                 state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -109,9 +111,8 @@ impl Writers {
                 let waited = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
                 (state, is_bored) = (waited.0, waited.1.timed_out());
             }
-            state.idle -= 1;
             if is_bored && state.lanes.is_empty() && state.threads > 1 {
-                state.threads -= 1;
+                state.dismiss();
                 return None;
             }
         }
@@ -120,5 +121,17 @@ impl Writers {
     /// A panic elsewhere leaves the state as whole as it was: every change of it is complete before the next begins.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn hire(&mut self) {
+        self.threads += 1;
+        self.idle += 1;
+    }
+
+    fn dismiss(&mut self) {
+        self.threads -= 1;
+        self.idle -= 1;
     }
 }
