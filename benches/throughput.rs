@@ -71,10 +71,11 @@ struct Taken {
 }
 
 fn print(name: &str, bytes: usize, taken: &Taken, reference: &Taken) {
-    let rate = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
+    // Bytes in a microsecond are megabytes in a second.
+    let rate = |time: Duration| bytes as u128 / time.as_micros().max(1);
     let (clock, processor) = (rate(taken.clock), rate(taken.processor));
-    let beside = clock / rate(reference.clock);
-    println!("{name:15} {clock:6.0} MB/s, {beside:4.2} of cat; {processor:6.0} MB per second of processor time");
+    let beside = 100 * clock / rate(reference.clock).max(1);
+    println!("{name:15} {clock:6} MB/s, {beside:3} % of cat; {processor:6} MB per second of processor time");
 }
 
 /// A directory for the files, removed at the end.
@@ -171,5 +172,5 @@ fn processor_time_at_end(child: &Child) -> Duration {
     let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name in parentheses").1.split(' ').collect();
     // Fields 14 and 15 of `proc_pid_stat(5)`, counted from 3 here.
     let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
-    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    Duration::from_millis(1000 * ticks / rustix::param::clock_ticks_per_second())
 }

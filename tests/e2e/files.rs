@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// A script that writes `seq` of each pair of numbers, each when the test says so, and then stays.
 fn parts(file: &str, parts: &[(u32, u32)]) -> String {
-    let script: String = parts
-        .iter()
-        .enumerate()
-        .map(|(part, (first, last))| format!("cat gate{part} >/dev/null; seq {first} {last}; echo part{part} >>\"$JOURNAL\"; "))
-        .collect();
+    let part = |(number, (first, last)): (usize, &(u32, u32))| {
+        format!("cat gate{number} >/dev/null; seq {first} {last}; echo part{number} >>\"$JOURNAL\"; ")
+    };
+    let script = parts.iter().enumerate().map(part).collect::<Vec<_>>().concat();
     format!(
         "managed_processes:\n  - {{ name: writer, command: sh, args: [-c, '{script}exec sleep 3600'], output: {{ {file} }} }}\n"
     )
@@ -57,7 +56,7 @@ fn count(text: &str, mark: &str) -> (Vec<u32>, u32) {
 #[test]
 fn every_byte_of_256_arrives_as_it_is() {
     let site = Site::new();
-    let every: String = (0..=255).map(|byte: u8| format!("\\\\{byte:03o}")).collect();
+    let every = (0..=255).map(|byte: u8| format!("\\\\{byte:03o}")).collect::<Vec<_>>().concat();
     let mut navigator = site.start(&format!(
         "managed_processes:\n  - {{ name: binary, command: printf, args: [\"{every}\"], output: {{ file: raw }} }}\n"
     ));
