@@ -203,6 +203,9 @@ fn lives(site: &Site, mut navigator: Navigator<'_>, text: &str) {
     });
     // Where another fault kept it from being told to stop, that it is gone is news only when the fault is over.
     end_fault(&navigator);
+    let runs = || site.journal().iter().filter(|line| *line == "again").count();
+    let before = runs();
+    navigator.log().until("two more runs of `again`", || (runs() > before + 1).then_some(()));
     for name in ["steady", "again", "own", "late"] {
         navigator.journals(name);
     }
