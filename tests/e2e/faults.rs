@@ -8,7 +8,6 @@ use crate::harness::{Ended, Navigator, Site, leftovers, report, servers};
 use rustix::process::Signal;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -48,7 +47,7 @@ const fn cell(calls: &'static str, error: &'static str, when: &'static str, on: 
 }
 
 const OPEN: &str = "open,openat";
-const NO_PROCESSES: Outcome = Says("Process failed name=again reason=\"host exhausted: no more processes or threads");
+const NO_PROCESSES: Outcome = Says("reason=\"host exhausted: no more processes or threads");
 const NO_MEMORY: Outcome = Says("reason=\"host exhausted: no more memory\"");
 const NO_FILES: Outcome = Says("reason=\"host exhausted: navigator may open no more files (see `ulimit -n`)\"");
 const NO_FILES_ON_HOST: Outcome = Says("reason=\"host exhausted: no more open files on the whole host");
@@ -81,7 +80,7 @@ const CELLS: &[Cell] = &[
     cell("pidfd_open", "EPERM", "", "", Copes),
     cell("pidfd_open", "EMFILE", "", "", Copes),
     // A start, in navigator itself.
-    cell("clone", "EAGAIN", "1", "", Says("host exhausted: no more processes or threads")),
+    cell("clone", "EAGAIN", "1", "", NO_PROCESSES),
     cell("clone", "EAGAIN", "3", "", NO_PROCESSES),
     cell("clone", "EAGAIN", "7+", "", NO_PROCESSES),
     cell("clone", "ENOMEM", "3", "", NO_MEMORY),
@@ -167,17 +166,22 @@ impl Cell {
         arguments
     }
 
+    /// Starts navigator with this fault.
+    fn start<'s>(&self, site: &'s Site, configuration: &str) -> Navigator<'s> {
+        fs::create_dir(site.path("trace")).expect("it is ours");
+        site.write("conf/navigator.yml", configuration);
+        let arguments = self.arguments(site);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        site.command_through("strace", &arguments, &["conf/navigator.yml"]).start()
+    }
+
     /// Tries it.
     ///
     /// # Panics
     /// If something else comes of it.
     fn try_out(&self) {
         let site = Site::new();
-        fs::create_dir(site.path("trace")).expect("it is ours");
-        site.write("conf/navigator.yml", &format!("{PROCESSES}{LEAVING}"));
-        let arguments = self.arguments(&site);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let navigator = site.command_through("strace", &arguments, &["conf/navigator.yml"]).start();
+        let navigator = self.start(&site, &format!("{PROCESSES}{LEAVING}"));
         match self.outcome {
             Refuses(code, text) => refuses(&site, &navigator.ended(), code, text),
             Says(text) => lives(&site, navigator, text),
@@ -237,15 +241,33 @@ fn end_fault(navigator: &Navigator<'_>) {
     }
 }
 
-#[test]
-fn whatever_call_fails_navigator_says_so_and_goes_on_when_it_is_over() {
-    let test = "faults::whatever_call_fails_navigator_says_so_and_goes_on_when_it_is_over";
+/// Whether faults can be made here. If they can't, the test is skipped.
+fn is_possible(test: &str) -> bool {
     let probe =
         ["strace", "-D", "-f", "-b", "execve", "-qq", "-o", "/dev/null", "-e", "inject=setsid:error=EPERM:when=1..2", "true"];
-    if !servers::present(test, &["strace"]) || !servers::permitted(test, &probe) {
+    servers::present(test, &["strace"]) && servers::permitted(test, &probe)
+}
+
+/// At rest but for one process, nothing else makes navigator look at its children again.
+#[test]
+fn an_end_that_can_not_be_asked_for_is_asked_for_again() {
+    if !is_possible("faults::an_end_that_can_not_be_asked_for_is_asked_for_again") {
         return;
     }
-    assert!(Path::new("/bin/sh").exists());
+    let site = Site::new();
+    let mut navigator = cell("waitid", "EINTR", "20..60", "", Copes).start(&site, PROCESSES);
+    navigator.log().until("many runs", || (site.journal().iter().filter(|line| *line == "again").count() > 40).then_some(()));
+    assert!(was_injected(&site));
+    end_fault(&navigator);
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn whatever_call_fails_navigator_says_so_and_goes_on_when_it_is_over() {
+    if !is_possible("faults::whatever_call_fails_navigator_says_so_and_goes_on_when_it_is_over") {
+        return;
+    }
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let try_cells = || {
         while let Some(cell) = CELLS.get(next.fetch_add(1, Ordering::Relaxed)) {
