@@ -182,10 +182,11 @@ fn are_streams_one() -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::bell::Bell;
-    use super::super::lane::{Admission, CAPACITY};
+    use super::super::lane::{Admission, CAPACITY, PATIENCE};
     use super::super::lines::Piece;
     use super::super::look::Stream;
     use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fd::OwnedFd;
     use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
     use std::fs::{self, File};
@@ -330,6 +331,30 @@ mod tests {
         }
         assert!(dropped > 0 && arrived > 0);
         assert_eq!(arrived + dropped, LINES);
+    }
+
+    #[test]
+    fn a_place_that_is_merely_busy_loses_nothing() {
+        let directory = Directory::new("busy");
+        let (path, reader) = stuck(&directory);
+        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(Bell::new().unwrap()));
+        let (way, now) = (printer.way(&source), Instant::now());
+        let mut lines = 0;
+        while way.lane.admission(&source, now, &bell) == Admission::Take {
+            say(&printer, "web", &[b'x'; 1000]);
+            lines += 1;
+        }
+        assert_eq!(way.lane.admission(&source, now, &bell), Admission::Wait(now + PATIENCE));
+        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Drop);
+        let text = unstick(reader);
+        let a_minute = Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&a_minute)), Ok(1), "there is room, and nobody says so");
+        // Whoever waited finds room, however late it is.
+        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Take);
+        flush(&printer);
+        drop((way, printer));
+        assert_eq!(text.join().unwrap().lines().count(), lines);
     }
 
     #[test]
