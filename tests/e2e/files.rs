@@ -208,6 +208,21 @@ fn a_full_disk_holds_nobody_and_what_it_costs_is_told_when_there_is_room() {
     assert_eq!(first.len() + second.len() + usize::try_from(lost).expect("a small number"), 20_010);
 }
 
+#[test]
+fn a_limit_on_the_size_of_files_does_not_end_navigator() {
+    let site = Site::new();
+    gates(&site, 1);
+    site.write("navigator.yml", &parts("file: own.log", &[(1, 20_000)]));
+    // Beyond it, the kernel sends a signal that kills whoever doesn't ignore it.
+    let limited = "ulimit -f 8; exec \"$0\" \"$@\"";
+    let mut navigator = site.command_through("sh", &["-c", limited], &["navigator.yml"]).start();
+    write_part(&site, &navigator, 0);
+    let warning = navigator.wait("a warning", |event| event.message == "Output can't be written");
+    assert_eq!(warning.field("reason"), Some("file too large"));
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
 /// A number of `/proc/PID/status`, in kilobytes.
 fn memory(navigator: &Navigator<'_>, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", navigator.pid())).expect("it runs");
