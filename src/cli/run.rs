@@ -8,7 +8,7 @@ use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, va
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance};
 use crate::journal::{Journal, Opened};
-use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
+use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup, words};
 use crate::source::{Asker, FileSource, Means, Reading};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
@@ -16,6 +16,7 @@ use reconcile::forecast::Forecast;
 use reconcile::text::Name;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,13 +27,14 @@ use tracing_subscriber::prelude::*;
 
 /// Runs a configuration until navigator is told to end.
 pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
+    runtime::abort_on_panic();
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
     let ears = match Ears::open() {
         Ok(ears) => ears,
-        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer);
     let reading = source.read();
@@ -49,11 +51,11 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     };
     let log = match Log::start(&loaded.settings, common) {
         Ok(log) => log,
-        Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to start logging: {}", words(&error))),
     };
     let opened = match Journal::open(instance.directory(), runtime::boot()) {
         Ok(opened) => opened,
-        Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {}", words(&error))),
     };
     let pid_file = claim_pid_file();
     let means = if common.no_watch { Means::Off } else { Means::Events };
@@ -86,7 +88,8 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, means: Means, lo
         let asker = source.follow(reading, means, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
-        })?;
+        });
+        let asker = asker.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let Opened { journal, former, damaged } = opened;
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
@@ -115,6 +118,8 @@ struct Ears {
 
 impl Ears {
     fn open() -> io::Result<Ears> {
+        // Tokio makes one too, and panics where it can't.
+        drop(UnixStream::pair()?);
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
         let within = tokio.enter();

@@ -7,8 +7,8 @@
 //!  Action ──► Runtime::perform ──► spawners ──► clone, exec         (two threads: an exec may be slow)
 //!                 │                    │ report      │ pipes
 //!                 ▼                    ▼             ▼
-//!               signals ──► table of runs ◄─ SIGCHLD  reader ──► printer ──► stdout, stderr or a file
-//!                              │  (the loop's thread)  (one thread each)
+//!               signals ──► table of runs ◄─ SIGCHLD  reader ──► writers ──► stdout, stderr or a file
+//!                              │  (the loop's thread)  (a thread)   (threads)
 //!  Event  ◄────────────────────┘
 //! ```
 //!
@@ -17,18 +17,14 @@
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
 mod environment;
-mod format;
 mod group;
 mod launcher;
 mod left;
-mod lines;
 mod output;
 mod platform;
-mod printer;
 mod proc;
 mod reaper;
 mod refusal;
-mod sink;
 mod spawn;
 mod spawners;
 mod sys;
@@ -36,10 +32,10 @@ mod tree;
 pub mod utc;
 mod writers;
 
-pub use format::Format;
-pub use launcher::{InitError, Launcher, init};
+pub use launcher::{InitError, Launcher, abort_on_panic, init};
+pub use output::{Destination, Format, Printer};
 pub use platform::{Feature, platform};
-pub use printer::{Destination, Printer};
+pub use refusal::words;
 pub use writers::has_writer;
 
 use crate::journal::{Journal, Record};
@@ -94,13 +90,13 @@ pub struct Setup {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The end of a child would go unnoticed.
-    #[error("failed to listen for the end of child processes: {0}")]
+    #[error("failed to listen for the end of child processes: {}", words(.0))]
     Signals(io::Error),
     /// Not enough threads, memory or descriptors.
-    #[error("failed to start the threads of the runtime: {0}")]
+    #[error("failed to start the threads of the runtime: {}", words(.0))]
     Threads(io::Error),
     /// Not enough descriptors.
-    #[error("failed to watch for the end of processes that are no children: {0}")]
+    #[error("failed to watch for the end of processes that are no children: {}", words(.0))]
     Watch(io::Error),
 }
 
@@ -274,8 +270,9 @@ async fn reap(
     news: Sender<Event>,
     looked: watch::Sender<()>,
 ) {
+    let mut has_failed = false;
     loop {
-        let wants_another_look = shared.lock().wants_another_look();
+        let wants_another_look = has_failed || shared.lock().wants_another_look();
         let report = tokio::select! {
             _ = ended.recv() => None,
             report = reported.recv() => report,
@@ -293,9 +290,12 @@ async fn reap(
         }
         let reaped = shared.lock().reap();
         shared.lock().settle();
-        if let Err(error) = reaped {
+        if let Err(error) = &reaped
+            && !has_failed
+        {
             tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
         }
+        has_failed = reaped.is_err();
         loop {
             let Some(event) = shared.lock().next_news() else { break };
             // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.

@@ -10,8 +10,11 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The system's words for an error.
-pub(super) fn words(error: &io::Error) -> String {
+/// An error of the system in words: its own, or better ones.
+pub fn words(error: &io::Error) -> String {
+    if let Some(what) = error.raw_os_error().and_then(used_up) {
+        return what.to_owned();
+    }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
@@ -32,6 +35,7 @@ pub(super) fn of_descriptors(error: i32) -> Refusal {
 
 /// The child failed at this stage.
 pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -> Refusal {
+    let advice = advice(stage, error);
     let stage = match stage {
         Stage::Execute => return of_execute(exec, layout, error),
         Stage::Directory => return of_directory(exec, error),
@@ -48,7 +52,21 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -
         ),
         Stage::User => format!("becoming {}", of_user(exec)),
     };
-    failed(stage, error)
+    Refusal::Failed { stage, error: system(error) + advice }
+}
+
+/// What to know about a stage that isn't permitted.
+fn advice(stage: Stage, error: i32) -> &'static str {
+    if ![libc::EPERM, libc::EACCES].contains(&error) {
+        return "";
+    }
+    match stage {
+        Stage::Groups | Stage::Group | Stage::User => "; only root may change who a process runs as",
+        Stage::Nice => "; only root may raise a priority",
+        Stage::OomScoreAdj => "; only root may lower it",
+        Stage::Limit(_) => "; only root may go above the hard limit, and nobody above what the kernel allows",
+        _ => "",
+    }
 }
 
 fn of_user(exec: &Exec) -> String {
@@ -133,8 +151,18 @@ fn interpreter(file: &Path) -> io::Result<Option<String>> {
 }
 
 fn exhausted(error: i32) -> Option<Refusal> {
-    let used_up = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
-    used_up.contains(&error).then(|| Refusal::Exhausted { what: system(error) })
+    used_up(error).map(|what| Refusal::Exhausted { what: what.to_owned() })
+}
+
+/// What a host has run out of, and where that is set: the system's own words name neither.
+fn used_up(error: i32) -> Option<&'static str> {
+    match error {
+        libc::EAGAIN => Some("no more processes or threads (see `ulimit -u`, the control group's `pids.max`, `kernel.pid_max`)"),
+        libc::ENOMEM => Some("no more memory"),
+        libc::EMFILE => Some("navigator may open no more files (see `ulimit -n`)"),
+        libc::ENFILE => Some("no more open files on the whole host (see `fs.file-max`)"),
+        _ => None,
+    }
 }
 
 fn failed(stage: String, error: i32) -> Refusal {

@@ -289,6 +289,10 @@ impl Stdio {
             Output::Log | Output::File { .. } => {
                 let (ours_out, out) = pipe()?;
                 let (ours_err, err) = pipe()?;
+                // Our ends alone: the process's own go on blocking, as programs expect of their output.
+                for ours in [&ours_out, &ours_err] {
+                    rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
+                }
                 Ok(Stdio { child: [null()?, out, err], ours: Some([ours_out, ours_err]) })
             }
         };

@@ -93,12 +93,13 @@ pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
     if unsafe { libc::kill(pid, signal) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` to ignored, and empties its signal mask.
+/// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` and `SIGXFSZ` (a file that grows beyond
+/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and empties its signal mask.
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
 pub(super) fn own_signals() -> io::Result<()> {
-    for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN)] {
+    for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN), (libc::SIGXFSZ, libc::SIG_IGN)] {
         // SAFETY: neither disposition is a function, so no code of ours is entered from a signal.
         if unsafe { libc::signal(signal, handler) } == libc::SIG_ERR {
             return Err(io::Error::last_os_error());
