@@ -5,6 +5,7 @@
 //! `UPDATE_FIXTURES=1` writes what is found instead of comparing.
 
 mod fixtures;
+mod schema;
 
 use fixtures::{Memory, bare, describe_annotated, describe_loaded, environment, paths, settle};
 use navigator::config::{Disk, MAX_SHOWN, load, render_all};

@@ -5,6 +5,7 @@ mod check;
 mod locate;
 mod log;
 mod run;
+mod schema;
 mod signal;
 
 use crate::control::StateDir;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         None => (None, config),
         Some(Command::Run { config }) => (None, config),
         Some(Command::Check { config, format }) => (Some(format), config),
+        Some(Command::Schema) => return schema::print_schema(),
     };
     if config.is_some() && common.named.is_some() && config != common.named {
         return fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`");

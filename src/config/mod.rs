@@ -25,6 +25,7 @@ mod read;
 mod reader;
 mod resolve;
 mod scalar;
+mod schema;
 mod scope;
 mod substitute;
 mod suggest;
@@ -41,7 +42,8 @@ pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
 pub(crate) use glob::matches;
 pub use load::load;
-pub use table::{Change, Key, Shape};
+pub use schema::schema;
+pub use table::{Change, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;
 use std::collections::{BTreeMap, BTreeSet};

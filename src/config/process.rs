@@ -1,6 +1,6 @@
 //! One process: its entries, what `defaults` add to them, and the definition they make.
 
-use super::fields::{Draft, PROCESS, WITHOUT_DEFAULT};
+use super::fields::{Draft, EITHER, PROCESS, WITHOUT_DEFAULT};
 use super::foreign;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
@@ -36,7 +36,7 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
         problems.add(problem.maybe_help(instead_of(&entry.key)));
     }
     let find = |key: &str| known.iter().find(|entry| entry.key == key);
-    if let (Some(restart), Some(auto_restart)) = (find("restart"), find("auto_restart")) {
+    if let [Some(restart), Some(auto_restart)] = EITHER.map(find) {
         let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
         problems.add(problem.label(restart.key_span, "`restart` is here").help("remove `auto_restart`"));
     }
@@ -44,11 +44,11 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
 }
 
 fn is_field(key: &str) -> bool {
-    PROCESS.iter().any(|field| field.key == key)
+    PROCESS.iter().any(|field| field.key.name == key)
 }
 
 fn instead_of(key: &str) -> Option<String> {
-    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key))
+    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key.name))
 }
 
 /// Whether a field is missing, and not just called by another name; that has been reported.
@@ -82,7 +82,7 @@ pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a E
 pub(super) fn filled_up<'a>(own: Vec<&'a Entry>, defaults: &[&'a Entry]) -> Vec<&'a Entry> {
     let says = |key: &str| own.iter().any(|entry| entry.key == key);
     let left_open = |entry: &&&Entry| match entry.key.as_str() {
-        "restart" | "auto_restart" => !says("restart") && !says("auto_restart"),
+        key if EITHER.contains(&key) => !EITHER.into_iter().any(says),
         key => !says(key),
     };
     let filled: Vec<&Entry> = defaults.iter().filter(left_open).copied().collect();
@@ -121,10 +121,10 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
 pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft {
     let mut draft = Draft::new();
     for field in PROCESS {
-        let Some(entry) = entries.iter().find(|entry| entry.key == field.key) else { continue };
-        reader.not_yet(field.key, entry.key_span);
+        let Some(entry) = entries.iter().find(|entry| entry.key == field.key.name) else { continue };
+        reader.not_yet(field.key.name, entry.key_span);
         // `output: null` says something; nothing at all behind the key doesn't.
-        if field.key == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
+        if field.key.name == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }

@@ -46,14 +46,14 @@ impl Reader<'_, '_, '_> {
 
     /// Reads one entry of a map.
     pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
-        let Some(field) = table.iter().find(|field| field.key == entry.key) else {
-            let help = did_you_mean(&entry.key, table.iter().map(|field| field.key)).unwrap_or_else(|| {
-                let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key)).collect();
+        let Some(field) = table.iter().find(|field| field.key.name == entry.key) else {
+            let help = did_you_mean(&entry.key, table.iter().map(|field| field.key.name)).unwrap_or_else(|| {
+                let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key.name)).collect();
                 format!("`{path}` takes {}", known.join(", "))
             });
             return self.report(Problem::error(entry.key_span, format!("unknown key `{}` in `{path}`", entry.key)).help(help));
         };
-        self.not_yet(&format!("{path}.{}", field.key), entry.key_span);
+        self.not_yet(&format!("{path}.{}", field.key.name), entry.key_span);
         if self.is_given(entry) {
             (field.read)(self, &entry.value, into);
         }
