@@ -42,8 +42,14 @@ fn others(keys: &[&str]) -> Value {
 
 fn process() -> Value {
     let mut process = map(&process_keys(), "");
-    set(&mut process, "not", json!({ "required": EITHER }));
+    set(&mut process, "dependentSchemas", one_of_two());
     process
+}
+
+/// Where the second of [`EITHER`] is given, the first isn't possible.
+fn one_of_two() -> Value {
+    let [first, second] = EITHER;
+    json!({ (second): { "properties": { (first): false } } })
 }
 
 /// A map with these keys and no others. `path` is the field that it belongs to, with a dot behind it.
@@ -115,13 +121,13 @@ fn value(key: &Key, path: &str) -> Value {
         Shape::Address => written_as(".+:[0-9]{1,5}"),
         Shape::Sockets => one_or_more(&written_as("([/.].*|.+:[0-9]{1,5})")),
         Shape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
-        Shape::Bool => json!({ "type": ["boolean", "string"], "pattern": REFERENCE }),
+        Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
         Shape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
         Shape::Whole(from, to) => {
-            json!({ "type": ["integer", "string"], "minimum": from, "maximum": to, "pattern": REFERENCE })
+            json!({ "anyOf": [{ "type": "integer", "minimum": from, "maximum": to }, reference()] })
         }
         Shape::Number(from, to) => {
-            json!({ "type": ["number", "string"], "minimum": from, "maximum": to, "pattern": REFERENCE })
+            json!({ "anyOf": [{ "type": "number", "minimum": from, "maximum": to }, reference()] })
         }
         Shape::Duration => duration(),
         Shape::SomeDuration => {
@@ -175,7 +181,7 @@ fn shared(keys: &[Key]) -> Value {
     let supported = keys.iter().filter(|key| is_supported(key.name));
     let property = |key: &Key| (key.name.to_owned(), json!({ "$ref": format!("{PROCESS}/properties/{}", key.name) }));
     let properties: Map<String, Value> = supported.map(property).collect();
-    json!({ "type": "object", "properties": properties, "additionalProperties": false, "not": { "required": EITHER } })
+    json!({ "type": "object", "properties": properties, "additionalProperties": false, "dependentSchemas": one_of_two() })
 }
 
 /// A map that has exactly one of these keys.
