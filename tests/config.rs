@@ -8,7 +8,7 @@ mod fixtures;
 mod schema;
 
 use fixtures::{Memory, bare, describe_annotated, describe_loaded, environment, paths, settle};
-use navigator::config::{Disk, MAX_SHOWN, load, render_all};
+use navigator::config::{Disk, Look, MAX_SHOWN, load, render_all};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ fn good_configurations_mean_what_is_written_beside_them() {
         let found = match load(&path, &Disk, &environment()) {
             Ok(loaded) => describe_loaded(&loaded),
             Err(rejected) => {
-                failures.push(render_all(&rejected.diagnostics, rejected.omitted, false));
+                failures.push(render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN));
                 continue;
             }
         };
@@ -44,7 +44,7 @@ fn bad_configurations_are_rejected_for_the_reasons_in_them() {
             Err(rejected) => {
                 let (expected, found) = match &text {
                     Some(text) => (path.clone(), describe_annotated(text, &path, &rejected)),
-                    None => (path.with_extension("expect"), render_all(&rejected.diagnostics, rejected.omitted, false)),
+                    None => (path.with_extension("expect"), render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN)),
                 };
                 settle(&expected, &found, &mut failures);
             }
@@ -61,7 +61,7 @@ fn no_message_shows_the_value_of_a_variable() {
         let bytes = unannotated(&path);
         for end in 0..=bytes.len() {
             let Err(rejected) = load(&path, &Memory::over_disk(&path, bytes[..end].to_vec()), &environment()) else { continue };
-            let text = render_all(&rejected.diagnostics, rejected.omitted, false);
+            let text = render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN);
             assert!(!text.contains("hunter"), "the first {end} bytes of {} are answered by\n{text}", path.display());
             told += usize::from(text.contains('…'));
         }
@@ -141,7 +141,7 @@ fn large_and_hostile_texts_are_answered_in_bounded_time() {
     let rejected = |text: String| {
         let start = Instant::now();
         let rejected = load(path, &Memory::over_disk(path, text.into_bytes()), &environment()).expect_err("it is not valid");
-        let text = render_all(&rejected.diagnostics, rejected.omitted, false);
+        let text = render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN);
         assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
         assert!(rejected.diagnostics.len() <= 2 * MAX_SHOWN && text.len() < 1 << 20, "{} bytes of errors", text.len());
         text
@@ -175,7 +175,7 @@ fn load_in_time(path: &Path, bytes: Vec<u8>) {
     let start = Instant::now();
     if let Err(rejected) = load(path, &Memory::over_disk(path, bytes), &environment()) {
         assert!(!rejected.diagnostics.is_empty(), "rejected without a reason:\n{text}");
-        assert!(!render_all(&rejected.diagnostics, rejected.omitted, true).is_empty());
+        assert!(!render_all(&rejected.diagnostics, rejected.omitted, Look { color: true, width: Some(60) }).is_empty());
     }
     assert!(start.elapsed() < Duration::from_secs(5), "took {:?}:\n{text}", start.elapsed());
 }

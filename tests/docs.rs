@@ -4,7 +4,7 @@
 mod golden;
 
 use golden::settle;
-use navigator::config::{Change, Disk, Environment, Files, Key, Otherwise, Shape};
+use navigator::config::{Change, Disk, Environment, Files, Key, Look, Otherwise, Shape};
 use navigator::config::{load, process_keys, render_all, schema, top_keys};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -73,8 +73,9 @@ fn configurations_in_documents_load() {
                 _ => continue,
             };
             let outcome = load(&path, &Alone(path.clone(), text.into_bytes()), &Environment::default());
-            let found =
-                outcome.as_ref().map_or_else(|rejected| render_all(&rejected.diagnostics, 0, false), |_| "it loads".to_owned());
+            let found = outcome
+                .as_ref()
+                .map_or_else(|rejected| render_all(&rejected.diagnostics, 0, Look::PLAIN), |_| "it loads".to_owned());
             assert_eq!(outcome.is_ok(), expected, "the block at line {line} of {}: {found}", path.display());
             count += 1;
         }
@@ -259,5 +260,5 @@ fn what_check_says_in_the_readme_is_what_it_says() {
     let (shown, _) = shown.split_once("```").expect("the end of the example");
     let (path, said) = shown.split_once('\n').expect("what is said about the file");
     let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
-    assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, false));
+    assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN));
 }

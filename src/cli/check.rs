@@ -2,7 +2,7 @@
 
 use super::arguments::ReportFormat;
 use super::{INVALID, OK, USAGE, plural, print, print_error};
-use crate::config::{Environment, Loaded, Rejected, RejectedKind, render_all};
+use crate::config::{Environment, Loaded, Look, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
 use reconcile::spec::Tier;
 use std::io::IsTerminal;
@@ -16,17 +16,17 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
     match format {
         ReportFormat::Text => match &result {
             Ok(loaded) => {
-                print_error(&render_all(&loaded.warnings, 0, wants_color()));
+                print_error(&render_all(&loaded.warnings, 0, look()));
                 print(&format!("{shown}: {}\n", contents(loaded)));
             }
-            Err(rejected) => print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color())),
+            Err(rejected) => print_error(&render_all(&rejected.diagnostics, rejected.omitted, look())),
         },
         ReportFormat::Json => {
-            let diagnostics = match &result {
-                Ok(loaded) => &loaded.warnings,
-                Err(rejected) => &rejected.diagnostics,
+            let (diagnostics, omitted) = match &result {
+                Ok(loaded) => (&loaded.warnings, 0),
+                Err(rejected) => (&rejected.diagnostics, rejected.omitted),
             };
-            print(&format!("{}\n", serde_json::json!({ "diagnostics": diagnostics })));
+            print(&format!("{}\n", serde_json::json!({ "diagnostics": diagnostics, "omitted": omitted })));
         }
     }
     result.err().map_or(OK.into(), |rejected| exit_code(&rejected))
@@ -40,9 +40,15 @@ pub(super) fn exit_code(rejected: &Rejected) -> ExitCode {
     }
 }
 
-/// Whether diagnostics on standard error are coloured.
-pub(super) fn wants_color() -> bool {
-    std::io::stderr().is_terminal() && super::color_is_welcome()
+/// How diagnostics look on standard error: on a terminal no line is wider than it, elsewhere they are as long as they are.
+pub(super) fn look() -> Look {
+    let stderr = std::io::stderr();
+    if !stderr.is_terminal() {
+        return Look::PLAIN;
+    }
+    // A terminal may not know its size, such as a serial line; it then says 0.
+    let width = rustix::termios::tcgetwinsize(&stderr).ok().map(|size| usize::from(size.ws_col)).filter(|&width| width > 0);
+    Look { color: super::color_is_welcome(), width }
 }
 
 fn contents(loaded: &Loaded) -> String {

@@ -1,7 +1,7 @@
 //! `navigator [run] [CONFIG]`: puts the floors together and runs them in the foreground.
 
 use super::arguments::Common;
-use super::check::{exit_code, wants_color};
+use super::check::{exit_code, look};
 use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
@@ -35,7 +35,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
         Err(rejected) => {
-            print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
+            print_error(&render_all(&rejected.diagnostics, rejected.omitted, look()));
             return exit_code(rejected);
         }
     };
@@ -189,7 +189,7 @@ impl Log {
     /// On a terminal, the source lines with their carets follow the log line.
     fn explain(&self, rejected: &Rejected) {
         if self.to_terminal.get() {
-            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, wants_color()).as_bytes());
+            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, look()).as_bytes());
         }
     }
 

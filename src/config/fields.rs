@@ -259,7 +259,9 @@ pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Na
     match super::scalar::name(text.value()) {
         Ok(()) => Some(Name::from(text.value())),
         Err(reason) => {
-            reader.refuse(node, &text, "a name of a process", Some(&reason));
+            let meant = if text.is_secret() { None } else { super::meant::name(text.value()) };
+            let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
+            reader.refuse(node, &text, "a name of a process", Some(&help));
             None
         }
     }
@@ -291,6 +293,8 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
         ("yes", "write `on-failure`, or `always`"),
         ("on_failure", "write `on-failure`"),
         ("unless-stopped", "write `always`: what is stopped by hand stays stopped"),
+        ("unexpected", "write `on-failure`"),
+        ("exit_on_failure", "write `never`"),
         ("on-abnormal", "write `on-failure`"),
         ("on-success", "write `always`"),
     ];
@@ -310,8 +314,19 @@ fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
         Kind::Scalar(Scalar { style: Style::Null, text }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
         Kind::Map(_) => parts::output_file(reader, node, draft),
-        Kind::Scalar(_) => {
-            let foreign = [("file", "write `output: {file: PATH}`"), ("none", "write `null`"), ("inherit", "write `log`")];
+        Kind::Scalar(scalar) => {
+            let foreign = [
+                ("file", "write `output: {file: PATH}`"),
+                ("none", "write `null`"),
+                ("/dev/null", "write `null`"),
+                ("inherit", "write `log`"),
+                ("stdout", "write `log`"),
+                ("journal", "write `log`"),
+            ];
+            let path = format!("write `{{file: {}}}`", scalar.text);
+            let is_path = scalar.text.contains('/') && scalar.text.len() <= 80;
+            let foreign: Vec<(&str, &str)> =
+                foreign.into_iter().chain(is_path.then_some((scalar.text.as_str(), path.as_str()))).collect();
             if reader.word(node, &OUTPUTS, &foreign) == Some(true) {
                 draft.spec.exec.output = Output::Null;
             }

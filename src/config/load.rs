@@ -5,7 +5,7 @@ use super::fields::beside;
 use super::files::Files;
 use super::problems::Problem;
 use super::process::{self, Process};
-use super::read::{Loader, unreadable};
+use super::read::{Loader, instead_of_path, unreadable};
 use super::resolve::{Missing, resolve};
 use super::scope::{Layer, Scope};
 use super::texts::Span;
@@ -49,6 +49,8 @@ struct Shared<'a> {
     env_file: Layer,
     /// A global env file could not be read.
     incomplete: bool,
+    /// A `command` stands at the top of the file.
+    stray_command: bool,
 }
 
 impl Loader<'_> {
@@ -112,7 +114,11 @@ impl Loader<'_> {
                 Err(error) if named.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
                 Err(error) => {
                     let message = format!("`{}`: {}", path.display(), unreadable(&error));
-                    self.problems.add(Problem::error(named.unwrap_or(include.value.span), message));
+                    let help = match error.kind() {
+                        io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", path.display()),
+                        _ => instead_of_path(&error),
+                    };
+                    self.problems.add(Problem::error(named.unwrap_or(include.value.span), message).help(help));
                     None
                 }
             };
@@ -135,7 +141,7 @@ impl Loader<'_> {
         let env = scope.resolve_own(&mut self.context());
         let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
         self.check_defaults(&defaults);
-        Shared { defaults, env, env_file, incomplete }
+        Shared { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
     }
 
     /// Reads defaults that perhaps no process takes, so that mistakes in them are found all the same. What they refer to is
@@ -171,7 +177,7 @@ impl Loader<'_> {
         for layer in [&shared.env_file, &shared.env, &env_file, &env] {
             draft.spec.exec.env.extend(layer.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
-        process::complete(draft, node, &entries, &mut self.problems)
+        process::complete(draft, node, &entries, shared.stray_command, &mut self.problems)
     }
 
     fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>) -> (Settings, Duration) {

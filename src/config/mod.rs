@@ -9,24 +9,30 @@
 //! become [`Diagnostic`]s at the end.
 
 mod diagnostic;
+mod dialects;
 mod dotenv;
+mod duplicates;
 mod environment;
 mod excerpt;
 mod fields;
 mod files;
 mod foreign;
 mod glob;
+mod habits;
 mod load;
+mod meant;
 mod parts;
 mod probes;
 mod problems;
 mod process;
 mod read;
 mod reader;
+mod render;
 mod resolve;
 mod scalar;
 mod schema;
 mod scope;
+mod strangers;
 mod substitute;
 mod suggest;
 mod table;
@@ -34,14 +40,16 @@ mod texts;
 mod top;
 mod tree;
 mod veil;
+mod words;
 mod written;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Excerpt, Label, Severity, render, render_all};
+pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
 pub(crate) use glob::matches;
 pub use load::load;
+pub use render::{Look, render, render_all};
 pub use schema::schema;
 pub use table::{Change, Key, Otherwise, Shape};
 

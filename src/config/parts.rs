@@ -4,6 +4,7 @@ use super::fields::{Draft, name_of, relative};
 use super::problems::Problem;
 use super::reader::Reader;
 use super::scalar;
+use super::strangers::short;
 use super::suggest::did_you_mean;
 use super::table::{Change, Field, Key, Shape, words};
 use super::tree::{Kind, Node};
@@ -111,7 +112,8 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
             for entry in &map.entries {
                 if let Err(reason) = scalar::name(&entry.key) {
                     reader.report(
-                        Problem::error(entry.key_span, format!("`{}` is not a name of a process", entry.key)).help(reason),
+                        Problem::error(entry.key_span, format!("`{}` is not a name of a process", short(&entry.key)))
+                            .help(reason),
                     );
                     continue;
                 }
@@ -127,7 +129,8 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
         }
         Kind::Scalar(scalar) => {
             let problem = Problem::error(node.span, "expected a list of names, or a map, found a single value");
-            reader.report(problem.help(format!("write `depends_on: [{}]`", scalar.text)));
+            let names: Vec<&str> = scalar.text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+            reader.report(problem.help(format!("write `depends_on: [{}]`", names.join(", "))));
         }
     }
 }

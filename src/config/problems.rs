@@ -5,8 +5,8 @@
 use super::MAX_SHOWN;
 use super::diagnostic::{Diagnostic, Label, Severity, printable};
 use super::excerpt::excerpt;
-use super::texts::{Span, Texts};
-use std::collections::HashSet;
+use super::texts::{Span, TextId, Texts};
+use std::collections::{BTreeMap, HashSet};
 
 /// Something that is wrong at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,12 @@ pub(super) struct Problems {
     /// Places and messages of those: what stands in `defaults` is read once for every process.
     known: HashSet<(Span, String)>,
     dropped: usize,
+    /// For what an alias stands for, where the alias is: the first one.
+    aliases: BTreeMap<Place, Span>,
 }
+
+/// Where something begins.
+type Place = (TextId, usize);
 
 /// So many problems are remembered; of the others only the number.
 const MAX_REMEMBERED: usize = 20_000;
@@ -76,6 +81,20 @@ impl Problems {
         }
     }
 
+    pub(super) fn add_all(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+
+    /// Remembers that what stands at `defined` is used by an alias.
+    pub(super) fn used_by_alias(&mut self, defined: Span, alias: Span) {
+        self.aliases.entry((defined.text, defined.start)).or_insert(alias);
+    }
+
+    /// Whether more problems will be shown. Of others nobody reads what could have been meant.
+    pub(super) fn has_room(&self) -> bool {
+        self.found.len() < 4 * MAX_SHOWN
+    }
+
     pub(super) fn has_errors(&self) -> bool {
         self.dropped > 0 || self.found.iter().any(Problem::is_error)
     }
@@ -91,12 +110,21 @@ impl Problems {
             let count = &mut shown[usize::from(problem.severity == Severity::Warning)];
             *count += 1;
             if *count <= MAX_SHOWN {
-                diagnostics.push(diagnosed(problem, texts));
+                let alias = self.aliases.get(&(problem.span.text, problem.span.start)).copied();
+                diagnostics.push(diagnosed(with_alias(problem, alias, texts), texts));
             } else if problem.is_error() {
                 omitted += 1;
             }
         }
         (diagnostics, omitted)
+    }
+}
+
+/// A problem of something that an alias stands for belongs to two places.
+fn with_alias(problem: Problem, alias: Option<Span>, texts: &Texts) -> Problem {
+    match alias {
+        Some(alias) => problem.label(alias, format!("`{}` brings it here", texts.slice(alias))),
+        None => problem,
     }
 }
 
@@ -108,6 +136,7 @@ fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
             file: texts.path(span.text).to_owned(),
             line: position.line,
             column: position.column,
+            end_column: texts.end_column(span),
             message: printable(&message),
             excerpt: excerpt(span, texts),
         }
@@ -117,8 +146,9 @@ fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
         file: texts.path(problem.span.text).to_owned(),
         line: position.line,
         column: position.column,
+        end_column: texts.end_column(problem.span),
         message: printable(&problem.message),
-        help: problem.help.as_deref().map(printable),
+        help: problem.help.map(|help| help.split('\n').map(printable).collect::<Vec<_>>().join("\n")),
         labels: problem.labels.into_iter().map(label).collect(),
         excerpt: excerpt(problem.span, texts),
     }

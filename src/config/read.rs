@@ -9,8 +9,8 @@ use super::problems::{Problem, Problems};
 use super::reader::Reader;
 use super::scope::{Context, Layer, Scope};
 use super::texts::{Span, TextId, Texts};
-use super::tree::Node;
-use super::{Inputs, dotenv, glob, veil, yaml};
+use super::tree::{Kind, Node};
+use super::{Inputs, dialects, dotenv, duplicates, glob, top, veil, yaml};
 use reconcile::text::Text;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -25,9 +25,16 @@ pub(super) struct Loader<'l> {
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
     /// Each env file is read once, or the reason why it can't be.
-    env_files: HashMap<PathBuf, Result<Rc<Layer>, String>>,
+    env_files: HashMap<PathBuf, Result<Rc<Layer>, Unread>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
+}
+
+/// Why an env file says nothing.
+#[derive(Clone)]
+struct Unread {
+    reason: String,
+    is_missing: bool,
 }
 
 impl<'l> Loader<'l> {
@@ -57,14 +64,24 @@ impl<'l> Loader<'l> {
     /// The tree of a configuration file.
     pub(super) fn tree(&mut self, path: &Path, bytes: Vec<u8>) -> Option<Node> {
         let text = self.text(path, bytes)?;
-        match yaml::parse(text, &self.texts, &mut self.problems) {
+        let parsed = yaml::parse(text, &self.texts, &mut self.problems);
+        match parsed {
+            // Many a text of another form is a single value, or a list, to YAML.
+            Ok(node) if !matches!(node.kind, Kind::Map(_)) && !node.is_null() => {
+                self.texts.veil(text, veil::of_tree(&node));
+                self.texts.veil(text, veil::of_lines(self.texts.text(text)));
+                let problem = dialects::recognized(text, &self.texts).unwrap_or_else(|| top::no_map(&node, &self.texts));
+                self.problems.add(problem);
+                None
+            }
             Ok(node) => {
                 self.texts.veil(text, veil::of_tree(&node));
+                duplicates::report(&node, &mut self.problems);
                 Some(node)
             }
             Err(problem) => {
                 self.texts.veil(text, veil::of_lines(self.texts.text(text)));
-                self.problems.add(problem);
+                self.problems.add(dialects::recognized(text, &self.texts).unwrap_or(problem));
                 None
             }
         }
@@ -132,16 +149,25 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
-            let read = self.open(&path).map_err(|error| unreadable(&error));
+            let read = self
+                .open(&path)
+                .map_err(|error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound });
             let shown = format!("(from {})", name.shown());
-            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or_else(|| "it is no text".to_owned()));
+            let no_text = || Unread { reason: "it is no text".to_owned(), is_missing: false };
+            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or_else(no_text));
             self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
         // Reported at each place that names it.
         match self.env_files[&path].clone() {
             Ok(layer) => Some(layer),
-            Err(reason) => {
-                self.problems.add(Problem::error(span, format!("env file `{}`: {reason}", name.shown())));
+            Err(Unread { reason, is_missing }) => {
+                let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
+                let help = match name.shown().strip_prefix("~/") {
+                    Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
+                    None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
+                    None => format!("it was looked for at `{}`, beside the file that names it", path.display()),
+                };
+                self.problems.add(problem.help(help));
                 None
             }
         }
@@ -166,6 +192,18 @@ impl<'l> Loader<'l> {
         }
         self.texts.veil(text, hidden);
         Some(layer)
+    }
+}
+
+const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remove this";
+
+/// What to do about a path at which no file can be read.
+pub(super) fn instead_of_path(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "a path is relative to the file that names it; one with a `*` need not match anything".to_owned()
+        }
+        _ => NAME_OR_REMOVE.to_owned(),
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A decimal number times `scale`, rounded down.
-fn decimal(number: &str, scale: u128) -> Option<u128> {
+pub(super) fn decimal(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if number.is_empty() || fraction.is_empty() || whole.len() + fraction.len() > 18 {
         return None;
@@ -119,8 +119,7 @@ pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
 
 /// Names of processes become names of log and control files, so they are plain.
 pub(super) fn name(text: &str) -> Result<(), String> {
-    const FORM: &str =
-        "write up to 64 of the characters `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `.`, `@` and `-`, a letter or digit first";
+    const FORM: &str = "a name has up to 64 letters `a` to `z`, digits, `_`, `.`, `@` or `-`, and begins with a letter or digit";
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte));
     if first && plain && text.len() <= 64 { Ok(()) } else { Err(FORM.to_owned()) }

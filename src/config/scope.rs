@@ -6,6 +6,7 @@
 use super::environment::Environment;
 use super::problems::{Problem, Problems};
 use super::substitute::{Broken, Form, Piece, Reference, parse};
+use super::suggest::nearest;
 use super::texts::{Span, Texts};
 use super::tree::{Kind, Node, Style};
 use super::written::Written;
@@ -78,7 +79,7 @@ impl<'a> Scope<'a> {
     /// A single value, its references replaced.
     pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, Reported> {
         let Kind::Scalar(scalar) = &node.kind else {
-            return Err(context.report(Problem::error(node.span, format!("expected a single value, found {}", node.described()))));
+            return Err(no_single_value(node, context));
         };
         if scalar.style == Style::Null && scalar.text.is_empty() {
             let problem = Problem::error(node.span, "nothing is written here");
@@ -161,12 +162,26 @@ impl<'a> Scope<'a> {
                 Err(context.report(Problem::error(span, format!("variable `{name}`: {why}"))))
             }
             Form::Plain | Form::Alternative(_) => {
-                let help = format!(
-                    "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
-                );
+                let other = "set it in `env`, give a default as in";
+                let help = match self.near(name, context) {
+                    Some(near) => format!(
+                        "did you mean `${{{near}}}`? Or {other} `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+                    ),
+                    None => format!("{other} `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"),
+                };
                 Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
             }
         }
+    }
+
+    /// The known variable whose name is nearest to this one.
+    fn near(&self, name: &str, context: &mut Context<'_>) -> Option<String> {
+        if !context.problems.has_room() {
+            return None;
+        }
+        let own = self.own.keys().copied();
+        let below = self.below.iter().flat_map(|layer| layer.keys().map(String::as_str));
+        nearest(name, own.chain(below).chain(context.environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
@@ -210,6 +225,18 @@ impl<'a> Scope<'a> {
         }
         context.report(problem)
     }
+}
+
+/// Reports a list or a map that stands for a single value.
+fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
+    let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
+    let help = match &node.kind {
+        // `{{ … }}`: that a map is no key has been reported.
+        Kind::Map(map) if map.entries.is_empty() && !map.strays.is_empty() => return Reported,
+        Kind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
+        _ => "write one value; if the brackets are part of it, put all of it in quotes",
+    };
+    context.report(problem.help(help))
 }
 
 impl Context<'_> {

@@ -105,6 +105,14 @@ impl Texts {
         Position { line, column: before.chars().count() + 1 }
     }
 
+    /// The column behind the last character of a range, or of its first line; at least one behind the first.
+    pub(super) fn end_column(&self, span: Span) -> usize {
+        let Position { line, column } = self.position(span);
+        let end = span.end.min(self.line(span.text, line).end);
+        let length = self.text(span.text).get(span.start..end).map_or(0, |text| text.chars().count());
+        column + length.max(1)
+    }
+
     /// The bytes of a line (from 1), without its line break.
     pub(super) fn line(&self, text: TextId, line: usize) -> Range<usize> {
         let entry = &self.0[text.0];

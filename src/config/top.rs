@@ -1,12 +1,12 @@
 //! The keys at the top of the main file and of included ones.
 
-use super::foreign;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
+use super::suggest::nearest;
 use super::table::{Change, Field, Key, Shape, keys, words};
-use super::texts::Span;
-use super::tree::{Entry, Kind, Node, Style};
-use super::{Format, Level, Settings};
+use super::texts::{Span, Texts};
+use super::tree::{Entry, Kind, Node, entry};
+use super::{Format, Level, Settings, foreign, process, scalar, strangers};
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: Shape) -> Key {
@@ -20,7 +20,7 @@ pub(super) static TOP: &[Key] = &[
         .means("the same fields; started after every managed process, stopped before any of them"),
     key("env", Shape::Variables).default("{}").means("for every process, under its own"),
     key("env_file", Shape::TextOrTexts("path")).means("for every process, under everything else"),
-    key("defaults", Shape::Part(super::process::default_keys)).default("{}").means("fills what a process leaves out"),
+    key("defaults", Shape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
     key("include", Shape::Globs).means("files whose processes are added, relative to this one"),
     key("logging", Shape::Part(|| keys(LOGGING))).default("{}").means("the log of navigator itself, and the lines of processes"),
     key("shutdown_timeout", Shape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
@@ -84,19 +84,15 @@ pub(super) fn logging(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Settings 
 
 /// The keys of a file that are its own, and what is reported about the others.
 pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -> &'a [Entry] {
-    let help = "a configuration begins with `managed_processes:` and, below it, a list of processes";
-    let map = match &node.kind {
-        Kind::Map(map) => map,
-        Kind::Scalar(scalar) if scalar.style == Style::Null => {
-            problems
-                .add(Problem::error(node.span, "this file says nothing").help("write `managed_processes: []` to run nothing"));
-            return &[];
-        }
-        _ => {
-            problems.add(Problem::error(node.span, format!("expected a map, found {}", node.described())).help(help));
-            return &[];
-        }
+    let Kind::Map(map) = &node.kind else {
+        let help = "write `managed_processes: []` to run nothing";
+        problems.add(Problem::error(node.span, "this file says nothing").help(help));
+        return &[];
     };
+    if let Some(problem) = procfile(&map.entries) {
+        problems.add(problem);
+        return &[];
+    }
     let mut unknown = false;
     for entry in &map.entries {
         if let Some(problem) = objection(entry, main) {
@@ -109,7 +105,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
         }
     }
     let is_enough = |entry: &Entry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
-    if !unknown && map.strays.is_empty() && !map.entries.iter().any(is_enough) {
+    if !unknown && map.strays.is_empty() && map.duplicates.is_empty() && !map.entries.iter().any(is_enough) {
         let lists = if main {
             "neither `managed_processes` nor `applications` nor `include`"
         } else {
@@ -134,9 +130,69 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
         let problem = Problem::error(entry.key_span, format!("`{key}` can't stand in an included file"));
         return Some(problem.help("put it into the main file; an included one holds `managed_processes` and `applications`"));
     }
-    let help = foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name));
-    let help = help.unwrap_or_else(|| "keys of your own begin with `x-`".to_owned());
-    Some(Problem::error(entry.key_span, format!("unknown key `{key}`")).help(help))
+    if key.starts_with("//") || key.starts_with("/*") {
+        return Some(Problem::error(entry.key_span, "this is no comment in YAML").help("begin a comment with `#`"));
+    }
+    if process::is_field(key) {
+        let problem = Problem::error(entry.key_span, format!("`{key}` stands outside of any process"));
+        return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
+    }
+    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
+    let help = foreign::instead_of_top_entry(key, &entry.value);
+    let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
+    Some(problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned())))
+}
+
+/// What is wrong with a file that is no map.
+pub(super) fn no_map(node: &Node, texts: &Texts) -> Problem {
+    let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+    match &node.kind {
+        Kind::List(items)
+            if items.iter().any(|item| matches!(&item.kind, Kind::Map(map) if entry(&map.entries, "name").is_some())) =>
+        {
+            problem.help("write `managed_processes:` above this list")
+        }
+        Kind::Scalar(_) => {
+            let word = texts.slice(node.span).split_whitespace().next().unwrap_or_default();
+            let known = nearest(word.trim_end_matches(':'), TOP.iter().map(|key| key.name));
+            match known {
+                Some(key) => {
+                    Problem::error(node.span, format!("a `:` is missing behind `{key}`")).help(format!("write `{key}:`"))
+                }
+                None => problem.help(BEGINNING),
+            }
+        }
+        _ => problem.help(BEGINNING),
+    }
+}
+
+const BEGINNING: &str =
+    "a configuration begins with a list of processes:\nmanaged_processes:\n  - name: redis\n    command: redis-server";
+
+/// What is wrong with a file that is a Procfile: names and command lines.
+fn procfile(entries: &[Entry]) -> Option<Problem> {
+    let line = |entry: &Entry| match &entry.value.kind {
+        Kind::Scalar(scalar) if !entry.value.is_null() && scalar::name(&entry.key).is_ok() => {
+            strangers::procfile_line(&entry.key, &scalar.text)
+        }
+        _ => None,
+    };
+    let is_unknown = |entry: &Entry| {
+        let known = foreign::instead_of_top_key(&entry.key, TOP.iter().map(|key| key.name));
+        known.is_none()
+            && !process::is_field(&entry.key)
+            && !WEB_SERVER.contains(&entry.key.as_str())
+            && !entry.key.starts_with("x-")
+    };
+    let has_arguments = |entry: &Entry| matches!(&entry.value.kind, Kind::Scalar(scalar) if scalar.text.trim().contains(' '));
+    // Only the first few are asked: a Procfile is short.
+    let looked_at = &entries[..entries.len().min(20)];
+    if !looked_at.iter().all(|entry| is_unknown(entry) && line(entry).is_some()) || !looked_at.iter().any(has_arguments) {
+        return None;
+    }
+    let lines: Vec<String> = looked_at.iter().take(3).filter_map(line).flatten().map(|line| format!("  {line}")).collect();
+    let problem = Problem::error(entries.first()?.key_span, "this is a Procfile, not a configuration of navigator");
+    Some(problem.help(format!("write its lines as a list:\nmanaged_processes:\n{}", lines.join("\n"))))
 }
 
 fn belongs_elsewhere(key: &str, span: Span) -> Problem {
@@ -168,12 +224,32 @@ pub(super) fn processes<'a>(entries: &'a [Entry], problems: &mut Problems) -> Ve
         match &entry.value.kind {
             Kind::List(items) => processes.extend(items.iter().map(|item| (tier, item))),
             _ if entry.value.is_null() || is_web_applications(entry) => {}
-            _ => {
-                let problem =
-                    Problem::error(entry.value.span, format!("expected a list of processes, found {}", entry.value.described()));
-                problems.add(problem.help("begin each process with `- name: …`"));
-            }
+            _ => problems.add(no_list(&entry.key, &entry.value)),
         }
     }
     processes
+}
+
+/// What is wrong with a value that should be a list of processes.
+fn no_list(key: &str, value: &Node) -> Problem {
+    let Kind::Map(map) = &value.kind else {
+        let problem = Problem::error(value.span, format!("expected a list of processes, found {}", value.described()));
+        return problem.help(format!("write it as a list:\n{key}:\n  - name: …\n    command: …"));
+    };
+    if let Some(first) = map.entries.first().filter(|entry| process::is_field(&entry.key)) {
+        let problem = Problem::error(first.key_span, "a `-` is missing before this process");
+        let name = match &first.value.kind {
+            Kind::Scalar(scalar) if first.key == "name" && scalar::name(&scalar.text).is_ok() => scalar.text.as_str(),
+            _ => "…",
+        };
+        return problem.help(format!("begin each process with a `-`:\n{key}:\n  - {}: {name}", first.key));
+    }
+    let problem = Problem::error(value.span, "expected a list of processes, found a map of them");
+    let lines = map.entries.first().and_then(|first| match &first.value.kind {
+        Kind::Map(fields) => Some(strangers::as_lines(&first.key, &fields.entries)),
+        Kind::Scalar(scalar) if !first.value.is_null() => strangers::procfile_line(&first.key, &scalar.text),
+        _ => None,
+    });
+    let lines = lines.unwrap_or_else(|| vec!["- name: …".to_owned(), "  command: …".to_owned()]);
+    problem.help(format!("write each process as an item with a `name`:\n{key}:\n  {}", lines.join("\n  ")))
 }

@@ -26,6 +26,8 @@ pub(super) enum Kind {
 pub(super) struct Map {
     /// In the order of the text, each key once.
     pub(super) entries: Vec<Entry>,
+    /// Entries whose key was there already.
+    pub(super) duplicates: Vec<Entry>,
     /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
     pub(super) strays: Vec<Entry>,
 }
@@ -81,6 +83,13 @@ impl Node {
     /// Whether nothing is written here, or YAML's null.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(Scalar { style: Style::Null, .. }))
+    }
+}
+
+impl Map {
+    /// Every value that stands in it, whether it can be used or not.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.duplicates).chain(&self.strays)
     }
 }
 

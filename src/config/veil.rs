@@ -2,6 +2,7 @@
 
 use super::scope::is_secret;
 use super::tree::{Entry, Kind, Node};
+use super::words::is_variable;
 use std::ops::Range;
 
 /// The ranges to hide in a text that could be parsed.
@@ -17,7 +18,10 @@ fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
         Kind::Scalar(_) => {}
         Kind::List(items) => items.iter().for_each(|item| veil(item, hidden, ranges)),
         Kind::Map(map) => {
-            for Entry { key, value, .. } in map.entries.iter().chain(&map.strays) {
+            for Entry { key, key_span, value } in map.all() {
+                // `NAME=value` and `NAME:value` are keys to YAML.
+                let glued = if hidden { key.find(['=', ':']) } else { None };
+                ranges.extend(glued.map(|at| (key_span.start + at + 1).min(key_span.end)..key_span.end));
                 veil(value, hidden || hides(key) || matches!(value.kind, Kind::Scalar(_)) && is_secret(key), ranges);
             }
         }
@@ -54,6 +58,8 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
                 inside = Some(indent);
             } else if is_secret(&line[..value - start]) {
                 ranges.push(value..end);
+            } else if let Some(equals) = assigned(content) {
+                ranges.push(start + indent + equals + 1..end);
             }
         }
         start += line.len();
@@ -75,6 +81,13 @@ fn key_length(content: &str) -> usize {
 fn env_key(content: &str) -> Option<usize> {
     let own = content.trim_start_matches(['"', '\'']).starts_with("x-").then(|| key_length(content)).filter(|&length| length > 0);
     own.or_else(|| ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min())
+}
+
+/// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
+fn assigned(content: &str) -> Option<usize> {
+    let equals = content.find('=')?;
+    let name = content[..equals].trim_start_matches("- ").trim_start_matches("export ").trim_start_matches(['"', '\'']);
+    is_variable(name).then_some(equals)
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
@@ -111,6 +124,7 @@ mod tests {
             ("env:\n# A: hunter1\n  A: hunter2\n", "env:\n…\n  A: …\n"),
             ("x-all: &all {A: hunter2}\nx-more:\n  A: hunter2\n", "x-all: …\nx-more:\n  A: …\n"),
             ("password: hunter2\n", "password: …\n"),
+            ("PORT=80\nexport A=hunter2\n", "PORT=…\nexport A=…\n"),
             ("env_file: .env\n", "env_file: .env\n"),
         ] {
             assert_eq!(shown(text), expected, "{text}");

@@ -5,7 +5,8 @@
 mod checks;
 mod seeds;
 
-use checks::{TARGETS, limited, processor_time};
+use checks::limits::processor_time;
+use checks::{TARGETS, limited};
 use seeds::seeds;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

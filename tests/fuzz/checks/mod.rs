@@ -7,13 +7,13 @@
 mod dotenv;
 mod files;
 mod glob;
-mod limits;
+pub(crate) mod limits;
 mod load;
 mod plan;
 mod scalars;
 mod substitute;
 
-pub(crate) use limits::{limited, processor_time};
+pub(crate) use limits::limited;
 
 /// Panics if something doesn't hold for an input.
 pub(crate) type Check = fn(&[u8]);
