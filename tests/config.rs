@@ -6,6 +6,7 @@
 
 mod fixtures;
 mod schema;
+mod secrets;
 
 use fixtures::{Memory, bare, describe_annotated, describe_loaded, environment, paths, settle};
 use navigator::config::{Disk, Look, MAX_SHOWN, load, render_all};

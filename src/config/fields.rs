@@ -312,7 +312,7 @@ fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 
 fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
-        Kind::Scalar(Scalar { style: Style::Null, text }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
+        Kind::Scalar(Scalar { style: Style::Null, text, .. }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
         Kind::Map(_) => parts::output_file(reader, node, draft),
         Kind::Scalar(scalar) => {
             let foreign = [

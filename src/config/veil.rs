@@ -1,71 +1,230 @@
 //! Which parts of a text must not be shown: values of variables, and of keys whose name says so.
 
 use super::scope::is_secret;
-use super::tree::{Entry, Kind, Node};
+use super::tree::{Entry, Kind, Map, Node};
 use super::words::is_variable;
 use std::ops::Range;
 
-/// The ranges to hide in a text that could be parsed.
-pub(super) fn of_tree(node: &Node) -> Vec<Range<usize>> {
-    let mut ranges = Vec::new();
-    veil(node, false, &mut ranges);
+/// The ranges to hide in a text that could be parsed: of a value not only what YAML makes of it, but all that stands behind its
+/// key, because `!secret` and `&secret` are no values to YAML.
+pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
+    let mut places = Places::default();
+    places.node(node);
+    places.seen.sort_unstable();
+    let Places { seen, keys, mut ranges } = places;
+    ranges.extend(keys.into_iter().map(|key| {
+        let next = seen.partition_point(|&start| start < key);
+        behind(key, seen.get(next).copied().unwrap_or(source.len()), source)
+    }));
+    ranges.retain(|range| !range.is_empty());
     ranges
 }
 
-fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
-    match &node.kind {
-        Kind::Scalar(_) if hidden => ranges.push(node.span.start..node.span.end),
-        Kind::Scalar(_) => {}
-        Kind::List(items) => items.iter().for_each(|item| veil(item, hidden, ranges)),
-        Kind::Map(map) => {
-            for Entry { key, key_span, value } in map.all() {
-                // `NAME=value` and `NAME:value` are keys to YAML.
-                let glued = if hidden { key.find(['=', ':']) } else { None };
-                ranges.extend(glued.map(|at| (key_span.start + at + 1).min(key_span.end)..key_span.end));
-                veil(value, hidden || hides(key) || matches!(value.kind, Kind::Scalar(_)) && is_secret(key), ranges);
+/// What is seen of a text, and what isn't.
+#[derive(Default)]
+struct Places {
+    /// Where something begins that may be shown.
+    seen: Vec<usize>,
+    /// Where the keys end whose values are hidden.
+    keys: Vec<usize>,
+    /// Other ranges to hide.
+    ranges: Vec<Range<usize>>,
+}
+
+impl Places {
+    fn node(&mut self, node: &Node) {
+        self.seen.push(node.span.start);
+        match &node.kind {
+            Kind::Scalar(_) => {}
+            Kind::List(items) => items.iter().for_each(|item| self.node(item)),
+            Kind::Map(map) => {
+                // `env:` with nothing in it, and its variables beside it.
+                let beside = map.entries.iter().any(|entry| hides(&entry.key) && entry.value.is_null());
+                let is_variable = |key: &str| beside && !key.contains(|char: char| char.is_lowercase());
+                // A key that is a map or a list holds anything.
+                map.strays.iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start, value));
+                for Entry { key, key_span, value } in map.entries.iter().chain(&map.duplicates) {
+                    self.seen.push(key_span.start);
+                    match &value.kind {
+                        Kind::Map(variables) if hides(key) => self.variables(variables),
+                        Kind::Scalar(_) if is_variable(key) => self.hide(key_span.end, value),
+                        _ if hides(key) || is_secret(key) => self.hide(key_span.end, value),
+                        _ => self.node(value),
+                    }
+                }
             }
         }
     }
+
+    /// A map of variables, whose names are no secrets.
+    fn variables(&mut self, map: &Map) {
+        for Entry { key, key_span, value } in map.all() {
+            self.seen.push(key_span.start);
+            // `NAME=value` and `NAME:value` are keys to YAML.
+            let glued = key.find(['=', ':']).map(|at| (key_span.start + at + 1).min(key_span.end)..key_span.end);
+            self.ranges.extend(glued);
+            self.hide(key_span.end, value);
+        }
+    }
+
+    /// What stands behind a key, and what an alias brings there from elsewhere.
+    fn hide(&mut self, key: usize, value: &Node) {
+        self.keys.push(key);
+        self.hide_all(value);
+    }
+
+    fn hide_all(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::Scalar(_) => self.ranges.push(node.span.start..node.span.end),
+            Kind::List(items) => items.iter().for_each(|item| self.hide_all(item)),
+            Kind::Map(map) => {
+                for Entry { key_span, value, .. } in map.all() {
+                    self.ranges.push(key_span.start..key_span.end);
+                    self.hide_all(value);
+                }
+            }
+        }
+    }
+}
+
+/// What stands between the end of a key and what comes next, without the colon before it and the marks behind it that belong to
+/// lists and maps around it.
+fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
+    let blank = [' ', '\t', '\r', '\n'];
+    let between = &source[key..next];
+    let value = between.trim_start_matches(blank);
+    let value = value.strip_prefix(':').unwrap_or(value).trim_start_matches(blank);
+    let start = next - value.len();
+    let value = match value.rsplit_once('\n') {
+        Some((value, last)) if last.chars().all(|char| " \t-?{[\"'".contains(char)) => value,
+        None if next < source.len() => value.trim_end_matches([' ', ',', '{', '[', '"', '\'']),
+        _ => value,
+    };
+    start..start + value.trim_end_matches(blank).len()
 }
 
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    key != "env_file" && key.split(['-', '_', '.']).any(|word| matches!(word, "env" | "environment"))
+    key != "env_file" && key.split(|char: char| !char.is_alphanumeric()).any(|word| matches!(word, "env" | "environment"))
 }
 
 /// The ranges to hide in a text that is not YAML: a guess by lines and indentation that hides too much rather than too little.
 pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
-    let mut ranges = Vec::new();
-    let mut inside: Option<usize> = None;
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
+    let mut ranges = below(text, true);
+    for (start, line) in lines(text) {
         let content = line.trim_start_matches([' ', '\t']);
-        let indent = line.len() - content.len();
-        let end = start + line.trim_end().len();
-        if content.starts_with('#') {
-            // A comment ends nothing, and may hold what was a value once.
-            ranges.extend(inside.map(|_| start + indent..end));
-        } else if !content.trim_end().is_empty() {
-            inside = inside.filter(|&outer| indent > outer);
-            let value = start + indent + key_length(content);
-            if inside.is_some() {
-                ranges.push(value..end);
-            } else if let Some(at) = env_key(content) {
-                let behind = start + indent + at;
-                ranges.push(behind..end.max(behind));
-                // A list's dash is part of the indentation of the keys behind it.
-                inside = Some(indent);
-            } else if is_secret(&line[..value - start]) {
-                ranges.push(value..end);
-            } else if let Some(equals) = assigned(content) {
-                ranges.push(start + indent + equals + 1..end);
-            }
+        let (begin, end) = (start + line.len() - content.len(), start + line.trim_end().len());
+        let value = begin + key_length(content);
+        if let Some(at) = env_key(content) {
+            ranges.push(begin + at..end.max(begin + at));
+        } else if is_secret(&text[start..value]) {
+            ranges.push(value..end);
+        } else if let Some(equals) = assigned(content) {
+            ranges.push(begin + equals + 1..end);
         }
-        start += line.len();
     }
     ranges.retain(|range| !range.is_empty());
     ranges
+}
+
+/// The values on the lines below those that hold the key `env`, as far as they are indented deeper. Of a text that is YAML these
+/// were meant to be variables, too; what they are to YAML is another thing while somebody types there.
+pub(super) fn of_blocks(text: &str) -> Vec<Range<usize>> {
+    below(text, false)
+}
+
+/// `all`: also below secrets, the user's own keys, and brackets that are open.
+fn below(text: &str, all: bool) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut inside: Option<Inside> = None;
+    for (start, line) in lines(text) {
+        let content = line.trim_start_matches([' ', '\t']);
+        let (begin, end) = (start + line.len() - content.len(), start + line.trim_end().len());
+        if content.starts_with('#') {
+            // A comment ends nothing, and may hold what was a value once.
+            ranges.extend(inside.map(|_| begin..end));
+            continue;
+        }
+        if content.trim_end().is_empty() {
+            continue;
+        }
+        let (depth, key) = (depth(line), key_length(content));
+        let value = begin + key;
+        inside = inside.filter(|inside| inside.open > 0 || depth > inside.depth || inside.awaits_value && key == 0);
+        if let Some(inside) = &mut inside {
+            let variables = *inside.variables.get_or_insert(depth);
+            // A quote before a name makes it no deeper.
+            let is_variable = !all || depth <= variables + 1 && is_name(&content[..key]);
+            ranges.push(if is_variable { value } else { begin }..end);
+            inside.awaits_value = value >= end;
+            inside.open += if all { opened(content) } else { 0 };
+        } else if let Some(at) = env_key(content).filter(|_| all || !content.contains('{')) {
+            let open = if all { opened(content.get(at..).unwrap_or_default()) } else { 0 };
+            let is_meant = all || !content.starts_with("x-") || hides(content.split(':').next().unwrap_or_default());
+            inside = is_meant.then(|| Inside::of(first_letter(line), open));
+        } else if all && is_secret(&text[start..value]) {
+            inside = Some(Inside::of(depth, opened(text.get(value..end).unwrap_or_default())));
+        }
+    }
+    ranges.retain(|range| !range.is_empty());
+    ranges
+}
+
+/// The lines of a text, each with where it begins.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |start, line| {
+        let here = *start;
+        *start += line.len();
+        Some((here, line))
+    })
+}
+
+/// What the lines of variables are within.
+#[derive(Clone, Copy)]
+struct Inside {
+    /// How deep the key stands that they began with.
+    depth: usize,
+    /// How many brackets are open that were opened behind the key.
+    open: i32,
+    /// How deep the first variable stands.
+    variables: Option<usize>,
+    /// The last variable has no value yet.
+    awaits_value: bool,
+}
+
+impl Inside {
+    fn of(depth: usize, open: i32) -> Inside {
+        Inside { depth, open, variables: None, awaits_value: false }
+    }
+}
+
+/// Whether this is a key, with its colon, that can be the name of a variable; others may be parts of values.
+fn is_name(key: &str) -> bool {
+    let name = key.trim().trim_end_matches(':').trim_start_matches("- ").trim_matches(['"', '\'']);
+    name.chars().all(|char| char.is_alphanumeric() || "_-.?&*!@%{[ ".contains(char)) && !name.trim().contains("  ")
+}
+
+/// How deep the key of a line stands. What people type before it while they change a file doesn't make it less deep, and a list's
+/// dash is part of its indentation.
+fn depth(line: &str) -> usize {
+    let indent = line.len() - line.trim_start().len();
+    let behind_dash = line.trim_start().strip_prefix("- ").filter(|behind| !behind.starts_with("   "));
+    let key = line.find([':', '=']).map(|end| line[..end].rfind(char::is_whitespace).map_or(0, |blank| blank + 1));
+    match (behind_dash, key) {
+        (Some(_), _) => indent,
+        (None, Some(key)) => key.max(first_letter(line)),
+        (None, None) => first_letter(line),
+    }
+}
+
+fn first_letter(line: &str) -> usize {
+    line.len() - line.trim_start_matches(|char: char| !char.is_alphanumeric() && char != '_').len()
+}
+
+/// How many more brackets a text opens than it closes; some may be part of values.
+fn opened(text: &str) -> i32 {
+    text.chars().map(|char| i32::from(matches!(char, '{' | '[')) - i32::from(matches!(char, '}' | ']'))).sum()
 }
 
 /// How many bytes of a line are its key and colon; none if it has no key.
@@ -79,7 +238,8 @@ fn key_length(content: &str) -> usize {
 
 /// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
 fn env_key(content: &str) -> Option<usize> {
-    let own = content.trim_start_matches(['"', '\'']).starts_with("x-").then(|| key_length(content)).filter(|&length| length > 0);
+    let is_own = content.trim_start_matches(['"', '\'']).starts_with("x-");
+    let own = is_own.then(|| key_length(content)).filter(|&length| length > 0);
     own.or_else(|| ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min())
 }
 
@@ -102,10 +262,20 @@ fn find_key(content: &str, key: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::texts::Texts;
+    use std::path::Path;
+
+    /// The ranges as whoever shows a text sees them: sorted, and each once.
+    fn joined(text: &str) -> Vec<Range<usize>> {
+        let mut texts = Texts::default();
+        let id = texts.add(Path::new("a.yml"), text.to_owned());
+        texts.veil(id, of_lines(text));
+        texts.veiled(id, 0..text.len()).collect()
+    }
 
     fn shown(text: &str) -> String {
         let mut out = text.to_owned();
-        for range in of_lines(text).into_iter().rev() {
+        for range in joined(text).into_iter().rev() {
             out.replace_range(range, "…");
         }
         out

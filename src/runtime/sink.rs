@@ -117,8 +117,9 @@ impl Sink {
             Place::File { rotation: Some(rotation), .. } => {
                 tracing::warn!(target: "managed_processes", path = rotation.shown, reason = words(why), "Output can't be written");
             }
-            Place::File { path, rotation: None, .. } => {
-                let text = format!("navigator: `{}` can't be written: {}\n", path.display(), words(why));
+            // Its path may hold secrets.
+            Place::File { rotation: None, .. } => {
+                let text = format!("navigator: the file of `logging.file` can't be written: {}\n", words(why));
                 let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
             }
             Place::Stdout | Place::Stderr => {}
