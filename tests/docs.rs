@@ -139,6 +139,7 @@ fn default(key: &Key) -> String {
 fn takes(key: &Key) -> String {
     match key.shape {
         Shape::Text(called) => called.to_owned(),
+        Shape::Program => "program".to_owned(),
         Shape::Texts => "list of single values".to_owned(),
         Shape::TextOrTexts(called) => format!("{called}, or list of them"),
         Shape::Globs => "path or glob, or list of them".to_owned(),
@@ -254,11 +255,13 @@ fn the_reference_names_what_is_not_supported_yet() {
 }
 
 #[test]
-fn what_check_says_in_the_readme_is_what_it_says() {
-    let readme = fs::read_to_string("README.md").expect("the readme can be read");
-    let (_, shown) = readme.split_once("$ navigator check ").expect("an example of a check");
-    let (shown, _) = shown.split_once("```").expect("the end of the example");
-    let (path, said) = shown.split_once('\n').expect("what is said about the file");
-    let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
-    assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN));
+fn what_check_says_in_documents_is_what_it_says() {
+    for document in ["README.md", "docs/reference.md"] {
+        let text = fs::read_to_string(document).expect("the document can be read");
+        let (_, shown) = text.split_once("$ navigator check ").unwrap_or_else(|| panic!("no example of a check in {document}"));
+        let (shown, _) = shown.split_once("```").expect("the end of the example");
+        let (path, said) = shown.split_once('\n').expect("what is said about the file");
+        let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
+        assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN), "{document}");
+    }
 }

@@ -26,7 +26,11 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
                 Ok(loaded) => (&loaded.warnings, 0),
                 Err(rejected) => (&rejected.diagnostics, rejected.omitted),
             };
-            print(&format!("{}\n", serde_json::json!({ "diagnostics": diagnostics, "omitted": omitted })));
+            let mut report = serde_json::json!({ "diagnostics": diagnostics });
+            if omitted > 0 {
+                report["omitted"] = omitted.into();
+            }
+            print(&format!("{report}\n"));
         }
     }
     result.err().map_or(OK.into(), |rejected| exit_code(&rejected))

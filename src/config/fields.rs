@@ -9,7 +9,7 @@ use super::problems::Problem;
 use super::reader::Reader;
 use super::table::{Change, Field, Key, Shape, keys, words};
 use super::texts::Span;
-use super::tree::{Kind, Node, Scalar, Style};
+use super::tree::{Kind, Node, Scalar, Style, entry};
 use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart, Spec};
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         name,
     ),
     field(
-        Key::new("command", Shape::Text("program"), Change::Restart)
+        Key::new("command", Shape::Program, Change::Restart)
             .required()
             .means("the program to run, looked up in the `PATH` of the process; there is no shell"),
         command,
@@ -154,7 +154,12 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
             .default("service")
             .means("whether it runs on, or to completion"),
         |reader, node, draft| {
-            let foreign = [("oneshot", "write `task`"), ("simple", "write `service`"), ("notify", "write `service`")];
+            let foreign = [
+                ("oneshot", "write `task`"),
+                ("simple", "write `service`"),
+                ("notify", "write `service`"),
+                ("forking", "let the program run in the foreground, and write `service`"),
+            ];
             draft.spec.exec.kind = reader.word(node, &KINDS, &foreign).unwrap_or_default();
         },
     ),
@@ -306,7 +311,17 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
-        reader.report(Problem::error(node.span, "the `max` of `backoff` is less than its `initial`"));
+        let place = |key: &str| match &node.kind {
+            Kind::Map(map) => entry(&map.entries, key).map(|entry| entry.value.span),
+            _ => None,
+        };
+        let (initial, max) = (place("initial"), place("max"));
+        let problem = Problem::error(max.or(initial).unwrap_or(node.span), "the `max` of `backoff` is less than its `initial`");
+        let problem = match (initial, max) {
+            (Some(initial), Some(_)) => problem.label(initial, "`initial` is here"),
+            _ => problem,
+        };
+        reader.report(problem.help("write a longer `max` (`30s` if left out), or a shorter `initial`"));
     }
 }
 

@@ -5,8 +5,12 @@
 //! nothing, watches nothing and remembers nothing.
 //!
 //! The way of a text: `yaml` makes a tree of nodes with places (`tree`), `load` and `process` decode the tree by the
-//! tables in `fields`, `resolve` puts the definitions together. Problems are collected on the way (`problems`) and
-//! become [`Diagnostic`]s at the end.
+//! tables in `fields`, `resolve` puts the definitions together. Problems are collected on the way (`problems`), become
+//! [`Diagnostic`]s at the end, and are shown by `render`.
+//!
+//! What people probably meant is guessed by `yaml::slips` (typing), `dialects` (files of other programs), `strangers` and
+//! `foreign` (keys), `meant` and `suggest` (values), and `habits` (what would need a shell). A guess changes what is said,
+//! never what is accepted.
 
 mod diagnostic;
 mod dialects;

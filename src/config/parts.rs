@@ -99,6 +99,11 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
     match &node.kind {
         Kind::List(items) => {
             for item in items {
+                if matches!(item.kind, Kind::Map(_)) {
+                    let problem = Problem::error(item.span, "expected a name, found a map");
+                    reader.report(problem.help("write `[NAME, …]`, or a map: `{NAME: {condition: ready}}`"));
+                    continue;
+                }
                 let Some(name) = name_of(reader, item) else { continue };
                 if let Some(&first) = draft.edges.get(&name) {
                     let problem = Problem::error(item.span, format!("`{name}` is named twice in `depends_on`"));

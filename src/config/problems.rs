@@ -8,6 +8,7 @@ use super::excerpt::excerpt;
 use super::redact::Hidden;
 use super::texts::{Span, TextId, Texts};
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Something that is wrong at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ impl Problem {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Problem>,
-    /// Places and messages of those: what stands in `defaults` is read once for every process.
-    known: HashSet<(Span, String)>,
+    /// Places of those, with hashes of their messages: what stands in `defaults` is read once for every process.
+    known: HashSet<(Span, u64)>,
     dropped: usize,
     /// For what an alias stands for, where the alias is: the first one.
     aliases: BTreeMap<Place, Span>,
@@ -67,15 +68,18 @@ pub(super) struct Problems {
 type Place = (TextId, usize);
 
 /// So many problems are remembered; of the others only the number.
-const MAX_REMEMBERED: usize = 20_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 impl Problems {
     pub(super) fn add(&mut self, problem: Problem) {
-        if self.known.contains(&(problem.span, problem.message.clone())) {
+        let mut hasher = DefaultHasher::new();
+        problem.message.hash(&mut hasher);
+        let key = (problem.span, hasher.finish());
+        if self.known.contains(&key) {
             return;
         }
         if self.found.len() < MAX_REMEMBERED {
-            self.known.insert((problem.span, problem.message.clone()));
+            self.known.insert(key);
             self.found.push(problem);
         } else if problem.is_error() {
             self.dropped += 1;

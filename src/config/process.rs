@@ -55,7 +55,8 @@ fn is_missing(node: &Node, field: &str) -> bool {
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
 pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a Entry> {
     if !matches!(node.kind, Kind::Map(_)) {
-        problems.add(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        problems.add(problem.help("write fields of processes in it, as in `defaults: {restart: on-failure}`"));
         return Vec::new();
     }
     let mut entries = fields(node, problems).unwrap_or_default();
@@ -95,6 +96,9 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
             let reason = match key.as_str() {
                 "" => "a variable needs a name",
                 key if key.contains('=') => "the name of a variable can't hold a `=`",
+                key if is_empty(value) && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
+                    "a space is missing behind the `:`"
+                }
                 key if key.contains('\0') => "the name of a variable can't hold a NUL character",
                 _ => {
                     habits::of_variable(value, problems);
@@ -126,8 +130,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft
     for field in PROCESS {
         let Some(entry) = entries.iter().find(|entry| entry.key == field.key.name) else { continue };
         reader.not_yet(field.key.name, entry.key_span);
-        // `output: null` says something; nothing at all behind the key doesn't.
-        if field.key.name == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
+        // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
+        if field.key.shape.takes_null() && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }
@@ -163,10 +167,15 @@ pub(super) fn complete(
     problems: &mut Problems,
 ) -> Option<Process> {
     let find = |key: &str| entries.iter().find(|entry| entry.key == key);
+    let no_command = is_missing(node, "command") && !stray_command;
     if is_missing(node, "name") {
-        problems.add(Problem::error(node.span, "this process has no `name`").help("add `name: …`"));
-    }
-    if is_missing(node, "command") && !stray_command {
+        let (lacks, help) = if no_command {
+            ("neither `name` nor `command`", "write `- name: …` and, below it, `command: …`")
+        } else {
+            ("no `name`", "add `name: …`")
+        };
+        problems.add(Problem::error(node.span, format!("this process has {lacks}")).help(help));
+    } else if no_command {
         let (span, whose) = match (find("name"), draft.name) {
             (Some(entry), Some(name)) => (name, format!("process `{}`", scalar_text(&entry.value))),
             _ => (node.span, "this process".to_owned()),

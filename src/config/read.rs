@@ -24,8 +24,8 @@ pub(super) struct Loader<'l> {
     pub(super) texts: Texts,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
-    /// Each env file is read once, or the reason why it can't be.
-    env_files: HashMap<PathBuf, Result<Rc<Layer>, Unread>>,
+    /// Each env file is read once, or the reason why it can't be, unless that has been told.
+    env_files: HashMap<PathBuf, Result<Rc<Layer>, Option<Unread>>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
 }
@@ -109,7 +109,8 @@ impl<'l> Loader<'l> {
         let at = |start: usize| Span { text, start: start.min(length), end: start.min(length) };
         let problem = match (wide, nul, broken) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
-            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character"),
+            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character")
+                .help("a crash or a full disk can leave such a file: restore it, or remove the character"),
             (_, _, Some(end)) => Problem::error(at(end), "this file is not UTF-8").help("save it as UTF-8"),
             _ => return Some(text),
         };
@@ -153,19 +154,20 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
-            let read = self
-                .open(&path)
-                .map_err(|error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound });
+            let unread =
+                |error: io::Error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound };
+            let read = self.open(&path).map_err(|error| Some(unread(error)));
             let shown = format!("(from {})", name.shown());
-            let no_text = || Unread { reason: "it is no text".to_owned(), is_missing: false };
             let seen = beside(self.texts.shown_path(span.text), name.shown());
-            let layer = read.and_then(|bytes| self.read_env_file(&path, &seen, bytes, &shown).ok_or_else(no_text));
+            let layer = read.and_then(|bytes| self.read_env_file(&path, &seen, bytes, &shown).ok_or(None));
             self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
         // Reported at each place that names it.
         match self.env_files[&path].clone() {
             Ok(layer) => Some(layer),
-            Err(Unread { reason, is_missing }) => {
+            // That it is no text has been reported there.
+            Err(None) => None,
+            Err(Some(Unread { reason, is_missing })) => {
                 let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
                     Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
@@ -206,7 +208,7 @@ const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remo
 pub(super) fn instead_of_path(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "a path is relative to the file that names it; one with a `*` need not match anything".to_owned()
+            "a path is relative to the file that names it; with a `*` in it, it need not match any file".to_owned()
         }
         _ => NAME_OR_REMOVE.to_owned(),
     }

@@ -53,7 +53,8 @@ impl Reader<'_, '_, '_> {
     /// Reads one entry of a map.
     pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
         let Some(field) = table.iter().find(|field| field.key.name == entry.key) else {
-            let help = did_you_mean(&entry.key, table.iter().map(|field| field.key.name)).unwrap_or_else(|| takes(path, table));
+            let known = table.iter().map(|field| field.key.name);
+            let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
             let message = format!("unknown key `{}` in `{path}`", short(&entry.key));
             return self.report(Problem::error(entry.key_span, message).help(help));
         };
@@ -77,7 +78,8 @@ impl Reader<'_, '_, '_> {
         if let Kind::Map(map) = &node.kind {
             return Some(&map.entries);
         }
-        self.report(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        self.report(problem.help("write each entry as `KEY: value`"));
         None
     }
 
@@ -151,7 +153,10 @@ impl Reader<'_, '_, '_> {
         let text = self.unquoted(node, "write the number without quotes")?;
         let number = scalar::whole(text.value(), from, to);
         if number.is_none() {
-            self.refuse(node, &text, &format!("a whole number from {from} to {to}"), None);
+            let what =
+                if to < u32::MAX.into() { format!("a whole number from {from} to {to}") } else { "a whole number".to_owned() };
+            let help = (to >= u32::MAX.into()).then_some("write one that isn't negative, or leave the key out for no limit");
+            self.refuse(node, &text, &what, help);
         }
         number
     }
@@ -196,7 +201,12 @@ impl Reader<'_, '_, '_> {
         if signal.is_none() {
             let upper = text.value().to_ascii_uppercase();
             let near = did_you_mean(upper.strip_prefix("SIG").unwrap_or(&upper).trim_start_matches('-'), signals::names());
-            self.refuse(node, &text, "a signal", near.as_deref().or(Some("write its name, such as `TERM` or `USR1`")));
+            self.refuse(
+                node,
+                &text,
+                "a signal",
+                near.as_deref().or(Some("write its name or number, such as `TERM`, `USR1` or `15`")),
+            );
         }
         signal
     }
@@ -213,7 +223,7 @@ impl Reader<'_, '_, '_> {
             .find(|(word, _)| *word == text.value())
             .map(|(_, help)| (*help).to_owned())
             .or_else(|| did_you_mean(text.value(), words.iter().map(|(word, _)| *word)))
-            .unwrap_or_else(|| format!("write {}", known.join(" or ")));
+            .unwrap_or_else(|| format!("write {}", one_of(&known)));
         self.refuse(node, &text, &format!("one of {}", known.join(", ")), Some(&help));
         None
     }
@@ -254,6 +264,14 @@ impl Reader<'_, '_, '_> {
             shown.push('…');
         }
         self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).maybe_help(help));
+    }
+}
+
+/// Some words as a choice.
+fn one_of(words: &[String]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
     }
 }
 

@@ -68,7 +68,8 @@ fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), messag
     let (file, line, column) = place;
     let place = format!("{}:{line}:{column}:", printable(&file.to_string_lossy()));
     let mut lines = wrapped(message, place.width() + word.len() + 3, 4, look.width());
-    lines[0] = format!("{place} {} {}", look.painted(&format!("{word}:"), style), lines[0]);
+    let first = format!("{place} {} {}", look.painted(&format!("{word}:"), style), lines[0]);
+    first.trim_end().clone_into(&mut lines[0]);
     lines
 }
 
@@ -77,7 +78,8 @@ fn help_lines(help: &str, look: Look) -> Vec<String> {
     const INDENT: usize = "  help: ".len();
     let mut given = help.lines();
     let mut lines = wrapped(given.next().unwrap_or_default(), INDENT, INDENT, look.width());
-    lines[0] = format!("  {} {}", look.painted("help:", HELP), lines[0]);
+    let first = format!("  {} {}", look.painted("help:", HELP), lines[0]);
+    first.trim_end().clone_into(&mut lines[0]);
     lines.extend(given.map(|line| format!("{}{line}", " ".repeat(INDENT))));
     lines
 }
@@ -87,7 +89,7 @@ fn help_lines(help: &str, look: Look) -> Vec<String> {
 fn wrapped(text: &str, taken: usize, indent: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = taken;
-    for (index, word) in text.split(' ').enumerate() {
+    for (index, word) in words(text).into_iter().enumerate() {
         let gap = if index == 0 { "" } else { " " };
         if used + gap.len() + word.width() <= width {
             lines.last_mut().expect("there is a first line").extend([gap, word]);
@@ -98,6 +100,23 @@ fn wrapped(text: &str, taken: usize, indent: usize, width: usize) -> Vec<String>
         }
     }
     lines
+}
+
+/// The parts that a sentence may be broken between: words, and what stands in backticks as long as it isn't long.
+fn words(text: &str) -> Vec<&str> {
+    const MAX: usize = 40;
+    let mut words = Vec::new();
+    let mut start = 0;
+    for (at, _) in text.match_indices(' ') {
+        let inside = text[start..at].matches('`').count() % 2 == 1;
+        let end = text[at..].find('`').map_or(usize::MAX, |length| at + length);
+        if !inside || end.saturating_sub(start) > MAX {
+            words.push(&text[start..at]);
+            start = at + 1;
+        }
+    }
+    words.push(&text[start..]);
+    words
 }
 
 /// The source line, and below it a caret under every character of the place.
@@ -172,6 +191,8 @@ mod tests {
         assert_eq!(wrapped("incomprehensible word", 0, 2, 9), ["", "  incomprehensible", "  word"]);
         assert_eq!(wrapped("one  two", 0, 2, 90), ["one  two"]);
         assert_eq!(wrapped("", 0, 2, 9), [""]);
+        assert_eq!(wrapped("a `b c` d", 0, 2, 6), ["a", "  `b c`", "  d"]);
+        assert_eq!(wrapped("a `b c", 0, 2, 4), ["a `b", "  c"]);
         assert_eq!(wrapped("日本 日本", 0, 2, 9), ["日本 日本"]);
         assert_eq!(wrapped("日本 日本", 0, 2, 8), ["日本", "  日本"]);
     }

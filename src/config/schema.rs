@@ -108,6 +108,11 @@ fn value(key: &Key, path: &str) -> Value {
     let inner = format!("{path}.");
     match key.shape {
         Shape::Text(_) => text(),
+        Shape::Program => {
+            let mut program = any_text();
+            set(&mut program, "minLength", 1);
+            program
+        }
         Shape::Texts => json!({ "type": "array", "items": any_text() }),
         Shape::TextOrTexts(_) => one_or_more(&text()),
         Shape::Globs => {

@@ -162,16 +162,19 @@ impl<'a> Scope<'a> {
             _ if self.incomplete => Err(Reported),
             Form::Required(words) => {
                 let words = written.text[words.clone()].trim();
-                let why = if words.is_empty() { "is required, but has no value" } else { words };
-                Err(context.report(Problem::error(span, format!("variable `{name}`: {why}"))))
+                let message = match words {
+                    "" => format!("variable `{name}` is required, but has no value"),
+                    words => format!("variable `{name}` has no value: {words}"),
+                };
+                let help = "set it in `env`, in an env file, or where navigator is started";
+                Err(context.report(Problem::error(span, message).help(help)))
             }
             Form::Plain | Form::Alternative(_) => {
-                let other = "set it in `env`, give a default as in";
                 let help = match self.near(name, context) {
-                    Some(near) => format!(
-                        "did you mean `${{{near}}}`? Or {other} `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+                    Some(near) => format!("did you mean `${{{near}}}`?"),
+                    None => format!(
+                        "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
                     ),
-                    None => format!("{other} `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"),
                 };
                 Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
             }
@@ -257,14 +260,17 @@ fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
             let problem = Problem::error(written.place(range), "this `${` is never closed");
             problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
         }
+        Broken::TooLong => {
+            Problem::error(written.whole(), format!("no program can be given a value of {MAX_STRING} or more bytes"))
+        }
         Broken::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
     }
 }
 
 /// Whether a variable's name says that its value is nobody's business.
 pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word))
+    let has = |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(has)
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.

@@ -19,7 +19,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
     let mut entries = map.entries.iter().enumerate();
     while let Some((index, entry)) = entries.next() {
         let Some(field) = field(&entry.key) else {
-            problems.add(unknown(entry));
+            problems.add(unknown(entry, problems.has_room()));
             continue;
         };
         let outside = if is_empty(&entry.value) { not_indented(field, &map.entries[index + 1..]) } else { &[] };
@@ -70,14 +70,25 @@ fn instead_of(key: &str) -> Option<String> {
     foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key.name))
 }
 
-fn unknown(entry: &Entry) -> Problem {
+/// Whether a key is a field of processes, here or elsewhere.
+pub(super) fn belongs_to_process(key: &str) -> bool {
+    field(key).is_some() || instead_of(key).is_some()
+}
+
+fn unknown(entry: &Entry, with_help: bool) -> Problem {
     let Entry { key, key_span, value } = entry;
     if let Some(field) = glued(key) {
         return Problem::error(*key_span, "a space is missing behind the `:`").help(format!("write `{field}: …`"));
     }
     let problem = Problem::error(*key_span, format!("unknown key `{}`", short(key)));
+    if !with_help {
+        return problem;
+    }
     if key.starts_with("//") {
         return problem.help("a comment begins with `#`");
+    }
+    if key.starts_with("x-") {
+        return problem.help("keys of your own stand at the top of the file, not in a process");
     }
     let nothing_near = || "a process has no field of this or a similar name: remove it".to_owned();
     problem.help(foreign::instead_of_entry(key, value).or_else(|| instead_of(key)).unwrap_or_else(nothing_near))
@@ -129,12 +140,13 @@ fn outdented(entry: &Entry, first: &Entry) -> Problem {
 /// A process under its name: `redis: {command: …}`, or `redis: redis-server --port 6379`.
 fn named_by_key(map: &Map) -> Option<Problem> {
     let [first, rest @ ..] = map.entries.as_slice() else { return None };
-    let is_name = field(&first.key).is_none() && scalar::name(&first.key).is_ok() && instead_of(&first.key).is_none();
-    if !is_name || entry(rest, "name").is_some() {
+    if field(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
         return None;
     }
+    let is_foreign = instead_of(&first.key).is_some();
     let inside = match &first.value.kind {
         Kind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
+        Kind::Scalar(_) if is_foreign => return None,
         Kind::Scalar(_) if is_empty(&first.value) && has_command(rest) => as_lines(&first.key, rest),
         Kind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
         _ => return None,

@@ -12,7 +12,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let allowed = (word.len() / 3).clamp(1, 3);
     known
         .into_iter()
-        .filter(|known| known.len() <= MAX_LENGTH)
+        .filter(|known| known.len() <= MAX_LENGTH && known.chars().count().abs_diff(word.len()) <= allowed)
         .filter_map(|known| {
             let plain = plain(known);
             let distance = distance(&word, &plain, allowed)?;

@@ -14,6 +14,8 @@ pub(super) struct Field<T> {
 pub enum Shape {
     /// Any single value that isn't empty, taken exactly as written; what it is called.
     Text(&'static str),
+    /// A single value that isn't empty, taken exactly as written, also the word `null`.
+    Program,
     /// A list of single values, each taken exactly as written.
     Texts,
     /// A single value or a list of them; what one is called.
@@ -66,6 +68,13 @@ pub enum Shape {
     Limits(&'static [&'static str]),
     /// A list of processes.
     Processes,
+}
+
+impl Shape {
+    /// Whether the word `null`, which is nothing to YAML, says something here.
+    pub(super) fn takes_null(self) -> bool {
+        matches!(self, Shape::Program | Shape::WordsOrPart(..))
+    }
 }
 
 /// What a change of a field does to a running process.

@@ -56,7 +56,10 @@ pub(super) struct Position {
 impl Texts {
     /// Takes a text in.
     pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
+        let mut lines = Vec::with_capacity(1 + text.bytes().filter(|&byte| byte == b'\n').count());
+        lines.push(0);
+        lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
         self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines, veiled: Vec::new() });
         TextId(self.0.len() - 1)
     }

@@ -38,6 +38,13 @@ pub(super) const WEB_SERVER_LOGGING: &str = "vector";
 
 const LEVELS: [(&str, Level); 5] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug), ("trace", Level::Trace)];
+const FOREIGN_LEVELS: [(&str, &str); 5] = [
+    ("warning", "write `warn`"),
+    ("verbose", "write `debug`"),
+    ("information", "write `info`"),
+    ("fatal", "write `error`"),
+    ("critical", "write `error`"),
+];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 
 /// The keys of `logging`.
@@ -47,7 +54,7 @@ static LOGGING: &[Field<Settings>] = &[
             .default("info")
             .means("the least severe events that are logged"),
         |reader, node, settings| {
-            settings.level = reader.word(node, &LEVELS, &[("warning", "write `warn`")]);
+            settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS);
         },
     ),
     reads(
@@ -95,7 +102,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     }
     let mut unknown = false;
     for entry in &map.entries {
-        if let Some(problem) = objection(entry, main) {
+        if let Some(problem) = objection(entry, main, problems.has_room()) {
             unknown |= problem.is_error();
             problems.add(problem);
         } else if entry.value.is_null() && is_ours(&entry.key) {
@@ -112,13 +119,13 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
             "neither `managed_processes` nor `applications`"
         };
         let problem = Problem::error(node.span, format!("this file has {lists}"));
-        problems.add(problem.help("write `managed_processes: []` to run nothing"));
+        problems.add(problem.help("add `managed_processes:` and a list, or write `managed_processes: []` to run nothing"));
     }
     &map.entries
 }
 
 /// What is wrong with a key at the top of a file.
-fn objection(entry: &Entry, main: bool) -> Option<Problem> {
+fn objection(entry: &Entry, main: bool, with_help: bool) -> Option<Problem> {
     let key = entry.key.as_str();
     if WEB_SERVER.contains(&key) || is_web_applications(entry) {
         return Some(belongs_elsewhere(key, entry.key_span));
@@ -138,9 +145,22 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
         return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
     }
     let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
+    if !with_help {
+        return Some(problem);
+    }
     let help = foreign::instead_of_top_entry(key, &entry.value);
     let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
+    let help = help.or_else(|| process_at_top(entry));
     Some(problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned())))
+}
+
+/// What to write instead of a process that stands at the top, under its name.
+fn process_at_top(entry: &Entry) -> Option<String> {
+    let Kind::Map(fields) = &entry.value.kind else { return None };
+    let is_process =
+        scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| strangers::belongs_to_process(&field.key));
+    let lines = is_process.then(|| strangers::as_lines(&entry.key, &fields.entries))?;
+    Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
 /// What is wrong with a file that is no map.

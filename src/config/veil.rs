@@ -69,7 +69,10 @@ impl Places {
 
     /// What stands behind a key, and what an alias brings there from elsewhere.
     fn hide(&mut self, key: usize, value: &Node) {
-        self.keys.push(key);
+        // What stands before its key came by an alias, whose name is no secret.
+        if value.span.start >= key {
+            self.keys.push(key);
+        }
         self.hide_all(value);
     }
 
@@ -106,7 +109,9 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    key != "env_file" && key.split(|char: char| !char.is_alphanumeric()).any(|word| matches!(word, "env" | "environment"))
+    let key = key.to_ascii_lowercase();
+    let is_variables = |word: &str| matches!(word, "env" | "envs" | "environment" | "vars" | "variables");
+    key != "env_file" && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
 }
 
 /// The ranges to hide in a text that is not YAML: a guess by lines and indentation that hides too much rather than too little.
@@ -229,6 +234,9 @@ fn opened(text: &str) -> i32 {
 
 /// How many bytes of a line are its key and colon; none if it has no key.
 fn key_length(content: &str) -> usize {
+    if !content.contains(':') {
+        return 0;
+    }
     content
         .find(": ")
         .map(|at| at + 2)
@@ -238,9 +246,12 @@ fn key_length(content: &str) -> usize {
 
 /// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
 fn env_key(content: &str) -> Option<usize> {
+    if !content.contains(':') {
+        return None;
+    }
     let is_own = content.trim_start_matches(['"', '\'']).starts_with("x-");
     let own = is_own.then(|| key_length(content)).filter(|&length| length > 0);
-    own.or_else(|| ["env", "environment"].into_iter().filter_map(|key| find_key(content, key)).min())
+    own.or_else(|| ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(content, key)).min())
 }
 
 /// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
@@ -251,7 +262,7 @@ fn assigned(content: &str) -> Option<usize> {
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
-    content.match_indices(key).find_map(|(at, _)| {
+    content.to_ascii_lowercase().match_indices(key).find_map(|(at, _)| {
         let starts = !content[..at].ends_with(|char: char| char.is_alphanumeric() || char == '_' || char == '-');
         let behind = &content[at + key.len()..];
         let rest = behind.trim_start_matches(['"', '\'']).trim_start();
@@ -293,6 +304,7 @@ mod tests {
             ("environment:\n  - A=hunter2\n", "environment:\n  …\n"),
             ("env:\n# A: hunter1\n  A: hunter2\n", "env:\n…\n  A: …\n"),
             ("x-all: &all {A: hunter2}\nx-more:\n  A: hunter2\n", "x-all: …\nx-more:\n  A: …\n"),
+            ("Environment: A=hunter2\n", "Environment:…\n"),
             ("password: hunter2\n", "password: …\n"),
             ("PORT=80\nexport A=hunter2\n", "PORT=…\nexport A=…\n"),
             ("env_file: .env\n", "env_file: .env\n"),

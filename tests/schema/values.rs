@@ -86,7 +86,7 @@ const FILES: &[(&str, bool)] = &[
     ("managed_processes: [{command: a}]", false),
     ("managed_processes: [{name: 9, command: true}]", true),
     ("managed_processes: [{name: -9, command: true}]", false),
-    ("managed_processes: [{name: a, command: null}]", false),
+    ("managed_processes: [{name: a, command: null}]", true),
     ("managed_processes: [a]", false),
     ("managed_processes: []\nshutdown_timeout: 1m\nenv: {A: 1}", true),
     ("managed_processes: []\nshutdown_timeout: soon", false),

@@ -36,6 +36,7 @@ fn slip(error: &Error, source: &str, start: usize) -> Option<Slip> {
     match error {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => slip(error, source, start),
         Error::UnsupportedTag { .. } => slips::tag(source, start),
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => slips::merge(source, start),
         Error::UnknownAnchor { .. } => Some(slips::unknown_alias(source, start)),
         Error::ExternalMessage { source: cause, .. } => match &**cause {
             ExternalMessageSource::Parser(scan) => slips::slip(source, start, scan.kind()),

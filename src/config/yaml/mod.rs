@@ -15,6 +15,7 @@ use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Options, Spanned};
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
 /// Lists and maps may stand in each other this deep.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -51,8 +52,14 @@ fn options() -> Options {
     }
 }
 
-/// A node as the library gives it.
-struct Raw(Spanned<RawKind>);
+/// A node as the library gives it, its places in bytes.
+struct Raw {
+    kind: RawKind,
+    /// Where it is written.
+    defined: Range<usize>,
+    /// Where it is used: elsewhere only if an alias stands for it.
+    referenced: Range<usize>,
+}
 
 enum RawKind {
     Null,
@@ -65,8 +72,16 @@ enum RawKind {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw, D::Error> {
-        Spanned::deserialize(deserializer).map(Raw)
+        let Spanned { value, referenced, defined } = Spanned::deserialize(deserializer)?;
+        Ok(Raw { kind: value, defined: bytes(defined), referenced: bytes(referenced) })
     }
+}
+
+fn bytes(location: serde_yaml::Location) -> Range<usize> {
+    let span = location.span();
+    let at = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    let start = at(span.byte_offset());
+    start..start.saturating_add(at(span.byte_len()))
 }
 
 impl<'de> Deserialize<'de> for RawKind {
@@ -125,6 +140,8 @@ impl<'de> Visitor<'de> for RawVisitor {
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
+        // Most lists and maps are small, and hostile ones are many.
+        list.shrink_to_fit();
         Ok(RawKind::List(list))
     }
 
@@ -133,6 +150,7 @@ impl<'de> Visitor<'de> for RawVisitor {
         while let Some(entry) = entries.next_entry()? {
             map.push(entry);
         }
+        map.shrink_to_fit();
         Ok(RawKind::Map(map))
     }
 }
@@ -145,13 +163,13 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn node(&mut self, Raw(raw): Raw) -> Node {
-        let span = self.span(raw.defined);
+    fn node(&mut self, raw: Raw) -> Node {
+        let span = self.span(&raw.defined);
         if raw.referenced != raw.defined {
-            self.alias(span, raw.referenced);
+            self.alias(span, &raw.referenced);
         }
         let written = &self.source[span.start..span.end];
-        match raw.value {
+        match raw.kind {
             RawKind::Null => scalar(span, written.to_owned(), Style::Null),
             // A tag (`!!int "5"`) can make a quoted scalar more than a string.
             RawKind::Typed(value) if written.starts_with(['"', '\'']) => scalar(span, value, Style::Quoted),
@@ -192,18 +210,15 @@ impl Builder<'_> {
     }
 
     /// Takes note of what comes by an alias; what a merge key takes from a map that is written there doesn't.
-    fn alias(&mut self, defined: Span, referenced: serde_yaml::Location) {
+    fn alias(&mut self, defined: Span, referenced: &Range<usize>) {
         let referenced = self.span(referenced);
         if self.source[referenced.start..].starts_with('*') {
             self.problems.used_by_alias(defined, referenced);
         }
     }
 
-    fn span(&self, location: serde_yaml::Location) -> Span {
-        let span = location.span();
-        let at = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
-        let start = self.boundary(at(span.byte_offset()));
-        let end = self.boundary(start.saturating_add(at(span.byte_len())));
+    fn span(&self, bytes: &Range<usize>) -> Span {
+        let (start, end) = (self.boundary(bytes.start), self.boundary(bytes.end));
         Span { text: self.text, start, end }
     }
 

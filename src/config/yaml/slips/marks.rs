@@ -93,6 +93,22 @@ pub(in crate::config::yaml) fn unknown_alias(source: &str, at: usize) -> Slip {
     Slip::new(at..at + length, format!("there is no anchor `&{}` above this alias", shortened(name)), help)
 }
 
+/// A merge key whose alias stands for something that can't be merged, which the parser names.
+pub(in crate::config::yaml) fn merge(source: &str, at: usize) -> Option<Slip> {
+    let anchor = source[..at].rfind('&')?;
+    let name = source[anchor + 1..at].split_whitespace().next()?;
+    let alias = format!("*{name}");
+    let is_whole = |from: usize| !source[from..].starts_with(|char: char| char.is_alphanumeric() || "_-.".contains(char));
+    let mut uses = source[at..].match_indices(&alias).map(|(offset, _)| at + offset);
+    let place = uses.find(|&start| {
+        let line = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        source[line..start].contains("<<") && is_whole(start + alias.len())
+    })?;
+    let message = format!("`<<` takes a map, and `{alias}` is none");
+    let slip = Slip::new(place..place + alias.len(), message, "let the anchor stand before a map, or name another one");
+    Some(slip.also(anchor..anchor + 1 + name.len(), format!("`{alias}` stands for what is here")))
+}
+
 fn shortened(name: &str) -> String {
     if name.chars().count() > 40 { name.chars().take(40).chain(['…']).collect() } else { name.to_owned() }
 }

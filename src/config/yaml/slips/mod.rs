@@ -6,7 +6,7 @@
 mod layout;
 mod marks;
 
-pub(super) use marks::{tag, unknown_alias};
+pub(super) use marks::{merge, tag, unknown_alias};
 
 use crate::config::fields::PROCESS;
 use crate::config::scope::is_secret;
