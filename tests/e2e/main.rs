@@ -11,6 +11,7 @@ mod output;
 mod policies;
 mod reload;
 mod saves;
+mod secrets;
 mod seed;
 mod signals;
 mod stack;
