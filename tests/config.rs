@@ -5,6 +5,8 @@
 //! `UPDATE_FIXTURES=1` writes what is found instead of comparing.
 
 mod fixtures;
+mod schema;
+mod secrets;
 
 use fixtures::{Memory, describe_annotated, describe_loaded, environment, paths, settle, unannotated};
 use navigator::config::{Disk, Look, load, render_all};

@@ -79,7 +79,17 @@ pub(super) enum Command {
         #[arg(value_name = "CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Print the JSON Schema of configurations, for editors
+    #[command(after_help = SCHEMA_HELP)]
+    Schema,
 }
+
+const SCHEMA_HELP: &str = "An editor that has the YAML language server completes and checks as you type:\n\n    \
+    navigator schema > navigator.schema.json\n\n\
+    and, as the first line of the configuration:\n\n    \
+    # yaml-language-server: $schema=navigator.schema.json\n\n\
+    The path is relative to the configuration. What variables and other files hold, an\n\
+    editor doesn't know: `navigator check` says what it can't.";
 
 /// An order by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,6 +7,7 @@ pub mod forecast;
 mod locate;
 mod log;
 mod run;
+mod schema;
 mod signal;
 
 use crate::control::StateDir;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run { config }) => (None, config),
         Some(Command::Check { config, format }) => (Some(Task::Check(format)), config),
         Some(Command::Doctor { config }) => (Some(Task::Doctor), config),
+        Some(Command::Schema) => return schema::print_schema(),
     };
     if config.is_some() && common.named.is_some() && config != common.named {
         return fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`");

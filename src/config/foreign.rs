@@ -158,7 +158,7 @@ mod tests {
     fn no_key_of_ours_is_foreign() {
         let foreign = |table: Foreign| table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect::<Vec<_>>();
         for field in PROCESS {
-            assert!(!foreign(PROCESS_KEYS).contains(&field.key), "{}", field.key);
+            assert!(!foreign(PROCESS_KEYS).contains(&field.key.name), "{}", field.key.name);
         }
         for key in TOP {
             assert!(!foreign(TOP_KEYS).contains(&key.name), "{}", key.name);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_nearest_meaning_is_found() {
-        let fields = || PROCESS.iter().map(|field| field.key);
+        let fields = || PROCESS.iter().map(|field| field.key.name);
         for (key, expected) in [
             ("ExecStart", Some("write `command` for the program and `args` for its arguments")),
             ("comand", Some("did you mean `command`?")),

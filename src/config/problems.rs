@@ -5,6 +5,7 @@
 use super::MAX_SHOWN;
 use super::diagnostic::{Diagnostic, Label, Severity, printable};
 use super::excerpt::excerpt;
+use super::redact::Hidden;
 use super::texts::{Span, TextId, Texts};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -134,25 +135,27 @@ fn with_alias(problem: Problem, alias: Option<Span>, texts: &Texts) -> Problem {
 
 fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
     let position = texts.position(problem.span);
+    let hidden = Hidden::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
+    let told = |message: &str| printable(&hidden.cut(message));
     let label = |(span, message): (Span, String)| {
         let position = texts.position(span);
         Label {
-            file: texts.path(span.text).to_owned(),
+            file: texts.shown_path(span.text).to_owned(),
             line: position.line,
             column: position.column,
             end_column: texts.end_column(span),
-            message: printable(&message),
+            message: told(&message),
             excerpt: excerpt(span, texts),
         }
     };
     Diagnostic {
         severity: problem.severity,
-        file: texts.path(problem.span.text).to_owned(),
+        file: texts.shown_path(problem.span.text).to_owned(),
         line: position.line,
         column: position.column,
         end_column: texts.end_column(problem.span),
-        message: printable(&problem.message),
-        help: problem.help.map(|help| help.split('\n').map(printable).collect::<Vec<_>>().join("\n")),
+        message: told(&problem.message),
+        help: problem.help.map(|help| help.split('\n').map(told).collect::<Vec<_>>().join("\n")),
         labels: problem.labels.into_iter().map(label).collect(),
         excerpt: excerpt(problem.span, texts),
     }

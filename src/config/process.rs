@@ -1,6 +1,6 @@
 //! One process: its entries, what `defaults` add to them, and the definition they make.
 
-use super::fields::{Draft, PROCESS, WITHOUT_DEFAULT};
+use super::fields::{Draft, EITHER, PROCESS, WITHOUT_DEFAULT};
 use super::habits;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
@@ -34,7 +34,7 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
     strangers::report(map, problems);
     let known: Vec<&Entry> = map.entries.iter().filter(|entry| is_field(&entry.key)).collect();
     let find = |key: &str| known.iter().find(|entry| entry.key == key);
-    if let (Some(restart), Some(auto_restart)) = (find("restart"), find("auto_restart")) {
+    if let [Some(restart), Some(auto_restart)] = EITHER.map(find) {
         let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
         problems.add(problem.label(restart.key_span, "`restart` is here").help("keep `restart`, and remove `auto_restart`"));
     }
@@ -43,7 +43,7 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
 
 /// Whether a key is a field of processes.
 pub(super) fn is_field(key: &str) -> bool {
-    PROCESS.iter().any(|field| field.key == key)
+    PROCESS.iter().any(|field| field.key.name == key)
 }
 
 /// Whether a field is missing, and not just called by another name; that has been reported.
@@ -74,7 +74,7 @@ pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a E
 pub(super) fn filled_up<'a>(own: Vec<&'a Entry>, defaults: &[&'a Entry]) -> Vec<&'a Entry> {
     let says = |key: &str| own.iter().any(|entry| entry.key == key);
     let left_open = |entry: &&&Entry| match entry.key.as_str() {
-        "restart" | "auto_restart" => !says("restart") && !says("auto_restart"),
+        key if EITHER.contains(&key) => !EITHER.into_iter().any(says),
         key => !says(key),
     };
     let filled: Vec<&Entry> = defaults.iter().filter(left_open).copied().collect();
@@ -128,11 +128,10 @@ fn variable_form(text: &str) -> String {
 pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft {
     let mut draft = Draft::new();
     for field in PROCESS {
-        let Some(entry) = entries.iter().find(|entry| entry.key == field.key) else { continue };
-        reader.not_yet(field.key, entry.key_span);
+        let Some(entry) = entries.iter().find(|entry| entry.key == field.key.name) else { continue };
+        reader.not_yet(field.key.name, entry.key_span);
         // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
-        let takes_null = matches!(field.key, "output" | "command");
-        if takes_null && !is_empty(&entry.value) || reader.is_given(entry) {
+        if field.key.shape.takes_null() && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }

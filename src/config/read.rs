@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::scope::{Context, Layer, Scope};
 use super::texts::{Span, TextId, Texts};
 use super::tree::{Kind, Node};
-use super::{Inputs, dialects, dotenv, duplicates, glob, top, veil, yaml};
+use super::{Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
 use reconcile::text::Text;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -61,21 +61,24 @@ impl<'l> Loader<'l> {
         if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
-    /// The tree of a configuration file.
-    pub(super) fn tree(&mut self, path: &Path, bytes: Vec<u8>) -> Option<Node> {
-        let text = self.text(path, bytes)?;
+    /// The tree of a configuration file, of whose path people see `shown`.
+    pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Node> {
+        let text = self.text(path, shown, bytes)?;
         let parsed = yaml::parse(text, &self.texts, &mut self.problems);
         match parsed {
             // Many a text of another form is a single value, or a list, to YAML.
             Ok(node) if !matches!(node.kind, Kind::Map(_)) && !node.is_null() => {
-                self.texts.veil(text, veil::of_tree(&node));
+                self.texts.veil(text, veil::of_tree(&node, self.texts.text(text)));
                 self.texts.veil(text, veil::of_lines(self.texts.text(text)));
                 let problem = dialects::recognized(text, &self.texts).unwrap_or_else(|| top::no_map(&node, &self.texts));
                 self.problems.add(problem);
                 None
             }
-            Ok(node) => {
-                self.texts.veil(text, veil::of_tree(&node));
+            Ok(mut node) => {
+                secrets::mark(&mut node);
+                self.texts.veil(text, veil::of_tree(&node, self.texts.text(text)));
+                // What was meant to be a variable need not be one to YAML.
+                self.texts.veil(text, veil::of_blocks(self.texts.text(text)));
                 duplicates::report(&node, &mut self.problems);
                 Some(node)
             }
@@ -88,7 +91,7 @@ impl<'l> Loader<'l> {
     }
 
     /// Takes the bytes of a file in as a text, if they are one.
-    fn text(&mut self, path: &Path, bytes: Vec<u8>) -> Option<TextId> {
+    fn text(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<TextId> {
         // In UTF-16 every other byte of what a configuration begins with is zero.
         let wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]);
         let (valid, broken) = match String::from_utf8(bytes) {
@@ -102,6 +105,7 @@ impl<'l> Loader<'l> {
         let nul = valid.find('\0');
         let length = valid.len();
         let text = self.texts.add(path, valid);
+        self.texts.show_as(text, shown);
         let at = |start: usize| Span { text, start: start.min(length), end: start.min(length) };
         let problem = match (wide, nul, broken) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
@@ -154,7 +158,8 @@ impl<'l> Loader<'l> {
                 |error: io::Error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound };
             let read = self.open(&path).map_err(|error| Some(unread(error)));
             let shown = format!("(from {})", name.shown());
-            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or(None));
+            let seen = beside(self.texts.shown_path(span.text), name.shown());
+            let layer = read.and_then(|bytes| self.read_env_file(&path, &seen, bytes, &shown).ok_or(None));
             self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
         // Reported at each place that names it.
@@ -175,8 +180,8 @@ impl<'l> Loader<'l> {
         }
     }
 
-    fn read_env_file(&mut self, path: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {
-        let text = self.text(path, bytes)?;
+    fn read_env_file(&mut self, path: &Path, seen: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {
+        let text = self.text(path, seen, bytes)?;
         let content = self.texts.text(text);
         let found = dotenv::parse(content);
         let mut hidden = Vec::new();

@@ -52,13 +52,13 @@ impl Reader<'_, '_, '_> {
 
     /// Reads one entry of a map.
     pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
-        let Some(field) = table.iter().find(|field| field.key == entry.key) else {
-            let known = table.iter().map(|field| field.key);
+        let Some(field) = table.iter().find(|field| field.key.name == entry.key) else {
+            let known = table.iter().map(|field| field.key.name);
             let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
             let message = format!("unknown key `{}` in `{path}`", short(&entry.key));
             return self.report(Problem::error(entry.key_span, message).help(help));
         };
-        self.not_yet(&format!("{path}.{}", field.key), entry.key_span);
+        self.not_yet(&format!("{path}.{}", field.key.name), entry.key_span);
         if self.is_given(entry) {
             (field.read)(self, &entry.value, into);
         }
@@ -277,7 +277,7 @@ fn one_of(words: &[String]) -> String {
 
 /// What a map takes.
 fn takes<T>(path: &str, table: &[Field<T>]) -> String {
-    let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key)).collect();
+    let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key.name)).collect();
     format!("`{path}` takes {}", known.join(", "))
 }
 

@@ -1,11 +1,29 @@
 //! Single values that have a form of their own: durations, sizes, numbers, masks, names. Text in, value or the reason out.
 //!
+//! Each form that a regular expression can tell has one beside its function, for editors: in what ECMAScript and Rust have in
+//! common, without anchors. Where the two could differ, `tests/schema.rs` holds them together.
+//!
 //! Reasons are fragments that follow the words "not a …:"; they never quote the text, which may be secret.
 
 use std::time::Duration;
 
 /// The longest duration; longer ones are taken for mistakes.
-const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
+pub(super) const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
+
+/// A number, perhaps with a fraction.
+pub(super) const NUMBER: &str = r"[0-9]*\.?[0-9]+";
+
+/// What [`duration`] takes, `N` standing for a [`NUMBER`], and what isn't empty.
+pub(super) const DURATION: &str = r"(N|(Nd)?(Nh)?(Nm)?(Ns)?(Nms)?)";
+
+/// What [`size`] takes.
+pub(super) const SIZE: &str = "[0-9]+([Bb]|[KkMmGg][Ii]?[Bb])?";
+
+/// What [`umask`] takes.
+pub(super) const UMASK: &str = "(0o)?0*[0-7]{1,3}";
+
+/// What [`name`] takes.
+pub(super) const NAME: &str = "[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}";
 
 /// Units of duration in nanoseconds, the longest first.
 const UNITS: [(&str, u128); 5] =

@@ -107,7 +107,11 @@ impl<'a> Scope<'a> {
                 return Err(context.report(Problem::error(node.span, message)));
             }
         }
-        Ok(if refers { Text::secret(&value, &scalar.text) } else { Text::plain(&value) })
+        Ok(match (scalar.is_secret, refers) {
+            (true, _) => hidden(&if refers { Text::secret(&value, &scalar.text) } else { Text::plain(&value) }),
+            (false, true) => Text::secret(&value, &scalar.text),
+            (false, false) => Text::plain(&value),
+        })
     }
 
     fn expand(

@@ -63,11 +63,11 @@ pub(super) fn no_process(node: &Node) -> Problem {
 }
 
 fn field(key: &str) -> Option<&'static Field<super::fields::Draft>> {
-    PROCESS.iter().find(|field| field.key == key)
+    PROCESS.iter().find(|field| field.key.name == key)
 }
 
 fn instead_of(key: &str) -> Option<String> {
-    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key))
+    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key.name))
 }
 
 /// Whether a key is a field of processes, here or elsewhere.
@@ -108,7 +108,7 @@ pub(super) fn short(key: &str) -> String {
 /// The field in `name:redis`, which YAML takes for one word.
 fn glued(key: &str) -> Option<&'static str> {
     let (before, _) = key.split_once(':')?;
-    field(before).map(|field| field.key)
+    field(before).map(|field| field.key.name)
 }
 
 fn is_empty(node: &Node) -> bool {
@@ -120,9 +120,9 @@ fn not_indented<'a>(field: &Field<super::fields::Draft>, behind: &'a [Entry]) ->
     let belongs = |entry: &&Entry| {
         let key = entry.key.as_str();
         self::field(key).is_none()
-            && match field.shape {
+            && match field.key.shape {
                 Shape::Variables => is_variable(key) && !key.contains(|char: char| char.is_ascii_lowercase()),
-                Shape::Part(keys) => keys().iter().any(|part| part.name == key),
+                Shape::Part(keys) | Shape::Choice(_, keys) => keys().iter().any(|part| part.name == key),
                 Shape::Limits(names) => names.contains(&key),
                 _ => false,
             }

@@ -37,6 +37,8 @@ pub(super) struct Texts(Vec<Entry>);
 #[derive(Debug)]
 struct Entry {
     path: PathBuf,
+    /// What people see of it: a variable may have decided it.
+    shown: PathBuf,
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
@@ -58,8 +60,18 @@ impl Texts {
         let mut lines = Vec::with_capacity(1 + text.bytes().filter(|&byte| byte == b'\n').count());
         lines.push(0);
         lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
-        self.0.push(Entry { path: path.to_owned(), text, lines, veiled: Vec::new() });
+        self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines, veiled: Vec::new() });
         TextId(self.0.len() - 1)
+    }
+
+    /// Has people see another path than the one that the text came from.
+    pub(super) fn show_as(&mut self, text: TextId, shown: &Path) {
+        shown.clone_into(&mut self.0[text.0].shown);
+    }
+
+    /// The path of a text as people see it.
+    pub(super) fn shown_path(&self, text: TextId) -> &Path {
+        &self.0[text.0].shown
     }
 
     pub(super) fn path(&self, text: TextId) -> &Path {

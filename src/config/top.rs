@@ -3,30 +3,38 @@
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
 use super::suggest::nearest;
-use super::table::{Change, Field, Key, Shape, keys};
+use super::table::{Change, Field, Key, Shape, keys, words};
 use super::texts::{Span, Texts};
 use super::tree::{Entry, Kind, Node, entry};
 use super::{Format, Level, Settings, foreign, process, scalar, strangers};
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, change: Change::None }
+    Key::new(name, shape, Change::None)
 }
 
 /// Every key at the top of the main file.
 pub(super) static TOP: &[Key] = &[
-    key("managed_processes", Shape::Processes),
-    key("applications", Shape::Processes),
-    key("env", Shape::Variables),
-    key("env_file", Shape::TextOrTexts),
-    key("defaults", Shape::Part(process::default_keys)),
-    key("include", Shape::TextOrTexts),
-    key("logging", Shape::Part(|| keys(LOGGING))),
-    key("shutdown_timeout", Shape::Duration),
+    key("managed_processes", Shape::Processes).means("started in order, stopped in reverse; `[]` stops everything"),
+    key("applications", Shape::Processes)
+        .means("the same fields; started after every managed process, stopped before any of them"),
+    key("env", Shape::Variables).default("{}").means("for every process, under its own"),
+    key("env_file", Shape::TextOrTexts("path")).means("for every process, under everything else"),
+    key("defaults", Shape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
+    key("include", Shape::Globs).means("files whose processes are added, relative to this one"),
+    key("logging", Shape::Part(|| keys(LOGGING))).default("{}").means("the log of navigator itself, and the lines of processes"),
+    key("shutdown_timeout", Shape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
 ];
 
+const fn reads(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Settings)) -> Field<Settings> {
+    Field { key, read }
+}
+
 /// Keys that belong to a web server which reads the same file.
-const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes", "hooks"];
+pub(super) const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes", "hooks"];
+
+/// A key of `logging` that does so, too.
+pub(super) const WEB_SERVER_LOGGING: &str = "vector";
 
 const LEVELS: [(&str, Level); 5] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug), ("trace", Level::Trace)];
@@ -41,36 +49,39 @@ const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::J
 
 /// The keys of `logging`.
 static LOGGING: &[Field<Settings>] = &[
-    Field {
-        key: "level",
-        shape: Shape::Words(&["error", "warn", "info", "debug", "trace"]),
-        change: Change::None,
-        read: |reader, node, settings| settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS),
-    },
-    Field {
-        key: "format",
-        shape: Shape::Words(&["text", "json"]),
-        change: Change::None,
-        read: |reader, node, settings| settings.format = reader.word(node, &FORMATS, &[]).unwrap_or_default(),
-    },
-    Field {
-        key: "file",
-        shape: Shape::Text,
-        change: Change::None,
-        read: |reader, node, settings| {
+    reads(
+        Key::new("level", Shape::Words(const { &words(&LEVELS) }), Change::None)
+            .default("info")
+            .means("the least severe events that are logged"),
+        |reader, node, settings| {
+            settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS);
+        },
+    ),
+    reads(
+        Key::new("format", Shape::Words(const { &words(&FORMATS) }), Change::None)
+            .default("text")
+            .means("how events and lines are written"),
+        |reader, node, settings| {
+            settings.format = reader.word(node, &FORMATS, &[]).unwrap_or_default();
+        },
+    ),
+    reads(
+        Key::new("file", Shape::Text("path"), Change::None)
+            .means("where both go instead of standard error and output, relative to this file"),
+        |reader, node, settings| {
             settings.file = reader
                 .filled(node, "a path")
                 .map(|path| super::fields::beside(reader.context.texts.path(node.span.text), path.value()));
         },
-    },
+    ),
 ];
 
 /// Reads `logging`.
 pub(super) fn logging(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Settings {
     let mut settings = Settings::default();
     for entry in reader.entries(node).unwrap_or_default() {
-        if entry.key == "vector" {
-            reader.report(belongs_elsewhere("logging.vector", entry.key_span));
+        if entry.key == WEB_SERVER_LOGGING {
+            reader.report(belongs_elsewhere(&format!("logging.{WEB_SERVER_LOGGING}"), entry.key_span));
         } else {
             reader.entry(entry, "logging", LOGGING, &mut settings);
         }

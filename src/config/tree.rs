@@ -39,6 +39,8 @@ pub(super) struct Scalar {
     pub(super) text: String,
     /// How it is written.
     pub(super) style: Style,
+    /// Whether it stands under a key whose name says that it is nobody's business, wherever an alias has brought it from there.
+    pub(super) is_secret: bool,
 }
 
 /// How a single value is written.
@@ -90,6 +92,10 @@ impl Map {
     /// Every value that stands in it, whether it can be used or not.
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().chain(&self.duplicates).chain(&self.strays)
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut().chain(&mut self.duplicates).chain(&mut self.strays)
     }
 }
 

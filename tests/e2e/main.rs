@@ -18,6 +18,7 @@ mod policies;
 mod refusals;
 mod reload;
 mod saves;
+mod secrets;
 mod seed;
 mod signals;
 mod stack;

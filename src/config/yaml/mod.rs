@@ -253,5 +253,5 @@ fn unusable_key(key: &Node) -> Problem {
 }
 
 fn scalar(span: Span, text: String, style: Style) -> Node {
-    Node { span, kind: Kind::Scalar(Scalar { text, style }) }
+    Node { span, kind: Kind::Scalar(Scalar { text, style, is_secret: false }) }
 }

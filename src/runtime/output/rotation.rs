@@ -30,10 +30,6 @@ impl LogFile {
         LogFile { path, open: None, limits, stuck: None }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Puts it aside by other limits from now on.
     pub(super) fn limit(&mut self, limits: Limits) {
         self.limits = Some(limits);

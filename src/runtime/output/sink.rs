@@ -121,8 +121,9 @@ impl Sink {
             Place::File { shown: Some(shown), .. } => {
                 tracing::warn!(target: "managed_processes", path = shown, reason = words(why), "Output can't be written");
             }
-            Place::File { file, shown: None } => {
-                let text = format!("navigator: `{}` can't be written: {}\n", file.path().display(), words(why));
+            Place::File { shown: None, .. } => {
+                // Its path may hold secrets.
+                let text = format!("navigator: the file of `logging.file` can't be written: {}\n", words(why));
                 let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
             }
             Place::Stdout | Place::Stderr => {}

@@ -103,7 +103,8 @@ impl<'s> Around<'s> {
 /// A key and its value as they should stand; a value that may be nobody's business is left out.
 fn written(key: &str, value: &str) -> String {
     let value = value.trim();
-    let is_shown = PROCESS.iter().any(|field| field.key == key) && !is_secret(value) && !value.is_empty() && value.len() <= 60;
+    let is_shown =
+        PROCESS.iter().any(|field| field.key.name == key) && !is_secret(value) && !value.is_empty() && value.len() <= 60;
     let value = if !is_shown {
         "…".to_owned()
     } else if value.starts_with(['"', '\'', '[', '{']) || value.contains(' ') && !value.contains(": ") {
@@ -197,7 +198,7 @@ impl<'s> Line<'s> {
     fn begins_with_field(&self) -> bool {
         let content = self.item().trim_start_matches('-');
         let word = content.split([':', '=', ' ']).next().unwrap_or_default();
-        PROCESS.iter().any(|field| field.key == word)
+        PROCESS.iter().any(|field| field.key.name == word)
     }
 }
 
