@@ -1,7 +1,8 @@
 //! Property tests: a hundred thousand seeded histories of a host, each held to the invariants at every step.
 //!
-//! `HISTORIES=n` says how many, `FIRST=n` from which seed on, `SEED=n` tells the story of a single one. A failure prints its seed and, unless `SHORT=1`
-//! (which also tries one history at a time), the shortest history that breaks the same invariant, as a script in the notation of scenario fixtures.
+//! `HISTORIES=n` says how many, `FIRST=n` from which seed on, `SEED=n` tells the story of a single one. A failure prints its
+//! seed and, unless `SHORT=1` (which also tries one history at a time), the shortest history that breaks the same invariant, as
+//! a script in the notation of scenario fixtures.
 #![expect(clippy::print_stdout, reason = "figures and stories are for whoever runs the test")]
 
 mod dice;
