@@ -263,8 +263,8 @@ impl Engine {
                 }
             }
             // A run that was stopped beside another one says nothing about that one, nor about how that ended.
-            let beside = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.ended_beside(run));
-            if entry.is_some() && (by_itself || (process.runs.is_empty() && !beside)) {
+            let tells_less = process.past.as_ref().is_some_and(|past| past.tells_more_than(run));
+            if entry.is_some() && (by_itself || (!process.is_running() && !tells_less)) {
                 process.past = Some(past);
             }
         }

@@ -122,9 +122,10 @@ pub struct Past {
 }
 
 impl Past {
-    /// Whether it ended while another run was there.
-    pub fn ended_beside(&self, other: &Run) -> bool {
-        self.run > other.id || self.at > other.begun
+    /// Whether it says more of the process than that another run was stopped: it is of a newer one, or of one that ended by
+    /// itself while the other was there.
+    pub(crate) fn tells_more_than(&self, other: &Run) -> bool {
+        self.run > other.id || (self.streak.is_some() && self.at > other.begun)
     }
 
     /// Whether it did what it was to do, and wasn't stopped for a failure.

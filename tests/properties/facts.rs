@@ -283,7 +283,7 @@ impl Facts {
         if self.spec(run.process).is_none() {
             return;
         }
-        let alone = self.runs_of(run.process).next().is_none();
+        let last = !self.runs_of(run.process).any(Run::undisturbed);
         let process = &mut self.processes[run.process];
         let by_itself = !run.forgiven && (run.failing() || (run.stop.is_none() && run.exit.is_none()));
         let (status, at) = run.exit.clone().unwrap_or((Status::Lost, now));
@@ -297,9 +297,10 @@ impl Facts {
             None => (1, false),
             Some((length, after_health)) => (length + 1, after_health),
         };
-        let counted = process.past.as_ref().filter(|past| past.streak.is_some());
-        let beside = counted.is_some_and(|past| past.run > id || past.at > run.begun);
-        if by_itself || (alone && !beside) {
+        // How its newest run ended counts, or how one failed that was there beside it.
+        let newer = process.past.as_ref().is_some_and(|past| past.run > id);
+        let failed = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.at > run.begun);
+        if by_itself || (last && !newer && !failed) {
             let streak = by_itself.then_some(streak);
             let replaced = run.stop.is_some_and(|(_, why)| why.replaces());
             process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak, read: run.read });

@@ -181,6 +181,19 @@ fn nothing_is_kept_instead_of_a_run_that_is_right() {
 }
 
 #[test]
+fn why_the_newest_run_ended_is_why_there_is_another_one() {
+    let a = |version| rolling(announcing(spec("a", version), 60_000));
+    let mut stage = Stage::with([a(0)], &[1]);
+    assert_eq!(stage.tell([ready(1), wanted([a(1)])]), ["spawn a#2 (args changed)"]);
+    assert_eq!(stage.tell([by_hand(Order::Stop, "a")]), ["stop a#1 (stopped by hand)"]);
+    stage.tell([by_hand(Order::Restart, "a")]);
+    assert_eq!(stage.tell([started(2)]), ["stop a#2 (restarted by hand)"]);
+    // The old run takes longer to stop than the one that was started beside it.
+    stage.tell([exited(2, 0), gone(2)]);
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["spawn a#3 (restarted by hand)"]);
+}
+
+#[test]
 fn a_reload_that_failed_is_told_once() {
     let reloading = || {
         with(spec("a", 0), |spec| {
