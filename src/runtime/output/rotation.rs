@@ -4,7 +4,7 @@ use rustix::fs::OFlags;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How a file is put aside: it becomes `path.1`, that `path.2`, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
