@@ -99,9 +99,9 @@ impl Engine {
         }
     }
 
-    /// What goes on running is placed by the new file; what will be replaced stops by the place it had.
+    /// What goes on running is placed by the new file; what is to stop does so by the place it had.
     fn place_what_stays(&mut self) {
-        for entry in self.desired.entries() {
+        for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = self.observed.processes.get_mut(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
             for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == entry.spec.exec) {

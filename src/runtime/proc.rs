@@ -20,7 +20,7 @@ pub(super) struct Stat {
     pub(super) started: Option<u64>,
     /// Whether it has ended, and is yet to be reaped.
     pub(super) has_ended: bool,
-    /// How many bytes of environment its program was given; `None` in the middle of an exec.
+    /// How many bytes of environment its program was given; `None` in the middle of an exec, and at its end.
     environment: Option<usize>,
 }
 
@@ -76,9 +76,10 @@ pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
 pub(super) enum Variable {
     /// Its value.
     Is(Vec<u8>),
-    /// It has none, or may not be asked, or has ended.
+    /// It has none, or may not be asked.
     Unset,
-    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again.
+    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again. Or it has
+    /// ended, and what it leaves behind may have become ours after we listed our children: list them again.
     NotYet,
 }
 
@@ -87,13 +88,16 @@ pub(super) enum Variable {
 /// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
 /// counts only up to its end, and that nothing was found only if all of it was read.
 pub(super) fn variable(pid: u32, name: &str) -> Variable {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Variable::Unset };
+    let read = fs::read(format!("/proc/{pid}/environ"));
+    let environment = read.as_deref().unwrap_or_default();
     let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
     if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
         return Variable::Is(value.to_vec());
     }
+    // One that is ending has given its memory back a moment before it counts as ended, and can't be read from then on.
+    let is_partial = |stat: &Stat| stat.environment.is_none() || (read.is_ok() && stat.environment != Some(environment.len()));
     match stat(pid) {
-        Some(stat) if !stat.has_ended && stat.environment != Some(environment.len()) => Variable::NotYet,
+        Some(stat) if stat.has_ended || is_partial(&stat) => Variable::NotYet,
         _ => Variable::Unset,
     }
 }
@@ -147,6 +151,7 @@ fn numbers_in(directory: &str) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     #[test]
     fn a_command_name_can_not_forge_the_fields() {
@@ -165,6 +170,19 @@ mod tests {
         for text in [&b""[..], b"42 (a", b"42 (a) S", b"42 (a) S x y z", b")"] {
             assert_eq!(parse_stat(text), None, "{text:?}");
         }
+    }
+
+    /// Were it taken for one without the variable, its run would count as gone while a child that it left behind lives.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what is tested is a child that nobody reaps yet")]
+    fn one_that_has_ended_may_have_had_the_variable() {
+        let mut child = std::process::Command::new("true").env("MARK", "1").spawn().expect("`true` can be run");
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), ended).expect("it is our child");
+        let found = variable(child.id(), "MARK");
+        child.wait().expect("it is our child");
+        assert_eq!(found, Variable::NotYet);
+        assert_eq!(variable(child.id(), "MARK"), Variable::Unset, "nobody has that number");
     }
 
     #[test]

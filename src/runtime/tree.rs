@@ -27,7 +27,8 @@
 //! and at that moment whatever it leaves behind is already among our children.
 //!
 //! One thing can't be seen at that moment: whose an orphan is that has left the session and is just in the middle of an
-//! exec, for it has no environment then. Until that is known no tree counts as empty, and it's looked at again shortly.
+//! exec, or is ending while we look, for it has no environment then. What the latter leaves behind became ours after we had
+//! listed our children. Until all is known no tree counts as empty, and it's looked at again shortly.
 
 use super::proc::{self, Lineage};
 use super::sys;

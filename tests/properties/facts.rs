@@ -149,7 +149,7 @@ impl Facts {
                 continue;
             };
             for run in self.runs.iter_mut().filter(|run| run.process == process) {
-                if run.undisturbed() && run.spec.exec == new.exec {
+                if run.undisturbed() && run.spec.exec == new.exec && new.enabled {
                     run.waits = self.places.waits[process];
                 }
             }
@@ -396,7 +396,7 @@ impl Facts {
         for process in 0..MOST {
             let stays = moment.current(self, process).is_some();
             let rests = matches!(rest(self, process), Rest::Completed | Rest::Failed);
-            let counts = moment.wanted(self, process) && (stays || rests || moment.needs_hold(self, process));
+            let counts = moment.wanted(self, process) && (stays || rests || moment.is_due(self, process));
             let since = &mut self.processes[process].due_since;
             if !counts {
                 *since = None;

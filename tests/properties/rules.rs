@@ -130,6 +130,12 @@ impl Moment {
         })
     }
 
+    /// Whether everything that a process can't do without holds, so that its delay counts.
+    pub(crate) fn is_due(&self, facts: &Facts, process: usize) -> bool {
+        let mut required = facts.places.needs[process].iter().filter(|need| need.required);
+        required.all(|need| self.holds(facts, need) == Holds::Yes)
+    }
+
     /// Whether a required dependency can't hold without somebody's help.
     pub(crate) fn is_blocked(&self, facts: &Facts, process: usize) -> bool {
         facts.places.needs[process].iter().any(|need| need.required && self.holds(facts, need) == Holds::No)

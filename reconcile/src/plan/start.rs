@@ -101,8 +101,9 @@ impl Gate<'_, '_> {
             self.predecessor()?;
             return Err(self.outliving().find_map(progress));
         }
-        // The delay counts from the moment that dependencies hold, whatever else is still waited for.
-        let dependency = self.dependency();
+        // The delay counts from the moment that dependencies hold, whatever else is still waited for. Those that are order
+        // alone may come and go: they would put it off for ever.
+        let dependency = self.dependency(true);
         let delay = self.delay(dependency.is_none(), plan);
         self.predecessor()?;
         if let Rest::Again(at) = rest
@@ -111,10 +112,8 @@ impl Gate<'_, '_> {
             plan.wake(at);
             return Err(Some(Waiting::Backoff(at)));
         }
-        match dependency.or(delay).or_else(|| self.removal(rest)).or_else(|| self.order(rest)) {
-            Some(waiting) => Err(Some(waiting)),
-            None => Ok(()),
-        }
+        let order = || self.dependency(false).or_else(|| self.removal(rest)).or_else(|| self.order(rest));
+        dependency.or(delay).or_else(order).map_or(Ok(()), |waiting| Err(Some(waiting)))
     }
 
     /// A former run that isn't gone says itself what it waits for, unless it was reported to survive.
@@ -133,19 +132,14 @@ impl Gate<'_, '_> {
         row.runs().iter().zip(self.fates.of(row)).filter(|(_, fate)| **fate == Fate::Outlive).map(|(run, _)| run)
     }
 
-    fn dependency(&self) -> Option<Waiting> {
-        self.entry.needs.iter().find_map(|need| {
-            let entry = &self.view.desired.entries()[need.on];
-            let wait = |why| Waiting::Dependency { on: entry.spec.name.clone(), condition: need.condition, why };
+    /// A named dependency that doesn't hold, of those that are required or of the others.
+    fn dependency(&self, required: bool) -> Option<Waiting> {
+        self.entry.needs.iter().filter(|need| need.required == required).find_map(|need| {
             let why = blocked(self.view, self.fates, self.outlooks, need)?;
-            if need.required {
-                return Some(wait(why));
-            }
-            match why {
-                // Order alone waits for what is on its way, and for as long as it is.
-                Block::Coming => self.outlooks.order_alone(need.on).map(|_| wait(why)),
-                _ => None,
-            }
+            // Order alone waits for what is on its way, and for as long as it is.
+            let waits = required || (why == Block::Coming && self.outlooks.order_alone(need.on).is_some());
+            let on = &self.view.desired.entries()[need.on].spec.name;
+            waits.then(|| Waiting::Dependency { on: on.clone(), condition: need.condition, why })
         })
     }
 
