@@ -221,11 +221,12 @@ fn however_oddly_navigator_is_started_a_process_sees_nothing_of_it() {
     let site = Site::new();
     let look = site.script("look.sh", LOOK);
     site.write("navigator.yml", &format!("managed_processes: [{{ name: look, command: {} }}]\n", look.display()));
-    let odd = "umask 077; ulimit -n 256; exec 7</etc/passwd 9>/dev/null; \
+    // Only bash knows descriptors of two digits.
+    let odd = "umask 077; ulimit -n 256; exec 77</etc/passwd 9>/dev/null; \
                echo 123 >/proc/self/oom_score_adj; cd /usr; \
                exec nohup nice -n 3 env --block-signal=TERM,USR1,USR2 --ignore-signal=CHLD,INT,QUIT,PIPE \"$0\" \"$@\"";
     let config = site.path("navigator.yml").display().to_string();
-    let mut navigator = site.command_through("sh", &["-c", odd], &[&config]).start();
+    let mut navigator = site.command_through("bash", &["-c", odd], &[&config]).start();
     navigator.event("Process exited", "look");
     let pid = navigator.started("look");
     navigator.signal(Signal::TERM);
