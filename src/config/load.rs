@@ -96,7 +96,7 @@ impl Loader<'_> {
         let (settings, timeout) = self.settings(entries, &shared);
         let desired = resolve(processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone is a change of what the configuration means.
-        let beyond = format!("{settings:?}");
+        let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
     }
 

@@ -78,9 +78,11 @@ pub(super) enum Variable {
     Is(Vec<u8>),
     /// It has none, or may not be asked.
     Unset,
-    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again. Or it has
-    /// ended, and what it leaves behind may have become ours after we listed our children: list them again.
+    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again.
     NotYet,
+    /// It has ended, or is about to, and may have had it. What a child of ours leaves behind may have become ours after we
+    /// listed our children: list them again. Threads of the kernel, which have no environment either, look the same.
+    Ended,
 }
 
 /// Looks up a variable of a process.
@@ -95,9 +97,9 @@ pub(super) fn variable(pid: u32, name: &str) -> Variable {
         return Variable::Is(value.to_vec());
     }
     // One that is ending has given its memory back a moment before it counts as ended, and can't be read from then on.
-    let is_partial = |stat: &Stat| stat.environment.is_none() || (read.is_ok() && stat.environment != Some(environment.len()));
     match stat(pid) {
-        Some(stat) if stat.has_ended || is_partial(&stat) => Variable::NotYet,
+        Some(stat) if stat.has_ended || (read.is_err() && stat.environment.is_none()) => Variable::Ended,
+        Some(stat) if read.is_ok() && stat.environment != Some(environment.len()) => Variable::NotYet,
         _ => Variable::Unset,
     }
 }
@@ -181,7 +183,7 @@ mod tests {
         waitid(WaitId::Pid(Pid::from_child(&child)), ended).expect("it is our child");
         let found = variable(child.id(), "MARK");
         child.wait().expect("it is our child");
-        assert_eq!(found, Variable::NotYet);
+        assert_eq!(found, Variable::Ended);
         assert_eq!(variable(child.id(), "MARK"), Variable::Unset, "nobody has that number");
     }
 

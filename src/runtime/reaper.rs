@@ -307,7 +307,7 @@ impl Reaper {
             None => match proc::variable(pid, MARK) {
                 Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
                 Variable::Unset => None,
-                Variable::NotYet => return Owner::Undecided,
+                Variable::NotYet | Variable::Ended => return Owner::Undecided,
             },
         };
         let Some(owner) = owner else { return Owner::Nobody };

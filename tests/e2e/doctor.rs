@@ -57,9 +57,9 @@ applications:
     let expected = [
         "ok works".to_owned(),
         "problem nowhere working_dir does not exist: `./missing`".to_owned(),
-        "problem unknown unknown user: `no-such-user`".to_owned(),
+        "problem unknown unknown user: `no-such-user` has no account on this host".to_owned(),
         "problem absent command not found: `./no-such-program` does not exist".to_owned(),
-        "problem plain not executable: `./plain-file`".to_owned(),
+        "problem plain not executable: `./plain-file` may not be executed by its user; `chmod +x` allows it, a `noexec` mount doesn't".to_owned(),
         "problem unwritten the directory of output.file `logs/it.log` does not exist".to_owned(),
         "ok web".to_owned(),
     ];
@@ -96,10 +96,16 @@ managed_processes:
     assert!(verdict(&host, "root").starts_with("missing "), "{}", ended.description);
     assert!(verdict(&host, "state directory").starts_with("missing failed to make state directory"), "{}", ended.description);
     assert_eq!(verdict(&rows, "works"), "ok ");
-    assert_eq!(verdict(&rows, "other-user"), "problem taking the groups of user `daemon`: operation not permitted");
-    assert_eq!(verdict(&rows, "first"), "problem setting nice: permission denied");
+    assert_eq!(
+        verdict(&rows, "other-user"),
+        "problem taking the groups of user `daemon`: operation not permitted; only root may change who a process runs as"
+    );
+    assert_eq!(verdict(&rows, "first"), "problem setting nice: permission denied; only root may raise a priority");
     assert_eq!(verdict(&rows, "precious"), "problem setting oom_score_adj: permission denied");
-    assert_eq!(verdict(&rows, "wide"), "problem setting limits.nofile: operation not permitted");
+    assert_eq!(
+        verdict(&rows, "wide"),
+        "problem setting limits.nofile: operation not permitted; only root may change who a process runs as"
+    );
 }
 
 #[test]
