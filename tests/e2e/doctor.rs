@@ -101,10 +101,10 @@ managed_processes:
         "problem taking the groups of user `daemon`: operation not permitted; only root may change who a process runs as"
     );
     assert_eq!(verdict(&rows, "first"), "problem setting nice: permission denied; only root may raise a priority");
-    assert_eq!(verdict(&rows, "precious"), "problem setting oom_score_adj: permission denied");
+    assert_eq!(verdict(&rows, "precious"), "problem setting oom_score_adj: permission denied; only root may lower it");
     assert_eq!(
         verdict(&rows, "wide"),
-        "problem setting limits.nofile: operation not permitted; only root may change who a process runs as"
+        "problem setting limits.nofile: operation not permitted; only root may go above the hard limit, and nobody above what the kernel allows"
     );
 }
 

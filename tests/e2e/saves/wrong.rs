@@ -39,7 +39,11 @@ const WRONG: [Wrong; 24] = [
     ),
     wrong("not YAML", "echo 'managed_processes: [' > wrong", "conf/navigator.yml:1:20: this `[` is never closed"),
     wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this quote is never closed"),
-    wrong("a tab", r"printf 'managed_processes:\n\t- x\n' > wrong", "conf/navigator.yml:2:1: a tab is not allowed in indentation"),
+    wrong(
+        "a tab",
+        r"printf 'managed_processes:\n\t- x\n' > wrong",
+        "conf/navigator.yml:2:1: a tab is not allowed in indentation",
+    ),
     wrong("UTF-16", r"printf '\377\376m\000' > wrong", "conf/navigator.yml:1:1: this file is not UTF-8 but looks like UTF-16"),
     wrong("zeroes", "head -c 300 /dev/zero > wrong", "conf/navigator.yml:1:1: this file holds a NUL character"),
     wrong(
