@@ -1,7 +1,7 @@
 //! What a file says of a host, as plain data: which processes, placed how, and what each is like.
 //!
-//! It knows where the contract places a process, and nothing of what navigator makes of it. How it is written down is
-//! [`crate::text`], where it comes from is [`crate::dice`]'s affair in [`crate::grow`].
+//! How it is written down is [`crate::text`], where the processes stand is [`crate::places`], where a host comes from is
+//! [`crate::grow`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,6 +106,21 @@ impl Process {
         self.identity.version()
     }
 
+    /// Whether its policy lets it come back after it ended by itself, with status 0 or not.
+    pub(crate) fn comes_back(&self, succeeded: bool) -> bool {
+        match self.restart {
+            Restart::Never => false,
+            Restart::OnFailure => !succeeded,
+            Restart::Always => !succeeded || !self.identity.is_task,
+        }
+    }
+
+    /// Whether it ends by itself and comes back, for ever.
+    pub(crate) fn comes_and_goes(&self) -> bool {
+        let succeeds = self.identity.doings.ends.map(|(_, code)| code == 0);
+        succeeds.is_some_and(|succeeds| self.comes_back(succeeds) && (succeeds || self.max_restarts.is_none()))
+    }
+
     /// The dependencies that it doesn't start without.
     pub(crate) fn required(&self) -> impl Iterator<Item = (Name, Need)> {
         self.needs.iter().flatten().map(|(on, need)| (*on, *need)).filter(|(_, need)| !need.is_optional)
@@ -163,64 +178,6 @@ impl Host {
     fn depends(&self, name: Name, on: Name) -> bool {
         let needs = self.get(name).and_then(|process| process.needs.as_ref());
         needs.is_some_and(|needs| needs.keys().any(|&next| next == on || self.depends(next, on)))
-    }
-
-    /// Where each process stands.
-    pub(crate) fn places(&self) -> Places {
-        let mut places = Places::default();
-        for process in &self.processes {
-            places.before.insert(process.name, process.needs.iter().flat_map(BTreeMap::keys).copied().collect());
-        }
-        let managed: Vec<&Process> = self.processes.iter().filter(|process| !process.is_application).collect();
-        for (place, process) in managed.iter().enumerate().filter(|(_, process)| process.needs.is_none()) {
-            // One that waits for this process itself, however indirectly, can't come before it.
-            let before = managed[..place].iter().rev().find(|other| !places.waits(other.name, process.name));
-            if let Some(before) = before {
-                places.before.entry(process.name).or_default().push(before.name);
-                places.after.insert(process.name, before.name);
-            }
-        }
-        places.managed.extend(managed.iter().map(|process| process.name));
-        places
-    }
-}
-
-/// Where each process of a host stands.
-#[derive(Debug, Default)]
-pub(crate) struct Places {
-    /// What each comes after directly, by name or by the list.
-    before: BTreeMap<Name, Vec<Name>>,
-    /// The one before it in the list, where that counts.
-    pub(crate) after: BTreeMap<Name, Name>,
-    /// What every application comes after.
-    managed: Vec<Name>,
-}
-
-impl Places {
-    /// Whether a process comes after another one directly, by name or by the list.
-    pub(crate) fn is_next(&self, name: Name, on: Name) -> bool {
-        self.before.get(&name).is_some_and(|before| before.contains(&on))
-    }
-
-    /// Whether a process comes after another one, however indirectly.
-    pub(crate) fn waits(&self, name: Name, on: Name) -> bool {
-        self.waits_with(&Places::default(), name, on)
-    }
-
-    /// The same, where former places count as well. What is in no list any more has the tier that it had.
-    pub(crate) fn waits_with(&self, former: &Places, name: Name, on: Name) -> bool {
-        let mut reached = vec![name];
-        let mut next = 0;
-        while let Some(name) = reached.get(next) {
-            let is_application = self.before.contains_key(name) && !self.managed.contains(name);
-            let gone = former.managed.iter().filter(|other| !self.before.contains_key(other));
-            let tier = self.managed.iter().chain(gone).filter(|_| is_application);
-            let before = self.before.get(name).into_iter().chain(former.before.get(name)).flatten().chain(tier);
-            let new: Vec<Name> = before.filter(|other| !reached.contains(other)).copied().collect();
-            reached.extend(new);
-            next += 1;
-        }
-        reached[1..].contains(&on)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The chaos test: random edits of the file, saved in every way, while real processes misbehave and are killed; every
 //! story is held to the rules that the contract makes.
 //!
-//! `CHAOS_EDITS=n` says how many edits there are (60), `CHAOS_SEED=n` repeats the history of one seed. A failure prints its
-//! seed, the story around what went wrong, and the shortest history that was found in `CHAOS_SHRINK=seconds` (45).
+//! `CHAOS_EDITS=n` says how many edits there are (60), `CHAOS_SEED=n` repeats the history of one seed; with both, the histories
+//! begin with that seed. A failure prints its seed, the story up to what went wrong, and the shortest history that was found in
+//! `CHAOS_SHRINK=seconds` (45). Processes of a real system don't repeat themselves exactly: a seed may have to be tried again.
 #![expect(clippy::print_stdout, reason = "figures and stories are for whoever runs the test")]
 
 #[path = "../properties/dice.rs"]
@@ -14,6 +15,7 @@ mod grow;
 mod harness;
 mod history;
 mod host;
+mod places;
 mod rules;
 mod runs;
 mod save;

@@ -1,6 +1,6 @@
 //! Whether everything is as a file says, as far as that can come about: the meaning of "converged", from outside.
 
-use crate::host::{Condition, Host, Name, Need, Process, Restart};
+use crate::host::{Condition, Host, Name, Need, Process};
 use crate::runs::{Account, Run};
 use crate::story::What;
 
@@ -49,27 +49,25 @@ fn not_as_wanted(account: &Account<'_>, host: &Host) -> Option<String> {
 
 /// Whether somebody else sent the run a signal that ends it.
 fn is_doomed(account: &Account<'_>, run: &Run) -> bool {
-    let signals = run.hits.iter().filter_map(|&place| match &account.story.entries[place].what {
+    let mut hosts = account.in_force_within(0, usize::MAX).into_iter().filter_map(|host| host.get(run.name));
+    let ignores = hosts.any(|process| Some(process.version()) == account.version(run) && process.identity.doings.ignores);
+    // A stopped process takes every other signal when it goes on, which nobody tells it to; and it may be stopped on its way out.
+    let is_stopped = hits(account, run).any(|signal| signal == "STOP");
+    hits(account, run).any(|signal| match signal {
+        "KILL" => true,
+        "STOP" => false,
+        "TERM" => !is_stopped && !ignores,
+        _ => !is_stopped,
+    })
+}
+
+/// The signals that somebody else sent a run.
+fn hits<'s>(account: &Account<'s>, run: &Run) -> impl Iterator<Item = &'s str> {
+    let story = account.story;
+    run.hits.iter().filter_map(move |&place| match &story.entries[place].what {
         What::Hit(_, _, signal) => Some(signal.as_str()),
         _ => None,
-    });
-    let ignores = account
-        .in_force_within(0, usize::MAX)
-        .into_iter()
-        .filter_map(|host| host.get(run.name))
-        .any(|process| Some(process.version()) == account.version(run) && process.identity.doings.ignores);
-    let mut is_stopped = false;
-    for signal in signals {
-        match signal {
-            "KILL" => return true,
-            "STOP" => is_stopped = true,
-            // A stopped process takes every other signal when it goes on, which nobody tells it to.
-            "TERM" if ignores || is_stopped => {}
-            _ if !is_stopped => return true,
-            _ => {}
-        }
-    }
-    false
+    })
 }
 
 struct Outcome<'a, 's> {
@@ -89,8 +87,9 @@ impl Outcome<'_, '_> {
                     return Some(format!("{name} is to be {} and runs {runs}", process.version()));
                 }
                 // Work that isn't done yet, and a process that is about to end for good.
-                let ends = process.identity.doings.ends.is_some() && !comes_and_goes(process);
-                ends.then(|| format!("{name} has yet to end"))
+                let ends = process.identity.doings.ends.is_some() && !process.comes_and_goes();
+                let is_stopped = hits(self.account, run).any(|signal| signal == "STOP");
+                (ends && !is_stopped).then(|| format!("{name} has yet to end"))
             }
             Some(run) if self.has_ended_as(process, run) && self.due(process, run) != Holds::Yes => None,
             // Also one that ended by itself waits for its dependencies before it is started again.
@@ -119,12 +118,7 @@ impl Outcome<'_, '_> {
     /// Whether a process that ended by itself is started again.
     fn due(&self, process: &Process, run: &Run) -> Holds {
         let succeeded = self.account.succeeded(run);
-        let again = match process.restart {
-            Restart::Never => false,
-            Restart::OnFailure => !succeeded,
-            Restart::Always => !succeeded || !process.identity.is_task,
-        };
-        if !again {
+        if !process.comes_back(succeeded) {
             return Holds::No;
         }
         let is_told = run.gone.and_then(|place| self.account.told(place)).is_some_and(|told| told.message == "Process failed");
@@ -132,7 +126,7 @@ impl Outcome<'_, '_> {
             Some(_) if is_told => Holds::No,
             // A limit that came later gives it up without a word. Which ends still count isn't known here.
             Some(most) if !succeeded && self.ends(process) > most => Holds::Sometimes,
-            _ if comes_and_goes(process) => Holds::Sometimes,
+            _ if process.comes_and_goes() => Holds::Sometimes,
             _ => Holds::Yes,
         }
     }
@@ -150,7 +144,7 @@ impl Outcome<'_, '_> {
         let Some(run) = self.last(process) else { return Holds::No };
         if run.over().is_none() {
             return match condition {
-                _ if comes_and_goes(process) => Holds::Sometimes,
+                _ if process.comes_and_goes() => Holds::Sometimes,
                 Condition::Completed => Holds::No,
                 Condition::Started | Condition::Ready => Holds::Yes,
             };
@@ -166,20 +160,10 @@ impl Outcome<'_, '_> {
     }
 }
 
-/// Whether a process ends by itself and is started again, for ever.
-fn comes_and_goes(process: &Process) -> bool {
-    let Some((_, code)) = process.identity.doings.ends else { return false };
-    let again = match process.restart {
-        Restart::Never => false,
-        Restart::OnFailure => code != 0,
-        Restart::Always => code != 0 || !process.identity.is_task,
-    };
-    again && (code == 0 || process.max_restarts.is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Restart;
     use crate::story::made::{host, story};
 
     const A_RUNS: &str = "
@@ -217,6 +201,19 @@ mod tests {
         assert_eq!(why(&host(&[process]), &ended), Some("a is to be started".into()));
         let unheard = format!("{A_RUNS}\n4 hit a 7 KILL");
         assert!(why(&host(&[Process::new('a')]), &unheard).is_some_and(|why| why.contains("nothing is told of the end of a")));
+    }
+
+    #[test]
+    fn a_stopped_process_ends_by_nothing_but_kill() {
+        let host = host(&[Process::new('a')]);
+        let hit = |signals: &[&str]| {
+            let hits = signals.iter().flat_map(|signal| ["\n4 hit a 7 ", signal]);
+            why(&host, &std::iter::once(A_RUNS).chain(hits).collect::<String>())
+        };
+        assert!(hit(&["TERM"]).is_some());
+        assert_eq!(hit(&["STOP", "ABRT"]), None);
+        assert_eq!(hit(&["TERM", "STOP"]), None, "it may have been on its way out");
+        assert!(hit(&["STOP", "KILL"]).is_some());
     }
 
     #[test]

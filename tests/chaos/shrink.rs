@@ -4,7 +4,8 @@
 //! takes, so there is a bound in time.
 
 use crate::history::{History, Op};
-use crate::host::{Host, Need, Process};
+use crate::host::{Host, Need, Process, Restart};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// How often a candidate is tried before it counts as harmless.
@@ -13,18 +14,22 @@ const TRIES: usize = 2;
 /// What may be made of a process to make it say less.
 const SIMPLER: [fn(&mut Process); 10] = [
     |process| process.needs = None,
-    |process| process.needs = process.needs.take().map(|_| std::collections::BTreeMap::new()),
-    |process| {
-        process.needs.iter_mut().flatten().for_each(|(_, need)| *need = Need { restarts: need.restarts, ..Need::default() });
-    },
-    |process| process.needs.iter_mut().flatten().for_each(|(_, need)| *need = Need::default()),
+    |process| process.needs.iter_mut().for_each(BTreeMap::clear),
+    |process| each_need(process, |need| Need { restarts: need.restarts, ..Need::default() }),
+    |process| each_need(process, |_| Need::default()),
     |process| process.identity.doings.below.clear(),
     |process| (process.identity.doings.ignores, process.identity.doings.lingers) = (false, None),
-    |process| (process.restart, process.max_restarts) = (crate::host::Restart::Never, None),
+    |process| (process.restart, process.max_restarts) = (Restart::Never, None),
     |process| (process.start_delay, process.reset_after) = (0, 10_000),
     |process| process.is_application = false,
     |process| (process.identity.is_task, process.identity.doings.ends) = (false, None),
 ];
+
+fn each_need(process: &mut Process, change: fn(Need) -> Need) {
+    for need in process.needs.iter_mut().flat_map(BTreeMap::values_mut) {
+        *need = change(*need);
+    }
+}
 
 /// The shortest history found by `until` that still `fails`, from one that does.
 pub(crate) fn shrink(mut history: History, until: Instant, fails: impl Fn(&History) -> bool) -> History {

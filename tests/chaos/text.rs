@@ -32,16 +32,18 @@ impl Writer<'_> {
         if processes.is_empty() {
             return format!("{key}: []\n");
         }
-        let mut text = format!("{key}:\n");
+        let mut entries = Vec::new();
         for process in processes {
             let mut fields = self.fields(process);
             self.shuffle(&mut fields);
             let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
             let comment = self.dice.pick(&["", "", "  # a word about it"]);
-            let fields = if self.dice.below(3) == 0 { format!("{{{}}}", fields.join(", ")) } else { fields.join("\n    ") };
-            text.extend(["  - ", &fields, comment, "\n"]);
+            entries.push(match self.dice.below(3) {
+                0 => format!("  - {{{}}}{comment}\n", fields.join(", ")),
+                _ => format!("  - {}{comment}\n", fields.join("\n    ")),
+            });
         }
-        text
+        format!("{key}:\n{}", entries.concat())
     }
 
     fn fields(&mut self, process: &Process) -> Vec<(&'static str, String)> {

@@ -2,6 +2,7 @@
 
 use super::{Broken, Rule};
 use crate::host::{Condition, Host, Name, Need, Process};
+use crate::places::Places;
 use crate::runs::{Account, Run};
 
 pub(super) const RULES: [Rule; 5] = [
@@ -59,7 +60,7 @@ fn held(account: &Account<'_>, host: &Host, run: &Run, on: Name, need: Need) -> 
 
 fn starts_follow_the_list(account: &Account<'_>) -> Result<(), Broken> {
     for_starts(account, |host, process, run| {
-        let places = host.places();
+        let places = Places::of(host);
         let mut name = process.name;
         while let Some(&before) = places.after.get(&name) {
             if is_overtaken(account, host, before, run) {
@@ -157,7 +158,7 @@ fn stops_go_backwards(account: &Account<'_>) -> Result<(), Broken> {
 /// Whether a process is placed after another one: by the file in force or, where one of them is in it no more, by the former
 /// one, unless the two contradict each other. The tier of a process is the one that it has now.
 fn comes_after(host: &Host, former: Option<&Host>, name: Name, on: Name) -> bool {
-    let places = host.places();
+    let places = Places::of(host);
     if host.get(name).is_some() && host.get(on).is_some() {
         return places.waits(name, on);
     }
@@ -167,7 +168,7 @@ fn comes_after(host: &Host, former: Option<&Host>, name: Name, on: Name) -> bool
     if tier != of_other {
         return tier;
     }
-    let was = former.places();
+    let was = Places::of(former);
     former.get(on).is_some() && was.is_next(name, on) && !places.waits_with(&was, on, name)
 }
 

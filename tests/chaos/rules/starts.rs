@@ -1,7 +1,7 @@
 //! Rules about starts: what is started is wanted, is what is wanted, is due, and is started no oftener than there is reason to.
 
 use super::{Broken, Rule, ensure};
-use crate::host::{Host, Process, Restart};
+use crate::host::{Host, Process};
 use crate::runs::{Account, Run};
 use crate::story::What;
 
@@ -68,13 +68,8 @@ fn policies_are_kept(account: &Account<'_>) -> Result<(), Broken> {
 
 fn allows(account: &Account<'_>, process: &Process, former: &Run) -> bool {
     let succeeded = account.succeeded(former);
-    let again = match process.restart {
-        Restart::Never => false,
-        Restart::OnFailure => !succeeded,
-        Restart::Always => !succeeded || !process.identity.is_task,
-    };
     let is_spent = |most: usize| !succeeded && streak(account, process, former) > most;
-    again && !process.max_restarts.is_some_and(is_spent)
+    process.comes_back(succeeded) && !process.max_restarts.is_some_and(is_spent)
 }
 
 /// How often in a row, at least, a process has ended by itself, up to this run: without one between that may have been
@@ -142,6 +137,7 @@ fn quiet_is_quiet(account: &Account<'_>) -> Result<(), Broken> {
 mod tests {
     use super::super::trial::verdict;
     use super::*;
+    use crate::host::Restart;
     use crate::story::made::host;
 
     /// `a` in two versions; the second starts it again.
