@@ -86,7 +86,7 @@ impl Record {
         }
     }
 
-    /// The runs that were started and not said to be gone.
+    /// The runs that were started and not said to be gone, in no order that means anything.
     pub fn runs(&self) -> impl Iterator<Item = &Started> {
         self.runs.values()
     }
