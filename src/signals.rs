@@ -79,6 +79,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|&(name, _)| name)
 }
 
+/// Every name but the real-time ones, also those that are hardly used.
+pub fn spellings() -> impl Iterator<Item = &'static str> {
+    names().chain(ALIASES.iter().map(|&(name, _)| name))
+}
+
 fn known(number: i32) -> Option<Signal> {
     let named = NAMED.iter().find(|&&(_, of)| of == number).map(|&(name, _)| name);
     let from = |names: &[&'static str; 16], distance: i32| usize::try_from(distance).ok().and_then(|at| names.get(at).copied());

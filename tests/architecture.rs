@@ -8,13 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room: a module at the top of `src/`. A room imports rooms of lower floors only.
-const FLOORS: [(&str, u8); 8] = [
+const FLOORS: [(&str, u8); 9] = [
     ("cli", 5),
     ("control", 4),
     ("supervisor", 3),
     ("source", 2),
     ("runtime", 2),
     ("config", 1),
+    ("journal", 1),
     ("snapshot", 1),
     ("signals", 0),
 ];

@@ -5,23 +5,24 @@
 //! `UPDATE_FIXTURES=1` writes what is found instead of comparing.
 
 mod fixtures;
+mod schema;
+mod secrets;
 
-use fixtures::{Memory, bare, describe_annotated, describe_loaded, environment, paths, settle};
-use navigator::config::{Disk, MAX_SHOWN, load, render_all};
-use std::fs;
+use fixtures::{Memory, describe_annotated, describe_loaded, environment, paths, settle, unannotated};
+use navigator::config::{Disk, Look, load, render_all};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[test]
 fn good_configurations_mean_what_is_written_beside_them() {
     let paths = paths("good");
-    assert!(paths.len() >= 25, "only {} fixtures", paths.len());
+    assert!(paths.len() >= 50, "only {} fixtures", paths.len());
     let mut failures = Vec::new();
     for path in paths {
         let found = match load(&path, &Disk, &environment()) {
             Ok(loaded) => describe_loaded(&loaded),
             Err(rejected) => {
-                failures.push(render_all(&rejected.diagnostics, rejected.omitted, false));
+                failures.push(render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN));
                 continue;
             }
         };
@@ -33,7 +34,7 @@ fn good_configurations_mean_what_is_written_beside_them() {
 #[test]
 fn bad_configurations_are_rejected_for_the_reasons_in_them() {
     let paths = paths("bad");
-    assert!(paths.len() >= 60, "only {} fixtures", paths.len());
+    assert!(paths.len() >= 180, "only {} fixtures", paths.len());
     let mut failures = Vec::new();
     for path in paths {
         let bytes = unannotated(&path);
@@ -43,7 +44,7 @@ fn bad_configurations_are_rejected_for_the_reasons_in_them() {
             Err(rejected) => {
                 let (expected, found) = match &text {
                     Some(text) => (path.clone(), describe_annotated(text, &path, &rejected)),
-                    None => (path.with_extension("expect"), render_all(&rejected.diagnostics, rejected.omitted, false)),
+                    None => (path.with_extension("expect"), render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN)),
                 };
                 settle(&expected, &found, &mut failures);
             }
@@ -60,7 +61,7 @@ fn no_message_shows_the_value_of_a_variable() {
         let bytes = unannotated(&path);
         for end in 0..=bytes.len() {
             let Err(rejected) = load(&path, &Memory::over_disk(&path, bytes[..end].to_vec()), &environment()) else { continue };
-            let text = render_all(&rejected.diagnostics, rejected.omitted, false);
+            let text = render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN);
             assert!(!text.contains("hunter"), "the first {end} bytes of {} are answered by\n{text}", path.display());
             told += usize::from(text.contains('…'));
         }
@@ -121,60 +122,12 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     }
 }
 
-/// The bytes of a fixture without the errors in it.
-fn unannotated(path: &Path) -> Vec<u8> {
-    let bytes = fs::read(path).expect("a fixture can be read");
-    String::from_utf8(bytes).map_or_else(std::string::FromUtf8Error::into_bytes, |text| bare(&text).into_bytes())
-}
-
-/// Sizes that nobody writes by hand, and what an attacker would.
-#[test]
-fn large_and_hostile_texts_are_answered_in_bounded_time() {
-    let path = Path::new("fixtures/config/good/large.yml");
-    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<Vec<_>>().concat();
-    let list = |count: usize, process: &dyn Fn(usize) -> String| format!("managed_processes:\n{}", lines(count, process));
-    let large = list(10_000, &|index| {
-        format!("- {{name: p{index}, command: ./p, args: [a, b], env: {{N: {index}}}, restart: always}}\n")
-    });
-    assert!(load(path, &Memory::over_disk(path, large.into_bytes()), &environment()).is_ok());
-    let rejected = |text: String| {
-        let start = Instant::now();
-        let rejected = load(path, &Memory::over_disk(path, text.into_bytes()), &environment()).expect_err("it is not valid");
-        let text = render_all(&rejected.diagnostics, rejected.omitted, false);
-        assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
-        assert!(rejected.diagnostics.len() <= 2 * MAX_SHOWN && text.len() < 1 << 20, "{} bytes of errors", text.len());
-        text
-    };
-    let unnamed = rejected(list(30_000, &|index| format!("- {{name: p {index}, comand: x}}\n")));
-    assert!(unnamed.ends_with("more\n"), "{unnamed}");
-    rejected(list(5_000, &|index| format!("- {{name: p{index}, command: ./p, depends_on: [q{index}]}}\n")));
-    rejected(list(3_000, &|index| format!("- {{name: p{index}, command: ./p, depends_on: [p{}]}}\n", (index + 1) % 3_000)));
-    rejected(list(1, &|_| format!("- {{name: p, command: \"{}\"}}\n", "${A:-".repeat(500_000))));
-    for argument in ["x".repeat(2 << 20), "${NONE}".repeat(500_000), format!("{}${{NONE}}", "${EMPTY}".repeat(400_000))] {
-        rejected(list(1, &|_| format!("- {{name: p, command: ./p, args: [\"{argument}\"]}}\n")));
-    }
-    let doubling = lines(40, &|index| format!("    V{index}: \"${{V{0}}}${{V{0}}}\"\n", index + 1));
-    rejected(format!("managed_processes:\n- name: p\n  command: ./p\n  env:\n{doubling}    V40: \"0123456789\"\n"));
-    let chain = lines(50_000, &|index| format!("  V{index}: \"${{V{}}}\"\n", index + 1));
-    rejected(format!("managed_processes: []\nenv:\n{chain}  V50000: x\n"));
-    let nested = lines(6, &|level| format!("x-{}: &a{} [{}]\n", level + 1, level + 1, format!("*a{level}, ").repeat(10)));
-    let laughs = rejected(format!("x-0: &a0 [x]\n{nested}managed_processes: []\n"));
-    assert!(laughs.contains("stand for too much"), "{laughs}");
-    rejected(format!("x: {}", "[".repeat(1 << 20)));
-    rejected(format!("x: {}", "{a: ".repeat(1 << 20)));
-    rejected("- ".repeat(1 << 20));
-    rejected(format!("x: {}\n", "&a ".repeat(1 << 20)));
-    rejected("? ".repeat(1 << 20));
-    rejected("\"".repeat(4 << 20));
-    rejected(format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(20_000)));
-}
-
 fn load_in_time(path: &Path, bytes: Vec<u8>) {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let start = Instant::now();
     if let Err(rejected) = load(path, &Memory::over_disk(path, bytes), &environment()) {
         assert!(!rejected.diagnostics.is_empty(), "rejected without a reason:\n{text}");
-        assert!(!render_all(&rejected.diagnostics, rejected.omitted, true).is_empty());
+        assert!(!render_all(&rejected.diagnostics, rejected.omitted, Look { color: true, width: Some(60) }).is_empty());
     }
     assert!(start.elapsed() < Duration::from_secs(5), "took {:?}:\n{text}", start.elapsed());
 }

@@ -1,6 +1,6 @@
 //! What loading says beside the meaning of a configuration: what it read, why it couldn't, and what is no difference.
 
-use navigator::config::{Disk, Environment, Files, Loaded, MAX_BYTES, Rejected, RejectedKind, load, render};
+use navigator::config::{Disk, Environment, Files, Loaded, Look, MAX_BYTES, Rejected, RejectedKind, load, render};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -119,13 +119,22 @@ fn a_variable_that_is_removed_from_an_env_file_is_gone() {
 }
 
 #[test]
-fn a_diagnostic_has_five_fields_for_machines() {
-    let rejected =
-        read(&Memory::default().with("etc/navigator.yml", "managed_processes: [{name: a, comand: b}]")).expect_err("a typo");
+fn a_diagnostic_is_complete_for_machines() {
+    let text = "managed_processes:\n- {name: a, comand: b}\n- {name: c, command: d}\napplications:\n- {name: c, command: e}\n";
+    let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo, and a name given twice");
     let json = serde_json::to_value(&rejected.diagnostics).expect("it can be serialized");
-    let help = "did you mean `command`?";
     let expected = serde_json::json!([
-        {"file": "etc/navigator.yml", "line": 1, "column": 31, "message": "unknown key `comand`", "help": help}
+        {
+            "severity": "error", "file": "etc/navigator.yml", "line": 2, "column": 13, "end_column": 19,
+            "message": "unknown key `comand`", "help": "did you mean `command`?", "labels": []
+        },
+        {
+            "severity": "error", "file": "etc/navigator.yml", "line": 5, "column": 10, "end_column": 11,
+            "message": "duplicate process name `c`", "help": "give one of the two another name",
+            "labels": [{
+                "file": "etc/navigator.yml", "line": 3, "column": 10, "end_column": 11, "message": "first given here"
+            }]
+        }
     ]);
     assert_eq!(json, expected);
 }
@@ -134,7 +143,7 @@ fn a_diagnostic_has_five_fields_for_machines() {
 fn a_caret_stands_below_wide_characters_and_behind_tabs() {
     let text = "managed_processes: [{name: a, command: 日本,\tcomand: b}]";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo");
-    let rendered = render(&rejected.diagnostics[0], false);
+    let rendered = render(&rejected.diagnostics[0], Look::PLAIN);
     let lines: Vec<&str> = rendered.lines().collect();
     assert_eq!(lines[0], "etc/navigator.yml:1:44: error: unknown key `comand`");
     assert_eq!(lines[2], format!("    | {}\t^^^^^^", " ".repeat("managed_processes: [{name: a, command: ____,".len())));
@@ -144,8 +153,8 @@ fn a_caret_stands_below_wide_characters_and_behind_tabs() {
 fn characters_that_move_a_cursor_are_written_out() {
     let text = "managed_processes: [{name: \"a\\e[2J\", command: \"./a\\nb\", \"k\\e[31m\": 1}]";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("the name is wrong");
-    let rendered: String = rejected.diagnostics.iter().map(|diagnostic| render(diagnostic, false)).collect();
+    let rendered: String = rejected.diagnostics.iter().map(|diagnostic| render(diagnostic, Look::PLAIN)).collect();
     assert!(rendered.contains("\\u{1b}[31m"), "{rendered}");
     assert!(!rendered.contains('\x1b'), "{rendered}");
-    assert!(render(&rejected.diagnostics[0], true).contains('\x1b'), "colour is made of escapes");
+    assert!(render(&rejected.diagnostics[0], Look { color: true, width: None }).contains('\x1b'), "colour is made of escapes");
 }

@@ -1,5 +1,5 @@
 //! What a change of the file would do: each case of `fixtures/plan/` is a file before and after, the steps between them, and what a
-//! person is shown of it on a terminal.
+//! person is shown of it on a terminal: by a reload, and by `navigator plan`.
 
 mod support {
     pub(crate) mod case;
@@ -13,8 +13,9 @@ mod support {
     pub(crate) mod world;
 }
 
-use navigator::cli::forecast::{Look, render};
-use navigator::config::{Change, Key, not_yet, process_keys};
+use navigator::cli::forecast::{brief, whole};
+use navigator::config::{Change, Key, Look, not_yet, process_keys};
+use navigator::snapshot::Plan;
 use reconcile::forecast::forecast;
 use std::fs;
 use std::path::Path;
@@ -29,9 +30,12 @@ fn plans() {
         let Case { story, after } = Case::of(&folder);
         let steps = steps(&story.world.engine, story.world.now, &after);
         golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
-        let shown = forecast(&story.world.engine, story.world.now, &after);
-        let shown = shown.map_or_else(String::new, |forecast| render(&forecast, Look { width: 80, color: false }));
-        golden::settle(&folder.join("shown.txt"), &shown, &mut failures);
+        let engine = &story.world.engine;
+        let forecast = forecast(engine, story.world.now, &after);
+        let plan = Plan::new(engine.generation(), forecast.as_ref(), engine.desired(), &after);
+        let look = Look { width: Some(80), color: false };
+        golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
+        golden::settle(&folder.join("asked.txt"), &whole(&plan, look), &mut failures);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

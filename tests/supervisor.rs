@@ -1,13 +1,13 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
 use navigator::config::{Inputs, Loaded, Rejected, Settings};
-use navigator::snapshot::Watch;
-use navigator::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
+use navigator::journal::Record;
+use navigator::snapshot::{Plan, Watch};
+use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings, noted};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
-use reconcile::forecast::Forecast;
 use reconcile::spec::{Restart, Signal as Sent, Spec};
-use reconcile::text::Text;
+use reconcile::text::{Name, Text};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
@@ -69,13 +69,20 @@ impl Perform for Script {
     fn pids(&self, _: RunId) -> Vec<Pid> {
         Vec::new()
     }
+
+    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
+        self.write(&format!("take over {name}{run}"));
+        Some(Pid(100))
+    }
+
+    fn let_go(&self) {}
 }
 
 #[derive(Clone, Default)]
 struct Around {
     reloads: Rc<Cell<u32>>,
     reopened: Rc<Cell<u32>>,
-    foretold: Rc<RefCell<Vec<Forecast>>>,
+    foretold: Rc<RefCell<Vec<Plan>>>,
 }
 
 impl Surroundings for Around {
@@ -99,8 +106,8 @@ impl Surroundings for Around {
         true
     }
 
-    fn foretell(&self, forecast: &Forecast) {
-        self.foretold.borrow_mut().push(forecast.clone());
+    fn foretell(&self, plan: &Plan) {
+        self.foretold.borrow_mut().push(plan.clone());
     }
 
     fn reopen(&self) {
@@ -128,8 +135,18 @@ impl World {
 
     /// Runs the loop while `story` goes on beside it; answers with what the runtime was told.
     async fn run(self, first: Loaded, story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
+        self.run_after(Left::default(), first, story).await
+    }
+
+    /// The same, with something to end first.
+    async fn run_after(
+        self,
+        left: Left,
+        first: Loaded,
+        story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>),
+    ) -> (Vec<String>, Ending) {
         let (events, news) = self.inboxes;
-        let ended = self.supervisor.run(first, events, news);
+        let ended = self.supervisor.run(left, first, events, news);
         let ((_, ending), ()) = tokio::join!(ended, story(&self.script, &self.news));
         let told = self.script.told.borrow().clone();
         (told, ending)
@@ -223,6 +240,64 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
         .await;
     let foretold = around.foretold.borrow();
     let told: Vec<String> =
-        foretold.iter().flat_map(|forecast| &forecast.effects).map(|effect| format!("{} {}", effect.kind, effect.name)).collect();
+        foretold.iter().flat_map(|plan| &plan.changes).map(|change| format!("{} {}", change.action, change.name)).collect();
     assert_eq!((foretold.len(), told), (1, vec!["restart web".to_owned()]));
+}
+
+/// What a navigator with `db` and `web` left behind.
+fn left() -> Left {
+    let former = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
+    let record = Record::of([noted(&former.desired)]);
+    Left { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_navigator_left_is_ended_in_its_order_before_anything_starts() {
+    let (told, ending) = World::new(false)
+        .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
+            at(script.epoch, 1).await;
+            signal(news, Signal::Terminate).await;
+        })
+        .await;
+    let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
+    let ended = ["0.0s TERM #2", "0.0s TERM #1"];
+    assert_eq!(told, [&taken_over[..], &ended, &["0.0s spawn web#1", "1.0s TERM #1"]].concat());
+    assert_eq!(ending, Ending::Terminated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_end_while_it_ends_what_was_left_it_starts_nothing() {
+    let (told, ending) = World::new(true)
+        .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
+            signal(news, Signal::Hangup).await;
+            signal(news, Signal::Interrupt).await;
+            at(script.epoch, 2).await;
+            signal(news, Signal::Interrupt).await;
+        })
+        .await;
+    let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
+    assert_eq!(told, [&taken_over[..], &["0.0s TERM #2", "2.0s kill #1", "2.0s kill #2"]].concat());
+    assert_eq!(ending, Ending::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_while_it_ends_what_was_left_is_heard_afterwards() {
+    let world = World::new(true);
+    let around = world.around.clone();
+    let (told, _) = world
+        .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
+            signal(news, Signal::Hangup).await;
+            let newer = wanted(vec![Spec::new("newer", "newer")]);
+            news.send(News::Revision(Ok(newer))).await.expect("the loop listens");
+            at(script.epoch, 15).await;
+            assert_eq!(around.reloads.get(), 0);
+            at(script.epoch, 25).await;
+            assert_eq!(around.reloads.get(), 1);
+            signal(news, Signal::Quit).await;
+        })
+        .await;
+    assert_eq!(
+        told[2..],
+        ["0.0s TERM #2", "10.0s kill #2", "10.0s TERM #1", "20.0s kill #1", "20.0s spawn newer#1", "25.0s kill #1"]
+    );
 }

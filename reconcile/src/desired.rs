@@ -5,9 +5,8 @@
 
 use crate::graph::Graph;
 use crate::spec::{Condition, Kind, Spec, Tier};
-use crate::text::Name;
+use crate::text::{Name, Text};
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -21,7 +20,7 @@ pub struct Desired {
     /// Entries such that each comes after everything it waits for.
     order: Vec<usize>,
     shutdown_timeout: Duration,
-    beyond: String,
+    beyond: Text,
 }
 
 /// One process of a [`Desired`].
@@ -180,19 +179,19 @@ impl Desired {
         let mut order: Vec<usize> = graph.components().into_iter().flatten().collect();
         // Applications come after every managed process; the sort is stable, so all else stays.
         order.sort_by_key(|&index| entries[index].spec.tier);
-        Ok(Desired { entries, order, shutdown_timeout, beyond: String::new() })
+        Ok(Desired { entries, order, shutdown_timeout, beyond: Text::default() })
     }
 
     /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
     /// is compared, and that is all.
     #[must_use]
-    pub fn with_beyond(self, beyond: String) -> Desired {
+    pub fn with_beyond(self, beyond: Text) -> Desired {
         Desired { beyond, ..self }
     }
 
     /// Wants nothing.
     pub fn nothing() -> Desired {
-        Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, beyond: String::new() }
+        Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, beyond: Text::default() }
     }
 
     /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are

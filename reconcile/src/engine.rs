@@ -5,10 +5,10 @@
 
 use crate::desired::Desired;
 use crate::diff::{Change, change, changed_fields, differences};
-use crate::event::{Action, Event, RunId, StopBy};
-use crate::observed::{Observed, Process, Run, Stopping};
+use crate::event::{Action, Content, Event, RunId, StopBy};
+use crate::observed::{Observed, Past, Process, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Rest, Step, Waiting, plan, rest_of};
+use crate::plan::{Plan, Rest, Step, Waiting, missed, plan, rest_in};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
@@ -16,6 +16,7 @@ use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Wishes, orders and facts, and the rules between them.
 #[derive(Clone, Debug)]
@@ -176,7 +177,7 @@ impl Engine {
                     outcome.actions.push(Action::Kill { run: id });
                 }
             }
-            Step::Update(id) => self.begin_update(id, outcome),
+            Step::Update(id) => self.begin_update(now, id, outcome),
             Step::Reload(id, why) => self.begin_reload(id, why, outcome),
             Step::CountDelay(name) => self.observed.processes.entry(name).or_default().due_since = Some(now),
             Step::ForgetDelay(name) => {
@@ -200,18 +201,19 @@ impl Engine {
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.processes.entry(name.clone()).or_default();
+        let rest = rest_in(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
-        let content = process.content.clone();
+        // What is known of other paths, or of a time when these were not watched, is not what it is going to read.
+        let content = process.content.clone().filter(|content| content.watch == spec.watch);
         if reason.replaces() {
             process.replacement = Some(id);
         }
-        if let Rest::Again(_) = rest_of(process.past.as_ref(), &spec) {
-            process.restarts = process.restarts.saturating_add(1);
-        }
-        // What another definition did says nothing any more, should it be wanted again.
-        if let Some(past) = process.past.as_mut().filter(|past| past.spec.exec != spec.exec) {
-            past.streak = None;
+        match (rest, process.past.as_mut()) {
+            (Rest::Again(_), _) => process.restarts = process.restarts.saturating_add(1),
+            // What another definition did, or did with other files, says nothing any more.
+            (Rest::Fresh, Some(past)) => past.streak = None,
+            _ => {}
         }
         outcome.actions.push(Action::Spawn { run: id, spec: spec.clone() });
         self.observed.add(Run {
@@ -225,10 +227,12 @@ impl Engine {
             pid: None,
             up: None,
             ready: None,
+            was_ready_for: Duration::ZERO,
             first_ready: None,
             unready: None,
             unhealthy: None,
             content,
+            reloads: 0,
             unwanted_by_hand: false,
             stop: None,
             killed: None,
@@ -244,23 +248,22 @@ impl Engine {
         if let Some(run) = self.observed.run_mut(id) {
             run.content = content;
             if let Some(by) = run.spec.reload.clone() {
+                run.reloads = run.reloads.saturating_add(1);
                 outcome.actions.push(Action::Reload { run: id, by });
                 outcome.reports.push(about(run, What::Reloading(why)));
             }
         }
     }
 
-    fn begin_update(&mut self, id: RunId, outcome: &mut Outcome) {
+    fn begin_update(&mut self, now: Time, id: RunId, outcome: &mut Outcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
         let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
         if let Some(run) = self.observed.run_mut(id) {
             let differences = differences(&run.spec, &spec);
-            // A probe that is no longer asked for has nothing more to say.
-            if let Some(up) = run.up
-                && !spec.has_readiness()
-            {
-                run.become_ready(up);
+            // What another probe met with says nothing any more.
+            if run.spec.ready != spec.ready {
+                run.unready = None;
             }
             if run.spec.liveness != spec.liveness {
                 run.unhealthy = None;
@@ -270,6 +273,11 @@ impl Engine {
             run.generation = generation;
             run.taken_over = newest;
             outcome.reports.push(about(run, What::Updated(differences)));
+            // Without a probe, to run is to be ready.
+            if run.up.is_some() && run.ready.is_none() && !run.spec.has_readiness() {
+                run.become_ready(now);
+                outcome.reports.push(about(run, What::Ready));
+            }
         }
     }
 }
@@ -289,13 +297,20 @@ fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
     }
     let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
     match (process.runs.last(), &process.past) {
-        (_, Some(past)) if past.streak.is_some() && past.spec.exec == spec.exec => past.why.clone(),
+        (_, Some(past)) if past.streak.is_some() && past.spec.exec == spec.exec => {
+            why_again(past, process.content.as_ref(), spec)
+        }
         // It runs beside the one that it replaces.
         (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
         (_, Some(past)) if past.spec.exec != spec.exec && !past.why.is_of_another() => changed(&past.spec),
         (_, Some(past)) => past.why.clone(),
         (_, None) => Reason::Added,
     }
+}
+
+/// Why a process that ended by itself is started again: for a file that changed since, or for how it ended.
+pub(crate) fn why_again(past: &Past, content: Option<&Content>, spec: &Spec) -> Reason {
+    missed(past, content, spec).map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into()))
 }
 
 pub(crate) fn about(run: &Run, what: What) -> Report {

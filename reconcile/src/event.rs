@@ -65,7 +65,8 @@ pub enum Event {
         /// What the probe met with, such as `connection refused`.
         why: String,
     },
-    /// The run's liveness probe has failed as often as is allowed.
+    /// The run's liveness probe has failed as often as is allowed. Of a run that has never been ready that says nothing: the
+    /// deadline of readiness decides.
     Unhealthy {
         /// The run.
         run: RunId,
@@ -79,7 +80,8 @@ pub enum Event {
         /// Why it could not be told; `None`: it was.
         failure: Option<String>,
     },
-    /// What the files contain that a process watches.
+    /// What the files contain that a process watches: told for the first time once a file of definitions names them, and
+    /// then whenever it differs, whether or not anything of the process runs.
     Content {
         /// The process.
         name: Name,
@@ -132,7 +134,8 @@ pub enum Action {
         /// How.
         by: StopBy,
     },
-    /// Go by this definition from now on, which differs from the former in its upkeep alone. Not answered.
+    /// Go by this definition from now on, which differs from the former in its upkeep alone. Not answered, but what a
+    /// probe that is another one meets with is told, whatever the former one met with.
     Update {
         /// The run.
         run: RunId,
@@ -211,6 +214,13 @@ impl Content {
         let mut paths = self.files.keys().chain(former.files.keys());
         paths.find(differs).map(String::as_str)
     }
+
+    /// What a run that has read `former` has read of these paths: files that it knew as it knew them, all others as they
+    /// are now.
+    pub(crate) fn as_read(&self, former: &Content) -> Content {
+        let read = |(path, now): (&String, &u64)| (path.clone(), *former.files.get(path).unwrap_or(now));
+        Content { watch: self.watch.clone(), files: self.files.iter().map(read).collect() }
+    }
 }
 
 /// How a leader ended.
@@ -288,7 +298,8 @@ pub enum Refusal {
         /// The command.
         command: String,
     },
-    /// The arguments and environment together, or one of them, are longer than the kernel takes.
+    /// The arguments and environment together are longer than the kernel takes. (One that is too long by itself is found
+    /// before.)
     TooLong {
         /// The command.
         command: String,
@@ -320,7 +331,7 @@ pub enum Refusal {
     },
     /// The host can't start another process just now (descriptors, processes or memory used up).
     Exhausted {
-        /// What is used up, in the system's words.
+        /// What is used up, and what says how much there is of it.
         what: String,
     },
     /// Anything else, with the stage that failed and the system's words for it.
@@ -339,21 +350,35 @@ impl fmt::Display for Refusal {
                 write!(f, "command not found: `{command}` is in no directory of PATH `{path}`")
             }
             Refusal::FileNotFound { command } => write!(f, "command not found: `{command}` does not exist"),
-            Refusal::NotExecutable { command } => write!(f, "not executable: `{command}`"),
+            Refusal::NotExecutable { command } => {
+                write!(
+                    f,
+                    "not executable: `{command}` may not be executed by its user; `chmod +x` allows it, a `noexec` mount doesn't"
+                )
+            }
             Refusal::IsDirectory { command } => write!(f, "not executable: `{command}` is a directory"),
             Refusal::InterpreterMissing { command, interpreter } => {
-                write!(f, "interpreter missing: `{command}` wants `{interpreter}`")
+                write!(f, "interpreter missing: `{command}` wants `{interpreter}`, which does not exist")?;
+                if interpreter.ends_with("\\r") { f.write_str("; save the script with unix line ends") } else { Ok(()) }
             }
             Refusal::NotAProgram { command } => {
-                write!(f, "not a program: `{command}` is neither a binary of this machine's kind nor a script with `#!`")
+                write!(f, "not a program: `{command}` is no binary of this machine's kind, and a script begins with `#!/bin/sh`")
             }
-            Refusal::Busy { command } => write!(f, "text file busy: `{command}` is open for writing"),
-            Refusal::TooLong { command } => write!(f, "argument list too long: the arguments and environment of `{command}`"),
+            Refusal::Busy { command } => {
+                write!(
+                    f,
+                    "text file busy: `{command}` is open for writing; replace a program by renaming the new one to its name"
+                )
+            }
+            Refusal::TooLong { command } => write!(
+                f,
+                "argument list too long: the arguments and variables of `{command}` together take more than a quarter of `limits.stack`"
+            ),
             Refusal::DirectoryMissing { directory } => write!(f, "working_dir does not exist: `{directory}`"),
             Refusal::NotADirectory { directory } => write!(f, "working_dir is not a directory: `{directory}`"),
-            Refusal::DirectoryDenied { directory } => write!(f, "working_dir may not be entered: `{directory}`"),
-            Refusal::UnknownUser { user } => write!(f, "unknown user: `{user}`"),
-            Refusal::UnknownGroup { group } => write!(f, "unknown group: `{group}`"),
+            Refusal::DirectoryDenied { directory } => write!(f, "working_dir may not be entered by its user: `{directory}`"),
+            Refusal::UnknownUser { user } => write!(f, "unknown user: `{user}` has no account on this host"),
+            Refusal::UnknownGroup { group } => write!(f, "unknown group: `{group}` does not exist on this host"),
             Refusal::Exhausted { what } => write!(f, "host exhausted: {what}"),
             Refusal::Failed { stage, error } => write!(f, "{stage}: {error}"),
         }

@@ -30,19 +30,17 @@ impl Engine {
                     reports.push(about(run, What::Ready));
                 }
             }
-            Event::Unready { run, why } => self.fold_unready(run, why, reports),
+            Event::Unready { run, why } => self.fold_unready(now, run, why, reports),
             Event::Unhealthy { run, why } => {
+                // Until it has been ready, a program need not answer; its deadline decides.
                 if let Some(run) = self.serving_mut(run)
                     && run.spec.liveness.is_some()
+                    && run.first_ready.is_some()
                 {
                     run.unhealthy.get_or_insert(why);
                 }
             }
-            Event::Reloaded { run, failure } => {
-                if let (Some(run), Some(failure)) = (self.serving_mut(run), failure) {
-                    reports.push(about(run, What::NotReloaded(failure)));
-                }
-            }
+            Event::Reloaded { run, failure } => self.fold_reloaded(run, failure, reports),
             Event::Content { name, content } => self.fold_content(&name, content),
             Event::Exited { run, status } => self.fold_exited(now, run, status, reports),
             Event::Gone { run } => self.fold_gone(now, run, reports),
@@ -101,9 +99,9 @@ impl Engine {
         }
     }
 
-    /// What goes on running is placed by the new file; what will be replaced stops by the place it had.
+    /// What goes on running is placed by the new file; what is to stop does so by the place it had.
     fn place_what_stays(&mut self) {
-        for entry in self.desired.entries() {
+        for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = self.observed.processes.get_mut(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
             for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == entry.spec.exec) {
@@ -179,20 +177,37 @@ impl Engine {
     }
 
     /// A probe that doesn't pass any more takes readiness back, if it still is what readiness goes by.
-    fn fold_unready(&mut self, id: RunId, why: String, reports: &mut Vec<Report>) {
+    fn fold_unready(&mut self, now: Time, id: RunId, why: String, reports: &mut Vec<Report>) {
         let Some(run) = self.serving_mut(id).filter(|run| run.spec.has_readiness()) else { return };
-        if run.ready.take().is_some() {
+        if run.ready.is_some() {
+            run.lapse(now);
             reports.push(about(run, What::Unready(why.clone())));
         }
         run.unready = Some(why);
     }
 
-    /// What the watched files contain; a run that hasn't been compared with these paths before is as they are now.
+    /// An answer that nobody waits for any more is late.
+    fn fold_reloaded(&mut self, id: RunId, failure: Option<String>, reports: &mut Vec<Report>) {
+        let Some(run) = self.serving_mut(id).filter(|run| run.reloads > 0) else { return };
+        run.reloads -= 1;
+        if let Some(failure) = failure {
+            reports.push(about(run, What::NotReloaded(failure)));
+        }
+    }
+
+    /// What the watched files contain. Of paths that are no longer watched it is late.
     fn fold_content(&mut self, name: &Name, content: Content) {
-        let Some(process) = self.desired.get(name).and_then(|_| self.observed.processes.get_mut(name)) else { return };
-        for run in &mut process.runs {
-            if run.content.as_ref().is_none_or(|former| former.watch != content.watch) {
-                run.content = Some(content.clone());
+        if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
+            return;
+        }
+        let process = self.observed.processes.entry(name.clone()).or_default();
+        for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
+        {
+            match read {
+                Some(former) if former.watch == content.watch => {}
+                Some(former) => *read = Some(content.as_read(former)),
+                // What has not been compared before is as they are now.
+                None => *read = Some(content.clone()),
             }
         }
         process.content = Some(content);
@@ -231,14 +246,14 @@ impl Engine {
             let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
             let streak = by_itself.then(|| lengthen(before, run, at));
             let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
-            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak };
+            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak, content: run.content.clone() };
             let wanted = entry.filter(|entry| self.orders.let_run(&entry.spec));
             if let Some(entry) = wanted.filter(|_| by_itself) {
                 let tell = |what| {
                     let (name, generation) = (name.clone(), run.generation);
                     Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
                 };
-                match rest_of(Some(&past), &entry.spec) {
+                match rest_of(Some(&past), process.content.as_ref(), &entry.spec) {
                     Rest::Again(due) => reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() })),
                     // A start that was refused has been reported as a failure already.
                     Rest::Failed if !matches!(past.status, Status::NotStarted(_)) => {
@@ -248,8 +263,8 @@ impl Engine {
                 }
             }
             // A run that was stopped beside another one says nothing about that one, nor about how that ended.
-            let beside = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.ended_beside(run));
-            if entry.is_some() && (by_itself || (process.runs.is_empty() && !beside)) {
+            let tells_less = process.past.as_ref().is_some_and(|past| past.tells_more_than(run));
+            if entry.is_some() && (by_itself || (!process.is_running() && !tells_less)) {
                 process.past = Some(past);
             }
         }
@@ -271,7 +286,7 @@ impl Engine {
 
 /// One more end in a row, unless the run was healthy for long enough to start a new row.
 fn lengthen(before: Option<Streak>, run: &Run, at: Time) -> Streak {
-    let healthy = run.ready.is_some_and(|ready| at.since(ready) >= run.spec.backoff.reset_after);
+    let healthy = run.first_ready.is_some() && run.longest_ready(at) >= run.spec.backoff.reset_after;
     match before {
         _ if healthy => Streak { length: 1, after_health: true },
         None => Streak { length: 1, after_health: false },

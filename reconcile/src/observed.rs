@@ -13,6 +13,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Everything that is known to have happened.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +67,8 @@ pub struct Run {
     pub up: Option<Time>,
     /// Since when it is ready.
     pub ready: Option<Time>,
+    /// The longest that it was ready before it ceased to be.
+    pub was_ready_for: Duration,
     /// When it was ready for the first time, which is what its deadline is about.
     pub first_ready: Option<Time>,
     /// What its probe met with last, where it didn't pass.
@@ -74,6 +77,8 @@ pub struct Run {
     pub unhealthy: Option<String>,
     /// What the files that it watches contained when it last read them.
     pub content: Option<Content>,
+    /// How many times it was told to read its files again without an answer whether it could be.
+    pub reloads: u32,
     /// An operator asked for another run in place of this one.
     pub unwanted_by_hand: bool,
     /// It was told to stop.
@@ -112,12 +117,15 @@ pub struct Past {
     pub why: Reason,
     /// Ends in a row, if it ended by itself and that still counts against it.
     pub streak: Option<Streak>,
+    /// What the files that it watches contained when it last read them.
+    pub content: Option<Content>,
 }
 
 impl Past {
-    /// Whether it ended while another run was there.
-    pub fn ended_beside(&self, other: &Run) -> bool {
-        self.run > other.id || self.at > other.begun
+    /// Whether it says more of the process than that another run was stopped: it is of a newer one, or of one that ended by
+    /// itself while the other was there.
+    pub(crate) fn tells_more_than(&self, other: &Run) -> bool {
+        self.run > other.id || (self.streak.is_some() && self.at > other.begun)
     }
 
     /// Whether it did what it was to do, and wasn't stopped for a failure.
@@ -177,9 +185,16 @@ impl Run {
         self.unready = None;
     }
 
-    /// The file, if any, that is no longer as it read it.
-    pub(crate) fn missed<'a>(&'a self, content: Option<&'a Content>) -> Option<&'a str> {
-        content?.first_difference(self.content.as_ref()?)
+    /// It is not ready any more.
+    pub(crate) fn lapse(&mut self, now: Time) {
+        self.was_ready_for = self.longest_ready(now);
+        self.ready = None;
+    }
+
+    /// The longest that it has been ready without a break until this moment, or until it was told to stop.
+    pub(crate) fn longest_ready(&self, at: Time) -> Duration {
+        let end = self.stop.as_ref().map_or(at, |stop| stop.since.min(at));
+        self.ready.map_or(self.was_ready_for, |ready| self.was_ready_for.max(end.since(ready)))
     }
 
     /// Whether it ended by itself, or is stopped for a failure, and that counts.

@@ -44,7 +44,7 @@ pub enum What {
     Starting(Reason),
     /// Its program runs.
     Started,
-    /// Its probe passed.
+    /// Its probe passed, or is no longer asked for.
     Ready,
     /// Its probe passed before, and no longer does; and what it met with.
     Unready(String),

@@ -1,10 +1,10 @@
 //! The states that people read, derived from wishes and facts: nobody sets them.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, why_again};
 use crate::event::{Pid, Status};
-use crate::observed::{Observed, Run};
+use crate::observed::{Observed, Process, Run};
 use crate::orders::Orders;
-use crate::plan::{Rest, Waiting, is_same, rest_of};
+use crate::plan::{Rest, Waiting, is_same, rest_in};
 use crate::reason::Reason;
 use crate::span::Span;
 use crate::spec::{Kind, OnChange, Spec, Tier};
@@ -184,12 +184,21 @@ fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: 
         return (State::Stopped, Reason::StoppedByHand);
     }
     let ended = past.map_or(Reason::Added, |past| past.why.clone());
-    match rest_of(past, spec) {
-        Rest::Fresh => (State::Pending, process.and_then(|process| process.cue.clone()).unwrap_or(ended)),
+    match rest_in(process, spec) {
+        Rest::Fresh => (State::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended)),
         Rest::Completed => (State::Completed, ended),
         Rest::Failed => (State::Failed, ended),
         Rest::Again(_) => (State::Backoff, ended),
     }
+}
+
+/// Why a process is to be started, where that is not how it ended.
+fn pending_reason(process: &Process, spec: &Spec) -> Option<Reason> {
+    let again = || {
+        let past = process.past.as_ref().filter(|past| past.streak.is_some() && past.spec.exec == spec.exec)?;
+        Some(why_again(past, process.content.as_ref(), spec))
+    };
+    process.cue.clone().or_else(again)
 }
 
 impl Waiting {

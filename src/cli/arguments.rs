@@ -76,6 +76,12 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
+    /// Tell what this host offers, and what of a configuration will not work on it
+    Doctor {
+        /// The configuration to examine
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
+    },
     /// Everything that talks to a running navigator
     #[command(flatten)]
     Client(ClientCommand),
@@ -88,6 +94,9 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
         format: GraphFormat,
     },
+    /// Print the JSON Schema of configurations, for editors
+    #[command(after_help = SCHEMA_HELP)]
+    Schema,
     /// Write what a shell needs to complete command lines (bash, zsh, fish, elvish, powershell)
     Completions {
         /// The shell, as in `source <(navigator completions bash)`
@@ -100,6 +109,13 @@ pub(super) enum Command {
 fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text)
 }
+
+const SCHEMA_HELP: &str = "An editor that has the YAML language server completes and checks as you type:\n\n    \
+    navigator schema > navigator.schema.json\n\n\
+    and, as the first line of the configuration:\n\n    \
+    # yaml-language-server: $schema=navigator.schema.json\n\n\
+    The path is relative to the configuration. What variables and other files hold, an\n\
+    editor doesn't know: `navigator check` says what it can't.";
 
 /// An order by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,11 +1,11 @@
 //! `navigator check`: every problem of a configuration, or what is in it.
 
 use super::arguments::ReportFormat;
-use super::{INVALID, OK, USAGE, plural, print, print_error};
+use super::{INVALID, OK, USAGE, look_of, plural, print, print_error};
 use crate::config::{Environment, Loaded, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
 use reconcile::spec::Tier;
-use std::io::IsTerminal;
+use std::io::stderr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,33 +16,38 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
     match format {
         ReportFormat::Text => match &result {
             Ok(loaded) => {
-                print_error(&render_all(&loaded.warnings, 0, wants_color()));
+                print_error(&render_all(&loaded.warnings, 0, look_of(stderr())));
                 print(&format!("{shown}: {}\n", contents(loaded)));
             }
-            Err(rejected) => print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color())),
+            Err(rejected) => return reject(rejected),
         },
         ReportFormat::Json => {
-            let diagnostics = match &result {
-                Ok(loaded) => &loaded.warnings,
-                Err(rejected) => &rejected.diagnostics,
+            let (diagnostics, omitted) = match &result {
+                Ok(loaded) => (&loaded.warnings, 0),
+                Err(rejected) => (&rejected.diagnostics, rejected.omitted),
             };
-            print(&format!("{}\n", serde_json::json!({ "diagnostics": diagnostics })));
+            let mut report = serde_json::json!({ "diagnostics": diagnostics });
+            if omitted > 0 {
+                report["omitted"] = omitted.into();
+            }
+            print(&format!("{report}\n"));
         }
     }
     result.err().map_or(OK.into(), |rejected| exit_code(&rejected))
 }
 
 /// The exit code that a rejected configuration leads to, here and at start.
-pub(super) fn exit_code(rejected: &Rejected) -> ExitCode {
+fn exit_code(rejected: &Rejected) -> ExitCode {
     match rejected.kind {
         RejectedKind::Invalid => INVALID.into(),
         RejectedKind::Unreadable => USAGE.into(),
     }
 }
 
-/// Whether diagnostics on standard error are coloured.
-pub(super) fn wants_color() -> bool {
-    std::io::stderr().is_terminal() && super::color_is_welcome()
+/// Says everything that is wrong with a configuration, for people, and ends as a start with it would.
+pub(super) fn reject(rejected: &Rejected) -> ExitCode {
+    print_error(&render_all(&rejected.diagnostics, rejected.omitted, look_of(stderr())));
+    exit_code(rejected)
 }
 
 fn contents(loaded: &Loaded) -> String {

@@ -1,36 +1,68 @@
-//! What a configuration changes, written for a terminal: a line for each process with its sign, and below it, field by
-//! field, what was and what is to be. It renders what the core has forecast, and computes nothing.
+//! What a configuration changes, written for people: a line for each process with its sign, and below it, field by
+//! field, what was and what is to be. A reload shows it on a terminal, and `navigator plan` wherever it is asked.
+//!
+//! It writes down a plan that is given, and computes nothing of it.
 
-use reconcile::diff::{Difference, tops};
-use reconcile::forecast::{Effect, EffectKind, Forecast, Stale};
-use reconcile::reason::Reason;
+use super::plural;
+use crate::config::Look;
+use crate::snapshot::Plan;
+use crate::snapshot::plan::{Change, Field, Stale};
+use reconcile::forecast::EffectKind;
 use std::fmt::Write;
 
-/// As many processes are shown; who changes more doesn't read them one by one.
+/// As many processes are shown of a reload; who changes more doesn't read them one by one.
 const PROCESSES: usize = 40;
+
+/// As many columns a value gets, however narrow the terminal is.
+const ROOM: usize = 20;
 
 /// How far the fields of a process stand from the margin.
 const INDENT: usize = 8;
 
-/// For whom it is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Columns of the terminal.
-    pub width: usize,
-    /// Whether to colour it.
-    pub color: bool,
-}
-
-/// The lines of a forecast.
-pub fn render(forecast: &Forecast, look: Look) -> String {
-    let page = Page { look, names: longest_name(forecast) };
-    let effects = forecast.effects.iter().map(|effect| page.effect(effect));
-    let all: Vec<String> = effects.chain(forecast.stale.iter().map(|stale| page.stale(stale))).collect();
-    let mut text: String = all.iter().take(PROCESSES).map(String::as_str).collect();
-    if all.len() > PROCESSES {
-        let _ = writeln!(text, "    and {} more", all.len() - PROCESSES);
+/// What is shown of a reload, while it goes on: no more than somebody reads meanwhile. The log has the counts.
+pub fn brief(plan: &Plan, look: Look) -> String {
+    let page = Page { look, names: widest_name(plan.names().take(PROCESSES)) };
+    let mut all = page.entries(plan, |change| page.change(change));
+    let omitted = all.len().saturating_sub(PROCESSES);
+    all.truncate(PROCESSES);
+    let mut text = all.concat();
+    if omitted > 0 {
+        let _ = writeln!(text, "    and {omitted} more");
     }
     text
+}
+
+/// The whole plan: every process, each changed definition as a unified diff, and the counts at the end.
+pub fn whole(plan: &Plan, look: Look) -> String {
+    let page = Page { look, names: widest_name(plan.names()) };
+    let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text + &count(plan)
+}
+
+/// The last line: how many of each.
+fn count(plan: &Plan) -> String {
+    if plan.changes.is_empty() && plan.stale.is_empty() {
+        return format!("no changes: {} unchanged\n", plural(plan.summary.unchanged, "process", "processes"));
+    }
+    let count = |kind: EffectKind| plan.changes.iter().filter(|change| change.action == kind.as_str()).count();
+    let counts = [
+        (count(EffectKind::Start), "to start"),
+        (count(EffectKind::Stop), "to stop"),
+        (count(EffectKind::Restart), "to restart"),
+        (count(EffectKind::Update), "to update in place"),
+        (plan.stale.len(), "stale"),
+        (plan.summary.unchanged, "unchanged"),
+    ];
+    let words: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    format!("plan: {}\n", words.join(", "))
+}
+
+fn widest_name<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.map(str::len).max().unwrap_or(0)
 }
 
 struct Page {
@@ -39,30 +71,32 @@ struct Page {
     names: usize,
 }
 
-fn longest_name(forecast: &Forecast) -> usize {
-    let names = forecast.effects.iter().map(|effect| &effect.name).chain(forecast.stale.iter().map(|stale| &stale.name));
-    names.take(PROCESSES).map(|name| name.len()).max().unwrap_or(0)
-}
-
 impl Page {
-    fn effect(&self, effect: &Effect) -> String {
-        let color = match effect.kind {
-            EffectKind::Start => "32",
-            EffectKind::Stop => "31",
-            EffectKind::Restart => "33",
-            EffectKind::Update => "36",
+    /// The lines of each process.
+    fn entries(&self, plan: &Plan, change: impl Fn(&Change) -> String) -> Vec<String> {
+        plan.changes.iter().map(change).chain(plan.stale.iter().map(|stale| self.stale(stale))).collect()
+    }
+
+    fn change(&self, change: &Change) -> String {
+        let (sign, color) = match change.action.as_str() {
+            "start" => (EffectKind::Start.sign(), "32"),
+            "stop" => (EffectKind::Stop.sign(), "31"),
+            "restart" => (EffectKind::Restart.sign(), "33"),
+            "update" => (EffectKind::Update.sign(), "36"),
+            // A newer navigator may know more of them than the client that asks it.
+            _ => ('?', "35"),
         };
-        self.process(effect.kind.sign(), color, &effect.name, &effect.reason.to_string(), &effect.fields)
+        self.process(sign, color, &change.name, &change.reason, &change.fields)
     }
 
     fn stale(&self, stale: &Stale) -> String {
-        let why = format!("stale: {}, but `on_change: none` keeps what runs", Reason::Changed(tops(&stale.fields)));
+        let why = format!("stale: {}, but `on_change: none` keeps what runs", stale.reason);
         self.process('!', "35", &stale.name, &why, &stale.fields)
     }
 
-    fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[Difference]) -> String {
-        let mut text =
-            format!("  {} {name:names$}  {}\n", self.paint(color, &sign.to_string()), self.paint("2", why), names = self.names);
+    fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[Field]) -> String {
+        let (sign, why) = (self.look.painted(&sign.to_string(), color), self.look.painted(why, "2"));
+        let mut text = format!("  {sign} {name:names$}  {why}\n", names = self.names);
         let paths = fields.iter().map(|field| field.field.chars().count()).max().unwrap_or(0);
         for field in fields {
             text.push_str(&self.field(field, paths));
@@ -71,26 +105,41 @@ impl Page {
     }
 
     /// Old and new on one line where they fit, else each on a line of its own.
-    fn field(&self, field: &Difference, paths: usize) -> String {
-        let room = self.look.width.saturating_sub(INDENT + paths + 2).max(20);
+    fn field(&self, field: &Field, paths: usize) -> String {
+        let room = self.look.width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + paths + 2).max(ROOM));
         let path = harmless(&field.field);
         let start = format!("{:INDENT$}{path:paths$}  ", "");
         let (old, new) = match (&field.old, &field.new) {
-            (Some(old), Some(new)) if field.secret && old == new => {
+            // It differs in what may not be seen.
+            (Some(old), Some(new)) if old == new => {
                 return format!("{start}{}, its value changed\n", cut(old, room));
             }
             (old, new) => (shown(old.as_ref()), shown(new.as_ref())),
         };
         if old.chars().count() + new.chars().count() + 3 <= room {
-            return format!("{start}{} → {}\n", self.paint("31", &old), self.paint("32", &new));
+            return format!("{start}{} → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"));
         }
         let below = " ".repeat(INDENT + paths);
         let (old, new) = (cut(&old, room - 2), cut(&new, room - 2));
-        format!("{start}  {}\n{below}  → {}\n", self.paint("31", &old), self.paint("32", &new))
+        format!("{start}  {}\n{below}  → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"))
     }
 
-    fn paint(&self, color: &str, text: &str) -> String {
-        if self.look.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+    /// The definition before and after. The whole of what is new or gone stands in the file; what differs is worth seeing
+    /// among what surrounds it.
+    fn diff(&self, change: &Change) -> String {
+        let room = self.look.width.map_or(usize::MAX, |width| width.saturating_sub(INDENT).max(ROOM));
+        let is_edited = !change.fields.is_empty();
+        let lines = change.diff.iter().filter(|_| is_edited).flat_map(|diff| diff.lines());
+        let line = |line: &str| {
+            let style = match line.chars().next() {
+                Some('+') => "32",
+                Some('-') => "31",
+                Some('@') => "36",
+                _ => "2",
+            };
+            format!("{:INDENT$}{}\n", "", self.look.painted(&cut(line, room), style))
+        };
+        lines.map(line).collect()
     }
 }
 

@@ -1,9 +1,9 @@
 //! `navigator graph`: what comes after what, as the configuration has it: as text, for Graphviz, or for Mermaid.
 
 use super::arguments::GraphFormat;
-use super::check::{exit_code, wants_color};
-use super::{OK, print, print_error};
-use crate::config::{Environment, render_all};
+use super::check::reject;
+use super::{OK, print};
+use crate::config::Environment;
 use crate::source::FileSource;
 use reconcile::desired::{Desired, Entry, Need};
 use reconcile::fields::condition_word;
@@ -23,10 +23,7 @@ pub(super) fn graph(path: &Path, format: GraphFormat) -> ExitCode {
             });
             OK.into()
         }
-        Err(rejected) => {
-            print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
-            exit_code(&rejected)
-        }
+        Err(rejected) => reject(&rejected),
     }
 }
 

@@ -4,19 +4,23 @@ mod arguments;
 mod check;
 mod clients;
 mod completions;
+mod doctor;
 pub mod forecast;
 mod graph;
 mod locate;
 mod log;
 mod man;
 mod run;
+mod schema;
 mod signal;
 
+use crate::config::Look;
 use crate::control::StateDir;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::Parser;
 use clients::Target;
-use locate::locate;
+use locate::{NoConfiguration, locate};
+use rustix::termios::{isatty, tcgetwinsize};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -60,19 +64,26 @@ fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: 
         None => run::run(&located(config, common)?, common),
         Some(Command::Run { config }) => run::run(&located(config, common)?, common),
         Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
+        Some(Command::Doctor { config }) => doctor::doctor(sought(config, common)?.ok(), &state_dir(common)),
         Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
+        Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),
         Some(Command::Client(command)) => client(command, &Target { config: located(None, common)?, state: state_dir(common) }),
     })
 }
 
-/// The configuration that is meant.
+/// The configuration that is meant; without one, there is nothing to do.
 fn located(named: Option<PathBuf>, common: &Common) -> Result<PathBuf, ExitCode> {
+    sought(named, common)?.map_err(|error| fail(USAGE, &error.to_string()))
+}
+
+/// The configuration that is meant, if there is one.
+fn sought(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf, NoConfiguration>, ExitCode> {
     if named.is_some() && common.named.is_some() && named != common.named {
         return Err(fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`"));
     }
-    locate(named.or_else(|| common.named.clone()), variable("NAVIGATOR_CONFIG")).map_err(|error| fail(USAGE, &error.to_string()))
+    Ok(locate(named.or_else(|| common.named.clone()), variable("NAVIGATOR_CONFIG")))
 }
 
 /// Runs a command that talks to a running navigator.
@@ -113,11 +124,14 @@ fn color_is_welcome() -> bool {
     variable("NO_COLOR").is_none()
 }
 
-/// The columns of a terminal; where nobody knows, what is usual.
-fn terminal_width(terminal: impl AsFd) -> usize {
-    let size = rustix::termios::tcgetwinsize(terminal).ok();
-    // A terminal whose size nobody has set says 0.
-    size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80).max(40)
+/// How texts for people look there: on a terminal no line is wider than it, elsewhere they are as long as they are.
+fn look_of(stream: impl AsFd) -> Look {
+    if !isatty(&stream) {
+        return Look::PLAIN;
+    }
+    // A terminal may not know its size, such as a serial line; it then says 0.
+    let width = tcgetwinsize(&stream).ok().map(|size| usize::from(size.ws_col)).filter(|&width| width > 0);
+    Look { color: color_is_welcome(), width }
 }
 
 /// A count with its noun.

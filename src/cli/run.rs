@@ -1,21 +1,23 @@
 //! `navigator [run] [CONFIG]`: puts the floors together and runs them in the foreground.
 
 use super::arguments::Common;
-use super::check::{exit_code, wants_color};
-use super::forecast::{Look, render};
+use super::check::reject;
+use super::forecast::brief;
 use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
+use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server};
-use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
-use crate::snapshot::Watch;
+use crate::journal::{Journal, Opened};
+use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup, words};
+use crate::snapshot::{Plan, Watch};
 use crate::source::{Asker, FileSource, Means, Reading};
-use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
+use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
-use reconcile::forecast::Forecast;
 use reconcile::spec;
+use reconcile::text::Name;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,23 +28,21 @@ use tracing_subscriber::prelude::*;
 
 /// Runs a configuration until navigator is told to end.
 pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
+    runtime::abort_on_panic();
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
     let ears = match Ears::open() {
         Ok(ears) => ears,
-        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let means = if common.no_watch { Means::Off } else { Means::Events };
     let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer).found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
-        Err(rejected) => {
-            print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
-            return exit_code(rejected);
-        }
+        Err(rejected) => return reject(rejected),
     };
     let instance = match Instance::claim(&state_dir(common), path) {
         Ok(instance) => instance,
@@ -50,10 +50,14 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     };
     let log = match Log::start(&loaded.settings, common) {
         Ok(log) => log,
-        Err(error) => return fail(INVALID, &format!("failed to start logging: {error}")),
+        Err(error) => return fail(INVALID, &format!("failed to start logging: {}", words(&error))),
+    };
+    let opened = match Journal::open(instance.directory(), runtime::boot()) {
+        Ok(opened) => opened,
+        Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {}", words(&error))),
     };
     let pid_file = claim_pid_file();
-    let ending = supervise(ears, launcher, source, &reading, loaded, log, instance.directory());
+    let ending = supervise(ears, source, &reading, loaded, Base { launcher, log, opened, directory: instance.directory() });
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -65,16 +69,18 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     }
 }
 
-/// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(
-    ears: Ears,
+/// What the loop stands on.
+struct Base<'a> {
     launcher: Launcher,
-    source: FileSource,
-    reading: &Reading,
-    loaded: Loaded,
     log: Log,
-    directory: &Path,
-) -> io::Result<Ending> {
+    opened: Opened,
+    /// Of the instance.
+    directory: &'a Path,
+}
+
+/// Builds the loop and everything around it, and stays in it until it ends.
+fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, base: Base<'_>) -> io::Result<Ending> {
+    let Base { launcher, log, opened, directory } = base;
     let Ears { tokio, news, news_inbox } = ears;
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
@@ -84,14 +90,22 @@ fn supervise(
         let asker = source.follow(reading, move |revision| {
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(News::Revision(revision)));
-        })?;
-        let setup = Setup { launcher, printer: log.printer.clone() };
+        });
+        let asker = asker.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
+        let Opened { journal, former, damaged } = opened;
+        if let Some(aside) = damaged {
+            warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
+        }
+        let setup = Setup { launcher, printer: log.printer.clone(), journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let server = Server::open(directory, door).map_err(|error| io::Error::other(format!("failed to open the control socket: {error}")))?;
-        let supervisor = Supervisor::new(runtime, Around { config, asker, log });
-        let (runtime, ending) = supervisor.run(loaded, event_inbox, news_inbox).await;
+        let server = Server::open(directory, door)
+            .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
+        let left = Left { processes: runtime.find_left().await, record: former };
+        let supervisor = Supervisor::new(runtime, Around { config, asker, log, journal: journal.clone() });
+        let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         server.close();
         let survivors = runtime.finish().await;
+        journal.close();
         if !survivors.is_empty() {
             error!(target: "navigator", pids = ?survivors, "Processes are left that can't be killed");
         }
@@ -109,6 +123,8 @@ struct Ears {
 
 impl Ears {
     fn open() -> io::Result<Ears> {
+        // Tokio makes one too, and panics where it can't.
+        drop(UnixStream::pair()?);
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
         let within = tokio.enter();
@@ -146,6 +162,14 @@ impl Perform for Runtime {
     fn pids(&self, run: RunId) -> Vec<Pid> {
         Runtime::pids(self, run)
     }
+
+    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
+        Runtime::take_over(self, run, name)
+    }
+
+    fn let_go(&self) {
+        Runtime::let_go(self);
+    }
 }
 
 /// What the loop may ask of the program around it.
@@ -154,6 +178,7 @@ struct Around {
     config: PathBuf,
     asker: Asker,
     log: Log,
+    journal: Journal,
 }
 
 impl Surroundings for Around {
@@ -163,6 +188,7 @@ impl Surroundings for Around {
 
     fn apply(&self, loaded: &Loaded) {
         self.log.apply(&loaded.settings);
+        self.journal.note(supervisor::noted(&loaded.desired));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
     }
@@ -187,9 +213,8 @@ impl Surroundings for Around {
         self.log.to_terminal.get()
     }
 
-    fn foretell(&self, forecast: &Forecast) {
-        let look = Look { width: super::terminal_width(io::stderr()), color: wants_color() };
-        self.log.printer.log(render(forecast, look).as_bytes());
+    fn foretell(&self, plan: &Plan) {
+        self.log.printer.log(brief(plan, look_of(io::stderr())).as_bytes());
     }
 
     fn reopen(&self) {
@@ -224,7 +249,7 @@ impl Log {
     /// On a terminal, the source lines with their carets follow the log line.
     fn explain(&self, rejected: &Rejected) {
         if self.to_terminal.get() {
-            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, wants_color()).as_bytes());
+            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, look_of(io::stderr())).as_bytes());
         }
     }
 

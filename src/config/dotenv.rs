@@ -3,6 +3,7 @@
 //! Without quotes a value ends at the end of the line or at ` #`. In single quotes everything stands for itself; in double
 //! quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes. A quoted value may go over several lines.
 
+use super::words::is_variable;
 use std::ops::Range;
 
 /// What an env file says.
@@ -53,7 +54,12 @@ pub(super) fn parse(text: &str) -> Dotenv {
 fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, String, usize), Mistake> {
     let line = &text[start..end];
     let Some(equals) = line.find('=') else {
-        let help = "write `KEY=value`, and quote a value that goes over several lines";
+        let is_yaml = line.split_once(':').is_some_and(|(key, _)| is_variable(key.trim()));
+        let help = if is_yaml {
+            "an env file isn't YAML: write `KEY=value`"
+        } else {
+            "write `KEY=value`, and quote a value that goes over several lines"
+        };
         return Err(Mistake { range: start..end, message: "this line has no `=`", help });
     };
     let mut key = start..start + line[..equals].trim_end().len();

@@ -1,6 +1,6 @@
-//! The source line of a place, without what is veiled, and no longer than a terminal is wide.
+//! The source line of a place, without what is veiled, and no longer than anybody reads.
 
-use super::diagnostic::Excerpt;
+use super::diagnostic::{Excerpt, moves};
 use super::texts::{Span, TextId, Texts};
 use std::ops::Range;
 
@@ -60,7 +60,7 @@ fn unveiled(id: TextId, part: Range<usize>, texts: &Texts) -> String {
 
 /// A character that would move a terminal's cursor is replaced; a tab is known to those who put a caret below it.
 fn harmless(char: char) -> char {
-    if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
+    if moves(char) && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
 }
 
 /// Whether the characters are those of a plain reference to a variable, or the beginning of one.

@@ -7,9 +7,9 @@ use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::Reader;
-use super::table::{Change, Field, Shape, keys};
+use super::table::{Change, Field, Key, Shape, keys, words};
 use super::texts::Span;
-use super::tree::{Kind, Node, Scalar, Style};
+use super::tree::{Kind, Node, Scalar, Style, entry};
 use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart, Spec};
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -32,6 +32,9 @@ impl Draft {
     }
 }
 
+/// Two fields that say the same in two ways, of which a process gives one.
+pub(super) const EITHER: [&str; 2] = ["restart", "auto_restart"];
+
 /// Fields that a `defaults` map can't fill.
 pub(super) const WITHOUT_DEFAULT: [&str; 3] = ["name", "command", "args"];
 
@@ -40,90 +43,212 @@ const RESTARTS: [(&str, Restart); 3] =
 const KINDS: [(&str, ProcessKind); 2] = [("service", ProcessKind::Service), ("task", ProcessKind::Task)];
 const ON_CHANGES: [(&str, OnChange); 3] =
     [("restart", OnChange::Restart), ("none", OnChange::Keep), ("rolling", OnChange::Rolling)];
+const OUTPUTS: [(&str, bool); 2] = [("log", false), ("null", true)];
 const ON_WATCHES: [(&str, OnWatch); 2] = [("reload", OnWatch::Reload), ("restart", OnWatch::Restart)];
 
-const fn field(
-    key: &'static str,
-    shape: Shape,
-    change: Change,
-    read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Draft),
-) -> Field<Draft> {
-    Field { key, shape, change, read }
+const fn field(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Draft)) -> Field<Draft> {
+    Field { key, read }
 }
 
 /// Every field of a process.
 pub(super) static PROCESS: &[Field<Draft>] = &[
-    field("name", Shape::Text, Change::AnotherProcess, name),
-    field("command", Shape::Text, Change::Restart, command),
-    field("args", Shape::Texts, Change::Restart, |reader, node, draft| {
-        draft.spec.exec.args = reader.texts(node).unwrap_or_default();
-    }),
-    field("working_dir", Shape::Text, Change::Restart, |reader, node, draft| {
-        draft.spec.exec.working_dir = reader.filled(node, "`working_dir`");
-    }),
+    field(
+        Key::new("name", Shape::Name, Change::AnotherProcess)
+            .required()
+            .means("what it is called everywhere; unique over both lists and all included files"),
+        name,
+    ),
+    field(
+        Key::new("command", Shape::Program, Change::Restart)
+            .required()
+            .means("the program to run, looked up in the `PATH` of the process; there is no shell"),
+        command,
+    ),
+    field(
+        Key::new("args", Shape::Texts, Change::Restart).default("[]").means("its arguments, each taken exactly as written"),
+        |reader, node, draft| {
+            draft.spec.exec.args = reader.texts(node).unwrap_or_default();
+        },
+    ),
+    field(
+        Key::new("working_dir", Shape::Text("path"), Change::Restart)
+            .otherwise("that of navigator")
+            .means("the directory that it runs in, relative to that of navigator"),
+        |reader, node, draft| {
+            draft.spec.exec.working_dir = reader.filled(node, "`working_dir`");
+        },
+    ),
     // These two make the scope in which all others are read, and so are read before them.
-    field("env", Shape::Variables, Change::Restart, |_, _, _| ()),
-    field("env_file", Shape::TextOrTexts, Change::Restart, |_, _, _| ()),
-    field("auto_restart", Shape::Bool, Change::InPlace, |reader, node, draft| {
-        if let Some(restart) = reader.boolean(node) {
-            draft.spec.restart = if restart { Restart::OnFailure } else { Restart::Never };
-        }
-    }),
-    field("restart", Shape::Words(&["never", "on-failure", "always"]), Change::InPlace, restart),
-    field("backoff", Shape::Part(|| keys(BACKOFF)), Change::InPlace, backoff),
-    field("max_restarts", Shape::Whole(0, u32::MAX as i64), Change::InPlace, |reader, node, draft| {
-        draft.spec.max_restarts = reader.whole(node, 0, u32::MAX.into());
-    }),
-    field("start_delay", Shape::Duration, Change::InPlace, |reader, node, draft| {
-        draft.spec.start_delay = reader.duration(node).unwrap_or_default();
-    }),
-    field("depends_on", Shape::Edges(|| keys(DEPENDENCY)), Change::InPlace, parts::depends_on),
-    field("ready", Shape::Part(|| keys(READY)), Change::InPlace, probes::ready),
-    field("liveness", Shape::Part(|| keys(LIVENESS)), Change::InPlace, probes::liveness),
-    field("stop", Shape::Part(|| keys(STOP)), Change::InPlace, |reader, node, draft| {
+    field(Key::new("env", Shape::Variables, Change::Restart).default("{}").means("its variables, over all others"), |_, _, _| ()),
+    field(
+        Key::new("env_file", Shape::TextOrTexts("path"), Change::Restart)
+            .means("files of `KEY=value` lines under `env`, relative to the file that names them"),
+        |_, _, _| (),
+    ),
+    field(
+        Key::new("auto_restart", Shape::Bool, Change::InPlace)
+            .default("false")
+            .means("`true` is the same as `restart: on-failure`"),
+        |reader, node, draft| {
+            if let Some(restart) = reader.boolean(node) {
+                draft.spec.restart = if restart { Restart::OnFailure } else { Restart::Never };
+            }
+        },
+    ),
+    field(
+        Key::new("restart", Shape::Words(const { &words(&RESTARTS) }), Change::InPlace)
+            .default("never")
+            .means("whether it is started again when it has ended"),
+        restart,
+    ),
+    field(Key::new("backoff", Shape::Part(|| keys(BACKOFF)), Change::InPlace).means("how long each restart is put off"), backoff),
+    field(
+        Key::new("max_restarts", Shape::Whole(0, u32::MAX as i64), Change::InPlace)
+            .otherwise("unlimited")
+            .means("after so many restarts in a row without healthy running in between, the next failure is final"),
+        |reader, node, draft| {
+            draft.spec.max_restarts = reader.whole(node, 0, u32::MAX.into());
+        },
+    ),
+    field(
+        Key::new("start_delay", Shape::Duration, Change::InPlace).default("0").means("how long its start is put off"),
+        |reader, node, draft| {
+            draft.spec.start_delay = reader.duration(node).unwrap_or_default();
+        },
+    ),
+    field(
+        Key::new("depends_on", Shape::Edges(|| keys(DEPENDENCY)), Change::InPlace)
+            .otherwise("the process before it in the list, as by order alone")
+            .means("what must have been reached before it is started"),
+        parts::depends_on,
+    ),
+    field(
+        Key::new("ready", Shape::Choice(&probes::READY_PROBES, || keys(READY)), Change::InPlace)
+            .means("how it is known to have become able to do its work"),
+        probes::ready,
+    ),
+    field(
+        Key::new("liveness", Shape::Choice(&probes::LIVENESS_PROBES, || keys(LIVENESS)), Change::InPlace)
+            .means("how it is known to be able to do its work still"),
+        probes::liveness,
+    ),
+    field(Key::new("stop", Shape::Part(|| keys(STOP)), Change::InPlace).means("how it is stopped"), |reader, node, draft| {
         reader.map(node, "stop", STOP, &mut draft.spec.stop);
     }),
-    field("reload", Shape::Part(|| keys(RELOAD)), Change::InPlace, parts::reload),
-    field("watch", Shape::TextOrTexts, Change::InPlace, watch),
-    field("on_watch", Shape::Words(&["reload", "restart"]), Change::InPlace, |reader, node, draft| {
-        draft.on_watch = reader.word(node, &ON_WATCHES, &[]).map(|on_watch| (on_watch, node.span));
+    field(
+        Key::new("reload", Shape::Choice(&parts::RELOADS, || keys(RELOAD)), Change::InPlace)
+            .means("how it is told to read its own files again"),
+        parts::reload,
+    ),
+    field(Key::new("watch", Shape::Globs, Change::InPlace).means("files of its own, whose change leads to `on_watch`"), watch),
+    field(
+        Key::new("on_watch", Shape::Words(const { &words(&ON_WATCHES) }), Change::InPlace)
+            .otherwise("`reload` where `reload` is given, else `restart`")
+            .means("what a change of a file in `watch` leads to"),
+        |reader, node, draft| {
+            draft.on_watch = reader.word(node, &ON_WATCHES, &[]).map(|on_watch| (on_watch, node.span));
+        },
+    ),
+    field(
+        Key::new("type", Shape::Words(const { &words(&KINDS) }), Change::Restart)
+            .default("service")
+            .means("whether it runs on, or to completion"),
+        |reader, node, draft| {
+            let foreign = [
+                ("oneshot", "write `task`"),
+                ("simple", "write `service`"),
+                ("notify", "write `service`"),
+                ("forking", "let the program run in the foreground, and write `service`"),
+            ];
+            draft.spec.exec.kind = reader.word(node, &KINDS, &foreign).unwrap_or_default();
+        },
+    ),
+    field(
+        Key::new("output", Shape::WordsOrPart(const { &words(&OUTPUTS) }, || keys(OUTPUT)), Change::Restart)
+            .default("log")
+            .means("where its lines go: to the output of navigator, nowhere, or into a file of its own"),
+        output,
+    ),
+    field(
+        Key::new("user", Shape::Text("name or number"), Change::Restart)
+            .otherwise("that of navigator")
+            .means("the user that it runs as"),
+        |reader, node, draft| {
+            draft.spec.exec.user = reader.filled(node, "`user`");
+        },
+    ),
+    field(
+        Key::new("group", Shape::Text("name or number"), Change::Restart)
+            .otherwise("that of the user")
+            .means("the group that it runs as"),
+        |reader, node, draft| {
+            draft.spec.exec.group = reader.filled(node, "`group`");
+        },
+    ),
+    field(
+        Key::new("umask", Shape::Octal, Change::Restart)
+            .otherwise("that of navigator")
+            .means("which permissions the files that it makes lack"),
+        |reader, node, draft| draft.spec.exec.umask = reader.umask(node),
+    ),
+    field(
+        Key::new("nice", Shape::Whole(-20, 19), Change::Restart)
+            .otherwise("that of navigator")
+            .means("how readily it lets others use the processor"),
+        |reader, node, draft| {
+            draft.spec.exec.nice = reader.whole(node, -20, 19);
+        },
+    ),
+    field(
+        Key::new("limits", Shape::Limits(&parts::LIMITS), Change::Restart)
+            .otherwise("those of navigator")
+            .means("resource limits by name"),
+        parts::limits,
+    ),
+    field(
+        Key::new("oom_score_adj", Shape::Whole(-1000, 1000), Change::Restart)
+            .otherwise("that of navigator")
+            .means("how likely the kernel ends it when memory runs out"),
+        |reader, node, draft| {
+            draft.spec.exec.oom_score_adj = reader.whole(node, -1000, 1000);
+        },
+    ),
+    field(
+        Key::new("enabled", Shape::Bool, Change::StartsOrStops).default("true").means("`false`: defined, but not to run"),
+        |reader, node, draft| {
+            draft.spec.enabled = reader.boolean(node).unwrap_or(true);
+        },
+    ),
+    field(
+        Key::new("on_change", Shape::Words(const { &words(&ON_CHANGES) }), Change::InPlace)
+            .default("restart")
+            .means("what a change that needs a restart does; `none` keeps the old one running"),
+        |reader, node, draft| {
+            draft.spec.on_change = reader.word(node, &ON_CHANGES, &[]).unwrap_or_default();
+            if draft.spec.on_change == OnChange::Rolling {
+                reader.not_yet("on_change: rolling", node.span);
+            }
+        },
+    ),
+    field(
+        Key::new("listen", Shape::Sockets, Change::Restart).means("sockets that navigator holds and passes on"),
+        |reader, node, _| parts::listen(reader, node),
+    ),
+    field(
+        Key::new("replicas", Shape::Whole(1, 1000), Change::InPlace).default("1").means("how many of it run"),
+        |reader, node, _| {
+            reader.whole::<u32>(node, 1, 1000);
+        },
+    ),
+    field(Key::new("schedule", Shape::Schedule, Change::InPlace).means("when a task runs"), |reader, node, _| {
+        parts::schedule(reader, node);
     }),
-    field("type", Shape::Words(&["service", "task"]), Change::Restart, |reader, node, draft| {
-        let foreign = [("oneshot", "write `task`"), ("simple", "write `service`"), ("notify", "write `service`")];
-        draft.spec.exec.kind = reader.word(node, &KINDS, &foreign).unwrap_or_default();
-    }),
-    field("output", Shape::WordsOrPart(&["log", "null"], || keys(OUTPUT)), Change::Restart, output),
-    field("user", Shape::Text, Change::Restart, |reader, node, draft| {
-        draft.spec.exec.user = reader.filled(node, "`user`");
-    }),
-    field("group", Shape::Text, Change::Restart, |reader, node, draft| {
-        draft.spec.exec.group = reader.filled(node, "`group`");
-    }),
-    field("umask", Shape::Octal, Change::Restart, |reader, node, draft| draft.spec.exec.umask = reader.umask(node)),
-    field("nice", Shape::Whole(-20, 19), Change::Restart, |reader, node, draft| {
-        draft.spec.exec.nice = reader.whole(node, -20, 19);
-    }),
-    field("limits", Shape::Limits(&parts::LIMITS), Change::Restart, parts::limits),
-    field("oom_score_adj", Shape::Whole(-1000, 1000), Change::Restart, |reader, node, draft| {
-        draft.spec.exec.oom_score_adj = reader.whole(node, -1000, 1000);
-    }),
-    field("enabled", Shape::Bool, Change::StartsOrStops, |reader, node, draft| {
-        draft.spec.enabled = reader.boolean(node).unwrap_or(true);
-    }),
-    field("on_change", Shape::Words(&["restart", "none", "rolling"]), Change::InPlace, |reader, node, draft| {
-        draft.spec.on_change = reader.word(node, &ON_CHANGES, &[]).unwrap_or_default();
-        if draft.spec.on_change == OnChange::Rolling {
-            reader.not_yet("on_change: rolling", node.span);
-        }
-    }),
-    field("listen", Shape::TextOrTexts, Change::Restart, |reader, node, _| parts::listen(reader, node)),
-    field("replicas", Shape::Whole(1, 1000), Change::InPlace, |reader, node, _| {
-        reader.whole::<u32>(node, 1, 1000);
-    }),
-    field("schedule", Shape::Text, Change::InPlace, |reader, node, _| parts::schedule(reader, node)),
-    field("renamed_from", Shape::Text, Change::InPlace, |reader, node, _| {
-        name_of(reader, node);
-    }),
+    field(
+        Key::new("renamed_from", Shape::Name, Change::InPlace).means("its name so far, under which it runs on"),
+        |reader, node, _| {
+            name_of(reader, node);
+        },
+    ),
 ];
 
 fn name(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
@@ -139,7 +264,9 @@ pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Na
     match super::scalar::name(text.value()) {
         Ok(()) => Some(Name::from(text.value())),
         Err(reason) => {
-            reader.refuse(node, &text, "a name of a process", Some(&reason));
+            let meant = if text.is_secret() { None } else { super::meant::name(text.value()) };
+            let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
+            reader.refuse(node, &text, "a name of a process", Some(&help));
             None
         }
     }
@@ -171,6 +298,8 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
         ("yes", "write `on-failure`, or `always`"),
         ("on_failure", "write `on-failure`"),
         ("unless-stopped", "write `always`: what is stopped by hand stays stopped"),
+        ("unexpected", "write `on-failure`"),
+        ("exit_on_failure", "write `never`"),
         ("on-abnormal", "write `on-failure`"),
         ("on-success", "write `always`"),
     ];
@@ -182,18 +311,38 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
-        reader.report(Problem::error(node.span, "the `max` of `backoff` is less than its `initial`"));
+        let place = |key: &str| match &node.kind {
+            Kind::Map(map) => entry(&map.entries, key).map(|entry| entry.value.span),
+            _ => None,
+        };
+        let (initial, max) = (place("initial"), place("max"));
+        let problem = Problem::error(max.or(initial).unwrap_or(node.span), "the `max` of `backoff` is less than its `initial`");
+        let problem = match (initial, max) {
+            (Some(initial), Some(_)) => problem.label(initial, "`initial` is here"),
+            _ => problem,
+        };
+        reader.report(problem.help("write a longer `max` (`30s` if left out), or a shorter `initial`"));
     }
 }
 
 fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
-        Kind::Scalar(Scalar { style: Style::Null, text }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
+        Kind::Scalar(Scalar { style: Style::Null, text, .. }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
         Kind::Map(_) => parts::output_file(reader, node, draft),
-        Kind::Scalar(_) => {
-            let words = [("log", false), ("null", true)];
-            let foreign = [("file", "write `output: {file: PATH}`"), ("none", "write `null`"), ("inherit", "write `log`")];
-            if reader.word(node, &words, &foreign) == Some(true) {
+        Kind::Scalar(scalar) => {
+            let foreign = [
+                ("file", "write `output: {file: PATH}`"),
+                ("none", "write `null`"),
+                ("/dev/null", "write `null`"),
+                ("inherit", "write `log`"),
+                ("stdout", "write `log`"),
+                ("journal", "write `log`"),
+            ];
+            let path = format!("write `{{file: {}}}`", scalar.text);
+            let is_path = scalar.text.contains('/') && scalar.text.len() <= 80;
+            let foreign: Vec<(&str, &str)> =
+                foreign.into_iter().chain(is_path.then_some((scalar.text.as_str(), path.as_str()))).collect();
+            if reader.word(node, &OUTPUTS, &foreign) == Some(true) {
                 draft.spec.exec.output = Output::Null;
             }
         }

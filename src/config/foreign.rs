@@ -1,65 +1,127 @@
-//! Keys that people bring from other programs, and what they are called here.
+//! Keys that people bring from other programs, and what they are called here, with what their values show is meant. The table
+//! of keys is in `keys`.
 
+mod keys;
+
+use super::scope::is_secret;
+use super::strangers;
 use super::suggest::{did_you_mean, nearest};
+use super::tree::{Kind, Node, entry};
+use super::words::{self, definition, list, quoted_if_needed};
+use keys::{Foreign, PROCESS_KEYS, TOP_KEYS, known};
 
-/// Keys with one meaning, in lower case with underscores, and what to write instead.
-type Foreign = &'static [(&'static [&'static str], &'static str)];
+/// What runs a script that is named in place of a program.
+const INTERPRETERS: [(&str, &str); 4] = [(".js", "node"), (".py", "python3"), (".rb", "ruby"), (".sh", "sh")];
 
-const PROCESS_KEYS: Foreign = &[
-    // Docker Compose
-    (&["environment"], "write `env`, as a map"),
-    (
-        &["image", "build", "container_name", "networks", "volumes", "cap_add", "privileged"],
-        "navigator runs programs of this host, not containers: write `command`",
-    ),
-    (&["entrypoint"], "write `command` for the program and `args` for its arguments"),
-    (&["ports", "expose"], "the program opens its own port: remove this line"),
-    (&["healthcheck", "readiness_probe"], "write `ready`, or `liveness` for a check that never ends"),
-    (&["liveness_probe"], "write `liveness`"),
-    (&["stop_grace_period"], "write `stop: {timeout: …}`"),
-    (&["stop_signal", "stopsignal", "killsignal"], "write `stop: {signal: …}`"),
-    (&["ulimits"], "write `limits`"),
-    (&["restart_policy"], "write `restart`, and `backoff` for the delays"),
-    (&["scale", "numprocs", "instances"], "write `replicas`"),
-    // systemd
-    (&["execstart"], "write `command` for the program and `args` for its arguments"),
-    (&["execstop"], "write `stop: {command: […]}`"),
-    (&["execreload"], "write `reload: {command: […]}`"),
-    (&["execstartpre", "execstartpost"], "write a process of its own with `type: task`, and `depends_on`"),
-    (&["workingdirectory", "cwd", "directory", "dir", "chdir", "workdir"], "write `working_dir`"),
-    (&["environmentfile", "envfile"], "write `env_file`"),
-    (&["after", "requires", "wants", "bindsto"], "write `depends_on`"),
-    (&["restartsec"], "write `backoff: {initial: …}`"),
-    (&["startlimitburst", "startretries", "max_retries"], "write `max_restarts`"),
-    (&["timeoutstopsec", "stopwaitsecs", "kill_timeout"], "write `stop: {timeout: …}`"),
-    (&["limitnofile"], "write `limits: {nofile: …}`"),
-    (&["oomscoreadjust"], "write `oom_score_adj`"),
-    (&["standardoutput", "standarderror", "stdout_logfile", "stderr_logfile", "logfile", "log_file"], "write `output`"),
-    // supervisord, process managers of other languages
-    (&["autostart", "disabled", "is_disabled", "autoload"], "write `enabled`"),
-    (&["autorestart"], "write `auto_restart`, or `restart`"),
-    (&["startsecs"], "write `backoff: {reset_after: …}`"),
-    (&["priority"], "processes start in the order of the list: write `depends_on` where that isn't enough"),
-    (&["stopasgroup", "killasgroup"], "navigator always stops the whole tree: remove this line"),
-    (&["program", "script", "cmd", "exec", "run", "executable"], "write `command`"),
-    (&["arguments", "argv", "params"], "write `args`"),
-    (&["delay", "wait"], "write `start_delay`"),
-    (&["runas", "uid"], "write `user`"),
-    (&["gid"], "write `group`"),
-    (&["shell"], "write `command: sh` and `args: [-c, \"…\"]`"),
-];
+/// The longest value that is written into a help.
+const MAX_SHOWN: usize = 40;
 
-const TOP_KEYS: Foreign = &[
-    (
-        &["services", "processes", "programs", "apps", "units", "jobs", "process"],
-        "write `managed_processes`: a list in which every process has a `name` and a `command`",
-    ),
-    (&["environment"], "write `env`, as a map"),
-    (&["version"], "the format has no version: remove this line"),
-    (&["includes", "import", "imports"], "write `include`"),
-    (&["log", "log_level"], "write `logging: {level: …}`"),
-    (&["name", "command"], "write `managed_processes:` and, below it, `- name: …`"),
-];
+/// What to write instead of an entry whose value shows what is meant.
+pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
+    match plain(key).as_str() {
+        "environment" => environment(value),
+        "healthcheck" => healthcheck(value),
+        "execstop" | "execreload" if scalar_text(value).is_some_and(|line| line.contains("$MAINPID")) => {
+            let (field, usual) = if plain(key) == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
+            Some(format!("write `{field}: {{signal: {usual}}}`: navigator knows the process itself"))
+        }
+        "autorestart" | "autostart" | "startup" if scalar_text(value).is_none_or(|text| !matches!(text, "true" | "false")) => {
+            None
+        }
+        "standardoutput" | "standarderror" if scalar_text(value).is_none_or(|text| !text.contains('/')) => {
+            Some("write `output: log`, or `null` to drop it".to_owned())
+        }
+        "execstart" | "entrypoint" | "program" | "script" | "cmd" | "exec" | "run" | "executable" => {
+            let line = scalar_text(value).filter(|line| !is_secret(line))?;
+            let interpreter = INTERPRETERS.iter().find(|(ending, _)| line.ends_with(ending) && !line.contains(' '));
+            let line = interpreter.map_or(line.to_owned(), |(_, program)| format!("{program} {line}"));
+            match definition(&line)?.as_slice() {
+                [command] => Some(format!("write `{command}`")),
+                lines => Some(format!("write\n{}", lines.join("\n"))),
+            }
+        }
+        limit if limit.starts_with("limit") && limit.len() > 5 => {
+            Some(format!("write `limits: {{{}: {}}}`", &limit[5..], shown(key, value).unwrap_or("…")))
+        }
+        plain => {
+            let instead = known(plain, PROCESS_KEYS)?;
+            if instead.contains("[…]") {
+                return Some(instead.replace("[…]", &listed(key, value)?));
+            }
+            let shown = shown(key, value)?;
+            let is_number = shown.bytes().all(|byte| byte.is_ascii_digit());
+            Some(instead.replace(if is_number || !instead.contains("…ms") { "…" } else { "…ms" }, shown))
+        }
+    }
+}
+
+/// What to write instead of an entry at the top of a file whose value shows what is meant.
+pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
+    let instead = known(&plain(key), TOP_KEYS)?;
+    if !instead.contains("`managed_processes`") {
+        return Some(instead.replace("…", shown(key, value)?));
+    }
+    let lines = match &value.kind {
+        Kind::Map(map) => map.entries.iter().find_map(|process| match &process.value.kind {
+            Kind::Map(fields) => Some(strangers::as_lines(&process.key, &fields.entries)),
+            _ => None,
+        }),
+        Kind::List(items) => items.iter().find_map(|item| match &item.kind {
+            Kind::Map(fields) => {
+                let name = entry(&fields.entries, "name").and_then(|name| scalar_text(&name.value))?;
+                Some(strangers::as_lines(name, &fields.entries))
+            }
+            _ => None,
+        }),
+        Kind::Scalar(_) => None,
+    }?;
+    let lines: Vec<String> = lines.into_iter().map(|line| format!("  {line}")).collect();
+    Some(format!("write a list of processes:\nmanaged_processes:\n{}", lines.join("\n")))
+}
+
+fn scalar_text(node: &Node) -> Option<&str> {
+    match &node.kind {
+        Kind::Scalar(scalar) => Some(&scalar.text),
+        _ => None,
+    }
+}
+
+/// A value that may be written into a help.
+fn shown<'a>(key: &str, value: &'a Node) -> Option<&'a str> {
+    let text = scalar_text(value)?;
+    let is_short = !text.is_empty() && text.len() <= MAX_SHOWN && !text.contains('\n');
+    (is_short && !is_secret(key) && !is_secret(text)).then_some(text)
+}
+
+/// A list of names, or the words of a command, as they may be written into a help.
+fn listed(key: &str, value: &Node) -> Option<String> {
+    let words: Vec<String> = match &value.kind {
+        Kind::List(items) => items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect(),
+        _ => words::split(shown(key, value)?).ok()?,
+    };
+    let words: Vec<String> = words.iter().map(|word| word.trim_end_matches(".service").to_owned()).collect();
+    (!words.is_empty() && words.len() <= 8 && !words.iter().any(|word| is_secret(word))).then(|| list(&words))
+}
+
+/// Variables as Compose has them, `- NAME=value`, without their values.
+fn environment(value: &Node) -> Option<String> {
+    let Kind::List(items) = &value.kind else { return None };
+    let name = items.iter().find_map(|item| scalar_text(item)?.split_once('='))?.0;
+    Some(format!("write `env`, as a map:\nenv:\n  {name}: …"))
+}
+
+/// A check as Compose has it, `test: [CMD, …]`.
+fn healthcheck(value: &Node) -> Option<String> {
+    let Kind::Map(map) = &value.kind else { return None };
+    let Kind::List(items) = &entry(&map.entries, "test")?.value.kind else { return None };
+    let words: Vec<String> = items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect();
+    let command = match words.split_first()? {
+        (first, rest) if first == "CMD" => list(rest),
+        (first, [line]) if first == "CMD-SHELL" => format!("[sh, -c, {}]", quoted_if_needed(line)),
+        _ => return None,
+    };
+    Some(format!("write `ready`, or `liveness` for a check that goes on while it runs:\nready:\n  exec: {command}"))
+}
 
 /// What to write instead of a key that is no field of processes.
 pub(super) fn instead_of_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>) -> Option<String> {
@@ -73,10 +135,17 @@ pub(super) fn instead_of_top_key<'a>(key: &str, keys: impl Iterator<Item = &'a s
 
 /// What is known from elsewhere, then what is near to a key of ours, then what is near to one from elsewhere.
 fn instead_of<'a>(key: &str, foreign: Foreign, ours: impl Iterator<Item = &'a str>) -> Option<String> {
-    let plain = key.to_ascii_lowercase().replace('-', "_");
-    let known = |key: &str| foreign.iter().find(|(keys, _)| keys.contains(&key)).map(|&(_, instead)| instead.to_owned());
-    let near = || nearest(&plain, foreign.iter().flat_map(|(keys, _)| keys.iter().copied())).and_then(known);
-    known(&plain).or_else(|| did_you_mean(key, ours)).or_else(near)
+    let plain = plain(key);
+    // Short words are near to too many others.
+    let long = foreign.iter().flat_map(|(keys, _)| keys.iter().copied()).filter(|key| key.len() >= 8);
+    let near = || nearest(&plain, long).and_then(|near| known(near, foreign));
+    let instead = known(&plain, foreign).map(str::to_owned);
+    instead.or_else(|| did_you_mean(key, ours)).or_else(|| near().map(str::to_owned))
+}
+
+/// A key without the differences that nobody means.
+fn plain(key: &str) -> String {
+    key.to_ascii_lowercase().replace(['-', ' '], "_")
 }
 
 #[cfg(test)]
@@ -89,7 +158,7 @@ mod tests {
     fn no_key_of_ours_is_foreign() {
         let foreign = |table: Foreign| table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect::<Vec<_>>();
         for field in PROCESS {
-            assert!(!foreign(PROCESS_KEYS).contains(&field.key), "{}", field.key);
+            assert!(!foreign(PROCESS_KEYS).contains(&field.key.name), "{}", field.key.name);
         }
         for key in TOP {
             assert!(!foreign(TOP_KEYS).contains(&key.name), "{}", key.name);
@@ -97,8 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn no_key_has_two_meanings() {
+        for table in [PROCESS_KEYS, TOP_KEYS] {
+            let mut keys: Vec<&str> = table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect();
+            keys.sort_unstable();
+            assert_eq!(keys.windows(2).find(|pair| pair[0] == pair[1]), None);
+        }
+    }
+
+    #[test]
     fn the_nearest_meaning_is_found() {
-        let fields = || PROCESS.iter().map(|field| field.key);
+        let fields = || PROCESS.iter().map(|field| field.key.name);
         for (key, expected) in [
             ("ExecStart", Some("write `command` for the program and `args` for its arguments")),
             ("comand", Some("did you mean `command`?")),

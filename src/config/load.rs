@@ -5,7 +5,7 @@ use super::fields::beside;
 use super::files::Files;
 use super::problems::Problem;
 use super::process::{self, Process};
-use super::read::{Loader, unreadable};
+use super::read::{Loader, instead_of_path, unreadable};
 use super::resolve::{Missing, resolve};
 use super::scope::{Layer, Scope};
 use super::texts::Span;
@@ -49,11 +49,32 @@ struct Shared<'a> {
     env_file: Layer,
     /// A global env file could not be read.
     incomplete: bool,
+    /// A `command` stands at the top of the file.
+    stray_command: bool,
+}
+
+/// An included file.
+struct Included {
+    /// Where it was named; `None` if only a glob found it.
+    named: Option<Span>,
+    /// What people see of its path.
+    shown: PathBuf,
+}
+
+/// What people see of a path that this pattern means: nothing of what a variable decided, but for the name of a file that a
+/// wildcard found.
+fn shown(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
+    let written = beside(main, pattern.shown());
+    match found.file_name() {
+        _ if !pattern.is_secret() => found.to_owned(),
+        Some(name) if glob::is_glob(pattern.value()) => written.with_file_name(name),
+        _ => written,
+    }
 }
 
 impl Loader<'_> {
     fn load(&mut self, main: &Path, bytes: Vec<u8>) -> Option<(Desired, Settings)> {
-        let node = self.tree(main, bytes)?;
+        let node = self.tree(main, main, bytes)?;
         let entries = top::entries(&node, true, &mut self.problems);
         let mut missing = Missing::default();
         let included = self.include(main, entry(entries, "include"), &mut missing);
@@ -75,7 +96,7 @@ impl Loader<'_> {
         let (settings, timeout) = self.settings(entries, &shared);
         let desired = resolve(processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone is a change of what the configuration means.
-        let beyond = format!("{settings:?}");
+        let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
     }
 
@@ -87,8 +108,7 @@ impl Loader<'_> {
             let nodes = include.value.one_or_more();
             nodes.iter().filter_map(|node| Some((reader.filled(node, "a path")?, node.span))).collect()
         });
-        // Where a path was named; `None` if only a glob found it.
-        let mut paths: BTreeMap<PathBuf, Option<Span>> = BTreeMap::new();
+        let mut paths: BTreeMap<PathBuf, Included> = BTreeMap::new();
         for (pattern, span) in patterns {
             let path = beside(main, pattern.value());
             if pattern.value().contains("**") {
@@ -97,24 +117,30 @@ impl Loader<'_> {
                 );
             } else if glob::is_glob(pattern.value()) {
                 for found in self.expand(&path) {
-                    paths.entry(found).or_default();
+                    let shown = shown(main, &pattern, &found);
+                    paths.entry(found).or_insert(Included { named: None, shown });
                 }
             } else if path == main {
                 self.problems.add(Problem::error(span, "a file can't include itself"));
             } else {
-                paths.insert(path, Some(span));
+                let shown = shown(main, &pattern, &path);
+                paths.insert(path, Included { named: Some(span), shown });
             }
         }
         paths.remove(main);
         let mut nodes = Vec::new();
-        for (path, named) in paths {
+        for (path, Included { named, shown }) in paths {
             let node = match self.open(&path) {
-                Ok(bytes) => self.tree(&path, bytes),
+                Ok(bytes) => self.tree(&path, &shown, bytes),
                 // A glob is about files; a directory beside them is not meant.
                 Err(error) if named.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
                 Err(error) => {
-                    let message = format!("`{}`: {}", path.display(), unreadable(&error));
-                    self.problems.add(Problem::error(named.unwrap_or(include.value.span), message));
+                    let message = format!("`{}`: {}", shown.display(), unreadable(&error));
+                    let help = match error.kind() {
+                        io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", shown.display()),
+                        _ => instead_of_path(&error),
+                    };
+                    self.problems.add(Problem::error(named.unwrap_or(include.value.span), message).help(help));
                     None
                 }
             };
@@ -137,7 +163,7 @@ impl Loader<'_> {
         let env = scope.resolve_own(&mut self.context());
         let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
         self.check_defaults(&defaults);
-        Shared { defaults, env, env_file, incomplete }
+        Shared { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
     }
 
     /// Reads defaults that perhaps no process takes, so that mistakes in them are found all the same. What they refer to is
@@ -173,7 +199,7 @@ impl Loader<'_> {
         for layer in [&shared.env_file, &shared.env, &env_file, &env] {
             draft.spec.exec.env.extend(layer.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
-        process::complete(draft, node, &entries, &mut self.problems)
+        process::complete(draft, node, &entries, shared.stray_command, &mut self.problems)
     }
 
     fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>) -> (Settings, Duration) {

@@ -5,27 +5,40 @@
 //! nothing, watches nothing and remembers nothing.
 //!
 //! The way of a text: `yaml` makes a tree of nodes with places (`tree`), `load` and `process` decode the tree by the
-//! tables in `fields`, `resolve` puts the definitions together. Problems are collected on the way (`problems`) and
-//! become [`Diagnostic`]s at the end.
+//! tables in `fields`, `resolve` puts the definitions together. Problems are collected on the way (`problems`), become
+//! [`Diagnostic`]s at the end, and are shown by `render`.
+//!
+//! What people probably meant is guessed by `yaml::slips` (typing), `dialects` (files of other programs), `strangers` and
+//! `foreign` (keys), `meant` and `suggest` (values), and `habits` (what would need a shell). A guess changes what is said,
+//! never what is accepted.
 
 mod diagnostic;
+mod dialects;
 mod dotenv;
+mod duplicates;
 mod environment;
 mod excerpt;
 mod fields;
 mod files;
 mod foreign;
 mod glob;
+mod habits;
 mod load;
+mod meant;
 mod parts;
 mod probes;
 mod problems;
 mod process;
 mod read;
 mod reader;
+mod redact;
+mod render;
 mod resolve;
 mod scalar;
+mod schema;
 mod scope;
+mod secrets;
+mod strangers;
 mod substitute;
 mod suggest;
 mod table;
@@ -33,16 +46,19 @@ mod texts;
 mod top;
 mod tree;
 mod veil;
+mod words;
 mod written;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Excerpt, Label, Severity, render, render_all};
+pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
 pub(crate) use glob::matches;
 pub use load::load;
+pub use render::{Look, render, render_all};
 pub use scalar::duration;
-pub use table::{Change, Key, Shape};
+pub use schema::schema;
+pub use table::{Change, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;
 use std::collections::{BTreeMap, BTreeSet};

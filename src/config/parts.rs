@@ -4,15 +4,20 @@ use super::fields::{Draft, name_of, relative};
 use super::problems::Problem;
 use super::reader::Reader;
 use super::scalar;
+use super::strangers::short;
 use super::suggest::did_you_mean;
-use super::table::{Change, Field, Shape};
+use super::table::{Change, Field, Key, Shape, words};
 use super::tree::{Kind, Node};
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
 
 /// A key of a part; a change of it is a change of the whole.
-pub(super) const fn part<T>(key: &'static str, shape: Shape, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> Field<T> {
-    Field { key, shape, change: Change::InPlace, read }
+pub(super) const fn of(name: &'static str, shape: Shape) -> Key {
+    Key::new(name, shape, Change::InPlace)
+}
+
+pub(super) const fn part<T>(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> Field<T> {
+    Field { key, read }
 }
 
 /// Replaces a value where another one could be read.
@@ -23,37 +28,69 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 pub(super) static BACKOFF: &[Field<Backoff>] = &[
-    part("initial", Shape::Duration, |reader, node, backoff| set(&mut backoff.initial, reader.duration(node))),
-    part("factor", Shape::Number(1.0, 100.0), |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0))),
-    part("max", Shape::Duration, |reader, node, backoff| set(&mut backoff.max, reader.duration(node))),
-    part("jitter", Shape::Number(0.0, 1.0), |reader, node, backoff| set(&mut backoff.jitter, reader.number(node, 0.0, 1.0))),
-    part("reset_after", Shape::Duration, |reader, node, backoff| set(&mut backoff.reset_after, reader.duration(node))),
+    part(of("initial", Shape::Duration).default("500ms").means("the first delay"), |reader, node, backoff| {
+        set(&mut backoff.initial, reader.duration(node));
+    }),
+    part(
+        of("factor", Shape::Number(1.0, 100.0)).default("2").means("each delay is the one before times this"),
+        |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0)),
+    ),
+    part(of("max", Shape::Duration).default("30s").means("no delay is longer"), |reader, node, backoff| {
+        set(&mut backoff.max, reader.duration(node));
+    }),
+    part(
+        of("jitter", Shape::Number(0.0, 1.0)).default("0.1").means("each delay is varied by up to this share"),
+        |reader, node, backoff| set(&mut backoff.jitter, reader.number(node, 0.0, 1.0)),
+    ),
+    part(
+        of("reset_after", Shape::Duration).default("10s").means("healthy running for this long forgives all failures"),
+        |reader, node, backoff| set(&mut backoff.reset_after, reader.duration(node)),
+    ),
 ];
 
 pub(super) static STOP: &[Field<Stop>] = &[
-    part("signal", Shape::Signal, |reader, node, stop| set(&mut stop.signal, reader.signal(node))),
-    part("timeout", Shape::Duration, |reader, node, stop| set(&mut stop.timeout, reader.duration(node))),
-    part("command", Shape::Texts, |reader, node, stop| stop.command = reader.command(node)),
+    part(of("signal", Shape::Signal).default("TERM").means("sent to every process of the tree"), |reader, node, stop| {
+        set(&mut stop.signal, reader.signal(node));
+    }),
+    part(
+        of("timeout", Shape::Duration).default("10s").means("what is left of the tree after it is killed"),
+        |reader, node, stop| set(&mut stop.timeout, reader.duration(node)),
+    ),
+    part(of("command", Shape::Command).means("run first, instead of the signal"), |reader, node, stop| {
+        stop.command = reader.command(node);
+    }),
 ];
 
 const CONDITIONS: [(&str, Condition); 3] =
     [("started", Condition::Started), ("ready", Condition::Ready), ("completed", Condition::Completed)];
 
 pub(super) static DEPENDENCY: &[Field<Dependency>] = &[
-    part("condition", Shape::Words(&["started", "ready", "completed"]), |reader, node, dependency| {
-        let foreign = [
-            ("service_started", "write `started`"),
-            ("service_healthy", "write `ready`"),
-            ("healthy", "write `ready`"),
-            ("service_completed_successfully", "write `completed`"),
-            ("process_started", "write `started`"),
-            ("process_healthy", "write `ready`"),
-            ("process_completed_successfully", "write `completed`"),
-        ];
-        dependency.condition = reader.word(node, &CONDITIONS, &foreign);
+    part(
+        of("condition", Shape::Words(const { &words(&CONDITIONS) }))
+            .otherwise("`ready`; of a task `completed`")
+            .means("what it must have reached"),
+        |reader, node, dependency| {
+            let foreign = [
+                ("service_started", "write `started`"),
+                ("service_healthy", "write `ready`"),
+                ("healthy", "write `ready`"),
+                ("service_completed_successfully", "write `completed`"),
+                ("process_started", "write `started`"),
+                ("process_healthy", "write `ready`"),
+                ("process_completed_successfully", "write `completed`"),
+            ];
+            dependency.condition = reader.word(node, &CONDITIONS, &foreign);
+        },
+    ),
+    part(
+        of("restart", Shape::Bool)
+            .default("false")
+            .means("whether this process is restarted when the dependency is replaced or restarted by hand"),
+        |reader, node, dependency| set(&mut dependency.restart, reader.boolean(node)),
+    ),
+    part(of("required", Shape::Bool).default("true").means("`false` makes it order alone"), |reader, node, dependency| {
+        set(&mut dependency.required, reader.boolean(node));
     }),
-    part("restart", Shape::Bool, |reader, node, dependency| set(&mut dependency.restart, reader.boolean(node))),
-    part("required", Shape::Bool, |reader, node, dependency| set(&mut dependency.required, reader.boolean(node))),
 ];
 
 /// `depends_on`: a list of names, or a map from names to conditions.
@@ -62,6 +99,11 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
     match &node.kind {
         Kind::List(items) => {
             for item in items {
+                if matches!(item.kind, Kind::Map(_)) {
+                    let problem = Problem::error(item.span, "expected a name, found a map");
+                    reader.report(problem.help("write `[NAME, …]`, or a map: `{NAME: {condition: ready}}`"));
+                    continue;
+                }
                 let Some(name) = name_of(reader, item) else { continue };
                 if let Some(&first) = draft.edges.get(&name) {
                     let problem = Problem::error(item.span, format!("`{name}` is named twice in `depends_on`"));
@@ -75,7 +117,8 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
             for entry in &map.entries {
                 if let Err(reason) = scalar::name(&entry.key) {
                     reader.report(
-                        Problem::error(entry.key_span, format!("`{}` is not a name of a process", entry.key)).help(reason),
+                        Problem::error(entry.key_span, format!("`{}` is not a name of a process", short(&entry.key)))
+                            .help(reason),
                     );
                     continue;
                 }
@@ -91,7 +134,8 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
         }
         Kind::Scalar(scalar) => {
             let problem = Problem::error(node.span, "expected a list of names, or a map, found a single value");
-            reader.report(problem.help(format!("write `depends_on: [{}]`", scalar.text)));
+            let names: Vec<&str> = scalar.text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+            reader.report(problem.help(format!("write `depends_on: [{}]`", names.join(", "))));
         }
     }
 }
@@ -104,12 +148,15 @@ pub(super) struct ReloadParts {
     given: usize,
 }
 
+/// The keys of `reload`, of which it takes one.
+pub(super) const RELOADS: [&str; 2] = ["signal", "command"];
+
 pub(super) static RELOAD: &[Field<ReloadParts>] = &[
-    part("signal", Shape::Signal, |reader, node, reload| {
+    part(of("signal", Shape::Signal).means("sent to it"), |reader, node, reload| {
         reload.given += 1;
         reload.signal = reader.signal(node);
     }),
-    part("command", Shape::Texts, |reader, node, reload| {
+    part(of("command", Shape::Command).means("run for it"), |reader, node, reload| {
         reload.given += 1;
         reload.command = reader.command(node);
     }),
@@ -135,12 +182,19 @@ pub(super) struct OutputParts {
 }
 
 pub(super) static OUTPUT: &[Field<OutputParts>] = &[
-    part("file", Shape::Text, |reader, node, output| {
-        output.has_file = true;
-        output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));
+    part(
+        of("file", Shape::Text("path")).required().means("the file, relative to the one that names it"),
+        |reader, node, output| {
+            output.has_file = true;
+            output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));
+        },
+    ),
+    part(of("max_size", Shape::Size).default("50MB").means("it is rotated beyond this"), |reader, node, output| {
+        output.max_size = reader.size(node);
     }),
-    part("max_size", Shape::Size, |reader, node, output| output.max_size = reader.size(node)),
-    part("keep", Shape::Whole(0, 1000), |reader, node, output| output.keep = reader.whole(node, 0, 1000)),
+    part(of("keep", Shape::Whole(0, 1000)).default("5").means("as many rotated files are kept"), |reader, node, output| {
+        output.keep = reader.whole(node, 0, 1000);
+    }),
 ];
 
 /// `output` in its map form.

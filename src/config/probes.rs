@@ -1,10 +1,10 @@
 //! `ready` and `liveness`: how a process is known to be ready and well. The tables, and that there is exactly one probe.
 
 use super::fields::Draft;
-use super::parts::{host_and_port, part, set};
+use super::parts::{host_and_port, of, part, set};
 use super::problems::Problem;
 use super::reader::Reader;
-use super::table::{Field, Shape};
+use super::table::{Field, Shape, either};
 use super::tree::{Kind, Node};
 use reconcile::spec::{Announce, Http, Liveness, Probe, ReadyTiming};
 use std::time::Duration;
@@ -34,25 +34,53 @@ impl Check {
     }
 }
 
-const HTTP: Field<Check> = part("http", Shape::Text, |reader, node, check| check.by(http(reader, node)));
-const TCP: Field<Check> = part("tcp", Shape::Text, |reader, node, check| check.by(tcp(reader, node)));
-const EXEC: Field<Check> = part("exec", Shape::Texts, |reader, node, check| check.by(reader.command(node).map(Probe::Exec)));
-const NOTIFY: Field<Check> = part("notify", Shape::Bool, |reader, node, check| check.announced(notify(reader, node)));
-const INTERVAL: Field<Check> =
-    part("interval", Shape::Duration, |reader, node, check| set(&mut check.timing.interval, reader.some_duration(node)));
+const HTTP: Field<Check> =
+    part(of("http", Shape::Url).means("a GET is answered with a 2xx or 3xx status"), |reader, node, check| {
+        check.by(http(reader, node));
+    });
+const TCP: Field<Check> =
+    part(of("tcp", Shape::Address).means("a connection is accepted"), |reader, node, check| check.by(tcp(reader, node)));
+const EXEC: Field<Check> = part(of("exec", Shape::Command).means("this command exits with status 0"), |reader, node, check| {
+    check.by(reader.command(node).map(Probe::Exec));
+});
+const NOTIFY: Field<Check> =
+    part(of("notify", Shape::True).means("the process says so, by `sd_notify`"), |reader, node, check| {
+        check.announced(notify(reader, node));
+    });
 const TIMEOUT: Field<Check> =
-    part("timeout", Shape::Duration, |reader, node, check| set(&mut check.timing.timeout, reader.some_duration(node)));
+    part(of("timeout", Shape::SomeDuration).default("1s").means("how long one check may take"), |reader, node, check| {
+        set(&mut check.timing.timeout, reader.some_duration(node));
+    });
+
+const fn interval(default: &'static str) -> Field<Check> {
+    part(of("interval", Shape::SomeDuration).default(default).means("from one check to the next"), |reader, node, check| {
+        set(&mut check.timing.interval, reader.some_duration(node));
+    })
+}
+
+/// What tells that a process is ready, of which `ready` takes one.
+pub(super) const READY_PROBES: [&str; 6] = ["http", "tcp", "exec", "log", "notify", "fd"];
+
+/// What tells that a process is well, of which `liveness` takes one.
+pub(super) const LIVENESS_PROBES: [&str; 4] = ["http", "tcp", "exec", "notify"];
 
 pub(super) static READY: &[Field<Check>] = &[
     HTTP,
     TCP,
     EXEC,
-    part("log", Shape::Text, |reader, node, check| check.by(reader.filled(node, "a pattern").map(Probe::Log))),
+    part(of("log", Shape::Text("regular expression")).means("a line of its own output matches"), |reader, node, check| {
+        check.by(reader.filled(node, "a pattern").map(Probe::Log));
+    }),
     NOTIFY,
-    part("fd", Shape::Whole(3, 1023), |reader, node, check| check.announced(reader.whole(node, 3, 1023).map(Announce::Fd))),
-    INTERVAL,
+    part(of("fd", Shape::Whole(3, 1023)).means("it writes a line break to this descriptor"), |reader, node, check| {
+        check.announced(reader.whole(node, 3, 1023).map(Announce::Fd));
+    }),
+    interval("200ms"),
     TIMEOUT,
-    part("deadline", Shape::Duration, |reader, node, check| set(&mut check.timing.deadline, reader.some_duration(node))),
+    part(
+        of("deadline", Shape::SomeDuration).default("60s").means("past it, a process that isn't ready has failed"),
+        |reader, node, check| set(&mut check.timing.deadline, reader.some_duration(node)),
+    ),
 ];
 
 pub(super) static LIVENESS: &[Field<Check>] = &[
@@ -60,16 +88,19 @@ pub(super) static LIVENESS: &[Field<Check>] = &[
     TCP,
     EXEC,
     NOTIFY,
-    INTERVAL,
+    interval("10s"),
     TIMEOUT,
-    part("failures", Shape::Whole(1, 1000), |reader, node, check| set(&mut check.failures, reader.whole(node, 1, 1000))),
+    part(
+        of("failures", Shape::Whole(1, 1000)).default("3").means("as many failed checks in a row make the process failed"),
+        |reader, node, check| set(&mut check.failures, reader.whole(node, 1, 1000)),
+    ),
 ];
 
 /// `ready`: how a process is known to be ready.
 pub(super) fn ready(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut check = Check::new(ReadyTiming::default().interval);
     reader.map(node, "ready", READY, &mut check);
-    one_probe(reader, node, &check, "`http`, `tcp`, `exec`, `log`, `notify` or `fd`");
+    one_probe(reader, node, &check, &READY_PROBES);
     draft.spec.ready = check.probe;
     draft.spec.exec.announce = check.announce;
     draft.spec.ready_timing = check.timing;
@@ -79,15 +110,15 @@ pub(super) fn ready(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Dr
 pub(super) fn liveness(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut check = Check::new(Duration::from_secs(10));
     reader.map(node, "liveness", LIVENESS, &mut check);
-    one_probe(reader, node, &check, "`http`, `tcp`, `exec` or `notify`");
+    one_probe(reader, node, &check, &LIVENESS_PROBES);
     let Check { probe, timing, failures, .. } = check;
     draft.spec.liveness = Some(Liveness { probe, interval: timing.interval, timeout: timing.timeout, failures });
 }
 
-fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes: &str) {
+fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes: &[&str]) {
     if check.probes != 1 && matches!(node.kind, Kind::Map(_)) {
         let message = if check.probes == 0 { "a probe is missing" } else { "only one probe is possible" };
-        reader.report(Problem::error(node.span, message).help(format!("write one of {probes}")));
+        reader.report(Problem::error(node.span, message).help(format!("write one of {}", either(probes))));
     }
 }
 

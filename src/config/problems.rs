@@ -5,8 +5,10 @@
 use super::MAX_SHOWN;
 use super::diagnostic::{Diagnostic, Label, Severity, printable};
 use super::excerpt::excerpt;
-use super::texts::{Span, Texts};
-use std::collections::HashSet;
+use super::redact::Hidden;
+use super::texts::{Span, TextId, Texts};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Something that is wrong at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,25 +57,47 @@ impl Problem {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Problem>,
-    /// Places and messages of those: what stands in `defaults` is read once for every process.
-    known: HashSet<(Span, String)>,
+    /// Places of those, with hashes of their messages: what stands in `defaults` is read once for every process.
+    known: HashSet<(Span, u64)>,
     dropped: usize,
+    /// For what an alias stands for, where the alias is: the first one.
+    aliases: BTreeMap<Place, Span>,
 }
 
+/// Where something begins.
+type Place = (TextId, usize);
+
 /// So many problems are remembered; of the others only the number.
-const MAX_REMEMBERED: usize = 20_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 impl Problems {
     pub(super) fn add(&mut self, problem: Problem) {
-        if self.known.contains(&(problem.span, problem.message.clone())) {
+        let mut hasher = DefaultHasher::new();
+        problem.message.hash(&mut hasher);
+        let key = (problem.span, hasher.finish());
+        if self.known.contains(&key) {
             return;
         }
         if self.found.len() < MAX_REMEMBERED {
-            self.known.insert((problem.span, problem.message.clone()));
+            self.known.insert(key);
             self.found.push(problem);
         } else if problem.is_error() {
             self.dropped += 1;
         }
+    }
+
+    pub(super) fn add_all(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+
+    /// Remembers that what stands at `defined` is used by an alias.
+    pub(super) fn used_by_alias(&mut self, defined: Span, alias: Span) {
+        self.aliases.entry((defined.text, defined.start)).or_insert(alias);
+    }
+
+    /// Whether more problems will be shown. Of others nobody reads what could have been meant.
+    pub(super) fn has_room(&self) -> bool {
+        self.found.len() < 4 * MAX_SHOWN
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -91,7 +115,8 @@ impl Problems {
             let count = &mut shown[usize::from(problem.severity == Severity::Warning)];
             *count += 1;
             if *count <= MAX_SHOWN {
-                diagnostics.push(diagnosed(problem, texts));
+                let alias = self.aliases.get(&(problem.span.text, problem.span.start)).copied();
+                diagnostics.push(diagnosed(with_alias(problem, alias, texts), texts));
             } else if problem.is_error() {
                 omitted += 1;
             }
@@ -100,25 +125,37 @@ impl Problems {
     }
 }
 
+/// A problem of something that an alias stands for belongs to two places.
+fn with_alias(problem: Problem, alias: Option<Span>, texts: &Texts) -> Problem {
+    match alias {
+        Some(alias) => problem.label(alias, format!("`{}` brings it here", texts.slice(alias))),
+        None => problem,
+    }
+}
+
 fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
     let position = texts.position(problem.span);
+    let hidden = Hidden::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
+    let told = |message: &str| printable(&hidden.cut(message));
     let label = |(span, message): (Span, String)| {
         let position = texts.position(span);
         Label {
-            file: texts.path(span.text).to_owned(),
+            file: texts.shown_path(span.text).to_owned(),
             line: position.line,
             column: position.column,
-            message: printable(&message),
+            end_column: texts.end_column(span),
+            message: told(&message),
             excerpt: excerpt(span, texts),
         }
     };
     Diagnostic {
         severity: problem.severity,
-        file: texts.path(problem.span.text).to_owned(),
+        file: texts.shown_path(problem.span.text).to_owned(),
         line: position.line,
         column: position.column,
-        message: printable(&problem.message),
-        help: problem.help.as_deref().map(printable),
+        end_column: texts.end_column(problem.span),
+        message: told(&problem.message),
+        help: problem.help.map(|help| help.split('\n').map(told).collect::<Vec<_>>().join("\n")),
         labels: problem.labels.into_iter().map(label).collect(),
         excerpt: excerpt(problem.span, texts),
     }

@@ -1,12 +1,14 @@
 //! One process: its entries, what `defaults` add to them, and the definition they make.
 
-use super::fields::{Draft, PROCESS, WITHOUT_DEFAULT};
-use super::foreign;
+use super::fields::{Draft, EITHER, PROCESS, WITHOUT_DEFAULT};
+use super::habits;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
+use super::strangers;
 use super::table::{Key, keys};
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, entry};
+use super::words::is_variable;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
 use std::collections::BTreeMap;
@@ -26,45 +28,35 @@ pub(super) fn default_keys() -> Vec<Key> {
 /// The entries of a process or of `defaults`, without those that are no fields; these are reported.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<&'a Entry>> {
     let Kind::Map(map) = &node.kind else {
-        let problem = Problem::error(node.span, format!("expected a process, found {}", node.described()));
-        problems.add(problem.help("write `- name: …` and, below it, `command: …`"));
+        problems.add(strangers::no_process(node));
         return None;
     };
-    let (known, unknown): (Vec<&Entry>, Vec<&Entry>) = map.entries.iter().partition(|entry| is_field(&entry.key));
-    for entry in unknown {
-        let problem = Problem::error(entry.key_span, format!("unknown key `{}`", entry.key));
-        problems.add(problem.maybe_help(instead_of(&entry.key)));
-    }
+    strangers::report(map, problems);
+    let known: Vec<&Entry> = map.entries.iter().filter(|entry| is_field(&entry.key)).collect();
     let find = |key: &str| known.iter().find(|entry| entry.key == key);
-    if let (Some(restart), Some(auto_restart)) = (find("restart"), find("auto_restart")) {
+    if let [Some(restart), Some(auto_restart)] = EITHER.map(find) {
         let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
-        problems.add(problem.label(restart.key_span, "`restart` is here").help("remove `auto_restart`"));
+        problems.add(problem.label(restart.key_span, "`restart` is here").help("keep `restart`, and remove `auto_restart`"));
     }
     Some(known)
 }
 
-fn is_field(key: &str) -> bool {
-    PROCESS.iter().any(|field| field.key == key)
-}
-
-fn instead_of(key: &str) -> Option<String> {
-    foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key))
+/// Whether a key is a field of processes.
+pub(super) fn is_field(key: &str) -> bool {
+    PROCESS.iter().any(|field| field.key.name == key)
 }
 
 /// Whether a field is missing, and not just called by another name; that has been reported.
 fn is_missing(node: &Node, field: &str) -> bool {
     let Kind::Map(map) = &node.kind else { return false };
-    let stands_for = |entry: &Entry| {
-        entry.key == field
-            || !is_field(&entry.key) && instead_of(&entry.key).is_some_and(|instead| instead.contains(&format!("`{field}`")))
-    };
-    !map.entries.iter().any(stands_for)
+    entry(&map.entries, field).is_none() && !strangers::stand_for(map, field)
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
 pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a Entry> {
     if !matches!(node.kind, Kind::Map(_)) {
-        problems.add(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        problems.add(problem.help("write fields of processes in it, as in `defaults: {restart: on-failure}`"));
         return Vec::new();
     }
     let mut entries = fields(node, problems).unwrap_or_default();
@@ -82,7 +74,7 @@ pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a E
 pub(super) fn filled_up<'a>(own: Vec<&'a Entry>, defaults: &[&'a Entry]) -> Vec<&'a Entry> {
     let says = |key: &str| own.iter().any(|entry| entry.key == key);
     let left_open = |entry: &&&Entry| match entry.key.as_str() {
-        "restart" | "auto_restart" => !says("restart") && !says("auto_restart"),
+        key if EITHER.contains(&key) => !EITHER.into_iter().any(says),
         key => !says(key),
     };
     let filled: Vec<&Entry> = defaults.iter().filter(left_open).copied().collect();
@@ -96,8 +88,7 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
         let Kind::Map(map) = &node.kind else {
             // A null has been reported by whoever saw the key.
             if !node.is_null() {
-                let problem = Problem::error(node.span, format!("expected a map of variables, found {}", node.described()));
-                problems.add(problem.help("write each variable as `NAME: value`"));
+                problems.add(no_variables(node));
             }
             continue;
         };
@@ -105,26 +96,42 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
             let reason = match key.as_str() {
                 "" => "a variable needs a name",
                 key if key.contains('=') => "the name of a variable can't hold a `=`",
+                key if is_empty(value) && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
+                    "a space is missing behind the `:`"
+                }
                 key if key.contains('\0') => "the name of a variable can't hold a NUL character",
                 _ => {
+                    habits::of_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }
             };
-            problems.add(Problem::error(*key_span, reason).help("write each variable as `NAME: value`"));
+            problems.add(Problem::error(*key_span, reason).help(variable_form(key)));
         }
     }
     variables
+}
+
+/// What is wrong with an `env` that is no map. Of what stands there only the name of a variable is told.
+fn no_variables(node: &Node) -> Problem {
+    let first = node.one_or_more().first().map(scalar_text).unwrap_or_default();
+    Problem::error(node.span, format!("expected a map of variables, found {}", node.described())).help(variable_form(first))
+}
+
+/// How a variable is written, its name being what stands before a `=` or `:` here.
+fn variable_form(text: &str) -> String {
+    let name = text.split(['=', ':']).next().map(str::trim).filter(|name| is_variable(name) && text.len() > name.len());
+    format!("write each variable as `{}: …`, on a line of its own", name.unwrap_or("NAME"))
 }
 
 /// Reads fields into a draft; those that this version can't do are reported.
 pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft {
     let mut draft = Draft::new();
     for field in PROCESS {
-        let Some(entry) = entries.iter().find(|entry| entry.key == field.key) else { continue };
-        reader.not_yet(field.key, entry.key_span);
-        // `output: null` says something; nothing at all behind the key doesn't.
-        if field.key == "output" && !is_empty(&entry.value) || reader.is_given(entry) {
+        let Some(entry) = entries.iter().find(|entry| entry.key == field.key.name) else { continue };
+        reader.not_yet(field.key.name, entry.key_span);
+        // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
+        if field.key.shape.takes_null() && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }
@@ -151,21 +158,31 @@ fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, entries: &[&Entr
 }
 
 /// Turns a draft into a process; what it lacks is reported.
-pub(super) fn complete(draft: Draft, node: &Node, entries: &[&Entry], problems: &mut Problems) -> Option<Process> {
+/// A `command` that stands outside of any process has been reported, and is hardly missing elsewhere.
+pub(super) fn complete(
+    draft: Draft,
+    node: &Node,
+    entries: &[&Entry],
+    stray_command: bool,
+    problems: &mut Problems,
+) -> Option<Process> {
     let find = |key: &str| entries.iter().find(|entry| entry.key == key);
+    let no_command = is_missing(node, "command") && !stray_command;
     if is_missing(node, "name") {
-        problems.add(Problem::error(node.span, "this process has no `name`").help("add `name: …`"));
-    }
-    if is_missing(node, "command") {
+        let (lacks, help) = if no_command {
+            ("neither `name` nor `command`", "write `- name: …` and, below it, `command: …`")
+        } else {
+            ("no `name`", "add `name: …`")
+        };
+        problems.add(Problem::error(node.span, format!("this process has {lacks}")).help(help));
+    } else if no_command {
         let (span, whose) = match (find("name"), draft.name) {
             (Some(entry), Some(name)) => (name, format!("process `{}`", scalar_text(&entry.value))),
             _ => (node.span, "this process".to_owned()),
         };
         problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
     }
-    if let Some(entry) = find("command") {
-        one_program(entry, &draft, problems);
-    }
+    habits::report(entries, problems);
     Some(Process { name: draft.name?, spec: draft.spec, edges: draft.edges })
 }
 
@@ -174,23 +191,6 @@ fn scalar_text(node: &Node) -> &str {
         Kind::Scalar(scalar) => &scalar.text,
         _ => "",
     }
-}
-
-/// Warns of a whole command line where one program is expected: it could be a file's name, but hardly ever is.
-fn one_program(entry: &Entry, draft: &Draft, problems: &mut Problems) {
-    let command = scalar_text(&entry.value);
-    let words: Vec<&str> = command.split_whitespace().collect();
-    if words.len() < 2 || !draft.spec.exec.args.is_empty() || words[0].contains(|char: char| "'\"".contains(char)) {
-        return;
-    }
-    let shell = command.contains(['|', '&', ';', '<', '>', '*', '`', '(']);
-    let help = if shell {
-        "there is no shell: write `command: sh` and `args: [-c, \"…\"]`".to_owned()
-    } else {
-        let args: Vec<&str> = words[1..].to_vec();
-        format!("write `command: {}` and `args: [{}]`", words[0], args.join(", "))
-    };
-    problems.add(Problem::warning(entry.value.span, "this whole text is taken for the name of one program").help(help));
 }
 
 /// The name that a process bears as written, for messages about others that refer to it.

@@ -9,8 +9,8 @@ use super::problems::{Problem, Problems};
 use super::reader::Reader;
 use super::scope::{Context, Layer, Scope};
 use super::texts::{Span, TextId, Texts};
-use super::tree::Node;
-use super::{Inputs, dotenv, glob, veil, yaml};
+use super::tree::{Kind, Node};
+use super::{Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
 use reconcile::text::Text;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -24,10 +24,17 @@ pub(super) struct Loader<'l> {
     pub(super) texts: Texts,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
-    /// Each env file is read once, or the reason why it can't be.
-    env_files: HashMap<PathBuf, Result<Rc<Layer>, String>>,
+    /// Each env file is read once, or the reason why it can't be, unless that has been told.
+    env_files: HashMap<PathBuf, Result<Rc<Layer>, Option<Unread>>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
+}
+
+/// Why an env file says nothing.
+#[derive(Clone)]
+struct Unread {
+    reason: String,
+    is_missing: bool,
 }
 
 impl<'l> Loader<'l> {
@@ -54,24 +61,37 @@ impl<'l> Loader<'l> {
         if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
-    /// The tree of a configuration file.
-    pub(super) fn tree(&mut self, path: &Path, bytes: Vec<u8>) -> Option<Node> {
-        let text = self.text(path, bytes)?;
-        match yaml::parse(text, &self.texts, &mut self.problems) {
-            Ok(node) => {
-                self.texts.veil(text, veil::of_tree(&node));
+    /// The tree of a configuration file, of whose path people see `shown`.
+    pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Node> {
+        let text = self.text(path, shown, bytes)?;
+        let parsed = yaml::parse(text, &self.texts, &mut self.problems);
+        match parsed {
+            // Many a text of another form is a single value, or a list, to YAML.
+            Ok(node) if !matches!(node.kind, Kind::Map(_)) && !node.is_null() => {
+                self.texts.veil(text, veil::of_tree(&node, self.texts.text(text)));
+                self.texts.veil(text, veil::of_lines(self.texts.text(text)));
+                let problem = dialects::recognized(text, &self.texts).unwrap_or_else(|| top::no_map(&node, &self.texts));
+                self.problems.add(problem);
+                None
+            }
+            Ok(mut node) => {
+                secrets::mark(&mut node);
+                self.texts.veil(text, veil::of_tree(&node, self.texts.text(text)));
+                // What was meant to be a variable need not be one to YAML.
+                self.texts.veil(text, veil::of_blocks(self.texts.text(text)));
+                duplicates::report(&node, &mut self.problems);
                 Some(node)
             }
             Err(problem) => {
                 self.texts.veil(text, veil::of_lines(self.texts.text(text)));
-                self.problems.add(problem);
+                self.problems.add(dialects::recognized(text, &self.texts).unwrap_or(problem));
                 None
             }
         }
     }
 
     /// Takes the bytes of a file in as a text, if they are one.
-    fn text(&mut self, path: &Path, bytes: Vec<u8>) -> Option<TextId> {
+    fn text(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<TextId> {
         // In UTF-16 every other byte of what a configuration begins with is zero.
         let wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]);
         let (valid, broken) = match String::from_utf8(bytes) {
@@ -85,10 +105,12 @@ impl<'l> Loader<'l> {
         let nul = valid.find('\0');
         let length = valid.len();
         let text = self.texts.add(path, valid);
+        self.texts.show_as(text, shown);
         let at = |start: usize| Span { text, start: start.min(length), end: start.min(length) };
         let problem = match (wide, nul, broken) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
-            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character"),
+            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character")
+                .help("a crash or a full disk can leave such a file: restore it, or remove the character"),
             (_, _, Some(end)) => Problem::error(at(end), "this file is not UTF-8").help("save it as UTF-8"),
             _ => return Some(text),
         };
@@ -132,23 +154,34 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
-            let read = self.open(&path).map_err(|error| unreadable(&error));
+            let unread =
+                |error: io::Error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound };
+            let read = self.open(&path).map_err(|error| Some(unread(error)));
             let shown = format!("(from {})", name.shown());
-            let layer = read.and_then(|bytes| self.read_env_file(&path, bytes, &shown).ok_or_else(|| "it is no text".to_owned()));
+            let seen = beside(self.texts.shown_path(span.text), name.shown());
+            let layer = read.and_then(|bytes| self.read_env_file(&path, &seen, bytes, &shown).ok_or(None));
             self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
         // Reported at each place that names it.
         match self.env_files[&path].clone() {
             Ok(layer) => Some(layer),
-            Err(reason) => {
-                self.problems.add(Problem::error(span, format!("env file `{}`: {reason}", name.shown())));
+            // That it is no text has been reported there.
+            Err(None) => None,
+            Err(Some(Unread { reason, is_missing })) => {
+                let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
+                let help = match name.shown().strip_prefix("~/") {
+                    Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
+                    None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
+                    None => format!("it was looked for at `{}`, beside the file that names it", path.display()),
+                };
+                self.problems.add(problem.help(help));
                 None
             }
         }
     }
 
-    fn read_env_file(&mut self, path: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {
-        let text = self.text(path, bytes)?;
+    fn read_env_file(&mut self, path: &Path, seen: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {
+        let text = self.text(path, seen, bytes)?;
         let content = self.texts.text(text);
         let found = dotenv::parse(content);
         let mut hidden = Vec::new();
@@ -166,6 +199,18 @@ impl<'l> Loader<'l> {
         }
         self.texts.veil(text, hidden);
         Some(layer)
+    }
+}
+
+const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remove this";
+
+/// What to do about a path at which no file can be read.
+pub(super) fn instead_of_path(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "a path is relative to the file that names it; with a `*` in it, it need not match any file".to_owned()
+        }
+        _ => NAME_OR_REMOVE.to_owned(),
     }
 }
 

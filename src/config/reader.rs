@@ -3,10 +3,12 @@
 use super::problems::Problem;
 use super::scalar;
 use super::scope::{Context, Scope};
+use super::strangers::short;
 use super::suggest::did_you_mean;
 use super::table::{Field, NOT_YET};
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, Scalar, Style};
+use super::{meant, words};
 use crate::signals;
 use reconcile::spec::Signal;
 use reconcile::text::Text;
@@ -37,6 +39,10 @@ impl Reader<'_, '_, '_> {
 
     /// Reads the entries of a map by a table, `path` being the field that the map stands in.
     pub(super) fn map<T>(&mut self, node: &Node, path: &str, table: &[Field<T>], into: &mut T) {
+        if let (Kind::Scalar(scalar), false) = (&node.kind, node.is_null()) {
+            let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+            return self.report(problem.help(as_map(path, &scalar.text, table)));
+        }
         if let Some(entries) = self.entries(node) {
             for entry in entries {
                 self.entry(entry, path, table, into);
@@ -46,14 +52,13 @@ impl Reader<'_, '_, '_> {
 
     /// Reads one entry of a map.
     pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
-        let Some(field) = table.iter().find(|field| field.key == entry.key) else {
-            let help = did_you_mean(&entry.key, table.iter().map(|field| field.key)).unwrap_or_else(|| {
-                let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key)).collect();
-                format!("`{path}` takes {}", known.join(", "))
-            });
-            return self.report(Problem::error(entry.key_span, format!("unknown key `{}` in `{path}`", entry.key)).help(help));
+        let Some(field) = table.iter().find(|field| field.key.name == entry.key) else {
+            let known = table.iter().map(|field| field.key.name);
+            let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
+            let message = format!("unknown key `{}` in `{path}`", short(&entry.key));
+            return self.report(Problem::error(entry.key_span, message).help(help));
         };
-        self.not_yet(&format!("{path}.{}", field.key), entry.key_span);
+        self.not_yet(&format!("{path}.{}", field.key.name), entry.key_span);
         if self.is_given(entry) {
             (field.read)(self, &entry.value, into);
         }
@@ -73,7 +78,8 @@ impl Reader<'_, '_, '_> {
         if let Kind::Map(map) = &node.kind {
             return Some(&map.entries);
         }
-        self.report(Problem::error(node.span, format!("expected a map, found {}", node.described())));
+        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        self.report(problem.help("write each entry as `KEY: value`"));
         None
     }
 
@@ -87,7 +93,9 @@ impl Reader<'_, '_, '_> {
         let text = self.text(node)?;
         if text.value().is_empty() {
             let source = if text.is_secret() { format!(": `{}` stands for nothing", text.shown()) } else { String::new() };
-            self.report(Problem::error(node.span, format!("{what} can't be empty{source}")));
+            self.report(
+                Problem::error(node.span, format!("{what} can't be empty{source}")).help("write a value, or remove the line"),
+            );
             return None;
         }
         Some(text)
@@ -99,12 +107,13 @@ impl Reader<'_, '_, '_> {
             let problem = Problem::error(node.span, format!("expected a list, found {}", node.described()));
             let help = match &node.kind {
                 Kind::Scalar(Scalar { text, .. }) if text.len() <= 80 => {
-                    let words: Vec<String> = text.split_whitespace().map(quoted_if_needed).collect();
-                    Some(format!("write `[{}]`", words.join(", ")))
+                    words::split(text).ok().map(|words| format!("write `{}`", words::list(&words)))
                 }
                 _ => None,
             };
-            self.report(problem.maybe_help(help));
+            self.report(
+                problem.help(help.unwrap_or_else(|| "write `[…, …]`, or each item behind a `-` on a line of its own".to_owned())),
+            );
             return None;
         };
         // Not `collect::<Option<_>>`, which stops at the first mistake.
@@ -144,7 +153,10 @@ impl Reader<'_, '_, '_> {
         let text = self.unquoted(node, "write the number without quotes")?;
         let number = scalar::whole(text.value(), from, to);
         if number.is_none() {
-            self.refuse(node, &text, &format!("a whole number from {from} to {to}"), None);
+            let what =
+                if to < u32::MAX.into() { format!("a whole number from {from} to {to}") } else { "a whole number".to_owned() };
+            let help = (to >= u32::MAX.into()).then_some("write one that isn't negative, or leave the key out for no limit");
+            self.refuse(node, &text, &what, help);
         }
         number
     }
@@ -160,7 +172,7 @@ impl Reader<'_, '_, '_> {
 
     pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
         let text = self.text(node)?;
-        self.checked(node, &text, "a duration", scalar::duration(text.value()))
+        self.checked(node, &text, "a duration", scalar::duration(text.value()), meant::duration)
     }
 
     /// A duration that isn't zero.
@@ -175,12 +187,12 @@ impl Reader<'_, '_, '_> {
 
     pub(super) fn size(&mut self, node: &Node) -> Option<u64> {
         let text = self.text(node)?;
-        self.checked(node, &text, "a size", scalar::size(text.value()))
+        self.checked(node, &text, "a size", scalar::size(text.value()), meant::size)
     }
 
     pub(super) fn umask(&mut self, node: &Node) -> Option<u32> {
         let text = self.text(node)?;
-        self.checked(node, &text, "a file mode creation mask", scalar::umask(text.value()))
+        self.checked(node, &text, "a file mode creation mask", scalar::umask(text.value()), |_| None)
     }
 
     pub(super) fn signal(&mut self, node: &Node) -> Option<Signal> {
@@ -188,8 +200,13 @@ impl Reader<'_, '_, '_> {
         let signal = signals::parse(text.value());
         if signal.is_none() {
             let upper = text.value().to_ascii_uppercase();
-            let near = did_you_mean(upper.strip_prefix("SIG").unwrap_or(&upper), signals::names());
-            self.refuse(node, &text, "a signal", near.as_deref().or(Some("write its name, such as `TERM` or `USR1`")));
+            let near = did_you_mean(upper.strip_prefix("SIG").unwrap_or(&upper).trim_start_matches('-'), signals::names());
+            self.refuse(
+                node,
+                &text,
+                "a signal",
+                near.as_deref().or(Some("write its name or number, such as `TERM`, `USR1` or `15`")),
+            );
         }
         signal
     }
@@ -206,7 +223,7 @@ impl Reader<'_, '_, '_> {
             .find(|(word, _)| *word == text.value())
             .map(|(_, help)| (*help).to_owned())
             .or_else(|| did_you_mean(text.value(), words.iter().map(|(word, _)| *word)))
-            .unwrap_or_else(|| format!("write {}", known.join(" or ")));
+            .unwrap_or_else(|| format!("write {}", one_of(&known)));
         self.refuse(node, &text, &format!("one of {}", known.join(", ")), Some(&help));
         None
     }
@@ -221,11 +238,20 @@ impl Reader<'_, '_, '_> {
         Some(text)
     }
 
-    fn checked<T>(&mut self, node: &Node, text: &Text, what: &str, outcome: Result<T, String>) -> Option<T> {
+    fn checked<T>(
+        &mut self,
+        node: &Node,
+        text: &Text,
+        what: &str,
+        outcome: Result<T, String>,
+        meant: fn(&str) -> Option<String>,
+    ) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(reason) => {
-                self.refuse(node, text, what, Some(&reason));
+                // What was meant would tell too much of a substituted value.
+                let meant = if text.is_secret() { None } else { meant(text.value()) };
+                self.refuse(node, text, what, Some(&meant.map_or(reason, |meant| format!("write `{meant}`"))));
                 None
             }
         }
@@ -241,8 +267,32 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// A word as it can stand in a list in brackets.
-fn quoted_if_needed(word: &str) -> String {
-    let plain = word.chars().all(|char| char.is_ascii_alphanumeric() || "_-./=+@".contains(char)) && !word.is_empty();
-    if plain { word.to_owned() } else { format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")) }
+/// Some words as a choice.
+fn one_of(words: &[String]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
+    }
+}
+
+/// What a map takes.
+fn takes<T>(path: &str, table: &[Field<T>]) -> String {
+    let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key.name)).collect();
+    format!("`{path}` takes {}", known.join(", "))
+}
+
+/// What a single value probably means where a map is expected.
+fn as_map<T>(path: &str, text: &str, table: &[Field<T>]) -> String {
+    let key = match path {
+        "backoff" => "initial",
+        "stop" if scalar::duration(text).is_ok() => "timeout",
+        "stop" | "reload" => "signal",
+        "ready" | "liveness" if text.contains("://") => "http",
+        "ready" | "liveness" if text.contains(':') => "tcp",
+        "depends_on" => "condition",
+        "logging" => "level",
+        _ => return takes(path, table),
+    };
+    let value = if text.len() <= 60 { text } else { "…" };
+    format!("write `{{{key}: {value}}}`")
 }

@@ -70,10 +70,13 @@ fn report(invalid: Vec<Invalid>, places: &Places, missing: &Missing<'_>, problem
             Invalid::Unknown { name, dependency } => {
                 // Comparing every unknown name with every known one could take long, and nobody would read it.
                 suggested += 1;
-                let known = places.by_name.keys().map(Name::as_str).take(if suggested <= MAX_SHOWN { usize::MAX } else { 0 });
-                Problem::error(places.edge(name, dependency), message).maybe_help(did_you_mean(dependency, known))
+                let known = places.by_name.keys().map(Name::as_str).filter(|known| known != &name.as_str());
+                let problem = Problem::error(places.edge(name, dependency), message);
+                if suggested <= MAX_SHOWN { problem.help(meant(dependency, &known.collect::<Vec<_>>())) } else { problem }
             }
-            Invalid::Itself { name } => Problem::error(places.edge(name, name), message).help("remove it"),
+            Invalid::Itself { name } => {
+                Problem::error(places.edge(name, name), message).help("remove it: a process can't wait for itself")
+            }
             Invalid::Backwards { name, dependency } => {
                 let problem = Problem::error(places.edge(name, dependency), message);
                 let problem = match places.by_name.get(dependency) {
@@ -86,6 +89,18 @@ fn report(invalid: Vec<Invalid>, places: &Places, missing: &Missing<'_>, problem
         };
         problems.add(problem);
     }
+}
+
+/// Which process could be meant.
+fn meant(unknown: &str, known: &[&str]) -> String {
+    const LISTED: usize = 8;
+    let list = || known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    did_you_mean(unknown, known.iter().copied()).unwrap_or_else(|| match known.len() {
+        0 => "there is no other process: define it, or remove it here".to_owned(),
+        1 => format!("the only other process is {}: name it, or define `{unknown}`", list()),
+        2..=LISTED => format!("the other processes are {}: name one, or define `{unknown}`", list()),
+        _ => format!("define a process `{unknown}`, or remove it here"),
+    })
 }
 
 /// As many members of a cycle are shown.

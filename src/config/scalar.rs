@@ -1,11 +1,29 @@
 //! Single values that have a form of their own: durations, sizes, numbers, masks, names. Text in, value or the reason out.
 //!
+//! Each form that a regular expression can tell has one beside its function, for editors: in what ECMAScript and Rust have in
+//! common, without anchors. Where the two could differ, `tests/schema.rs` holds them together.
+//!
 //! Reasons are fragments that follow the words "not a …:"; they never quote the text, which may be secret.
 
 use std::time::Duration;
 
 /// The longest duration; longer ones are taken for mistakes.
-const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
+pub(super) const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
+
+/// A number, perhaps with a fraction.
+pub(super) const NUMBER: &str = r"[0-9]*\.?[0-9]+";
+
+/// What [`duration`] takes, `N` standing for a [`NUMBER`], and what isn't empty.
+pub(super) const DURATION: &str = r"(N|(Nd)?(Nh)?(Nm)?(Ns)?(Nms)?)";
+
+/// What [`size`] takes.
+pub(super) const SIZE: &str = "[0-9]+([Bb]|[KkMmGg][Ii]?[Bb])?";
+
+/// What [`umask`] takes.
+pub(super) const UMASK: &str = "(0o)?0*[0-7]{1,3}";
+
+/// What [`name`] takes.
+pub(super) const NAME: &str = "[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}";
 
 /// Units of duration in nanoseconds, the longest first.
 const UNITS: [(&str, u128); 5] =
@@ -47,7 +65,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A decimal number times `scale`, rounded down.
-fn decimal(number: &str, scale: u128) -> Option<u128> {
+pub(super) fn decimal(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if number.is_empty() || fraction.is_empty() || whole.len() + fraction.len() > 18 {
         return None;
@@ -101,8 +119,7 @@ pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
 
 /// Names of processes become names of log and control files, so they are plain.
 pub(super) fn name(text: &str) -> Result<(), String> {
-    const FORM: &str =
-        "write up to 64 of the characters `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `.`, `@` and `-`, a letter or digit first";
+    const FORM: &str = "a name has up to 64 letters `a` to `z`, digits, `_`, `.`, `@` or `-`, and begins with a letter or digit";
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte));
     if first && plain && text.len() <= 64 { Ok(()) } else { Err(FORM.to_owned()) }

@@ -6,6 +6,7 @@
 use super::environment::Environment;
 use super::problems::{Problem, Problems};
 use super::substitute::{Broken, Form, Piece, Reference, parse};
+use super::suggest::nearest;
 use super::texts::{Span, Texts};
 use super::tree::{Kind, Node, Style};
 use super::written::Written;
@@ -78,7 +79,7 @@ impl<'a> Scope<'a> {
     /// A single value, its references replaced.
     pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, Reported> {
         let Kind::Scalar(scalar) = &node.kind else {
-            return Err(context.report(Problem::error(node.span, format!("expected a single value, found {}", node.described()))));
+            return Err(no_single_value(node, context));
         };
         if scalar.style == Style::Null && scalar.text.is_empty() {
             let problem = Problem::error(node.span, "nothing is written here");
@@ -106,7 +107,11 @@ impl<'a> Scope<'a> {
                 return Err(context.report(Problem::error(node.span, message)));
             }
         }
-        Ok(if refers { Text::secret(&value, &scalar.text) } else { Text::plain(&value) })
+        Ok(match (scalar.is_secret, refers) {
+            (true, _) => hidden(&if refers { Text::secret(&value, &scalar.text) } else { Text::plain(&value) }),
+            (false, true) => Text::secret(&value, &scalar.text),
+            (false, false) => Text::plain(&value),
+        })
     }
 
     fn expand(
@@ -157,16 +162,33 @@ impl<'a> Scope<'a> {
             _ if self.incomplete => Err(Reported),
             Form::Required(words) => {
                 let words = written.text[words.clone()].trim();
-                let why = if words.is_empty() { "is required, but has no value" } else { words };
-                Err(context.report(Problem::error(span, format!("variable `{name}`: {why}"))))
+                let message = match words {
+                    "" => format!("variable `{name}` is required, but has no value"),
+                    words => format!("variable `{name}` has no value: {words}"),
+                };
+                let help = "set it in `env`, in an env file, or where navigator is started";
+                Err(context.report(Problem::error(span, message).help(help)))
             }
             Form::Plain | Form::Alternative(_) => {
-                let help = format!(
-                    "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
-                );
+                let help = match self.near(name, context) {
+                    Some(near) => format!("did you mean `${{{near}}}`?"),
+                    None => format!(
+                        "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+                    ),
+                };
                 Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
             }
         }
+    }
+
+    /// The known variable whose name is nearest to this one.
+    fn near(&self, name: &str, context: &mut Context<'_>) -> Option<String> {
+        if !context.problems.has_room() {
+            return None;
+        }
+        let own = self.own.keys().copied();
+        let below = self.below.iter().flat_map(|layer| layer.keys().map(String::as_str));
+        nearest(name, own.chain(below).chain(context.environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
@@ -212,6 +234,18 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// Reports a list or a map that stands for a single value.
+fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
+    let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
+    let help = match &node.kind {
+        // `{{ … }}`: that a map is no key has been reported.
+        Kind::Map(map) if map.entries.is_empty() && !map.strays.is_empty() => return Reported,
+        Kind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
+        _ => "write one value; if the brackets are part of it, put all of it in quotes",
+    };
+    context.report(problem.help(help))
+}
+
 impl Context<'_> {
     pub(super) fn report(&mut self, problem: Problem) -> Reported {
         self.problems.add(problem);
@@ -226,14 +260,17 @@ fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
             let problem = Problem::error(written.place(range), "this `${` is never closed");
             problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
         }
+        Broken::TooLong => {
+            Problem::error(written.whole(), format!("no program can be given a value of {MAX_STRING} or more bytes"))
+        }
         Broken::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
     }
 }
 
 /// Whether a variable's name says that its value is nobody's business.
 pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word))
+    let has = |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(has)
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.

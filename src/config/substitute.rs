@@ -45,17 +45,22 @@ pub(super) enum Broken {
     Unclosed(Range<usize>),
     /// References within references beyond [`MAX_DEPTH`].
     TooDeep(Range<usize>),
+    /// More parts than a value of any use has characters.
+    TooLong,
 }
 
 /// References may stand in each other's defaults this deep.
 const MAX_DEPTH: usize = 16;
+
+/// As many `$$` make a value that is too long for any program: each is a character of it.
+pub(super) const MAX_ESCAPED: usize = 128 << 10;
 
 /// Cuts a value into its parts.
 pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Broken> {
     if !text.contains('$') {
         return Ok(vec![Piece::Literal(0..text.len())]);
     }
-    let mut lexer = Lexer { text, at: 0, braces: None };
+    let mut lexer = Lexer { text, at: 0, braces: None, escaped: 0 };
     lexer.pieces(0)
 }
 
@@ -64,6 +69,8 @@ struct Lexer<'a> {
     at: usize,
     /// For each opening brace its closing one. Worked out once, and only if needed, or many odd braces would take quadratic time.
     braces: Option<HashMap<usize, usize>>,
+    /// How many `$$` there were.
+    escaped: usize,
 }
 
 impl Lexer<'_> {
@@ -82,6 +89,10 @@ impl Lexer<'_> {
                 self.at += 1;
             } else if rest.starts_with("$$") {
                 push_literal(&mut pieces, literal..here + 1);
+                self.escaped += 1;
+                if self.escaped >= MAX_ESCAPED {
+                    return Err(Broken::TooLong);
+                }
                 self.at = here + 2;
                 literal = self.at;
             } else if let Some((name, follows)) = head(rest) {
@@ -230,6 +241,7 @@ mod tests {
             }
             Err(Broken::Unclosed(range)) => format!("unclosed {}", &text[range]),
             Err(Broken::TooDeep(_)) => "too deep".to_owned(),
+            Err(Broken::TooLong) => "too long".to_owned(),
         }
     }
 
@@ -296,6 +308,7 @@ mod tests {
     #[test]
     fn no_text_takes_long() {
         assert_eq!(shown(&"${A:-".repeat(100_000)), "too deep");
+        assert_eq!(shown(&"$$".repeat(1_000_000)), "too long");
         let odd = "${#".repeat(1_000_000);
         assert_eq!(shown(&odd), odd);
         let nested = format!("{}{}", "${#".repeat(300_000), "}".repeat(300_000));

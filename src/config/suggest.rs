@@ -12,7 +12,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let allowed = (word.len() / 3).clamp(1, 3);
     known
         .into_iter()
-        .filter(|known| known.len() <= MAX_LENGTH)
+        .filter(|known| known.len() <= MAX_LENGTH && known.chars().count().abs_diff(word.len()) <= allowed)
         .filter_map(|known| {
             let plain = plain(known);
             let distance = distance(&word, &plain, allowed)?;
@@ -41,12 +41,15 @@ fn distance(a: &[char], b: &[char], limit: usize) -> Option<usize> {
     if a.len().abs_diff(b.len()) > limit {
         return None;
     }
-    let mut before = [0; MAX_LENGTH + 1];
-    let mut last: [usize; MAX_LENGTH + 1] = std::array::from_fn(|j| j);
+    // Distances fit into a byte, and small rows are copied fast.
+    let count = |index: usize| u8::try_from(index).unwrap_or(u8::MAX);
+    let limit = count(limit);
+    let mut before = [0_u8; MAX_LENGTH + 1];
+    let mut last: [u8; MAX_LENGTH + 1] = std::array::from_fn(count);
     for i in 1..=a.len() {
-        let mut row = [i; MAX_LENGTH + 1];
+        let mut row = [count(i); MAX_LENGTH + 1];
         for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let replaced = last[j - 1] + u8::from(a[i - 1] != b[j - 1]);
             row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 row[j] = row[j].min(before[j - 2] + 1);
@@ -58,7 +61,7 @@ fn distance(a: &[char], b: &[char], limit: usize) -> Option<usize> {
         }
         before = std::mem::replace(&mut last, row);
     }
-    Some(last[b.len()]).filter(|&distance| distance <= limit)
+    Some(last[b.len()]).filter(|&distance| distance <= limit).map(usize::from)
 }
 
 #[cfg(test)]

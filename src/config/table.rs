@@ -5,30 +5,47 @@ use super::tree::Node;
 
 /// A key of a map, and how its value gets into a `T`.
 pub(super) struct Field<T> {
-    pub(super) key: &'static str,
-    pub(super) shape: Shape,
-    /// What a change of it does to a running process; of parts: what a change of the whole does.
-    pub(super) change: Change,
+    pub(super) key: Key,
     pub(super) read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T),
 }
 
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
-    /// Any single value, taken exactly as written.
-    Text,
+    /// Any single value that isn't empty, taken exactly as written; what it is called.
+    Text(&'static str),
+    /// A single value that isn't empty, taken exactly as written, also the word `null`.
+    Program,
     /// A list of single values, each taken exactly as written.
     Texts,
-    /// A single value or a list of them.
-    TextOrTexts,
+    /// A single value or a list of them; what one is called.
+    TextOrTexts(&'static str),
+    /// A path that may hold wildcards, but not `**`, or a list of them.
+    Globs,
+    /// A program and its arguments, as a list.
+    Command,
+    /// The name of a process.
+    Name,
+    /// A `http://` URL.
+    Url,
+    /// `HOST:PORT`.
+    Address,
+    /// An address or path, or a list of them.
+    Sockets,
+    /// A cron expression of five fields, or one of the `@` words.
+    Schedule,
     /// `true` or `false`.
     Bool,
+    /// `true`; anything else is said by leaving it out.
+    True,
     /// A whole number between two bounds, both included.
     Whole(i64, i64),
     /// A number between two bounds, both included.
     Number(f64, f64),
     /// `250ms`, `2s`, `1m30s`, `1h`, `2d`, or a number of seconds.
     Duration,
+    /// The same, but not zero.
+    SomeDuration,
     /// `50MB`, `10MiB`, or a number of bytes.
     Size,
     /// An octal number, as written.
@@ -41,7 +58,9 @@ pub enum Shape {
     Variables,
     /// A map with these keys.
     Part(fn() -> Vec<Key>),
-    /// A list of single values, or a map of maps with these keys under names that the user chooses.
+    /// A map with these keys, of which exactly one is among those named.
+    Choice(&'static [&'static str], fn() -> Vec<Key>),
+    /// A list of names of processes, or a map of maps with these keys under such names.
     Edges(fn() -> Vec<Key>),
     /// One of these words, or a map with these keys.
     WordsOrPart(&'static [&'static str], fn() -> Vec<Key>),
@@ -49,6 +68,13 @@ pub enum Shape {
     Limits(&'static [&'static str]),
     /// A list of processes.
     Processes,
+}
+
+impl Shape {
+    /// Whether the word `null`, which is nothing to YAML, says something here.
+    pub(super) fn takes_null(self) -> bool {
+        matches!(self, Shape::Program | Shape::WordsOrPart(..))
+    }
 }
 
 /// What a change of a field does to a running process.
@@ -66,20 +92,84 @@ pub enum Change {
     None,
 }
 
+/// What holds if a key isn't given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// Nothing that could be said shortly.
+    Nothing,
+    /// The same as if this were written.
+    Written(&'static str),
+    /// This.
+    InWords(&'static str),
+    /// It must be given.
+    Required,
+}
+
 /// A key of the configuration, for schema and reference.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Its name.
     pub name: &'static str,
     /// What it takes.
     pub shape: Shape,
-    /// What a change of it does.
+    /// What a change of it does; of parts: what a change of the whole does.
     pub change: Change,
+    /// What holds without it.
+    pub otherwise: Otherwise,
+    /// What it is for: a fragment of a sentence.
+    pub meaning: &'static str,
+}
+
+impl Key {
+    /// A key that means nothing in particular if it isn't given.
+    pub(super) const fn new(name: &'static str, shape: Shape, change: Change) -> Key {
+        Key { name, shape, change, otherwise: Otherwise::Nothing, meaning: "" }
+    }
+
+    /// What it is for.
+    pub(super) const fn means(self, meaning: &'static str) -> Key {
+        Key { meaning, ..self }
+    }
+
+    /// What it is if it isn't given, as it would be written.
+    pub(super) const fn default(self, written: &'static str) -> Key {
+        Key { otherwise: Otherwise::Written(written), ..self }
+    }
+
+    /// What holds if it isn't given, in words.
+    pub(super) const fn otherwise(self, words: &'static str) -> Key {
+        Key { otherwise: Otherwise::InWords(words), ..self }
+    }
+
+    /// It can't be left out.
+    pub(super) const fn required(self) -> Key {
+        Key { otherwise: Otherwise::Required, ..self }
+    }
 }
 
 /// The keys of a table.
 pub(super) fn keys<T>(table: &[Field<T>]) -> Vec<Key> {
-    table.iter().map(|field| Key { name: field.key, shape: field.shape, change: field.change }).collect()
+    table.iter().map(|field| field.key).collect()
+}
+
+/// The words of a table of words.
+pub(super) const fn words<T, const N: usize>(table: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = table[at].0;
+        at += 1;
+    }
+    words
+}
+
+/// `` `a`, `b` or `c` ``.
+pub(super) fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => quoted.concat(),
+    }
 }
 
 /// Something that is checked like everything else, but that this version can't do yet.

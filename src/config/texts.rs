@@ -37,6 +37,8 @@ pub(super) struct Texts(Vec<Entry>);
 #[derive(Debug)]
 struct Entry {
     path: PathBuf,
+    /// What people see of it: a variable may have decided it.
+    shown: PathBuf,
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
@@ -54,9 +56,22 @@ pub(super) struct Position {
 impl Texts {
     /// Takes a text in.
     pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        self.0.push(Entry { path: path.to_owned(), text, lines, veiled: Vec::new() });
+        // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
+        let mut lines = Vec::with_capacity(1 + text.bytes().filter(|&byte| byte == b'\n').count());
+        lines.push(0);
+        lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
+        self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines, veiled: Vec::new() });
         TextId(self.0.len() - 1)
+    }
+
+    /// Has people see another path than the one that the text came from.
+    pub(super) fn show_as(&mut self, text: TextId, shown: &Path) {
+        shown.clone_into(&mut self.0[text.0].shown);
+    }
+
+    /// The path of a text as people see it.
+    pub(super) fn shown_path(&self, text: TextId) -> &Path {
+        &self.0[text.0].shown
     }
 
     pub(super) fn path(&self, text: TextId) -> &Path {
@@ -103,6 +118,14 @@ impl Texts {
         let line = entry.lines.partition_point(|&start| start <= span.start);
         let before = entry.text.get(entry.lines[line - 1]..span.start).unwrap_or_default();
         Position { line, column: before.chars().count() + 1 }
+    }
+
+    /// The column behind the last character of a range, or of its first line; at least one behind the first.
+    pub(super) fn end_column(&self, span: Span) -> usize {
+        let Position { line, column } = self.position(span);
+        let end = span.end.min(self.line(span.text, line).end);
+        let length = self.text(span.text).get(span.start..end).map_or(0, |text| text.chars().count());
+        column + length.max(1)
     }
 
     /// The bytes of a line (from 1), without its line break.

@@ -1,69 +1,87 @@
 //! The keys at the top of the main file and of included ones.
 
-use super::foreign;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
-use super::table::{Change, Field, Key, Shape, keys};
-use super::texts::Span;
-use super::tree::{Entry, Kind, Node, Style};
-use super::{Format, Level, Settings};
+use super::suggest::nearest;
+use super::table::{Change, Field, Key, Shape, keys, words};
+use super::texts::{Span, Texts};
+use super::tree::{Entry, Kind, Node, entry};
+use super::{Format, Level, Settings, foreign, process, scalar, strangers};
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, change: Change::None }
+    Key::new(name, shape, Change::None)
 }
 
 /// Every key at the top of the main file.
 pub(super) static TOP: &[Key] = &[
-    key("managed_processes", Shape::Processes),
-    key("applications", Shape::Processes),
-    key("env", Shape::Variables),
-    key("env_file", Shape::TextOrTexts),
-    key("defaults", Shape::Part(super::process::default_keys)),
-    key("include", Shape::TextOrTexts),
-    key("logging", Shape::Part(|| keys(LOGGING))),
-    key("shutdown_timeout", Shape::Duration),
+    key("managed_processes", Shape::Processes).means("started in order, stopped in reverse; `[]` stops everything"),
+    key("applications", Shape::Processes)
+        .means("the same fields; started after every managed process, stopped before any of them"),
+    key("env", Shape::Variables).default("{}").means("for every process, under its own"),
+    key("env_file", Shape::TextOrTexts("path")).means("for every process, under everything else"),
+    key("defaults", Shape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
+    key("include", Shape::Globs).means("files whose processes are added, relative to this one"),
+    key("logging", Shape::Part(|| keys(LOGGING))).default("{}").means("the log of navigator itself, and the lines of processes"),
+    key("shutdown_timeout", Shape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
 ];
 
+const fn reads(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Settings)) -> Field<Settings> {
+    Field { key, read }
+}
+
 /// Keys that belong to a web server which reads the same file.
-const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes", "hooks"];
+pub(super) const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes", "hooks"];
+
+/// A key of `logging` that does so, too.
+pub(super) const WEB_SERVER_LOGGING: &str = "vector";
 
 const LEVELS: [(&str, Level); 5] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug), ("trace", Level::Trace)];
+const FOREIGN_LEVELS: [(&str, &str); 5] = [
+    ("warning", "write `warn`"),
+    ("verbose", "write `debug`"),
+    ("information", "write `info`"),
+    ("fatal", "write `error`"),
+    ("critical", "write `error`"),
+];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 
 /// The keys of `logging`.
 static LOGGING: &[Field<Settings>] = &[
-    Field {
-        key: "level",
-        shape: Shape::Words(&["error", "warn", "info", "debug", "trace"]),
-        change: Change::None,
-        read: |reader, node, settings| settings.level = reader.word(node, &LEVELS, &[("warning", "write `warn`")]),
-    },
-    Field {
-        key: "format",
-        shape: Shape::Words(&["text", "json"]),
-        change: Change::None,
-        read: |reader, node, settings| settings.format = reader.word(node, &FORMATS, &[]).unwrap_or_default(),
-    },
-    Field {
-        key: "file",
-        shape: Shape::Text,
-        change: Change::None,
-        read: |reader, node, settings| {
+    reads(
+        Key::new("level", Shape::Words(const { &words(&LEVELS) }), Change::None)
+            .default("info")
+            .means("the least severe events that are logged"),
+        |reader, node, settings| {
+            settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS);
+        },
+    ),
+    reads(
+        Key::new("format", Shape::Words(const { &words(&FORMATS) }), Change::None)
+            .default("text")
+            .means("how events and lines are written"),
+        |reader, node, settings| {
+            settings.format = reader.word(node, &FORMATS, &[]).unwrap_or_default();
+        },
+    ),
+    reads(
+        Key::new("file", Shape::Text("path"), Change::None)
+            .means("where both go instead of standard error and output, relative to this file"),
+        |reader, node, settings| {
             settings.file = reader
                 .filled(node, "a path")
                 .map(|path| super::fields::beside(reader.context.texts.path(node.span.text), path.value()));
         },
-    },
+    ),
 ];
 
 /// Reads `logging`.
 pub(super) fn logging(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Settings {
     let mut settings = Settings::default();
     for entry in reader.entries(node).unwrap_or_default() {
-        if entry.key == "vector" {
-            reader.report(belongs_elsewhere("logging.vector", entry.key_span));
+        if entry.key == WEB_SERVER_LOGGING {
+            reader.report(belongs_elsewhere(&format!("logging.{WEB_SERVER_LOGGING}"), entry.key_span));
         } else {
             reader.entry(entry, "logging", LOGGING, &mut settings);
         }
@@ -73,22 +91,18 @@ pub(super) fn logging(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Settings 
 
 /// The keys of a file that are its own, and what is reported about the others.
 pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -> &'a [Entry] {
-    let help = "a configuration begins with `managed_processes:` and, below it, a list of processes";
-    let map = match &node.kind {
-        Kind::Map(map) => map,
-        Kind::Scalar(scalar) if scalar.style == Style::Null => {
-            problems
-                .add(Problem::error(node.span, "this file says nothing").help("write `managed_processes: []` to run nothing"));
-            return &[];
-        }
-        _ => {
-            problems.add(Problem::error(node.span, format!("expected a map, found {}", node.described())).help(help));
-            return &[];
-        }
+    let Kind::Map(map) = &node.kind else {
+        let help = "write `managed_processes: []` to run nothing";
+        problems.add(Problem::error(node.span, "this file says nothing").help(help));
+        return &[];
     };
+    if let Some(problem) = procfile(&map.entries) {
+        problems.add(problem);
+        return &[];
+    }
     let mut unknown = false;
     for entry in &map.entries {
-        if let Some(problem) = objection(entry, main) {
+        if let Some(problem) = objection(entry, main, problems.has_room()) {
             unknown |= problem.is_error();
             problems.add(problem);
         } else if entry.value.is_null() && is_ours(&entry.key) {
@@ -98,20 +112,20 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
         }
     }
     let is_enough = |entry: &Entry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
-    if !unknown && map.strays.is_empty() && !map.entries.iter().any(is_enough) {
+    if !unknown && map.strays.is_empty() && map.duplicates.is_empty() && !map.entries.iter().any(is_enough) {
         let lists = if main {
             "neither `managed_processes` nor `applications` nor `include`"
         } else {
             "neither `managed_processes` nor `applications`"
         };
         let problem = Problem::error(node.span, format!("this file has {lists}"));
-        problems.add(problem.help("write `managed_processes: []` to run nothing"));
+        problems.add(problem.help("add `managed_processes:` and a list, or write `managed_processes: []` to run nothing"));
     }
     &map.entries
 }
 
 /// What is wrong with a key at the top of a file.
-fn objection(entry: &Entry, main: bool) -> Option<Problem> {
+fn objection(entry: &Entry, main: bool, with_help: bool) -> Option<Problem> {
     let key = entry.key.as_str();
     if WEB_SERVER.contains(&key) || is_web_applications(entry) {
         return Some(belongs_elsewhere(key, entry.key_span));
@@ -123,9 +137,82 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
         let problem = Problem::error(entry.key_span, format!("`{key}` can't stand in an included file"));
         return Some(problem.help("put it into the main file; an included one holds `managed_processes` and `applications`"));
     }
-    let help = foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name));
-    let help = help.unwrap_or_else(|| "keys of your own begin with `x-`".to_owned());
-    Some(Problem::error(entry.key_span, format!("unknown key `{key}`")).help(help))
+    if key.starts_with("//") || key.starts_with("/*") {
+        return Some(Problem::error(entry.key_span, "this is no comment in YAML").help("begin a comment with `#`"));
+    }
+    if process::is_field(key) {
+        let problem = Problem::error(entry.key_span, format!("`{key}` stands outside of any process"));
+        return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
+    }
+    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
+    if !with_help {
+        return Some(problem);
+    }
+    let help = foreign::instead_of_top_entry(key, &entry.value);
+    let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
+    let help = help.or_else(|| process_at_top(entry));
+    Some(problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned())))
+}
+
+/// What to write instead of a process that stands at the top, under its name.
+fn process_at_top(entry: &Entry) -> Option<String> {
+    let Kind::Map(fields) = &entry.value.kind else { return None };
+    let is_process =
+        scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| strangers::belongs_to_process(&field.key));
+    let lines = is_process.then(|| strangers::as_lines(&entry.key, &fields.entries))?;
+    Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
+}
+
+/// What is wrong with a file that is no map.
+pub(super) fn no_map(node: &Node, texts: &Texts) -> Problem {
+    let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+    match &node.kind {
+        Kind::List(items)
+            if items.iter().any(|item| matches!(&item.kind, Kind::Map(map) if entry(&map.entries, "name").is_some())) =>
+        {
+            problem.help("write `managed_processes:` above this list")
+        }
+        Kind::Scalar(_) => {
+            let word = texts.slice(node.span).split_whitespace().next().unwrap_or_default();
+            let known = nearest(word.trim_end_matches(':'), TOP.iter().map(|key| key.name));
+            match known {
+                Some(key) => {
+                    Problem::error(node.span, format!("a `:` is missing behind `{key}`")).help(format!("write `{key}:`"))
+                }
+                None => problem.help(BEGINNING),
+            }
+        }
+        _ => problem.help(BEGINNING),
+    }
+}
+
+const BEGINNING: &str =
+    "a configuration begins with a list of processes:\nmanaged_processes:\n  - name: redis\n    command: redis-server";
+
+/// What is wrong with a file that is a Procfile: names and command lines.
+fn procfile(entries: &[Entry]) -> Option<Problem> {
+    let line = |entry: &Entry| match &entry.value.kind {
+        Kind::Scalar(scalar) if !entry.value.is_null() && scalar::name(&entry.key).is_ok() => {
+            strangers::procfile_line(&entry.key, &scalar.text)
+        }
+        _ => None,
+    };
+    let is_unknown = |entry: &Entry| {
+        let known = foreign::instead_of_top_key(&entry.key, TOP.iter().map(|key| key.name));
+        known.is_none()
+            && !process::is_field(&entry.key)
+            && !WEB_SERVER.contains(&entry.key.as_str())
+            && !entry.key.starts_with("x-")
+    };
+    let has_arguments = |entry: &Entry| matches!(&entry.value.kind, Kind::Scalar(scalar) if scalar.text.trim().contains(' '));
+    // Only the first few are asked: a Procfile is short.
+    let looked_at = &entries[..entries.len().min(20)];
+    if !looked_at.iter().all(|entry| is_unknown(entry) && line(entry).is_some()) || !looked_at.iter().any(has_arguments) {
+        return None;
+    }
+    let lines: Vec<String> = looked_at.iter().take(3).filter_map(line).flatten().map(|line| format!("  {line}")).collect();
+    let problem = Problem::error(entries.first()?.key_span, "this is a Procfile, not a configuration of navigator");
+    Some(problem.help(format!("write its lines as a list:\nmanaged_processes:\n{}", lines.join("\n"))))
 }
 
 fn belongs_elsewhere(key: &str, span: Span) -> Problem {
@@ -157,12 +244,32 @@ pub(super) fn processes<'a>(entries: &'a [Entry], problems: &mut Problems) -> Ve
         match &entry.value.kind {
             Kind::List(items) => processes.extend(items.iter().map(|item| (tier, item))),
             _ if entry.value.is_null() || is_web_applications(entry) => {}
-            _ => {
-                let problem =
-                    Problem::error(entry.value.span, format!("expected a list of processes, found {}", entry.value.described()));
-                problems.add(problem.help("begin each process with `- name: …`"));
-            }
+            _ => problems.add(no_list(&entry.key, &entry.value)),
         }
     }
     processes
+}
+
+/// What is wrong with a value that should be a list of processes.
+fn no_list(key: &str, value: &Node) -> Problem {
+    let Kind::Map(map) = &value.kind else {
+        let problem = Problem::error(value.span, format!("expected a list of processes, found {}", value.described()));
+        return problem.help(format!("write it as a list:\n{key}:\n  - name: …\n    command: …"));
+    };
+    if let Some(first) = map.entries.first().filter(|entry| process::is_field(&entry.key)) {
+        let problem = Problem::error(first.key_span, "a `-` is missing before this process");
+        let name = match &first.value.kind {
+            Kind::Scalar(scalar) if first.key == "name" && scalar::name(&scalar.text).is_ok() => scalar.text.as_str(),
+            _ => "…",
+        };
+        return problem.help(format!("begin each process with a `-`:\n{key}:\n  - {}: {name}", first.key));
+    }
+    let problem = Problem::error(value.span, "expected a list of processes, found a map of them");
+    let lines = map.entries.first().and_then(|first| match &first.value.kind {
+        Kind::Map(fields) => Some(strangers::as_lines(&first.key, &fields.entries)),
+        Kind::Scalar(scalar) if !first.value.is_null() => strangers::procfile_line(&first.key, &scalar.text),
+        _ => None,
+    });
+    let lines = lines.unwrap_or_else(|| vec!["- name: …".to_owned(), "  command: …".to_owned()]);
+    problem.help(format!("write each process as an item with a `name`:\n{key}:\n  {}", lines.join("\n  ")))
 }

@@ -26,6 +26,8 @@ pub(super) enum Kind {
 pub(super) struct Map {
     /// In the order of the text, each key once.
     pub(super) entries: Vec<Entry>,
+    /// Entries whose key was there already.
+    pub(super) duplicates: Vec<Entry>,
     /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
     pub(super) strays: Vec<Entry>,
 }
@@ -37,6 +39,8 @@ pub(super) struct Scalar {
     pub(super) text: String,
     /// How it is written.
     pub(super) style: Style,
+    /// Whether it stands under a key whose name says that it is nobody's business, wherever an alias has brought it from there.
+    pub(super) is_secret: bool,
 }
 
 /// How a single value is written.
@@ -81,6 +85,17 @@ impl Node {
     /// Whether nothing is written here, or YAML's null.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(Scalar { style: Style::Null, .. }))
+    }
+}
+
+impl Map {
+    /// Every value that stands in it, whether it can be used or not.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.duplicates).chain(&self.strays)
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut().chain(&mut self.duplicates).chain(&mut self.strays)
     }
 }
 

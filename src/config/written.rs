@@ -24,6 +24,11 @@ impl<'v> Written<'v> {
         Written { text: &scalar.text, span: node.span, source: texts.slice(node.span), dollars: OnceCell::new() }
     }
 
+    /// Where all of it stands.
+    pub(super) fn whole(&self) -> Span {
+        self.span
+    }
+
     /// Where a part of the text that begins with a `$` stands.
     pub(super) fn place(&self, part: Range<usize>) -> Span {
         let dollars = self.dollars.get_or_init(|| {

@@ -4,6 +4,7 @@
 //! owner alone. The lock in it makes a second navigator for the same configuration step back.
 
 use super::holder::{Claim, ClaimError};
+use crate::journal::fnv1a;
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::process::geteuid;
 use std::ffi::OsStr;
@@ -30,6 +31,24 @@ impl StateDir {
             }
         };
         StateDir(asked.unwrap_or_else(usual))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes sure that an instance's directory could be made in it, and leaves nothing behind.
+    pub fn check(&self) -> Result<(), InstanceError> {
+        let trial = self.0.join(format!("trial-{}", std::process::id()));
+        let was_there = self.0.exists();
+        make_private(&self.0, &trial)?;
+        std::fs::remove_dir(&trial).map_err(|source| InstanceError::Directory { path: trial, source })?;
+        if !was_there {
+            // Somebody may have begun to use it in between.
+            let _in_use = std::fs::remove_dir(&self.0);
+        }
+        Ok(())
     }
 
     /// The directory of the instance for a configuration, whether or not it exists.
@@ -92,7 +111,7 @@ impl Instance {
         Ok(Instance { directory, claim })
     }
 
-    /// The instance's directory, which is its owner's alone.
+    /// The directory that is this instance's alone for as long as it holds the claim.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -119,9 +138,4 @@ fn make_private(base: &Path, directory: &Path) -> Result<(), InstanceError> {
     let others = Mode::RWXG | Mode::RWXO;
     let is_ours = stat.st_uid == geteuid().as_raw() && !Mode::from_raw_mode(stat.st_mode).intersects(others);
     if is_ours { Ok(()) } else { Err(InstanceError::NotOurs(directory.to_owned())) }
-}
-
-/// A short, stable name for a path. Source: Fowler, Noll, Vo, "FNV hash", variant 1a with 64 bits.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }

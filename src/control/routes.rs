@@ -3,7 +3,6 @@
 use super::answers::{Answer, Failure, events, json};
 use crate::config::Environment;
 use crate::signals;
-use crate::snapshot::Plan;
 use crate::source::FileSource;
 use crate::supervisor::{ByHand, News, Reloaded, Request};
 use http_body_util::{BodyExt, Limited};
@@ -92,11 +91,7 @@ async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     let reading = tokio::task::spawn_blocking(move || source.read().revision);
     let revision = reading.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     match revision {
-        Ok(loaded) => {
-            let after = loaded.desired.clone();
-            let found = ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?;
-            Ok(json(StatusCode::OK, &Plan::new(found.generation, found.forecast.as_ref(), &found.before, &after)))
-        }
+        Ok(loaded) => Ok(json(StatusCode::OK, &ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?)),
         Err(rejected) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
             .with("diagnostics", json!(rejected.diagnostics))),
     }

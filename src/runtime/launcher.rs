@@ -47,7 +47,25 @@ pub fn init() -> Result<Launcher, InitError> {
     Ok(launcher)
 }
 
+/// Ends navigator when any thread or task of it panics, after the usual message. A navigator that lives on without
+/// one of them would look well and supervise nothing; dead, it's noticed, and its next start finds what this one left.
+pub fn abort_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        let text = "navigator: this is a bug in navigator, which ends here; its processes go on without it\n";
+        // There is nobody else to tell.
+        let _unheard = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+        std::process::abort();
+    }));
+}
+
 impl Launcher {
+    /// How many descriptors navigator may have open at once.
+    pub fn descriptors(&self) -> u64 {
+        self.nofile.1
+    }
+
     /// What this process has at the moment.
     pub(super) fn now() -> Launcher {
         let mask = rustix::process::umask(rustix::fs::Mode::RWXU | rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

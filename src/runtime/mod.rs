@@ -7,8 +7,8 @@
 //!  Action ──► Runtime::perform ──► spawners ──► clone, exec         (two threads: an exec may be slow)
 //!                 │                    │ report      │ pipes
 //!                 ▼                    ▼             ▼
-//!               signals ──► table of runs ◄─ SIGCHLD  reader ──► printer ──► stdout, stderr or a file
-//!                              │  (the loop's thread)  (one thread each)
+//!               signals ──► table of runs ◄─ SIGCHLD  reader ──► writers ──► stdout, stderr or a file
+//!                              │  (the loop's thread)  (a thread)   (threads)
 //!  Event  ◄────────────────────┘
 //! ```
 //!
@@ -17,15 +17,14 @@
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
 mod environment;
-mod format;
+mod group;
 mod launcher;
-mod lines;
+mod left;
 mod output;
-mod printer;
+mod platform;
 mod proc;
 mod reaper;
 mod refusal;
-mod sink;
 mod spawn;
 mod spawners;
 mod sys;
@@ -33,24 +32,31 @@ mod tree;
 pub mod utc;
 mod writers;
 
-pub use format::Format;
-pub use launcher::{InitError, Launcher, init};
-pub use printer::{Destination, Printer};
+pub use launcher::{InitError, Launcher, abort_on_panic, init};
+pub use output::{Destination, Format, Printer};
+pub use platform::{Feature, platform};
+pub use refusal::words;
 pub use writers::has_writer;
 
+use crate::journal::{Journal, Record};
 use crate::signals;
 use environment::Environment;
+use group::Groups;
+use left::Left;
 use output::Outputs;
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
-use reconcile::spec::{self, Spec};
-use spawn::NotSpawned;
+use reconcile::spec::{self, Exec, Spec};
+use reconcile::text::Name;
+use rustix::fd::OwnedFd;
+use spawn::{Ground, NotSpawned};
 use spawners::{Report, Request, Spawners};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use sys::clone::Stack;
 use thiserror::Error;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
@@ -62,6 +68,8 @@ use tree::Marker;
 const LAST_KILL: Duration = Duration::from_secs(5);
 /// How long an exec may take before it's looked at again, where nothing tells of its end.
 const ANOTHER_LOOK: Duration = Duration::from_millis(2);
+/// How often those are looked at whose end nothing tells, where pidfds are refused.
+const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read and written; a terminal may be stuck.
 const LAST_LINES: Duration = Duration::from_secs(6);
 
@@ -72,17 +80,24 @@ pub struct Setup {
     pub launcher: Launcher,
     /// Takes the processes' lines.
     pub printer: Printer,
+    /// Where it is noted what runs.
+    pub journal: Journal,
+    /// What former navigators noted there.
+    pub former: Record,
 }
 
 /// Why a runtime can't begin.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The end of a child would go unnoticed.
-    #[error("failed to listen for the end of child processes: {0}")]
+    #[error("failed to listen for the end of child processes: {}", words(.0))]
     Signals(io::Error),
     /// Not enough threads, memory or descriptors.
-    #[error("failed to start the threads of the runtime: {0}")]
+    #[error("failed to start the threads of the runtime: {}", words(.0))]
     Threads(io::Error),
+    /// Not enough descriptors.
+    #[error("failed to watch for the end of processes that are no children: {}", words(.0))]
+    Watch(io::Error),
 }
 
 /// Performs actions, and reports what happened.
@@ -92,12 +107,14 @@ pub struct Runtime {
     outputs: Outputs,
     printer: Printer,
     reaping: JoinHandle<()>,
+    watching: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
     look: watch::Receiver<()>,
 }
 
 struct Shared {
     reaper: Mutex<Reaper>,
+    left: Mutex<Left>,
     /// There is news that a call of [`Runtime::perform`] made.
     news: Notify,
 }
@@ -106,6 +123,11 @@ impl Shared {
     /// Never held across an await or a clone, and never contended: all who lock it are on the loop's thread.
     fn lock(&self) -> MutexGuard<'_, Reaper> {
         self.reaper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Shared::lock`].
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,15 +140,27 @@ impl Runtime {
     pub fn start(setup: Setup, news: Sender<Event>) -> Result<Runtime, StartError> {
         let ended = signal(SignalKind::child()).map_err(StartError::Signals)?;
         let outer = std::env::var(tree::MARK).ok();
-        let reaper = Reaper::new(Marker::new(instance(), outer));
+        let author = setup.journal.author();
+        let marker = Marker::new(format!("{}.{}", author.instance, author.life), outer);
+        if proc::stat(std::process::id()).is_none() {
+            tracing::warn!(target: "navigator", "`/proc` is not there: of each tree only the leader is known");
+        }
+        let groups = Groups::make(author).inspect_err(|error| {
+            tracing::debug!(target: "navigator", %error, "Processes get no control groups of their own");
+        });
+        let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
+        let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Watch)?;
         let environment = Environment::inherited(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone()).map_err(StartError::Threads)?;
         let (reports, reported) = unbounded_channel();
-        let spawners = Spawners::start(setup.launcher, &environment, &outputs, &reports).map_err(StartError::Threads)?;
-        let shared = Arc::new(Shared { reaper: Mutex::new(reaper), news: Notify::new() });
+        let spawners =
+            Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &reports).map_err(StartError::Threads)?;
+        let (left_ends, emptied) = (left.ends(), reaper.emptied());
+        let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let (looked, look) = watch::channel(());
-        let reaping = tokio::spawn(reap(Arc::clone(&shared), ended, reported, news, looked));
-        Ok(Runtime { shared, spawners, outputs, printer: setup.printer, reaping, look })
+        let reaping = tokio::spawn(reap(Arc::clone(&shared), ended, emptied, reported, news.clone(), looked));
+        let watching = tokio::spawn(watch_left(Arc::clone(&shared), left_ends, news));
+        Ok(Runtime { shared, spawners, outputs, printer: setup.printer, reaping, watching, look })
     }
 
     /// Performs an action, and returns at once; what comes of it is an [`Event`]. An action on a run that is gone is late,
@@ -136,22 +170,37 @@ impl Runtime {
             Action::Spawn { run, spec } => self.spawn(run, spec),
             Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => self.stop(run, signal),
             Action::Update { .. } | Action::Reload { .. } => {}
-            Action::Kill { run } => self.shared.lock().kill(run),
+            Action::Kill { run } => {
+                if !self.shared.left().kill(run) {
+                    self.shared.lock().kill(run);
+                }
+            }
         }
         self.shared.news.notify_one();
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>) {
-        let (mark, slot) = self.shared.lock().expect(run, &spec.name);
-        if self.spawners.submit(Request { run, spec, mark, slot }).is_err() {
+        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec.name);
+        if let Some(pids) = self.shared.left().survivors(&spec.name) {
+            let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+            let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
+            return self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
+        }
+        if self.spawners.submit(Request { run, spec, mark, slot, leaf }).is_err() {
             let error = "the threads that start programs have ended".to_owned();
-            let why = Refusal::Failed { stage: "starting".to_owned(), error };
-            self.shared.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
+            self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
         }
     }
 
+    fn refuse(&self, run: RunId, why: Refusal) {
+        self.shared.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
+    }
+
     fn stop(&self, run: RunId, signal: spec::Signal) {
-        self.shared.lock().stop(run, signals::number(signal));
+        let signal = signals::number(signal);
+        if !self.shared.left().stop(run, signal) {
+            self.shared.lock().stop(run, signal);
+        }
     }
 
     /// Sends a signal to a run's leader, and to it alone.
@@ -164,14 +213,37 @@ impl Runtime {
 
     /// The living processes of a run's tree, its leader first.
     pub fn pids(&self, run: RunId) -> Vec<Pid> {
-        self.shared.lock().pids(run)
+        let of_left = self.shared.left().pids(run);
+        of_left.unwrap_or_else(|| self.shared.lock().pids(run))
+    }
+
+    /// Looks for what former navigators of this instance left behind: the names of their processes, and who lives of each.
+    pub async fn find_left(&self) -> Vec<(Name, Vec<Pid>)> {
+        let until = Instant::now() + reaper::LONGEST_EXEC;
+        while self.shared.left().find() && Instant::now() < until {
+            sleep_until(Instant::now() + ANOTHER_LOOK).await;
+        }
+        self.shared.left().settle()
+    }
+
+    /// Takes what is left of a process for this run, whose end is an [`Event::Gone`] then. Answers with the number of one
+    /// of its processes, or with nothing if it has ended.
+    pub fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
+        self.shared.left().bind(run, name)
+    }
+
+    /// Takes nothing for those runs any more. What couldn't be ended keeps its process from being started.
+    pub fn let_go(&self) {
+        self.shared.left().unbind();
     }
 
     /// Ends, after the last run is gone: kills whatever child is left, whoever it belonged to, then sees that every line
     /// that was written is read and printed. Returns what even that has not ended.
     pub async fn finish(mut self) -> Vec<Pid> {
         let survivors = self.kill_everything().await;
+        self.shared.lock().remove_groups();
         self.reaping.abort();
+        self.watching.abort();
         let last_lines = async {
             self.outputs.finish().await;
             self.printer.flush().await;
@@ -201,16 +273,24 @@ impl Runtime {
 async fn reap(
     shared: Arc<Shared>,
     mut ended: Signal,
+    emptied: Arc<AsyncFd<OwnedFd>>,
     mut reported: UnboundedReceiver<Report>,
     news: Sender<Event>,
     looked: watch::Sender<()>,
 ) {
+    let mut has_failed = false;
     loop {
-        let wants_another_look = shared.lock().wants_another_look();
+        let wants_another_look = has_failed || shared.lock().wants_another_look();
         let report = tokio::select! {
             _ = ended.recv() => None,
             report = reported.recv() => report,
             () = shared.news.notified() => None,
+            ready = emptied.readable() => {
+                // An error is the end of the event loop itself.
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+                None
+            }
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => None,
         };
         if let Some(report) = report {
@@ -218,9 +298,12 @@ async fn reap(
         }
         let reaped = shared.lock().reap();
         shared.lock().settle();
-        if let Err(error) = reaped {
+        if let Err(error) = &reaped
+            && !has_failed
+        {
             tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
         }
+        has_failed = reaped.is_err();
         loop {
             let Some(event) = shared.lock().next_news() else { break };
             // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
@@ -230,8 +313,38 @@ async fn reap(
     }
 }
 
-/// Sixteen random hexadecimal digits. The keys of the standard library's hash maps are the operating system's random
-/// numbers, and the hash of nothing under them is as random.
-fn instance() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
+/// The task that notices the end of what former navigators left.
+async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
+    loop {
+        let has_unheld = shared.left().has_unheld();
+        tokio::select! {
+            ready = ends.readable() => {
+                // An error is the end of the event loop itself.
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+            }
+            () = sleep_until(Instant::now() + LOOK_AT_UNHELD), if has_unheld => {}
+        }
+        let gone = shared.left().look();
+        for event in gone {
+            let _unheard = news.send(event).await;
+        }
+    }
+}
+
+/// Names this boot and this numbering of processes, for the journal; `None` if nobody can tell.
+pub fn boot() -> Option<String> {
+    proc::boot()
+}
+
+/// Finds out what would keep programs from being started, by doing all of a start but the last step. For a process that
+/// runs nothing and reaps nobody else.
+///
+/// # Errors
+/// No memory for the stack of a child.
+pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
+    let environment = Environment::inherited(std::env::vars_os());
+    let ground = Ground { launcher, environment: &environment };
+    let mut stack = Stack::new()?;
+    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut stack).err()).collect())
 }

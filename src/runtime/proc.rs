@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::DirEntryExt;
 
 /// What matters here of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,11 @@ pub(super) struct Stat {
     pub(super) session: u32,
     /// Whether it has executed a program since it came to be.
     pub(super) has_executed: bool,
+    /// When it came to be, in clock ticks since boot.
+    pub(super) started: Option<u64>,
     /// Whether it has ended, and is yet to be reaped.
-    has_ended: bool,
-    /// How many bytes of environment its program was given; `None` in the middle of an exec.
+    pub(super) has_ended: bool,
+    /// How many bytes of environment its program was given; `None` in the middle of an exec, and at its end.
     environment: Option<usize>,
 }
 
@@ -42,10 +45,30 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         parent: field(4)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         has_executed: flags & NOT_EXECUTED == 0,
+        started: field(22).and_then(|ticks| ticks.parse().ok()),
         has_ended: matches!(field(3)?, "Z" | "X"),
         // An exec sets the bounds of the environment bit by bit, and those of the code only after them.
         environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
     })
+}
+
+/// Names this boot of the kernel and this numbering of processes: numbers that were noted under another name mean nothing.
+pub(super) fn boot() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let numbering = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), numbering.display()))
+}
+
+/// The control group (version 2) of a process, as seen from our own namespace.
+pub(super) fn group(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+/// The number of every process, with the inode of its directory: a later process of the same number has another one.
+pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
 }
 
 /// A variable of the environment that a process was started with.
@@ -53,10 +76,13 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 pub(super) enum Variable {
     /// Its value.
     Is(Vec<u8>),
-    /// It has none, or may not be asked, or has ended.
+    /// It has none, or may not be asked.
     Unset,
     /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again.
     NotYet,
+    /// It has ended, or is about to, and may have had it. What a child of ours leaves behind may have become ours after we
+    /// listed our children: list them again. Threads of the kernel, which have no environment either, look the same.
+    Ended,
 }
 
 /// Looks up a variable of a process.
@@ -64,13 +90,16 @@ pub(super) enum Variable {
 /// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
 /// counts only up to its end, and that nothing was found only if all of it was read.
 pub(super) fn variable(pid: u32, name: &str) -> Variable {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Variable::Unset };
+    let read = fs::read(format!("/proc/{pid}/environ"));
+    let environment = read.as_deref().unwrap_or_default();
     let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
     if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
         return Variable::Is(value.to_vec());
     }
+    // One that is ending has given its memory back a moment before it counts as ended, and can't be read from then on.
     match stat(pid) {
-        Some(stat) if !stat.has_ended && stat.environment != Some(environment.len()) => Variable::NotYet,
+        Some(stat) if stat.has_ended || (read.is_err() && stat.environment.is_none()) => Variable::Ended,
+        Some(stat) if read.is_ok() && stat.environment != Some(environment.len()) => Variable::NotYet,
         _ => Variable::Unset,
     }
 }
@@ -93,7 +122,7 @@ impl Lineage {
     /// The dearer way, as of now.
     pub(super) fn scan() -> Lineage {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for pid in numbers_in("/proc") {
+        for (pid, _) in all() {
             if let Some(stat) = stat(pid) {
                 children.entry(stat.parent).or_default().push(pid);
             }
@@ -124,15 +153,17 @@ fn numbers_in(directory: &str) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     #[test]
     fn a_command_name_can_not_forge_the_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
-        let stat = Stat { parent: 7, session: 41, has_executed: true, has_ended: false, environment: None };
+        let stat = Stat { parent: 7, session: 41, has_executed: true, started: None, has_ended: false, environment: None };
         assert_eq!(parse_stat(text), Some(stat));
         let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
         assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));
         let own = super::stat(std::process::id()).expect("we exist");
+        assert!(own.started > super::stat(1).expect("there is a first process").started);
         assert_eq!(own.environment, fs::read("/proc/self/environ").ok().map(|environment| environment.len()));
     }
 
@@ -141,6 +172,19 @@ mod tests {
         for text in [&b""[..], b"42 (a", b"42 (a) S", b"42 (a) S x y z", b")"] {
             assert_eq!(parse_stat(text), None, "{text:?}");
         }
+    }
+
+    /// Were it taken for one without the variable, its run would count as gone while a child that it left behind lives.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what is tested is a child that nobody reaps yet")]
+    fn one_that_has_ended_may_have_had_the_variable() {
+        let mut child = std::process::Command::new("true").env("MARK", "1").spawn().expect("`true` can be run");
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), ended).expect("it is our child");
+        let found = variable(child.id(), "MARK");
+        child.wait().expect("it is our child");
+        assert_eq!(found, Variable::Ended);
+        assert_eq!(variable(child.id(), "MARK"), Variable::Unset, "nobody has that number");
     }
 
     #[test]

@@ -6,26 +6,36 @@
 //! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
+use super::group::{Groups, Leaf};
 use super::proc::{self, Lineage, Variable};
 use super::spawn::NotSpawned;
 use super::spawners::Report;
 use super::sys::clone::Slot;
 use super::sys::{self, How};
-use super::tree::{self, Handle, MARK, Marker, Members};
+use super::tree::{self, Handle, MARK, Marker, Members, send, send_all};
+use crate::journal::{Entry, Journal};
 use crate::signals;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
-use std::collections::{HashMap, VecDeque};
+use rustix::event::epoll;
+use rustix::fd::OwnedFd;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
 
 /// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
 /// not keep a tree from being gone.
-const LONGEST_EXEC: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
 
 /// What runs, and what of it is news.
 pub(super) struct Reaper {
     marker: Marker,
+    journal: Journal,
+    /// Where each run gets a control group of its own, if it can.
+    groups: Option<Groups>,
+    /// Becomes readable when a control group becomes empty that is waited for.
+    emptied: Arc<AsyncFd<OwnedFd>>,
     runs: HashMap<RunId, Run>,
     /// Leaders that are not reaped, by their number.
     leaders: HashMap<u32, RunId>,
@@ -48,6 +58,10 @@ struct Run {
     wish: Option<Wish>,
     /// Everything found from now on is killed.
     killing: bool,
+    /// Its control group, which may not exist.
+    leaf: Option<Leaf>,
+    /// Its `cgroup.events`, once nobody else tells when the last of it has ended.
+    emptying: Option<OwnedFd>,
 }
 
 enum Leader {
@@ -86,24 +100,37 @@ enum Wish {
 }
 
 impl Reaper {
-    pub(super) fn new(marker: Marker) -> Reaper {
-        Reaper {
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn new(marker: Marker, journal: Journal, groups: Option<Groups>) -> io::Result<Reaper> {
+        let emptied = Arc::new(sys::readable(epoll::create(epoll::CreateFlags::CLOEXEC)?)?);
+        Ok(Reaper {
             marker,
+            journal,
+            groups,
+            emptied,
             runs: HashMap::new(),
             leaders: HashMap::new(),
             sessions: HashMap::new(),
             orphans: HashMap::new(),
             undecided_since: None,
             news: VecDeque::new(),
-        }
+        })
     }
 
-    /// Enters a start that is about to be made; returns the mark and the slot for it.
-    pub(super) fn expect(&mut self, run: RunId, name: &str) -> (String, Arc<Slot>) {
+    /// What becomes readable when it is worth a look whether a run is gone, though no child has ended.
+    pub(super) fn emptied(&self) -> Arc<AsyncFd<OwnedFd>> {
+        Arc::clone(&self.emptied)
+    }
+
+    /// Enters a start that is about to be made; returns the mark, the slot and the control group for it.
+    pub(super) fn expect(&mut self, run: RunId, name: &str) -> (String, Arc<Slot>, Option<Leaf>) {
         let slot = Arc::new(Slot::default());
+        let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, name));
         let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
-        self.runs.insert(run, Run { leader, told: Members::default(), killed: Members::default(), wish: None, killing: false });
-        (self.marker.write(name, run), slot)
+        let (told, killed) = (Members::default(), Members::default());
+        self.runs.insert(run, Run { leader, told, killed, wish: None, killing: false, leaf: leaf.clone(), emptying: None });
+        (self.marker.write(name, run), slot, leaf)
     }
 
     /// Takes the outcome of a start.
@@ -154,7 +181,7 @@ impl Reaper {
     }
 
     fn refused(&mut self, run: RunId, why: Refusal) {
-        self.runs.remove(&run);
+        self.forget(run);
         self.news.push_back(Event::NotSpawned { run, why });
     }
 
@@ -206,6 +233,10 @@ impl Reaper {
     fn kill_found(&mut self, id: RunId) {
         /// A bound for a tree that grows faster than it's killed; the loop must go on.
         const PASSES: usize = 32;
+        if let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
+            // Where the kernel can't, each is killed one by one, as is whoever has left the group.
+            let _one_by_one = leaf.kill();
+        }
         let mut quiet = 0;
         for _ in 0..PASSES {
             let found = self.find(id);
@@ -234,7 +265,12 @@ impl Reaper {
             _ => Vec::new(),
         };
         roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
-        tree::descend(&lineage, roots)
+        let mut found = tree::descend(&lineage, roots);
+        if let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
+            let known: HashSet<u32> = found.iter().map(|&(pid, _)| pid).collect();
+            found.extend(leaf.members().into_iter().filter(|pid| !known.contains(pid)).filter_map(|pid| hold(leaf, pid)));
+        }
+        found
     }
 
     /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
@@ -280,7 +316,7 @@ impl Reaper {
             None => match proc::variable(pid, MARK) {
                 Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
                 Variable::Unset => None,
-                Variable::NotYet => return Owner::Undecided,
+                Variable::NotYet | Variable::Ended => return Owner::Undecided,
             },
         };
         let Some(owner) = owner else { return Owner::Nobody };
@@ -347,7 +383,7 @@ impl Reaper {
                 if self.runs[&id].killing {
                     self.kill_found(id);
                 }
-            } else if !is_undecided {
+            } else if !is_undecided && !self.is_populated(id) {
                 self.gone(id);
             }
         }
@@ -357,9 +393,37 @@ impl Reaper {
         self.undecided_since.is_some_and(|since| since.elapsed() < LONGEST_EXEC)
     }
 
+    /// Whether somebody is in a run's control group of whom nothing else tells whose he is, or whose end the kernel hasn't
+    /// counted yet. From now on it tells when the last of them has gone.
+    fn is_populated(&mut self, id: RunId) -> bool {
+        let Some(run) = self.runs.get_mut(&id) else { return false };
+        let Some(leaf) = run.leaf.as_ref().filter(|leaf| leaf.is_populated()) else { return false };
+        if run.emptying.is_none() {
+            run.emptying = leaf.watch(self.emptied.get_ref()).ok();
+        }
+        let (is_killing, is_populated) = (run.killing, leaf.is_populated());
+        if is_killing && is_populated {
+            self.kill_found(id);
+        }
+        is_populated
+    }
+
+    /// Takes a run out of the table, and its control group from the system.
+    fn forget(&mut self, id: RunId) {
+        if let Some(Run { leaf: Some(leaf), .. }) = self.runs.remove(&id) {
+            leaf.remove();
+        }
+    }
+
+    /// Removes every control group that is left and empty, at the end.
+    pub(super) fn remove_groups(&self) {
+        self.groups.iter().for_each(Groups::remove);
+    }
+
     fn gone(&mut self, id: RunId) {
-        self.runs.remove(&id);
+        self.forget(id);
         self.sessions.retain(|_, run| *run != id);
+        self.journal.note(Entry::Gone { key: self.journal.key(id.0) });
         self.news.push_back(Event::Gone { run: id });
     }
 
@@ -396,17 +460,11 @@ pub(super) fn kill_every_child() -> Vec<Pid> {
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()
 }
 
-fn send_all(found: &[(u32, Handle)], signal: i32) {
-    for (pid, handle) in found {
-        send(*pid, handle, signal);
-    }
-}
-
-/// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
-fn send(pid: u32, handle: &Handle, signal: i32) {
-    if let Err(error) = handle.signal(signal) {
-        tracing::warn!(target: "managed_processes", pid, signal = signals::name(signal).0, %error, "Signal refused");
-    }
+/// A hold on a member of a control group, unless it has just left or ended. Needs a pidfd: it may be no child of ours.
+fn hold(leaf: &Leaf, pid: u32) -> Option<(u32, Handle)> {
+    let pidfd = tree::try_open(pid).ok()?;
+    let is_member = leaf.holds(pid) && tree::has_number(&pidfd);
+    is_member.then_some((pid, Handle::Pidfd(pidfd))).filter(|(_, handle)| handle.is_alive())
 }
 
 fn status(how: How) -> Status {

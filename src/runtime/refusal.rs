@@ -8,10 +8,13 @@ use reconcile::spec::Exec;
 use std::ffi::{CStr, OsStr};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The system's words for an error.
-pub(super) fn words(error: &io::Error) -> String {
+/// An error of the system in words: its own, or better ones.
+pub fn words(error: &io::Error) -> String {
+    if let Some(what) = error.raw_os_error().and_then(used_up) {
+        return what.to_owned();
+    }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
@@ -32,6 +35,7 @@ pub(super) fn of_descriptors(error: i32) -> Refusal {
 
 /// The child failed at this stage.
 pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -> Refusal {
+    let advice = advice(stage, error);
     let stage = match stage {
         Stage::Execute => return of_execute(exec, layout, error),
         Stage::Directory => return of_directory(exec, error),
@@ -48,7 +52,21 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -
         ),
         Stage::User => format!("becoming {}", of_user(exec)),
     };
-    failed(stage, error)
+    Refusal::Failed { stage, error: system(error) + advice }
+}
+
+/// What to know about a stage that isn't permitted.
+fn advice(stage: Stage, error: i32) -> &'static str {
+    if ![libc::EPERM, libc::EACCES].contains(&error) {
+        return "";
+    }
+    match stage {
+        Stage::Groups | Stage::Group | Stage::User => "; only root may change who a process runs as",
+        Stage::Nice => "; only root may raise a priority",
+        Stage::OomScoreAdj => "; only root may lower it",
+        Stage::Limit(_) => "; only root may go above the hard limit, and nobody above what the kernel allows",
+        _ => "",
+    }
 }
 
 fn of_user(exec: &Exec) -> String {
@@ -65,12 +83,28 @@ fn of_directory(exec: &Exec, error: i32) -> Refusal {
     }
 }
 
+/// What the files tell without one of them being executed: whether there is one, and may be. What another user may
+/// execute, only that user can find out.
+pub(super) fn of_files(exec: &Exec, layout: &Layout) -> Result<(), Refusal> {
+    let files: Vec<_> = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists()).collect();
+    let may_execute = |file: &Path| !file.is_dir() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    if files.is_empty() {
+        Err(of_execute(exec, layout, libc::ENOENT))
+    } else if layout.changes_user() || files.iter().any(|file| may_execute(file)) {
+        Ok(())
+    } else {
+        Err(of_execute(exec, layout, libc::EACCES))
+    }
+}
+
+/// Where a program lies, for us.
+fn file(exec: &Exec, program: &CStr) -> PathBuf {
+    Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
+}
+
 fn of_execute(exec: &Exec, layout: &Layout, error: i32) -> Refusal {
     let command = exec.command.shown().to_owned();
-    let at = |program: &CStr| {
-        Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
-    };
-    let mut files = layout.programs.iter().map(|program| at(program)).filter(|file| file.exists());
+    let mut files = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists());
     match error {
         libc::ENOENT | libc::ENOTDIR => match (files.next(), &layout.path) {
             // The file is there, so what's missing is what the kernel needs to run it.
@@ -117,8 +151,18 @@ fn interpreter(file: &Path) -> io::Result<Option<String>> {
 }
 
 fn exhausted(error: i32) -> Option<Refusal> {
-    let used_up = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
-    used_up.contains(&error).then(|| Refusal::Exhausted { what: system(error) })
+    used_up(error).map(|what| Refusal::Exhausted { what: what.to_owned() })
+}
+
+/// What a host has run out of, and where that is set: the system's own words name neither.
+fn used_up(error: i32) -> Option<&'static str> {
+    match error {
+        libc::EAGAIN => Some("no more processes or threads (see `ulimit -u`, the control group's `pids.max`, `kernel.pid_max`)"),
+        libc::ENOMEM => Some("no more memory"),
+        libc::EMFILE => Some("navigator may open no more files (see `ulimit -n`)"),
+        libc::ENFILE => Some("no more open files on the whole host (see `fs.file-max`)"),
+        _ => None,
+    }
 }
 
 fn failed(stage: String, error: i32) -> Refusal {

@@ -7,8 +7,9 @@
 use super::environment::Environment;
 use super::launcher::Launcher;
 use super::refusal::{self, words};
+use super::sys;
 use super::sys::accounts::{self, Account};
-use super::sys::clone::{self, Child, Failure, SetLimit, Slot, Stack};
+use super::sys::clone::{self, Born, Child, Failure, SetLimit, Slot, Stack, Stage};
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
@@ -16,7 +17,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 /// What `execvp(3)` searches where there is no `PATH`.
@@ -29,6 +30,8 @@ pub(super) struct Spawned {
     pub(super) pid: u32,
     /// The ends to read its standard output and error from, unless they go nowhere.
     pub(super) output: Option<[OwnedFd; 2]>,
+    /// Why it is not in the control group that was meant for it, if it isn't.
+    pub(super) not_in_group: Option<i32>,
 }
 
 /// A program that doesn't.
@@ -48,32 +51,47 @@ pub(super) struct Ground<'a> {
     pub(super) environment: &'a Environment,
 }
 
+/// What is particular to one start, beside its definition.
+pub(super) struct Start<'a> {
+    /// What marks its processes.
+    pub(super) mark: &'a str,
+    /// Where the kernel writes its leader's number.
+    pub(super) slot: &'a Slot,
+    /// The `cgroup.procs` of the control group that it is to be in.
+    pub(super) group_entrance: Option<&'a CStr>,
+}
+
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, mark: &str, ground: &Ground<'_>, stack: &mut Stack, slot: &Slot) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: &mut Stack) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
-    let layout = Layout::of(exec, mark, ground).map_err(refuse)?;
+    let layout = Layout::of(exec, start.mark, ground).map_err(refuse)?;
     let stdio = Stdio::of(&exec.output).map_err(refuse)?;
-    let child = Child {
-        programs: &layout.programs,
-        arguments: &layout.arguments,
-        environment: &layout.environment,
-        stdio: stdio.child.each_ref().map(AsFd::as_fd),
-        oom_score_adj: layout.oom_score_adj.as_deref(),
-        limits: &layout.limits,
-        umask: exec.umask.unwrap_or(ground.launcher.umask),
-        nice: exec.nice,
-        groups: layout.identity.groups.as_deref(),
-        group: layout.identity.group,
-        user: layout.identity.user,
-        directory: layout.directory.as_deref(),
-    };
-    match clone::start(&child, stack, slot) {
-        Ok(pid) => Ok(Spawned { pid, output: stdio.ours }),
+    let child = layout.child(exec, ground, &stdio, start.group_entrance);
+    match clone::start(&child, stack, start.slot) {
+        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output: stdio.ours, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout, stage, error);
             Err(NotSpawned { had_child: true, why })
         }
+    }
+}
+
+/// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
+/// have done before, and ends. To be called where nobody else reaps.
+pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, stack: &mut Stack) -> Result<(), Refusal> {
+    let layout = Layout::of(exec, "rehearsal", ground)?;
+    let null = Stdio::of(&Output::Null)?;
+    let slot = Slot::default();
+    let ended = clone::start(&Child { programs: &[], ..layout.child(exec, ground, &null, None) }, stack, &slot);
+    if let Some(pid) = slot.pid() {
+        // Nothing of what it was could be told from its status.
+        let _reaped = sys::wait_for(pid);
+    }
+    match ended {
+        Ok(Born { .. }) | Err(Failure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout),
+        Err(Failure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout, stage, error)),
+        Err(Failure::Clone(error)) => Err(refusal::of_clone(error)),
     }
 }
 
@@ -115,6 +133,31 @@ impl Layout {
             limits,
             identity,
         })
+    }
+}
+
+impl Layout {
+    fn child<'a>(&'a self, exec: &Exec, ground: &Ground<'_>, stdio: &'a Stdio, group_entrance: Option<&'a CStr>) -> Child<'a> {
+        Child {
+            programs: &self.programs,
+            arguments: &self.arguments,
+            environment: &self.environment,
+            stdio: stdio.child.each_ref().map(AsFd::as_fd),
+            oom_score_adj: self.oom_score_adj.as_deref(),
+            limits: &self.limits,
+            umask: exec.umask.unwrap_or(ground.launcher.umask),
+            nice: exec.nice,
+            groups: self.identity.groups.as_deref(),
+            group: self.identity.group,
+            user: self.identity.user,
+            directory: self.directory.as_deref(),
+            group_entrance,
+        }
+    }
+
+    /// Whether the program is to be another user's than ours.
+    pub(super) fn changes_user(&self) -> bool {
+        self.identity.user.is_some_and(|user| user != rustix::process::geteuid().as_raw())
     }
 }
 
@@ -246,6 +289,10 @@ impl Stdio {
             Output::Log | Output::File { .. } => {
                 let (ours_out, out) = pipe()?;
                 let (ours_err, err) = pipe()?;
+                // Our ends alone: the process's own go on blocking, as programs expect of their output.
+                for ours in [&ours_out, &ours_err] {
+                    rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
+                }
                 Ok(Stdio { child: [null()?, out, err], ours: Some([ours_out, ours_err]) })
             }
         };

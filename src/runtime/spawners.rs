@@ -2,14 +2,19 @@
 //! server; so it's never the loop that is held, and one slow start leaves a thread for the others.
 
 use super::environment::Environment;
+use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
-use super::spawn::{self, Ground, NotSpawned};
+use super::spawn::{self, Ground, NotSpawned, Start};
 use super::sys::clone::{Slot, Stack};
+use super::{proc, tree};
+use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
+use std::ffi::CString;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How many starts may be under way at the same moment.
@@ -25,6 +30,8 @@ pub(super) struct Request {
     pub(super) mark: String,
     /// Where the kernel writes its leader's number.
     pub(super) slot: Arc<Slot>,
+    /// The control group to make for it.
+    pub(super) leaf: Option<Leaf>,
 }
 
 /// What became of a start.
@@ -47,18 +54,23 @@ impl Spawners {
         launcher: Launcher,
         environment: &Environment,
         outputs: &Outputs,
+        journal: &Journal,
         reports: &UnboundedSender<Report>,
     ) -> io::Result<Spawners> {
         let (requests, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         for number in 1..=THREADS {
-            let (queue, environment, outputs, reports) =
-                (Arc::clone(&queue), environment.clone(), outputs.clone(), reports.clone());
+            let (queue, environment, outputs) = (Arc::clone(&queue), environment.clone(), outputs.clone());
+            let (journal, reports) = (journal.clone(), reports.clone());
             let mut stack = Stack::new()?;
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
                 while let Some(request) = next(&queue) {
                     let report = perform(&request, &ground, &mut stack, &outputs);
+                    if let Ok(pid) = report.outcome {
+                        // Before anybody counts it as started.
+                        note(&journal, &request, pid);
+                    }
                     // Nobody listens any more once the runtime has finished, and then nothing is started either.
                     if reports.send(report).is_err() {
                         return;
@@ -84,11 +96,44 @@ fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
 
 fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
     let exec = &request.spec.exec;
-    let outcome = spawn::spawn(exec, &request.mark, ground, stack, &request.slot).map(|spawned| {
+    let entrance = request.leaf.as_ref().and_then(entrance);
+    let start = Start { mark: &request.mark, slot: &request.slot, group_entrance: entrance.as_deref() };
+    let outcome = spawn::spawn(exec, &start, ground, stack).map(|spawned| {
+        if let Some(error) = spawned.not_in_group {
+            without_group(&io::Error::from_raw_os_error(error));
+        }
         if let Some(pipes) = spawned.output {
             outputs.read(&request.spec.name, &exec.output, pipes);
         }
         spawned.pid
     });
     Report { run: request.run, outcome }
+}
+
+/// Makes a control group, and answers with the way into it.
+fn entrance(leaf: &Leaf) -> Option<CString> {
+    leaf.make().inspect_err(without_group).ok()?;
+    CString::new(leaf.entrance().into_os_string().into_vec()).ok()
+}
+
+/// Says, once, that a process has no control group of its own, which it can do without.
+fn without_group(error: &io::Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Processes get no control groups of their own"));
+}
+
+/// Notes a leader, by all that tells it from a later process with its number.
+fn note(journal: &Journal, request: &Request, pid: u32) {
+    let pidfd = tree::try_open(pid).ok();
+    // It may have ended and have been reaped by now. Whoever has its number then is not our child.
+    let stat = proc::stat(pid).filter(|stat| stat.parent == std::process::id());
+    let inode = pidfd.filter(|pidfd| stat.is_some() && tree::has_number(pidfd)).and_then(|pidfd| tree::inode(&pidfd));
+    journal.note_and_wait(Entry::Started(Started {
+        key: journal.key(request.run.0),
+        name: request.spec.name.to_string(),
+        pid,
+        ticks: stat.and_then(|stat| stat.started),
+        inode,
+        leaf: request.leaf.as_ref().map(|leaf| leaf.directory().display().to_string()),
+    }));
 }

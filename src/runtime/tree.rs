@@ -7,8 +7,9 @@
 //! - session it is in (each leader makes its own), or whose
 //! - mark stands in its environment: `NAVIGATOR_RUN`, which every process inherits.
 //!
-//! A process that has left the session, wiped its environment *and* lost its parent before any scan belongs to nobody.
-//! It is still our child, and is killed when navigator ends. (Control groups will close this gap.)
+//! Where each run has a control group ([`super::group`]), whoever is in it belongs, too, and the group tells when it is
+//! empty. Elsewhere, a process that has left the session, wiped its environment *and* lost its parent before any scan belongs
+//! to nobody. It is still our child, and is killed when navigator ends.
 //!
 //! # Why a signal never reaches a stranger
 //! A number found in `/proc` may be recycled before it is used. So a pidfd is opened first, which holds one process
@@ -19,20 +20,24 @@
 //! the orphans as they come to us. Killing still ends everything, from the top down.
 //!
 //! # Why no wake-up is missed
-//! A tree is empty when its leader is reaped and no child of ours belongs to it. That is enough: follow the parents of
-//! any member upwards, and the last one below us is our child, and a member. It is asked again after each `SIGCHLD`,
-//! and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
+//! A tree is empty when its leader is reaped, no child of ours belongs to it, and its group has nobody in it. Of the group
+//! the kernel tells. Of our children it is enough to ask: follow the parents of any member upwards, and the last one below
+//! us is our child, and a member. It is asked again after each `SIGCHLD`, and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
 //! process's children to us *before* it tells us of its end. So when the last such child ends, there is a `SIGCHLD`,
 //! and at that moment whatever it leaves behind is already among our children.
 //!
 //! One thing can't be seen at that moment: whose an orphan is that has left the session and is just in the middle of an
-//! exec, for it has no environment then. Until that is known no tree counts as empty, and it's looked at again shortly.
+//! exec, or is ending while we look, for it has no environment then. What the latter leaves behind became ours after we had
+//! listed our children. Until all is known no tree counts as empty, and it's looked at again shortly.
 
 use super::proc::{self, Lineage};
 use super::sys;
+use crate::signals;
 use reconcile::event::RunId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FsWord, fstat, fstatfs};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -75,18 +80,21 @@ impl Handle {
         result.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
     }
 
+    /// Another hold on the same process; `None` for one by its number, and where no descriptor is left.
+    pub(super) fn copy(&self) -> Option<Handle> {
+        if let Handle::Pidfd(pidfd) = self { pidfd.try_clone().ok().map(Handle::Pidfd) } else { None }
+    }
+
     /// Whether the process still has its number: it lives, or nobody has reaped it yet.
-    fn has_number(&self) -> bool {
+    pub(super) fn has_number(&self) -> bool {
         match self {
-            Handle::Pidfd(pidfd) => {
-                sys::signal_pidfd(pidfd.as_fd(), 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
-            }
+            Handle::Pidfd(pidfd) => has_number(pidfd),
             Handle::Unreaped(_) | Handle::UnreapedLeader(_) => true,
         }
     }
 
     /// Whether the process has not ended. Without a pidfd, one that is not yet reaped counts as alive.
-    fn is_alive(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         let Handle::Pidfd(pidfd) = self else { return true };
         let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -95,8 +103,45 @@ impl Handle {
     }
 }
 
+/// Holds whatever process has this number now, if there is one and pidfds are allowed.
 fn open(pid: u32) -> Option<OwnedFd> {
-    pidfd_open(Pid::from_raw(pid.cast_signed())?, PidfdFlags::empty()).ok()
+    try_open(pid).ok()
+}
+
+/// Holds whatever process has this number now.
+///
+/// # Errors
+/// `ESRCH` or `EINVAL` if there is none; anything else where pidfds are refused.
+pub(super) fn try_open(pid: u32) -> Result<OwnedFd, Errno> {
+    pidfd_open(Pid::from_raw(pid.cast_signed()).ok_or(Errno::SRCH)?, PidfdFlags::empty())
+}
+
+/// Whether the process of a pidfd still has its number: it lives, or nobody has reaped it yet.
+pub(super) fn has_number(pidfd: &OwnedFd) -> bool {
+    sys::signal_pidfd(pidfd.as_fd(), 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
+}
+
+/// The inode of a pidfd. Since Linux 6.9 it's the process's own for as long as the kernel runs; before, all had the same
+/// one, which says nothing.
+pub(super) fn inode(pidfd: &OwnedFd) -> Option<u64> {
+    /// `PID_FS_MAGIC` of the kernel's `magic.h`.
+    const PIDFS: FsWord = 0x5049_4446;
+    let is_own = fstatfs(pidfd).is_ok_and(|system| system.f_type == PIDFS);
+    is_own.then(|| fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
+}
+
+/// Sends a signal to each of these.
+pub(super) fn send_all(found: &[(u32, Handle)], signal: i32) {
+    for (pid, handle) in found {
+        send(*pid, handle, signal);
+    }
+}
+
+/// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
+pub(super) fn send(pid: u32, handle: &Handle, signal: i32) {
+    if let Err(error) = handle.signal(signal) {
+        tracing::warn!(target: "managed_processes", pid, signal = signals::name(signal).0, %error, "Signal refused");
+    }
 }
 
 /// The members of a tree that have been seen and held, so that each is told once, and is known again as an orphan.
@@ -120,8 +165,8 @@ impl Members {
     }
 }
 
-/// Everything alive at and below these roots, each proven to be there by the time it was held. Roots are children of
-/// ours that are not reaped while this runs.
+/// Everything alive at and below these roots, each proven to be there by the time it was held. Roots are held by pidfds,
+/// or are children of ours that are not reaped while this runs.
 pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, Handle)>) -> Vec<(u32, Handle)> {
     let mut known: HashSet<u32> = roots.iter().map(|&(pid, _)| pid).collect();
     let mut found = roots;

@@ -1,9 +1,10 @@
 //! What a configuration would change, in the form in which it is sent: the core's forecast, with texts that people may see.
 
 use reconcile::desired::Desired;
-use reconcile::diff::Difference;
+use reconcile::diff::{Difference, tops};
 use reconcile::fields::lines;
 use reconcile::forecast::Forecast;
+use reconcile::reason::Reason;
 use reconcile::report;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
@@ -45,6 +46,8 @@ pub struct Stale {
     pub name: String,
     /// The fields in which it would differ from what is wanted.
     pub fields: Vec<Field>,
+    /// Why it would be replaced otherwise.
+    pub reason: String,
 }
 
 /// A field that differs. Of a secret it says no more than that.
@@ -87,8 +90,17 @@ impl Plan {
             reason: effect.reason.to_string(),
             diff: diff(&effect.name, before, after),
         });
-        let stale = forecast.stale.iter().map(|stale| Stale { name: stale.name.to_string(), fields: fields(&stale.fields) });
+        let stale = forecast.stale.iter().map(|stale| Stale {
+            name: stale.name.to_string(),
+            fields: fields(&stale.fields),
+            reason: Reason::Changed(tops(&stale.fields)).to_string(),
+        });
         Plan { generation, changes: changes.collect(), stale: stale.collect(), summary: Summary::of(&forecast.summary) }
+    }
+
+    /// The processes that it tells of, in its order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.changes.iter().map(|change| change.name.as_str()).chain(self.stale.iter().map(|stale| stale.name.as_str()))
     }
 }
 

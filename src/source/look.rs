@@ -115,11 +115,16 @@ impl Look {
     /// Until when to hold back what was read because a writer isn't done with something that changed; `None`: all are, as
     /// far as can be told. `writers` says of each file whether it had one when it was read, and `stamps` what it was.
     pub(super) fn unfinished(&self, stamps: &Stamps, writers: &BTreeMap<PathBuf, Option<bool>>, now: Instant) -> Option<Instant> {
-        // Some programs keep what they have renamed into place open: it is whole all the same.
-        let seen = self.seen.as_ref().filter(|seen| !self.is_whole(&seen.stamps))?;
+        let seen = self.seen.as_ref()?;
         let patience = seen.since + PATIENCE;
         let has_changed = |path: &PathBuf| !self.is_certain || !stamps.is_as_in(&self.read, path);
         let answers = || writers.iter().filter(|(path, _)| has_changed(path)).map(|(_, has_writer)| *has_writer);
+        if self.is_whole(&seen.stamps) {
+            // Some programs keep what they have renamed into place open: it is whole all the same. Others write to it right
+            // after; a hint says so soon.
+            let quiet = seen.since + QUIET;
+            return (now < quiet && answers().any(|has_writer| has_writer == Some(true))).then_some(quiet);
+        }
         if now >= patience {
             None
         } else if answers().any(|has_writer| has_writer == Some(true)) {
@@ -260,7 +265,20 @@ mod tests {
         let (mut look, at) = begun();
         look.note(Hint::Placed(name()), at(5));
         assert_eq!(look.judge(file(2, 120), at(5)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(2, 120), &has_writer(Some(true)), at(5)), None);
+        assert_eq!(look.unfinished(&file(2, 120), &has_writer(Some(true)), at(5)), Some(at(205)));
+        assert_eq!(look.unfinished(&file(2, 120), &has_writer(Some(true)), at(205)), None);
+    }
+
+    #[test]
+    fn what_is_written_to_right_after_it_was_renamed_into_place_has_a_writer() {
+        let (mut look, at) = begun();
+        look.note(Hint::Placed(name()), at(5));
+        // It was cut off already, and the hint has yet to come.
+        assert_eq!(look.judge(file(2, 60), at(6)), Verdict::Read);
+        assert_eq!(look.unfinished(&file(2, 60), &has_writer(Some(true)), at(6)), Some(at(206)));
+        look.note(Hint::Written(name()), at(7));
+        assert_eq!(look.judge(file(2, 60), at(207)), Verdict::Read);
+        assert_eq!(look.unfinished(&file(2, 60), &has_writer(Some(true)), at(207)), Some(at(307)));
     }
 
     #[test]

@@ -1,23 +1,25 @@
-//! The loop: news in, engine, actions out. The only place that holds the engine, and the only `select!`.
+//! The loop: news in, engine, actions out. The only room that holds an engine, or has a `select!`.
 //!
 //! Everything else (children, the file, signals) is a producer of news. The loop decides nothing: it asks the engine,
 //! hands its actions to whoever performs them, and tells people what changed. A wake-up that wasn't needed plans
 //! nothing, so nothing is ever cancelled.
 
+mod left;
 mod requests;
 mod story;
 mod tell;
 
-pub use requests::{ByHand, Outcome as OrderOutcome, Plan, Reloaded, Request};
+pub use left::{Left, noted};
+pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request};
 pub use story::Follow;
 
 use crate::config::{Diagnostic, Loaded, Rejected};
-use crate::snapshot::{self, Watch};
+use crate::snapshot::{self, Plan, Watch};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId};
-use reconcile::forecast::{Forecast, forecast};
 use reconcile::report::{Report, What};
 use reconcile::spec;
+use reconcile::text::Name;
 use reconcile::time::Time;
 use requests::Waiters;
 use std::io;
@@ -42,6 +44,13 @@ pub trait Perform {
 
     /// The living processes of a run, for people.
     fn pids(&self, run: RunId) -> Vec<Pid>;
+
+    /// Takes what a killed navigator left of a process for this run, from now on. Answers with the number of one of its
+    /// processes, or with nothing if it has ended.
+    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid>;
+
+    /// Takes nothing more for those runs. Of what couldn't be ended, nothing may be started anew.
+    fn let_go(&self);
 }
 
 /// The world around the loop, as far as it isn't processes.
@@ -65,7 +74,7 @@ pub trait Surroundings {
     fn is_watched(&self) -> bool;
 
     /// Shows somebody who is watching what a configuration that has just been accepted changes.
-    fn foretell(&self, forecast: &Forecast);
+    fn foretell(&self, plan: &Plan);
 
     /// Opens every log file anew.
     fn reopen(&self);
@@ -121,7 +130,7 @@ pub struct Supervisor<P, S> {
     /// Clients that wait for something.
     waiters: Waiters,
     /// What the configuration that is about to be taken changes, if somebody wants to see it.
-    forecast: Option<Forecast>,
+    plan: Option<Plan>,
 }
 
 impl<P: Perform, S: Surroundings> Supervisor<P, S> {
@@ -137,15 +146,29 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             rejected: Vec::new(),
             story: Story::new(),
             waiters: Waiters::default(),
-            forecast: None,
+            plan: None,
         }
     }
 
-    /// Makes the host what `first` says, and keeps it what later revisions say, until it is told to end.
+    /// Ends what a killed navigator left; then makes the host what `first` says, and keeps it what later revisions say,
+    /// until it is told to end.
     ///
     /// The caller keeps the performer: what is left of output is drained by whoever made it.
-    pub async fn run(mut self, first: Loaded, mut events: mpsc::Receiver<Event>, mut news: mpsc::Receiver<News>) -> (P, Ending) {
+    pub async fn run(
+        mut self,
+        left: Left,
+        first: Loaded,
+        mut events: mpsc::Receiver<Event>,
+        mut news: mpsc::Receiver<News>,
+    ) -> (P, Ending) {
+        let ended = left::end(&self.performer, left, &mut events, &mut news).await;
+        self.performer.let_go();
+        let heard = match ended {
+            Ok(heard) => heard,
+            Err(ending) => return (self.performer, ending),
+        };
         let mut batch = vec![self.accept(first)];
+        batch.extend(heard.into_iter().filter_map(|item| self.hear(item)));
         loop {
             let outcome = self.engine.step(self.now(), batch.drain(..));
             let wake_at = self.carry_out(outcome);
@@ -179,7 +202,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             tell::report(report);
             self.story.report(report, self.engine.generation());
             match report {
-                Report::Accepted(_) => self.forecast.take().iter().for_each(|forecast| self.surroundings.foretell(forecast)),
+                Report::Accepted(_) => self.plan.take().iter().for_each(|plan| self.surroundings.foretell(plan)),
                 Report::Process(transition) => {
                     if let (What::Survives, Some(run)) = (&transition.what, transition.run) {
                         tell::survivors(&transition.name, &self.performer.pids(run));
@@ -215,7 +238,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         self.warned = loaded.warnings;
         // What the first one starts is told by the log alone.
         let is_change = self.engine.generation() > 0 && self.surroundings.is_watched();
-        self.forecast = if is_change { forecast(&self.engine, self.now(), &loaded.desired) } else { None };
+        self.plan = is_change.then(|| self.plan(&loaded.desired));
         self.rejected.clear();
         let is_change = self.engine.is_news(&loaded.desired);
         self.answer_reloads(&Reloaded::Accepted(self.engine.generation() + u64::from(is_change), is_change));

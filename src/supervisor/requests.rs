@@ -6,10 +6,10 @@
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
 use crate::config::Diagnostic;
 use crate::runtime::utc::Utc;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Plan, Snapshot};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
-use reconcile::forecast::{Forecast, forecast};
+use reconcile::forecast::forecast;
 use reconcile::goal::{Goal, Progress, newest_run};
 use reconcile::observed::Run;
 use reconcile::plan::Waiting;
@@ -54,17 +54,6 @@ pub enum ByHand {
 
 /// Whether an order has come about; if not, why.
 pub type Outcome = Result<(), String>;
-
-/// What a configuration would change now.
-#[derive(Debug)]
-pub struct Plan {
-    /// The generation in force.
-    pub generation: u64,
-    /// `None`: nothing.
-    pub forecast: Option<Forecast>,
-    /// What was wanted before.
-    pub before: Desired,
-}
 
 /// What became of reading the configuration again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,9 +202,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         self.waiters.reloads.drain(..).for_each(|reply| drop(reply.send(reloaded.clone())));
     }
 
-    fn plan(&self, wanted: &Desired) -> Plan {
+    /// What a configuration would change now.
+    pub(super) fn plan(&self, wanted: &Desired) -> Plan {
         let forecast = forecast(&self.engine, self.now(), wanted);
-        Plan { generation: self.engine.generation(), forecast, before: self.engine.desired().clone() }
+        Plan::new(self.engine.generation(), forecast.as_ref(), self.engine.desired(), wanted)
     }
 
     fn snapshot(&self) -> Snapshot {

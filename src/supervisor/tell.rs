@@ -117,10 +117,35 @@ pub(super) fn reloading(name: &Name) {
     info!(target: "managed_processes", name = name.as_str(), reason = "reloaded by hand", "Reloading process");
 }
 
+/// Why what was left is stopped.
+const LEFT: &str = "left by a navigator that was killed";
+
+/// Tells what was found.
+pub(super) fn left(processes: &[(Name, Vec<Pid>)]) {
+    let names: Vec<&str> = processes.iter().map(|(name, _)| name.as_str()).collect();
+    warn!(target: "managed_processes", processes = names.len(), names = names.join(" "), "Found what a killed navigator left");
+}
+
+/// Tells what becomes of something that was left, of which these are alive.
+pub(super) fn of_left(transition: &Transition, alive: &[Pid]) {
+    let (name, pid) = (transition.name.as_str(), transition.pid.map(|pid| pid.0));
+    match &transition.what {
+        What::Stopping(_) => info!(target: "managed_processes", name, pid, pids = list(alive), reason = LEFT, "Stopping process"),
+        What::Killing(_) => warn!(target: "managed_processes", name, pid, reason = LEFT, "Killing process"),
+        What::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = LEFT, "Process stopped"),
+        What::Survives => survivors(&transition.name, alive),
+        // What it would say of its being started is long past.
+        _ => {}
+    }
+}
+
+fn list(pids: &[Pid]) -> String {
+    pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// Tells which processes survive being killed.
 pub(super) fn survivors(name: &Name, pids: &[Pid]) {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    error!(target: "managed_processes", name = name.as_str(), pids = pids.join(" "), "Process survives KILL");
+    error!(target: "managed_processes", name = name.as_str(), pids = list(pids), "Process survives KILL");
 }
 
 /// Tells a warning of an accepted configuration.

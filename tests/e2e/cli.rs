@@ -32,6 +32,17 @@ fn version_and_help() {
 }
 
 #[test]
+fn schema_needs_no_configuration() {
+    let site = Site::new();
+    let ended = site.run(["schema"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.description);
+    assert_eq!(ended.stdout(), include_str!("../../fixtures/schema.json"));
+    assert_eq!(ended.stderr(), "");
+    let help = site.run(["schema", "--help"]).stdout();
+    assert!(help.contains("# yaml-language-server: $schema=navigator.schema.json"), "{help}");
+}
+
+#[test]
 fn check_accepts_a_valid_file_in_every_spelling() {
     let site = Site::new();
     site.write("navigator.yml", GOOD);

@@ -211,3 +211,58 @@ managed_processes:
     assert_eq!(ended.said("given"), ["0027", "321"]);
     assert_eq!(ended.said("inherited"), ["0031"]);
 }
+
+#[test]
+fn however_oddly_navigator_is_started_a_process_sees_nothing_of_it() {
+    let test = "environment::however_oddly_navigator_is_started_a_process_sees_nothing_of_it";
+    if !servers::permitted(test, &["env", "--block-signal=TERM", "--ignore-signal=CHLD", "true"]) {
+        return;
+    }
+    let site = Site::new();
+    let look = site.script("look.sh", LOOK);
+    site.write("navigator.yml", &format!("managed_processes: [{{ name: look, command: {} }}]\n", look.display()));
+    // Only bash knows descriptors of two digits.
+    let odd = "umask 077; ulimit -n 256; exec 77</etc/passwd 9>/dev/null; \
+               echo 123 >/proc/self/oom_score_adj; cd /usr; \
+               exec nohup nice -n 3 env --block-signal=TERM,USR1,USR2 --ignore-signal=CHLD,INT,QUIT,PIPE \"$0\" \"$@\"";
+    let config = site.path("navigator.yml").display().to_string();
+    let mut navigator = site.command_through("bash", &["-c", odd], &[&config]).start();
+    navigator.event("Process exited", "look");
+    let pid = navigator.started("look");
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    let expected = [
+        format!("session {pid} group {pid} terminal 0"),
+        "blocked 0000000000000000".to_owned(),
+        "ignored 0000000000000000".to_owned(),
+        "caught 0000000000000000".to_owned(),
+        "stdin /dev/null".to_owned(),
+        // What it is to have from whoever started navigator.
+        "files 256 256".to_owned(),
+        "umask 0077".to_owned(),
+        "nice 3".to_owned(),
+        "oom_score_adj 123".to_owned(),
+        "directory /usr".to_owned(),
+        // The last one is the directory that `ls` reads.
+        "0".to_owned(),
+        "1".to_owned(),
+        "2".to_owned(),
+        "3".to_owned(),
+    ];
+    assert_eq!(ended.said("look"), expected);
+}
+
+/// Says all that a program inherits besides its environment. The mask and the dispositions are those of the shell's own
+/// children, which the shell doesn't touch; it catches one signal itself, to wait for them.
+const LOOK: &str = r#"#!/bin/sh
+set -- $(sed 's/.*) //' /proc/$$/stat)
+echo "session $4 group $3 terminal $5"
+sed -n 's/^SigBlk:\t/blocked /p; s/^SigIgn:\t/ignored /p; s/^SigCgt:\t/caught /p' /proc/self/status
+echo "stdin $(readlink /proc/$$/fd/0)"
+echo "files $(ulimit -Sn) $(ulimit -Hn)"
+echo "umask $(umask)"
+echo "nice $(nice)"
+echo "oom_score_adj $(cat /proc/$$/oom_score_adj)"
+echo "directory $(pwd -P)"
+exec ls /proc/self/fd
+"#;

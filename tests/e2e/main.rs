@@ -4,15 +4,23 @@
 //! directory of its own and ends with the check that no process is left.
 
 mod changes;
+mod circumstances;
 mod cli;
 mod demo;
+mod doctor;
 mod environment;
+mod faults;
+mod files;
 mod harness;
+mod killed;
 mod output;
 mod policies;
+mod refusals;
 mod reload;
 mod saves;
+mod secrets;
 mod seed;
 mod signals;
 mod stack;
+mod tiers;
 mod trees;

@@ -205,6 +205,7 @@ managed_processes:
         )
     };
     let mut navigator = site.start_unwatched(&configuration("database"));
+    navigator.journals("database start");
     navigator.journals("bound start");
     navigator.journals("free start");
     reloaded(&mut navigator, &site, &configuration("changed"));

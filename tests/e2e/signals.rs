@@ -1,6 +1,6 @@
 //! Signals to navigator, and what they mean for its processes: shutdown, gentle and not, and the whole tree of each.
 
-use crate::harness::{Signal, Site};
+use crate::harness::{Signal, Site, report};
 use std::time::{Duration, Instant};
 
 /// One process that takes no notice of TERM, and is killed after `timeout`.
@@ -38,6 +38,13 @@ fn term_exits_0_also_where_something_had_to_be_killed() {
     assert_eq!(site.journal(), ["deaf start", "deaf ignored"]);
     let stopped = ended.events().into_iter().find(|event| event.is("Process stopped", "deaf"));
     assert_eq!(stopped.as_ref().and_then(|event| event.field("signal")), Some("KILL"), "{}", ended.description);
+    let at = |message: &str| {
+        let event = ended.events().into_iter().find(|event| event.is(message, "deaf"));
+        event.unwrap_or_else(|| panic!("`{message}`\n{}", ended.description)).at
+    };
+    let (told, killed) = (at("Stopping process"), at("Killing process"));
+    report(&format!("killed {:?} after it was told to stop, and its timeout is 700ms", killed - told));
+    assert!(killed - told < AT_ONCE, "{}", ended.description);
 }
 
 #[test]
@@ -60,6 +67,7 @@ fn a_second_int_kills_everything_at_once() {
     let begun = Instant::now();
     navigator.signal(Signal::INT);
     let ended = navigator.exits(130);
+    report(&format!("all was over {:?} after the second INT", ended.at - begun));
     assert!(ended.at - begun < AT_ONCE, "{}", ended.description);
 }
 

@@ -1,6 +1,6 @@
 //! A process is its whole tree: whatever it started is signalled, killed and waited for with it.
 
-use crate::harness::{Navigator, Signal, Site, leftovers, servers};
+use crate::harness::{Navigator, Signal, Site, leftovers, report, servers};
 
 /// Starts, below a leader, three ways of getting away: a plain child, one in a session of its own, and one that was
 /// forked twice and ignores TERM.
@@ -128,6 +128,30 @@ fn who_ignores_the_signal_is_killed_though_the_leader_has_gone_before() {
     navigator.exits(0);
     let journal = site.journal();
     assert!(journal.contains(&"leader exit".into()) && journal.contains(&"deaf ignored".into()), "{journal:?}");
+}
+
+#[test]
+fn output_that_a_grandchild_holds_open_delays_nothing() {
+    let site = Site::new();
+    // It would hold it for an hour, and take no notice of being told to stop.
+    let mut navigator = site.start(
+        r#"
+managed_processes:
+  - name: holder
+    command: sh
+    args: [-c, 'setsid sh -c "trap \"\" TERM; sleep 3600; :" & echo done']
+    type: task
+  - name: next
+    command: sleep
+    args: ["3600"]
+    depends_on: [holder]
+"#,
+    );
+    let (done, next) = (navigator.event("Process exited", "holder"), navigator.event("Process started", "next"));
+    report(&format!("what came after it was started {:?} after its end", next.at.duration_since(done.at)));
+    navigator.says("holder", |line| line == "done");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
 }
 
 #[test]

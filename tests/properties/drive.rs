@@ -6,11 +6,13 @@ use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
+use crate::invariants::{check_update, check_updates};
+use crate::news::stranger;
 use crate::previews::check_previews;
 use crate::rules::{Free, Moment};
 use crate::trace::Trace;
 use crate::wishes::{MOST, Wish, name};
-use crate::world::{World, stranger};
+use crate::world::World;
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order};
 use reconcile::text::Name;
@@ -99,6 +101,7 @@ impl Trial<'_> {
         let event = match op {
             Op::Want(wish) => {
                 batch.push((Event::Wanted(wish.desired()), Some(wish.clone())));
+                self.world.watch(self.now, wish);
                 return Ok(());
             }
             Op::Start(process) => Event::Order(Order::Start(named(process))),
@@ -106,11 +109,10 @@ impl Trial<'_> {
             Op::Restart(process) => Event::Order(Order::Restart(named(process))),
             Op::Shutdown => Event::Order(Order::Shutdown),
             Op::Hurry => Event::Order(Order::Hurry),
-            Op::Crash(process) => {
-                self.world.crash(self.now, *process);
+            Op::Crash(_) | Op::Lapse(_) | Op::Recover(_) | Op::Sicken(_) | Op::Write(..) | Op::Nudge => {
+                self.world.undergo(self.now, op);
                 return Ok(());
             }
-            Op::Nudge => return Ok(()),
             Op::Echo(which) => match self.world.echo(*which) {
                 Some(event) => return self.repeat(event, batch),
                 None => return Ok(()),
@@ -149,11 +151,20 @@ impl Trial<'_> {
             check_report(&self.facts, report)?;
             self.facts.report(report);
         }
+        check_updates(&outcome)?;
+        // What is taken over in place counts before anything is decided by it.
+        let (updates, actions): (Vec<&Action>, Vec<&Action>) =
+            outcome.actions.iter().partition(|action| matches!(action, Action::Update { .. }));
+        for action in updates {
+            check_update(&self.facts, action)?;
+            self.facts.act(self.now, action, None, false);
+            self.world.perform(self.now, action);
+        }
         let mut moment = Moment::of(&self.facts, self.now);
         self.facts.count_delays(&moment);
-        if !outcome.actions.is_empty() {
+        if !actions.is_empty() {
             let before = Free::at(&self.facts, &moment);
-            for action in &outcome.actions {
+            for action in actions {
                 let why = check_action(&self.facts, self.now, &before, action)?;
                 let replaces = matches!(action, Action::Spawn { run, .. }
                     if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));

@@ -7,7 +7,7 @@
 use crate::places::{Places, Set};
 use crate::rules::{Moment, Rest, Why, rest};
 use crate::wishes::{MOST, Wish, number};
-use reconcile::event::{Action, Event, Order, RunId, Status};
+use reconcile::event::{Action, Content, Event, Order, RunId, Status};
 use reconcile::report::{Report, What};
 use reconcile::spec::Spec;
 use reconcile::time::Time;
@@ -41,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) replacement: Option<RunId>,
     /// Since when its named dependencies have held while it was wanted.
     pub(crate) due_since: Option<Time>,
+    /// What its files contain, as was last told of the paths that it watched then.
+    pub(crate) files: Option<Content>,
 }
 
 /// How a run ended.
@@ -54,10 +56,13 @@ pub(crate) struct Past {
     pub(crate) replaced: bool,
     /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
     pub(crate) streak: Option<(u32, bool)>,
+    /// What it had read.
+    pub(crate) read: Option<Content>,
 }
 
 /// One run that is not known to be gone.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself; together they make any run")]
 pub(crate) struct Run {
     pub(crate) id: RunId,
     pub(crate) process: usize,
@@ -67,6 +72,13 @@ pub(crate) struct Run {
     pub(crate) taken_over: RunId,
     pub(crate) up: Option<Time>,
     pub(crate) ready: Option<Time>,
+    /// It has been ready, whether or not it is.
+    pub(crate) was_ready: bool,
+    /// The longest that it was ready, until readiness lapsed.
+    pub(crate) ready_for: Duration,
+    pub(crate) unhealthy: bool,
+    /// What its files contained when it last read them.
+    pub(crate) read: Option<Content>,
     pub(crate) stop: Option<(Time, Why)>,
     pub(crate) killed: Option<Time>,
     pub(crate) exit: Option<(Status, Time)>,
@@ -85,7 +97,7 @@ impl Run {
 
     /// It ended by itself, or is being stopped for a failure.
     pub(crate) fn failing(&self) -> bool {
-        self.stop.map_or(self.exit.is_some(), |(_, why)| why == Why::Unready)
+        self.stop.map_or(self.exit.is_some(), |(_, why)| why.fails())
     }
 }
 
@@ -137,7 +149,7 @@ impl Facts {
                 continue;
             };
             for run in self.runs.iter_mut().filter(|run| run.process == process) {
-                if run.undisturbed() && run.spec.exec == new.exec {
+                if run.undisturbed() && run.spec.exec == new.exec && new.enabled {
                     run.waits = self.places.waits[process];
                 }
             }
@@ -199,23 +211,33 @@ impl Facts {
     /// Takes news of a run; of one that is unknown or gone, or of what is known already, there is nothing to take.
     pub(crate) fn news(&mut self, now: Time, news: &Event) {
         match news {
-            Event::Wanted(_)
-            | Event::Order(_)
-            | Event::Unready { .. }
-            | Event::Unhealthy { .. }
-            | Event::Reloaded { .. }
-            | Event::Content { .. } => {}
+            Event::Wanted(_) | Event::Order(_) | Event::Reloaded { .. } => {}
             Event::Spawned { run, .. } => {
                 if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_none()) {
                     run.up = Some(now);
                     run.ready = (!run.spec.has_readiness()).then_some(now);
+                    run.was_ready = run.ready.is_some();
                 }
             }
             Event::Ready { run } => {
-                if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_some() && run.undisturbed()) {
+                if let Some(run) = self.at_work(*run) {
                     run.ready.get_or_insert(now);
+                    run.was_ready = true;
                 }
             }
+            Event::Unready { run, .. } => {
+                if let Some(run) = self.at_work(*run).filter(|run| run.spec.has_readiness())
+                    && let Some(since) = run.ready.take()
+                {
+                    run.ready_for = run.ready_for.max(now.since(since));
+                }
+            }
+            Event::Unhealthy { run, .. } => {
+                if let Some(run) = self.at_work(*run).filter(|run| run.spec.liveness.is_some() && run.was_ready) {
+                    run.unhealthy = true;
+                }
+            }
+            Event::Content { name, content } => self.look(number(name), content),
             Event::Exited { run, status } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.up.get_or_insert(now);
@@ -231,30 +253,57 @@ impl Facts {
         }
     }
 
+    /// A run that is up, and neither going nor at its end.
+    fn at_work(&mut self, id: RunId) -> Option<&mut Run> {
+        self.run_mut(id).filter(|run| run.up.is_some() && run.undisturbed())
+    }
+
+    /// Takes what the files of a process contain, if these are still the ones that it watches.
+    fn look(&mut self, process: usize, content: &Content) {
+        if self.spec(process).is_none_or(|spec| spec.watch != content.watch) {
+            return;
+        }
+        let known = &mut self.processes[process];
+        known.files = Some(content.clone());
+        let runs = self.runs.iter_mut().filter(|run| run.process == process).map(|run| &mut run.read);
+        for read in runs.chain(known.past.as_mut().map(|past| &mut past.read)) {
+            let former = read.take();
+            let mut all = content.clone();
+            for (path, now) in &mut all.files {
+                // A file that is looked at for the first time is as it was read.
+                *now = former.as_ref().and_then(|former| former.files.get(path)).copied().unwrap_or(*now);
+            }
+            *read = Some(all);
+        }
+    }
+
     fn end(&mut self, now: Time, id: RunId, refused: bool) {
         let Some(place) = self.runs.iter().position(|run| run.id == id) else { return };
         let run = self.runs.remove(place);
         if self.spec(run.process).is_none() {
             return;
         }
-        let alone = self.runs_of(run.process).next().is_none();
+        let last = !self.runs_of(run.process).any(Run::undisturbed);
         let process = &mut self.processes[run.process];
         let by_itself = !run.forgiven && (run.failing() || (run.stop.is_none() && run.exit.is_none()));
         let (status, at) = run.exit.clone().unwrap_or((Status::Lost, now));
-        let success = !refused && status.is_success() && run.stop.is_none_or(|(_, why)| why != Why::Unready);
+        let success = !refused && status.is_success() && run.stop.is_none_or(|(_, why)| !why.fails());
         let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
-        let healthy = run.ready.is_some_and(|ready| at.since(ready) >= run.spec.backoff.reset_after);
+        let told = run.stop.map_or(at, |(told, _)| told.min(at));
+        let ready_for = run.ready.map_or(run.ready_for, |since| told.since(since).max(run.ready_for));
+        let healthy = run.was_ready && ready_for >= run.spec.backoff.reset_after;
         let streak = match before {
             _ if healthy => (1, true),
             None => (1, false),
             Some((length, after_health)) => (length + 1, after_health),
         };
-        let counted = process.past.as_ref().filter(|past| past.streak.is_some());
-        let beside = counted.is_some_and(|past| past.run > id || past.at > run.begun);
-        if by_itself || (alone && !beside) {
+        // How its newest run ended counts, or how one failed that was there beside it.
+        let newer = process.past.as_ref().is_some_and(|past| past.run > id);
+        let failed = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.at > run.begun);
+        if by_itself || (last && !newer && !failed) {
             let streak = by_itself.then_some(streak);
             let replaced = run.stop.is_some_and(|(_, why)| why.replaces());
-            process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak });
+            process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak, read: run.read });
         }
     }
 
@@ -265,9 +314,12 @@ impl Facts {
             Action::Spawn { run, spec } => {
                 let process = number(&spec.name);
                 self.processes[process].new = false;
-                if let Some(past) = self.processes[process].past.as_mut().filter(|past| past.spec.exec != spec.exec) {
+                if rest(self, process) == Rest::Fresh
+                    && let Some(past) = &mut self.processes[process].past
+                {
                     past.streak = None;
                 }
+                let read = self.processes[process].files.clone().filter(|files| files.watch == spec.watch);
                 self.last_run = *run;
                 if replaces {
                     self.processes[process].replacement = Some(*run);
@@ -280,6 +332,10 @@ impl Facts {
                     taken_over: *run,
                     up: None,
                     ready: None,
+                    was_ready: false,
+                    ready_for: Duration::ZERO,
+                    unhealthy: false,
+                    read,
                     stop: None,
                     killed: None,
                     exit: None,
@@ -289,7 +345,26 @@ impl Facts {
                     waits: self.places.waits[process],
                 });
             }
-            Action::Update { .. } | Action::Reload { .. } => {}
+            Action::Update { run, spec } => {
+                let newest = self.last_run;
+                if let Some(run) = self.run_mut(*run) {
+                    if run.spec.liveness != spec.liveness {
+                        run.unhealthy = false;
+                    }
+                    if run.up.is_some() && !spec.has_readiness() {
+                        run.ready.get_or_insert(now);
+                        run.was_ready = true;
+                    }
+                    run.spec = spec.clone();
+                    run.taken_over = newest;
+                }
+            }
+            Action::Reload { run, .. } => {
+                let files = self.run(*run).and_then(|run| self.processes[run.process].files.clone());
+                if let Some(run) = self.run_mut(*run) {
+                    run.read = files;
+                }
+            }
             Action::Stop { run, .. } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.stop = why.map(|why| (now, why));
@@ -309,19 +384,10 @@ impl Facts {
     /// Takes what was reported of a run that isn't known from actions.
     pub(crate) fn report(&mut self, report: &Report) {
         let Report::Process(transition) = report else { return };
-        let newest = self.last_run;
-        let spec = self.spec(number(&transition.name)).cloned();
-        let Some(run) = transition.run.and_then(|run| self.run_mut(run)) else { return };
-        match (&transition.what, spec) {
-            (What::Updated(_), Some(spec)) => {
-                if run.up.is_some() && !spec.has_readiness() {
-                    run.ready = run.ready.or(run.up);
-                }
-                run.spec = Arc::new(spec);
-                run.taken_over = newest;
-            }
-            (What::Survives, _) => run.reported = true,
-            _ => {}
+        if transition.what == What::Survives
+            && let Some(run) = transition.run.and_then(|run| self.run_mut(run))
+        {
+            run.reported = true;
         }
     }
 
@@ -330,7 +396,7 @@ impl Facts {
         for process in 0..MOST {
             let stays = moment.current(self, process).is_some();
             let rests = matches!(rest(self, process), Rest::Completed | Rest::Failed);
-            let counts = moment.wanted(self, process) && (stays || rests || moment.needs_hold(self, process));
+            let counts = moment.wanted(self, process) && (stays || rests || moment.is_due(self, process));
             let since = &mut self.processes[process].due_since;
             if !counts {
                 *since = None;
@@ -343,8 +409,9 @@ impl Facts {
     /// Whether more, or something else, is known than before: of runs and of what was ordered.
     pub(crate) fn differs(&self, before: &Facts) -> bool {
         let known = |facts: &Facts| {
-            let runs = facts.runs.iter().map(|run| (run.id, run.up, run.ready, run.exit.clone()));
-            runs.collect::<Vec<_>>()
+            let runs =
+                facts.runs.iter().map(|run| (run.id, run.up, run.ready, run.unhealthy, run.exit.clone(), run.read.clone()));
+            (runs.collect::<Vec<_>>(), facts.processes.each_ref().map(|process| process.files.clone()))
         };
         known(self) != known(before)
     }

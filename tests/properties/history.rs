@@ -29,6 +29,14 @@ pub(crate) enum Op {
     Restart(usize),
     /// A process is killed by somebody else.
     Crash(usize),
+    /// A process is not ready any more, as its probe sees it.
+    Lapse(usize),
+    /// A process is ready, as its probe sees it.
+    Recover(usize),
+    /// A process is not alive, as its probe sees it.
+    Sicken(usize),
+    /// A file that a process may watch gets this content.
+    Write(usize, usize, u64),
     /// Old news comes once more; the number says which.
     Echo(u64),
     /// News of a run that nobody ever asked for.
@@ -66,7 +74,7 @@ fn random_delay(dice: &mut Dice) -> Delay {
 fn random_op(dice: &mut Dice, most: usize, wishes: &mut Vec<Wish>) -> Op {
     let process = dice.below(most);
     match dice.below(100) {
-        0..30 => {
+        0..28 => {
             let last = &wishes[wishes.len() - 1];
             let wish = match dice.below(10) {
                 0 => wishes[dice.below(wishes.len())].clone(),
@@ -76,12 +84,16 @@ fn random_op(dice: &mut Dice, most: usize, wishes: &mut Vec<Wish>) -> Op {
             wishes.push(wish.clone());
             Op::Want(wish)
         }
-        30..40 => Op::Start(process),
-        40..50 => Op::Stop(process),
-        50..58 => Op::Restart(process),
-        58..76 => Op::Crash(process),
-        76..85 => Op::Echo(dice.next()),
-        85..90 => Op::Stranger(dice.next()),
+        28..36 => Op::Start(process),
+        36..44 => Op::Stop(process),
+        44..50 => Op::Restart(process),
+        50..63 => Op::Crash(process),
+        63..70 => Op::Write(process, dice.below(2), dice.next() % 3),
+        70..74 => Op::Lapse(process),
+        74..77 => Op::Recover(process),
+        77..80 => Op::Sicken(process),
+        80..88 => Op::Echo(dice.next()),
+        88..92 => Op::Stranger(dice.next()),
         98 if dice.chance(60) => Op::Shutdown,
         99 if dice.chance(40) => Op::Hurry,
         _ => Op::Nudge,

@@ -2,14 +2,14 @@
 
 use crate::facts::{Facts, Run};
 use crate::places::has;
-use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, rest};
+use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reload, rest};
 use crate::wishes::{MOST, name, number};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, RunId};
 use reconcile::plan::{KILL_PATIENCE, STARTS_AT_ONCE};
 use reconcile::reason::Reason;
 use reconcile::report::{Report, What};
-use reconcile::spec::{Kind, OnChange, Spec};
+use reconcile::spec::{Kind, OnChange, Reload, Spec};
 use reconcile::state::{Standing, State};
 use reconcile::time::Time;
 use std::fmt::Display;
@@ -36,12 +36,8 @@ pub(crate) fn ensure<S: Display>(holds: bool, rule: &'static str, story: impl Fn
 pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Action) -> Result<Option<Why>, Violation> {
     match action {
         Action::Spawn { run, spec } => check_spawn(facts, before, &Moment::of(facts, now), *run, spec).map(|()| None),
-        Action::Update { run, .. } | Action::Reload { run, .. } => {
-            ensure(facts.run(*run).is_some_and(Run::undisturbed), "actions are about runs that live", || {
-                format!("update {run}")
-            })?;
-            Ok(None)
-        }
+        Action::Update { .. } => check_update(facts, action).map(|()| None),
+        Action::Reload { run, by } => check_reload(facts, &Moment::of(facts, now), *run, by).map(|()| None),
         Action::Stop { run, .. } => {
             let found = facts.run(*run);
             ensure(found.is_some(), "actions are about runs that live", || format!("stop {run}"))?;
@@ -53,6 +49,34 @@ pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Act
             found.map_or(Ok(None), |run| check_kill(facts, &Moment::of(facts, now), run))
         }
     }
+}
+
+/// Checks that a definition is taken over in place where that is all there is to do.
+pub(crate) fn check_update(facts: &Facts, action: &Action) -> Check {
+    let Action::Update { run: id, spec } = action else { return Ok(()) };
+    let run = facts.run(*id).filter(|run| run.undisturbed());
+    let wanted = |run: &Run| facts.spec(run.process).is_some_and(|wanted| *wanted == **spec);
+    let takes = run.is_some_and(|run| wanted(run) && *run.spec != **spec && run.spec.exec == spec.exec);
+    ensure(takes, "only a changed upkeep is taken over in place", || format!("{}{id}", spec.name))
+}
+
+/// Checks that whoever performs actions and whoever reads reports are told of the same updates.
+pub(crate) fn check_updates(outcome: &Outcome) -> Check {
+    let performed = outcome.actions.iter().filter(|action| matches!(action, Action::Update { .. })).map(Action::run);
+    let told = outcome.reports.iter().filter_map(|report| match report {
+        Report::Process(about) if matches!(about.what, What::Updated(_)) => about.run,
+        _ => None,
+    });
+    ensure(performed.eq(told), "what is taken over in place is told", || format!("{:?}", outcome.actions))
+}
+
+fn check_reload(facts: &Facts, moment: &Moment, id: RunId, by: &Reload) -> Check {
+    let story = || format!("{id} is told to read its files again");
+    let Some(run) = facts.run(id) else { return ensure(false, "actions are about runs that live", story) };
+    let stays = run.undisturbed() && run.up.is_some() && moment.fate(facts, run) == Fate::Stay;
+    ensure(stays && run.was_ready, "only what has been ready and stays is reloaded", story)?;
+    ensure(is_to_reload(facts, run), "a reload is for files that were not read yet", story)?;
+    ensure(run.spec.reload.as_ref() == Some(by), "a reload is by the definition that runs", story)
 }
 
 fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, id: RunId, spec: &Spec) -> Check {
@@ -178,18 +202,27 @@ impl Watch<'_> {
         match self.moment.fate(facts, run) {
             Fate::Go(why) => {
                 let held = run.up.is_none() || self.moment.stops_after(facts, run.process) != 0;
-                ensure(held, "what must go is told to", || format!("{whose}: {why:?}"))
-            }
-            Fate::Stay | Fate::Outlive if run.ready.is_none() && run.up.is_some() => {
-                let deadline = run.up.unwrap_or(now) + run.spec.ready_timing.deadline;
-                self.deadline(deadline, "readiness has a deadline", &whose)
+                ensure(held, "what must go is told to", || format!("{whose}: {why:?}"))?;
+                // By the new one, it may not have failed.
+                ensure(!why.fails() || self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)
             }
             Fate::Stay => {
-                let same = facts.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec);
-                ensure(same, "a changed upkeep is taken over in place", || &whose)
+                ensure(self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)?;
+                ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose)?;
+                ensure(!is_to_reload(facts, run), "what has changed is read again", || &whose)?;
+                match run.up.filter(|_| !run.was_ready) {
+                    Some(up) => self.deadline(up + run.spec.ready_timing.deadline, "readiness has a deadline", &whose),
+                    None => Ok(()),
+                }
             }
-            Fate::Outlive | Fate::Leaving => Ok(()),
+            Fate::Outlive => ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose),
+            Fate::Leaving => Ok(()),
         }
+    }
+
+    /// Whether a run goes by the upkeep that its file gives it.
+    fn is_up_to_date(&self, run: &Run) -> bool {
+        self.facts.spec(run.process).is_none_or(|spec| *spec == *run.spec || spec.exec != run.spec.exec)
     }
 
     fn start(&self, process: usize, turns: bool) -> Check {
@@ -226,11 +259,6 @@ pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
         What::Starting(reason) => {
             let tells = !matches!(reason, Reason::Removed | Reason::Disabled | Reason::StoppedByHand | Reason::Shutdown);
             ensure(tells, "a start's reason is why it is started", || format!("{}: {reason}", about.name))
-        }
-        What::Updated(_) => {
-            let (run, spec) = (about.run.and_then(|run| facts.run(run)), facts.spec(number(&about.name)));
-            let takes = run.zip(spec).is_some_and(|(run, spec)| run.spec.exec == spec.exec && *run.spec != *spec);
-            ensure(takes, "only a changed upkeep is taken over in place", || about.name.clone())
         }
         _ => Ok(()),
     }

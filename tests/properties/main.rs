@@ -1,7 +1,8 @@
 //! Property tests: a hundred thousand seeded histories of a host, each held to the invariants at every step.
 //!
-//! `HISTORIES=n` says how many, `SEED=n` tells the story of a single one. A failure prints its seed and, unless `SHORT=1`
-//! (which also tries one history at a time), the shortest history that breaks the same invariant, as a script in the notation of scenario fixtures.
+//! `HISTORIES=n` says how many, `FIRST=n` from which seed on, `SEED=n` tells the story of a single one. A failure prints its
+//! seed and, unless `SHORT=1` (which also tries one history at a time), the shortest history that breaks the same invariant, as
+//! a script in the notation of scenario fixtures.
 #![expect(clippy::print_stdout, reason = "figures and stories are for whoever runs the test")]
 
 mod dice;
@@ -9,6 +10,7 @@ mod drive;
 mod facts;
 mod history;
 mod invariants;
+mod news;
 mod places;
 mod previews;
 mod rules;
@@ -19,6 +21,7 @@ mod world;
 
 use drive::{Figures, drive};
 use history::History;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -30,7 +33,8 @@ fn every_invariant_holds_through_every_history() {
         return tell(&History::random(seed));
     }
     let (begun, count) = (Instant::now(), number("HISTORIES").unwrap_or(100_000));
-    let (figures, failed) = try_all(count);
+    let first = number("FIRST").unwrap_or(0);
+    let (figures, failed) = try_all(first..first + count);
     if let Some((seed, histories)) = failed {
         let history = History::random(seed);
         if let Err(violation) = drive(&history, &mut Trace::silent()) {
@@ -47,20 +51,20 @@ fn every_invariant_holds_through_every_history() {
     assert!(spawns > count, "a history without a start tests little");
 }
 
-/// Tries the seeds below `count` on every core; answers with the first that fails, and how many were tried by then.
-fn try_all(count: u64) -> (Figures, Option<(u64, u64)>) {
-    let next = AtomicU64::new(0);
+/// Tries these seeds on every core; answers with the first that fails, and how many were tried by then.
+fn try_all(seeds: Range<u64>) -> (Figures, Option<(u64, u64)>) {
+    let next = AtomicU64::new(seeds.start);
     let result = Mutex::new((Figures::default(), None::<(u64, u64)>));
     let work = || {
         let mut figures = Figures::default();
         let failed = loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= count {
+            if seed >= seeds.end {
                 break None;
             }
             match drive(&History::random(seed), &mut Trace::silent()) {
                 Ok(of_one) => figures += of_one,
-                Err(_) => break Some((seed, next.swap(count, Ordering::Relaxed))),
+                Err(_) => break Some((seed, next.swap(seeds.end, Ordering::Relaxed) - seeds.start)),
             }
         };
         let Ok(mut result) = result.lock() else { return };

@@ -6,8 +6,8 @@
 use crate::facts::{Facts, Run};
 use crate::places::{Need, Set, has};
 use crate::wishes::{MOST, number};
-use reconcile::event::RunId;
-use reconcile::spec::{Condition, Kind, OnChange, Restart, Spec, Tier};
+use reconcile::event::{Content, RunId};
+use reconcile::spec::{Condition, Kind, OnChange, OnWatch, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::time::Duration;
 
@@ -21,12 +21,19 @@ pub(crate) enum Why {
     RestartedByHand,
     Changed,
     Unready,
+    Unhealthy,
+    Watched,
     With(usize),
 }
 
 impl Why {
     pub(crate) fn replaces(self) -> bool {
-        matches!(self, Why::RestartedByHand | Why::Changed | Why::With(_))
+        matches!(self, Why::RestartedByHand | Why::Changed | Why::Watched | Why::With(_))
+    }
+
+    /// Whether it is the run's own failure, for its restart policy to decide about.
+    pub(crate) fn fails(self) -> bool {
+        matches!(self, Why::Unready | Why::Unhealthy)
     }
 }
 
@@ -123,6 +130,12 @@ impl Moment {
         })
     }
 
+    /// Whether everything that a process can't do without holds, so that its delay counts.
+    pub(crate) fn is_due(&self, facts: &Facts, process: usize) -> bool {
+        let mut required = facts.places.needs[process].iter().filter(|need| need.required);
+        required.all(|need| self.holds(facts, need) == Holds::Yes)
+    }
+
     /// Whether a required dependency can't hold without somebody's help.
     pub(crate) fn is_blocked(&self, facts: &Facts, process: usize) -> bool {
         facts.places.needs[process].iter().any(|need| need.required && self.holds(facts, need) == Holds::No)
@@ -178,8 +191,8 @@ impl Moment {
         }
         let runs = facts.runs_of(process);
         if self.is_leaving(facts, process) {
-            let late = |run: &Run| self.fate(facts, run) == Fate::Go(Why::Unready);
-            let failing = runs.clone().all(|run| late(run) || (run.failing() && !run.forgiven));
+            let fails = |run: &Run| matches!(self.fate(facts, run), Fate::Go(why) if why.fails());
+            let failing = runs.clone().all(|run| fails(run) || (run.failing() && !run.forgiven));
             return if failing { Outlook::Through } else { Outlook::Coming };
         }
         match rest(facts, process) {
@@ -314,23 +327,55 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         return Fate::Go(Why::Closing);
     }
     let Some(spec) = facts.spec(run.process) else { return Fate::Go(Why::Removed) };
-    let late = run.ready.is_none() && run.up.is_some_and(|up| now >= up + run.spec.ready_timing.deadline);
-    let replaces =
-        |other: &Run| other.undisturbed() && other.ready.is_some() && (other.id > run.id || other.spec.exec == spec.exec);
-    let superseded = rest(facts, run.process) == Rest::Completed || facts.runs_of(run.process).any(replaces);
-    match spec.on_change {
-        _ if !spec.enabled => Fate::Go(Why::Disabled),
-        _ if facts.processes[run.process].stopped.is_some() => Fate::Go(Why::ByHand),
-        _ if run.unwanted_by_hand => Fate::Go(Why::RestartedByHand),
-        OnChange::Restart if run.spec.exec != spec.exec => Fate::Go(Why::Changed),
-        OnChange::Rolling if run.spec.exec != spec.exec => match run.ready {
-            Some(_) if !superseded => Fate::Outlive,
-            _ => Fate::Go(Why::Changed),
-        },
-        OnChange::Keep if run.spec.exec != spec.exec && superseded => Fate::Go(Why::Changed),
-        _ if late => Fate::Go(Why::Unready),
+    if !spec.enabled {
+        return Fate::Go(Why::Disabled);
+    }
+    if facts.processes[run.process].stopped.is_some() {
+        return Fate::Go(Why::ByHand);
+    }
+    if run.unwanted_by_hand {
+        return Fate::Go(Why::RestartedByHand);
+    }
+    let obsolete = run.spec.exec != spec.exec;
+    if let Some(fate) = obsolete_fate(facts, run, spec).filter(|_| obsolete) {
+        return fate;
+    }
+    let missed = spec.on_watch == OnWatch::Restart && has_missed(facts, run.process, run.read.as_ref(), spec);
+    match run.up {
+        _ if run.unhealthy => Fate::Go(Why::Unhealthy),
+        Some(up) if !run.was_ready && now >= up + run.spec.ready_timing.deadline => Fate::Go(Why::Unready),
+        _ if missed && !obsolete => Fate::Go(Why::Watched),
         _ => Fate::Stay,
     }
+}
+
+/// What is to become of a run whose identity is no longer wanted; `None` if it is kept on purpose, as if nothing had changed.
+fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec) -> Option<Fate> {
+    let well = facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy);
+    let right: Vec<&Run> = well.clone().filter(|other| other.spec.exec == spec.exec).collect();
+    let best = well.filter(|other| other.was_ready).max_by_key(|other| (other.ready.is_some(), other.id));
+    let superseded = rest(facts, run.process) == Rest::Completed
+        || right.iter().any(|other| other.ready.is_some())
+        || best.is_some_and(|best| best.id != run.id);
+    let serves = run.was_ready && !run.unhealthy && !superseded;
+    match spec.on_change {
+        // Where what is wanted is there already, nothing is kept instead of it; it may serve until that does.
+        OnChange::Keep if right.is_empty() && !superseded => None,
+        OnChange::Keep | OnChange::Rolling if serves => Some(Fate::Outlive),
+        OnChange::Keep | OnChange::Rolling | OnChange::Restart => Some(Fate::Go(Why::Changed)),
+    }
+}
+
+/// Whether the files that a definition watches are known to be other than somebody has read them.
+fn has_missed(facts: &Facts, process: usize, read: Option<&Content>, spec: &Spec) -> bool {
+    let files = facts.processes[process].files.as_ref().filter(|files| files.watch == spec.watch);
+    files.zip(read).is_some_and(|(files, read)| files.watch == read.watch && files.files != read.files)
+}
+
+/// Whether a run is to be told to read its files again, by the definition that it runs.
+pub(crate) fn is_to_reload(facts: &Facts, run: &Run) -> bool {
+    let told = run.spec.on_watch == OnWatch::Reload && run.spec.reload.is_some() && run.was_ready;
+    told && has_missed(facts, run.process, run.read.as_ref(), &run.spec)
 }
 
 /// Whether the definition that a run has says that it is restarted along with a process.
@@ -354,6 +399,9 @@ pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     let Some(spec) = facts.spec(process) else { return Rest::Fresh };
     let Some(past) = &facts.processes[process].past else { return Rest::Fresh };
     let Some((length, after_health)) = past.streak.filter(|_| past.spec.exec == spec.exec) else { return Rest::Fresh };
+    if spec.on_watch == OnWatch::Restart && has_missed(facts, process, past.read.as_ref(), spec) {
+        return Rest::Fresh;
+    }
     let again = match spec.restart {
         Restart::Never => false,
         Restart::OnFailure => !past.success,

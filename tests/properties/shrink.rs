@@ -9,12 +9,16 @@ use reconcile::desired::Desired;
 use reconcile::spec::{OnChange, Restart, Spec};
 
 /// What may be made of a definition to make it say less.
-const SIMPLER: [fn(&mut Spec); 12] = [
+const SIMPLER: [fn(&mut Spec); 16] = [
     |spec| *spec = Spec { exec: spec.exec.clone(), ..Spec::new(&spec.name, "run") },
     |spec| spec.depends_on = None,
     |spec| spec.depends_on.iter_mut().for_each(std::collections::BTreeMap::clear),
     |spec| spec.exec.announce = None,
     |spec| spec.ready = None,
+    |spec| spec.liveness = None,
+    |spec| spec.watch.clear(),
+    |spec| spec.watch.truncate(1),
+    |spec| (spec.reload, spec.on_watch) = (None, reconcile::spec::OnWatch::Restart),
     |spec| spec.start_delay = std::time::Duration::ZERO,
     |spec| spec.restart = Restart::Never,
     |spec| (spec.backoff, spec.max_restarts) = (reconcile::spec::Backoff::default(), None),

@@ -2,13 +2,13 @@
 
 use crate::facts::Facts;
 use crate::history::{History, Op};
-use crate::wishes::{Wish, name};
+use crate::wishes::{FILES, Wish, name};
 use reconcile::engine::Outcome;
 use reconcile::event::{Action, Event, RunId};
 use reconcile::fields::condition_word;
 use reconcile::report::{Report, What};
 use reconcile::span::Span;
-use reconcile::spec::{Kind, OnChange, Restart, Spec, Tier};
+use reconcile::spec::{Kind, OnChange, OnWatch, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::fmt::Write;
 
@@ -55,8 +55,10 @@ impl Trace {
             Event::Ready { run } => format!("  {now} <- {} is ready", of(run)),
             Event::Unready { run, why } => format!("  {now} <- {} is unready: {why}", of(run)),
             Event::Unhealthy { run, why } => format!("  {now} <- {} is unhealthy: {why}", of(run)),
-            Event::Reloaded { run, .. } => format!("  {now} <- {} is reloaded", of(run)),
-            Event::Content { name, content } => format!("  {now} <- {name} watches {:?}", content.files),
+            Event::Reloaded { run, failure } => {
+                format!("  {now} <- {} was {}told to reload", of(run), if failure.is_some() { "not " } else { "" })
+            }
+            Event::Content { name, content } => format!("  {now} <- the files of {name}: {:?}", content.files),
             Event::Exited { run, status } => format!("  {now} <- {} ended: {status}", of(run)),
             Event::Gone { run } => format!("  {now} <- {} is gone", of(run)),
         });
@@ -76,6 +78,7 @@ impl Trace {
                     self.line(|| format!("  {now} -- {name} restarts after {}: {reason}", Span(*delay)));
                 }
                 What::Failed(reason) => self.line(|| format!("  {now} -- {name} failed: {reason}")),
+                What::Reloading(reason) => self.line(|| format!("  {now} -- {name} reads its files again: {reason}")),
                 What::Updated(_) => self.line(|| format!("  {now} -- {name} is updated")),
                 What::Survives => self.line(|| format!("  {now} -- {name} survives")),
                 _ => {}
@@ -118,6 +121,10 @@ fn describe(op: &Op) -> String {
         Op::Stop(process) => format!("stop {} by hand", name(*process)),
         Op::Restart(process) => format!("restart {} by hand", name(*process)),
         Op::Crash(process) => format!("{} crashes", name(*process)),
+        Op::Lapse(process) => format!("{} is unready", name(*process)),
+        Op::Recover(process) => format!("{} is ready", name(*process)),
+        Op::Sicken(process) => format!("{} is unhealthy", name(*process)),
+        Op::Write(process, file, content) => format!("{} of {} contains {content}", FILES[*file], name(*process)),
         Op::Echo(which) => format!("old news comes again ({which})"),
         Op::Stranger(which) => format!("news of an unknown run comes ({which})"),
         Op::Nudge => "nothing".to_string(),
@@ -162,7 +169,14 @@ fn describe_spec(spec: &Spec) -> String {
         says.extend(spec.max_restarts.map(|most| format!("at most {most} restarts")));
     }
     says.extend((!spec.start_delay.is_zero()).then(|| format!("delay {}", Span(spec.start_delay))));
-    says.extend(spec.ready.as_ref().map(|_| "probed".to_string()));
+    says.extend(spec.ready.as_ref().map(|probe| format!("probed by {probe:?}")));
+    says.extend(spec.liveness.as_ref().map(|liveness| format!("alive but for {} failures", liveness.failures)));
+    if !spec.watch.is_empty() {
+        let files: Vec<String> = spec.watch.iter().map(ToString::to_string).collect();
+        says.push(format!("watches {}", files.join(" and ")));
+    }
+    says.extend(spec.reload.as_ref().map(|_| "can reload".to_string()));
+    says.extend((spec.on_watch == OnWatch::Reload).then(|| "reloads".to_string()));
     says.extend(spec.exec.announce.map(|_| "notifies".to_string()));
     says.extend(spec.has_readiness().then(|| format!("ready within {}", Span(spec.ready_timing.deadline))));
     says.extend((spec.stop.timeout != plain.stop.timeout).then(|| format!("stops within {}", Span(spec.stop.timeout))));

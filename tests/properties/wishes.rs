@@ -5,7 +5,10 @@
 
 use crate::dice::Dice;
 use reconcile::desired::Desired;
-use reconcile::spec::{Announce, Backoff, Condition, Dependency, Kind, OnChange, Probe, ReadyTiming, Restart, Spec, Tier};
+use reconcile::spec::{
+    Announce, Backoff, Condition, Dependency, Kind, Liveness, OnChange, OnWatch, Probe, ReadyTiming, Reload, Restart, Signal,
+    Spec, Tier,
+};
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,7 +68,7 @@ impl Wish {
             return self.specs.insert(place, random_spec(dice, process, most));
         };
         let spec = &mut self.specs[place];
-        match dice.below(13) {
+        match dice.below(16) {
             0 | 1 => {
                 self.specs.remove(place);
             }
@@ -85,6 +88,9 @@ impl Wish {
                 self.specs.insert(place, spec);
             }
             11 => self.flip_edge(dice, place),
+            12 => spec.ready = random_probe(dice),
+            13 => spec.liveness = random_liveness(dice),
+            14 => random_watch(dice, spec),
             _ => *spec = random_spec(dice, process, most),
         }
     }
@@ -188,7 +194,9 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
     };
     spec.max_restarts = dice.pick(&[None, None, Some(0), Some(1), Some(3)]);
     spec.start_delay = millis(dice.pick(&[0, 0, 0, 0, 1_000, 4_000]));
-    spec.ready = dice.chance(30).then(|| Probe::Tcp(Text::plain("localhost:80")));
+    spec.ready = random_probe(dice);
+    spec.liveness = random_liveness(dice);
+    random_watch(dice, &mut spec);
     spec.ready_timing = ReadyTiming { deadline: millis(dice.pick(&[1_000, 5_000, 60_000])), ..ReadyTiming::default() };
     spec.stop.timeout = millis(dice.pick(&[0, 1_000, 1_000, 10_000]));
     spec.on_change = dice.pick(&[
@@ -200,6 +208,25 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
         OnChange::Keep,
     ]);
     spec
+}
+
+fn random_probe(dice: &mut Dice) -> Option<Probe> {
+    dice.chance(30).then(|| Probe::Tcp(Text::plain(dice.pick(&["localhost:80", "localhost:81"]))))
+}
+
+fn random_liveness(dice: &mut Dice) -> Option<Liveness> {
+    let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(1));
+    dice.chance(35).then(|| Liveness { probe: None, interval, timeout, failures: dice.pick(&[1, 3]) })
+}
+
+/// The files that a process may watch.
+pub(crate) const FILES: [&str; 2] = ["x", "y"];
+
+fn random_watch(dice: &mut Dice, spec: &mut Spec) {
+    let which: &[&str] = dice.pick(&[&[], &[], &[], &FILES[..1], &FILES[1..], &FILES]);
+    spec.watch = which.iter().map(|path| Text::plain(path)).collect();
+    spec.reload = dice.chance(50).then_some(Reload::Signal(Signal("HUP")));
+    spec.on_watch = if spec.reload.is_some() && dice.chance(80) { OnWatch::Reload } else { OnWatch::Restart };
 }
 
 fn random_needs(dice: &mut Dice, process: usize, most: usize) -> Option<BTreeMap<Name, Dependency>> {

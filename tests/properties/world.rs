@@ -1,12 +1,14 @@
 //! A host that never was: it performs actions in virtual time, hostile at first, then kind, and tells what comes of them.
 //!
 //! Hostile, programs crash, don't start, ignore their signals, leave processes behind and survive being killed for a
-//! while, and news comes late, twice, or after it ceased to matter. Kind, everything does what it is meant to.
+//! while, probes fail and pass again, files change, and news comes late, twice, or after it ceased to matter. Kind, everything does what it is meant to.
 //! It knows nothing of what is wanted.
 
 use crate::dice::Dice;
-use crate::wishes::{MOST, number};
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status};
+use crate::history::Op;
+use crate::news::{End, News};
+use crate::wishes::{FILES, MOST, Wish, number};
+use reconcile::event::{Action, Event, RunId};
 use reconcile::spec::{Kind, Signal, Spec};
 use reconcile::time::Time;
 use std::cmp::Reverse;
@@ -22,6 +24,12 @@ pub(crate) struct World {
     counts: [u64; MOST],
     agenda: BinaryHeap<Reverse<(Time, u64, Happening)>>,
     happenings: u64,
+    /// What the files of each process contain.
+    files: [[u64; 2]; MOST],
+    /// Which of them are watched for it.
+    watched: [[bool; 2]; MOST],
+    /// No news of them may overtake what was told before.
+    files_told_until: [Time; MOST],
     /// News that has come, for it to come once more.
     told: Vec<Event>,
 }
@@ -68,22 +76,6 @@ enum Happening {
     Vanishes(RunId),
 }
 
-/// News about a run, in a form that can be ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum News {
-    Spawned(RunId),
-    NotSpawned(RunId),
-    Ready(RunId),
-    Exited(RunId, End),
-    Gone(RunId),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    Code(i32),
-    Signal(Signal),
-}
-
 impl World {
     /// A hostile host on which nothing runs.
     pub(crate) fn new(seed: u64) -> World {
@@ -94,6 +86,9 @@ impl World {
             counts: [0; MOST],
             agenda: BinaryHeap::new(),
             happenings: 0,
+            files: [[0; 2]; MOST],
+            watched: [[false; 2]; MOST],
+            files_told_until: [Time::ZERO; MOST],
             told: Vec::new(),
         }
     }
@@ -128,7 +123,8 @@ impl World {
         match action {
             Action::Spawn { run, spec } => self.spawn(now, *run, spec),
             Action::Stop { run, .. } => self.stop(now, *run),
-            Action::Update { .. } | Action::Reload { .. } => {}
+            Action::Update { .. } => {}
+            Action::Reload { run, .. } => self.reload(now, *run),
             Action::Kill { run } => self.kill(now, *run),
         }
     }
@@ -138,13 +134,56 @@ impl World {
         self.trees.values().filter(|tree| tree.process == process && tree.left != Left::Nothing).count()
     }
 
-    /// Somebody else kills the leader of a process.
-    pub(crate) fn crash(&mut self, now: Time, process: usize) {
-        let run =
-            self.trees.iter().rev().find(|(_, tree)| tree.process == process && tree.left == Left::All).map(|(run, _)| *run);
-        if let Some(run) = run {
-            self.end(now, run, End::Signal(Signal("SEGV")));
+    /// Somebody does something to a process, or to a file that it may watch.
+    pub(crate) fn undergo(&mut self, now: Time, op: &Op) {
+        match *op {
+            Op::Write(process, file, content) => {
+                self.files[process][file] = content;
+                if self.watched[process][file] {
+                    self.tell_files(now, process);
+                }
+            }
+            Op::Crash(process) | Op::Lapse(process) | Op::Recover(process) | Op::Sicken(process) => {
+                let Some(run) = self.newest(process) else { return };
+                match op {
+                    Op::Lapse(_) => self.tell(now, run, News::Unready(run)),
+                    Op::Recover(_) => self.tell(now, run, News::Ready(run)),
+                    Op::Sicken(_) => self.tell(now, run, News::Unhealthy(run)),
+                    _ => self.end(now, run, End::Signal(Signal("SEGV"))),
+                }
+            }
+            _ => {}
         }
+    }
+
+    /// Whoever watches files is told for whom, and has a look where that is new.
+    pub(crate) fn watch(&mut self, now: Time, wish: &Wish) {
+        for process in 0..MOST {
+            let names = |path: &str| wish.spec(process).is_some_and(|spec| spec.watch.iter().any(|one| one.value() == path));
+            let watched = FILES.map(names);
+            if std::mem::replace(&mut self.watched[process], watched) != watched && watched.contains(&true) {
+                self.tell_files(now, process);
+            }
+        }
+    }
+
+    /// Tells what the watched files of a process contain, sometimes late.
+    fn tell_files(&mut self, now: Time, process: usize) {
+        let mut dice = Dice::of(&[self.seed, process as u64, self.happenings]);
+        let late = if !self.kind && dice.chance(12) { dice.pick(&[200, 4_000]) } else { 0 };
+        let at = self.files_told_until[process].max(now + millis(late));
+        // Hardly ever, what is seen later is told before.
+        if self.kind || late == 0 || dice.chance(50) {
+            self.files_told_until[process] = at;
+        }
+        let seen = [0, 1].map(|file| self.watched[process][file].then_some(self.files[process][file]));
+        self.happens(at, Happening::Told(News::Content(process, seen)));
+    }
+
+    /// The newest run of a process whose leader lives.
+    fn newest(&self, process: usize) -> Option<RunId> {
+        let mut runs = self.trees.iter().rev();
+        runs.find(|(_, tree)| tree.process == process && tree.left == Left::All).map(|(run, _)| *run)
     }
 
     /// News that came before, once more.
@@ -165,19 +204,24 @@ impl World {
         });
         // Those that are already on their way keep their order among them.
         self.agenda = agenda.into_iter().map(|Reverse((at, count, what))| Reverse((at.min(soon), count, what))).collect();
+        for process in 0..MOST {
+            self.files_told_until[process] = soon + millis(1);
+            if self.watched[process].contains(&true) {
+                self.tell_files(soon, process);
+            }
+        }
         let runs: Vec<RunId> = self.trees.keys().copied().collect();
         for run in runs {
             let tree = &self.trees[&run];
-            let (ready, task) = (tree.ready, tree.task);
+            let task = tree.task;
             match (tree.left, tree.asked) {
                 // What a leader left behind is killed as soon as its end is known.
                 (Left::Nothing, _) | (Left::Orphans, Asked::Nothing) => {}
                 (_, Asked::Kill) | (Left::Orphans, Asked::Stop) => self.happens(soon, Happening::Vanishes(run)),
                 (Left::All, Asked::Stop) => self.happens(soon, Happening::Ends(run, End::Signal(Signal::TERM))),
                 (Left::All, Asked::Nothing) => {
-                    if !ready {
-                        self.happens(soon + millis(1), Happening::Told(News::Ready(run)));
-                    }
+                    // Whatever was told of it, its probe passes.
+                    self.happens(soon + millis(1), Happening::Told(News::Ready(run)));
                     if task {
                         self.happens(soon + millis(2), Happening::Ends(run, End::Code(0)));
                     }
@@ -215,6 +259,9 @@ impl World {
             self.happens(told + millis(after), Happening::Told(News::Ready(run)));
         }
         self.trees.insert(run, tree);
+        if !self.kind {
+            self.ail(told, run, &mut dice);
+        }
         if task {
             let (after, code) = if self.kind { (2, 0) } else { (dice.pick(&[0, 50, 2_000, 9_000]), dice.pick(&[0, 0, 0, 1])) };
             self.happens(up + millis(after), Happening::Ends(run, End::Code(code)));
@@ -223,6 +270,30 @@ impl World {
             let end = dice.pick(&[End::Code(0), End::Code(1), End::Signal(Signal::KILL)]);
             self.happens(up + millis(after), Happening::Ends(run, end));
         }
+    }
+
+    /// How it goes with a run's health: its probe fails for a while, perhaps again and again, or it isn't alive any more.
+    fn ail(&mut self, up: Time, run: RunId, dice: &mut Dice) {
+        if dice.chance(12) {
+            let mut at = up;
+            for _ in 0..dice.pick(&[1, 1, 2, 5]) {
+                at = at + millis(dice.pick(&[1, 300, 900, 6_000, 11_000]));
+                self.happens(at, Happening::Told(News::Unready(run)));
+                at = at + millis(dice.pick(&[1, 300, 2_000, 20_000]));
+                self.happens(at, Happening::Told(News::Ready(run)));
+            }
+        }
+        if dice.chance(8) {
+            let after = dice.pick(&[0, 10, 600, 3_000, 12_000]);
+            self.happens(up + millis(after), Happening::Told(News::Unhealthy(run)));
+        }
+    }
+
+    fn reload(&mut self, now: Time, run: RunId) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run) else { return };
+        let told = kind || !tree.dice.chance(20);
+        self.tell(now, run, News::Reloaded(run, told));
     }
 
     fn stop(&mut self, now: Time, run: RunId) {
@@ -300,37 +371,6 @@ impl World {
         self.happenings += 1;
         self.agenda.push(Reverse((at, self.happenings, what)));
     }
-}
-
-impl News {
-    fn event(self) -> Event {
-        match self {
-            News::Spawned(run) => Event::Spawned { run, pid: Pid(u32::try_from(run.0).unwrap_or(0)) },
-            News::NotSpawned(run) => Event::NotSpawned { run, why: Refusal::FileNotFound { command: "run".to_string() } },
-            News::Ready(run) => Event::Ready { run },
-            News::Exited(run, end) => {
-                let status = match end {
-                    End::Code(code) => Status::Code(code),
-                    End::Signal(signal) => Status::Signal(signal),
-                };
-                Event::Exited { run, status }
-            }
-            News::Gone(run) => Event::Gone { run },
-        }
-    }
-}
-
-/// News of a run that nobody ever asked for.
-pub(crate) fn stranger(which: u64) -> Event {
-    let run = RunId(1_000_000 + which % 7);
-    match which % 5 {
-        0 => News::Spawned(run),
-        1 => News::NotSpawned(run),
-        2 => News::Ready(run),
-        3 => News::Exited(run, End::Code(1)),
-        _ => News::Gone(run),
-    }
-    .event()
 }
 
 fn millis(count: u64) -> Duration {

@@ -7,5 +7,6 @@ mod cost;
 mod host;
 mod inherited;
 mod output;
+mod panics;
 mod refused;
 mod trees;

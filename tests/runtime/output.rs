@@ -8,7 +8,7 @@ use std::fs;
 
 #[test]
 fn the_last_line_before_the_end_is_never_lost() {
-    const RUNS: usize = 200;
+    const RUNS: usize = 1000;
     let printed = on_host("last", async |host| {
         let runs: Vec<_> = (0..RUNS)
             .map(|number| host.spawn(script("last", &format!("echo first {number}; printf 'last %s' {number}"))))

@@ -1,6 +1,6 @@
 //! Ends: of leaders, of trees, of orphans; exact, complete, and each told once.
 
-use crate::host::{children, on_host, script};
+use crate::host::{children, on_host, script, without_host};
 use reconcile::event::{Event, Status};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
@@ -11,31 +11,75 @@ fn sleeper() -> Spec {
     spec
 }
 
+/// Each with three descendants, two of which are orphans soon and one of which would stay for long.
 #[test]
-fn three_hundred_short_lives_are_told_exactly() {
-    const RUNS: i32 = 300;
+fn many_short_lives_are_told_exactly() {
+    /// As many at once as their processes fit into the lowest limits that are in use.
+    const AT_ONCE: i32 = 32;
     on_host("statuses", async |host| {
-        let short = |code: i32| script("short", &format!("(sleep 0.01 &) ; (setsid sleep 0.02 &) ; exit {}", code % 200));
-        let runs: Vec<_> = (0..RUNS).map(|code| (host.spawn(short(code)), code)).collect();
-        for &(run, code) in &runs {
-            assert_eq!(host.exited(run).await, Status::Code(code % 200));
-            // What the core does when the leader has ended by itself; late for most.
-            host.kill(run);
+        let mut told = 0;
+        for first in (0..lives()).step_by(AT_ONCE as usize) {
+            let codes = first..lives().min(first + AT_ONCE);
+            let family = "(sleep 0.01 &) ; (setsid sleep 0.02 &) ; sleep 3600 & exit";
+            let runs: Vec<_> =
+                codes.map(|code| (host.spawn(script("short", &format!("{family} {}", code % 200))), code)).collect();
+            for &(run, code) in &runs {
+                assert_eq!(host.exited(run).await, Status::Code(code % 200));
+                // What the core does when the leader has ended by itself.
+                host.kill(run);
+            }
+            for &(run, _) in &runs {
+                host.gone(run).await;
+                let of_run = host.told.iter().filter_map(|event| match event {
+                    Event::Spawned { run: of, .. } if *of == run => Some("spawned"),
+                    Event::Exited { run: of, .. } if *of == run => Some("exited"),
+                    Event::Gone { run: of } if *of == run => Some("gone"),
+                    _ => None,
+                });
+                assert_eq!(of_run.collect::<Vec<_>>(), ["spawned", "exited", "gone"]);
+                told += 1;
+            }
+            host.told.clear();
         }
-        for &(run, _) in &runs {
-            host.gone(run).await;
-        }
-        assert_eq!(children(), "");
-        for (run, _) in runs {
-            let of_run = host.told.iter().filter_map(|event| match event {
-                Event::Spawned { run: of, .. } if *of == run => Some("spawned"),
-                Event::Exited { run: of, .. } if *of == run => Some("exited"),
-                Event::Gone { run: of } if *of == run => Some("gone"),
-                _ => None,
-            });
-            assert_eq!(of_run.collect::<Vec<_>>(), ["spawned", "exited", "gone"]);
-        }
+        assert_eq!(told, lives());
+        assert_eq!(children(), "", "nobody is left, and no zombie");
     });
+}
+
+/// How many lives the test above, and through it the one below, has; `LIVES=3000` takes about a minute.
+fn lives() -> i32 {
+    std::env::var("LIVES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
+}
+
+#[test]
+fn as_process_1_as_many_lives_are_told_exactly() {
+    let namespace = ["--pid", "--fork", "--mount-proc"];
+    let test = std::env::current_exe().expect("this program");
+    let through = |command: &[&std::ffi::OsStr]| {
+        without_host(|| {
+            attempt(std::process::Command::new("unshare").args(namespace).args(command).env("LIVES", lives().to_string()))
+        })
+    };
+    if let Err(error) = through(&["true".as_ref()]) {
+        assert!(std::env::var_os("NAVIGATOR_NO_SKIP").is_none(), "nothing may be skipped: {error}");
+        return skipped("as_process_1_as_many_lives_are_told_exactly", &error);
+    }
+    let name = "trees::many_short_lives_are_told_exactly";
+    let told = through(&[test.as_os_str(), "--exact".as_ref(), name.as_ref(), "--nocapture".as_ref()]);
+    assert!(told.as_ref().is_ok_and(|told| told.contains("1 passed")), "{told:?}");
+}
+
+/// Runs a command to its end: what it wrote, or how it failed.
+#[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper, and none runs meanwhile")]
+fn attempt(command: &mut std::process::Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(text) } else { Err(text) }
+}
+
+#[expect(clippy::print_stderr, reason = "what a person reads beside a test's outcome")]
+fn skipped(test: &str, reason: &str) {
+    eprintln!("SKIP {test}: {reason}");
 }
 
 #[test]
@@ -160,16 +204,23 @@ fn a_daemon_in_the_middle_of_its_exec_is_not_overlooked() {
 }
 
 #[test]
-fn what_belongs_to_nobody_ends_with_navigator() {
-    // When its leader ends, nothing tells any more whose it is; `on_host` finds that nothing is left all the same.
+fn what_hides_from_everything_but_its_control_group_ends_with_its_run_or_with_navigator() {
     on_host("nobody", async |host| {
         let fifo = host.fifo("fifo");
         let fifo = fifo.display();
         let lost = format!("(setsid env -i /bin/sh -c 'echo there >{fifo}; exec sleep 3600' &); read there <{fifo}");
         let run = host.spawn(script("lost", &lost));
         assert_eq!(host.exited(run).await, Status::Code(0));
-        host.gone(run).await;
-        assert_ne!(children(), "");
+        let is_in_group = !host.pids(run).is_empty();
+        if is_in_group {
+            host.kill(run);
+            host.gone(run).await;
+            assert_eq!(children(), "");
+        } else {
+            // Nothing tells any more whose it is; `on_host` finds that nothing is left all the same.
+            host.gone(run).await;
+            assert_ne!(children(), "");
+        }
     });
 }
 

@@ -41,7 +41,7 @@ impl Case {
 fn wanted(path: &Path) -> Desired {
     match config::load(path, &Disk, &Environment::default()) {
         Ok(loaded) => loaded.desired,
-        Err(rejected) => panic!("{}", config::render_all(&rejected.diagnostics, rejected.omitted, false)),
+        Err(rejected) => panic!("{}", config::render_all(&rejected.diagnostics, rejected.omitted, config::Look::PLAIN)),
     }
 }
 

@@ -4,8 +4,11 @@
 //! are whole.
 
 use super::script::span;
-use reconcile::spec::{Announce, Condition, Dependency, Kind, OnChange, Probe, Restart, Signal, Spec, Tier};
+use reconcile::spec::{
+    Announce, Condition, Dependency, Kind, Liveness, OnChange, OnWatch, Probe, Reload, Restart, Signal, Spec, Tier,
+};
 use reconcile::text::{Name, Text};
+use std::time::Duration;
 
 /// Reads the list of a `want`; the word `nothing` alone is the empty one.
 pub(crate) fn list(text: &str) -> Result<Vec<Spec>, String> {
@@ -56,6 +59,9 @@ fn trait_of(spec: &mut Spec, words: &[&str]) -> Result<(), String> {
         ["delay", time] => spec.start_delay = span(time)?,
         ["probe"] => spec.ready = Some(Probe::Tcp(Text::plain("localhost"))),
         ["notify"] => spec.exec.announce = Some(Announce::Notify),
+        ["liveness"] => spec.liveness = Some(liveness()),
+        ["watch", path] => spec.watch.push(Text::plain(path)),
+        ["reload"] => (spec.reload, spec.on_watch) = (Some(Reload::Signal(Signal("HUP"))), OnWatch::Reload),
         ["deadline", time] => spec.ready_timing.deadline = span(time)?,
         ["restart", word] => {
             spec.restart = match word {
@@ -82,6 +88,11 @@ fn trait_of(spec: &mut Spec, words: &[&str]) -> Result<(), String> {
         _ => return Err("nothing that a process has reads like this".into()),
     }
     Ok(())
+}
+
+fn liveness() -> Liveness {
+    let probe = Some(Probe::Tcp(Text::plain("localhost")));
+    Liveness { probe, interval: Duration::from_secs(10), timeout: Duration::from_secs(1), failures: 3 }
 }
 
 fn dependency(words: &[&str]) -> Result<Dependency, String> {

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Status,
     /// Something happens to the newest run of a process, or to the one that is named.
     Happens(Run, Happening),
+    /// A file that may be watched has another content, or the one that it had at first.
+    File(String, Written),
     /// From now on, every run of a process behaves like this.
     Habit(Name, Habit),
     /// `all goes well`: from now on, no process has a habit.
@@ -48,10 +50,23 @@ pub(crate) enum Happening {
     Starts,
     /// Its probe passes.
     Ready,
+    /// Its probe doesn't pass.
+    Unready,
+    /// Its liveness probe has failed as often as is allowed.
+    Unhealthy,
     /// Its leader ends.
     Ends(Status),
     /// Nothing of it is left.
     Gone,
+}
+
+/// What a file contains from now on.
+#[derive(Clone, Copy)]
+pub(crate) enum Written {
+    /// What it never contained before.
+    Something,
+    /// What it contained at first.
+    AtFirst,
 }
 
 /// How the runs of a process behave, where that isn't as the ideal would have it.
@@ -64,6 +79,10 @@ pub(crate) enum Habit {
     StartTakes(Option<Duration>),
     /// It gets ready this long after its start; `None`: the script says when.
     ReadyTakes(Option<Duration>),
+    /// Its probe fails and passes in turns, each for this long.
+    Flaps(Duration),
+    /// It can't be told to read its files again.
+    Unreloadable,
     /// Each run ends by itself after this long.
     EndsAfter(Duration, Status),
     /// Runs go on until they are stopped.
@@ -98,6 +117,8 @@ pub(crate) fn command(line: &str) -> Result<Command, String> {
         ["restart", name, "by", "hand"] => Command::Order(Order::Restart(name.into())),
         ["shut", "down"] => Command::Order(Order::Shutdown),
         ["all", "goes", "well"] => Command::AllGoesWell,
+        ["file", path, "changes"] => Command::File(path.into(), Written::Something),
+        ["file", path, "changes", "back"] => Command::File(path.into(), Written::AtFirst),
         ["hurry"] => Command::Order(Order::Hurry),
         ["each", name, ref rest @ ..] => Command::Habit(name.into(), each(rest)?),
         [name, ref rest @ ..] => {
@@ -120,6 +141,8 @@ fn happening(words: &[&str]) -> Result<Happening, String> {
     Ok(match *words {
         ["starts"] => Happening::Starts,
         ["is", "ready"] => Happening::Ready,
+        ["is", "unready"] => Happening::Unready,
+        ["becomes", "unhealthy"] => Happening::Unhealthy,
         ["is", "gone"] => Happening::Gone,
         ["exits", ..] | ["is", "killed", ..] => Happening::Ends(status(words)?),
         _ => return Err(format!("nothing that happens reads like `{}`", words.join(" "))),
@@ -142,6 +165,8 @@ fn habit(words: &[&str]) -> Result<Option<Habit>, String> {
         ["takes", time, "to", "start"] => Habit::StartTakes(Some(span(time)?)),
         ["takes", "forever", "to", "get", "ready"] => Habit::ReadyTakes(None),
         ["takes", time, "to", "get", "ready"] => Habit::ReadyTakes(Some(span(time)?)),
+        ["flaps", "every", time] => Habit::Flaps(span(time)?),
+        ["can't", "be", "reloaded"] => Habit::Unreloadable,
         ["takes", time, "to", "stop"] => Habit::StopTakes(span(time)?),
         ["ignores", "TERM"] => Habit::Ignores(true),
         ["obeys", "TERM"] => Habit::Ignores(false),

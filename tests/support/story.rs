@@ -41,6 +41,10 @@ impl Story {
                 let news = self.world.happening(&run, happening)?;
                 self.news(news);
             }
+            Command::File(path, written) => {
+                let news = self.world.write(path, written);
+                self.news(news);
+            }
             Command::Habit(name, habit) => self.world.habit(name, habit),
             Command::AllGoesWell => self.world.forget_habits(),
         }

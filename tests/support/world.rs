@@ -3,9 +3,9 @@
 //! Where the script says nothing, everything goes well and takes no time: programs start, probes pass, tasks complete, and
 //! what is told to stop goes. Time jumps from event to event. It decides nothing and writes nothing.
 
-use super::script::{Habit, Happening, Run};
+use super::script::{Habit, Happening, Run, Written};
 use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
+use reconcile::event::{Action, Content, Event, Pid, Refusal, RunId, Status, StopBy};
 use reconcile::spec::{Kind, Signal, Spec};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -25,6 +25,10 @@ pub(crate) struct World {
     coming: BTreeMap<(Time, u64), Event>,
     count: u64,
     habits: BTreeMap<Name, Habits>,
+    /// Files that have another content than at first.
+    files: BTreeMap<String, u64>,
+    /// What was last told of the files that each process watches.
+    told: BTreeMap<Name, Content>,
 }
 
 /// Each `None` and each zero is what goes well.
@@ -36,6 +40,8 @@ struct Habits {
     start_takes: Duration,
     never_ready: bool,
     ready_takes: Duration,
+    flaps: Option<Duration>,
+    unreloadable: bool,
     ends_after: Option<(Duration, Status)>,
     lives_on: bool,
     ignores_stop: bool,
@@ -82,6 +88,8 @@ impl World {
                 habits.never_ready = time.is_none();
                 habits.ready_takes = time.unwrap_or_default();
             }
+            Habit::Flaps(time) => habits.flaps = Some(time),
+            Habit::Unreloadable => habits.unreloadable = true,
             Habit::EndsAfter(time, status) => (habits.ends_after, habits.lives_on) = (Some((time, status)), false),
             Habit::LivesOn => (habits.ends_after, habits.lives_on) = (None, true),
             Habit::Ignores(ignores) => habits.ignores_stop = ignores,
@@ -109,10 +117,38 @@ impl World {
         Ok(match happening {
             Happening::Starts => vec![spawned(run)],
             Happening::Ready => vec![Event::Ready { run }],
+            Happening::Unready => vec![unready(run)],
+            Happening::Unhealthy => vec![Event::Unhealthy { run, why: "no answer".to_owned() }],
             Happening::Ends(status) if leaves_children => vec![Event::Exited { run, status }],
             Happening::Ends(status) => vec![Event::Exited { run, status }, Event::Gone { run }],
             Happening::Gone => self.end(run, Status::Signal(Signal::KILL)),
         })
+    }
+
+    /// Writes a file; the news of it for everybody who watches it.
+    pub(crate) fn write(&mut self, path: String, written: Written) -> Vec<Event> {
+        match written {
+            Written::Something => *self.files.entry(path).or_default() += 1,
+            Written::AtFirst => drop(self.files.remove(&path)),
+        }
+        self.look()
+    }
+
+    /// What has not been told yet of the files that are watched.
+    fn look(&mut self) -> Vec<Event> {
+        let mut news = Vec::new();
+        for entry in self.engine.desired().entries().iter().filter(|entry| !entry.spec.watch.is_empty()) {
+            let name = &entry.spec.name;
+            let files = entry.spec.watch.iter().map(|path| path.value().to_owned());
+            let files = files.map(|path| (self.files.get(&path).copied().unwrap_or_default(), path)).map(|(is, path)| (path, is));
+            let content = Content { watch: entry.spec.watch.clone(), files: files.collect() };
+            if self.told.get(name) != Some(&content) {
+                self.told.insert(name.clone(), content.clone());
+                news.push(Event::Content { name: name.clone(), content });
+            }
+        }
+        self.told.retain(|name, _| self.engine.desired().get(name).is_some_and(|entry| !entry.spec.watch.is_empty()));
+        news
     }
 
     /// Plays everything that takes no time.
@@ -133,6 +169,10 @@ impl World {
     }
 
     fn step(&mut self, news: Vec<Event>, seen: &mut impl FnMut(&World, &Outcome)) {
+        for event in &news {
+            self.flap(event);
+        }
+        let wanted = news.iter().any(|event| matches!(event, Event::Wanted(_)));
         let gone: Vec<RunId> =
             news.iter().filter_map(|event| if let Event::Gone { run } = event { Some(*run) } else { None }).collect();
         let outcome = self.engine.step(self.now, news);
@@ -141,6 +181,9 @@ impl World {
         // What is gone has nothing more to say.
         self.coming.retain(|_, event| event.run().is_none_or(|run| !gone.contains(&run)));
         seen(self, &outcome);
+        if wanted {
+            self.look().into_iter().for_each(|event| self.come(Duration::ZERO, event));
+        }
         for action in &outcome.actions {
             self.perform(action);
         }
@@ -149,7 +192,12 @@ impl World {
     fn perform(&mut self, action: &Action) {
         match action {
             Action::Spawn { run, spec } => self.spawn(*run, spec),
-            Action::Update { .. } | Action::Reload { .. } => {}
+            Action::Update { .. } => {}
+            Action::Reload { run, .. } => {
+                let unreloadable = self.habits_of(*run).is_some_and(|habits| habits.unreloadable);
+                let failure = unreloadable.then(|| "no such process".to_owned());
+                self.come(Duration::ZERO, Event::Reloaded { run: *run, failure });
+            }
             Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
                 let habits = self.habits_of(*run);
                 if !habits.is_some_and(|habits| habits.ignores_stop) {
@@ -196,6 +244,18 @@ impl World {
         }
     }
 
+    /// Follows what a probe that flaps has told by the opposite.
+    fn flap(&mut self, event: &Event) {
+        let (run, next) = match event {
+            Event::Ready { run } => (*run, unready(*run)),
+            Event::Unready { run, .. } => (*run, Event::Ready { run: *run }),
+            _ => return,
+        };
+        if let Some(time) = self.habits_of(run).and_then(|habits| habits.flaps) {
+            self.come(time, next);
+        }
+    }
+
     /// The end of a whole tree; its leader may have ended before.
     fn end(&self, run: RunId, status: Status) -> Vec<Event> {
         let ended = self.engine.observed().run(run).is_some_and(|run| run.exit.is_some());
@@ -211,6 +271,10 @@ impl World {
         self.count += 1;
         self.coming.insert((self.now + after, self.count), event);
     }
+}
+
+fn unready(run: RunId) -> Event {
+    Event::Unready { run, why: "connection refused".to_owned() }
 }
 
 /// A leader has the number of its run, so that traces read easily.

@@ -1,8 +1,10 @@
 //! What is to become of each run: it stays, it must go and why, or it outlives its own replacement.
 
-use super::{KILL_PATIENCE, Plan, Rest, Row, Step, View, rest_of};
+use super::outlook::{rest_in, unread};
+use super::{KILL_PATIENCE, Plan, Rest, Row, Step, View};
+use crate::desired::Entry;
 use crate::diff::changed_fields;
-use crate::event::Content;
+use crate::event::{Content, RunId};
 use crate::observed::Run;
 use crate::reason::Reason;
 use crate::spec::{OnChange, OnWatch, Spec};
@@ -124,23 +126,23 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan) -> Fa
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
             _ if is_superseded(row, run, &entry.spec) => Fate::Go(Why::Changed),
-            OnChange::Keep => health(view, run, plan),
-            OnChange::Rolling if run.ready.is_some() => Fate::Outlive,
-            OnChange::Restart | OnChange::Rolling => Fate::Go(Why::Changed),
+            OnChange::Keep if !is_right_there(row, &entry.spec) => health(view, run, plan),
+            // What once served isn't given up for a moment in which it doesn't.
+            OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => Fate::Outlive,
+            OnChange::Keep | OnChange::Rolling | OnChange::Restart => Fate::Go(Why::Changed),
         };
     }
     match health(view, run, plan) {
         Fate::Stay if entry.spec.on_watch == OnWatch::Restart => {
-            let content = row.process.and_then(|process| process.content.as_ref());
-            watched(run, content, &entry.spec).map_or(Fate::Stay, |path| Fate::Go(Why::Watched(path)))
+            unread(run.content.as_ref(), content(row), &entry.spec).map_or(Fate::Stay, |path| Fate::Go(Why::Watched(path)))
         }
         fate => fate,
     }
 }
 
-/// The file, if any, that a run watches and hasn't read as it is now.
-fn watched<'a>(run: &'a Run, content: Option<&'a Content>, wanted: &Spec) -> Option<&'a str> {
-    run.missed(content.filter(|content| content.watch == wanted.watch))
+/// What the files contain that a process watches.
+fn content<'a>(row: &Row<'a>) -> Option<&'a Content> {
+    row.process?.content.as_ref()
 }
 
 /// Whether a run is what the definition wants: the identity is the same.
@@ -148,11 +150,26 @@ pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
     Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
 }
 
-/// Whether nothing needs an old run any more: another one serves that is right, or at least newer, or the work is done.
+/// Whether nothing needs an old run any more: another one is ready that is right, or serves better, or the work is done.
 fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
-    let serves = |other: &Run| other.is_undisturbed() && other.ready.is_some();
-    row.runs().iter().any(|other| serves(other) && (other.id > run.id || is_same(other, wanted)))
-        || rest_of(row.process.and_then(|process| process.past.as_ref()), wanted) == Rest::Completed
+    well(row).any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))
+        || rest_in(row.process, wanted) == Rest::Completed
+}
+
+/// Whether a run is there that is what is wanted, so that there is no need to keep another one in its place.
+fn is_right_there(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
+    well(row).any(|other| is_same(other, wanted))
+}
+
+/// The runs that are neither going nor have failed.
+fn well<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Run> {
+    row.runs().iter().filter(|run| run.is_undisturbed() && run.unhealthy.is_none())
+}
+
+/// How well a run serves, for comparing: ready rather than not any more, newer rather than older. One that never was ready
+/// doesn't serve.
+fn service(run: &Run) -> Option<(bool, RunId)> {
+    run.first_ready.map(|_| (run.ready.is_some(), run.id))
 }
 
 /// A run that isn't ready by its deadline has failed, and so has one that isn't alive.
@@ -198,19 +215,12 @@ fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
     Some((place, &runs[place]))
 }
 
-/// Takes over a changed upkeep, and reports a run that survives being killed.
+/// Takes over a changed upkeep, reloads what hasn't read its files as they are, and reports what survives being killed.
 fn upkeep(row: &Row<'_>, run: &Run, fate: Fate<'_>, view: &View<'_>, plan: &mut Plan) {
-    if let (Fate::Stay, Some(entry)) = (fate, row.entry)
-        && !Arc::ptr_eq(&run.spec, &entry.spec)
-        && run.spec != entry.spec
-        && is_same(run, &entry.spec)
-    {
+    if is_outdated(row, run, fate) {
         plan.steps.push(Step::Update(run.id));
-    }
-    // Until it is ready, a program may not know yet what to do when it is told to read its files again.
-    if let (Fate::Stay, Some(entry), Some(_)) = (fate, row.entry, run.ready)
-        && entry.spec.on_watch == OnWatch::Reload
-        && let Some(path) = watched(run, row.process.and_then(|process| process.content.as_ref()), &entry.spec)
+    } else if fate == Fate::Stay
+        && let Some(path) = to_reload(row, run)
     {
         plan.steps.push(Step::Reload(run.id, Reason::Watched(path.into())));
     }
@@ -221,4 +231,24 @@ fn upkeep(row: &Row<'_>, run: &Run, fate: Fate<'_>, view: &View<'_>, plan: &mut 
             plan.wake(killed + KILL_PATIENCE);
         }
     }
+}
+
+/// Whether a run has to take over another upkeep. Also of one that has failed: by the new one perhaps it hasn't.
+fn is_outdated(row: &Row<'_>, run: &Run, fate: Fate<'_>) -> bool {
+    let counts = match fate {
+        Fate::Stay => true,
+        Fate::Go(why) => why.is_failure(),
+        Fate::Outlive | Fate::Leaving => false,
+    };
+    let differs = |entry: &Entry| !Arc::ptr_eq(&run.spec, &entry.spec) && run.spec != entry.spec && is_same(run, &entry.spec);
+    counts && row.entry.is_some_and(differs)
+}
+
+/// The file, if any, for which a run has to be told to read its files again, by the definition that it runs.
+///
+/// Until it has been ready, a program may not know yet what to do when it is told. One that isn't ready any more is told all
+/// the same: what changed may be what mends it.
+fn to_reload<'a>(row: &Row<'a>, run: &'a Run) -> Option<&'a str> {
+    let can = run.spec.on_watch == OnWatch::Reload && run.spec.reload.is_some() && run.first_ready.is_some();
+    if can { unread(run.content.as_ref(), content(row), &run.spec) } else { None }
 }

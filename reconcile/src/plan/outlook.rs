@@ -3,8 +3,9 @@
 use super::{Block, Fate, Fates, View};
 use crate::backoff::{Due, due};
 use crate::desired::{Entry, Need};
-use crate::observed::{Past, Run};
-use crate::spec::{Condition, Kind, Spec, Tier};
+use crate::event::Content;
+use crate::observed::{Past, Process, Run};
+use crate::spec::{Condition, Kind, OnWatch, Spec, Tier};
 use crate::time::Time;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -139,15 +140,29 @@ fn is_leaving(view: &View<'_>, fates: &Fates<'_>, index: usize) -> bool {
 /// What is due to a wanted process of which nothing stays.
 pub(super) fn rest(view: &View<'_>, index: usize) -> Rest {
     let row = &view.rows()[index];
-    let past = row.process.and_then(|process| process.past.as_ref());
-    row.entry.map_or(Rest::Fresh, |entry| rest_of(past, &entry.spec))
+    row.entry.map_or(Rest::Fresh, |entry| rest_in(row.process, &entry.spec))
 }
 
-/// What is due to a process that is wanted as `spec` and ended as `past` says.
-pub(crate) fn rest_of(past: Option<&Past>, spec: &Arc<Spec>) -> Rest {
+/// The file, if any, whose change starts again what ended by itself: like a changed definition, it may be what was wanting.
+pub(crate) fn missed<'a>(past: &'a Past, content: Option<&'a Content>, spec: &Spec) -> Option<&'a str> {
+    if spec.on_watch == OnWatch::Restart { unread(past.content.as_ref(), content, spec) } else { None }
+}
+
+/// The file, if any, that a definition watches, and that somebody who has read `read` hasn't read as it is now.
+pub(super) fn unread<'a>(read: Option<&'a Content>, content: Option<&'a Content>, spec: &Spec) -> Option<&'a str> {
+    content.filter(|content| content.watch == spec.watch)?.first_difference(read?)
+}
+
+/// What is due to a process that is wanted as `spec`, and of which this is known.
+pub(crate) fn rest_in(process: Option<&Process>, spec: &Arc<Spec>) -> Rest {
+    process.map_or(Rest::Fresh, |process| rest_of(process.past.as_ref(), process.content.as_ref(), spec))
+}
+
+/// What is due to a process that is wanted as `spec`, ended as `past` says, and watches what contains this.
+pub(crate) fn rest_of(past: Option<&Past>, content: Option<&Content>, spec: &Arc<Spec>) -> Rest {
     let Some(past) = past else { return Rest::Fresh };
     let Some(streak) = past.streak else { return Rest::Fresh };
-    if !Arc::ptr_eq(&past.spec, spec) && past.spec.exec != spec.exec {
+    if (!Arc::ptr_eq(&past.spec, spec) && past.spec.exec != spec.exec) || missed(past, content, spec).is_some() {
         return Rest::Fresh;
     }
     match due(spec, past.succeeded(), streak, past.at, past.run.0) {

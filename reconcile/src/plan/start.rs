@@ -25,7 +25,9 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
             continue;
         }
         if let Some(run) = current(view, fates, index) {
-            progress(row.name, run, plan);
+            if let Some(waiting) = progress(run) {
+                plan.wait(row.name, waiting);
+            }
             continue;
         }
         let gate = Gate { view, fates, outlooks, index, entry, removed };
@@ -61,15 +63,15 @@ fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
     }
 }
 
-/// What a run that stays still has to reach.
-fn progress(name: &Name, run: &Run, plan: &mut Plan) {
+/// What a run that goes on still has to reach.
+fn progress(run: &Run) -> Option<Waiting> {
     match (run.up, run.ready) {
-        (None, _) => plan.wait(name, Waiting::Exec),
+        (None, _) => Some(Waiting::Exec),
         (Some(up), None) => {
             let until = run.first_ready.is_none().then_some(up + run.spec.ready_timing.deadline);
-            plan.wait(name, Waiting::Readiness { until, why: run.unready.clone() });
+            Some(Waiting::Readiness { until, why: run.unready.clone() })
         }
-        (Some(_), Some(_)) => {}
+        (Some(_), Some(_)) => None,
     }
 }
 
@@ -97,10 +99,11 @@ impl Gate<'_, '_> {
         let rest = rest(self.view, self.index);
         if matches!(rest, Rest::Completed | Rest::Failed) {
             self.predecessor()?;
-            return Err(None);
+            return Err(self.outliving().find_map(progress));
         }
-        // The delay counts from the moment that dependencies hold, whatever else is still waited for.
-        let dependency = self.dependency();
+        // The delay counts from the moment that dependencies hold, whatever else is still waited for. Those that are order
+        // alone may come and go: they would put it off for ever.
+        let dependency = self.dependency(true);
         let delay = self.delay(dependency.is_none(), plan);
         self.predecessor()?;
         if let Rest::Again(at) = rest
@@ -109,35 +112,34 @@ impl Gate<'_, '_> {
             plan.wake(at);
             return Err(Some(Waiting::Backoff(at)));
         }
-        match dependency.or(delay).or_else(|| self.removal(rest)).or_else(|| self.order(rest)) {
-            Some(waiting) => Err(Some(waiting)),
-            None => Ok(()),
-        }
+        let order = || self.dependency(false).or_else(|| self.removal(rest)).or_else(|| self.order(rest));
+        dependency.or(delay).or_else(order).map_or(Ok(()), |waiting| Err(Some(waiting)))
     }
 
     /// A former run that isn't gone says itself what it waits for, unless it was reported to survive.
     fn predecessor(&self) -> Passed {
         let row = &self.view.rows()[self.index];
-        let outlived = self.fates.of(row).iter().filter(|fate| **fate == Fate::Outlive).count();
+        let outlived = self.outliving().count();
         if row.runs().len() > outlived || outlived > 1 {
             return Err(row.runs().iter().any(|run| run.reported).then_some(Waiting::Kill));
         }
         Ok(())
     }
 
-    fn dependency(&self) -> Option<Waiting> {
-        self.entry.needs.iter().find_map(|need| {
-            let entry = &self.view.desired.entries()[need.on];
-            let wait = |why| Waiting::Dependency { on: entry.spec.name.clone(), condition: need.condition, why };
+    /// The runs that serve until this start has led to one that is ready.
+    fn outliving(&self) -> impl Iterator<Item = &Run> {
+        let row = &self.view.rows()[self.index];
+        row.runs().iter().zip(self.fates.of(row)).filter(|(_, fate)| **fate == Fate::Outlive).map(|(run, _)| run)
+    }
+
+    /// A named dependency that doesn't hold, of those that are required or of the others.
+    fn dependency(&self, required: bool) -> Option<Waiting> {
+        self.entry.needs.iter().filter(|need| need.required == required).find_map(|need| {
             let why = blocked(self.view, self.fates, self.outlooks, need)?;
-            if need.required {
-                return Some(wait(why));
-            }
-            match why {
-                // Order alone waits for what is on its way, and for as long as it is.
-                Block::Coming => self.outlooks.order_alone(need.on).map(|_| wait(why)),
-                _ => None,
-            }
+            // Order alone waits for what is on its way, and for as long as it is.
+            let waits = required || (why == Block::Coming && self.outlooks.order_alone(need.on).is_some());
+            let on = &self.view.desired.entries()[need.on].spec.name;
+            waits.then(|| Waiting::Dependency { on: on.clone(), condition: need.condition, why })
         })
     }
 

@@ -1,17 +1,15 @@
 //! Small stories that once ended badly: each was found by a random history, and is the shortest that shows it.
 
-use crate::stage::{Stage, after, by_hand, exited, gone, ready, refused, spec, started, wanted, with};
+use crate::stage::{
+    Stage, after, by_hand, content, exited, gone, not_reloaded, ready, refused, rolling, spec, started, unready, wanted, with,
+};
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
-use reconcile::spec::{Dependency, Kind, OnChange, Restart, Spec};
-use reconcile::text::Name;
+use reconcile::spec::{Dependency, Kind, OnChange, OnWatch, Reload, Restart, Signal, Spec};
+use reconcile::text::{Name, Text};
 use std::time::Duration;
 
 const NOTHING: [&str; 0] = [];
-
-fn rolling(spec: Spec) -> Spec {
-    with(spec, |spec| spec.on_change = OnChange::Rolling)
-}
 
 fn disabled(spec: Spec) -> Spec {
     with(spec, |spec| spec.enabled = false)
@@ -101,7 +99,7 @@ fn an_order_by_hand_is_not_remembered_for_what_is_removed() {
 #[test]
 fn an_edge_that_is_added_in_place_is_followed() {
     let mut stage = Stage::with([spec("a", 0), spec("b", 0)], &[1, 2]);
-    assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", true)])]), NOTHING);
+    assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", true)])]), ["update b#2"]);
     assert_eq!(stage.tell([wanted([spec("a", 1), after(spec("b", 0), "a", true)])]), ["stop b#2 (dependency a restarted)"]);
 }
 
@@ -158,7 +156,55 @@ fn a_deadline_that_is_changed_in_place_counts_before_anything_is_stopped() {
     stage.wait(5_000);
     // `b` is not ready within its new deadline, so it goes as well, and first.
     let news = wanted([listed(spec("a", 1)), announcing(listed(spec("b", 0)), 1_000)]);
-    assert_eq!(stage.tell([news]), ["stop b#2 (not ready within 1s)"]);
+    assert_eq!(stage.tell([news]), ["update b#2", "stop b#2 (not ready within 1s)"]);
+}
+
+#[test]
+fn an_old_run_that_is_not_ready_any_more_is_not_passed_over_when_its_replacement_was_given_up() {
+    let a = |version| rolling(announcing(spec("a", version), 60_000));
+    let mut stage = Stage::with([a(0)], &[1]);
+    stage.tell([ready(1), unready(1), wanted([a(1)])]);
+    assert_eq!(stage.tell([refused(2)]), NOTHING);
+    assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
+}
+
+#[test]
+fn nothing_is_kept_instead_of_a_run_that_is_right() {
+    let kept = |version| with(announcing(spec("a", version), 60_000), |spec| spec.on_change = OnChange::Keep);
+    let mut stage = Stage::with([rolling(announcing(spec("a", 0), 60_000))], &[1]);
+    stage.tell([ready(1), unready(1)]);
+    assert_eq!(stage.tell([wanted([rolling(announcing(spec("a", 1), 60_000))])]), ["spawn a#2 (args changed)"]);
+    // The change is taken back: the new run only serves for as long as the old one doesn't.
+    assert_eq!(stage.tell([started(2), ready(2), wanted([kept(0)])]), ["update a#1"]);
+    assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
+    assert_eq!(stage.tell([ready(1)]), ["stop a#2 (args changed)"]);
+}
+
+#[test]
+fn why_the_newest_run_ended_is_why_there_is_another_one() {
+    let a = |version| rolling(announcing(spec("a", version), 60_000));
+    let mut stage = Stage::with([a(0)], &[1]);
+    assert_eq!(stage.tell([ready(1), wanted([a(1)])]), ["spawn a#2 (args changed)"]);
+    assert_eq!(stage.tell([by_hand(Order::Stop, "a")]), ["stop a#1 (stopped by hand)"]);
+    stage.tell([by_hand(Order::Restart, "a")]);
+    assert_eq!(stage.tell([started(2)]), ["stop a#2 (restarted by hand)"]);
+    // The old run takes longer to stop than the one that was started beside it.
+    stage.tell([exited(2, 0), gone(2)]);
+    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["spawn a#3 (restarted by hand)"]);
+}
+
+#[test]
+fn a_reload_that_failed_is_told_once() {
+    let reloading = || {
+        with(spec("a", 0), |spec| {
+            (spec.watch, spec.on_watch) = (vec![Text::plain("x")], OnWatch::Reload);
+            spec.reload = Some(Reload::Signal(Signal("HUP")));
+        })
+    };
+    let mut stage = Stage::with([reloading()], &[1]);
+    assert_eq!(stage.tell([content("a", &["x"], [("x", 1)]), content("a", &["x"], [("x", 2)])]), ["reload a#1"]);
+    assert_eq!(stage.reports([not_reloaded(1)]), 1);
+    assert_eq!(stage.reports([not_reloaded(1)]), 0, "that was the same news once more");
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! The laws of the core, each as the smallest story that ends badly without it.
 
-use crate::stage::{Stage, after, exited, gone, ready, spec, started, wanted, with};
-use reconcile::spec::{Announce, OnChange, Probe, Spec};
-use reconcile::text::Text;
+use crate::stage::{Stage, after, exited, gone, probed, ready, rolling, spec, started, wanted, with};
+use reconcile::spec::Announce;
 use std::time::Duration;
 
 const NOTHING: [&str; 0] = [];
-
-fn rolling(spec: Spec) -> Spec {
-    with(spec, |spec| spec.on_change = OnChange::Rolling)
-}
 
 /// Law 1: waits and the time to wake come from the plan that is made after everything is begun.
 #[test]
@@ -25,8 +20,7 @@ fn a_stop_that_was_begun_just_now_is_followed_by_a_kill() {
 #[test]
 fn a_run_is_never_left_waiting_for_an_announcement_that_it_does_not_know_of() {
     let mut stage = Stage::with([spec("a", 0)], &[1]);
-    let probed = with(spec("a", 0), |spec| spec.ready = Some(Probe::Tcp(Text::plain("localhost:80"))));
-    assert_eq!(stage.tell([wanted([probed])]), NOTHING);
+    assert_eq!(stage.tell([wanted([probed(spec("a", 0))])]), ["update a#1"]);
     assert!(stage.engine.is_converged(), "what is ready stays ready");
     let announcing = with(spec("a", 0), |spec| spec.exec.announce = Some(Announce::Notify));
     assert_eq!(stage.tell([wanted([announcing])]), ["stop a#1 (ready changed)"]);

@@ -4,9 +4,9 @@
 
 use reconcile::desired::Desired;
 use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Event, Order, Pid, RunId, Status};
+use reconcile::event::{Action, Content, Event, Order, Pid, RunId, Status};
 use reconcile::report::{Report, What};
-use reconcile::spec::{Condition, Dependency, Spec};
+use reconcile::spec::{Condition, Dependency, Liveness, OnChange, Probe, Spec};
 use reconcile::state::Standing;
 use reconcile::text::{Name, Text};
 use reconcile::time::Time;
@@ -40,6 +40,16 @@ impl Stage {
         let outcome = self.engine.step(self.now, news);
         self.wake_at = outcome.wake_at;
         outcome.actions.iter().map(|action| self.describe(action, &outcome)).collect()
+    }
+
+    /// Gives news to the engine, and how many reports come of it.
+    pub(crate) fn reports(&mut self, news: impl IntoIterator<Item = Event>) -> usize {
+        self.engine.step(self.now, news).reports.len()
+    }
+
+    /// What is waited for now, as people are told.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        self.engine.plan(self.now).waiting.iter().map(|(name, what)| format!("{name} {what}")).collect()
     }
 
     /// Lets time pass.
@@ -93,6 +103,23 @@ pub(crate) fn after(mut spec: Spec, on: &str, restart: bool) -> Spec {
     spec
 }
 
+/// The same with a probe that says when it is ready.
+pub(crate) fn probed(spec: Spec) -> Spec {
+    with(spec, |spec| spec.ready = Some(Probe::Tcp(Text::plain("localhost:80"))))
+}
+
+/// The same with a probe that says whether it is alive.
+pub(crate) fn checked(spec: Spec) -> Spec {
+    let probe = Some(Probe::Tcp(Text::plain("localhost:80")));
+    let liveness = Liveness { probe, interval: Duration::from_secs(10), timeout: Duration::from_secs(1), failures: 3 };
+    with(spec, |spec| spec.liveness = Some(liveness))
+}
+
+/// The same, replaced only once its successor is ready.
+pub(crate) fn rolling(spec: Spec) -> Spec {
+    with(spec, |spec| spec.on_change = OnChange::Rolling)
+}
+
 /// The same with something else about it.
 pub(crate) fn with(mut spec: Spec, change: impl FnOnce(&mut Spec)) -> Spec {
     change(&mut spec);
@@ -112,6 +139,26 @@ pub(crate) fn started(run: u64) -> Event {
 
 pub(crate) fn ready(run: u64) -> Event {
     Event::Ready { run: RunId(run) }
+}
+
+pub(crate) fn unready(run: u64) -> Event {
+    Event::Unready { run: RunId(run), why: "connection refused".to_string() }
+}
+
+pub(crate) fn unhealthy(run: u64) -> Event {
+    Event::Unhealthy { run: RunId(run), why: "no answer".to_string() }
+}
+
+/// A run could not be told to read its files again.
+pub(crate) fn not_reloaded(run: u64) -> Event {
+    Event::Reloaded { run: RunId(run), failure: Some("no such process".to_string()) }
+}
+
+/// What the files contain that a process watches, each with a number for its content.
+pub(crate) fn content<const N: usize>(name: &str, watch: &[&str], files: [(&str, u64); N]) -> Event {
+    let watch = watch.iter().map(|path| Text::plain(path)).collect();
+    let files = files.into_iter().map(|(path, content)| (path.to_string(), content)).collect();
+    Event::Content { name: Name::from(name), content: Content { watch, files } }
 }
 
 pub(crate) fn exited(run: u64, code: i32) -> Event {

@@ -1,11 +1,12 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
-use super::super::{OK, color_is_welcome, print, terminal_width};
+use super::super::{OK, look_of, print};
 use super::table::table;
 use super::{Target, refused, unanswered, url};
+use crate::config::Look;
 use crate::snapshot::{ConfigState, Exit, Process, Snapshot, Watch};
 use std::fmt::Write;
-use std::io::{IsTerminal, stdout};
+use std::io::stdout;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -24,26 +25,8 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
         Ok(snapshot) => snapshot,
         Err(error) => return unanswered(&crate::control::ClientError::Broken(error.to_string())),
     };
-    print(&if as_json { json(&snapshot) } else { text(&snapshot, SystemTime::now(), Look::of_stdout()) });
+    print(&if as_json { json(&snapshot) } else { text(&snapshot, SystemTime::now(), look_of(stdout())) });
     if snapshot.converged { OK.into() } else { NOT_CONVERGED.into() }
-}
-
-/// For whom it is written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    pub(super) width: Option<usize>,
-    pub(super) color: bool,
-}
-
-impl Look {
-    pub(super) fn of_stdout() -> Look {
-        let is_terminal = stdout().is_terminal();
-        Look { width: is_terminal.then(|| terminal_width(stdout())), color: is_terminal && color_is_welcome() }
-    }
-
-    pub(super) fn paint(self, color: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
-    }
 }
 
 /// As the contract has it, one object.
@@ -66,7 +49,7 @@ fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
     };
     let _ = writeln!(text, "{}: generation {}, pid {}{watch}", config.path.display(), snapshot.generation, snapshot.pid);
     if config.state == ConfigState::Rejected {
-        let _ = writeln!(text, "{}", look.paint("1;31", "rejected: what stands in the file is not in force"));
+        let _ = writeln!(text, "{}", look.painted("rejected: what stands in the file is not in force", "1;31"));
     }
     for problem in &config.diagnostics {
         let _ = writeln!(text, "  {}:{}:{}: {}", problem.file.display(), problem.line, problem.column, problem.message);
@@ -76,9 +59,9 @@ fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
         return text;
     }
     let rows: Vec<Vec<String>> = snapshot.processes.iter().map(|process| row(process, now)).collect();
-    let table = table(&["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "REASON"], &rows, look.width);
+    let table = table(&["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "REASON"], &rows, look.columns());
     let mut lines = table.lines();
-    let _ = writeln!(text, "{}", look.paint("1", lines.next().unwrap_or_default()));
+    let _ = writeln!(text, "{}", look.painted(lines.next().unwrap_or_default(), "1"));
     for (line, process) in lines.zip(&snapshot.processes) {
         let _ = writeln!(text, "{}", colored(line, process, look));
     }
@@ -94,7 +77,7 @@ fn colored(line: &str, process: &Process, look: Look) -> String {
         _ => "33",
     };
     let (before, after) = line.split_at(process.name.len().min(line.len()));
-    before.to_owned() + &after.replacen(&process.state, &look.paint(color, &process.state), 1)
+    before.to_owned() + &after.replacen(&process.state, &look.painted(&process.state, color), 1)
 }
 
 fn row(process: &Process, now: SystemTime) -> Vec<String> {

@@ -1,12 +1,14 @@
 //! What the YAML library refuses, in the words of somebody who writes a configuration.
 
 use super::MAX_DEPTH;
+use super::slips::{self, Slip};
 use crate::config::problems::Problem;
 use crate::config::texts::{Span, TextId, Texts};
 use serde_yaml::Error;
 use serde_yaml::budget::BudgetBreach;
 use serde_yaml::granit_parser::ErrorKind;
 use serde_yaml::localizer::ExternalMessageSource;
+use std::ops::Range;
 
 /// A problem from what the library refuses.
 pub(super) fn refused(error: &Error, text: TextId, texts: &Texts) -> Problem {
@@ -18,13 +20,29 @@ pub(super) fn refused(error: &Error, text: TextId, texts: &Texts) -> Problem {
         }
     });
     let source = texts.text(text);
-    let start = source.floor_char_boundary(start);
+    let start = source.floor_char_boundary(start.min(source.len()));
+    if let Some(Slip { place, message, help, also }) = slip(error, source, start) {
+        let at = |place: Range<usize>| Span { text, start: place.start, end: place.end };
+        let problem = Problem::error(at(place), message).help(help);
+        return also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(place), message));
+    }
     let end = source[start..].chars().next().filter(|char| !char.is_control()).map_or(start, |char| start + char.len_utf8());
     let (message, help) = explained(error);
-    let problem = Problem::error(Span { text, start, end }, message);
-    match help {
-        Some(help) => problem.help(help),
-        None => problem,
+    Problem::error(Span { text, start, end }, message).maybe_help(help)
+}
+
+/// What was probably typed wrong.
+fn slip(error: &Error, source: &str, start: usize) -> Option<Slip> {
+    match error {
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => slip(error, source, start),
+        Error::UnsupportedTag { .. } => slips::tag(source, start),
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => slips::merge(source, start),
+        Error::UnknownAnchor { .. } => Some(slips::unknown_alias(source, start)),
+        Error::ExternalMessage { source: cause, .. } => match &**cause {
+            ExternalMessageSource::Parser(scan) => slips::slip(source, start, scan.kind()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

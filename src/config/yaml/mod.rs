@@ -1,10 +1,11 @@
-//! YAML text → tree. This module and its `errors` are the only ones that know the YAML library.
+//! YAML text → tree. This module and those below it are the only ones that know the YAML library.
 //!
 //! Every scalar keeps the characters it is written with: what YAML would make of `1.10` or `0777` is of no interest here.
-//! The library does anchors, merge keys and budgets; duplicate keys are found here, so that one doesn't hide the other
+//! The library does anchors, merge keys and budgets; duplicate keys it lets through, so that one doesn't hide the other
 //! problems of the text.
 
 mod errors;
+mod slips;
 
 use super::problems::{Problem, Problems};
 use super::texts::{Span, TextId, Texts};
@@ -12,13 +13,14 @@ use super::tree::{Entry, Kind, Map, Node, Scalar, Style};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Options, Spanned};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
 /// Lists and maps may stand in each other this deep.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Parses a text. Duplicate keys are reported to `problems`; of each key the first value is kept.
+/// Parses a text. Keys that are no single values are reported to `problems`.
 ///
 /// # Errors
 /// What keeps the text from being YAML, or from being read in bounded time and memory.
@@ -50,8 +52,14 @@ fn options() -> Options {
     }
 }
 
-/// A node as the library gives it.
-struct Raw(Spanned<RawKind>);
+/// A node as the library gives it, its places in bytes.
+struct Raw {
+    kind: RawKind,
+    /// Where it is written.
+    defined: Range<usize>,
+    /// Where it is used: elsewhere only if an alias stands for it.
+    referenced: Range<usize>,
+}
 
 enum RawKind {
     Null,
@@ -64,8 +72,16 @@ enum RawKind {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw, D::Error> {
-        Spanned::deserialize(deserializer).map(Raw)
+        let Spanned { value, referenced, defined } = Spanned::deserialize(deserializer)?;
+        Ok(Raw { kind: value, defined: bytes(defined), referenced: bytes(referenced) })
     }
+}
+
+fn bytes(location: serde_yaml::Location) -> Range<usize> {
+    let span = location.span();
+    let at = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    let start = at(span.byte_offset());
+    start..start.saturating_add(at(span.byte_len()))
 }
 
 impl<'de> Deserialize<'de> for RawKind {
@@ -124,6 +140,8 @@ impl<'de> Visitor<'de> for RawVisitor {
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
+        // Most lists and maps are small, and hostile ones are many.
+        list.shrink_to_fit();
         Ok(RawKind::List(list))
     }
 
@@ -132,6 +150,7 @@ impl<'de> Visitor<'de> for RawVisitor {
         while let Some(entry) = entries.next_entry()? {
             map.push(entry);
         }
+        map.shrink_to_fit();
         Ok(RawKind::Map(map))
     }
 }
@@ -144,10 +163,13 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn node(&mut self, Raw(raw): Raw) -> Node {
-        let span = self.span(raw.defined);
+    fn node(&mut self, raw: Raw) -> Node {
+        let span = self.span(&raw.defined);
+        if raw.referenced != raw.defined {
+            self.alias(span, &raw.referenced);
+        }
         let written = &self.source[span.start..span.end];
-        match raw.value {
+        match raw.kind {
             RawKind::Null => scalar(span, written.to_owned(), Style::Null),
             // A tag (`!!int "5"`) can make a quoted scalar more than a string.
             RawKind::Typed(value) if written.starts_with(['"', '\'']) => scalar(span, value, Style::Quoted),
@@ -164,24 +186,21 @@ impl Builder<'_> {
     }
 
     fn map(&mut self, span: Span, raw: Vec<(Raw, Raw)>) -> Node {
-        let mut map = Map { entries: Vec::with_capacity(raw.len()), strays: Vec::new() };
-        let mut places: HashMap<String, Span> = HashMap::with_capacity(raw.len());
+        let mut map = Map { entries: Vec::with_capacity(raw.len()), duplicates: Vec::new(), strays: Vec::new() };
+        let mut known: HashSet<String> = HashSet::with_capacity(raw.len());
         for (key, value) in raw {
             let (key, value) = (self.node(key), self.node(value));
             let key_span = key.span;
             let Kind::Scalar(scalar) = &key.kind else {
-                self.problems.add(Problem::error(key_span, format!("a key must be a single value, not {}", key.described())));
+                self.problems.add(unusable_key(&key));
                 map.strays.push(Entry { key: String::new(), key_span, value });
                 continue;
             };
             let entry = Entry { key: scalar.text.clone(), key_span, value };
-            if let Some(&first) = places.get(&entry.key) {
-                let problem = Problem::error(key_span, format!("duplicate key `{}`", entry.key));
-                self.problems.add(problem.label(first, "first given here").help("remove one of the two"));
-                map.strays.push(entry);
+            if !known.insert(entry.key.clone()) {
+                map.duplicates.push(entry);
                 continue;
             }
-            places.insert(entry.key.clone(), key_span);
             map.entries.push(entry);
         }
         // A map in block style has no token of its own: its first key stands for it.
@@ -190,11 +209,16 @@ impl Builder<'_> {
         Node { span: Span { end, ..span }, kind: Kind::Map(map) }
     }
 
-    fn span(&self, location: serde_yaml::Location) -> Span {
-        let span = location.span();
-        let at = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
-        let start = self.boundary(at(span.byte_offset()));
-        let end = self.boundary(start.saturating_add(at(span.byte_len())));
+    /// Takes note of what comes by an alias; what a merge key takes from a map that is written there doesn't.
+    fn alias(&mut self, defined: Span, referenced: &Range<usize>) {
+        let referenced = self.span(referenced);
+        if self.source[referenced.start..].starts_with('*') {
+            self.problems.used_by_alias(defined, referenced);
+        }
+    }
+
+    fn span(&self, bytes: &Range<usize>) -> Span {
+        let (start, end) = (self.boundary(bytes.start), self.boundary(bytes.end));
         Span { text: self.text, start, end }
     }
 
@@ -217,6 +241,17 @@ impl Builder<'_> {
     }
 }
 
+/// What is wrong with a key that is a list or a map.
+fn unusable_key(key: &Node) -> Problem {
+    let problem = Problem::error(key.span, format!("a key must be a single value, not {}", key.described()));
+    match &key.kind {
+        Kind::Map(_) => {
+            problem.help("to have a variable replaced, write `\"${name}\"`; for braces themselves, put the value in quotes")
+        }
+        _ => problem.help("put it in quotes if it is text"),
+    }
+}
+
 fn scalar(span: Span, text: String, style: Style) -> Node {
-    Node { span, kind: Kind::Scalar(Scalar { text, style }) }
+    Node { span, kind: Kind::Scalar(Scalar { text, style, is_secret: false }) }
 }

@@ -45,6 +45,17 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) user: Option<u32>,
     /// Directory to enter, as the user that it has become.
     pub(in crate::runtime) directory: Option<&'a CStr>,
+    /// The `cgroup.procs` of the control group to enter.
+    pub(in crate::runtime) group_entrance: Option<&'a CStr>,
+}
+
+/// A child that has become its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::runtime) struct Born {
+    /// Its number.
+    pub(in crate::runtime) pid: u32,
+    /// Why it is not in its control group, if it isn't: it runs all the same.
+    pub(in crate::runtime) not_in_group: Option<i32>,
 }
 
 /// A resource limit: its number, its soft and its hard value.
@@ -149,6 +160,7 @@ struct Shared<'a> {
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     failure: Option<(Stage, i32)>,
+    not_in_group: Option<i32>,
 }
 
 /// Starts a program, and returns its number when its exec has succeeded. The calling thread is held until then. The
@@ -159,7 +171,7 @@ struct Shared<'a> {
 ///
 /// # Errors
 /// What failed; see [`Failure`].
-pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<u32, Failure> {
+pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, Failure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
     let mut shared = Shared {
         child,
@@ -167,6 +179,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         arguments: pointers(child.arguments),
         environment: pointers(child.environment),
         failure: None,
+        not_in_group: None,
     };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     let mut former_mask = 0_u64;
@@ -182,17 +195,17 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
     // SAFETY: as above; a null pointer for the former mask is allowed.
     let unblocked = unsafe { call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const former_mask), 0, 8, 0]) };
     debug_assert!(unblocked.is_ok(), "restoring a mask that was read can't fail");
-    match (u32::try_from(result), read_failure(&shared)) {
+    match (u32::try_from(result), record(&shared.failure)) {
         (Err(_), _) => Err(Failure::Clone(error)),
         (Ok(_), Some((stage, error))) => Err(Failure::Child(stage, error)),
-        (Ok(pid), None) => Ok(pid),
+        (Ok(pid), None) => Ok(Born { pid, not_in_group: record(&shared.not_in_group) }),
     }
 }
 
-/// The record, read from memory that another process wrote to.
-fn read_failure(shared: &Shared<'_>) -> Option<(Stage, i32)> {
+/// A record in [`Shared`], read from memory that another process wrote to.
+fn record<T: Copy>(of_shared: &T) -> T {
     // SAFETY: a valid, aligned reference. The child wrote to it as a value of this type before it let us go on.
-    unsafe { ptr::read_volatile(&raw const shared.failure) }
+    unsafe { ptr::read_volatile(of_shared) }
 }
 
 /// Pointers to strings, with the null pointer that ends the list.
@@ -229,6 +242,10 @@ unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
 extern "C" fn run(shared: *mut c_void) -> c_int {
     let shared: *mut Shared<'_> = shared.cast();
     // SAFETY: the pointer that `start` passed; its owner is held, so this is the only reference in use.
+    let not_in_group = unsafe { (*shared).child.group_entrance }.and_then(|entrance| write_file(entrance, b"0").err());
+    // SAFETY: as above; nothing refers to the record.
+    unsafe { ptr::write_volatile(&raw mut (*shared).not_in_group, not_in_group) };
+    // SAFETY: as above.
     let failure = become_program(unsafe { &*shared });
     // SAFETY: as above; the reference of the line before is no longer used.
     unsafe { ptr::write_volatile(&raw mut (*shared).failure, Some(failure)) };

@@ -9,8 +9,9 @@ pub(super) mod accounts;
 pub(super) mod clone;
 pub(super) mod lease;
 
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::io;
+use tokio::io::unix::AsyncFd;
 
 /// A child that has ended and is not yet reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,16 @@ pub(super) fn reap(pid: u32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Waits for the end of a child that is about to end, and lets go of it.
+///
+/// # Errors
+/// Those of `waitid(2)`.
+pub(super) fn wait_for(pid: u32) -> io::Result<()> {
+    // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
+    let result = unsafe { libc::waitid(libc::P_PID, pid, std::ptr::null_mut(), libc::WEXITED) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Sends a signal through a pidfd; 0 only asks whether the process still exists, reaped or not.
 ///
 /// # Errors
@@ -82,12 +93,13 @@ pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
     if unsafe { libc::kill(pid, signal) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` to ignored, and empties its signal mask.
+/// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` and `SIGXFSZ` (a file that grows beyond
+/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and empties its signal mask.
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
 pub(super) fn own_signals() -> io::Result<()> {
-    for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN)] {
+    for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN), (libc::SIGXFSZ, libc::SIG_IGN)] {
         // SAFETY: neither disposition is a function, so no code of ours is entered from a signal.
         if unsafe { libc::signal(signal, handler) } == libc::SIG_ERR {
             return Err(io::Error::last_os_error());
@@ -100,6 +112,15 @@ pub(super) fn own_signals() -> io::Result<()> {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
+}
+
+/// Has tokio tell when a descriptor becomes readable.
+///
+/// # Errors
+/// It is of a kind that can't be polled, or no room is left to.
+pub(super) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names one and the same open descriptor for as long as it exists.
+    unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
 }
 
 /// Marks every open descriptor from this number on to be closed by an exec.

@@ -95,7 +95,17 @@ impl Log {
 
     /// The lines so far.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        self.lock().lines.clone()
+        self.lines_after(0)
+    }
+
+    /// The lines so far, without the first ones.
+    pub(crate) fn lines_after(&self, first: usize) -> Vec<Line> {
+        self.lock().lines.get(first..).unwrap_or_default().to_vec()
+    }
+
+    /// Waits for something new, but no longer than this.
+    pub(crate) fn await_news(&self, at_most: Duration) {
+        drop(self.news.wait_timeout(self.lock(), at_most).unwrap_or_else(std::sync::PoisonError::into_inner));
     }
 
     /// What `find` makes of the lines, as soon as it makes something of them.
@@ -128,19 +138,21 @@ impl Log {
             if let Some(found) = find() {
                 return found;
             }
-            let state = self.lock();
-            assert!(Instant::now() < deadline, "waited for {what}, in vain\n{}", describe(&state));
-            drop(self.news.wait_timeout(state, RETRY).unwrap_or_else(std::sync::PoisonError::into_inner));
+            assert!(Instant::now() < deadline, "waited for {what}, in vain\n{}", self.describe());
+            self.await_news(RETRY);
         }
     }
 
     /// How and when it ended; both pipes have been read to their end then.
     #[track_caller]
     pub(crate) fn wait_for_exit(&self) -> (ExitStatus, Instant) {
-        self.until("navigator's exit", || {
-            let state = self.lock();
-            state.exit.filter(|_| state.open_pipes == 0)
-        })
+        self.until("navigator's exit", || self.exit())
+    }
+
+    /// The same, if it has come to that.
+    pub(crate) fn exit(&self) -> Option<(ExitStatus, Instant)> {
+        let state = self.lock();
+        state.exit.filter(|_| state.open_pipes == 0)
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -4,6 +4,7 @@
 //! [`Navigator`] is one run of the program there. Whatever a test checks, [`Navigator::exits`] also checks that no
 //! process of the site is left. Nothing here knows navigator's code: only its command line, its output and the kernel.
 
+mod bystander;
 pub(crate) mod entry;
 pub(crate) mod leftovers;
 pub(crate) mod log;
@@ -11,6 +12,7 @@ mod navigator;
 pub(crate) mod servers;
 mod site;
 
+pub(crate) use bystander::Bystander;
 pub(crate) use navigator::{Ended, Navigator};
 pub(crate) use rustix::process::Signal;
 pub(crate) use site::{Site, attempt, client, fixtures};

@@ -142,7 +142,7 @@ impl<'s> Navigator<'s> {
     pub(crate) fn exits(self, code: i32) -> Ended {
         self.log.wait_for_exit();
         let seen = self.seen.iter().filter(|process| leftovers::is_alive(process)).cloned().collect();
-        let left: Vec<String> = self.site.marked().union(&seen).map(leftovers::describe).collect();
+        let left: Vec<String> = self.site.living().union(&seen).map(leftovers::describe).collect();
         assert!(left.is_empty(), "left behind: {left:#?}\n{}", self.log.describe());
         let ended = self.ended();
         assert_eq!(ended.code, Some(code), "exit code\n{}", ended.description);
@@ -160,7 +160,7 @@ impl Drop for Navigator<'_> {
             report(&self.log.describe());
         }
         let below = self.descendants();
-        for process in self.process.iter().chain(&below).chain(&self.site.marked()) {
+        for process in self.process.iter().chain(&below).chain(&self.site.living()) {
             leftovers::send(process, Signal::KILL);
         }
     }

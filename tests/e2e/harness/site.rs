@@ -125,7 +125,7 @@ impl Site {
     }
 
     /// Every living process of this site.
-    pub(super) fn marked(&self) -> BTreeSet<Process> {
+    pub(crate) fn living(&self) -> BTreeSet<Process> {
         leftovers::carrying(&format!("{MARKER}={}", self.directory.display()))
     }
 }
@@ -174,7 +174,7 @@ impl<'s> Launch<'s> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
-fn spawn(command: &mut Command) -> std::process::Child {
+pub(super) fn spawn(command: &mut Command) -> std::process::Child {
     command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 

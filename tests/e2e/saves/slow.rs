@@ -65,19 +65,28 @@ fn dribbled(means: Means, rounds: usize) {
 /// Writes the beginning of `new` and, five seconds later, the rest, into a file that is open all the time.
 const HELD_OPEN: &str = "exec 3>conf/navigator.yml; head -n 6 new >&3; sleep 5; tail -n +7 new >&3";
 
+/// The same with a file that is renamed into place before it is complete.
+const RENAMED_OPEN: &str =
+    "exec 3>conf/tmp; head -n 6 new >&3; mv conf/tmp conf/navigator.yml; sleep 0.05; tail -n +7 new >&3; exec 3>&-";
+
 #[test]
 fn a_writer_that_keeps_the_file_open_stops_nobody() {
-    held_open(Means::Events);
+    held_open(Means::Events, HELD_OPEN);
+}
+
+#[test]
+fn a_writer_that_goes_on_after_its_rename_stops_nobody() {
+    held_open(Means::Events, RENAMED_OPEN);
 }
 
 #[test]
 fn a_writer_that_keeps_the_file_open_stops_nobody_under_the_poll() {
     if Means::Poll.is_available("saves: an open file under the poll") {
-        held_open(Means::Poll);
+        held_open(Means::Poll, HELD_OPEN);
     }
 }
 
-fn held_open(means: Means) {
+fn held_open(means: Means, save: &str) {
     let site = Site::new();
     let mut navigator = ten_running(&site, means);
     let new = site.write("new", &ten(1));
@@ -85,7 +94,7 @@ fn held_open(means: Means) {
     let beginning: Vec<&str> = whole.lines().take(6).collect();
     site.write("beginning.yml", &beginning.join("\n"));
     assert_eq!(site.command(["check", "beginning.yml"]).start().ended().code, Some(0), "a beginning that is valid");
-    shell(&site, HELD_OPEN, 0);
+    shell(&site, save, 0);
     navigator.journals("version-1 start");
     assert_reloads(&navigator, 1, "the file counts once, as a whole");
     assert_untouched(&navigator, &site, &KEPT);

@@ -37,9 +37,13 @@ const WRONG: [Wrong; 24] = [
         "echo 'env: {}' > wrong",
         "conf/navigator.yml:1:1: this file has neither `managed_processes` nor `applications` nor `include`",
     ),
-    wrong("not YAML", "echo 'managed_processes: [' > wrong", "conf/navigator.yml:1:20: this bracket is never closed"),
+    wrong("not YAML", "echo 'managed_processes: [' > wrong", "conf/navigator.yml:1:20: this `[` is never closed"),
     wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this quote is never closed"),
-    wrong("a tab", r"printf 'managed_processes:\n\t- x\n' > wrong", "conf/navigator.yml:2:2: a tab is not allowed here"),
+    wrong(
+        "a tab",
+        r"printf 'managed_processes:\n\t- x\n' > wrong",
+        "conf/navigator.yml:2:1: a tab is not allowed in indentation",
+    ),
     wrong("UTF-16", r"printf '\377\376m\000' > wrong", "conf/navigator.yml:1:1: this file is not UTF-8 but looks like UTF-16"),
     wrong("zeroes", "head -c 300 /dev/zero > wrong", "conf/navigator.yml:1:1: this file holds a NUL character"),
     wrong(

@@ -1,0 +1,147 @@
+//! `navigator doctor`: what this host offers, and what of a configuration will not work on it.
+//!
+//! It finds out by trying, as far as that disturbs nobody: what may be executed, entered and set is tried by a child
+//! that goes through a whole start except for its last step.
+
+use super::check::reject;
+use super::{INVALID, OK, fail, plural, print};
+use crate::config::{Environment, Loaded};
+use crate::control::StateDir;
+use crate::runtime::{self, Feature};
+use crate::source::FileSource;
+use reconcile::spec::Exec;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// How many descriptors navigator needs for itself, and for each process: both ends' readers and pidfds on the way.
+const OWN_DESCRIPTORS: u64 = 64;
+const DESCRIPTORS_EACH: u64 = 4;
+
+/// Examines the host, and the configuration if there is one.
+pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir) -> ExitCode {
+    // As at a start, so that what a child inherits is the same.
+    let launcher = match runtime::init() {
+        Ok(launcher) => launcher,
+        Err(error) => return fail(INVALID, &error.to_string()),
+    };
+    let mut rows: Vec<Row> = runtime::platform().into_iter().map(Row::of_feature).collect();
+    rows.push(of_state_directory(state));
+    print(&table("host", &rows));
+    let Some(path) = path else { return OK.into() };
+    let shown = path.display().to_string();
+    let loaded = match FileSource::new(path, Environment::current()).read().revision {
+        Ok(loaded) => loaded,
+        Err(rejected) => return reject(&rejected),
+    };
+    let rows = match of_configuration(&loaded, &launcher) {
+        Ok(rows) => rows,
+        Err(error) => return fail(INVALID, &format!("failed to rehearse: {error}")),
+    };
+    print(&format!("\n{}", table(&shown, &rows)));
+    let problems = rows.iter().filter(|row| row.verdict == Verdict::Problem).count();
+    if problems == 0 {
+        return OK.into();
+    }
+    print(&format!("\n{} will not work here\n", plural(problems, "thing", "things")));
+    INVALID.into()
+}
+
+/// A line of the answer.
+struct Row {
+    verdict: Verdict,
+    name: String,
+    meaning: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    Missing,
+    Problem,
+}
+
+impl Row {
+    fn of_feature(Feature { name, is_there, meaning }: Feature) -> Row {
+        let verdict = if is_there { Verdict::Fine } else { Verdict::Missing };
+        Row { verdict, name: name.to_owned(), meaning }
+    }
+
+    fn of_outcome(name: &str, problem: Option<String>) -> Row {
+        let verdict = if problem.is_some() { Verdict::Problem } else { Verdict::Fine };
+        Row { verdict, name: name.to_owned(), meaning: problem.unwrap_or_default() }
+    }
+}
+
+fn of_state_directory(state: &StateDir) -> Row {
+    let (is_there, meaning) = match state.check() {
+        Ok(()) => (true, format!("`{}` can be written", state.path().display())),
+        Err(error) => (false, error.to_string()),
+    };
+    Row::of_feature(Feature { name: "state directory", is_there, meaning })
+}
+
+fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher) -> std::io::Result<Vec<Row>> {
+    let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
+    entries.sort_by_key(|entry| entry.position);
+    let refusals = runtime::rehearse(launcher, entries.iter().map(|entry| &entry.spec.exec))?;
+    let rehearsed = entries.iter().zip(refusals).map(|(entry, refusal)| {
+        let problem = refusal.map(|refusal| refusal.to_string()).or_else(|| output(&entry.spec.exec));
+        Row::of_outcome(&entry.spec.name, problem)
+    });
+    Ok(rehearsed.chain(descriptors(entries.len(), launcher)).collect())
+}
+
+/// The file of a process's output needs a directory.
+fn output(exec: &Exec) -> Option<String> {
+    let reconcile::spec::Output::File { path, .. } = &exec.output else { return None };
+    let directory = Path::new(path.value()).parent().filter(|directory| !directory.as_os_str().is_empty())?;
+    (!directory.is_dir()).then(|| format!("the directory of output.file `{}` does not exist", path.shown()))
+}
+
+/// All processes together need descriptors of navigator.
+fn descriptors(processes: usize, launcher: &runtime::Launcher) -> Option<Row> {
+    let needed = OWN_DESCRIPTORS + DESCRIPTORS_EACH * u64::try_from(processes).unwrap_or(u64::MAX / DESCRIPTORS_EACH);
+    let allowed = launcher.descriptors();
+    (needed > allowed).then(|| {
+        let problem =
+            format!("{processes} processes need about {needed} descriptors, and {allowed} are allowed: raise `ulimit -Hn`");
+        Row::of_outcome("(all)", Some(problem))
+    })
+}
+
+/// Verdict, name and meaning below one another.
+fn table(title: &str, rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let line = |row: &Row| {
+        let verdict = match row.verdict {
+            Verdict::Fine => "ok",
+            Verdict::Missing => "missing",
+            Verdict::Problem => "problem",
+        };
+        format!("  {verdict:<7}  {:<width$}  {}", row.name, row.meaning).trim_end().to_owned() + "\n"
+    };
+    format!("{title}\n{}", rows.iter().map(line).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_one_another() {
+        let rows = [
+            Row::of_feature(Feature { name: "pidfds", is_there: true, meaning: "used".into() }),
+            Row::of_feature(Feature { name: "control groups", is_there: false, meaning: "marks instead".into() }),
+            Row::of_outcome("web", None),
+            Row::of_outcome("db", Some("unknown user: `x`".into())),
+        ];
+        let expected = "\
+host
+  ok       pidfds          used
+  missing  control groups  marks instead
+  ok       web
+  problem  db              unknown user: `x`
+";
+        assert_eq!(table("host", &rows), expected);
+    }
+}

@@ -1,0 +1,92 @@
+//! Files of other programs, recognized by their first lines: what a person gave instead of a configuration.
+//!
+//! It is asked only of texts that can't be a configuration, so it may guess.
+
+use super::problems::Problem;
+use super::scope::is_secret;
+use super::strangers::procfile_line;
+use super::texts::{Span, TextId, Texts};
+use super::words::is_variable;
+
+/// As many lines of a text are looked at.
+const LOOKED_AT: usize = 200;
+
+const SYSTEMD: [&str; 8] = ["[Unit]", "[Service]", "[Install]", "[Timer]", "[Socket]", "[Path]", "[Mount]", "[Container]"];
+
+/// What a text is, if it is known from elsewhere.
+pub(super) fn recognized(text: TextId, texts: &Texts) -> Option<Problem> {
+    let source = texts.text(text);
+    let mut first = None;
+    let mut start = 0;
+    for line in source.split_inclusive('\n').take(LOOKED_AT) {
+        let content = line.trim();
+        let is_comment = content.starts_with(['#', ';']) && !content.starts_with("#!");
+        if !content.is_empty() && !is_comment {
+            let begin = start + (line.len() - line.trim_start().len());
+            first = Some(Span { text, start: begin, end: begin + content.len() });
+            break;
+        }
+        start += line.len();
+    }
+    let place = first?;
+    let (what, help) = dialect(texts.slice(place), source)?;
+    let name = texts.path(text).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Some(Problem::error(place, format!("this is {what}, not a configuration of navigator")).help(help(source, name.as_deref())))
+}
+
+/// What to write instead of a whole text, which has this name.
+type Instead = fn(&str, Option<&str>) -> String;
+
+fn dialect(first: &str, source: &str) -> Option<(&'static str, Instead)> {
+    let lines = || source.lines().take(LOOKED_AT).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    if SYSTEMD.contains(&first) {
+        return Some(("a systemd unit", |source, name| list(source, "ExecStart=", name)));
+    }
+    if ["[program:", "[supervisord", "[unix_http_server", "[inet_http_server", "[group:"]
+        .iter()
+        .any(|head| first.starts_with(head))
+    {
+        return Some(("a file of supervisord", |source, _| list(source, "command=", program_name(source))));
+    }
+    if first.starts_with('[') && first.ends_with(']') && lines().nth(1).is_some_and(|line| line.contains('=')) {
+        return Some(("TOML or INI", |_, _| "write it as YAML: `key: value`, and each process as an item of a list".to_owned()));
+    }
+    if ["module.exports", "export default", "const ", "require(", "import "].iter().any(|word| first.starts_with(word)) {
+        return Some(("JavaScript", |_, _| {
+            "write it as YAML: each app is an item of `managed_processes`, its `script` is `command`".to_owned()
+        }));
+    }
+    if first.starts_with("#!") {
+        return Some(("a script", |_, _| {
+            "name it as the `command` of a process:\nmanaged_processes:\n  - name: script\n    command: ./script.sh".to_owned()
+        }));
+    }
+    if first.starts_with('<') && first.ends_with('>') {
+        return Some(("XML", |_, _| "write `managed_processes:` and, below it, a list of processes in YAML".to_owned()));
+    }
+    if first.starts_with("FROM ") && lines().any(|line| line.starts_with("CMD ") || line.starts_with("RUN ")) {
+        return Some(("a Dockerfile", |_, _| "write what its `CMD` runs as `command` and `args` of a process".to_owned()));
+    }
+    if lines().all(|line| line.trim_start_matches("export ").split_once('=').is_some_and(|(name, _)| is_variable(name.trim()))) {
+        return Some(("an env file", |_, _| {
+            "name it in a configuration: `env_file: PATH`, at the top or in a process".to_owned()
+        }));
+    }
+    None
+}
+
+fn program_name(source: &str) -> Option<&str> {
+    source.lines().find_map(|line| line.trim().strip_prefix("[program:")?.strip_suffix(']'))
+}
+
+/// A list with the process whose command stands behind this key.
+fn list(source: &str, key: &str, name: Option<&str>) -> String {
+    let line = source
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(key))
+        .map(|line| line.trim_start_matches(['-', '@', '+', '!', ':']));
+    let known =
+        line.filter(|line| !is_secret(line) && line.len() <= 200).and_then(|line| procfile_line(name.unwrap_or("…"), line));
+    let lines = known.unwrap_or_else(|| vec![format!("- name: {}", name.unwrap_or("…")), "  command: …".to_owned()]);
+    format!("write each process as an item of a list, in YAML:\nmanaged_processes:\n  {}", lines.join("\n  "))
+}

@@ -1,0 +1,136 @@
+//! What people write who think of a shell: valid, since a program's name and its arguments are taken as they are written, but
+//! hardly ever meant. Every answer is a warning, and every one can be silenced by saying what is meant.
+
+use super::problems::{Problem, Problems};
+use super::texts::Span;
+use super::tree::{Entry, Kind, Node, Scalar};
+use super::words::{self, definition, is_variable};
+
+/// Programs that do themselves what is warned of here.
+const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "busybox", "envsubst"];
+
+/// What stands between the commands of a shell.
+const OPERATORS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "2>", "2>&1", "&>", "<"];
+
+/// Warns of what a process seems to expect from a shell.
+pub(super) fn report(entries: &[&Entry], problems: &mut Problems) {
+    let find = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+    let args: Vec<(&str, Span)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
+    let command = find("command").and_then(text);
+    if let Some((command, span)) = command {
+        problems.add_all(of_command(command, span, &args));
+    }
+    if let Some((directory, span)) = find("working_dir").and_then(text) {
+        problems.add_all(tilde(directory, span).or_else(|| variable(directory, span)));
+    }
+    let has_shell = command.iter().chain(&args).any(|(text, _)| is_shell(text));
+    if !has_shell {
+        for &(arg, span) in &args {
+            problems.add_all(of_argument(arg, span));
+        }
+    }
+}
+
+/// Warns of a `$NAME` in a variable's value. Only where it can't be part of a password: alone, or as part of a path.
+pub(super) fn of_variable(node: &Node, problems: &mut Problems) {
+    let Some((value, span)) = text(node) else { return };
+    let mut parts = value.split([':', '/']);
+    let is_path = parts.clone().count() > 1 || value.starts_with('$');
+    let Some(name) = parts.find_map(unbraced).filter(|_| is_path) else { return };
+    problems.add(not_replaced(span, name));
+}
+
+fn text(node: &Node) -> Option<(&str, Span)> {
+    match &node.kind {
+        Kind::Scalar(Scalar { text, .. }) => Some((text, node.span)),
+        _ => None,
+    }
+}
+
+fn is_shell(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    SHELLS.contains(&first.rsplit('/').next().unwrap_or_default())
+}
+
+fn of_command(command: &str, span: Span, args: &[(&str, Span)]) -> Option<Problem> {
+    quotes(command, span)
+        .or_else(|| windows(command, span))
+        .or_else(|| command_line(command, span, args))
+        .or_else(|| tilde(command, span))
+        .or_else(|| variable(command, span))
+        .or_else(|| shell_word(command, span))
+}
+
+fn of_argument(arg: &str, span: Span) -> Option<Problem> {
+    let operator = OPERATORS.contains(&arg).then(|| {
+        Problem::warning(span, format!("`{arg}` is an argument like any other: there is no shell"))
+            .help("write `command: sh` and `args: [-c, \"…\"]` with the whole line in the quotes")
+    });
+    operator.or_else(|| quotes(arg, span)).or_else(|| tilde(arg, span)).or_else(|| variable(arg, span))
+}
+
+/// A whole command line where one program is expected: it could be the name of a file, but hardly ever is.
+fn command_line(command: &str, span: Span, args: &[(&str, Span)]) -> Option<Problem> {
+    let given: Vec<&str> = command.split_whitespace().collect();
+    let [first, _, ..] = given.as_slice() else { return None };
+    // With arguments of its own, a path may well be one that has a space in it.
+    if first.starts_with(['\'', '"']) || !args.is_empty() && first.contains('/') {
+        return None;
+    }
+    let mut lines = definition(command)?;
+    if !args.is_empty() {
+        let (program, rest) =
+            words::split(command).ok()?.split_first().map(|(program, rest)| (program.clone(), rest.to_vec()))?;
+        let all: Vec<String> = rest.into_iter().chain(args.iter().map(|&(arg, _)| arg.to_owned())).collect();
+        lines = vec![format!("command: {program}"), format!("args: {}", words::list(&all))];
+    }
+    let why = if lines[0] == "command: sh" { "there is no shell unless you name it" } else { "there is no shell to split it" };
+    let problem = Problem::warning(span, "this whole text is taken for the name of one program");
+    Some(problem.help(format!("{why}: write\n{}", lines.join("\n"))))
+}
+
+/// `~/…`, which only a shell knows.
+fn tilde(text: &str, span: Span) -> Option<Problem> {
+    let rest = text.strip_prefix("~/")?;
+    let problem = Problem::warning(span, "`~` is the name of a directory here: there is no shell to replace it");
+    Some(problem.help(format!("write `${{HOME}}/{rest}`")))
+}
+
+/// `$NAME` as a whole, or behind a `=`.
+fn variable(text: &str, span: Span) -> Option<Problem> {
+    let value = text.rsplit('=').next().unwrap_or(text);
+    let name = value.split(['/', ':']).find_map(unbraced).filter(|_| !text.contains(char::is_whitespace))?;
+    Some(not_replaced(span, name))
+}
+
+/// The name in `$NAME`. `$$NAME` and `${NAME}` are none of it, nor is anything in lower case: that belongs to other languages.
+fn unbraced(part: &str) -> Option<&str> {
+    let name = part.strip_prefix('$')?;
+    (is_variable(name) && !name.contains(|char: char| char.is_ascii_lowercase())).then_some(name)
+}
+
+fn not_replaced(span: Span, name: &str) -> Problem {
+    Problem::warning(span, format!("`${name}` is not replaced: that takes braces"))
+        .help(format!("write `${{{name}}}` for the value of the variable, or `$${name}` for these characters themselves"))
+}
+
+/// One word that only a shell would understand.
+fn shell_word(command: &str, span: Span) -> Option<Problem> {
+    let found = command.chars().find(|&char| "|&;<>*?`".contains(char))?;
+    let problem = Problem::warning(span, format!("`{found}` is part of the program's name here: there is no shell"));
+    Some(problem.help(format!("write\n{}", definition(command)?.join("\n"))))
+}
+
+/// Quotes that a word processor has put in place of real ones.
+fn quotes(text: &str, span: Span) -> Option<Problem> {
+    let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
+    let problem = Problem::warning(span, "these are typographic quotes, which belong to the value");
+    Some(problem.help(format!("write `\"{inside}\"`")))
+}
+
+fn windows(command: &str, span: Span) -> Option<Problem> {
+    let drive = command.strip_prefix(|char: char| char.is_ascii_alphabetic())?;
+    drive.starts_with(":\\").then(|| {
+        Problem::warning(span, "this is a path of Windows").help("write the path on this host, with `/` between its parts")
+    })
+}

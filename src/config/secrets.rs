@@ -1,0 +1,35 @@
+//! Which single values are secrets, wherever aliases and merge keys bring them.
+
+use super::scope::is_secret;
+use super::tree::{Kind, Node};
+use std::collections::HashSet;
+
+/// Marks every value that stands under a key whose name says that it is a secret, also where an alias has brought it.
+pub(super) fn mark(root: &mut Node) {
+    let mut places = HashSet::new();
+    collect(root, false, &mut places);
+    if !places.is_empty() {
+        mark_at(root, &places);
+    }
+}
+
+/// Where secrets stand.
+fn collect(node: &Node, secret: bool, places: &mut HashSet<usize>) {
+    match &node.kind {
+        Kind::Scalar(_) => {
+            if secret {
+                places.insert(node.span.start);
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|item| collect(item, secret, places)),
+        Kind::Map(map) => map.all().for_each(|entry| collect(&entry.value, secret || is_secret(&entry.key), places)),
+    }
+}
+
+fn mark_at(node: &mut Node, places: &HashSet<usize>) {
+    match &mut node.kind {
+        Kind::Scalar(scalar) => scalar.is_secret = places.contains(&node.span.start),
+        Kind::List(items) => items.iter_mut().for_each(|item| mark_at(item, places)),
+        Kind::Map(map) => map.all_mut().for_each(|entry| mark_at(&mut entry.value, places)),
+    }
+}

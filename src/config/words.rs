@@ -1,0 +1,141 @@
+//! Command lines of other programs, as words: so that a message can write out what is meant here. Nothing is run from this.
+
+/// What a command line needs a shell for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NeedsShell;
+
+/// The words of a command line, quotes and backslashes taken as a POSIX shell takes them.
+///
+/// # Errors
+/// It can't be said in words alone: it holds what only a shell understands, or a quote is never closed.
+pub(super) fn split(line: &str) -> Result<Vec<String>, NeedsShell> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            ' ' | '\t' | '\n' => words.extend(word.take()),
+            '\'' | '"' => quoted(char, &mut chars, word.get_or_insert_default())?,
+            '\\' => word.get_or_insert_default().push(chars.next().ok_or(NeedsShell)?),
+            '|' | '&' | ';' | '<' | '>' | '(' | ')' | '`' | '*' | '?' => return Err(NeedsShell),
+            '#' if word.is_none() => return Err(NeedsShell),
+            char => word.get_or_insert_default().push(char),
+        }
+    }
+    words.extend(word);
+    let sets_variable = words.first().is_some_and(|word| is_assignment(word));
+    if sets_variable || words.iter().any(|word| has_variable(word) || word.starts_with("~/")) {
+        return Err(NeedsShell);
+    }
+    Ok(words)
+}
+
+fn quoted(quote: char, chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), NeedsShell> {
+    while let Some(char) = chars.next() {
+        match char {
+            char if char == quote => return Ok(()),
+            '`' if quote == '"' => return Err(NeedsShell),
+            '\\' if quote == '"' => {
+                let next = chars.next().ok_or(NeedsShell)?;
+                if !matches!(next, '"' | '\\' | '$' | '`') {
+                    word.push('\\');
+                }
+                word.push(next);
+            }
+            char => word.push(char),
+        }
+    }
+    Err(NeedsShell)
+}
+
+/// `NAME=value` before a program, which a shell takes for a variable.
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| is_variable(name))
+}
+
+/// Whether these characters are the name of a variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    let starts = name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_');
+    starts && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+}
+
+/// Whether a word holds a `$` that a shell would take for a variable or a command. `${…}` is known here too.
+fn has_variable(word: &str) -> bool {
+    word.split('$').skip(1).any(|behind| behind.starts_with(|char: char| char.is_ascii_alphanumeric() || "_(@*#!".contains(char)))
+}
+
+/// How a command line is written here, as the lines of a definition; `None` if nothing is in it.
+pub(super) fn definition(line: &str) -> Option<Vec<String>> {
+    match split(line) {
+        Ok(words) => {
+            let (program, args) = words.split_first()?;
+            let mut lines = vec![format!("command: {}", quoted_if_needed(program))];
+            if !args.is_empty() {
+                lines.push(format!("args: {}", list(args)));
+            }
+            Some(lines)
+        }
+        Err(NeedsShell) => Some(vec!["command: sh".to_owned(), format!("args: [-c, {}]", text(line))]),
+    }
+}
+
+/// A list in brackets.
+pub(super) fn list(words: &[String]) -> String {
+    let items: Vec<String> = words.iter().map(|word| quoted_if_needed(word)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A word as it can stand behind a key or in a list in brackets.
+pub(super) fn quoted_if_needed(word: &str) -> String {
+    let plain = word.chars().all(|char| char.is_ascii_alphanumeric() || "_-./=+@:".contains(char));
+    let begins = word.starts_with(|char: char| char.is_ascii_alphanumeric() || "_./+".contains(char))
+        || word.starts_with('-') && word.len() > 1;
+    if plain && begins && !word.ends_with(':') { word.to_owned() } else { text(word) }
+}
+
+/// A text in double quotes.
+fn text(text: &str) -> String {
+    format!("\"{}\"", text.trim().replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_split_as_by_a_shell() {
+        for (line, expected) in [
+            ("redis-server --port 6379", &["redis-server", "--port", "6379"] as &[&str]),
+            ("  a   b ", &["a", "b"]),
+            ("a 'b c' \"d \\\"e\\\"\" f\\ g", &["a", "b c", "d \"e\"", "f g"]),
+            ("a ''", &["a", ""]),
+            ("a b=c ${D:-e} 5$", &["a", "b=c", "${D:-e}", "5$"]),
+            ("", &[]),
+        ] {
+            assert_eq!(
+                split(line).as_deref(),
+                Ok(expected.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_shell_is_needed_for_is_not_split() {
+        for line in [
+            "a | b", "a && b", "a > b", "a *.log", "$HOME/a", "a $1", "a $(b)", "a `b`", "A=1 b", "a 'b", "a ~/b", "a &", "a # b",
+        ] {
+            assert_eq!(split(line), Err(NeedsShell), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_line_is_written_as_a_definition() {
+        let written = |line| definition(line).map(|lines| lines.join("; "));
+        assert_eq!(written("bundle exec sidekiq").as_deref(), Some("command: bundle; args: [exec, sidekiq]"));
+        assert_eq!(written("./web").as_deref(), Some("command: ./web"));
+        assert_eq!(written("a \"b c\" x:y -").as_deref(), Some("command: a; args: [\"b c\", x:y, \"-\"]"));
+        assert_eq!(written("a | \"b\"").as_deref(), Some("command: sh; args: [-c, \"a | \\\"b\\\"\"]"));
+        assert_eq!(written(" "), None);
+    }
+}

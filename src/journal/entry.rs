@@ -1,0 +1,89 @@
+//! One line of the journal, as a value and as text.
+
+use super::checksum::fnv1a;
+use serde::{Deserialize, Serialize};
+
+/// Something worth remembering.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A navigator began to write.
+    Life {
+        /// Which one.
+        life: String,
+        /// The kernel's name of the boot it lives in.
+        boot: String,
+    },
+    /// A configuration was accepted: how its processes are stopped, and in which order.
+    Wanted {
+        /// The longest that a shutdown may take, in milliseconds.
+        shutdown_ms: u64,
+        /// Every process of it.
+        processes: Vec<Definition>,
+    },
+    /// A program runs.
+    Started(Started),
+    /// Nothing is left of a run.
+    Gone {
+        /// Which run.
+        key: RunKey,
+    },
+}
+
+/// A run among those of all navigators of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunKey {
+    /// The navigator that started it.
+    pub life: String,
+    /// Its number there.
+    pub run: u64,
+}
+
+/// A leader, by everything that tells it from a later process with its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its run.
+    pub key: RunKey,
+    /// Its process's name.
+    pub name: String,
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot: `starttime` of `proc(5)`.
+    pub ticks: Option<u64>,
+    /// The inode of its pidfd, which since Linux 6.9 is never another process's within a boot.
+    pub inode: Option<u64>,
+    /// The directory of its control group, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<String>,
+}
+
+/// How a process is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its name.
+    pub name: String,
+    /// Whether it is of the upper tier, and stops before every other one.
+    pub application: bool,
+    /// What it comes after, and stops before.
+    pub after: Vec<String>,
+    /// The signal that asks it to.
+    pub signal: String,
+    /// How long it may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl Entry {
+    /// Its line, with the line break.
+    pub(crate) fn line(&self) -> String {
+        let json = serde_json::to_string(self).unwrap_or_else(|error| panic!("strings and numbers are JSON: {error}"));
+        format!("{:016x} {json}\n", fnv1a(json.as_bytes()))
+    }
+
+    /// The entry of a line without its line break; `None` if it is not whole.
+    pub(super) fn read(line: &[u8]) -> Option<Entry> {
+        let (checksum, json) = line.split_at_checked(17)?;
+        let checksum = std::str::from_utf8(checksum.strip_suffix(b" ")?).ok()?;
+        let is_whole = u64::from_str_radix(checksum, 16).ok()? == fnv1a(json);
+        serde_json::from_slice(json).ok().filter(|_| is_whole)
+    }
+}

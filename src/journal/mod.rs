@@ -1,0 +1,304 @@
+//! What an instance remembers of its processes beyond its own death: a file of lines in its directory.
+//!
+//! A navigator that is killed says nothing any more. So what runs is written down before it counts as started, and the
+//! next navigator for the same configuration reads who may be left ([`Record`]), makes sure of each by what the kernel
+//! says, and stops it.
+//!
+//! The file is *not* needed for anything to run. Where it can't be written, that is said once and tried again; where it
+//! can't be read, it is set aside, and the marks of processes still tell whose they are.
+//!
+//! ```text
+//!  directory/id      sixteen hexadecimal digits, the instance's for good (the first part of every mark), and whose they are
+//!  directory/runs    one line an entry: checksum, space, JSON
+//! ```
+//!
+//! Nothing is flushed to the disk: what a loss of power could take from this file, it has taken from the processes too.
+
+mod checksum;
+mod entry;
+mod record;
+mod writer;
+
+pub use checksum::fnv1a;
+pub use entry::{Definition, Entry, RunKey, Started};
+pub use record::Record;
+
+use rustix::fs::{Mode, OFlags, open, stat};
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+use writer::{Message, Writer};
+
+/// How long a start waits for its entry to be written. A disk that hangs must not keep a host from running.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes entries, from any thread. Cheap to clone; the file ends with the last clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    messages: mpsc::Sender<Message>,
+    author: Author,
+}
+
+/// Who writes: the instance, and this life of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// Of the configuration, for good.
+    pub instance: String,
+    /// Of this navigator, never to come again.
+    pub life: String,
+}
+
+/// What was found when a journal was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// To write to from now on.
+    pub journal: Journal,
+    /// What the former navigators of this instance left in it.
+    pub former: Record,
+    /// Where the file was put aside, if parts of it could not be read.
+    pub damaged: Option<PathBuf>,
+}
+
+impl Journal {
+    /// Reads what former navigators left in an instance's directory, and begins to write there. Only whoever holds the
+    /// instance's lock may call it.
+    ///
+    /// `boot` names the kernel's life and the numbering of its processes: what was noted under another name is long gone.
+    /// Where nobody can tell, numbers that were noted say nothing.
+    ///
+    /// # Errors
+    /// There is no thread to write with.
+    pub fn open(directory: &Path, boot: Option<String>) -> io::Result<Opened> {
+        let boot = boot.unwrap_or_else(random);
+        let path = directory.join("runs");
+        let author = Author { instance: instance(directory), life: random() };
+        let (mut former, bad_lines) = Record::read(&fs::read(&path).unwrap_or_default());
+        let damaged = (bad_lines > 0).then(|| directory.join("runs.damaged"));
+        if let Some(aside) = &damaged {
+            // Should even that be refused, the good lines are kept in memory all the same.
+            let _refused = fs::rename(&path, aside);
+        }
+        former.forget_other_boots(&boot);
+        let mut record = former.clone();
+        record.fold(Entry::Life { life: author.life.clone(), boot });
+        let messages = Writer::start(path, record)?;
+        Ok(Opened { journal: Journal { messages, author }, former, damaged })
+    }
+
+    /// Who writes.
+    pub fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// The key of a run of this navigator.
+    pub fn key(&self, run: u64) -> RunKey {
+        RunKey { life: self.author.life.clone(), run }
+    }
+
+    /// Has an entry written, at some time soon.
+    pub fn note(&self, entry: Entry) {
+        self.send(Message { entry: Some(entry), written: None });
+    }
+
+    /// Has an entry written, and waits until it is, or can't be, or takes too long.
+    pub fn note_and_wait(&self, entry: Entry) {
+        self.wait_for(Some(entry));
+    }
+
+    /// Waits until everything noted so far is written. With nothing left that runs, the file goes.
+    pub fn close(&self) {
+        self.wait_for(None);
+    }
+
+    fn wait_for(&self, entry: Option<Entry>) {
+        let (written, wait) = mpsc::channel();
+        self.send(Message { entry, written: Some(written) });
+        // Too late is as good as never: nobody depends on it.
+        let _too_late = wait.recv_timeout(PATIENCE);
+    }
+
+    fn send(&self, message: Message) {
+        // The writer ends only with its last sender.
+        let _ended = self.messages.send(message);
+    }
+}
+
+/// The instance's name, made at its first start, and bound to this very directory: a copy of it, as in an image of a
+/// container, is another instance. Where it can't be kept, it's good for one life.
+fn instance(directory: &Path) -> String {
+    let path = directory.join("id");
+    let place = stat(directory).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default();
+    let is_name = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    if let Some((name, of)) = known.trim_end().split_once(' ')
+        && is_name(name)
+        && of == place
+    {
+        return name.to_owned();
+    }
+    let name = random();
+    if let Err(error) = replace(&path, format!("{name} {place}\n").as_bytes()) {
+        tracing::warn!(target: "navigator", path = %path.display(), %error, "The name of this instance can't be kept");
+    }
+    name
+}
+
+/// Sixteen random hexadecimal digits. The keys of the standard library's hash maps are the operating system's random
+/// numbers, and the hash of nothing under them is as random.
+fn random() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// Puts a file in another one's place, all of it or nothing.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    // What a former attempt left there is nobody's any more; and what isn't ours is not followed.
+    let _none = fs::remove_file(&new);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let written = open(&new, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(io::Error::from)
+        .and_then(|file| fs::File::from(file).write_all(content))
+        .and_then(|()| fs::rename(&new, path));
+    written.inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reconcile::spec::Signal;
+
+    /// A directory of a test's own, which goes with it.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let path = std::env::temp_dir().join(format!("navigator-journal-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+
+        fn open(&self, boot: &str) -> Opened {
+            Journal::open(&self.0, Some(boot.to_owned())).expect("a thread")
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).expect("the test's directory can be removed");
+        }
+    }
+
+    fn started(journal: &Journal, run: u64, name: &str) -> Entry {
+        let (ticks, inode) = (Some(7), None);
+        Entry::Started(Started { key: journal.key(run), name: name.to_owned(), pid: 100, ticks, inode, leaf: None })
+    }
+
+    fn definition(name: &str) -> Definition {
+        let stop = reconcile::spec::Stop::default();
+        Definition {
+            name: name.to_owned(),
+            application: false,
+            after: Vec::new(),
+            signal: stop.signal.0.to_owned(),
+            timeout_ms: 1,
+        }
+    }
+
+    /// Whose runs are noted, by name: a life's name is random, and so is the order of what two of them left.
+    fn names(record: &Record) -> Vec<&str> {
+        let mut names: Vec<&str> = record.runs().map(|run| run.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_next_navigator_reads_what_the_former_one_noted() {
+        let directory = Directory::new("next");
+        let first = directory.open("boot");
+        assert_eq!((names(&first.former), first.damaged), (vec![], None));
+        let journal = first.journal;
+        journal.note(Entry::Wanted { shutdown_ms: 5, processes: vec![definition("db"), definition("web")] });
+        journal.note_and_wait(started(&journal, 1, "db"));
+        journal.note_and_wait(started(&journal, 2, "web"));
+        journal.note(Entry::Gone { key: journal.key(1) });
+        journal.close();
+        let second = directory.open("boot");
+        assert_eq!(names(&second.former), ["web"]);
+        assert_eq!(second.journal.author().instance, journal.author().instance);
+        assert_ne!(second.journal.author().life, journal.author().life);
+        assert_eq!(second.former.definition("web").unwrap().signal, Signal::TERM.0);
+        // Until it is told that they are gone, what the first one left is handed on.
+        second.journal.note_and_wait(started(&second.journal, 1, "other"));
+        second.journal.close();
+        assert_eq!(names(&directory.open("boot").former), ["other", "web"]);
+        let rebooted = directory.open("another boot");
+        assert_eq!(names(&rebooted.former), [""; 0]);
+    }
+
+    #[test]
+    fn a_copy_of_the_directory_is_another_instance() {
+        let (original, copy) = (Directory::new("original"), Directory::new("copy"));
+        let instance = original.open("boot").journal.author().instance.clone();
+        fs::copy(original.0.join("id"), copy.0.join("id")).unwrap();
+        assert_ne!(copy.open("boot").journal.author().instance, instance);
+        assert_eq!(original.open("boot").journal.author().instance, instance);
+    }
+
+    #[test]
+    fn with_nothing_left_the_file_goes() {
+        let directory = Directory::new("nothing");
+        let journal = directory.open("boot").journal;
+        journal.note_and_wait(started(&journal, 1, "web"));
+        assert!(directory.0.join("runs").exists());
+        journal.note(Entry::Gone { key: journal.key(1) });
+        journal.close();
+        assert!(!directory.0.join("runs").exists());
+    }
+
+    #[test]
+    fn a_file_that_grows_is_written_anew() {
+        let directory = Directory::new("grows");
+        let journal = directory.open("boot").journal;
+        for run in 1..=5000 {
+            journal.note(started(&journal, run, "web"));
+            journal.note(Entry::Gone { key: journal.key(run) });
+        }
+        journal.note_and_wait(started(&journal, 5001, "last"));
+        let size = fs::metadata(directory.0.join("runs")).unwrap().len();
+        assert!(size < 1_000_000, "{size} bytes");
+        assert_eq!(names(&directory.open("boot").former), ["last"]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_and_its_good_lines_count() {
+        let directory = Directory::new("damaged");
+        let path = directory.0.join("runs");
+        let journal = directory.open("boot").journal;
+        journal.note_and_wait(started(&journal, 1, "db"));
+        journal.note_and_wait(started(&journal, 2, "web"));
+        let damaged = fs::read_to_string(&path).unwrap().replace("\"db\"", "\"dc\"");
+        fs::write(&path, &damaged).unwrap();
+        let opened = directory.open("boot");
+        assert_eq!(names(&opened.former), ["web"]);
+        assert_eq!(fs::read_to_string(opened.damaged.unwrap()).unwrap(), damaged);
+        // It is whole again.
+        assert_eq!(directory.open("boot").damaged, None);
+    }
+
+    #[test]
+    fn what_cannot_be_written_stops_nobody_and_is_tried_again() {
+        let directory = Directory::new("refused");
+        let inner = directory.0.join("inner");
+        fs::create_dir(&inner).unwrap();
+        let journal = Journal::open(&inner, Some("boot".to_owned())).unwrap().journal;
+        fs::remove_dir_all(&inner).unwrap();
+        journal.note_and_wait(started(&journal, 1, "db"));
+        assert!(!inner.exists());
+        fs::create_dir(&inner).unwrap();
+        journal.note_and_wait(started(&journal, 2, "web"));
+        assert_eq!(names(&Journal::open(&inner, Some("boot".to_owned())).unwrap().former), ["db", "web"]);
+    }
+}

@@ -1,0 +1,258 @@
+//! Control groups (`cgroups(7)`, version 2): one of its own for each run, its *leaf*, below that which navigator itself is
+//! in. No process gets out of a leaf by leaving its session, by losing its parents or by wiping its environment.
+//!
+//! ```text
+//!  …/own group of navigator/navigator-INSTANCE.LIFE/RUN.NAME
+//! ```
+//!
+//! A leaf needs no controller, so none is enabled, and the rule that a group with controllers holds no processes of its own
+//! is nobody's concern. Where leaves can't be made (no version 2, no permission, a group of threads), trees are known by
+//! the other signs that [`super::tree`] names, as they are for what has moved on into another group.
+
+use super::proc;
+use crate::journal::Author;
+use reconcile::event::RunId;
+use rustix::event::epoll;
+use rustix::fd::OwnedFd;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where leaves are made.
+#[derive(Clone, Debug)]
+pub(super) struct Groups {
+    /// The directory of this life of navigator.
+    directory: PathBuf,
+    /// The same as processes have it in `/proc/PID/cgroup`.
+    path: String,
+}
+
+/// The control group of one run. Whether there is one, only the kernel knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Leaf {
+    directory: PathBuf,
+    path: String,
+}
+
+/// Whose leaf a process is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) life: String,
+    pub(super) run: u64,
+    pub(super) name: String,
+}
+
+impl Groups {
+    /// Makes the directory for leaves, and removes those that former navigators left empty.
+    ///
+    /// # Errors
+    /// Why this navigator can have none.
+    pub(super) fn make(author: &Author) -> io::Result<Groups> {
+        let (own, path) = own_group()?;
+        remove_empty(&own, author);
+        let name = format!("navigator-{}.{}", author.instance, author.life);
+        let groups = Groups { directory: own.join(&name), path: format!("{}/{name}", path.trim_end_matches('/')) };
+        fs::create_dir(&groups.directory)?;
+        Ok(groups)
+    }
+
+    /// Makes sure that processes can be put into leaves, and killed by them.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn check(&self) -> io::Result<()> {
+        // Whoever moves a process writes to what its former and its new group have in common: our own group.
+        let entrances = [self.directory.join("cgroup.procs"), self.directory.join("..").join("cgroup.procs")];
+        let writable = |file: &Path| fs::OpenOptions::new().write(true).open(file).map(drop);
+        entrances.iter().try_for_each(|file| writable(file))?;
+        writable(&self.directory.join("cgroup.kill"))
+    }
+
+    /// The leaf of a run, whether it exists or not.
+    pub(super) fn leaf(&self, run: RunId, name: &str) -> Leaf {
+        let inner = format!("{}.{name}", run.0);
+        Leaf { directory: self.directory.join(&inner), path: format!("{}/{inner}", self.path) }
+    }
+
+    /// Removes what is empty, at the end.
+    pub(super) fn remove(&self) {
+        remove_tree(&self.directory);
+    }
+}
+
+impl Leaf {
+    /// # Errors
+    /// Those of `mkdir(2)`.
+    pub(super) fn make(&self) -> io::Result<()> {
+        fs::create_dir(&self.directory)
+    }
+
+    /// The file that a process writes `0` to, to enter.
+    pub(super) fn entrance(&self) -> PathBuf {
+        self.directory.join("cgroup.procs")
+    }
+
+    /// Has `epoll` become readable whenever it becomes empty, for as long as the descriptor lives that this answers with.
+    ///
+    /// # Errors
+    /// It is gone, or there is no descriptor left.
+    pub(super) fn watch(&self, epoll: &OwnedFd) -> io::Result<OwnedFd> {
+        let events = fs::File::open(self.events())?;
+        // The kernel tells of what changes after it was read.
+        io::read_to_string(&events)?;
+        let events = OwnedFd::from(events);
+        epoll::add(epoll, &events, epoll::EventData::new_u64(0), epoll::EventFlags::PRI | epoll::EventFlags::ET)?;
+        Ok(events)
+    }
+
+    /// The file that tells whether somebody is in it.
+    fn events(&self) -> PathBuf {
+        self.directory.join("cgroup.events")
+    }
+
+    /// Where it is, for the journal.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The numbers of those in it, and in whatever they made below it.
+    pub(super) fn members(&self) -> Vec<u32> {
+        let mut members = Vec::new();
+        walk(&self.directory, &mut |directory| {
+            let listed = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+            members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
+        });
+        members
+    }
+
+    /// Whether a process is in it now.
+    pub(super) fn holds(&self, pid: u32) -> bool {
+        let inner = |path: &str| path.strip_prefix(&*self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        proc::group(pid).is_some_and(|path| inner(&path))
+    }
+
+    /// Whether anything that runs is in it. No more, once it's gone.
+    pub(super) fn is_populated(&self) -> bool {
+        fs::read_to_string(self.events()).is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+    }
+
+    /// Kills everything in it at once, also what is being forked just now. Answers whether the kernel can (since 5.14).
+    pub(super) fn kill(&self) -> bool {
+        kill(&self.directory)
+    }
+
+    /// Removes it. What is not empty stays, and is removed at the next start.
+    pub(super) fn remove(&self) {
+        remove_tree(&self.directory);
+    }
+}
+
+/// Kills everything in the group of this directory, and below it.
+pub(super) fn kill(directory: &Path) -> bool {
+    fs::write(directory.join("cgroup.kill"), "1").is_ok()
+}
+
+/// Removes every leaf that former lives of an instance left where this one would make its own, as far as nobody is in it.
+pub(super) fn remove_former(author: &Author) {
+    let Ok((own, _)) = own_group() else { return };
+    remove_empty(&own, author);
+}
+
+/// Removes what a former navigator noted of a leaf, and what that was in, as far as nobody is in it.
+pub(super) fn remove(directory: &Path) {
+    remove_tree(directory);
+    if let Some(above) = directory.parent() {
+        let _kept = fs::remove_dir(above);
+    }
+}
+
+/// The leaf of an instance that a path of `/proc/PID/cgroup` is in or below.
+pub(super) fn place(path: &str, instance: &str) -> Option<Place> {
+    let mut parts = path.split('/');
+    let life = parts.find_map(|part| part.strip_prefix("navigator-")?.strip_prefix(instance)?.strip_prefix('.'))?;
+    let (run, name) = parts.next()?.split_once('.')?;
+    Some(Place { life: life.to_owned(), run: run.parse().ok()?, name: name.to_owned() })
+}
+
+/// The directory of the group that this process is in, and its path as in `/proc/PID/cgroup`.
+fn own_group() -> io::Result<(PathBuf, String)> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "control groups of version 2 are not mounted");
+    let path = proc::group(std::process::id()).ok_or_else(missing)?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let found = mounts.lines().filter_map(mounted).find_map(|(root, at)| {
+        // A mount may show a part only: then our group must be in it.
+        let below = path.strip_prefix(root.trim_end_matches('/'))?;
+        Some(Path::new(at).join(below.trim_start_matches('/')))
+    });
+    Ok((found.ok_or_else(missing)?, path))
+}
+
+/// The root and the place of a mount of version 2, from a line of `/proc/PID/mountinfo` (`proc(5)`).
+fn mounted(line: &str) -> Option<(&str, &str)> {
+    let (before, behind) = line.split_once(" - ")?;
+    let mut fields = before.split(' ').skip(3);
+    let (root, at) = (fields.next()?, fields.next()?);
+    (behind.split(' ').next()? == "cgroup2").then_some((root, at))
+}
+
+/// Removes the groups of other lives in which nothing runs.
+fn remove_empty(own: &Path, author: &Author) {
+    let life = |name: &str| Some(name.strip_prefix("navigator-")?.strip_prefix(&author.instance)?.strip_prefix('.')?.to_owned());
+    for entry in fs::read_dir(own).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(life).is_some_and(|life| life != author.life) {
+            remove_tree(&entry.path());
+        }
+    }
+}
+
+/// Removes a group and all below it, from the bottom up. The kernel keeps what isn't empty.
+fn remove_tree(directory: &Path) {
+    walk(directory, &mut |directory| {
+        let _kept = fs::remove_dir(directory);
+    });
+}
+
+/// Does something in a group and all below it, from the bottom up.
+fn walk(directory: &Path, doing: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&entry.path(), doing);
+        }
+    }
+    doing(directory);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_wherever_it_is_seen_from() {
+        let web = Place { life: "b".to_owned(), run: 3, name: "web.1".to_owned() };
+        assert_eq!(place("/navigator-a.b/3.web.1", "a"), Some(web.clone()));
+        assert_eq!(place("/system.slice/x.service/navigator-a.b/3.web.1/below/it", "a"), Some(web.clone()));
+        assert_eq!(place("/../navigator-a.b/3.web.1", "a"), Some(web));
+        for other in ["/", "/navigator-a.b", "/navigator-a.b/x.web", "/navigator-other.b/3.web", "/navigator-ab/3.web"] {
+            assert_eq!(place(other, "a"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_holds_what_is_in_it_and_below_it_alone() {
+        let groups = Groups { directory: "/nowhere".into(), path: "/navigator-a.b".to_owned() };
+        let leaf = groups.leaf(RunId(1), "web");
+        assert_eq!(leaf.path, "/navigator-a.b/1.web");
+        assert!(!leaf.holds(std::process::id()));
+        assert!(!leaf.is_populated() && !leaf.kill() && leaf.members().is_empty());
+        let own = Leaf { directory: "/nowhere".into(), path: proc::group(std::process::id()).unwrap_or_default() };
+        assert_eq!(own.holds(std::process::id()), !own.path.is_empty());
+    }
+
+    #[test]
+    fn mounts_of_version_2_are_known_from_others() {
+        let line = "20 41 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw";
+        assert_eq!(mounted(line), Some(("/", "/sys/fs/cgroup/unified")));
+        assert_eq!(mounted("18 39 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids"), None);
+        assert_eq!(mounted("nonsense"), None);
+    }
+}

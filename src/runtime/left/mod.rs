@@ -1,0 +1,326 @@
+//! The processes that a killed navigator left behind: finding them by evidence, holding each by a pidfd, signalling
+//! those and no others, and noticing their end.
+//!
+//! They are nobody's children of ours, so the reaper knows nothing of them, and how they ended can't be told. What is
+//! done about them, and when, is decided elsewhere; here it is only done.
+//!
+//! # Why a signal never reaches a stranger
+//! What was seen of a number may be another process's a moment later. So a pidfd is opened first, and then the evidence is
+//! looked at once more. If it still holds, and the pidfd still has its process, it was that process's. Where the kernel
+//! refuses pidfds nobody is signalled: then what is left is only reported, and nothing is started beside it.
+
+mod evidence;
+
+use super::group;
+use super::proc::{self, Lineage, Stat, Variable};
+use super::sys;
+use super::tree::{self, Handle, MARK};
+use crate::journal::{Entry, Journal, Record, RunKey};
+use evidence::{Claim, Evidence, Known, Seen};
+use reconcile::event::{Event, Pid, RunId};
+use reconcile::text::Name;
+use rustix::event::epoll;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+
+/// What is left, by the name of the managed process that it belonged to.
+pub(super) struct Left {
+    journal: Journal,
+    record: Record,
+    processes: BTreeMap<Name, Members>,
+    /// Under which numbers the loop knows them.
+    runs: HashMap<RunId, Name>,
+    /// Who was claimed as a leader, by its number.
+    leaders: BTreeMap<u32, Claim>,
+    /// Ourselves, and whoever started us.
+    spared: Option<BTreeSet<u32>>,
+    /// Who was looked at and is none of them, by number, with the inode that tells it from a later one.
+    strangers: HashMap<u32, u64>,
+    /// Becomes readable when one of them ends.
+    ends: Arc<AsyncFd<OwnedFd>>,
+}
+
+/// The living processes of one name.
+#[derive(Default)]
+struct Members {
+    held: BTreeMap<u32, Handle>,
+    /// Proven, but not to be held where pidfds are refused: nobody signals these.
+    unheld: BTreeSet<u32>,
+    keys: BTreeSet<RunKey>,
+    /// The control groups that were noted for them.
+    groups: BTreeSet<PathBuf>,
+    killing: bool,
+    /// Somebody was added whose children nobody has looked for.
+    has_new: bool,
+}
+
+impl Left {
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn new(journal: Journal, record: Record) -> io::Result<Left> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let ends = Arc::new(sys::readable(epoll)?);
+        Ok(Left {
+            journal,
+            record,
+            processes: BTreeMap::new(),
+            runs: HashMap::new(),
+            leaders: BTreeMap::new(),
+            spared: None,
+            strangers: HashMap::new(),
+            ends,
+        })
+    }
+
+    /// What becomes readable when one of them ends.
+    pub(super) fn ends(&self) -> Arc<AsyncFd<OwnedFd>> {
+        Arc::clone(&self.ends)
+    }
+
+    /// Looks for everything that is left and isn't known yet. Answers whether there is a process of which it can't be said
+    /// yet, because it is in the middle of an exec.
+    pub(super) fn find(&mut self) -> bool {
+        let own = std::process::id();
+        let (seen, is_undecided) = self.look_around();
+        let spared = self.spared.get_or_insert_with(|| evidence::ancestry(&seen, own));
+        let author = self.journal.author();
+        let known = Known { author, record: &self.record, spared, leaders: &self.leaders };
+        let claims = evidence::claims(&known, &seen);
+        for claim in claims {
+            self.strangers.remove(&claim.pid);
+            let held = self.hold(&claim);
+            let members = self.processes.entry(Name::from(claim.name.as_str())).or_default();
+            let noted = self.record.run(&claim.key);
+            members.groups.extend(noted.and_then(|run| run.leaf.clone()).map(PathBuf::from));
+            members.keys.insert(claim.key.clone());
+            match held {
+                Ok(Some(handle)) => members.add(claim.pid, handle, &self.ends),
+                Ok(None) => {}
+                Err(_refused) => {
+                    members.unheld.insert(claim.pid);
+                }
+            }
+            if claim.evidence == Evidence::Leader {
+                self.leaders.insert(claim.pid, claim);
+            }
+        }
+        for members in self.processes.values_mut().filter(|members| members.has_new) {
+            members.descend(&self.ends);
+            members.has_new = false;
+        }
+        is_undecided
+    }
+
+    /// A hold on a process that was claimed; `None` if it has ended, or isn't the one that was seen.
+    fn hold(&self, claim: &Claim) -> Result<Option<Handle>, Errno> {
+        let author = self.journal.author();
+        let pidfd = match tree::try_open(claim.pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            Err(refused) => return Err(refused),
+        };
+        let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &author.instance) else { return Ok(None) };
+        let holds = match &claim.evidence {
+            Evidence::Mark => evidence::by_mark(author, &again).is_some_and(|again| again == *claim),
+            Evidence::Group => evidence::by_group(author, &again).is_some_and(|again| again == *claim),
+            Evidence::Leader => {
+                let again = Seen { inode: tree::inode(&pidfd), ..again };
+                self.record.run(&claim.key).is_some_and(|noted| evidence::is_leader(noted, &again))
+            }
+            Evidence::Session(leader) => {
+                let members = self.processes.get(claim.name.as_str());
+                let leads = |members: &Members| members.held.get(leader).is_some_and(Handle::has_number);
+                again.session == *leader && members.is_some_and(leads)
+            }
+        };
+        Ok((holds && tree::has_number(&pidfd)).then_some(Handle::Pidfd(pidfd)))
+    }
+
+    /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
+    fn look_around(&mut self) -> (Vec<Seen>, bool) {
+        let instance = self.journal.author().instance.clone();
+        let noted: BTreeSet<u32> = self.record.runs().map(|run| run.pid).collect();
+        let known: BTreeSet<u32> = self.processes.values().flat_map(|members| members.held.keys().copied()).collect();
+        let (mut seen, mut is_undecided) = (Vec::new(), false);
+        let before = std::mem::take(&mut self.strangers);
+        for (pid, inode) in proc::all() {
+            if known.contains(&pid) {
+                continue;
+            }
+            if before.get(&pid) == Some(&inode) {
+                self.strangers.insert(pid, inode);
+                continue;
+            }
+            let mark = proc::variable(pid, MARK);
+            let is_legible = mark != Variable::NotYet;
+            is_undecided |= !is_legible;
+            let Some(mut one) = look_at(pid, mark, &instance) else { continue };
+            if noted.contains(&pid) {
+                one.inode = tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd));
+            }
+            // Who has yet to execute its program has somebody else's mark, or none.
+            if is_legible && one.has_executed {
+                self.strangers.insert(pid, inode);
+            }
+            seen.push(one);
+        }
+        (seen, is_undecided)
+    }
+
+    /// What is left, once [`Left::find`] has been asked, with the numbers of the living. What is not left any more is
+    /// noted as gone.
+    pub(super) fn settle(&mut self) -> Vec<(Name, Vec<Pid>)> {
+        let living: BTreeSet<RunKey> =
+            self.processes.values().filter(|members| !members.is_empty()).flat_map(|members| members.keys.clone()).collect();
+        for run in self.record.runs().filter(|run| !living.contains(&run.key)) {
+            self.journal.note(Entry::Gone { key: run.key.clone() });
+        }
+        self.processes.retain(|_, members| !members.is_empty());
+        self.processes.iter().map(|(name, members)| (name.clone(), members.pids())).collect()
+    }
+
+    /// Knows what is left of a process by this number, from now on.
+    pub(super) fn bind(&mut self, run: RunId, name: &Name) -> Option<Pid> {
+        let pid = self.processes.get(name)?.pids().first().copied();
+        self.runs.insert(run, name.clone());
+        pid
+    }
+
+    /// Forgets the numbers by which the loop knew them. What survived stays known by its name.
+    pub(super) fn unbind(&mut self) {
+        self.runs.clear();
+        group::remove_former(self.journal.author());
+    }
+
+    /// The living processes of a run that was bound.
+    pub(super) fn pids(&self, run: RunId) -> Option<Vec<Pid>> {
+        Some(self.processes.get(self.runs.get(&run)?)?.pids())
+    }
+
+    /// What is left of a process and couldn't be ended.
+    pub(super) fn survivors(&self, name: &Name) -> Option<Vec<Pid>> {
+        Some(self.processes.get(name)?.pids())
+    }
+
+    /// Signals everything that is left of a run, then has it continue. Answers whether the run is one that was bound.
+    pub(super) fn stop(&mut self, run: RunId, signal: i32) -> bool {
+        self.signal(run, &[signal, libc::SIGCONT], false)
+    }
+
+    /// Kills everything that is left of a run, and what of it turns up later.
+    pub(super) fn kill(&mut self, run: RunId) -> bool {
+        self.signal(run, &[libc::SIGKILL], true)
+    }
+
+    fn signal(&mut self, run: RunId, signals: &[i32], kills: bool) -> bool {
+        let Some(name) = self.runs.get(&run) else { return false };
+        if let Some(members) = self.processes.get_mut(name) {
+            members.killing |= kills;
+            members.descend(&self.ends);
+            for &signal in signals {
+                members.send(signal);
+            }
+            if kills {
+                members.kill_groups(&self.journal.author().instance);
+            }
+        }
+        true
+    }
+
+    /// Takes note of those that have ended. Where nobody is left who was known, it is looked whether somebody is left who
+    /// wasn't; answers with what is gone.
+    pub(super) fn look(&mut self) -> Vec<Event> {
+        for members in self.processes.values_mut() {
+            members.held.retain(|_, handle| handle.is_alive());
+            members.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
+        }
+        if self.processes.values().any(Members::is_empty) {
+            // Who is in the middle of an exec is a child of somebody who isn't; such are met at the next look.
+            let _undecided = self.find();
+            self.processes.values().filter(|members| members.killing).for_each(|members| members.send(libc::SIGKILL));
+        }
+        let gone: Vec<Name> =
+            self.processes.iter().filter(|(_, members)| members.is_empty()).map(|(name, _)| name.clone()).collect();
+        gone.iter().filter_map(|name| self.gone(name)).collect()
+    }
+
+    fn gone(&mut self, name: &Name) -> Option<Event> {
+        let Members { keys, groups, .. } = self.processes.remove(name)?;
+        for key in keys {
+            self.journal.note(Entry::Gone { key });
+        }
+        for directory in &groups {
+            group::remove(directory);
+        }
+        let run = self.runs.iter().find(|(_, of)| *of == name).map(|(&run, _)| run)?;
+        self.runs.remove(&run);
+        Some(Event::Gone { run })
+    }
+
+    /// Whether there is somebody whose end nothing tells.
+    pub(super) fn has_unheld(&self) -> bool {
+        self.processes.values().any(|members| !members.unheld.is_empty())
+    }
+}
+
+impl Members {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.unheld.is_empty()
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        self.held.keys().chain(&self.unheld).copied().map(Pid).collect()
+    }
+
+    fn add(&mut self, pid: u32, handle: Handle, ends: &AsyncFd<OwnedFd>) {
+        if self.held.get(&pid).is_some_and(Handle::has_number) || !handle.is_alive() {
+            return;
+        }
+        if let Handle::Pidfd(pidfd) = &handle {
+            let data = epoll::EventData::new_u64(u64::from(pid));
+            if let Err(error) = epoll::add(ends.get_ref().as_fd(), pidfd, data, epoll::EventFlags::IN) {
+                tracing::warn!(target: "managed_processes", pid, %error, "The end of a process can't be waited for");
+            }
+        }
+        self.held.insert(pid, handle);
+        self.has_new = true;
+    }
+
+    /// Takes in what descends from those that are known.
+    fn descend(&mut self, ends: &AsyncFd<OwnedFd>) {
+        let roots: Vec<(u32, Handle)> = self.held.iter().filter_map(|(&pid, handle)| Some((pid, handle.copy()?))).collect();
+        for (pid, handle) in tree::descend(&Lineage::now(), roots) {
+            self.add(pid, handle, ends);
+        }
+    }
+
+    /// Kills their control groups, where the kernel can, which also ends what is being forked just now and what can't be
+    /// held. Not one that we ourselves were started in.
+    fn kill_groups(&self, instance: &str) {
+        let own = proc::group(std::process::id()).and_then(|path| group::place(&path, instance));
+        let is_own = own.is_some_and(|place| self.keys.contains(&RunKey { life: place.life, run: place.run }));
+        for directory in self.groups.iter().filter(|_| !is_own) {
+            let _one_by_one = group::kill(directory);
+        }
+    }
+
+    fn send(&self, signal: i32) {
+        for (&pid, handle) in &self.held {
+            tree::send(pid, handle, signal);
+        }
+    }
+}
+
+/// What is to be seen of a process without a hold on it; `None` if it has ended.
+fn look_at(pid: u32, mark: Variable, instance: &str) -> Option<Seen> {
+    let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
+    let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
+    let place = proc::group(pid).and_then(|path| group::place(&path, instance));
+    let Stat { parent, session, started, has_executed, .. } = stat;
+    Some(Seen { pid, parent, session, started, inode: None, has_executed, mark, place })
+}

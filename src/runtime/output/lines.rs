@@ -1,0 +1,139 @@
+//! Bytes into lines, with a bound: a line longer than [`LONGEST`] goes on in further pieces. Bytes stay as they are.
+
+use memchr::{memchr, memrchr};
+
+/// The most bytes of one line or piece of a line, the newline not counted.
+pub(super) const LONGEST: usize = 64 * 1024;
+/// What the memory of a line may hold on to for the next one.
+const KEPT: usize = 4 * 1024;
+
+/// Lines that came together, as many as there were; or a piece of one that is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    /// Whole lines, without the newline of the last one.
+    pub(super) bytes: &'a [u8],
+    /// Whether the first of them goes on with the line of the piece before.
+    pub(super) continued: bool,
+}
+
+/// What has come of a line whose end is still to come. Never holds more than [`LONGEST`] bytes.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    partial: Vec<u8>,
+    continued: bool,
+}
+
+impl Lines {
+    /// Takes bytes, and tells the lines that they end.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) {
+        while !bytes.is_empty() {
+            let taken =
+                if self.partial.is_empty() && !self.continued { self.take_lines(bytes, each) } else { self.go_on(bytes, each) };
+            bytes = &bytes[taken..];
+        }
+    }
+
+    /// Tells what is left: a last line that has no newline.
+    pub(super) fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
+        if !self.partial.is_empty() {
+            self.end(each);
+        }
+        self.partial = Vec::new();
+    }
+
+    /// At the start of a line: takes all lines that end within the longest one's reach, at once.
+    fn take_lines(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> usize {
+        let reach = &bytes[..bytes.len().min(LONGEST + 1)];
+        if let Some(end) = memrchr(b'\n', reach) {
+            each(Piece { bytes: &bytes[..end], continued: false });
+            return end + 1;
+        }
+        let taken = bytes.len().min(LONGEST);
+        if bytes.len() <= LONGEST {
+            self.partial.extend_from_slice(bytes);
+        } else {
+            each(Piece { bytes: &bytes[..LONGEST], continued: false });
+            self.continued = true;
+        }
+        taken
+    }
+
+    /// Within a line: takes what belongs to it, or as much as there is room for.
+    fn go_on(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> usize {
+        let room = LONGEST - self.partial.len();
+        let end = memchr(b'\n', &bytes[..bytes.len().min(room + 1)]);
+        let taken = end.unwrap_or(bytes.len().min(room));
+        self.partial.extend_from_slice(&bytes[..taken]);
+        if end.is_some() {
+            self.end(each);
+            self.partial.shrink_to(KEPT);
+            return taken + 1;
+        }
+        if taken < bytes.len() {
+            self.end(each);
+            self.continued = true;
+        }
+        taken
+    }
+
+    fn end(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
+        each(Piece { bytes: &self.partial, continued: self.continued });
+        self.partial.clear();
+        self.continued = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds chunks, finishes, and gives back each line with its `continued`.
+    fn lines(chunks: &[&[u8]]) -> Vec<(Vec<u8>, bool)> {
+        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        let mut each = |piece: Piece<'_>| {
+            let mut continued = piece.continued;
+            for line in piece.bytes.split(|&byte| byte == b'\n') {
+                found.push((line.to_vec(), continued));
+                continued = false;
+            }
+        };
+        for chunk in chunks {
+            lines.feed(chunk, &mut each);
+        }
+        lines.finish(&mut each);
+        found
+    }
+
+    #[test]
+    fn chunks_do_not_show() {
+        let whole = [(b"one".to_vec(), false), (b"".to_vec(), false), (b"two\r".to_vec(), false), (b"last".to_vec(), false)];
+        assert_eq!(lines(&[b"one\n\ntwo\r\nlast"]), whole);
+        assert_eq!(lines(&[b"o", b"ne", b"\n", b"\ntwo", b"\r\nla", b"", b"st"]), whole);
+        assert_eq!(lines(&[]), []);
+        assert_eq!(lines(&[b"one\n"]), [(b"one".to_vec(), false)]);
+    }
+
+    #[test]
+    fn every_byte_stays_as_it_is() {
+        let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
+        assert_eq!(lines(&[&all, b"\n"]), [(all, false)]);
+    }
+
+    #[test]
+    fn a_line_of_just_the_longest_is_whole_and_one_more_byte_goes_on() {
+        let longest = vec![b'x'; LONGEST];
+        assert_eq!(lines(&[&longest, b"\nnext\n"]), [(longest.clone(), false), (b"next".to_vec(), false)]);
+        assert_eq!(lines(&[&longest, b"y\nnext\n"]), [(longest, false), (b"y".to_vec(), true), (b"next".to_vec(), false)]);
+    }
+
+    #[test]
+    fn ten_million_bytes_without_a_newline_stay_within_bounds() {
+        let (mut lines, mut total, chunk) = (Lines::default(), 0, vec![b'x'; 100_000]);
+        for _ in 0..100 {
+            lines.feed(&chunk, &mut |piece| total += piece.bytes.len());
+            assert!(lines.partial.capacity() <= 2 * LONGEST);
+        }
+        lines.finish(&mut |piece| total += piece.bytes.len());
+        assert_eq!(total, 10_000_000);
+    }
+}

@@ -1,0 +1,253 @@
+//! How lines look at their destination: who they come from, and the line.
+
+use super::lines::Piece;
+use crate::runtime::utc::Utc;
+use memchr::memchr;
+use reconcile::text::Name;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How lines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people: `name | line`, aligned.
+    Terminal {
+        /// Whether each name has a colour of its own.
+        colour: bool,
+    },
+    /// For files and pipes: `[name.stdout] line`.
+    Text,
+    /// For log collectors: one JSON object a line.
+    Json,
+}
+
+/// One of the two streams that a process writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
+/// Where lines come from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// Navigator itself.
+    Log,
+    /// A process.
+    Process(Name, Stream),
+}
+
+impl Source {
+    /// The name of the process, if it is one.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Source::Log => None,
+            Source::Process(name, _) => Some(name.as_str()),
+        }
+    }
+}
+
+/// Stands before what continues a line, and in front of what navigator itself has to say among the lines.
+pub(super) const MARK: &str = "… ";
+
+/// What is put around the lines of one source. Cheap to copy.
+#[derive(Clone, Debug)]
+pub(super) enum Look {
+    /// Nothing: they are alone in their file.
+    Plain,
+    /// This text before each.
+    Prefixed(Arc<[u8]>),
+    /// A JSON object around each. The text is what stands between the time and the line.
+    Json(Arc<str>),
+    /// Nothing: they are lines of navigator's log, and come ready made.
+    Log(Format),
+}
+
+impl Look {
+    /// Appends lines, with their newlines, to `out`.
+    pub(super) fn write(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        let mark = if piece.continued { MARK } else { "" };
+        out.reserve(piece.bytes.len());
+        match self {
+            Look::Plain | Look::Log(_) => {
+                out.extend_from_slice(mark.as_bytes());
+                out.extend_from_slice(piece.bytes);
+                out.push(b'\n');
+            }
+            Look::Prefixed(prefix) => each_line(piece.bytes, mark, |mark, line| {
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(mark.as_bytes());
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }),
+            Look::Json(middle) => {
+                // They came at once.
+                let time = Utc::now().to_string();
+                each_line(piece.bytes, mark, |mark, line| write_object(&time, middle, mark, line, out));
+            }
+        }
+    }
+
+    /// Appends something that navigator has to say among the lines.
+    pub(super) fn remark(&self, text: &str, out: &mut Vec<u8>) {
+        let message = format!("{MARK}{text}");
+        match self {
+            Look::Log(format) => out.extend_from_slice(log_line(*format, &message).as_bytes()),
+            _ => self.write(Piece { bytes: message.as_bytes(), continued: false }, out),
+        }
+    }
+}
+
+/// A line as a log collector gets it. Bytes that are no text are replaced, because JSON can't hold them.
+fn write_object(time: &str, middle: &str, mark: &str, line: &[u8], out: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(line);
+    let message = if mark.is_empty() { text } else { (mark.to_owned() + &text).into() };
+    for part in ["{\"@timestamp\":\"", time, "\"", middle] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    // A string into a vector: there is nothing in it that could fail.
+    let _written = serde_json::to_writer(&mut *out, &message);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Tells each line; the mark with the first.
+fn each_line<'a>(mut lines: &'a [u8], mut mark: &'a str, mut tell: impl FnMut(&str, &[u8])) {
+    while let Some(end) = memchr(b'\n', lines) {
+        tell(std::mem::take(&mut mark), &lines[..end]);
+        lines = &lines[end + 1..];
+    }
+    tell(mark, lines);
+}
+
+/// A line of the log, with its newline, about what is missing there.
+fn log_line(format: Format, message: &str) -> String {
+    let time = Utc::now();
+    match format {
+        Format::Terminal { .. } | Format::Text => format!("{time} WARN navigator: {message}\n"),
+        Format::Json => {
+            let object =
+                serde_json::json!({ "@timestamp": time.to_string(), "level": "WARN", "target": "navigator", "message": message });
+            format!("{object}\n")
+        }
+    }
+}
+
+/// Gives sources their looks. Remembers names, for their colours and for the width of the widest.
+#[derive(Debug)]
+pub(super) struct Style {
+    format: Format,
+    colours: HashMap<Name, usize>,
+    width: usize,
+}
+
+/// Foreground colours that can be read on dark and on light: cyan, yellow, green, magenta, blue, then the bright ones.
+const COLOURS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
+
+impl Style {
+    pub(super) fn new(format: Format) -> Style {
+        Style { format, colours: HashMap::new(), width: 0 }
+    }
+
+    /// Makes room for names of this many characters.
+    pub(super) fn align(&mut self, width: usize) {
+        self.width = width;
+    }
+
+    /// Shows lines like this from now on.
+    pub(super) fn set(&mut self, format: Format) {
+        self.format = format;
+    }
+
+    /// The look of a source's lines among those of others.
+    pub(super) fn look(&mut self, source: &Source) -> Look {
+        let Source::Process(name, stream) = source else { return Look::Log(self.format) };
+        match self.format {
+            Format::Terminal { colour } => Look::Prefixed(self.name(name, colour).into_bytes().into()),
+            Format::Text => Look::Prefixed(format!("[{name}.{}] ", stream.name()).into_bytes().into()),
+            Format::Json => {
+                let name = serde_json::Value::from(name.as_str());
+                Look::Json(format!(r#","source":{name},"stream":"{}","message":"#, stream.name()).into())
+            }
+        }
+    }
+
+    fn name(&mut self, name: &Name, colour: bool) -> String {
+        let next = self.colours.len();
+        let place = *self.colours.entry(name.clone()).or_insert(next);
+        self.width = self.width.max(name.len());
+        let width = self.width;
+        if colour {
+            format!("\x1b[{}m{name:width$} |\x1b[0m ", COLOURS[place % COLOURS.len()], name = name.as_str())
+        } else {
+            format!("{name:width$} | ", name = name.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(format: Format, pieces: &[(&str, Stream, &[u8], bool)]) -> String {
+        let (mut style, mut out) = (Style::new(format), Vec::new());
+        for &(name, stream, bytes, continued) in pieces {
+            let look = style.look(&Source::Process(name.into(), stream));
+            look.write(Piece { bytes, continued }, &mut out);
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn text_names_the_stream_before_each_line() {
+        let pieces = [("web", Stream::Stdout, &b"GET /\n\nPUT /"[..], false), ("web", Stream::Stderr, b"rest\nnext", true)];
+        let expected = "[web.stdout] GET /\n[web.stdout] \n[web.stdout] PUT /\n[web.stderr] … rest\n[web.stderr] next\n";
+        assert_eq!(written(Format::Text, &pieces), expected);
+    }
+
+    #[test]
+    fn a_terminal_aligns_the_names() {
+        let pieces = [
+            ("db", Stream::Stdout, &b"up"[..], false),
+            ("worker", Stream::Stdout, b"up", false),
+            ("db", Stream::Stderr, b"up", false),
+        ];
+        assert_eq!(written(Format::Terminal { colour: false }, &pieces), "db | up\nworker | up\ndb     | up\n");
+        let coloured = written(Format::Terminal { colour: true }, &pieces);
+        assert_eq!(coloured, "\x1b[36mdb |\x1b[0m up\n\x1b[33mworker |\x1b[0m up\n\x1b[36mdb     |\x1b[0m up\n");
+    }
+
+    #[test]
+    fn a_gap_in_the_log_is_a_line_of_the_log() {
+        let remark = |format| {
+            let mut out = Vec::new();
+            Style::new(format).look(&Source::Log).remark("dropped 2 lines (9 bytes)", &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let text = remark(Format::Text);
+        assert!(text.ends_with("Z WARN navigator: … dropped 2 lines (9 bytes)\n"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&remark(Format::Json)).unwrap();
+        assert_eq!([&json["level"], &json["target"]], ["WARN", "navigator"]);
+        assert_eq!(json["message"], "… dropped 2 lines (9 bytes)");
+        assert_eq!(json["@timestamp"].as_str().map(str::len), Some("2026-11-22T18:00:00.000Z".len()));
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_and_lossy_only_in_there() {
+        let lines = written(Format::Json, &[("web", Stream::Stderr, b"a \"b\" \xff\nnext", true)]);
+        let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (object, message) in objects.iter().zip(["… a \"b\" \u{fffd}", "next"]) {
+            assert_eq!([&object["source"], &object["stream"], &object["message"]], ["web", "stderr", message]);
+            assert_eq!(object["@timestamp"].as_str().map(str::len), Some("2026-11-22T18:00:00.000Z".len()));
+        }
+        assert!(lines.starts_with("{\"@timestamp\":") && lines.ends_with("}\n") && objects.len() == 2, "{lines}");
+    }
+}

@@ -1,0 +1,28 @@
+//! What processes write, from their pipes to where it goes:
+//!
+//! ```text
+//!  pipes ──► reader ──► lanes ──► writers ──► standard output, standard error, files
+//!            (one        (one for each          (threads: one, and another for each
+//!             thread)     destination)           write that doesn't come back)
+//! ```
+//!
+//! The reader splits bytes into lines and gives them the look that they have at their destination. A lane holds what
+//! waits for one destination, whole lines and a bounded number of them. A writer's thread is the only one that ever
+//! waits for a disk or a terminal; so a destination that is stuck holds neither a process, nor the loop, nor what goes
+//! elsewhere.
+//!
+//! It is *not* the place of navigator's log, whose lines come ready made and go the same ways.
+
+mod bell;
+mod lane;
+mod lines;
+mod look;
+mod printer;
+mod reader;
+mod rotation;
+mod sink;
+mod writers;
+
+pub use look::Format;
+pub use printer::{Destination, Printer};
+pub(super) use reader::Outputs;

@@ -1,0 +1,409 @@
+//! The one place where lines are handed over: those of processes, and navigator's own log. Whoever has a line hands it
+//! over and goes on; others write it, as slowly as the terminal or the disk pleases.
+//!
+//! It knows which lane leads where, and how lines look there. What a lane can't hold is the lane's affair.
+
+use super::lane::Lane;
+use super::look::{Format, Look, Source, Style};
+use super::rotation::Limits;
+use super::sink::Sink;
+use super::writers::Writers;
+use rustix::fs::fstat;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Where the output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Processes' lines to standard output, the log to standard error.
+    Standard,
+    /// Both to this file, which is appended to.
+    File(PathBuf),
+}
+
+/// Takes lines from anywhere, and has them written. Clones are the same printer.
+#[derive(Clone, Debug)]
+pub struct Printer {
+    owner: Arc<Owner>,
+}
+
+/// Ends the threads, after all that is queued, when nobody has the printer any more.
+#[derive(Debug)]
+struct Owner {
+    writers: Arc<Writers>,
+    ways: Mutex<Ways>,
+    /// Counts the changes of how lines look and where they go.
+    changes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Ways {
+    style: Style,
+    destination: Destination,
+    /// For the lines of processes that have no file of their own.
+    lines: Arc<Lane>,
+    /// For the log. The same lane where both go to the same place, so that they stay in order.
+    log: Arc<Lane>,
+    /// For processes' own files, as long as somebody writes to them.
+    files: Vec<(PathBuf, Weak<Lane>)>,
+}
+
+/// Where the lines of one source go, and how they look there.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) lane: Arc<Lane>,
+    pub(super) look: Look,
+    /// Which of the printer's changes it is from; `None`: none of them concerns it.
+    change: Option<u64>,
+}
+
+impl Printer {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// No thread could be made.
+    pub fn start(format: Format, destination: Destination) -> io::Result<Printer> {
+        let writers = Writers::start()?;
+        let (lines, log) = lanes(&destination, &writers);
+        let ways = Ways { style: Style::new(format), destination, lines, log, files: Vec::new() };
+        Ok(Printer { owner: Arc::new(Owner { writers, ways: Mutex::new(ways), changes: AtomicU64::new(0) }) })
+    }
+
+    /// Takes a line of navigator's own log, or several, each with its newline.
+    pub fn log(&self, lines: &[u8]) {
+        let mut ways = self.ways();
+        let look = ways.style.look(&Source::Log);
+        ways.log.log(&look, lines);
+    }
+
+    /// Shows what comes from now on like this, and there.
+    pub fn redirect(&self, format: Format, destination: Destination) {
+        self.change(|ways, writers| {
+            ways.style.set(format);
+            // A file stays open if it is the same: what others see of it doesn't change.
+            if ways.destination != destination {
+                (ways.lines, ways.log) = lanes(&destination, writers);
+                ways.destination = destination;
+            }
+        });
+    }
+
+    /// Makes room for names of this many characters where names are aligned.
+    pub fn align(&self, width: usize) {
+        self.change(|ways, _| ways.style.align(width));
+    }
+
+    /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
+    pub fn reopen(&self) {
+        self.ways().lanes().iter().for_each(Lane::reopen);
+    }
+
+    /// Waits until everything that was handed over before is written: for ever, where a terminal is stuck.
+    pub async fn flush(&self) {
+        let flushes: Vec<_> = self.ways().lanes().iter().map(Lane::flush).collect();
+        for is_done in flushes {
+            // A thread ends only after the last entry of the last lane.
+            let _always = is_done.await;
+        }
+    }
+
+    /// The way of a source's lines among those of others.
+    pub(super) fn way(&self, source: &Source) -> Way {
+        let change = self.owner.changes.load(Ordering::Acquire);
+        let mut ways = self.ways();
+        Way { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
+    }
+
+    /// The way to a process's own file. All who write to one file share its lane.
+    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits) -> Way {
+        let mut ways = self.ways();
+        ways.files.retain(|(_, lane)| lane.strong_count() > 0);
+        let known = ways.files.iter().find(|(known, _)| known == path).and_then(|(_, lane)| lane.upgrade());
+        let lane = known.unwrap_or_else(|| {
+            let lane = Lane::new(Sink::own_file(path.to_owned(), shown.to_owned(), limits), &self.owner.writers);
+            ways.files.push((path.to_owned(), Arc::downgrade(&lane)));
+            lane
+        });
+        lane.open(limits);
+        Way { lane, look: Look::Plain, change: None }
+    }
+
+    /// Whether lines still go this way.
+    pub(super) fn is_current(&self, way: &Way) -> bool {
+        way.change.is_none_or(|change| change == self.owner.changes.load(Ordering::Acquire))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Ways, &Arc<Writers>)) {
+        change(&mut self.ways(), &self.owner.writers);
+        self.owner.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// A panic elsewhere leaves the ways as whole as they were: every change of them is complete before the next begins.
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.owner.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.writers.close();
+    }
+}
+
+impl Ways {
+    /// Every lane there is.
+    fn lanes(&self) -> Vec<Arc<Lane>> {
+        let files = self.files.iter().filter_map(|(_, lane)| lane.upgrade());
+        [&self.lines, &self.log].into_iter().cloned().chain(files).collect()
+    }
+}
+
+/// The lanes for processes' lines, and for the log.
+fn lanes(destination: &Destination, writers: &Arc<Writers>) -> (Arc<Lane>, Arc<Lane>) {
+    let shared = match destination {
+        Destination::Standard if are_streams_one() => Sink::stdout(),
+        Destination::Standard => {
+            return (Lane::new(Sink::stdout(), writers), Lane::new(Sink::stderr(), writers));
+        }
+        Destination::File(path) => Sink::file(path.clone()),
+    };
+    let lane = Lane::new(shared, writers);
+    (Arc::clone(&lane), lane)
+}
+
+/// Whether standard output and standard error are the same terminal, pipe or file.
+fn are_streams_one() -> bool {
+    let [out, err] = [rustix::stdio::stdout(), rustix::stdio::stderr()].map(|stream| fstat(stream).ok());
+    out.zip(err).is_some_and(|(out, err)| (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bell::Bell;
+    use super::super::lane::{Admission, CAPACITY, PATIENCE};
+    use super::super::lines::Piece;
+    use super::super::look::Stream;
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fd::OwnedFd;
+    use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::time::Instant;
+
+    /// A place for the files of a test, removed with it.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let path = std::env::temp_dir().join(format!("navigator-printer-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    /// What the reader does with a line of a process: takes it, or drops it when it has had patience enough.
+    fn say(printer: &Printer, name: &str, line: &[u8]) {
+        let source = Source::Process(name.into(), Stream::Stdout);
+        let (way, bell) = (printer.way(&source), Arc::new(Bell::new().unwrap()));
+        let drops = way.lane.admission(&source, Instant::now(), &bell) != Admission::Take;
+        way.lane.take(&source, &way.look, drops, |each| each(Piece { bytes: line, continued: false }));
+    }
+
+    fn flush(printer: &Printer) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(printer.flush());
+    }
+
+    #[test]
+    fn lines_and_log_go_to_one_file_in_order() {
+        let directory = Directory::new("order");
+        let path = directory.file("log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        say(&printer, "web", b"one");
+        printer.log(b"Starting process\n");
+        say(&printer, "web", b"two");
+        flush(&printer);
+        assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\nStarting process\n[web.stdout] two\n");
+    }
+
+    #[test]
+    fn every_byte_arrives() {
+        let directory = Directory::new("bytes");
+        let path = directory.file("log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
+        say(&printer, "web", &all);
+        flush(&printer);
+        assert_eq!(fs::read(path).unwrap(), [b"[web.stdout] ", &all[..], b"\n"].concat());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_opened_anew() {
+        let directory = Directory::new("reopen");
+        let (path, moved) = (directory.file("log"), directory.file("log.1"));
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        printer.log(b"before\n");
+        flush(&printer);
+        fs::rename(&path, &moved).unwrap();
+        // As if there were still somebody who watches it being moved: the same file, under both names.
+        fs::hard_link(&moved, &path).unwrap();
+        printer.log(b"between\n");
+        flush(&printer);
+        fs::remove_file(&path).unwrap();
+        printer.reopen();
+        printer.log(b"after\n");
+        flush(&printer);
+        assert_eq!(fs::read_to_string(moved).unwrap(), "before\nbetween\n");
+        assert_eq!(fs::read_to_string(path).unwrap(), "after\n");
+    }
+
+    #[test]
+    fn what_a_missing_directory_costs_is_told_when_it_is_back() {
+        let directory = Directory::new("missing");
+        let path = directory.file("logs/log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        printer.log(b"one\n");
+        flush(&printer);
+        printer.log(b"two\nthree\n");
+        flush(&printer);
+        fs::create_dir(directory.file("logs")).unwrap();
+        printer.log(b"four\n");
+        flush(&printer);
+        let expected = "… lost 3 lines (14 bytes): no such file or directory\nfour\n";
+        assert_eq!(fs::read_to_string(path).unwrap(), expected);
+    }
+
+    /// A place that takes nothing: a FIFO that is open and not read, as a terminal that was stopped.
+    fn stuck(directory: &Directory) -> (PathBuf, OwnedFd) {
+        let path = directory.file("fifo");
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        (path, reader)
+    }
+
+    /// Reads all that comes.
+    fn unstick(reader: OwnedFd) -> std::thread::JoinHandle<String> {
+        rustix::fs::fcntl_setfl(&reader, OFlags::empty()).unwrap();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            File::from(reader).read_to_string(&mut text).unwrap();
+            text
+        })
+    }
+
+    #[test]
+    fn a_stuck_place_holds_nobody_and_what_it_misses_is_counted() {
+        const LINES: usize = 500_000;
+        let directory = Directory::new("stuck");
+        let (path, reader) = stuck(&directory);
+        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        for number in 0..LINES {
+            say(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
+        }
+        let waiting = printer.ways().lines.bytes();
+        assert!((CAPACITY..CAPACITY + 100).contains(&waiting), "{waiting} bytes wait");
+        let text = unstick(reader);
+        flush(&printer);
+        drop(printer);
+        let text = text.join().unwrap();
+        let (mut arrived, mut dropped, mut latest) = (0, 0, None);
+        for said in text.lines() {
+            let (_, said) = said.split_once("] ").expect(said);
+            if let Some(mark) = said.strip_prefix("… dropped ") {
+                dropped += mark.split(' ').next().unwrap().parse::<usize>().unwrap();
+            } else {
+                let number: u64 = said.parse().expect("a whole line");
+                assert!(latest < Some(number), "out of order");
+                (arrived, latest) = (arrived + 1, Some(number));
+            }
+        }
+        assert!(dropped > 0 && arrived > 0);
+        assert_eq!(arrived + dropped, LINES);
+    }
+
+    #[test]
+    fn a_place_that_is_merely_busy_loses_nothing() {
+        let directory = Directory::new("busy");
+        let (path, reader) = stuck(&directory);
+        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(Bell::new().unwrap()));
+        let (way, now) = (printer.way(&source), Instant::now());
+        let mut lines = 0;
+        while way.lane.admission(&source, now, &bell) == Admission::Take {
+            say(&printer, "web", &[b'x'; 1000]);
+            lines += 1;
+        }
+        assert_eq!(way.lane.admission(&source, now, &bell), Admission::Wait(now + PATIENCE));
+        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Drop);
+        let text = unstick(reader);
+        let a_minute = Timespec { tv_sec: 60, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&a_minute)), Ok(1), "there is room, and nobody says so");
+        // Whoever waited finds room, however late it is.
+        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Take);
+        flush(&printer);
+        drop((way, printer));
+        assert_eq!(text.join().unwrap().lines().count(), lines);
+    }
+
+    #[test]
+    fn a_flood_of_lines_costs_no_line_of_the_log() {
+        let directory = Directory::new("flood");
+        let (path, reader) = stuck(&directory);
+        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let line = [b'x'; 1000];
+        for _ in 0..10_000 {
+            say(&printer, "flood", &line);
+        }
+        printer.log(b"Process crashed\n");
+        let text = unstick(reader);
+        flush(&printer);
+        drop(printer);
+        let text = text.join().unwrap();
+        assert!(text.contains("\nProcess crashed\n") && text.contains("… dropped "), "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_stuck_place_holds_no_other() {
+        let directory = Directory::new("others");
+        let (path, reader) = stuck(&directory);
+        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let to_file = |name: &str| {
+            let limits = Limits { max_size: 1_000_000, keep: 1 };
+            printer.way_to_file(&directory.file(name), name, limits)
+        };
+        // More than its pipe takes: the thread that writes it is held.
+        printer.log(&b"\n".repeat(200_000));
+        let ways = ["one", "two"].map(to_file);
+        for way in &ways {
+            let source = Source::Process("any".into(), Stream::Stdout);
+            way.lane.take(&source, &way.look, false, |each| each(Piece { bytes: b"line", continued: false }));
+            way.lane.flush().blocking_recv().unwrap();
+        }
+        assert_eq!(["one", "two"].map(|name| fs::read_to_string(directory.file(name)).unwrap()), ["line\n", "line\n"]);
+        let text = unstick(reader);
+        drop((ways, printer));
+        assert_eq!(text.join().unwrap().len(), 200_000);
+    }
+
+    #[test]
+    fn a_full_disk_is_survived() {
+        let printer = Printer::start(Format::Text, Destination::File("/dev/full".into())).unwrap();
+        for _ in 0..100 {
+            printer.log(b"into the void\n");
+        }
+        flush(&printer);
+        assert_eq!(printer.ways().log.bytes(), 0);
+    }
+}

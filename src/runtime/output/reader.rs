@@ -1,0 +1,286 @@
+//! Reads what processes write, on a thread of its own: one pipe for each standard output and error. It never waits for
+//! whoever writes the lines; a stream whose lane is full is left alone for a moment, and comes back.
+//!
+//! The end of a stream and the end of a process are two facts that have nothing to do with one another: a grandchild may
+//! hold the pipe after its parent's end, and a process may close its output and go on.
+
+use super::bell::Bell;
+use super::lane::Admission;
+use super::lines::Lines;
+use super::look::{Source, Stream};
+use super::printer::{Printer, Way};
+use super::rotation::Limits;
+use reconcile::spec::Output;
+use reconcile::text::Name;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::pipe::fcntl_setpipe_size;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// What one read takes at most: the size that a pipe has by itself.
+const CHUNK: usize = 64 * 1024;
+/// What a pipe is given when it turns out to be full: its process has to wait less often.
+const LARGE_PIPE: usize = 1024 * 1024;
+/// When a stream is looked at again that the kernel has no event for.
+const ANOTHER_LOOK: Duration = Duration::from_millis(50);
+/// How long finishing goes on reading where somebody outside goes on writing.
+const LAST_READS: Duration = Duration::from_secs(5);
+
+/// Hands streams to the reader. Clones are the same reader.
+#[derive(Clone)]
+pub(in crate::runtime) struct Outputs {
+    printer: Printer,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    requests: Mutex<Vec<Request>>,
+    /// There are requests, or room in a lane.
+    bell: Arc<Bell>,
+}
+
+enum Request {
+    Read(Open),
+    Finish(oneshot::Sender<()>),
+}
+
+/// A stream that is read.
+struct Open {
+    source: Source,
+    pipe: OwnedFd,
+    lines: Lines,
+    way: Way,
+    has_large_pipe: bool,
+    /// The poll doesn't take it.
+    is_unwatched: bool,
+}
+
+impl Outputs {
+    /// Starts the reader.
+    ///
+    /// # Errors
+    /// No descriptor or no thread.
+    pub(in crate::runtime) fn start(printer: Printer) -> io::Result<Outputs> {
+        let bell = Arc::new(Bell::new()?);
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
+        let shared = Arc::new(Shared { requests: Mutex::default(), bell });
+        let outputs = Outputs { printer: printer.clone(), shared: Arc::clone(&shared) };
+        let reader =
+            Reader { shared, poll, printer, streams: HashMap::new(), paused: HashMap::new(), next: BELL + 1, finishing: None };
+        std::thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run())?;
+        Ok(outputs)
+    }
+
+    /// Reads what a process writes to its standard output and error, until both have ended. Our ends must not block.
+    pub(in crate::runtime) fn read(&self, name: &Name, output: &Output, [stdout, stderr]: [OwnedFd; 2]) {
+        let open = |stream, pipe| {
+            let source = Source::Process(name.clone(), stream);
+            let way = match output {
+                Output::File { path, max_size, keep } => {
+                    let limits = Limits { max_size: *max_size, keep: *keep };
+                    self.printer.way_to_file(Path::new(path.value()), path.shown(), limits)
+                }
+                Output::Log | Output::Null => self.printer.way(&source),
+            };
+            Request::Read(Open { source, pipe, lines: Lines::default(), way, has_large_pipe: false, is_unwatched: false })
+        };
+        self.ask([open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)]);
+    }
+
+    /// Reads what is there, and ends. For when no process is left: then all that they wrote is in the pipes already, and
+    /// a pipe that isn't at its end is held by somebody who is not ours.
+    pub(in crate::runtime) async fn finish(&self) {
+        let (done, is_done) = oneshot::channel();
+        self.ask([Request::Finish(done)]);
+        // It only goes away without an answer by answering another who asked the same.
+        let _either_way = is_done.await;
+    }
+
+    fn ask(&self, requests: impl IntoIterator<Item = Request>) {
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).extend(requests);
+        self.shared.bell.ring();
+    }
+}
+
+/// What the bell is called in the poll; streams have numbers above it, and none is used twice.
+const BELL: u64 = 0;
+
+struct Reader {
+    shared: Arc<Shared>,
+    poll: OwnedFd,
+    printer: Printer,
+    streams: HashMap<u64, Open>,
+    /// Streams that are not in the poll, with the time to look at them again.
+    paused: HashMap<u64, Instant>,
+    next: u64,
+    finishing: Option<Finishing>,
+}
+
+struct Finishing {
+    done: oneshot::Sender<()>,
+    until: Instant,
+}
+
+impl Reader {
+    fn run(mut self) {
+        let mut events = Vec::with_capacity(256);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            events.clear();
+            let waited = epoll::wait(&self.poll, spare_capacity(&mut events), self.patience().as_ref());
+            assert!(matches!(waited, Ok(_) | Err(Errno::INTR)), "a poll of ours can be waited for: {waited:?}");
+            for event in &events {
+                match event.data.u64() {
+                    BELL => self.answer_bell(),
+                    stream => self.read(stream, &mut chunk),
+                }
+            }
+            self.resume(&mut chunk);
+            let is_over =
+                |finishing: &Finishing| (events.is_empty() && self.paused.is_empty()) || Instant::now() >= finishing.until;
+            if self.finishing.as_ref().is_some_and(is_over) {
+                return self.end();
+            }
+        }
+    }
+
+    /// How long nothing may happen until there is something to do: for ever, mostly.
+    fn patience(&self) -> Option<Timespec> {
+        let next = self.paused.values().min();
+        let wait = match (next, &self.finishing) {
+            (Some(next), _) => next.saturating_duration_since(Instant::now()),
+            (None, Some(_)) => Duration::ZERO,
+            (None, None) => return None,
+        };
+        Timespec::try_from(wait).ok()
+    }
+
+    fn answer_bell(&mut self) {
+        self.shared.bell.hush();
+        let requests = std::mem::take(&mut *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner));
+        for request in requests {
+            match request {
+                Request::Read(stream) => {
+                    self.streams.insert(self.next, stream);
+                    // Looked at at once, whether the kernel has events for it or not.
+                    self.paused.insert(self.next, Instant::now());
+                    self.next += 1;
+                }
+                Request::Finish(done) => self.finishing = Some(Finishing { done, until: Instant::now() + LAST_READS }),
+            }
+        }
+        // Perhaps it was a lane that has room again; those that find none wait on as before.
+        let now = Instant::now();
+        self.paused.values_mut().for_each(|until| *until = now);
+    }
+
+    /// Takes one chunk of a stream; if there is more, it comes round again, after the others.
+    fn read(&mut self, token: u64, chunk: &mut [u8]) {
+        let Some(stream) = self.streams.get_mut(&token) else { return };
+        if !self.printer.is_current(&stream.way) {
+            stream.way = self.printer.way(&stream.source);
+        }
+        let admission = stream.way.lane.admission(&stream.source, Instant::now(), &self.shared.bell);
+        if let Admission::Wait(until) = admission {
+            return self.pause(token, until);
+        }
+        let drops = admission == Admission::Drop;
+        match rustix::io::read(&stream.pipe, &mut *chunk) {
+            Ok(0) => {
+                stream.finish(drops);
+                // Closing the pipe takes it out of the poll as well: nobody else has this end.
+                self.streams.remove(&token);
+            }
+            Ok(count) => {
+                stream.take(&chunk[..count], drops);
+                if count == chunk.len() {
+                    stream.enlarge();
+                }
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            // Its process must not be ended by the loss of its reader, so it's tried again.
+            Err(_) => self.pause(token, Instant::now() + ANOTHER_LOOK),
+        }
+    }
+
+    /// Leaves a stream alone for a while.
+    fn pause(&mut self, token: u64, until: Instant) {
+        if let Some(stream) = self.streams.get(&token) {
+            // If it wasn't in there, it isn't now either.
+            let _out = epoll::delete(&self.poll, &stream.pipe);
+            self.paused.insert(token, until);
+        }
+    }
+
+    /// Puts the streams back into the poll whose time has come.
+    fn resume(&mut self, chunk: &mut [u8]) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let due: Vec<u64> = self.paused.iter().filter(|&(_, &until)| until <= now).map(|(&token, _)| token).collect();
+        for token in due {
+            self.paused.remove(&token);
+            let Some(stream) = self.streams.get_mut(&token) else { continue };
+            match epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
+                Ok(()) => stream.is_unwatched = false,
+                Err(error) => {
+                    stream.warn(error);
+                    self.paused.insert(token, now + ANOTHER_LOOK);
+                    self.read(token, chunk);
+                }
+            }
+        }
+    }
+
+    /// Tells the lines whose end will not come, and answers.
+    fn end(mut self) {
+        let (bell, now) = (&self.shared.bell, Instant::now());
+        for stream in self.streams.values_mut() {
+            let is_full = stream.way.lane.admission(&stream.source, now, bell) != Admission::Take;
+            stream.finish(is_full);
+        }
+        self.streams.clear();
+        if let Some(finishing) = self.finishing {
+            // Who asked may have lost patience.
+            let _unheard = finishing.done.send(());
+        }
+    }
+}
+
+impl Open {
+    fn take(&mut self, bytes: &[u8], drops: bool) {
+        let Way { lane, look, .. } = &self.way;
+        lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, each));
+    }
+
+    /// Tells a last line that has no newline.
+    fn finish(&mut self, drops: bool) {
+        let Way { lane, look, .. } = &self.way;
+        lane.take(&self.source, look, drops, |each| self.lines.finish(each));
+    }
+
+    /// Makes room in a pipe that was found full.
+    fn enlarge(&mut self) {
+        if !std::mem::replace(&mut self.has_large_pipe, true) {
+            // Where the user has no more pages for pipes, it stays as it is.
+            let _best_effort = fcntl_setpipe_size(&self.pipe, LARGE_PIPE);
+        }
+    }
+
+    /// Says once that the kernel has no events for it.
+    fn warn(&mut self, error: Errno) {
+        if !std::mem::replace(&mut self.is_unwatched, true) {
+            let name = self.source.name();
+            tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; it is looked at now and then");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Where text ends up: a standard stream of navigator, or a file. What can't be written is counted, and told there as
+//! soon as something can be; nothing of this ever reaches a process.
+
+use super::look::MARK;
+use super::rotation::{Limits, LogFile};
+use crate::runtime::refusal::words;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::path::PathBuf;
+
+/// Takes whole lines.
+#[derive(Debug)]
+pub(super) struct Sink {
+    place: Place,
+    lost: Option<Lost>,
+    /// Since the last text that arrived whole, people were told that something is wrong.
+    has_warned: bool,
+    /// The same about a file that can't be put aside.
+    has_warned_of_size: bool,
+    /// The last write broke off in the middle of a line.
+    torn: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    Stdout,
+    Stderr,
+    File {
+        file: LogFile,
+        /// What people see of the path of a process's own file, which may hold secrets.
+        shown: Option<String>,
+    },
+}
+
+/// What could not be written since something last could.
+#[derive(Debug)]
+struct Lost {
+    lines: usize,
+    bytes: usize,
+    why: String,
+}
+
+impl Sink {
+    fn new(place: Place) -> Sink {
+        Sink { place, lost: None, has_warned: false, has_warned_of_size: false, torn: false }
+    }
+
+    pub(super) fn stdout() -> Sink {
+        Sink::new(Place::Stdout)
+    }
+
+    pub(super) fn stderr() -> Sink {
+        Sink::new(Place::Stderr)
+    }
+
+    /// A file for navigator's log.
+    pub(super) fn file(path: PathBuf) -> Sink {
+        Sink::new(Place::File { file: LogFile::new(path, None), shown: None })
+    }
+
+    /// A file of a process.
+    pub(super) fn own_file(path: PathBuf, shown: String, limits: Limits) -> Sink {
+        Sink::new(Place::File { file: LogFile::new(path, Some(limits)), shown: Some(shown) })
+    }
+
+    /// Opens its file, if it has one, and rotates it by these limits from now on.
+    pub(super) fn open(&mut self, limits: Limits) {
+        if let Place::File { file, .. } = &mut self.place {
+            file.limit(limits);
+            if let Err(error) = file.open() {
+                self.warn(&error);
+            }
+        }
+    }
+
+    /// Lets go of the file, so that the next line goes to a new one of this name.
+    pub(super) fn reopen(&mut self) {
+        if let Place::File { file, .. } = &mut self.place {
+            file.close();
+            self.torn = false;
+        }
+    }
+
+    /// Writes lines, waiting for as long as it takes. An error is kept here: what it cost is told in the next line that
+    /// can be written.
+    pub(super) fn write(&mut self, text: &[u8]) {
+        match self.tell_lost().and_then(|()| self.write_all(text)) {
+            Ok(()) => self.has_warned = false,
+            Err(failed) => self.lose(failed.written.map_or(text, |written| &text[written..]), &failed.why),
+        }
+    }
+
+    fn tell_lost(&mut self) -> Result<(), Failed> {
+        let Some(Lost { lines, bytes, why }) = &self.lost else { return Ok(()) };
+        if let Place::File { file, .. } = &mut self.place {
+            // Another file than the one whose last line was torn.
+            self.torn &= !file.open().map_err(|why| Failed { written: None, why })?;
+        }
+        let end = if self.torn { "\n" } else { "" };
+        let mark = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n");
+        self.write_all(mark.as_bytes()).map_err(|failed| Failed { written: None, ..failed })?;
+        self.lost = None;
+        Ok(())
+    }
+
+    fn lose(&mut self, text: &[u8], why: &io::Error) {
+        self.warn(why);
+        let lost = self.lost.get_or_insert_with(|| Lost { lines: 0, bytes: 0, why: words(why) });
+        lost.lines += memchr::memchr_iter(b'\n', text).count();
+        lost.bytes += text.len();
+    }
+
+    /// Says once that a file can't be written: a process's own in the log, and the log's own where people may still see
+    /// it. Where that fails too, nobody can be told.
+    fn warn(&mut self, why: &io::Error) {
+        if std::mem::replace(&mut self.has_warned, true) {
+            return;
+        }
+        match &self.place {
+            Place::File { shown: Some(shown), .. } => {
+                tracing::warn!(target: "managed_processes", path = shown, reason = words(why), "Output can't be written");
+            }
+            Place::File { shown: None, .. } => {
+                // Its path may hold secrets.
+                let text = format!("navigator: the file of `logging.file` can't be written: {}\n", words(why));
+                let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
+            }
+            Place::Stdout | Place::Stderr => {}
+        }
+    }
+
+    fn write_all(&mut self, text: &[u8]) -> Result<(), Failed> {
+        let mut written = 0;
+        while written < text.len() {
+            match self.write_part(&text[written..]) {
+                Ok(count) => written += count,
+                Err(Failed { written: of_part, why }) => {
+                    return Err(Failed { written: of_part.map(|part| written + part), why });
+                }
+            }
+        }
+        self.warn_of_size();
+        Ok(())
+    }
+
+    /// Writes as much as may go to one file.
+    fn write_part(&mut self, text: &[u8]) -> Result<usize, Failed> {
+        let (length, result) = match &mut self.place {
+            Place::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text)),
+            Place::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text)),
+            Place::File { file, .. } => {
+                let (open, length) = file.room(text).map_err(|why| Failed { written: Some(0), why })?;
+                (length, write_all(open.as_fd(), &text[..length]))
+            }
+        };
+        let written = result.as_ref().map_or_else(|failed| failed.written.unwrap_or(0), |()| length);
+        if let Some(&last) = text[..written].last() {
+            self.torn = last != b'\n';
+        }
+        result.map(|()| length)
+    }
+
+    /// Says once that a file grows beyond its limits.
+    fn warn_of_size(&mut self) {
+        let Place::File { file, shown: Some(shown) } = &self.place else { return };
+        let Some(why) = file.stuck() else { return self.has_warned_of_size = false };
+        if !std::mem::replace(&mut self.has_warned_of_size, true) {
+            tracing::warn!(target: "managed_processes", path = shown, reason = words(why), "Output can't be rotated");
+        }
+    }
+}
+
+/// A write that broke off.
+#[derive(Debug)]
+struct Failed {
+    /// How much of the text it is about had been written; `None`: it was about another text.
+    written: Option<usize>,
+    why: io::Error,
+}
+
+/// Writes all of it, through interruptions, and patiently where the launcher made the stream non-blocking.
+fn write_all(to: BorrowedFd<'_>, text: &[u8]) -> Result<(), Failed> {
+    let mut written = 0;
+    while written < text.len() {
+        match rustix::io::write(to, &text[written..]) {
+            Ok(0) => return Err(Failed { written: Some(written), why: io::ErrorKind::WriteZero.into() }),
+            Ok(count) => written += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => {
+                // Whatever ends the waiting, the next write says what it was.
+                let _ended = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
+            }
+            Err(error) => return Err(Failed { written: Some(written), why: error.into() }),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Hosts that lack something: `/proc`, room, permission, descriptors. Navigator does what can be done, and says what can't.
+
+use crate::harness::{Navigator, Signal, Site, client, servers};
+use std::process::Command;
+
+/// Two processes, and the way they are checked to have run and stopped.
+const PLAIN: &str = r#"
+managed_processes:
+  - { name: first, command: "${FIXTURES}/child.sh", args: [first] }
+  - { name: second, command: "${FIXTURES}/child.sh", args: [second] }
+"#;
+
+const PLAIN_STOPS: [&str; 4] = ["second term", "second exit", "first term", "first exit"];
+
+fn both_run(navigator: &Navigator<'_>) {
+    navigator.journals("first start");
+    navigator.journals("second start");
+}
+
+/// As many processes, none of which waits for another one.
+fn many(count: u32) -> String {
+    let process = |number: u32| format!("  - {{ name: p{number}, command: sleep, args: ['3600'], depends_on: [] }}\n");
+    format!("managed_processes:\n{}", (0..count).map(process).collect::<String>())
+}
+
+fn what_fits_runs(mut navigator: Navigator<'_>) {
+    let exhausted = navigator.wait("one that doesn't fit", |event| event.message == "Process failed");
+    assert!(exhausted.field("reason").is_some_and(|reason| reason.starts_with("host exhausted")), "{exhausted:?}");
+    navigator.wait("one that fits", |event| event.message == "Process started");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// Whether a mount namespace of one's own can be made.
+fn can_mount(test: &str) -> bool {
+    servers::root(test) && servers::permitted(test, &["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
+}
+
+/// A directory that anybody may write to.
+fn make_open(site: &Site, name: &str) {
+    std::fs::create_dir(site.path(name)).expect("the site can be written");
+    client(Command::new("chmod").arg("1777").arg(site.path(name)));
+}
+
+#[test]
+fn without_proc_processes_start_and_stop() {
+    let test = "circumstances::without_proc_processes_start_and_stop";
+    if !can_mount(test) {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", PLAIN);
+    let through = ["--mount", "sh", "-c", "umount -l /proc; exec \"$0\" \"$@\""];
+    let mut navigator = site.command_through("unshare", &through, &["navigator.yml"]).start();
+    both_run(&navigator);
+    navigator.wait("a word about it", |event| event.message.starts_with("`/proc` is not there"));
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+    assert_eq!(site.stops(), PLAIN_STOPS);
+}
+
+#[test]
+fn a_state_directory_that_can_not_be_written_is_named_with_the_way_out() {
+    let test = "circumstances::a_state_directory_that_can_not_be_written_is_named_with_the_way_out";
+    if !can_mount(test) {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", PLAIN);
+    let through = ["--mount", "sh", "-c", "mkdir state; mount -t tmpfs -o ro none state; exec \"$0\" \"$@\""];
+    let ended = site.command_through("unshare", &through, &["navigator.yml"]).start().ended();
+    assert_eq!(ended.code, Some(1), "{}", ended.description);
+    assert!(ended.stderr().contains("choose another with `--state-dir`"), "{}", ended.description);
+}
+
+#[test]
+fn a_record_that_can_not_be_written_stops_nothing_and_is_said_once() {
+    let test = "circumstances::a_record_that_can_not_be_written_stops_nothing_and_is_said_once";
+    let probe = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=rename:error=EROFS", "true"];
+    if !servers::present(test, &["strace"]) || !servers::permitted(test, &probe) {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", PLAIN);
+    let refusing = r#"site=$NAVIGATOR_E2E; unset NAVIGATOR_E2E
+        renames=rename,renameat,renameat2
+        exec strace -D -f -qq -o /dev/null -e trace=$renames -e inject=$renames:error=EROFS env NAVIGATOR_E2E="$site" "$0" "$@""#;
+    let mut navigator = site.command_through("sh", &["-c", refusing], &["navigator.yml"]).start();
+    both_run(&navigator);
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    assert_eq!(site.stops(), PLAIN_STOPS);
+    let said = ended.events().iter().filter(|event| event.message == "The record of what runs can't be written").count();
+    assert_eq!(said, 1, "{}", ended.description);
+}
+
+#[test]
+fn a_state_directory_without_room_stops_nothing_and_is_said_once() {
+    let test = "circumstances::a_state_directory_without_room_stops_nothing_and_is_said_once";
+    if !can_mount(test) {
+        return;
+    }
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r#"
+managed_processes:
+  - { name: before, command: "${FIXTURES}/child.sh", args: [before] }
+  - name: fill
+    command: sh
+    args: [-c, 'cat /dev/zero >state/fill; exec "$FIXTURES/child.sh" full']
+    depends_on: [before]
+  - { name: restless, command: sh, args: [-c, 'echo restless >>"$JOURNAL"; exit 1'], restart: always, backoff: { initial: 1ms, max: 1ms }, max_restarts: 60 }
+"#,
+    );
+    let through = ["--mount", "sh", "-c", "mkdir state; mount -t tmpfs -o size=64k none state; exec \"$0\" \"$@\""];
+    let mut navigator = site.command_through("unshare", &through, &["navigator.yml"]).start();
+    navigator.journals("full start");
+    navigator.event("Process failed", "restless");
+    navigator.wait("a word about it", |event| event.message == "The record of what runs can't be written");
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    let said = ended.events().iter().filter(|event| event.message == "The record of what runs can't be written").count();
+    assert_eq!(said, 1, "{}", ended.description);
+    assert!(site.journal().iter().filter(|line| *line == "restless").count() > 60);
+}
+
+#[test]
+fn with_few_descriptors_what_fits_runs() {
+    let site = Site::new();
+    site.write("navigator.yml", &many(40));
+    let few = ["-c", "ulimit -n 64; exec \"$0\" \"$@\""];
+    what_fits_runs(site.command_through("sh", &few, &["navigator.yml"]).start());
+}
+
+#[test]
+fn with_few_processes_what_fits_runs() {
+    let test = "circumstances::with_few_processes_what_fits_runs";
+    if !servers::root(test) || !servers::present(test, &["setpriv", "prlimit"]) {
+        return;
+    }
+    let site = Site::new();
+    make_open(&site, "open");
+    site.write("navigator.yml", &many(60));
+    // A user without an account, of whom nobody else runs anything: navigator has its threads, and little beside.
+    let few = ["--reuid=54321", "--regid=nogroup", "--clear-groups", "prlimit", "--nproc=30"];
+    let launch = site.command_through("setpriv", &few, &["navigator.yml"]);
+    let launch = launch.env("NAVIGATOR_STATE_DIR", site.path("open/state")).env("NAVIGATOR_PID_FILE", site.path("open/pid"));
+    what_fits_runs(launch.start());
+}
+
+#[test]
+fn an_unprivileged_user_stops_whole_trees_and_what_was_left() {
+    let test = "circumstances::an_unprivileged_user_stops_whole_trees_and_what_was_left";
+    if !servers::root(test) || !servers::present(test, &["setpriv"]) {
+        return;
+    }
+    let site = Site::new();
+    make_open(&site, "open");
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - name: family
+    command: sh
+    args: [-c, '(setsid sleep 3601 &) ; exec sleep 3600']
+    output: null
+",
+    );
+    let nobody = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"];
+    let start = || {
+        let launch = site.command_through("setpriv", &nobody, &["navigator.yml"]);
+        let launch = launch.env("NAVIGATOR_STATE_DIR", site.path("open/state"));
+        launch.env("NAVIGATOR_PID_FILE", site.path("open/pid")).start()
+    };
+    let mut first = start();
+    first.log().until("the family", || {
+        (first.command_lines_below().iter().filter(|line| line.contains(" sleep 360")).count() == 2).then_some(())
+    });
+    first.signal(Signal::KILL);
+    first.ended();
+    let mut second = start();
+    second.event("Process stopped", "family");
+    second.log().until("the family", || {
+        (second.command_lines_below().iter().filter(|line| line.contains(" sleep 360")).count() == 2).then_some(())
+    });
+    second.signal(Signal::TERM);
+    second.exits(0);
+}
+
+#[test]
+fn a_configuration_behind_a_link_is_the_one_that_it_leads_to() {
+    let site = Site::new();
+    site.write("real/navigator.yml", PLAIN);
+    std::os::unix::fs::symlink("real/navigator.yml", site.path("link.yml")).expect("the site can be written");
+    let mut navigator = site.command(["link.yml"]).start();
+    both_run(&navigator);
+    let other = site.run(["real/navigator.yml"]);
+    assert_eq!(other.code, Some(1), "{}", other.description);
+    assert!(
+        other.stderr().contains(&format!("is already run by the navigator with pid {}", navigator.pid())),
+        "{}",
+        other.description
+    );
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+    assert_eq!(site.stops(), PLAIN_STOPS);
+}

@@ -1,0 +1,68 @@
+//! Wildcards of `include`, by a second matcher that simply tries everything.
+
+use super::files::{MAIN, Memory, quoted, text};
+use std::path::Path;
+
+/// The first line is a pattern, the others are names of files.
+pub(crate) fn check(input: &[u8]) {
+    let Some((pattern, names)) = text(input, 300).and_then(|text| text.split_once('\n')) else { return };
+    let is_plain = |text: &str| !text.contains(['/', '$']) && text.chars().count() <= 12;
+    if !is_plain(pattern) || !pattern.contains(['*', '?', '[']) || pattern.contains("**") {
+        return;
+    }
+    let names: Vec<&str> = names.lines().filter(|name| is_plain(name) && !matches!(*name, "" | "." | "..")).collect();
+    let main = format!("managed_processes: []\ninclude: {}", quoted(&format!("conf/{pattern}")));
+    let files = names.iter().fold(Memory::default().with(MAIN, main), |files, name| {
+        files.with(Path::new("etc/conf").join(name), "managed_processes: []")
+    });
+    let loaded = files.load().unwrap_or_else(|rejected| panic!("{pattern:?}: {:?}", rejected.diagnostics));
+    let letters: Vec<char> = pattern.chars().collect();
+    for name in names {
+        let may_match = !name.starts_with('.') || pattern.starts_with('.');
+        let expected = may_match && matches(&letters, &name.chars().collect::<Vec<char>>());
+        let found = loaded.inputs.files.contains(&Path::new("etc/conf").join(name));
+        assert_eq!(found, expected, "{pattern:?} and {name:?}");
+    }
+}
+
+fn matches(pattern: &[char], name: &[char]) -> bool {
+    let Some((&first, rest)) = pattern.split_first() else { return name.is_empty() };
+    match first {
+        '*' => (0..=name.len()).any(|taken| matches(rest, &name[taken..])),
+        '?' => !name.is_empty() && matches(rest, &name[1..]),
+        '[' => match set(rest) {
+            Some((members, rest)) => name.first().is_some_and(|&char| is_member(members, char)) && matches(rest, &name[1..]),
+            None => name.first() == Some(&'[') && matches(rest, &name[1..]),
+        },
+        _ => name.first() == Some(&first) && matches(rest, &name[1..]),
+    }
+}
+
+/// What stands between the brackets, and what behind them. The first character is a member, even if it is a bracket.
+fn set(rest: &[char]) -> Option<(&[char], &[char])> {
+    let first = usize::from(matches!(rest.first(), Some('!' | '^')));
+    let mut at = first;
+    loop {
+        if at > first && rest.get(at) == Some(&']') {
+            return Some((&rest[..at], &rest[at + 1..]));
+        }
+        rest.get(at)?;
+        let is_range = rest.get(at + 1) == Some(&'-') && rest.get(at + 2).is_some_and(|&end| end != ']');
+        at += if is_range { 3 } else { 1 };
+    }
+}
+
+fn is_member(members: &[char], char: char) -> bool {
+    match members {
+        ['!' | '^', members @ ..] => !is_in(members, char),
+        members => is_in(members, char),
+    }
+}
+
+fn is_in(members: &[char], char: char) -> bool {
+    match members {
+        [from, '-', to, rest @ ..] => (*from..=*to).contains(&char) || is_in(rest, char),
+        [member, rest @ ..] => *member == char || is_in(rest, char),
+        [] => false,
+    }
+}

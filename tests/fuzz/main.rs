@@ -1,0 +1,61 @@
+//! Every input that fuzzing began with or found, held to the same checks and limits in every test run.
+//!
+//! `FUZZ_CORPUS=DIRECTORY` writes the inputs there, a folder for each target, for `fuzz/run`.
+
+mod checks;
+mod seeds;
+
+use checks::limits::processor_time;
+use checks::{TARGETS, limited};
+use seeds::seeds;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+use std::{env, fs};
+
+/// What is measured must be one's own.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn no_known_input_breaks_a_rule_or_a_limit() {
+    let _alone = ALONE.lock();
+    let (mut count, mut failures) = (0, Vec::new());
+    for (target, check) in TARGETS {
+        for (name, input) in seeds(target) {
+            count += 1;
+            if let Some(corpus) = env::var_os("FUZZ_CORPUS") {
+                write(&Path::new(&corpus).join(target), &name, &input);
+            }
+            if catch_unwind(AssertUnwindSafe(|| limited(check, &input))).is_err() {
+                failures.push(format!("{target}: {name}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "what went wrong is said above:\n{}", failures.join("\n"));
+    assert!(count >= 300, "only {count} inputs");
+}
+
+fn write(folder: &Path, name: &str, input: &[u8]) {
+    fs::create_dir_all(folder).expect("the corpus can be written");
+    fs::write(folder.join(name), input).expect("the corpus can be written");
+}
+
+/// A check that lets everything pass would find nothing.
+#[test]
+fn a_check_can_fail() {
+    fn greedy(input: &[u8]) {
+        let bytes = vec![1_u8; 65 << 20];
+        assert_ne!(std::hint::black_box(&bytes)[0], input[0]);
+    }
+    fn slow(input: &[u8]) {
+        let end = processor_time() + Duration::from_millis(150);
+        while processor_time() < end {
+            std::hint::black_box(input);
+        }
+    }
+    let _alone = ALONE.lock();
+    for check in [greedy, slow, |_: &[u8]| panic!("as it should be")] {
+        assert!(catch_unwind(|| limited(check, b"x")).is_err(), "nothing was found");
+    }
+}

@@ -1,0 +1,189 @@
+//! No text takes long or much: what nobody writes by hand, what a broken disk leaves, and what an attacker would write.
+//!
+//! Each text is checked by the program itself, which the kernel ends if it takes more than its share of memory
+//! (`RLIMIT_DATA`) or of processor time (`RLIMIT_CPU`), so that neither a guess nor the noise of this machine decides.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// All that the program may allocate, in KiB.
+const MEMORY: usize = 64 << 10;
+
+/// All the processor time that it may take, in seconds. An optimized build takes a tenth of one; this one isn't.
+const SECONDS: usize = 5;
+
+/// The largest text that is read at all.
+const MAX: usize = 4 << 20;
+
+/// Checks a text, and returns the exit code and what was said.
+#[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
+fn check(name: &str, text: &str) -> (i32, String) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    let path = folder.join(format!("{name}.yml"));
+    fs::write(&path, text).expect("a file can be written");
+    let limits = format!("ulimit -d {MEMORY}; ulimit -t {SECONDS}; ulimit -c 0; exec \"$0\" check \"$1\"");
+    let Output { status, stdout, stderr } = Command::new("sh")
+        .args(["-c", &limits, env!("CARGO_BIN_EXE_navigator")])
+        .arg(&path)
+        .env("EMPTY", "")
+        .output()
+        .expect("a shell can be started");
+    fs::remove_file(&path).expect("the file can be removed");
+    // Gone with its last file; another test of this program may still have one there.
+    drop(fs::remove_dir(&folder));
+    let said = String::from_utf8(stdout).expect("it is text") + &String::from_utf8(stderr).expect("it is text");
+    let code = status.code().unwrap_or_else(|| panic!("`{name}`: {status}"));
+    assert!(code <= 1, "`{name}`: {status}: {}", said.lines().last().unwrap_or_default());
+    assert!(said.len() < 256 << 10, "`{name}` is answered by {} bytes", said.len());
+    (code, said)
+}
+
+/// Checks a text that is valid.
+fn valid(name: &str, text: &str) {
+    let (code, said) = check(name, text);
+    assert_eq!(code, 0, "`{name}`: {said}");
+}
+
+/// Checks a text that is not, and returns what was said.
+fn invalid(name: &str, text: &str) -> String {
+    let (code, said) = check(name, text);
+    assert_eq!(code, 1, "`{name}` was accepted");
+    said
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().concat()
+}
+
+fn list(count: usize, process: impl Fn(usize) -> String) -> String {
+    format!("managed_processes:\n{}", lines(count, process))
+}
+
+fn argument(argument: &str) -> String {
+    list(1, |_| format!("- {{name: p, command: ./p, args: [\"{argument}\"]}}\n"))
+}
+
+/// A text under a key of the user's own, where anything is allowed.
+fn own(text: &str) -> String {
+    format!("managed_processes: []\nx-own: {text}\n")
+}
+
+#[test]
+fn large_configurations_load() {
+    valid(
+        "processes",
+        &list(10_000, |n| format!("- {{name: p{n}, command: ./p, args: [a, b], env: {{N: {n}}}, restart: always}}\n")),
+    );
+    valid("variables", &format!("managed_processes: []\nenv:\n{}", lines(30_000, |n| format!("  V{n}: {}\n", "x".repeat(100)))));
+    valid("keys", &format!("x-own:\n{}managed_processes: []\n", lines(100_000, |n| format!("  k{n}: v\n"))));
+    valid("anchors", &format!("{}managed_processes: []\n", lines(9_000, |n| format!("x-{n}: &a{n} v\n"))));
+    valid("plain", &own(&"x".repeat(MAX - 60)));
+    valid("quoted", &own(&format!("\"{}\"", "x".repeat(MAX - 60))));
+    valid("escaped", &own(&format!("\"{}\"", "\\x41".repeat(MAX / 4 - 60))));
+    valid("folded", &own(&format!("'{}'", "x\n\n".repeat(MAX / 3 - 60))));
+    valid("block", &own(&format!("|\n{}", format!("  {}\n", "x".repeat(77)).repeat(MAX / 80 - 2))));
+    valid("several-lines", &own(&format!("x\n{}", format!("  {}\n", "x".repeat(77)).repeat(MAX / 80 - 2))));
+    valid("references", &argument(&"${EMPTY:-}".repeat(300_000)));
+}
+
+#[test]
+fn as_many_mistakes_as_fit_are_counted() {
+    for (name, text) in [
+        ("names", list(30_000, |n| format!("- {{name: p {n}, comand: x}}\n"))),
+        ("top-keys", lines(100_000, |n| format!("k{n}: v\n"))),
+        ("duplicates", format!("managed_processes: []\n{}", "env: {}\n".repeat(100_000))),
+        ("dependencies", list(5_000, |n| format!("- {{name: p{n}, command: ./p, depends_on: [q{n}]}}\n"))),
+        ("variables", argument(&"${NONE}".repeat(500_000))),
+        (
+            "chain",
+            format!("managed_processes: []\nenv:\n{}  V50000: x\n", lines(50_000, |n| format!("  V{n}: \"${{V{}}}\"\n", n + 1))),
+        ),
+    ] {
+        let said = invalid(name, &text);
+        let count = said.lines().filter(|line| line.contains(": error: ")).count();
+        assert_eq!(count, 100, "`{name}`");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with("and ") && last.ends_with(" more"), "`{name}` ends in {last}");
+    }
+}
+
+#[test]
+fn cycles_and_loops_are_told_in_short() {
+    let cycle = list(3_000, |n| format!("- {{name: p{n}, command: ./p, depends_on: [p{}]}}\n", (n + 1) % 3_000));
+    assert!(invalid("cycle", &cycle).contains("dependency cycle of 3000 processes"));
+    let doubling = lines(40, |n| format!("    V{n}: \"${{V{0}}}${{V{0}}}\"\n", n + 1));
+    invalid("doubling", &format!("managed_processes:\n- name: p\n  command: ./p\n  env:\n{doubling}    V40: \"0123456789\"\n"));
+}
+
+#[test]
+fn values_without_end_are_refused() {
+    for (name, value) in [
+        ("long", "x".repeat(2 << 20)),
+        ("dollars", "$".repeat(MAX - 100)),
+        ("escaped-references", "$${A}".repeat(MAX / 5 - 100)),
+        ("nested-references", "${A:-".repeat(500_000)),
+        ("long-then-none", format!("{}${{NONE}}", "${EMPTY:-}".repeat(300_000))),
+    ] {
+        invalid(name, &argument(&value));
+    }
+}
+
+#[test]
+fn bombs_do_not_go_off() {
+    let nested = lines(6, |level| format!("x-{}: &a{} [{}]\n", level + 1, level + 1, format!("*a{level}, ").repeat(10)));
+    let laughs = invalid("laughs", &format!("x-0: &a0 [x]\n{nested}managed_processes: []\n"));
+    assert!(laughs.contains("stand for too much"), "{laughs}");
+    invalid("one-long-anchor", &format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(20_000)));
+    invalid("many-aliases", &format!("x-a: &a [1,2,3,4,5,6,7,8,9]\nx-b: [{}]\nmanaged_processes: []\n", "*a, ".repeat(19_000)));
+    invalid("many-anchors", &format!("{}managed_processes: []\n", lines(100_000, |n| format!("x-{n}: &a{n} v\n"))));
+    let chain = lines(900, |n| format!("x-{}: &a{} {{<<: *a{n}, k{n}: v}}\n", n + 1, n + 1));
+    invalid("merge-chain", &format!("x-0: &a0 {{k: v}}\n{chain}managed_processes: []\n"));
+    invalid("merges", &format!("x-b: &b {{a: 1, b: 2}}\nx-c:\n{}managed_processes: []\n", "- {<<: *b}\n".repeat(11_000)));
+}
+
+#[test]
+fn depth_is_bounded() {
+    for (name, text) in [
+        ("brackets", format!("x: {}", "[".repeat(MAX - 10))),
+        ("braces", format!("x: {}", "{a: ".repeat(1_000_000))),
+        ("dashes", "- ".repeat(2_000_000)),
+        ("questions", "? ".repeat(2_000_000)),
+        ("indentation", lines(2_000, |n| format!("{}a:\n", " ".repeat(n)))),
+        ("anchors-in-a-row", format!("x: {}\n", "&a ".repeat(1_000_000))),
+    ] {
+        invalid(name, &text);
+    }
+}
+
+#[test]
+fn garbage_is_refused() {
+    let printable = |mut state: u64| {
+        let next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            b' ' + u8::try_from(state >> 33 & 63).expect("six bits fit")
+        };
+        String::from_utf8(std::iter::repeat_with(next).take(MAX).collect()).expect("it is ASCII")
+    };
+    for (name, text) in [
+        ("printable", printable(1)),
+        ("lines", printable(2).replace(['A', '0', 'Z'], "\n")),
+        ("newlines", "\n".repeat(MAX)),
+        ("carriage-returns", "\r".repeat(MAX)),
+        ("spaces", " ".repeat(MAX)),
+        ("tabs", "\t".repeat(MAX)),
+        ("comments", "#\n".repeat(MAX / 2)),
+        ("quotes", "\"".repeat(MAX)),
+        ("colons", "a: b: ".repeat(MAX / 6)),
+        ("nuls", "\0".repeat(MAX)),
+        ("items", own(&format!("[{}]", "a,".repeat(MAX / 2 - 60)))),
+        ("item-lines", own(&format!("\n{}", "- a\n".repeat(MAX / 4 - 60)))),
+        ("empty-processes", format!("managed_processes: [{}]", "{},".repeat(MAX / 3 - 60))),
+        ("empty-items", format!("managed_processes:\n{}", "-\n".repeat(MAX / 2 - 60))),
+        ("one-line", format!("managed_processes: [{}]", "{name: a b},".repeat(200_000))),
+        ("too-large", format!("managed_processes: []\n{}", "#".repeat(MAX))),
+    ] {
+        invalid(name, &text);
+    }
+}

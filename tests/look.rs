@@ -1,0 +1,61 @@
+//! How diagnostics look: on narrow and on wide terminals, in colour, and where there is no terminal.
+//!
+//! `fixtures/config/look/NAME.yml` is rendered into `NAME.60.txt`, `NAME.100.txt`, `NAME.txt` (as wide as needed) and
+//! `NAME.color.txt` (the escape character written as `␛`). `UPDATE_FIXTURES=1` writes what is found instead of comparing.
+
+#[expect(dead_code, reason = "what fixtures mean is compared elsewhere")]
+mod fixtures;
+
+use fixtures::{Memory, environment, paths, settle, unannotated};
+use navigator::config::{Diagnostic, Disk, Look, load, render, render_all};
+use std::path::Path;
+use unicode_width::UnicodeWidthStr;
+
+fn diagnostics(path: &Path) -> (Vec<Diagnostic>, usize) {
+    match load(path, &Disk, &environment()) {
+        Ok(loaded) => (loaded.warnings, 0),
+        Err(rejected) => (rejected.diagnostics, rejected.omitted),
+    }
+}
+
+#[test]
+fn diagnostics_look_as_they_should() {
+    let looks = [
+        ("60.txt", Look { color: false, width: Some(60) }),
+        ("100.txt", Look { color: false, width: Some(100) }),
+        ("txt", Look::PLAIN),
+        ("color.txt", Look { color: true, width: Some(80) }),
+    ];
+    let mut failures = Vec::new();
+    for path in paths("look") {
+        let (diagnostics, omitted) = diagnostics(&path);
+        for (extension, look) in looks {
+            let rendered = render_all(&diagnostics, omitted, look).replace('\x1b', "␛");
+            settle(&path.with_extension(extension), &rendered, &mut failures);
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Of every mistake in the fixtures.
+#[test]
+fn no_source_line_is_wider_than_the_terminal_and_no_caret_is_lost() {
+    let mut cut = 0;
+    for path in paths("bad") {
+        let bytes = unannotated(&path);
+        let Err(rejected) = load(&path, &Memory::over_disk(&path, bytes), &environment()) else { continue };
+        for diagnostic in &rejected.diagnostics {
+            for width in [40, 60, 100] {
+                let rendered = render(diagnostic, Look { color: false, width: Some(width) });
+                let excerpts: Vec<&str> = rendered.lines().filter(|line| line.contains(" | ")).collect();
+                for line in &excerpts {
+                    assert!(line.contains('\t') || line.width() <= width, "at {width} columns:\n{rendered}");
+                }
+                let carets = excerpts.iter().filter(|line| line.trim_end().ends_with('^')).count();
+                assert_eq!(carets, excerpts.len() / 2, "at {width} columns:\n{rendered}");
+                cut += usize::from(excerpts.iter().any(|line| line.contains('…')));
+            }
+        }
+    }
+    assert!(cut > 10, "only {cut} lines were cut");
+}

@@ -1,0 +1,198 @@
+//! Single values, each where it belongs: loader and schema say the same of it.
+//!
+//! What both must say stands beside each value, so that they can't be wrong together. And what the tables call the default of
+//! a key is what holds without it.
+
+use super::Validator;
+use crate::fixtures::Memory;
+use navigator::config::{Environment, Key, Loaded, Look, Otherwise, Shape, load, not_yet, process_keys, render_all, top_keys};
+use std::path::Path;
+
+/// A configuration with a process that has this in it, on one line.
+fn process(with: &str) -> String {
+    format!("managed_processes: [{{name: b, command: ./b}}, {{name: a, command: ./a, {with}}}]\n")
+}
+
+fn loaded(text: &str) -> Result<Loaded, String> {
+    let path = Path::new("navigator.yml");
+    let environment: Environment = [("ONE", "1")].into_iter().collect();
+    let files = Memory::over_disk(path, text.as_bytes().to_vec());
+    load(path, &files, &environment).map_err(|rejected| render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN))
+}
+
+/// Field by field, what is taken and what isn't.
+const VALUES: &[(&str, &[&str], &[&str])] = &[
+    ("auto_restart", &["true", "False", "TRUE", "\"${NONE:-true}\""], &["yes", "\"true\"", "1", "[]", "null", ""]),
+    ("restart", &["always", "\"never\"", "\"${NONE:-always}\""], &["Always", "true", "\"\"", "sometimes", "$ONE"]),
+    ("on_change", &["none"], &["rolling", "[none]"]),
+    ("output", &["log", "null", "\"null\"", "~", "{file: a.log}"], &["{}", "{file: \"\"}", "{file: a, keep: 1001}", "file"]),
+    ("nice", &["-20", "19", "\"${ONE}\"", "0"], &["-21", "20", "1.5", "\"5\"", "five"]),
+    ("oom_score_adj", &["-1000", "1000"], &["-1001", "1001"]),
+    ("max_restarts", &["0", "4294967295"], &["-1", "4294967296"]),
+    ("umask", &["0027", "22", "\"0o077\"", "777", "0", "\"${NONE:-0}\""], &["1000", "-1", "rwx", "\"0899\"", "\"\"", "true"]),
+    (
+        "start_delay",
+        &["0", "0.5", ".5", "2s", "250ms", "1m30s", "\"5\"", "1d2h3m4.5s6ms", "3650d", "007", "\"${ONE}\"", "315360000"],
+        &["-1", "1M", "s", "\"\"", "1m30", "30s1m", "1s1s", "2 s", "5.s", "true", "[1]", "315360001", "1_000", "5parsecs"],
+    ),
+    (
+        "stop",
+        &["{}", "{signal: TERM}", "{signal: sigquit}", "{signal: 15}", "{signal: SIGRTMIN+3, timeout: 5}", "{signal: Usr1}"],
+        &["{signal: TREM}", "{signal: 0}", "{signal: 65}", "{signal: \"\"}", "{signal: RTMIN+31}", "{sgnal: TERM}", "TERM", "[]"],
+    ),
+    (
+        "backoff",
+        &["{factor: 1, jitter: 0}", "{factor: 100, jitter: 1}", "{initial: 1, max: 1h, jitter: .5}"],
+        &["{factor: 0.9}", "{factor: 101}", "{jitter: 1.1}", "{jitter: \"0\"}", "{inital: 1}", "{max: }"],
+    ),
+    (
+        "limits",
+        &["{}", "{nofile: 512, core: unlimited}", "{as: \"18446744073709551615\"}"],
+        &["{nofile: -1}", "{cores: 1}", "{core: infinity}", "{core: null}", "[nofile]"],
+    ),
+    ("args", &["[]", "[1, 1.5, yes, true, null, ~, \"\"]"], &["x", "{}", "[[x]]", "[{a: b}]", "null"]),
+    ("env", &["{}", "{A: 1, B: null, \"1\": x, a.b-c: \"\"}"], &["{A: [x]}", "{\"\": x}", "{A=B: x}", "[A=B]", "x", "null"]),
+    ("working_dir", &["/srv", "1", "\"${NONE:-x}\""], &["\"\"", "[x]", "{}", "null"]),
+    ("user", &["1000", "deploy"], &["\"\"", "[deploy]"]),
+    (
+        "depends_on",
+        &["[]", "{}", "[\"${NONE:-}b\"]", "{b: }", "{b: {condition: started, restart: true, required: false}}"],
+        &["b", "[b, b]", "[a b]", "{a b: }", "{b: started}", "{b: {condition: healthy}}", "{b: {restart: \"true\"}}", "[[b]]"],
+    ),
+    ("enabled", &["false"], &["0", "off"]),
+    ("type", &["task", "service"], &["oneshot"]),
+    ("ready", &[], &["{tcp: \"localhost:80\"}"]),
+    ("restart: never, auto_restart", &[], &["true"]),
+    ("unknown", &[], &["x"]),
+];
+
+/// Whole files, and what is to be said of them.
+const FILES: &[(&str, bool)] = &[
+    ("managed_processes: []", true),
+    ("applications: []", true),
+    ("include: []", true),
+    ("applications: {}", false),
+    ("applications: {}\nmanaged_processes: []", true),
+    ("{}", false),
+    ("[]", false),
+    ("env: {}", false),
+    ("x-mine: 1", false),
+    ("x-mine: {a: [1]}\nmanaged_processes: []", true),
+    ("y-mine: 1\nmanaged_processes: []", false),
+    ("server: 1\nroutes: []\nmanaged_processes: []", true),
+    ("managed_processes: null", false),
+    ("managed_processes: {}", false),
+    ("managed_processes: [{name: a}]", false),
+    ("managed_processes: [{command: a}]", false),
+    ("managed_processes: [{name: 9, command: true}]", true),
+    ("managed_processes: [{name: -9, command: true}]", false),
+    ("managed_processes: [{name: a, command: null}]", true),
+    ("managed_processes: [a]", false),
+    ("managed_processes: []\nshutdown_timeout: 1m\nenv: {A: 1}", true),
+    ("managed_processes: []\nshutdown_timeout: soon", false),
+    ("managed_processes: []\ndefaults: {restart: always, env: {A: 1}, limits: {core: 0}}", true),
+    ("managed_processes: []\ndefaults: {name: a}", false),
+    ("managed_processes: []\ndefaults: {restart: always, auto_restart: true}", false),
+    ("managed_processes: []\nlogging: {level: debug, format: json, file: a.log, vector: {}}", true),
+    ("managed_processes: []\nlogging: {level: warning}", false),
+    ("managed_processes: []\nlogging: {files: x}", false),
+    ("include: [a/**/b.yml]", false),
+    ("managed_processes: []\ninclude: [\"none/*.yml\"]", true),
+];
+
+#[test]
+fn loader_and_schema_say_what_is_written_here() {
+    let mut failures = Vec::new();
+    let validator = Validator::new();
+    let mut check = |text: &str, expected: bool| failures.extend(disagreement(&validator, text, expected));
+    for (field, good, bad) in VALUES {
+        good.iter().for_each(|value| check(&process(&format!("{field}: {value}")), true));
+        bad.iter().for_each(|value| check(&process(&format!("{field}: {value}")), false));
+    }
+    for (text, expected) in FILES {
+        check(text, *expected);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// How loader or schema differ from what they should say of a text.
+fn disagreement(validator: &Validator, text: &str, expected: bool) -> Option<String> {
+    let (found, objection) = (loaded(text).err(), validator.objection(text.as_bytes()));
+    if found.is_none() == expected && objection.is_none() == expected {
+        return None;
+    }
+    let found = found.unwrap_or_else(|| "nothing".to_owned());
+    let objection = objection.unwrap_or_else(|| "nothing".to_owned());
+    let expected = if expected { "is right" } else { "is wrong" };
+    Some(format!("{text} {expected}\n  against it says the loader: {found}\n  the schema: {objection}\n"))
+}
+
+/// A configuration that gives a key this value, or leaves it out.
+type Text = Box<dyn Fn(Option<&str>) -> String>;
+
+/// Every key of a process and its parts that can be used.
+fn places() -> Vec<(String, Key, Text)> {
+    let mut places: Vec<(String, Key, Text)> = Vec::new();
+    let usable = |path: &str| !not_yet().any(|later| later == path);
+    for key in process_keys().into_iter().filter(|key| usable(key.name)) {
+        let name = key.name;
+        places.push((
+            name.to_owned(),
+            key,
+            Box::new(move |value| process(&value.map(|value| format!("{name}: {value}")).unwrap_or_default())),
+        ));
+        let (parts, open, close) = match key.shape {
+            Shape::Part(keys) | Shape::Choice(_, keys) => (keys(), "{", "}"),
+            Shape::Edges(keys) => (keys(), "{b: {", "}}"),
+            Shape::WordsOrPart(_, keys) => (keys(), "{file: a.log, ", "}"),
+            _ => continue,
+        };
+        for part in parts.into_iter().filter(|part| part.name != "file" && usable(&format!("{name}.{}", part.name))) {
+            let around = move |value: Option<&str>| {
+                let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
+                process(&format!("{name}: {open}{inner}{close}"))
+            };
+            places.push((format!("{name}.{}", part.name), part, Box::new(around)));
+        }
+    }
+    places
+}
+
+#[test]
+fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
+    let validator = Validator::new();
+    let (mut count, mut failures) = (0, Vec::new());
+    for (_, key, text) in places() {
+        let (good, bad) = match key.shape {
+            Shape::Whole(from, to) => ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()]),
+            Shape::Number(from, to) => ([from.to_string(), to.to_string()], [(from - 0.01).to_string(), (to + 0.01).to_string()]),
+            _ => continue,
+        };
+        count += 1;
+        for (values, expected) in [(good, true), (bad, false)] {
+            failures.extend(values.iter().filter_map(|value| disagreement(&validator, &text(Some(value)), expected)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(count >= 5, "only {count} bounds were found");
+}
+
+#[test]
+fn what_the_tables_call_a_default_holds_without_the_key() {
+    let mut count = 0;
+    for (path, key, text) in places() {
+        let Otherwise::Written(default) = key.otherwise else { continue };
+        let [with, without] = [Some(default), None].map(|value| loaded(&text(value)).unwrap_or_else(|error| panic!("{error}")));
+        assert_eq!(with.desired, without.desired, "`{path}: {default}`");
+        count += 1;
+    }
+    for key in top_keys() {
+        let Otherwise::Written(default) = key.otherwise else { continue };
+        let base = "managed_processes: []\n";
+        let [with, without] = [format!("{base}{}: {default}\n", key.name), base.to_owned()]
+            .map(|text| loaded(&text).unwrap_or_else(|error| panic!("{error}")));
+        assert_eq!((with.desired, with.settings), (without.desired, without.settings), "`{}: {default}`", key.name);
+        count += 1;
+    }
+    assert!(count >= 20, "only {count} defaults were found");
+}
