@@ -16,7 +16,6 @@ mod support {
 use navigator::cli::forecast::{brief, whole};
 use navigator::config::{Change, Key, Look, not_yet, process_keys};
 use navigator::snapshot::Plan;
-use reconcile::forecast::forecast;
 use std::fs;
 use std::path::Path;
 use support::case::Case;
@@ -30,9 +29,7 @@ fn plans() {
         let Case { story, after } = Case::of(&folder);
         let steps = steps(&story.world.engine, story.world.now, &after);
         golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
-        let engine = &story.world.engine;
-        let forecast = forecast(engine, story.world.now, &after);
-        let plan = Plan::new(engine.generation(), forecast.as_ref(), engine.desired(), &after);
+        let plan = Plan::of(&story.world.engine, story.world.now, &after);
         let look = Look { width: Some(80), color: false };
         golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
         golden::settle(&folder.join("asked.txt"), &whole(&plan, look), &mut failures);

@@ -49,6 +49,12 @@ impl Orders {
         spec.enabled && self.closing.is_none() && !self.is_stopped(&spec.name)
     }
 
+    /// Those that stay stopped if this is wanted: of the others the file wants nothing, or something else than before.
+    pub fn outlasting<'a>(&'a self, wanted: &'a Desired) -> impl Iterator<Item = &'a Name> {
+        let is_as_it_was = |spec: &Arc<Spec>| wanted.get(&spec.name).is_some_and(|entry| entry.spec == *spec);
+        self.stopped.iter().filter(move |(_, spec)| spec.enabled && is_as_it_was(spec)).map(|(name, _)| name)
+    }
+
     /// Whether and how navigator is to end.
     pub fn closing(&self) -> Option<Closing> {
         self.closing

@@ -34,8 +34,9 @@ pub fn brief(plan: &Plan, look: Look) -> String {
 
 /// The whole plan: every process, each changed definition as a unified diff, and the counts at the end.
 pub fn whole(plan: &Plan, look: Look) -> String {
-    let page = Page { look, names: widest_name(plan.names()) };
+    let page = Page { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
+    text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
     if !text.is_empty() {
         text.push('\n');
     }
@@ -44,8 +45,12 @@ pub fn whole(plan: &Plan, look: Look) -> String {
 
 /// The last line: how many of each.
 fn count(plan: &Plan) -> String {
+    let by_hand = match plan.stopped_by_hand.len() {
+        0 => String::new(),
+        count => format!(", {count} of them stopped by hand"),
+    };
     if plan.changes.is_empty() && plan.stale.is_empty() {
-        return format!("no changes: {} unchanged\n", plural(plan.summary.unchanged, "process", "processes"));
+        return format!("no changes: {} unchanged{by_hand}\n", plural(plan.summary.unchanged, "process", "processes"));
     }
     let count = |kind: EffectKind| plan.changes.iter().filter(|change| change.action == kind.as_str()).count();
     let counts = [
@@ -58,7 +63,7 @@ fn count(plan: &Plan) -> String {
     ];
     let words: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    format!("plan: {}\n", words.join(", "))
+    format!("plan: {}{by_hand}\n", words.join(", "))
 }
 
 fn widest_name<'a>(names: impl Iterator<Item = &'a str>) -> usize {

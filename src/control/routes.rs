@@ -3,6 +3,7 @@
 use super::answers::{Answer, Failure, events, json};
 use crate::config::Environment;
 use crate::signals;
+use crate::snapshot::Snapshot;
 use crate::source::FileSource;
 use crate::supervisor::{ByHand, News, Reloaded, Request};
 use http_body_util::{BodyExt, Limited};
@@ -76,13 +77,18 @@ async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, F
 }
 
 async fn status(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+    Ok(json(StatusCode::OK, &standing(to, query).await?))
+}
+
+/// How those stand that the query names, or all.
+async fn standing(to: &Loop, query: &Query) -> Result<Snapshot, Failure> {
     let mut snapshot = ask(to, Request::Status).await?;
     let names: Vec<&str> = query.all("name").collect();
     if !names.is_empty() {
         known(&names, |name| snapshot.processes.iter().any(|process| process.name == name))?;
         snapshot.processes.retain(|process| names.contains(&process.name.as_str()));
     }
-    Ok(json(StatusCode::OK, &snapshot))
+    Ok(snapshot)
 }
 
 async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
@@ -100,6 +106,8 @@ async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
 async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     let patience = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
+    // For what isn't there one could wait for ever, or not at all.
+    standing(to, query).await?;
     let (reply, answer) = oneshot::channel();
     send(to, Request::Converged(names, reply)).await?;
     let code = match timeout(patience, answer).await {

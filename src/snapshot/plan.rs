@@ -2,10 +2,12 @@
 
 use reconcile::desired::Desired;
 use reconcile::diff::{Difference, tops};
+use reconcile::engine::Engine;
 use reconcile::fields::lines;
-use reconcile::forecast::Forecast;
+use reconcile::forecast::forecast;
 use reconcile::reason::Reason;
 use reconcile::report;
+use reconcile::time::Time;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
@@ -19,6 +21,9 @@ pub struct Plan {
     /// Processes that would run on as they are, although something else is wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Stale>,
+    /// Processes that would stay stopped, because somebody stopped them by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped_by_hand: Vec<String>,
     /// How many of each class.
     pub summary: Summary,
 }
@@ -77,25 +82,28 @@ pub struct Summary {
 }
 
 impl Plan {
-    /// The plan of a forecast from one configuration to another; without one, that nothing would change.
-    pub fn new(generation: u64, forecast: Option<&Forecast>, before: &Desired, after: &Desired) -> Plan {
-        let Some(forecast) = forecast else {
-            let unchanged = after.entries().len();
-            return Plan { generation, summary: Summary { unchanged, ..Summary::default() }, ..Plan::default() };
+    /// What wanting this would change now.
+    pub fn of(engine: &Engine, now: Time, wanted: &Desired) -> Plan {
+        let (generation, before) = (engine.generation(), engine.desired());
+        let stopped_by_hand = engine.orders().outlasting(wanted).map(ToString::to_string).collect();
+        let Some(forecast) = forecast(engine, now, wanted) else {
+            let summary = Summary { unchanged: wanted.entries().len(), ..Summary::default() };
+            return Plan { generation, stopped_by_hand, summary, ..Plan::default() };
         };
         let changes = forecast.effects.iter().map(|effect| Change {
             action: effect.kind.to_string(),
             name: effect.name.to_string(),
             fields: fields(&effect.fields),
             reason: effect.reason.to_string(),
-            diff: diff(&effect.name, before, after),
+            diff: diff(&effect.name, before, wanted),
         });
         let stale = forecast.stale.iter().map(|stale| Stale {
             name: stale.name.to_string(),
             fields: fields(&stale.fields),
             reason: Reason::Changed(tops(&stale.fields)).to_string(),
         });
-        Plan { generation, changes: changes.collect(), stale: stale.collect(), summary: Summary::of(&forecast.summary) }
+        let (changes, stale) = (changes.collect(), stale.collect());
+        Plan { generation, changes, stale, stopped_by_hand, summary: Summary::of(&forecast.summary) }
     }
 
     /// The processes that it tells of, in its order.

@@ -9,7 +9,6 @@ use crate::runtime::utc::Utc;
 use crate::snapshot::{self, Plan, Snapshot};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
-use reconcile::forecast::forecast;
 use reconcile::goal::{Goal, Progress, newest_run};
 use reconcile::observed::Run;
 use reconcile::plan::Waiting;
@@ -204,8 +203,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
 
     /// What a configuration would change now.
     pub(super) fn plan(&self, wanted: &Desired) -> Plan {
-        let forecast = forecast(&self.engine, self.now(), wanted);
-        Plan::new(self.engine.generation(), forecast.as_ref(), self.engine.desired(), wanted)
+        Plan::of(&self.engine, self.now(), wanted)
     }
 
     fn snapshot(&self) -> Snapshot {

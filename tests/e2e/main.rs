@@ -6,6 +6,7 @@
 mod changes;
 mod circumstances;
 mod cli;
+mod clients;
 mod demo;
 mod doctor;
 mod environment;

@@ -9,9 +9,7 @@ use crate::config::Environment;
 use crate::control::ClientError;
 use crate::snapshot::Plan;
 use crate::source::FileSource;
-use reconcile::desired::Desired;
 use reconcile::engine::Engine;
-use reconcile::forecast::forecast;
 use reconcile::time::Time;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
@@ -53,10 +51,7 @@ fn asked(target: &Target, candidate: Option<&Path>) -> Result<Plan, ExitCode> {
 /// The plan where no navigator runs.
 fn on_empty_host(path: PathBuf) -> Result<Plan, ExitCode> {
     match FileSource::new(path, Environment::current()).read().revision {
-        Ok(loaded) => {
-            let forecast = forecast(&Engine::new(), Time::ZERO, &loaded.desired);
-            Ok(Plan::new(0, forecast.as_ref(), &Desired::nothing(), &loaded.desired))
-        }
+        Ok(loaded) => Ok(Plan::of(&Engine::new(), Time::ZERO, &loaded.desired)),
         Err(rejected) => {
             // 2 would say that something would change.
             reject(&rejected);

@@ -1,0 +1,105 @@
+//! Clients of a running navigator: what they are told, what their orders do, and how they end.
+
+use crate::harness::{Ended, Navigator, Signal, Site};
+
+const TWO: &str = "\
+managed_processes:
+  - { name: web, command: \"${FIXTURES}/child.sh\", args: [web], stop: { timeout: 5s } }
+  - { name: worker, command: \"${FIXTURES}/child.sh\", args: [worker] }
+";
+
+/// Runs a command to its end, which must have this exit code.
+#[track_caller]
+fn asks(site: &Site, arguments: &[&str], code: i32) -> Ended {
+    let ended = site.run(arguments);
+    assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.description);
+    ended
+}
+
+#[track_caller]
+fn settled(site: &Site) -> Navigator<'_> {
+    let navigator = site.start_unwatched(TWO);
+    navigator.started("worker");
+    asks(site, &["wait"], 0);
+    navigator
+}
+
+#[track_caller]
+fn ends(mut navigator: Navigator<'_>) {
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn an_order_has_come_about_when_its_command_ends() {
+    let site = Site::new();
+    let navigator = settled(&site);
+    let first = navigator.started("web");
+    asks(&site, &["stop", "web"], 0);
+    assert_eq!(navigator.event("Process stopped", "web").field("reason"), Some("stopped by hand"));
+    assert_eq!(navigator.count("Process stopped", "worker"), 0);
+    asks(&site, &["start", "web"], 0);
+    let second = navigator.nth_event("Process started", "web", 1).pid();
+    asks(&site, &["restart", "web"], 0);
+    let third = navigator.nth_event("Process started", "web", 2).pid();
+    assert!(first != second && second != third, "{first} {second} {third}");
+    ends(navigator);
+}
+
+#[test]
+fn what_is_stopped_by_hand_stays_so_over_a_reload_and_status_and_plan_say_it() {
+    let site = Site::new();
+    let navigator = settled(&site);
+    asks(&site, &["stop", "web"], 0);
+    site.write("navigator.yml", &TWO.replace("[worker]", "[worker, again]"));
+    let told = "  · web     stopped by hand, and stays so\n\nplan: 1 to restart, 1 unchanged, 1 of them stopped by hand\n";
+    let plan = asks(&site, &["plan"], 0).stdout();
+    assert!(plan.starts_with("  ± worker  args changed\n") && plan.ends_with(told), "{plan}");
+    asks(&site, &["reload"], 0);
+    asks(&site, &["wait"], 0);
+    let status = asks(&site, &["status", "web"], 0).stdout();
+    assert!(status.contains("stopped by hand"), "{status}");
+    let plan = asks(&site, &["plan", "--detailed-exitcode"], 0).stdout();
+    assert_eq!(plan, "  · web  stopped by hand, and stays so\n\nno changes: 2 processes unchanged, 1 of them stopped by hand\n");
+    assert_eq!(navigator.count("Process started", "web"), 1);
+    ends(navigator);
+}
+
+#[test]
+fn a_name_that_is_not_in_the_file_is_an_error_of_every_command() {
+    let site = Site::new();
+    let navigator = settled(&site);
+    for command in ["status", "start", "stop", "restart", "reload", "wait"] {
+        let said = asks(&site, &[command, "nosuch"], 1).stderr();
+        assert!(said.contains("no process `nosuch`"), "{command}: {said}");
+    }
+    assert!(asks(&site, &["signal", "HUP", "nosuch"], 1).stderr().contains("no process `nosuch`"));
+    ends(navigator);
+}
+
+#[test]
+fn without_a_navigator_there_is_nobody_to_ask_and_a_plan_is_that_of_an_empty_host() {
+    let site = Site::new();
+    site.write("navigator.yml", TWO);
+    for arguments in [&["status"][..], &["stop", "web"], &["wait"], &["events"], &["reload"]] {
+        let said = asks(&site, arguments, 4).stderr();
+        assert_eq!(said, "navigator: no navigator runs `navigator.yml`\n", "{arguments:?}");
+    }
+    let plan = asks(&site, &["plan", "--detailed-exitcode"], 2).stdout();
+    assert_eq!(plan, "  + web     added to file\n  + worker  added to file\n\nplan: 2 to start\n");
+}
+
+#[test]
+fn the_socket_of_a_killed_navigator_is_taken_over() {
+    let site = Site::new();
+    let mut first = settled(&site);
+    first.signal(Signal::KILL);
+    assert_eq!(first.ended().code, None, "it was killed");
+    asks(&site, &["status"], 4);
+    let second = site.start_unwatched(TWO);
+    second.started("worker");
+    asks(&site, &["wait"], 0);
+    let status = asks(&site, &["status"], 0).stdout();
+    assert!(status.contains(&format!("pid {}", second.pid())), "{status}");
+    ends(second);
+}
