@@ -237,7 +237,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.
-fn hidden(value: &Text) -> Text {
+pub(super) fn hidden(value: &Text) -> Text {
     let bare = value.is_secret()
         && matches!(parse(value.shown()).as_deref(), Ok([Piece::Reference(Reference { form: Form::Plain, .. })]));
     if bare { value.clone() } else { Text::secret(value.value(), "(secret)") }

@@ -92,12 +92,6 @@ pub(super) struct Later {
 
 /// What the configuration may name but navigator can't do yet. A field leaves this list when the runtime learns it.
 pub(super) const NOT_YET: &[Later] = &[
-    Later { path: "ready", instead: Some("give what depends on this process a `start_delay`") },
-    Later { path: "liveness", instead: None },
-    Later { path: "reload", instead: Some("send the signal yourself, with the pid that the log names") },
-    Later { path: "watch", instead: None },
-    Later { path: "on_watch", instead: None },
-    Later { path: "stop.command", instead: Some("use `stop: {signal: …, timeout: …}`") },
     Later { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
     Later { path: "listen", instead: None },
     Later { path: "replicas", instead: Some("write one process for each") },

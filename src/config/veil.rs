@@ -1,5 +1,6 @@
 //! Which parts of a text must not be shown: values of variables, and of keys whose name says so.
 
+use super::probes::is_credential;
 use super::scope::is_secret;
 use super::tree::{Entry, Kind, Node};
 use std::ops::Range;
@@ -18,7 +19,8 @@ fn veil(node: &Node, hidden: bool, ranges: &mut Vec<Range<usize>>) {
         Kind::List(items) => items.iter().for_each(|item| veil(item, hidden, ranges)),
         Kind::Map(map) => {
             for Entry { key, value, .. } in map.entries.iter().chain(&map.strays) {
-                veil(value, hidden || hides(key) || matches!(value.kind, Kind::Scalar(_)) && is_secret(key), ranges);
+                let is_single = matches!(value.kind, Kind::Scalar(_));
+                veil(value, hidden || hides(key) || is_single && (is_secret(key) || is_credential(key)), ranges);
             }
         }
     }
@@ -52,7 +54,7 @@ pub(super) fn of_lines(text: &str) -> Vec<Range<usize>> {
                 ranges.push(behind..end.max(behind));
                 // A list's dash is part of the indentation of the keys behind it.
                 inside = Some(indent);
-            } else if is_secret(&line[..value - start]) {
+            } else if is_secret(&line[..value - start]) || is_credential(bare_key(&line[..value - start])) {
                 ranges.push(value..end);
             }
         }
@@ -69,6 +71,11 @@ fn key_length(content: &str) -> usize {
         .map(|at| at + 2)
         .or_else(|| content.trim_end().ends_with(':').then(|| content.trim_end().len()))
         .unwrap_or(0)
+}
+
+/// A key as it stands on a line, without indentation, dash, quotes and colon.
+fn bare_key(start_of_line: &str) -> &str {
+    start_of_line.trim_matches([' ', '\t', '-', '{', ':', '"', '\''])
 }
 
 /// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
@@ -112,6 +119,7 @@ mod tests {
             ("x-all: &all {A: hunter2}\nx-more:\n  A: hunter2\n", "x-all: …\nx-more:\n  A: …\n"),
             ("password: hunter2\n", "password: …\n"),
             ("env_file: .env\n", "env_file: .env\n"),
+            ("headers:\n  \"Authorization\": Bearer hunter2\n  Accept: x\n", "headers:\n  \"Authorization\": …\n  Accept: x\n"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }

@@ -14,12 +14,16 @@
 //!
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
+mod commands;
 mod environment;
 mod format;
 mod launcher;
 mod lines;
+mod orders;
 mod output;
+mod passed;
 mod printer;
+mod probe;
 mod proc;
 mod reaper;
 mod refusal;
@@ -35,11 +39,14 @@ pub use launcher::{InitError, Launcher, init};
 pub use printer::{Destination, Printer};
 
 use crate::signals;
+use commands::Commands;
 use environment::Environment;
+use orders::Orders;
 use output::Outputs;
+use probe::Prober;
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
-use reconcile::spec::{self, Spec};
+use reconcile::spec::Spec;
 use spawn::NotSpawned;
 use spawners::{Report, Request, Spawners};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -84,12 +91,21 @@ pub enum StartError {
 /// Performs actions, and reports what happened.
 pub struct Runtime {
     shared: Arc<Shared>,
-    spawners: Spawners,
+    spawners: Arc<Spawners>,
+    companions: Companions,
+    orders: Orders,
     outputs: Outputs,
     printer: Printer,
     reaping: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
     look: watch::Receiver<()>,
+}
+
+/// What accompanies runs, and hears of what happens to them before anybody else does.
+#[derive(Clone)]
+struct Companions {
+    commands: Commands,
+    prober: Prober,
 }
 
 struct Shared {
@@ -102,6 +118,20 @@ impl Shared {
     /// Never held across an await or a clone, and never contended: all who lock it are on the loop's thread.
     fn lock(&self) -> MutexGuard<'_, Reaper> {
         self.reaper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports a start that can't even be attempted.
+    fn refuse(&self, run: RunId, stage: &str, error: String) {
+        let why = Refusal::Failed { stage: stage.to_owned(), error };
+        self.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
+    }
+
+    /// Has a program started.
+    fn start(&self, request: Request, spawners: &Spawners) {
+        let run = request.run;
+        if spawners.submit(request).is_err() {
+            self.refuse(run, "starting", "the threads that start programs have ended".to_owned());
+        }
     }
 }
 
@@ -119,10 +149,14 @@ impl Runtime {
         let outputs = Outputs::start(setup.printer.clone()).map_err(StartError::Threads)?;
         let (reports, reported) = unbounded_channel();
         let spawners = Spawners::start(setup.launcher, &environment, &outputs, &reports).map_err(StartError::Threads)?;
+        let spawners = Arc::new(spawners);
         let shared = Arc::new(Shared { reaper: Mutex::new(reaper), news: Notify::new() });
+        let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
+        let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
+        let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
-        let reaping = tokio::spawn(reap(Arc::clone(&shared), ended, reported, news, looked));
-        Ok(Runtime { shared, spawners, outputs, printer: setup.printer, reaping, look })
+        let reaping = tokio::spawn(reap(Arc::clone(&shared), companions.clone(), ended, reported, news, looked));
+        Ok(Runtime { shared, spawners, companions, orders, outputs, printer: setup.printer, reaping, look })
     }
 
     /// Performs an action, and returns at once; what comes of it is an [`Event`]. An action on a run that is gone is late,
@@ -130,24 +164,39 @@ impl Runtime {
     pub fn perform(&self, action: Action) {
         match action {
             Action::Spawn { run, spec } => self.spawn(run, spec),
-            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => self.stop(run, signal),
-            Action::Update { .. } | Action::Reload { .. } => {}
-            Action::Kill { run } => self.shared.lock().kill(run),
+            Action::Stop { run, by } => self.stop(run, by),
+            Action::Update { run, spec } => self.companions.prober.update(run, spec),
+            Action::Reload { run, by } => {
+                if let Some(principal) = self.companions.prober.principal(run) {
+                    self.orders.reload(principal, by);
+                }
+            }
+            Action::Kill { run } => {
+                self.companions.prober.end(run);
+                self.companions.commands.kill_beside(run);
+                self.shared.lock().kill(run);
+            }
         }
         self.shared.news.notify_one();
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>) {
         let (mark, slot) = self.shared.lock().expect(run, &spec.name);
-        if self.spawners.submit(Request { run, spec, mark, slot }).is_err() {
-            let error = "the threads that start programs have ended".to_owned();
-            let why = Refusal::Failed { stage: "starting".to_owned(), error };
-            self.shared.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
-        }
+        let passed = match self.companions.prober.expect(run, &spec) {
+            Ok(passed) => passed,
+            Err((stage, error)) => return self.shared.refuse(run, stage, refusal::words(&error)),
+        };
+        self.shared.start(Request { run, spec, mark, slot, passed }, &self.spawners);
     }
 
-    fn stop(&self, run: RunId, signal: spec::Signal) {
-        self.shared.lock().stop(run, signals::number(signal));
+    fn stop(&self, run: RunId, by: StopBy) {
+        self.companions.prober.end(run);
+        let principal = self.companions.prober.principal(run).filter(|principal| principal.leader.is_some());
+        match (by, principal) {
+            (StopBy::Command(command, signal), Some(principal)) => self.orders.stop(principal, &command, signal),
+            // What hasn't been started yet can't be stopped by a command.
+            (StopBy::Signal(signal) | StopBy::Command(_, signal), _) => self.shared.lock().stop(run, signals::number(signal)),
+        }
     }
 
     /// The living processes of a run's tree, its leader first.
@@ -158,6 +207,7 @@ impl Runtime {
     /// Ends, after the last run is gone: kills whatever child is left, whoever it belonged to, then sees that every line
     /// that was written is read and printed. Returns what even that has not ended.
     pub async fn finish(mut self) -> Vec<Pid> {
+        self.companions.prober.finish();
         let survivors = self.kill_everything().await;
         self.reaping.abort();
         let last_lines = async {
@@ -188,6 +238,7 @@ impl Runtime {
 /// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
 async fn reap(
     shared: Arc<Shared>,
+    companions: Companions,
     mut ended: Signal,
     mut reported: UnboundedReceiver<Report>,
     news: Sender<Event>,
@@ -211,10 +262,28 @@ async fn reap(
         }
         loop {
             let Some(event) = shared.lock().next_news() else { break };
-            // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
-            let _unheard = news.send(event).await;
+            companions.tell(event, &news).await;
         }
         looked.send_replace(());
+    }
+}
+
+impl Companions {
+    /// Takes news in, and passes on what isn't theirs alone.
+    async fn tell(&self, event: Event, news: &Sender<Event>) {
+        let Some(event) = self.commands.route(event) else { return };
+        match &event {
+            Event::Exited { run, .. } => self.prober.end(*run),
+            Event::Gone { run } | Event::NotSpawned { run, .. } => self.prober.forget(*run),
+            _ => {}
+        }
+        let spawned = if let Event::Spawned { run, pid } = &event { Some((*run, *pid)) } else { None };
+        // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
+        let _unheard = news.send(event).await;
+        // Only now, so that nothing is said of a run before that it runs.
+        if let Some((run, pid)) = spawned {
+            self.prober.begin(run, pid);
+        }
     }
 }
 

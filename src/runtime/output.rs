@@ -8,6 +8,7 @@
 use super::format::{Source, Stream};
 use super::lines::Lines;
 use super::printer::Printer;
+use super::probe::{Ear, Hearing};
 use super::sink::Rotation;
 use reconcile::spec::Output;
 use reconcile::text::Name;
@@ -40,7 +41,7 @@ struct Shared {
 }
 
 enum Request {
-    Read(Source, OwnedFd),
+    Read(Open),
     Finish(oneshot::Sender<()>),
 }
 
@@ -60,8 +61,8 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// Reads what a process writes to its standard output and error, until both have ended.
-    pub(super) fn read(&self, name: &Name, output: &Output, [stdout, stderr]: [OwnedFd; 2]) {
+    /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too.
+    pub(super) fn read(&self, name: &Name, output: &Output, ear: Option<&Arc<Ear>>, [stdout, stderr]: [OwnedFd; 2]) {
         let file = match output {
             Output::File { path, max_size, keep } => {
                 let shown = path.shown().to_owned();
@@ -69,9 +70,12 @@ impl Outputs {
             }
             Output::Log | Output::Null => None,
         };
-        let source = |stream| Source { name: name.clone(), stream, file: file.clone() };
-        let requests = [Request::Read(source(Stream::Stdout), stdout), Request::Read(source(Stream::Stderr), stderr)];
-        self.ask(requests);
+        let read = |stream, pipe| {
+            let source = Source { name: name.clone(), stream, file: file.clone() };
+            let hearing = ear.map(|ear| Hearing::new(Arc::clone(ear)));
+            Request::Read(Open { source, pipe, lines: Lines::default(), hearing, is_unprinted: *output == Output::Null })
+        };
+        self.ask([read(Stream::Stdout, stdout), read(Stream::Stderr, stderr)]);
     }
 
     /// Reads what is there, and ends. For when no process is left: then all that they wrote is in the pipes already, and
@@ -106,6 +110,10 @@ struct Open {
     source: Source,
     pipe: OwnedFd,
     lines: Lines,
+    /// Somebody may listen for a line.
+    hearing: Option<Hearing>,
+    /// It is read for that alone.
+    is_unprinted: bool,
 }
 
 struct Finishing {
@@ -148,40 +156,46 @@ impl Reader {
         let requests = std::mem::take(&mut *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner));
         for request in requests {
             match request {
-                Request::Read(source, pipe) => self.open(source, pipe),
+                Request::Read(stream) => self.open(stream),
                 Request::Finish(done) => self.finishing = Some(Finishing { done, until: Instant::now() + LAST_READS }),
             }
         }
     }
 
-    fn open(&mut self, source: Source, pipe: OwnedFd) {
+    fn open(&mut self, stream: Open) {
         let token = self.next;
         self.next += 1;
         // Our end alone: the process's own goes on blocking, as programs expect of their output.
-        let added = rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)
-            .and_then(|()| epoll::add(&self.poll, &pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN));
+        let added = rustix::fs::fcntl_setfl(&stream.pipe, OFlags::NONBLOCK)
+            .and_then(|()| epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN));
         if let Err(error) = added {
-            let name = source.name.as_str();
+            let name = stream.source.name.as_str();
             tracing::error!(target: "managed_processes", name, %error, "Output of a process can't be read");
             return;
         }
-        self.streams.insert(token, Open { source, pipe, lines: Lines::default() });
+        self.streams.insert(token, stream);
     }
 
     /// Takes one chunk of a stream; if there is more, it comes round again, after the others.
     fn read(&mut self, token: u64, chunk: &mut [u8]) {
-        let Some(Open { source, pipe, lines }) = self.streams.get_mut(&token) else { return };
+        let Some(Open { source, pipe, lines, hearing, is_unprinted }) = self.streams.get_mut(&token) else { return };
         let printer = &self.printer;
         let mut each = |line: super::lines::Line<'_>| printer.line(source, line);
         match rustix::io::read(&*pipe, &mut *chunk) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             // An error is an end too: nothing more can come.
             Ok(0) | Err(_) => {
+                hearing.iter_mut().for_each(Hearing::end);
                 lines.finish(&mut each);
                 // Closing the pipe takes it out of the poll as well: nobody else has this end.
                 self.streams.remove(&token);
             }
-            Ok(count) => lines.feed(&chunk[..count], &mut each),
+            Ok(count) => {
+                hearing.iter_mut().for_each(|hearing| hearing.hear(&chunk[..count]));
+                if !*is_unprinted {
+                    lines.feed(&chunk[..count], &mut each);
+                }
+            }
         }
     }
 

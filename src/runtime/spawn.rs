@@ -6,6 +6,7 @@
 
 use super::environment::Environment;
 use super::launcher::Launcher;
+use super::passed::Passed;
 use super::refusal::{self, words};
 use super::sys::accounts::{self, Account};
 use super::sys::clone::{self, Child, Failure, SetLimit, Slot, Stack};
@@ -48,15 +49,26 @@ pub(super) struct Ground<'a> {
     pub(super) environment: &'a Environment,
 }
 
+/// What is particular to one start, beside its definition.
+pub(super) struct Start<'a> {
+    /// What marks its processes.
+    pub(super) mark: &'a str,
+    /// Where the kernel writes its leader's number.
+    pub(super) slot: &'a Slot,
+    /// What it is passed beyond its definition.
+    pub(super) passed: &'a Passed,
+}
+
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, mark: &str, ground: &Ground<'_>, stack: &mut Stack, slot: &Slot) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: &mut Stack) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
-    let layout = Layout::of(exec, mark, ground).map_err(refuse)?;
-    let stdio = Stdio::of(&exec.output).map_err(refuse)?;
+    let layout = Layout::of(exec, start, ground).map_err(refuse)?;
+    let stdio = Stdio::of(&exec.output, start.passed).map_err(refuse)?;
     let child = Child {
         programs: &layout.programs,
         arguments: &layout.arguments,
         environment: &layout.environment,
+        own_number: start.passed.own_number,
         stdio: stdio.child.each_ref().map(AsFd::as_fd),
         oom_score_adj: layout.oom_score_adj.as_deref(),
         limits: &layout.limits,
@@ -66,8 +78,9 @@ pub(super) fn spawn(exec: &Exec, mark: &str, ground: &Ground<'_>, stack: &mut St
         group: layout.identity.group,
         user: layout.identity.user,
         directory: layout.directory.as_deref(),
+        passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
     };
-    match clone::start(&child, stack, slot) {
+    match clone::start(&child, stack, start.slot) {
         Ok(pid) => Ok(Spawned { pid, output: stdio.ours }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
@@ -94,13 +107,13 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    fn of(exec: &Exec, mark: &str, ground: &Ground<'_>) -> Result<Layout, Refusal> {
+    fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>) -> Result<Layout, Refusal> {
         let (identity, account) = Identity::of(exec)?;
         let mut environment = ground.environment.clone();
         if let Some(account) = &account {
             environment = environment.account(account);
         }
-        let environment = environment.configured(&exec.env).marked(mark);
+        let environment = environment.configured(&exec.env).passed(&start.passed.variables).marked(start.mark);
         let (programs, path) = candidates(exec, &environment)?;
         let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
         let arguments = std::iter::once(&exec.command).chain(&exec.args);
@@ -238,12 +251,14 @@ struct Stdio {
 }
 
 impl Stdio {
-    fn of(output: &Output) -> Result<Stdio, Refusal> {
+    fn of(output: &Output, passed: &Passed) -> Result<Stdio, Refusal> {
         let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
-        let stdio = || match output {
-            Output::Null => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
-            Output::Log | Output::File { .. } => {
+        let duplicate = |descriptor: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(descriptor, 3);
+        let stdio = || match (output, &passed.output) {
+            (_, Some(taker)) => Ok(Stdio { child: [null()?, duplicate(taker)?, duplicate(taker)?], ours: None }),
+            (Output::Null, None) if passed.ear.is_none() => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
+            _ => {
                 let (ours_out, out) = pipe()?;
                 let (ours_err, err) = pipe()?;
                 Ok(Stdio { child: [null()?, out, err], ours: Some([ours_out, ours_err]) })

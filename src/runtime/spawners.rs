@@ -4,7 +4,8 @@
 use super::environment::Environment;
 use super::launcher::Launcher;
 use super::output::Outputs;
-use super::spawn::{self, Ground, NotSpawned};
+use super::passed::Passed;
+use super::spawn::{self, Ground, NotSpawned, Start};
 use super::sys::clone::{Slot, Stack};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
@@ -25,6 +26,8 @@ pub(super) struct Request {
     pub(super) mark: String,
     /// Where the kernel writes its leader's number.
     pub(super) slot: Arc<Slot>,
+    /// What it is passed beyond its definition.
+    pub(super) passed: Passed,
 }
 
 /// What became of a start.
@@ -59,6 +62,8 @@ impl Spawners {
                 let ground = Ground { launcher: &launcher, environment: &environment };
                 while let Some(request) = next(&queue) {
                     let report = perform(&request, &ground, &mut stack, &outputs);
+                    // With it our copies of what it was passed: whoever reads there waits for them to be closed.
+                    drop(request);
                     // Nobody listens any more once the runtime has finished, and then nothing is started either.
                     if reports.send(report).is_err() {
                         return;
@@ -84,9 +89,10 @@ fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
 
 fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
     let exec = &request.spec.exec;
-    let outcome = spawn::spawn(exec, &request.mark, ground, stack, &request.slot).map(|spawned| {
+    let start = Start { mark: &request.mark, slot: &request.slot, passed: &request.passed };
+    let outcome = spawn::spawn(exec, &start, ground, stack).map(|spawned| {
         if let Some(pipes) = spawned.output {
-            outputs.read(&request.spec.name, &exec.output, pipes);
+            outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes);
         }
         spawned.pid
     });

@@ -7,8 +7,9 @@
 pub(super) mod accounts;
 pub(super) mod clone;
 
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::io;
+use tokio::io::unix::AsyncFd;
 
 /// A child that has ended and is not yet reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,15 @@ pub(super) fn own_signals() -> io::Result<()> {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
+}
+
+/// Has tokio tell when a descriptor becomes readable.
+///
+/// # Errors
+/// It is of a kind that can't be polled, or no room is left to.
+pub(super) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names one and the same open descriptor for as long as it exists.
+    unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
 }
 
 /// Marks every open descriptor from this number on to be closed by an exec.
