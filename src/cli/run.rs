@@ -8,7 +8,7 @@ use super::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, va
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
-use crate::source::{Asker, FileSource, Means, Reading};
+use crate::source::{self, Asker, Delivery, FileSource, Means, Reading};
 use crate::supervisor::{Ending, INBOX, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::forecast::Forecast;
@@ -35,7 +35,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     let source = FileSource::new(path.to_owned(), Environment::current());
     let reading = source.read();
     let loaded = match &reading.revision {
-        Ok(loaded) => loaded.clone(),
+        Ok(loaded) => Loaded { contents: source::contents(&loaded.desired), ..loaded.clone() },
         Err(rejected) => {
             print_error(&render_all(&rejected.diagnostics, rejected.omitted, wants_color()));
             return exit_code(rejected);
@@ -77,9 +77,13 @@ fn supervise(
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
-        let asker = source.follow(reading, means, move |revision| {
+        let asker = source.follow(reading, means, move |delivery| {
+            let delivered = match delivery {
+                Delivery::Revision(revision) => News::Revision(revision),
+                Delivery::Contents(contents) => News::Contents(contents),
+            };
             // The loop has ended; nobody wants to know any more.
-            drop(news.blocking_send(News::Revision(revision)));
+            drop(news.blocking_send(delivered));
         })?;
         let setup = Setup { launcher, printer: log.printer.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;

@@ -62,7 +62,7 @@ impl FileSource {
 
 /// The file system, with notes on what was seen.
 #[derive(Default)]
-struct Witness {
+pub(super) struct Witness {
     stamps: RefCell<Stamps>,
     hasher: RefCell<DefaultHasher>,
     is_fresh: Cell<bool>,
@@ -70,10 +70,16 @@ struct Witness {
 
 impl Witness {
     /// Looks at a path that is about to be read.
-    fn look(&self, path: &Path) {
+    pub(super) fn look(&self, path: &Path) -> Option<Stamp> {
         let stamp = Stamp::of(path);
         self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(Stamp::is_fresh));
         self.stamps.borrow_mut().add(path, stamp);
+        stamp
+    }
+
+    /// What was seen, and whether something had changed so shortly before that it may change again unseen.
+    pub(super) fn seen(self) -> (Stamps, bool) {
+        (self.stamps.into_inner(), self.is_fresh.get())
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where a revision's text comes from: the configuration file and everything it names, read when they change or when
-//! somebody asks. It knows files and nothing of processes, and doesn't decide what a change means.
+//! somebody asks; and what the files contain that processes watch. It knows files and nothing of processes, and doesn't decide what a change means.
 
 mod file;
 mod hints;
@@ -7,6 +7,8 @@ mod look;
 mod places;
 mod stamps;
 mod watch;
+mod watched;
 
 pub use file::{FileSource, Reading};
-pub use watch::{Asker, Means};
+pub use watch::{Asker, Delivery, Means};
+pub use watched::{Contents, contents};

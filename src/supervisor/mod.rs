@@ -8,9 +8,10 @@ mod tell;
 
 use crate::config::{Diagnostic, Loaded, Rejected};
 use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Event, Order, Pid, RunId};
+use reconcile::event::{Action, Content, Event, Order, Pid, RunId};
 use reconcile::forecast::{Forecast, forecast};
 use reconcile::report::{Report, What};
+use reconcile::text::Name;
 use reconcile::time::Time;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -53,6 +54,8 @@ pub trait Surroundings {
 pub enum News {
     /// A configuration was read.
     Revision(Result<Loaded, Rejected>),
+    /// Files that these processes watch have another content.
+    Contents(Vec<(Name, Content)>),
     /// Somebody sent navigator a signal.
     Signal(Signal),
 }
@@ -112,7 +115,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     ///
     /// The caller keeps the performer: what is left of output is drained by whoever made it.
     pub async fn run(mut self, first: Loaded, mut events: mpsc::Receiver<Event>, mut news: mpsc::Receiver<News>) -> (P, Ending) {
-        let mut batch = vec![self.accept(first)];
+        let mut batch = self.accept(first);
         loop {
             let outcome = self.engine.step(self.now(), batch.drain(..));
             let wake_at = self.carry_out(outcome);
@@ -158,19 +161,21 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// What news means for the engine.
-    fn hear(&mut self, news: News) -> Option<Event> {
+    fn hear(&mut self, news: News) -> Vec<Event> {
         match news {
-            News::Revision(Ok(loaded)) => Some(self.accept(loaded)),
+            News::Revision(Ok(loaded)) => self.accept(loaded),
             News::Revision(Err(rejected)) => {
                 tell::rejected(&rejected);
                 self.surroundings.explain(&rejected);
-                None
+                Vec::new()
             }
-            News::Signal(signal) => self.obey(signal),
+            News::Contents(contents) => contents.into_iter().map(of_content).collect(),
+            News::Signal(signal) => Vec::from_iter(self.obey(signal)),
         }
     }
 
-    fn accept(&mut self, loaded: Loaded) -> Event {
+    /// What a configuration means: that it is wanted, and at the same moment what the files contain that it names.
+    fn accept(&mut self, loaded: Loaded) -> Vec<Event> {
         self.surroundings.apply(&loaded);
         let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
@@ -178,7 +183,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         // What the first one starts is told by the log alone.
         let is_change = self.engine.generation() > 0 && self.surroundings.is_watched();
         self.forecast = if is_change { forecast(&self.engine, self.now(), &loaded.desired) } else { None };
-        Event::Wanted(loaded.desired)
+        let contents = loaded.contents.into_iter().map(of_content);
+        std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
     fn obey(&mut self, signal: Signal) -> Option<Event> {
@@ -202,4 +208,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             }
         }
     }
+}
+
+fn of_content((name, content): (Name, Content)) -> Event {
+    Event::Content { name, content }
 }
