@@ -191,7 +191,9 @@ impl Reader {
                 self.streams.remove(&token);
             }
             Ok(count) => {
-                hearing.iter_mut().for_each(|hearing| hearing.hear(&chunk[..count]));
+                if let Some(hearing) = hearing {
+                    hearing.hear(&chunk[..count]);
+                }
                 if !*is_unprinted {
                     lines.feed(&chunk[..count], &mut each);
                 }

@@ -122,7 +122,9 @@ mod tests {
         let ear = Ear::for_output(&Output::Log, true).expect("there is something to listen for");
         ear.listen_for(&pattern.into());
         let mut hearing = Hearing::new(Arc::clone(&ear));
-        pieces.iter().for_each(|piece| hearing.hear(piece));
+        for piece in pieces {
+            hearing.hear(piece);
+        }
         hearing.end();
         matches!(*ear.lock(), Heard::Match)
     }

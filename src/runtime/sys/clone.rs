@@ -173,7 +173,7 @@ const DIGITS: usize = 10;
 pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<u32, Failure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
     let mut own = child.own_number.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
-    let own_variable = own.as_mut().map(|text| text.as_mut_ptr());
+    let own_variable = own.as_mut().map(Vec::as_mut_ptr);
     let mut shared = Shared {
         child,
         programs: child.programs.iter().map(|text| text.as_ptr()).collect(),
@@ -315,9 +315,10 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
         if let Some((descriptor, target)) = child.passed {
             let (source, target) = (number(descriptor.as_raw_fd()), target as usize);
             // Without a flag it stays open; and a copy onto itself would be an error.
-            let placed = match source == target {
-                true => call(libc::SYS_fcntl, [source, libc::F_SETFD as usize, 0, 0, 0]),
-                false => call(libc::SYS_dup3, [source, target, 0, 0, 0]),
+            let placed = if source == target {
+                call(libc::SYS_fcntl, [source, libc::F_SETFD as usize, 0, 0, 0])
+            } else {
+                call(libc::SYS_dup3, [source, target, 0, 0, 0])
             };
             placed.map_err(at(Stage::Passing))?;
         }
@@ -353,8 +354,7 @@ unsafe fn write_own_number(place: *mut u8) {
     let mut digits = [0; DIGITS];
     let mut count = 0;
     while count < DIGITS && (rest > 0 || count == 0) {
-        // A remainder of ten is one digit.
-        digits[count] = b'0' + (rest % 10) as u8;
+        digits[count] = b"0123456789"[rest % 10];
         rest /= 10;
         count += 1;
     }
