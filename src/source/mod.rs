@@ -6,9 +6,11 @@ mod hints;
 mod look;
 mod places;
 mod stamps;
+mod survey;
 mod watch;
 mod watched;
 
 pub use file::{FileSource, Reading};
+pub use survey::Contents;
 pub use watch::{Asker, Delivery, Means};
-pub use watched::{Contents, contents};
+pub use watched::contents;

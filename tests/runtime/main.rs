@@ -11,4 +11,5 @@ mod inherited;
 mod output;
 mod probes;
 mod refused;
+mod server;
 mod trees;

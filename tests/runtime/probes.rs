@@ -1,71 +1,17 @@
 //! Readiness and liveness by checks: against servers of the test's own that answer well, badly, or not at all.
 
 use crate::host::{Host, on_host, script};
+use crate::server::Server;
 use reconcile::event::{Action, Event, RunId};
 use reconcile::spec::{Http, Liveness, Probe, ReadyTiming, Spec};
 use reconcile::text::Text;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
-
-/// A server that does the same with every connection, in a thread of each connection's own.
-struct Server {
-    port: u16,
-    /// The requests so far.
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    /// Answers with these bytes, then closes.
-    fn answering(answer: &str) -> Server {
-        let answer = answer.to_owned();
-        Server::new(move |mut stream| {
-            // Who asked may have heard enough.
-            drop(stream.write_all(answer.as_bytes()));
-        })
-    }
-
-    /// Reads what it's asked, and never answers.
-    fn silent() -> Server {
-        Server::new(|mut stream| drop(stream.read_to_end(&mut Vec::new())))
-    }
-
-    fn new(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (heard, answer) = (Arc::clone(&requests), Arc::new(answer));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (mut stream, heard, answer) = (stream.expect("a connection"), Arc::clone(&heard), Arc::clone(&answer));
-                std::thread::spawn(move || {
-                    let request = head(&mut stream);
-                    heard.lock().expect("nobody panics").push(request);
-                    answer(stream);
-                });
-            }
-        });
-        Server { port, requests }
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/health?full=1", self.port)
-    }
-}
-
-/// The head of a request; whatever came until the other side hung up, if it isn't one.
-fn head(stream: &mut TcpStream) -> String {
-    let mut text = Vec::new();
-    let mut byte = [0];
-    while !text.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-        text.push(byte[0]);
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
 
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()

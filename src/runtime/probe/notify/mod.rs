@@ -6,29 +6,31 @@
 //! abstract address, which needs no directory, isn't understood by every library. Who sends is checked: it must be of the
 //! run's tree, or run as its user, as navigator's, or as root.
 
+mod directory;
+mod message;
+
 use super::standing::Standing;
 use super::watchdog::Watchdog;
 use crate::runtime::commands::Principal;
 use crate::runtime::proc;
 use crate::runtime::refusal::words;
 use crate::runtime::sys;
+use directory::Directory;
+use message::{Sign, signs};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, UCred, bind,
     recvmsg, socket_with,
 };
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, Permissions};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fs::Permissions;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, info, warn};
 
@@ -36,8 +38,6 @@ use tracing::{debug, info, warn};
 const LONGEST: usize = 16 * 1024;
 /// As many descriptors come with one message at most (`SCM_MAX_FD`, `unix(7)`).
 const MOST_DESCRIPTORS: usize = 253;
-/// What the directories of sockets are called, before a random part.
-const PREFIX: &str = "navigator-notify-";
 
 /// Makes the sockets of runs.
 #[derive(Debug, Default)]
@@ -53,61 +53,6 @@ impl Notifications {
         };
         Socket::open(directory.path.join(run.0.to_string()))
     }
-}
-
-/// Where the sockets lie. Removed at the end, or by the next navigator that makes one.
-#[derive(Debug)]
-struct Directory {
-    path: PathBuf,
-    /// Locked for as long as this navigator lives.
-    _held: OwnedFd,
-}
-
-impl Directory {
-    fn make(base: &Path) -> io::Result<Directory> {
-        remove_abandoned(base);
-        // The keys of the standard library's hash maps are random numbers of the operating system.
-        let path = base.join(format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
-        DirBuilder::new().mode(0o711).create(&path)?;
-        // Whatever the mask of navigator's launcher was.
-        std::fs::set_permissions(&path, Permissions::from_mode(0o711))?;
-        let held = hold(&path)?;
-        Ok(Directory { path, _held: held })
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            warn!(target: "navigator", path = %self.path.display(), %error, "The directory of notification sockets is left");
-        }
-    }
-}
-
-/// Locks a directory, unless somebody else has.
-fn hold(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
-    flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(directory)
-}
-
-/// Removes what navigators of this user left behind that were killed.
-fn remove_abandoned(base: &Path) {
-    let own = rustix::process::geteuid().as_raw();
-    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
-        let is_ours = || std::fs::symlink_metadata(entry.path()).is_ok_and(|stat| stat.is_dir() && stat.uid() == own);
-        if is_name(&entry.file_name().to_string_lossy()) && is_ours() && hold(&entry.path()).is_ok() {
-            // What can't be removed was going to be left anyway.
-            let _left = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Whether a directory of sockets could be called so.
-fn is_name(name: &str) -> bool {
-    let random = name.strip_prefix(PREFIX);
-    random.is_some_and(|random| random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The socket of one run. Its name is removed with it.
@@ -252,91 +197,10 @@ fn is_below(pid: u32, leader: u32) -> bool {
     false
 }
 
-/// What a line of a message says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Sign {
-    Ready,
-    /// It is ready no more, until it says so again.
-    Withdrawn(&'static str),
-    Status(String),
-    Alive,
-    Limit(Duration),
-    Trigger,
-    MainPid(u32),
-    Ignored(String),
-}
-
-/// What a message says, in the order of its lines. What isn't part of the protocol says nothing.
-fn signs(message: &[u8]) -> Vec<Sign> {
-    let lines = message.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| sign(key, value)).collect()
-}
-
-fn sign(key: &str, value: &str) -> Option<Sign> {
-    Some(match (key, value) {
-        ("READY", "1") => Sign::Ready,
-        ("RELOADING", "1") => Sign::Withdrawn("it is reloading"),
-        ("STOPPING", "1") => Sign::Withdrawn("it is stopping"),
-        ("STATUS", status) if !status.is_empty() => Sign::Status(status.to_owned()),
-        ("WATCHDOG", "1") => Sign::Alive,
-        ("WATCHDOG", "trigger") => Sign::Trigger,
-        ("WATCHDOG_USEC", micros) => Sign::Limit(Duration::from_micros(micros.parse().ok().filter(|micros| *micros > 0)?)),
-        ("MAINPID", pid) => Sign::MainPid(pid.parse().ok()?),
-        ("ERRNO" | "BUSERROR" | "VARLINKERROR" | "FDSTORE" | "FDSTOREREMOVE" | "NOTIFYACCESS" | "EXTEND_TIMEOUT_USEC", _) => {
-            Sign::Ignored(key.to_owned())
-        }
-        // `BARRIER=1` asks for nothing but that its descriptor is closed once all before it was read.
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;
-
-    #[test]
-    fn lines_of_the_protocol_are_understood_in_their_order() {
-        let found = signs(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
-        let expected = [
-            Sign::Withdrawn("it is reloading"),
-            Sign::Status("Loading 50 % of a=b".to_owned()),
-            Sign::Ready,
-            Sign::MainPid(42),
-            Sign::Alive,
-        ];
-        assert_eq!(found, expected);
-        let found = signs(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
-        let expected = [
-            Sign::Trigger,
-            Sign::Limit(Duration::from_secs(5)),
-            Sign::Ignored("ERRNO".to_owned()),
-            Sign::Withdrawn("it is stopping"),
-        ];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn nonsense_says_nothing() {
-        for message in [
-            &b""[..],
-            b"READY",
-            b"READY=0",
-            b"READY=1 ",
-            b"ready=1",
-            b"\xff\xfe=1",
-            b"WATCHDOG=yes",
-            b"WATCHDOG_USEC=0",
-            b"WATCHDOG_USEC=-1",
-            b"MAINPID=x",
-            b"BARRIER=1",
-            b"X_OWN=1",
-            b"STATUS=",
-            b"=\n=\n",
-        ] {
-            assert_eq!(signs(message), [], "{}", message.escape_ascii());
-        }
-    }
 
     #[test]
     fn messages_come_with_their_sender_and_nothing_is_left() {
@@ -357,22 +221,6 @@ mod tests {
         assert_eq!(std::fs::metadata(&directory).expect("it stays").permissions().mode() & 0o777, 0o711);
         drop(notifications);
         assert!(!directory.exists(), "the directory is left");
-    }
-
-    #[test]
-    fn the_next_navigator_removes_what_a_killed_one_left() {
-        let base = std::env::temp_dir().join(format!("navigator-abandoned-{}", std::process::id()));
-        std::fs::create_dir(&base).expect("its name is new");
-        let (abandoned, strangers) = (base.join(format!("{PREFIX}{:016x}", 7)), base.join(format!("{PREFIX}of-another")));
-        std::fs::create_dir(&abandoned).expect("it is ours");
-        std::fs::write(abandoned.join("1"), "").expect("it is ours");
-        std::fs::create_dir(&strangers).expect("it is ours");
-        let first = Directory::make(&base).expect("a directory");
-        assert!(!abandoned.exists() && strangers.exists());
-        let second = Directory::make(&base).expect("a directory");
-        assert!(first.path.exists(), "it is in use");
-        drop((first, second));
-        std::fs::remove_dir_all(&base).expect("it is ours");
     }
 
     #[test]
