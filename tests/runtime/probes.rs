@@ -169,27 +169,20 @@ fn a_command_that_fails_is_told_with_its_last_line() {
 fn a_command_past_its_time_is_killed_with_its_tree_and_never_overlaps_the_next() {
     on_host("exec-slow", async |host| {
         let journal = host.directory.join("journal");
+        let third = host.fifo("third");
         let mut spec = idle("redis");
-        spec.exec.env.insert("JOURNAL".to_owned(), journal.display().to_string().as_str().into());
-        // Each marks itself, and complains if another one is still there.
-        let slow = "trap '' TERM; (exec sleep 3600) & pgrep -x -f 'sleep 3600' -s $$ >/dev/null; \
-                    echo \"$$ $(ps -o pid= -s \"$(cat last 2>/dev/null || echo 0)\" | wc -l)\" >> \"$JOURNAL\"; \
-                    echo $$ > last; wait";
+        // Each notes how much is left of the one before; the third says that there is enough to look at.
+        let slow = "trap '' TERM; (exec sleep 3600) & \
+                    echo $(ps -o pid= -s $(cat last 2>/dev/null || echo 0) | wc -l) >> journal; echo $$ > last; \
+                    [ $(wc -l < journal) -ne 3 ] || echo > third; wait";
         spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
         let mut spec = with_ready(spec, exec(slow));
         spec.ready_timing.timeout = Duration::from_millis(300);
         let run = host.spawn(spec);
         host.unready(run, "no end within 300ms").await;
-        let lines = loop {
-            let text = fs::read_to_string(&journal).unwrap_or_default();
-            if text.lines().count() >= 3 {
-                break text;
-            }
-            tokio::task::yield_now().await;
-        };
-        for line in lines.lines() {
-            assert!(line.ends_with(" 0"), "the one before was still there: {lines}");
-        }
+        host.hears(&third).await;
+        let left = fs::read_to_string(&journal).expect("it was written");
+        assert!(left.starts_with("0\n0\n0\n"), "the one before was still there: {left}");
         end(host, run).await;
     });
 }
@@ -302,5 +295,11 @@ fn nothing_is_said_of_a_run_that_was_told_to_stop() {
         while is_asked.try_recv().is_ok() {}
         host.gone(run).await;
         assert!(is_asked.try_iter().count() <= 1, "one may have been under way");
+
+        host.forget();
+        let run = host.spawn(with_ready(idle("web"), http(&server.url())));
+        host.stop(run);
+        host.gone(run).await;
+        assert!(!host.told.iter().any(|event| matches!(event, Event::Unready { .. })), "{:?}", host.told);
     });
 }

@@ -54,6 +54,8 @@ struct Subject {
     watchdog: Option<Arc<Watchdog>>,
     /// Where its announcements come from, until it is begun.
     channel: Channel,
+    /// It was told to stop, or has ended: nothing is to be begun any more.
+    is_ending: bool,
     receiving: Task,
     readiness: Task,
     liveness: Task,
@@ -121,6 +123,7 @@ impl Prober {
             ear,
             watchdog,
             channel,
+            is_ending: false,
             receiving: Task::default(),
             readiness: Task::default(),
             liveness: Task::default(),
@@ -133,6 +136,9 @@ impl Prober {
     pub(super) fn begin(&self, run: RunId, leader: Pid) {
         if let Some(subject) = self.lock().get_mut(&run) {
             subject.principal.leader = Some(leader);
+            if subject.is_ending {
+                return;
+            }
             subject.begin_receiving();
             subject.begin_readiness(&self.checks);
             subject.begin_liveness(&self.checks);
@@ -147,7 +153,7 @@ impl Prober {
         let spec = &subject.principal.spec;
         let (readiness_changed, liveness_changed) =
             (readiness_of(&former) != readiness_of(spec), former.liveness != spec.liveness);
-        if subject.principal.leader.is_none() {
+        if subject.principal.leader.is_none() || subject.is_ending {
             return;
         }
         if readiness_changed {
@@ -243,6 +249,7 @@ impl Subject {
     }
 
     fn end(&mut self) {
+        self.is_ending = true;
         (self.receiving, self.readiness, self.liveness) = (Task::default(), Task::default(), Task::default());
         if let Some(ear) = &self.ear {
             ear.cover();
