@@ -1,4 +1,5 @@
-//! Connections to where a probe points: names to addresses, addresses to sockets.
+//! Connections to where a probe points: names to addresses, addresses to sockets. What goes wrong is told without them, for
+//! they may be secret.
 
 use crate::runtime::refusal::words;
 use std::io;
@@ -38,11 +39,11 @@ impl Names {
             // Who asked may have lost patience.
             let _unheard = found.send(addresses);
         });
-        started.map_err(|error| format!("`{host}` can't be looked up: {}", words(&error)))?;
+        started.map_err(|error| format!("its host can't be looked up: {}", words(&error)))?;
         match answer.await {
             Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(error)) => Err(format!("`{host}` is not known: {}", words(&error))),
-            Err(_) => Err(format!("`{host}` can't be looked up")),
+            Ok(Err(error)) => Err(format!("its host is not known: {}", words(&error))),
+            Err(_) => Err("its host can't be looked up".to_owned()),
         }
     }
 }
@@ -53,8 +54,8 @@ impl Names {
 /// Why the last address doesn't, for people.
 pub(super) async fn connect(names: &Names, address: &str) -> Result<TcpStream, String> {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let port = port.parse().map_err(|_| format!("`{address}` is not an address"))?;
-    let mut refusal = format!("`{host}` has no address");
+    let port = port.parse().map_err(|_| "its address has no port".to_owned())?;
+    let mut refusal = "its host has no address".to_owned();
     for address in names.addresses(host, port).await? {
         match TcpStream::connect(address).await.and_then(no_echo) {
             Ok(stream) => return Ok(stream),
