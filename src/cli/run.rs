@@ -9,7 +9,7 @@ use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render
 use crate::control::{Claim, ClaimError, Instance};
 use crate::journal::{Journal, Opened};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup, words};
-use crate::source::{Asker, FileSource, Means, Reading};
+use crate::source::{self, Asker, Delivery, FileSource, Means, Reading};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::forecast::Forecast;
@@ -39,7 +39,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer);
     let reading = source.read();
     let loaded = match &reading.revision {
-        Ok(loaded) => loaded.clone(),
+        Ok(loaded) => Loaded { contents: source::contents(&loaded.desired), ..loaded.clone() },
         Err(rejected) => {
             print_error(&render_all(&rejected.diagnostics, rejected.omitted, look()));
             return exit_code(rejected);
@@ -85,9 +85,13 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, means: Means, lo
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
-        let asker = source.follow(reading, means, move |revision| {
+        let asker = source.follow(reading, means, move |delivery| {
+            let delivered = match delivery {
+                Delivery::Revision(revision) => News::Revision(revision),
+                Delivery::Contents(contents) => News::Contents(contents),
+            };
             // The loop has ended; nobody wants to know any more.
-            drop(news.blocking_send(News::Revision(revision)));
+            drop(news.blocking_send(delivered));
         });
         let asker = asker.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let Opened { journal, former, damaged } = opened;

@@ -8,6 +8,7 @@
 
 use super::group::{Groups, Leaf};
 use super::proc::{self, Lineage, Variable};
+use super::refusal::words;
 use super::spawn::NotSpawned;
 use super::spawners::Report;
 use super::sys::clone::Slot;
@@ -240,6 +241,17 @@ impl Reaper {
                 return;
             }
         }
+    }
+
+    /// Sends a signal to the run's leader alone.
+    ///
+    /// # Errors
+    /// There is none, or it may not be signalled; in words.
+    pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> Result<(), String> {
+        let Some(Run { leader: Leader::Up(pid), .. }) = self.runs.get(&id) else {
+            return Err("its program has ended".to_owned());
+        };
+        Handle::of_child(*pid).signal(signal).map_err(|error| words(&error))
     }
 
     /// The living members of a run's tree.
