@@ -209,7 +209,9 @@ fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
     let (mut count, mut failures) = (0, Vec::new());
     for (_, key, text) in places() {
         let (good, bad) = match key.shape {
-            Shape::Whole(from, to) | Shape::Wholes(from, to) => ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()]),
+            Shape::Whole(from, to) | Shape::Wholes(from, to) => {
+                ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()])
+            }
             Shape::Number(from, to) => ([from.to_string(), to.to_string()], [(from - 0.01).to_string(), (to + 0.01).to_string()]),
             _ => continue,
         };
