@@ -25,4 +25,5 @@ mod signals;
 mod stack;
 mod tiers;
 mod trees;
+mod unready;
 mod watch;

@@ -207,6 +207,7 @@ impl Subject {
     fn begin_readiness(&mut self, checks: &Checks) {
         let spec = Arc::clone(&self.principal.spec);
         self.readiness = Task::default();
+        self.standing.is_asked_anew();
         if let Some(ear) = self.ear.as_ref().filter(|_| !matches!(spec.ready, Some(Probe::Log(_)))) {
             ear.cover();
         }

@@ -30,6 +30,11 @@ impl Standing {
         self.is_ready.send_replace(true);
     }
 
+    /// It is asked in another way from now on, so what was told of the former way is nobody's answer any more.
+    pub(super) fn is_asked_anew(&self) {
+        self.replace_told(None);
+    }
+
     /// Waits until it is ready.
     pub(super) async fn until_ready(&self) {
         let mut is_ready = self.is_ready.subscribe();
@@ -105,6 +110,16 @@ mod tests {
             standing.unready("status 503".into()).await;
         };
         assert_eq!(told(steps), ["connection refused", "status 503", "ready", "status 503"]);
+    }
+
+    #[test]
+    fn what_another_probe_finds_is_told_though_the_former_one_found_the_same() {
+        let steps = async |standing: &Standing| {
+            standing.unready("connection refused".into()).await;
+            standing.is_asked_anew();
+            standing.unready("connection refused".into()).await;
+        };
+        assert_eq!(told(steps), ["connection refused", "connection refused"]);
     }
 
     #[test]
