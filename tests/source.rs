@@ -1,7 +1,7 @@
 //! Following files from outside of the loop: by the poll alone, not at all, and with a doubt about what was found.
 
 use navigator::config::Environment;
-use navigator::source::{Asker, FileSource, Means};
+use navigator::source::{Asker, Contents, Delivery, FileSource, Means};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +17,8 @@ struct Followed {
     asker: Asker,
     /// The processes of each revision, by name; `None` where it was rejected.
     revisions: Receiver<Option<Vec<String>>>,
+    /// The files that were found, at each other content of what is watched.
+    contents: Receiver<Vec<String>>,
 }
 
 impl Followed {
@@ -25,20 +27,34 @@ impl Followed {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("navigator-source-{}-{number}", std::process::id()));
         fs::create_dir(&directory).expect("its name is new");
-        fs::write(directory.join("navigator.yml"), configuration(&["first"])).expect("it is ours");
+        Followed::within(directory, means, &configuration(&["first"]))
+    }
+
+    fn within(directory: PathBuf, means: Means, first: &str) -> Followed {
+        fs::write(directory.join("navigator.yml"), first).expect("it is ours");
         let source = FileSource::new(directory.join("navigator.yml"), Environment::default()).found_by(means);
         let reading = source.read();
         let (sender, revisions) = mpsc::channel();
+        let (teller, contents) = mpsc::channel();
         let asker = source
-            .follow(&reading, move |revision| {
+            .follow(&reading, move |delivery| {
                 let names = |loaded: navigator::config::Loaded| {
                     loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
                 };
-                // The test is over.
-                drop(sender.send(revision.ok().map(names)));
+                // Where they can't be sent, the test is over.
+                match delivery {
+                    Delivery::Revision(revision) => {
+                        revision
+                            .iter()
+                            .filter(|loaded| !loaded.contents.is_empty())
+                            .for_each(|loaded| drop(teller.send(found(&loaded.contents))));
+                        drop(sender.send(revision.ok().map(names)));
+                    }
+                    Delivery::Contents(contents) => drop(teller.send(found(&contents))),
+                }
             })
             .expect("a thread can be started");
-        Followed { directory, asker, revisions }
+        Followed { directory, asker, revisions, contents }
     }
 
     fn save_in_place(&self, names: &[&str]) {
@@ -107,4 +123,134 @@ fn without_means_only_a_question_is_answered() {
     followed.asker.ask();
     followed.delivers(&["third"]);
     assert!(followed.revisions.try_recv().is_err(), "nothing else was delivered");
+}
+
+/// The files that were found, by name.
+fn found(contents: &Contents) -> Vec<String> {
+    let files = contents.iter().flat_map(|(_, content)| content.files.keys());
+    files.map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// A configuration whose process watches a file and a directory.
+const WATCHING: &str = "managed_processes: [{ name: web, command: x, watch: [web.conf, parts] }]\n";
+
+impl Followed {
+    /// Follows a process's files: `web.conf`, and `parts/a.conf`.
+    fn watching(means: Means) -> Followed {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("navigator-watching-{}-{number}", std::process::id()));
+        fs::create_dir_all(directory.join("parts")).expect("its name is new");
+        fs::write(directory.join("web.conf"), "one").expect("it is ours");
+        fs::write(directory.join("parts/a.conf"), "one").expect("it is ours");
+        let followed = Followed::within(directory, means, WATCHING);
+        followed.finds(&["a.conf", "web.conf"]);
+        followed
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.join(name), text).expect("it is ours");
+    }
+
+    #[track_caller]
+    fn finds(&self, names: &[&str]) {
+        assert_eq!(self.contents.recv_timeout(DEADLINE).expect("contents in time"), names);
+    }
+}
+
+/// Each change that says nothing is followed by one that does, which shows that nothing was told in between.
+#[test]
+fn only_another_content_of_watched_files_is_told() {
+    let followed = Followed::watching(Means::Events);
+    let path = |name: &str| followed.directory.join(name);
+    // As `touch` does, and a save of the same content by rename.
+    let now = std::time::SystemTime::now();
+    let times = fs::FileTimes::new().set_accessed(now).set_modified(now);
+    fs::File::open(path("web.conf")).and_then(|file| file.set_times(times)).expect("it is ours");
+    fs::write(path("new"), "one").expect("it is ours");
+    fs::rename(path("new"), path("parts/a.conf")).expect("it is ours");
+    followed.write("parts/b.conf", "one");
+    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+
+    followed.write("web.conf", "two");
+    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    fs::write(path("new"), "three").expect("it is ours");
+    fs::rename(path("new"), path("web.conf")).expect("it is ours");
+    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    fs::remove_file(path("parts/a.conf")).expect("it is ours");
+    followed.finds(&["b.conf", "web.conf"]);
+    fs::remove_file(path("web.conf")).expect("it is ours");
+    followed.finds(&["b.conf"]);
+    assert!(followed.revisions.try_recv().is_err(), "none of this is a change of the configuration");
+    assert!(followed.contents.try_recv().is_err(), "each was told once");
+}
+
+#[test]
+fn the_poll_alone_sees_watched_files_too() {
+    let followed = Followed::watching(Means::Poll);
+    followed.write("web.conf", "two");
+    fs::remove_file(followed.directory.join("parts/a.conf")).expect("it is ours");
+    followed.finds(&["web.conf"]);
+}
+
+#[test]
+fn a_burst_of_writes_is_one_change() {
+    let followed = Followed::watching(Means::Events);
+    for round in 0..200 {
+        followed.write("web.conf", &format!("round {round}"));
+        followed.write("parts/a.conf", &format!("round {round}"));
+    }
+    followed.finds(&["a.conf", "web.conf"]);
+    followed.write("parts/b.conf", "the end");
+    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+}
+
+#[test]
+fn a_swap_of_a_mounted_config_map_is_seen() {
+    use std::os::unix::fs::symlink;
+    let followed = Followed::watching(Means::Events);
+    let path = |name: &str| followed.directory.join("parts").join(name);
+    for version in ["..1", "..2"] {
+        fs::create_dir(path(version)).expect("it is ours");
+        fs::write(path(version).join("b.conf"), version).expect("it is ours");
+    }
+    symlink("..1", path("..data")).expect("it is ours");
+    symlink("..data/b.conf", path("b.conf")).expect("it is ours");
+    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    symlink("..2", path("..new")).expect("it is ours");
+    fs::rename(path("..new"), path("..data")).expect("it is ours");
+    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+}
+
+#[test]
+fn a_configuration_comes_with_the_contents_of_what_it_watches() {
+    let followed = Followed::watching(Means::Events);
+    followed.write("other.conf", "one");
+    followed.write("navigator.yml", &WATCHING.replace("web.conf, parts", "\"*.conf\""));
+    followed.finds(&["other.conf", "web.conf"]);
+    followed.delivers(&["web"]);
+    followed.write("other.conf", "two");
+    followed.finds(&["other.conf", "web.conf"]);
+    // A file that is the configuration itself may be watched like any other.
+    followed.write("navigator.yml", &WATCHING.replace("web.conf, parts", "navigator.yml"));
+    followed.finds(&["navigator.yml"]);
+    followed.delivers(&["web"]);
+}
+
+#[test]
+fn a_file_that_is_always_busy_holds_up_no_configuration() {
+    let followed = Followed::watching(Means::Events);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (busy, path) = (std::sync::Arc::clone(&stop), followed.directory.join("web.conf"));
+    let writer = std::thread::spawn(move || {
+        let mut round = 0_u64;
+        while !busy.load(Ordering::Relaxed) {
+            fs::write(&path, round.to_string()).expect("it is ours");
+            round += 1;
+        }
+    });
+    followed.write("navigator.yml", &configuration(&["second"]));
+    followed.delivers(&["second"]);
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("it could write");
 }

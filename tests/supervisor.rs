@@ -163,7 +163,7 @@ async fn at(epoch: Instant, seconds: u64) {
 
 fn wanted(specs: Vec<Spec>) -> Loaded {
     let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
-    Loaded { desired, settings: Settings::default(), warnings: Vec::new(), inputs: Inputs::default() }
+    Loaded { desired, settings: Settings::default(), warnings: Vec::new(), inputs: Inputs::default(), contents: Vec::new() }
 }
 
 #[tokio::test(start_paused = true)]

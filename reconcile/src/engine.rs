@@ -8,13 +8,14 @@ use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Content, Event, RunId, StopBy};
 use crate::observed::{Observed, Past, Process, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Rest, Step, Waiting, missed, plan, rest_in};
+use crate::plan::{Plan, Rest, Step, Waiting, is_mended, missed, plan, rest_in};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -291,18 +292,16 @@ fn stop_by(spec: &Spec) -> StopBy {
 }
 
 /// Why a process is started: what was asked for, or how it last ended, or what changed since.
-fn start_reason(process: &mut Process, spec: &Spec) -> Reason {
+fn start_reason(process: &mut Process, spec: &Arc<Spec>) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
     }
     let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
     match (process.runs.last(), &process.past) {
-        (_, Some(past)) if past.streak.is_some() && past.spec.exec == spec.exec => {
-            why_again(past, process.content.as_ref(), spec)
-        }
+        (_, Some(past)) if past.streak.is_some() && !is_mended(past, spec) => why_again(past, process.content.as_ref(), spec),
         // It runs beside the one that it replaces.
         (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
-        (_, Some(past)) if past.spec.exec != spec.exec && !past.why.is_of_another() => changed(&past.spec),
+        (_, Some(past)) if is_mended(past, spec) && !past.why.is_of_another() => changed(&past.spec),
         (_, Some(past)) => past.why.clone(),
         (_, None) => Reason::Added,
     }

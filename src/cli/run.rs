@@ -10,7 +10,7 @@ use crate::control::{Claim, ClaimError, Instance, Loop, Server};
 use crate::journal::{Journal, Opened};
 use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup, words};
 use crate::snapshot::{Plan, Watch};
-use crate::source::{Asker, FileSource, Means, Reading};
+use crate::source::{self, Asker, Delivery, FileSource, Means, Reading};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -41,7 +41,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
     let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer).found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
-        Ok(loaded) => loaded.clone(),
+        Ok(loaded) => Loaded { contents: source::contents(&loaded.desired), ..loaded.clone() },
         Err(rejected) => return reject(rejected),
     };
     let instance = match Instance::claim(&state_dir(common), path) {
@@ -87,9 +87,13 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
         let door = Loop { news: news.clone(), config: config.clone(), environment: source.environment().clone() };
-        let asker = source.follow(reading, move |revision| {
+        let asker = source.follow(reading, move |delivery| {
+            let delivered = match delivery {
+                Delivery::Revision(revision) => News::Revision(revision),
+                Delivery::Contents(contents) => News::Contents(contents),
+            };
             // The loop has ended; nobody wants to know any more.
-            drop(news.blocking_send(News::Revision(revision)));
+            drop(news.blocking_send(delivered));
         });
         let asker = asker.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let Opened { journal, former, damaged } = opened;

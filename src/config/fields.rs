@@ -353,6 +353,11 @@ fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn watch(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     for item in node.one_or_more() {
         if let Some(path) = reader.filled(item, "a path") {
+            if path.value().contains("**") {
+                let problem = Problem::error(item.span, "`**` is not possible in a path");
+                reader.report(problem.help("name each directory, as in `conf.d/*.conf`"));
+                continue;
+            }
             let path = relative(reader, item, &path);
             draft.spec.watch.push(path);
         }

@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a path means more than itself.
-pub(super) fn is_glob(path: &str) -> bool {
+pub(crate) fn is_glob(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
 /// Directories, each with the segments of patterns that were held against its entries.
-pub(super) type Asked = BTreeMap<PathBuf, BTreeSet<String>>;
+pub(crate) type Asked = BTreeMap<PathBuf, BTreeSet<String>>;
 
 /// The paths that a pattern matches, sorted. Every directory that was asked is added to `asked`; one that can't be listed
 /// matches nothing.
-pub(super) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> BTreeSet<PathBuf> {
+pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::from([PathBuf::new()]);
     let mut wild = false;
     for component in pattern.components() {

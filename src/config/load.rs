@@ -37,7 +37,9 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
     let rejected = loader.problems.has_errors();
     let (diagnostics, omitted) = loader.problems.finish(&loader.texts);
     match outcome {
-        Some((desired, settings)) if !rejected => Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs }),
+        Some((desired, settings)) if !rejected => {
+            Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, contents: Vec::new() })
+        }
         _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
     }
 }

@@ -53,7 +53,7 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
-pub(crate) use glob::matches;
+pub(crate) use glob::{expand, is_glob, matches};
 pub use load::load;
 pub use render::{Look, render, render_all};
 pub use scalar::duration;
@@ -61,6 +61,8 @@ pub use schema::schema;
 pub use table::{Change, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;
+use reconcile::event::Content;
+use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -75,6 +77,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// What a watcher must watch.
     pub inputs: Inputs,
+    /// What the files contain that processes watch. Loading leaves this to whoever reads them.
+    pub contents: Vec<(Name, Content)>,
 }
 
 /// A configuration that can't be put in force; nothing of it is used.

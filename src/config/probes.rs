@@ -4,9 +4,15 @@ use super::fields::Draft;
 use super::parts::{host_and_port, of, part, set};
 use super::problems::Problem;
 use super::reader::Reader;
+use super::scope::{hidden, is_secret};
 use super::table::{Field, Shape, either};
+use super::texts::Span;
 use super::tree::{Kind, Node};
+use hyper::Uri;
+use hyper::header::{HeaderName, HeaderValue};
 use reconcile::spec::{Announce, Http, Liveness, Probe, ReadyTiming};
+use reconcile::text::Text;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// `ready` or `liveness` while it is read.
@@ -16,11 +22,24 @@ pub(super) struct Check {
     announce: Option<Announce>,
     timing: ReadyTiming,
     failures: u32,
+    /// What belongs to `http` alone: which statuses pass, what is sent along, and where either stands.
+    status: Vec<u16>,
+    headers: BTreeMap<String, Text>,
+    of_http: Vec<(&'static str, Span)>,
 }
 
 impl Check {
     fn new(interval: Duration) -> Check {
-        Check { probes: 0, probe: None, announce: None, timing: ReadyTiming { interval, ..ReadyTiming::default() }, failures: 3 }
+        Check {
+            probes: 0,
+            probe: None,
+            announce: None,
+            timing: ReadyTiming { interval, ..ReadyTiming::default() },
+            failures: 3,
+            status: Vec::new(),
+            headers: BTreeMap::new(),
+            of_http: Vec::new(),
+        }
     }
 
     fn by(&mut self, probe: Option<Probe>) {
@@ -37,6 +56,18 @@ impl Check {
 const HTTP: Field<Check> =
     part(of("http", Shape::Url).means("a GET is answered with a 2xx or 3xx status"), |reader, node, check| {
         check.by(http(reader, node));
+    });
+const STATUS: Field<Check> = part(
+    of("status", Shape::Wholes(100, 599)).otherwise("2xx and 3xx").means("of `http`: the statuses that pass"),
+    |reader, node, check| {
+        check.of_http.push(("status", node.span));
+        check.status.extend(node.one_or_more().iter().filter_map(|item| reader.whole::<u16>(item, 100, 599)));
+    },
+);
+const HEADERS: Field<Check> =
+    part(of("headers", Shape::Headers).means("of `http`: what is sent along"), |reader, node, check| {
+        check.of_http.push(("headers", node.span));
+        check.headers = headers(reader, node);
     });
 const TCP: Field<Check> =
     part(of("tcp", Shape::Address).means("a connection is accepted"), |reader, node, check| check.by(tcp(reader, node)));
@@ -66,10 +97,12 @@ pub(super) const LIVENESS_PROBES: [&str; 4] = ["http", "tcp", "exec", "notify"];
 
 pub(super) static READY: &[Field<Check>] = &[
     HTTP,
+    STATUS,
+    HEADERS,
     TCP,
     EXEC,
     part(of("log", Shape::Text("regular expression")).means("a line of its own output matches"), |reader, node, check| {
-        check.by(reader.filled(node, "a pattern").map(Probe::Log));
+        check.by(log(reader, node));
     }),
     NOTIFY,
     part(of("fd", Shape::Whole(3, 1023)).means("it writes a line break to this descriptor"), |reader, node, check| {
@@ -85,6 +118,8 @@ pub(super) static READY: &[Field<Check>] = &[
 
 pub(super) static LIVENESS: &[Field<Check>] = &[
     HTTP,
+    STATUS,
+    HEADERS,
     TCP,
     EXEC,
     NOTIFY,
@@ -101,6 +136,7 @@ pub(super) fn ready(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Dr
     let mut check = Check::new(ReadyTiming::default().interval);
     reader.map(node, "ready", READY, &mut check);
     one_probe(reader, node, &check, &READY_PROBES);
+    complete(reader, &mut check);
     draft.spec.ready = check.probe;
     draft.spec.exec.announce = check.announce;
     draft.spec.ready_timing = check.timing;
@@ -111,6 +147,7 @@ pub(super) fn liveness(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut
     let mut check = Check::new(Duration::from_secs(10));
     reader.map(node, "liveness", LIVENESS, &mut check);
     one_probe(reader, node, &check, &LIVENESS_PROBES);
+    complete(reader, &mut check);
     let Check { probe, timing, failures, .. } = check;
     draft.spec.liveness = Some(Liveness { probe, interval: timing.interval, timeout: timing.timeout, failures });
 }
@@ -122,14 +159,70 @@ fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes
     }
 }
 
+/// Puts what belongs to `http` where it belongs.
+fn complete(reader: &mut Reader<'_, '_, '_>, check: &mut Check) {
+    if let Some(Probe::Http(http)) = &mut check.probe {
+        http.status = std::mem::take(&mut check.status);
+        http.headers = std::mem::take(&mut check.headers);
+    } else if check.probe.is_some() || check.announce.is_some() {
+        for (key, span) in std::mem::take(&mut check.of_http) {
+            let problem = Problem::error(span, format!("`{key}` belongs to `http`, which isn't given here"));
+            reader.report(problem.help("remove it, or probe by `http: URL`"));
+        }
+    }
+}
+
 fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let url = reader.filled(node, "a URL")?;
-    let host = url.value().strip_prefix("http://").and_then(|rest| rest.split('/').next());
-    if host.is_none_or(str::is_empty) {
-        reader.refuse(node, &url, "a URL that can be probed", Some("write one such as `http://127.0.0.1:8080/health`"));
+    let help = if url.value().starts_with("https://") {
+        Some("probe without TLS, on an address that only this host reaches, or by `exec: [curl, …]`")
+    } else {
+        let parsed = url.value().parse::<Uri>().ok();
+        let is_good =
+            parsed.is_some_and(|url| url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty()));
+        (!is_good).then_some("write one such as `http://127.0.0.1:8080/health`")
+    };
+    if help.is_some() {
+        reader.refuse(node, &url, "a URL that can be probed", help);
         return None;
     }
     Some(Probe::Http(Http { url, ..Http::default() }))
+}
+
+fn headers(reader: &mut Reader<'_, '_, '_>, node: &Node) -> BTreeMap<String, Text> {
+    let mut headers = BTreeMap::new();
+    for entry in reader.entries(node).unwrap_or_default() {
+        if HeaderName::from_bytes(entry.key.as_bytes()).is_err() {
+            let problem = Problem::error(entry.key_span, format!("`{}` is not the name of a header", entry.key));
+            reader.report(problem.help("write one such as `Authorization`, without a colon in it"));
+            continue;
+        }
+        if !reader.is_given(entry) {
+            continue;
+        }
+        let Some(value) = reader.text(&entry.value) else { continue };
+        if HeaderValue::from_str(value.value()).is_err() {
+            let message = format!("the value of header `{}` holds a character that can't be sent", entry.key);
+            reader.report(Problem::error(entry.value.span, message).help("write it on one line, of printable characters"));
+            continue;
+        }
+        let value = if is_secret(&entry.key) { hidden(&value) } else { value };
+        headers.insert(entry.key.clone(), value);
+    }
+    headers
+}
+
+/// A regular expression, which is compiled here only to see whether it is one.
+fn log(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
+    let pattern = reader.filled(node, "a pattern")?;
+    let Err(error) = regex::bytes::Regex::new(pattern.value()) else { return Some(Probe::Log(pattern)) };
+    let error = error.to_string();
+    // Its own excerpt of the pattern stands above the last line, and here there is one already.
+    let reason = error.lines().last().unwrap_or_default();
+    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+    let reason = if pattern.is_secret() { "see the syntax of regular expressions" } else { reason };
+    reader.refuse(node, &pattern, "a regular expression", Some(reason));
+    None
 }
 
 fn tcp(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {

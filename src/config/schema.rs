@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 /// A reference to a variable, which can stand wherever a single value does, whatever that is to be.
 const REFERENCE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*(\}|:?-|:\?|:\+)";
 
+/// The name of a header: a token (RFC 9110 §5.1).
+const HEADER: &str = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+
 /// Where the fields of a process are described.
 const PROCESS: &str = "#/$defs/process";
 
@@ -128,9 +131,8 @@ fn value(key: &Key, path: &str) -> Value {
         Shape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
         Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
         Shape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
-        Shape::Whole(from, to) => {
-            json!({ "anyOf": [{ "type": "integer", "minimum": from, "maximum": to }, reference()] })
-        }
+        Shape::Whole(from, to) => whole_number(from, to),
+        Shape::Wholes(from, to) => one_or_more(&whole_number(from, to)),
         Shape::Number(from, to) => {
             json!({ "anyOf": [{ "type": "number", "minimum": from, "maximum": to }, reference()] })
         }
@@ -147,6 +149,9 @@ fn value(key: &Key, path: &str) -> Value {
         Shape::Words(words) => json!({ "anyOf": [{ "enum": supported_words(words, path) }, reference()] }),
         Shape::Variables => {
             json!({ "type": "object", "propertyNames": { "pattern": "^[^=\\u0000]+$" }, "additionalProperties": any_text() })
+        }
+        Shape::Headers => {
+            json!({ "type": "object", "propertyNames": { "pattern": whole(HEADER) }, "additionalProperties": any_text() })
         }
         Shape::Part(keys) if path == "defaults" => shared(&keys()),
         Shape::Part(keys) if path == "logging" => {
@@ -179,6 +184,10 @@ fn value(key: &Key, path: &str) -> Value {
             if key.name == "applications" { json!({ "anyOf": [list, { "type": "object" }] }) } else { list }
         }
     }
+}
+
+fn whole_number(from: i64, to: i64) -> Value {
+    json!({ "anyOf": [{ "type": "integer", "minimum": from, "maximum": to }, reference()] })
 }
 
 /// Fields of a process that stand elsewhere.

@@ -267,14 +267,14 @@ fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
     }
 }
 
-/// Whether a variable's name says that its value is nobody's business.
+/// Whether the name of a variable or header says that its value is nobody's business.
 pub(super) fn is_secret(key: &str) -> bool {
     let has = |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
-    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(has)
+    ["password", "passwd", "secret", "token", "key", "credential", "authorization", "cookie"].iter().any(has)
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.
-fn hidden(value: &Text) -> Text {
+pub(super) fn hidden(value: &Text) -> Text {
     let bare = value.is_secret()
         && matches!(parse(value.shown()).as_deref(), Ok([Piece::Reference(Reference { form: Form::Plain, .. })]));
     if bare { value.clone() } else { Text::secret(value.value(), "(secret)") }

@@ -40,6 +40,8 @@ pub enum Shape {
     True,
     /// A whole number between two bounds, both included.
     Whole(i64, i64),
+    /// Such a number, or a list of them.
+    Wholes(i64, i64),
     /// A number between two bounds, both included.
     Number(f64, f64),
     /// `250ms`, `2s`, `1m30s`, `1h`, `2d`, or a number of seconds.
@@ -56,6 +58,8 @@ pub enum Shape {
     Words(&'static [&'static str]),
     /// A map of single values under names that the user chooses.
     Variables,
+    /// A map of single values under names of headers, as HTTP writes them.
+    Headers,
     /// A map with these keys.
     Part(fn() -> Vec<Key>),
     /// A map with these keys, of which exactly one is among those named.
@@ -182,12 +186,6 @@ pub(super) struct Later {
 
 /// What the configuration may name but navigator can't do yet. A field leaves this list when the runtime learns it.
 pub(super) const NOT_YET: &[Later] = &[
-    Later { path: "ready", instead: Some("give what depends on this process a `start_delay`") },
-    Later { path: "liveness", instead: None },
-    Later { path: "reload", instead: Some("send the signal yourself, with the pid that the log names") },
-    Later { path: "watch", instead: None },
-    Later { path: "on_watch", instead: None },
-    Later { path: "stop.command", instead: Some("use `stop: {signal: …, timeout: …}`") },
     Later { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
     Later { path: "listen", instead: None },
     Later { path: "replicas", instead: Some("write one process for each") },

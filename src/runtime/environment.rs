@@ -45,6 +45,12 @@ impl Environment {
         self
     }
 
+    /// What navigator says to the program by protocols of its own.
+    pub(super) fn passed(mut self, variables: &[(&'static str, String)]) -> Environment {
+        self.0.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
     /// The mark by which the runtime knows its processes; nothing goes over it.
     pub(super) fn marked(mut self, mark: &str) -> Environment {
         self.0.insert(MARK.into(), mark.into());
@@ -95,8 +101,17 @@ mod tests {
             Environment::inherited(pairs([("HOME", "/root"), ("NOTIFY_SOCKET", "/run/x"), ("LANG", "C"), ("SHELL", "/bin/sh")]))
                 .account(&account)
                 .configured(&configured)
+                .passed(&[("NOTIFY_SOCKET", "/run/own".to_owned())])
                 .marked("mark");
-        let expected = ["HOME=/nonexistent", "LANG=C", "LOGNAME=nobody", "NAVIGATOR_RUN=mark", "SHELL=/bin/dash", "USER=nobody"];
+        let expected = [
+            "HOME=/nonexistent",
+            "LANG=C",
+            "LOGNAME=nobody",
+            "NAVIGATOR_RUN=mark",
+            "NOTIFY_SOCKET=/run/own",
+            "SHELL=/bin/dash",
+            "USER=nobody",
+        ];
         let expected: Vec<CString> = expected.map(|text| CString::new(text).unwrap()).into();
         assert_eq!(environment.to_strings(), Ok(expected));
     }

@@ -16,12 +16,16 @@
 //!
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
+mod commands;
 mod environment;
 mod group;
 mod launcher;
 mod left;
+mod orders;
 mod output;
+mod passed;
 mod platform;
+mod probe;
 mod proc;
 mod reaper;
 mod refusal;
@@ -40,10 +44,13 @@ pub use writers::has_writer;
 
 use crate::journal::{Journal, Record};
 use crate::signals;
+use commands::Commands;
 use environment::Environment;
 use group::Groups;
 use left::Left;
+use orders::Orders;
 use output::Outputs;
+use probe::Prober;
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
@@ -103,13 +110,22 @@ pub enum StartError {
 /// Performs actions, and reports what happened.
 pub struct Runtime {
     shared: Arc<Shared>,
-    spawners: Spawners,
+    spawners: Arc<Spawners>,
+    companions: Companions,
+    orders: Orders,
     outputs: Outputs,
     printer: Printer,
     reaping: JoinHandle<()>,
     watching: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
     look: watch::Receiver<()>,
+}
+
+/// What accompanies runs, and hears of what happens to them before anybody else does.
+#[derive(Clone)]
+struct Companions {
+    commands: Commands,
+    prober: Prober,
 }
 
 struct Shared {
@@ -128,6 +144,20 @@ impl Shared {
     /// As [`Shared::lock`].
     fn left(&self) -> MutexGuard<'_, Left> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports a start that can't even be attempted.
+    fn refuse(&self, run: RunId, stage: &str, error: String) {
+        let why = Refusal::Failed { stage: stage.to_owned(), error };
+        self.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
+    }
+
+    /// Has a program started.
+    fn start(&self, request: Request, spawners: &Spawners) {
+        let run = request.run;
+        if spawners.submit(request).is_err() {
+            self.refuse(run, "starting", "the threads that start programs have ended".to_owned());
+        }
     }
 }
 
@@ -155,12 +185,17 @@ impl Runtime {
         let (reports, reported) = unbounded_channel();
         let spawners =
             Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &reports).map_err(StartError::Threads)?;
+        let spawners = Arc::new(spawners);
         let (left_ends, emptied) = (left.ends(), reaper.emptied());
         let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
+        let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
+        let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
+        let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
-        let reaping = tokio::spawn(reap(Arc::clone(&shared), ended, emptied, reported, news.clone(), looked));
+        let signals = Signals { ended, emptied, reported };
+        let reaping = tokio::spawn(reap(Arc::clone(&shared), companions.clone(), signals, news.clone(), looked));
         let watching = tokio::spawn(watch_left(Arc::clone(&shared), left_ends, news));
-        Ok(Runtime { shared, spawners, outputs, printer: setup.printer, reaping, watching, look })
+        Ok(Runtime { shared, spawners, companions, orders, outputs, printer: setup.printer, reaping, watching, look })
     }
 
     /// Performs an action, and returns at once; what comes of it is an [`Event`]. An action on a run that is gone is late,
@@ -168,13 +203,14 @@ impl Runtime {
     pub fn perform(&self, action: Action) {
         match action {
             Action::Spawn { run, spec } => self.spawn(run, spec),
-            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => self.stop(run, signal),
-            Action::Update { .. } | Action::Reload { .. } => {}
-            Action::Kill { run } => {
-                if !self.shared.left().kill(run) {
-                    self.shared.lock().kill(run);
+            Action::Stop { run, by } => self.stop(run, by),
+            Action::Update { run, spec } => self.companions.prober.update(run, spec),
+            Action::Reload { run, by } => {
+                if let Some(principal) = self.companions.prober.principal(run) {
+                    self.orders.reload(principal, by);
                 }
             }
+            Action::Kill { run } => self.kill(run),
         }
         self.shared.news.notify_one();
     }
@@ -184,23 +220,38 @@ impl Runtime {
         if let Some(pids) = self.shared.left().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
             let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
-            return self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
+            return self.shared.refuse(run, "starting", error);
         }
-        if self.spawners.submit(Request { run, spec, mark, slot, leaf }).is_err() {
-            let error = "the threads that start programs have ended".to_owned();
-            self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
+        let passed = match self.companions.prober.expect(run, &spec) {
+            Ok(passed) => passed,
+            Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
+        };
+        self.shared.start(Request { run, spec, mark, slot, leaf, passed }, &self.spawners);
+    }
+
+    fn stop(&self, run: RunId, by: StopBy) {
+        let number = signals::number(match by {
+            StopBy::Signal(signal) | StopBy::Command(_, signal) => signal,
+        });
+        if self.shared.left().stop(run, number) {
+            return;
+        }
+        self.companions.prober.end(run);
+        let principal = self.companions.prober.principal(run).filter(|principal| principal.leader.is_some());
+        match (by, principal) {
+            (StopBy::Command(command, signal), Some(principal)) => self.orders.stop(principal, &command, signal),
+            // What hasn't been started yet can't be stopped by a command.
+            _ => self.shared.lock().stop(run, number),
         }
     }
 
-    fn refuse(&self, run: RunId, why: Refusal) {
-        self.shared.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
-    }
-
-    fn stop(&self, run: RunId, signal: spec::Signal) {
-        let signal = signals::number(signal);
-        if !self.shared.left().stop(run, signal) {
-            self.shared.lock().stop(run, signal);
+    fn kill(&self, run: RunId) {
+        if self.shared.left().kill(run) {
+            return;
         }
+        self.companions.prober.end(run);
+        self.companions.commands.kill_beside(run);
+        self.shared.lock().kill(run);
     }
 
     /// Sends a signal to a run's leader, and to it alone.
@@ -240,6 +291,7 @@ impl Runtime {
     /// Ends, after the last run is gone: kills whatever child is left, whoever it belonged to, then sees that every line
     /// that was written is read and printed. Returns what even that has not ended.
     pub async fn finish(mut self) -> Vec<Pid> {
+        self.companions.prober.finish();
         let survivors = self.kill_everything().await;
         self.shared.lock().remove_groups();
         self.reaping.abort();
@@ -269,15 +321,19 @@ impl Runtime {
     }
 }
 
-/// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
-async fn reap(
-    shared: Arc<Shared>,
-    mut ended: Signal,
+/// What the reaper looks up for.
+struct Signals {
+    /// A child has ended.
+    ended: Signal,
+    /// A control group may be empty.
     emptied: Arc<AsyncFd<OwnedFd>>,
-    mut reported: UnboundedReceiver<Report>,
-    news: Sender<Event>,
-    looked: watch::Sender<()>,
-) {
+    /// A start has an outcome.
+    reported: UnboundedReceiver<Report>,
+}
+
+/// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
+async fn reap(shared: Arc<Shared>, companions: Companions, signals: Signals, news: Sender<Event>, looked: watch::Sender<()>) {
+    let Signals { mut ended, emptied, mut reported } = signals;
     let mut has_failed = false;
     loop {
         let wants_another_look = has_failed || shared.lock().wants_another_look();
@@ -306,8 +362,7 @@ async fn reap(
         has_failed = reaped.is_err();
         loop {
             let Some(event) = shared.lock().next_news() else { break };
-            // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
-            let _unheard = news.send(event).await;
+            companions.tell(event, &news).await;
         }
         looked.send_replace(());
     }
@@ -328,6 +383,25 @@ async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Send
         let gone = shared.left().look();
         for event in gone {
             let _unheard = news.send(event).await;
+        }
+    }
+}
+
+impl Companions {
+    /// Takes news in, and passes on what isn't theirs alone.
+    async fn tell(&self, event: Event, news: &Sender<Event>) {
+        let Some(event) = self.commands.route(event) else { return };
+        match &event {
+            Event::Exited { run, .. } => self.prober.end(*run),
+            Event::Gone { run } | Event::NotSpawned { run, .. } => self.prober.forget(*run),
+            _ => {}
+        }
+        let spawned = if let Event::Spawned { run, pid } = &event { Some((*run, *pid)) } else { None };
+        // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
+        let _unheard = news.send(event).await;
+        // Only now, so that nothing is said of a run before that it runs.
+        if let Some((run, pid)) = spawned {
+            self.prober.begin(run, pid);
         }
     }
 }

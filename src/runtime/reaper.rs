@@ -203,11 +203,14 @@ impl Reaper {
     }
 
     /// Sends a signal to the run's leader alone.
+    ///
+    /// # Errors
+    /// There is none, or it may not be signalled.
     pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> io::Result<()> {
         match self.runs.get(&id).map(|run| &run.leader) {
             // It isn't reaped, so its number is its own.
             Some(Leader::Up(pid)) => Handle::of_child(*pid).signal(signal),
-            _ => Err(io::Error::other("its leader has ended")),
+            _ => Err(io::Error::other("its program has ended")),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::spawn::Layout;
 use super::sys::clone::Stage;
 use reconcile::event::Refusal;
-use reconcile::spec::Exec;
+use reconcile::spec::{Announce, Exec};
 use std::ffi::{CStr, OsStr};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -42,6 +42,7 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -
         Stage::Session => "making a session".to_owned(),
         Stage::Signals | Stage::Mask => "resetting signals".to_owned(),
         Stage::Stdio => "setting up its standard streams".to_owned(),
+        Stage::Passing => return of_passing(exec, error),
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
         Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),
         Stage::Nice => "setting nice".to_owned(),
@@ -71,6 +72,21 @@ fn advice(stage: Stage, error: i32) -> &'static str {
 
 fn of_user(exec: &Exec) -> String {
     format!("user `{}`", exec.user.as_ref().map_or("?", |user| user.shown()))
+}
+
+/// A descriptor for an announcement could not be put in place; mostly because its number is beyond the limit.
+fn of_passing(exec: &Exec, error: i32) -> Refusal {
+    let number = match exec.announce {
+        Some(Announce::Fd(number)) => number.to_string(),
+        _ => "?".to_owned(),
+    };
+    match error {
+        libc::EBADF => Refusal::Failed {
+            stage: format!("passing descriptor {number} of `ready.fd`"),
+            error: "`limits.nofile` allows no descriptor of this number".to_owned(),
+        },
+        _ => failed(format!("passing descriptor {number} of `ready.fd`"), error),
+    }
 }
 
 fn of_directory(exec: &Exec, error: i32) -> Refusal {

@@ -6,6 +6,7 @@
 
 use super::environment::Environment;
 use super::launcher::Launcher;
+use super::passed::Passed;
 use super::refusal::{self, words};
 use super::sys;
 use super::sys::accounts::{self, Account};
@@ -59,14 +60,16 @@ pub(super) struct Start<'a> {
     pub(super) slot: &'a Slot,
     /// The `cgroup.procs` of the control group that it is to be in.
     pub(super) group_entrance: Option<&'a CStr>,
+    /// What it is passed beyond its definition.
+    pub(super) passed: &'a Passed,
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
 pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: &mut Stack) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
-    let layout = Layout::of(exec, start.mark, ground).map_err(refuse)?;
-    let stdio = Stdio::of(&exec.output).map_err(refuse)?;
-    let child = layout.child(exec, ground, &stdio, start.group_entrance);
+    let layout = Layout::of(exec, start, ground).map_err(refuse)?;
+    let stdio = Stdio::of(&exec.output, start.passed).map_err(refuse)?;
+    let child = layout.child(exec, start, ground, &stdio);
     match clone::start(&child, stack, start.slot) {
         Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output: stdio.ours, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
@@ -80,10 +83,11 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: 
 /// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
 /// have done before, and ends. To be called where nobody else reaps.
 pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, stack: &mut Stack) -> Result<(), Refusal> {
-    let layout = Layout::of(exec, "rehearsal", ground)?;
-    let null = Stdio::of(&Output::Null)?;
-    let slot = Slot::default();
-    let ended = clone::start(&Child { programs: &[], ..layout.child(exec, ground, &null, None) }, stack, &slot);
+    let (slot, passed) = (Slot::default(), Passed::default());
+    let start = Start { mark: "rehearsal", slot: &slot, group_entrance: None, passed: &passed };
+    let layout = Layout::of(exec, &start, ground)?;
+    let null = Stdio::of(&Output::Null, &passed)?;
+    let ended = clone::start(&Child { programs: &[], ..layout.child(exec, &start, ground, &null) }, stack, &slot);
     if let Some(pid) = slot.pid() {
         // Nothing of what it was could be told from its status.
         let _reaped = sys::wait_for(pid);
@@ -112,13 +116,13 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    fn of(exec: &Exec, mark: &str, ground: &Ground<'_>) -> Result<Layout, Refusal> {
+    fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>) -> Result<Layout, Refusal> {
         let (identity, account) = Identity::of(exec)?;
         let mut environment = ground.environment.clone();
         if let Some(account) = &account {
             environment = environment.account(account);
         }
-        let environment = environment.configured(&exec.env).marked(mark);
+        let environment = environment.configured(&exec.env).passed(&start.passed.variables).marked(start.mark);
         let (programs, path) = candidates(exec, &environment)?;
         let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
         let arguments = std::iter::once(&exec.command).chain(&exec.args);
@@ -137,11 +141,12 @@ impl Layout {
 }
 
 impl Layout {
-    fn child<'a>(&'a self, exec: &Exec, ground: &Ground<'_>, stdio: &'a Stdio, group_entrance: Option<&'a CStr>) -> Child<'a> {
+    fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, stdio: &'a Stdio) -> Child<'a> {
         Child {
             programs: &self.programs,
             arguments: &self.arguments,
             environment: &self.environment,
+            own_number: start.passed.own_number,
             stdio: stdio.child.each_ref().map(AsFd::as_fd),
             oom_score_adj: self.oom_score_adj.as_deref(),
             limits: &self.limits,
@@ -151,7 +156,8 @@ impl Layout {
             group: self.identity.group,
             user: self.identity.user,
             directory: self.directory.as_deref(),
-            group_entrance,
+            passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
+            group_entrance: start.group_entrance,
         }
     }
 
@@ -281,12 +287,14 @@ struct Stdio {
 }
 
 impl Stdio {
-    fn of(output: &Output) -> Result<Stdio, Refusal> {
+    fn of(output: &Output, passed: &Passed) -> Result<Stdio, Refusal> {
         let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
-        let stdio = || match output {
-            Output::Null => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
-            Output::Log | Output::File { .. } => {
+        let duplicate = |descriptor: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(descriptor, 3);
+        let stdio = || match (output, &passed.output) {
+            (_, Some(taker)) => Ok(Stdio { child: [null()?, duplicate(taker)?, duplicate(taker)?], ours: None }),
+            (Output::Null, None) if passed.ear.is_none() => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
+            _ => {
                 let (ours_out, out) = pipe()?;
                 let (ours_err, err) = pipe()?;
                 // Our ends alone: the process's own go on blocking, as programs expect of their output.

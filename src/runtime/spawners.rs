@@ -5,6 +5,7 @@ use super::environment::Environment;
 use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
+use super::passed::Passed;
 use super::spawn::{self, Ground, NotSpawned, Start};
 use super::sys::clone::{Slot, Stack};
 use super::{proc, tree};
@@ -32,6 +33,8 @@ pub(super) struct Request {
     pub(super) slot: Arc<Slot>,
     /// The control group to make for it.
     pub(super) leaf: Option<Leaf>,
+    /// What it is passed beyond its definition.
+    pub(super) passed: Passed,
 }
 
 /// What became of a start.
@@ -71,6 +74,8 @@ impl Spawners {
                         // Before anybody counts it as started.
                         note(&journal, &request, pid);
                     }
+                    // With it our copies of what it was passed: whoever reads there waits for them to be closed.
+                    drop(request);
                     // Nobody listens any more once the runtime has finished, and then nothing is started either.
                     if reports.send(report).is_err() {
                         return;
@@ -97,13 +102,14 @@ fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
 fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
     let exec = &request.spec.exec;
     let entrance = request.leaf.as_ref().and_then(entrance);
-    let start = Start { mark: &request.mark, slot: &request.slot, group_entrance: entrance.as_deref() };
+    let Request { mark, slot, passed, .. } = request;
+    let start = Start { mark, slot, group_entrance: entrance.as_deref(), passed };
     let outcome = spawn::spawn(exec, &start, ground, stack).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));
         }
         if let Some(pipes) = spawned.output {
-            outputs.read(&request.spec.name, &exec.output, pipes);
+            outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes);
         }
         spawned.pid
     });

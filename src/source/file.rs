@@ -20,7 +20,7 @@ pub type AskForWriter = fn(&Path) -> Option<bool>;
 pub struct FileSource {
     path: PathBuf,
     environment: Environment,
-    has_writer: AskForWriter,
+    pub(super) has_writer: AskForWriter,
     pub(super) means: Means,
 }
 
@@ -29,14 +29,28 @@ pub struct FileSource {
 pub struct Reading {
     /// What stands in them.
     pub revision: Result<Loaded, Rejected>,
-    /// What was seen of each input just before it was read, and of each directory that decides which files are inputs.
-    pub(super) stamps: Stamps,
-    /// Of each file, whether somebody had it open to write to it just before it was read.
-    pub(super) writers: BTreeMap<PathBuf, Option<bool>>,
+    /// What was seen of its inputs.
+    pub(super) evidence: Evidence,
     /// The same for the same content (or the same error) of the same files.
     pub(super) digest: u64,
+}
+
+/// What was seen of files while they were read.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// Of each file just before it was read, and of each directory that decides which files are read.
+    pub(super) stamps: Stamps,
+    /// Of each file that was read, whether somebody had it open to write to it just before.
+    pub(super) writers: BTreeMap<PathBuf, Option<bool>>,
     /// A file had changed so shortly before that another change may leave the same stamps.
     pub(super) is_fresh: bool,
+}
+
+impl Evidence {
+    /// Whether what was `judged` to be ready is what was read, as far as anybody can see, and is still there.
+    pub(super) fn is_steady(&self, judged: &Stamps) -> bool {
+        self.stamps.replaces(judged) && self.stamps.again().replaces(&self.stamps)
+    }
 }
 
 impl Reading {
@@ -81,19 +95,13 @@ impl FileSource {
     pub fn read(&self) -> Reading {
         let witness = Witness::new(self.has_writer);
         let revision = config::load(&self.path, &witness, &self.environment);
-        let Witness { has_writer: _, stamps, writers, hasher, is_fresh } = witness;
-        Reading {
-            revision,
-            stamps: stamps.into_inner(),
-            writers: writers.into_inner(),
-            digest: hasher.into_inner().finish(),
-            is_fresh: is_fresh.get(),
-        }
+        let digest = witness.hasher.borrow().finish();
+        Reading { revision, evidence: witness.testify(), digest }
     }
 }
 
 /// The file system, with notes on what was seen.
-struct Witness {
+pub(super) struct Witness {
     has_writer: AskForWriter,
     stamps: RefCell<Stamps>,
     writers: RefCell<BTreeMap<PathBuf, Option<bool>>>,
@@ -102,7 +110,7 @@ struct Witness {
 }
 
 impl Witness {
-    fn new(has_writer: AskForWriter) -> Witness {
+    pub(super) fn new(has_writer: AskForWriter) -> Witness {
         Witness {
             has_writer,
             stamps: RefCell::default(),
@@ -113,18 +121,29 @@ impl Witness {
     }
 
     /// Looks at a path that is about to be read.
-    fn look(&self, path: &Path) {
+    pub(super) fn look(&self, path: &Path) -> Option<Stamp> {
         let stamp = Stamp::of(path);
         self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(Stamp::is_fresh));
         self.stamps.borrow_mut().add(path, stamp);
+        stamp
+    }
+
+    /// Asks whether somebody is writing to a file that is about to be read. After [`Witness::look`]: a writer who comes
+    /// after the question changes the stamp that was seen before it.
+    pub(super) fn ask(&self, path: &Path) {
+        self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(path));
+    }
+
+    /// Everything that was seen on the way.
+    pub(super) fn testify(self) -> Evidence {
+        Evidence { stamps: self.stamps.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() }
     }
 }
 
 impl Files for Witness {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // In this order: a writer who comes after the question changes the stamp that was seen before it.
         self.look(path);
-        self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(path));
+        self.ask(path);
         let answer = Disk.read(path);
         let mut hasher = self.hasher.borrow_mut();
         path.hash(&mut *hasher);

@@ -5,6 +5,7 @@
 //! while and its writer has closed it, which the kernel can nearly always be asked; where it can't, hints say so. Time is an
 //! argument, and so is what was seen and answered: this can be tested without files.
 
+use super::file::Evidence;
 use super::hints::Hint;
 use super::stamps::Stamps;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,12 +114,12 @@ impl Look {
     }
 
     /// Until when to hold back what was read because a writer isn't done with something that changed; `None`: all are, as
-    /// far as can be told. `writers` says of each file whether it had one when it was read, and `stamps` what it was.
-    pub(super) fn unfinished(&self, stamps: &Stamps, writers: &BTreeMap<PathBuf, Option<bool>>, now: Instant) -> Option<Instant> {
+    /// far as can be told.
+    pub(super) fn unfinished(&self, read: &Evidence, now: Instant) -> Option<Instant> {
         let seen = self.seen.as_ref()?;
         let patience = seen.since + PATIENCE;
-        let has_changed = |path: &PathBuf| !self.is_certain || !stamps.is_as_in(&self.read, path);
-        let answers = || writers.iter().filter(|(path, _)| has_changed(path)).map(|(_, has_writer)| *has_writer);
+        let has_changed = |path: &PathBuf| !self.is_certain || !read.stamps.is_as_in(&self.read, path);
+        let answers = || read.writers.iter().filter(|(path, _)| has_changed(path)).map(|(_, has_writer)| *has_writer);
         if self.is_whole(&seen.stamps) {
             // Some programs keep what they have renamed into place open: it is whole all the same. Others write to it right
             // after; a hint says so soon.
@@ -168,9 +169,9 @@ mod tests {
         FILE.into()
     }
 
-    /// The answer to whether somebody has the file open.
-    fn has_writer(answer: Option<bool>) -> BTreeMap<PathBuf, Option<bool>> {
-        [(name(), answer)].into()
+    /// The file was read as this, with this answer to whether somebody has it open.
+    fn read(inode: u64, size: u64, has_writer: Option<bool>) -> Evidence {
+        Evidence { stamps: file(inode, size), writers: [(name(), has_writer)].into(), is_fresh: false }
     }
 
     /// A look at a file that was read a while ago, and its clock.
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(look.judge(file(1, 20), at(299)), Verdict::Wait(at(499)), "it changed again");
         assert_eq!(look.judge(file(1, 20), at(498)), Verdict::Wait(at(499)));
         assert_eq!(look.judge(file(1, 20), at(499)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(1, 20), &has_writer(None), at(499)), None, "it was closed");
+        assert_eq!(look.unfinished(&read(1, 20, None), at(499)), None, "it was closed");
         assert_eq!(look.doubt(), Some(at(499) + DOUBT));
     }
 
@@ -223,8 +224,8 @@ mod tests {
         let (mut look, at) = begun();
         assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)), "no hint came");
         assert_eq!(look.judge(file(1, 10), at(5_000)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(1, 10), &has_writer(Some(true)), at(5_000)), Some(at(5_100)));
-        assert_eq!(look.unfinished(&file(1, 10), &has_writer(Some(false)), at(5_100)), None);
+        assert_eq!(look.unfinished(&read(1, 10, Some(true)), at(5_000)), Some(at(5_100)));
+        assert_eq!(look.unfinished(&read(1, 10, Some(false)), at(5_100)), None);
     }
 
     #[test]
@@ -233,8 +234,8 @@ mod tests {
         look.note(Hint::Written(name()), at(0));
         assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)));
         assert_eq!(look.judge(file(1, 10), at(200)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(1, 10), &has_writer(Some(false)), at(200)), None, "`truncate(2)` opens nothing");
-        assert_eq!(look.unfinished(&file(1, 10), &has_writer(None), at(200)), Some(at(30_000)), "as far as hints say");
+        assert_eq!(look.unfinished(&read(1, 10, Some(false)), at(200)), None, "`truncate(2)` opens nothing");
+        assert_eq!(look.unfinished(&read(1, 10, None), at(200)), Some(at(30_000)), "as far as hints say");
     }
 
     #[test]
@@ -245,9 +246,10 @@ mod tests {
         let mut look = Look::new(both(100), true);
         assert_eq!(look.judge(both(101), at(0)), Verdict::Wait(at(200)));
         let writers = [(name(), Some(false)), (other.to_owned(), Some(true))].into();
-        assert_eq!(look.unfinished(&both(101), &writers, at(200)), None);
+        let read = Evidence { stamps: both(101), writers, is_fresh: false };
+        assert_eq!(look.unfinished(&read, at(200)), None);
         let uncertain = Look { is_certain: false, ..look };
-        assert_eq!(uncertain.unfinished(&both(101), &writers, at(200)), Some(at(300)), "it may have changed");
+        assert_eq!(uncertain.unfinished(&read, at(200)), Some(at(300)), "it may have changed");
     }
 
     #[test]
@@ -257,7 +259,8 @@ mod tests {
         let new = "/etc/parts/new.yml";
         let stamps = Stamps::made(&[(FILE, Some((1, 100))), (new, Some((2, 5)))]);
         let writers = [(name(), Some(false)), (new.into(), Some(true))].into();
-        assert_eq!(look.unfinished(&stamps, &writers, at(200)), Some(at(300)));
+        let read = Evidence { stamps, writers, is_fresh: false };
+        assert_eq!(look.unfinished(&read, at(200)), Some(at(300)));
     }
 
     #[test]
@@ -265,8 +268,8 @@ mod tests {
         let (mut look, at) = begun();
         look.note(Hint::Placed(name()), at(5));
         assert_eq!(look.judge(file(2, 120), at(5)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(2, 120), &has_writer(Some(true)), at(5)), Some(at(205)));
-        assert_eq!(look.unfinished(&file(2, 120), &has_writer(Some(true)), at(205)), None);
+        assert_eq!(look.unfinished(&read(2, 120, Some(true)), at(5)), Some(at(205)));
+        assert_eq!(look.unfinished(&read(2, 120, Some(true)), at(205)), None);
     }
 
     #[test]
@@ -275,10 +278,10 @@ mod tests {
         look.note(Hint::Placed(name()), at(5));
         // It was cut off already, and the hint has yet to come.
         assert_eq!(look.judge(file(2, 60), at(6)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(2, 60), &has_writer(Some(true)), at(6)), Some(at(206)));
+        assert_eq!(look.unfinished(&read(2, 60, Some(true)), at(6)), Some(at(206)));
         look.note(Hint::Written(name()), at(7));
         assert_eq!(look.judge(file(2, 60), at(207)), Verdict::Read);
-        assert_eq!(look.unfinished(&file(2, 60), &has_writer(Some(true)), at(207)), Some(at(307)));
+        assert_eq!(look.unfinished(&read(2, 60, Some(true)), at(207)), Some(at(307)));
     }
 
     #[test]
@@ -309,7 +312,7 @@ mod tests {
     fn a_file_that_is_never_closed_is_taken_when_nobody_has_written_for_long() {
         for answer in [Some(true), None] {
             let (mut look, at) = begun();
-            let unfinished = |look: &Look, now: u64| look.unfinished(&file(1, 9), &has_writer(answer), at(now)).is_some();
+            let unfinished = |look: &Look, now: u64| look.unfinished(&read(1, 9, answer), at(now)).is_some();
             for round in 0..10 {
                 look.note(Hint::Written(name()), at(round * 20_000));
                 assert_eq!(look.judge(file(1, round), at(round * 20_000)), Verdict::Wait(at(round * 20_000 + 200)));
@@ -391,6 +394,6 @@ mod tests {
         look.note(Hint::Written(name()), at(0));
         look.note(Hint::Anything, at(0));
         assert_eq!(look.judge(file(1, 10), at(0)), Verdict::Wait(at(200)));
-        assert_eq!(look.unfinished(&file(1, 10), &has_writer(None), at(200)), None);
+        assert_eq!(look.unfinished(&read(1, 10, None), at(200)), None);
     }
 }

@@ -1,12 +1,16 @@
 //! Where a revision's text comes from: the configuration file and everything it names, read when they change or when
-//! somebody asks. It knows files and nothing of processes, and doesn't decide what a change means.
+//! somebody asks; and what the files contain that processes watch. It knows files and nothing of processes, and doesn't decide what a change means.
 
 mod file;
 mod hints;
 mod look;
 mod places;
 mod stamps;
+mod survey;
 mod watch;
+mod watched;
 
 pub use file::{AskForWriter, FileSource, Reading};
-pub use watch::{Asker, Means};
+pub use survey::Contents;
+pub use watch::{Asker, Delivery, Means};
+pub use watched::contents;

@@ -9,6 +9,8 @@ use super::hints::{Hint, Hints};
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;
+use super::survey::Contents;
+use super::watched::Watched;
 use crate::config::{Inputs, Loaded, Rejected};
 use std::collections::BTreeSet;
 use std::io;
@@ -40,6 +42,15 @@ pub enum Means {
     Off,
 }
 
+/// What is delivered.
+#[derive(Debug)]
+pub enum Delivery {
+    /// A configuration was read. One that can be put in force comes with the contents of all watched files.
+    Revision(Result<Loaded, Rejected>),
+    /// These watched files have another content.
+    Contents(Contents),
+}
+
 /// Asks for the configuration to be read, and knows how changes are found.
 #[derive(Clone, Debug)]
 pub struct Asker {
@@ -69,17 +80,18 @@ enum Message {
 }
 
 impl FileSource {
-    /// Follows the files from what `first` saw of them, for the rest of the process, and gives each further revision to
-    /// `deliver`, on a thread of its own.
+    /// Follows the files from what `first` saw of them, for the rest of the process, and gives each further revision, and
+    /// each other content of watched files, to `deliver`, on a thread of its own.
     ///
     /// # Errors
     /// The system refuses another thread.
-    pub fn follow(self, first: &Reading, deliver: impl Fn(Result<Loaded, Rejected>) + Send + 'static) -> io::Result<Asker> {
+    pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<Asker> {
         let (sender, messages) = mpsc::channel();
         let means = self.means;
         let is_refused = Arc::new(AtomicBool::new(false));
         let mut follower = Follower {
             is_refused: Arc::clone(&is_refused),
+            watched: Watched::of(first.revision.as_ref().ok().map(|loaded| &loaded.desired), self.has_writer),
             source: self,
             deliver,
             means,
@@ -88,13 +100,13 @@ impl FileSource {
             refused_at: None,
             inputs: first.inputs().clone(),
             places: Places::default(),
-            look: Look::new(first.stamps.clone(), !first.is_fresh),
+            look: Look::new(first.evidence.stamps.clone(), !first.evidence.is_fresh),
             // A change between the first reading and the first watch is seen by a look.
             look_at: Instant::now(),
             digest: first.digest,
             processes: first.revision.as_ref().map(names).unwrap_or_default(),
             // Some file systems don't count names.
-            nameless: first.stamps.nameless().map(Path::to_owned).collect(),
+            nameless: first.evidence.stamps.nameless().map(Path::to_owned).collect(),
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
         Ok(Asker { ask: sender, means, is_refused })
@@ -122,9 +134,11 @@ struct Follower<D> {
     processes: BTreeSet<String>,
     /// The files that were found without a name, and told of.
     nameless: BTreeSet<PathBuf>,
+    /// What the processes of that revision watch.
+    watched: Watched,
 }
 
-impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
+impl<D: Fn(Delivery)> Follower<D> {
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
             // There is always somebody who may send: this thread itself, on behalf of the kernel.
@@ -142,6 +156,7 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
             if is_asked {
                 let reading = self.source.read();
                 self.take(reading, true);
+                self.look_at_watched();
             } else if self.means != Means::Off && (is_hinted || Instant::now() >= self.look_at) {
                 self.look();
             }
@@ -154,10 +169,14 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
         if let (Hint::Gone(name), Some(hints)) = (&hint, &mut self.hints) {
             hints.doubt(name);
         }
+        let concerns_watched = hint.name().is_none_or(|name| self.watched.concern(name));
+        if concerns_watched {
+            self.watched.note(hint.clone(), Instant::now());
+        }
         if concerns {
             self.look.note(hint, Instant::now());
         }
-        concerns
+        concerns || concerns_watched
     }
 
     fn look(&mut self) {
@@ -170,6 +189,16 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
             Verdict::Same => self.warn_of_nameless(&seen),
             Verdict::Wait(until) => self.look_at = self.look_at.min(until),
             Verdict::Read => self.read(&seen),
+        }
+        self.look_at_watched();
+    }
+
+    /// Looks at what processes watch.
+    fn look_at_watched(&mut self) {
+        let contents = self.watched.look(Instant::now());
+        self.look_at = self.watched.look_at().map_or(self.look_at, |until| self.look_at.min(until));
+        if !contents.is_empty() {
+            (self.deliver)(Delivery::Contents(contents));
         }
     }
 
@@ -190,12 +219,11 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
     /// Reads what was judged to be ready, unless it turns out that it is not.
     fn read(&mut self, judged: &Stamps) {
         let reading = self.source.read();
-        let is_steady = reading.stamps.replaces(judged) && reading.stamps.again().replaces(&reading.stamps);
         let now = Instant::now();
-        let unfinished = self.look.unfinished(&reading.stamps, &reading.writers, now);
+        let unfinished = self.look.unfinished(&reading.evidence, now);
         let doubt = || self.look.doubt().filter(|_| self.is_doubtful(&reading));
         match unfinished.or_else(doubt) {
-            _ if !is_steady => self.look_at = now,
+            _ if !reading.evidence.is_steady(judged) => self.look_at = now,
             Some(until) if now < until => self.look_at = self.look_at.min(until),
             _ => {
                 let is_new = reading.digest != self.digest;
@@ -215,17 +243,20 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
     }
 
     /// Takes a reading for what there is, and delivers it if that is of interest.
-    fn take(&mut self, reading: Reading, is_of_interest: bool) {
+    fn take(&mut self, mut reading: Reading, is_of_interest: bool) {
         self.inputs = reading.inputs().clone();
         self.digest = reading.digest;
-        self.look = Look::new(reading.stamps, !reading.is_fresh);
+        self.look = Look::new(reading.evidence.stamps, !reading.evidence.is_fresh);
         // What changed while it was read is seen by another look.
         self.look_at = Instant::now();
         if let Ok(loaded) = &reading.revision {
             self.processes = names(loaded);
         }
         if is_of_interest {
-            (self.deliver)(reading.revision);
+            if let Ok(loaded) = &mut reading.revision {
+                loaded.contents = self.watched.want(&loaded.desired);
+            }
+            (self.deliver)(Delivery::Revision(reading.revision));
         }
     }
 
@@ -257,7 +288,8 @@ impl<D: Fn(Result<Loaded, Rejected>)> Follower<D> {
             // The thread has ended; nobody wants hints any more.
             self.hints.insert(Hints::new(move |hint| drop(hint_to.send(Message::Hint(hint))))?)
         };
-        hints.watch(self.places.directories())
+        let directories = self.places.directories() | self.watched.directories();
+        hints.watch(&directories)
     }
 }
 

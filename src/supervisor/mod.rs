@@ -16,7 +16,7 @@ pub use story::Follow;
 use crate::config::{Diagnostic, Loaded, Rejected};
 use crate::snapshot::{self, Plan, Watch};
 use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Event, Order, Pid, RunId};
+use reconcile::event::{Action, Content, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
 use reconcile::spec;
 use reconcile::text::Name;
@@ -85,6 +85,8 @@ pub trait Surroundings {
 pub enum News {
     /// A configuration was read.
     Revision(Result<Loaded, Rejected>),
+    /// Files that these processes watch have another content.
+    Contents(Vec<(Name, Content)>),
     /// Somebody sent navigator a signal.
     Signal(Signal),
     /// A client asks for something.
@@ -167,8 +169,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             Ok(heard) => heard,
             Err(ending) => return (self.performer, ending),
         };
-        let mut batch = vec![self.accept(first)];
-        batch.extend(heard.into_iter().filter_map(|item| self.hear(item)));
+        let mut batch = self.accept(first);
+        batch.extend(heard.into_iter().flat_map(|item| self.hear(item)));
         loop {
             let outcome = self.engine.step(self.now(), batch.drain(..));
             let wake_at = self.carry_out(outcome);
@@ -219,19 +221,21 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// What news means for the engine.
-    fn hear(&mut self, news: News) -> Option<Event> {
+    fn hear(&mut self, news: News) -> Vec<Event> {
         match news {
-            News::Revision(Ok(loaded)) => Some(self.accept(loaded)),
+            News::Revision(Ok(loaded)) => self.accept(loaded),
             News::Revision(Err(rejected)) => {
                 self.reject(rejected);
-                None
+                Vec::new()
             }
-            News::Signal(signal) => self.obey(signal),
-            News::Request(request) => self.take(request),
+            News::Contents(contents) => contents.into_iter().map(of_content).collect(),
+            News::Signal(signal) => Vec::from_iter(self.obey(signal)),
+            News::Request(request) => Vec::from_iter(self.take(request)),
         }
     }
 
-    fn accept(&mut self, loaded: Loaded) -> Event {
+    /// What a configuration means: that it is wanted, and at the same moment what the files contain that it names.
+    fn accept(&mut self, loaded: Loaded) -> Vec<Event> {
         self.surroundings.apply(&loaded);
         let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
@@ -242,7 +246,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         self.rejected.clear();
         let is_change = self.engine.is_news(&loaded.desired);
         self.answer_reloads(&Reloaded::Accepted(self.engine.generation() + u64::from(is_change), is_change));
-        Event::Wanted(loaded.desired)
+        let contents = loaded.contents.into_iter().map(of_content);
+        std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
     fn reject(&mut self, rejected: Rejected) {
@@ -275,4 +280,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             }
         }
     }
+}
+
+fn of_content((name, content): (Name, Content)) -> Event {
+    Event::Content { name, content }
 }

@@ -52,8 +52,8 @@ pub(crate) struct Past {
     pub(crate) spec: Arc<Spec>,
     pub(crate) success: bool,
     pub(crate) at: Time,
-    /// It was told to stop to make room for another.
-    pub(crate) replaced: bool,
+    /// Why it was told to stop, if it was.
+    pub(crate) why: Option<Why>,
     /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
     pub(crate) streak: Option<(u32, bool)>,
     /// What it had read.
@@ -302,8 +302,8 @@ impl Facts {
         let failed = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.at > run.begun);
         if by_itself || (last && !newer && !failed) {
             let streak = by_itself.then_some(streak);
-            let replaced = run.stop.is_some_and(|(_, why)| why.replaces());
-            process.past = Some(Past { run: id, spec: run.spec, success, at, replaced, streak, read: run.read });
+            let why = run.stop.map(|(_, why)| why);
+            process.past = Some(Past { run: id, spec: run.spec, success, at, why, streak, read: run.read });
         }
     }
 

@@ -3,7 +3,7 @@
 //! It is a second opinion, written from the contract and in another manner than the planner (all at once, over sets of
 //! at most twenty, without a thought for speed of large hosts), so that the two can disagree.
 
-use crate::facts::{Facts, Run};
+use crate::facts::{Facts, Past, Run};
 use crate::places::{Need, Set, has};
 use crate::wishes::{MOST, number};
 use reconcile::event::{Content, RunId};
@@ -158,7 +158,8 @@ impl Moment {
     /// Who keeps a process waiting that it comes after: in the list, whoever is on the way; by name, only who is replaced.
     fn before(&self, facts: &Facts, process: usize) -> Option<usize> {
         let is_returning = |other: &usize| {
-            facts.runs_of(*other).next().is_some() || facts.processes[*other].past.as_ref().is_some_and(|past| past.replaced)
+            let past = facts.processes[*other].past.as_ref();
+            facts.runs_of(*other).next().is_some() || past.and_then(|past| past.why).is_some_and(Why::replaces)
         };
         let needs = facts.places.needs[process].iter();
         let named = || needs.filter_map(|need| self.holder(facts, need.on)).find(is_returning);
@@ -394,11 +395,22 @@ fn serving<'f>(facts: &'f Facts, run: &Run, on: usize) -> Option<&'f Run> {
     before.or_else(|| facts.runs_of(on).find(|other| other.id > run.id))
 }
 
+/// Whether what a run failed by is no longer wanted like that: its program, or the check that it didn't stand.
+fn is_mended(past: &Past, spec: &Spec) -> bool {
+    let old = &past.spec;
+    let same_check = match past.why {
+        Some(Why::Unready) => old.ready == spec.ready && old.ready_timing == spec.ready_timing,
+        Some(Why::Unhealthy) => old.liveness == spec.liveness,
+        _ => true,
+    };
+    old.exec != spec.exec || !same_check
+}
+
 /// What is due to a process by how it ended last.
 pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     let Some(spec) = facts.spec(process) else { return Rest::Fresh };
     let Some(past) = &facts.processes[process].past else { return Rest::Fresh };
-    let Some((length, after_health)) = past.streak.filter(|_| past.spec.exec == spec.exec) else { return Rest::Fresh };
+    let Some((length, after_health)) = past.streak.filter(|_| !is_mended(past, spec)) else { return Rest::Fresh };
     if spec.on_watch == OnWatch::Restart && has_missed(facts, process, past.read.as_ref(), spec) {
         return Rest::Fresh;
     }

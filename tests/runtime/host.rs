@@ -92,6 +92,10 @@ impl Host {
         self.runtime.perform(Action::Stop { run, by: StopBy::Signal(Signal::TERM) });
     }
 
+    pub(crate) fn perform(&self, action: Action) {
+        self.runtime.perform(action);
+    }
+
     pub(crate) fn kill(&self, run: RunId) {
         self.runtime.perform(Action::Kill { run });
     }
@@ -152,6 +156,40 @@ impl Host {
 
     pub(crate) async fn gone(&mut self, run: RunId) {
         self.until(|event| matches!(event, Event::Gone { run: of } if *of == run).then_some(())).await;
+    }
+
+    /// Waits until the run is ready.
+    pub(crate) async fn ready(&mut self, run: RunId) {
+        self.until(|event| match event {
+            Event::Ready { run: of } if *of == run => Some(()),
+            Event::NotSpawned { run: of, why } if *of == run => panic!("not spawned: {why}"),
+            Event::Exited { run: of, status } if *of == run => panic!("not ready, but {status}"),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Waits until the run is said to be unready for a reason that is `wanted`.
+    pub(crate) async fn unready(&mut self, run: RunId, wanted: &str) {
+        self.until(|event| match event {
+            Event::Unready { run: of, why } if *of == run && why.contains(wanted) => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Waits until the run is said to be unhealthy.
+    pub(crate) async fn unhealthy(&mut self, run: RunId) -> String {
+        self.until(|event| match event {
+            Event::Unhealthy { run: of, why } if *of == run => Some(why.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Forgets what was told so far, so that only what comes from now on is waited for.
+    pub(crate) fn forget(&mut self) {
+        self.told.clear();
     }
 
     /// Runs a process to its end.

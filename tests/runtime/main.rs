@@ -3,10 +3,14 @@
 //! Nothing here waits for a fixed time. Programs that are to run "until stopped" sleep for an hour; if one is ever left,
 //! the check at the end of each test says so.
 
+mod announcements;
+mod commands;
 mod cost;
 mod host;
 mod inherited;
 mod output;
 mod panics;
+mod probes;
 mod refused;
+mod server;
 mod trees;

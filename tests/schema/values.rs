@@ -61,7 +61,48 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("enabled", &["false"], &["0", "off"]),
     ("type", &["task", "service"], &["oneshot"]),
-    ("ready", &[], &["{tcp: \"localhost:80\"}"]),
+    (
+        "ready",
+        &[
+            "{tcp: \"localhost:80\"}",
+            "{http: \"http://localhost/\", status: 204}",
+            "{http: \"http://localhost/\", status: [100, 599], headers: {Host: a, X-Up: 1}}",
+            "{exec: [test, -e, up], interval: 1s, timeout: .5, deadline: 1h}",
+            "{notify: true}",
+            "{fd: 3}",
+            "{log: \"up( and running)?$\"}",
+        ],
+        &[
+            "{}",
+            "{interval: 1s}",
+            "{tcp: \"localhost:80\", fd: 3}",
+            "{tcp: localhost}",
+            "{http: \"https://localhost/\"}",
+            "{http: \"http://localhost/\", status: 99}",
+            "{http: \"http://localhost/\", status: [600]}",
+            "{http: \"http://localhost/\", headers: {\"a b\": c}}",
+            "{http: \"http://localhost/\", headers: [a]}",
+            "{exec: test}",
+            "{exec: []}",
+            "{notify: false}",
+            "{fd: 2}",
+            "{log: \"\"}",
+            "{tcp: \"localhost:80\", deadline: 0}",
+            "tcp",
+        ],
+    ),
+    (
+        "liveness",
+        &["{notify: true}", "{tcp: \"localhost:80\", failures: 1, interval: 1m}"],
+        &["{failures: 1}", "{fd: 3}", "{log: up}", "{notify: true, failures: 0}"],
+    ),
+    (
+        "reload",
+        &["{signal: HUP}", "{signal: 1}", "{command: [./reload, 1]}"],
+        &["{}", "{signal: HUP, command: [a]}", "{signal: HPU}", "{command: a}", "HUP"],
+    ),
+    ("watch", &["a.conf", "[a.conf, conf.d/*.conf]", "[]"], &["\"\"", "\"**\"", "[a/**/b]", "{a: b}"]),
+    ("reload: {signal: HUP}, watch: a, on_watch", &["reload", "restart"], &["none", "true"]),
     ("restart: never, auto_restart", &[], &["true"]),
     ("unknown", &[], &["x"]),
 ];
@@ -142,12 +183,16 @@ fn places() -> Vec<(String, Key, Text)> {
             Box::new(move |value| process(&value.map(|value| format!("{name}: {value}")).unwrap_or_default())),
         ));
         let (parts, open, close) = match key.shape {
-            Shape::Part(keys) | Shape::Choice(_, keys) => (keys(), "{", "}"),
+            Shape::Part(keys) => (keys(), "{", "}"),
+            // It has to be one of them, so whatever isn't stands beside one.
+            Shape::Choice(of, keys) => (keys(), if of.contains(&"http") { "{http: \"http://localhost/\", " } else { "{" }, "}"),
             Shape::Edges(keys) => (keys(), "{b: {", "}}"),
             Shape::WordsOrPart(_, keys) => (keys(), "{file: a.log, ", "}"),
             _ => continue,
         };
         for part in parts.into_iter().filter(|part| part.name != "file" && usable(&format!("{name}.{}", part.name))) {
+            let is_chosen = matches!(key.shape, Shape::Choice(of, _) if of.contains(&part.name));
+            let open = if is_chosen { "{" } else { open };
             let around = move |value: Option<&str>| {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
                 process(&format!("{name}: {open}{inner}{close}"))
@@ -164,7 +209,9 @@ fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
     let (mut count, mut failures) = (0, Vec::new());
     for (_, key, text) in places() {
         let (good, bad) = match key.shape {
-            Shape::Whole(from, to) => ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()]),
+            Shape::Whole(from, to) | Shape::Wholes(from, to) => {
+                ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()])
+            }
             Shape::Number(from, to) => ([from.to_string(), to.to_string()], [(from - 0.01).to_string(), (to + 0.01).to_string()]),
             _ => continue,
         };

@@ -42,7 +42,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use fate::{Fate, Fates, is_same};
-pub(crate) use outlook::{Rest, missed, rest_in, rest_of};
+pub(crate) use outlook::{Rest, is_mended, missed, rest_in, rest_of};
 
 /// How many starts may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
 pub const STARTS_AT_ONCE: usize = 16;

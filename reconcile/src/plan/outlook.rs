@@ -5,6 +5,7 @@ use crate::backoff::{Due, due};
 use crate::desired::{Entry, Need};
 use crate::event::Content;
 use crate::observed::{Past, Process, Run};
+use crate::reason::Reason;
 use crate::spec::{Condition, Kind, OnWatch, Spec, Tier};
 use crate::time::Time;
 use alloc::sync::Arc;
@@ -162,7 +163,7 @@ pub(crate) fn rest_in(process: Option<&Process>, spec: &Arc<Spec>) -> Rest {
 pub(crate) fn rest_of(past: Option<&Past>, content: Option<&Content>, spec: &Arc<Spec>) -> Rest {
     let Some(past) = past else { return Rest::Fresh };
     let Some(streak) = past.streak else { return Rest::Fresh };
-    if (!Arc::ptr_eq(&past.spec, spec) && past.spec.exec != spec.exec) || missed(past, content, spec).is_some() {
+    if is_mended(past, spec) || missed(past, content, spec).is_some() {
         return Rest::Fresh;
     }
     match due(spec, past.succeeded(), streak, past.at, past.run.0) {
@@ -170,6 +171,20 @@ pub(crate) fn rest_of(past: Option<&Past>, content: Option<&Content>, spec: &Arc
         Due::Failed => Rest::Failed,
         Due::Again(at) => Rest::Again(at),
     }
+}
+
+/// Whether what ended is wanted in another way, as far as its end had to do with that: as another program, or with another
+/// check where it was a check that it failed.
+pub(crate) fn is_mended(past: &Past, spec: &Arc<Spec>) -> bool {
+    if Arc::ptr_eq(&past.spec, spec) {
+        return false;
+    }
+    let other_check = match past.why {
+        Reason::Unready(..) => (&past.spec.ready, past.spec.ready_timing) != (&spec.ready, spec.ready_timing),
+        Reason::Unhealthy(_) => past.spec.liveness != spec.liveness,
+        _ => false,
+    };
+    past.spec.exec != spec.exec || other_check
 }
 
 /// Why a named dependency doesn't hold; `None` if it does.

@@ -3,29 +3,29 @@
 use memchr::{memchr, memrchr};
 
 /// The most bytes of one line or piece of a line, the newline not counted.
-pub(super) const LONGEST: usize = 64 * 1024;
+pub(in crate::runtime) const LONGEST: usize = 64 * 1024;
 /// What the memory of a line may hold on to for the next one.
 const KEPT: usize = 4 * 1024;
 
 /// Lines that came together, as many as there were; or a piece of one that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece<'a> {
+pub(in crate::runtime) struct Piece<'a> {
     /// Whole lines, without the newline of the last one.
-    pub(super) bytes: &'a [u8],
+    pub(in crate::runtime) bytes: &'a [u8],
     /// Whether the first of them goes on with the line of the piece before.
-    pub(super) continued: bool,
+    pub(in crate::runtime) continued: bool,
 }
 
 /// What has come of a line whose end is still to come. Never holds more than [`LONGEST`] bytes.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(in crate::runtime) struct Lines {
     partial: Vec<u8>,
     continued: bool,
 }
 
 impl Lines {
     /// Takes bytes, and tells the lines that they end.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) {
+    pub(in crate::runtime) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) {
         while !bytes.is_empty() {
             let taken =
                 if self.partial.is_empty() && !self.continued { self.take_lines(bytes, each) } else { self.go_on(bytes, each) };
@@ -34,7 +34,7 @@ impl Lines {
     }
 
     /// Tells what is left: a last line that has no newline.
-    pub(super) fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
+    pub(in crate::runtime) fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
         if !self.partial.is_empty() {
             self.end(each);
         }

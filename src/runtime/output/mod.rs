@@ -23,6 +23,7 @@ mod rotation;
 mod sink;
 mod writers;
 
+pub(super) use lines::{Lines, Piece};
 pub use look::Format;
 pub use printer::{Destination, Printer};
 pub(super) use reader::Outputs;

@@ -10,6 +10,7 @@ use super::lines::Lines;
 use super::look::{Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
+use crate::runtime::probe::{Ear, Hearing};
 use reconcile::spec::Output;
 use reconcile::text::Name;
 use rustix::buffer::spare_capacity;
@@ -56,6 +57,10 @@ struct Open {
     source: Source,
     pipe: OwnedFd,
     lines: Lines,
+    /// Somebody may listen for a line.
+    hearing: Option<Hearing>,
+    /// It is read for that alone.
+    is_unprinted: bool,
     way: Way,
     has_large_pipe: bool,
     /// The poll doesn't take it.
@@ -79,8 +84,9 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// Reads what a process writes to its standard output and error, until both have ended. Our ends must not block.
-    pub(in crate::runtime) fn read(&self, name: &Name, output: &Output, [stdout, stderr]: [OwnedFd; 2]) {
+    /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too. Our ends
+    /// must not block.
+    pub(in crate::runtime) fn read(&self, name: &Name, output: &Output, ear: Option<&Arc<Ear>>, pipes: [OwnedFd; 2]) {
         let open = |stream, pipe| {
             let source = Source::Process(name.clone(), stream);
             let way = match output {
@@ -90,8 +96,11 @@ impl Outputs {
                 }
                 Output::Log | Output::Null => self.printer.way(&source),
             };
-            Request::Read(Open { source, pipe, lines: Lines::default(), way, has_large_pipe: false, is_unwatched: false })
+            let hearing = ear.map(|ear| Hearing::new(Arc::clone(ear)));
+            let (is_unprinted, lines) = (*output == Output::Null, Lines::default());
+            Request::Read(Open { source, pipe, lines, hearing, is_unprinted, way, has_large_pipe: false, is_unwatched: false })
         };
+        let [stdout, stderr] = pipes;
         self.ask([open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)]);
     }
 
@@ -188,7 +197,7 @@ impl Reader {
         if !self.printer.is_current(&stream.way) {
             stream.way = self.printer.way(&stream.source);
         }
-        let admission = stream.way.lane.admission(&stream.source, Instant::now(), &self.shared.bell);
+        let admission = stream.admission(&self.shared.bell);
         if let Admission::Wait(until) = admission {
             return self.pause(token, until);
         }
@@ -243,9 +252,8 @@ impl Reader {
 
     /// Tells the lines whose end will not come, and answers.
     fn end(mut self) {
-        let (bell, now) = (&self.shared.bell, Instant::now());
         for stream in self.streams.values_mut() {
-            let is_full = stream.way.lane.admission(&stream.source, now, bell) != Admission::Take;
+            let is_full = stream.admission(&self.shared.bell) != Admission::Take;
             stream.finish(is_full);
         }
         self.streams.clear();
@@ -257,13 +265,27 @@ impl Reader {
 }
 
 impl Open {
+    /// Whether there is room for its lines.
+    fn admission(&self, bell: &Arc<Bell>) -> Admission {
+        if self.is_unprinted { Admission::Take } else { self.way.lane.admission(&self.source, Instant::now(), bell) }
+    }
+
     fn take(&mut self, bytes: &[u8], drops: bool) {
+        if let Some(hearing) = &mut self.hearing {
+            hearing.hear(bytes);
+        }
+        if self.is_unprinted {
+            return;
+        }
         let Way { lane, look, .. } = &self.way;
         lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, each));
     }
 
     /// Tells a last line that has no newline.
     fn finish(&mut self, drops: bool) {
+        if let Some(hearing) = &mut self.hearing {
+            hearing.end();
+        }
         let Way { lane, look, .. } = &self.way;
         lane.take(&self.source, look, drops, |each| self.lines.finish(each));
     }

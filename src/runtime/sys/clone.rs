@@ -27,6 +27,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) arguments: &'a [CString],
     /// Its environment, as `NAME=value`.
     pub(in crate::runtime) environment: &'a [CString],
+    /// The variable, if any, whose value is the number of the child itself.
+    pub(in crate::runtime) own_number: Option<&'a str>,
     /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself.
     pub(in crate::runtime) stdio: [BorrowedFd<'a>; 3],
     /// What to write to `oom_score_adj`.
@@ -45,6 +47,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) user: Option<u32>,
     /// Directory to enter, as the user that it has become.
     pub(in crate::runtime) directory: Option<&'a CStr>,
+    /// A further descriptor of the program, and the number, beyond 2, that it has there.
+    pub(in crate::runtime) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The `cgroup.procs` of the control group to enter.
     pub(in crate::runtime) group_entrance: Option<&'a CStr>,
 }
@@ -84,6 +88,8 @@ pub(in crate::runtime) enum Stage {
     User,
     /// Entering the directory.
     Directory,
+    /// Putting the further descriptor in place.
+    Passing,
     /// Emptying the signal mask.
     Mask,
     /// Executing the program.
@@ -159,9 +165,14 @@ struct Shared<'a> {
     programs: Vec<*const c_char>,
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
+    /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
+    own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
     not_in_group: Option<i32>,
 }
+
+/// As many digits has the largest number that a process could have.
+const DIGITS: usize = 10;
 
 /// Starts a program, and returns its number when its exec has succeeded. The calling thread is held until then. The
 /// program may have ended, and may have been reaped, by the time this returns.
@@ -173,11 +184,14 @@ struct Shared<'a> {
 /// What failed; see [`Failure`].
 pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, Failure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
+    let mut own = child.own_number.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
+    let own_variable = own.as_mut().map(Vec::as_mut_ptr);
     let mut shared = Shared {
         child,
         programs: child.programs.iter().map(|text| text.as_ptr()).collect(),
-        arguments: pointers(child.arguments),
-        environment: pointers(child.environment),
+        arguments: pointers(child.arguments, None),
+        environment: pointers(child.environment, own_variable),
+        own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
         not_in_group: None,
     };
@@ -208,9 +222,10 @@ fn record<T: Copy>(of_shared: &T) -> T {
     unsafe { ptr::read_volatile(of_shared) }
 }
 
-/// Pointers to strings, with the null pointer that ends the list.
-fn pointers(texts: &[CString]) -> Vec<*const c_char> {
-    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+/// Pointers to strings, to one more if there is one, and the null pointer that ends the list.
+fn pointers(texts: &[CString], one_more: Option<*mut u8>) -> Vec<*const c_char> {
+    let one_more = one_more.map(|text| text.cast_const().cast());
+    texts.iter().map(|text| text.as_ptr()).chain(one_more).chain([ptr::null()]).collect()
 }
 
 /// Every signal, as the kernel's mask of 64 bits.
@@ -257,6 +272,10 @@ extern "C" fn run(shared: *mut c_void) -> c_int {
 
 /// Goes through the stages; returns only with the one that failed.
 fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
+    if let Some(digits) = shared.own_digits {
+        // SAFETY: `start` made room for as many, and waits.
+        unsafe { write_own_number(digits) };
+    }
     match prepare(shared.child) {
         Err(failure) => failure,
         Ok(()) => (Stage::Execute, execute(shared)),
@@ -310,6 +329,16 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
         // Every descriptor of ours is born with this flag, and those of our launcher got it at the start; so where the
         // kernel doesn't know the call (before 5.11), nothing is lost.
         let _unknown = call(libc::SYS_close_range, [3, u32::MAX as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0]);
+        if let Some((descriptor, target)) = child.passed {
+            let (source, target) = (number(descriptor.as_raw_fd()), target as usize);
+            // Without a flag it stays open; and a copy onto itself would be an error.
+            let placed = if source == target {
+                call(libc::SYS_fcntl, [source, libc::F_SETFD as usize, 0, 0, 0])
+            } else {
+                call(libc::SYS_dup3, [source, target, 0, 0, 0])
+            };
+            placed.map_err(at(Stage::Passing))?;
+        }
         call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const NONE), 0, 8, 0]).map_err(at(Stage::Mask))?;
     }
     Ok(())
@@ -330,6 +359,26 @@ fn execute(shared: &Shared<'_>) -> i32 {
         }
     }
     counts
+}
+
+/// Writes this process's number in decimal.
+///
+/// # Safety
+/// There must be room for [`DIGITS`] bytes, and nobody else may look at them meanwhile.
+unsafe fn write_own_number(place: *mut u8) {
+    // SAFETY: the call takes nothing, and can't fail.
+    let mut rest = unsafe { call(libc::SYS_getpid, [0; 5]) }.unwrap_or(0);
+    let mut digits = [0; DIGITS];
+    let mut count = 0;
+    while count < DIGITS && (rest > 0 || count == 0) {
+        digits[count] = b"0123456789"[rest % 10];
+        rest /= 10;
+        count += 1;
+    }
+    for at in 0..count {
+        // SAFETY: within the room that the caller promised.
+        unsafe { ptr::write_volatile(place.add(at), digits[count - 1 - at]) };
+    }
 }
 
 /// Writes a small file in one go.

@@ -1,0 +1,68 @@
+//! One check of a run: by the probe that is asked for, within its time, and not too many at the same moment.
+
+use super::{exec, http, net};
+use crate::runtime::commands::{Commands, Principal};
+use reconcile::span::Span;
+use reconcile::spec::Probe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// As many checks may be busy at the same moment; the others wait for their turn, in order.
+const AT_ONCE: usize = 32;
+/// A check that takes longer is waiting, not busy, and makes room for another.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Makes checks. Clones share what bounds them.
+#[derive(Clone)]
+pub(super) struct Checks {
+    commands: Commands,
+    turns: Arc<Semaphore>,
+    names: net::Names,
+}
+
+impl Checks {
+    pub(super) fn new(commands: Commands) -> Checks {
+        Checks { commands, turns: Arc::new(Semaphore::new(AT_ONCE)), names: net::Names::default() }
+    }
+
+    /// Makes one check, once it is its turn.
+    ///
+    /// # Errors
+    /// What it met with, for people.
+    pub(super) async fn check(&self, principal: &Principal, probe: &Probe, within: Duration) -> Result<(), String> {
+        // It is never closed.
+        let turn = self.turns.acquire().await.ok();
+        tokio::select! {
+            outcome = self.ask(principal, probe, within) => outcome,
+            never = give_up(turn) => match never {},
+        }
+    }
+
+    async fn ask(&self, principal: &Principal, probe: &Probe, within: Duration) -> Result<(), String> {
+        let answer = async {
+            match probe {
+                Probe::Tcp(address) => net::connect(&self.names, address.value()).await.map(drop),
+                Probe::Http(asked) => http::get(&self.names, asked).await,
+                Probe::Exec(command) => exec::run(&self.commands, principal, command, within).await,
+                Probe::Log(_) => Err("output is listened to, not asked".to_owned()),
+            }
+        };
+        if matches!(probe, Probe::Exec(_)) {
+            // It sees to its time itself: what it started has to be gone before it has ended.
+            return answer.await;
+        }
+        timeout(within, answer).await.unwrap_or_else(|_| Err(format!("no answer within {}", Span(within))))
+    }
+}
+
+/// What doesn't come to an end.
+enum Never {}
+
+/// Gives a turn to somebody else, should it take long.
+async fn give_up(turn: Option<SemaphorePermit<'_>>) -> Never {
+    sleep_until(Instant::now() + BUSY).await;
+    drop(turn);
+    std::future::pending().await
+}

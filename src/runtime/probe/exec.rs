@@ -1,0 +1,86 @@
+//! A check by a command in the surroundings of the run: it passes with exit status 0.
+
+use super::pipe;
+use crate::runtime::commands::{Commands, Principal, Purpose};
+use crate::runtime::passed::Passed;
+use crate::runtime::refusal::words;
+use crate::runtime::sys;
+use reconcile::text::Text;
+use rustix::fd::OwnedFd;
+use std::io;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// As many bytes of what a command wrote last are looked at.
+const LAST: usize = 1024;
+/// As many characters of its last line are shown.
+const SHOWN: usize = 160;
+
+/// Runs the command; returns when nothing of it is left.
+///
+/// # Errors
+/// How it ended, and the last line that it wrote, for people.
+pub(super) async fn run(commands: &Commands, principal: &Principal, command: &[Text], within: Duration) -> Result<(), String> {
+    let (mut said, theirs) = Said::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
+    let passed = Passed { output: Some(theirs), ..Passed::default() };
+    let mut command = commands.start(principal, Purpose::Check, command, passed);
+    let outcome = tokio::select! {
+        outcome = command.outcome(within) => outcome,
+        never = said.listen() => match never {},
+    };
+    match outcome {
+        Some(Ok(())) => Ok(()),
+        Some(Err(why)) => Err(match said.last_line() {
+            Some(line) => format!("{why}: {line}"),
+            None => why,
+        }),
+        None => Err("killed, because its process is ending".to_owned()),
+    }
+}
+
+/// What a command has said last.
+struct Said {
+    pipe: AsyncFd<OwnedFd>,
+    tail: Vec<u8>,
+}
+
+/// What doesn't come to an end.
+enum Never {}
+
+impl Said {
+    fn new() -> io::Result<(Said, OwnedFd)> {
+        let (ours, theirs) = pipe::pair()?;
+        let pipe = sys::readable(ours)?;
+        Ok((Said { pipe, tail: Vec::new() }, theirs))
+    }
+
+    /// Reads whatever comes, so that the command is never held up by a full pipe.
+    async fn listen(&mut self) -> Never {
+        while let Ok(mut ready) = self.pipe.readable().await {
+            let mut chunk = [0; 4096];
+            match ready.try_io(|pipe| Ok(rustix::io::read(pipe, &mut chunk)?)) {
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(count)) => self.tail = keep_last(std::mem::take(&mut self.tail), &chunk[..count]),
+                Err(_would_block) => {}
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The last line that isn't blank, if it said anything. For when the command has ended.
+    fn last_line(mut self) -> Option<String> {
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = rustix::io::read(self.pipe.get_ref(), &mut chunk) {
+            self.tail = keep_last(std::mem::take(&mut self.tail), &chunk[..count]);
+        }
+        let text = String::from_utf8_lossy(&self.tail).into_owned();
+        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        let plain = line.chars().filter(|char| !char.is_control());
+        Some(plain.take(SHOWN).collect())
+    }
+}
+
+fn keep_last(mut tail: Vec<u8>, chunk: &[u8]) -> Vec<u8> {
+    tail.extend_from_slice(chunk);
+    tail.split_off(tail.len().saturating_sub(LAST))
+}

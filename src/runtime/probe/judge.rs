@@ -1,0 +1,129 @@
+//! What outcomes of checks in a row mean, and when the next check is due. Pure: no clock, no socket.
+
+use reconcile::text::Name;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// As many failures in a row take readiness back: one alone may be a moment's overload.
+const LAPSE: u32 = 3;
+/// Once a process has been ready, its checks are this many times rarer,
+const RARER: u32 = 10;
+/// and no more frequent than this.
+const RAREST: Duration = Duration::from_secs(2);
+
+/// The checks of a process's readiness so far.
+#[derive(Debug)]
+pub(super) struct Judge {
+    interval: Duration,
+    share: f64,
+    /// It has passed at least once.
+    has_passed: bool,
+    is_ready: bool,
+    failures: u32,
+    /// The next pause is the first of the rare ones.
+    is_to_be_spread: bool,
+}
+
+/// What one more check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is ready.
+    Ready,
+    /// It isn't, or not any more.
+    Unready,
+    /// It failed, and that isn't enough to take back that it is ready.
+    Doubt,
+}
+
+impl Judge {
+    /// Checks every `interval` while it starts. `share` of the first rare pause is left out, which spreads the checks of
+    /// many processes that became ready together.
+    pub(super) fn new(interval: Duration, share: f64, is_ready: bool) -> Judge {
+        Judge { interval, share, has_passed: is_ready, is_ready, failures: 0, is_to_be_spread: is_ready }
+    }
+
+    /// Takes an outcome.
+    pub(super) fn take(&mut self, has_passed: bool) -> Verdict {
+        if has_passed {
+            self.is_to_be_spread |= !self.has_passed;
+            (self.has_passed, self.is_ready, self.failures) = (true, true, 0);
+            return Verdict::Ready;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.is_ready && self.failures < LAPSE {
+            return Verdict::Doubt;
+        }
+        self.is_ready = false;
+        Verdict::Unready
+    }
+
+    /// How long to wait until the next check.
+    pub(super) fn pause(&mut self) -> Duration {
+        if !self.has_passed {
+            return self.interval;
+        }
+        let pause = self.interval.saturating_mul(RARER).max(RAREST);
+        if std::mem::take(&mut self.is_to_be_spread) { pause.mul_f64(1.0 - self.share) } else { pause }
+    }
+}
+
+/// Up to a half, the same for the same name, as evenly spread as names are different.
+pub(super) fn share(name: &Name) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let [first, ..] = hasher.finish().to_be_bytes();
+    f64::from(first) / 512.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(200);
+    const SLOW: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn a_starting_process_is_asked_often_and_a_ready_one_rarely() {
+        let mut judge = Judge::new(INTERVAL, 0.25, false);
+        for _ in 0..5 {
+            assert_eq!((judge.take(false), judge.pause()), (Verdict::Unready, INTERVAL));
+        }
+        assert_eq!((judge.take(true), judge.pause()), (Verdict::Ready, SLOW.mul_f64(0.75)));
+        assert_eq!((judge.take(true), judge.pause()), (Verdict::Ready, SLOW));
+        let mut patient = Judge::new(Duration::from_secs(1), 0.0, true);
+        assert_eq!((patient.take(true), patient.pause()), (Verdict::Ready, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn three_failures_in_a_row_take_readiness_back_and_one_success_gives_it_again() {
+        let mut judge = Judge::new(INTERVAL, 0.0, false);
+        judge.take(true);
+        assert_eq!([false, false, true, false, false].map(|passed| judge.take(passed)), {
+            use Verdict::{Doubt, Ready};
+            [Doubt, Doubt, Ready, Doubt, Doubt]
+        });
+        assert_eq!((judge.take(false), judge.take(false)), (Verdict::Unready, Verdict::Unready));
+        assert_eq!(judge.pause(), SLOW, "it has been ready: it isn't starting");
+        assert_eq!(judge.take(true), Verdict::Ready);
+        assert_eq!(judge.take(false), Verdict::Doubt);
+    }
+
+    #[test]
+    fn what_is_ready_already_is_checked_as_such() {
+        let mut judge = Judge::new(INTERVAL, 0.5, true);
+        assert_eq!((judge.take(false), judge.pause()), (Verdict::Doubt, Duration::from_secs(1)));
+        assert_eq!((judge.take(false), judge.take(false)), (Verdict::Doubt, Verdict::Unready));
+    }
+
+    #[test]
+    fn names_spread_over_up_to_a_half() {
+        let shares: Vec<f64> = (0..1000).map(|number| share(&Name::from(format!("web-{number}")))).collect();
+        assert!(shares.iter().all(|share| (0.0..0.5).contains(share)));
+        for quarter in 0..4 {
+            let from = f64::from(quarter) / 8.0;
+            let within = shares.iter().filter(|share| (from..from + 0.125).contains(*share)).count();
+            assert!((150..350).contains(&within), "{within} of 1000 from {from}");
+        }
+        assert!((share(&"web".into()) - share(&"web".into())).abs() < f64::EPSILON);
+    }
+}

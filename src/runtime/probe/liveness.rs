@@ -1,0 +1,46 @@
+//! Whether a run that was ready is still alive: one task for each way of finding out. Each tells of one failure, and ends.
+
+use super::check::Checks;
+use super::judge::share;
+use super::standing::Standing;
+use super::watchdog::Watchdog;
+use crate::runtime::commands::Principal;
+use reconcile::spec::{Liveness, Probe};
+use std::sync::Arc;
+use tokio::time::{Instant, sleep_until};
+
+/// By checks of ours, the first one an interval after it became ready.
+pub(super) async fn by_checks(
+    standing: Arc<Standing>,
+    checks: Checks,
+    principal: Principal,
+    probe: Probe,
+    Liveness { interval, timeout, failures, .. }: Liveness,
+) {
+    standing.until_ready().await;
+    sleep_until(Instant::now() + interval).await;
+    // Many may have become ready at one moment; they are not to be checked at one for ever.
+    let mut pause = interval.mul_f64(1.0 - share(&principal.spec.name));
+    let mut in_a_row = 0;
+    loop {
+        match checks.check(&principal, &probe, timeout).await {
+            Ok(()) => in_a_row = 0,
+            Err(why) => {
+                in_a_row += 1;
+                if in_a_row >= failures {
+                    return standing.unhealthy(why).await;
+                }
+            }
+        }
+        sleep_until(Instant::now() + pause).await;
+        pause = interval;
+    }
+}
+
+/// By its own signs of life, which are counted from when it became ready.
+pub(super) async fn by_watchdog(standing: Arc<Standing>, watchdog: Arc<Watchdog>) {
+    standing.until_ready().await;
+    watchdog.alive();
+    let why = watchdog.bites().await;
+    standing.unhealthy(why).await;
+}

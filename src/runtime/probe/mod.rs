@@ -1,0 +1,269 @@
+//! Finds out whether runs are ready and alive, each from its start to its end, by what its definition asks for: checks of
+//! ours ([`check`]), or announcements of its own ([`notify`], [`pipe`], [`ear`]).
+//!
+//! It reports transitions only, so a host on which nothing changes has nothing to plan. It decides nothing: what is
+//! unready or unhealthy, and how long that may be, is judged in `reconcile`.
+//!
+//! Each run has its tasks on the loop's thread, at most one for readiness, one for liveness and one that receives
+//! notifications. Another definition ends those that it changes and begins them anew; what is ready stays ready.
+
+mod check;
+mod ear;
+mod exec;
+mod http;
+mod judge;
+mod liveness;
+mod net;
+mod notify;
+mod pipe;
+mod readiness;
+mod standing;
+mod watchdog;
+
+pub(super) use ear::{Ear, Hearing};
+
+use super::commands::{Commands, Principal};
+use super::passed::Passed;
+use check::Checks;
+use notify::Notifications;
+use reconcile::event::{Event, Pid, RunId};
+use reconcile::spec::{Announce, Liveness, Probe, ReadyTiming, Spec};
+use rustix::fd::OwnedFd;
+use standing::Standing;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
+use watchdog::Watchdog;
+
+/// Probes runs. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Prober {
+    checks: Checks,
+    news: Sender<Event>,
+    notifications: Arc<Notifications>,
+    subjects: Arc<Mutex<HashMap<RunId, Subject>>>,
+}
+
+/// A run that is probed.
+struct Subject {
+    principal: Principal,
+    standing: Arc<Standing>,
+    ear: Option<Arc<Ear>>,
+    watchdog: Option<Arc<Watchdog>>,
+    /// Where its announcements come from, until it is begun.
+    channel: Channel,
+    /// It was told to stop, or has ended: nothing is to be begun any more.
+    is_ending: bool,
+    receiving: Task,
+    readiness: Task,
+    liveness: Task,
+}
+
+/// Where the announcements of a run come from.
+#[derive(Default)]
+struct Channel {
+    socket: Option<notify::Socket>,
+    pipe: Option<OwnedFd>,
+}
+
+/// A task that ends with its owner.
+#[derive(Default)]
+struct Task(Option<JoinHandle<()>>);
+
+impl Task {
+    fn new(doing: impl Future<Output = ()> + Send + 'static) -> Task {
+        Task(Some(tokio::spawn(doing)))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Prober {
+    pub(super) fn new(commands: Commands, news: Sender<Event>) -> Prober {
+        Prober { checks: Checks::new(commands), news, notifications: Arc::default(), subjects: Arc::default() }
+    }
+
+    /// Prepares for a run that is about to be started; answers with what is to be passed to it.
+    ///
+    /// # Errors
+    /// Its socket or pipe can't be made; and which of them, in words.
+    pub(super) fn expect(&self, run: RunId, spec: &Arc<Spec>) -> Result<Passed, (&'static str, io::Error)> {
+        let (mut passed, mut channel) = (Passed::default(), Channel::default());
+        if let Some(Announce::Fd(number)) = spec.exec.announce {
+            let (ours, theirs) = pipe::pair().map_err(|error| ("making the pipe of `ready.fd`", error))?;
+            channel.pipe = Some(ours);
+            passed.descriptor = Some((theirs, number));
+        }
+        let watchdog = watchdog_of(spec).map(|liveness| Arc::new(Watchdog::new(liveness)));
+        if spec.exec.announce == Some(Announce::Notify) || watchdog.is_some() {
+            let socket = self.notifications.open(run).map_err(|error| ("making its notification socket", error))?;
+            passed.variables.push(("NOTIFY_SOCKET", socket.path().display().to_string()));
+            channel.socket = Some(socket);
+        }
+        if let Some(watchdog) = &watchdog {
+            passed.variables.push(("WATCHDOG_USEC", watchdog.limit().as_micros().to_string()));
+            passed.own_number = Some("WATCHDOG_PID");
+        }
+        let ear = Ear::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
+        if let (Some(ear), Some(Probe::Log(pattern))) = (&ear, &spec.ready) {
+            ear.listen_for(pattern);
+        }
+        passed.ear.clone_from(&ear);
+        let subject = Subject {
+            principal: Principal { run, spec: Arc::clone(spec), leader: None },
+            standing: Arc::new(Standing::new(run, self.news.clone())),
+            ear,
+            watchdog,
+            channel,
+            is_ending: false,
+            receiving: Task::default(),
+            readiness: Task::default(),
+            liveness: Task::default(),
+        };
+        self.lock().insert(run, subject);
+        Ok(passed)
+    }
+
+    /// The run's program runs, and everybody has been told so.
+    pub(super) fn begin(&self, run: RunId, leader: Pid) {
+        if let Some(subject) = self.lock().get_mut(&run) {
+            subject.principal.leader = Some(leader);
+            if subject.is_ending {
+                return;
+            }
+            subject.begin_receiving();
+            subject.begin_readiness(&self.checks);
+            subject.begin_liveness(&self.checks);
+        }
+    }
+
+    /// The run goes by another definition from now on, which differs in its upkeep alone.
+    pub(super) fn update(&self, run: RunId, spec: Arc<Spec>) {
+        let mut subjects = self.lock();
+        let Some(subject) = subjects.get_mut(&run) else { return };
+        let former = std::mem::replace(&mut subject.principal.spec, spec);
+        let spec = &subject.principal.spec;
+        let (readiness_changed, liveness_changed) =
+            (readiness_of(&former) != readiness_of(spec), former.liveness != spec.liveness);
+        if subject.principal.leader.is_none() || subject.is_ending {
+            return;
+        }
+        if readiness_changed {
+            subject.begin_readiness(&self.checks);
+        }
+        if liveness_changed {
+            subject.begin_liveness(&self.checks);
+        }
+    }
+
+    /// The run is ending: nothing is to be said of it any more.
+    pub(super) fn end(&self, run: RunId) {
+        if let Some(subject) = self.lock().get_mut(&run) {
+            subject.end();
+        }
+    }
+
+    /// Nothing of the run is left.
+    pub(super) fn forget(&self, run: RunId) {
+        self.lock().remove(&run);
+    }
+
+    /// Says nothing more of any run.
+    pub(super) fn finish(&self) {
+        self.lock().clear();
+    }
+
+    /// The run, as whoever runs a command beside it has to know it.
+    pub(super) fn principal(&self, run: RunId) -> Option<Principal> {
+        self.lock().get(&run).map(|subject| subject.principal.clone())
+    }
+
+    /// Never held across an await; all who lock it are on the loop's thread.
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Subject>> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subject {
+    /// Listens to what it says of itself, from its first word on.
+    fn begin_receiving(&mut self) {
+        let Some(socket) = self.channel.socket.take() else { return };
+        let audience = notify::Audience {
+            principal: self.principal.clone(),
+            standing: Arc::clone(&self.standing),
+            watchdog: self.watchdog.clone(),
+        };
+        self.receiving = Task::new(notify::receive(socket, audience));
+    }
+
+    fn begin_readiness(&mut self, checks: &Checks) {
+        let spec = Arc::clone(&self.principal.spec);
+        self.readiness = Task::default();
+        self.standing.is_asked_anew();
+        if let Some(ear) = self.ear.as_ref().filter(|_| !matches!(spec.ready, Some(Probe::Log(_)))) {
+            ear.cover();
+        }
+        let standing = Arc::clone(&self.standing);
+        self.readiness = match (&spec.ready, spec.exec.announce) {
+            (None, None) => {
+                standing.is_taken_for_ready();
+                Task::default()
+            }
+            (Some(Probe::Log(pattern)), _) => {
+                let ear = self.ear.clone();
+                if let Some(ear) = ear.as_ref().filter(|_| !standing.is_ready()) {
+                    ear.listen_for(pattern);
+                }
+                Task::new(readiness::by_log(standing, ear, pattern.shown().to_owned()))
+            }
+            (Some(probe), _) => {
+                let (checks, principal) = (checks.clone(), self.principal.clone());
+                Task::new(readiness::by_checks(standing, checks, principal, probe.clone(), spec.ready_timing))
+            }
+            (None, Some(Announce::Fd(number))) => match self.channel.pipe.take() {
+                Some(pipe) => Task::new(readiness::by_descriptor(standing, pipe, number)),
+                None => Task::default(),
+            },
+            // Told by whoever receives its notifications.
+            (None, Some(Announce::Notify)) => Task::new(readiness::by_notification(standing)),
+        };
+    }
+
+    fn begin_liveness(&mut self, checks: &Checks) {
+        self.liveness = Task::default();
+        let Some(asked) = self.principal.spec.liveness.clone() else { return };
+        let standing = Arc::clone(&self.standing);
+        self.liveness = match (asked.probe.clone(), self.watchdog.clone()) {
+            (Some(probe), _) => Task::new(liveness::by_checks(standing, checks.clone(), self.principal.clone(), probe, asked)),
+            (None, Some(watchdog)) => Task::new(liveness::by_watchdog(standing, watchdog)),
+            // It was started without one, and doesn't know that it is to say anything.
+            (None, None) => Task::default(),
+        };
+    }
+
+    fn end(&mut self) {
+        self.is_ending = true;
+        (self.receiving, self.readiness, self.liveness) = (Task::default(), Task::default(), Task::default());
+        if let Some(ear) = &self.ear {
+            ear.cover();
+        }
+    }
+}
+
+/// Everything that readiness is found out by; the deadline is the core's affair.
+fn readiness_of(spec: &Spec) -> (Option<&Probe>, ReadyTiming) {
+    (spec.ready.as_ref(), ReadyTiming { deadline: ReadyTiming::default().deadline, ..spec.ready_timing })
+}
+
+/// The liveness that goes by the process's own signs of life.
+fn watchdog_of(spec: &Spec) -> Option<&Liveness> {
+    spec.liveness.as_ref().filter(|liveness| liveness.probe.is_none())
+}

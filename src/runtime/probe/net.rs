@@ -1,0 +1,73 @@
+//! Connections to where a probe points: names to addresses, addresses to sockets. What goes wrong is told without them, for
+//! they may be secret.
+
+use crate::runtime::refusal::words;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+
+/// As many names are looked up at the same moment. A resolver that hangs can't be interrupted, and holds a thread.
+const LOOK_UPS: usize = 8;
+
+/// Looks up names. Clones share what bounds them.
+#[derive(Clone, Debug)]
+pub(super) struct Names(Arc<Semaphore>);
+
+impl Default for Names {
+    fn default() -> Names {
+        Names(Arc::new(Semaphore::new(LOOK_UPS)))
+    }
+}
+
+impl Names {
+    /// The addresses of a host, which is a name or an address already.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        // It is never closed.
+        let turn = Arc::clone(&self.0).acquire_owned().await.ok();
+        let (found, answer) = oneshot::channel();
+        let name = host.to_owned();
+        // Not one of tokio's own threads, for whose end navigator's exit would wait.
+        let started = std::thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+            let addresses = (name.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+            drop(turn);
+            // Who asked may have lost patience.
+            let _unheard = found.send(addresses);
+        });
+        started.map_err(|error| format!("its host can't be looked up: {}", words(&error)))?;
+        match answer.await {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) => Err(format!("its host is not known: {}", words(&error))),
+            Err(_) => Err("its host can't be looked up".to_owned()),
+        }
+    }
+}
+
+/// Connects to `HOST:PORT`: to the first of its addresses that accepts.
+///
+/// # Errors
+/// Why the last address doesn't, for people.
+pub(super) async fn connect(names: &Names, address: &str) -> Result<TcpStream, String> {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let port = port.parse().map_err(|_| "its address has no port".to_owned())?;
+    let mut refusal = "its host has no address".to_owned();
+    for address in names.addresses(host, port).await? {
+        match TcpStream::connect(address).await.and_then(no_echo) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refusal = words(&error),
+        }
+    }
+    Err(refusal)
+}
+
+/// A connection to a port of this host that nobody listens on may, rarely, be given that very port, and so meet itself
+/// (RFC 9293, section 3.5, simultaneous open).
+fn no_echo(stream: TcpStream) -> io::Result<TcpStream> {
+    let met_itself = stream.local_addr()? == stream.peer_addr()?;
+    if met_itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(stream) }
+}

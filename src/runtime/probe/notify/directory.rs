@@ -1,0 +1,90 @@
+//! The directory that the sockets for notifications lie in: every user can pass it, and nobody can list it.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use std::fs::{DirBuilder, Permissions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+/// What the directories of sockets are called, before a random part.
+const PREFIX: &str = "navigator-notify-";
+
+/// Where the sockets lie. Removed at the end, or by the next navigator that makes one.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    /// Locked for as long as this navigator lives.
+    _held: OwnedFd,
+}
+
+impl Directory {
+    /// Makes one, and removes those that killed navigators left.
+    pub(super) fn make(base: &Path) -> io::Result<Directory> {
+        remove_abandoned(base);
+        // The keys of the standard library's hash maps are random numbers of the operating system.
+        let path = base.join(format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
+        DirBuilder::new().mode(0o711).create(&path)?;
+        // Whatever the mask of navigator's launcher was.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o711))?;
+        let held = hold(&path)?;
+        Ok(Directory { path, _held: held })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            warn!(target: "navigator", path = %self.path.display(), %error, "The directory of notification sockets is left");
+        }
+    }
+}
+
+/// Locks a directory, unless somebody else has.
+fn hold(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(directory)
+}
+
+/// Removes what navigators of this user left behind that were killed.
+fn remove_abandoned(base: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let is_ours = || std::fs::symlink_metadata(entry.path()).is_ok_and(|stat| stat.is_dir() && stat.uid() == own);
+        if is_name(&entry.file_name().to_string_lossy()) && is_ours() && hold(&entry.path()).is_ok() {
+            // What can't be removed was going to be left anyway.
+            let _left = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether a directory of sockets could be called so.
+fn is_name(name: &str) -> bool {
+    let random = name.strip_prefix(PREFIX);
+    random.is_some_and(|random| random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_navigator_removes_what_a_killed_one_left() {
+        let base = std::env::temp_dir().join(format!("navigator-abandoned-{}", std::process::id()));
+        std::fs::create_dir(&base).expect("its name is new");
+        let (abandoned, strangers) = (base.join(format!("{PREFIX}{:016x}", 7)), base.join(format!("{PREFIX}of-another")));
+        std::fs::create_dir(&abandoned).expect("it is ours");
+        std::fs::write(abandoned.join("1"), "").expect("it is ours");
+        std::fs::create_dir(&strangers).expect("it is ours");
+        let first = Directory::make(&base).expect("a directory");
+        assert!(!abandoned.exists() && strangers.exists());
+        let second = Directory::make(&base).expect("a directory");
+        assert!(first.path.exists(), "it is in use");
+        drop((first, second));
+        std::fs::remove_dir_all(&base).expect("it is ours");
+    }
+}

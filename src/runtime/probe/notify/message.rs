@@ -1,0 +1,89 @@
+//! The messages of `sd_notify(3)`, read: lines of `KEY=VALUE`.
+
+use std::time::Duration;
+
+/// What a line of a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Ready,
+    /// It is ready no more, until it says so again.
+    Withdrawn(&'static str),
+    Status(String),
+    Alive,
+    Limit(Duration),
+    Trigger,
+    MainPid(u32),
+    Ignored(String),
+}
+
+/// What a message says, in the order of its lines. What isn't part of the protocol says nothing.
+pub(super) fn signs(message: &[u8]) -> Vec<Sign> {
+    let lines = message.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| sign(key, value)).collect()
+}
+
+fn sign(key: &str, value: &str) -> Option<Sign> {
+    Some(match (key, value) {
+        ("READY", "1") => Sign::Ready,
+        ("RELOADING", "1") => Sign::Withdrawn("it is reloading"),
+        ("STOPPING", "1") => Sign::Withdrawn("it is stopping"),
+        ("STATUS", status) if !status.is_empty() => Sign::Status(status.to_owned()),
+        ("WATCHDOG", "1") => Sign::Alive,
+        ("WATCHDOG", "trigger") => Sign::Trigger,
+        ("WATCHDOG_USEC", micros) => Sign::Limit(Duration::from_micros(micros.parse().ok().filter(|micros| *micros > 0)?)),
+        ("MAINPID", pid) => Sign::MainPid(pid.parse().ok()?),
+        ("ERRNO" | "BUSERROR" | "VARLINKERROR" | "FDSTORE" | "FDSTOREREMOVE" | "NOTIFYACCESS" | "EXTEND_TIMEOUT_USEC", _) => {
+            Sign::Ignored(key.to_owned())
+        }
+        // `BARRIER=1` asks for nothing but that its descriptor is closed once all before it was read.
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_protocol_are_understood_in_their_order() {
+        let found = signs(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
+        let expected = [
+            Sign::Withdrawn("it is reloading"),
+            Sign::Status("Loading 50 % of a=b".to_owned()),
+            Sign::Ready,
+            Sign::MainPid(42),
+            Sign::Alive,
+        ];
+        assert_eq!(found, expected);
+        let found = signs(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
+        let expected = [
+            Sign::Trigger,
+            Sign::Limit(Duration::from_secs(5)),
+            Sign::Ignored("ERRNO".to_owned()),
+            Sign::Withdrawn("it is stopping"),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn nonsense_says_nothing() {
+        for message in [
+            &b""[..],
+            b"READY",
+            b"READY=0",
+            b"READY=1 ",
+            b"ready=1",
+            b"\xff\xfe=1",
+            b"WATCHDOG=yes",
+            b"WATCHDOG_USEC=0",
+            b"WATCHDOG_USEC=-1",
+            b"MAINPID=x",
+            b"BARRIER=1",
+            b"X_OWN=1",
+            b"STATUS=",
+            b"=\n=\n",
+        ] {
+            assert_eq!(signs(message), [], "{}", message.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What programs say of themselves by the protocol of `sd_notify(3)`: datagrams of `KEY=VALUE` lines to the socket that
+//! `NOTIFY_SOCKET` names.
+//!
+//! Each run has a socket of its own, so whose message it is needs no guessing, also when its sender has ended already. Its
+//! path lies in a directory that every user can pass and nobody can list: a program may run as another user, and an
+//! abstract address, which needs no directory, isn't understood by every library. Who sends is checked: it must be of the
+//! run's tree, or run as its user, as navigator's, or as root.
+
+mod directory;
+mod message;
+
+use super::standing::Standing;
+use super::watchdog::Watchdog;
+use crate::runtime::commands::Principal;
+use crate::runtime::proc;
+use crate::runtime::refusal::words;
+use crate::runtime::sys;
+use directory::Directory;
+use message::{Sign, signs};
+use reconcile::event::RunId;
+use rustix::fd::OwnedFd;
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, UCred, bind,
+    recvmsg, socket_with,
+};
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::unix::AsyncFd;
+use tracing::{debug, info, warn};
+
+/// A message may have this many bytes.
+const LONGEST: usize = 16 * 1024;
+/// As many descriptors come with one message at most (`SCM_MAX_FD`, `unix(7)`).
+const MOST_DESCRIPTORS: usize = 253;
+
+/// Makes the sockets of runs.
+#[derive(Debug, Default)]
+pub(super) struct Notifications(Mutex<Option<Directory>>);
+
+impl Notifications {
+    /// Makes the socket of a run; the first one makes the directory, too.
+    pub(super) fn open(&self, run: RunId) -> io::Result<Socket> {
+        let mut directory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = match &mut *directory {
+            Some(directory) => directory,
+            none => none.insert(Directory::make(&std::env::temp_dir())?),
+        };
+        Socket::open(directory.path.join(run.0.to_string()))
+    }
+}
+
+/// The socket of one run. Its name is removed with it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: AsyncFd<OwnedFd>,
+    path: PathBuf,
+}
+
+impl Socket {
+    fn open(path: PathBuf) -> io::Result<Socket> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        set_socket_passcred(&socket, true)?;
+        bind(&socket, &SocketAddrUnix::new(&path)?)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        Ok(Socket { socket: sys::readable(socket)?, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next message, and who sent it. Descriptors that come with it are closed.
+    async fn receive(&self) -> io::Result<(Vec<u8>, Option<UCred>)> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match ready.try_io(|socket| receive_now(socket.get_ref())) {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(received) => return received,
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // With its directory, otherwise.
+        let _left = std::fs::remove_file(&self.path);
+    }
+}
+
+fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
+    let mut message = vec![0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut message)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut sender = None;
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmCredentials(credentials) = part {
+            sender = Some(credentials);
+        }
+    }
+    message.truncate(received.bytes);
+    Ok((message, sender))
+}
+
+/// Whom the messages of a run are for.
+pub(super) struct Audience {
+    pub(super) principal: Principal,
+    pub(super) standing: Arc<Standing>,
+    pub(super) watchdog: Option<Arc<Watchdog>>,
+}
+
+/// Takes the messages of a run until the task is ended.
+pub(super) async fn receive(socket: Socket, audience: Audience) {
+    let mut noted = BTreeSet::new();
+    let name = audience.principal.spec.name.as_str();
+    loop {
+        match socket.receive().await {
+            Ok((_, Some(sender))) if !audience.trusts(sender) => {
+                let (pid, user) = (sender.pid.as_raw_nonzero().get(), sender.uid.as_raw());
+                warn!(target: "managed_processes", name, sender = pid, user, "Notification of a stranger ignored");
+            }
+            Ok((message, _)) => {
+                for sign in signs(&message) {
+                    audience.take(sign, &mut noted).await;
+                }
+            }
+            Err(error) => {
+                warn!(target: "managed_processes", name, %error, "Notifications can't be received any more");
+                return audience.standing.unready(format!("notifications can't be received: {}", words(&error))).await;
+            }
+        }
+    }
+}
+
+impl Audience {
+    /// Whether the sender may speak for the run.
+    fn trusts(&self, sender: UCred) -> bool {
+        let Some(leader) = self.principal.leader.map(|pid| pid.0) else { return false };
+        let user = sender.uid.as_raw();
+        let of_leader = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
+        let usual = [Some(0), Some(rustix::process::geteuid().as_raw()), of_leader];
+        usual.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
+    }
+
+    async fn take(&self, sign: Sign, noted: &mut BTreeSet<String>) {
+        let name = self.principal.spec.name.as_str();
+        // What is ready by a probe isn't ready by its own word as well.
+        let speaks_for_itself = self.principal.spec.exec.announce.is_some();
+        match sign {
+            Sign::Ready if speaks_for_itself => self.standing.ready().await,
+            Sign::Withdrawn(why) if speaks_for_itself => self.standing.unready(why.to_owned()).await,
+            Sign::Ready | Sign::Withdrawn(_) => {}
+            Sign::Status(status) => {
+                debug!(target: "managed_processes", name, status, "Notification");
+                if speaks_for_itself && !self.standing.is_ready() {
+                    self.standing.unready(status).await;
+                }
+            }
+            Sign::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.alive()),
+            Sign::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
+            Sign::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
+            Sign::MainPid(pid) if Some(pid) == self.principal.leader.map(|leader| leader.0) => {}
+            Sign::MainPid(_) => note(name, "MAINPID", noted),
+            Sign::Ignored(key) => note(name, &key, noted),
+        }
+    }
+}
+
+/// Says once of each key that it means nothing here.
+fn note(name: &str, key: &str, noted: &mut BTreeSet<String>) {
+    if noted.insert(key.to_owned()) {
+        info!(target: "managed_processes", name, key, "Notification ignored: navigator has no use for it");
+    }
+}
+
+/// Whether a process is in the session of another one, or descends from it.
+fn is_below(pid: u32, leader: u32) -> bool {
+    /// No tree is deeper that anybody made on purpose.
+    const DEEPEST: usize = 64;
+    let mut at = pid;
+    for _ in 0..DEEPEST {
+        let Some(stat) = proc::stat(at) else { return false };
+        if at == leader || stat.session == leader {
+            return true;
+        }
+        at = stat.parent;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn messages_come_with_their_sender_and_nothing_is_left() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let notifications = Notifications::default();
+        let path = tokio.block_on(async {
+            let socket = notifications.open(RunId(7)).expect("a socket");
+            let sender = UnixDatagram::unbound().expect("a socket");
+            sender.send_to(b"READY=1", socket.path()).expect("it is open");
+            let (message, credentials) = socket.receive().await.expect("a message");
+            assert_eq!(message, b"READY=1");
+            let credentials = credentials.expect("the kernel says who sent it");
+            assert_eq!(credentials.pid, rustix::process::getpid());
+            socket.path().to_owned()
+        });
+        assert!(!path.exists(), "the socket's name is left");
+        let directory = path.parent().expect("it lay in a directory").to_owned();
+        assert_eq!(std::fs::metadata(&directory).expect("it stays").permissions().mode() & 0o777, 0o711);
+        drop(notifications);
+        assert!(!directory.exists(), "the directory is left");
+    }
+
+    #[test]
+    fn descent_is_seen() {
+        let own = std::process::id();
+        let parent = proc::stat(own).expect("we exist").parent;
+        assert!(is_below(own, own) && is_below(own, parent));
+        assert!(!is_below(parent, own) || proc::stat(parent).is_some_and(|stat| stat.session == own));
+    }
+}

@@ -1,0 +1,56 @@
+//! A pipe that a program writes to and the loop reads from. A program that announces itself by the s6 convention writes a
+//! newline to one.
+
+use crate::runtime::sys;
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
+use rustix::pipe::PipeFlags;
+use std::io;
+
+/// Our end, which doesn't block, and the program's, which does.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
+    Ok((ours, theirs))
+}
+
+/// Waits for a newline; `false`: the pipe was closed without one.
+pub(super) async fn line_break(pipe: OwnedFd) -> io::Result<bool> {
+    let pipe = sys::readable(pipe)?;
+    let mut chunk = [0; 256];
+    loop {
+        let mut ready = pipe.readable().await?;
+        match ready.try_io(|pipe| Ok(rustix::io::read(pipe, &mut chunk)?)) {
+            Ok(Ok(0)) => return Ok(false),
+            Ok(Ok(count)) if chunk[..count].contains(&b'\n') => return Ok(true),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(said: &'static [&'static [u8]]) -> bool {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let (ours, theirs) = pair().expect("a pipe");
+        let writer = std::thread::spawn(move || {
+            for part in said {
+                rustix::io::write(&theirs, part).expect("the pipe is read");
+            }
+        });
+        let outcome = tokio.block_on(line_break(ours)).expect("it can be read");
+        writer.join().expect("it has written");
+        outcome
+    }
+
+    #[test]
+    fn only_a_newline_counts() {
+        assert!(said(&[b"\n"]));
+        assert!(said(&[b"read", b"y", b"\nand more"]));
+        assert!(!said(&[b"ready"]));
+        assert!(!said(&[]));
+    }
+}

@@ -1,0 +1,286 @@
+//! One reading of all files that processes watch: which files they are, and what tells their contents apart.
+//!
+//! A path may name a file, or a directory, which stands for the files directly in it; a pattern stands for every file and
+//! directory that matches. Hidden names count only where they are named. What can't be read is not there.
+
+use super::file::{AskForWriter, Evidence, Witness};
+use super::stamps::Stamp;
+use crate::config::{Files, Inputs, expand, is_glob};
+use reconcile::event::Content;
+use reconcile::text::{Name, Text};
+use rustix::fs::{FileType, Mode, OFlags};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// A file beyond this many bytes is told from another by its size and time alone.
+const LARGEST: u64 = 64 << 20;
+
+/// What files contain, for each process that watches some.
+pub type Contents = Vec<(Name, Content)>;
+
+/// One reading of everything that is watched.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) contents: Contents,
+    /// The files and directories that decide what is there.
+    pub(super) inputs: Inputs,
+    pub(super) evidence: Evidence,
+    pub(super) known: BTreeMap<PathBuf, Known>,
+}
+
+/// A file that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    stamp: Option<Stamp>,
+    /// The same stamp means the same content.
+    is_certain: bool,
+    /// Differs where the content does; `None`: it can't be read.
+    print: Option<u64>,
+}
+
+impl Survey {
+    /// Reads everything, but for the files that are `known` and look the same.
+    pub(super) fn make(wanted: &[(Name, Vec<Text>)], known: &BTreeMap<PathBuf, Known>, has_writer: AskForWriter) -> Survey {
+        let witness = Witness::new(has_writer);
+        let mut surveyor = Surveyor { witness, inputs: Inputs::default(), before: known, known: BTreeMap::new() };
+        let contents = wanted.iter().map(|(name, watch)| (name.clone(), surveyor.content(watch))).collect();
+        let Surveyor { witness, inputs, known, .. } = surveyor;
+        Survey { contents, inputs, evidence: witness.testify(), known }
+    }
+}
+
+/// A reading under way.
+struct Surveyor<'a> {
+    witness: Witness,
+    inputs: Inputs,
+    before: &'a BTreeMap<PathBuf, Known>,
+    known: BTreeMap<PathBuf, Known>,
+}
+
+impl Surveyor<'_> {
+    fn content(&mut self, watch: &[Text]) -> Content {
+        let mut files = BTreeMap::new();
+        for text in watch {
+            for (shown, path) in self.files(text) {
+                let Some(print) = self.print(&path) else { continue };
+                // Two files may be shown alike where a part of their paths is not.
+                files.entry(shown).and_modify(|others| *others = mixed(&[*others, print])).or_insert(print);
+            }
+        }
+        Content { watch: watch.to_vec(), files }
+    }
+
+    /// The files that a path or pattern stands for, each as people may see it and as it is.
+    fn files(&mut self, text: &Text) -> Vec<(String, PathBuf)> {
+        let path = Path::new(text.value());
+        let found = if is_glob(text.value()) {
+            expand(path, &self.witness, &mut self.inputs.directories)
+        } else {
+            BTreeSet::from([path.to_owned()])
+        };
+        let mut files = Vec::new();
+        for found in found {
+            let shown = if found == path { text.shown().to_owned() } else { beside(text, &found) };
+            if found.is_dir() {
+                files.extend(self.entries(&found).into_iter().map(|name| (format!("{shown}/{name}"), found.join(name))));
+                self.inputs.directories.entry(found).or_default().insert("*".to_owned());
+            } else {
+                files.push((shown, found));
+            }
+        }
+        self.inputs.files.extend(files.iter().map(|(_, path)| path.clone()));
+        files
+    }
+
+    /// The names in a directory that are not hidden. One that is no text can't be told to anybody, and is left out.
+    fn entries(&self, directory: &Path) -> BTreeSet<String> {
+        let names = self.witness.list(directory).unwrap_or_default();
+        names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| !name.starts_with('.')).collect()
+    }
+
+    /// What tells the content of a file from another one's; `None` if there is none.
+    fn print(&mut self, path: &Path) -> Option<u64> {
+        if let Some(known) = self.known.get(path) {
+            return known.print;
+        }
+        let stamp = self.witness.look(path);
+        let known = match self.before.get(path) {
+            Some(known) if known.is_certain && known.stamp == stamp => *known,
+            _ => {
+                self.witness.ask(path);
+                let is_certain = !stamp.as_ref().is_some_and(Stamp::is_fresh);
+                Known { stamp, is_certain, print: print(path).ok() }
+            }
+        };
+        self.known.insert(path.to_owned(), known);
+        known.print
+    }
+}
+
+/// A file that was found by a pattern, as people may see it.
+fn beside(pattern: &Text, found: &Path) -> String {
+    if !pattern.is_secret() {
+        return found.display().to_string();
+    }
+    Path::new(pattern.shown()).with_file_name(found.file_name().unwrap_or_default()).display().to_string()
+}
+
+/// Reads a file. Only a regular one: another may have no end, or wait for somebody.
+fn print(path: &Path) -> io::Result<u64> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut hasher = DefaultHasher::new();
+    if u64::try_from(stat.st_size).is_ok_and(|size| size > LARGEST) {
+        (stat.st_size, stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
+        return Ok(hasher.finish());
+    }
+    let mut file = File::from(file).take(LARGEST);
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.write(&chunk[..count]),
+        }
+    }
+}
+
+fn mixed(prints: &[u64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    prints.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A directory for one test; removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Folder {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("navigator-watched-{}-{number}", std::process::id()));
+            fs::create_dir(&path).expect("its name is new");
+            Folder(path)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let path = self.0.join(name);
+            fs::create_dir_all(path.parent().expect("it lies in the folder")).expect("it is ours");
+            fs::write(path, text).expect("it is ours");
+        }
+
+        /// What is found there, below this folder, and what tells the contents apart.
+        fn found(&self, watch: &str) -> BTreeMap<String, u64> {
+            let text = Text::plain(&self.0.join(watch).display().to_string());
+            let mut survey = Survey::make(&[("web".into(), vec![text])], &BTreeMap::new(), |_| None);
+            let (_, content) = survey.contents.remove(0);
+            let below = format!("{}/", self.0.display());
+            content.files.into_iter().map(|(path, print)| (path.replace(&below, ""), print)).collect()
+        }
+
+        fn names(&self, watch: &str) -> Vec<String> {
+            self.found(watch).into_keys().collect()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn a_path_stands_for_its_file_or_for_the_files_directly_in_it() {
+        let folder = Folder::new();
+        for name in ["a.conf", "b.conf", ".b.conf.swp", "c.txt", "deeper/d.conf", "deeper/.hidden"] {
+            folder.write(name, name);
+        }
+        symlink("c.txt", folder.0.join("e.conf")).expect("it is ours");
+        assert_eq!(folder.names("a.conf"), ["a.conf"]);
+        assert_eq!(folder.names("."), ["./a.conf", "./b.conf", "./c.txt", "./e.conf"]);
+        assert_eq!(folder.names("*.conf"), ["a.conf", "b.conf", "e.conf"]);
+        assert_eq!(folder.names("d*"), ["deeper/d.conf"]);
+        assert_eq!(folder.names("deeper/.hidden"), ["deeper/.hidden"], "it is named");
+        assert_eq!(folder.names("missing"), Vec::<String>::new());
+        assert_eq!(folder.names("missing/*.conf"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn only_another_content_makes_a_difference() {
+        let folder = Folder::new();
+        folder.write("a.conf", "one");
+        let before = folder.found("a.conf");
+        folder.write("new", "one");
+        fs::rename(folder.0.join("new"), folder.0.join("a.conf")).expect("it is ours");
+        assert_eq!(folder.found("a.conf"), before);
+        folder.write("a.conf", "two");
+        assert_ne!(folder.found("a.conf"), before);
+        folder.write("a.conf", "one");
+        assert_eq!(folder.found("a.conf"), before);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_there_and_what_is_huge_is_not_read() {
+        let folder = Folder::new();
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.0.join("fifo"), Mode::RWXU).expect("it is ours");
+        assert_eq!(folder.names("fifo"), Vec::<String>::new());
+        let huge = File::create(folder.0.join("huge")).expect("it is ours");
+        huge.set_len(1 << 40).expect("it takes no room");
+        let before = folder.found("huge");
+        assert_eq!(before.len(), 1);
+        huge.set_len((1 << 40) + 1).expect("it takes no room");
+        assert_ne!(folder.found("huge"), before);
+    }
+
+    #[test]
+    fn secret_parts_of_paths_are_not_shown() {
+        let folder = Folder::new();
+        folder.write("hunter2/a.conf", "a");
+        folder.write("hunter2/b.conf", "b");
+        let real = |path: &str| folder.0.join(path).display().to_string();
+        let texts = [
+            Text::secret(&real("hunter2/a.conf"), "${DIR}/a.conf"),
+            Text::secret(&real("hunter2/*.conf"), "${DIR}/*.conf"),
+            Text::secret(&real("hunter2"), "${DIR}"),
+            Text::secret(&real("hunter2/*"), "${PATTERN}"),
+        ];
+        for (text, expected) in texts.into_iter().zip([
+            &["${DIR}/a.conf"][..],
+            &["${DIR}/a.conf", "${DIR}/b.conf"],
+            &["${DIR}/a.conf", "${DIR}/b.conf"],
+            &["a.conf", "b.conf"],
+        ]) {
+            let survey = Survey::make(&[("web".into(), vec![text])], &BTreeMap::new(), |_| None);
+            let shown: Vec<&String> = survey.contents[0].1.files.keys().collect();
+            assert_eq!(shown, expected);
+        }
+    }
+
+    #[test]
+    fn what_looks_the_same_is_not_read_again() {
+        let folder = Folder::new();
+        folder.write("a.conf", "one");
+        let path = folder.0.join("a.conf");
+        let wanted = [(Name::from("web"), vec![Text::plain(&path.display().to_string())])];
+        let stamp = Stamp::of(&path);
+        let known = BTreeMap::from([(path.clone(), Known { stamp, is_certain: true, print: Some(42) })]);
+        assert_eq!(Survey::make(&wanted, &known, |_| None).known[&path].print, Some(42));
+        let doubtful = BTreeMap::from([(path.clone(), Known { stamp, is_certain: false, print: Some(42) })]);
+        assert_ne!(Survey::make(&wanted, &doubtful, |_| None).known[&path].print, Some(42));
+        folder.write("a.conf", "longer");
+        assert_ne!(Survey::make(&wanted, &known, |_| None).known[&path].print, Some(42));
+    }
+}

@@ -1,0 +1,116 @@
+//! The files that processes watch, followed: they are read when they change and their writers are done, just as the
+//! configuration itself. What another content leads to is not decided here.
+
+use super::file::AskForWriter;
+use super::hints::Hint;
+use super::look::{Look, Verdict};
+use super::places::Places;
+use super::stamps::Stamps;
+use super::survey::{Contents, Survey};
+use reconcile::desired::Desired;
+use reconcile::text::{Name, Text};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What the files that these processes watch contain now.
+pub fn contents(desired: &Desired) -> Contents {
+    Survey::make(&wanted(desired), &BTreeMap::new(), |_| None).contents
+}
+
+/// What each process watches, if it watches anything.
+fn wanted(desired: &Desired) -> Vec<(Name, Vec<Text>)> {
+    let specs = desired.entries().iter().map(|entry| &entry.spec);
+    specs.filter(|spec| !spec.watch.is_empty()).map(|spec| (spec.name.clone(), spec.watch.clone())).collect()
+}
+
+/// Watched files, followed.
+#[derive(Debug)]
+pub(super) struct Watched {
+    has_writer: AskForWriter,
+    wanted: Vec<(Name, Vec<Text>)>,
+    survey: Survey,
+    look: Look,
+    places: Places,
+    /// When there may be something to read, before anybody hints at it.
+    look_at: Option<Instant>,
+}
+
+impl Watched {
+    /// What a configuration wants to be watched, yet to be looked at.
+    pub(super) fn of(desired: Option<&Desired>, has_writer: AskForWriter) -> Watched {
+        let look = Look::new(Stamps::default(), false);
+        let wanted = desired.map(wanted).unwrap_or_default();
+        Watched { has_writer, wanted, survey: Survey::default(), look, places: Places::default(), look_at: None }
+    }
+
+    /// Watches what this configuration wants to be watched; answers with what that contains now.
+    pub(super) fn want(&mut self, desired: &Desired) -> Contents {
+        self.wanted = wanted(desired);
+        let survey = self.survey();
+        self.take(survey);
+        self.survey.contents.clone()
+    }
+
+    /// Whether a change of this name may change what a process watches.
+    pub(super) fn concern(&self, name: &Path) -> bool {
+        self.places.concern(name)
+    }
+
+    /// Takes a hint in that is about something watched.
+    pub(super) fn note(&mut self, hint: Hint, now: Instant) {
+        self.look.note(hint, now);
+    }
+
+    /// Where a change can be seen, as things stand now.
+    pub(super) fn directories(&mut self) -> &BTreeSet<PathBuf> {
+        self.places = Places::of(&self.survey.inputs);
+        self.places.directories()
+    }
+
+    /// When to look again, with or without a hint, if there is reason to.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Looks, and reads what changed and is ready to be read; answers with what has another content now.
+    pub(super) fn look(&mut self, now: Instant) -> Contents {
+        self.look_at = None;
+        if self.wanted.is_empty() {
+            return Contents::new();
+        }
+        let seen = self.look.again();
+        match self.look.judge(seen.clone(), now) {
+            Verdict::Same => Contents::new(),
+            Verdict::Wait(until) => {
+                self.look_at = Some(until);
+                Contents::new()
+            }
+            Verdict::Read => {
+                let survey = self.survey();
+                let unfinished = self.look.unfinished(&survey.evidence, now);
+                self.look_at = match unfinished {
+                    _ if !survey.evidence.is_steady(&seen) => Some(now),
+                    Some(until) if now < until => Some(until),
+                    _ => return self.take(survey),
+                };
+                Contents::new()
+            }
+        }
+    }
+
+    /// Reads what is wanted, as far as it may differ from what is known.
+    fn survey(&self) -> Survey {
+        Survey::make(&self.wanted, &self.survey.known, self.has_writer)
+    }
+
+    /// Takes a survey for what there is; answers with what differs from the one before.
+    fn take(&mut self, survey: Survey) -> Contents {
+        let former = std::mem::replace(&mut self.survey, survey);
+        self.look = Look::new(self.survey.evidence.stamps.clone(), !self.survey.evidence.is_fresh);
+        self.places = Places::of(&self.survey.inputs);
+        // What changed while it was read is seen by another look.
+        self.look_at = Some(Instant::now());
+        self.survey.contents.iter().filter(|content| !former.contents.contains(content)).cloned().collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! Readiness with real servers: each becomes ready when it can do its work, and whoever depends on it is started then.
+
+use crate::harness::{Navigator, Signal, Site, attempt, client, servers};
+use std::process::Command;
+
+/// How often the worker is started cold; more by hand.
+fn cold_starts() -> usize {
+    let asked = std::env::var("NAVIGATOR_COLD_STARTS").ok();
+    asked.map_or(3, |count| count.parse().expect("NAVIGATOR_COLD_STARTS is a number"))
+}
+
+/// The client's start comes after the server's readiness, which comes after its start.
+#[track_caller]
+fn assert_in_order(navigator: &Navigator<'_>, server: &str, client: &str) {
+    let client = navigator.event("Process started", client);
+    let ready = navigator.event("Process ready", server);
+    let started = navigator.event("Process started", server);
+    assert!(started.index < ready.index && ready.index < client.index, "{}", navigator.log().describe());
+}
+
+#[test]
+fn redis_is_ready_by_its_answer_and_by_its_log() {
+    if !servers::present("ready::redis_is_ready_by_its_answer_and_by_its_log", &["redis-server", "redis-cli"]) {
+        return;
+    }
+    let site = Site::new();
+    let [asked, heard] = [(); 2].map(|()| servers::free_port());
+    let mut navigator = site.start(&format!(
+        r#"
+defaults: {{ depends_on: [] }}
+managed_processes:
+  - name: asked
+    command: redis-server
+    args: [--port, {asked}, --save, ""]
+    ready: {{ exec: [redis-cli, -p, {asked}, ping] }}
+  - name: heard
+    command: redis-server
+    args: [--port, {heard}, --save, ""]
+    ready: {{ log: Ready to accept connections }}
+  - name: ping-asked
+    command: redis-cli
+    args: [-p, {asked}, ping]
+    type: task
+    depends_on: [asked]
+  - name: ping-heard
+    command: redis-cli
+    args: [-p, {heard}, ping]
+    type: task
+    depends_on: [heard]
+"#
+    ));
+    for server in ["asked", "heard"] {
+        let task = format!("ping-{server}");
+        assert_in_order(&navigator, server, &task);
+        assert_eq!(navigator.event("Process exited", &task).field("status"), Some("0"));
+        navigator.says(&task, |line| line == "PONG");
+    }
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn postgres_is_ready_when_it_says_so_to_its_own_tool() {
+    const TEST: &str = "ready::postgres_is_ready_when_it_says_so_to_its_own_tool";
+    if !servers::root(TEST) || !servers::present(TEST, &["postgres", "initdb", "pg_isready", "psql"]) {
+        return;
+    }
+    let site = Site::new();
+    let directory = site.path("postgres");
+    std::fs::create_dir(&directory).expect("the site can be written");
+    client(Command::new("chown").arg("postgres").arg(&directory));
+    let mut initdb = Command::new("setpriv");
+    initdb.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+    initdb.arg(servers::find("initdb").expect("it was found before"));
+    initdb.args(["-A", "trust", "-N", "-D"]).arg(directory.join("data")).current_dir(&directory);
+    client(&mut initdb);
+    site.write(
+        "navigator.yml",
+        r#"
+env: { PATH: "${SERVERS}:${PATH}" }
+managed_processes:
+  - name: postgres
+    command: postgres
+    args: [-D, "${SITE}/postgres/data", -k, "${SITE}/postgres", -c, listen_addresses=]
+    user: postgres
+    stop: { signal: INT }
+    ready: { exec: [pg_isready, -q, -h, "${SITE}/postgres"], timeout: 10s }
+  - name: ask
+    command: psql
+    args: [-h, "${SITE}/postgres", -U, postgres, -Atc, select 40 + 2]
+    type: task
+    depends_on: [postgres]
+"#,
+    );
+    let mut navigator = site.command(["navigator.yml"]).env("SERVERS", servers::directory("postgres")).start();
+    assert_in_order(&navigator, "postgres", "ask");
+    navigator.says("ask", |line| line == "42");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// Puma with the fixture's application, whose readiness is to be found out like this.
+fn puma(port: u16, ready: &str) -> String {
+    format!(
+        r#"
+applications:
+  - name: web
+    command: puma
+    args: [-b, "tcp://127.0.0.1:{port}", -t, "1:2", config.ru]
+    working_dir: "${{FIXTURES}}"
+    ready: {ready}
+  - name: client
+    command: sh
+    args: [-c, "exec sleep 3600"]
+    depends_on: [web]
+"#
+    )
+}
+
+#[test]
+fn puma_is_ready_by_http() {
+    if !servers::present("ready::puma_is_ready_by_http", &["puma"]) {
+        return;
+    }
+    let site = Site::new();
+    let port = servers::free_port();
+    let mut navigator = site.start(&puma(port, &format!("{{ http: \"http://127.0.0.1:{port}/hello\", timeout: 10s }}")));
+    assert_in_order(&navigator, "web", "client");
+    assert!(servers::get(port, "/hello").is_some(), "it answers at once");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// Puma speaks the protocol through the gem `sd_notify`, which is what Debian packages as `ruby-sd-notify`.
+#[test]
+fn puma_is_ready_by_its_own_word() {
+    const TEST: &str = "ready::puma_is_ready_by_its_own_word";
+    if !servers::present(TEST, &["puma", "ruby"])
+        || !servers::succeeds(TEST, Command::new("ruby").args(["-e", "require 'sd_notify'"]))
+    {
+        return;
+    }
+    let site = Site::new();
+    let port = servers::free_port();
+    let mut navigator = site.start(&puma(port, "{ notify: true }\n    liveness: { notify: true, interval: 20s }"));
+    assert_in_order(&navigator, "web", "client");
+    assert!(servers::get(port, "/hello").is_some(), "it answers at once");
+    // Told to restart itself, it keeps its number, and withdraws its word until it serves again.
+    let web = navigator.started("web");
+    navigator.send(web, Signal::USR2);
+    let unready = navigator.event("Process unready", "web");
+    assert_eq!(unready.field("reason"), Some("it is reloading"), "{unready:?}");
+    navigator.event_after(&unready, "Process ready", "web");
+    assert!(servers::get(port, "/hello").is_some_and(|answer| answer.contains(&format!("pid={web} "))));
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// Redis takes its time, so that a worker that doesn't wait for it would be refused.
+#[test]
+fn a_worker_never_meets_a_redis_that_is_not_ready() {
+    const TEST: &str = "ready::a_worker_never_meets_a_redis_that_is_not_ready";
+    if !servers::present(TEST, &["redis-server", "redis-cli", "sidekiq"]) {
+        return;
+    }
+    for _ in 0..cold_starts() {
+        let site = Site::new();
+        let port = servers::free_port();
+        let mut navigator = site.start(&format!(
+            r#"
+env: {{ REDIS_URL: "redis://127.0.0.1:{port}/0" }}
+managed_processes:
+  - name: redis
+    command: sh
+    args: [-c, "sleep 0.5; exec redis-server --port {port} --bind 127.0.0.1 --save ''"]
+    ready: {{ exec: [redis-cli, -p, {port}, ping] }}
+  - name: sidekiq
+    command: sidekiq
+    args: [-r, ./worker.rb, -c, "1", -t, "1"]
+    working_dir: "${{FIXTURES}}"
+    depends_on: [redis]
+"#
+        ));
+        // A worker that is at work has entered itself into this set.
+        let registered = || attempt(Command::new("redis-cli").args(["-p", &port.to_string(), "scard", "processes"]));
+        navigator.log().until("the worker's registration", || registered().ok().filter(|count| count.trim() == "1"));
+        assert_in_order(&navigator, "redis", "sidekiq");
+        navigator.signal(Signal::TERM);
+        let ended = navigator.exits(0);
+        let lines = ended.said("sidekiq").join("\n");
+        assert!(!lines.to_lowercase().contains("refused") && !lines.contains("ECONN"), "{lines}");
+    }
+}
+
+#[test]
+fn a_process_that_is_not_ready_in_time_has_failed_and_says_why() {
+    let site = Site::new();
+    let port = servers::free_port();
+    let mut navigator = site.start(&format!(
+        r"
+managed_processes:
+  - name: deaf
+    command: sleep
+    args: [3600]
+    ready: {{ tcp: 127.0.0.1:{port}, deadline: 300ms }}
+"
+    ));
+    let failed = navigator.event("Process failed", "deaf");
+    assert_eq!(failed.field("reason"), Some("not ready within 300ms: connection refused"), "{failed:?}");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
