@@ -39,6 +39,14 @@ fn is_partly_up(navigator: &Navigator<'_>) {
     assert_eq!((navigator.count("Process started", "web"), navigator.count("Process started", "mail")), (0, 0));
 }
 
+/// What `status` says of a process, once it says this.
+fn status_says(site: &Site, navigator: &Navigator<'_>, name: &str, expected: &str) {
+    navigator.log().until(&format!("`{name}`: `{expected}` in the status"), || {
+        let status = site.run(["status", name]).stdout();
+        status.contains(expected).then_some(())
+    });
+}
+
 #[test]
 fn a_corrected_probe_leads_on_who_waits_for_it() {
     let site = Site::new();
@@ -46,6 +54,9 @@ fn a_corrected_probe_leads_on_who_waits_for_it() {
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")));
     is_partly_up(&navigator);
     let db = navigator.started("db");
+    status_says(&site, &navigator, "db", "not ready yet: connection refused");
+    status_says(&site, &navigator, "web", "waits for db: not ready");
+    status_says(&site, &navigator, "mail", "waits for web");
     // What is not concerned can be changed, and removed, meanwhile.
     site.write("navigator.yml", &configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")).replace("search", "find"));
     navigator.started("find");
@@ -67,6 +78,8 @@ fn what_failed_its_deadline_is_tried_again_with_a_corrected_probe() {
     is_partly_up(&navigator);
     let failed = navigator.event("Process failed", "db");
     assert_eq!(failed.field("reason"), Some("not ready within 300ms: connection refused"));
+    status_says(&site, &navigator, "db", "failed");
+    status_says(&site, &navigator, "web", "waits for db: failed");
     site.write("navigator.yml", &configuration("{exec: [\"true\"], deadline: 30s}"));
     let again = navigator.event_after(&failed, "Starting process", "db");
     assert_eq!(again.field("reason"), Some("ready changed"));
