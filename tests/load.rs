@@ -158,3 +158,10 @@ fn characters_that_move_a_cursor_are_written_out() {
     assert!(!rendered.contains('\x1b'), "{rendered}");
     assert!(render(&rejected.diagnostics[0], Look { color: true, width: None }).contains('\x1b'), "colour is made of escapes");
 }
+
+#[test]
+fn any_number_of_processes_may_share_a_base() {
+    let processes = (0..2_000).map(|n| format!("- {{<<: *base, name: p{n}}}\n")).collect::<Vec<_>>().concat();
+    let text = format!("x-base: &base {{command: ./p, restart: always, env: {{A: a}}}}\nmanaged_processes:\n{processes}");
+    assert_eq!(loaded(&text).desired.entries().len(), 2_000);
+}

@@ -239,7 +239,7 @@ fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
     let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
     let help = match &node.kind {
         // `{{ … }}`: that a map is no key has been reported.
-        Kind::Map(map) if map.entries.is_empty() && !map.strays.is_empty() => return Reported,
+        Kind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return Reported,
         Kind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
         _ => "write one value; if the brackets are part of it, put all of it in quotes",
     };

@@ -45,8 +45,8 @@ impl Places {
                 let beside = map.entries.iter().any(|entry| hides(&entry.key) && entry.value.is_null());
                 let is_variable = |key: &str| beside && !key.contains(|char: char| char.is_lowercase());
                 // A key that is a map or a list holds anything.
-                map.strays.iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start, value));
-                for Entry { key, key_span, value } in map.entries.iter().chain(&map.duplicates) {
+                map.strays().iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start, value));
+                for Entry { key, key_span, value } in map.entries.iter().chain(map.duplicates()) {
                     self.seen.push(key_span.start);
                     match &value.kind {
                         Kind::Map(variables) if hides(key) => self.variables(variables),
