@@ -136,11 +136,16 @@ fn bombs_do_not_go_off() {
     let laughs = invalid("laughs", &format!("x-0: &a0 [x]\n{nested}managed_processes: []\n"));
     assert!(laughs.contains("stand for too much"), "{laughs}");
     invalid("one-long-anchor", &format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(20_000)));
-    invalid("many-aliases", &format!("x-a: &a [1,2,3,4,5,6,7,8,9]\nx-b: [{}]\nmanaged_processes: []\n", "*a, ".repeat(19_000)));
+    invalid("many-aliases", &format!("x-a: &a [1,2,3,4,5,6,7,8,9]\nx-b: [{}]\nmanaged_processes: []\n", "*a, ".repeat(25_000)));
     invalid("many-anchors", &format!("{}managed_processes: []\n", lines(100_000, |n| format!("x-{n}: &a{n} v\n"))));
     let chain = lines(900, |n| format!("x-{}: &a{} {{<<: *a{n}, k{n}: v}}\n", n + 1, n + 1));
     invalid("merge-chain", &format!("x-0: &a0 {{k: v}}\n{chain}managed_processes: []\n"));
-    invalid("merges", &format!("x-b: &b {{a: 1, b: 2}}\nx-c:\n{}managed_processes: []\n", "- {<<: *b}\n".repeat(11_000)));
+    invalid("merges", &format!("x-b: &b {{a: 1, b: 2}}\nx-c:\n{}managed_processes: []\n", "- {<<: *b}\n".repeat(40_000)));
+    let deeper = lines(100, |n| format!("x-{}: &a{} [*a{n}]\n", n + 1, n + 1));
+    let deep = invalid("deep-aliases", &format!("x-0: &a0 [x]\n{deeper}managed_processes: []\n"));
+    assert!(deep.contains("nested deeper than"), "{deep}");
+    let nested = format!("{}{}{}", lines(60, |n| format!("&n{n} [")), "x, ".repeat(10_000), "]".repeat(60));
+    invalid("anchors-in-each-other", &own(&nested));
 }
 
 #[test]

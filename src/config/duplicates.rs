@@ -39,7 +39,9 @@ fn twice(map: &Map, problems: &mut Problems) {
     }
     let places: HashMap<&str, Span> = map.entries.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
     for Entry { key, key_span, .. } in map.duplicates() {
-        let problem = Problem::error(*key_span, format!("duplicate key `{}`", short(key)));
-        problems.add(problem.label(places[key.as_str()], "first given here").help("remove one of the two"));
+        problems.add_with(|| {
+            let problem = Problem::error(*key_span, format!("duplicate key `{}`", short(key)));
+            problem.label(places[key.as_str()], "first given here").help("remove one of the two")
+        });
     }
 }

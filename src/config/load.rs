@@ -17,6 +17,7 @@ use reconcile::text::Text;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Reads a configuration and everything it names.
@@ -35,7 +36,9 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
         }
     };
     let rejected = loader.problems.has_errors();
-    let (diagnostics, omitted) = loader.problems.finish(&loader.texts);
+    let shown = std::mem::take(&mut loader.problems).shown(&loader.texts);
+    loader.hide_around(&shown);
+    let (diagnostics, omitted) = shown.diagnosed(&loader.texts);
     match outcome {
         Some((desired, settings)) if !rejected => Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs }),
         _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
@@ -101,7 +104,7 @@ impl Loader<'_> {
     }
 
     /// The trees of the included files, in the order of their paths.
-    fn include(&mut self, main: &Path, include: Option<&Entry>, missing: &mut Missing<'_>) -> Vec<Node> {
+    fn include(&mut self, main: &Path, include: Option<&Entry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
         let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
         let mut scope = Scope::default();
         let patterns: Vec<(Text, Span)> = self.reading(&mut scope, |reader| {

@@ -269,8 +269,18 @@ fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
 
 /// Whether a variable's name says that its value is nobody's business.
 pub(super) fn is_secret(key: &str) -> bool {
-    let has = |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
-    ["password", "passwd", "secret", "token", "key", "credential"].iter().any(has)
+    let key = key.as_bytes();
+    (0..key.len()).any(|at| {
+        let words: &[&[u8]] = match key[at].to_ascii_lowercase() {
+            b'p' => &[b"password", b"passwd"],
+            b's' => &[b"secret"],
+            b't' => &[b"token"],
+            b'k' => &[b"key"],
+            b'c' => &[b"credential"],
+            _ => return false,
+        };
+        words.iter().any(|word| key[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
+    })
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.

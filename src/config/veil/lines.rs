@@ -143,7 +143,13 @@ fn env_key(content: &str) -> Option<usize> {
     }
     let is_own = content.trim_start_matches(['"', '\'']).starts_with("x-");
     let own = is_own.then(|| key_length(content)).filter(|&length| length > 0);
-    own.or_else(|| ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(content, key)).min())
+    // Nearly all lines are done with here.
+    let may_hold = |part: &[u8]| part.eq_ignore_ascii_case(b"env") || part.eq_ignore_ascii_case(b"var");
+    if own.is_some() || !content.as_bytes().windows(3).any(may_hold) {
+        return own;
+    }
+    let lower = content.to_ascii_lowercase();
+    ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(&lower, key)).min()
 }
 
 /// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
@@ -154,7 +160,7 @@ fn assigned(content: &str) -> Option<usize> {
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
-    content.to_ascii_lowercase().match_indices(key).find_map(|(at, _)| {
+    content.match_indices(key).find_map(|(at, _)| {
         let starts = !content[..at].ends_with(|char: char| char.is_alphanumeric() || char == '_' || char == '-');
         let behind = &content[at + key.len()..];
         let rest = behind.trim_start_matches(['"', '\'']).trim_start();
