@@ -165,3 +165,13 @@ fn any_number_of_processes_may_share_a_base() {
     let text = format!("x-base: &base {{command: ./p, restart: always, env: {{A: a}}}}\nmanaged_processes:\n{processes}");
     assert_eq!(loaded(&text).desired.entries().len(), 2_000);
 }
+
+#[test]
+fn more_processes_than_are_taken_are_one_mistake() {
+    let processes =
+        (0..20_010).map(|n| format!("- {{name: p{n}, command: ./p, depends_on: [p20009]}}\n")).collect::<Vec<_>>().concat();
+    let rejected =
+        read(&Memory::default().with("etc/navigator.yml", format!("managed_processes:\n{processes}"))).expect_err("too many");
+    let told: Vec<_> = rejected.diagnostics.iter().map(|told| (told.line, told.message.as_str())).collect();
+    assert_eq!(told, [(20_002, "there are 20001 processes up to here")]);
+}

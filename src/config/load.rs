@@ -45,6 +45,9 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
     }
 }
 
+/// As many processes are taken; each costs about a KiB.
+const MAX_PROCESSES: usize = 20_000;
+
 /// What every process shares.
 struct Shared<'a> {
     defaults: Vec<&'a Entry>,
@@ -85,6 +88,14 @@ impl Loader<'_> {
         for node in &included {
             let entries = top::entries(node, false, &mut self.problems);
             nodes.extend(top::processes(entries, &mut self.problems));
+        }
+        if let Some((_, node)) = nodes.get(MAX_PROCESSES) {
+            let problem = Problem::error(node.span, format!("there are {} processes up to here", MAX_PROCESSES + 1));
+            let help =
+                format!("one navigator takes {MAX_PROCESSES}: give the others to another one, with a configuration of its own");
+            self.problems.add(problem.help(help));
+            nodes.truncate(MAX_PROCESSES);
+            missing.files = true;
         }
         // Applications come after every managed process, in whichever file either stands.
         nodes.sort_by_key(|&(tier, _)| tier);

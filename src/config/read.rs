@@ -91,7 +91,8 @@ impl<'l> Loader<'l> {
     /// is worked out, up to the last of those places.
     pub(super) fn hide_around(&mut self, shown: &Shown) {
         for (text, tree) in &self.parsed {
-            let Some(end) = shown.places().filter(|place| place.text == *text).map(|place| self.texts.line_end(place)).max() else {
+            let Some(end) = shown.places().filter(|place| place.text == *text).map(|place| self.texts.line_end(place)).max()
+            else {
                 continue;
             };
             let source = self.texts.text(*text);

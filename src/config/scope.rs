@@ -160,6 +160,11 @@ impl<'a> Scope<'a> {
         match &reference.form {
             Form::Default { pieces, .. } => self.expand(pieces, written, value, context),
             _ if self.incomplete => Err(Reported),
+            // Nobody reads it, and there may be as many as fit.
+            _ if !context.problems.has_room() => {
+                let message = "a variable has no value";
+                Err(context.report(Problem::error(span, message)))
+            }
             Form::Required(words) => {
                 let words = written.text[words.clone()].trim();
                 let message = match words {

@@ -15,7 +15,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let may_be_near = |known: &str| (self::letters(known) ^ letters).count_ones() as usize <= 2 * allowed;
     known
         .into_iter()
-        .filter(|known| known.len() <= MAX_LENGTH && known.chars().count().abs_diff(word.len()) <= allowed && may_be_near(known))
+        .filter(|known| known.len() <= MAX_LENGTH && length(known).abs_diff(word.len()) <= allowed && may_be_near(known))
         .filter_map(|known| {
             let plain = plain(known);
             let distance = distance(&word, &plain, allowed)?;
@@ -28,6 +28,10 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 /// A word without the differences that nobody means.
 fn plain(text: &str) -> Vec<char> {
     text.chars().map(same).collect()
+}
+
+fn length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
 /// A letter without them.

@@ -61,7 +61,7 @@ impl Entry {
             // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
             let mut lines = Vec::with_capacity(1 + memchr::memchr_iter(b'\n', text).count());
             lines.push(0);
-            lines.extend(memchr::memchr_iter(b'\n', text).map(|at| at + 1));
+            lines.extend(text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at + 1));
             lines
         })
     }

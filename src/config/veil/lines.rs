@@ -70,10 +70,13 @@ fn below(text: &str, all: bool) -> Vec<Range<usize>> {
 
 /// The lines of a text, each with where it begins.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.split_inclusive('\n').scan(0, |start, line| {
-        let here = *start;
-        *start += line.len();
-        Some((here, line))
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |newline| newline + 1);
+        let here = start;
+        start += length;
+        Some((here, &rest[..length]))
     })
 }
 
