@@ -158,42 +158,48 @@ impl<'a> Scope<'a> {
             return Ok(());
         }
         match &reference.form {
-            Form::Default { pieces, .. } => self.expand(pieces, written, value, context),
-            _ if self.incomplete => Err(Reported),
-            // Nobody reads it, and there may be as many as fit.
-            _ if !context.problems.has_room() => {
-                let message = "a variable has no value";
-                Err(context.report(Problem::error(span, message)))
-            }
-            Form::Required(words) => {
-                let words = written.text[words.clone()].trim();
-                let message = match words {
-                    "" => format!("variable `{name}` is required, but has no value"),
-                    words => format!("variable `{name}` has no value: {words}"),
-                };
-                let help = "set it in `env`, in an env file, or where navigator is started";
-                Err(context.report(Problem::error(span, message).help(help)))
-            }
-            Form::Plain | Form::Alternative(_) => {
-                let help = match self.near(name, context) {
-                    Some(near) => format!("did you mean `${{{near}}}`?"),
-                    None => format!(
-                        "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
-                    ),
-                };
-                Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
+            Form::Default { pieces, .. } => return self.expand(pieces, written, value, context),
+            _ if self.incomplete => {}
+            form => {
+                // What could have been meant takes a while to find.
+                let environment = context.problems.has_room().then_some(context.environment);
+                context.problems.add_with(|| self.without_value(name, form, written, span, environment));
             }
         }
+        Err(Reported)
+    }
+
+    /// What is wrong with a reference to a variable without a value; with an `environment`, also what could have been meant.
+    fn without_value(
+        &self,
+        name: &str,
+        form: &Form,
+        written: &Written<'_>,
+        span: Span,
+        environment: Option<&Environment>,
+    ) -> Problem {
+        if let Form::Required(words) = form {
+            let words = written.text[words.clone()].trim();
+            let message = match words {
+                "" => format!("variable `{name}` is required, but has no value"),
+                words => format!("variable `{name}` has no value: {words}"),
+            };
+            return Problem::error(span, message).help("set it in `env`, in an env file, or where navigator is started");
+        }
+        let help = match environment.and_then(|environment| self.near(name, environment)) {
+            Some(near) => format!("did you mean `${{{near}}}`?"),
+            None => format!(
+                "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+            ),
+        };
+        Problem::error(span, format!("variable `{name}` has no value")).help(help)
     }
 
     /// The known variable whose name is nearest to this one.
-    fn near(&self, name: &str, context: &mut Context<'_>) -> Option<String> {
-        if !context.problems.has_room() {
-            return None;
-        }
+    fn near(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied();
         let below = self.below.iter().flat_map(|layer| layer.keys().map(String::as_str));
-        nearest(name, own.chain(below).chain(context.environment.names()).filter(|known| *known != name)).map(str::to_owned)
+        nearest(name, own.chain(below).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.

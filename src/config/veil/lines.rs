@@ -147,7 +147,8 @@ fn env_key(content: &str) -> Option<usize> {
     let is_own = content.trim_start_matches(['"', '\'']).starts_with("x-");
     let own = is_own.then(|| key_length(content)).filter(|&length| length > 0);
     // Nearly all lines are done with here.
-    let may_hold = |part: &[u8]| part.eq_ignore_ascii_case(b"env") || part.eq_ignore_ascii_case(b"var");
+    let may_hold =
+        |part: &[u8]| matches!(part, [b'e' | b'E', b'n' | b'N', b'v' | b'V'] | [b'v' | b'V', b'a' | b'A', b'r' | b'R']);
     if own.is_some() || !content.as_bytes().windows(3).any(may_hold) {
         return own;
     }

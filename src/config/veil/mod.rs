@@ -112,7 +112,8 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let is_variables = |word: &str| matches!(word, "env" | "envs" | "environment" | "vars" | "variables");
-    key != "env_file" && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
+    let is_variables = |word: &str| {
+        ["env", "envs", "environment", "vars", "variables"].iter().any(|variables| word.eq_ignore_ascii_case(variables))
+    };
+    !key.eq_ignore_ascii_case("env_file") && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
 }
