@@ -56,8 +56,12 @@ impl Page {
     }
 
     fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[Difference]) -> String {
-        let mut text =
-            format!("  {} {name:names$}  {}\n", self.paint(color, &sign.to_string()), self.paint("2", why), names = self.names);
+        let mut text = format!(
+            "  {} {name:names$}  {}\n",
+            self.look.painted(&sign.to_string(), color),
+            self.look.painted(why, "2"),
+            names = self.names
+        );
         let paths = fields.iter().map(|field| field.field.chars().count()).max().unwrap_or(0);
         for field in fields {
             text.push_str(&self.field(field, paths));
@@ -77,15 +81,11 @@ impl Page {
             (old, new) => (shown(old.as_ref()), shown(new.as_ref())),
         };
         if old.chars().count() + new.chars().count() + 3 <= room {
-            return format!("{start}{} → {}\n", self.paint("31", &old), self.paint("32", &new));
+            return format!("{start}{} → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"));
         }
         let below = " ".repeat(INDENT + paths);
         let (old, new) = (cut(&old, room - 2), cut(&new, room - 2));
-        format!("{start}  {}\n{below}  → {}\n", self.paint("31", &old), self.paint("32", &new))
-    }
-
-    fn paint(&self, color: &str, text: &str) -> String {
-        if self.look.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+        format!("{start}  {}\n{below}  → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"))
     }
 }
 

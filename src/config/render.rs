@@ -27,7 +27,8 @@ impl Look {
         self.width.map_or(usize::MAX, |width| width.max(Look::MIN_WIDTH))
     }
 
-    fn painted(self, text: &str, style: &str) -> String {
+    /// A text in a style of terminals (`1;31`), if there is colour.
+    pub fn painted(self, text: &str, style: &str) -> String {
         if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
