@@ -8,7 +8,7 @@ mod fixtures;
 mod schema;
 mod secrets;
 
-use fixtures::{Memory, describe_annotated, describe_loaded, environment, paths, settle, unannotated};
+use fixtures::{describe_annotated, describe_loaded, environment, over_disk, paths, settle, unannotated};
 use navigator::config::{Disk, Look, load, render_all};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ fn bad_configurations_are_rejected_for_the_reasons_in_them() {
     for path in paths {
         let bytes = unannotated(&path);
         let text = String::from_utf8(bytes.clone()).ok().filter(|text| !text.contains(['\r', '\0', '\u{feff}']));
-        match load(&path, &Memory::over_disk(&path, bytes), &environment()) {
+        match load(&path, &over_disk(&path, bytes), &environment()) {
             Ok(_) => failures.push(format!("{}: was accepted", path.display())),
             Err(rejected) => {
                 let (expected, found) = match &text {
@@ -60,7 +60,7 @@ fn no_message_shows_the_value_of_a_variable() {
     for path in paths("bad") {
         let bytes = unannotated(&path);
         for end in 0..=bytes.len() {
-            let Err(rejected) = load(&path, &Memory::over_disk(&path, bytes[..end].to_vec()), &environment()) else { continue };
+            let Err(rejected) = load(&path, &over_disk(&path, bytes[..end].to_vec()), &environment()) else { continue };
             let text = render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN);
             assert!(!text.contains("hunter"), "the first {end} bytes of {} are answered by\n{text}", path.display());
             told += usize::from(text.contains('…'));
@@ -125,7 +125,7 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
 fn load_in_time(path: &Path, bytes: Vec<u8>) {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let start = Instant::now();
-    if let Err(rejected) = load(path, &Memory::over_disk(path, bytes), &environment()) {
+    if let Err(rejected) = load(path, &over_disk(path, bytes), &environment()) {
         assert!(!rejected.diagnostics.is_empty(), "rejected without a reason:\n{text}");
         assert!(!render_all(&rejected.diagnostics, rejected.omitted, Look { color: true, width: Some(60) }).is_empty());
     }

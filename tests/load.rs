@@ -1,32 +1,12 @@
 //! What loading says beside the meaning of a configuration: what it read, why it couldn't, and what is no difference.
 
-use navigator::config::{Disk, Environment, Files, Loaded, Look, MAX_BYTES, Rejected, RejectedKind, load, render};
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+#[path = "support/memory.rs"]
+mod memory;
+
+use memory::Memory;
+use navigator::config::{Disk, Environment, Loaded, Look, MAX_BYTES, Rejected, RejectedKind, load, render};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
-
-/// Files in memory.
-#[derive(Default)]
-struct Memory(BTreeMap<PathBuf, Vec<u8>>);
-
-impl Memory {
-    fn with(mut self, path: &str, content: impl Into<Vec<u8>>) -> Memory {
-        self.0.insert(PathBuf::from(path), content.into());
-        self
-    }
-}
-
-impl Files for Memory {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        let inside = self.0.keys().filter(|path| path.parent() == Some(directory));
-        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
-    }
-}
 
 fn read(files: &Memory) -> Result<Loaded, Rejected> {
     load(Path::new("etc/navigator.yml"), files, &Environment::from_iter([("STAGE", "test")]))
@@ -43,10 +23,9 @@ fn paths(paths: &[&str]) -> Vec<PathBuf> {
 #[test]
 fn everything_that_decided_the_outcome_is_an_input() {
     let main = "include: [conf.d/*.yml, ../extra.yml]\nenv_file: global.env\nmanaged_processes: [{name: a, command: ./a, env_file: /run/a.env}]\n";
-    let files = Memory::default()
-        .with("etc/navigator.yml", main)
+    let without_env_files = || Memory::default().with("etc/navigator.yml", main).with("etc/../extra.yml", "applications: []");
+    let files = without_env_files()
         .with("etc/conf.d/b.yml", "managed_processes: [{name: b, command: ./b, env_file: b.env}]")
-        .with("etc/../extra.yml", "applications: []")
         .with("etc/global.env", "A=1")
         .with("/run/a.env", "B=1")
         .with("etc/conf.d/b.env", "C=1");
@@ -56,10 +35,8 @@ fn everything_that_decided_the_outcome_is_an_input() {
     assert_eq!(loaded.inputs.files.into_iter().collect::<Vec<_>>(), expected);
     assert_eq!(loaded.inputs.directories.into_keys().collect::<Vec<_>>(), paths(&["etc/conf.d"]));
 
-    let mut broken = files;
-    broken.0.remove(Path::new("etc/global.env"));
-    broken.0.remove(Path::new("/run/a.env"));
-    let rejected = read(&broken.with("etc/conf.d/b.yml", "managed_processes: [")).expect_err("it is not valid");
+    let broken = without_env_files().with("etc/conf.d/b.yml", "managed_processes: [");
+    let rejected = read(&broken).expect_err("it is not valid");
     let files: Vec<PathBuf> = rejected.inputs.files.into_iter().collect();
     let all_but_the_unknown: Vec<PathBuf> = expected.into_iter().filter(|path| path != Path::new("etc/conf.d/b.env")).collect();
     assert_eq!(files, all_but_the_unknown);
@@ -157,4 +134,21 @@ fn characters_that_move_a_cursor_are_written_out() {
     assert!(rendered.contains("\\u{1b}[31m"), "{rendered}");
     assert!(!rendered.contains('\x1b'), "{rendered}");
     assert!(render(&rejected.diagnostics[0], Look { color: true, width: None }).contains('\x1b'), "colour is made of escapes");
+}
+
+#[test]
+fn any_number_of_processes_may_share_a_base() {
+    let processes = (0..2_000).map(|n| format!("- {{<<: *base, name: p{n}}}\n")).collect::<Vec<_>>().concat();
+    let text = format!("x-base: &base {{command: ./p, restart: always, env: {{A: a}}}}\nmanaged_processes:\n{processes}");
+    assert_eq!(loaded(&text).desired.entries().len(), 2_000);
+}
+
+#[test]
+fn more_processes_than_are_taken_are_one_mistake() {
+    let processes =
+        (0..20_010).map(|n| format!("- {{name: p{n}, command: ./p, depends_on: [p20009]}}\n")).collect::<Vec<_>>().concat();
+    let rejected =
+        read(&Memory::default().with("etc/navigator.yml", format!("managed_processes:\n{processes}"))).expect_err("too many");
+    let told: Vec<_> = rejected.diagnostics.iter().map(|told| (told.line, told.message.as_str())).collect();
+    assert_eq!(told, [(20_002, "there are 20001 processes up to here")]);
 }

@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "what fixtures mean is compared elsewhere")]
 mod fixtures;
 
-use fixtures::{Memory, environment, paths, settle, unannotated};
+use fixtures::{environment, over_disk, paths, settle, unannotated};
 use navigator::config::{Diagnostic, Disk, Look, load, render, render_all};
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
@@ -43,7 +43,7 @@ fn no_source_line_is_wider_than_the_terminal_and_no_caret_is_lost() {
     let mut cut = 0;
     for path in paths("bad") {
         let bytes = unannotated(&path);
-        let Err(rejected) = load(&path, &Memory::over_disk(&path, bytes), &environment()) else { continue };
+        let Err(rejected) = load(&path, &over_disk(&path, bytes), &environment()) else { continue };
         for diagnostic in &rejected.diagnostics {
             for width in [40, 60, 100] {
                 let rendered = render(diagnostic, Look { color: false, width: Some(width) });

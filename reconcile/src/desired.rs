@@ -122,7 +122,8 @@ impl Desired {
     ///
     /// # Errors
     /// Everything that keeps them from being wanted together, not just the first.
-    pub fn new(specs: Vec<Spec>, shutdown_timeout: Duration) -> Result<Desired, Vec<Invalid>> {
+    pub fn new<S: Into<Arc<Spec>>>(specs: Vec<S>, shutdown_timeout: Duration) -> Result<Desired, Vec<Invalid>> {
+        let specs: Vec<Arc<Spec>> = specs.into_iter().map(Into::into).collect();
         let mut problems = Vec::new();
         let mut by_name: BTreeMap<Name, usize> = BTreeMap::new();
         for (position, spec) in specs.iter().enumerate() {
@@ -134,11 +135,11 @@ impl Desired {
         }
         // From here on `position` is the place in the file, and an index is the place by name.
         let index_of: BTreeMap<&str, usize> = by_name.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
-        let mut specs: Vec<Option<Spec>> = specs.into_iter().map(Some).collect();
+        let mut specs: Vec<Option<Arc<Spec>>> = specs.into_iter().map(Some).collect();
         let mut entries: Vec<Entry> = by_name
             .values()
             .filter_map(|&position| specs[position].take().map(|spec| (position, spec)))
-            .map(|(position, spec)| Entry { spec: Arc::new(spec), position, needs: Vec::new(), after: None })
+            .map(|(position, spec)| Entry { spec, position, needs: Vec::new(), after: None })
             .collect();
         for index in 0..entries.len() {
             let spec = entries[index].spec.clone();

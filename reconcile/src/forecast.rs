@@ -13,6 +13,7 @@ use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cell::LazyCell;
 use core::fmt;
 
 /// What a configuration would change.
@@ -98,7 +99,8 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
         return None;
     }
     let changes = engine.changes(wanted);
-    let anyway = Steps::of(engine, now, engine.desired());
+    // Asked only about processes that are unchanged and nevertheless have something done to them.
+    let anyway = LazyCell::new(|| Steps::of(engine, now, engine.desired()));
     let steps = Steps::of(engine, now, wanted);
     let mut effects: Vec<(Option<usize>, Effect)> = Vec::new();
     let mut stale = Vec::new();

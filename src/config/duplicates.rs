@@ -34,12 +34,14 @@ fn within(node: &Node, problems: &mut Problems) {
 }
 
 fn twice(map: &Map, problems: &mut Problems) {
-    if map.duplicates.is_empty() {
+    if map.duplicates().is_empty() {
         return;
     }
     let places: HashMap<&str, Span> = map.entries.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
-    for Entry { key, key_span, .. } in &map.duplicates {
-        let problem = Problem::error(*key_span, format!("duplicate key `{}`", short(key)));
-        problems.add(problem.label(places[key.as_str()], "first given here").help("remove one of the two"));
+    for Entry { key, key_span, .. } in map.duplicates() {
+        problems.add_with(|| {
+            let problem = Problem::error(*key_span, format!("duplicate key `{}`", short(key)));
+            problem.label(places[key.as_str()], "first given here").help("remove one of the two")
+        });
     }
 }

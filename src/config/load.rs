@@ -17,6 +17,7 @@ use reconcile::text::Text;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Reads a configuration and everything it names.
@@ -35,7 +36,9 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
         }
     };
     let rejected = loader.problems.has_errors();
-    let (diagnostics, omitted) = loader.problems.finish(&loader.texts);
+    let shown = std::mem::take(&mut loader.problems).shown(&loader.texts);
+    loader.hide_around(&shown);
+    let (diagnostics, omitted) = shown.diagnosed(&loader.texts);
     match outcome {
         Some((desired, settings)) if !rejected => {
             Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, contents: Vec::new() })
@@ -43,6 +46,9 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
         _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
     }
 }
+
+/// As many processes are taken; each costs about a KiB.
+const MAX_PROCESSES: usize = 20_000;
 
 /// What every process shares.
 struct Shared<'a> {
@@ -85,6 +91,14 @@ impl Loader<'_> {
             let entries = top::entries(node, false, &mut self.problems);
             nodes.extend(top::processes(entries, &mut self.problems));
         }
+        if let Some((_, node)) = nodes.get(MAX_PROCESSES) {
+            let problem = Problem::error(node.span, format!("there are {} processes up to here", MAX_PROCESSES + 1));
+            let help =
+                format!("one navigator takes {MAX_PROCESSES}: give the others to another one, with a configuration of its own");
+            self.problems.add(problem.help(help));
+            nodes.truncate(MAX_PROCESSES);
+            missing.files = true;
+        }
         // Applications come after every managed process, in whichever file either stands.
         nodes.sort_by_key(|&(tier, _)| tier);
         let shared = self.shared(entries);
@@ -103,7 +117,7 @@ impl Loader<'_> {
     }
 
     /// The trees of the included files, in the order of their paths.
-    fn include(&mut self, main: &Path, include: Option<&Entry>, missing: &mut Missing<'_>) -> Vec<Node> {
+    fn include(&mut self, main: &Path, include: Option<&Entry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
         let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
         let mut scope = Scope::default();
         let patterns: Vec<(Text, Span)> = self.reading(&mut scope, |reader| {

@@ -86,6 +86,11 @@ impl Problems {
         }
     }
 
+    /// Adds what is only put into words if it can be remembered. It must be another problem each time.
+    pub(super) fn add_with(&mut self, error: impl FnOnce() -> Problem) {
+        if self.found.len() < MAX_REMEMBERED { self.add(error()) } else { self.dropped += 1 }
+    }
+
     pub(super) fn add_all(&mut self, problems: impl IntoIterator<Item = Problem>) {
         problems.into_iter().for_each(|problem| self.add(problem));
     }
@@ -104,24 +109,45 @@ impl Problems {
         self.dropped > 0 || self.found.iter().any(Problem::is_error)
     }
 
-    /// The problems as people see them: in order of place, each once, at most [`MAX_SHOWN`] errors and as many warnings;
-    /// and how many errors there are beyond those.
-    pub(super) fn finish(self, texts: &Texts) -> (Vec<Diagnostic>, usize) {
+    /// Those that people see: in order of place, each once, at most [`MAX_SHOWN`] errors and as many warnings.
+    pub(super) fn shown(self, texts: &Texts) -> Shown {
         let mut found = self.found;
         found.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
-        let (mut shown, mut omitted) = ([0; 2], self.dropped);
-        let mut diagnostics = Vec::new();
+        let mut counts = [0; 2];
+        let mut shown = Shown { problems: Vec::new(), omitted: self.dropped };
         for problem in found {
-            let count = &mut shown[usize::from(problem.severity == Severity::Warning)];
+            let count = &mut counts[usize::from(problem.severity == Severity::Warning)];
             *count += 1;
             if *count <= MAX_SHOWN {
                 let alias = self.aliases.get(&(problem.span.text, problem.span.start)).copied();
-                diagnostics.push(diagnosed(with_alias(problem, alias, texts), texts));
+                shown.problems.push(with_alias(problem, alias, texts));
             } else if problem.is_error() {
-                omitted += 1;
+                shown.omitted += 1;
             }
         }
-        (diagnostics, omitted)
+        shown
+    }
+}
+
+/// The problems that people see.
+pub(super) struct Shown {
+    problems: Vec<Problem>,
+    /// How many errors there are beyond those.
+    omitted: usize,
+}
+
+impl Shown {
+    /// The places of which people see a line.
+    pub(super) fn places(&self) -> impl Iterator<Item = Span> {
+        self.problems.iter().flat_map(|problem| {
+            let labels = problem.labels.iter().map(|&(place, _)| place);
+            std::iter::once(problem.span).chain(labels)
+        })
+    }
+
+    /// How people see them, and how many errors there are beyond.
+    pub(super) fn diagnosed(self, texts: &Texts) -> (Vec<Diagnostic>, usize) {
+        (self.problems.into_iter().map(|problem| diagnosed(problem, texts)).collect(), self.omitted)
     }
 }
 

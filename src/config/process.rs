@@ -12,10 +12,12 @@ use super::words::is_variable;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A process that could be read, and where its parts stand.
 pub(super) struct Process {
-    pub(super) spec: Spec,
+    /// Large, and there may be very many.
+    pub(super) spec: Arc<Spec>,
     pub(super) name: Span,
     pub(super) edges: BTreeMap<Name, Span>,
 }
@@ -46,10 +48,11 @@ pub(super) fn is_field(key: &str) -> bool {
     PROCESS.iter().any(|field| field.key.name == key)
 }
 
-/// Whether a field is missing, and not just called by another name; that has been reported.
-fn is_missing(node: &Node, field: &str) -> bool {
+/// Whether a field is missing, and not just called by another name; that has been reported, and is looked for only where a
+/// `guess` will be read.
+fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
     let Kind::Map(map) = &node.kind else { return false };
-    entry(&map.entries, field).is_none() && !strangers::stand_for(map, field)
+    entry(&map.entries, field).is_none() && !(guess && strangers::stand_for(map, field))
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
@@ -167,8 +170,9 @@ pub(super) fn complete(
     problems: &mut Problems,
 ) -> Option<Process> {
     let find = |key: &str| entries.iter().find(|entry| entry.key == key);
-    let no_command = is_missing(node, "command") && !stray_command;
-    if is_missing(node, "name") {
+    let guess = problems.has_room();
+    let no_command = is_missing(node, "command", guess) && !stray_command;
+    if is_missing(node, "name", guess) {
         let (lacks, help) = if no_command {
             ("neither `name` nor `command`", "write `- name: …` and, below it, `command: …`")
         } else {
@@ -183,7 +187,7 @@ pub(super) fn complete(
         problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
     }
     habits::report(entries, problems);
-    Some(Process { name: draft.name?, spec: draft.spec, edges: draft.edges })
+    Some(Process { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
 }
 
 fn scalar_text(node: &Node) -> &str {

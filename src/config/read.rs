@@ -5,7 +5,7 @@
 use super::environment::Environment;
 use super::fields::beside;
 use super::files::{Files, MAX_BYTES};
-use super::problems::{Problem, Problems};
+use super::problems::{Problem, Problems, Shown};
 use super::reader::Reader;
 use super::scope::{Context, Layer, Scope};
 use super::texts::{Span, TextId, Texts};
@@ -28,6 +28,8 @@ pub(super) struct Loader<'l> {
     env_files: HashMap<PathBuf, Result<Rc<Layer>, Option<Unread>>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
+    /// The texts that should be YAML, each with its tree if it is.
+    parsed: Vec<(TextId, Option<Rc<Node>>)>,
 }
 
 /// Why an env file says nothing.
@@ -47,6 +49,7 @@ impl<'l> Loader<'l> {
             inputs: Inputs::default(),
             env_files: HashMap::new(),
             substituted: 0,
+            parsed: Vec::new(),
         }
     }
 
@@ -62,31 +65,44 @@ impl<'l> Loader<'l> {
     }
 
     /// The tree of a configuration file, of whose path people see `shown`.
-    pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Node> {
+    pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Rc<Node>> {
         let text = self.text(path, shown, bytes)?;
-        let parsed = yaml::parse(text, &self.texts, &mut self.problems);
-        match parsed {
-            // Many a text of another form is a single value, or a list, to YAML.
-            Ok(node) if !matches!(node.kind, Kind::Map(_)) && !node.is_null() => {
-                self.texts.veil(text, veil::of_tree(&node, self.texts.text(text)));
-                self.texts.veil(text, veil::of_lines(self.texts.text(text)));
-                let problem = dialects::recognized(text, &self.texts).unwrap_or_else(|| top::no_map(&node, &self.texts));
-                self.problems.add(problem);
-                None
-            }
-            Ok(mut node) => {
+        let (tree, problem) = match yaml::parse(text, &self.texts, &mut self.problems) {
+            Ok(mut node) if says_keys(&node) => {
                 secrets::mark(&mut node);
-                self.texts.veil(text, veil::of_tree(&node, self.texts.text(text)));
-                // What was meant to be a variable need not be one to YAML.
-                self.texts.veil(text, veil::of_blocks(self.texts.text(text)));
                 duplicates::report(&node, &mut self.problems);
-                Some(node)
+                let node = Rc::new(node);
+                self.parsed.push((text, Some(Rc::clone(&node))));
+                return Some(node);
             }
-            Err(problem) => {
-                self.texts.veil(text, veil::of_lines(self.texts.text(text)));
-                self.problems.add(dialects::recognized(text, &self.texts).unwrap_or(problem));
-                None
+            // Many a text of another form is a single value, or a list, to YAML.
+            Ok(node) => {
+                let problem = top::no_map(&node, &self.texts);
+                (Some(Rc::new(node)), problem)
             }
+            Err(problem) => (None, problem),
+        };
+        self.parsed.push((text, tree));
+        self.problems.add(dialects::recognized(text, &self.texts).unwrap_or(problem));
+        None
+    }
+
+    /// Hides what must not be shown where problems are shown. Nobody sees any other part of a text, so it is only now that this
+    /// is worked out, up to the last of those places.
+    pub(super) fn hide_around(&mut self, shown: &Shown) {
+        for (text, tree) in &self.parsed {
+            let Some(end) = shown.places().filter(|place| place.text == *text).map(|place| self.texts.line_end(place)).max()
+            else {
+                continue;
+            };
+            let source = self.texts.text(*text);
+            let in_tree = tree.as_ref().map(|tree| veil::of_tree(tree, source));
+            let in_lines = match tree {
+                // What was meant to be a variable need not be one to YAML.
+                Some(tree) if says_keys(tree) => veil::of_blocks(&source[..end]),
+                _ => veil::of_lines(&source[..end]),
+            };
+            self.texts.veil(*text, in_tree.into_iter().flatten().chain(in_lines));
         }
     }
 
@@ -200,6 +216,11 @@ impl<'l> Loader<'l> {
         self.texts.veil(text, hidden);
         Some(layer)
     }
+}
+
+/// Whether this can be a configuration, if perhaps an empty one.
+fn says_keys(tree: &Node) -> bool {
+    matches!(tree.kind, Kind::Map(_)) || tree.is_null()
 }
 
 const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remove this";

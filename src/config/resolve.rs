@@ -9,6 +9,7 @@ use reconcile::desired::{Desired, Invalid};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is known of processes that could not be read.
@@ -16,7 +17,7 @@ use std::time::Duration;
 pub(super) struct Missing<'a> {
     /// Names that stand in the file, though something is wrong with them.
     pub(super) names: BTreeSet<&'a str>,
-    /// A whole file is missing, so any name may be defined there.
+    /// A whole file is missing, or processes beyond those that are taken, so any name may be defined there.
     pub(super) files: bool,
 }
 
@@ -28,7 +29,7 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> Option<Desired> {
     let mut places = Places { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
-    let mut specs: Vec<Spec> = Vec::new();
+    let mut specs: Vec<Arc<Spec>> = Vec::with_capacity(processes.len());
     for Process { spec, name, edges } in processes {
         places.names.push(name);
         // Of two processes of one name, the first is the one that others mean.

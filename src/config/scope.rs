@@ -158,37 +158,48 @@ impl<'a> Scope<'a> {
             return Ok(());
         }
         match &reference.form {
-            Form::Default { pieces, .. } => self.expand(pieces, written, value, context),
-            _ if self.incomplete => Err(Reported),
-            Form::Required(words) => {
-                let words = written.text[words.clone()].trim();
-                let message = match words {
-                    "" => format!("variable `{name}` is required, but has no value"),
-                    words => format!("variable `{name}` has no value: {words}"),
-                };
-                let help = "set it in `env`, in an env file, or where navigator is started";
-                Err(context.report(Problem::error(span, message).help(help)))
-            }
-            Form::Plain | Form::Alternative(_) => {
-                let help = match self.near(name, context) {
-                    Some(near) => format!("did you mean `${{{near}}}`?"),
-                    None => format!(
-                        "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
-                    ),
-                };
-                Err(context.report(Problem::error(span, format!("variable `{name}` has no value")).help(help)))
+            Form::Default { pieces, .. } => return self.expand(pieces, written, value, context),
+            _ if self.incomplete => {}
+            form => {
+                // What could have been meant takes a while to find.
+                let environment = context.problems.has_room().then_some(context.environment);
+                context.problems.add_with(|| self.without_value(name, form, written, span, environment));
             }
         }
+        Err(Reported)
+    }
+
+    /// What is wrong with a reference to a variable without a value; with an `environment`, also what could have been meant.
+    fn without_value(
+        &self,
+        name: &str,
+        form: &Form,
+        written: &Written<'_>,
+        span: Span,
+        environment: Option<&Environment>,
+    ) -> Problem {
+        if let Form::Required(words) = form {
+            let words = written.text[words.clone()].trim();
+            let message = match words {
+                "" => format!("variable `{name}` is required, but has no value"),
+                words => format!("variable `{name}` has no value: {words}"),
+            };
+            return Problem::error(span, message).help("set it in `env`, in an env file, or where navigator is started");
+        }
+        let help = match environment.and_then(|environment| self.near(name, environment)) {
+            Some(near) => format!("did you mean `${{{near}}}`?"),
+            None => format!(
+                "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+            ),
+        };
+        Problem::error(span, format!("variable `{name}` has no value")).help(help)
     }
 
     /// The known variable whose name is nearest to this one.
-    fn near(&self, name: &str, context: &mut Context<'_>) -> Option<String> {
-        if !context.problems.has_room() {
-            return None;
-        }
+    fn near(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied();
         let below = self.below.iter().flat_map(|layer| layer.keys().map(String::as_str));
-        nearest(name, own.chain(below).chain(context.environment.names()).filter(|known| *known != name)).map(str::to_owned)
+        nearest(name, own.chain(below).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
@@ -239,7 +250,7 @@ fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
     let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
     let help = match &node.kind {
         // `{{ … }}`: that a map is no key has been reported.
-        Kind::Map(map) if map.entries.is_empty() && !map.strays.is_empty() => return Reported,
+        Kind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return Reported,
         Kind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
         _ => "write one value; if the brackets are part of it, put all of it in quotes",
     };
@@ -269,8 +280,19 @@ fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
 
 /// Whether the name of a variable or header says that its value is nobody's business.
 pub(super) fn is_secret(key: &str) -> bool {
-    let has = |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
-    ["password", "passwd", "secret", "token", "key", "credential", "authorization", "cookie"].iter().any(has)
+    let key = key.as_bytes();
+    (0..key.len()).any(|at| {
+        let words: &[&[u8]] = match key[at].to_ascii_lowercase() {
+            b'a' => &[b"authorization"],
+            b'c' => &[b"cookie", b"credential"],
+            b'k' => &[b"key"],
+            b'p' => &[b"password", b"passwd"],
+            b's' => &[b"secret"],
+            b't' => &[b"token"],
+            _ => return false,
+        };
+        words.iter().any(|word| key[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
+    })
 }
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.

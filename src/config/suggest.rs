@@ -8,11 +8,14 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if word.len() > MAX_LENGTH {
         return None;
     }
+    let letters = letters(word);
     let word = plain(word);
     let allowed = (word.len() / 3).clamp(1, 3);
+    // Every change makes one letter of another at most. It is this that most words are ruled out by.
+    let may_be_near = |known: &str| (self::letters(known) ^ letters).count_ones() as usize <= 2 * allowed;
     known
         .into_iter()
-        .filter(|known| known.len() <= MAX_LENGTH && known.chars().count().abs_diff(word.len()) <= allowed)
+        .filter(|known| known.len() <= MAX_LENGTH && length(known).abs_diff(word.len()) <= allowed && may_be_near(known))
         .filter_map(|known| {
             let plain = plain(known);
             let distance = distance(&word, &plain, allowed)?;
@@ -24,8 +27,21 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// A word without the differences that nobody means.
 fn plain(text: &str) -> Vec<char> {
-    let same = |char: char| if matches!(char, '-' | '.' | ' ') { '_' } else { char.to_ascii_lowercase() };
     text.chars().map(same).collect()
+}
+
+fn length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.chars().count() }
+}
+
+/// A letter without them.
+fn same(char: char) -> char {
+    if matches!(char, '-' | '.' | ' ') { '_' } else { char.to_ascii_lowercase() }
+}
+
+/// Which letters a word has, each as a bit that it may share with others.
+fn letters(text: &str) -> u64 {
+    text.chars().fold(0, |letters, char| letters | 1 << (u32::from(same(char)) % u64::BITS))
 }
 
 /// `did you mean …?`, if anything is near enough.

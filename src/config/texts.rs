@@ -3,6 +3,7 @@
 //! A [`Span`] is a range of bytes of one text; what people see of it (path, line, column, excerpt) is worked out only
 //! for problems that are shown. Ranges that must not be shown are *veiled*. This module doesn't know what a text means.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -40,8 +41,8 @@ struct Entry {
     /// What people see of it: a variable may have decided it.
     shown: PathBuf,
     text: String,
-    /// Where each line begins.
-    lines: Vec<usize>,
+    /// Where each line begins; worked out when a place is first asked for, which is never where all is well.
+    lines: OnceCell<Vec<usize>>,
     /// Sorted, apart from each other.
     veiled: Vec<Range<usize>>,
 }
@@ -53,14 +54,23 @@ pub(super) struct Position {
     pub(super) column: usize,
 }
 
+impl Entry {
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let text = self.text.as_bytes();
+            // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
+            let mut lines = Vec::with_capacity(1 + memchr::memchr_iter(b'\n', text).count());
+            lines.push(0);
+            lines.extend(text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at + 1));
+            lines
+        })
+    }
+}
+
 impl Texts {
     /// Takes a text in.
     pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
-        // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
-        let mut lines = Vec::with_capacity(1 + text.bytes().filter(|&byte| byte == b'\n').count());
-        lines.push(0);
-        lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
-        self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines, veiled: Vec::new() });
+        self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines: OnceCell::new(), veiled: Vec::new() });
         TextId(self.0.len() - 1)
     }
 
@@ -115,8 +125,9 @@ impl Texts {
     /// Line and column of the beginning of a range.
     pub(super) fn position(&self, span: Span) -> Position {
         let entry = &self.0[span.text.0];
-        let line = entry.lines.partition_point(|&start| start <= span.start);
-        let before = entry.text.get(entry.lines[line - 1]..span.start).unwrap_or_default();
+        let lines = entry.lines();
+        let line = lines.partition_point(|&start| start <= span.start);
+        let before = entry.text.get(lines[line - 1]..span.start).unwrap_or_default();
         Position { line, column: before.chars().count() + 1 }
     }
 
@@ -131,10 +142,15 @@ impl Texts {
     /// The bytes of a line (from 1), without its line break.
     pub(super) fn line(&self, text: TextId, line: usize) -> Range<usize> {
         let entry = &self.0[text.0];
-        let start = entry.lines[line - 1];
-        let end = entry.lines.get(line).map_or(entry.text.len(), |&next| next - 1);
+        let start = entry.lines()[line - 1];
+        let end = entry.lines().get(line).map_or(entry.text.len(), |&next| next - 1);
         let end = if entry.text[start..end].ends_with('\r') { end - 1 } else { end };
         start..end
+    }
+
+    /// The end of the line that a range begins on.
+    pub(super) fn line_end(&self, span: Span) -> usize {
+        self.line(span.text, self.position(span).line).end
     }
 
     /// The byte at which the character number `index` begins.

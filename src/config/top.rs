@@ -112,7 +112,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
         }
     }
     let is_enough = |entry: &Entry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
-    if !unknown && map.strays.is_empty() && map.duplicates.is_empty() && !map.entries.iter().any(is_enough) {
+    if !unknown && map.strays().is_empty() && map.duplicates().is_empty() && !map.entries.iter().any(is_enough) {
         let lists = if main {
             "neither `managed_processes` nor `applications` nor `include`"
         } else {

@@ -26,10 +26,15 @@ pub(super) enum Kind {
 pub(super) struct Map {
     /// In the order of the text, each key once.
     pub(super) entries: Vec<Entry>,
-    /// Entries whose key was there already.
-    pub(super) duplicates: Vec<Entry>,
-    /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
-    pub(super) strays: Vec<Entry>,
+    /// Hardly any map has them, and there may be very many maps.
+    others: Option<Box<Others>>,
+}
+
+/// What a map should not have.
+#[derive(Clone, Debug, Default)]
+struct Others {
+    duplicates: Vec<Entry>,
+    strays: Vec<Entry>,
 }
 
 /// A single value.
@@ -89,13 +94,35 @@ impl Node {
 }
 
 impl Map {
+    pub(super) fn new(entries: Vec<Entry>, duplicates: Vec<Entry>, strays: Vec<Entry>) -> Map {
+        let none = duplicates.is_empty() && strays.is_empty();
+        Map { entries, others: if none { None } else { Some(Box::new(Others { duplicates, strays })) } }
+    }
+
+    /// Entries whose key was there already.
+    pub(super) fn duplicates(&self) -> &[Entry] {
+        self.others.as_ref().map_or(&[], |others| &others.duplicates)
+    }
+
+    /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
+    pub(super) fn strays(&self) -> &[Entry] {
+        self.others.as_ref().map_or(&[], |others| &others.strays)
+    }
+
+    /// Its entries, its duplicates and its strays.
+    pub(super) fn into_parts(self) -> (Vec<Entry>, Vec<Entry>, Vec<Entry>) {
+        let others = self.others.map(|others| *others).unwrap_or_default();
+        (self.entries, others.duplicates, others.strays)
+    }
+
     /// Every value that stands in it, whether it can be used or not.
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().chain(&self.duplicates).chain(&self.strays)
+        self.entries.iter().chain(self.duplicates()).chain(self.strays())
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.iter_mut().chain(&mut self.duplicates).chain(&mut self.strays)
+        let others = self.others.iter_mut().flat_map(|others| others.duplicates.iter_mut().chain(&mut others.strays));
+        self.entries.iter_mut().chain(others)
     }
 }
 

@@ -104,6 +104,12 @@ impl<'s> Account<'s> {
         self.runs.iter().rev().find(|other| other.name == run.name && other.starting < run.starting)
     }
 
+    /// Whether this is the stop of a run that was begun before this moment, and is told of only since: what was settled then was
+    /// settled for all but that one.
+    pub(crate) fn stops_what_was_on_its_way(&self, stop: usize, settled: usize) -> bool {
+        self.runs.iter().any(|run| run.stopping == Some(stop) && run.starting > settled)
+    }
+
     /// The last run of a process.
     pub(crate) fn last(&self, name: Name) -> Option<&Run> {
         self.runs.iter().rev().find(|run| run.name == name)

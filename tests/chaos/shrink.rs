@@ -3,8 +3,12 @@
 //! Real processes don't repeat themselves exactly, so each candidate is tried a few times; and every try takes as long as it
 //! takes, so there is a bound in time.
 
+#[path = "../support/shorten.rs"]
+mod shorten;
+
 use crate::history::{History, Op};
 use crate::host::{Host, Need, Process, Restart};
+use shorten::{Candidate, shorten};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -32,30 +36,13 @@ fn each_need(process: &mut Process, change: fn(Need) -> Need) {
 }
 
 /// The shortest history found by `until` that still `fails`, from one that does.
-pub(crate) fn shrink(mut history: History, until: Instant, fails: impl Fn(&History) -> bool) -> History {
-    let still_fails = |history: &History| (0..TRIES).any(|_| Instant::now() < until && fails(history));
-    loop {
-        let before = size(&history);
-        for candidate in candidates(&history) {
-            if Instant::now() >= until {
-                return history;
-            }
-            let candidate = candidate(&history);
-            if size(&candidate) < size(&history) && still_fails(&candidate) {
-                history = candidate;
-            }
-        }
-        if size(&history) == before {
-            return history;
-        }
-    }
+pub(crate) fn shrink(history: History, until: Instant, fails: impl Fn(&History) -> bool) -> History {
+    shorten(history, size, candidates, |history| (0..TRIES).any(|_| Instant::now() < until && fails(history)))
 }
 
-type Candidate = Box<dyn Fn(&History) -> History>;
-
 /// Ways to make a history smaller, the coarse ones first; each is tried on what the ones before it have left.
-fn candidates(history: &History) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> = Vec::new();
+fn candidates(history: &History) -> Vec<Candidate<History>> {
+    let mut all: Vec<Candidate<History>> = Vec::new();
     let len = history.ops.len();
     let halves = std::iter::successors(Some(len), |count| (*count > 1).then_some(count / 2));
     for count in halves {

@@ -1,5 +1,8 @@
 //! Cuts a history that breaks an invariant down to the shortest one that still breaks the same.
 
+#[path = "../support/shorten.rs"]
+mod shorten;
+
 use crate::drive::drive;
 use crate::history::{History, Op};
 use crate::invariants::Violation;
@@ -7,6 +10,7 @@ use crate::trace::Trace;
 use crate::wishes::MOST;
 use reconcile::desired::Desired;
 use reconcile::spec::{OnChange, Restart, Spec};
+use shorten::{Candidate, shorten};
 
 /// What may be made of a definition to make it say less.
 const SIMPLER: [fn(&mut Spec); 16] = [
@@ -29,27 +33,15 @@ const SIMPLER: [fn(&mut Spec); 16] = [
 ];
 
 /// The shortest history found that breaks the same invariant.
-pub(crate) fn shrink(mut history: History, violation: &Violation) -> History {
-    let fails = |history: &History| drive(history, &mut Trace::silent()).is_err_and(|found| found.rule == violation.rule);
-    loop {
-        let before = size(&history);
-        for candidate in candidates(&history) {
-            let candidate = candidate(&history);
-            if size(&candidate) < size(&history) && fails(&candidate) {
-                history = candidate;
-            }
-        }
-        if size(&history) == before {
-            return history;
-        }
-    }
+pub(crate) fn shrink(history: History, violation: &Violation) -> History {
+    shorten(history, size, candidates, |history| {
+        drive(history, &mut Trace::silent()).is_err_and(|found| found.rule == violation.rule)
+    })
 }
 
-type Candidate = Box<dyn Fn(&History) -> History>;
-
 /// Ways to make a history smaller; each is tried on what the ones before it have left.
-fn candidates(history: &History) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> = Vec::new();
+fn candidates(history: &History) -> Vec<Candidate<History>> {
+    let mut all: Vec<Candidate<History>> = Vec::new();
     let len = history.ops.len();
     for (from, count) in (0..len).rev().flat_map(|from| [(from, len - from), (from, 1)]) {
         all.push(Box::new(move |history| {

@@ -5,7 +5,7 @@
 
 mod values;
 
-use super::fixtures::{Memory, environment, paths, settle};
+use super::fixtures::{environment, over_disk, paths, settle};
 use super::unannotated;
 use boon::{Compiler, SchemaIndex, Schemas};
 use navigator::config::{Diagnostic, Severity, load, schema};
@@ -114,6 +114,6 @@ fn bad_configurations_are_invalid_but_for_what_no_schema_can_say() {
 }
 
 fn errors(path: &Path, text: Vec<u8>) -> Vec<Diagnostic> {
-    let rejected = load(path, &Memory::over_disk(path, text), &environment()).expect_err("a bad fixture is rejected");
+    let rejected = load(path, &over_disk(path, text), &environment()).expect_err("a bad fixture is rejected");
     rejected.diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
 }

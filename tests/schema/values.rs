@@ -4,7 +4,7 @@
 //! a key is what holds without it.
 
 use super::Validator;
-use crate::fixtures::Memory;
+use crate::fixtures::over_disk;
 use navigator::config::{Environment, Key, Loaded, Look, Otherwise, Shape, load, not_yet, process_keys, render_all, top_keys};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn process(with: &str) -> String {
 fn loaded(text: &str) -> Result<Loaded, String> {
     let path = Path::new("navigator.yml");
     let environment: Environment = [("ONE", "1")].into_iter().collect();
-    let files = Memory::over_disk(path, text.as_bytes().to_vec());
+    let files = over_disk(path, text.as_bytes().to_vec());
     load(path, &files, &environment).map_err(|rejected| render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN))
 }
 

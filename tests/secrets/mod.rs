@@ -3,7 +3,7 @@
 //!
 //! `hunter2` is the secret. What navigator does with it while it runs is looked at in `tests/e2e/secrets.rs`.
 
-use super::fixtures::{Memory, environment};
+use super::fixtures::{environment, over_disk};
 use navigator::config::{Environment, Look, load, render_all};
 use reconcile::preview::preview;
 use reconcile::{engine::Engine, time::Time};
@@ -13,7 +13,7 @@ use std::path::Path;
 /// to reach them.
 fn told(text: &str) -> [String; 2] {
     let path = Path::new("etc/navigator.yml");
-    let files = Memory::over_disk(path, text.as_bytes().to_vec());
+    let files = over_disk(path, text.as_bytes().to_vec());
     let with_secret = [("SECRET", "hunter2"), ("SECRET_DIR", "none/hunter2"), ("HOME", "/home/deploy")];
     match load(path, &files, &with_secret.into_iter().collect::<Environment>()) {
         Ok(loaded) => {

@@ -70,10 +70,13 @@ fn below(text: &str, all: bool) -> Vec<Range<usize>> {
 
 /// The lines of a text, each with where it begins.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.split_inclusive('\n').scan(0, |start, line| {
-        let here = *start;
-        *start += line.len();
-        Some((here, line))
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |newline| newline + 1);
+        let here = start;
+        start += length;
+        Some((here, &rest[..length]))
     })
 }
 
@@ -143,7 +146,14 @@ fn env_key(content: &str) -> Option<usize> {
     }
     let is_own = content.trim_start_matches(['"', '\'']).starts_with("x-");
     let own = is_own.then(|| key_length(content)).filter(|&length| length > 0);
-    own.or_else(|| ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(content, key)).min())
+    // Nearly all lines are done with here.
+    let may_hold =
+        |part: &[u8]| matches!(part, [b'e' | b'E', b'n' | b'N', b'v' | b'V'] | [b'v' | b'V', b'a' | b'A', b'r' | b'R']);
+    if own.is_some() || !content.as_bytes().windows(3).any(may_hold) {
+        return own;
+    }
+    let lower = content.to_ascii_lowercase();
+    ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(&lower, key)).min()
 }
 
 /// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
@@ -154,7 +164,7 @@ fn assigned(content: &str) -> Option<usize> {
 }
 
 fn find_key(content: &str, key: &str) -> Option<usize> {
-    content.to_ascii_lowercase().match_indices(key).find_map(|(at, _)| {
+    content.match_indices(key).find_map(|(at, _)| {
         let starts = !content[..at].ends_with(|char: char| char.is_alphanumeric() || char == '_' || char == '-');
         let behind = &content[at + key.len()..];
         let rest = behind.trim_start_matches(['"', '\'']).trim_start();

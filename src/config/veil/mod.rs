@@ -45,8 +45,8 @@ impl Places {
                 let beside = map.entries.iter().any(|entry| hides(&entry.key) && entry.value.is_null());
                 let is_variable = |key: &str| beside && !key.contains(|char: char| char.is_lowercase());
                 // A key that is a map or a list holds anything.
-                map.strays.iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start, value));
-                for Entry { key, key_span, value } in map.entries.iter().chain(&map.duplicates) {
+                map.strays().iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start, value));
+                for Entry { key, key_span, value } in map.entries.iter().chain(map.duplicates()) {
                     self.seen.push(key_span.start);
                     match &value.kind {
                         Kind::Map(variables) if hides(key) => self.variables(variables),
@@ -112,7 +112,8 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let is_variables = |word: &str| matches!(word, "env" | "envs" | "environment" | "vars" | "variables");
-    key != "env_file" && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
+    let is_variables = |word: &str| {
+        ["env", "envs", "environment", "vars", "variables"].iter().any(|variables| word.eq_ignore_ascii_case(variables))
+    };
+    !key.eq_ignore_ascii_case("env_file") && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
 }

@@ -89,17 +89,20 @@ fn told_within<'a>(account: &'a Account<'_>, from: usize, to: usize) -> impl Ite
 
 /// From a moment at which everything was settled, while the file is wrong.
 fn wrong_files_change_nothing(account: &Account<'_>) -> Result<(), Broken> {
-    let (mut is_settled, mut is_wrong) = (false, false);
+    let (mut settled, mut is_wrong) = (None, false);
     for (place, entry) in account.story.entries.iter().enumerate() {
         match &entry.what {
-            What::Settled(_) => is_settled = true,
+            What::Settled(_) => settled = Some(place),
             What::Saving(save) => {
                 is_wrong = account.story.saves[*save].host.is_none();
-                is_settled &= is_wrong;
+                settled = settled.filter(|_| is_wrong);
             }
             What::Shutdown => return Ok(()),
-            What::Told(told) if is_settled && is_wrong => {
-                let touches = matches!(told.message.as_str(), "Stopping process" | "Configuration reloaded");
+            What::Told(told) if is_wrong && let Some(settled) = settled => {
+                let touches = match told.message.as_str() {
+                    "Stopping process" => !account.stops_what_was_on_its_way(place, settled),
+                    message => message == "Configuration reloaded",
+                };
                 ensure(!touches, place, || "the file is wrong, and this changes nevertheless".into())?;
                 let is_placed = told.fields.get("diagnostics").is_none_or(|told| told.contains("navigator.yml:"));
                 ensure(is_placed, place, || "the place of the problem isn't told".into())?;
@@ -188,6 +191,9 @@ mod tests {
         assert!(!check("4 log Configuration rejected diagnostics=navigator.yml:1:1:"));
         assert!(check("4 log Configuration rejected diagnostics=something"));
         assert!(check("4 log Stopping process name=a pid=7"));
+        let on_its_way = "4 log Starting process name=b pid=8 generation=1\n5 log Stopping process name=b pid=8";
+        assert!(!check(on_its_way), "its start was under way when its removal was accepted");
+        assert!(check(&format!("{on_its_way}\n6 log Stopping process name=a pid=7")));
     }
 
     #[test]

@@ -110,18 +110,19 @@ fn delays_are_kept(account: &Account<'_>) -> Result<(), Broken> {
 
 /// Between the moment at which everything was settled and the next thing that is done.
 fn quiet_is_quiet(account: &Account<'_>) -> Result<(), Broken> {
-    let mut is_settled = false;
+    let mut settled = None;
     for (place, entry) in account.story.entries.iter().enumerate() {
         match &entry.what {
-            What::Settled(_) => is_settled = true,
-            What::Saving(_) | What::Hit(..) | What::Shutdown => is_settled = false,
-            What::Told(told) if is_settled => {
+            What::Settled(_) => settled = Some(place),
+            What::Saving(_) | What::Hit(..) | What::Shutdown => settled = None,
+            What::Told(told) if let Some(settled) = settled => {
                 // Those that end by themselves come back all the same.
                 let former = account.runs.iter().find(|run| run.starting == place).and_then(|run| account.before(run));
                 let comes_back = former.is_some_and(|former| former.ended.is_some());
                 let waited_for_one = account.runs.iter().any(|run| run.ended.is_some_and(|ended| ended < place));
                 let is_deed = match told.message.as_str() {
-                    "Stopping process" | "Configuration reloaded" => true,
+                    "Stopping process" => !account.stops_what_was_on_its_way(place, settled),
+                    "Configuration reloaded" => true,
                     "Starting process" => !comes_back && !waited_for_one,
                     _ => false,
                 };
@@ -210,6 +211,10 @@ mod tests {
         let settled = format!("{}70 settled on save 0\n", start(60, "0r", 1));
         assert!(says(4, &format!("{settled}80 log Stopping process name=a pid=1060")).is_some());
         assert!(says(4, &format!("{settled}80 log Starting process name=b pid=9")).is_some());
+        let comes_back = format!("{}{}70 settled on save 0\n{}", start(60, "0r", 1), crash(65, 60), start(80, "0r", 1));
+        let stop = "90 log Stopping process name=a pid=1080";
+        assert_eq!(says(4, &format!("{comes_back}{stop}")), None, "its start was under way when its removal was accepted");
+        assert!(says(4, &format!("{comes_back}85 settled on save 0\n{stop}")).is_some());
         assert_eq!(says(4, &format!("{settled}75 hit a 1060 KILL\n80 log Starting process name=a pid=9")), None);
     }
 }

@@ -1,11 +1,12 @@
 //! Configurations in memory, and texts as YAML takes any of them.
 
-use navigator::config::{Environment, Files, Loaded, Rejected, load};
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+#[path = "../../support/memory.rs"]
+mod memory;
+
+pub(crate) use memory::Memory;
+use navigator::config::{Environment, Loaded, Rejected, load};
 use std::fmt::Write as _;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the main file is.
 pub(crate) const MAIN: &str = "etc/navigator.yml";
@@ -13,18 +14,7 @@ pub(crate) const MAIN: &str = "etc/navigator.yml";
 /// A secret of navigator's environment. It is no name of a process, for names are shown.
 pub(crate) const SECRET: &str = "c4n4ry !";
 
-/// Files in memory.
-#[derive(Default)]
-pub(crate) struct Memory(BTreeMap<PathBuf, Vec<u8>>);
-
 impl Memory {
-    /// The same with this file in it.
-    #[must_use]
-    pub(crate) fn with(mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Memory {
-        self.0.insert(path.into(), content.into());
-        self
-    }
-
     /// What the main file means, in an environment in which `SECRET` is one, `A` is `1`, and `EMPTY` is empty.
     pub(crate) fn load(&self) -> Result<Loaded, Rejected> {
         load(Path::new(MAIN), self, &variables().into_iter().collect::<Environment>())
@@ -34,17 +24,6 @@ impl Memory {
 /// The environment that everything is loaded in.
 pub(crate) fn variables() -> [(&'static str, &'static str); 3] {
     [("A", "1"), ("EMPTY", ""), ("SECRET", SECRET)]
-}
-
-impl Files for Memory {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        let inside = self.0.keys().filter(|path| path.parent() == Some(directory));
-        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
-    }
 }
 
 /// A text in double quotes, so written that YAML gives it back as it is.

@@ -1,7 +1,7 @@
 //! Slips of layout: what stands in the wrong column, and colons that are missing or too many.
 
 use super::{Around, Line, Slip, is_word, written};
-use serde_yaml::granit_parser::ErrorKind;
+use granit_parser::ErrorKind;
 
 pub(super) fn slip(around: &Around<'_>, kind: &ErrorKind) -> Option<Slip> {
     match kind {

@@ -2,7 +2,7 @@
 
 use super::{Around, Slip};
 use crate::config::suggest::nearest;
-use serde_yaml::granit_parser::ErrorKind;
+use granit_parser::ErrorKind;
 use std::ops::Range;
 
 pub(super) fn slip(around: &Around<'_>, kind: &ErrorKind) -> Option<Slip> {

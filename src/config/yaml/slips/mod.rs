@@ -11,7 +11,7 @@ pub(super) use marks::{merge, tag, unknown_alias};
 use crate::config::fields::PROCESS;
 use crate::config::scope::is_secret;
 use crate::config::words::{is_variable, quoted_if_needed};
-use serde_yaml::granit_parser::ErrorKind;
+use granit_parser::ErrorKind;
 use std::ops::Range;
 
 /// A guess at what is wrong, where, and what to write instead.
