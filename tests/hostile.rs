@@ -151,11 +151,11 @@ fn large_configurations_load() {
 #[test]
 fn as_many_mistakes_as_fit_are_counted() {
     for (name, text) in [
-        ("names", list(30_000, |n| format!("- {{name: p {n}, comand: x}}\n"))),
-        ("misspelled", list(30_000, |n| format!("- {{name: p{n}, comand{n}: x}}\n"))),
+        ("names", list(20_000, |n| format!("- {{name: p {n}, comand: x}}\n"))),
+        ("misspelled", list(20_000, |n| format!("- {{name: p{n}, comand{n}: x}}\n"))),
         ("unset", list(20_000, |n| format!("- {{name: p{n}, command: \"${{NO{n}}}\"}}\n"))),
         ("top-keys", lines(100_000, |n| format!("k{n}: v\n"))),
-        ("duplicates", format!("managed_processes: []\n{}", "env: {}\n".repeat(100_000))),
+        ("duplicates", format!("managed_processes: []\n{}", "env: {}\n".repeat(80_000))),
         ("dependencies", list(5_000, |n| format!("- {{name: p{n}, command: ./p, depends_on: [q{n}]}}\n"))),
         ("variables", argument(&"${NONE}".repeat(500_000))),
         (
@@ -184,7 +184,7 @@ fn one_mistake_behind_all_else_is_found() {
     let keys = |last: &str| format!("x-own:\n{}{last}\n", lines(100_000, |n| format!("  k{n}: v\n")));
     assert!(invalid("key-at-the-end", &keys("managed_process: []")).contains("did you mean `managed_processes`"));
     assert!(invalid("bracket-at-the-end", &keys("managed_processes: [")).contains("never closed"));
-    assert!(invalid("crowd", &list(49_000, |n| format!("- {{name: p{n}, command: p}}\n"))).contains("20001 processes"));
+    assert!(invalid("crowd", &list(40_000, |n| format!("- {{name: p{n}, command: p}}\n"))).contains("20001 processes"));
 }
 
 #[test]

@@ -96,7 +96,8 @@ impl Loader<'_> {
             let help =
                 format!("one navigator takes {MAX_PROCESSES}: give the others to another one, with a configuration of its own");
             self.problems.add(problem.help(help));
-            nodes.truncate(MAX_PROCESSES);
+            // Whoever has so many of them learns nothing from what is wrong with each.
+            nodes.clear();
             missing.files = true;
         }
         // Applications come after every managed process, in whichever file either stands.

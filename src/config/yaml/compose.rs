@@ -133,6 +133,8 @@ impl<'s, 'p> Composer<'s, 'p> {
             return Err(refused(place, Unacceptable::TooDeep));
         }
         let node = read(self, place)?;
+        // Its end costs as much as its beginning.
+        self.count(1, place)?;
         self.depth -= 1;
         Ok(node)
     }

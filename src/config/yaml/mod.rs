@@ -19,7 +19,8 @@ use compose::Composer;
 /// Lists and maps may stand in each other this deep.
 const MAX_DEPTH: usize = 64;
 
-/// As many values, keys, lists and maps a text may have, with those that its aliases stand for: about 17,000 processes.
+/// As many values, keys, lists and maps a text may have, with those that its aliases stand for: about 15,000 processes. A list or
+/// map counts twice, for its beginning and its end.
 const MAX_NODES: usize = 250_000;
 
 /// As many anchors, each of which keeps a copy of what it names; and as many nodes in all that they keep.
