@@ -13,11 +13,11 @@ use super::sys::clone::{self, Born, Child, Failure, SetLimit, Slot, Stack, Stage
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 /// What `execvp(3)` searches where there is no `PATH`.
@@ -57,8 +57,8 @@ pub(super) struct Start<'a> {
     pub(super) mark: &'a str,
     /// Where the kernel writes its leader's number.
     pub(super) slot: &'a Slot,
-    /// The `cgroup.procs` of the control group that it is to be in.
-    pub(super) group_entrance: Option<&'a CStr>,
+    /// The directory of the control group that it is to be in.
+    pub(super) group: Option<BorrowedFd<'a>>,
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
@@ -66,7 +66,7 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: 
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start.mark, ground).map_err(refuse)?;
     let stdio = Stdio::of(&exec.output).map_err(refuse)?;
-    let child = layout.child(exec, ground, &stdio, start.group_entrance);
+    let child = layout.child(exec, ground, &stdio, start.group);
     match clone::start(&child, stack, start.slot) {
         Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output: stdio.ours, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
@@ -137,7 +137,7 @@ impl Layout {
 }
 
 impl Layout {
-    fn child<'a>(&'a self, exec: &Exec, ground: &Ground<'_>, stdio: &'a Stdio, group_entrance: Option<&'a CStr>) -> Child<'a> {
+    fn child<'a>(&'a self, exec: &Exec, ground: &Ground<'_>, stdio: &'a Stdio, in_group: Option<BorrowedFd<'a>>) -> Child<'a> {
         Child {
             programs: &self.programs,
             arguments: &self.arguments,
@@ -151,7 +151,7 @@ impl Layout {
             group: self.identity.group,
             user: self.identity.user,
             directory: self.directory.as_deref(),
-            group_entrance,
+            in_group,
         }
     }
 

@@ -11,9 +11,8 @@ use super::{proc, tree};
 use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
-use std::ffi::CString;
+use rustix::fd::AsFd;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -96,8 +95,8 @@ fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
 
 fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
     let exec = &request.spec.exec;
-    let entrance = request.leaf.as_ref().and_then(entrance);
-    let start = Start { mark: &request.mark, slot: &request.slot, group_entrance: entrance.as_deref() };
+    let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
+    let start = Start { mark: &request.mark, slot: &request.slot, group: group.as_ref().map(AsFd::as_fd) };
     let outcome = spawn::spawn(exec, &start, ground, stack).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));
@@ -108,12 +107,6 @@ fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &
         spawned.pid
     });
     Report { run: request.run, outcome }
-}
-
-/// Makes a control group, and answers with the way into it.
-fn entrance(leaf: &Leaf) -> Option<CString> {
-    leaf.make().inspect_err(without_group).ok()?;
-    CString::new(leaf.entrance().into_os_string().into_vec()).ok()
 }
 
 /// Says, once, that a process has no control group of its own, which it can do without.

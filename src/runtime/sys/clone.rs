@@ -13,6 +13,7 @@
 //! The kernel makes this memory undumpable when the child changes its user, so that nobody of that user can attach to
 //! the child, and with it to us, before the exec. That is never undone here.
 
+use super::clone3;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
@@ -45,8 +46,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) user: Option<u32>,
     /// Directory to enter, as the user that it has become.
     pub(in crate::runtime) directory: Option<&'a CStr>,
-    /// The `cgroup.procs` of the control group to enter.
-    pub(in crate::runtime) group_entrance: Option<&'a CStr>,
+    /// The directory of the control group to be in.
+    pub(in crate::runtime) in_group: Option<BorrowedFd<'a>>,
 }
 
 /// A child that has become its program.
@@ -139,6 +140,12 @@ impl Stack {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(stack) }
     }
 
+    /// Its lowest byte.
+    fn bottom(&self) -> *mut c_void {
+        // SAFETY: within the mapping.
+        unsafe { self.start.byte_add(Self::GUARD) }
+    }
+
     /// The end from which it grows down.
     fn top(&self) -> *mut c_void {
         // SAFETY: one past the end of the mapping, which is a multiple of every alignment.
@@ -160,6 +167,8 @@ struct Shared<'a> {
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     failure: Option<(Stage, i32)>,
+    /// The control group that the child has yet to enter.
+    to_enter: Option<BorrowedFd<'a>>,
     not_in_group: Option<i32>,
 }
 
@@ -179,6 +188,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         arguments: pointers(child.arguments),
         environment: pointers(child.environment),
         failure: None,
+        to_enter: None,
         not_in_group: None,
     };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
@@ -190,8 +200,17 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
     }
     // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has let go
     // of our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
-    let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
-    let error = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    let born = |group| unsafe {
+        clone3::into_group(group, flags, stack.bottom(), Stack::SIZE, run, (&raw mut shared).cast(), slot.0.as_ptr())
+    };
+    let (result, error) = if let Some(pid) = child.in_group.and_then(born) {
+        (pid, 0)
+    } else {
+        shared.to_enter = child.in_group;
+        // SAFETY: as above.
+        let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
+        (result, io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    };
     // SAFETY: as above; a null pointer for the former mask is allowed.
     let unblocked = unsafe { call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const former_mask), 0, 8, 0]) };
     debug_assert!(unblocked.is_ok(), "restoring a mask that was read can't fail");
@@ -242,7 +261,7 @@ unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
 extern "C" fn run(shared: *mut c_void) -> c_int {
     let shared: *mut Shared<'_> = shared.cast();
     // SAFETY: the pointer that `start` passed; its owner is held, so this is the only reference in use.
-    let not_in_group = unsafe { (*shared).child.group_entrance }.and_then(|entrance| write_file(entrance, b"0").err());
+    let not_in_group = unsafe { (*shared).to_enter }.and_then(|group| write_file(group.as_raw_fd(), c"cgroup.procs", b"0").err());
     // SAFETY: as above; nothing refers to the record.
     unsafe { ptr::write_volatile(&raw mut (*shared).not_in_group, not_in_group) };
     // SAFETY: as above.
@@ -279,7 +298,7 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
             call(libc::SYS_dup3, [number(source.as_raw_fd()), target, 0, 0, 0]).map_err(at(Stage::Stdio))?;
         }
         if let Some(value) = child.oom_score_adj {
-            write_file(c"/proc/self/oom_score_adj", value).map_err(at(Stage::OomScoreAdj))?;
+            write_file(libc::AT_FDCWD, c"/proc/self/oom_score_adj", value).map_err(at(Stage::OomScoreAdj))?;
         }
         for (place, &(resource, soft, hard)) in child.limits.iter().enumerate() {
             let limit = [soft, hard];
@@ -332,12 +351,12 @@ fn execute(shared: &Shared<'_>) -> i32 {
     counts
 }
 
-/// Writes a small file in one go.
-fn write_file(path: &CStr, content: &[u8]) -> Result<(), i32> {
+/// Writes a small file in one go. Its path is relative to the directory.
+fn write_file(directory: RawFd, path: &CStr, content: &[u8]) -> Result<(), i32> {
     let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: a string that ends with NUL, and a slice with its length.
     unsafe {
-        let file = call(libc::SYS_openat, [number(libc::AT_FDCWD), address(path.as_ptr()), flags, 0, 0])?;
+        let file = call(libc::SYS_openat, [number(directory), address(path.as_ptr()), flags, 0, 0])?;
         let written = call(libc::SYS_write, [file, address(content.as_ptr()), content.len(), 0, 0]);
         call(libc::SYS_close, [file, 0, 0, 0, 0])?;
         written.map(|_| ())
