@@ -143,7 +143,10 @@ impl Leaf {
 
     /// Removes it. What is not empty stays, and is removed at the next start.
     pub(super) fn remove(&self) {
-        remove_tree(&self.directory);
+        // Hardly anybody makes groups of his own below it.
+        if fs::remove_dir(&self.directory).is_err() {
+            remove_tree(&self.directory);
+        }
     }
 }
 

@@ -273,29 +273,32 @@ async fn reap(
     let mut has_failed = false;
     loop {
         let wants_another_look = has_failed || shared.lock().wants_another_look();
-        let report = tokio::select! {
-            _ = ended.recv() => None,
-            report = reported.recv() => report,
-            () = shared.news.notified() => None,
+        let (report, has_child_ended) = tokio::select! {
+            _ = ended.recv() => (None, true),
+            report = reported.recv() => (report, false),
+            () = shared.news.notified() => (None, false),
             ready = emptied.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
-                None
+                (None, false)
             }
-            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => None,
+            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => (None, true),
         };
         if let Some(report) = report {
             shared.lock().reported(report);
         }
-        let reaped = shared.lock().reap();
-        shared.lock().settle();
-        if let Err(error) = &reaped
-            && !has_failed
-        {
-            tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
+        // The kernel looks at every child there is to find one that has ended, so it's asked only when one has.
+        if has_child_ended {
+            let reaped = shared.lock().reap();
+            if let Err(error) = &reaped
+                && !has_failed
+            {
+                tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
+            }
+            has_failed = reaped.is_err();
         }
-        has_failed = reaped.is_err();
+        shared.lock().settle();
         loop {
             let Some(event) = shared.lock().next_news() else { break };
             // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
