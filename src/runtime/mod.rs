@@ -23,6 +23,7 @@ mod left;
 mod output;
 mod platform;
 mod proc;
+mod queue;
 mod reaper;
 mod refusal;
 mod spawn;
@@ -49,12 +50,11 @@ use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
-use spawn::{Ground, NotSpawned};
+use spawn::{Cradle, Ground, NotSpawned};
 use spawners::{Report, Request, Spawners};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use sys::clone::Stack;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -186,10 +186,7 @@ impl Runtime {
             let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
             return self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
         }
-        if self.spawners.submit(Request { run, spec, mark, slot, leaf }).is_err() {
-            let error = "the threads that start programs have ended".to_owned();
-            self.refuse(run, Refusal::Failed { stage: "starting".to_owned(), error });
-        }
+        self.spawners.submit(Request { run, spec, mark, slot, leaf });
     }
 
     fn refuse(&self, run: RunId, why: Refusal) {
@@ -340,6 +337,6 @@ pub fn boot() -> Option<String> {
 pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
     let environment = Environment::inherited(std::env::vars_os());
     let ground = Ground { launcher, environment: &environment };
-    let mut stack = Stack::new()?;
-    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut stack).err()).collect())
+    let mut cradle = Cradle::new()?;
+    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut cradle).err()).collect())
 }

@@ -15,9 +15,11 @@ use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::pipe::PipeFlags;
+use rustix::io::{DupFlags, Errno, dup3};
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 /// What `execvp(3)` searches where there is no `PATH`.
@@ -62,13 +64,17 @@ pub(super) struct Start<'a> {
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: &mut Stack) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start.mark, ground).map_err(refuse)?;
-    let stdio = Stdio::of(&exec.output).map_err(refuse)?;
-    let child = layout.child(exec, ground, &stdio, start.group);
-    match clone::start(&child, stack, start.slot) {
-        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output: stdio.ours, not_in_group }),
+    let Cradle { stack, seats } = cradle;
+    let output = seats.take(&exec.output).map_err(refuse)?;
+    let child = layout.child(exec, ground, seats, start.group);
+    let born = clone::start(&child, stack, start.slot);
+    // From here on the streams end with the child.
+    seats.clear();
+    match born {
+        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout, stage, error);
@@ -79,11 +85,11 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: 
 
 /// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
 /// have done before, and ends. To be called where nobody else reaps.
-pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, stack: &mut Stack) -> Result<(), Refusal> {
+pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
     let layout = Layout::of(exec, "rehearsal", ground)?;
-    let null = Stdio::of(&Output::Null)?;
     let slot = Slot::default();
-    let ended = clone::start(&Child { programs: &[], ..layout.child(exec, ground, &null, None) }, stack, &slot);
+    let child = Child { programs: &[], ..layout.child(exec, ground, &cradle.seats, None) };
+    let ended = clone::start(&child, &mut cradle.stack, &slot);
     if let Some(pid) = slot.pid() {
         // Nothing of what it was could be told from its status.
         let _reaped = sys::wait_for(pid);
@@ -137,12 +143,12 @@ impl Layout {
 }
 
 impl Layout {
-    fn child<'a>(&'a self, exec: &Exec, ground: &Ground<'_>, stdio: &'a Stdio, in_group: Option<BorrowedFd<'a>>) -> Child<'a> {
+    fn child<'a>(&'a self, exec: &Exec, ground: &Ground<'_>, seats: &'a Seats, in_group: Option<BorrowedFd<'a>>) -> Child<'a> {
         Child {
             programs: &self.programs,
             arguments: &self.arguments,
             environment: &self.environment,
-            stdio: stdio.child.each_ref().map(AsFd::as_fd),
+            stdio: seats.0.each_ref().map(AsFd::as_fd),
             oom_score_adj: self.oom_score_adj.as_deref(),
             limits: &self.limits,
             umask: exec.umask.unwrap_or(ground.launcher.umask),
@@ -256,7 +262,7 @@ impl Identity {
 fn user(text: &Text) -> Result<(u32, Option<Account>), Refusal> {
     let unknown = || Refusal::UnknownUser { user: text.shown().to_owned() };
     let failed =
-        |error: std::io::Error| Refusal::Failed { stage: format!("looking up user `{}`", text.shown()), error: words(&error) };
+        |error: io::Error| Refusal::Failed { stage: format!("looking up user `{}`", text.shown()), error: words(&error) };
     if let Some(account) = accounts::user_by_name(&string(text, "user")?).map_err(failed)? {
         return Ok((account.user, Some(account)));
     }
@@ -267,37 +273,69 @@ fn user(text: &Text) -> Result<(u32, Option<Account>), Refusal> {
 /// A group by name, or by number.
 fn group(text: &Text) -> Result<u32, Refusal> {
     let failed =
-        |error: std::io::Error| Refusal::Failed { stage: format!("looking up group `{}`", text.shown()), error: words(&error) };
+        |error: io::Error| Refusal::Failed { stage: format!("looking up group `{}`", text.shown()), error: words(&error) };
     match accounts::group_by_name(&string(text, "group")?).map_err(failed)? {
         Some(number) => Ok(number),
         None => text.value().parse().map_err(|_| Refusal::UnknownGroup { group: text.shown().to_owned() }),
     }
 }
 
-/// Standard input, output and error: the child's ends, and ours.
-struct Stdio {
-    child: [OwnedFd; 3],
-    ours: Option<[OwnedFd; 2]>,
+/// What starts one child at a time, and is used again for the next.
+pub(super) struct Cradle {
+    stack: Stack,
+    seats: Seats,
 }
 
-impl Stdio {
-    fn of(output: &Output) -> Result<Stdio, Refusal> {
-        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
-        let stdio = || match output {
-            Output::Null => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
-            Output::Log | Output::File { .. } => {
-                let (ours_out, out) = pipe()?;
-                let (ours_err, err) = pipe()?;
-                // Our ends alone: the process's own go on blocking, as programs expect of their output.
-                for ours in [&ours_out, &ours_err] {
-                    rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
-                }
-                Ok(Stdio { child: [null()?, out, err], ours: Some([ours_out, ours_err]) })
-            }
-        };
-        stdio().map_err(|error: rustix::io::Errno| refusal::of_descriptors(error.raw_os_error()))
+impl Cradle {
+    /// # Errors
+    /// No memory, no descriptor, or no `/dev/null`.
+    pub(super) fn new() -> io::Result<Cradle> {
+        Ok(Cradle { stack: Stack::new()?, seats: Seats::new()? })
     }
+}
+
+/// Where the standard input, output and error of the next child lie. They are taken at the very start and so have low
+/// numbers, below which the child has to copy next to nothing. At rest all of them are `/dev/null`.
+struct Seats([OwnedFd; 3]);
+
+impl Seats {
+    fn new() -> io::Result<Seats> {
+        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        Ok(Seats([null()?, null()?, null()?]))
+    }
+
+    /// Puts the child's ends in place, and answers with ours, unless its output goes nowhere.
+    fn take(&mut self, output: &Output) -> Result<Option<[OwnedFd; 2]>, Refusal> {
+        match output {
+            Output::Null => Ok(None),
+            Output::Log | Output::File { .. } => self.pipes().map(Some).map_err(of_descriptors),
+        }
+    }
+
+    fn pipes(&mut self) -> Result<[OwnedFd; 2], Errno> {
+        let [_, out, err] = &mut self.0;
+        let (ours_out, theirs_out) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (ours_err, theirs_err) = pipe_with(PipeFlags::CLOEXEC)?;
+        // Our ends alone: the process's own go on blocking, as programs expect of their output.
+        for ours in [&ours_out, &ours_err] {
+            rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
+        }
+        dup3(theirs_out, out, DupFlags::CLOEXEC)?;
+        dup3(theirs_err, err, DupFlags::CLOEXEC)?;
+        Ok([ours_out, ours_err])
+    }
+
+    fn clear(&mut self) {
+        let [null, out, err] = &mut self.0;
+        for seat in [out, err] {
+            let cleared = dup3(&*null, seat, DupFlags::CLOEXEC);
+            debug_assert!(cleared.is_ok(), "an open descriptor can be put in another open one's place");
+        }
+    }
+}
+
+fn of_descriptors(error: Errno) -> Refusal {
+    refusal::of_descriptors(error.raw_os_error())
 }
 
 fn string(text: &Text, place: &str) -> Result<CString, Refusal> {

@@ -8,6 +8,7 @@
 //!   that would touch the state of other threads (`setuid` of the C library signals every thread, for instance);
 //! - every signal is blocked around the clone, and the child unblocks them only after every disposition is the
 //!   default one: no handler of ours can ever run in it;
+//! - it begins with our very table of descriptors, and changes nothing about it: its first step is to get one of its own;
 //! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
 //!
 //! The kernel makes this memory undumpable when the child changes its user, so that nobody of that user can attach to
@@ -28,7 +29,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) arguments: &'a [CString],
     /// Its environment, as `NAME=value`.
     pub(in crate::runtime) environment: &'a [CString],
-    /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself.
+    /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
+    /// is above them isn't copied for the child.
     pub(in crate::runtime) stdio: [BorrowedFd<'a>; 3],
     /// What to write to `oom_score_adj`.
     pub(in crate::runtime) oom_score_adj: Option<&'a [u8]>,
@@ -65,6 +67,8 @@ pub(in crate::runtime) type SetLimit = (u32, u64, u64);
 /// A step of the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Stage {
+    /// Getting a table of descriptors of its own.
+    Descriptors,
     /// Making a session and process group of its own.
     Session,
     /// Setting every signal to its default.
@@ -191,7 +195,9 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         to_enter: None,
         not_in_group: None,
     };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let usual = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    // The child copies of our descriptors what it needs, instead of all of them, of which there may be thousands.
+    let flags = usual | libc::CLONE_FILES;
     let mut former_mask = 0_u64;
     // SAFETY: both masks are eight bytes long, as said, and valid for the call.
     unsafe {
@@ -207,6 +213,8 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         (pid, 0)
     } else {
         shared.to_enter = child.in_group;
+        // What it opens to enter must not be left in our table, should it be killed right then.
+        let flags = if child.in_group.is_some() { usual } else { flags };
         // SAFETY: as above.
         let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
         (result, io::Error::last_os_error().raw_os_error().unwrap_or(0))
@@ -287,6 +295,7 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
 fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
     // SAFETY (of every call below): numbers by value, or pointers to memory that outlives the call.
     unsafe {
+        own_descriptors(child).map_err(at(Stage::Descriptors))?;
         call(libc::SYS_setsid, [0; 5]).map_err(at(Stage::Session))?;
         for signal in 1..=64 {
             if signal != libc::SIGKILL as usize && signal != libc::SIGSTOP as usize {
@@ -330,6 +339,20 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
         // kernel doesn't know the call (before 5.11), nothing is lost.
         let _unknown = call(libc::SYS_close_range, [3, u32::MAX as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0]);
         call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const NONE), 0, 8, 0]).map_err(at(Stage::Mask))?;
+    }
+    Ok(())
+}
+
+/// Makes the table of descriptors the child's own, and leaves out of it what lies above all that is needed.
+fn own_descriptors(child: &Child<'_>) -> Result<(), i32> {
+    let above = child.stdio.iter().map(|descriptor| descriptor.as_raw_fd() + 1).fold(3, i32::max);
+    // SAFETY: both calls take numbers by value. They change nothing about the table that was shared.
+    unsafe {
+        let unshare = libc::CLOSE_RANGE_UNSHARE as usize;
+        if call(libc::SYS_close_range, [number(above), u32::MAX as usize, unshare, 0, 0]).is_err() {
+            // Before Linux 5.9; then all of it is copied, and what isn't needed is closed by the exec.
+            call(libc::SYS_unshare, [number(libc::CLONE_FILES), 0, 0, 0, 0])?;
+        }
     }
     Ok(())
 }
