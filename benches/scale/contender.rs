@@ -33,11 +33,11 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    /// The floor, navigator both ways, and the peers that are installed.
-    pub(crate) fn all() -> Vec<Contender> {
+    /// The floor, navigator both ways, and, if they are wanted, the peers that are installed.
+    pub(crate) fn all(with_peers: bool) -> Vec<Contender> {
         let own = [Contender::Floor, Contender::Navigator(Order::Listed), Contender::Navigator(Order::Free)];
         let peers = [(Contender::Runit, "runsvdir"), (Contender::S6, "s6-svscan"), (Contender::Supervisord, "supervisord")];
-        let installed = peers.into_iter().filter(|(_, program)| is_installed(program)).map(|(peer, _)| peer);
+        let installed = peers.into_iter().filter(|(_, program)| with_peers && is_installed(program)).map(|(peer, _)| peer);
         own.into_iter().chain(installed).collect()
     }
 
@@ -57,7 +57,7 @@ impl Contender {
         let directory = place.fresh("host");
         let mut command = match self {
             Contender::Floor => {
-                let mut floor = Command::new(place.path().join("floor"));
+                let mut floor = Command::new(place.own("floor"));
                 floor.arg(count.to_string()).arg(place.child()).arg(journal.path());
                 floor
             }
@@ -86,7 +86,7 @@ impl Contender {
                 supervisord
             }
         };
-        let log = File::create(directory.join("log")).expect("a file");
+        let log = File::create(place.own("log")).expect("a file");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Host::start(self, directory, command, place.child())
     }

@@ -7,12 +7,13 @@ use crate::host::signal_process;
 use crate::journal::{Kind, now};
 use crate::life::PATIENCE;
 use crate::place::Place;
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::time::Duration;
 
 const SAVES: usize = 7;
 
 pub(crate) fn measure(place: &Place, count: usize) {
+    let count = count.min(room());
     let mut edited = Edited::start(place, count, Order::Free);
     edited.journal.pass(Duration::from_secs(3));
     let (mut quiet, mut signals, mut meanwhile) = (Vec::new(), Vec::new(), Vec::new());
@@ -46,6 +47,15 @@ pub(crate) fn measure(place: &Place, count: usize) {
     row("rename → signal to the process that changed", &signals);
     let memory = held.memory >> 20;
     table.print(&format!("{count} processes with `depends_on: []`; {memory} MiB, {} descriptors", held.descriptors));
+}
+
+/// How many processes navigator has descriptors for, at two each, after the limit was raised as far as it can be.
+fn room() -> usize {
+    let wanted = Rlimit { current: Some(65_536), maximum: Some(65_536) };
+    // Whoever isn't root stays within the limit.
+    let _may_be_refused = setrlimit(Resource::Nofile, wanted);
+    let limit = getrlimit(Resource::Nofile).maximum.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    limit.saturating_sub(200) / 2
 }
 
 /// Kills a process and waits for its successor. Answers how long that took, and when, if so, another one was told to end.

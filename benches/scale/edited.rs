@@ -21,7 +21,7 @@ pub(crate) struct Edited<'a> {
 impl<'a> Edited<'a> {
     /// Starts so many, and waits until they run.
     pub(crate) fn start(place: &'a Place, count: usize, order: Order) -> Edited<'a> {
-        let journal = Journal::new(place.path());
+        let journal = Journal::new(place);
         let host = Contender::Navigator(order).start(place, &journal, count);
         journal.wait(Kind::Exec, u32::try_from(count).expect("it is a number of processes"), PATIENCE);
         let mut edited = Edited { place, journal, host, count, order, version: 0, pids: vec![0; count] };

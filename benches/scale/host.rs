@@ -14,6 +14,7 @@ pub(crate) struct Host {
     contender: Contender,
     directory: PathBuf,
     own: Child,
+    has_ended: bool,
     program: PathBuf,
     /// When it was started, in milliseconds on the clock of the journal.
     pub(crate) begun: f64,
@@ -42,7 +43,7 @@ impl Host {
     pub(crate) fn start(contender: Contender, directory: PathBuf, mut command: Command, program: PathBuf) -> Host {
         let begun = now();
         let own = command.spawn().expect("it runs");
-        Host { contender, directory, own, program, begun }
+        Host { contender, directory, own, has_ended: false, program, begun }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -93,13 +94,27 @@ impl Host {
 
     /// Tells it to end with everything that it keeps, and waits until nothing is left. Answers when it itself had ended.
     pub(crate) fn stop(mut self) -> f64 {
+        self.end()
+    }
+
+    fn end(&mut self) -> f64 {
         let signal = if self.contender == Contender::Runit { Signal::HUP } else { Signal::TERM };
         signal_process(self.own.id().cast_signed(), signal);
         self.own.wait().expect("it is ours");
+        self.has_ended = true;
         let ended = now();
         // Whatever it has not waited for itself has been handed to us.
         while !matches!(wait(WaitOptions::empty()), Err(rustix::io::Errno::CHILD)) {}
         ended
+    }
+}
+
+impl Drop for Host {
+    /// A bench that fails leaves nothing behind.
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end();
+        }
     }
 }
 

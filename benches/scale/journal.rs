@@ -2,6 +2,7 @@
 //! are waited for. Nobody is woken before that, so that waiting costs what is measured nothing.
 
 use crate::figures::milliseconds;
+use crate::place::Place;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, mknodat, open};
@@ -54,12 +55,12 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Makes an empty one, in place of a former one.
-    pub(crate) fn new(directory: &Path) -> Journal {
-        let path = directory.join("journal");
+    pub(crate) fn new(place: &Place) -> Journal {
+        let path = place.own("journal");
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).expect("a file");
         file.set_len(HEADER + u64::from(ROOM) * RECORD).expect("room, of which only what is used is taken");
         file.write_all_at(&ROOM.to_ne_bytes(), 4).expect("a header");
-        let bell = directory.join("journal.bell");
+        let bell = place.own("journal.bell");
         if !bell.exists() {
             mknodat(rustix::fs::CWD, &bell, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
         }

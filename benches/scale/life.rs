@@ -27,8 +27,8 @@ struct Life {
     stop: f64,
 }
 
-pub(crate) fn measure(place: &Place, rounds: usize, count: usize) {
-    let contenders = Contender::all();
+pub(crate) fn measure(place: &Place, rounds: usize, count: usize, with_peers: bool) {
+    let contenders = Contender::all(with_peers);
     let mut lives: Vec<Vec<Life>> = contenders.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (contender, lives) in contenders.iter().zip(&mut lives) {
@@ -72,7 +72,7 @@ fn mebibytes(bytes: f64) -> String {
 }
 
 fn live(contender: Contender, place: &Place, count: usize) -> Life {
-    let mut journal = Journal::new(place.path());
+    let mut journal = Journal::new(place);
     let processes = u32::try_from(count).expect("it is a number of processes");
     let host = contender.start(place, &journal, count);
     journal.wait(Kind::Exec, processes, PATIENCE);
@@ -105,7 +105,7 @@ fn live(contender: Contender, place: &Place, count: usize) -> Life {
 
 #[expect(clippy::cast_precision_loss, reason = "it is less than a petabyte")]
 fn memory(contender: Contender, place: &Place, count: u32) -> f64 {
-    let journal = Journal::new(place.path());
+    let journal = Journal::new(place);
     let host = contender.start(place, &journal, count as usize);
     journal.wait(Kind::Exec, count, PATIENCE);
     journal.pass(Duration::from_secs(1));

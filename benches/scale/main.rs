@@ -25,6 +25,7 @@ struct Request {
     rounds: usize,
     processes: usize,
     growth: usize,
+    with_peers: bool,
     /// Empty: all.
     scenes: Vec<String>,
 }
@@ -39,7 +40,7 @@ fn main() {
     for scene in SCENES.into_iter().filter(|scene| request.wants(scene)) {
         match scene {
             "binary" => binary::measure(),
-            "life" => life::measure(&place, request.rounds, request.processes),
+            "life" => life::measure(&place, request.rounds, request.processes, request.with_peers),
             "saves" => saves::measure(&place, &[request.processes / 100, request.processes / 10, request.processes]),
             "crowd" => crowd::measure(&place, 10 * request.processes),
             _ => growth::measure(&place, request.growth),
@@ -49,15 +50,16 @@ fn main() {
 
 impl Request {
     fn read(words: impl Iterator<Item = String>) -> Request {
-        let mut request = Request { rounds: 5, processes: 1000, growth: 1000, scenes: Vec::new() };
+        let mut request = Request { rounds: 5, processes: 1000, growth: 1000, with_peers: true, scenes: Vec::new() };
         for word in words {
             let number = |value: &str| value.parse().unwrap_or_else(|_| panic!("`{word}`: a number is expected"));
             match word.split_once('=') {
                 Some(("rounds", value)) => request.rounds = number(value),
                 Some(("processes", value)) => request.processes = number(value),
                 Some(("growth", value)) => request.growth = number(value),
+                None if word == "alone" => request.with_peers = false,
                 None if SCENES.contains(&word.as_str()) => request.scenes.push(word),
-                _ => panic!("`{word}`: one of {SCENES:?}, `rounds=5`, `processes=1000` or `growth=1000` is expected"),
+                _ => panic!("`{word}`: one of {SCENES:?}, `alone`, `rounds=5`, `processes=1000` or `growth=1000` is expected"),
             }
         }
         assert!(request.processes >= 100, "ratios between fewer than 100 processes and a hundredth of them say nothing");

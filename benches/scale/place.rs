@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The directory.
+/// The directory. Programs, journal and logs lie in one part of it, configurations in others: what happens in a
+/// configuration's directory, and in those above it, wakes whoever watches for saves.
 pub(crate) struct Place(PathBuf);
 
 impl Place {
     pub(crate) fn new() -> Place {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scale-{}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory");
+        fs::create_dir_all(directory.join("own")).expect("a directory");
         let place = Place(directory);
         // Without a C library there is nobody to call for a loop that copies or clears.
         place.compile("child", &["-static", "-nostdlib", "-fno-stack-protector", "-fno-tree-loop-distribute-patterns"]);
@@ -21,16 +22,17 @@ impl Place {
     fn compile(&self, name: &str, flags: &[&str]) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scale").join(name).with_extension("c");
         let mut compiler = Command::new("cc");
-        compiler.args(["-O2", "-Wall", "-Wextra", "-Werror"]).args(flags).arg("-o").arg(self.0.join(name)).arg(source);
+        compiler.args(["-O2", "-Wall", "-Wextra", "-Werror"]).args(flags).arg("-o").arg(self.own(name)).arg(source);
         assert!(compiler.status().expect("`cc` is installed").success(), "{name}.c compiles");
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
+    /// A file of the bench's own.
+    pub(crate) fn own(&self, name: &str) -> PathBuf {
+        self.0.join("own").join(name)
     }
 
     pub(crate) fn child(&self) -> PathBuf {
-        self.0.join("child")
+        self.own("child")
     }
 
     /// An empty directory below.
