@@ -115,6 +115,19 @@ pub(super) fn own_signals() -> io::Result<()> {
     }
 }
 
+/// Has the allocator give back to the system what is no longer used. To be called before any thread exists.
+///
+/// By itself, the GNU C library gives each thread a region of memory of its own, of which the most that it ever used stays, and
+/// keeps ever larger blocks once one of that size has been freed. A configuration is read now and then, and takes a hundred
+/// times what is left of it.
+pub(super) fn keep_little_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (setting, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 64 << 10), (libc::M_TRIM_THRESHOLD, 64 << 10)] {
+        // SAFETY: the call takes two numbers. What it refuses stays as it was.
+        let _refused = unsafe { libc::mallopt(setting, value) };
+    }
+}
+
 /// Has tokio tell when a descriptor becomes readable.
 ///
 /// # Errors
