@@ -72,13 +72,15 @@ impl Engine {
         }
         loop {
             let plan = self.plan(now);
-            if plan.steps.is_empty() {
+            // One that is final needs no other to say what is left to wait for.
+            let is_last = plan.steps.is_empty() || plan.is_final;
+            for step in plan.steps {
+                self.begin(now, step, &mut outcome);
+            }
+            if is_last {
                 outcome.waiting = plan.waiting;
                 outcome.wake_at = plan.wake_at;
                 return outcome;
-            }
-            for step in plan.steps {
-                self.begin(now, step, &mut outcome);
             }
         }
     }

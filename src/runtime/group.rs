@@ -14,6 +14,7 @@ use crate::journal::Author;
 use reconcile::event::RunId;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -81,15 +82,14 @@ impl Groups {
 }
 
 impl Leaf {
+    /// Makes it, and opens it for whoever is to be put into it.
+    ///
     /// # Errors
-    /// Those of `mkdir(2)`.
-    pub(super) fn make(&self) -> io::Result<()> {
-        fs::create_dir(&self.directory)
-    }
-
-    /// The file that a process writes `0` to, to enter.
-    pub(super) fn entrance(&self) -> PathBuf {
-        self.directory.join("cgroup.procs")
+    /// Those of `mkdir(2)` and `open(2)`.
+    pub(super) fn make(&self) -> io::Result<OwnedFd> {
+        fs::create_dir(&self.directory)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&self.directory, flags, Mode::empty())?)
     }
 
     /// Has `epoll` become readable whenever it becomes empty, for as long as the descriptor lives that this answers with.
@@ -143,7 +143,10 @@ impl Leaf {
 
     /// Removes it. What is not empty stays, and is removed at the next start.
     pub(super) fn remove(&self) {
-        remove_tree(&self.directory);
+        // Hardly anybody makes groups of his own below it.
+        if fs::remove_dir(&self.directory).is_err() {
+            remove_tree(&self.directory);
+        }
     }
 }
 

@@ -32,11 +32,12 @@ pub enum InitError {
 
 /// Takes over from whoever started navigator, before any thread exists: notes what the processes are to inherit, lets
 /// no inherited descriptor or blocked signal go any further, ignores `SIGPIPE` for navigator itself, allows it as many
-/// descriptors as it may have, and makes it the one whom orphaned descendants are handed to.
+/// descriptors as it may have, keeps little memory that isn't used, and makes it the one whom orphaned descendants are handed to.
 ///
 /// # Errors
 /// See [`InitError`]; each of them means a host that can't be supervised.
 pub fn init() -> Result<Launcher, InitError> {
+    sys::keep_little_memory();
     sys::own_signals().map_err(InitError::Signals)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| InitError::Subreaper(error.into()))?;
     keep_inherited_descriptors().map_err(InitError::Descriptors)?;

@@ -27,6 +27,7 @@ mod passed;
 mod platform;
 mod probe;
 mod proc;
+mod queue;
 mod reaper;
 mod refusal;
 mod spawn;
@@ -56,12 +57,11 @@ use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
-use spawn::{Ground, NotSpawned};
+use spawn::{Cradle, Ground, NotSpawned};
 use spawners::{Report, Request, Spawners};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use sys::clone::Stack;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -151,14 +151,6 @@ impl Shared {
         let why = Refusal::Failed { stage: stage.to_owned(), error };
         self.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
     }
-
-    /// Has a program started.
-    fn start(&self, request: Request, spawners: &Spawners) {
-        let run = request.run;
-        if spawners.submit(request).is_err() {
-            self.refuse(run, "starting", "the threads that start programs have ended".to_owned());
-        }
-    }
 }
 
 impl Runtime {
@@ -226,7 +218,7 @@ impl Runtime {
             Ok(passed) => passed,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
-        self.shared.start(Request { run, spec, mark, slot, leaf, passed }, &self.spawners);
+        self.spawners.submit(Request { run, spec, mark, slot, leaf, passed });
     }
 
     fn stop(&self, run: RunId, by: StopBy) {
@@ -337,29 +329,32 @@ async fn reap(shared: Arc<Shared>, companions: Companions, signals: Signals, new
     let mut has_failed = false;
     loop {
         let wants_another_look = has_failed || shared.lock().wants_another_look();
-        let report = tokio::select! {
-            _ = ended.recv() => None,
-            report = reported.recv() => report,
-            () = shared.news.notified() => None,
+        let (report, has_child_ended) = tokio::select! {
+            _ = ended.recv() => (None, true),
+            report = reported.recv() => (report, false),
+            () = shared.news.notified() => (None, false),
             ready = emptied.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
-                None
+                (None, false)
             }
-            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => None,
+            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => (None, true),
         };
         if let Some(report) = report {
             shared.lock().reported(report);
         }
-        let reaped = shared.lock().reap();
-        shared.lock().settle();
-        if let Err(error) = &reaped
-            && !has_failed
-        {
-            tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
+        // The kernel looks at every child there is to find one that has ended, so it's asked only when one has.
+        if has_child_ended {
+            let reaped = shared.lock().reap();
+            if let Err(error) = &reaped
+                && !has_failed
+            {
+                tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
+            }
+            has_failed = reaped.is_err();
         }
-        has_failed = reaped.is_err();
+        shared.lock().settle();
         loop {
             let Some(event) = shared.lock().next_news() else { break };
             companions.tell(event, &news).await;
@@ -419,6 +414,6 @@ pub fn boot() -> Option<String> {
 pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
     let environment = Environment::inherited(std::env::vars_os());
     let ground = Ground { launcher, environment: &environment };
-    let mut stack = Stack::new()?;
-    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut stack).err()).collect())
+    let mut cradle = Cradle::new()?;
+    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut cradle).err()).collect())
 }

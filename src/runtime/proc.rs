@@ -130,19 +130,35 @@ impl Lineage {
         Lineage::Scanned(children)
     }
 
+    /// Those of our own children that others brought into the world, and perhaps some that we did ourselves.
+    ///
+    /// The kernel hands orphans to the first thread of whoever takes them that lives, which is our main thread as long as we
+    /// live; while what a thread starts is that thread's own child. So the list of the main thread is short where all others
+    /// together have thousands.
+    pub(super) fn adopted(&self) -> Vec<u32> {
+        let own = std::process::id();
+        match self {
+            Lineage::Listed => listed(own, own),
+            Lineage::Scanned(_) => self.children(own),
+        }
+    }
+
     /// The children of a process, ended ones that it has not reaped included.
     ///
     /// Exact for our own, because nobody but the asking thread takes one away. Of another process one can be missed
     /// while a sibling of it ends.
     pub(super) fn children(&self, pid: u32) -> Vec<u32> {
         match self {
-            Lineage::Listed => numbers_in(&format!("/proc/{pid}/task"))
-                .filter_map(|thread| fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok())
-                .flat_map(|list| list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<u32>>())
-                .collect(),
+            Lineage::Listed => numbers_in(&format!("/proc/{pid}/task")).flat_map(|thread| listed(pid, thread)).collect(),
             Lineage::Scanned(children) => children.get(&pid).cloned().unwrap_or_default(),
         }
     }
+}
+
+/// The children of one thread.
+fn listed(pid: u32, thread: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+    list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// The entries of a directory that are numbers.

@@ -278,7 +278,7 @@ impl Reaper {
 
     /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
     fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
-        let mut children = lineage.children(std::process::id());
+        let mut children = lineage.adopted();
         children.retain(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid));
         let mut is_undecided = false;
         let mut owned = Vec::new();

@@ -39,6 +39,7 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -
     let stage = match stage {
         Stage::Execute => return of_execute(exec, layout, error),
         Stage::Directory => return of_directory(exec, error),
+        Stage::Descriptors => "getting descriptors of its own".to_owned(),
         Stage::Session => "making a session".to_owned(),
         Stage::Signals | Stage::Mask => "resetting signals".to_owned(),
         Stage::Stdio => "setting up its standard streams".to_owned(),

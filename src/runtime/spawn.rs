@@ -14,11 +14,13 @@ use super::sys::clone::{self, Born, Child, Failure, SetLimit, Slot, Stack, Stage
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::pipe::PipeFlags;
+use rustix::io::{DupFlags, Errno, dup3};
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 /// What `execvp(3)` searches where there is no `PATH`.
@@ -58,20 +60,24 @@ pub(super) struct Start<'a> {
     pub(super) mark: &'a str,
     /// Where the kernel writes its leader's number.
     pub(super) slot: &'a Slot,
-    /// The `cgroup.procs` of the control group that it is to be in.
-    pub(super) group_entrance: Option<&'a CStr>,
+    /// The directory of the control group that it is to be in.
+    pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
     pub(super) passed: &'a Passed,
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: &mut Stack) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start, ground).map_err(refuse)?;
-    let stdio = Stdio::of(&exec.output, start.passed).map_err(refuse)?;
-    let child = layout.child(exec, start, ground, &stdio);
-    match clone::start(&child, stack, start.slot) {
-        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output: stdio.ours, not_in_group }),
+    let Cradle { stack, seats } = cradle;
+    let output = seats.take(&exec.output, start.passed).map_err(refuse)?;
+    let child = layout.child(exec, start, ground, seats);
+    let born = clone::start(&child, stack, start.slot);
+    // From here on the streams end with the child.
+    seats.clear();
+    match born {
+        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout, stage, error);
@@ -82,12 +88,12 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, stack: 
 
 /// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
 /// have done before, and ends. To be called where nobody else reaps.
-pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, stack: &mut Stack) -> Result<(), Refusal> {
+pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
     let (slot, passed) = (Slot::default(), Passed::default());
-    let start = Start { mark: "rehearsal", slot: &slot, group_entrance: None, passed: &passed };
+    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed };
     let layout = Layout::of(exec, &start, ground)?;
-    let null = Stdio::of(&Output::Null, &passed)?;
-    let ended = clone::start(&Child { programs: &[], ..layout.child(exec, &start, ground, &null) }, stack, &slot);
+    let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
+    let ended = clone::start(&child, &mut cradle.stack, &slot);
     if let Some(pid) = slot.pid() {
         // Nothing of what it was could be told from its status.
         let _reaped = sys::wait_for(pid);
@@ -141,13 +147,13 @@ impl Layout {
 }
 
 impl Layout {
-    fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, stdio: &'a Stdio) -> Child<'a> {
+    fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
         Child {
             programs: &self.programs,
             arguments: &self.arguments,
             environment: &self.environment,
             own_number: start.passed.own_number,
-            stdio: stdio.child.each_ref().map(AsFd::as_fd),
+            stdio: seats.0.each_ref().map(AsFd::as_fd),
             oom_score_adj: self.oom_score_adj.as_deref(),
             limits: &self.limits,
             umask: exec.umask.unwrap_or(ground.launcher.umask),
@@ -157,7 +163,7 @@ impl Layout {
             user: self.identity.user,
             directory: self.directory.as_deref(),
             passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
-            group_entrance: start.group_entrance,
+            in_group: start.group,
         }
     }
 
@@ -262,7 +268,7 @@ impl Identity {
 fn user(text: &Text) -> Result<(u32, Option<Account>), Refusal> {
     let unknown = || Refusal::UnknownUser { user: text.shown().to_owned() };
     let failed =
-        |error: std::io::Error| Refusal::Failed { stage: format!("looking up user `{}`", text.shown()), error: words(&error) };
+        |error: io::Error| Refusal::Failed { stage: format!("looking up user `{}`", text.shown()), error: words(&error) };
     if let Some(account) = accounts::user_by_name(&string(text, "user")?).map_err(failed)? {
         return Ok((account.user, Some(account)));
     }
@@ -273,39 +279,76 @@ fn user(text: &Text) -> Result<(u32, Option<Account>), Refusal> {
 /// A group by name, or by number.
 fn group(text: &Text) -> Result<u32, Refusal> {
     let failed =
-        |error: std::io::Error| Refusal::Failed { stage: format!("looking up group `{}`", text.shown()), error: words(&error) };
+        |error: io::Error| Refusal::Failed { stage: format!("looking up group `{}`", text.shown()), error: words(&error) };
     match accounts::group_by_name(&string(text, "group")?).map_err(failed)? {
         Some(number) => Ok(number),
         None => text.value().parse().map_err(|_| Refusal::UnknownGroup { group: text.shown().to_owned() }),
     }
 }
 
-/// Standard input, output and error: the child's ends, and ours.
-struct Stdio {
-    child: [OwnedFd; 3],
-    ours: Option<[OwnedFd; 2]>,
+/// What starts one child at a time, and is used again for the next.
+pub(super) struct Cradle {
+    stack: Stack,
+    seats: Seats,
 }
 
-impl Stdio {
-    fn of(output: &Output, passed: &Passed) -> Result<Stdio, Refusal> {
-        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
-        let duplicate = |descriptor: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(descriptor, 3);
-        let stdio = || match (output, &passed.output) {
-            (_, Some(taker)) => Ok(Stdio { child: [null()?, duplicate(taker)?, duplicate(taker)?], ours: None }),
-            (Output::Null, None) if passed.ear.is_none() => Ok(Stdio { child: [null()?, null()?, null()?], ours: None }),
-            _ => {
-                let (ours_out, out) = pipe()?;
-                let (ours_err, err) = pipe()?;
-                // Our ends alone: the process's own go on blocking, as programs expect of their output.
-                for ours in [&ours_out, &ours_err] {
-                    rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
-                }
-                Ok(Stdio { child: [null()?, out, err], ours: Some([ours_out, ours_err]) })
-            }
-        };
-        stdio().map_err(|error: rustix::io::Errno| refusal::of_descriptors(error.raw_os_error()))
+impl Cradle {
+    /// # Errors
+    /// No memory, no descriptor, or no `/dev/null`.
+    pub(super) fn new() -> io::Result<Cradle> {
+        Ok(Cradle { stack: Stack::new()?, seats: Seats::new()? })
     }
+}
+
+/// Where the standard input, output and error of the next child lie. They are taken at the very start and so have low
+/// numbers, below which the child has to copy next to nothing. At rest all of them are `/dev/null`.
+struct Seats([OwnedFd; 3]);
+
+impl Seats {
+    fn new() -> io::Result<Seats> {
+        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        Ok(Seats([null()?, null()?, null()?]))
+    }
+
+    /// Puts the child's ends in place, and answers with ours, unless its output goes to somebody else or nowhere.
+    fn take(&mut self, output: &Output, passed: &Passed) -> Result<Option<[OwnedFd; 2]>, Refusal> {
+        match (output, &passed.output) {
+            (_, Some(taker)) => self.both_to(taker).map(|()| None).map_err(of_descriptors),
+            (Output::Null, None) if passed.ear.is_none() => Ok(None),
+            (Output::Null | Output::Log | Output::File { .. }, None) => self.pipes().map(Some).map_err(of_descriptors),
+        }
+    }
+
+    fn both_to(&mut self, taker: &OwnedFd) -> Result<(), Errno> {
+        let [_, out, err] = &mut self.0;
+        dup3(taker, out, DupFlags::CLOEXEC)?;
+        dup3(taker, err, DupFlags::CLOEXEC)
+    }
+
+    fn pipes(&mut self) -> Result<[OwnedFd; 2], Errno> {
+        let [_, out, err] = &mut self.0;
+        let (ours_out, theirs_out) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (ours_err, theirs_err) = pipe_with(PipeFlags::CLOEXEC)?;
+        // Our ends alone: the process's own go on blocking, as programs expect of their output.
+        for ours in [&ours_out, &ours_err] {
+            rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
+        }
+        dup3(theirs_out, out, DupFlags::CLOEXEC)?;
+        dup3(theirs_err, err, DupFlags::CLOEXEC)?;
+        Ok([ours_out, ours_err])
+    }
+
+    fn clear(&mut self) {
+        let [null, out, err] = &mut self.0;
+        for seat in [out, err] {
+            let cleared = dup3(&*null, seat, DupFlags::CLOEXEC);
+            debug_assert!(cleared.is_ok(), "an open descriptor can be put in another open one's place");
+        }
+    }
+}
+
+fn of_descriptors(error: Errno) -> Refusal {
+    refusal::of_descriptors(error.raw_os_error())
 }
 
 fn string(text: &Text, place: &str) -> Result<CString, Refusal> {

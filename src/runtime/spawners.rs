@@ -6,16 +6,16 @@ use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
 use super::passed::Passed;
-use super::spawn::{self, Ground, NotSpawned, Start};
-use super::sys::clone::{Slot, Stack};
+use super::queue::Queue;
+use super::spawn::{self, Cradle, Ground, NotSpawned, Start};
+use super::sys::clone::Slot;
 use super::{proc, tree};
 use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
-use std::ffi::CString;
+use rustix::fd::AsFd;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
+use std::sync::{Arc, Once};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How many starts may be under way at the same moment.
@@ -47,7 +47,7 @@ pub(super) struct Report {
 
 /// Hands starts to the threads. Dropping it ends them, each after the start that it is at.
 pub(super) struct Spawners {
-    requests: mpsc::Sender<Request>,
+    requests: Arc<Queue<Request>>,
 }
 
 impl Spawners {
@@ -60,16 +60,15 @@ impl Spawners {
         journal: &Journal,
         reports: &UnboundedSender<Report>,
     ) -> io::Result<Spawners> {
-        let (requests, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
+        let requests = Arc::new(Queue::new());
         for number in 1..=THREADS {
-            let (queue, environment, outputs) = (Arc::clone(&queue), environment.clone(), outputs.clone());
+            let (requests, environment, outputs) = (Arc::clone(&requests), environment.clone(), outputs.clone());
             let (journal, reports) = (journal.clone(), reports.clone());
-            let mut stack = Stack::new()?;
+            let mut cradle = Cradle::new()?;
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
-                while let Some(request) = next(&queue) {
-                    let report = perform(&request, &ground, &mut stack, &outputs);
+                while let Some(request) = requests.next() {
+                    let report = perform(&request, &ground, &mut cradle, &outputs);
                     if let Ok(pid) = report.outcome {
                         // Before anybody counts it as started.
                         note(&journal, &request, pid);
@@ -87,24 +86,23 @@ impl Spawners {
     }
 
     /// Has a program started, in the order of the calls. The outcome is a [`Report`].
-    ///
-    /// # Errors
-    /// The request itself, if the threads have ended, which only a panic in them can do.
-    pub(super) fn submit(&self, request: Request) -> Result<(), Box<Request>> {
-        self.requests.send(request).map_err(|mpsc::SendError(request)| Box::new(request))
+    pub(super) fn submit(&self, request: Request) {
+        self.requests.push(request);
     }
 }
 
-fn next(queue: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+impl Drop for Spawners {
+    fn drop(&mut self) {
+        self.requests.close();
+    }
 }
 
-fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &Outputs) -> Report {
+fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Report {
     let exec = &request.spec.exec;
-    let entrance = request.leaf.as_ref().and_then(entrance);
+    let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
     let Request { mark, slot, passed, .. } = request;
-    let start = Start { mark, slot, group_entrance: entrance.as_deref(), passed };
-    let outcome = spawn::spawn(exec, &start, ground, stack).map(|spawned| {
+    let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed };
+    let outcome = spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));
         }
@@ -114,12 +112,6 @@ fn perform(request: &Request, ground: &Ground<'_>, stack: &mut Stack, outputs: &
         spawned.pid
     });
     Report { run: request.run, outcome }
-}
-
-/// Makes a control group, and answers with the way into it.
-fn entrance(leaf: &Leaf) -> Option<CString> {
-    leaf.make().inspect_err(without_group).ok()?;
-    CString::new(leaf.entrance().into_os_string().into_vec()).ok()
 }
 
 /// Says, once, that a process has no control group of its own, which it can do without.

@@ -5,7 +5,9 @@
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
-use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
+use crate::invariants::{
+    Check, Violation, check_action, check_last_plan, check_report, check_settled, check_standings, check_step, ensure,
+};
 use crate::invariants::{check_update, check_updates};
 use crate::news::stranger;
 use crate::previews::check_previews;
@@ -176,6 +178,7 @@ impl Trial<'_> {
             self.facts.count_delays(&moment);
         }
         check_step(&self.facts, &moment, &self.engine, &outcome)?;
+        check_last_plan(&self.engine, self.now, &outcome)?;
         if self.figures.steps.is_multiple_of(4) {
             check_standings(&self.facts, self.now, &self.engine)?;
             let again = self.engine.step(self.now, []);

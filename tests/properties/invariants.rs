@@ -251,6 +251,13 @@ impl Watch<'_> {
     }
 }
 
+/// Checks that a plan made after a step has nothing to add to it: the last one of the step was the last one indeed.
+pub(crate) fn check_last_plan(engine: &Engine, now: Time, outcome: &Outcome) -> Check {
+    let plan = engine.plan(now);
+    let adds = !plan.steps.is_empty() || (&plan.waiting, plan.wake_at) != (&outcome.waiting, outcome.wake_at);
+    ensure(!adds, "a step ends with its last plan", || format!("{plan:?} after {outcome:?}"))
+}
+
 /// Checks what is told, before it is taken for a fact.
 pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
     let Report::Process(about) = report else { return Ok(()) };

@@ -60,6 +60,10 @@ pub struct Plan {
     pub waiting: Vec<(Name, Waiting)>,
     /// When to plan again if nothing happens before.
     pub wake_at: Option<Time>,
+    /// Another plan, made right after all steps are begun, would have none, and the same waits and time to wake as this.
+    ///
+    /// It may be so where this says that it isn't: then planning again shows it.
+    pub is_final: bool,
 }
 
 /// Something to do now.
@@ -151,8 +155,9 @@ pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) 
         return plan;
     }
     let outlooks = outlook::outlooks(&view, &fates);
-    stop::stop(&view, &fates, &mut plan);
-    start::start(&view, &fates, &outlooks, &mut plan);
+    let stops_are_final = stop::stop(&view, &fates, &mut plan);
+    let starts_are_final = start::start(&view, &fates, &outlooks, &mut plan);
+    plan.is_final = stops_are_final && starts_are_final;
     plan
 }
 

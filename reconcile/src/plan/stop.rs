@@ -1,21 +1,31 @@
 //! The gate of a stop: a run goes once those that depend on it, and are going too, are gone.
 
+use super::fate::Why;
 use super::{Fate, Fates, Plan, Step, View, Waiting};
+use crate::desired::Entry;
 use crate::graph::Graph;
 use crate::observed::Run;
 use crate::reason::Reason;
 use crate::spec::Tier;
 use crate::text::Name;
+use crate::time::Time;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) {
+/// Says what is to be told to stop, and what is to be killed. Answers whether that leads to nothing else, as far as that is
+/// easily seen: a stop changes nothing for others until it is over, if it has a grace, and if it is of a process's only run, as
+/// another one would be judged anew.
+pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool {
+    let mut is_final = true;
+    let before = plan.steps.len();
     let hurry = is_hurried(view);
     if let (Some(closing), false) = (view.orders.closing(), hurry) {
         plan.wake(closing.since + view.desired.shutdown_timeout());
     }
     let anybody_goes = fates.all().iter().any(|fate| matches!(fate, Fate::Go(_)));
     let held_by = if anybody_goes && !hurry { holders(view, fates) } else { vec![None; view.rows().len()] };
+    let mut stops = Vec::new();
     for (index, row) in view.rows().iter().enumerate() {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
             match fate {
@@ -27,12 +37,22 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) {
                     match held_by[index] {
                         _ if hurry => plan.steps.push(Step::Kill(run.id, reason())),
                         Some(holder) => plan.wait(row.name, Waiting::Dependent(view.rows()[holder].name.clone())),
-                        None => plan.steps.push(Step::Stop(run.id, reason())),
+                        None => {
+                            stops.push(Step::Stop(run.id, reason()));
+                            have_grace(row.name, view.now + run.spec.stop.timeout, plan);
+                            let has_grace = run.spec.stop.timeout > Duration::ZERO;
+                            // Of one that is well but for a file the deadline was looked at, and doesn't count any more.
+                            is_final &= has_grace && row.runs().len() == 1 && !matches!(why, Why::Watched(_));
+                        }
                     }
                 }
             }
         }
     }
+    // A kill goes on until everything is gone, and may be another run's.
+    is_final &= plan.steps.len() == before;
+    plan.steps.append(&mut stops);
+    is_final
 }
 
 /// Whether everything is to be killed now: by order, or because the shutdown takes too long.
@@ -55,15 +75,46 @@ fn leave(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) 
     if hurry || view.now >= until {
         plan.steps.push(Step::Kill(run.id, stop.why.clone()));
     } else {
-        plan.wake(until);
-        plan.wait(name, Waiting::Grace(until));
+        have_grace(name, until, plan);
     }
+}
+
+fn have_grace(name: &Name, until: Time, plan: &mut Plan) {
+    plan.wake(until);
+    plan.wait(name, Waiting::Grace(until));
 }
 
 /// For each row, a row that has to be gone before it may be told to stop.
 fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
-    let graph = places(view);
     let going: Vec<bool> = view.rows().iter().map(|row| is_going(row.runs(), fates.of(row))).collect();
+    let former = former_places(view);
+    let is_all_wanted = view.rows().len() == view.desired.entries().len();
+    if former.is_empty() && is_all_wanted { holders_by_wishes(view, &going) } else { holders_by_places(view, &going, former) }
+}
+
+/// Where nothing has a place but by the wanted definitions: their order is known.
+fn holders_by_wishes(view: &View<'_>, going: &[bool]) -> Vec<Option<usize>> {
+    let entries = view.desired.entries();
+    let mut held_by = vec![None; entries.len()];
+    let mut application = None;
+    for &index in view.desired.order().iter().rev() {
+        let entry = &entries[index];
+        if entry.spec.tier == Tier::Managed {
+            held_by[index] = held_by[index].or(application);
+        }
+        let holds = if going[index] { Some(index) } else { held_by[index] };
+        for on in entry.comes_after() {
+            held_by[on] = held_by[on].or(holds);
+        }
+        if entry.spec.tier == Tier::Application {
+            application = application.or(holds);
+        }
+    }
+    held_by
+}
+
+fn holders_by_places(view: &View<'_>, going: &[bool], former: Vec<(usize, usize)>) -> Vec<Option<usize>> {
+    let graph = places(view, former);
     let mut held_by = vec![None; graph.len()];
     // Dependents first: a component comes after everything that its edges lead to.
     for node in graph.components().into_iter().rev().flatten() {
@@ -80,9 +131,8 @@ fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
 ///
 /// Wishes are acyclic. Places that runs got from different generations need not be, so inside a strongly connected
 /// component those don't count that are no longer wanted.
-fn places(view: &View<'_>) -> Graph {
+fn places(view: &View<'_>, former: Vec<(usize, usize)>) -> Graph {
     let mut wanted = wanted_places(view);
-    let former = former_places(view, &wanted);
     if former.is_empty() {
         return wanted;
     }
@@ -122,11 +172,11 @@ fn wanted_places(view: &View<'_>) -> Graph {
 }
 
 /// The places that runs have had, and that are no longer wanted.
-fn former_places(view: &View<'_>, wanted: &Graph) -> Vec<(usize, usize)> {
+fn former_places(view: &View<'_>) -> Vec<(usize, usize)> {
     let mut former = Vec::new();
     for (index, row) in view.rows().iter().enumerate() {
-        let is_wanted =
-            |name: &Name| wanted.next(index).iter().any(|&on| view.rows().get(on).is_some_and(|row| row.name == name));
+        let wanted = || row.entry.into_iter().flat_map(Entry::comes_after).map(|on| view.rows()[on].name);
+        let is_wanted = |name: &Name| wanted().any(|other| other == name);
         let waits = row.runs().iter().flat_map(|run| &run.waits);
         let gone = waits.filter(|name| !is_wanted(name)).filter_map(|name| find(view, name));
         former.extend(gone.map(|on| (index, on)));

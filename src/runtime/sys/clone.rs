@@ -8,11 +8,13 @@
 //!   that would touch the state of other threads (`setuid` of the C library signals every thread, for instance);
 //! - every signal is blocked around the clone, and the child unblocks them only after every disposition is the
 //!   default one: no handler of ours can ever run in it;
+//! - it begins with our very table of descriptors, and changes nothing about it: its first step is to get one of its own;
 //! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
 //!
 //! The kernel makes this memory undumpable when the child changes its user, so that nobody of that user can attach to
 //! the child, and with it to us, before the exec. That is never undone here.
 
+use super::clone3;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
@@ -29,7 +31,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) environment: &'a [CString],
     /// The variable, if any, whose value is the number of the child itself.
     pub(in crate::runtime) own_number: Option<&'a str>,
-    /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself.
+    /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
+    /// is above them isn't copied for the child.
     pub(in crate::runtime) stdio: [BorrowedFd<'a>; 3],
     /// What to write to `oom_score_adj`.
     pub(in crate::runtime) oom_score_adj: Option<&'a [u8]>,
@@ -49,8 +52,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) directory: Option<&'a CStr>,
     /// A further descriptor of the program, and the number, beyond 2, that it has there.
     pub(in crate::runtime) passed: Option<(BorrowedFd<'a>, u32)>,
-    /// The `cgroup.procs` of the control group to enter.
-    pub(in crate::runtime) group_entrance: Option<&'a CStr>,
+    /// The directory of the control group to be in.
+    pub(in crate::runtime) in_group: Option<BorrowedFd<'a>>,
 }
 
 /// A child that has become its program.
@@ -68,6 +71,8 @@ pub(in crate::runtime) type SetLimit = (u32, u64, u64);
 /// A step of the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Stage {
+    /// Getting a table of descriptors of its own.
+    Descriptors,
     /// Making a session and process group of its own.
     Session,
     /// Setting every signal to its default.
@@ -145,6 +150,12 @@ impl Stack {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(stack) }
     }
 
+    /// Its lowest byte.
+    fn bottom(&self) -> *mut c_void {
+        // SAFETY: within the mapping.
+        unsafe { self.start.byte_add(Self::GUARD) }
+    }
+
     /// The end from which it grows down.
     fn top(&self) -> *mut c_void {
         // SAFETY: one past the end of the mapping, which is a multiple of every alignment.
@@ -168,6 +179,8 @@ struct Shared<'a> {
     /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
     own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
+    /// The control group that the child has yet to enter.
+    to_enter: Option<BorrowedFd<'a>>,
     not_in_group: Option<i32>,
 }
 
@@ -193,9 +206,12 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         environment: pointers(child.environment, own_variable),
         own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
+        to_enter: None,
         not_in_group: None,
     };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let usual = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    // The child copies of our descriptors what it needs, instead of all of them, of which there may be thousands.
+    let flags = usual | libc::CLONE_FILES;
     let mut former_mask = 0_u64;
     // SAFETY: both masks are eight bytes long, as said, and valid for the call.
     unsafe {
@@ -204,8 +220,19 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
     }
     // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has let go
     // of our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
-    let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
-    let error = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    let born = |group| unsafe {
+        clone3::into_group(group, flags, stack.bottom(), Stack::SIZE, run, (&raw mut shared).cast(), slot.0.as_ptr())
+    };
+    let (result, error) = if let Some(pid) = child.in_group.and_then(born) {
+        (pid, 0)
+    } else {
+        shared.to_enter = child.in_group;
+        // What it opens to enter must not be left in our table, should it be killed right then.
+        let flags = if child.in_group.is_some() { usual } else { flags };
+        // SAFETY: as above.
+        let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
+        (result, io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    };
     // SAFETY: as above; a null pointer for the former mask is allowed.
     let unblocked = unsafe { call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const former_mask), 0, 8, 0]) };
     debug_assert!(unblocked.is_ok(), "restoring a mask that was read can't fail");
@@ -257,7 +284,7 @@ unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
 extern "C" fn run(shared: *mut c_void) -> c_int {
     let shared: *mut Shared<'_> = shared.cast();
     // SAFETY: the pointer that `start` passed; its owner is held, so this is the only reference in use.
-    let not_in_group = unsafe { (*shared).child.group_entrance }.and_then(|entrance| write_file(entrance, b"0").err());
+    let not_in_group = unsafe { (*shared).to_enter }.and_then(|group| write_file(group.as_raw_fd(), c"cgroup.procs", b"0").err());
     // SAFETY: as above; nothing refers to the record.
     unsafe { ptr::write_volatile(&raw mut (*shared).not_in_group, not_in_group) };
     // SAFETY: as above.
@@ -287,6 +314,7 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
 fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
     // SAFETY (of every call below): numbers by value, or pointers to memory that outlives the call.
     unsafe {
+        own_descriptors(child).map_err(at(Stage::Descriptors))?;
         call(libc::SYS_setsid, [0; 5]).map_err(at(Stage::Session))?;
         for signal in 1..=64 {
             if signal != libc::SIGKILL as usize && signal != libc::SIGSTOP as usize {
@@ -298,7 +326,7 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
             call(libc::SYS_dup3, [number(source.as_raw_fd()), target, 0, 0, 0]).map_err(at(Stage::Stdio))?;
         }
         if let Some(value) = child.oom_score_adj {
-            write_file(c"/proc/self/oom_score_adj", value).map_err(at(Stage::OomScoreAdj))?;
+            write_file(libc::AT_FDCWD, c"/proc/self/oom_score_adj", value).map_err(at(Stage::OomScoreAdj))?;
         }
         for (place, &(resource, soft, hard)) in child.limits.iter().enumerate() {
             let limit = [soft, hard];
@@ -344,6 +372,21 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
     Ok(())
 }
 
+/// Makes the table of descriptors the child's own, and leaves out of it what lies above all that is needed.
+fn own_descriptors(child: &Child<'_>) -> Result<(), i32> {
+    let needed = child.stdio.iter().chain(child.passed.iter().map(|(descriptor, _)| descriptor));
+    let above = needed.map(|descriptor| descriptor.as_raw_fd() + 1).fold(3, i32::max);
+    // SAFETY: both calls take numbers by value. They change nothing about the table that was shared.
+    unsafe {
+        let unshare = libc::CLOSE_RANGE_UNSHARE as usize;
+        if call(libc::SYS_close_range, [number(above), u32::MAX as usize, unshare, 0, 0]).is_err() {
+            // Before Linux 5.9; then all of it is copied, and what isn't needed is closed by the exec.
+            call(libc::SYS_unshare, [number(libc::CLONE_FILES), 0, 0, 0, 0])?;
+        }
+    }
+    Ok(())
+}
+
 /// Executes the first program that can be, by the rules of `execvp(3)`; returns only with the error that counts.
 fn execute(shared: &Shared<'_>) -> i32 {
     let mut counts = libc::ENOENT;
@@ -381,12 +424,12 @@ unsafe fn write_own_number(place: *mut u8) {
     }
 }
 
-/// Writes a small file in one go.
-fn write_file(path: &CStr, content: &[u8]) -> Result<(), i32> {
+/// Writes a small file in one go. Its path is relative to the directory.
+fn write_file(directory: RawFd, path: &CStr, content: &[u8]) -> Result<(), i32> {
     let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: a string that ends with NUL, and a slice with its length.
     unsafe {
-        let file = call(libc::SYS_openat, [number(libc::AT_FDCWD), address(path.as_ptr()), flags, 0, 0])?;
+        let file = call(libc::SYS_openat, [number(directory), address(path.as_ptr()), flags, 0, 0])?;
         let written = call(libc::SYS_write, [file, address(content.as_ptr()), content.len(), 0, 0]);
         call(libc::SYS_close, [file, 0, 0, 0, 0])?;
         written.map(|_| ())

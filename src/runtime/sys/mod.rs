@@ -1,12 +1,13 @@
 //! The only unsafe code of the runtime: system calls that no safe crate offers, each behind a safe function.
 //!
-//! [`clone`] starts a program, [`accounts`] looks up users and groups, [`lease`] asks for writers of a file; here is what the
+//! [`clone`] starts a program (in its control group at once, where [`clone3`] can), [`accounts`] looks up users and groups, [`lease`] asks for writers of a file; here is what the
 //! reaper and the signals need.
 //! Nothing in this folder decides anything, and nothing in it knows what a run is.
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
 pub(super) mod accounts;
 pub(super) mod clone;
+mod clone3;
 pub(super) mod lease;
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -111,6 +112,19 @@ pub(super) fn own_signals() -> io::Result<()> {
     match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Has the allocator give back to the system what is no longer used. To be called before any thread exists.
+///
+/// By itself, the GNU C library gives each thread a region of memory of its own, of which the most that it ever used stays, and
+/// keeps ever larger blocks once one of that size has been freed. A configuration is read now and then, and takes a hundred
+/// times what is left of it.
+pub(super) fn keep_little_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (setting, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 64 << 10), (libc::M_TRIM_THRESHOLD, 64 << 10)] {
+        // SAFETY: the call takes two numbers. What it refuses stays as it was.
+        let _refused = unsafe { libc::mallopt(setting, value) };
     }
 }
 

@@ -1,0 +1,91 @@
+//! A clone that is born in a control group, and so never has to move into it.
+//!
+//! To move, as whoever writes to `cgroup.procs` does, a process waits until every processor has passed through the scheduler
+//! (the kernel's lock for moves is one for many readers): up to 10 ms, however small the group. `clone3(2)` with
+//! `CLONE_INTO_CGROUP` (Linux 5.7) moves nobody. The C library has no function for it, and a child that is to have a stack of
+//! its own can't return from a function that its parent called; hence the few instructions in here. Where there are none for
+//! this kind of machine, and where the kernel or a filter of system calls refuses, the answer is nothing, and the caller
+//! clones the usual way.
+
+use rustix::fd::BorrowedFd;
+use std::ffi::{c_int, c_void};
+
+/// What a child begins with.
+pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
+
+/// As `clone(2)` with these flags, into a control group. The child calls `entry` with `argument`, on the stack whose lowest
+/// byte is `stack`; its number goes to `slot` first. `None`: there is no child.
+///
+/// # Safety
+/// As for `clone(2)`. `entry` must not return.
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe fn into_group(
+    group: BorrowedFd<'_>,
+    flags: c_int,
+    stack: *mut c_void,
+    stack_size: usize,
+    entry: Entry,
+    argument: *mut c_void,
+    slot: *mut c_int,
+) -> Option<c_int> {
+    use rustix::fd::AsRawFd;
+
+    /// `CLONE_INTO_CGROUP` of the kernel's `sched.h`.
+    const INTO_GROUP: u64 = 0x2_0000_0000;
+    /// The low byte of the flags of `clone(2)` is the signal that tells of the child's end.
+    const SIGNAL: c_int = 0xff;
+    let arguments = libc::clone_args {
+        flags: u64::from((flags & !SIGNAL).cast_unsigned()) | INTO_GROUP,
+        pidfd: 0,
+        child_tid: 0,
+        parent_tid: slot.expose_provenance() as u64,
+        exit_signal: u64::from((flags & SIGNAL).cast_unsigned()),
+        stack: stack.expose_provenance() as u64,
+        stack_size: stack_size as u64,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: u64::from(group.as_raw_fd().cast_unsigned()),
+    };
+    let result: i64;
+    // SAFETY: the caller's promise. The child has its own stack and its own copy of every register, never comes back here,
+    // and finds its two values in registers that the system call leaves alone. Its stack is aligned as a call demands,
+    // because its end is, and it has no caller, which the empty frame pointer says to whoever walks it.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, {argument}",
+            "call {entry}",
+            "ud2",
+            "2:",
+            argument = in(reg) argument,
+            entry = in(reg) entry,
+            in("rdi") &raw const arguments,
+            in("rsi") size_of::<libc::clone_args>(),
+            inlateout("rax") libc::SYS_clone3 => result,
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    c_int::try_from(result).ok().filter(|&pid| pid > 0)
+}
+
+/// As above, for machines that nobody has written the instructions for.
+///
+/// # Safety
+/// It does nothing.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) unsafe fn into_group(
+    _group: BorrowedFd<'_>,
+    _flags: c_int,
+    _stack: *mut c_void,
+    _stack_size: usize,
+    _entry: Entry,
+    _argument: *mut c_void,
+    _slot: *mut c_int,
+) -> Option<c_int> {
+    None
+}
