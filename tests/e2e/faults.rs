@@ -47,6 +47,8 @@ const fn cell(calls: &'static str, error: &'static str, when: &'static str, on: 
 }
 
 const OPEN: &str = "open,openat";
+/// One of them is tried where the other fails.
+const CLONE: &str = "clone,clone3";
 const NO_PROCESSES: Outcome = Says("reason=\"host exhausted: no more processes or threads");
 const NO_MEMORY: Outcome = Says("reason=\"host exhausted: no more memory\"");
 const NO_FILES: Outcome = Says("reason=\"host exhausted: navigator may open no more files (see `ulimit -n`)\"");
@@ -72,6 +74,21 @@ const CELLS: &[Cell] = &[
     cell("clone3", "EAGAIN", "3", "", Refuses(1, "failed to follow the configuration: no more processes or threads")),
     cell("clone3", "EAGAIN", "4", "", Refuses(1, "failed to start the threads of the runtime: no more processes or threads")),
     cell(
+        OPEN,
+        "EMFILE",
+        "1",
+        "/dev/null",
+        Refuses(1, "failed to start the threads of the runtime: navigator may open no more files"),
+    ),
+    cell(
+        OPEN,
+        "ENFILE",
+        "6",
+        "/dev/null",
+        Refuses(1, "failed to start the threads of the runtime: no more open files on the whole host"),
+    ),
+    cell(OPEN, "EACCES", "3", "/dev/null", Refuses(1, "failed to start the threads of the runtime: permission denied")),
+    cell(
         "epoll_ctl",
         "ENOSPC",
         "3+",
@@ -87,21 +104,19 @@ const CELLS: &[Cell] = &[
     cell("pidfd_open", "EPERM", "", "", Copes),
     cell("pidfd_open", "EMFILE", "", "", Copes),
     // A start, in navigator itself.
-    cell("clone", "EAGAIN", "1", "", NO_PROCESSES),
-    cell("clone", "EAGAIN", "3", "", NO_PROCESSES),
-    cell("clone", "EAGAIN", "7+", "", NO_PROCESSES),
-    cell("clone", "ENOMEM", "3", "", NO_MEMORY),
-    cell("clone", "EPERM", "7+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
+    // Six of the calls make navigator's own threads.
+    cell(CLONE, "EAGAIN", "7+", "", NO_PROCESSES),
+    cell(CLONE, "ENOMEM", "7+", "", NO_MEMORY),
+    cell(CLONE, "EPERM", "7+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
+    cell("clone3", "EINVAL", "7+", "", Copes),
     cell("pipe2", "EMFILE", "1", "", NO_FILES),
     cell("pipe2", "EMFILE", "3", "", NO_FILES),
     cell("pipe2", "ENFILE", "7+", "", NO_FILES_ON_HOST),
-    cell(OPEN, "EMFILE", "1", "/dev/null", NO_FILES),
-    cell(OPEN, "ENFILE", "3", "/dev/null", NO_FILES_ON_HOST),
-    cell(OPEN, "ENOMEM", "7+", "/dev/null", NO_MEMORY),
-    cell(OPEN, "EACCES", "1", "/dev/null", Says("reason=\"opening its standard streams: permission denied\"")),
     // A start, in the child.
     cell("setsid", "EPERM", "", "", Says("Process failed name=again reason=\"making a session: operation not permitted\"")),
-    cell("dup3", "EMFILE", "", "", Says("reason=\"setting up its standard streams: navigator may open no more files")),
+    cell("dup3", "EMFILE", "1", "", NO_FILES),
+    // In the child of every start, and once where the streams are put back.
+    cell("dup3", "EMFILE", "3", "", Says("reason=\"setting up its standard streams: navigator may open no more files")),
     cell("prlimit64", "EPERM", "1", "", Says("reason=\"setting limits.nofile: operation not permitted; only root may go above")),
     cell("execve", "EAGAIN", "", "/bin/sh", NO_PROCESSES),
     cell("execve", "ENOMEM", "", "/bin/sh", NO_MEMORY),
