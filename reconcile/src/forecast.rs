@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::report::Summary;
 use crate::text::Name;
 use crate::time::Time;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -21,6 +21,9 @@ pub struct Forecast {
     /// Its effects in the order of execution: each stands where its last step is done, so a restart where the new run is
     /// started. Those that need no step, because nothing runs, come first.
     pub effects: Vec<Effect>,
+    /// The steps of these effects in the order of execution: those of a wave are begun at once, and a wave begins when the
+    /// former one is done.
+    pub waves: Vec<Vec<Deed>>,
     /// Processes that would need another run, and keep the one they have on purpose; by name.
     pub stale: Vec<Stale>,
     /// How many of each class; its generation is the one that the configuration would become.
@@ -98,8 +101,9 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
         return None;
     }
     let changes = engine.changes(wanted);
-    let anyway = Steps::of(engine, now, engine.desired());
-    let steps = Steps::of(engine, now, wanted);
+    let anyway = Steps::of(&preview(engine, now, engine.desired().clone()));
+    let mut waves = preview(engine, now, wanted.clone());
+    let steps = Steps::of(&waves);
     let mut effects: Vec<(Option<usize>, Effect)> = Vec::new();
     let mut stale = Vec::new();
     for (name, change) in &changes {
@@ -136,8 +140,14 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
         }
     }
     effects.sort_by_key(|(last, _)| *last);
+    let effects: Vec<Effect> = effects.into_iter().map(|(_, effect)| effect).collect();
+    let of_effects: BTreeSet<&Name> = effects.iter().map(|effect| &effect.name).collect();
+    for wave in &mut waves {
+        wave.retain(|deed| of_effects.contains(&deed.name));
+    }
+    waves.retain(|wave| !wave.is_empty());
     let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
-    Some(Forecast { effects: effects.into_iter().map(|(_, effect)| effect).collect(), stale, summary })
+    Some(Forecast { effects, waves, stale, summary })
 }
 
 /// What a preview does to each process.
@@ -160,15 +170,14 @@ impl Own {
 }
 
 impl Steps {
-    fn of(engine: &Engine, now: Time, wanted: &Desired) -> Steps {
+    fn of(waves: &[Vec<Deed>]) -> Steps {
         let mut steps: BTreeMap<Name, Own> = BTreeMap::new();
-        let deeds = preview(engine, now, wanted.clone()).into_iter().flatten();
-        for (place, Deed { name, act }) in deeds.enumerate() {
-            let own = steps.entry(name).or_default();
+        for (place, Deed { name, act }) in waves.iter().flatten().enumerate() {
+            let own = steps.entry(name.clone()).or_default();
             own.last = place;
             match act {
-                Act::Start(why) => own.start = Some(why),
-                Act::Stop(why) => own.stop = Some(why),
+                Act::Start(why) => own.start = Some(why.clone()),
+                Act::Stop(why) => own.stop = Some(why.clone()),
                 Act::Update(_) => {}
             }
         }

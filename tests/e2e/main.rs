@@ -12,6 +12,8 @@ mod doctor;
 mod environment;
 mod faults;
 mod files;
+#[path = "../support/golden.rs"]
+mod golden;
 mod harness;
 mod killed;
 mod output;
@@ -25,6 +27,7 @@ mod seed;
 mod signals;
 mod stack;
 mod tiers;
+mod transcripts;
 mod trees;
 mod unready;
 mod watch;
