@@ -125,18 +125,20 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
                 effects.push(effect(EffectKind::Stop, stopped().unwrap_or(usual), &[]));
             }
             Change::Replace(fields) => {
-                let kind = if stopped().is_none() && started().is_some() { EffectKind::Start } else { EffectKind::Restart };
-                effects.push(effect(kind, started().unwrap_or_else(|| Reason::Changed(tops(fields))), fields));
+                let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Restart, Reason::Changed(tops(fields))));
+                effects.push(effect(kind, why, fields));
             }
-            Change::Update(fields) => effects.push(effect(EffectKind::Update, Reason::Changed(tops(fields)), fields)),
-            Change::Stale(fields) => stale.push(Stale { name: name.clone(), fields: fields.clone() }),
-            // It follows another one, or waited for one that now comes.
-            Change::Keep => match (stopped(), started()) {
-                (Some(_), Some(why)) => effects.push(effect(EffectKind::Restart, why, &[])),
-                (Some(why), None) => effects.push(effect(EffectKind::Stop, why, &[])),
-                (None, Some(why)) => effects.push(effect(EffectKind::Start, why, &[])),
-                (None, None) => {}
+            Change::Update(fields) => {
+                let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Update, Reason::Changed(tops(fields))));
+                effects.push(effect(kind, why, fields));
+            }
+            // It follows another one, which takes it along.
+            Change::Stale(fields) => match done(own) {
+                Some((kind, why)) => effects.push(effect(kind, why, fields)),
+                None => stale.push(Stale { name: name.clone(), fields: fields.clone() }),
             },
+            // It follows another one, or waited for one that now comes.
+            Change::Keep => effects.extend(done(own).map(|(kind, why)| effect(kind, why, &[]))),
         }
     }
     effects.sort_by_key(|(last, _)| *last);
@@ -148,6 +150,17 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
     waves.retain(|wave| !wave.is_empty());
     let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
     Some(Forecast { effects, waves, stale, summary })
+}
+
+/// What its starts and stops come to, and why; `None`: there is none of them. What is stopped and can't be started again, such as
+/// for a dependency that is disabled, is stopped.
+fn done(own: Option<&Own>) -> Option<(EffectKind, Reason)> {
+    match own.map(|own| (own.stop.clone(), own.start.clone()))? {
+        (Some(_), Some(why)) => Some((EffectKind::Restart, why)),
+        (Some(why), None) => Some((EffectKind::Stop, why)),
+        (None, Some(why)) => Some((EffectKind::Start, why)),
+        (None, None) => None,
+    }
 }
 
 /// What a preview does to each process.

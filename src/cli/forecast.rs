@@ -73,9 +73,9 @@ fn count(plan: &Plan) -> String {
 /// How many processes nothing is done about. The summary counts definitions: of those that are unchanged, some are started, stopped
 /// or restarted along with others.
 fn untouched(plan: &Plan) -> usize {
-    let Summary { added, removed, changed, updated, unchanged } = plan.summary;
-    let along = plan.changes.len().saturating_sub(added + removed + changed + updated);
-    unchanged.saturating_sub(along)
+    let Summary { added, removed, unchanged, .. } = plan.summary;
+    let without_fields = plan.changes.iter().filter(|change| change.fields.is_empty()).count();
+    unchanged.saturating_sub(without_fields.saturating_sub(added + removed))
 }
 
 fn widest_name<'a>(names: impl Iterator<Item = &'a str>) -> usize {
