@@ -17,6 +17,7 @@ mod golden;
 mod harness;
 mod killed;
 mod output;
+mod pairs;
 mod policies;
 mod ready;
 mod refusals;
