@@ -141,7 +141,9 @@ fn is_shaped(path: &str, example: &Value, found: &Value) {
         }
         (Value::Array(example), Value::Array(found)) => {
             assert!(!found.is_empty(), "`{path}` has nothing in it to be looked at");
-            found.iter().for_each(|found| is_shaped(path, &example[0], found));
+            for found in found {
+                is_shaped(path, &example[0], found);
+            }
         }
         (Value::String(_), Value::String(_)) | (Value::Number(_), Value::Number(_)) | (Value::Bool(_), Value::Bool(_)) => {}
         _ => panic!("`{path}` is {found}, and not like {example}"),
