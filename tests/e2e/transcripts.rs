@@ -1,6 +1,7 @@
 //! What every command prints, and how it exits: the transcripts of `fixtures/cli/`, played against a real navigator on a
 //! terminal of 80 columns.
 
+mod document;
 mod script;
 mod veil;
 
@@ -9,7 +10,7 @@ use script::{Part, parts};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use veil::Veil;
+use veil::{Veil, pattern};
 
 /// Each case is a test of its own, so that they run beside one another and fail by name.
 macro_rules! cases {
@@ -86,13 +87,7 @@ impl Stage<'_> {
                 text
             }
             Part::Run { arguments, text } => {
-                let navigator = self.site.command(arguments.split(' ')).start();
-                let is_reached = || {
-                    assert!(!navigator.log().has_ended(), "{text}ended at once\n{}", navigator.log().describe());
-                    (self.play("navigator status").code != Some(4)).then_some(())
-                };
-                navigator.log().until("a navigator that can be asked", is_reached);
-                self.navigators.push(navigator);
+                self.run(&arguments);
                 text
             }
             Part::Until { wanted, command, text } => {
@@ -111,12 +106,28 @@ impl Stage<'_> {
         }
     }
 
+    /// Starts a navigator that runs on, and waits until it can be asked.
+    fn run(&mut self, arguments: &str) {
+        let navigator = self.site.command(arguments.split(' ')).env("PATH", self.path()).start();
+        let is_reached = || {
+            assert!(!navigator.log().has_ended(), "`{arguments}` ended at once\n{}", navigator.log().describe());
+            (self.play("navigator status").code != Some(4)).then_some(())
+        };
+        navigator.log().until("a navigator that can be asked", is_reached);
+        self.navigators.push(navigator);
+    }
+
+    /// Programs are looked for in the site, and navigator where it was built.
+    fn path(&self) -> String {
+        let program = Path::new(env!("CARGO_BIN_EXE_navigator")).parent().expect("it lies in a folder");
+        let path = std::env::var("PATH").unwrap_or_default();
+        format!("{}:{}:{path}", self.site.path("bin").display(), program.display())
+    }
+
     fn play(&self, command: &str) -> crate::harness::Played {
         let mut shell = Command::new("sh");
-        let path = std::env::var("PATH").unwrap_or_default();
-        let program = Path::new(env!("CARGO_BIN_EXE_navigator")).parent().expect("it lies in a folder");
         self.site.surround(&mut shell);
-        shell.args(["-c", command]).env("PATH", format!("{}:{path}", program.display())).env("NO_COLOR", "1");
+        shell.args(["-c", command]).env("PATH", self.path()).env("NO_COLOR", "1");
         on_terminal(&mut shell, 80)
     }
 

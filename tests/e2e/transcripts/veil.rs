@@ -43,6 +43,6 @@ fn placed(placeholder: &str, found: &Captures) -> String {
     if found["blanks"].len() > 1 { format!("{placeholder:columns$}") } else { format!("{placeholder}{}", &found["blanks"]) }
 }
 
-fn pattern(text: &str) -> Regex {
+pub(super) fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap_or_else(|error| panic!("{error}"))
 }
