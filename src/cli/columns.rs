@@ -53,18 +53,20 @@ pub(super) fn cut_within(text: &str, room: usize) -> String {
 pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for mut word in text.split(' ') {
-        let begins = lines.is_empty() && line.is_empty();
-        if !begins && width(&line) + 1 + width(word) <= room {
+    for (place, mut word) in text.split(' ').enumerate() {
+        if place > 0 && width(&line) + 1 + width(word) <= room {
             line.push(' ');
             line.push_str(word);
             continue;
         }
-        if !begins {
+        if place > 0 {
             lines.push(std::mem::take(&mut line));
         }
         while width(word) > room {
             let (start, rest) = word.split_at(fitting(word, room).max(first_length(word)));
+            if rest.is_empty() {
+                break;
+            }
             lines.push(start.to_owned());
             word = rest;
         }
@@ -95,7 +97,7 @@ mod tests {
         assert_eq!(cut("数据库", 4), "数…");
         assert_eq!(cut("数据库", 6), "数据库");
         assert_eq!(cut_within("数据库的名字", 7), "数…字");
-        assert_eq!(cut_within("cafe\u{301}, cafe\u{301}", 7), "caf…fe\u{301}");
+        assert_eq!(cut_within("cafe\u{301}, cafe\u{301}", 7), "caf…afe\u{301}");
     }
 
     #[test]
