@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::report::Summary;
 use crate::text::Name;
 use crate::time::Time;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cell::LazyCell;
 use core::fmt;
@@ -22,6 +22,9 @@ pub struct Forecast {
     /// Its effects in the order of execution: each stands where its last step is done, so a restart where the new run is
     /// started. Those that need no step, because nothing runs, come first.
     pub effects: Vec<Effect>,
+    /// The steps of these effects in the order of execution: those of a wave are begun at once, and a wave begins when the
+    /// former one is done.
+    pub waves: Vec<Vec<Deed>>,
     /// Processes that would need another run, and keep the one they have on purpose; by name.
     pub stale: Vec<Stale>,
     /// How many of each class; its generation is the one that the configuration would become.
@@ -100,8 +103,9 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
     }
     let changes = engine.changes(wanted);
     // Asked only about processes that are unchanged and nevertheless have something done to them.
-    let anyway = LazyCell::new(|| Steps::of(engine, now, engine.desired()));
-    let steps = Steps::of(engine, now, wanted);
+    let anyway = LazyCell::new(|| Steps::of(&preview(engine, now, engine.desired().clone())));
+    let mut waves = preview(engine, now, wanted.clone());
+    let steps = Steps::of(&waves);
     let mut effects: Vec<(Option<usize>, Effect)> = Vec::new();
     let mut stale = Vec::new();
     for (name, change) in &changes {
@@ -123,23 +127,42 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
                 effects.push(effect(EffectKind::Stop, stopped().unwrap_or(usual), &[]));
             }
             Change::Replace(fields) => {
-                let kind = if stopped().is_none() && started().is_some() { EffectKind::Start } else { EffectKind::Restart };
-                effects.push(effect(kind, started().unwrap_or_else(|| Reason::Changed(tops(fields))), fields));
+                let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Restart, Reason::Changed(tops(fields))));
+                effects.push(effect(kind, why, fields));
             }
-            Change::Update(fields) => effects.push(effect(EffectKind::Update, Reason::Changed(tops(fields)), fields)),
-            Change::Stale(fields) => stale.push(Stale { name: name.clone(), fields: fields.clone() }),
-            // It follows another one, or waited for one that now comes.
-            Change::Keep => match (stopped(), started()) {
-                (Some(_), Some(why)) => effects.push(effect(EffectKind::Restart, why, &[])),
-                (Some(why), None) => effects.push(effect(EffectKind::Stop, why, &[])),
-                (None, Some(why)) => effects.push(effect(EffectKind::Start, why, &[])),
-                (None, None) => {}
+            Change::Update(fields) => {
+                let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Update, Reason::Changed(tops(fields))));
+                effects.push(effect(kind, why, fields));
+            }
+            // It follows another one, which takes it along.
+            Change::Stale(fields) => match done(own) {
+                Some((kind, why)) => effects.push(effect(kind, why, fields)),
+                None => stale.push(Stale { name: name.clone(), fields: fields.clone() }),
             },
+            // It follows another one, or waited for one that now comes.
+            Change::Keep => effects.extend(done(own).map(|(kind, why)| effect(kind, why, &[]))),
         }
     }
     effects.sort_by_key(|(last, _)| *last);
+    let effects: Vec<Effect> = effects.into_iter().map(|(_, effect)| effect).collect();
+    let of_effects: BTreeSet<&Name> = effects.iter().map(|effect| &effect.name).collect();
+    for wave in &mut waves {
+        wave.retain(|deed| of_effects.contains(&deed.name));
+    }
+    waves.retain(|wave| !wave.is_empty());
     let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
-    Some(Forecast { effects: effects.into_iter().map(|(_, effect)| effect).collect(), stale, summary })
+    Some(Forecast { effects, waves, stale, summary })
+}
+
+/// What its starts and stops come to, and why; `None`: there is none of them. What is stopped and can't be started again, such as
+/// for a dependency that is disabled, is stopped.
+fn done(own: Option<&Own>) -> Option<(EffectKind, Reason)> {
+    match own.map(|own| (own.stop.clone(), own.start.clone()))? {
+        (Some(_), Some(why)) => Some((EffectKind::Restart, why)),
+        (Some(why), None) => Some((EffectKind::Stop, why)),
+        (None, Some(why)) => Some((EffectKind::Start, why)),
+        (None, None) => None,
+    }
 }
 
 /// What a preview does to each process.
@@ -162,15 +185,14 @@ impl Own {
 }
 
 impl Steps {
-    fn of(engine: &Engine, now: Time, wanted: &Desired) -> Steps {
+    fn of(waves: &[Vec<Deed>]) -> Steps {
         let mut steps: BTreeMap<Name, Own> = BTreeMap::new();
-        let deeds = preview(engine, now, wanted.clone()).into_iter().flatten();
-        for (place, Deed { name, act }) in deeds.enumerate() {
-            let own = steps.entry(name).or_default();
+        for (place, Deed { name, act }) in waves.iter().flatten().enumerate() {
+            let own = steps.entry(name.clone()).or_default();
             own.last = place;
             match act {
-                Act::Start(why) => own.start = Some(why),
-                Act::Stop(why) => own.stop = Some(why),
+                Act::Start(why) => own.start = Some(why.clone()),
+                Act::Stop(why) => own.stop = Some(why.clone()),
                 Act::Update(_) => {}
             }
         }

@@ -32,3 +32,4 @@ pub mod spec;
 pub mod state;
 pub mod text;
 pub mod time;
+mod waits;

@@ -2,17 +2,15 @@
 
 use crate::engine::{Engine, why_again};
 use crate::event::{Pid, Status};
-use crate::observed::{Observed, Process, Run};
+use crate::observed::{Observed, Past, Process, Run};
 use crate::orders::Orders;
-use crate::plan::{Rest, Waiting, is_same, rest_in};
+use crate::plan::{Rest, is_same, rest_in};
 use crate::reason::Reason;
-use crate::span::Span;
 use crate::spec::{Kind, OnChange, Spec, Tier};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::sync::Arc;
 use core::fmt;
-use core::time::Duration;
 
 /// What people call the state of a process; everywhere the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +74,10 @@ pub struct Standing {
     pub since: Option<Time>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
+    /// How often in a row it has ended by itself, without healthy running in between.
+    pub failures: u32,
+    /// Since when it is in this state, if that is known.
+    pub entered: Option<Time>,
     /// How its last run ended, that is gone.
     pub last_exit: Option<Status>,
     /// The generation whose definition runs or, where nothing runs, is wanted.
@@ -144,7 +146,9 @@ impl Engine {
             ready: run.is_some_and(|run| run.ready.is_some() && run.is_undisturbed()),
             since: run.filter(|run| run.exit.is_none()).and_then(|run| run.up),
             restarts: process.map_or(0, |process| process.restarts),
-            last_exit: process.and_then(|process| process.past.as_ref()).map(|past| past.status.clone()),
+            failures: past_of(process).and_then(|past| past.streak).map_or(0, |streak| streak.length),
+            entered: run.map_or_else(|| past_of(process).map(|past| past.at), |run| Some(entered(run))),
+            last_exit: past_of(process).map(|past| past.status.clone()),
             generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
             reason,
         }
@@ -160,6 +164,16 @@ fn newest<'a>(observed: &'a Observed, name: &Name) -> Option<&'a Run> {
     observed.processes().get(name)?.runs.last()
 }
 
+fn past_of(process: Option<&Process>) -> Option<&Past> {
+    process?.past.as_ref()
+}
+
+/// Since when a run is in the state that [`state_of_run`] calls by its name.
+fn entered(run: &Run) -> Time {
+    let stopping = run.stop.as_ref().map(|stop| stop.since).or(run.exit.as_ref().map(|(_, at)| *at));
+    stopping.or(run.ready).or(run.up).unwrap_or(run.begun)
+}
+
 fn state_of_run(run: &Run) -> (State, Reason) {
     if let Some(stop) = &run.stop {
         return (State::Stopping, stop.why.clone());
@@ -172,7 +186,7 @@ fn state_of_run(run: &Run) -> (State, Reason) {
 
 fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: Option<&Arc<Spec>>) -> (State, Reason) {
     let process = observed.processes().get(name);
-    let past = process.and_then(|process| process.past.as_ref());
+    let past = past_of(process);
     let Some(spec) = wanted else { return (State::Stopped, Reason::Removed) };
     if orders.closing().is_some() {
         return (State::Stopped, Reason::Shutdown);
@@ -199,62 +213,4 @@ fn pending_reason(process: &Process, spec: &Spec) -> Option<Reason> {
         Some(why_again(past, process.content.as_ref(), spec))
     };
     process.cue.clone().or_else(again)
-}
-
-impl Waiting {
-    /// What is waited for, with times told from a moment on: `starts again in 4s`.
-    pub fn told_at(&self, now: Time) -> alloc::string::String {
-        // Nobody reads more of a wait than tenths of a second.
-        let tenths = |until: Time| {
-            Span(Duration::from_millis(u64::try_from(until.since(now).as_millis()).unwrap_or(0).div_ceil(100) * 100))
-        };
-        match self {
-            Waiting::Delay(until) => alloc::format!("starts in {}", tenths(*until)),
-            Waiting::Backoff(until) => alloc::format!("starts again in {}", tenths(*until)),
-            Waiting::Grace(until) => alloc::format!("is killed in {} if it has not stopped", tenths(*until)),
-            Waiting::Readiness { until: Some(until), why } => {
-                let why = why.as_ref().map(|why| alloc::format!(": {why}")).unwrap_or_default();
-                alloc::format!("not ready yet{why}; has failed in {}", tenths(*until))
-            }
-            other => alloc::format!("{other}"),
-        }
-    }
-}
-
-impl fmt::Display for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::plan::Block;
-        match self {
-            Waiting::Dependency { on, condition, why } => {
-                let why = match why {
-                    Block::Coming => match condition {
-                        crate::spec::Condition::Started => "not started",
-                        crate::spec::Condition::Ready => "not ready",
-                        crate::spec::Condition::Completed => "not completed",
-                    },
-                    Block::Disabled => "disabled",
-                    Block::StoppedByHand => "stopped by hand",
-                    Block::Failed => "failed",
-                    Block::BackingOff => "backing off",
-                    Block::Ended => "ended",
-                    Block::Stuck => "stuck itself",
-                };
-                write!(f, "waits for {on}: {why}")
-            }
-            Waiting::Order(name) => write!(f, "waits for {name}, which comes before it"),
-            Waiting::Delay(until) => write!(f, "delayed until {until}"),
-            Waiting::Backoff(until) => write!(f, "backs off until {until}"),
-            Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
-            Waiting::Turn => f.write_str("waits for its turn"),
-            Waiting::Exec => f.write_str("is being started"),
-            Waiting::Readiness { until, why } => {
-                f.write_str(if until.is_some() { "not ready yet" } else { "not ready any more" })?;
-                why.iter().try_for_each(|why| write!(f, ": {why}"))?;
-                until.iter().try_for_each(|until| write!(f, ", until {until}"))
-            }
-            Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
-            Waiting::Grace(until) => write!(f, "may stop until {until}"),
-            Waiting::Kill => f.write_str("is being killed"),
-        }
-    }
 }

@@ -8,6 +8,10 @@ use crate::control::Client;
 use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The variable by which a shell asks for completions instead of running a command.
@@ -35,10 +39,13 @@ pub(super) fn completions(shell: &str) -> ExitCode {
     }
 }
 
-/// The names of the processes of the navigator that runs here; none, if none does.
+/// The names of the processes of the navigator that the line is about; none, if none runs.
 pub(super) fn process_names() -> Vec<CompletionCandidate> {
-    let Ok(config) = locate(None, variable("NAVIGATOR_CONFIG")) else { return Vec::new() };
-    let answer = Client::connect(&state_dir_of(None), &config).and_then(|mut client| client.get("/v1/status"));
+    let line: Vec<OsString> = env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let named = option(&line, &["-c", "--config"]).map(PathBuf::from);
+    let state = option(&line, &["--state-dir"]).map(PathBuf::from);
+    let Ok(config) = locate(named, variable("NAVIGATOR_CONFIG")) else { return Vec::new() };
+    let answer = Client::connect(&state_dir_of(state), &config).and_then(|mut client| client.get("/v1/status"));
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();
     let candidate = |process: &serde_json::Value| {
@@ -46,4 +53,40 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
         Some(CompletionCandidate::new(process["name"].as_str()?).help(Some(state.into())))
     };
     processes.filter_map(candidate).collect()
+}
+
+/// The value that an option has on a line, which may be wrong or not yet finished, so that it isn't parsed as a whole. Bash makes
+/// three words of `--config=web.yml`.
+fn option(line: &[OsString], names: &[&str]) -> Option<OsString> {
+    let of_word = |(at, word): (usize, &OsString)| {
+        let value = |at: usize| line.get(at).filter(|value| !value.is_empty()).cloned();
+        names.iter().find_map(|name| match word.as_bytes().strip_prefix(name.as_bytes())? {
+            [] if line.get(at + 1).is_some_and(|next| next == "=") => value(at + 2),
+            [] => value(at + 1),
+            [b'=', rest @ ..] => Some(OsStr::from_bytes(rest).to_owned()),
+            // A short option may have its value right behind it.
+            rest if !name.starts_with("--") => Some(OsStr::from_bytes(rest).to_owned()),
+            _ => None,
+        })
+    };
+    line.iter().enumerate().find_map(of_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_found_however_it_is_written() {
+        for line in
+            ["navigator -c a.yml stop", "navigator --config=a.yml", "navigator stop -ca.yml", "navigator --config = a.yml we"]
+        {
+            let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(option(&line, &["-c", "--config"]), Some("a.yml".into()), "{line:?}");
+        }
+        for line in ["navigator stop c", "navigator --config", "navigator --configuration a.yml"] {
+            let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(option(&line, &["-c", "--config"]), None, "{line:?}");
+        }
+    }
 }

@@ -3,10 +3,11 @@
 //!
 //! It writes down a plan that is given, and computes nothing of it.
 
+use super::columns::{cut_within, harmless, padded, width, wrapped};
 use super::plural;
 use crate::config::Look;
 use crate::snapshot::Plan;
-use crate::snapshot::plan::{Change, Field, Stale};
+use crate::snapshot::plan::{Change, Field, Stale, Step, Summary};
 use reconcile::forecast::EffectKind;
 use std::fmt::Write;
 
@@ -37,10 +38,13 @@ pub fn whole(plan: &Plan, look: Look) -> String {
     let page = Page { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
-    if !text.is_empty() {
-        text.push('\n');
+    for part in [page.order(&plan.waves), count(plan)].iter().filter(|part| !part.is_empty()) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(part);
     }
-    text + &count(plan)
+    text
 }
 
 /// The last line: how many of each.
@@ -59,15 +63,38 @@ fn count(plan: &Plan) -> String {
         (count(EffectKind::Restart), "to restart"),
         (count(EffectKind::Update), "to update in place"),
         (plan.stale.len(), "stale"),
-        (plan.summary.unchanged, "unchanged"),
+        (untouched(plan), "unchanged"),
     ];
     let words: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     format!("plan: {}{by_hand}\n", words.join(", "))
 }
 
+/// How many processes nothing is done about. The summary counts definitions: of those that are unchanged, some are started, stopped
+/// or restarted along with others.
+fn untouched(plan: &Plan) -> usize {
+    let Summary { added, removed, unchanged, .. } = plan.summary;
+    let without_fields = plan.changes.iter().filter(|change| change.fields.is_empty()).count();
+    unchanged.saturating_sub(without_fields.saturating_sub(added + removed))
+}
+
 fn widest_name<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    names.map(str::len).max().unwrap_or(0)
+    names.map(width).max().unwrap_or(0)
+}
+
+const KINDS: [EffectKind; 4] = [EffectKind::Start, EffectKind::Stop, EffectKind::Restart, EffectKind::Update];
+
+fn color(kind: EffectKind) -> &'static str {
+    match kind {
+        EffectKind::Start => "32",
+        EffectKind::Stop => "31",
+        EffectKind::Restart => "33",
+        EffectKind::Update => "36",
+    }
+}
+
+fn names_of(wave: &[Step], kind: EffectKind) -> impl Iterator<Item = &str> {
+    wave.iter().filter(move |step| step.action == kind.as_str()).map(|step| step.name.as_str())
 }
 
 struct Page {
@@ -83,14 +110,9 @@ impl Page {
     }
 
     fn change(&self, change: &Change) -> String {
-        let (sign, color) = match change.action.as_str() {
-            "start" => (EffectKind::Start.sign(), "32"),
-            "stop" => (EffectKind::Stop.sign(), "31"),
-            "restart" => (EffectKind::Restart.sign(), "33"),
-            "update" => (EffectKind::Update.sign(), "36"),
-            // A newer navigator may know more of them than the client that asks it.
-            _ => ('?', "35"),
-        };
+        let kind = KINDS.into_iter().find(|kind| kind.as_str() == change.action);
+        // A newer navigator may know more of them than the client that asks it.
+        let (sign, color) = kind.map_or(('?', "35"), |kind| (kind.sign(), color(kind)));
         self.process(sign, color, &change.name, &change.reason, &change.fields)
     }
 
@@ -100,9 +122,11 @@ impl Page {
     }
 
     fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[Field]) -> String {
-        let (sign, why) = (self.look.painted(&sign.to_string(), color), self.look.painted(why, "2"));
-        let mut text = format!("  {sign} {name:names$}  {why}\n", names = self.names);
-        let paths = fields.iter().map(|field| field.field.chars().count()).max().unwrap_or(0);
+        let margin = 4 + self.names + 2;
+        let why: Vec<String> = wrapped(why, self.room(margin)).iter().map(|line| self.look.painted(line, "2")).collect();
+        let why = why.join(&format!("\n{:margin$}", ""));
+        let mut text = format!("  {} {}  {why}\n", self.look.painted(&sign.to_string(), color), padded(name, self.names));
+        let paths = fields.iter().map(|field| width(&harmless(&field.field))).max().unwrap_or(0);
         for field in fields {
             text.push_str(&self.field(field, paths));
         }
@@ -111,28 +135,61 @@ impl Page {
 
     /// Old and new on one line where they fit, else each on a line of its own.
     fn field(&self, field: &Field, paths: usize) -> String {
-        let room = self.look.width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + paths + 2).max(ROOM));
-        let path = harmless(&field.field);
-        let start = format!("{:INDENT$}{path:paths$}  ", "");
+        let room = self.room(INDENT + paths + 2);
+        let start = format!("{:INDENT$}{}  ", "", padded(&harmless(&field.field), paths));
         let (old, new) = match (&field.old, &field.new) {
             // It differs in what may not be seen.
             (Some(old), Some(new)) if old == new => {
-                return format!("{start}{}, its value changed\n", cut(old, room));
+                return format!("{start}{}, its value changed\n", cut_within(&harmless(old), room));
             }
             (old, new) => (shown(old.as_ref()), shown(new.as_ref())),
         };
-        if old.chars().count() + new.chars().count() + 3 <= room {
+        if width(&old) + width(&new) + 3 <= room {
             return format!("{start}{} → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"));
         }
         let below = " ".repeat(INDENT + paths);
-        let (old, new) = (cut(&old, room - 2), cut(&new, room - 2));
+        let (old, new) = (cut_within(&old, room - 2), cut_within(&new, room - 2));
         format!("{start}  {}\n{below}  → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"))
+    }
+
+    /// What is done when: the steps in waves. For a single process there is nothing to tell.
+    fn order(&self, waves: &[Vec<Step>]) -> String {
+        let mut names = waves.iter().flatten().map(|step| &step.name);
+        let first = names.next();
+        if names.all(|name| Some(name) == first) {
+            return String::new();
+        }
+        let digits = waves.len().to_string().len();
+        let mut text = "in this order, each when the one before it is done:\n".to_owned();
+        for (number, wave) in waves.iter().enumerate() {
+            let mut start = format!("  {:>digits$}. ", number + 1);
+            for kind in [EffectKind::Update, EffectKind::Stop, EffectKind::Start] {
+                let names: Vec<&str> = names_of(wave, kind).collect();
+                if !names.is_empty() {
+                    text.push_str(&self.steps(&start, kind, &names.join(", ")));
+                    start = " ".repeat(start.len());
+                }
+            }
+        }
+        text
+    }
+
+    /// The steps of one kind in a wave, in lines that begin below one another.
+    fn steps(&self, start: &str, kind: EffectKind, names: &str) -> String {
+        let margin = start.len() + kind.as_str().len() + 1;
+        let verb = self.look.painted(kind.as_str(), color(kind));
+        format!("{start}{verb} {}\n", wrapped(names, self.room(margin)).join(&format!("\n{:margin$}", "")))
+    }
+
+    /// How many columns are left behind that many.
+    fn room(&self, taken: usize) -> usize {
+        self.look.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(ROOM))
     }
 
     /// The definition before and after. The whole of what is new or gone stands in the file; what differs is worth seeing
     /// among what surrounds it.
     fn diff(&self, change: &Change) -> String {
-        let room = self.look.width.map_or(usize::MAX, |width| width.saturating_sub(INDENT).max(ROOM));
+        let room = self.room(INDENT);
         let is_edited = !change.fields.is_empty();
         let lines = change.diff.iter().filter(|_| is_edited).flat_map(|diff| diff.lines());
         let line = |line: &str| {
@@ -142,7 +199,7 @@ impl Page {
                 Some('@') => "36",
                 _ => "2",
             };
-            format!("{:INDENT$}{}\n", "", self.look.painted(&cut(line, room), style))
+            format!("{:INDENT$}{}\n", "", self.look.painted(&cut_within(&harmless(line), room), style))
         };
         lines.map(line).collect()
     }
@@ -150,22 +207,4 @@ impl Page {
 
 fn shown(value: Option<&String>) -> String {
     value.map_or_else(|| "(none)".to_owned(), |value| harmless(value))
-}
-
-/// A text without what would move a terminal's cursor.
-fn harmless(text: &str) -> String {
-    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
-}
-
-/// A text that is no longer than that; what differs is nearer to its end than to its beginning as often as not, so what
-/// is left out is in the middle.
-fn cut(text: &str, room: usize) -> String {
-    let text = harmless(text);
-    let length = text.chars().count();
-    if length <= room {
-        return text;
-    }
-    let half = (room - 1) / 2;
-    let (start, end): (String, String) = (text.chars().take(half).collect(), text.chars().skip(length - half).collect());
-    format!("{start}…{end}")
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod clients;
+mod columns;
 mod completions;
 mod doctor;
 pub mod forecast;
@@ -14,17 +15,17 @@ mod run;
 mod schema;
 mod signal;
 
-use crate::config::Look;
+use crate::config::{Look, did_you_mean};
 use crate::control::StateDir;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use clients::Target;
 use locate::{NoConfiguration, locate};
 use rustix::termios::{isatty, tcgetwinsize};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Everything is as it should be.
@@ -54,7 +55,18 @@ pub fn main() -> ExitCode {
     if let Some(order) = signal {
         return signal::signal(order, config.or_else(|| common.named.clone()), &state_dir(&common));
     }
+    if let (None, Some(hint)) = (&command, config.as_deref().and_then(meant)) {
+        return fail(USAGE, &hint);
+    }
     obey(command, config, check, &common).unwrap_or_else(|code| code)
+}
+
+/// What to say where a command was mistyped, and so taken for the configuration.
+fn meant(config: &Path) -> Option<String> {
+    let word = config.to_str().filter(|_| !config.exists())?;
+    let commands = Arguments::command();
+    let hint = did_you_mean(word, commands.get_subcommands().map(clap::Command::get_name))?;
+    Some(format!("`{word}` is no command and no file; {hint}"))
 }
 
 /// Runs a command; `Err` is how it ends where it can't even begin.

@@ -58,6 +58,7 @@ pub use load::load;
 pub use render::{Look, render, render_all};
 pub use scalar::duration;
 pub use schema::schema;
+pub use suggest::did_you_mean;
 pub use table::{Change, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;

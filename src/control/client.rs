@@ -7,11 +7,16 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde_json::Value;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::thread;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 /// A connection to a running navigator. Its calls block.
 #[derive(Debug)]
@@ -71,11 +76,12 @@ impl Client {
         self.whole(Method::POST, path, Bytes::from(body.to_string()))
     }
 
-    /// Follows a stream line by line, until it ends or `take` answers `false`.
+    /// Follows a stream line by line, until it ends, `take` answers `false`, or nobody reads any more what is written to `out`,
+    /// which shows at once and not only with the next line.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn follow(&mut self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
+    pub fn follow(&mut self, path: &str, out: impl AsFd, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
         let request = request(Method::GET, path, Bytes::new())?;
         self.tokio.block_on(async {
             let mut answer = self.sender.send_request(request).await.map_err(broken)?;
@@ -84,7 +90,13 @@ impl Client {
                 return Err(ClientError::Broken(String::from_utf8_lossy(&text).into_owned()));
             }
             let mut rest = Vec::new();
-            while let Some(frame) = answer.body_mut().frame().await {
+            let mut is_left = left(out)?;
+            loop {
+                let frame = tokio::select! {
+                    frame = answer.body_mut().frame() => frame,
+                    _ = &mut is_left => None,
+                };
+                let Some(frame) = frame else { return Ok(()) };
                 // Navigator may end in the middle of a line, which is an end like any other.
                 let Ok(frame) = frame else { return Ok(()) };
                 rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
@@ -95,7 +107,6 @@ impl Client {
                     }
                 }
             }
-            Ok(())
         })
     }
 
@@ -108,6 +119,23 @@ impl Client {
             Ok((status, serde_json::from_slice(&text).map_err(broken)?))
         })
     }
+}
+
+/// Tells once nobody reads any more what is written here: the reading end of a pipe or socket is closed. What has no such end, such as
+/// a file, is never left.
+///
+/// The kernel tells of it whatever else is asked for (`POLLERR`, `poll(2)`). A thread asks it, which ends with the program at the
+/// latest: nobody waits for it.
+fn left(out: impl AsFd) -> io::Result<oneshot::Receiver<()>> {
+    let (gone, told) = oneshot::channel();
+    let out = out.as_fd().try_clone_to_owned()?;
+    thread::spawn(move || {
+        let mut descriptors = [PollFd::new(&out, PollFlags::empty())];
+        while poll(&mut descriptors, None) == Err(Errno::INTR) {}
+        // Who followed has ended by itself: then nobody has to know.
+        let _told = gone.send(());
+    });
+    Ok(told)
 }
 
 fn request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {

@@ -1,9 +1,9 @@
 //! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
 
 use super::answers::{Answer, Failure, events, json};
-use crate::config::Environment;
+use crate::config::{Environment, did_you_mean};
 use crate::signals;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ConfigState, Snapshot};
 use crate::source::FileSource;
 use crate::supervisor::{ByHand, News, Reloaded, Request};
 use http_body_util::{BodyExt, Limited};
@@ -85,8 +85,10 @@ async fn standing(to: &Loop, query: &Query) -> Result<Snapshot, Failure> {
     let mut snapshot = ask(to, Request::Status).await?;
     let names: Vec<&str> = query.all("name").collect();
     if !names.is_empty() {
-        known(&names, |name| snapshot.processes.iter().any(|process| process.name == name))?;
+        known(&names, &snapshot)?;
         snapshot.processes.retain(|process| names.contains(&process.name.as_str()));
+        let is_in_force = snapshot.config.state == ConfigState::Accepted;
+        snapshot.converged = is_in_force && snapshot.processes.iter().all(|process| process.as_wanted);
     }
     Ok(snapshot)
 }
@@ -184,11 +186,11 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Order, Failure> {
     serde_json::from_slice(&body).map_err(|error| wrong(&error))
 }
 
-fn known(names: &[&str], is_known: impl Fn(&str) -> bool) -> Result<(), Failure> {
-    match names.iter().find(|name| !is_known(name)) {
-        Some(name) => Err(Failure::new(StatusCode::NOT_FOUND, format!("no process `{name}`"))),
-        None => Ok(()),
-    }
+fn known(names: &[&str], snapshot: &Snapshot) -> Result<(), Failure> {
+    let all = || snapshot.processes.iter().map(|process| process.name.as_str());
+    let Some(name) = names.iter().find(|name| all().all(|known| known != **name)) else { return Ok(()) };
+    let hint = did_you_mean(name, all()).map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(Failure::new(StatusCode::NOT_FOUND, format!("no process `{name}` in the file{hint}")))
 }
 
 /// The part of a URL behind its question mark.

@@ -38,6 +38,9 @@ pub struct Config {
     pub watch: Watch,
     /// Why it is rejected; or what it was accepted with a warning for.
     pub diagnostics: Vec<Problem>,
+    /// Since when it is rejected, RFC 3339; `None`: it isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_at: Option<String>,
 }
 
 /// Whether what stands in the configuration is in force.
@@ -102,6 +105,15 @@ pub struct Process {
     pub last_exit: Option<Exit>,
     /// Why it is in its state.
     pub reason: String,
+    /// Whether it is as the file says.
+    #[serde(default)]
+    pub as_wanted: bool,
+    /// Since when it is in its state, RFC 3339; `None`: nobody knows.
+    #[serde(default)]
+    pub entered_at: Option<String>,
+    /// How often in a row it has ended by itself.
+    #[serde(default)]
+    pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
 }

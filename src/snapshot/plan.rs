@@ -4,7 +4,8 @@ use reconcile::desired::Desired;
 use reconcile::diff::{Difference, tops};
 use reconcile::engine::Engine;
 use reconcile::fields::lines;
-use reconcile::forecast::forecast;
+use reconcile::forecast::{EffectKind, forecast};
+use reconcile::preview::{Act, Deed};
 use reconcile::reason::Reason;
 use reconcile::report;
 use reconcile::time::Time;
@@ -18,6 +19,9 @@ pub struct Plan {
     pub generation: u64,
     /// In the order of execution.
     pub changes: Vec<Change>,
+    /// The steps of these changes: those of a wave are begun at once, and a wave begins when the former one is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Vec<Step>>,
     /// Processes that would run on as they are, although something else is wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Stale>,
@@ -42,6 +46,15 @@ pub struct Change {
     /// The definition before and after, as a unified diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+}
+
+/// One thing that would be done to one process; a restart takes two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `start`, `stop` or `update`.
+    pub action: String,
+    /// The process.
+    pub name: String,
 }
 
 /// A process that would run on as it is.
@@ -103,7 +116,8 @@ impl Plan {
             reason: Reason::Changed(tops(&stale.fields)).to_string(),
         });
         let (changes, stale) = (changes.collect(), stale.collect());
-        Plan { generation, changes, stale, stopped_by_hand, summary: Summary::of(&forecast.summary) }
+        let waves = forecast.waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
+        Plan { generation, changes, waves, stale, stopped_by_hand, summary: Summary::of(&forecast.summary) }
     }
 
     /// The processes that it tells of, in its order.
@@ -117,6 +131,15 @@ impl Summary {
         let report::Summary { added, removed, changed, updated, unchanged, .. } = *summary;
         Summary { added, removed, changed, updated, unchanged }
     }
+}
+
+fn step(deed: &Deed) -> Step {
+    let kind = match deed.act {
+        Act::Start(_) => EffectKind::Start,
+        Act::Stop(_) => EffectKind::Stop,
+        Act::Update(_) => EffectKind::Update,
+    };
+    Step { action: kind.to_string(), name: deed.name.to_string() }
 }
 
 fn fields(differences: &[Difference]) -> Vec<Field> {

@@ -24,6 +24,7 @@ use reconcile::time::Time;
 use requests::Waiters;
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 use story::Story;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -128,6 +129,8 @@ pub struct Supervisor<P, S> {
     warned: Vec<Diagnostic>,
     /// Why what stands in the file is not in force; empty: it is.
     rejected: Vec<Diagnostic>,
+    /// Since when it isn't.
+    rejected_at: Option<SystemTime>,
     story: Story,
     /// Clients that wait for something.
     waiters: Waiters,
@@ -146,6 +149,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             interrupts: 0,
             warned: Vec::new(),
             rejected: Vec::new(),
+            rejected_at: None,
             story: Story::new(),
             waiters: Waiters::default(),
             plan: None,
@@ -244,6 +248,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let is_change = self.engine.generation() > 0 && self.surroundings.is_watched();
         self.plan = is_change.then(|| self.plan(&loaded.desired));
         self.rejected.clear();
+        self.rejected_at = None;
         let is_change = self.engine.is_news(&loaded.desired);
         self.answer_reloads(&Reloaded::Accepted(self.engine.generation() + u64::from(is_change), is_change));
         let contents = loaded.contents.into_iter().map(of_content);
@@ -256,6 +261,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(requests::problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.rejected = rejected.diagnostics;
+        self.rejected_at.get_or_insert_with(SystemTime::now);
         self.answer_reloads(&Reloaded::Rejected(problems));
     }
 

@@ -4,7 +4,7 @@
 //! It knows nothing of sockets, and decides nothing about processes: an order is news for the engine like any other.
 
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, did_you_mean};
 use crate::runtime::utc::Utc;
 use crate::snapshot::{self, Plan, Snapshot};
 use reconcile::desired::Desired;
@@ -159,7 +159,12 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         if self.engine.orders().closing().is_some() {
             return Err("navigator is shutting down".to_owned());
         }
-        let Some(entry) = self.engine.desired().get(name) else { return Err(format!("no process `{name}` in the file")) };
+        let desired = self.engine.desired();
+        let Some(entry) = desired.get(name) else {
+            let known = desired.entries().iter().map(|entry| entry.spec.name.as_str());
+            let hint = did_you_mean(name, known).map(|hint| format!("; {hint}")).unwrap_or_default();
+            return Err(format!("no process `{name}` in the file{hint}"));
+        };
         match by_hand {
             ByHand::Start | ByHand::Restart if !entry.spec.enabled => {
                 Err("it is disabled in the file: `enabled: true` lets it run".to_owned())
@@ -213,8 +218,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         standings.sort_by_key(|standing| desired.get(&standing.name).map_or(usize::MAX, |entry| entry.position));
         let now = (self.now(), SystemTime::now());
         let processes = standings.into_iter().map(|standing| {
-            let waits = waiting.iter().find(|(name, _)| *name == standing.name).map(|(_, waiting)| waiting);
-            process(&standing, waits, now)
+            let waits_for = self.engine.wait_in_words(&standing.name, &waiting, now.0);
+            process(&standing, self.engine.is_as_wanted(&standing.name), waits_for, now)
         });
         let processes = processes.collect();
         let state = if self.rejected.is_empty() { snapshot::ConfigState::Accepted } else { snapshot::ConfigState::Rejected };
@@ -227,6 +232,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 state,
                 watch: self.surroundings.watch(),
                 diagnostics: diagnostics.iter().map(problem).collect(),
+                rejected_at: self.rejected_at.map(|at| Utc::from(at).to_string()),
             },
             converged: self.rejected.is_empty() && self.engine.is_converged(),
             processes,
@@ -234,8 +240,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 }
 
-fn process(standing: &Standing, waiting: Option<&Waiting>, (now, wall): (Time, SystemTime)) -> snapshot::Process {
-    let started_at = standing.since.map(|since| Utc::from(wall - now.since(since)).to_string());
+fn process(standing: &Standing, as_wanted: bool, waiting: Option<String>, (now, wall): (Time, SystemTime)) -> snapshot::Process {
+    let on_wall = |at: Time| Utc::from(wall - now.since(at)).to_string();
     snapshot::Process {
         name: standing.name.to_string(),
         tier: if standing.tier == Tier::Managed { "managed_processes" } else { "applications" }.to_owned(),
@@ -245,10 +251,13 @@ fn process(standing: &Standing, waiting: Option<&Waiting>, (now, wall): (Time, S
         stale: standing.stale,
         generation: standing.generation,
         restarts: standing.restarts,
-        started_at,
+        started_at: standing.since.map(on_wall),
         last_exit: standing.last_exit.as_ref().and_then(exit),
         reason: standing.reason.to_string(),
-        waiting: waiting.map(|waiting| waiting.told_at(now)),
+        as_wanted,
+        entered_at: standing.entered.map(on_wall),
+        failures: standing.failures,
+        waiting,
     }
 }
 

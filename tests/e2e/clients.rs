@@ -1,11 +1,24 @@
 //! Clients of a running navigator: what they are told, what their orders do, and how they end.
 
 use crate::harness::{Ended, Navigator, Signal, Site};
+use serde_json::Value;
 
 const TWO: &str = "\
 managed_processes:
   - { name: web, command: \"${FIXTURES}/child.sh\", args: [web], stop: { timeout: 5s } }
   - { name: worker, command: \"${FIXTURES}/child.sh\", args: [worker] }
+";
+
+/// The plan of these two where nothing runs.
+const ON_EMPTY_HOST: &str = "  \
+  + web     added to file
+  + worker  added to file
+
+in this order, each when the one before it is done:
+  1. start web
+  2. start worker
+
+plan: 2 to start
 ";
 
 /// Runs a command to its end, which must have this exit code.
@@ -86,7 +99,7 @@ fn without_a_navigator_there_is_nobody_to_ask_and_a_plan_is_that_of_an_empty_hos
         assert_eq!(said, "navigator: no navigator runs `navigator.yml`\n", "{arguments:?}");
     }
     let plan = asks(&site, &["plan", "--detailed-exitcode"], 2).stdout();
-    assert_eq!(plan, "  + web     added to file\n  + worker  added to file\n\nplan: 2 to start\n");
+    assert_eq!(plan, ON_EMPTY_HOST);
 }
 
 #[test]
@@ -102,4 +115,60 @@ fn the_socket_of_a_killed_navigator_is_taken_over() {
     let status = asks(&site, &["status"], 0).stdout();
     assert!(status.contains(&format!("pid {}", second.pid())), "{status}");
     ends(second);
+}
+
+/// What users rely on in `status --json`, as it is promised to them.
+const STATUS: &str = r#"{"generation": 3, "pid": 71,
+    "config": {"path": "…", "state": "accepted", "watch": "events",
+        "diagnostics": [{"file": "…", "line": 1, "column": 1, "message": "…", "help": "…"}]},
+    "converged": true,
+    "processes": [{"name": "redis", "tier": "managed_processes", "state": "running", "pid": 72, "ready": true, "stale": false,
+        "generation": 1, "restarts": 0, "started_at": "2026-11-22T18:00:00.000Z", "last_exit": {"code": 1},
+        "reason": "added to file"}]}"#;
+
+/// The same of `plan --format json`.
+const PLAN: &str = r#"{"generation": 3,
+    "changes": [{"action": "restart", "name": "web", "fields": [{"field": "env.PORT", "old": "80", "new": "81"}],
+        "reason": "env changed"}],
+    "summary": {"added": 0, "removed": 0, "changed": 1, "updated": 0, "unchanged": 4}}"#;
+
+/// Holds a value to an example: the same keys at every depth, and values of the same kind.
+fn is_shaped(path: &str, example: &Value, found: &Value) {
+    match (example, found) {
+        (Value::Object(example), Value::Object(found)) => {
+            assert_eq!(example.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "the keys of `{path}`");
+            example.iter().for_each(|(key, value)| is_shaped(&format!("{path}.{key}"), value, &found[key]));
+        }
+        (Value::Array(example), Value::Array(found)) => {
+            assert!(!found.is_empty(), "`{path}` has nothing in it to be looked at");
+            for found in found {
+                is_shaped(path, &example[0], found);
+            }
+        }
+        (Value::String(_), Value::String(_)) | (Value::Number(_), Value::Number(_)) | (Value::Bool(_), Value::Bool(_)) => {}
+        _ => panic!("`{path}` is {found}, and not like {example}"),
+    }
+}
+
+#[test]
+fn what_machines_read_has_the_shape_that_they_are_promised() {
+    let site = Site::new();
+    // It is warned of, and has crashed and come back, so that nothing is missing.
+    let text = "server: {}\nmanaged_processes:\n  - { name: web, command: sh, args: [-c, \"[ -e once ] || { touch once; exit 1; }; exec sleep 3600\"], \
+                auto_restart: true, backoff: { initial: 1ms }, env: { PORT: 80 } }\n";
+    let navigator = site.start_unwatched(text);
+    navigator.nth_event("Process started", "web", 1);
+    asks(&site, &["wait"], 0);
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let mut status = json(&asks(&site, &["status", "--json"], 0).stdout());
+    // This warning comes without help.
+    let help = &mut status["config"]["diagnostics"][0]["help"];
+    assert_eq!(*help, Value::Null);
+    *help = Value::from("…");
+    is_shaped("status", &json(STATUS), &status);
+    site.write("navigator.yml", &text.replace("80", "81"));
+    let plan = json(&asks(&site, &["plan", "--format", "json"], 0).stdout());
+    is_shaped("plan", &json(PLAN), &plan);
+    assert_eq!(plan["changes"], json(PLAN)["changes"]);
+    ends(navigator);
 }

@@ -11,6 +11,7 @@ mod facts;
 mod history;
 mod invariants;
 mod news;
+mod pairs;
 mod places;
 mod previews;
 mod rules;

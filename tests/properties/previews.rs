@@ -6,7 +6,7 @@
 use crate::dice::Dice;
 use crate::invariants::{Check, ensure};
 use crate::wishes::Wish;
-use reconcile::engine::Engine;
+use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Event, Order, Pid, RunId, Status};
 use reconcile::preview::{Deed, preview, preview_shutdown};
 use reconcile::report::{Report, What};
@@ -18,9 +18,10 @@ use std::time::Duration;
 /// Previews a wish and the end of everything, makes each come true on a copy of the engine, and compares.
 pub(crate) fn check_previews(engine: &Engine, now: Time, wish: &Wish, dice: &mut Dice) -> Check {
     let wished = preview(engine, now, wish.desired());
-    check_preview(wished, play(engine.clone(), now, Event::Wanted(wish.desired()), dice))?;
+    let mut pace = Pace::Random(Dice::of(&[dice.next()]));
+    check_preview(wished, play(&mut engine.clone(), now, Event::Wanted(wish.desired()), &mut pace).deeds())?;
     let closed = preview_shutdown(engine, now);
-    check_preview(closed, play(engine.clone(), now, Event::Order(Order::Shutdown), dice))
+    check_preview(closed, play(&mut engine.clone(), now, Event::Order(Order::Shutdown), &mut pace).deeds())
 }
 
 fn check_preview(waves: Vec<Vec<Deed>>, played: Vec<(String, String)>) -> Check {
@@ -43,49 +44,89 @@ fn is_kept(promised: &[String], kept: &[String]) -> bool {
     kept.strip_prefix(promised).is_some_and(|more| more.iter().all(|deed| deed.contains("(dependency ")))
 }
 
+/// How long things take in a kind world.
+pub(crate) enum Pace {
+    /// No time.
+    AtOnce,
+    /// Each another one.
+    Random(Dice),
+}
+
+impl Pace {
+    fn next(&mut self, least: u64) -> Duration {
+        match self {
+            Pace::AtOnce => Duration::ZERO,
+            Pace::Random(dice) => Duration::from_millis(least + dice.next() % 50),
+        }
+    }
+}
+
+/// What an engine did until nothing was left to do.
+pub(crate) struct Played {
+    /// Step by step, each deed with the name of its process; a step in which nothing was done is none.
+    pub(crate) waves: Vec<Vec<(String, String)>>,
+    /// When it was over.
+    pub(crate) now: Time,
+}
+
+impl Played {
+    fn deeds(self) -> Vec<(String, String)> {
+        self.waves.into_iter().flatten().collect()
+    }
+}
+
 /// Everything that an engine does upon a piece of news where all goes well, in the words of a preview.
-fn play(mut engine: Engine, mut now: Time, first: Event, dice: &mut Dice) -> Vec<(String, String)> {
-    let mut deeds = Vec::new();
+pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut Pace) -> Played {
+    let mut waves = Vec::new();
     let mut agenda: BTreeMap<(Time, u64), Event> = BTreeMap::new();
     let mut count = 0;
     let mut news = vec![first];
     loop {
         let outcome = engine.step(now, std::mem::take(&mut news));
-        for report in &outcome.reports {
-            let Report::Process(about) = report else { continue };
-            let name = about.name.to_string();
-            match &about.what {
-                What::Stopping(reason) => deeds.push((name.clone(), format!("stop {name} ({reason})"))),
-                What::Updated(differences) => {
-                    let fields: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
-                    deeds.push((name.clone(), format!("update {name} ({} changed)", fields.join(", "))));
-                }
-                _ => {}
-            }
-        }
+        waves.extend(Some(deeds(engine, &outcome)).filter(|wave| !wave.is_empty()));
         for action in &outcome.actions {
-            let mut at = now + Duration::from_millis(1 + dice.next() % 50);
+            let mut at = now + pace.next(1);
             let answers = match action {
-                Action::Spawn { run, spec } => {
-                    let reason = engine.observed().run(*run).map(|run| run.reason.to_string()).unwrap_or_default();
-                    deeds.push((spec.name.to_string(), format!("start {} ({reason})", spec.name)));
-                    starts(*run, spec)
-                }
+                Action::Spawn { run, spec } => starts(*run, spec),
                 Action::Update { .. } | Action::Reload { .. } => Vec::new(),
                 Action::Stop { run, .. } | Action::Kill { run } => ends(*run),
             };
             for answer in answers {
                 count += 1;
                 agenda.insert((at, count), answer);
-                at = at + Duration::from_millis(dice.next() % 50);
+                at = at + pace.next(0);
             }
         }
-        let Some(at) = agenda.keys().next().map(|(at, _)| *at).into_iter().chain(outcome.wake_at).min() else { return deeds };
+        let next = agenda.keys().next().map(|(at, _)| *at).into_iter().chain(outcome.wake_at).min();
+        let Some(at) = next else { return Played { waves, now } };
         now = at.max(now);
         while let Some(entry) = agenda.first_entry().filter(|entry| entry.key().0 <= now) {
             news.push(entry.remove());
         }
     }
+}
+
+/// What an engine did in one step.
+fn deeds(engine: &Engine, outcome: &Outcome) -> Vec<(String, String)> {
+    let reported = outcome.reports.iter().filter_map(|report| {
+        let Report::Process(about) = report else { return None };
+        let name = about.name.to_string();
+        let deed = match &about.what {
+            What::Stopping(reason) => format!("stop {name} ({reason})"),
+            What::Updated(differences) => {
+                let fields: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
+                format!("update {name} ({} changed)", fields.join(", "))
+            }
+            _ => return None,
+        };
+        Some((name, deed))
+    });
+    let begun = outcome.actions.iter().filter_map(|action| {
+        let Action::Spawn { run, spec } = action else { return None };
+        let reason = engine.observed().run(*run).map(|run| run.reason.to_string()).unwrap_or_default();
+        Some((spec.name.to_string(), format!("start {} ({reason})", spec.name)))
+    });
+    reported.chain(begun).collect()
 }
 
 fn starts(run: RunId, spec: &Spec) -> Vec<Event> {

@@ -133,7 +133,8 @@ fn describe(op: &Op) -> String {
     }
 }
 
-fn describe_wish(wish: &Wish) -> String {
+/// A wish in a line: of each process, what differs from the default.
+pub(crate) fn describe_wish(wish: &Wish) -> String {
     let all: Vec<String> = wish.specs.iter().map(describe_spec).collect();
     let within = Span(wish.shutdown_timeout);
     if all.is_empty() { "nothing".to_string() } else { format!("{} | shutdown within {within}", all.join(", ")) }

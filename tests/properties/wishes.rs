@@ -52,6 +52,11 @@ impl Wish {
         wish.mended()
     }
 
+    /// Whether everything has its place in a single list.
+    pub(crate) fn is_list(&self) -> bool {
+        self.specs.iter().all(|spec| spec.depends_on.is_none() && spec.tier == Tier::Managed)
+    }
+
     /// A wish that differs from this one, usually in little.
     pub(crate) fn changed(&self, dice: &mut Dice, most: usize) -> Wish {
         let mut wish = self.clone();

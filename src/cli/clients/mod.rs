@@ -1,5 +1,6 @@
 //! The commands that talk to a running navigator. Each asks, waits and writes; what is done is decided at the other end.
 
+mod account;
 mod events;
 mod orders;
 mod plan;
@@ -45,7 +46,7 @@ fn unanswered(error: &ClientError) -> ExitCode {
 fn refused(answer: &Value) -> ExitCode {
     for diagnostic in answer["diagnostics"].as_array().into_iter().flatten() {
         let text = |key: &str| diagnostic[key].as_str().unwrap_or_default();
-        print_error(&format!("{}:{}:{}: {}\n", text("file"), diagnostic["line"], diagnostic["column"], text("message")));
+        print_error(&format!("{}:{}:{}: error: {}\n", text("file"), diagnostic["line"], diagnostic["column"], text("message")));
         if let Some(help) = diagnostic["help"].as_str() {
             print_error(&format!("  help: {help}\n"));
         }

@@ -63,5 +63,6 @@ fn on_empty_host(path: PathBuf) -> Result<Plan, ExitCode> {
 /// As the contract has it, one object.
 fn json(mut plan: Plan) -> String {
     plan.changes.iter_mut().for_each(|change| change.diff = None);
+    plan.waves.clear();
     format!("{:#}\n", serde_json::json!(plan))
 }

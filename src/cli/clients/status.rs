@@ -1,14 +1,17 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
+use super::super::columns::harmless;
 use super::super::{OK, look_of, print};
-use super::table::table;
+use super::account::{account, brief, elapsed};
+use super::table::{Column, table};
 use super::{Target, refused, unanswered, url};
 use crate::config::Look;
-use crate::snapshot::{ConfigState, Exit, Process, Snapshot, Watch};
+use crate::snapshot::{ConfigState, Exit, Problem, Process, Snapshot, Watch};
+use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Something isn't as the file says.
 const NOT_CONVERGED: u8 = 3;
@@ -29,44 +32,73 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
     if snapshot.converged { OK.into() } else { NOT_CONVERGED.into() }
 }
 
-/// As the contract has it, one object.
+/// As the contract has it, one object. What is for people alone changes from moment to moment, and stays out of it.
 fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
+    without(&mut value["config"], &["rejected_at"]);
     for process in value["processes"].as_array_mut().into_iter().flatten() {
-        // What is waited for changes from moment to moment: it is for people.
-        process.as_object_mut().map(|process| process.remove("waiting"));
+        without(process, &["as_wanted", "entered_at", "failures", "waiting"]);
     }
     format!("{value:#}\n")
 }
 
+fn without(value: &mut Value, keys: &[&str]) {
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+}
+
 fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
-    let mut text = String::new();
+    let mut text = head(snapshot, now, look);
+    if snapshot.processes.is_empty() {
+        text.push_str("no processes\n");
+        return text;
+    }
+    let rows: Vec<Vec<String>> = snapshot.processes.iter().map(|process| row(process, now)).collect();
+    let lines = table(&COLUMNS, &rows, look.columns());
+    let mut lines = lines.iter();
+    let _ = writeln!(text, "{}", look.painted(lines.next().map_or("", String::as_str), "1"));
+    for (line, process) in lines.zip(&snapshot.processes) {
+        let _ = writeln!(text, "{}", colored(line, process, look));
+    }
+    text + &account(snapshot, now, look)
+}
+
+/// Which navigator it is, and what it thinks of the file on disk.
+fn head(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
     let config = &snapshot.config;
     let watch = match config.watch {
         Watch::Events => "",
         Watch::Poll => ", looked at every 2s: the kernel doesn't tell of changes",
         Watch::Off => ", not watched",
     };
-    let _ = writeln!(text, "{}: generation {}, pid {}{watch}", config.path.display(), snapshot.generation, snapshot.pid);
-    if config.state == ConfigState::Rejected {
-        let _ = writeln!(text, "{}", look.painted("rejected: what stands in the file is not in force", "1;31"));
+    let mut text = format!("{}: generation {}, pid {}{watch}\n", config.path.display(), snapshot.generation, snapshot.pid);
+    let is_rejected = config.state == ConfigState::Rejected;
+    if is_rejected {
+        let ago = config.rejected_at.as_ref().and_then(|at| elapsed(at, now)).map(brief);
+        let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
+        let rejected = look.painted(&format!("rejected{ago}:"), "1;31");
+        let _ = writeln!(text, "{rejected} generation {} stays in force until the file is mended", snapshot.generation);
     }
-    for problem in &config.diagnostics {
-        let _ = writeln!(text, "  {}:{}:{}: {}", problem.file.display(), problem.line, problem.column, problem.message);
-    }
-    if snapshot.processes.is_empty() {
-        text.push_str("no processes\n");
-        return text;
-    }
-    let rows: Vec<Vec<String>> = snapshot.processes.iter().map(|process| row(process, now)).collect();
-    let table = table(&["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "REASON"], &rows, look.columns());
-    let mut lines = table.lines();
-    let _ = writeln!(text, "{}", look.painted(lines.next().unwrap_or_default(), "1"));
-    for (line, process) in lines.zip(&snapshot.processes) {
-        let _ = writeln!(text, "{}", colored(line, process, look));
+    for Problem { file, line, column, message, help } in &config.diagnostics {
+        let word = if is_rejected { "error" } else { "warning" };
+        let _ = writeln!(text, "  {}:{line}:{column}: {word}: {}", file.display(), harmless(message));
+        let help = help.as_ref().map(|help| format!("    help: {}\n", harmless(help)));
+        text.push_str(&help.unwrap_or_default());
     }
     text
 }
+
+/// A column that changes its width from one look to the next would move all others: pids and times get room beforehand.
+const COLUMNS: [Column; 7] = [
+    Column::new("NAME"),
+    Column::new("STATE"),
+    Column { head: "PID", least: 7 },
+    Column { head: "UPTIME", least: 6 },
+    Column::new("RESTARTS"),
+    Column::new("LAST EXIT"),
+    Column::new("REASON"),
+];
 
 /// A line with its state in colour; the state stands behind the first column, and is one word.
 fn colored(line: &str, process: &Process, look: Look) -> String {
@@ -76,24 +108,19 @@ fn colored(line: &str, process: &Process, look: Look) -> String {
         "stopped" => "2",
         _ => "33",
     };
-    let (before, after) = line.split_at(process.name.len().min(line.len()));
+    let (before, after) = line.split_at_checked(process.name.len()).unwrap_or((line, ""));
     before.to_owned() + &after.replacen(&process.state, &look.painted(&process.state, color), 1)
 }
 
 fn row(process: &Process, now: SystemTime) -> Vec<String> {
     let dash = || "-".to_owned();
-    let started = process.started_at.as_ref().and_then(|text| humantime_of(text));
-    let uptime = started.map(|at| brief(now.duration_since(at).unwrap_or_default()));
+    let uptime = process.started_at.as_ref().and_then(|at| elapsed(at, now)).map(brief);
     let exit = match &process.last_exit {
         None => dash(),
         Some(Exit::Code(code)) => code.to_string(),
         Some(Exit::Signal(signal)) => signal.clone(),
     };
     let state = if process.stale { format!("{} (stale)", process.state) } else { process.state.clone() };
-    let reason = match &process.waiting {
-        Some(waiting) => format!("{}; {waiting}", process.reason),
-        None => process.reason.clone(),
-    };
     vec![
         process.name.clone(),
         state,
@@ -101,23 +128,6 @@ fn row(process: &Process, now: SystemTime) -> Vec<String> {
         uptime.unwrap_or_else(dash),
         process.restarts.to_string(),
         exit,
-        reason,
+        harmless(&process.reason),
     ]
-}
-
-/// The moment that an RFC 3339 text of ours names.
-fn humantime_of(text: &str) -> Option<SystemTime> {
-    crate::runtime::utc::Utc::parse(text).map(SystemTime::from)
-}
-
-/// A time as people say it, in its two largest units: `3d4h`, `5m12s`.
-fn brief(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
-        (0, _, _) => format!("{hours}h{minutes}m"),
-        _ => format!("{days}d{hours}h"),
-    }
 }

@@ -1,45 +1,34 @@
 //! A table for people: columns as wide as what stands in them, the last one cut where the terminal ends.
 
-use unicode_width::UnicodeWidthStr;
+use super::super::columns::{cut, padded, width};
 
-/// Writes rows below a head; `width`: of the terminal, if it is one.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
-    let columns = head.len();
-    let widest = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].width());
-        cells.chain([head[column].width()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(widest).collect();
-    let head: Vec<String> = head.iter().map(|word| (*word).to_owned()).collect();
-    std::iter::once(&head).chain(rows).map(|row| line(row, &widths, width)).collect()
+/// A column: what stands above it, and the least that it takes, so that a table stays in place from one look to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    pub(super) head: &'static str,
+    pub(super) least: usize,
 }
 
-fn line(row: &[String], widths: &[usize], width: Option<usize>) -> String {
-    let mut text = String::new();
-    for (cell, width) in row.iter().zip(widths) {
-        text.push_str(cell);
-        text.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
+impl Column {
+    pub(super) const fn new(head: &'static str) -> Column {
+        Column { head, least: 0 }
     }
+}
+
+/// The lines of a table: its head, and a line for each row. `room`: the columns of the terminal, if it is one.
+pub(super) fn table(columns: &[Column], rows: &[Vec<String>], room: Option<usize>) -> Vec<String> {
+    let head: Vec<String> = columns.iter().map(|column| column.head.to_owned()).collect();
+    let all = || std::iter::once(&head).chain(rows);
+    let widest = |place: usize| all().map(|row| width(&row[place])).max().unwrap_or(0);
+    let widths: Vec<usize> = columns.iter().enumerate().map(|(place, column)| widest(place).max(column.least)).collect();
+    all().map(|row| line(row, &widths, room)).collect()
+}
+
+fn line(row: &[String], widths: &[usize], room: Option<usize>) -> String {
+    let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| padded(cell, *width)).collect();
+    let text = cells.join("  ");
     let text = text.trim_end();
-    let mut cut = match width {
-        Some(width) if text.width() > width => shortened(text, width),
-        _ => text.to_owned(),
-    };
-    cut.push('\n');
-    cut
-}
-
-/// As much of a text as fits, with a mark at its end.
-fn shortened(text: &str, width: usize) -> String {
-    let mut short = String::new();
-    for char in text.chars() {
-        short.push(char);
-        if short.width() + 1 > width {
-            short.pop();
-            break;
-        }
-    }
-    short + "…"
+    room.map_or_else(|| text.to_owned(), |room| cut(text, room))
 }
 
 #[cfg(test)]
@@ -48,8 +37,9 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_what_stands_in_them_and_lines_as_the_terminal() {
+        let columns = [Column { head: "N", least: 5 }, Column::new("WHY")];
         let rows = [vec!["a".to_owned(), "a long reason".to_owned()], vec!["wide".to_owned(), "é".to_owned()]];
-        assert_eq!(table(&["N", "WHY"], &rows, None), "N     WHY\na     a long reason\nwide  é\n");
-        assert_eq!(table(&["N", "WHY"], &rows, Some(12)), "N     WHY\na     a lon…\nwide  é\n");
+        assert_eq!(table(&columns, &rows, None), ["N      WHY", "a      a long reason", "wide   é"]);
+        assert_eq!(table(&columns, &rows, Some(12)), ["N      WHY", "a      a lo…", "wide   é"]);
     }
 }

@@ -1,10 +1,11 @@
 //! `navigator wait`: ends when everything is as the file says.
 
 use super::super::{OK, print_error};
+use super::account::amiss;
 use super::{Target, refused, unanswered, url};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ConfigState, Problem, Process, Snapshot};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// It isn't in time.
 const NOT_CONVERGED: u8 = 3;
@@ -23,16 +24,14 @@ pub(in super::super) fn wait(target: &Target, names: &[String], timeout: Duratio
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
     };
-    let is_meant = |name: &String| names.is_empty() || names.contains(name);
-    for process in snapshot.processes.iter().filter(|process| is_meant(&process.name)) {
-        let is_there = matches!(process.state.as_str(), "running" | "completed" | "stopped") && process.waiting.is_none();
-        if !is_there {
-            let why = process.waiting.as_ref().unwrap_or(&process.reason);
-            print_error(&format!("navigator: {} is {}: {why}\n", process.name, process.state));
-        }
+    let is_meant = |process: &&Process| names.is_empty() || names.contains(&process.name);
+    let now = SystemTime::now();
+    for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_meant) {
+        print_error(&format!("navigator: {} is {}: {}\n", process.name, process.state, amiss(process, now)));
     }
-    for problem in snapshot.config.diagnostics.iter().filter(|_| !snapshot.converged) {
-        print_error(&format!("{}:{}:{}: {}\n", problem.file.display(), problem.line, problem.column, problem.message));
+    let is_rejected = snapshot.config.state == ConfigState::Rejected;
+    for Problem { file, line, column, message, .. } in snapshot.config.diagnostics.iter().filter(|_| is_rejected) {
+        print_error(&format!("{}:{line}:{column}: error: {message}\n", file.display()));
     }
     NOT_CONVERGED.into()
 }

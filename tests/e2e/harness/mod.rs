@@ -11,11 +11,13 @@ pub(crate) mod log;
 mod navigator;
 pub(crate) mod servers;
 mod site;
+mod terminal;
 
 pub(crate) use bystander::Bystander;
 pub(crate) use navigator::{Ended, Navigator};
 pub(crate) use rustix::process::Signal;
 pub(crate) use site::{Site, attempt, client, fixtures};
+pub(crate) use terminal::{Played, on_terminal};
 
 /// Says something to whoever runs the tests.
 #[expect(clippy::print_stderr, reason = "what a person reads beside a test's outcome")]

@@ -90,11 +90,15 @@ impl Site {
 
     fn launch(&self, program: &str) -> Launch<'_> {
         let mut command = Command::new(program);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.surround(&mut command);
+        Launch { site: self, command }
+    }
+
+    /// Gives a command the directory and the environment of this site.
+    pub(crate) fn surround(&self, command: &mut Command) {
         command
             .current_dir(&self.directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .env_remove("NAVIGATOR_CONFIG")
             .env_remove("LOG_LEVEL")
             .env(MARKER, &self.directory)
@@ -103,7 +107,6 @@ impl Site {
             .env("SITE", &self.directory)
             .env("JOURNAL", self.path("journal"))
             .env("FIXTURES", fixtures());
-        Launch { site: self, command }
     }
 
     /// Runs navigator on this text as `navigator.yml`.

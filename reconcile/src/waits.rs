@@ -1,0 +1,106 @@
+//! What a process waits for, in words: for the stories of tests, and for people who ask what happens next.
+//!
+//! Nothing is decided here. The waits are those of the plan; what is added is why something isn't as it must be.
+
+use crate::engine::Engine;
+use crate::plan::{Block, Waiting};
+use crate::span::Span;
+use crate::spec::Condition;
+use crate::text::Name;
+use crate::time::Time;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::time::Duration;
+
+impl Engine {
+    /// What a process waits for, by a plan's waits, with times told from a moment on and with the reason that lies with
+    /// another process: `waits for redis: not ready: connection refused`. `None`: it waits for nothing.
+    pub fn wait_in_words(&self, name: &Name, waits: &[(Name, Waiting)], now: Time) -> Option<String> {
+        let waiting = wait_of(name, waits)?;
+        let Waiting::Dependency { on, why, .. } = waiting else { return Some(told_at(waiting, now)) };
+        let deeper = match why {
+            Block::Coming => match wait_of(on, waits) {
+                Some(Waiting::Readiness { why, .. }) => why.clone(),
+                _ => None,
+            },
+            Block::Failed | Block::BackingOff => self.standing(on).map(|standing| standing.reason.to_string()),
+            Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Stuck => None,
+        };
+        Some(deeper.map_or_else(|| waiting.to_string(), |deeper| format!("{waiting}: {deeper}")))
+    }
+}
+
+fn wait_of<'a>(name: &Name, waits: &'a [(Name, Waiting)]) -> Option<&'a Waiting> {
+    waits.iter().find(|(other, _)| other == name).map(|(_, waiting)| waiting)
+}
+
+/// What is waited for, with times told from a moment on: `next start in 4s`.
+fn told_at(waiting: &Waiting, now: Time) -> String {
+    match waiting {
+        Waiting::Delay(until) => format!("starts in {}", rounded(until.since(now))),
+        Waiting::Backoff(until) => format!("next start in {}", rounded(until.since(now))),
+        Waiting::Grace(until) => format!("is killed in {} if it has not stopped", rounded(until.since(now))),
+        Waiting::Readiness { until: Some(until), why } => {
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("not ready yet{why}; counts as failed in {}", rounded(until.since(now)))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A time that is left, as exact as anybody reads it: whole seconds, and below one of them tenths. Never less than there is.
+fn rounded(left: Duration) -> Span {
+    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    let step = if millis < 1_000 { 100 } else { 1_000 };
+    Span(Duration::from_millis(millis.div_ceil(step).saturating_mul(step)))
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Waiting::Dependency { on, condition, why } => {
+                let why = match why {
+                    Block::Coming => match condition {
+                        Condition::Started => "not started",
+                        Condition::Ready => "not ready",
+                        Condition::Completed => "not completed",
+                    },
+                    Block::Disabled => "disabled",
+                    Block::StoppedByHand => "stopped by hand",
+                    Block::Failed => "failed",
+                    Block::BackingOff => "backing off",
+                    Block::Ended => "ended",
+                    Block::Stuck => "stuck itself",
+                };
+                write!(f, "waits for {on}: {why}")
+            }
+            Waiting::Order(name) => write!(f, "waits for {name}, which comes before it"),
+            Waiting::Delay(until) => write!(f, "delayed until {until}"),
+            Waiting::Backoff(until) => write!(f, "backs off until {until}"),
+            Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
+            Waiting::Turn => f.write_str("waits for its turn"),
+            Waiting::Exec => f.write_str("is being started"),
+            Waiting::Readiness { until, why } => {
+                f.write_str(if until.is_some() { "not ready yet" } else { "not ready any more" })?;
+                why.iter().try_for_each(|why| write!(f, ": {why}"))?;
+                until.iter().try_for_each(|until| write!(f, ", until {until}"))
+            }
+            Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
+            Waiting::Grace(until) => write!(f, "may stop until {until}"),
+            Waiting::Kill => f.write_str("is being killed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_as_exactly_as_anybody_reads_it() {
+        for (millis, told) in [(0, "0s"), (1, "100ms"), (950, "1s"), (1_000, "1s"), (3_001, "4s"), (59_100, "1m")] {
+            assert_eq!(rounded(Duration::from_millis(millis)).to_string(), told);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The account that `navigator status` gives below its table: what is not as the file says, why, since when, and what
+//! happens next.
+//!
+//! It words what a snapshot says, and knows nothing else.
+
+use super::super::columns::{harmless, padded, width, wrapped};
+use crate::config::Look;
+use crate::runtime::utc::Utc;
+use crate::snapshot::{Exit, Process, Snapshot};
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+/// As many columns a sentence gets, however narrow the terminal is.
+const ROOM: usize = 20;
+
+/// What is to be said of the processes that are not as the file says, and of those that are so on purpose.
+pub(super) fn account(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
+    let amiss = snapshot.processes.iter().filter(|process| !process.as_wanted).map(|it| (it, amiss(it, now)));
+    let on_purpose = snapshot.processes.iter().filter_map(|process| Some((process, on_purpose(process, now)?)));
+    let parts = [("not as the file says:", amiss.collect::<Vec<_>>()), ("on purpose:", on_purpose.collect())];
+    let mut text = String::new();
+    for (head, sentences) in parts.into_iter().filter(|(_, sentences)| !sentences.is_empty()) {
+        let _ = write!(text, "\n{}\n{}", look.painted(head, "1"), paragraph(&sentences, look));
+    }
+    text
+}
+
+/// Names, and a sentence behind each.
+fn paragraph(sentences: &[(&Process, String)], look: Look) -> String {
+    let names = sentences.iter().map(|(process, _)| width(&process.name)).max().unwrap_or(0);
+    let margin = 2 + names + 2;
+    let room = look.columns().map_or(usize::MAX, |columns| columns.saturating_sub(margin).max(ROOM));
+    let line = |(process, sentence): &(&Process, String)| {
+        let sentence = wrapped(&harmless(sentence), room).join(&format!("\n{:margin$}", ""));
+        format!("  {}  {sentence}\n", padded(&process.name, names))
+    };
+    sentences.iter().map(line).collect()
+}
+
+/// What is not as the file says about a process, why, since when, and what happens next.
+pub(super) fn amiss(process: &Process, now: SystemTime) -> String {
+    let Process { name, reason, .. } = process;
+    let since = since(process, now);
+    let ago = since.as_ref().map(|time| format!(", {time} ago")).unwrap_or_default();
+    let lasting = since.as_ref().map(|time| format!(" for {time}")).unwrap_or_default();
+    let waiting = process.waiting.as_deref();
+    let next = waiting.map(|waiting| format!("; {waiting}")).unwrap_or_default();
+    match process.state.as_str() {
+        "pending" => waiting.unwrap_or("is about to be started").to_owned(),
+        "running" if waiting.is_none() => format!("a task, has run{lasting} and not completed"),
+        "starting" | "running" => format!("has run{lasting}{next}"),
+        "stopping" => format!("stopping{lasting}, {reason}{next}"),
+        "backoff" => format!("{}: {reason}{ago}{next}", ended(process)),
+        "failed" => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
+        other => format!("{other}{lasting}, {reason}{next}"),
+    }
+}
+
+/// What is otherwise than the file says, and is meant to be.
+fn on_purpose(process: &Process, now: SystemTime) -> Option<String> {
+    let Process { name, generation, .. } = process;
+    if process.as_wanted && process.stale {
+        return Some(format!(
+            "stale: runs what generation {generation} said, as `on_change: none` asks; `navigator restart {name}` renews it"
+        ));
+    }
+    let by_hand = process.state == "stopped" && process.reason == "stopped by hand";
+    let ago = since(process, now).map(|time| format!(" {time} ago")).unwrap_or_default();
+    by_hand.then(|| format!("stopped by hand{ago}, and stays so; `navigator start {name}` lets it run"))
+}
+
+/// How it ended, and how often in a row.
+fn ended(process: &Process) -> String {
+    let verb = match &process.last_exit {
+        None => "failed to start",
+        Some(Exit::Code(0)) if process.reason == "exit status 0" => "ended",
+        Some(Exit::Code(code)) if process.reason == format!("exit status {code}") => "crashed",
+        Some(Exit::Signal(signal)) if process.reason == format!("killed by {signal}") => "crashed",
+        Some(_) => "failed",
+    };
+    match process.failures {
+        0 | 1 => verb.to_owned(),
+        count => format!("{verb} {count} times in a row"),
+    }
+}
+
+/// For how long it has been in its state.
+fn since(process: &Process, now: SystemTime) -> Option<String> {
+    Some(brief(elapsed(process.entered_at.as_ref()?, now)?))
+}
+
+/// The time that has passed since the moment that an RFC 3339 text of ours names.
+pub(super) fn elapsed(moment: &str, now: SystemTime) -> Option<Duration> {
+    // A clock that was set back makes no moment lie ahead.
+    Utc::parse(moment).map(|at| now.duration_since(SystemTime::from(at)).unwrap_or_default())
+}
+
+/// A time as people say it, in its two largest units: `3d4h`, `5m12s`.
+pub(super) fn brief(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes}m"),
+        _ => format!("{days}d{hours}h"),
+    }
+}
