@@ -157,6 +157,21 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show what processes wrote last
+    Logs {
+        /// Of which [default: all]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+        /// Go on with what they write
+        #[arg(short, long)]
+        follow: bool,
+        /// How many of the last lines of each
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+        lines: u64,
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Run processes, also such as were stopped by hand, failed or completed
     Start {
         /// Which

@@ -18,7 +18,7 @@ use crate::config::Look;
 use crate::control::StateDir;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::Parser;
-use clients::Target;
+use clients::{Target, Wanted};
 use locate::{NoConfiguration, locate};
 use rustix::termios::{isatty, tcgetwinsize};
 use std::ffi::OsString;
@@ -93,6 +93,7 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
             clients::plan(target, candidate.as_deref(), format, detailed_exitcode)
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
+        ClientCommand::Logs { names, follow, lines, json } => clients::logs(target, &names, &Wanted { lines, follow, json }),
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),
         ClientCommand::Restart { names } => clients::order(target, "restart", &names),

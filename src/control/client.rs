@@ -5,8 +5,10 @@ use super::socket;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use memchr::memchr;
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,9 @@ pub enum ClientError {
     /// The connection broke, or what came isn't an answer.
     #[error("failed to talk to the running navigator: {0}")]
     Broken(String),
+    /// The answer to what was to be followed is a refusal, with its reason in `error`.
+    #[error("the running navigator refuses: {}", .0["error"].as_str().unwrap_or("without a reason"))]
+    Refused(Value),
 }
 
 impl Client {
@@ -71,29 +76,32 @@ impl Client {
         self.whole(Method::POST, path, Bytes::from(body.to_string()))
     }
 
-    /// Follows a stream line by line, until it ends or `take` answers `false`.
+    /// Follows a stream of this type line by line, until it ends or `take` answers `false`.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn follow(&mut self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
-        let request = request(Method::GET, path, Bytes::new())?;
+    pub fn follow(&mut self, path: &str, accept: &'static str, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
+        let mut request = request(Method::GET, path, Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
         self.tokio.block_on(async {
             let mut answer = self.sender.send_request(request).await.map_err(broken)?;
             if !answer.status().is_success() {
                 let text = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-                return Err(ClientError::Broken(String::from_utf8_lossy(&text).into_owned()));
+                return Err(ClientError::Refused(serde_json::from_slice(&text).map_err(broken)?));
             }
             let mut rest = Vec::new();
             while let Some(frame) = answer.body_mut().frame().await {
                 // Navigator may end in the middle of a line, which is an end like any other.
                 let Ok(frame) = frame else { return Ok(()) };
                 rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = rest.drain(..=end).collect();
-                    if !take(&line[..end]) {
+                let mut begin = 0;
+                while let Some(length) = memchr(b'\n', &rest[begin..]) {
+                    if !take(&rest[begin..begin + length]) {
                         return Ok(());
                     }
+                    begin += length + 1;
                 }
+                rest.drain(..begin);
             }
             Ok(())
         })

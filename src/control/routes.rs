@@ -1,13 +1,15 @@
 //! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
 
-use super::answers::{Answer, Failure, events, json};
+use super::answers::{Answer, Failure, events, json, lines};
 use crate::config::Environment;
+use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::Snapshot;
 use crate::source::FileSource;
 use crate::supervisor::{ByHand, News, Reloaded, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, StatusCode};
 use reconcile::text::Name;
 use serde::Deserialize;
@@ -20,6 +22,9 @@ use tokio::time::timeout;
 /// The longest body that a client may send.
 const BODY: usize = 64 * 1024;
 
+/// As many of the last lines of each process are shown where nobody says how many.
+const LINES: u64 = 100;
+
 /// The way to the loop, and what answers take from the world around it.
 #[derive(Clone, Debug)]
 pub struct Loop {
@@ -29,6 +34,8 @@ pub struct Loop {
     pub config: PathBuf,
     /// What substitution sees of navigator's environment.
     pub environment: Environment,
+    /// What processes wrote last.
+    pub kept: Kept,
 }
 
 /// The body of an order.
@@ -61,12 +68,13 @@ async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, F
             let since = query.number("since")?;
             Ok(events(ask(to, |reply| Request::Follow(since, reply)).await?))
         }
+        (&Method::GET, "/v1/logs") => logs(to, &query, request.headers().get(ACCEPT)).await,
         (&Method::POST, "/v1/start") => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
         (&Method::POST, "/v1/stop") => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
         (&Method::POST, "/v1/restart") => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
         (&Method::POST, "/v1/signal") => order(to, read(request).await?, signal).await,
         (&Method::POST, "/v1/reload") => reload(to, read(request).await?).await,
-        (_, path) if ["status", "plan", "wait", "events"].iter().any(|known| path == format!("/v1/{known}")) => {
+        (_, path) if ["status", "plan", "wait", "events", "logs"].iter().any(|known| path == format!("/v1/{known}")) => {
             Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with GET")))
         }
         (_, path) if ["start", "stop", "restart", "signal", "reload"].iter().any(|known| path == format!("/v1/{known}")) => {
@@ -117,6 +125,25 @@ async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     };
     let snapshot = ask(to, Request::Status).await?;
     Ok(json(code, &snapshot))
+}
+
+/// What processes wrote last, and write from now on if that is asked for.
+async fn logs(to: &Loop, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, Failure> {
+    standing(to, query).await?;
+    let names: Vec<Name> = query.all("name").map(Name::from).collect();
+    if let Some(name) = names.iter().find(|name| to.kept.is_silent(name)) {
+        let why = format!("nothing is kept of what `{name}` writes: its `output` is `null`");
+        return Err(Failure::new(StatusCode::CONFLICT, why));
+    }
+    let wants_text = accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/"));
+    let form = match (wants_text, names.as_slice()) {
+        (false, _) => Form::Json,
+        (true, [_]) => Form::Plain,
+        // Of all, there may be more to come.
+        (true, _) => Form::Named,
+    };
+    let tail = to.kept.tail(&names, query.number("lines")?.unwrap_or(LINES), query.flag("follow")?);
+    Ok(lines(tail, form))
 }
 
 /// Orders the same of several processes at once; answered when it is known what came of each.
@@ -206,6 +233,14 @@ impl Query {
     fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
         let wrong = |value: &str| Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is a whole number, not `{value}`"));
         self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, Failure> {
+        match self.all(key).next() {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(other) => Err(Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is `true` or `false`, not `{other}`"))),
+        }
     }
 
     fn seconds(&self, key: &str) -> Result<Option<f64>, Failure> {

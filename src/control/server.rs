@@ -15,8 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 /// How many connections there may be.
@@ -28,11 +29,16 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long after a client could not be let in it is tried again; nothing tells when there is room.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long the rest of the answers may take when navigator ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// The open socket of an instance.
 #[derive(Debug)]
 pub struct Server {
     directory: PathBuf,
     accepting: JoinHandle<()>,
+    /// Tells every connection to end, and knows whether one is left.
+    closing: watch::Sender<()>,
 }
 
 impl Server {
@@ -42,17 +48,24 @@ impl Server {
     /// The socket can't be made.
     pub fn open(directory: &Path, to: Loop) -> io::Result<Server> {
         let listener = UnixListener::from_std(socket::bind(directory)?)?;
-        Ok(Server { directory: directory.to_owned(), accepting: tokio::spawn(accept(listener, to)) })
+        let (closing, is_closing) = watch::channel(());
+        let accepting = tokio::spawn(accept(listener, to, is_closing));
+        Ok(Server { directory: directory.to_owned(), accepting, closing })
     }
 
-    /// Takes no more connections, and removes the socket. Answers that are under way are given up.
-    pub fn close(self) {
+    /// Takes no more connections, removes the socket, and sends the rest of the answers that are under way. The loop has
+    /// ended, so there is a rest; who doesn't read it in time doesn't get it.
+    pub async fn close(self) {
         self.accepting.abort();
         socket::remove(&self.directory);
+        self.closing.send_replace(());
+        if timeout(LAST_ANSWERS, self.closing.closed()).await.is_err() {
+            debug!(target: "navigator", "A client doesn't read the rest of its answer");
+        }
     }
 }
 
-async fn accept(listener: UnixListener, to: Loop) {
+async fn accept(listener: UnixListener, to: Loop, is_closing: watch::Receiver<()>) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         match listener.accept().await {
@@ -63,7 +76,7 @@ async fn accept(listener: UnixListener, to: Loop) {
                 {
                     oldest.abort();
                 }
-                open.push_back(tokio::spawn(serve(stream, to.clone())).abort_handle());
+                open.push_back(tokio::spawn(serve(stream, to.clone(), is_closing.clone())).abort_handle());
             }
             Err(error) => {
                 warn!(target: "navigator", %error, "A client could not be let in");
@@ -75,7 +88,7 @@ async fn accept(listener: UnixListener, to: Loop) {
     }
 }
 
-async fn serve(stream: UnixStream, to: Loop) {
+async fn serve(stream: UnixStream, to: Loop, mut is_closing: watch::Receiver<()>) {
     let is_allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
     let service = service_fn(move |request| {
         let to = to.clone();
@@ -89,7 +102,15 @@ async fn serve(stream: UnixStream, to: Loop) {
         .header_read_timeout(HEAD)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = is_closing.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         debug!(target: "navigator", %error, "A client's connection broke");
     }
 }

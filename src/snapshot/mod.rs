@@ -104,6 +104,9 @@ pub struct Process {
     pub reason: String,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
+    /// The last lines that it wrote, where it has failed or backs off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
 }
 
 /// How a process ended.

@@ -45,6 +45,12 @@ pub trait Perform {
     /// The living processes of a run, for people.
     fn pids(&self, run: RunId) -> Vec<Pid>;
 
+    /// The last lines that a process wrote, as many as these or as are kept, for people.
+    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String>;
+
+    /// Forgets what processes wrote that aren't there any more.
+    fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool);
+
     /// Takes what a killed navigator left of a process for this run, from now on. Answers with the number of one of its
     /// processes, or with nothing if it has ended.
     fn take_over(&self, run: RunId, name: &Name) -> Option<Pid>;
@@ -204,7 +210,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             tell::report(report);
             self.story.report(report, self.engine.generation());
             match report {
-                Report::Accepted(_) => self.plan.take().iter().for_each(|plan| self.surroundings.foretell(plan)),
+                Report::Accepted(_) => {
+                    self.plan.take().iter().for_each(|plan| self.surroundings.foretell(plan));
+                    self.performer.retain_lines(&|name| self.engine.standing(name).is_some());
+                }
                 Report::Process(transition) => {
                     if let (What::Survives, Some(run)) = (&transition.what, transition.run) {
                         tell::survivors(&transition.name, &self.performer.pids(run));

@@ -13,11 +13,14 @@ use reconcile::goal::{Goal, Progress, newest_run};
 use reconcile::observed::Run;
 use reconcile::plan::Waiting;
 use reconcile::spec::{Signal, Tier};
-use reconcile::state::Standing;
+use reconcile::state::{Standing, State};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::time::SystemTime;
 use tokio::sync::oneshot;
+
+/// How many of its last lines are shown of a process that failed.
+const GLANCE: u64 = 5;
 
 /// What a client asks of the loop.
 #[derive(Debug)]
@@ -214,7 +217,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let now = (self.now(), SystemTime::now());
         let processes = standings.into_iter().map(|standing| {
             let waits = waiting.iter().find(|(name, _)| *name == standing.name).map(|(_, waiting)| waiting);
-            process(&standing, waits, now)
+            let is_down = matches!(standing.state, State::Failed | State::Backoff);
+            let output = if is_down { self.performer.last_lines(&standing.name, GLANCE) } else { Vec::new() };
+            snapshot::Process { output, ..process(&standing, waits, now) }
         });
         let processes = processes.collect();
         let state = if self.rejected.is_empty() { snapshot::ConfigState::Accepted } else { snapshot::ConfigState::Rejected };
@@ -249,6 +254,7 @@ fn process(standing: &Standing, waiting: Option<&Waiting>, (now, wall): (Time, S
         last_exit: standing.last_exit.as_ref().and_then(exit),
         reason: standing.reason.to_string(),
         waiting: waiting.map(|waiting| waiting.told_at(now)),
+        output: Vec::new(),
     }
 }
 

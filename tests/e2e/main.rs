@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod harness;
 mod killed;
+mod logs;
 mod output;
 mod policies;
 mod ready;

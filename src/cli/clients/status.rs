@@ -1,7 +1,7 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
 use super::super::{OK, look_of, print};
-use super::table::table;
+use super::table::{shortened, table};
 use super::{Target, refused, unanswered, url};
 use crate::config::Look;
 use crate::snapshot::{ConfigState, Exit, Process, Snapshot, Watch};
@@ -33,8 +33,10 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
 fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
     for process in value["processes"].as_array_mut().into_iter().flatten() {
-        // What is waited for changes from moment to moment: it is for people.
-        process.as_object_mut().map(|process| process.remove("waiting"));
+        // What is waited for changes from moment to moment, and lines are lines: they are for people.
+        for key in ["waiting", "output"] {
+            process.as_object_mut().map(|process| process.remove(key));
+        }
     }
     format!("{value:#}\n")
 }
@@ -64,6 +66,20 @@ fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
     let _ = writeln!(text, "{}", look.painted(lines.next().unwrap_or_default(), "1"));
     for (line, process) in lines.zip(&snapshot.processes) {
         let _ = writeln!(text, "{}", colored(line, process, look));
+    }
+    for process in snapshot.processes.iter().filter(|process| !process.output.is_empty()) {
+        text.push_str(&last_lines(process, look));
+    }
+    text
+}
+
+/// What a process wrote last, below its name.
+fn last_lines(process: &Process, look: Look) -> String {
+    let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", process.name), "1"));
+    for line in &process.output {
+        // What a process writes may hold what moves a cursor or changes a colour.
+        let line: String = line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        let _ = writeln!(text, "{}", shortened(&format!("  {line}"), look.columns()));
     }
     text
 }

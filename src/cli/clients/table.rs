@@ -20,17 +20,12 @@ fn line(row: &[String], widths: &[usize], width: Option<usize>) -> String {
         text.push_str(cell);
         text.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
     }
-    let text = text.trim_end();
-    let mut cut = match width {
-        Some(width) if text.width() > width => shortened(text, width),
-        _ => text.to_owned(),
-    };
-    cut.push('\n');
-    cut
+    shortened(text.trim_end(), width) + "\n"
 }
 
-/// As much of a text as fits, with a mark at its end.
-fn shortened(text: &str, width: usize) -> String {
+/// As much of a text as fits, with a mark at its end if that isn't all.
+pub(super) fn shortened(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|&width| text.width() > width) else { return text.to_owned() };
     let mut short = String::new();
     for char in text.chars() {
         short.push(char);
