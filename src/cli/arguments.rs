@@ -36,6 +36,7 @@ pub(super) struct Arguments {
 
 /// What every command understands.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub(super) struct Common {
     /// The configuration, as an option
     #[arg(short = 'c', long = "config", value_name = "CONFIG", global = true)]
@@ -52,6 +53,10 @@ pub(super) struct Common {
     /// Don't watch the files: reload only when told to
     #[arg(long, global = true)]
     pub(super) no_watch: bool,
+
+    /// Trust the configuration whoever can write it
+    #[arg(long, global = true)]
+    pub(super) trust_config: bool,
 
     /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", global = true)]

@@ -16,6 +16,7 @@ mod signal;
 
 use crate::config::Look;
 use crate::control::StateDir;
+use crate::source::Trust;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::Parser;
 use clients::{Target, Wanted};
@@ -64,7 +65,7 @@ fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: 
         None => run::run(&located(config, common)?, common),
         Some(Command::Run { config }) => run::run(&located(config, common)?, common),
         Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
-        Some(Command::Doctor { config }) => doctor::doctor(sought(config, common)?.ok(), &state_dir(common)),
+        Some(Command::Doctor { config }) => doctor::doctor(sought(config, common)?.ok(), &state_dir(common), trust(common)),
         Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
@@ -156,6 +157,11 @@ fn state_dir(common: &Common) -> StateDir {
 fn state_dir_of(named: Option<PathBuf>) -> StateDir {
     let asked = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
     StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref())
+}
+
+/// Whose configurations are run.
+fn trust(common: &Common) -> Trust {
+    if common.trust_config { Trust::Everybody } else { Trust::of_this_process() }
 }
 
 /// A variable of the environment. One that is set to nothing is as good as unset, as in scripts that pass on what they got.

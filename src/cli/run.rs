@@ -4,7 +4,7 @@ use super::arguments::Common;
 use super::check::reject;
 use super::forecast::brief;
 use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
+use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, trust, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server};
 use crate::journal::{Journal, Opened};
@@ -38,7 +38,10 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let means = if common.no_watch { Means::Off } else { Means::Events };
-    let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer).found_by(means);
+    let source = FileSource::new(path.to_owned(), Environment::current())
+        .trusting(trust(common))
+        .asking(runtime::has_writer)
+        .found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => Loaded { contents: source::contents(&loaded.desired), ..loaded.clone() },
@@ -88,7 +91,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
         let kept = Kept::default();
         let door =
-            Loop { news: news.clone(), config: config.clone(), environment: source.environment().clone(), kept: kept.clone() };
+            Loop { news: news.clone(), source: source.clone(), kept: kept.clone() };
         let asker = source.follow(reading, move |delivery| {
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision),

@@ -1,7 +1,6 @@
 //! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
 
 use super::answers::{Answer, Failure, events, json, lines};
-use crate::config::Environment;
 use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::Snapshot;
@@ -30,10 +29,8 @@ const LINES: u64 = 100;
 pub struct Loop {
     /// Takes requests.
     pub news: mpsc::Sender<News>,
-    /// The configuration, for plans of it.
-    pub config: PathBuf,
-    /// What substitution sees of navigator's environment.
-    pub environment: Environment,
+    /// The configuration, for plans of it and of others.
+    pub source: FileSource,
     /// What processes wrote last.
     pub kept: Kept,
 }
@@ -100,8 +97,7 @@ async fn standing(to: &Loop, query: &Query) -> Result<Snapshot, Failure> {
 }
 
 async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
-    let path = query.all("path").next().map_or_else(|| to.config.clone(), PathBuf::from);
-    let source = FileSource::new(path, to.environment.clone());
+    let source = query.all("path").next().map_or_else(|| to.source.clone(), |path| to.source.instead(PathBuf::from(path)));
     let reading = tokio::task::spawn_blocking(move || source.read().revision);
     let revision = reading.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     match revision {

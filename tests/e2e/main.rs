@@ -16,6 +16,7 @@ mod harness;
 mod killed;
 mod logs;
 mod output;
+mod ownership;
 mod policies;
 mod ready;
 mod refusals;
