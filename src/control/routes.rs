@@ -21,6 +21,9 @@ use tokio::time::timeout;
 /// The longest body that a client may send.
 const BODY: usize = 64 * 1024;
 
+/// How long a client may take to send a body.
+const SENDING: Duration = Duration::from_secs(10);
+
 /// As many of the last lines of each process are shown where nobody says how many.
 const LINES: u64 = 100;
 
@@ -200,7 +203,8 @@ async fn send(to: &Loop, request: Request) -> Result<(), Failure> {
 async fn read(request: hyper::Request<Incoming>) -> Result<Order, Failure> {
     let wrong =
         |error: &dyn std::fmt::Display| Failure::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}"));
-    let body = Limited::new(request.into_body(), BODY).collect().await.map_err(|error| wrong(&error))?.to_bytes();
+    let body = timeout(SENDING, Limited::new(request.into_body(), BODY).collect()).await;
+    let body = body.map_err(|_| wrong(&"its end is missing"))?.map_err(|error| wrong(&error))?.to_bytes();
     if body.is_empty() {
         return Ok(Order::default());
     }

@@ -1,7 +1,7 @@
 //! The socket of a running navigator: takes connections of its own user, and gives each request to the routes.
 //!
 //! Clients can't slow supervision down: each connection is a task of its own that waits for nobody else, their number is
-//! bounded, and when it is reached the oldest goes.
+//! bounded, and when it is reached the oldest goes that never asked for anything or, if all have, the oldest.
 
 use super::routes::{self, Loop};
 use super::socket;
@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -65,32 +67,41 @@ impl Server {
     }
 }
 
+/// A client that was let in.
+struct Connection {
+    task: AbortHandle,
+    /// It has sent a request, or at least the head of one.
+    has_asked: Arc<AtomicBool>,
+}
+
 async fn accept(listener: UnixListener, to: Loop, is_closing: watch::Receiver<()>) {
-    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    let mut open: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                open.retain(|connection| !connection.is_finished());
-                if open.len() == CONNECTIONS
-                    && let Some(oldest) = open.pop_front()
-                {
-                    oldest.abort();
+                open.retain(|connection| !connection.task.is_finished());
+                if open.len() == CONNECTIONS {
+                    let least = open.iter().position(|connection| !connection.has_asked.load(Ordering::Relaxed)).unwrap_or(0);
+                    open.remove(least).iter().for_each(|connection| connection.task.abort());
                 }
-                open.push_back(tokio::spawn(serve(stream, to.clone(), is_closing.clone())).abort_handle());
+                let has_asked = Arc::new(AtomicBool::new(false));
+                let task = tokio::spawn(serve(stream, to.clone(), Arc::clone(&has_asked), is_closing.clone())).abort_handle();
+                open.push_back(Connection { task, has_asked });
             }
             Err(error) => {
                 warn!(target: "navigator", %error, "A client could not be let in");
                 // Descriptors or memory are used up: some connections are let go, so that there is something to wait for.
-                open.drain(..open.len() / 2).for_each(|connection| connection.abort());
+                open.drain(..open.len() / 2).for_each(|connection| connection.task.abort());
                 sleep_until(Instant::now() + AGAIN).await;
             }
         }
     }
 }
 
-async fn serve(stream: UnixStream, to: Loop, mut is_closing: watch::Receiver<()>) {
+async fn serve(stream: UnixStream, to: Loop, has_asked: Arc<AtomicBool>, mut is_closing: watch::Receiver<()>) {
     let is_allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
     let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
         let to = to.clone();
         async move {
             let answer = if is_allowed { routes::answer(request, &to).await } else { routes::forbidden() };

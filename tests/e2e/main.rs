@@ -7,6 +7,7 @@ mod changes;
 mod circumstances;
 mod cli;
 mod clients;
+mod control;
 mod demo;
 mod doctor;
 mod environment;

@@ -11,6 +11,7 @@ pub(crate) mod log;
 mod navigator;
 pub(crate) mod servers;
 mod site;
+pub(crate) mod socket;
 
 pub(crate) use bystander::Bystander;
 pub(crate) use navigator::{Ended, Navigator};

@@ -1,0 +1,4 @@
+//! The control socket: what clients may do to it, and what they can't do to what is supervised.
+
+mod crowd;
+mod one;
