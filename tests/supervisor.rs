@@ -96,6 +96,8 @@ impl Surroundings for Around {
         self.reloads.set(self.reloads.get() + 1);
     }
 
+    fn look(&self) {}
+
     fn config(&self) -> PathBuf {
         PathBuf::from("/etc/navigator.yml")
     }

@@ -96,6 +96,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision),
                 Delivery::Contents(contents) => News::Contents(contents),
+                Delivery::Looked => News::Looked,
             };
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(delivered));
@@ -201,6 +202,10 @@ struct Around {
 impl Surroundings for Around {
     fn reload(&self) {
         self.asker.ask();
+    }
+
+    fn look(&self) {
+        self.asker.look();
     }
 
     fn apply(&self, loaded: &Loaded) {

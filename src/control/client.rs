@@ -1,7 +1,7 @@
 //! The client's end of the socket: asks a running navigator, and waits for its answer.
 
+use super::arrival::{Unreached, reach};
 use super::instance::StateDir;
-use super::socket;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -28,6 +28,9 @@ pub enum ClientError {
     /// Nobody listens.
     #[error("no navigator runs `{}`", .0.display())]
     NotRunning(PathBuf),
+    /// Somebody runs it, and has no socket.
+    #[error("the navigator with pid {0} runs it, and doesn't open its control socket")]
+    Silent(i32),
     /// The socket can't be used.
     #[error("failed to reach the running navigator: {0}")]
     System(#[from] io::Error),
@@ -40,15 +43,16 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// Reaches the navigator that runs a configuration.
+    /// Reaches the navigator that runs a configuration; one that is only just starting is waited for.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn connect(state: &StateDir, config: &Path) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stream = socket::connect(&state.of(config)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning(config.to_owned()),
-            _ => ClientError::System(error),
+        let stream = reach(&state.of(config), &state.lock_of(config)).map_err(|unreached| match unreached {
+            Unreached::NotRunning => ClientError::NotRunning(config.to_owned()),
+            Unreached::Silent(pid) => ClientError::Silent(pid),
+            Unreached::System(error) => ClientError::System(error),
         })?;
         stream.set_nonblocking(true)?;
         let sender = tokio.block_on(async {

@@ -4,6 +4,7 @@
 //! end of it is here for navigator, the other for its clients.
 
 mod answers;
+mod arrival;
 mod client;
 mod holder;
 mod instance;

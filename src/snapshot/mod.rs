@@ -78,7 +78,7 @@ pub struct Problem {
 }
 
 /// A process at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name.
     pub name: String,

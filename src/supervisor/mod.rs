@@ -64,6 +64,9 @@ pub trait Surroundings {
     /// Asks for the configuration to be read again; it comes back as [`News::Revision`].
     fn reload(&self);
 
+    /// Asks for a look at the files; [`News::Looked`] comes when everything that was saved before has come.
+    fn look(&self);
+
     /// The real path of the configuration.
     fn config(&self) -> PathBuf;
 
@@ -93,6 +96,8 @@ pub enum News {
     Revision(Result<Loaded, Rejected>),
     /// Files that these processes watch have another content.
     Contents(Vec<(Name, Content)>),
+    /// Once for each time that a look was asked for: whatever was saved before is known.
+    Looked,
     /// Somebody sent navigator a signal.
     Signal(Signal),
     /// A client asks for something.
@@ -169,7 +174,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         mut events: mpsc::Receiver<Event>,
         mut news: mpsc::Receiver<News>,
     ) -> (P, Ending) {
-        let ended = left::end(&self.performer, left, &mut events, &mut news).await;
+        let shown = |engine: &Engine, now| self.snapshot_of(false, left::processes(engine, now, &first.desired));
+        let ended = left::end(&self.performer, left, &mut events, &mut news, shown).await;
         self.performer.let_go();
         let heard = match ended {
             Ok(heard) => heard,
@@ -238,6 +244,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 Vec::new()
             }
             News::Contents(contents) => contents.into_iter().map(of_content).collect(),
+            News::Looked => {
+                self.looked();
+                Vec::new()
+            }
             News::Signal(signal) => Vec::from_iter(self.obey(signal)),
             News::Request(request) => Vec::from_iter(self.take(request)),
         }

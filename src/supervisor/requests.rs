@@ -16,6 +16,7 @@ use reconcile::spec::{Signal, Tier};
 use reconcile::state::{Standing, State};
 use reconcile::text::Name;
 use reconcile::time::Time;
+use std::collections::VecDeque;
 use std::time::SystemTime;
 use tokio::sync::oneshot;
 
@@ -72,6 +73,8 @@ pub enum Reloaded {
 #[derive(Default)]
 pub(super) struct Waiters {
     goals: Vec<(Goal, oneshot::Sender<Outcome>)>,
+    /// Until somebody has looked whether the file on disk is the one in force.
+    unlooked: VecDeque<(Vec<Name>, oneshot::Sender<()>)>,
     converged: Vec<(Vec<Name>, oneshot::Sender<()>)>,
     reloads: Vec<oneshot::Sender<Reloaded>>,
     process_reloads: Vec<(RunId, oneshot::Sender<Outcome>)>,
@@ -93,7 +96,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 self.waiters.reloads.push(reply);
                 self.surroundings.reload();
             }
-            Request::Converged(names, reply) => self.waiters.converged.push((names, reply)),
+            Request::Converged(names, reply) => {
+                self.waiters.unlooked.push_back((names, reply));
+                self.surroundings.look();
+            }
         }
         None
     }
@@ -155,6 +161,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         };
         let answered = self.waiters.process_reloads.extract_if(.., |(waited, _)| waited == run);
         answered.for_each(|(_, reply)| drop(reply.send(outcome.clone())));
+    }
+
+    /// Takes note that what was saved before the oldest of those who wait asked is known.
+    pub(super) fn looked(&mut self) {
+        self.waiters.converged.extend(self.waiters.unlooked.pop_front());
     }
 
     /// Whether an order can be followed at all.
@@ -221,7 +232,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             let output = if is_down { self.performer.last_lines(&standing.name, GLANCE) } else { Vec::new() };
             snapshot::Process { output, ..process(&standing, waits, now) }
         });
-        let processes = processes.collect();
+        self.snapshot_of(self.rejected.is_empty() && self.engine.is_converged(), processes.collect())
+    }
+
+    /// A snapshot with these processes in it.
+    pub(super) fn snapshot_of(&self, converged: bool, processes: Vec<snapshot::Process>) -> Snapshot {
         let state = if self.rejected.is_empty() { snapshot::ConfigState::Accepted } else { snapshot::ConfigState::Rejected };
         let diagnostics = if self.rejected.is_empty() { &self.warned } else { &self.rejected };
         Snapshot {
@@ -233,17 +248,21 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 watch: self.surroundings.watch(),
                 diagnostics: diagnostics.iter().map(problem).collect(),
             },
-            converged: self.rejected.is_empty() && self.engine.is_converged(),
+            converged,
             processes,
         }
     }
 }
 
-fn process(standing: &Standing, waiting: Option<&Waiting>, (now, wall): (Time, SystemTime)) -> snapshot::Process {
+pub(super) fn tier(tier: Tier) -> &'static str {
+    if tier == Tier::Managed { "managed_processes" } else { "applications" }
+}
+
+pub(super) fn process(standing: &Standing, waiting: Option<&Waiting>, (now, wall): (Time, SystemTime)) -> snapshot::Process {
     let started_at = standing.since.map(|since| Utc::from(wall - now.since(since)).to_string());
     snapshot::Process {
         name: standing.name.to_string(),
-        tier: if standing.tier == Tier::Managed { "managed_processes" } else { "applications" }.to_owned(),
+        tier: tier(standing.tier).to_owned(),
         state: standing.state.to_string(),
         pid: standing.pid.map(|pid| pid.0),
         ready: standing.ready,

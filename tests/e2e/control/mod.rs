@@ -1,4 +1,5 @@
 //! The control socket: what clients may do to it, and what they can't do to what is supervised.
 
 mod crowd;
+mod early;
 mod one;
