@@ -3,3 +3,4 @@
 mod crowd;
 mod early;
 mod one;
+mod orders;
