@@ -50,7 +50,9 @@ impl Failure {
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     // What is sent has texts, numbers and lists in it, which JSON can't refuse.
-    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    // For whoever looks at it on a terminal.
+    text.push(b'\n');
     typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
 }
 

@@ -15,5 +15,5 @@ mod socket;
 pub use client::{Client, ClientError};
 pub use holder::{Claim, ClaimError, send};
 pub use instance::{Instance, InstanceError, StateDir};
-pub use routes::Loop;
+pub use routes::{Loop, routes};
 pub use server::Server;

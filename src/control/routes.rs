@@ -5,7 +5,7 @@ use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::Snapshot;
 use crate::source::FileSource;
-use crate::supervisor::{ByHand, News, Reloaded, Request};
+use crate::supervisor::{ByHand, News, Reloaded, Request, problem};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue};
@@ -58,29 +58,65 @@ pub(super) fn forbidden() -> Answer {
 }
 
 async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, Failure> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = Query::of(request.uri().query().unwrap_or_default());
-    match (&method, path.as_str()) {
-        (&Method::GET, "/v1/status") => status(to, &query).await,
-        (&Method::GET, "/v1/plan") => plan(to, &query).await,
-        (&Method::GET, "/v1/wait") => wait(to, &query).await,
-        (&Method::GET, "/v1/events") => {
+    match asked_for(request.method(), request.uri().path())? {
+        Route::Status => status(to, &query).await,
+        Route::Plan => plan(to, &query).await,
+        Route::Wait => wait(to, &query).await,
+        Route::Events => {
             let since = query.number("since")?;
             Ok(events(ask(to, |reply| Request::Follow(since, reply)).await?))
         }
-        (&Method::GET, "/v1/logs") => logs(to, &query, request.headers().get(ACCEPT)).await,
-        (&Method::POST, "/v1/start") => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
-        (&Method::POST, "/v1/stop") => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
-        (&Method::POST, "/v1/restart") => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
-        (&Method::POST, "/v1/signal") => order(to, read(request).await?, signal).await,
-        (&Method::POST, "/v1/reload") => reload(to, read(request).await?).await,
-        (_, path) if ["status", "plan", "wait", "events", "logs"].iter().any(|known| path == format!("/v1/{known}")) => {
-            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with GET")))
+        Route::Logs => logs(to, &query, request.headers().get(ACCEPT)).await,
+        Route::Start => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
+        Route::Stop => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
+        Route::Restart => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
+        Route::Signal => order(to, read(request).await?, signal).await,
+        Route::Reload => reload(to, read(request).await?).await,
+    }
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    Status,
+    Plan,
+    Wait,
+    Events,
+    Logs,
+    Start,
+    Stop,
+    Restart,
+    Signal,
+    Reload,
+}
+
+/// Where it is, and how it is asked for.
+const ROUTES: [(Method, &str, Route); 10] = [
+    (Method::GET, "/v1/status", Route::Status),
+    (Method::GET, "/v1/plan", Route::Plan),
+    (Method::GET, "/v1/wait", Route::Wait),
+    (Method::GET, "/v1/events", Route::Events),
+    (Method::GET, "/v1/logs", Route::Logs),
+    (Method::POST, "/v1/start", Route::Start),
+    (Method::POST, "/v1/stop", Route::Stop),
+    (Method::POST, "/v1/restart", Route::Restart),
+    (Method::POST, "/v1/signal", Route::Signal),
+    (Method::POST, "/v1/reload", Route::Reload),
+];
+
+/// The method and the path of everything that can be asked for.
+pub fn routes() -> impl Iterator<Item = (String, &'static str)> {
+    ROUTES.into_iter().map(|(method, path, _)| (method.to_string(), path))
+}
+
+fn asked_for(method: &Method, path: &str) -> Result<Route, Failure> {
+    match ROUTES.into_iter().find(|(_, known, _)| *known == path) {
+        Some((known, _, route)) if known == *method => Ok(route),
+        Some((known, ..)) => {
+            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with {known}, not {method}")))
         }
-        (_, path) if ["start", "stop", "restart", "signal", "reload"].iter().any(|known| path == format!("/v1/{known}")) => {
-            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with POST")))
-        }
-        (_, path) => Err(Failure::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
+        None => Err(Failure::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
     }
 }
 
@@ -106,7 +142,7 @@ async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     match revision {
         Ok(loaded) => Ok(json(StatusCode::OK, &ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?)),
         Err(rejected) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
-            .with("diagnostics", json!(rejected.diagnostics))),
+            .with("diagnostics", json!(rejected.diagnostics.iter().map(problem).collect::<Vec<_>>()))),
     }
 }
 

@@ -10,7 +10,7 @@ mod story;
 mod tell;
 
 pub use left::{Left, noted};
-pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request};
+pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request, problem};
 pub use story::Follow;
 
 use crate::config::{Diagnostic, Loaded, Rejected};
@@ -272,7 +272,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     fn reject(&mut self, rejected: Rejected) {
         tell::rejected(&rejected);
         self.surroundings.explain(&rejected);
-        let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(requests::problem).collect();
+        let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.rejected = rejected.diagnostics;
         self.answer_reloads(&Reloaded::Rejected(problems));

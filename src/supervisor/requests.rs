@@ -286,7 +286,8 @@ fn exit(status: &Status) -> Option<snapshot::Exit> {
     }
 }
 
-pub(super) fn problem(diagnostic: &Diagnostic) -> snapshot::Problem {
+/// A diagnostic in the form in which it is sent.
+pub fn problem(diagnostic: &Diagnostic) -> snapshot::Problem {
     let Diagnostic { file, line, column, message, help, .. } = diagnostic;
     snapshot::Problem { file: file.clone(), line: *line, column: *column, message: message.clone(), help: help.clone() }
 }

@@ -3,24 +3,20 @@
 //! It is bounded: a ring of lines for each process, and all of them together. A reader that is slower than a process
 //! misses lines and is told how many; nobody ever waits for it.
 
-use super::Format;
 use super::lines::Piece;
-use super::look::{Look, Source, Stream, Style};
-use super::ring::{Copied, Moment, Ring};
+use super::look::Stream;
+use super::ring::{Moment, Ring};
+use super::tail::{Mailbox, Tail};
 use reconcile::text::Name;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
-use tokio::sync::Notify;
 
 /// As much of one process is kept at most.
 const EACH: usize = 64 * 1024;
 /// As much of all of them together; with many processes each has an equal share.
 const ALL: usize = 16 * 1024 * 1024;
-/// A reader gets about as much at once.
-const BATCH: usize = 64 * 1024;
 /// Of a line that is shown beside other things, people read no more characters.
 const GLANCE: usize = 400;
 
@@ -36,7 +32,7 @@ struct Shared {
     /// How many pieces of output there have been.
     pieces: AtomicU64,
     /// Nothing more will be written.
-    is_over: AtomicBool,
+    is_over: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -46,16 +42,6 @@ struct Rings {
     silent: BTreeSet<Name>,
     /// Readers that are to get rings that come later.
     mailboxes: Vec<Weak<Mailbox>>,
-}
-
-/// Where a reader learns of more lines.
-#[derive(Debug)]
-struct Mailbox {
-    /// Whose lines it reads; empty: everybody's.
-    names: Vec<Name>,
-    /// Rings that are new.
-    rings: Mutex<Vec<Arc<Ring>>>,
-    news: Arc<Notify>,
 }
 
 /// The place where one process's lines are kept.
@@ -111,7 +97,7 @@ impl Kept {
     /// Tells those who read along that nothing more is written.
     pub(in crate::runtime) fn finish(&self) {
         self.0.is_over.store(true, Ordering::Release);
-        self.rings().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.news.notify_one());
+        self.rings().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
     }
 
     /// The last lines of a process, as a person sees them at a glance.
@@ -130,19 +116,14 @@ impl Kept {
     /// Reads the last lines of these processes, or of all if none is named: of each as many as this, if there are as many.
     /// What is written later comes behind them if `follows`.
     pub fn tail(&self, names: &[Name], lines: u64, follows: bool) -> Tail {
-        let mailbox = Arc::new(Mailbox { names: names.to_vec(), rings: Mutex::default(), news: Arc::default() });
+        let mailbox = Arc::new(Mailbox::new(names));
         let mut rings = self.rings();
-        let begun = rings.by_name.values().filter(|ring| mailbox.wants(ring)).map(|ring| {
-            ring.tell(&mailbox.news);
-            let end = ring.end();
-            Followed { next: ring.first_of_last(lines), end: (!follows).then_some(end), ring: Arc::clone(ring) }
-        });
-        let rings_of_tail = begun.collect();
+        let begun = rings.by_name.values().filter(|ring| mailbox.wants(ring));
+        let tail = Tail::new(&mailbox, begun.map(|ring| mailbox.begin(ring, lines, follows)).collect(), follows, &self.0.is_over);
         if follows {
             rings.mailboxes.push(Arc::downgrade(&mailbox));
         }
-        drop(rings);
-        Tail { mailbox, rings: rings_of_tail, follows, shared: Arc::clone(&self.0) }
+        tail
     }
 
     /// Gives each ring its share of memory.
@@ -164,141 +145,78 @@ impl Rings {
     fn announce(&mut self, ring: &Arc<Ring>) {
         self.mailboxes.retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else { return false };
-            if mailbox.wants(ring) {
-                ring.tell(&mailbox.news);
-                mailbox.rings().push(Arc::clone(ring));
-            }
+            mailbox.offer(ring);
             true
         });
     }
 }
 
-impl Mailbox {
-    fn wants(&self, ring: &Ring) -> bool {
-        self.names.is_empty() || self.names.contains(ring.name())
+#[cfg(test)]
+mod tests {
+    use super::super::tail::Form;
+    use super::*;
+
+    fn say(kept: &Kept, name: &str, lines: &str) {
+        kept.place(&name.into()).take(Stream::Stdout, Piece { bytes: lines.as_bytes(), continued: false });
     }
 
-    fn rings(&self) -> MutexGuard<'_, Vec<Arc<Ring>>> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Somebody who reads what processes wrote, in the order in which it came.
-#[derive(Debug)]
-pub struct Tail {
-    mailbox: Arc<Mailbox>,
-    rings: Vec<Followed>,
-    follows: bool,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Followed {
-    ring: Arc<Ring>,
-    /// The number of the line that comes next.
-    next: u64,
-    /// The number of the line that isn't of interest any more.
-    end: Option<u64>,
-}
-
-/// What a reader gets: lines of one process that came together, or the news that some are missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// The process.
-    pub name: Name,
-    what: What,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
-    Lines(Copied),
-    Missed(u64),
-}
-
-impl Tail {
-    /// What there is to read, of which it gets a bounded number of bytes; nothing: nothing more for now.
-    pub fn take(&mut self) -> Vec<Said> {
-        let new = std::mem::take(&mut *self.mailbox.rings());
-        self.rings.extend(new.into_iter().map(|ring| Followed { ring, next: 0, end: None }));
-        let place = |(index, followed): (usize, &Followed)| Some(Reverse((followed.order()?, index)));
-        let mut next: BinaryHeap<_> = self.rings.iter().enumerate().filter_map(place).collect();
-        let (mut said, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH
-            && let Some(Reverse((_, index))) = next.pop()
-        {
-            let followed = &mut self.rings[index];
-            bytes += followed.read(&mut said);
-            next.extend(followed.order().map(|order| Reverse((order, index))));
-        }
-        said
-    }
-
-    /// Whether there may be more than what can be taken now.
-    pub fn goes_on(&self) -> bool {
-        self.follows && !self.shared.is_over.load(Ordering::Acquire)
-    }
-
-    /// Waits until there may be more.
-    pub async fn more(&self) {
-        self.mailbox.news.notified().await;
-    }
-}
-
-impl Followed {
-    /// The place of what comes next, if there is something.
-    fn order(&self) -> Option<u64> {
-        self.ring.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
-    }
-
-    /// Reads on; answers with how many bytes that were.
-    fn read(&mut self, said: &mut Vec<Said>) -> usize {
-        let Some(copied) = self.ring.copy(self.next) else { return 0 };
-        let name = self.ring.name();
-        let missed = copied.first - self.next;
-        if missed > 0 {
-            said.push(Said { name: name.clone(), what: What::Missed(missed) });
-        }
-        self.next = copied.next;
-        let bytes = copied.bytes.len();
-        said.push(Said { name: name.clone(), what: What::Lines(copied) });
-        bytes
-    }
-}
-
-/// How lines look to whoever reads them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// As they were written.
-    Plain,
-    /// With the name and the stream before each.
-    Named,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Said {
-    /// Appends it, whole lines each with its newline, to `out`.
-    pub fn write(&self, form: Form, out: &mut Vec<u8>) {
-        match &self.what {
-            What::Lines(lines) => {
-                let look = self.look(form, lines.stream);
-                let bytes = lines.bytes.strip_suffix(b"\n").unwrap_or(&lines.bytes);
-                look.write_at(lines.time, Piece { bytes, continued: lines.continued }, out);
+    /// What there is to read now.
+    fn read(tail: &mut Tail, form: Form) -> String {
+        let mut text = Vec::new();
+        loop {
+            let said = tail.take();
+            if said.is_empty() {
+                return String::from_utf8(text).unwrap();
             }
-            What::Missed(count) if form == Form::Json => {
-                let missed = serde_json::json!({ "source": self.name.as_str(), "missed": count });
-                out.extend_from_slice(format!("{missed}\n").as_bytes());
+            for said in said {
+                said.write(form, &mut text);
             }
-            What::Missed(count) => self.look(form, Stream::Stdout).remark(&format!("missed {count} lines"), out),
         }
     }
 
-    fn look(&self, form: Form, stream: Stream) -> Look {
-        let format = match form {
-            Form::Plain => return Look::Plain,
-            Form::Named => Format::Text,
-            Form::Json => Format::Json,
-        };
-        Style::new(format).look(&Source::Process(self.name.clone(), stream))
+    #[test]
+    fn lines_of_several_come_in_the_order_in_which_they_were_written() {
+        let kept = Kept::default();
+        for (name, lines) in [("a", "1"), ("b", "2\n3"), ("a", "4"), ("c", "5"), ("b", "6")] {
+            say(&kept, name, lines);
+        }
+        let all = kept.tail(&[], 10, false);
+        assert!(!all.goes_on());
+        assert_eq!(read(&mut { all }, Form::Plain), "1\n2\n3\n4\n5\n6\n");
+        let mut some = kept.tail(&["b".into(), "a".into()], 1, true);
+        assert_eq!(read(&mut some, Form::Named), "[a.stdout] 4\n[b.stdout] 6\n");
+        say(&kept, "c", "not of interest");
+        say(&kept, "b", "7");
+        assert_eq!(read(&mut some, Form::Plain), "7\n");
+        assert_eq!(kept.last("b", 2), ["6", "7"]);
+        kept.finish();
+        assert!(!some.goes_on());
+    }
+
+    #[test]
+    fn what_was_not_of_interest_when_it_began_is_no_miss_and_what_was_is() {
+        let kept = Kept::default();
+        (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
+        let mut late = kept.tail(&[], 100_000, true);
+        assert!(!read(&mut late, Form::Plain).contains("missed"));
+        (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
+        let text = read(&mut late, Form::Plain);
+        let (told, lines) = text.split_once('\n').unwrap();
+        assert_eq!(told, format!("… missed {} lines", 10_000 - lines.lines().count()));
+    }
+
+    #[test]
+    fn all_together_are_bounded_and_what_is_gone_is_forgotten() {
+        let kept = Kept::default();
+        let line = "x".repeat(999);
+        for number in 0..1_000 {
+            let name = format!("process-{number}");
+            (0..100).for_each(|_| say(&kept, &name, &line));
+        }
+        let cost: usize = kept.rings().by_name.values().map(|ring| ring.cost()).sum();
+        assert!(cost > ALL / 2 && cost <= ALL + ALL / 4, "{cost} bytes");
+        kept.retain(&|name| name.as_str() == "process-7");
+        assert_eq!(kept.rings().by_name.len(), 1);
+        assert!(!kept.last("process-7", 1).is_empty());
     }
 }

@@ -26,10 +26,12 @@ mod reader;
 mod ring;
 mod rotation;
 mod sink;
+mod tail;
 mod writers;
 
-pub use kept::{Form, Kept, Tail};
+pub use kept::Kept;
 pub(super) use lines::{Lines, Piece};
 pub use look::{Format, Painter};
 pub use printer::{Destination, Printer};
 pub(super) use reader::Outputs;
+pub use tail::{Form, Tail};

@@ -101,7 +101,7 @@ fn what_is_no_request_is_answered_or_dropped_and_harms_nobody() {
         // Reset or closed: either is an answer to garbage.
         let _read = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{:.60}: {answer:.200}", text);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{text:.60}: {answer:.200}");
     }
     let wrong = [
         ("GET", "/", "", 404),
