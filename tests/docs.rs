@@ -290,3 +290,24 @@ fn what_check_says_in_documents_is_what_it_says() {
         assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN), "{document}");
     }
 }
+
+/// The description of the control interface has what the program answers to, and nothing else.
+#[test]
+fn the_description_of_the_interface_has_every_route_and_no_other() {
+    let text = fs::read_to_string("docs/openapi.json").expect("the description can be read");
+    let description: Value = serde_json::from_str(&text).expect("it is JSON");
+    let paths = description["paths"].as_object().expect("paths");
+    let described: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().into_iter().flatten().map(move |(method, _)| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let routes: BTreeSet<(String, String)> =
+        navigator::control::routes().map(|(method, path)| (method, path.to_owned())).collect();
+    assert_eq!(described, routes);
+    let guide = fs::read_to_string("docs/api.md").expect("the guide can be read");
+    for (method, path) in routes {
+        assert!(guide.contains(&format!("`{method} {path}`")), "docs/api.md says nothing of `{method} {path}`");
+    }
+}

@@ -19,6 +19,8 @@ struct Followed {
     revisions: Receiver<Option<Vec<String>>>,
     /// The files that were found, at each other content of what is watched.
     contents: Receiver<Vec<String>>,
+    /// The looks that were asked for.
+    looks: Receiver<()>,
 }
 
 impl Followed {
@@ -36,6 +38,7 @@ impl Followed {
         let reading = source.read();
         let (sender, revisions) = mpsc::channel();
         let (teller, contents) = mpsc::channel();
+        let (looked, looks) = mpsc::channel();
         let asker = source
             .follow(&reading, move |delivery| {
                 let names = |loaded: navigator::config::Loaded| {
@@ -51,10 +54,11 @@ impl Followed {
                         drop(sender.send(revision.ok().map(names)));
                     }
                     Delivery::Contents(contents) => drop(teller.send(found(&contents))),
+                    Delivery::Looked => drop(looked.send(())),
                 }
             })
             .expect("a thread can be started");
-        Followed { directory, asker, revisions, contents }
+        Followed { directory, asker, revisions, contents, looks }
     }
 
     fn save_in_place(&self, names: &[&str]) {
@@ -99,6 +103,27 @@ fn the_poll_alone_sees_every_content_once() {
     followed.asker.ask();
     followed.delivers(&["third"]);
     assert!(followed.revisions.try_recv().is_err(), "each was delivered once");
+}
+
+#[test]
+fn a_look_that_was_asked_for_is_over_when_what_was_saved_before_is_delivered() {
+    for means in [Means::Events, Means::Poll] {
+        let followed = Followed::new(means);
+        for name in ["second", "third", "fourth"] {
+            followed.save_in_place(&[name]);
+            followed.asker.look();
+            assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(()));
+            assert_eq!(followed.revisions.try_recv(), Ok(Some(vec![name.to_owned()])), "{means:?}");
+        }
+        (0..3).for_each(|_| followed.asker.look());
+        (0..3).for_each(|_| assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(())));
+    }
+    // Where nothing is looked at unless one asks for it to be read, there is nothing to wait for.
+    let followed = Followed::new(Means::Off);
+    followed.save_in_place(&["second"]);
+    followed.asker.look();
+    assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(()));
+    assert!(followed.revisions.try_recv().is_err());
 }
 
 #[test]

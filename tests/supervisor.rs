@@ -70,6 +70,12 @@ impl Perform for Script {
         Vec::new()
     }
 
+    fn last_lines(&self, _: &Name, _: u64) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn retain_lines(&self, _: &dyn Fn(&Name) -> bool) {}
+
     fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
         self.write(&format!("take over {name}{run}"));
         Some(Pid(100))
@@ -89,6 +95,8 @@ impl Surroundings for Around {
     fn reload(&self) {
         self.reloads.set(self.reloads.get() + 1);
     }
+
+    fn look(&self) {}
 
     fn config(&self) -> PathBuf {
         PathBuf::from("/etc/navigator.yml")

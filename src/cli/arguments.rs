@@ -36,6 +36,7 @@ pub(super) struct Arguments {
 
 /// What every command understands.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub(super) struct Common {
     /// The configuration, as an option
     #[arg(short = 'c', long = "config", value_name = "CONFIG", global = true)]
@@ -52,6 +53,10 @@ pub(super) struct Common {
     /// Don't watch the files: reload only when told to
     #[arg(long, global = true)]
     pub(super) no_watch: bool,
+
+    /// Trust the configuration whoever can write it
+    #[arg(long, global = true)]
+    pub(super) trust_config: bool,
 
     /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", global = true)]
@@ -154,6 +159,21 @@ pub(super) enum ClientCommand {
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
         /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what processes wrote last
+    Logs {
+        /// Of which [default: all]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+        /// Go on with what they write
+        #[arg(short, long)]
+        follow: bool,
+        /// How many of the last lines of each
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+        lines: u64,
+        /// As JSON, one object a line
         #[arg(long)]
         json: bool,
     },

@@ -8,7 +8,7 @@ use super::{INVALID, OK, fail, plural, print};
 use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
 use crate::runtime::{self, Feature};
-use crate::source::FileSource;
+use crate::source::{FileSource, Trust};
 use reconcile::spec::Exec;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ const OWN_DESCRIPTORS: u64 = 64;
 const DESCRIPTORS_EACH: u64 = 4;
 
 /// Examines the host, and the configuration if there is one.
-pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir) -> ExitCode {
+pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> ExitCode {
     // As at a start, so that what a child inherits is the same.
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
@@ -29,7 +29,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir) -> ExitCode {
     print(&table("host", &rows));
     let Some(path) = path else { return OK.into() };
     let shown = path.display().to_string();
-    let loaded = match FileSource::new(path, Environment::current()).read().revision {
+    let loaded = match FileSource::new(path, Environment::current()).trusting(trust).read().revision {
         Ok(loaded) => loaded,
         Err(rejected) => return reject(&rejected),
     };

@@ -17,9 +17,10 @@ mod signal;
 
 use crate::config::{Look, did_you_mean};
 use crate::control::StateDir;
+use crate::source::Trust;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
-use clients::Target;
+use clients::{Target, Wanted};
 use locate::{NoConfiguration, locate};
 use rustix::termios::{isatty, tcgetwinsize};
 use std::ffi::OsString;
@@ -76,7 +77,7 @@ fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: 
         None => run::run(&located(config, common)?, common),
         Some(Command::Run { config }) => run::run(&located(config, common)?, common),
         Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
-        Some(Command::Doctor { config }) => doctor::doctor(sought(config, common)?.ok(), &state_dir(common)),
+        Some(Command::Doctor { config }) => doctor::doctor(sought(config, common)?.ok(), &state_dir(common), trust(common)),
         Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
@@ -105,6 +106,7 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
             clients::plan(target, candidate.as_deref(), format, detailed_exitcode)
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
+        ClientCommand::Logs { names, follow, lines, json } => clients::logs(target, &names, &Wanted { lines, follow, json }),
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),
         ClientCommand::Restart { names } => clients::order(target, "restart", &names),
@@ -167,6 +169,11 @@ fn state_dir(common: &Common) -> StateDir {
 fn state_dir_of(named: Option<PathBuf>) -> StateDir {
     let asked = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
     StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref())
+}
+
+/// Whose configurations are run.
+fn trust(common: &Common) -> Trust {
+    if common.trust_config { Trust::Everybody } else { Trust::of_this_process() }
 }
 
 /// A variable of the environment. One that is set to nothing is as good as unset, as in scripts that pass on what they got.

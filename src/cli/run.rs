@@ -4,11 +4,11 @@ use super::arguments::Common;
 use super::check::reject;
 use super::forecast::brief;
 use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
+use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, trust, variable};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server};
 use crate::journal::{Journal, Opened};
-use crate::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup, words};
+use crate::runtime::{self, Destination, Format, Kept, Launcher, Printer, Runtime, Setup, words};
 use crate::snapshot::{Plan, Watch};
 use crate::source::{self, Asker, Delivery, FileSource, Means, Reading};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
@@ -38,7 +38,10 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let means = if common.no_watch { Means::Off } else { Means::Events };
-    let source = FileSource::new(path.to_owned(), Environment::current()).asking(runtime::has_writer).found_by(means);
+    let source = FileSource::new(path.to_owned(), Environment::current())
+        .trusting(trust(common))
+        .asking(runtime::has_writer)
+        .found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => Loaded { contents: source::contents(&loaded.desired), ..loaded.clone() },
@@ -86,11 +89,14 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
-        let door = Loop { news: news.clone(), config: config.clone(), environment: source.environment().clone() };
+        let kept = Kept::default();
+        let door =
+            Loop { news: news.clone(), source: source.clone(), kept: kept.clone() };
         let asker = source.follow(reading, move |delivery| {
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision),
                 Delivery::Contents(contents) => News::Contents(contents),
+                Delivery::Looked => News::Looked,
             };
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(delivered));
@@ -100,15 +106,15 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
         }
-        let setup = Setup { launcher, printer: log.printer.clone(), journal: journal.clone(), former: former.clone() };
+        let setup = Setup { launcher, printer: log.printer.clone(), kept, journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, door)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let left = Left { processes: runtime.find_left().await, record: former };
         let supervisor = Supervisor::new(runtime, Around { config, asker, log, journal: journal.clone() });
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
-        server.close();
         let survivors = runtime.finish().await;
+        server.close().await;
         journal.close();
         if !survivors.is_empty() {
             error!(target: "navigator", pids = ?survivors, "Processes are left that can't be killed");
@@ -167,6 +173,14 @@ impl Perform for Runtime {
         Runtime::pids(self, run)
     }
 
+    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
+        Runtime::last_lines(self, name, lines)
+    }
+
+    fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool) {
+        Runtime::retain_lines(self, is_there);
+    }
+
     fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
         Runtime::take_over(self, run, name)
     }
@@ -188,6 +202,10 @@ struct Around {
 impl Surroundings for Around {
     fn reload(&self) {
         self.asker.ask();
+    }
+
+    fn look(&self) {
+        self.asker.look();
     }
 
     fn apply(&self, loaded: &Loaded) {

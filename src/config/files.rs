@@ -3,7 +3,7 @@
 //! [`Disk`] answers them from the real one, and lets nothing but a regular file of bounded size through: a FIFO must not
 //! hang whoever loads, and a device must not fill the memory.
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -32,8 +32,12 @@ pub trait Files {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
-impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+impl Disk {
+    /// As [`Files::read`], of a file that `accept` doesn't object to: it sees the very file that is then read.
+    ///
+    /// # Errors
+    /// Those of [`Files::read`], and the objections.
+    pub fn read_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<Vec<u8>> {
         // NONBLOCK, or opening a FIFO waits for its writer; it has no effect on a regular file.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
@@ -43,6 +47,7 @@ impl Files for Disk {
             FileType::Directory => return Err(io::ErrorKind::IsADirectory.into()),
             other => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", named(other)))),
         }
+        accept(&stat)?;
         let mut bytes = Vec::new();
         // One byte more than allowed tells "just fits" from "too large", whatever the size said a moment ago.
         File::from(file).take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
@@ -50,6 +55,12 @@ impl Files for Disk {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(bytes)
+    }
+}
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Disk::read_if(path, |_| Ok(()))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {

@@ -5,12 +5,12 @@ use super::fields::beside;
 use super::files::Files;
 use super::problems::Problem;
 use super::process::{self, Process};
-use super::read::{Loader, instead_of_path, unreadable};
+use super::read::{Loader, instead_of_path, remedy, unreadable};
 use super::resolve::{Missing, resolve};
 use super::scope::{Layer, Scope};
 use super::texts::Span;
 use super::tree::{Entry, Node, entry};
-use super::{Loaded, Rejected, RejectedKind, Settings, glob, top};
+use super::{Distrust, Loaded, Rejected, RejectedKind, Settings, glob, top};
 use reconcile::desired::Desired;
 use reconcile::spec::Tier;
 use reconcile::text::Text;
@@ -29,9 +29,14 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
     let (outcome, kind) = match loader.open(main) {
         Ok(bytes) => (loader.load(main, bytes), RejectedKind::Invalid),
         Err(error) => {
-            let kind = if error.kind() == io::ErrorKind::FileTooLarge { RejectedKind::Invalid } else { RejectedKind::Unreadable };
+            let is_there = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
+            let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
-            loader.problems.add(Problem::error(Span::start(text), unreadable(&error)));
+            let problem = Problem::error(Span::start(text), unreadable(&error, false));
+            loader.problems.add(match remedy(&error) {
+                Some(remedy) => problem.help(remedy),
+                None => problem,
+            });
             (None, kind)
         }
     };
@@ -67,6 +72,7 @@ struct Included {
     named: Option<Span>,
     /// What people see of its path.
     shown: PathBuf,
+    is_secret: bool,
 }
 
 /// What people see of a path that this pattern means: nothing of what a variable decided, but for the name of a file that a
@@ -135,24 +141,24 @@ impl Loader<'_> {
             } else if glob::is_glob(pattern.value()) {
                 for found in self.expand(&path) {
                     let shown = shown(main, &pattern, &found);
-                    paths.entry(found).or_insert(Included { named: None, shown });
+                    paths.entry(found).or_insert(Included { named: None, shown, is_secret: pattern.is_secret() });
                 }
             } else if path == main {
                 self.problems.add(Problem::error(span, "a file can't include itself"));
             } else {
                 let shown = shown(main, &pattern, &path);
-                paths.insert(path, Included { named: Some(span), shown });
+                paths.insert(path, Included { named: Some(span), shown, is_secret: pattern.is_secret() });
             }
         }
         paths.remove(main);
         let mut nodes = Vec::new();
-        for (path, Included { named, shown }) in paths {
+        for (path, Included { named, shown, is_secret }) in paths {
             let node = match self.open(&path) {
                 Ok(bytes) => self.tree(&path, &shown, bytes),
                 // A glob is about files; a directory beside them is not meant.
                 Err(error) if named.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
                 Err(error) => {
-                    let message = format!("`{}`: {}", shown.display(), unreadable(&error));
+                    let message = format!("`{}`: {}", shown.display(), unreadable(&error, is_secret));
                     let help = match error.kind() {
                         io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", shown.display()),
                         _ => instead_of_path(&error),

@@ -14,6 +14,7 @@
 
 mod diagnostic;
 mod dialects;
+mod distrust;
 mod dotenv;
 mod duplicates;
 mod environment;
@@ -51,6 +52,7 @@ mod written;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
+pub use distrust::Distrust;
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES};
 pub(crate) use glob::{expand, is_glob, matches};

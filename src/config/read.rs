@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::scope::{Context, Layer, Scope};
 use super::texts::{Span, TextId, Texts};
 use super::tree::{Kind, Node};
-use super::{Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
+use super::{Distrust, Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
 use reconcile::text::Text;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -37,6 +37,7 @@ pub(super) struct Loader<'l> {
 struct Unread {
     reason: String,
     is_missing: bool,
+    remedy: Option<&'static str>,
 }
 
 impl<'l> Loader<'l> {
@@ -170,8 +171,11 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
-            let unread =
-                |error: io::Error| Unread { reason: unreadable(&error), is_missing: error.kind() == io::ErrorKind::NotFound };
+            let unread = |error: io::Error| Unread {
+                reason: unreadable(&error, name.is_secret()),
+                is_missing: error.kind() == io::ErrorKind::NotFound,
+                remedy: remedy(&error),
+            };
             let read = self.open(&path).map_err(|error| Some(unread(error)));
             let shown = format!("(from {})", name.shown());
             let seen = beside(self.texts.shown_path(span.text), name.shown());
@@ -183,9 +187,10 @@ impl<'l> Loader<'l> {
             Ok(layer) => Some(layer),
             // That it is no text has been reported there.
             Err(None) => None,
-            Err(Some(Unread { reason, is_missing })) => {
+            Err(Some(Unread { reason, is_missing, remedy })) => {
                 let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
+                    _ if remedy.is_some() => remedy.unwrap_or_default().to_owned(),
                     Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
                     None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
                     None => format!("it was looked for at `{}`, beside the file that names it", path.display()),
@@ -231,12 +236,20 @@ pub(super) fn instead_of_path(error: &io::Error) -> String {
         io::ErrorKind::NotFound => {
             "a path is relative to the file that names it; with a `*` in it, it need not match any file".to_owned()
         }
-        _ => NAME_OR_REMOVE.to_owned(),
+        _ => remedy(error).unwrap_or(NAME_OR_REMOVE).to_owned(),
     }
 }
 
-/// Why a file can't be read, in words of one line.
-pub(super) fn unreadable(error: &io::Error) -> String {
+/// What makes a file one that can be trusted, if that is what it isn't.
+pub(super) fn remedy(error: &io::Error) -> Option<&'static str> {
+    Distrust::behind(error).map(Distrust::remedy)
+}
+
+/// Why a file can't be read, in words of one line; of its path they say nothing if that is secret.
+pub(super) fn unreadable(error: &io::Error, is_secret: bool) -> String {
+    if let Some(distrust) = Distrust::behind(error).filter(|_| is_secret) {
+        return distrust.without_path();
+    }
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission to read it is denied".to_owned(),

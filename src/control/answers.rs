@@ -1,5 +1,6 @@
-//! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of events.
+//! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of lines.
 
+use crate::runtime::{Form, Tail};
 use crate::snapshot::Event;
 use crate::supervisor::Follow;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -49,8 +50,38 @@ impl Failure {
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     // What is sent has texts, numbers and lists in it, which JSON can't refuse.
-    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    // For whoever looks at it on a terminal.
+    text.push(b'\n');
     typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
+}
+
+/// What processes wrote, for as long as there is something to read and somebody reads it.
+///
+/// What isn't read stays where it is kept until newer lines push it out, so no more than two batches wait for a client.
+pub(super) fn lines(mut tail: Tail, form: Form) -> Answer {
+    let (sender, lines) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            // Asked first: what comes in between is taken all the same.
+            let (goes_on, mut batch) = (tail.goes_on(), Vec::new());
+            tail.take().iter().for_each(|said| said.write(form, &mut batch));
+            if !batch.is_empty() {
+                if sender.send(Bytes::from(batch)).await.is_err() {
+                    return;
+                }
+            } else if goes_on {
+                tokio::select! {
+                    () = tail.more() => {}
+                    () = sender.closed() => return,
+                }
+            } else {
+                return;
+            }
+        }
+    });
+    let kind = if form == Form::Json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
+    typed(StatusCode::OK, kind, Lines { lines }.boxed_unsync())
 }
 
 /// A stream of events, one JSON object a line, which ends when navigator does.

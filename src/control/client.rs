@@ -1,12 +1,14 @@
 //! The client's end of the socket: asks a running navigator, and waits for its answer.
 
+use super::arrival::{Unreached, reach};
 use super::instance::StateDir;
-use super::socket;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::Value;
@@ -31,24 +33,31 @@ pub enum ClientError {
     /// Nobody listens.
     #[error("no navigator runs `{}`", .0.display())]
     NotRunning(PathBuf),
+    /// Somebody runs it, and has no socket.
+    #[error("the navigator with pid {0} runs it, and doesn't open its control socket")]
+    Silent(i32),
     /// The socket can't be used.
     #[error("failed to reach the running navigator: {0}")]
     System(#[from] io::Error),
     /// The connection broke, or what came isn't an answer.
     #[error("failed to talk to the running navigator: {0}")]
     Broken(String),
+    /// The answer to what was to be followed is a refusal, with its reason in `error`.
+    #[error("the running navigator refuses: {}", .0["error"].as_str().unwrap_or("without a reason"))]
+    Refused(Value),
 }
 
 impl Client {
-    /// Reaches the navigator that runs a configuration.
+    /// Reaches the navigator that runs a configuration; one that is only just starting is waited for.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn connect(state: &StateDir, config: &Path) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stream = socket::connect(&state.of(config)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning(config.to_owned()),
-            _ => ClientError::System(error),
+        let stream = reach(&state.of(config), &state.lock_of(config)).map_err(|unreached| match unreached {
+            Unreached::NotRunning => ClientError::NotRunning(config.to_owned()),
+            Unreached::Silent(pid) => ClientError::Silent(pid),
+            Unreached::System(error) => ClientError::System(error),
         })?;
         stream.set_nonblocking(true)?;
         let sender = tokio.block_on(async {
@@ -76,18 +85,25 @@ impl Client {
         self.whole(Method::POST, path, Bytes::from(body.to_string()))
     }
 
-    /// Follows a stream line by line, until it ends, `take` answers `false`, or nobody reads any more what is written to `out`,
-    /// which shows at once and not only with the next line.
+    /// Follows a stream of this type line by line, until it ends, `take` answers `false`, or nobody reads any more what is written
+    /// to `out`, which shows at once and not only with the next line.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn follow(&mut self, path: &str, out: impl AsFd, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
-        let request = request(Method::GET, path, Bytes::new())?;
+    pub fn follow(
+        &mut self,
+        path: &str,
+        accept: &'static str,
+        out: impl AsFd,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ClientError> {
+        let mut request = request(Method::GET, path, Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
         self.tokio.block_on(async {
             let mut answer = self.sender.send_request(request).await.map_err(broken)?;
             if !answer.status().is_success() {
                 let text = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-                return Err(ClientError::Broken(String::from_utf8_lossy(&text).into_owned()));
+                return Err(ClientError::Refused(serde_json::from_slice(&text).map_err(broken)?));
             }
             let mut rest = Vec::new();
             let mut is_left = left(out)?;
@@ -100,12 +116,14 @@ impl Client {
                 // Navigator may end in the middle of a line, which is an end like any other.
                 let Ok(frame) = frame else { return Ok(()) };
                 rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = rest.drain(..=end).collect();
-                    if !take(&line[..end]) {
+                let mut begin = 0;
+                while let Some(length) = memchr(b'\n', &rest[begin..]) {
+                    if !take(&rest[begin..begin + length]) {
                         return Ok(());
                     }
+                    begin += length + 1;
                 }
+                rest.drain(..begin);
             }
         })
     }

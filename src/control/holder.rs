@@ -9,6 +9,9 @@ use rustix::process::{Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, ge
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+/// How often a lock is tried for whose holder nobody can name.
+const ATTEMPTS: u32 = 10;
+
 /// A lock held by this process for as long as the value lives.
 #[derive(Debug)]
 pub struct Claim {
@@ -40,7 +43,9 @@ impl Claim {
     pub fn new(path: &Path) -> Result<Claim, ClaimError> {
         let failed = |source| ClaimError::System { path: path.to_owned(), source };
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut attempts = 0;
         let file = loop {
+            attempts += 1;
             let file = open(path, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // The former holder may have removed it in between: then the next one would find a new file, and lock that.
@@ -48,7 +53,9 @@ impl Claim {
                 Ok(()) => break file,
                 Err(Errno::ACCESS | Errno::AGAIN) => match holder_of(&file) {
                     Some(pid) => return Err(ClaimError::Held(pid.as_raw_nonzero().get())),
-                    None => return Err(failed(Errno::AGAIN)),
+                    // It has let go in between; or it has no number here, in another container.
+                    None if attempts == ATTEMPTS => return Err(failed(Errno::AGAIN)),
+                    None => {}
                 },
                 Err(source) => return Err(failed(source)),
             }

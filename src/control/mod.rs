@@ -4,6 +4,7 @@
 //! end of it is here for navigator, the other for its clients.
 
 mod answers;
+mod arrival;
 mod client;
 mod holder;
 mod instance;
@@ -14,5 +15,5 @@ mod socket;
 pub use client::{Client, ClientError};
 pub use holder::{Claim, ClaimError, send};
 pub use instance::{Instance, InstanceError, StateDir};
-pub use routes::Loop;
+pub use routes::{Loop, routes};
 pub use server::Server;

@@ -1,13 +1,15 @@
 //! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
 
-use super::answers::{Answer, Failure, events, json};
-use crate::config::{Environment, did_you_mean};
+use super::answers::{Answer, Failure, events, json, lines};
+use crate::config::did_you_mean;
+use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::{ConfigState, Snapshot};
 use crate::source::FileSource;
-use crate::supervisor::{ByHand, News, Reloaded, Request};
+use crate::supervisor::{ByHand, News, Reloaded, Request, problem};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, StatusCode};
 use reconcile::text::Name;
 use serde::Deserialize;
@@ -20,15 +22,21 @@ use tokio::time::timeout;
 /// The longest body that a client may send.
 const BODY: usize = 64 * 1024;
 
+/// How long a client may take to send a body.
+const SENDING: Duration = Duration::from_secs(10);
+
+/// As many of the last lines of each process are shown where nobody says how many.
+const LINES: u64 = 100;
+
 /// The way to the loop, and what answers take from the world around it.
 #[derive(Clone, Debug)]
 pub struct Loop {
     /// Takes requests.
     pub news: mpsc::Sender<News>,
-    /// The configuration, for plans of it.
-    pub config: PathBuf,
-    /// What substitution sees of navigator's environment.
-    pub environment: Environment,
+    /// The configuration, for plans of it and of others.
+    pub source: FileSource,
+    /// What processes wrote last.
+    pub kept: Kept,
 }
 
 /// The body of an order.
@@ -51,28 +59,65 @@ pub(super) fn forbidden() -> Answer {
 }
 
 async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, Failure> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = Query::of(request.uri().query().unwrap_or_default());
-    match (&method, path.as_str()) {
-        (&Method::GET, "/v1/status") => status(to, &query).await,
-        (&Method::GET, "/v1/plan") => plan(to, &query).await,
-        (&Method::GET, "/v1/wait") => wait(to, &query).await,
-        (&Method::GET, "/v1/events") => {
+    match asked_for(request.method(), request.uri().path())? {
+        Route::Status => status(to, &query).await,
+        Route::Plan => plan(to, &query).await,
+        Route::Wait => wait(to, &query).await,
+        Route::Events => {
             let since = query.number("since")?;
             Ok(events(ask(to, |reply| Request::Follow(since, reply)).await?))
         }
-        (&Method::POST, "/v1/start") => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
-        (&Method::POST, "/v1/stop") => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
-        (&Method::POST, "/v1/restart") => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
-        (&Method::POST, "/v1/signal") => order(to, read(request).await?, signal).await,
-        (&Method::POST, "/v1/reload") => reload(to, read(request).await?).await,
-        (_, path) if ["status", "plan", "wait", "events"].iter().any(|known| path == format!("/v1/{known}")) => {
-            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with GET")))
+        Route::Logs => logs(to, &query, request.headers().get(ACCEPT)).await,
+        Route::Start => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
+        Route::Stop => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
+        Route::Restart => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
+        Route::Signal => order(to, read(request).await?, signal).await,
+        Route::Reload => reload(to, read(request).await?).await,
+    }
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    Status,
+    Plan,
+    Wait,
+    Events,
+    Logs,
+    Start,
+    Stop,
+    Restart,
+    Signal,
+    Reload,
+}
+
+/// Where it is, and how it is asked for.
+const ROUTES: [(Method, &str, Route); 10] = [
+    (Method::GET, "/v1/status", Route::Status),
+    (Method::GET, "/v1/plan", Route::Plan),
+    (Method::GET, "/v1/wait", Route::Wait),
+    (Method::GET, "/v1/events", Route::Events),
+    (Method::GET, "/v1/logs", Route::Logs),
+    (Method::POST, "/v1/start", Route::Start),
+    (Method::POST, "/v1/stop", Route::Stop),
+    (Method::POST, "/v1/restart", Route::Restart),
+    (Method::POST, "/v1/signal", Route::Signal),
+    (Method::POST, "/v1/reload", Route::Reload),
+];
+
+/// The method and the path of everything that can be asked for.
+pub fn routes() -> impl Iterator<Item = (String, &'static str)> {
+    ROUTES.into_iter().map(|(method, path, _)| (method.to_string(), path))
+}
+
+fn asked_for(method: &Method, path: &str) -> Result<Route, Failure> {
+    match ROUTES.into_iter().find(|(_, known, _)| *known == path) {
+        Some((known, _, route)) if known == *method => Ok(route),
+        Some((known, ..)) => {
+            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with {known}, not {method}")))
         }
-        (_, path) if ["start", "stop", "restart", "signal", "reload"].iter().any(|known| path == format!("/v1/{known}")) => {
-            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with POST")))
-        }
-        (_, path) => Err(Failure::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
+        None => Err(Failure::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
     }
 }
 
@@ -94,14 +139,13 @@ async fn standing(to: &Loop, query: &Query) -> Result<Snapshot, Failure> {
 }
 
 async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
-    let path = query.all("path").next().map_or_else(|| to.config.clone(), PathBuf::from);
-    let source = FileSource::new(path, to.environment.clone());
+    let source = query.all("path").next().map_or_else(|| to.source.clone(), |path| to.source.instead(PathBuf::from(path)));
     let reading = tokio::task::spawn_blocking(move || source.read().revision);
     let revision = reading.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     match revision {
         Ok(loaded) => Ok(json(StatusCode::OK, &ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?)),
         Err(rejected) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
-            .with("diagnostics", json!(rejected.diagnostics))),
+            .with("diagnostics", json!(rejected.diagnostics.iter().map(problem).collect::<Vec<_>>()))),
     }
 }
 
@@ -119,6 +163,25 @@ async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     };
     let snapshot = ask(to, Request::Status).await?;
     Ok(json(code, &snapshot))
+}
+
+/// What processes wrote last, and write from now on if that is asked for.
+async fn logs(to: &Loop, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, Failure> {
+    standing(to, query).await?;
+    let names: Vec<Name> = query.all("name").map(Name::from).collect();
+    if let Some(name) = names.iter().find(|name| to.kept.is_silent(name)) {
+        let why = format!("nothing is kept of what `{name}` writes: its `output` is `null`");
+        return Err(Failure::new(StatusCode::CONFLICT, why));
+    }
+    let wants_text = accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/"));
+    let form = match (wants_text, names.as_slice()) {
+        (false, _) => Form::Json,
+        (true, [_]) => Form::Plain,
+        // Of all, there may be more to come.
+        (true, _) => Form::Named,
+    };
+    let tail = to.kept.tail(&names, query.number("lines")?.unwrap_or(LINES), query.flag("follow")?);
+    Ok(lines(tail, form))
 }
 
 /// Orders the same of several processes at once; answered when it is known what came of each.
@@ -179,7 +242,8 @@ async fn send(to: &Loop, request: Request) -> Result<(), Failure> {
 async fn read(request: hyper::Request<Incoming>) -> Result<Order, Failure> {
     let wrong =
         |error: &dyn std::fmt::Display| Failure::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}"));
-    let body = Limited::new(request.into_body(), BODY).collect().await.map_err(|error| wrong(&error))?.to_bytes();
+    let body = timeout(SENDING, Limited::new(request.into_body(), BODY).collect()).await;
+    let body = body.map_err(|_| wrong(&"its end is missing"))?.map_err(|error| wrong(&error))?.to_bytes();
     if body.is_empty() {
         return Ok(Order::default());
     }
@@ -208,6 +272,14 @@ impl Query {
     fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
         let wrong = |value: &str| Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is a whole number, not `{value}`"));
         self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, Failure> {
+        match self.all(key).next() {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(other) => Err(Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is `true` or `false`, not `{other}`"))),
+        }
     }
 
     fn seconds(&self, key: &str) -> Result<Option<f64>, Failure> {

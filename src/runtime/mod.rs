@@ -38,7 +38,7 @@ pub mod utc;
 mod writers;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
-pub use output::{Destination, Format, Printer};
+pub use output::{Destination, Form, Format, Kept, Painter, Printer, Tail};
 pub use platform::{Feature, platform};
 pub use refusal::words;
 pub use writers::has_writer;
@@ -87,6 +87,8 @@ pub struct Setup {
     pub launcher: Launcher,
     /// Takes the processes' lines.
     pub printer: Printer,
+    /// Keeps the last of them.
+    pub kept: Kept,
     /// Where it is noted what runs.
     pub journal: Journal,
     /// What former navigators noted there.
@@ -115,6 +117,7 @@ pub struct Runtime {
     orders: Orders,
     outputs: Outputs,
     printer: Printer,
+    kept: Kept,
     reaping: JoinHandle<()>,
     watching: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
@@ -173,7 +176,7 @@ impl Runtime {
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
         let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Watch)?;
         let environment = Environment::inherited(std::env::vars_os());
-        let outputs = Outputs::start(setup.printer.clone()).map_err(StartError::Threads)?;
+        let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
         let (reports, reported) = unbounded_channel();
         let spawners =
             Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &reports).map_err(StartError::Threads)?;
@@ -187,7 +190,18 @@ impl Runtime {
         let signals = Signals { ended, emptied, reported };
         let reaping = tokio::spawn(reap(Arc::clone(&shared), companions.clone(), signals, news.clone(), looked));
         let watching = tokio::spawn(watch_left(Arc::clone(&shared), left_ends, news));
-        Ok(Runtime { shared, spawners, companions, orders, outputs, printer: setup.printer, reaping, watching, look })
+        Ok(Runtime {
+            shared,
+            spawners,
+            companions,
+            orders,
+            outputs,
+            printer: setup.printer,
+            kept: setup.kept,
+            reaping,
+            watching,
+            look,
+        })
     }
 
     /// Performs an action, and returns at once; what comes of it is an [`Event`]. An action on a run that is gone is late,
@@ -280,6 +294,16 @@ impl Runtime {
         self.shared.left().unbind();
     }
 
+    /// The last lines that a process wrote, for people.
+    pub fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
+        self.kept.last(name.as_str(), lines)
+    }
+
+    /// Forgets what processes wrote that aren't there any more.
+    pub fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool) {
+        self.kept.retain(is_there);
+    }
+
     /// Ends, after the last run is gone: kills whatever child is left, whoever it belonged to, then sees that every line
     /// that was written is read and printed. Returns what even that has not ended.
     pub async fn finish(mut self) -> Vec<Pid> {
@@ -290,6 +314,7 @@ impl Runtime {
         self.watching.abort();
         let last_lines = async {
             self.outputs.finish().await;
+            self.kept.finish();
             self.printer.flush().await;
         };
         if timeout(LAST_LINES, last_lines).await.is_err() {

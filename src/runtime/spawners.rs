@@ -106,8 +106,9 @@ fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs:
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));
         }
-        if let Some(pipes) = spawned.output {
-            outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes);
+        match spawned.output {
+            Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes),
+            None => outputs.read_nothing(&request.spec.name),
         }
         spawned.pid
     });

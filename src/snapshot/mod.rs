@@ -81,7 +81,7 @@ pub struct Problem {
 }
 
 /// A process at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name.
     pub name: String,
@@ -116,6 +116,9 @@ pub struct Process {
     pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
+    /// The last lines that it wrote, where it has failed or backs off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
 }
 
 /// How a process ended.

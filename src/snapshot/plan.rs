@@ -152,11 +152,7 @@ fn fields(differences: &[Difference]) -> Vec<Field> {
 
 /// Both definitions of a process as a unified diff; `None`: they are the same, or read the same.
 fn diff(name: &str, before: &Desired, after: &Desired) -> Option<String> {
-    let text = |desired: &Desired| {
-        let mut text = desired.get(name).map(|entry| lines(&entry.spec).join("\n")).unwrap_or_default();
-        text.push('\n');
-        text
-    };
+    let text = |desired: &Desired| desired.get(name).map(|entry| lines(&entry.spec).join("\n") + "\n").unwrap_or_default();
     let (old, new) = (text(before), text(after));
     (old != new).then(|| TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string())
 }

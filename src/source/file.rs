@@ -3,6 +3,7 @@
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
 use super::stamps::{Stamp, Stamps};
+use super::trust::Trust;
 use super::watch::Means;
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ pub struct FileSource {
     environment: Environment,
     pub(super) has_writer: AskForWriter,
     pub(super) means: Means,
+    trust: Trust,
 }
 
 /// One reading of all files.
@@ -66,7 +68,7 @@ impl Reading {
 impl FileSource {
     /// The file at `path`; `environment` is what substitution sees of navigator's own.
     pub fn new(path: PathBuf, environment: Environment) -> FileSource {
-        FileSource { path, environment, has_writer: |_| None, means: Means::Events }
+        FileSource { path, environment, has_writer: |_| None, means: Means::Events, trust: Trust::Everybody }
     }
 
     /// The same, with this question asked of every file before it is read. It matters to [`FileSource::follow`] alone.
@@ -75,10 +77,22 @@ impl FileSource {
         FileSource { has_writer, ..self }
     }
 
+    /// The same, of files that are trusted alone.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> FileSource {
+        FileSource { trust, ..self }
+    }
+
     /// The same, with changes found by these means. It matters to [`FileSource::follow`] alone.
     #[must_use]
     pub fn found_by(self, means: Means) -> FileSource {
         FileSource { means, ..self }
+    }
+
+    /// Another file, read in the same way.
+    #[must_use]
+    pub fn instead(&self, path: PathBuf) -> FileSource {
+        FileSource { path, ..self.clone() }
     }
 
     /// The file.
@@ -86,14 +100,9 @@ impl FileSource {
         &self.path
     }
 
-    /// What substitution sees of navigator's own environment.
-    pub fn environment(&self) -> &Environment {
-        &self.environment
-    }
-
     /// Reads everything now.
     pub fn read(&self) -> Reading {
-        let witness = Witness::new(self.has_writer);
+        let witness = Witness::new(self.has_writer).trusting(self.trust);
         let revision = config::load(&self.path, &witness, &self.environment);
         let digest = witness.hasher.borrow().finish();
         Reading { revision, evidence: witness.testify(), digest }
@@ -107,6 +116,7 @@ pub(super) struct Witness {
     writers: RefCell<BTreeMap<PathBuf, Option<bool>>>,
     hasher: RefCell<DefaultHasher>,
     is_fresh: Cell<bool>,
+    trust: Trust,
 }
 
 impl Witness {
@@ -117,7 +127,13 @@ impl Witness {
             writers: RefCell::default(),
             hasher: RefCell::default(),
             is_fresh: Cell::default(),
+            trust: Trust::Everybody,
         }
+    }
+
+    /// The same, which reads nothing that isn't trusted.
+    fn trusting(self, trust: Trust) -> Witness {
+        Witness { trust, ..self }
     }
 
     /// Looks at a path that is about to be read.
@@ -144,7 +160,7 @@ impl Files for Witness {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.look(path);
         self.ask(path);
-        let answer = Disk.read(path);
+        let answer = Disk::read_if(path, |seen| Ok(self.trust.judge(path, seen)?));
         let mut hasher = self.hasher.borrow_mut();
         path.hash(&mut *hasher);
         match &answer {

@@ -7,10 +7,12 @@ mod look;
 mod places;
 mod stamps;
 mod survey;
+mod trust;
 mod watch;
 mod watched;
 
 pub use file::{AskForWriter, FileSource, Reading};
 pub use survey::Contents;
+pub use trust::Trust;
 pub use watch::{Asker, Delivery, Means};
 pub use watched::contents;

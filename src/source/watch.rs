@@ -49,6 +49,8 @@ pub enum Delivery {
     Revision(Result<Loaded, Rejected>),
     /// These watched files have another content.
     Contents(Contents),
+    /// One who asked for a look has been obeyed: whatever was saved before has been delivered.
+    Looked,
 }
 
 /// Asks for the configuration to be read, and knows how changes are found.
@@ -67,6 +69,12 @@ impl Asker {
         drop(self.ask.send(Message::Ask));
     }
 
+    /// Asks for a look at the files. [`Delivery::Looked`] answers it, after what was found then.
+    pub fn look(&self) {
+        // As above.
+        drop(self.ask.send(Message::Look));
+    }
+
     /// How changes are found just now.
     pub fn means(&self) -> Means {
         if self.means == Means::Events && self.is_refused.load(Ordering::Relaxed) { Means::Poll } else { self.means }
@@ -76,6 +84,7 @@ impl Asker {
 #[derive(Debug)]
 enum Message {
     Ask,
+    Look,
     Hint(Hint),
 }
 
@@ -107,6 +116,8 @@ impl FileSource {
             processes: first.revision.as_ref().map(names).unwrap_or_default(),
             // Some file systems don't count names.
             nameless: first.evidence.stamps.nameless().map(Path::to_owned).collect(),
+            lookers: 0,
+            is_settled: false,
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
         Ok(Asker { ask: sender, means, is_refused })
@@ -136,6 +147,10 @@ struct Follower<D> {
     nameless: BTreeSet<PathBuf>,
     /// What the processes of that revision watch.
     watched: Watched,
+    /// How many wait until everything that was saved has been delivered.
+    lookers: usize,
+    /// At the last look, what there was to read had been read.
+    is_settled: bool,
 }
 
 impl<D: Fn(Delivery)> Follower<D> {
@@ -146,19 +161,24 @@ impl<D: Fn(Delivery)> Follower<D> {
                 Means::Off => messages.recv().map_err(RecvTimeoutError::from),
                 Means::Events | Means::Poll => messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now())),
             };
-            let (mut is_asked, mut is_hinted) = (false, false);
+            let (mut is_asked, mut is_hinted, before) = (false, false, self.lookers);
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
                     Message::Ask => is_asked = true,
+                    Message::Look => self.lookers += 1,
                     Message::Hint(hint) => is_hinted |= self.note(hint),
                 }
             }
             if is_asked {
                 let reading = self.source.read();
                 self.take(reading, true);
+                self.is_settled = true;
                 self.look_at_watched();
-            } else if self.means != Means::Off && (is_hinted || Instant::now() >= self.look_at) {
+            } else if self.means != Means::Off && (is_hinted || self.lookers > before || Instant::now() >= self.look_at) {
                 self.look();
+            }
+            if self.means == Means::Off || self.is_settled {
+                (0..std::mem::take(&mut self.lookers)).for_each(|_| (self.deliver)(Delivery::Looked));
             }
         }
     }
@@ -185,17 +205,24 @@ impl<D: Fn(Delivery)> Follower<D> {
         let seen = self.look.again();
         let now = Instant::now();
         self.look_at = now + POLL;
-        match self.look.judge(seen.clone(), now) {
-            Verdict::Same => self.warn_of_nameless(&seen),
-            Verdict::Wait(until) => self.look_at = self.look_at.min(until),
+        self.is_settled = match self.look.judge(seen.clone(), now) {
+            Verdict::Same => {
+                self.warn_of_nameless(&seen);
+                true
+            }
+            Verdict::Wait(until) => {
+                self.look_at = self.look_at.min(until);
+                false
+            }
             Verdict::Read => self.read(&seen),
-        }
+        };
         self.look_at_watched();
     }
 
     /// Looks at what processes watch.
     fn look_at_watched(&mut self) {
         let contents = self.watched.look(Instant::now());
+        self.is_settled &= self.watched.look_at().is_none();
         self.look_at = self.watched.look_at().map_or(self.look_at, |until| self.look_at.min(until));
         if !contents.is_empty() {
             (self.deliver)(Delivery::Contents(contents));
@@ -216,21 +243,28 @@ impl<D: Fn(Delivery)> Follower<D> {
         }
     }
 
-    /// Reads what was judged to be ready, unless it turns out that it is not.
-    fn read(&mut self, judged: &Stamps) {
+    /// Reads what was judged to be ready, unless it turns out that it is not; whether it was.
+    fn read(&mut self, judged: &Stamps) -> bool {
         let reading = self.source.read();
         let now = Instant::now();
         let unfinished = self.look.unfinished(&reading.evidence, now);
         let doubt = || self.look.doubt().filter(|_| self.is_doubtful(&reading));
         match unfinished.or_else(doubt) {
-            _ if !reading.evidence.is_steady(judged) => self.look_at = now,
-            Some(until) if now < until => self.look_at = self.look_at.min(until),
+            _ if !reading.evidence.is_steady(judged) => {
+                self.look_at = now;
+                false
+            }
+            Some(until) if now < until => {
+                self.look_at = self.look_at.min(until);
+                false
+            }
             _ => {
                 let is_new = reading.digest != self.digest;
                 if !is_new {
                     debug!(target: "navigator", "Files were read again, and say the same");
                 }
                 self.take(reading, is_new);
+                true
             }
         }
     }

@@ -4,18 +4,23 @@
 //! So this is a shutdown, planned by the engine itself, of a world in which all of it was started. What is wanted now
 //! plays no part in it, and nothing is started before it is over.
 
-use super::{Ending, News, Perform, Signal, tell};
+use super::requests::{process, tier};
+use super::tell::LEFT;
+use super::{Ending, News, Perform, Request, Signal, tell};
 use crate::journal::{Definition, Entry, Record};
 use crate::signals;
+use crate::snapshot::{self, Snapshot};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Action, Event, Order, Pid, RunId};
+use reconcile::reason::Reason;
 use reconcile::report::Report;
 use reconcile::spec::{self, Condition, Dependency, Spec, Stop, Tier};
+use reconcile::state::State;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -47,12 +52,13 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Ends what was left. Answers with the news that came meanwhile and is for later, or with an ending if navigator was
-/// told to end.
+/// told to end. Those who ask meanwhile how everything stands are `shown` it.
 pub(super) async fn end<P: Perform>(
     performer: &P,
     left: Left,
     events: &mut mpsc::Receiver<Event>,
     news: &mut mpsc::Receiver<News>,
+    shown: impl Fn(&Engine, Time) -> Snapshot,
 ) -> Result<Vec<News>, Ending> {
     if left.processes.is_empty() {
         return Ok(Vec::new());
@@ -63,7 +69,8 @@ pub(super) async fn end<P: Perform>(
     let mut batch = vec![Event::Order(Order::Shutdown)];
     let mut heard = Heard::default();
     loop {
-        let outcome = engine.step(Time::after_epoch(epoch.elapsed()), batch.drain(..));
+        let now = || Time::after_epoch(epoch.elapsed());
+        let outcome = engine.step(now(), batch.drain(..));
         for report in &outcome.reports {
             if let Report::Process(transition) = report {
                 tell::of_left(transition, &transition.run.map(|run| performer.pids(run)).unwrap_or_default());
@@ -78,7 +85,11 @@ pub(super) async fn end<P: Perform>(
         let wake_at = outcome.wake_at.map(|at| epoch + at.since_epoch());
         tokio::select! {
             Some(event) = events.recv() => batch.push(event),
-            Some(item) = news.recv() => batch.extend(heard.hear(item)),
+            Some(item) = news.recv() => match item {
+                // Who asked may be gone.
+                News::Request(Request::Status(reply)) => drop(reply.send(shown(&engine, now()))),
+                item => batch.extend(heard.hear(item)),
+            },
             () = sleep_until(wake_at.unwrap_or(epoch)), if wake_at.is_some() => {}
         }
     }
@@ -144,6 +155,40 @@ fn placed(definition: &Definition, known: &BTreeSet<&str>) -> Spec {
 /// A process that stands nowhere in the order. What it executes doesn't matter: it has been.
 fn placeless(name: &str) -> Spec {
     Spec { depends_on: Some(BTreeMap::new()), ..Spec::new(name, name) }
+}
+
+/// How the processes stand while what was left is being ended: first those that are wanted, then the rest of what was left.
+pub(super) fn processes(engine: &Engine, now: Time, wanted: &Desired) -> Vec<snapshot::Process> {
+    let left = |name: &Name| engine.observed().processes().get(name).is_some_and(|process| !process.runs.is_empty());
+    let mut entries: Vec<_> = wanted.entries().iter().collect();
+    entries.sort_by_key(|entry| entry.position);
+    let waiting = engine.plan(now).waiting;
+    let of_left = |name: &Name| {
+        let waits_for = engine.wait_in_words(name, &waiting, now);
+        let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, SystemTime::now())));
+        // When it was started, and by which generation, its own navigator knew.
+        shown.map(|shown| snapshot::Process { reason: LEFT.to_owned(), started_at: None, generation: 0, ..shown })
+    };
+    let others = engine.observed().processes().keys().filter(|name| left(name) && wanted.get(name).is_none());
+    let wanted = entries.iter().map(|entry| match &entry.spec.name {
+        name if left(name) => of_left(name),
+        _ => Some(awaiting(&entry.spec)),
+    });
+    wanted.chain(others.map(of_left)).flatten().collect()
+}
+
+/// A process that is to run when what was left is gone.
+fn awaiting(spec: &Spec) -> snapshot::Process {
+    let (state, reason) = if spec.enabled { (State::Pending, Reason::Added) } else { (State::Stopped, Reason::Disabled) };
+    snapshot::Process {
+        name: spec.name.to_string(),
+        tier: tier(spec.tier).to_owned(),
+        state: state.to_string(),
+        reason: reason.to_string(),
+        as_wanted: !spec.enabled,
+        waiting: spec.enabled.then(|| "waits for what a killed navigator left to be gone".to_owned()),
+        ..snapshot::Process::default()
+    }
 }
 
 /// What is heard while what was left is being ended.

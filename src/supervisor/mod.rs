@@ -10,7 +10,7 @@ mod story;
 mod tell;
 
 pub use left::{Left, noted};
-pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request};
+pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request, problem};
 pub use story::Follow;
 
 use crate::config::{Diagnostic, Loaded, Rejected};
@@ -46,6 +46,12 @@ pub trait Perform {
     /// The living processes of a run, for people.
     fn pids(&self, run: RunId) -> Vec<Pid>;
 
+    /// The last lines that a process wrote, as many as these or as are kept, for people.
+    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String>;
+
+    /// Forgets what processes wrote that aren't there any more.
+    fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool);
+
     /// Takes what a killed navigator left of a process for this run, from now on. Answers with the number of one of its
     /// processes, or with nothing if it has ended.
     fn take_over(&self, run: RunId, name: &Name) -> Option<Pid>;
@@ -58,6 +64,9 @@ pub trait Perform {
 pub trait Surroundings {
     /// Asks for the configuration to be read again; it comes back as [`News::Revision`].
     fn reload(&self);
+
+    /// Asks for a look at the files; [`News::Looked`] comes when everything that was saved before has come.
+    fn look(&self);
 
     /// The real path of the configuration.
     fn config(&self) -> PathBuf;
@@ -88,6 +97,8 @@ pub enum News {
     Revision(Result<Loaded, Rejected>),
     /// Files that these processes watch have another content.
     Contents(Vec<(Name, Content)>),
+    /// Once for each time that a look was asked for: whatever was saved before is known.
+    Looked,
     /// Somebody sent navigator a signal.
     Signal(Signal),
     /// A client asks for something.
@@ -167,7 +178,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         mut events: mpsc::Receiver<Event>,
         mut news: mpsc::Receiver<News>,
     ) -> (P, Ending) {
-        let ended = left::end(&self.performer, left, &mut events, &mut news).await;
+        let shown = |engine: &Engine, now| self.snapshot_of(false, left::processes(engine, now, &first.desired));
+        let ended = left::end(&self.performer, left, &mut events, &mut news, shown).await;
         self.performer.let_go();
         let heard = match ended {
             Ok(heard) => heard,
@@ -208,7 +220,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             tell::report(report);
             self.story.report(report, self.engine.generation());
             match report {
-                Report::Accepted(_) => self.plan.take().iter().for_each(|plan| self.surroundings.foretell(plan)),
+                Report::Accepted(_) => {
+                    self.plan.take().iter().for_each(|plan| self.surroundings.foretell(plan));
+                    self.performer.retain_lines(&|name| self.engine.standing(name).is_some());
+                }
                 Report::Process(transition) => {
                     if let (What::Survives, Some(run)) = (&transition.what, transition.run) {
                         tell::survivors(&transition.name, &self.performer.pids(run));
@@ -233,6 +248,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 Vec::new()
             }
             News::Contents(contents) => contents.into_iter().map(of_content).collect(),
+            News::Looked => {
+                self.looked();
+                Vec::new()
+            }
             News::Signal(signal) => Vec::from_iter(self.obey(signal)),
             News::Request(request) => Vec::from_iter(self.take(request)),
         }
@@ -258,7 +277,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     fn reject(&mut self, rejected: Rejected) {
         tell::rejected(&rejected);
         self.surroundings.explain(&rejected);
-        let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(requests::problem).collect();
+        let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.rejected = rejected.diagnostics;
         self.rejected_at.get_or_insert_with(SystemTime::now);

@@ -13,11 +13,15 @@ use reconcile::goal::{Goal, Progress, newest_run};
 use reconcile::observed::Run;
 use reconcile::plan::Waiting;
 use reconcile::spec::{Signal, Tier};
-use reconcile::state::Standing;
+use reconcile::state::{Standing, State};
 use reconcile::text::Name;
 use reconcile::time::Time;
+use std::collections::VecDeque;
 use std::time::SystemTime;
 use tokio::sync::oneshot;
+
+/// How many of its last lines are shown of a process that failed.
+const GLANCE: u64 = 5;
 
 /// What a client asks of the loop.
 #[derive(Debug)]
@@ -69,6 +73,8 @@ pub enum Reloaded {
 #[derive(Default)]
 pub(super) struct Waiters {
     goals: Vec<(Goal, oneshot::Sender<Outcome>)>,
+    /// Until somebody has looked whether the file on disk is the one in force.
+    unlooked: VecDeque<(Vec<Name>, oneshot::Sender<()>)>,
     converged: Vec<(Vec<Name>, oneshot::Sender<()>)>,
     reloads: Vec<oneshot::Sender<Reloaded>>,
     process_reloads: Vec<(RunId, oneshot::Sender<Outcome>)>,
@@ -90,7 +96,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 self.waiters.reloads.push(reply);
                 self.surroundings.reload();
             }
-            Request::Converged(names, reply) => self.waiters.converged.push((names, reply)),
+            Request::Converged(names, reply) => {
+                self.waiters.unlooked.push_back((names, reply));
+                self.surroundings.look();
+            }
         }
         None
     }
@@ -152,6 +161,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         };
         let answered = self.waiters.process_reloads.extract_if(.., |(waited, _)| waited == run);
         answered.for_each(|(_, reply)| drop(reply.send(outcome.clone())));
+    }
+
+    /// Takes note that what was saved before the oldest of those who wait asked is known.
+    pub(super) fn looked(&mut self) {
+        self.waiters.converged.extend(self.waiters.unlooked.pop_front());
     }
 
     /// Whether an order can be followed at all.
@@ -219,9 +233,16 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let now = (self.now(), SystemTime::now());
         let processes = standings.into_iter().map(|standing| {
             let waits_for = self.engine.wait_in_words(&standing.name, &waiting, now.0);
-            process(&standing, self.engine.is_as_wanted(&standing.name), waits_for, now)
+            let is_down = matches!(standing.state, State::Failed | State::Backoff);
+            let output = if is_down { self.performer.last_lines(&standing.name, GLANCE) } else { Vec::new() };
+            let as_wanted = self.engine.is_as_wanted(&standing.name);
+            snapshot::Process { output, ..process(&standing, as_wanted, waits_for, now) }
         });
-        let processes = processes.collect();
+        self.snapshot_of(self.rejected.is_empty() && self.engine.is_converged(), processes.collect())
+    }
+
+    /// A snapshot with these processes in it.
+    pub(super) fn snapshot_of(&self, converged: bool, processes: Vec<snapshot::Process>) -> Snapshot {
         let state = if self.rejected.is_empty() { snapshot::ConfigState::Accepted } else { snapshot::ConfigState::Rejected };
         let diagnostics = if self.rejected.is_empty() { &self.warned } else { &self.rejected };
         Snapshot {
@@ -234,17 +255,26 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 diagnostics: diagnostics.iter().map(problem).collect(),
                 rejected_at: self.rejected_at.map(|at| Utc::from(at).to_string()),
             },
-            converged: self.rejected.is_empty() && self.engine.is_converged(),
+            converged,
             processes,
         }
     }
 }
 
-fn process(standing: &Standing, as_wanted: bool, waiting: Option<String>, (now, wall): (Time, SystemTime)) -> snapshot::Process {
+pub(super) fn tier(tier: Tier) -> &'static str {
+    if tier == Tier::Managed { "managed_processes" } else { "applications" }
+}
+
+pub(super) fn process(
+    standing: &Standing,
+    as_wanted: bool,
+    waiting: Option<String>,
+    (now, wall): (Time, SystemTime),
+) -> snapshot::Process {
     let on_wall = |at: Time| Utc::from(wall - now.since(at)).to_string();
     snapshot::Process {
         name: standing.name.to_string(),
-        tier: if standing.tier == Tier::Managed { "managed_processes" } else { "applications" }.to_owned(),
+        tier: tier(standing.tier).to_owned(),
         state: standing.state.to_string(),
         pid: standing.pid.map(|pid| pid.0),
         ready: standing.ready,
@@ -258,6 +288,7 @@ fn process(standing: &Standing, as_wanted: bool, waiting: Option<String>, (now, 
         entered_at: standing.entered.map(on_wall),
         failures: standing.failures,
         waiting,
+        output: Vec::new(),
     }
 }
 
@@ -270,7 +301,8 @@ fn exit(status: &Status) -> Option<snapshot::Exit> {
     }
 }
 
-pub(super) fn problem(diagnostic: &Diagnostic) -> snapshot::Problem {
+/// A diagnostic in the form in which it is sent.
+pub fn problem(diagnostic: &Diagnostic) -> snapshot::Problem {
     let Diagnostic { file, line, column, message, help, .. } = diagnostic;
     snapshot::Problem { file: file.clone(), line: *line, column: *column, message: message.clone(), help: help.clone() }
 }

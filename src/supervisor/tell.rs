@@ -118,7 +118,7 @@ pub(super) fn reloading(name: &Name) {
 }
 
 /// Why what was left is stopped.
-const LEFT: &str = "left by a navigator that was killed";
+pub(super) const LEFT: &str = "left by a navigator that was killed";
 
 /// Tells what was found.
 pub(super) fn left(processes: &[(Name, Vec<Pid>)]) {

@@ -1,7 +1,7 @@
 //! A runtime with its inbox, for one test at a time: the reaper of a process is the only one in it.
 
 use navigator::journal::{Journal, Opened};
-use navigator::runtime::{self, Destination, Format, Launcher, Printer, Runtime, Setup};
+use navigator::runtime::{self, Destination, Format, Kept, Launcher, Printer, Runtime, Setup};
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
@@ -56,7 +56,7 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
     tokio.block_on(async {
         let (news, inbox) = channel(16);
         let Opened { journal, former, .. } = Journal::open(&directory, runtime::boot()).expect("journal");
-        let runtime = Runtime::start(Setup { launcher, printer, journal, former }, news).expect("runtime");
+        let runtime = Runtime::start(Setup { launcher, printer, kept: Kept::default(), journal, former }, news).expect("runtime");
         let mut host = Host { runtime, inbox, told: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;
         let survivors = timeout(DEADLINE, host.runtime.finish()).await.expect("the end takes too long");

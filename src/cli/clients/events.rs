@@ -13,7 +13,7 @@ pub(in super::super) fn events(target: &Target, since: Option<u64>) -> ExitCode 
         let mut out = stdout().lock();
         out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
     };
-    match target.connect().and_then(|mut client| client.follow(&path, stdout(), take)) {
+    match target.connect().and_then(|mut client| client.follow(&path, "application/x-ndjson", stdout(), take)) {
         Ok(()) => OK.into(),
         Err(error) => unanswered(&error),
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod events;
+mod logs;
 mod orders;
 mod plan;
 mod status;
@@ -9,6 +10,7 @@ mod table;
 mod wait;
 
 pub(super) use events::events;
+pub(super) use logs::{Wanted, logs};
 pub(super) use orders::{order, reload, signal};
 pub(super) use plan::plan;
 pub(super) use status::status;
@@ -38,6 +40,9 @@ impl Target {
 
 /// Ends because there is no answer.
 fn unanswered(error: &ClientError) -> ExitCode {
+    if let ClientError::Refused(answer) = error {
+        return refused(answer);
+    }
     let code = if matches!(error, ClientError::NotRunning(_)) { NOT_RUNNING } else { INVALID };
     fail(code, &error.to_string())
 }

@@ -1,6 +1,6 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
-use super::super::columns::harmless;
+use super::super::columns::{cut, harmless};
 use super::super::{OK, look_of, print};
 use super::account::{account, brief, elapsed};
 use super::table::{Column, table};
@@ -37,7 +37,7 @@ fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
     without(&mut value["config"], &["rejected_at"]);
     for process in value["processes"].as_array_mut().into_iter().flatten() {
-        without(process, &["as_wanted", "entered_at", "failures", "waiting"]);
+        without(process, &["as_wanted", "entered_at", "failures", "waiting", "output"]);
     }
     format!("{value:#}\n")
 }
@@ -61,7 +61,21 @@ fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
     for (line, process) in lines.zip(&snapshot.processes) {
         let _ = writeln!(text, "{}", colored(line, process, look));
     }
-    text + &account(snapshot, now, look)
+    text.push_str(&account(snapshot, now, look));
+    for process in snapshot.processes.iter().filter(|process| !process.output.is_empty()) {
+        text.push_str(&last_lines(process, look));
+    }
+    text
+}
+
+/// What a process wrote last, below its name.
+fn last_lines(process: &Process, look: Look) -> String {
+    let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", process.name), "1"));
+    for line in &process.output {
+        let line = format!("  {}", harmless(line));
+        let _ = writeln!(text, "{}", look.columns().map_or(line.clone(), |room| cut(&line, room)));
+    }
+    text
 }
 
 /// Which navigator it is, and what it thinks of the file on disk.

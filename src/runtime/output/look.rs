@@ -6,6 +6,7 @@ use memchr::memchr;
 use reconcile::text::Name;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +74,13 @@ pub(super) enum Look {
 }
 
 impl Look {
-    /// Appends lines, with their newlines, to `out`.
+    /// Appends lines that come now, with their newlines, to `out`.
     pub(super) fn write(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        self.write_at(SystemTime::now(), piece, out);
+    }
+
+    /// Appends lines that came then, with their newlines, to `out`.
+    pub(super) fn write_at(&self, time: SystemTime, piece: Piece<'_>, out: &mut Vec<u8>) {
         let mark = if piece.continued { MARK } else { "" };
         out.reserve(piece.bytes.len());
         match self {
@@ -91,7 +97,7 @@ impl Look {
             }),
             Look::Json(middle) => {
                 // They came at once.
-                let time = Utc::now().to_string();
+                let time = Utc::from(time).to_string();
                 each_line(piece.bytes, mark, |mark, line| write_object(&time, middle, mark, line, out));
             }
         }
@@ -193,6 +199,34 @@ impl Style {
     }
 }
 
+/// Shows lines that name their source as in a file the way that a terminal shows it.
+#[derive(Debug)]
+pub struct Painter(Style);
+
+impl Painter {
+    /// For names of this many characters, at least as it begins.
+    pub fn new(colour: bool, width: usize) -> Painter {
+        let mut style = Style::new(Format::Terminal { colour });
+        style.align(width);
+        Painter(style)
+    }
+
+    /// A line as it is to be shown, both without their newline.
+    pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
+        let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
+        let Look::Prefixed(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
+        [&prefix, rest].concat()
+    }
+}
+
+/// The parts of a line with its source before it; `None`: it has none.
+fn named(line: &[u8]) -> Option<(&str, Stream, &[u8])> {
+    let end = line.iter().position(|byte| *byte == b']')?;
+    let (name, stream) = std::str::from_utf8(line[..end].strip_prefix(b"[")?).ok()?.rsplit_once('.')?;
+    let stream = [Stream::Stdout, Stream::Stderr].into_iter().find(|known| known.name() == stream)?;
+    Some((name, stream, line[end..].strip_prefix(b"] ")?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +257,16 @@ mod tests {
         assert_eq!(written(Format::Terminal { colour: false }, &pieces), "db | up\nworker | up\ndb     | up\n");
         let coloured = written(Format::Terminal { colour: true }, &pieces);
         assert_eq!(coloured, "\x1b[36mdb |\x1b[0m up\n\x1b[33mworker |\x1b[0m up\n\x1b[36mdb     |\x1b[0m up\n");
+    }
+
+    #[test]
+    fn a_painted_line_is_as_on_a_terminal() {
+        let mut painter = Painter::new(false, 5);
+        assert_eq!(painter.paint(b"[a.b.stderr] x] \xff"), b"a.b   | x] \xff");
+        assert_eq!(painter.paint(b"[longer.stdout] "), b"longer | ");
+        for other in [&b"no source"[..], b"[web.stdin] x", b"[web.stdout]x", b"[\xff.stdout] x", b"[stdout] x", b""] {
+            assert_eq!(painter.paint(other), other);
+        }
     }
 
     #[test]

@@ -11,19 +11,27 @@
 //! waits for a disk or a terminal; so a destination that is stuck holds neither a process, nor the loop, nor what goes
 //! elsewhere.
 //!
+//! Beside the lanes, the last lines of each process are kept in memory for readers who ask later, whatever becomes of them at
+//! their destination.
+//!
 //! It is *not* the place of navigator's log, whose lines come ready made and go the same ways.
 
 mod bell;
+mod kept;
 mod lane;
 mod lines;
 mod look;
 mod printer;
 mod reader;
+mod ring;
 mod rotation;
 mod sink;
+mod tail;
 mod writers;
 
+pub use kept::Kept;
 pub(super) use lines::{Lines, Piece};
-pub use look::Format;
+pub use look::{Format, Painter};
 pub use printer::{Destination, Printer};
 pub(super) use reader::Outputs;
+pub use tail::{Form, Tail};

@@ -5,8 +5,9 @@
 //! hold the pipe after its parent's end, and a process may close its output and go on.
 
 use super::bell::Bell;
+use super::kept::{Kept, Place};
 use super::lane::Admission;
-use super::lines::Lines;
+use super::lines::{Lines, Piece};
 use super::look::{Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
@@ -38,6 +39,7 @@ const LAST_READS: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(in crate::runtime) struct Outputs {
     printer: Printer,
+    kept: Kept,
     shared: Arc<Shared>,
 }
 
@@ -55,12 +57,13 @@ enum Request {
 /// A stream that is read.
 struct Open {
     source: Source,
+    stream: Stream,
     pipe: OwnedFd,
     lines: Lines,
     /// Somebody may listen for a line.
     hearing: Option<Hearing>,
-    /// It is read for that alone.
-    is_unprinted: bool,
+    /// Where its lines are kept; `None`: they are thrown away, and it is read for whoever listens alone.
+    place: Option<Place>,
     way: Way,
     has_large_pipe: bool,
     /// The poll doesn't take it.
@@ -72,12 +75,12 @@ impl Outputs {
     ///
     /// # Errors
     /// No descriptor or no thread.
-    pub(in crate::runtime) fn start(printer: Printer) -> io::Result<Outputs> {
+    pub(in crate::runtime) fn start(printer: Printer, kept: Kept) -> io::Result<Outputs> {
         let bell = Arc::new(Bell::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
         let shared = Arc::new(Shared { requests: Mutex::default(), bell });
-        let outputs = Outputs { printer: printer.clone(), shared: Arc::clone(&shared) };
+        let outputs = Outputs { printer: printer.clone(), kept, shared: Arc::clone(&shared) };
         let reader =
             Reader { shared, poll, printer, streams: HashMap::new(), paused: HashMap::new(), next: BELL + 1, finishing: None };
         std::thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run())?;
@@ -87,6 +90,12 @@ impl Outputs {
     /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too. Our ends
     /// must not block.
     pub(in crate::runtime) fn read(&self, name: &Name, output: &Output, ear: Option<&Arc<Ear>>, pipes: [OwnedFd; 2]) {
+        let place = if *output == Output::Null {
+            self.kept.keep_nothing_of(name);
+            None
+        } else {
+            Some(self.kept.place(name))
+        };
         let open = |stream, pipe| {
             let source = Source::Process(name.clone(), stream);
             let way = match output {
@@ -97,11 +106,17 @@ impl Outputs {
                 Output::Log | Output::Null => self.printer.way(&source),
             };
             let hearing = ear.map(|ear| Hearing::new(Arc::clone(ear)));
-            let (is_unprinted, lines) = (*output == Output::Null, Lines::default());
-            Request::Read(Open { source, pipe, lines, hearing, is_unprinted, way, has_large_pipe: false, is_unwatched: false })
+            let (place, lines) = (place.clone(), Lines::default());
+            let (has_large_pipe, is_unwatched) = (false, false);
+            Request::Read(Open { source, stream, pipe, lines, hearing, place, way, has_large_pipe, is_unwatched })
         };
         let [stdout, stderr] = pipes;
         self.ask([open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)]);
+    }
+
+    /// Takes note that nothing is read of a process.
+    pub(in crate::runtime) fn read_nothing(&self, name: &Name) {
+        self.kept.keep_nothing_of(name);
     }
 
     /// Reads what is there, and ends. For when no process is left: then all that they wrote is in the pipes already, and
@@ -267,18 +282,16 @@ impl Reader {
 impl Open {
     /// Whether there is room for its lines.
     fn admission(&self, bell: &Arc<Bell>) -> Admission {
-        if self.is_unprinted { Admission::Take } else { self.way.lane.admission(&self.source, Instant::now(), bell) }
+        if self.place.is_none() { Admission::Take } else { self.way.lane.admission(&self.source, Instant::now(), bell) }
     }
 
     fn take(&mut self, bytes: &[u8], drops: bool) {
         if let Some(hearing) = &mut self.hearing {
             hearing.hear(bytes);
         }
-        if self.is_unprinted {
-            return;
-        }
+        let Some(place) = &self.place else { return };
         let Way { lane, look, .. } = &self.way;
-        lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, each));
+        lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, &mut both(place, self.stream, each)));
     }
 
     /// Tells a last line that has no newline.
@@ -286,8 +299,9 @@ impl Open {
         if let Some(hearing) = &mut self.hearing {
             hearing.end();
         }
+        let Some(place) = &self.place else { return };
         let Way { lane, look, .. } = &self.way;
-        lane.take(&self.source, look, drops, |each| self.lines.finish(each));
+        lane.take(&self.source, look, drops, |each| self.lines.finish(&mut both(place, self.stream, each)));
     }
 
     /// Makes room in a pipe that was found full.
@@ -304,5 +318,13 @@ impl Open {
             let name = self.source.name();
             tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; it is looked at now and then");
         }
+    }
+}
+
+/// Keeps lines, and passes them on.
+fn both(place: &Place, stream: Stream, each: &mut dyn FnMut(Piece<'_>)) -> impl FnMut(Piece<'_>) {
+    move |piece| {
+        place.take(stream, piece);
+        each(piece);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod log;
 mod navigator;
 pub(crate) mod servers;
 mod site;
+pub(crate) mod socket;
 mod terminal;
 
 pub(crate) use bystander::Bystander;

@@ -1,0 +1,69 @@
+//! Reaching a navigator that may only just be starting: its lock is held before its socket is there.
+
+use super::holder::Claim;
+use super::socket;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long somebody may hold the lock and have no socket.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// How soon is looked again where the kernel doesn't tell of a socket that comes.
+const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// Why nobody was reached.
+#[derive(Debug)]
+pub(super) enum Unreached {
+    /// Nobody holds the lock.
+    NotRunning,
+    /// This one does, and has no socket.
+    Silent(i32),
+    /// The socket can't be used.
+    System(io::Error),
+}
+
+/// Connects to the socket in an instance's directory. Waits for it while the one who holds the lock is starting.
+pub(super) fn reach(directory: &Path, lock: &Path) -> Result<UnixStream, Unreached> {
+    let until = Instant::now() + STARTING;
+    loop {
+        // Before the attempt, so that a socket which comes after it is told of.
+        let arrivals = watch(directory);
+        match socket::connect(directory) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+            Err(error) => return Err(Unreached::System(error)),
+        }
+        let Some(holder) = Claim::holder(lock) else { return Err(Unreached::NotRunning) };
+        if Instant::now() >= until {
+            return Err(Unreached::Silent(holder.as_raw_nonzero().get()));
+        }
+        wait(arrivals.as_ref(), holder, until).map_err(Unreached::System)?;
+    }
+}
+
+/// Something to poll that is readable once something was put into a directory; `None`: the kernel doesn't tell.
+fn watch(directory: &Path) -> Option<OwnedFd> {
+    let arrivals = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+    inotify::add_watch(&arrivals, directory, WatchFlags::MOVED_TO | WatchFlags::ONLYDIR).ok()?;
+    Some(arrivals)
+}
+
+/// Waits until something arrives, the holder ends, or time is up.
+fn wait(arrivals: Option<&OwnedFd>, holder: Pid, until: Instant) -> io::Result<()> {
+    // It may have ended since; that is seen next.
+    let Ok(holder) = pidfd_open(holder, PidfdFlags::empty()) else { return Ok(()) };
+    let mut ends = vec![PollFd::new(&holder, PollFlags::IN)];
+    ends.extend(arrivals.map(|arrivals| PollFd::new(arrivals, PollFlags::IN)));
+    let patience = until.saturating_duration_since(Instant::now());
+    let patience = if arrivals.is_some() { Timespec::try_from(patience).unwrap_or(AGAIN) } else { AGAIN };
+    match poll(&mut ends, Some(&patience)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,222 @@
+//! What processes wrote last, kept in memory for whoever asks for it later, and for whoever reads along.
+//!
+//! It is bounded: a ring of lines for each process, and all of them together. A reader that is slower than a process
+//! misses lines and is told how many; nobody ever waits for it.
+
+use super::lines::Piece;
+use super::look::Stream;
+use super::ring::{Moment, Ring};
+use super::tail::{Mailbox, Tail};
+use reconcile::text::Name;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+/// As much of one process is kept at most.
+const EACH: usize = 64 * 1024;
+/// As much of all of them together; with many processes each has an equal share.
+const ALL: usize = 16 * 1024 * 1024;
+/// Of a line that is shown beside other things, people read no more characters.
+const GLANCE: usize = 400;
+
+/// The last lines of every process. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    rings: Mutex<Rings>,
+    /// What one ring may hold now; 0: there is none yet.
+    share: AtomicUsize,
+    /// How many pieces of output there have been.
+    pieces: AtomicU64,
+    /// Nothing more will be written.
+    is_over: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Default)]
+struct Rings {
+    by_name: BTreeMap<Name, Arc<Ring>>,
+    /// Those whose output is thrown away.
+    silent: BTreeSet<Name>,
+    /// Readers that are to get rings that come later.
+    mailboxes: Vec<Weak<Mailbox>>,
+}
+
+/// The place where one process's lines are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    ring: Arc<Ring>,
+    shared: Arc<Shared>,
+}
+
+impl Place {
+    pub(super) fn take(&self, stream: Stream, piece: Piece<'_>) {
+        let order = self.shared.pieces.fetch_add(1, Ordering::Relaxed);
+        let at = Moment { order, time: SystemTime::now() };
+        self.ring.push(stream, piece, at, self.shared.share.load(Ordering::Relaxed));
+    }
+}
+
+impl Kept {
+    /// The place for what a process writes from now on.
+    pub(super) fn place(&self, name: &Name) -> Place {
+        let mut rings = self.rings();
+        rings.silent.remove(name);
+        let ring = rings.by_name.get(name).cloned().unwrap_or_else(|| {
+            let ring = Arc::new(Ring::new(name.clone()));
+            rings.by_name.insert(name.clone(), Arc::clone(&ring));
+            rings.announce(&ring);
+            self.share_out(&rings);
+            ring
+        });
+        drop(rings);
+        Place { ring, shared: Arc::clone(&self.0) }
+    }
+
+    /// Takes note that nothing is kept of what a process writes from now on.
+    pub(super) fn keep_nothing_of(&self, name: &Name) {
+        self.rings().silent.insert(name.clone());
+    }
+
+    /// Whether there is nothing to be had of a process because its output is thrown away.
+    pub fn is_silent(&self, name: &str) -> bool {
+        let rings = self.rings();
+        rings.silent.contains(name) && rings.by_name.get(name).is_none_or(|ring| ring.end() == 0)
+    }
+
+    /// Forgets what processes wrote that aren't there any more.
+    pub(in crate::runtime) fn retain(&self, is_there: &dyn Fn(&Name) -> bool) {
+        let mut rings = self.rings();
+        rings.by_name.retain(|name, _| is_there(name));
+        rings.silent.retain(is_there);
+        self.share_out(&rings);
+    }
+
+    /// Tells those who read along that nothing more is written.
+    pub(in crate::runtime) fn finish(&self) {
+        self.0.is_over.store(true, Ordering::Release);
+        self.rings().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
+    }
+
+    /// The last lines of a process, as a person sees them at a glance.
+    pub(in crate::runtime) fn last(&self, name: &str, lines: u64) -> Vec<String> {
+        let Some(ring) = self.rings().by_name.get(name).cloned() else { return Vec::new() };
+        let mut from = ring.first_of_last(lines);
+        let mut text = Vec::new();
+        while let Some(copied) = ring.copy(from) {
+            from = copied.next;
+            text.extend_from_slice(&copied.bytes);
+        }
+        let text = String::from_utf8_lossy(&text);
+        text.lines().map(|line| line.chars().take(GLANCE).collect()).collect()
+    }
+
+    /// Reads the last lines of these processes, or of all if none is named: of each as many as this, if there are as many.
+    /// What is written later comes behind them if `follows`.
+    pub fn tail(&self, names: &[Name], lines: u64, follows: bool) -> Tail {
+        let mailbox = Arc::new(Mailbox::new(names));
+        let mut rings = self.rings();
+        let begun = rings.by_name.values().filter(|ring| mailbox.wants(ring));
+        let tail = Tail::new(&mailbox, begun.map(|ring| mailbox.begin(ring, lines, follows)).collect(), follows, &self.0.is_over);
+        if follows {
+            rings.mailboxes.push(Arc::downgrade(&mailbox));
+        }
+        tail
+    }
+
+    /// Gives each ring its share of memory.
+    fn share_out(&self, rings: &Rings) {
+        let share = EACH.min(ALL / rings.by_name.len().max(1));
+        if self.0.share.swap(share, Ordering::Relaxed) > share {
+            rings.by_name.values().for_each(|ring| ring.shrink(share));
+        }
+    }
+
+    /// A panic elsewhere leaves the rings as whole as they were: every change of them is complete before the next begins.
+    fn rings(&self) -> MutexGuard<'_, Rings> {
+        self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rings {
+    /// Gives a new ring to those who want to read it.
+    fn announce(&mut self, ring: &Arc<Ring>) {
+        self.mailboxes.retain(|mailbox| {
+            let Some(mailbox) = mailbox.upgrade() else { return false };
+            mailbox.offer(ring);
+            true
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tail::Form;
+    use super::*;
+
+    fn say(kept: &Kept, name: &str, lines: &str) {
+        kept.place(&name.into()).take(Stream::Stdout, Piece { bytes: lines.as_bytes(), continued: false });
+    }
+
+    /// What there is to read now.
+    fn read(tail: &mut Tail, form: Form) -> String {
+        let mut text = Vec::new();
+        loop {
+            let said = tail.take();
+            if said.is_empty() {
+                return String::from_utf8(text).unwrap();
+            }
+            for said in said {
+                said.write(form, &mut text);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_several_come_in_the_order_in_which_they_were_written() {
+        let kept = Kept::default();
+        for (name, lines) in [("a", "1"), ("b", "2\n3"), ("a", "4"), ("c", "5"), ("b", "6")] {
+            say(&kept, name, lines);
+        }
+        let all = kept.tail(&[], 10, false);
+        assert!(!all.goes_on());
+        assert_eq!(read(&mut { all }, Form::Plain), "1\n2\n3\n4\n5\n6\n");
+        let mut some = kept.tail(&["b".into(), "a".into()], 1, true);
+        assert_eq!(read(&mut some, Form::Named), "[a.stdout] 4\n[b.stdout] 6\n");
+        say(&kept, "c", "not of interest");
+        say(&kept, "b", "7");
+        assert_eq!(read(&mut some, Form::Plain), "7\n");
+        assert_eq!(kept.last("b", 2), ["6", "7"]);
+        kept.finish();
+        assert!(!some.goes_on());
+    }
+
+    #[test]
+    fn what_was_not_of_interest_when_it_began_is_no_miss_and_what_was_is() {
+        let kept = Kept::default();
+        (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
+        let mut late = kept.tail(&[], 100_000, true);
+        assert!(!read(&mut late, Form::Plain).contains("missed"));
+        (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
+        let text = read(&mut late, Form::Plain);
+        let (told, lines) = text.split_once('\n').unwrap();
+        assert_eq!(told, format!("… missed {} lines", 10_000 - lines.lines().count()));
+    }
+
+    #[test]
+    fn all_together_are_bounded_and_what_is_gone_is_forgotten() {
+        let kept = Kept::default();
+        let line = "x".repeat(999);
+        for number in 0..1_000 {
+            let name = format!("process-{number}");
+            (0..100).for_each(|_| say(&kept, &name, &line));
+        }
+        let cost: usize = kept.rings().by_name.values().map(|ring| ring.cost()).sum();
+        assert!(cost > ALL / 2 && cost <= ALL + ALL / 4, "{cost} bytes");
+        kept.retain(&|name| name.as_str() == "process-7");
+        assert_eq!(kept.rings().by_name.len(), 1);
+        assert!(!kept.last("process-7", 1).is_empty());
+    }
+}

@@ -1,0 +1,315 @@
+//! The last lines of one process: as many as fit into its share of memory, the oldest going first, line by line.
+//!
+//! Each line has a number, so that whoever reads along knows how many were gone before it came to read them.
+
+use super::lines::Piece;
+use super::look::Stream;
+use memchr::{memchr, memchr_iter};
+use reconcile::text::Name;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+use tokio::sync::Notify;
+
+/// The lines of one process. Whoever writes to it waits for nobody but a reader who copies some.
+#[derive(Debug)]
+pub(super) struct Ring {
+    name: Name,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    /// Whole lines, each with its newline.
+    bytes: VecDeque<u8>,
+    /// What is known of them, in the same order.
+    records: VecDeque<Record>,
+    /// How many lines there have ever been.
+    end: u64,
+    /// Those who want to know of more.
+    listeners: Vec<Weak<Notify>>,
+}
+
+/// Lines that came together.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    /// Among those of all processes.
+    order: u64,
+    time: SystemTime,
+    /// The number of its first line.
+    first: u64,
+    /// How many bytes there had ever been before it.
+    begins: u64,
+    length: usize,
+    stream: Stream,
+    /// Whether its first line goes on with the one before.
+    continued: bool,
+}
+
+/// Some lines of a ring, copied out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Copied {
+    /// The number of the first of them; what was asked for may be gone.
+    pub(super) first: u64,
+    /// The number of the line behind them.
+    pub(super) next: u64,
+    pub(super) time: SystemTime,
+    pub(super) stream: Stream,
+    pub(super) continued: bool,
+    /// With a newline behind each.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// When lines came, and in which order among those of all processes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) order: u64,
+    pub(super) time: SystemTime,
+}
+
+/// What a record costs beside its bytes.
+const RECORD: usize = size_of::<Record>();
+
+impl Ring {
+    pub(super) fn new(name: Name) -> Ring {
+        Ring { name, inside: Mutex::default() }
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Takes lines, within this share of memory. Of what doesn't fit, the end is kept.
+    pub(super) fn push(&self, stream: Stream, piece: Piece<'_>, at: Moment, share: usize) {
+        let mut inside = self.lock();
+        let first = inside.end;
+        inside.end += memchr_iter(b'\n', piece.bytes).count() as u64 + 1;
+        let (bytes, is_cut) = tail(piece.bytes, share.saturating_sub(RECORD + 1));
+        let continued = if bytes.len() == piece.bytes.len() { piece.continued } else { is_cut };
+        let first = if bytes.len() == piece.bytes.len() { first } else { inside.end - lines_in(bytes) };
+        let length = bytes.len() + 1;
+        inside.make_room(length + RECORD, share);
+        inside.reserve(length, share);
+        inside.bytes.extend(bytes);
+        inside.bytes.push_back(b'\n');
+        let begins = inside.records.back().map_or(0, |last| last.begins + last.length as u64);
+        inside.records.push_back(Record { order: at.order, time: at.time, first, begins, length, stream, continued });
+        inside.listeners.retain(|listener| listener.upgrade().inspect(|listener| listener.notify_one()).is_some());
+    }
+
+    /// Keeps no more than this from now on.
+    pub(super) fn shrink(&self, share: usize) {
+        let mut inside = self.lock();
+        inside.make_room(0, share);
+        inside.bytes.shrink_to_fit();
+        inside.records.shrink_to_fit();
+    }
+
+    /// Tells this one whenever there are more lines.
+    pub(super) fn tell(&self, listener: &Arc<Notify>) {
+        self.lock().listeners.push(Arc::downgrade(listener));
+    }
+
+    /// How many lines there have ever been.
+    pub(super) fn end(&self) -> u64 {
+        self.lock().end
+    }
+
+    /// The number of the first of the last lines, as many as these or as are there.
+    pub(super) fn first_of_last(&self, lines: u64) -> u64 {
+        let inside = self.lock();
+        let oldest = inside.records.front().map_or(inside.end, |oldest| oldest.first);
+        inside.end.saturating_sub(lines).max(oldest)
+    }
+
+    /// The place, among the lines of all processes, of the first line that has this number or a higher one.
+    pub(super) fn order_of(&self, line: u64) -> Option<u64> {
+        let inside = self.lock();
+        inside.records.get(inside.place(line)).map(|record| record.order)
+    }
+
+    /// Copies the lines from this number on that came together.
+    pub(super) fn copy(&self, from: u64) -> Option<Copied> {
+        let inside = self.lock();
+        let place = inside.place(from);
+        let record = *inside.records.get(place)?;
+        let next = inside.records.get(place + 1).map_or(inside.end, |next| next.first);
+        let mut bytes = inside.bytes_of(&record);
+        let skipped = from.saturating_sub(record.first);
+        if let Some(last) = usize::try_from(skipped).ok().and_then(|skipped| skipped.checked_sub(1)) {
+            let end = memchr_iter(b'\n', &bytes).nth(last).unwrap_or(bytes.len() - 1);
+            bytes.drain(..=end);
+        }
+        let continued = record.continued && skipped == 0;
+        Some(Copied { first: record.first + skipped, next, time: record.time, stream: record.stream, continued, bytes })
+    }
+
+    /// A panic elsewhere leaves the lines as whole as they were: every change of them is complete before the next begins.
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it costs, beside itself.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> usize {
+        let inside = self.lock();
+        inside.bytes.capacity() + inside.records.capacity() * RECORD
+    }
+}
+
+impl Inside {
+    /// The place of the record that has the line of this number or, if that is gone, the next.
+    fn place(&self, line: u64) -> usize {
+        let behind = self.records.partition_point(|record| record.first <= line);
+        // The last one that begins before it has it, unless it is behind everything.
+        if line < self.end { behind.saturating_sub(1) } else { self.records.len() }
+    }
+
+    /// The lines of one of the records.
+    fn bytes_of(&self, record: &Record) -> Vec<u8> {
+        let begins = self.records.front().map_or(0, |oldest| record.begins - oldest.begins);
+        // It is an offset within what is held, so it fits.
+        let begins = usize::try_from(begins).unwrap_or(usize::MAX);
+        let (head, rest) = self.bytes.as_slices();
+        let part = |at: usize| (at.min(head.len()), at.saturating_sub(head.len()));
+        let ((head_from, rest_from), (head_to, rest_to)) = (part(begins), part(begins + record.length));
+        [&head[head_from..head_to], &rest[rest_from..rest_to]].concat()
+    }
+
+    /// Lets go of the oldest lines until this many more bytes fit.
+    fn make_room(&mut self, more: usize, share: usize) {
+        loop {
+            let used = self.bytes.len() + self.records.len() * RECORD;
+            let Some(over) = (used + more).checked_sub(share).filter(|&over| over > 0) else { return };
+            let Some(oldest) = self.records.front_mut() else { return };
+            let (length, whole) = (oldest.length, over + RECORD >= oldest.length);
+            if whole {
+                self.records.pop_front();
+                self.bytes.drain(..length);
+                continue;
+            }
+            // Whole lines alone: to the end of the one that the limit lies in.
+            let mut lines = 0;
+            let mut cut = 0;
+            while cut < over {
+                let rest = self.bytes.range(cut..length);
+                cut += rest.take_while(|byte| **byte != b'\n').count() + 1;
+                lines += 1;
+            }
+            self.bytes.drain(..cut);
+            oldest.first += lines;
+            oldest.begins += cut as u64;
+            oldest.length -= cut;
+            oldest.continued = false;
+            if oldest.length == 0 {
+                self.records.pop_front();
+            }
+        }
+    }
+
+    /// Makes memory for this many more bytes, and never for more than the share, as doubling would.
+    fn reserve(&mut self, more: usize, share: usize) {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            let wanted = (2 * self.bytes.capacity()).clamp(needed, share.max(needed));
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+    }
+}
+
+fn lines_in(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64 + 1
+}
+
+/// The last whole lines that have room; if not even one has, the end of it, and `true`.
+fn tail(bytes: &[u8], room: usize) -> (&[u8], bool) {
+    let Some(surplus) = bytes.len().checked_sub(room).filter(|&surplus| surplus > 0) else { return (bytes, false) };
+    // A line that begins just there is whole.
+    match memchr(b'\n', &bytes[surplus - 1..]) {
+        Some(end) => (&bytes[surplus + end..], false),
+        None => (&bytes[surplus..], true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARE: usize = 1_000;
+
+    fn push(ring: &Ring, order: u64, lines: &str) {
+        let at = Moment { order, time: SystemTime::UNIX_EPOCH };
+        ring.push(Stream::Stdout, Piece { bytes: lines.as_bytes(), continued: false }, at, SHARE);
+    }
+
+    /// The lines from this number on, and how many of those are gone.
+    fn read(ring: &Ring, mut from: u64) -> (u64, Vec<String>) {
+        let (mut lost, mut lines) = (0, Vec::new());
+        while let Some(copied) = ring.copy(from) {
+            lost += copied.first - from;
+            lines.extend(String::from_utf8(copied.bytes).unwrap().lines().map(str::to_owned));
+            from = copied.next;
+        }
+        (lost, lines)
+    }
+
+    #[test]
+    fn lines_are_read_from_any_number_on() {
+        let ring = Ring::new("web".into());
+        for (order, lines) in ["a\nb", "", "c\n", "d"].into_iter().enumerate() {
+            push(&ring, order as u64, lines);
+        }
+        let all = ["a", "b", "", "c", "", "d"];
+        assert_eq!(ring.end(), all.len() as u64);
+        for from in 0..=all.len() {
+            assert_eq!(read(&ring, from as u64), (0, all[from..].iter().map(|line| (*line).to_owned()).collect()), "from {from}");
+        }
+        assert_eq!([0, 1, 2, 3, 5, 6].map(|line| ring.order_of(line)), [Some(0), Some(0), Some(1), Some(2), Some(3), None]);
+    }
+
+    /// Against a list of all lines that there ever were, with pieces of every size and bounded memory.
+    #[test]
+    fn the_oldest_lines_go_first_and_are_counted() {
+        let (ring, mut all, mut seed) = (Ring::new("web".into()), Vec::new(), 1_u64);
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % below
+        };
+        for order in 0..5_000 {
+            let lines: Vec<String> = (0..=random(9)).map(|_| format!("{order}").repeat(1 + random(30))).collect();
+            push(&ring, order, &lines.join("\n"));
+            all.extend(lines);
+            assert!(ring.cost() <= 2 * SHARE, "{} bytes", ring.cost());
+            let from = random(all.len() + 1) as u64;
+            let (lost, read) = read(&ring, from);
+            let there = &all[usize::try_from(from + lost).unwrap()..];
+            let cut = there.len() - read.len();
+            assert_eq!(read, there[cut..], "from {from} at {order}");
+            assert_eq!(cut, 0, "lines are missing and aren't counted");
+            let held: usize = read.iter().map(|line| line.len() + 1).sum();
+            assert!(lost == 0 || held > SHARE / 4, "only {held} bytes are kept");
+        }
+    }
+
+    #[test]
+    fn of_a_line_beyond_all_bounds_the_end_is_kept() {
+        let ring = Ring::new("web".into());
+        push(&ring, 0, "before");
+        push(&ring, 1, &("x".repeat(5_000) + "end"));
+        let copied = ring.copy(0).unwrap();
+        assert!(copied.continued && copied.bytes.ends_with(b"end\n") && copied.bytes.len() < SHARE);
+        assert_eq!((copied.first, copied.next), (1, 2));
+        push(&ring, 2, &("y".repeat(5_000) + "\nwhole"));
+        assert_eq!(read(&ring, 0), (3, vec!["whole".to_owned()]));
+    }
+
+    #[test]
+    fn a_smaller_share_is_kept_to_at_once() {
+        let ring = Ring::new("web".into());
+        (0..100).for_each(|order| push(&ring, order, &order.to_string()));
+        ring.shrink(200);
+        assert!(ring.cost() <= 200, "{} bytes", ring.cost());
+        let (lost, lines) = read(&ring, 0);
+        assert_eq!((lost + lines.len() as u64, lines.last().map(String::as_str)), (100, Some("99")));
+    }
+}

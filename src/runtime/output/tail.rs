@@ -1,0 +1,187 @@
+//! Reading what processes wrote last and what they write next, in the order in which it came.
+//!
+//! A reader has its place in each ring, and takes what is behind it when it has time: nobody waits for it, and what was pushed
+//! out in between is counted.
+
+use super::Format;
+use super::lines::Piece;
+use super::look::{Look, Source, Stream, Style};
+use super::ring::{Copied, Ring};
+use reconcile::text::Name;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// A reader gets about as much at once.
+const BATCH: usize = 64 * 1024;
+
+/// Somebody who reads what processes wrote, in the order in which it came.
+#[derive(Debug)]
+pub struct Tail {
+    mailbox: Arc<Mailbox>,
+    rings: Vec<Followed>,
+    follows: bool,
+    is_over: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Followed {
+    ring: Arc<Ring>,
+    /// The number of the line that comes next.
+    next: u64,
+    /// The number of the line that isn't of interest any more.
+    end: Option<u64>,
+}
+
+/// What a reader gets: lines of one process that came together, or the news that some are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The process.
+    pub name: Name,
+    what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    Lines(Copied),
+    Missed(u64),
+}
+
+impl Tail {
+    pub(super) fn new(mailbox: &Arc<Mailbox>, rings: Vec<Followed>, follows: bool, is_over: &Arc<AtomicBool>) -> Tail {
+        Tail { mailbox: Arc::clone(mailbox), rings, follows, is_over: Arc::clone(is_over) }
+    }
+
+    /// What there is to read, of which it gets a bounded number of bytes; nothing: nothing more for now.
+    pub fn take(&mut self) -> Vec<Said> {
+        let new = std::mem::take(&mut *self.mailbox.rings());
+        self.rings.extend(new.into_iter().map(|ring| Followed { ring, next: 0, end: None }));
+        let place = |(index, followed): (usize, &Followed)| Some(Reverse((followed.order()?, index)));
+        let mut next: BinaryHeap<_> = self.rings.iter().enumerate().filter_map(place).collect();
+        let (mut said, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH
+            && let Some(Reverse((_, index))) = next.pop()
+        {
+            let followed = &mut self.rings[index];
+            bytes += followed.read(&mut said);
+            next.extend(followed.order().map(|order| Reverse((order, index))));
+        }
+        said
+    }
+
+    /// Whether there may be more than what can be taken now.
+    pub fn goes_on(&self) -> bool {
+        self.follows && !self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Waits until there may be more.
+    pub async fn more(&self) {
+        self.mailbox.news.notified().await;
+    }
+}
+
+impl Followed {
+    /// The place of what comes next, if there is something.
+    fn order(&self) -> Option<u64> {
+        self.ring.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
+    }
+
+    /// Reads on; answers with how many bytes that were.
+    fn read(&mut self, said: &mut Vec<Said>) -> usize {
+        let Some(copied) = self.ring.copy(self.next) else { return 0 };
+        let name = self.ring.name();
+        let missed = copied.first - self.next;
+        if missed > 0 {
+            said.push(Said { name: name.clone(), what: What::Missed(missed) });
+        }
+        self.next = copied.next;
+        let bytes = copied.bytes.len();
+        said.push(Said { name: name.clone(), what: What::Lines(copied) });
+        bytes
+    }
+}
+
+/// How lines look to whoever reads them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they were written.
+    Plain,
+    /// With the name and the stream before each.
+    Named,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Said {
+    /// Appends it, whole lines each with its newline, to `out`.
+    pub fn write(&self, form: Form, out: &mut Vec<u8>) {
+        match &self.what {
+            What::Lines(lines) => {
+                let look = self.look(form, lines.stream);
+                let bytes = lines.bytes.strip_suffix(b"\n").unwrap_or(&lines.bytes);
+                look.write_at(lines.time, Piece { bytes, continued: lines.continued }, out);
+            }
+            What::Missed(count) if form == Form::Json => {
+                let missed = serde_json::json!({ "source": self.name.as_str(), "missed": count });
+                out.extend_from_slice(format!("{missed}\n").as_bytes());
+            }
+            What::Missed(count) => self.look(form, Stream::Stdout).remark(&format!("missed {count} lines"), out),
+        }
+    }
+
+    fn look(&self, form: Form, stream: Stream) -> Look {
+        let format = match form {
+            Form::Plain => return Look::Plain,
+            Form::Named => Format::Text,
+            Form::Json => Format::Json,
+        };
+        Style::new(format).look(&Source::Process(self.name.clone(), stream))
+    }
+}
+
+/// Where a reader learns of more lines.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    /// Whose lines it reads; empty: everybody's.
+    names: Vec<Name>,
+    /// Rings that are new.
+    rings: Mutex<Vec<Arc<Ring>>>,
+    news: Arc<Notify>,
+}
+
+impl Mailbox {
+    /// For these processes, or for all if none is named.
+    pub(super) fn new(names: &[Name]) -> Mailbox {
+        Mailbox { names: names.to_vec(), rings: Mutex::default(), news: Arc::default() }
+    }
+
+    /// Begins to read a ring: its last lines and, if it `follows`, those behind them.
+    pub(super) fn begin(&self, ring: &Arc<Ring>, lines: u64, follows: bool) -> Followed {
+        ring.tell(&self.news);
+        Followed { next: ring.first_of_last(lines), end: (!follows).then(|| ring.end()), ring: Arc::clone(ring) }
+    }
+
+    /// Takes a new ring, if it is of interest.
+    pub(super) fn offer(&self, ring: &Arc<Ring>) {
+        if self.wants(ring) {
+            ring.tell(&self.news);
+            self.rings().push(Arc::clone(ring));
+        }
+    }
+
+    /// Has the reader look.
+    pub(super) fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    /// Whether a ring is of interest.
+    pub(super) fn wants(&self, ring: &Ring) -> bool {
+        self.names.is_empty() || self.names.contains(ring.name())
+    }
+
+    fn rings(&self) -> MutexGuard<'_, Vec<Arc<Ring>>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

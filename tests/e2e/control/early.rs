@@ -1,0 +1,89 @@
+//! Questions that come early: before the socket is there, before a save was seen, before what was left is gone.
+
+use crate::harness::{Navigator, Signal, Site, servers};
+use serde_json::Value;
+
+const ONE: &str = "managed_processes:\n  - { name: web, command: \"${FIXTURES}/child.sh\", args: [web] }\n";
+
+#[track_caller]
+fn ends(mut navigator: Navigator<'_>) {
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// A navigator whose socket comes late: it is held at its making, with the lock in its hands.
+#[test]
+fn a_client_waits_for_the_socket_of_a_navigator_that_is_starting() {
+    let test = "control::early::a_client_waits_for_the_socket_of_a_navigator_that_is_starting";
+    let probe = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=bind:delay_enter=1000", "true"];
+    if !servers::present(test, &["strace"]) || !servers::permitted(test, &probe) {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", ONE);
+    let late = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bind", "-e", "inject=bind:delay_enter=700000"];
+    let navigator = site.command_through("strace", &late, &["navigator.yml"]).start();
+    let has_lock = || {
+        let entries = std::fs::read_dir(site.path("state")).ok()?;
+        entries.flatten().any(|entry| entry.path().join("lock").exists()).then_some(())
+    };
+    navigator.log().until("the lock", has_lock);
+    let status = site.run(["status", "web"]);
+    assert!(matches!(status.code, Some(0 | 3)), "{}", status.description);
+    navigator.started("web");
+    let waited = site.run(["wait"]);
+    assert_eq!(waited.code, Some(0), "{}", waited.description);
+    ends(navigator);
+    // One that has ended is not waited for.
+    assert_eq!(site.run(["status"]).code, Some(4));
+}
+
+#[test]
+fn who_waits_right_after_a_save_waits_for_what_was_saved() {
+    let site = Site::new();
+    let navigator = site.start(ONE);
+    navigator.started("web");
+    for round in 1..=5 {
+        // In place, so that it has to be quiet for a while before it is read.
+        site.write("navigator.yml", &ONE.replace("[web]", &format!("[web, \"{round}\"]")));
+        assert_eq!(site.run(["wait"]).code, Some(0));
+        assert_eq!(navigator.count("Process started", "web"), round + 1, "it answered before the save was looked at");
+    }
+    site.write("navigator.yml", "managed_processes: [{ name: web }]\n");
+    let waited = site.run(["wait", "--timeout", "300ms"]);
+    assert_eq!(waited.code, Some(3), "{}", waited.description);
+    ends(navigator);
+}
+
+#[test]
+fn while_what_was_left_is_being_stopped_status_says_so() {
+    let site = Site::new();
+    let stubborn = "managed_processes:
+  - { name: stubborn, command: sh, args: [-c, 'trap \"\" TERM; echo here; while :; do sleep 1; done'], stop: { timeout: 1h } }
+  - { name: other, command: sleep, args: [1h] }
+";
+    let mut first = site.start(stubborn);
+    first.log().until("its line", || (!first.said("stubborn").is_empty()).then_some(()));
+    let left = first.started("stubborn");
+    first.signal(Signal::KILL);
+    first.ended();
+    let navigator = site.start(stubborn);
+    navigator.wait("the stop of what was left", |event| event.is("Stopping process", "stubborn"));
+    let status = site.run(["status", "--json"]);
+    assert_eq!(status.code, Some(3), "{}", status.description);
+    let status: Value = serde_json::from_str(&status.stdout()).expect("it is JSON");
+    assert_eq!((&status["converged"], &status["generation"]), (&Value::Bool(false), &Value::from(0)));
+    let processes = status["processes"].as_array().expect("a list");
+    let shown = |name: &str| processes.iter().find(|process| process["name"] == name).expect("it is in the file");
+    let stubborn = shown("stubborn");
+    assert_eq!((stubborn["state"].as_str(), stubborn["pid"].as_u64()), (Some("stopping"), Some(left.into())));
+    assert_eq!(stubborn["reason"], "left by a navigator that was killed");
+    assert_eq!(shown("other")["state"], "pending");
+    let text = site.run(["status", "other"]).stdout();
+    assert!(text.contains("waits for what a killed navigator left to be gone"), "{text}");
+    let mut navigator = navigator;
+    // A second one kills what doesn't end.
+    navigator.signal(Signal::INT);
+    navigator.signal(Signal::INT);
+    navigator.exits(130);
+}

@@ -1,0 +1,157 @@
+//! `navigator logs`: the last lines of processes, those that come, and what becomes of a reader that is too slow.
+
+use crate::harness::{Ended, Navigator, Signal, Site};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+/// Writes both streams in turns, by one hand, so that their order is known; then waits.
+const TURNS: &str = "\
+managed_processes:
+  - { name: web, command: sh, args: [-c, 'echo one; echo two >&2; printf \"thr\\\\377e\\n\"; exec sleep 3600'] }
+  - { name: other, command: sh, args: [-c, 'echo else; exec sleep 3600'] }
+";
+
+#[track_caller]
+fn asks(site: &Site, arguments: &[&str], code: i32) -> Ended {
+    let ended = site.run(arguments);
+    assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.description);
+    ended
+}
+
+/// Runs the configuration until each of these lines was written.
+#[track_caller]
+fn after<'s>(site: &'s Site, configuration: &str, lines: &[(&str, usize)]) -> Navigator<'s> {
+    let navigator = site.start(configuration);
+    for (name, count) in lines {
+        navigator.log().until(&format!("{count} lines of {name}"), || (navigator.said(name).len() >= *count).then_some(()));
+    }
+    navigator
+}
+
+#[track_caller]
+fn ends(mut navigator: Navigator<'_>) {
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn the_last_lines_of_one_process_are_as_it_wrote_them() {
+    let site = Site::new();
+    let navigator = after(&site, TURNS, &[("web", 3), ("other", 1)]);
+    let ended = asks(&site, &["logs", "web"], 0);
+    let mut lines: Vec<&[u8]> = ended.lines.iter().map(|line| line.bytes.as_slice()).collect();
+    // Two pipes have no order among themselves, however they were written.
+    lines.sort_unstable();
+    assert_eq!(lines, [&b"one"[..], b"thr\xffe", b"two"]);
+    assert_eq!(asks(&site, &["logs", "web", "-n", "0"], 0).stdout(), "");
+    assert_eq!(asks(&site, &["logs", "-n", "1", "other"], 0).stdout(), "else\n");
+    assert!(asks(&site, &["logs", "nosuch"], 1).stderr().contains("no process `nosuch`"));
+    ends(navigator);
+}
+
+#[test]
+fn lines_of_several_have_their_names_and_json_says_everything_of_each() {
+    let site = Site::new();
+    let navigator = after(&site, TURNS, &[("web", 3), ("other", 1)]);
+    for arguments in [&["logs"][..], &["logs", "web", "other"]] {
+        let ended = asks(&site, arguments, 0);
+        let text = ended.stdout();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["[other.stdout] else", "[web.stderr] two", "[web.stdout] one", "[web.stdout] thr\u{fffd}e"]);
+    }
+    let json = asks(&site, &["logs", "web", "--json"], 0).stdout();
+    let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert_eq!(objects.len(), 3);
+    let two = objects.iter().find(|object| object["message"] == "two").expect("it was written");
+    assert_eq!((two["source"].as_str(), two["stream"].as_str()), (Some("web"), Some("stderr")));
+    assert!(two["@timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{two}");
+    ends(navigator);
+}
+
+#[test]
+fn following_goes_on_over_restarts_and_with_processes_that_come_later() {
+    let site = Site::new();
+    let counts = "managed_processes:\n  - { name: web, command: sh, args: [-c, 'echo run; exec sleep 3600'] }\n";
+    let navigator = after(&site, counts, &[("web", 1)]);
+    let follower = site.command(["logs", "-f"]).start();
+    let shows = |line: &str, times: usize| {
+        follower.log().wait_for(line, |lines| (lines.iter().filter(|said| said.text() == line).count() == times).then_some(()));
+    };
+    shows("[web.stdout] run", 1);
+    asks(&site, &["restart", "web"], 0);
+    shows("[web.stdout] run", 2);
+    let more = "  - { name: later, command: sh, args: [-c, 'trap \"echo last; exit 0\" TERM; echo here; while :; do sleep 3600 & wait $!; done'] }\n";
+    site.write("navigator.yml", &(counts.to_owned() + more));
+    shows("[later.stdout] here", 1);
+    ends(navigator);
+    let ended = follower.ended();
+    assert_eq!((ended.code, ended.stderr()), (Some(0), String::new()), "{}", ended.description);
+    assert!(ended.stdout().contains("[later.stdout] last\n"), "{}", ended.description);
+}
+
+#[test]
+fn a_file_is_kept_too_and_of_null_there_is_nothing() {
+    let site = Site::new();
+    let navigator = site.start(
+        "managed_processes:
+  - { name: filed, command: sh, args: [-c, 'echo filed; exec sleep 3600'], output: { file: filed.log } }
+  - { name: silent, command: sh, args: [-c, 'echo silent; exec sleep 3600'], output: null }
+  - { name: heard, command: sh, args: [-c, 'echo heard; exec sleep 3600'], output: null, ready: { log: heard } }
+",
+    );
+    navigator.event("Process ready", "heard");
+    asks(&site, &["wait"], 0);
+    navigator.log().until("the file", || (site.read("filed.log") == "filed\n").then_some(()));
+    assert_eq!(asks(&site, &["logs"], 0).stdout(), "[filed.stdout] filed\n");
+    for name in ["silent", "heard"] {
+        let said = asks(&site, &["logs", name], 1).stderr();
+        assert_eq!(said, format!("navigator: nothing is kept of what `{name}` writes: its `output` is `null`\n"));
+    }
+    ends(navigator);
+}
+
+#[test]
+fn what_failed_is_shown_with_its_last_lines() {
+    let site = Site::new();
+    let text = "managed_processes:\n  - { name: web, command: sh, args: [-c, 'for n in 1 2 3 4 5 6 7; do echo line $n; done; exit 3'] }\n";
+    let navigator = site.start(text);
+    navigator.event("Process failed", "web");
+    let shown = "\nweb wrote last:\n  line 3\n  line 4\n  line 5\n  line 6\n  line 7\n";
+    navigator.log().until("its lines", || asks(&site, &["status"], 3).stdout().ends_with(shown).then_some(()));
+    let json: Value = serde_json::from_str(&asks(&site, &["status", "--json"], 3).stdout()).expect("it is JSON");
+    assert_eq!(json["processes"][0].get("output"), None, "the shape is fixed");
+    ends(navigator);
+}
+
+/// Nobody waits for a reader that doesn't read; when it does, it is told what it missed.
+#[test]
+fn a_reader_that_is_too_slow_is_told_how_much_it_missed() {
+    let site = Site::new();
+    let flood = "managed_processes:
+  - { name: web, command: sh, args: [-c, 'read go < gate; seq 1 1000000; echo end; exec sleep 3600'], output: { file: web.log } }
+";
+    crate::harness::client(std::process::Command::new("mkfifo").arg(site.path("gate")));
+    let navigator = site.start(flood);
+    navigator.started("web");
+    let socket = std::fs::read_dir(site.path("state")).expect("the state directory").next().expect("one instance");
+    let mut reader = UnixStream::connect(socket.expect("an entry").path().join("socket")).expect("the socket is open");
+    reader.write_all(b"GET /v1/logs?follow=true HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it is read");
+    let mut head = [0; 1];
+    reader.read_exact(&mut head).expect("an answer begins");
+    std::fs::write(site.path("gate"), "\n").expect("somebody waits for it");
+    navigator.log().until("all lines", || site.read("web.log").ends_with("end\n").then_some(()));
+    let reading = std::thread::spawn(move || {
+        let mut text = String::new();
+        // It ends with navigator.
+        reader.read_to_string(&mut text).map(|_| text)
+    });
+    ends(navigator);
+    let text = reading.join().expect("it reads").expect("it is text");
+    let objects: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect();
+    let missed: u64 = objects.iter().filter_map(|object| object["missed"].as_u64()).sum();
+    let read = objects.iter().filter(|object| object["message"].is_string()).count() as u64;
+    assert!(missed > 0, "{} lines came", objects.len());
+    assert_eq!(missed + read, 1_000_001);
+}
