@@ -33,8 +33,8 @@ fn a_start_that_waits_for_what_does_not_come_fails_and_says_for_what() {
     let site = Site::new();
     let navigator = site.start(
         "managed_processes:
-  - { name: failed, command: \"false\" }
-  - { name: backing-off, command: \"false\", restart: always, backoff: { initial: 1h, max: 1h, jitter: 0 } }
+  - { name: failed, type: task, command: \"false\" }
+  - { name: backing-off, type: task, command: \"false\", restart: on-failure, backoff: { initial: 1h, max: 1h, jitter: 0 } }
   - { name: stopped, command: sleep, args: [1h] }
   - { name: disabled, command: sleep, args: [1h], enabled: false }
   - { name: on-failed, command: sleep, args: [1h], depends_on: [failed] }
