@@ -34,6 +34,7 @@ cases! {
     events
     graph
     help
+    logs
     orders
     plan
     plan_looks
