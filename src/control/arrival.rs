@@ -47,10 +47,11 @@ pub(super) fn reach(directory: &Path, lock: &Path) -> Result<UnixStream, Unreach
     }
 }
 
-/// Something to poll that is readable once something was put into a directory; `None`: the kernel doesn't tell.
+/// Something to poll that is readable once a socket in a directory may take connections; `None`: the kernel doesn't tell.
 fn watch(directory: &Path) -> Option<OwnedFd> {
     let arrivals = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-    inotify::add_watch(&arrivals, directory, WatchFlags::MOVED_TO | WatchFlags::ONLYDIR).ok()?;
+    // The last that is done to a socket before it is ready is a change of its mode.
+    inotify::add_watch(&arrivals, directory, WatchFlags::ATTRIB | WatchFlags::ONLYDIR).ok()?;
     Some(arrivals)
 }
 

@@ -4,7 +4,7 @@
 //! go through a descriptor of the directory where the name would be too long.
 
 use rustix::fs::{Mode, OFlags, open};
-use std::fs::{Permissions, remove_file, rename, set_permissions};
+use std::fs::{Permissions, remove_file, set_permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -14,28 +14,24 @@ use std::path::{Path, PathBuf};
 /// The name of the socket in its instance's directory.
 const NAME: &str = "socket";
 
-/// What it is called until it takes connections.
-const UNFINISHED: &str = "socket.new";
-
 /// As long as a name may be, with the zero byte at its end.
 const LONGEST: usize = 107;
 
 /// Makes the socket of an instance, for its owner alone. Whoever calls it holds the instance's lock, so a socket that is
-/// there already is a dead one. It gets its name when it takes connections, so that clients find a living one or none.
+/// there already is a dead one.
+/// Its mode is changed when it takes connections, which tells those who look out for it.
 ///
 /// # Errors
 /// Those of `bind(2)` and of the file system.
 pub(super) fn bind(directory: &Path) -> io::Result<UnixListener> {
-    let (unfinished, finished) = (directory.join(UNFINISHED), directory.join(NAME));
-    match remove_file(&unfinished) {
+    match remove_file(directory.join(NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(Way::to(directory, UNFINISHED)?.path())?;
+    let listener = UnixListener::bind(Way::to(directory)?.path())?;
     // The directory is its owner's alone already; this is for whoever moves it.
-    set_permissions(&unfinished, Permissions::from_mode(0o600))?;
+    set_permissions(directory.join(NAME), Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
-    rename(unfinished, finished)?;
     Ok(listener)
 }
 
@@ -50,29 +46,29 @@ pub(super) fn remove(directory: &Path) {
 /// # Errors
 /// Nobody listens, or it isn't ours.
 pub(super) fn connect(directory: &Path) -> io::Result<UnixStream> {
-    UnixStream::connect(Way::to(directory, NAME)?.path())
+    UnixStream::connect(Way::to(directory)?.path())
 }
 
 /// A name for the socket that is short enough.
 enum Way {
     Direct(PathBuf),
-    Through(OwnedFd, &'static str),
+    Through(OwnedFd),
 }
 
 impl Way {
-    fn to(directory: &Path, name: &'static str) -> io::Result<Way> {
-        let path = directory.join(name);
+    fn to(directory: &Path) -> io::Result<Way> {
+        let path = directory.join(NAME);
         if path.as_os_str().len() <= LONGEST {
             return Ok(Way::Direct(path));
         }
         let directory = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Way::Through(directory, name))
+        Ok(Way::Through(directory))
     }
 
     fn path(&self) -> PathBuf {
         match self {
             Way::Direct(path) => path.clone(),
-            Way::Through(directory, name) => Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name),
+            Way::Through(directory) => Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(NAME),
         }
     }
 }
