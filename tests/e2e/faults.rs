@@ -69,8 +69,6 @@ const CELLS: &[Cell] = &[
     cell("mkdir", "EROFS", "1", "", Refuses(1, "failed to make state directory")),
     cell("mkdir", "ENOSPC", "1", "", Refuses(1, "choose another with `--state-dir`")),
     cell("mkdir", "EACCES", "1", "", Refuses(1, "choose another with `--state-dir`")),
-    cell("rename", "EROFS", "", "", Refuses(1, "failed to open the control socket: read-only file system")),
-    cell("rename", "ENOSPC", "3", "", Refuses(1, "failed to open the control socket: no space left on device")),
     cell("clone3", "EAGAIN", "1", "", Refuses(1, "failed to start logging: no more processes or threads")),
     cell("clone3", "EAGAIN", "2", "", Refuses(1, "failed to start keeping a record of what runs: no more processes or threads")),
     cell("clone3", "EAGAIN", "3", "", Refuses(1, "failed to follow the configuration: no more processes or threads")),
@@ -140,10 +138,9 @@ const CELLS: &[Cell] = &[
     cell("write", "EIO", "3", "conf/own.log", Says("Output can't be written")),
     cell("write", "EDQUOT", "7+", "conf/own.log", Says("Output can't be written")),
     cell("write", "EINTR", "1..5", "conf/own.log", Copes),
-    // Of the first thread, these keep the instance's name and the record of what runs from being kept; it does without.
-    cell("rename", "EROFS", "1..2", "", Says("Output can't be rotated")),
+    cell("rename", "EROFS", "", "", Says("Output can't be rotated")),
     cell("rename", "EIO", "1", "", Says("Output can't be rotated")),
-    cell("rename", "ENOSPC", "2", "", Says("Output can't be rotated")),
+    cell("rename", "ENOSPC", "3", "", Says("Output can't be rotated")),
     // Following the file.
     cell("inotify_init1", "EMFILE", "", "", Says("Files can't be watched by events")),
     cell("inotify_init1", "ENOSYS", "", "", Says("Files can't be watched by events")),
