@@ -1,10 +1,10 @@
 //! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
 
 use super::answers::{Answer, Failure, events, json, lines};
-use crate::config::did_you_mean;
+use crate::config::{Diagnostic, did_you_mean};
 use crate::runtime::{Form, Kept};
 use crate::signals;
-use crate::snapshot::{ConfigState, Snapshot};
+use crate::snapshot::{ConfigState, Problem, Snapshot};
 use crate::source::FileSource;
 use crate::supervisor::{ByHand, News, Reloaded, Request, problem};
 use http_body_util::{BodyExt, Limited};
@@ -145,8 +145,14 @@ async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     match revision {
         Ok(loaded) => Ok(json(StatusCode::OK, &ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?)),
         Err(rejected) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
-            .with("diagnostics", json!(rejected.diagnostics.iter().map(problem).collect::<Vec<_>>()))),
+            .with("diagnostics", json!(rejected.diagnostics.iter().map(placed).collect::<Vec<_>>()))),
     }
+}
+
+/// A problem with its place from the root: who asked may have another working directory.
+fn placed(diagnostic: &Diagnostic) -> Problem {
+    let problem = problem(diagnostic);
+    Problem { file: std::path::absolute(&problem.file).unwrap_or(problem.file), ..problem }
 }
 
 async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {

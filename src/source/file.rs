@@ -89,10 +89,14 @@ impl FileSource {
         FileSource { means, ..self }
     }
 
-    /// Another file, read in the same way.
+    /// Another file, read in the same way. In the same directory it is named in the same way, too, so that what both name
+    /// relative to themselves is the same.
     #[must_use]
     pub fn instead(&self, path: PathBuf) -> FileSource {
-        FileSource { path, ..self.clone() }
+        let directory = |path: &Path| std::path::absolute(path).ok()?.parent().map(Path::to_owned);
+        let beside =
+            path.file_name().filter(|_| directory(&path) == directory(&self.path)).map(|name| self.path.with_file_name(name));
+        FileSource { path: beside.unwrap_or(path), ..self.clone() }
     }
 
     /// The file.

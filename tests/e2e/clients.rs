@@ -172,3 +172,23 @@ fn what_machines_read_has_the_shape_that_they_are_promised() {
     assert_eq!(plan["changes"], json(PLAN)["changes"]);
     ends(navigator);
 }
+
+/// What a file names relative to itself is the same for a file beside it, however either was named.
+#[test]
+fn a_candidate_beside_the_file_that_says_the_same_changes_nothing() {
+    let site = Site::new();
+    let text =
+        "managed_processes:\n  - { name: web, command: sleep, args: [1h], output: { file: web.log }, watch: [web.conf] }\n";
+    site.write("conf/navigator.yml", text);
+    site.write("conf/new.yml", text);
+    let absolute = site.path("conf/navigator.yml").display().to_string();
+    for named in ["conf/navigator.yml", "./conf/navigator.yml", absolute.as_str()] {
+        let navigator = site.command([named]).start();
+        navigator.started("web");
+        for candidate in [&["plan"][..], &["plan", "conf/new.yml"], &["plan", "./conf/new.yml"], &["plan", absolute.as_str()]] {
+            let ended = asks(&site, &[&["-c", "conf/navigator.yml"], candidate].concat(), 0);
+            assert_eq!(ended.stdout(), "no changes: 1 process unchanged\n", "{named} {candidate:?}");
+        }
+        ends(navigator);
+    }
+}
