@@ -39,7 +39,8 @@ impl Followed {
         let (sender, revisions) = mpsc::channel();
         let (teller, contents) = mpsc::channel();
         let (looked, looks) = mpsc::channel();
-        let asker = source
+        let tell = teller.clone();
+        let (asker, first) = source
             .follow(&reading, move |delivery| {
                 let names = |loaded: navigator::config::Loaded| {
                     loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
@@ -58,6 +59,9 @@ impl Followed {
                 }
             })
             .expect("a thread can be started");
+        if !first.is_empty() {
+            tell.send(found(&first)).expect("it is heard here");
+        }
         Followed { directory, asker, revisions, contents, looks }
     }
 

@@ -10,7 +10,7 @@ use crate::control::{Claim, ClaimError, Instance, Loop, Server};
 use crate::journal::{Journal, Opened};
 use crate::runtime::{self, Destination, Format, Kept, Launcher, Printer, Runtime, Setup, words};
 use crate::snapshot::{Plan, Watch};
-use crate::source::{self, Asker, Delivery, FileSource, Means, Reading};
+use crate::source::{Asker, Delivery, FileSource, Means, Reading};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         .found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
-        Ok(loaded) => Loaded { contents: source::contents(&loaded.desired), ..loaded.clone() },
+        Ok(loaded) => loaded.clone(),
         Err(rejected) => return reject(rejected),
     };
     let instance = match Instance::claim(&state_dir(common), path) {
@@ -92,7 +92,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         let kept = Kept::default();
         let door =
             Loop { news: news.clone(), source: source.clone(), kept: kept.clone() };
-        let asker = source.follow(reading, move |delivery| {
+        let followed = source.follow(reading, move |delivery| {
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision),
                 Delivery::Contents(contents) => News::Contents(contents),
@@ -101,7 +101,9 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(delivered));
         });
-        let asker = asker.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
+        let (asker, contents) =
+            followed.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
+        let loaded = Loaded { contents, ..loaded };
         let Opened { journal, former, damaged } = opened;
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");

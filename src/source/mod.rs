@@ -15,4 +15,3 @@ pub use file::{AskForWriter, FileSource, Reading};
 pub use survey::Contents;
 pub use trust::Trust;
 pub use watch::{Asker, Delivery, Means};
-pub use watched::contents;

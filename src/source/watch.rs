@@ -90,17 +90,20 @@ enum Message {
 
 impl FileSource {
     /// Follows the files from what `first` saw of them, for the rest of the process, and gives each further revision, and
-    /// each other content of watched files, to `deliver`, on a thread of its own.
+    /// each other content of watched files, to `deliver`, on a thread of its own. Answers with what the watched files of the
+    /// first revision contain now.
     ///
     /// # Errors
     /// The system refuses another thread.
-    pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<Asker> {
+    pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<(Asker, Contents)> {
+        let mut watched = Watched::new(self.has_writer);
+        let contents = first.revision.as_ref().map(|loaded| watched.want(&loaded.desired)).unwrap_or_default();
         let (sender, messages) = mpsc::channel();
         let means = self.means;
         let is_refused = Arc::new(AtomicBool::new(false));
         let mut follower = Follower {
             is_refused: Arc::clone(&is_refused),
-            watched: Watched::of(first.revision.as_ref().ok().map(|loaded| &loaded.desired), self.has_writer),
+            watched,
             source: self,
             deliver,
             means,
@@ -120,7 +123,7 @@ impl FileSource {
             is_settled: false,
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
-        Ok(Asker { ask: sender, means, is_refused })
+        Ok((Asker { ask: sender, means, is_refused }, contents))
     }
 }
 

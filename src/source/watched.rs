@@ -9,14 +9,9 @@ use super::stamps::Stamps;
 use super::survey::{Contents, Survey};
 use reconcile::desired::Desired;
 use reconcile::text::{Name, Text};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// What the files that these processes watch contain now.
-pub fn contents(desired: &Desired) -> Contents {
-    Survey::make(&wanted(desired), &BTreeMap::new(), |_| None).contents
-}
 
 /// What each process watches, if it watches anything.
 fn wanted(desired: &Desired) -> Vec<(Name, Vec<Text>)> {
@@ -37,11 +32,10 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// What a configuration wants to be watched, yet to be looked at.
-    pub(super) fn of(desired: Option<&Desired>, has_writer: AskForWriter) -> Watched {
+    /// Nothing, yet.
+    pub(super) fn new(has_writer: AskForWriter) -> Watched {
         let look = Look::new(Stamps::default(), false);
-        let wanted = desired.map(wanted).unwrap_or_default();
-        Watched { has_writer, wanted, survey: Survey::default(), look, places: Places::default(), look_at: None }
+        Watched { has_writer, wanted: Vec::new(), survey: Survey::default(), look, places: Places::default(), look_at: None }
     }
 
     /// Watches what this configuration wants to be watched; answers with what that contains now.
