@@ -5,8 +5,8 @@
 
 use crate::desired::Desired;
 use crate::diff::{Change, change, changed_fields, differences};
-use crate::event::{Action, Content, Event, RunId, StopBy};
-use crate::observed::{Observed, Past, Process, Run, Stopping};
+use crate::event::{Action, Event, RunId, StopBy};
+use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Rest, Step, Waiting, is_mended, missed, plan, rest_in};
 use crate::reason::Reason;
@@ -298,9 +298,11 @@ fn start_reason(process: &mut Process, spec: &Arc<Spec>) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
     }
+    if let Some(again) = why_again(process, spec) {
+        return again;
+    }
     let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
     match (process.runs.last(), &process.past) {
-        (_, Some(past)) if past.streak.is_some() && !is_mended(past, spec) => why_again(past, process.content.as_ref(), spec),
         // It runs beside the one that it replaces.
         (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
         (_, Some(past)) if is_mended(past, spec) && !past.why.is_of_another() => changed(&past.spec),
@@ -309,9 +311,12 @@ fn start_reason(process: &mut Process, spec: &Arc<Spec>) -> Reason {
     }
 }
 
-/// Why a process that ended by itself is started again: for a file that changed since, or for how it ended.
-pub(crate) fn why_again(past: &Past, content: Option<&Content>, spec: &Spec) -> Reason {
-    missed(past, content, spec).map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into()))
+/// Why a process that ended by itself is started again: for a file that changed since, or for how it ended. `None`: it didn't, or
+/// what it ended by is mended.
+pub(crate) fn why_again(process: &Process, spec: &Arc<Spec>) -> Option<Reason> {
+    let past = process.past.as_ref().filter(|past| past.streak.is_some() && !is_mended(past, spec))?;
+    let missed = missed(past, process.content.as_ref(), spec);
+    Some(missed.map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into())))
 }
 
 pub(crate) fn about(run: &Run, what: What) -> Report {

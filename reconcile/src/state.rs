@@ -113,7 +113,8 @@ impl Engine {
         self.standing(name).is_none_or(|standing| self.is_settled(&standing))
     }
 
-    fn is_settled(&self, standing: &Standing) -> bool {
+    /// The same of one that stands like this now.
+    pub fn is_settled(&self, standing: &Standing) -> bool {
         let task = self.desired().get(&standing.name).is_some_and(|entry| entry.spec.exec.kind == Kind::Task);
         match standing.state {
             State::Running => !task && self.runs_what_is_wanted(standing),
@@ -207,10 +208,6 @@ fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: 
 }
 
 /// Why a process is to be started, where that is not how it ended.
-fn pending_reason(process: &Process, spec: &Spec) -> Option<Reason> {
-    let again = || {
-        let past = process.past.as_ref().filter(|past| past.streak.is_some() && past.spec.exec == spec.exec)?;
-        Some(why_again(past, process.content.as_ref(), spec))
-    };
-    process.cue.clone().or_else(again)
+fn pending_reason(process: &Process, spec: &Arc<Spec>) -> Option<Reason> {
+    process.cue.clone().or_else(|| why_again(process, spec))
 }

@@ -231,14 +231,17 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let desired = self.engine.desired();
         standings.sort_by_key(|standing| desired.get(&standing.name).map_or(usize::MAX, |entry| entry.position));
         let now = (self.now(), SystemTime::now());
+        let mut is_converged = self.rejected.is_empty();
         let processes = standings.into_iter().map(|standing| {
             let waits_for = self.engine.wait_in_words(&standing.name, &waiting, now.0);
             let is_down = matches!(standing.state, State::Failed | State::Backoff);
             let output = if is_down { self.performer.last_lines(&standing.name, GLANCE) } else { Vec::new() };
-            let as_wanted = self.engine.is_as_wanted(&standing.name);
+            let as_wanted = self.engine.is_settled(&standing);
+            is_converged &= as_wanted;
             snapshot::Process { output, ..process(&standing, as_wanted, waits_for, now) }
         });
-        self.snapshot_of(self.rejected.is_empty() && self.engine.is_converged(), processes.collect())
+        let processes = processes.collect();
+        self.snapshot_of(is_converged, processes)
     }
 
     /// A snapshot with these processes in it.
