@@ -1,6 +1,6 @@
 //! Clients of a running navigator: what they are told, what their orders do, and how they end.
 
-use crate::harness::{Ended, Navigator, Signal, Site};
+use crate::harness::{Navigator, Signal, Site};
 use serde_json::Value;
 
 const TWO: &str = "\
@@ -21,26 +21,12 @@ in this order, each when the one before it is done:
 plan: 2 to start
 ";
 
-/// Runs a command to its end, which must have this exit code.
-#[track_caller]
-fn asks(site: &Site, arguments: &[&str], code: i32) -> Ended {
-    let ended = site.run(arguments);
-    assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.description);
-    ended
-}
-
 #[track_caller]
 fn settled(site: &Site) -> Navigator<'_> {
     let navigator = site.start_unwatched(TWO);
     navigator.started("worker");
-    asks(site, &["wait"], 0);
+    site.asks(&["wait"], 0);
     navigator
-}
-
-#[track_caller]
-fn ends(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
 }
 
 #[test]
@@ -48,34 +34,34 @@ fn an_order_has_come_about_when_its_command_ends() {
     let site = Site::new();
     let navigator = settled(&site);
     let first = navigator.started("web");
-    asks(&site, &["stop", "web"], 0);
+    site.asks(&["stop", "web"], 0);
     assert_eq!(navigator.event("Process stopped", "web").field("reason"), Some("stopped by hand"));
     assert_eq!(navigator.count("Process stopped", "worker"), 0);
-    asks(&site, &["start", "web"], 0);
+    site.asks(&["start", "web"], 0);
     let second = navigator.nth_event("Process started", "web", 1).pid();
-    asks(&site, &["restart", "web"], 0);
+    site.asks(&["restart", "web"], 0);
     let third = navigator.nth_event("Process started", "web", 2).pid();
     assert!(first != second && second != third, "{first} {second} {third}");
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
 fn what_is_stopped_by_hand_stays_so_over_a_reload_and_status_and_plan_say_it() {
     let site = Site::new();
     let navigator = settled(&site);
-    asks(&site, &["stop", "web"], 0);
+    site.asks(&["stop", "web"], 0);
     site.write("navigator.yml", &TWO.replace("[worker]", "[worker, again]"));
     let told = "  · web     stopped by hand, and stays so\n\nplan: 1 to restart, 1 unchanged, 1 of them stopped by hand\n";
-    let plan = asks(&site, &["plan"], 0).stdout();
+    let plan = site.asks(&["plan"], 0).stdout();
     assert!(plan.starts_with("  ± worker  args changed\n") && plan.ends_with(told), "{plan}");
-    asks(&site, &["reload"], 0);
-    asks(&site, &["wait"], 0);
-    let status = asks(&site, &["status", "web"], 0).stdout();
+    site.asks(&["reload"], 0);
+    site.asks(&["wait"], 0);
+    let status = site.asks(&["status", "web"], 0).stdout();
     assert!(status.contains("stopped by hand"), "{status}");
-    let plan = asks(&site, &["plan", "--detailed-exitcode"], 0).stdout();
+    let plan = site.asks(&["plan", "--detailed-exitcode"], 0).stdout();
     assert_eq!(plan, "  · web  stopped by hand, and stays so\n\nno changes: 2 processes unchanged, 1 of them stopped by hand\n");
     assert_eq!(navigator.count("Process started", "web"), 1);
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -83,11 +69,11 @@ fn a_name_that_is_not_in_the_file_is_an_error_of_every_command() {
     let site = Site::new();
     let navigator = settled(&site);
     for command in ["status", "start", "stop", "restart", "reload", "wait"] {
-        let said = asks(&site, &[command, "nosuch"], 1).stderr();
+        let said = site.asks(&[command, "nosuch"], 1).stderr();
         assert!(said.contains("no process `nosuch`"), "{command}: {said}");
     }
-    assert!(asks(&site, &["signal", "HUP", "nosuch"], 1).stderr().contains("no process `nosuch`"));
-    ends(navigator);
+    assert!(site.asks(&["signal", "HUP", "nosuch"], 1).stderr().contains("no process `nosuch`"));
+    navigator.ends();
 }
 
 #[test]
@@ -95,10 +81,10 @@ fn without_a_navigator_there_is_nobody_to_ask_and_a_plan_is_that_of_an_empty_hos
     let site = Site::new();
     site.write("navigator.yml", TWO);
     for arguments in [&["status"][..], &["stop", "web"], &["wait"], &["events"], &["reload"]] {
-        let said = asks(&site, arguments, 4).stderr();
+        let said = site.asks(arguments, 4).stderr();
         assert_eq!(said, "navigator: no navigator runs `navigator.yml`\n", "{arguments:?}");
     }
-    let plan = asks(&site, &["plan", "--detailed-exitcode"], 2).stdout();
+    let plan = site.asks(&["plan", "--detailed-exitcode"], 2).stdout();
     assert_eq!(plan, ON_EMPTY_HOST);
 }
 
@@ -108,13 +94,13 @@ fn the_socket_of_a_killed_navigator_is_taken_over() {
     let mut first = settled(&site);
     first.signal(Signal::KILL);
     assert_eq!(first.ended().code, None, "it was killed");
-    asks(&site, &["status"], 4);
+    site.asks(&["status"], 4);
     let second = site.start_unwatched(TWO);
     second.started("worker");
-    asks(&site, &["wait"], 0);
-    let status = asks(&site, &["status"], 0).stdout();
+    site.asks(&["wait"], 0);
+    let status = site.asks(&["status"], 0).stdout();
     assert!(status.contains(&format!("pid {}", second.pid())), "{status}");
-    ends(second);
+    second.ends();
 }
 
 /// What users rely on in `status --json`, as it is promised to them.
@@ -158,19 +144,19 @@ fn what_machines_read_has_the_shape_that_they_are_promised() {
                 auto_restart: true, backoff: { initial: 1ms }, env: { PORT: 80 } }\n";
     let navigator = site.start_unwatched(text);
     navigator.nth_event("Process started", "web", 1);
-    asks(&site, &["wait"], 0);
+    site.asks(&["wait"], 0);
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let mut status = json(&asks(&site, &["status", "--json"], 0).stdout());
+    let mut status = json(&site.asks(&["status", "--json"], 0).stdout());
     // This warning comes without help.
     let help = &mut status["config"]["diagnostics"][0]["help"];
     assert_eq!(*help, Value::Null);
     *help = Value::from("…");
     is_shaped("status", &json(STATUS), &status);
     site.write("navigator.yml", &text.replace("80", "81"));
-    let plan = json(&asks(&site, &["plan", "--format", "json"], 0).stdout());
+    let plan = json(&site.asks(&["plan", "--format", "json"], 0).stdout());
     is_shaped("plan", &json(PLAN), &plan);
     assert_eq!(plan["changes"], json(PLAN)["changes"]);
-    ends(navigator);
+    navigator.ends();
 }
 
 /// What a file names relative to itself is the same for a file beside it, however either was named.
@@ -186,9 +172,9 @@ fn a_candidate_beside_the_file_that_says_the_same_changes_nothing() {
         let navigator = site.command([named]).start();
         navigator.started("web");
         for candidate in [&["plan"][..], &["plan", "conf/new.yml"], &["plan", "./conf/new.yml"], &["plan", absolute.as_str()]] {
-            let ended = asks(&site, &[&["-c", "conf/navigator.yml"], candidate].concat(), 0);
+            let ended = site.asks(&[&["-c", "conf/navigator.yml"], candidate].concat(), 0);
             assert_eq!(ended.stdout(), "no changes: 1 process unchanged\n", "{named} {candidate:?}");
         }
-        ends(navigator);
+        navigator.ends();
     }
 }

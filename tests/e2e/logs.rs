@@ -1,6 +1,6 @@
 //! `navigator logs`: the last lines of processes, those that come, and what becomes of a reader that is too slow.
 
-use crate::harness::{Ended, Navigator, Signal, Site};
+use crate::harness::{Navigator, Site};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,13 +12,6 @@ managed_processes:
   - { name: other, command: sh, args: [-c, 'echo else; exec sleep 3600'] }
 ";
 
-#[track_caller]
-fn asks(site: &Site, arguments: &[&str], code: i32) -> Ended {
-    let ended = site.run(arguments);
-    assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.description);
-    ended
-}
-
 /// Runs the configuration until each of these lines was written.
 #[track_caller]
 fn after<'s>(site: &'s Site, configuration: &str, lines: &[(&str, usize)]) -> Navigator<'s> {
@@ -29,25 +22,19 @@ fn after<'s>(site: &'s Site, configuration: &str, lines: &[(&str, usize)]) -> Na
     navigator
 }
 
-#[track_caller]
-fn ends(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
-}
-
 #[test]
 fn the_last_lines_of_one_process_are_as_it_wrote_them() {
     let site = Site::new();
     let navigator = after(&site, TURNS, &[("web", 3), ("other", 1)]);
-    let ended = asks(&site, &["logs", "web"], 0);
+    let ended = site.asks(&["logs", "web"], 0);
     let mut lines: Vec<&[u8]> = ended.lines.iter().map(|line| line.bytes.as_slice()).collect();
     // Two pipes have no order among themselves, however they were written.
     lines.sort_unstable();
     assert_eq!(lines, [&b"one"[..], b"thr\xffe", b"two"]);
-    assert_eq!(asks(&site, &["logs", "web", "-n", "0"], 0).stdout(), "");
-    assert_eq!(asks(&site, &["logs", "-n", "1", "other"], 0).stdout(), "else\n");
-    assert!(asks(&site, &["logs", "nosuch"], 1).stderr().contains("no process `nosuch`"));
-    ends(navigator);
+    assert_eq!(site.asks(&["logs", "web", "-n", "0"], 0).stdout(), "");
+    assert_eq!(site.asks(&["logs", "-n", "1", "other"], 0).stdout(), "else\n");
+    assert!(site.asks(&["logs", "nosuch"], 1).stderr().contains("no process `nosuch`"));
+    navigator.ends();
 }
 
 #[test]
@@ -55,19 +42,19 @@ fn lines_of_several_have_their_names_and_json_says_everything_of_each() {
     let site = Site::new();
     let navigator = after(&site, TURNS, &[("web", 3), ("other", 1)]);
     for arguments in [&["logs"][..], &["logs", "web", "other"]] {
-        let ended = asks(&site, arguments, 0);
+        let ended = site.asks(arguments, 0);
         let text = ended.stdout();
         let mut lines: Vec<&str> = text.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["[other.stdout] else", "[web.stderr] two", "[web.stdout] one", "[web.stdout] thr\u{fffd}e"]);
     }
-    let json = asks(&site, &["logs", "web", "--json"], 0).stdout();
+    let json = site.asks(&["logs", "web", "--json"], 0).stdout();
     let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
     assert_eq!(objects.len(), 3);
     let two = objects.iter().find(|object| object["message"] == "two").expect("it was written");
     assert_eq!((two["source"].as_str(), two["stream"].as_str()), (Some("web"), Some("stderr")));
     assert!(two["@timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{two}");
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -80,12 +67,12 @@ fn following_goes_on_over_restarts_and_with_processes_that_come_later() {
         follower.log().wait_for(line, |lines| (lines.iter().filter(|said| said.text() == line).count() == times).then_some(()));
     };
     shows("[web.stdout] run", 1);
-    asks(&site, &["restart", "web"], 0);
+    site.asks(&["restart", "web"], 0);
     shows("[web.stdout] run", 2);
     let more = "  - { name: later, command: sh, args: [-c, 'trap \"echo last; exit 0\" TERM; echo here; while :; do sleep 3600 & wait $!; done'] }\n";
     site.write("navigator.yml", &(counts.to_owned() + more));
     shows("[later.stdout] here", 1);
-    ends(navigator);
+    navigator.ends();
     let ended = follower.ended();
     assert_eq!((ended.code, ended.stderr()), (Some(0), String::new()), "{}", ended.description);
     assert!(ended.stdout().contains("[later.stdout] last\n"), "{}", ended.description);
@@ -102,14 +89,14 @@ fn a_file_is_kept_too_and_of_null_there_is_nothing() {
 ",
     );
     navigator.event("Process ready", "heard");
-    asks(&site, &["wait"], 0);
+    site.asks(&["wait"], 0);
     navigator.log().until("the file", || (site.read("filed.log") == "filed\n").then_some(()));
-    assert_eq!(asks(&site, &["logs"], 0).stdout(), "[filed.stdout] filed\n");
+    assert_eq!(site.asks(&["logs"], 0).stdout(), "[filed.stdout] filed\n");
     for name in ["silent", "heard"] {
-        let said = asks(&site, &["logs", name], 1).stderr();
+        let said = site.asks(&["logs", name], 1).stderr();
         assert_eq!(said, format!("navigator: nothing is kept of what `{name}` writes: its `output` is `null`\n"));
     }
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -119,10 +106,10 @@ fn what_failed_is_shown_with_its_last_lines() {
     let navigator = site.start(text);
     navigator.event("Process failed", "web");
     let shown = "\nweb wrote last:\n  line 3\n  line 4\n  line 5\n  line 6\n  line 7\n";
-    navigator.log().until("its lines", || asks(&site, &["status"], 3).stdout().ends_with(shown).then_some(()));
-    let json: Value = serde_json::from_str(&asks(&site, &["status", "--json"], 3).stdout()).expect("it is JSON");
+    navigator.log().until("its lines", || site.asks(&["status"], 3).stdout().ends_with(shown).then_some(()));
+    let json: Value = serde_json::from_str(&site.asks(&["status", "--json"], 3).stdout()).expect("it is JSON");
     assert_eq!(json["processes"][0].get("output"), None, "the shape is fixed");
-    ends(navigator);
+    navigator.ends();
 }
 
 /// Nobody waits for a reader that doesn't read; when it does, it is told what it missed.
@@ -147,7 +134,7 @@ fn a_reader_that_is_too_slow_is_told_how_much_it_missed() {
         // It ends with navigator.
         reader.read_to_string(&mut text).map(|_| text)
     });
-    ends(navigator);
+    navigator.ends();
     let text = reading.join().expect("it reads").expect("it is text");
     let objects: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect();
     let missed: u64 = objects.iter().filter_map(|object| object["missed"].as_u64()).sum();

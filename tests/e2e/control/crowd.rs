@@ -1,7 +1,7 @@
 //! Clients in crowds, clients that don't speak, clients that don't listen: supervision goes on as if they weren't there.
 
 use crate::harness::socket::{ask, connect, request};
-use crate::harness::{Navigator, Signal, Site, report};
+use crate::harness::{Navigator, Site, report};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -37,12 +37,6 @@ fn time_to_restart(navigator: &Navigator<'_>) -> Duration {
     times[times.len() / 2]
 }
 
-#[track_caller]
-fn ends(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
-}
-
 /// Lets this test hold as many connections as it may.
 fn allow_many_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
@@ -67,7 +61,7 @@ fn sixty_four_clients_at_once_are_all_answered() {
             });
         }
     });
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -128,7 +122,7 @@ fn what_is_no_request_is_answered_or_dropped_and_harms_nobody() {
     }
     assert_eq!(ask(&site, "GET", "/v1/status", "").json()["converged"], true);
     assert_eq!(navigator.count("Process stopped", "web"), 0);
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -169,5 +163,5 @@ fn a_crash_is_answered_as_fast_beside_a_crowd_that_neither_speaks_nor_listens() 
     assert_eq!(ask(&site, "POST", "/v1/signal", "{\"names\": [\"parrot\"], \"signal\": \"USR1\"}").status, 200);
     assert!(is_told("still here"), "who asked for something has to go for those who never did");
     drop((silent, deaf, half));
-    ends(navigator);
+    navigator.ends();
 }

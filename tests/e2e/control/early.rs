@@ -1,15 +1,9 @@
 //! Questions that come early: before the socket is there, before a save was seen, before what was left is gone.
 
-use crate::harness::{Navigator, Signal, Site, servers};
+use crate::harness::{Signal, Site, servers};
 use serde_json::Value;
 
 const ONE: &str = "managed_processes:\n  - { name: web, command: \"${FIXTURES}/child.sh\", args: [web] }\n";
-
-#[track_caller]
-fn ends(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
-}
 
 /// A navigator whose socket comes late: it is held at its making, with the lock in its hands.
 #[test]
@@ -33,7 +27,7 @@ fn a_client_waits_for_the_socket_of_a_navigator_that_is_starting() {
     navigator.started("web");
     let waited = site.run(["wait"]);
     assert_eq!(waited.code, Some(0), "{}", waited.description);
-    ends(navigator);
+    navigator.ends();
     // One that has ended is not waited for.
     assert_eq!(site.run(["status"]).code, Some(4));
 }
@@ -53,7 +47,7 @@ fn who_waits_right_after_a_save_waits_for_what_was_saved() {
     site.write("navigator.yml", "managed_processes: [{ name: web }]\n");
     let waited = site.run(["wait", "--timeout", "300ms"]);
     assert_eq!(waited.code, Some(3), "{}", waited.description);
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]

@@ -1,27 +1,14 @@
 //! Orders by hand: each is answered when what it asks for has come about, or with the reason why it won't.
 
 use crate::harness::socket::{answer, ask, connect, request};
-use crate::harness::{Ended, Navigator, Signal, Site, leftovers};
+use crate::harness::{Signal, Site, leftovers};
 use serde_json::{Value, json};
-
-#[track_caller]
-fn asks(site: &Site, arguments: &[&str], code: i32) -> Ended {
-    let ended = site.run(arguments);
-    assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.description);
-    ended
-}
 
 /// The order fails, and this is all that is said.
 #[track_caller]
 fn fails(site: &Site, arguments: &[&str], why: &str) {
-    let said = asks(site, arguments, 1).stderr();
+    let said = site.asks(arguments, 1).stderr();
     assert_eq!(said, format!("navigator: {} {}: {why}\n", arguments[0], arguments[1]));
-}
-
-#[track_caller]
-fn ends(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::TERM);
-    navigator.exits(0);
 }
 
 fn state(site: &Site, name: &str) -> Value {
@@ -47,7 +34,7 @@ fn a_start_that_waits_for_what_does_not_come_fails_and_says_for_what() {
     navigator.event("Process failed", "failed");
     navigator.event("Restarting process", "backing-off");
     navigator.event("Process failed", "missing");
-    asks(&site, &["stop", "stopped", "on-stopped"], 0);
+    site.asks(&["stop", "stopped", "on-stopped"], 0);
     fails(&site, &["start", "on-failed"], "waits for failed: failed");
     fails(&site, &["start", "on-backing-off"], "waits for backing-off: backing off");
     fails(&site, &["start", "on-stopped"], "waits for stopped: stopped by hand");
@@ -55,8 +42,8 @@ fn a_start_that_waits_for_what_does_not_come_fails_and_says_for_what() {
     fails(&site, &["start", "disabled"], "it is disabled in the file: `enabled: true` lets it run");
     fails(&site, &["start", "missing"], "command not found: `/no/such/program` does not exist");
     // What it waits for comes, and so does it.
-    asks(&site, &["start", "stopped", "on-stopped"], 0);
-    ends(navigator);
+    site.asks(&["start", "stopped", "on-stopped"], 0);
+    navigator.ends();
 }
 
 #[test]
@@ -69,10 +56,10 @@ fn a_stop_is_over_when_nothing_is_left_even_if_that_takes_a_kill() {
     );
     navigator.log().until("its line", || (!navigator.said("deaf").is_empty()).then_some(()));
     let leader = leftovers::process(navigator.started("deaf")).expect("it runs");
-    asks(&site, &["stop", "deaf"], 0);
+    site.asks(&["stop", "deaf"], 0);
     assert!(!leftovers::is_alive(&leader), "the order was answered while it still ran");
     assert_eq!(navigator.event("Process stopped", "deaf").field("signal"), Some("KILL"));
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -84,15 +71,15 @@ fn a_restart_whose_process_does_not_become_ready_fails_with_the_reason() {
 ";
     let navigator = site.start(text);
     navigator.started("other");
-    asks(&site, &["wait"], 0);
+    site.asks(&["wait"], 0);
     site.write("broken", "");
-    let said = asks(&site, &["restart", "web"], 1).stderr();
+    let said = site.asks(&["restart", "web"], 1).stderr();
     assert!(said.starts_with("navigator: restart web: not ready within 500ms"), "{said}");
     assert_eq!(state(&site, "web"), "failed");
     std::fs::remove_file(site.path("broken")).expect("it is ours");
-    asks(&site, &["restart", "web"], 0);
+    site.asks(&["restart", "web"], 0);
     assert_eq!((state(&site, "web"), navigator.count("Process started", "other")), (json!("running"), 1));
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -124,10 +111,10 @@ fn orders_at_the_same_time_are_all_answered_and_the_last_one_holds() {
     }
     let starts = navigator.count("Process started", "web");
     for _ in 0..10 {
-        asks(&site, &["reload"], 0);
+        site.asks(&["reload"], 0);
     }
     assert_eq!((state(&site, "web"), navigator.count("Process started", "web")), (json!("stopped"), starts));
-    ends(navigator);
+    navigator.ends();
 }
 
 #[test]
@@ -140,18 +127,18 @@ fn what_is_stopped_by_hand_stays_so_until_its_own_definition_changes_or_it_comes
     navigator.started("other");
     let reloads = |text: &str| {
         site.write("navigator.yml", text);
-        asks(&site, &["reload"], 0);
-        asks(&site, &["wait"], 0);
+        site.asks(&["reload"], 0);
+        site.asks(&["wait"], 0);
         state(&site, "web")
     };
-    asks(&site, &["stop", "web"], 0);
+    site.asks(&["stop", "web"], 0);
     assert_eq!(reloads(&all(&[web, &other.replace("2h", "3h")])), "stopped");
     assert_eq!(reloads(&all(&[other, web])), "stopped", "another place is no other definition");
     assert_eq!(reloads(&all(&[&web.replace("1h", "4h"), other])), "running");
-    asks(&site, &["stop", "web"], 0);
+    site.asks(&["stop", "web"], 0);
     assert_eq!(reloads(&all(&[other])), Value::Null, "it is gone");
     assert_eq!(reloads(&all(&[web, other])), "running");
-    ends(navigator);
+    navigator.ends();
 }
 
 /// Orders that are still waiting when navigator ends are told so.

@@ -148,6 +148,13 @@ impl<'s> Navigator<'s> {
         assert_eq!(ended.code, Some(code), "exit code\n{}", ended.description);
         ended
     }
+
+    /// Tells it to end, and waits until it has, in order.
+    #[track_caller]
+    pub(crate) fn ends(mut self) -> Ended {
+        self.signal(Signal::TERM);
+        self.exits(0)
+    }
 }
 
 impl Drop for Navigator<'_> {

@@ -127,6 +127,14 @@ impl Site {
         self.command(arguments).start().ended()
     }
 
+    /// Runs a command to its end, which must have this exit code.
+    #[track_caller]
+    pub(crate) fn asks(&self, arguments: &[&str], code: i32) -> Ended {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.description);
+        ended
+    }
+
     /// Every living process of this site.
     pub(crate) fn living(&self) -> BTreeSet<Process> {
         leftovers::carrying(&format!("{MARKER}={}", self.directory.display()))
