@@ -33,8 +33,31 @@ pub struct Reading {
     pub revision: Result<Loaded, Rejected>,
     /// What was seen of its inputs.
     pub(super) evidence: Evidence,
-    /// The same for the same content (or the same error) of the same files.
-    pub(super) digest: u64,
+    /// What they said.
+    pub(super) answers: Answers,
+}
+
+/// What the file system was asked, in order, and what tells each answer from another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers(Vec<(Question, PathBuf, u64)>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// What stands in a file.
+    Content,
+    /// What stands in a directory.
+    Names,
+}
+
+impl Answers {
+    /// Whether the same files said the same. The names in directories are no part of that: those that matter lead to files.
+    pub(super) fn are_as_in(&self, other: &Answers) -> bool {
+        self.contents().eq(other.contents())
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &(Question, PathBuf, u64)> {
+        self.0.iter().filter(|(question, ..)| *question == Question::Content)
+    }
 }
 
 /// What was seen of files while they were read.
@@ -108,8 +131,26 @@ impl FileSource {
     pub fn read(&self) -> Reading {
         let witness = Witness::new(self.has_writer).trusting(self.trust);
         let revision = config::load(&self.path, &witness, &self.environment);
-        let digest = witness.hasher.borrow().finish();
-        Reading { revision, evidence: witness.testify(), digest }
+        let (evidence, answers) = witness.testify();
+        Reading { revision, evidence, answers }
+    }
+
+    /// Asks what an earlier reading asked. Whoever gets the same answers reads the same, so nothing of it needs to be decoded;
+    /// `None`: there is another answer.
+    pub(super) fn confirm(&self, earlier: &Answers) -> Option<Evidence> {
+        let witness = Witness::new(self.has_writer).trusting(self.trust);
+        for (question, path, _) in &earlier.0 {
+            // What was answered is noted by the witness.
+            match question {
+                Question::Content => drop(witness.read(path)),
+                Question::Names => drop(witness.list(path)),
+            }
+            let answers = witness.answers.borrow();
+            if answers.0.last() != earlier.0.get(answers.0.len() - 1) {
+                return None;
+            }
+        }
+        Some(witness.testify().0)
     }
 }
 
@@ -118,7 +159,7 @@ pub(super) struct Witness {
     has_writer: AskForWriter,
     stamps: RefCell<Stamps>,
     writers: RefCell<BTreeMap<PathBuf, Option<bool>>>,
-    hasher: RefCell<DefaultHasher>,
+    answers: RefCell<Answers>,
     is_fresh: Cell<bool>,
     trust: Trust,
 }
@@ -129,7 +170,7 @@ impl Witness {
             has_writer,
             stamps: RefCell::default(),
             writers: RefCell::default(),
-            hasher: RefCell::default(),
+            answers: RefCell::default(),
             is_fresh: Cell::default(),
             trust: Trust::Everybody,
         }
@@ -154,9 +195,17 @@ impl Witness {
         self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(path));
     }
 
-    /// Everything that was seen on the way.
-    pub(super) fn testify(self) -> Evidence {
-        Evidence { stamps: self.stamps.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() }
+    fn note(&self, question: Question, path: &Path, answer: impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        answer.hash(&mut hasher);
+        self.answers.borrow_mut().0.push((question, path.to_owned(), hasher.finish()));
+    }
+
+    /// Everything that was seen on the way, and what was read.
+    pub(super) fn testify(self) -> (Evidence, Answers) {
+        let evidence =
+            Evidence { stamps: self.stamps.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() };
+        (evidence, self.answers.into_inner())
     }
 }
 
@@ -165,18 +214,56 @@ impl Files for Witness {
         self.look(path);
         self.ask(path);
         let answer = Disk::read_if(path, |seen| Ok(self.trust.judge(path, seen)?));
-        let mut hasher = self.hasher.borrow_mut();
-        path.hash(&mut *hasher);
-        match &answer {
-            Ok(content) => content.hash(&mut *hasher),
-            Err(error) => error.to_string().hash(&mut *hasher),
-        }
+        self.note(Question::Content, path, answer.as_ref().map_err(ToString::to_string));
         answer
     }
 
-    /// The names are no part of the digest: those that matter lead to files that are read.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         self.look(directory);
-        Disk.list(directory)
+        let mut answer = Disk.list(directory);
+        // In an order that is the same each time.
+        if let Ok(names) = &mut answer {
+            names.sort_unstable();
+        }
+        self.note(Question::Names, directory, answer.as_ref().map_err(ToString::to_string));
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_is_read_again_is_confirmed_as_long_as_every_file_and_directory_says_the_same() {
+        let directory = std::env::temp_dir().join(format!("navigator-confirm-{}", std::process::id()));
+        let parts = directory.join("conf.d");
+        fs::create_dir_all(&parts).expect("its name is new");
+        let write = |path: &Path, text: &str| fs::write(path, text).expect("it is ours");
+        let (main, part) = (directory.join("navigator.yml"), parts.join("web.yml"));
+        write(&main, "include: conf.d/*.yml\nmanaged_processes: [{ name: db, command: db, env_file: db.env }]\n");
+        write(&part, "managed_processes: [{ name: web, command: web }]\n");
+        let source = FileSource::new(main.clone(), Environment::default());
+        let confirms = |reading: &Reading| source.confirm(&reading.answers).is_some();
+
+        let reading = source.read();
+        assert!(reading.revision.is_err(), "`db.env` is missing");
+        assert!(confirms(&reading));
+        write(&directory.join("db.env"), "PORT=1\n");
+        assert!(!confirms(&reading), "it is there now");
+
+        let reading = source.read();
+        assert_eq!(reading.revision.as_ref().expect("it is whole").desired.entries().len(), 2);
+        assert!(confirms(&reading));
+        write(&part, "managed_processes: [{ name: web, command: web }]\n");
+        assert!(confirms(&reading), "it is the same text");
+        write(&part, "managed_processes: [{ name: web, command: wab }]\n");
+        assert!(!confirms(&reading));
+
+        let reading = source.read();
+        write(&parts.join("more.yml"), "");
+        assert!(!confirms(&reading), "another file is included");
+        fs::remove_dir_all(&directory).expect("it is ours");
     }
 }

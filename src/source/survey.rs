@@ -48,7 +48,7 @@ impl Survey {
         let mut surveyor = Surveyor { witness, inputs: Inputs::default(), before: known, known: BTreeMap::new() };
         let contents = wanted.iter().map(|(name, watch)| (name.clone(), surveyor.content(watch))).collect();
         let Surveyor { witness, inputs, known, .. } = surveyor;
-        Survey { contents, inputs, evidence: witness.testify(), known }
+        Survey { contents, inputs, evidence: witness.testify().0, known }
     }
 }
 

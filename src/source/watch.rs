@@ -4,7 +4,7 @@
 //! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
 //! Every content is delivered once, whatever way it was saved.
 
-use super::file::{FileSource, Reading};
+use super::file::{Answers, Evidence, FileSource, Reading};
 use super::hints::{Hint, Hints};
 use super::look::{Look, Verdict};
 use super::places::Places;
@@ -115,7 +115,7 @@ impl FileSource {
             look: Look::new(first.evidence.stamps.clone(), !first.evidence.is_fresh),
             // A change between the first reading and the first watch is seen by a look.
             look_at: Instant::now(),
-            digest: first.digest,
+            answers: first.answers.clone(),
             processes: first.revision.as_ref().map(names).unwrap_or_default(),
             // Some file systems don't count names.
             nameless: first.evidence.stamps.nameless().map(Path::to_owned).collect(),
@@ -142,8 +142,8 @@ struct Follower<D> {
     look: Look,
     /// When to look, with or without a hint.
     look_at: Instant,
-    /// Of the last reading.
-    digest: u64,
+    /// What the files said at the last reading.
+    answers: Answers,
     /// The names in the last revision that was valid.
     processes: BTreeSet<String>,
     /// The files that were found without a name, and told of.
@@ -248,28 +248,35 @@ impl<D: Fn(Delivery)> Follower<D> {
 
     /// Reads what was judged to be ready, unless it turns out that it is not; whether it was.
     fn read(&mut self, judged: &Stamps) -> bool {
-        let reading = self.source.read();
-        let now = Instant::now();
-        let unfinished = self.look.unfinished(&reading.evidence, now);
-        let doubt = || self.look.doubt().filter(|_| self.is_doubtful(&reading));
-        match unfinished.or_else(doubt) {
-            _ if !reading.evidence.is_steady(judged) => {
-                self.look_at = now;
-                false
+        if let Some(evidence) = self.source.confirm(&self.answers) {
+            let is_ready = self.is_ready(&evidence, None, judged);
+            if is_ready {
+                debug!(target: "navigator", "Files were read again, and say the same");
+                self.seen(evidence);
             }
-            Some(until) if now < until => {
-                self.look_at = self.look_at.min(until);
-                false
-            }
-            _ => {
-                let is_new = reading.digest != self.digest;
-                if !is_new {
-                    debug!(target: "navigator", "Files were read again, and say the same");
-                }
-                self.take(reading, is_new);
-                true
-            }
+            return is_ready;
         }
+        let reading = self.source.read();
+        let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
+        let is_ready = self.is_ready(&reading.evidence, doubt, judged);
+        if is_ready {
+            let is_new = !reading.answers.are_as_in(&self.answers);
+            self.take(reading, is_new);
+        }
+        is_ready
+    }
+
+    /// Whether what was judged to be ready is what was read, whole, and no longer in `doubt`. If not, says when to look again.
+    fn is_ready(&mut self, evidence: &Evidence, doubt: Option<Instant>, judged: &Stamps) -> bool {
+        let now = Instant::now();
+        let until = self.look.unfinished(evidence, now).or(doubt).filter(|until| now < *until);
+        let is_steady = evidence.is_steady(judged);
+        if !is_steady {
+            self.look_at = now;
+        } else if let Some(until) = until {
+            self.look_at = self.look_at.min(until);
+        }
+        is_steady && until.is_none()
     }
 
     /// Whether so much is missing that it looks like the beginning of a file.
@@ -282,10 +289,8 @@ impl<D: Fn(Delivery)> Follower<D> {
     /// Takes a reading for what there is, and delivers it if that is of interest.
     fn take(&mut self, mut reading: Reading, is_of_interest: bool) {
         self.inputs = reading.inputs().clone();
-        self.digest = reading.digest;
-        self.look = Look::new(reading.evidence.stamps, !reading.evidence.is_fresh);
-        // What changed while it was read is seen by another look.
-        self.look_at = Instant::now();
+        self.answers = reading.answers;
+        self.seen(reading.evidence);
         if let Ok(loaded) = &reading.revision {
             self.processes = names(loaded);
         }
@@ -295,6 +300,13 @@ impl<D: Fn(Delivery)> Follower<D> {
             }
             (self.deliver)(Delivery::Revision(reading.revision));
         }
+    }
+
+    /// Goes on from what was seen of what was read.
+    fn seen(&mut self, evidence: Evidence) {
+        self.look = Look::new(evidence.stamps, !evidence.is_fresh);
+        // What changed while it was read is seen by another look.
+        self.look_at = Instant::now();
     }
 
     /// Watches wherever a change can be seen now: that depends on what stands where.
