@@ -30,7 +30,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
-use writer::{Message, Writer};
+use writer::{Inbox, Message};
 
 /// How long a start waits for its entry to be written. A disk that hangs must not keep a host from running.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Writes entries, from any thread. Cheap to clone; the file ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    messages: mpsc::Sender<Message>,
+    inbox: Inbox,
     author: Author,
 }
 
@@ -84,8 +84,8 @@ impl Journal {
         former.forget_other_boots(&boot);
         let mut record = former.clone();
         record.fold(Entry::Life { life: author.life.clone(), boot });
-        let messages = Writer::start(path, record)?;
-        Ok(Opened { journal: Journal { messages, author }, former, damaged })
+        let inbox = Inbox::open(path, record)?;
+        Ok(Opened { journal: Journal { inbox, author }, former, damaged })
     }
 
     /// Who writes.
@@ -100,7 +100,7 @@ impl Journal {
 
     /// Has an entry written, at some time soon.
     pub fn note(&self, entry: Entry) {
-        self.send(Message { entry: Some(entry), written: None });
+        self.inbox.send(Message { entry: Some(entry), written: None });
     }
 
     /// Has an entry written, and waits until it is, or can't be, or takes too long.
@@ -115,14 +115,9 @@ impl Journal {
 
     fn wait_for(&self, entry: Option<Entry>) {
         let (written, wait) = mpsc::channel();
-        self.send(Message { entry, written: Some(written) });
+        self.inbox.send(Message { entry, written: Some(written) });
         // Too late is as good as never: nobody depends on it.
         let _too_late = wait.recv_timeout(PATIENCE);
-    }
-
-    fn send(&self, message: Message) {
-        // The writer ends only with its last sender.
-        let _ended = self.messages.send(message);
     }
 }
 
@@ -175,7 +170,18 @@ mod tests {
 
     impl Directory {
         fn new(name: &str) -> Directory {
-            let path = std::env::temp_dir().join(format!("navigator-journal-{name}-{}", std::process::id()));
+            Directory::within(&std::env::temp_dir(), name)
+        }
+
+        /// One that is in memory.
+        fn in_memory(name: &str) -> Directory {
+            let directory = Directory::within(Path::new("/dev/shm"), name);
+            assert!(writer::is_in_memory(&directory.0), "shared memory is a file system in memory (shm_overview(7))");
+            directory
+        }
+
+        fn within(directory: &Path, name: &str) -> Directory {
+            let path = directory.join(format!("navigator-journal-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Directory(path)
         }
@@ -273,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_memory_is_written_before_whoever_notes_it_goes_on() {
+        let directory = Directory::in_memory("direct");
+        let journal = directory.open("boot").journal;
+        let written = || names(&Record::read(&fs::read(directory.0.join("runs")).unwrap_or_default()).0).join(" ");
+        for run in 1..=50 {
+            journal.note(started(&journal, run, "web"));
+            assert_eq!(written(), "web");
+            journal.note(Entry::Gone { key: journal.key(run) });
+            assert_eq!(written(), "");
+        }
+        journal.close();
+        assert!(!directory.0.join("runs").exists());
+    }
+
+    #[test]
     fn a_damaged_file_is_set_aside_and_its_good_lines_count() {
         let directory = Directory::new("damaged");
         let path = directory.0.join("runs");
@@ -290,15 +311,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_stops_nobody_and_is_tried_again() {
-        let directory = Directory::new("refused");
-        let inner = directory.0.join("inner");
-        fs::create_dir(&inner).unwrap();
-        let journal = Journal::open(&inner, Some("boot".to_owned())).unwrap().journal;
-        fs::remove_dir_all(&inner).unwrap();
-        journal.note_and_wait(started(&journal, 1, "db"));
-        assert!(!inner.exists());
-        fs::create_dir(&inner).unwrap();
-        journal.note_and_wait(started(&journal, 2, "web"));
-        assert_eq!(names(&Journal::open(&inner, Some("boot".to_owned())).unwrap().former), ["db", "web"]);
+        for directory in [Directory::new("refused"), Directory::in_memory("refused")] {
+            let inner = directory.0.join("inner");
+            fs::create_dir(&inner).unwrap();
+            let journal = Journal::open(&inner, Some("boot".to_owned())).unwrap().journal;
+            fs::remove_dir_all(&inner).unwrap();
+            journal.note_and_wait(started(&journal, 1, "db"));
+            assert!(!inner.exists());
+            fs::create_dir(&inner).unwrap();
+            journal.note_and_wait(started(&journal, 2, "web"));
+            assert_eq!(names(&Journal::open(&inner, Some("boot".to_owned())).unwrap().former), ["db", "web"]);
+        }
     }
 }

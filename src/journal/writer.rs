@@ -1,14 +1,16 @@
-//! The one thread that writes the journal: it appends what comes, many entries at once if they come at once, and writes
-//! the file anew where that failed or most of its lines say nothing any more.
+//! Writes the journal: appends what comes, many entries at once if they come at once, and writes the file anew where that
+//! failed or most of its lines say nothing any more. Most files are written by a thread of its own, because a disk may hang;
+//! one in memory is written by whoever notes something, who would wait longer for a thread than for the kernel.
 
 use super::entry::Entry;
 use super::record::Record;
 use super::replace;
-use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::fs::{FsWord, Mode, OFlags, fstat, open, statfs};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long after a failure it is tried again, should nothing come before.
@@ -19,12 +21,13 @@ const SPENT_LINES: usize = 1000;
 /// Something to write, and whom to tell.
 #[derive(Debug)]
 pub(super) struct Message {
-    /// What; `None` to have everything before it written, and to remove a file that says nothing.
+    /// What; `None` to have everything before it written and, if somebody waits for that, a file removed that says nothing.
     pub(super) entry: Option<Entry>,
     /// Is dropped when it is written or couldn't be.
     pub(super) written: Option<Sender<()>>,
 }
 
+#[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
     /// What the file is to say.
@@ -35,37 +38,87 @@ pub(super) struct Writer {
     has_failed: bool,
 }
 
-impl Writer {
+/// Where entries are handed over to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Inbox {
+    to_thread: Sender<Message>,
+    /// What writes, if the file is in memory.
+    in_memory: Option<Arc<Mutex<Writer>>>,
+}
+
+impl Inbox {
     /// Begins with a file that says what this record does.
-    pub(super) fn start(path: PathBuf, record: Record) -> io::Result<Sender<Message>> {
-        let (sender, messages) = mpsc::channel();
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn open(path: PathBuf, record: Record) -> io::Result<Inbox> {
+        let is_in_memory = path.parent().is_some_and(is_in_memory);
         let mut writer = Writer { path, record, file: None, lines: 0, has_failed: false };
         writer.write(&[]);
-        std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&messages))?;
-        Ok(sender)
+        let writer = Arc::new(Mutex::new(writer));
+        let (to_thread, messages) = mpsc::channel();
+        let in_memory = is_in_memory.then(|| Arc::clone(&writer));
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || run(&writer, &messages))?;
+        Ok(Inbox { to_thread, in_memory })
     }
 
-    fn run(mut self, messages: &Receiver<Message>) {
-        loop {
-            let message = if self.has_failed {
-                match messages.recv_timeout(ANOTHER_TRY) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            } else {
-                let Ok(message) = messages.recv() else { return };
-                Some(message)
-            };
-            let batch: Vec<Message> = message.into_iter().chain(messages.try_iter()).collect();
-            let is_last_word = batch.iter().any(|message| message.entry.is_none());
-            let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entry, message.written)).unzip();
-            self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
-            if is_last_word && self.record.runs().next().is_none() {
-                self.remove();
+    /// Has a message written, by whoever is to do it.
+    pub(super) fn send(&self, message: Message) {
+        let for_thread = if let Some(writer) = &self.in_memory {
+            if lock(writer).take(vec![message]) {
+                return;
             }
-            drop(written);
+            // It is tried again later, by the thread.
+            Message { entry: None, written: None }
+        } else {
+            message
+        };
+        // The thread ends only with its last sender.
+        drop(self.to_thread.send(for_thread));
+    }
+}
+
+fn run(writer: &Mutex<Writer>, messages: &Receiver<Message>) {
+    loop {
+        let has_failed = lock(writer).has_failed;
+        let message = if has_failed {
+            match messages.recv_timeout(ANOTHER_TRY) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        } else {
+            let Ok(message) = messages.recv() else { return };
+            Some(message)
+        };
+        let batch = message.into_iter().chain(messages.try_iter()).collect();
+        lock(writer).take(batch);
+    }
+}
+
+/// What is written is whole or has failed, whoever panicked meanwhile.
+fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether what is written to this directory is kept in memory alone, as in `/run` of most hosts.
+pub(super) fn is_in_memory(directory: &Path) -> bool {
+    /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of the kernel's `magic.h`.
+    const KINDS: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
+    statfs(directory).is_ok_and(|system| KINDS.contains(&system.f_type))
+}
+
+impl Writer {
+    /// Writes what came, and tells whoever waits; answers whether it could.
+    fn take(&mut self, batch: Vec<Message>) -> bool {
+        let is_last_word = batch.iter().any(|message| message.entry.is_none() && message.written.is_some());
+        let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entry, message.written)).unzip();
+        self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
+        if is_last_word && self.record.runs().next().is_none() {
+            self.remove();
         }
+        drop(written);
+        !self.has_failed
     }
 
     /// Writes entries. That it can't is said once, until it can again.
