@@ -64,7 +64,7 @@ impl Contender {
             Contender::Navigator(order) => {
                 Config { count, order, changed: None }.prepare(&directory, place, journal);
                 put_in_place(&directory);
-                navigator(&directory)
+                navigator(&directory, place)
             }
             Contender::Runit => {
                 let services = directories(&directory, place, journal, count);
@@ -98,11 +98,11 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// Navigator with its configuration in this directory, and everything that it writes itself beside it.
-fn navigator(directory: &Path) -> Command {
+fn navigator(directory: &Path, place: &Place) -> Command {
     let mut command = Command::new(NAVIGATOR);
     command
         .arg(directory.join(FILE))
-        .env("NAVIGATOR_STATE_DIR", directory.join("state"))
+        .env("NAVIGATOR_STATE_DIR", place.state())
         .env("NAVIGATOR_PID_FILE", directory.join("pid"))
         .env_remove("LOG_LEVEL");
     command

@@ -1,4 +1,5 @@
-//! Where the bench works: a directory of its own with the programs written in C, removed at the end.
+//! Where the bench works: a directory of its own with the programs written in C, and one in memory for navigator's state, which
+//! most hosts have in memory too (`/run`). Both are removed at the end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,15 +7,18 @@ use std::process::Command;
 
 /// The directory. Programs, journal and logs lie in one part of it, configurations in others: what happens in a
 /// configuration's directory, and in those above it, wakes whoever watches for saves.
-pub(crate) struct Place(PathBuf);
+pub(crate) struct Place {
+    directory: PathBuf,
+    state: PathBuf,
+}
 
 impl Place {
     pub(crate) fn new() -> Place {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scale-{}", std::process::id()));
         fs::create_dir_all(directory.join("own")).expect("a directory");
-        let place = Place(directory);
-        // Without a C library there is nobody to call for a loop that copies or clears.
-        place.compile("child", &["-static", "-nostdlib", "-fno-stack-protector", "-fno-tree-loop-distribute-patterns"]);
+        let state = Path::new("/dev/shm").join(format!("navigator-scale-{}", std::process::id()));
+        let place = Place { directory, state };
+        place.compile("child", &["-static"]);
         place.compile("floor", &[]);
         place
     }
@@ -28,7 +32,12 @@ impl Place {
 
     /// A file of the bench's own.
     pub(crate) fn own(&self, name: &str) -> PathBuf {
-        self.0.join("own").join(name)
+        self.directory.join("own").join(name)
+    }
+
+    /// Where navigator keeps its state.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     pub(crate) fn child(&self) -> PathBuf {
@@ -37,7 +46,7 @@ impl Place {
 
     /// An empty directory below.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.directory.join(name);
         if path.exists() {
             fs::remove_dir_all(&path).expect("it is ours");
         }
@@ -48,6 +57,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).expect("it is ours");
+        fs::remove_dir_all(&self.directory).expect("it is ours");
+        // Who runs no navigator has none.
+        let _none = fs::remove_dir_all(&self.state);
     }
 }
