@@ -236,7 +236,10 @@ impl Observed {
 
     pub(crate) fn add(&mut self, run: Run) {
         self.names.insert(run.id, run.spec.name.clone());
-        self.processes.entry(run.spec.name.clone()).or_default().runs.push(run);
+        let runs = &mut self.processes.entry(run.spec.name.clone()).or_default().runs;
+        // Hardly any process has a second one, and a list would make room for four.
+        runs.reserve_exact(1);
+        runs.push(run);
     }
 
     /// Takes out a run that is gone.
