@@ -1,6 +1,6 @@
 //! Writes the journal: appends what comes, many entries at once if they come at once, and writes the file anew where that
-//! failed or most of its lines say nothing any more. Most files are written by a thread of its own, because a disk may hang;
-//! one in memory is written by whoever notes something, who would wait longer for a thread than for the kernel.
+//! failed or most of its lines say nothing any more. That is done by a thread of its own, because a disk may hang; only a file in
+//! memory is written by whoever has to wait for it, who would wait longer for the thread than for the kernel.
 
 use super::entry::Entry;
 use super::record::Record;
@@ -62,19 +62,25 @@ impl Inbox {
         Ok(Inbox { to_thread, in_memory })
     }
 
-    /// Has a message written, by whoever is to do it.
+    /// Has a message written by the thread.
     pub(super) fn send(&self, message: Message) {
-        let for_thread = if let Some(writer) = &self.in_memory {
-            if lock(writer).take(vec![message]) {
-                return;
-            }
-            // It is tried again later, by the thread.
-            Message { entry: None, written: None }
-        } else {
-            message
-        };
         // The thread ends only with its last sender.
-        drop(self.to_thread.send(for_thread));
+        drop(self.to_thread.send(message));
+    }
+
+    /// Writes an entry now, before what was sent and isn't written yet, if that can't take long. Gives it back if it can.
+    pub(super) fn write_now(&self, entry: Entry) -> Result<(), Entry> {
+        let Some(writer) = &self.in_memory else { return Err(entry) };
+        let has_failed = {
+            let mut writer = lock(writer);
+            writer.write(&[entry]);
+            writer.has_failed
+        };
+        if has_failed {
+            // To try again later is up to the thread.
+            self.send(Message { entry: None, written: None });
+        }
+        Ok(())
     }
 }
 
@@ -109,8 +115,8 @@ pub(super) fn is_in_memory(directory: &Path) -> bool {
 }
 
 impl Writer {
-    /// Writes what came, and tells whoever waits; answers whether it could.
-    fn take(&mut self, batch: Vec<Message>) -> bool {
+    /// Writes what came, and tells whoever waits.
+    fn take(&mut self, batch: Vec<Message>) {
         let is_last_word = batch.iter().any(|message| message.entry.is_none() && message.written.is_some());
         let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entry, message.written)).unzip();
         self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
@@ -118,7 +124,6 @@ impl Writer {
             self.remove();
         }
         drop(written);
-        !self.has_failed
     }
 
     /// Writes entries. That it can't is said once, until it can again.
