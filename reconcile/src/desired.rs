@@ -197,12 +197,16 @@ impl Desired {
 
     /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
     /// found to be equal without being compared.
-    pub(crate) fn share(&mut self, former: &Desired) {
-        for entry in &mut self.entries {
-            if let Some(known) = former.get(&entry.spec.name)
-                && known.spec == entry.spec
+    pub fn share(&mut self, former: &Desired) {
+        let mut known = former.entries.iter().peekable();
+        // Both are sorted by name, so one walk over both finds every pair.
+        for Entry { spec, .. } in &mut self.entries {
+            while known.next_if(|known| known.spec.name < spec.name).is_some() {}
+            if let Some(known) = known.next_if(|known| known.spec.name == spec.name)
+                && !Arc::ptr_eq(&known.spec, spec)
+                && known.spec == *spec
             {
-                entry.spec = known.spec.clone();
+                *spec = known.spec.clone();
             }
         }
     }

@@ -44,7 +44,7 @@ pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> Change {
         (None, Some(_)) => Change::Add,
         (Some(_), None) => Change::Remove,
         (None, None) => Change::Keep,
-        (Some(old), Some(new)) if old == new => Change::Keep,
+        (Some(old), Some(new)) if core::ptr::eq(old, new) || old == new => Change::Keep,
         (Some(old), Some(new)) if old.exec == new.exec => Change::Update(differences(old, new)),
         (Some(old), Some(new)) => Change::Replace(differences(old, new)),
     }

@@ -7,7 +7,7 @@ use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
 use crate::observed::{Past, Process, Run};
-use crate::plan::{Rest, rest_of};
+use crate::plan::{Rest, is_same, rest_of};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
@@ -104,7 +104,7 @@ impl Engine {
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = self.observed.processes.get_mut(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
-            for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == entry.spec.exec) {
+            for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && is_same(run, &entry.spec)) {
                 run.waits.clone_from(&waits);
             }
         }

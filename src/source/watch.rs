@@ -12,6 +12,7 @@ use super::stamps::Stamps;
 use super::survey::Contents;
 use super::watched::Watched;
 use crate::config::{Inputs, Loaded, Rejected};
+use reconcile::desired::Desired;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -116,7 +117,7 @@ impl FileSource {
             // A change between the first reading and the first watch is seen by a look.
             look_at: Instant::now(),
             answers: first.answers.clone(),
-            processes: first.revision.as_ref().map(names).unwrap_or_default(),
+            desired: first.revision.as_ref().map_or_else(|_| Desired::nothing(), |loaded| loaded.desired.clone()),
             // Some file systems don't count names.
             nameless: first.evidence.stamps.nameless().map(Path::to_owned).collect(),
             lookers: 0,
@@ -144,8 +145,8 @@ struct Follower<D> {
     look_at: Instant,
     /// What the files said at the last reading.
     answers: Answers,
-    /// The names in the last revision that was valid.
-    processes: BTreeSet<String>,
+    /// What the last revision wanted that was valid. Its definitions are those in force, not copies of them.
+    desired: Desired,
     /// The files that were found without a name, and told of.
     nameless: BTreeSet<PathBuf>,
     /// What the processes of that revision watch.
@@ -282,8 +283,9 @@ impl<D: Fn(Delivery)> Follower<D> {
     /// Whether so much is missing that it looks like the beginning of a file.
     fn is_doubtful(&self, reading: &Reading) -> bool {
         let Ok(loaded) = &reading.revision else { return false };
-        let left = names(loaded).intersection(&self.processes).count();
-        self.processes.len() >= SIGNIFICANT && left * 2 < self.processes.len()
+        let known = self.desired.entries();
+        let left = known.iter().filter(|entry| loaded.desired.get(&entry.spec.name).is_some()).count();
+        known.len() >= SIGNIFICANT && left * 2 < known.len()
     }
 
     /// Takes a reading for what there is, and delivers it if that is of interest.
@@ -291,8 +293,10 @@ impl<D: Fn(Delivery)> Follower<D> {
         self.inputs = reading.inputs().clone();
         self.answers = reading.answers;
         self.seen(reading.evidence);
-        if let Ok(loaded) = &reading.revision {
-            self.processes = names(loaded);
+        if let Ok(loaded) = &mut reading.revision {
+            // What didn't change is found here, and not by the loop, which has others to answer.
+            loaded.desired.share(&self.desired);
+            self.desired = loaded.desired.clone();
         }
         if is_of_interest {
             if let Ok(loaded) = &mut reading.revision {
@@ -340,8 +344,4 @@ impl<D: Fn(Delivery)> Follower<D> {
         let directories = self.places.directories() | self.watched.directories();
         hints.watch(&directories)
     }
-}
-
-fn names(loaded: &Loaded) -> BTreeSet<String> {
-    loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
 }
