@@ -6,6 +6,7 @@
 use crate::graph::Graph;
 use crate::spec::{Condition, Kind, Spec, Tier};
 use crate::text::{Name, Text};
+use crate::walk::Walk;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -198,15 +199,13 @@ impl Desired {
     /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
     /// found to be equal without being compared.
     pub fn share(&mut self, former: &Desired) {
-        let mut known = former.entries.iter().peekable();
-        // Both are sorted by name, so one walk over both finds every pair.
+        let mut former = Walk::over(former.specs());
         for Entry { spec, .. } in &mut self.entries {
-            while known.next_if(|known| known.spec.name < spec.name).is_some() {}
-            if let Some(known) = known.next_if(|known| known.spec.name == spec.name)
-                && !Arc::ptr_eq(&known.spec, spec)
-                && known.spec == *spec
+            if let Some(known) = former.to(&spec.name)
+                && !Arc::ptr_eq(known, spec)
+                && known == spec
             {
-                *spec = known.spec.clone();
+                *spec = known.clone();
             }
         }
     }
@@ -214,6 +213,11 @@ impl Desired {
     /// The processes, sorted by name.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The definitions by name, sorted.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = (&Name, &Arc<Spec>)> {
+        self.entries.iter().map(|entry| (&entry.spec.name, &entry.spec))
     }
 
     /// The processes, each after everything it waits for.

@@ -14,6 +14,7 @@ use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
 use crate::text::Name;
 use crate::time::Time;
+use crate::walk::Walk;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -122,37 +123,20 @@ impl Engine {
 
     /// What a configuration means for each process, compared with the definitions in force.
     pub fn changes(&self, wanted: &Desired) -> BTreeMap<Name, Change> {
-        let names = self.desired.entries().iter().chain(wanted.entries()).map(|entry| &entry.spec.name);
-        let mut changes = BTreeMap::new();
-        for name in names {
-            if !changes.contains_key(name) {
-                let new = wanted.get(name).map(|entry| &*entry.spec);
-                let change = match change(self.in_force(name), new) {
-                    Change::Replace(fields) if self.keeps(name, new) => Change::Stale(fields),
-                    change => change,
-                };
-                changes.insert(name.clone(), change);
+        let mut names: Vec<&Name> = self.desired.specs().chain(wanted.specs()).map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        let (mut former, mut next) = (Walk::over(self.desired.specs()), Walk::over(wanted.specs()));
+        let mut processes = Walk::over(self.observed.processes());
+        let mut change_of = |name: &Name| {
+            let (former, next) = (former.to(name), next.to(name));
+            let serving = processes.to(name).and_then(serving);
+            match change(former.map(|former| in_force(former, serving)), next.map(|spec| &**spec)) {
+                Change::Replace(fields) if keeps(serving, next) => Change::Stale(fields),
+                change => change,
             }
-        }
-        changes
-    }
-
-    /// The definition that a process runs or, where nothing of it runs, the one that is wanted.
-    fn in_force(&self, name: &Name) -> Option<&Spec> {
-        let wanted = &self.desired.get(name)?.spec;
-        let run = self.serving(name).filter(|_| wanted.enabled);
-        Some(run.map_or(wanted, |run| &run.spec))
-    }
-
-    /// Whether what runs of a process is to go on although something else is wanted.
-    fn keeps(&self, name: &Name, wanted: Option<&Spec>) -> bool {
-        let is_to_stay = wanted.is_some_and(|wanted| wanted.on_change == OnChange::Keep);
-        is_to_stay && self.serving(name).is_some_and(|run| !run.unwanted_by_hand)
-    }
-
-    /// The newest run of a process that is neither stopping nor at its end.
-    fn serving(&self, name: &Name) -> Option<&Run> {
-        self.observed.processes().get(name)?.runs.iter().rev().find(|run| run.is_undisturbed())
+        };
+        names.into_iter().map(|name| (name.clone(), change_of(name))).collect()
     }
 
     pub(crate) fn generation_of(&self, name: &Name) -> u64 {
@@ -283,6 +267,23 @@ impl Engine {
             }
         }
     }
+}
+
+/// The definition that a process runs or, where nothing of it runs, the one that was wanted.
+fn in_force<'a>(wanted: &'a Arc<Spec>, serving: Option<&'a Run>) -> &'a Spec {
+    let run = serving.filter(|_| wanted.enabled);
+    run.map_or(wanted, |run| &run.spec)
+}
+
+/// Whether what runs of a process is to go on although something else is wanted.
+fn keeps(serving: Option<&Run>, wanted: Option<&Arc<Spec>>) -> bool {
+    let is_to_stay = wanted.is_some_and(|wanted| wanted.on_change == OnChange::Keep);
+    is_to_stay && serving.is_some_and(|run| !run.unwanted_by_hand)
+}
+
+/// The newest run of a process that is neither stopping nor at its end.
+fn serving(process: &Process) -> Option<&Run> {
+    process.runs.iter().rev().find(|run| run.is_undisturbed())
 }
 
 /// How a run is told to stop.

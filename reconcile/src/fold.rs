@@ -12,6 +12,7 @@ use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
 use crate::time::Time;
+use crate::walk::Walk;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -68,9 +69,10 @@ impl Engine {
     /// Notes since when each definition is wanted, and forgives what happened where something else is wanted now.
     fn want_anew_what_changed(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
+        let mut former = Walk::over(former.specs());
         for entry in self.desired.entries() {
             let name = &entry.spec.name;
-            let before = former.get(name).map(|entry| &entry.spec);
+            let before = former.to(name);
             if before != Some(&entry.spec) {
                 self.since.insert(name.clone(), self.generation);
             }
@@ -92,17 +94,19 @@ impl Engine {
 
     /// Added again, a process is new: nothing of what happened before counts but the runs that are still there.
     fn forget_what_is_removed(&mut self) {
-        let desired = &self.desired;
-        self.since.retain(|name, _| desired.get(name).is_some());
-        for (_, process) in self.observed.processes.iter_mut().filter(|(name, _)| desired.get(name).is_none()) {
+        let mut wanted = Walk::over(self.desired.specs());
+        self.since.retain(|name, _| wanted.to(name).is_some());
+        let mut wanted = Walk::over(self.desired.specs());
+        for (_, process) in self.observed.processes.iter_mut().filter(|(name, _)| wanted.to(name).is_none()) {
             *process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() };
         }
     }
 
     /// What goes on running is placed by the new file; what is to stop does so by the place it had.
     fn place_what_stays(&mut self) {
+        let mut processes = Walk::over(&mut self.observed.processes);
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
-            let Some(process) = self.observed.processes.get_mut(&entry.spec.name) else { continue };
+            let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
             for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && is_same(run, &entry.spec)) {
                 run.waits.clone_from(&waits);

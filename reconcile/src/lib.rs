@@ -33,3 +33,4 @@ pub mod state;
 pub mod text;
 pub mod time;
 mod waits;
+mod walk;
