@@ -51,7 +51,7 @@ impl Files for Text {
     }
 }
 
-/// So many processes as people write them, of which one is of another version.
+/// So many processes as people write them, of which one is of another version. Short enough for ten thousand in one file.
 fn text(count: usize, order: Order, version: usize) -> Text {
     let mut text = "managed_processes:\n".to_owned();
     for number in 0..count {
@@ -59,7 +59,7 @@ fn text(count: usize, order: Order, version: usize) -> Text {
         let placed = if order == Order::Free { "    depends_on: []\n" } else { "" };
         write!(
             text,
-            "  - name: process-{number}\n    command: bundle\n    args: [exec, worker, --number, {number}]\n    env:\n      VERSION: v{version}\n      HOME: /srv/{number}\n    auto_restart: true\n{placed}"
+            "  - name: process-{number}\n    command: worker\n    args: [--number, {number}]\n    env:\n      VERSION: v{version}\n{placed}"
         )
         .expect("a string takes all");
     }
