@@ -32,4 +32,5 @@ pub mod spec;
 pub mod state;
 pub mod text;
 pub mod time;
+pub mod variables;
 mod waits;

@@ -7,13 +7,14 @@ use super::problems::Problem;
 use super::process::{self, Process};
 use super::read::{Loader, instead_of_path, remedy, unreadable};
 use super::resolve::{Missing, resolve};
-use super::scope::{Layer, Scope};
+use super::scope::Scope;
 use super::texts::Span;
 use super::tree::{Entry, Node, entry};
 use super::{Distrust, Loaded, Rejected, RejectedKind, Settings, glob, top};
 use reconcile::desired::Desired;
 use reconcile::spec::Tier;
 use reconcile::text::Text;
+use reconcile::variables::Variables;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
             let is_there = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
             let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
-            let problem = Problem::error(Span::start(text), unreadable(&error, false));
+            let problem = Problem::error(Span::beginning(text), unreadable(&error, false));
             loader.problems.add(match remedy(&error) {
                 Some(remedy) => problem.help(remedy),
                 None => problem,
@@ -58,8 +59,8 @@ const MAX_PROCESSES: usize = 20_000;
 /// What every process shares.
 struct Shared<'a> {
     defaults: Vec<&'a Entry>,
-    env: Layer,
-    env_file: Layer,
+    env: Variables,
+    env_file: Variables,
     /// A global env file could not be read.
     incomplete: bool,
     /// A `command` stands at the top of the file.
@@ -117,7 +118,7 @@ impl Loader<'_> {
             }
         }
         let (settings, timeout) = self.settings(entries, &shared);
-        let desired = resolve(processes, &missing, timeout, &mut self.problems)?;
+        let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone is a change of what the configuration means.
         let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
@@ -178,7 +179,7 @@ impl Loader<'_> {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
         let (env_file, incomplete) = match given("env_file") {
             Some(entry) => self.env_files(&entry.value, &mut Scope::default()),
-            None => (Layer::new(), false),
+            None => (Variables::default(), false),
         };
         let maps: Vec<&Node> = given("env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
@@ -212,16 +213,14 @@ impl Loader<'_> {
                 let mut scope = Scope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
                 self.env_files(&entry.value, &mut scope)
             }
-            None => (Layer::new(), false),
+            None => (Variables::default(), false),
         };
         let below = vec![&env_file, &shared.env, &shared.env_file];
         let mut scope = Scope::new(variables, below).incomplete(incomplete || file_missing);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.reading(&mut scope, |reader| process::read(reader, &entries));
         draft.spec.tier = tier;
-        for layer in [&shared.env_file, &shared.env, &env_file, &env] {
-            draft.spec.exec.env.extend(layer.iter().map(|(key, value)| (key.clone(), value.clone())));
-        }
+        draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
         process::complete(draft, node, &entries, shared.stray_command, &mut self.problems)
     }
 

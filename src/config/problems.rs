@@ -65,7 +65,7 @@ pub(super) struct Problems {
 }
 
 /// Where something begins.
-type Place = (TextId, usize);
+type Place = (TextId, u32);
 
 /// So many problems are remembered; of the others only the number.
 const MAX_REMEMBERED: usize = 10_000;

@@ -11,10 +11,8 @@ use super::texts::{Span, Texts};
 use super::tree::{Kind, Node, Style};
 use super::written::Written;
 use reconcile::text::Text;
+use reconcile::variables::Variables;
 use std::collections::{BTreeMap, HashMap};
-
-/// Variables with their final values.
-pub(super) type Layer = BTreeMap<String, Text>;
 
 /// The kernel takes no argument or variable of more bytes, the closing NUL included (`MAX_ARG_STRLEN` in `execve(2)`).
 const MAX_STRING: usize = 128 << 10;
@@ -35,7 +33,7 @@ pub(super) struct Scope<'a> {
     /// The `env` map as written.
     own: BTreeMap<&'a str, &'a Node>,
     /// From the highest down.
-    below: Vec<&'a Layer>,
+    below: Vec<&'a Variables>,
     blank: bool,
     incomplete: bool,
     resolved: HashMap<&'a str, Result<Text, Reported>>,
@@ -54,7 +52,7 @@ pub(super) struct Context<'a> {
 
 impl<'a> Scope<'a> {
     /// A scope of an `env` map over layers, from the highest down.
-    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Layer>) -> Scope<'a> {
+    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Variables>) -> Scope<'a> {
         Scope { own, below, ..Scope::default() }
     }
 
@@ -71,9 +69,9 @@ impl<'a> Scope<'a> {
     }
 
     /// Every variable of the `env` map.
-    pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Layer {
+    pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Variables {
         let keys: Vec<&'a str> = self.own.keys().copied().collect();
-        keys.into_iter().filter_map(|key| Some((key.to_owned(), self.own_value(key, None, context).ok()?))).collect()
+        keys.into_iter().filter_map(|key| Some((key.into(), self.own_value(key, None, context).ok()?))).collect()
     }
 
     /// A single value, its references replaced.
@@ -198,7 +196,7 @@ impl<'a> Scope<'a> {
     /// The known variable whose name is nearest to this one.
     fn near(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied();
-        let below = self.below.iter().flat_map(|layer| layer.keys().map(String::as_str));
+        let below = self.below.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
         nearest(name, own.chain(below).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 

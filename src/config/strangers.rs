@@ -139,7 +139,7 @@ fn outdented(entry: &Entry, first: &Entry) -> Problem {
 
 /// A process under its name: `redis: {command: …}`, or `redis: redis-server --port 6379`.
 fn named_by_key(map: &Map) -> Option<Problem> {
-    let [first, rest @ ..] = map.entries.as_slice() else { return None };
+    let [first, rest @ ..] = &*map.entries else { return None };
     if field(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
         return None;
     }

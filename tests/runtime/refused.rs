@@ -76,7 +76,7 @@ fn a_command_is_searched_in_the_processes_own_path() {
         let path = format!("{}:/no/such/directory:{}", first.display(), second.display());
         let with_path = |command: &str| {
             let mut spec = Spec::new("searched", command);
-            spec.exec.env.insert("PATH".to_owned(), Text::secret(&path, "${TOOLS}"));
+            spec.exec.env.insert("PATH", Text::secret(&path, "${TOOLS}"));
             spec
         };
         assert_eq!(host.complete(with_path("tool")).await, Status::Code(7));

@@ -35,7 +35,7 @@ const MAX_COPIED: usize = 16 << 20;
 /// # Errors
 /// What keeps the text from being YAML, or from being read in bounded time and memory.
 pub(super) fn parse(text: TextId, texts: &Texts, problems: &mut Problems) -> Result<Node, Problem> {
-    let composer = Composer::new(text, texts.text(text), problems);
+    let composer = Composer::new(text, texts.shared(text), problems);
     composer.document().map_err(|refused| errors::problem(&refused, text, texts))
 }
 
