@@ -337,10 +337,16 @@ impl fmt::Debug for Signal {
 impl Spec {
     /// A definition that says no more than it must: everything else has its default.
     pub fn new(name: &str, command: &str) -> Spec {
+        let exec = Exec { command: Text::plain(command), ..Exec::default() };
+        Spec { name: Name::from(name), exec, ..Spec::nameless() }
+    }
+
+    /// What every definition is before it says anything. It asks for no memory.
+    pub fn nameless() -> Spec {
         Spec {
-            name: Name::from(name),
+            name: Name::default(),
             tier: Tier::default(),
-            exec: Exec { command: Text::plain(command), ..Exec::default() },
+            exec: Exec::default(),
             enabled: true,
             depends_on: None,
             restart: Restart::default(),

@@ -112,6 +112,10 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
+    // This letter is in each of the words, and in few others.
+    if !key.contains(['v', 'V']) {
+        return false;
+    }
     let is_variables = |word: &str| {
         ["env", "envs", "environment", "vars", "variables"].iter().any(|variables| word.eq_ignore_ascii_case(variables))
     };
