@@ -141,8 +141,9 @@ impl<'a> Scope<'a> {
         context: &mut Context<'_>,
     ) -> Result<(), Reported> {
         let name = &written.text[reference.name.clone()];
-        let span = written.place(reference.head.clone());
-        let found = self.variable(name, span, context)?;
+        // Worked out only where it is told: a value may refer to very many variables.
+        let place = || written.place(reference.head());
+        let found = self.variable(name, place, context)?;
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
         let taken = match &reference.form {
@@ -161,7 +162,7 @@ impl<'a> Scope<'a> {
             form => {
                 // What could have been meant takes a while to find.
                 let environment = context.problems.has_room().then_some(context.environment);
-                context.problems.add_with(|| self.without_value(name, form, written, span, environment));
+                context.problems.add_with(|| self.without_value(name, form, written, place(), environment));
             }
         }
         Err(Reported)
@@ -201,11 +202,11 @@ impl<'a> Scope<'a> {
     }
 
     /// The value of a variable at a reference, if it has one.
-    fn variable(&mut self, name: &str, at: Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
+    fn variable(&mut self, name: &str, at: impl FnOnce() -> Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
         // A key that names itself means the layer below.
         let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {
-            return self.own_value(key, Some(at), context).map(Some);
+            return self.own_value(key, Some(at()), context).map(Some);
         }
         let below = self.below.iter().find_map(|layer| layer.get(name)).cloned();
         Ok(below.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
@@ -216,7 +217,8 @@ impl<'a> Scope<'a> {
             return known.clone();
         }
         let node = self.own[key];
-        if let Some(start) = self.trail.iter().position(|&(open, _)| open == key) {
+        // Both are keys of the same map, so that nothing need be read to compare them.
+        if let Some(start) = self.trail.iter().position(|&(open, _)| std::ptr::eq(open, key)) {
             return Err(self.report_loop(start, at.unwrap_or(node.span), context));
         }
         if self.trail.len() >= MAX_CHAIN {

@@ -12,6 +12,7 @@ use crate::config::tree::{Entry, Kind, Map, Node, Scalar, Style};
 use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::mem;
 use std::rc::Rc;
 
 /// Reads one text.
@@ -185,7 +186,7 @@ impl<'s, 'p> Composer<'s, 'p> {
             let item = self.used(event, at)?;
             self.items.push(item);
         }
-        let items = self.items.drain(first..).collect();
+        let items = taken(&mut self.items, first).into();
         let end = place.end.max(self.next_char(place));
         Ok(Node { span: Span { end, ..place }, kind: Kind::List(items) })
     }
@@ -233,13 +234,17 @@ impl<'s, 'p> Composer<'s, 'p> {
                         Kind::Scalar(scalar) => self.entries.push(Entry { key: scalar.text, key_span: key.span, value }),
                         Kind::List(_) | Kind::Map(_) => {
                             self.unusable.push(unusable_key(&key));
-                            strays.push(Entry { key: Slice::of(self.source, Span { end: key.span.start, ..key.span }), key_span: key.span, value });
+                            strays.push(Entry {
+                                key: Slice::of(self.source, Span { end: key.span.start, ..key.span }),
+                                key_span: key.span,
+                                value,
+                            });
                         }
                     }
                 }
             }
         }
-        let entries = self.entries.drain(first..).collect();
+        let entries = taken(&mut self.entries, first);
         let map = self.with_brought(entries, strays, brought);
         // A map in block style has no token of its own: its first key stands for it.
         let first = map.entries.first().filter(|entry| entry.key_span.start == place.start);
@@ -299,6 +304,13 @@ impl<'s, 'p> Composer<'s, 'p> {
         let at = place.start();
         offset(self.source[at..].chars().next().map_or(at, |char| at + char.len_utf8()))
     }
+}
+
+/// What lies on a stack from `first` on.
+fn taken<T>(stack: &mut Vec<T>, first: usize) -> Vec<T> {
+    /// So many are worth more than the room that the stack has grown to.
+    const MANY: usize = 1_000;
+    if first == 0 && stack.len() >= MANY { mem::take(stack) } else { stack.drain(first..).collect() }
 }
 
 /// Adds the entries of a map to what is brought.
