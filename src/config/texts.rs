@@ -69,7 +69,7 @@ struct Entry {
     shown: PathBuf,
     text: Rc<String>,
     /// Where each line begins; worked out when a place is first asked for, which is never where all is well.
-    lines: OnceCell<Vec<usize>>,
+    lines: OnceCell<Vec<u32>>,
     /// Sorted, apart from each other.
     veiled: Vec<Range<usize>>,
 }
@@ -82,13 +82,13 @@ pub(super) struct Position {
 }
 
 impl Entry {
-    fn lines(&self) -> &[usize] {
+    fn lines(&self) -> &[u32] {
         self.lines.get_or_init(|| {
             let text = self.text.as_bytes();
             // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
             let mut lines = Vec::with_capacity(1 + memchr::memchr_iter(b'\n', text).count());
             lines.push(0);
-            lines.extend(text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at + 1));
+            lines.extend(text.iter().zip(1..).filter(|&(&byte, _)| byte == b'\n').map(|(_, next): (_, u32)| next));
             lines
         })
     }
@@ -167,8 +167,8 @@ impl Texts {
     pub(super) fn position(&self, span: Span) -> Position {
         let entry = self.entry(span.text);
         let lines = entry.lines();
-        let line = lines.partition_point(|&start| start <= span.start());
-        let before = entry.text.get(lines[line - 1]..span.start()).unwrap_or_default();
+        let line = lines.partition_point(|&start| start <= span.start);
+        let before = entry.text.get(lines[line - 1] as usize..span.start()).unwrap_or_default();
         Position { line, column: before.chars().count() + 1 }
     }
 
@@ -183,8 +183,8 @@ impl Texts {
     /// The bytes of a line (from 1), without its line break.
     pub(super) fn line(&self, text: TextId, line: usize) -> Range<usize> {
         let entry = self.entry(text);
-        let start = entry.lines()[line - 1];
-        let end = entry.lines().get(line).map_or(entry.text.len(), |&next| next - 1);
+        let start = entry.lines()[line - 1] as usize;
+        let end = entry.lines().get(line).map_or(entry.text.len(), |&next| next as usize - 1);
         let end = if entry.text[start..end].ends_with('\r') { end - 1 } else { end };
         start..end
     }

@@ -56,7 +56,10 @@ fn a_command_that_can_not_be_executed() {
         drop(writer);
         let long = script("broken", "true");
         let long = Spec {
-            exec: reconcile::spec::Exec { env: [("LONG".to_owned(), Text::plain(&"x".repeat(140_000)))].into(), ..long.exec },
+            exec: reconcile::spec::Exec {
+                env: [("LONG".into(), Text::plain(&"x".repeat(140_000)))].into_iter().collect(),
+                ..long.exec
+            },
             ..long
         };
         assert_eq!(refusal(host, long).await, Refusal::TooLong { command: "sh".to_owned() });

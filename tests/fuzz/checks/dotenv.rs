@@ -1,7 +1,6 @@
 //! An env file is read or refused; what was read, written down again, reads the same.
 
 use super::files::{process, text};
-use reconcile::text::Text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
