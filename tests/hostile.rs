@@ -137,7 +137,7 @@ fn large_configurations_load() {
         ),
     );
     valid("variables", &format!("managed_processes: []\nenv:\n{}", lines(30_000, |n| format!("  V{n}: {}\n", "x".repeat(100)))));
-    valid("keys", &format!("x-own:\n{}managed_processes: []\n", lines(100_000, |n| format!("  k{n}: v\n"))));
+    valid("keys", &format!("x-own:\n{}managed_processes: []\n", lines(99_000, |n| format!("  k{n}: v\n"))));
     valid("anchors", &format!("{}managed_processes: []\n", lines(9_000, |n| format!("x-{n}: &a{n} v\n"))));
     valid("plain", &own(&"x".repeat(MAX - 60)));
     valid("quoted", &own(&format!("\"{}\"", "x".repeat(MAX - 60))));
@@ -151,11 +151,11 @@ fn large_configurations_load() {
 #[test]
 fn as_many_mistakes_as_fit_are_counted() {
     for (name, text) in [
-        ("names", list(20_000, |n| format!("- {{name: p {n}, comand: x}}\n"))),
-        ("misspelled", list(20_000, |n| format!("- {{name: p{n}, comand{n}: x}}\n"))),
-        ("unset", list(20_000, |n| format!("- {{name: p{n}, command: \"${{NO{n}}}\"}}\n"))),
-        ("top-keys", lines(100_000, |n| format!("k{n}: v\n"))),
-        ("duplicates", format!("managed_processes: []\n{}", "env: {}\n".repeat(80_000))),
+        ("names", list(12_000, |n| format!("- {{name: p {n}, comand: x}}\n"))),
+        ("misspelled", list(12_000, |n| format!("- {{name: p{n}, comand{n}: x}}\n"))),
+        ("unset", list(12_000, |n| format!("- {{name: p{n}, command: \"${{NO{n}}}\"}}\n"))),
+        ("top-keys", lines(99_000, |n| format!("k{n}: v\n"))),
+        ("duplicates", format!("managed_processes: []\n{}", "env: {}\n".repeat(66_000))),
         ("dependencies", list(5_000, |n| format!("- {{name: p{n}, command: ./p, depends_on: [q{n}]}}\n"))),
         ("variables", argument(&"${NONE}".repeat(500_000))),
         (
@@ -181,10 +181,10 @@ fn cycles_and_loops_are_told_in_short() {
 
 #[test]
 fn one_mistake_behind_all_else_is_found() {
-    let keys = |last: &str| format!("x-own:\n{}{last}\n", lines(100_000, |n| format!("  k{n}: v\n")));
+    let keys = |last: &str| format!("x-own:\n{}{last}\n", lines(99_000, |n| format!("  k{n}: v\n")));
     assert!(invalid("key-at-the-end", &keys("managed_process: []")).contains("did you mean `managed_processes`"));
     assert!(invalid("bracket-at-the-end", &keys("managed_processes: [")).contains("never closed"));
-    assert!(invalid("crowd", &list(40_000, |n| format!("- {{name: p{n}, command: p}}\n"))).contains("20001 processes"));
+    assert!(invalid("crowd", &list(30_000, |n| format!("- {{name: p{n}, command: p}}\n"))).contains("12001 processes"));
 }
 
 #[test]

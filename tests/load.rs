@@ -89,7 +89,7 @@ fn a_variable_that_is_removed_from_an_env_file_is_gone() {
     let keys = |content: &str| {
         let files = Memory::default().with("etc/navigator.yml", main).with("etc/a.env", content);
         let loaded = read(&files).expect("it is valid");
-        loaded.desired.get("a").expect("it is defined").spec.exec.env.keys().cloned().collect::<Vec<_>>()
+        loaded.desired.get("a").expect("it is defined").spec.exec.env.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(keys("A=1\nB=2\n"), ["A", "B"]);
     assert_eq!(keys("B=2\n"), ["B"]);
@@ -144,11 +144,22 @@ fn any_number_of_processes_may_share_a_base() {
 }
 
 #[test]
+fn a_file_has_a_last_value_that_is_taken() {
+    // Beside the items: the map and the two lists, each twice, and two keys.
+    let of_items = |count: usize| format!("managed_processes: []\nx-own:\n{}", "- a\n".repeat(count));
+    assert!(loaded(&of_items(200_000 - 8)).desired.entries().is_empty());
+    let text = of_items(200_001 - 8);
+    let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("too large");
+    let told: Vec<_> = rejected.diagnostics.iter().map(|told| told.message.as_str()).collect();
+    assert_eq!(told, ["this document is too large: it has more than 200000 values, keys, lists and maps"]);
+}
+
+#[test]
 fn more_processes_than_are_taken_are_one_mistake() {
     let processes =
-        (0..20_010).map(|n| format!("- {{name: p{n}, command: ./p, depends_on: [p20009]}}\n")).collect::<Vec<_>>().concat();
+        (0..12_010).map(|n| format!("- {{name: p{n}, command: ./p, depends_on: [p12009]}}\n")).collect::<Vec<_>>().concat();
     let rejected =
         read(&Memory::default().with("etc/navigator.yml", format!("managed_processes:\n{processes}"))).expect_err("too many");
     let told: Vec<_> = rejected.diagnostics.iter().map(|told| (told.line, told.message.as_str())).collect();
-    assert_eq!(told, [(20_002, "there are 20001 processes up to here")]);
+    assert_eq!(told, [(12_002, "there are 12001 processes up to here")]);
 }

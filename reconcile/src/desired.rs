@@ -7,7 +7,6 @@ use crate::graph::Graph;
 use crate::spec::{Condition, Kind, Spec, Tier};
 use crate::text::{Name, Text};
 use crate::walk::Walk;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -125,33 +124,23 @@ impl Desired {
     /// Everything that keeps them from being wanted together, not just the first.
     pub fn new<S: Into<Arc<Spec>>>(specs: Vec<S>, shutdown_timeout: Duration) -> Result<Desired, Vec<Invalid>> {
         let specs: Vec<Arc<Spec>> = specs.into_iter().map(Into::into).collect();
-        let mut problems = Vec::new();
-        let mut by_name: BTreeMap<Name, usize> = BTreeMap::new();
-        for (position, spec) in specs.iter().enumerate() {
-            if let Some(&first) = by_name.get(&spec.name) {
-                problems.push(Invalid::Duplicate { name: spec.name.clone(), first, second: position });
-            } else {
-                by_name.insert(spec.name.clone(), position);
-            }
-        }
         // From here on `position` is the place in the file, and an index is the place by name.
-        let index_of: BTreeMap<&str, usize> = by_name.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
-        let mut specs: Vec<Option<Arc<Spec>>> = specs.into_iter().map(Some).collect();
-        let mut entries: Vec<Entry> = by_name
-            .values()
-            .filter_map(|&position| specs[position].take().map(|spec| (position, spec)))
-            .map(|(position, spec)| Entry { spec, position, needs: Vec::new(), after: None })
+        let (positions, mut problems) = by_name(&specs);
+        let mut entries: Vec<Entry> = positions
+            .into_iter()
+            .map(|position| Entry { spec: specs[position].clone(), position, needs: Vec::new(), after: None })
             .collect();
+        drop(specs);
         for index in 0..entries.len() {
             let spec = entries[index].spec.clone();
             for (dependency, edge) in spec.depends_on.iter().flatten() {
-                match index_of.get(dependency.as_str()) {
+                match index_of(&entries, dependency) {
                     None => problems.push(Invalid::Unknown { name: spec.name.clone(), dependency: dependency.clone() }),
-                    Some(&on) if on == index => problems.push(Invalid::Itself { name: spec.name.clone() }),
-                    Some(&on) if spec.tier < entries[on].spec.tier => {
+                    Some(on) if on == index => problems.push(Invalid::Itself { name: spec.name.clone() }),
+                    Some(on) if spec.tier < entries[on].spec.tier => {
                         problems.push(Invalid::Backwards { name: spec.name.clone(), dependency: dependency.clone() });
                     }
-                    Some(&on) => {
+                    Some(on) => {
                         let usual = match entries[on].spec.exec.kind {
                             Kind::Service => Condition::Ready,
                             Kind::Task => Condition::Completed,
@@ -242,8 +231,31 @@ impl Desired {
 
     /// The place of a process in [`Desired::entries`].
     pub fn index(&self, name: &str) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
+        index_of(&self.entries, name)
     }
+}
+
+/// The places of definitions in the order of their names. Of those with one name the first counts, and the others are told.
+fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<Invalid>) {
+    let mut named: Vec<(&Name, usize)> = specs.iter().map(|spec| &spec.name).zip(0..).collect();
+    // Names are often in their order already, in parts at least: that is what this sort is fast at.
+    named.sort_by_key(|&(name, _)| name);
+    let mut doubled: Vec<(usize, usize)> = Vec::new();
+    named.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            doubled.push((later.1, earlier.1));
+        }
+        is_same
+    });
+    doubled.sort_unstable();
+    let duplicate = |(second, first): (usize, usize)| Invalid::Duplicate { name: specs[second].name.clone(), first, second };
+    (named.into_iter().map(|(_, position)| position).collect(), doubled.into_iter().map(duplicate).collect())
+}
+
+/// The place of a process among others that are sorted by name.
+fn index_of(entries: &[Entry], name: &str) -> Option<usize> {
+    entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
 }
 
 /// Gives each managed process without `depends_on` the one before it to come after.

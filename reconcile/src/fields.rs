@@ -83,7 +83,7 @@ impl Fields {
         if !exec.args.is_empty() {
             self.id("args", list(&exec.args));
         }
-        for (key, value) in &exec.env {
+        for (key, value) in exec.env.iter() {
             self.id(format!("env.{key}"), value.clone());
         }
         for (path, value) in [("working_dir", &exec.working_dir), ("user", &exec.user), ("group", &exec.group)] {

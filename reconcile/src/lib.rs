@@ -32,5 +32,6 @@ pub mod spec;
 pub mod state;
 pub mod text;
 pub mod time;
+pub mod variables;
 mod waits;
 mod walk;

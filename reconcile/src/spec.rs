@@ -4,6 +4,8 @@
 //! over by a running process in place). So "must it restart?" is one `==`. It is not a decision about anything.
 
 use crate::text::{Name, Text};
+use crate::variables::Variables;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -57,7 +59,7 @@ pub struct Exec {
     /// Its arguments.
     pub args: Vec<Text>,
     /// Every variable that the configuration sets (its own, env files, global), over navigator's own environment.
-    pub env: BTreeMap<String, Text>,
+    pub env: Variables,
     /// Relative to navigator's working directory; `None`: that directory itself.
     pub working_dir: Option<Text>,
     /// Runs until stopped, or to completion.
@@ -174,7 +176,7 @@ impl Default for Backoff {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// A GET is answered with a status that is asked for.
-    Http(Http),
+    Http(Box<Http>),
     /// A TCP connection to this address is accepted.
     Tcp(Text),
     /// This command exits with status 0.
@@ -335,10 +337,16 @@ impl fmt::Debug for Signal {
 impl Spec {
     /// A definition that says no more than it must: everything else has its default.
     pub fn new(name: &str, command: &str) -> Spec {
+        let exec = Exec { command: Text::plain(command), ..Exec::default() };
+        Spec { name: Name::from(name), exec, ..Spec::nameless() }
+    }
+
+    /// What every definition is before it says anything. It asks for no memory.
+    pub fn nameless() -> Spec {
         Spec {
-            name: Name::from(name),
+            name: Name::default(),
             tier: Tier::default(),
-            exec: Exec { command: Text::plain(command), ..Exec::default() },
+            exec: Exec::default(),
             enabled: true,
             depends_on: None,
             restart: Restart::default(),

@@ -3,6 +3,7 @@
 //! A [`Text`] carries what the program gets and, where that must not be shown, what people see instead. Equality is
 //! about what the program gets, so that a changed spelling of the same value is no change.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
@@ -10,7 +11,7 @@ use core::fmt;
 use core::ops::Deref;
 
 /// The name of a process: what the file calls it, unique on a host. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
 impl Name {
@@ -62,41 +63,56 @@ impl fmt::Debug for Name {
 ///
 /// `Debug` and `Display` write what people see. Comparisons look at the value alone.
 #[derive(Clone)]
-pub struct Text {
-    value: Arc<str>,
-    shown: Option<Arc<str>>,
+pub struct Text(Form);
+
+// Hardly any text is secret, and there are very many: one that isn't takes no room for what others are shown as.
+#[derive(Clone)]
+enum Form {
+    Plain(Arc<str>),
+    Secret(Arc<Secret>),
+}
+
+struct Secret {
+    value: Box<str>,
+    shown: Box<str>,
 }
 
 impl Text {
     /// A text that may be shown as it is.
     pub fn plain(value: &str) -> Text {
-        Text { value: Arc::from(value), shown: None }
+        Text(Form::Plain(Arc::from(value)))
     }
 
     /// A secret: the program gets `value`, people see `shown` (the source text, such as `${PASSWORD}`, or a mark).
     pub fn secret(value: &str, shown: &str) -> Text {
-        Text { value: Arc::from(value), shown: Some(Arc::from(shown)) }
+        Text(Form::Secret(Arc::new(Secret { value: Box::from(value), shown: Box::from(shown) })))
     }
 
     /// What the program gets. Never for logs, plans, status or errors.
     pub fn value(&self) -> &str {
-        &self.value
+        match &self.0 {
+            Form::Plain(value) => value,
+            Form::Secret(secret) => &secret.value,
+        }
     }
 
     /// What people see.
     pub fn shown(&self) -> &str {
-        self.shown.as_ref().unwrap_or(&self.value)
+        match &self.0 {
+            Form::Plain(value) => value,
+            Form::Secret(secret) => &secret.shown,
+        }
     }
 
     /// Whether the value must not be shown.
     pub fn is_secret(&self) -> bool {
-        self.shown.is_some()
+        matches!(self.0, Form::Secret(_))
     }
 }
 
 impl PartialEq for Text {
     fn eq(&self, other: &Text) -> bool {
-        self.value == other.value
+        self.value() == other.value()
     }
 }
 
@@ -104,7 +120,8 @@ impl Eq for Text {}
 
 impl Default for Text {
     fn default() -> Text {
-        Text::plain("")
+        // Without asking for memory: each definition begins with some of these.
+        Text(Form::Plain(Arc::default()))
     }
 }
 
@@ -123,5 +140,26 @@ impl fmt::Display for Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.shown())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_text_is_no_larger_than_its_pointer() {
+        assert_eq!(size_of::<Text>(), size_of::<Arc<str>>());
+    }
+
+    #[test]
+    fn a_secret_is_shown_as_what_it_is_written() {
+        let secret = Text::secret("hunter2", "${PASSWORD}");
+        assert_eq!((secret.value(), secret.shown(), secret.is_secret()), ("hunter2", "${PASSWORD}", true));
+        assert_eq!(format!("{secret} {secret:?}"), "${PASSWORD} \"${PASSWORD}\"");
+        assert_eq!(secret, Text::plain("hunter2"));
+        let plain = Text::plain("80");
+        assert_eq!((plain.value(), plain.shown(), plain.is_secret()), ("80", "80", false));
     }
 }

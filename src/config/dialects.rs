@@ -23,7 +23,7 @@ pub(super) fn recognized(text: TextId, texts: &Texts) -> Option<Problem> {
         let is_comment = content.starts_with(['#', ';']) && !content.starts_with("#!");
         if !content.is_empty() && !is_comment {
             let begin = start + (line.len() - line.trim_start().len());
-            first = Some(Span { text, start: begin, end: begin + content.len() });
+            first = Some(Span::new(text, begin..begin + content.len()));
             break;
         }
         start += line.len();

@@ -17,8 +17,8 @@ pub(super) fn excerpt(span: Span, texts: &Texts) -> Option<Excerpt> {
     if text[line.clone()].trim().is_empty() {
         return None;
     }
-    let start = span.start.min(line.end);
-    let marked = start..span.end.clamp(start, line.end);
+    let start = span.start().min(line.end);
+    let marked = start..span.end().clamp(start, line.end);
     let seen = window(text, &line, start);
     let mut before = unveiled(span.text, seen.start..start, texts);
     if seen.start > line.start {
@@ -99,7 +99,7 @@ mod tests {
         let id = texts.add(Path::new("a.yml"), text);
         texts.veil(id, veils);
         let place = places.remove(0);
-        let excerpt = excerpt(Span { text: id, start: place.start, end: place.end }, &texts).expect("the line isn't empty");
+        let excerpt = excerpt(Span::new(id, place), &texts).expect("the line isn't empty");
         let caret = " ".repeat(excerpt.start) + &"^".repeat(excerpt.length);
         (excerpt.line, caret)
     }
@@ -123,7 +123,7 @@ mod tests {
         let mut texts = Texts::default();
         let id = texts.add(Path::new("a.yml"), "A: secret${B}secret".to_owned());
         texts.veil(id, std::iter::once(3..19));
-        let at = |start, end| excerpt(Span { text: id, start, end }, &texts).expect("the line isn't empty");
+        let at = |start, end| excerpt(Span::new(id, start..end), &texts).expect("the line isn't empty");
         assert_eq!(at(9, 13), Excerpt { line: "A: …${B}…".to_owned(), start: 4, length: 4 });
         assert_eq!(at(5, 8), Excerpt { line: "A: …".to_owned(), start: 3, length: 1 });
     }

@@ -28,7 +28,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft { spec: Spec::new("", ""), name: None, edges: BTreeMap::new(), on_watch: None }
+        Draft { spec: Spec::nameless(), name: None, edges: BTreeMap::new(), on_watch: None }
     }
 }
 

@@ -2,8 +2,9 @@
 //! hardly ever meant. Every answer is a warning, and every one can be silenced by saying what is meant.
 
 use super::problems::{Problem, Problems};
+use super::process::{Given, given};
 use super::texts::Span;
-use super::tree::{Entry, Kind, Node, Scalar};
+use super::tree::{Kind, Node, Scalar};
 use super::words::{self, definition, is_variable};
 
 /// Programs that do themselves what is warned of here.
@@ -13,8 +14,8 @@ const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "b
 const OPERATORS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "2>", "2>&1", "&>", "<"];
 
 /// Warns of what a process seems to expect from a shell.
-pub(super) fn report(entries: &[&Entry], problems: &mut Problems) {
-    let find = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
+    let find = |name: &str| given(fields, name).map(|entry| &entry.value);
     let args: Vec<(&str, Span)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
     let command = find("command").and_then(text);
     if let Some((command, span)) = command {

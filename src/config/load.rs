@@ -4,16 +4,17 @@ use super::environment::Environment;
 use super::fields::beside;
 use super::files::Files;
 use super::problems::Problem;
-use super::process::{self, Process};
+use super::process::{self, Given, Process, given};
 use super::read::{Loader, instead_of_path, remedy, unreadable};
 use super::resolve::{Missing, resolve};
-use super::scope::{Layer, Scope};
+use super::scope::Scope;
 use super::texts::Span;
 use super::tree::{Entry, Node, entry};
 use super::{Distrust, Loaded, Rejected, RejectedKind, Settings, glob, top};
 use reconcile::desired::Desired;
 use reconcile::spec::Tier;
 use reconcile::text::Text;
+use reconcile::variables::Variables;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
             let is_there = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
             let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
-            let problem = Problem::error(Span::start(text), unreadable(&error, false));
+            let problem = Problem::error(Span::beginning(text), unreadable(&error, false));
             loader.problems.add(match remedy(&error) {
                 Some(remedy) => problem.help(remedy),
                 None => problem,
@@ -53,13 +54,13 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
 }
 
 /// As many processes are taken; each costs about a KiB.
-const MAX_PROCESSES: usize = 20_000;
+const MAX_PROCESSES: usize = 12_000;
 
 /// What every process shares.
 struct Shared<'a> {
-    defaults: Vec<&'a Entry>,
-    env: Layer,
-    env_file: Layer,
+    defaults: Vec<Given<'a>>,
+    env: Variables,
+    env_file: Variables,
     /// A global env file could not be read.
     incomplete: bool,
     /// A `command` stands at the top of the file.
@@ -109,7 +110,7 @@ impl Loader<'_> {
         // Applications come after every managed process, in whichever file either stands.
         nodes.sort_by_key(|&(tier, _)| tier);
         let shared = self.shared(entries);
-        let mut processes = Vec::new();
+        let mut processes = Vec::with_capacity(nodes.len());
         for (tier, node) in nodes {
             match self.process(tier, node, &shared) {
                 Some(process) => processes.push(process),
@@ -117,7 +118,7 @@ impl Loader<'_> {
             }
         }
         let (settings, timeout) = self.settings(entries, &shared);
-        let desired = resolve(processes, &missing, timeout, &mut self.problems)?;
+        let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone is a change of what the configuration means.
         let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
@@ -178,7 +179,7 @@ impl Loader<'_> {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
         let (env_file, incomplete) = match given("env_file") {
             Some(entry) => self.env_files(&entry.value, &mut Scope::default()),
-            None => (Layer::new(), false),
+            None => (Variables::default(), false),
         };
         let maps: Vec<&Node> = given("env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
@@ -191,8 +192,8 @@ impl Loader<'_> {
 
     /// Reads defaults that perhaps no process takes, so that mistakes in them are found all the same. What they refer to is
     /// known only in a process.
-    fn check_defaults(&mut self, defaults: &[&Entry]) {
-        let maps: Vec<&Node> = defaults.iter().filter(|entry| entry.key == "env").map(|entry| &entry.value).collect();
+    fn check_defaults(&mut self, defaults: &[Given<'_>]) {
+        let maps: Vec<&Node> = given(defaults, "env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
         let mut scope = Scope::new(own, Vec::new()).blank();
         scope.resolve_own(&mut self.context());
@@ -201,28 +202,26 @@ impl Loader<'_> {
 
     fn process(&mut self, tier: Tier, node: &Node, shared: &Shared<'_>) -> Option<Process> {
         let own = process::fields(node, &mut self.problems)?;
-        let default_env = shared.defaults.iter().find(|entry| entry.key == "env");
-        let own_env = own.iter().find(|entry| entry.key == "env");
+        let default_env = given(&shared.defaults, "env");
+        let own_env = given(&own, "env");
         let maps: Vec<&Node> = own_env.into_iter().chain(default_env).map(|entry| &entry.value).collect();
-        let entries = process::filled_up(own, &shared.defaults);
+        let fields = process::filled_up(own, &shared.defaults);
         let variables = process::variables(&maps, &mut self.problems);
         let incomplete = shared.incomplete;
-        let (env_file, file_missing) = match entries.iter().find(|entry| entry.key == "env_file" && !entry.value.is_null()) {
+        let (env_file, file_missing) = match given(&fields, "env_file").filter(|entry| !entry.value.is_null()) {
             Some(entry) => {
                 let mut scope = Scope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
                 self.env_files(&entry.value, &mut scope)
             }
-            None => (Layer::new(), false),
+            None => (Variables::default(), false),
         };
         let below = vec![&env_file, &shared.env, &shared.env_file];
         let mut scope = Scope::new(variables, below).incomplete(incomplete || file_missing);
         let env = scope.resolve_own(&mut self.context());
-        let mut draft = self.reading(&mut scope, |reader| process::read(reader, &entries));
+        let mut draft = self.reading(&mut scope, |reader| process::read(reader, &fields));
         draft.spec.tier = tier;
-        for layer in [&shared.env_file, &shared.env, &env_file, &env] {
-            draft.spec.exec.env.extend(layer.iter().map(|(key, value)| (key.clone(), value.clone())));
-        }
-        process::complete(draft, node, &entries, shared.stray_command, &mut self.problems)
+        draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
+        process::complete(draft, node, &fields, shared.stray_command, &mut self.problems)
     }
 
     fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>) -> (Settings, Duration) {

@@ -39,6 +39,7 @@ mod scalar;
 mod schema;
 mod scope;
 mod secrets;
+mod slice;
 mod strangers;
 mod substitute;
 mod suggest;

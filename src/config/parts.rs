@@ -235,7 +235,7 @@ pub(super) const LIMITS: [&str; 16] = [
 pub(super) fn limits(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let Some(entries) = reader.entries(node) else { return };
     for entry in entries {
-        let Some(name) = LIMITS.into_iter().find(|name| *name == entry.key) else {
+        let Some(name) = LIMITS.into_iter().find(|name| entry.key == *name) else {
             let plain = entry.key.to_ascii_lowercase();
             let plain = plain.strip_prefix("limit").or(plain.strip_prefix("rlimit_")).unwrap_or(&plain);
             let help = did_you_mean(plain, LIMITS).unwrap_or_else(|| format!("the limits are {}", LIMITS.join(", ")));

@@ -186,7 +186,7 @@ fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
         reader.refuse(node, &url, "a URL that can be probed", help);
         return None;
     }
-    Some(Probe::Http(Http { url, ..Http::default() }))
+    Some(Probe::Http(Box::new(Http { url, ..Http::default() })))
 }
 
 fn headers(reader: &mut Reader<'_, '_, '_>, node: &Node) -> BTreeMap<String, Text> {
@@ -207,7 +207,7 @@ fn headers(reader: &mut Reader<'_, '_, '_>, node: &Node) -> BTreeMap<String, Tex
             continue;
         }
         let value = if is_secret(&entry.key) { hidden(&value) } else { value };
-        headers.insert(entry.key.clone(), value);
+        headers.insert(entry.key.to_string(), value);
     }
     headers
 }

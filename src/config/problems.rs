@@ -65,10 +65,10 @@ pub(super) struct Problems {
 }
 
 /// Where something begins.
-type Place = (TextId, usize);
+type Place = (TextId, u32);
 
 /// So many problems are remembered; of the others only the number.
-const MAX_REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED: usize = 2_000;
 
 impl Problems {
     pub(super) fn add(&mut self, problem: Problem) {
@@ -86,7 +86,7 @@ impl Problems {
         }
     }
 
-    /// Adds what is only put into words if it can be remembered. It must be another problem each time.
+    /// Adds what is only put into words if it can be remembered. If it can't, it counts as another problem each time.
     pub(super) fn add_with(&mut self, error: impl FnOnce() -> Problem) {
         if self.found.len() < MAX_REMEMBERED { self.add(error()) } else { self.dropped += 1 }
     }

@@ -5,7 +5,7 @@ use super::habits;
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
 use super::strangers;
-use super::table::{Key, keys};
+use super::table::{Field, Key, keys};
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, entry};
 use super::words::is_variable;
@@ -27,25 +27,51 @@ pub(super) fn default_keys() -> Vec<Key> {
     keys(PROCESS).into_iter().filter(|key| !WITHOUT_DEFAULT.contains(&key.name)).collect()
 }
 
-/// The entries of a process or of `defaults`, without those that are no fields; these are reported.
-pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<&'a Entry>> {
+/// A field that a process gives, or `defaults` give it.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) entry: &'a Entry,
+    field: &'static Field<Draft>,
+}
+
+impl Given<'_> {
+    fn name(&self) -> &'static str {
+        self.field.key.name
+    }
+}
+
+/// The entry of a field, if it is given.
+pub(super) fn given<'a>(fields: &[Given<'a>], name: &str) -> Option<&'a Entry> {
+    fields.iter().find(|given| given.name() == name).map(|given| given.entry)
+}
+
+/// The fields of a process or of `defaults`; keys that are none are reported.
+pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
     let Kind::Map(map) = &node.kind else {
         problems.add(strangers::no_process(node));
         return None;
     };
-    strangers::report(map, problems);
-    let known: Vec<&Entry> = map.entries.iter().filter(|entry| is_field(&entry.key)).collect();
-    let find = |key: &str| known.iter().find(|entry| entry.key == key);
-    if let [Some(restart), Some(auto_restart)] = EITHER.map(find) {
+    let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field(&entry.key)? }));
+    let known: Vec<Given<'_>> = known.collect();
+    // Where there are only fields, and something stands behind each, nothing is strange.
+    if known.len() < map.entries.len() || known.iter().any(|given| given.entry.value.is_null()) {
+        strangers::report(map, problems);
+    }
+    if let [Some(restart), Some(auto_restart)] = EITHER.map(|key| given(&known, key)) {
         let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
         problems.add(problem.label(restart.key_span, "`restart` is here").help("keep `restart`, and remove `auto_restart`"));
     }
     Some(known)
 }
 
+/// The field of processes that has this name.
+pub(super) fn field(name: &str) -> Option<&'static Field<Draft>> {
+    PROCESS.iter().find(|field| field.key.name == name)
+}
+
 /// Whether a key is a field of processes.
 pub(super) fn is_field(key: &str) -> bool {
-    PROCESS.iter().any(|field| field.key.name == key)
+    field(key).is_some()
 }
 
 /// Whether a field is missing, and not just called by another name; that has been reported, and is looked for only where a
@@ -56,32 +82,33 @@ fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
-pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<&'a Entry> {
+pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<Given<'a>> {
     if !matches!(node.kind, Kind::Map(_)) {
         let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
         problems.add(problem.help("write fields of processes in it, as in `defaults: {restart: on-failure}`"));
         return Vec::new();
     }
-    let mut entries = fields(node, problems).unwrap_or_default();
-    entries.retain(|entry| {
-        let allowed = !WITHOUT_DEFAULT.contains(&entry.key.as_str());
+    let mut fields = fields(node, problems).unwrap_or_default();
+    fields.retain(|given| {
+        let allowed = !WITHOUT_DEFAULT.contains(&given.name());
         if !allowed {
-            problems.add(Problem::error(entry.key_span, format!("`{}` can't have a default", entry.key)));
+            problems.add(Problem::error(given.entry.key_span, format!("`{}` can't have a default", given.name())));
         }
         allowed
     });
-    entries
+    fields
 }
 
-/// A process's own entries and, of the defaults, those that it leaves open.
-pub(super) fn filled_up<'a>(own: Vec<&'a Entry>, defaults: &[&'a Entry]) -> Vec<&'a Entry> {
-    let says = |key: &str| own.iter().any(|entry| entry.key == key);
-    let left_open = |entry: &&&Entry| match entry.key.as_str() {
+/// A process's own fields and, of the defaults, those that it leaves open.
+pub(super) fn filled_up<'a>(mut own: Vec<Given<'a>>, defaults: &[Given<'a>]) -> Vec<Given<'a>> {
+    let says = |key: &str| given(&own, key).is_some();
+    let left_open = |given: &&Given<'_>| match given.name() {
         key if EITHER.contains(&key) => !EITHER.into_iter().any(says),
         key => !says(key),
     };
-    let filled: Vec<&Entry> = defaults.iter().filter(left_open).copied().collect();
-    own.into_iter().chain(filled).collect()
+    let filled: Vec<Given<'a>> = defaults.iter().filter(left_open).copied().collect();
+    own.extend(filled);
+    own
 }
 
 /// The variables of `env` maps, the first map being the highest.
@@ -128,17 +155,16 @@ fn variable_form(text: &str) -> String {
 }
 
 /// Reads fields into a draft; those that this version can't do are reported.
-pub(super) fn read(reader: &mut Reader<'_, '_, '_>, entries: &[&Entry]) -> Draft {
+pub(super) fn read(reader: &mut Reader<'_, '_, '_>, fields: &[Given<'_>]) -> Draft {
     let mut draft = Draft::new();
-    for field in PROCESS {
-        let Some(entry) = entries.iter().find(|entry| entry.key == field.key.name) else { continue };
+    for &Given { entry, field } in fields {
         reader.not_yet(field.key.name, entry.key_span);
         // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
         if field.key.shape.takes_null() && !is_empty(&entry.value) || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }
-    on_watch(reader, &mut draft, entries);
+    on_watch(reader, &mut draft, given(fields, "reload").is_some());
     draft
 }
 
@@ -146,8 +172,7 @@ fn is_empty(node: &Node) -> bool {
     matches!(&node.kind, Kind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
 }
 
-fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, entries: &[&Entry]) {
-    let can_reload = entries.iter().any(|entry| entry.key == "reload");
+fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
     draft.spec.on_watch = match draft.on_watch {
         Some((OnWatch::Reload, span)) if !can_reload => {
             let problem = Problem::error(span, "this process has no `reload` that a change could lead to");
@@ -165,11 +190,10 @@ fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, entries: &[&Entr
 pub(super) fn complete(
     draft: Draft,
     node: &Node,
-    entries: &[&Entry],
+    fields: &[Given<'_>],
     stray_command: bool,
     problems: &mut Problems,
 ) -> Option<Process> {
-    let find = |key: &str| entries.iter().find(|entry| entry.key == key);
     let guess = problems.has_room();
     let no_command = is_missing(node, "command", guess) && !stray_command;
     if is_missing(node, "name", guess) {
@@ -180,13 +204,13 @@ pub(super) fn complete(
         };
         problems.add(Problem::error(node.span, format!("this process has {lacks}")).help(help));
     } else if no_command {
-        let (span, whose) = match (find("name"), draft.name) {
+        let (span, whose) = match (given(fields, "name"), draft.name) {
             (Some(entry), Some(name)) => (name, format!("process `{}`", scalar_text(&entry.value))),
             _ => (node.span, "this process".to_owned()),
         };
         problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
     }
-    habits::report(entries, problems);
+    habits::report(fields, problems);
     Some(Process { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
 }
 

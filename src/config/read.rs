@@ -7,11 +7,12 @@ use super::fields::beside;
 use super::files::{Files, MAX_BYTES};
 use super::problems::{Problem, Problems, Shown};
 use super::reader::Reader;
-use super::scope::{Context, Layer, Scope};
+use super::scope::{Context, Scope};
 use super::texts::{Span, TextId, Texts};
 use super::tree::{Kind, Node};
 use super::{Distrust, Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
 use reconcile::text::Text;
+use reconcile::variables::Variables;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub(super) struct Loader<'l> {
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
     /// Each env file is read once, or the reason why it can't be, unless that has been told.
-    env_files: HashMap<PathBuf, Result<Rc<Layer>, Option<Unread>>>,
+    env_files: HashMap<PathBuf, Result<Rc<Variables>, Option<Unread>>>,
     /// Bytes that substitution has yielded.
     substituted: usize,
     /// The texts that should be YAML, each with its tree if it is.
@@ -123,7 +124,7 @@ impl<'l> Loader<'l> {
         let length = valid.len();
         let text = self.texts.add(path, valid);
         self.texts.show_as(text, shown);
-        let at = |start: usize| Span { text, start: start.min(length), end: start.min(length) };
+        let at = |start: usize| Span::new(text, start.min(length)..start.min(length));
         let problem = match (wide, nul, broken) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
             (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character")
@@ -152,23 +153,19 @@ impl<'l> Loader<'l> {
     }
 
     /// The variables of env files, a later file over an earlier one, and whether one of them could not be read.
-    pub(super) fn env_files(&mut self, node: &Node, scope: &mut Scope<'_>) -> (Layer, bool) {
+    pub(super) fn env_files(&mut self, node: &Node, scope: &mut Scope<'_>) -> (Variables, bool) {
         let named: Vec<(Option<Text>, Span)> = self.reading(scope, |reader| {
             let nodes = node.one_or_more();
             nodes.iter().map(|node| (reader.filled(node, "a path"), node.span)).collect()
         });
-        let (mut layer, mut missing) = (Layer::new(), false);
-        for (name, span) in named {
-            let found = name.and_then(|name| self.env_file(&name, span));
-            missing |= found.is_none();
-            for (key, value) in found.iter().flat_map(|found| found.iter()) {
-                layer.insert(key.clone(), value.clone());
-            }
-        }
-        (layer, missing)
+        let count = named.len();
+        let found: Vec<Rc<Variables>> =
+            named.into_iter().filter_map(|(name, span)| name.and_then(|name| self.env_file(&name, span))).collect();
+        let layers: Vec<&Variables> = found.iter().map(|found| &**found).collect();
+        (Variables::of_layers(&layers), found.len() < count)
     }
 
-    fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Layer>> {
+    fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Variables>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
             let unread = |error: io::Error| Unread {
@@ -201,23 +198,23 @@ impl<'l> Loader<'l> {
         }
     }
 
-    fn read_env_file(&mut self, path: &Path, seen: &Path, bytes: Vec<u8>, shown: &str) -> Option<Layer> {
+    fn read_env_file(&mut self, path: &Path, seen: &Path, bytes: Vec<u8>, shown: &str) -> Option<Variables> {
         let text = self.text(path, seen, bytes)?;
         let content = self.texts.text(text);
         let found = dotenv::parse(content);
         let mut hidden = Vec::new();
         let mut end = 0;
-        let mut layer = Layer::new();
-        for (key, value) in &found.variables {
+        for (key, _) in &found.variables {
             hidden.push(end..key.start);
             end = key.end;
-            layer.insert(content[key.clone()].to_owned(), Text::secret(value, shown));
         }
         hidden.push(end..content.len());
         for mistake in &found.mistakes {
-            let span = Span { text, start: mistake.range.start, end: mistake.range.end };
+            let span = Span::new(text, mistake.range.clone());
             self.problems.add(Problem::error(span, mistake.message).help(mistake.help));
         }
+        let variables = found.variables.iter();
+        let layer = variables.map(|(key, value)| (content[key.clone()].into(), Text::secret(value, shown))).collect();
         self.texts.veil(text, hidden);
         Some(layer)
     }

@@ -52,7 +52,7 @@ impl Reader<'_, '_, '_> {
 
     /// Reads one entry of a map.
     pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
-        let Some(field) = table.iter().find(|field| field.key.name == entry.key) else {
+        let Some(field) = table.iter().find(|field| entry.key == field.key.name) else {
             let known = table.iter().map(|field| field.key.name);
             let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
             let message = format!("unknown key `{}` in `{path}`", short(&entry.key));

@@ -22,8 +22,8 @@ impl<'t> Hidden<'t> {
             let text = texts.text(place.text);
             let line = texts.position(place).line;
             let first = texts.line(place.text, line.saturating_sub(1).max(1)).start;
-            let start = text.floor_char_boundary(first.max(place.start.saturating_sub(AROUND)));
-            let end = text.floor_char_boundary(texts.line(place.text, line).end.min(place.start + AROUND));
+            let start = text.floor_char_boundary(first.max(place.start().saturating_sub(AROUND)));
+            let end = text.floor_char_boundary(texts.line(place.text, line).end.min(place.start() + AROUND));
             for range in texts.veiled(place.text, start..end) {
                 words.extend(words_of(&text[range]));
             }
@@ -75,7 +75,7 @@ mod tests {
         let mut texts = Texts::default();
         let id = texts.add(Path::new("a.yml"), "port: 80\nA: hunter2 ${NAME:-other}\nuser: hunter2\nx: y".to_owned());
         texts.veil(id, std::iter::once(12..33));
-        let at = |start| Hidden::near(std::iter::once(Span { text: id, start, end: start }), &texts);
+        let at = |start| Hidden::near(std::iter::once(Span::new(id, start..start)), &texts);
         for (message, expected) in [
             ("`hunter2` is not a number", "`…` is not a number"),
             ("write `[a, hunter2]`, or `hunter`", "write `…`, or `hunter`"),

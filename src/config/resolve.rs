@@ -23,43 +23,47 @@ pub(super) struct Missing<'a> {
 
 /// Wants these processes together.
 pub(super) fn resolve(
-    processes: Vec<Process>,
+    processes: &[Process],
     missing: &Missing<'_>,
     timeout: Duration,
     problems: &mut Problems,
 ) -> Option<Desired> {
-    let mut places = Places { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
-    let mut specs: Vec<Arc<Spec>> = Vec::with_capacity(processes.len());
-    for Process { spec, name, edges } in processes {
-        places.names.push(name);
-        // Of two processes of one name, the first is the one that others mean.
-        places.by_name.entry(spec.name.clone()).or_insert(name);
-        places.edges.entry(spec.name.clone()).or_insert(edges);
-        specs.push(spec);
-    }
+    let specs: Vec<Arc<Spec>> = processes.iter().map(|process| Arc::clone(&process.spec)).collect();
     match Desired::new(specs, timeout) {
         Ok(desired) => Some(desired),
         Err(invalid) => {
-            report(invalid, &places, missing, problems);
+            report(invalid, &Places::of(processes), missing, problems);
             None
         }
     }
 }
 
-struct Places {
+/// Where what contradicts stands.
+struct Places<'p> {
     /// Where each name stands, in the order of the list.
     names: Vec<Span>,
-    by_name: BTreeMap<Name, Span>,
-    edges: BTreeMap<Name, BTreeMap<Name, Span>>,
+    by_name: BTreeMap<&'p Name, Span>,
+    edges: BTreeMap<&'p Name, &'p BTreeMap<Name, Span>>,
 }
 
-impl Places {
+impl<'p> Places<'p> {
+    fn of(processes: &'p [Process]) -> Places<'p> {
+        let mut places = Places { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
+        for Process { spec, name, edges } in processes {
+            places.names.push(*name);
+            // Of two processes of one name, the first is the one that others mean.
+            places.by_name.entry(&spec.name).or_insert(*name);
+            places.edges.entry(&spec.name).or_insert(edges);
+        }
+        places
+    }
+
     fn edge(&self, from: &Name, to: &Name) -> Span {
         self.edges.get(from).and_then(|edges| edges.get(to)).or_else(|| self.by_name.get(from)).copied().unwrap_or(self.names[0])
     }
 }
 
-fn report(invalid: Vec<Invalid>, places: &Places, missing: &Missing<'_>, problems: &mut Problems) {
+fn report(invalid: Vec<Invalid>, places: &Places<'_>, missing: &Missing<'_>, problems: &mut Problems) {
     let mut suggested = 0;
     for invalid in invalid {
         let message = invalid.to_string();
@@ -71,7 +75,7 @@ fn report(invalid: Vec<Invalid>, places: &Places, missing: &Missing<'_>, problem
             Invalid::Unknown { name, dependency } => {
                 // Comparing every unknown name with every known one could take long, and nobody would read it.
                 suggested += 1;
-                let known = places.by_name.keys().map(Name::as_str).filter(|known| known != &name.as_str());
+                let known = places.by_name.keys().map(|known| known.as_str()).filter(|known| known != &name.as_str());
                 let problem = Problem::error(places.edge(name, dependency), message);
                 if suggested <= MAX_SHOWN { problem.help(meant(dependency, &known.collect::<Vec<_>>())) } else { problem }
             }
@@ -107,7 +111,7 @@ fn meant(unknown: &str, known: &[&str]) -> String {
 /// As many members of a cycle are shown.
 const MAX_IN_CYCLE: usize = 10;
 
-fn cycle(names: &[Name], message: String, places: &Places) -> Problem {
+fn cycle(names: &[Name], message: String, places: &Places<'_>) -> Problem {
     let next = |index: usize| &names[(index + 1) % names.len()];
     let message = if names.len() > MAX_IN_CYCLE {
         format!("dependency cycle of {} processes, beginning with `{}` → `{}` → …", names.len(), names[0], names[1])

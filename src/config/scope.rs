@@ -11,10 +11,8 @@ use super::texts::{Span, Texts};
 use super::tree::{Kind, Node, Style};
 use super::written::Written;
 use reconcile::text::Text;
+use reconcile::variables::Variables;
 use std::collections::{BTreeMap, HashMap};
-
-/// Variables with their final values.
-pub(super) type Layer = BTreeMap<String, Text>;
 
 /// The kernel takes no argument or variable of more bytes, the closing NUL included (`MAX_ARG_STRLEN` in `execve(2)`).
 const MAX_STRING: usize = 128 << 10;
@@ -35,7 +33,7 @@ pub(super) struct Scope<'a> {
     /// The `env` map as written.
     own: BTreeMap<&'a str, &'a Node>,
     /// From the highest down.
-    below: Vec<&'a Layer>,
+    below: Vec<&'a Variables>,
     blank: bool,
     incomplete: bool,
     resolved: HashMap<&'a str, Result<Text, Reported>>,
@@ -54,7 +52,7 @@ pub(super) struct Context<'a> {
 
 impl<'a> Scope<'a> {
     /// A scope of an `env` map over layers, from the highest down.
-    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Layer>) -> Scope<'a> {
+    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Variables>) -> Scope<'a> {
         Scope { own, below, ..Scope::default() }
     }
 
@@ -71,9 +69,9 @@ impl<'a> Scope<'a> {
     }
 
     /// Every variable of the `env` map.
-    pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Layer {
+    pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Variables {
         let keys: Vec<&'a str> = self.own.keys().copied().collect();
-        keys.into_iter().filter_map(|key| Some((key.to_owned(), self.own_value(key, None, context).ok()?))).collect()
+        keys.into_iter().filter_map(|key| Some((key.into(), self.own_value(key, None, context).ok()?))).collect()
     }
 
     /// A single value, its references replaced.
@@ -143,8 +141,9 @@ impl<'a> Scope<'a> {
         context: &mut Context<'_>,
     ) -> Result<(), Reported> {
         let name = &written.text[reference.name.clone()];
-        let span = written.place(reference.head.clone());
-        let found = self.variable(name, span, context)?;
+        // Worked out only where it is told: a value may refer to very many variables.
+        let place = || written.place(reference.head());
+        let found = self.variable(name, place, context)?;
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
         let taken = match &reference.form {
@@ -163,7 +162,7 @@ impl<'a> Scope<'a> {
             form => {
                 // What could have been meant takes a while to find.
                 let environment = context.problems.has_room().then_some(context.environment);
-                context.problems.add_with(|| self.without_value(name, form, written, span, environment));
+                context.problems.add_with(|| self.without_value(name, form, written, place(), environment));
             }
         }
         Err(Reported)
@@ -198,16 +197,16 @@ impl<'a> Scope<'a> {
     /// The known variable whose name is nearest to this one.
     fn near(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied();
-        let below = self.below.iter().flat_map(|layer| layer.keys().map(String::as_str));
+        let below = self.below.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
         nearest(name, own.chain(below).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
-    fn variable(&mut self, name: &str, at: Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
+    fn variable(&mut self, name: &str, at: impl FnOnce() -> Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
         // A key that names itself means the layer below.
         let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {
-            return self.own_value(key, Some(at), context).map(Some);
+            return self.own_value(key, Some(at()), context).map(Some);
         }
         let below = self.below.iter().find_map(|layer| layer.get(name)).cloned();
         Ok(below.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
@@ -218,7 +217,8 @@ impl<'a> Scope<'a> {
             return known.clone();
         }
         let node = self.own[key];
-        if let Some(start) = self.trail.iter().position(|&(open, _)| open == key) {
+        // Both are keys of the same map, so that nothing need be read to compare them.
+        if let Some(start) = self.trail.iter().position(|&(open, _)| std::ptr::eq(open, key)) {
             return Err(self.report_loop(start, at.unwrap_or(node.span), context));
         }
         if self.trail.len() >= MAX_CHAIN {

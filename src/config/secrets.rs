@@ -14,7 +14,7 @@ pub(super) fn mark(root: &mut Node) {
 }
 
 /// Where secrets stand.
-fn collect(node: &Node, secret: bool, places: &mut HashSet<usize>) {
+fn collect(node: &Node, secret: bool, places: &mut HashSet<u32>) {
     match &node.kind {
         Kind::Scalar(_) => {
             if secret {
@@ -26,7 +26,7 @@ fn collect(node: &Node, secret: bool, places: &mut HashSet<usize>) {
     }
 }
 
-fn mark_at(node: &mut Node, places: &HashSet<usize>) {
+fn mark_at(node: &mut Node, places: &HashSet<u32>) {
     match &mut node.kind {
         Kind::Scalar(scalar) => scalar.is_secret = places.contains(&node.span.start),
         Kind::List(items) => items.iter_mut().for_each(|item| mark_at(item, places)),

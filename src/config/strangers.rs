@@ -5,6 +5,7 @@
 use super::fields::PROCESS;
 use super::foreign;
 use super::problems::{Problem, Problems};
+use super::process::{self, field};
 use super::scalar;
 use super::scope::is_secret;
 use super::table::{Field, Shape};
@@ -19,7 +20,8 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
     let mut entries = map.entries.iter().enumerate();
     while let Some((index, entry)) = entries.next() {
         let Some(field) = field(&entry.key) else {
-            problems.add(unknown(entry, problems.has_room()));
+            let with_help = problems.has_room();
+            problems.add_with(|| unknown(entry, with_help));
             continue;
         };
         let outside = if is_empty(&entry.value) { not_indented(field, &map.entries[index + 1..]) } else { &[] };
@@ -34,7 +36,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
 pub(super) fn stand_for(map: &Map, field: &str) -> bool {
     let words = [format!("`{field}`"), format!("`{field}: ")];
     let stands = |entry: &Entry| {
-        self::field(&entry.key).is_none()
+        process::field(&entry.key).is_none()
             && (glued(&entry.key) == Some(field)
                 || instead_of(&entry.key).is_some_and(|instead| words.iter().any(|word| instead.contains(word))))
     };
@@ -60,10 +62,6 @@ pub(super) fn no_process(node: &Node) -> Problem {
         text.split_whitespace().next().and_then(|program| program.rsplit('/').next()).filter(|name| scalar::name(name).is_ok());
     let lines = name.and_then(|name| procfile_line(name, text)).unwrap_or_else(|| item("…", vec!["command: …".to_owned()]));
     problem.help(format!("write a name and a command:\n{}", lines.join("\n")))
-}
-
-fn field(key: &str) -> Option<&'static Field<super::fields::Draft>> {
-    PROCESS.iter().find(|field| field.key.name == key)
 }
 
 fn instead_of(key: &str) -> Option<String> {
@@ -98,11 +96,8 @@ fn unknown(entry: &Entry, with_help: bool) -> Problem {
 pub(super) fn short(key: &str) -> String {
     // What stands behind a `=` or a `:` is a value that was glued to its key.
     let key_alone = key.split(['=', ':']).next().unwrap_or(key);
-    let mut shown: String = key_alone.chars().take(60).collect();
-    if shown.len() < key.len() {
-        shown.push('…');
-    }
-    shown
+    let end = key_alone.char_indices().nth(60).map_or(key_alone.len(), |(end, _)| end);
+    if end == key.len() { key.to_owned() } else { format!("{}…", &key_alone[..end]) }
 }
 
 /// The field in `name:redis`, which YAML takes for one word.
@@ -119,7 +114,7 @@ fn is_empty(node: &Node) -> bool {
 fn not_indented<'a>(field: &Field<super::fields::Draft>, behind: &'a [Entry]) -> &'a [Entry] {
     let belongs = |entry: &&Entry| {
         let key = entry.key.as_str();
-        self::field(key).is_none()
+        process::field(key).is_none()
             && match field.key.shape {
                 Shape::Variables => is_variable(key) && !key.contains(|char: char| char.is_ascii_lowercase()),
                 Shape::Part(keys) | Shape::Choice(_, keys) => keys().iter().any(|part| part.name == key),
@@ -139,7 +134,7 @@ fn outdented(entry: &Entry, first: &Entry) -> Problem {
 
 /// A process under its name: `redis: {command: …}`, or `redis: redis-server --port 6379`.
 fn named_by_key(map: &Map) -> Option<Problem> {
-    let [first, rest @ ..] = map.entries.as_slice() else { return None };
+    let [first, rest @ ..] = &*map.entries else { return None };
     if field(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
         return None;
     }

@@ -20,9 +20,14 @@ pub(super) enum Piece {
 pub(super) struct Reference {
     /// The name of the variable, within the value.
     pub(super) name: Range<usize>,
-    /// `${NAME}`, or only `${NAME` where more follows: what may be shown of it.
-    pub(super) head: Range<usize>,
     pub(super) form: Form,
+}
+
+impl Reference {
+    /// `${NAME}`, or only `${NAME` where more follows: what may be shown of it.
+    pub(super) fn head(&self) -> Range<usize> {
+        self.name.start - "${".len()..self.name.end + usize::from(self.form == Form::Plain)
+    }
 }
 
 /// What is meant if the variable has no value.
@@ -119,18 +124,17 @@ impl Lexer<'_> {
 
     /// A reference whose `${NAME` is at `start`. Goes on behind its closing brace.
     fn reference(&mut self, start: usize, name: Range<usize>, operator: &str, depth: usize) -> Result<Reference, Broken> {
-        let head = start..name.end;
         if depth >= MAX_DEPTH {
-            return Err(Broken::TooDeep(head));
+            return Err(Broken::TooDeep(start..name.end));
         }
         self.at = name.end + operator.len();
         if operator == "}" {
-            return Ok(Reference { head: start..self.at, name, form: Form::Plain });
+            return Ok(Reference { name, form: Form::Plain });
         }
         let operand = self.at;
         let pieces = self.pieces(depth + 1)?;
         if !self.text[self.at..].starts_with('}') {
-            return Err(Broken::Unclosed(head));
+            return Err(Broken::Unclosed(start..name.end));
         }
         let form = match operator {
             ":-" => Form::Default { pieces, set_is_enough: false },
@@ -139,7 +143,7 @@ impl Lexer<'_> {
             _ => Form::Alternative(pieces),
         };
         self.at += 1;
-        Ok(Reference { name, head, form })
+        Ok(Reference { name, form })
     }
 
     /// Goes on behind the braces that open at `${`; where they are never closed, behind the `${`.

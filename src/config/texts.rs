@@ -6,28 +6,55 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// One of the texts, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct TextId(usize);
+pub(super) struct TextId(u32);
 
 /// A range of bytes in one of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Span {
     pub(super) text: TextId,
-    pub(super) start: usize,
-    pub(super) end: usize,
+    // Half the size of `usize`, and there are very many of these.
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// A place in a text as it is kept here. No text has as many bytes as that can't say.
+pub(super) fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl Span {
+    /// A range of a text.
+    pub(super) fn new(text: TextId, range: Range<usize>) -> Span {
+        Span { text, start: offset(range.start), end: offset(range.end) }
+    }
+
+    /// Its first byte.
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// The byte behind its last one.
+    pub(super) fn end(self) -> usize {
+        self.end as usize
+    }
+
+    /// Its bytes.
+    pub(super) fn range(self) -> Range<usize> {
+        self.start()..self.end()
+    }
+
     /// The beginning of a text, for problems that have no better place.
-    pub(super) fn start(text: TextId) -> Span {
+    pub(super) fn beginning(text: TextId) -> Span {
         Span { text, start: 0, end: 0 }
     }
 
     /// The range from `start` to `end` within this one, counted from its beginning.
     pub(super) fn part(self, start: usize, end: usize) -> Span {
-        Span { text: self.text, start: self.start + start, end: self.start + end }
+        Span::new(self.text, self.start() + start..self.start() + end)
     }
 }
 
@@ -40,9 +67,9 @@ struct Entry {
     path: PathBuf,
     /// What people see of it: a variable may have decided it.
     shown: PathBuf,
-    text: String,
+    text: Rc<String>,
     /// Where each line begins; worked out when a place is first asked for, which is never where all is well.
-    lines: OnceCell<Vec<usize>>,
+    lines: OnceCell<Vec<u32>>,
     /// Sorted, apart from each other.
     veiled: Vec<Range<usize>>,
 }
@@ -55,51 +82,65 @@ pub(super) struct Position {
 }
 
 impl Entry {
-    fn lines(&self) -> &[usize] {
+    fn lines(&self) -> &[u32] {
         self.lines.get_or_init(|| {
             let text = self.text.as_bytes();
             // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
             let mut lines = Vec::with_capacity(1 + memchr::memchr_iter(b'\n', text).count());
             lines.push(0);
-            lines.extend(text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at + 1));
+            lines.extend(text.iter().zip(1..).filter(|&(&byte, _)| byte == b'\n').map(|(_, next): (_, u32)| next));
             lines
         })
     }
 }
 
 impl Texts {
+    fn entry(&self, text: TextId) -> &Entry {
+        &self.0[text.0 as usize]
+    }
+
+    fn entry_mut(&mut self, text: TextId) -> &mut Entry {
+        &mut self.0[text.0 as usize]
+    }
+
     /// Takes a text in.
     pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
+        let (id, text) = (TextId(offset(self.0.len())), Rc::new(text));
         self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines: OnceCell::new(), veiled: Vec::new() });
-        TextId(self.0.len() - 1)
+        id
     }
 
     /// Has people see another path than the one that the text came from.
     pub(super) fn show_as(&mut self, text: TextId, shown: &Path) {
-        shown.clone_into(&mut self.0[text.0].shown);
+        shown.clone_into(&mut self.entry_mut(text).shown);
     }
 
     /// The path of a text as people see it.
     pub(super) fn shown_path(&self, text: TextId) -> &Path {
-        &self.0[text.0].shown
+        &self.entry(text).shown
     }
 
     pub(super) fn path(&self, text: TextId) -> &Path {
-        &self.0[text.0].path
+        &self.entry(text).path
     }
 
     pub(super) fn text(&self, text: TextId) -> &str {
-        &self.0[text.0].text
+        &self.entry(text).text
+    }
+
+    /// A text, to be held by parts of it.
+    pub(super) fn shared(&self, text: TextId) -> &Rc<String> {
+        &self.entry(text).text
     }
 
     /// The characters of a range.
     pub(super) fn slice(&self, span: Span) -> &str {
-        self.text(span.text).get(span.start..span.end).unwrap_or_default()
+        self.text(span.text).get(span.range()).unwrap_or_default()
     }
 
     /// Hides ranges from excerpts.
     pub(super) fn veil(&mut self, text: TextId, ranges: impl IntoIterator<Item = Range<usize>>) {
-        let veiled = &mut self.0[text.0].veiled;
+        let veiled = &mut self.entry_mut(text).veiled;
         veiled.extend(ranges);
         veiled.sort_by_key(|range| range.start);
         veiled.dedup_by(|later, earlier| {
@@ -113,7 +154,7 @@ impl Texts {
 
     /// Which parts of a range are hidden.
     pub(super) fn veiled(&self, text: TextId, within: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let veiled = &self.0[text.0].veiled;
+        let veiled = &self.entry(text).veiled;
         let first = veiled.partition_point(|range| range.end <= within.start);
         veiled[first..]
             .iter()
@@ -124,26 +165,26 @@ impl Texts {
 
     /// Line and column of the beginning of a range.
     pub(super) fn position(&self, span: Span) -> Position {
-        let entry = &self.0[span.text.0];
+        let entry = self.entry(span.text);
         let lines = entry.lines();
         let line = lines.partition_point(|&start| start <= span.start);
-        let before = entry.text.get(lines[line - 1]..span.start).unwrap_or_default();
+        let before = entry.text.get(lines[line - 1] as usize..span.start()).unwrap_or_default();
         Position { line, column: before.chars().count() + 1 }
     }
 
     /// The column behind the last character of a range, or of its first line; at least one behind the first.
     pub(super) fn end_column(&self, span: Span) -> usize {
         let Position { line, column } = self.position(span);
-        let end = span.end.min(self.line(span.text, line).end);
-        let length = self.text(span.text).get(span.start..end).map_or(0, |text| text.chars().count());
+        let end = span.end().min(self.line(span.text, line).end);
+        let length = self.text(span.text).get(span.start()..end).map_or(0, |text| text.chars().count());
         column + length.max(1)
     }
 
     /// The bytes of a line (from 1), without its line break.
     pub(super) fn line(&self, text: TextId, line: usize) -> Range<usize> {
-        let entry = &self.0[text.0];
-        let start = entry.lines()[line - 1];
-        let end = entry.lines().get(line).map_or(entry.text.len(), |&next| next - 1);
+        let entry = self.entry(text);
+        let start = entry.lines()[line - 1] as usize;
+        let end = entry.lines().get(line).map_or(entry.text.len(), |&next| next as usize - 1);
         let end = if entry.text[start..end].ends_with('\r') { end - 1 } else { end };
         start..end
     }
@@ -168,7 +209,7 @@ mod tests {
     fn positions_count_characters() {
         let mut texts = Texts::default();
         let text = texts.add(Path::new("a.yml"), "é: 1\r\nb: ü!\n".to_owned());
-        let at = |start| texts.position(Span { text, start, end: start });
+        let at = |start| texts.position(Span::new(text, start..start));
         assert_eq!(at(0), Position { line: 1, column: 1 });
         assert_eq!(at(2), Position { line: 1, column: 2 });
         assert_eq!(at(12), Position { line: 2, column: 5 });

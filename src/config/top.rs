@@ -102,9 +102,13 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     }
     let mut unknown = false;
     for entry in &map.entries {
-        if let Some(problem) = objection(entry, main, problems.has_room()) {
+        if let Some(problem) = objection(entry, main) {
             unknown |= problem.is_error();
             problems.add(problem);
+        } else if !is_allowed(&entry.key, main) {
+            unknown = true;
+            let with_help = problems.has_room();
+            problems.add_with(|| unknown_key(entry, with_help));
         } else if entry.value.is_null() && is_ours(&entry.key) {
             let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
             let list = if is_list(&entry.key) { "write `[]` for an empty list" } else { "write its value, or remove the line" };
@@ -124,13 +128,18 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     &map.entries
 }
 
-/// What is wrong with a key at the top of a file.
-fn objection(entry: &Entry, main: bool, with_help: bool) -> Option<Problem> {
+/// Whether a key may stand at the top of the main file, or of an included one.
+fn is_allowed(key: &str, main: bool) -> bool {
+    key.starts_with("x-") || is_list(key) || main && is_ours(key)
+}
+
+/// What is wrong with a key at the top of a file that is known from elsewhere.
+fn objection(entry: &Entry, main: bool) -> Option<Problem> {
     let key = entry.key.as_str();
     if WEB_SERVER.contains(&key) || is_web_applications(entry) {
         return Some(belongs_elsewhere(key, entry.key_span));
     }
-    if key.starts_with("x-") || is_list(key) || main && is_ours(key) {
+    if is_allowed(key, main) {
         return None;
     }
     if is_ours(key) {
@@ -144,14 +153,20 @@ fn objection(entry: &Entry, main: bool, with_help: bool) -> Option<Problem> {
         let problem = Problem::error(entry.key_span, format!("`{key}` stands outside of any process"));
         return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
     }
+    None
+}
+
+/// What is wrong with a key at the top of a file that is known from nowhere.
+fn unknown_key(entry: &Entry, with_help: bool) -> Problem {
+    let key = entry.key.as_str();
     let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
     if !with_help {
-        return Some(problem);
+        return problem;
     }
     let help = foreign::instead_of_top_entry(key, &entry.value);
     let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
     let help = help.or_else(|| process_at_top(entry));
-    Some(problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned())))
+    problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned()))
 }
 
 /// What to write instead of a process that stands at the top, under its name.

@@ -1,5 +1,6 @@
 //! A YAML document as nodes with places. It knows neither YAML's syntax nor what a key means.
 
+use super::slice::Slice;
 use super::texts::Span;
 
 /// A value and where it stands.
@@ -16,7 +17,7 @@ pub(super) enum Kind {
     /// A single value.
     Scalar(Scalar),
     /// A list.
-    List(Vec<Node>),
+    List(Box<[Node]>),
     /// Keys and values.
     Map(Map),
 }
@@ -25,7 +26,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Map {
     /// In the order of the text, each key once.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Box<[Entry]>,
     /// Hardly any map has them, and there may be very many maps.
     others: Option<Box<Others>>,
 }
@@ -41,7 +42,7 @@ struct Others {
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     /// The characters as written, or, where they are quoted, what they stand for.
-    pub(super) text: String,
+    pub(super) text: Slice,
     /// How it is written.
     pub(super) style: Style,
     /// Whether it stands under a key whose name says that it is nobody's business, wherever an alias has brought it from there.
@@ -62,7 +63,7 @@ pub(super) enum Style {
 /// A key and its value.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) key: String,
+    pub(super) key: Slice,
     pub(super) key_span: Span,
     pub(super) value: Node,
 }
@@ -96,7 +97,7 @@ impl Node {
 impl Map {
     pub(super) fn new(entries: Vec<Entry>, duplicates: Vec<Entry>, strays: Vec<Entry>) -> Map {
         let none = duplicates.is_empty() && strays.is_empty();
-        Map { entries, others: if none { None } else { Some(Box::new(Others { duplicates, strays })) } }
+        Map { entries: entries.into(), others: if none { None } else { Some(Box::new(Others { duplicates, strays })) } }
     }
 
     /// Entries whose key was there already.
@@ -112,7 +113,7 @@ impl Map {
     /// Its entries, its duplicates and its strays.
     pub(super) fn into_parts(self) -> (Vec<Entry>, Vec<Entry>, Vec<Entry>) {
         let others = self.others.map(|others| *others).unwrap_or_default();
-        (self.entries, others.duplicates, others.strays)
+        (self.entries.into(), others.duplicates, others.strays)
     }
 
     /// Every value that stands in it, whether it can be used or not.

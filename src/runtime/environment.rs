@@ -2,7 +2,7 @@
 
 use super::sys::accounts::Account;
 use super::tree::MARK;
-use reconcile::text::Text;
+use reconcile::variables::Variables;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -40,7 +40,7 @@ impl Environment {
     }
 
     /// What the configuration sets.
-    pub(super) fn configured(mut self, variables: &BTreeMap<String, Text>) -> Environment {
+    pub(super) fn configured(mut self, variables: &Variables) -> Environment {
         self.0.extend(variables.iter().map(|(name, text)| (name.into(), text.value().into())));
         self
     }
@@ -95,8 +95,9 @@ mod tests {
             home: c"/nonexistent".into(),
             shell: c"/bin/false".into(),
         };
-        let configured =
-            BTreeMap::from([("SHELL".to_owned(), Text::plain("/bin/dash")), ("NAVIGATOR_RUN".to_owned(), "x".into())]);
+        let mut configured = Variables::default();
+        configured.insert("SHELL", "/bin/dash".into());
+        configured.insert("NAVIGATOR_RUN", "x".into());
         let environment =
             Environment::inherited(pairs([("HOME", "/root"), ("NOTIFY_SOCKET", "/run/x"), ("LANG", "C"), ("SHELL", "/bin/sh")]))
                 .account(&account)

@@ -10,6 +10,7 @@ use crate::trace::Trace;
 use crate::wishes::MOST;
 use reconcile::desired::Desired;
 use reconcile::spec::{OnChange, Restart, Spec};
+use reconcile::variables::Variables;
 use shorten::{Candidate, shorten};
 
 /// What may be made of a definition to make it say less.
@@ -29,7 +30,7 @@ const SIMPLER: [fn(&mut Spec); 16] = [
     |spec| spec.on_change = OnChange::Restart,
     |spec| spec.stop.timeout = reconcile::spec::Stop::default().timeout,
     |spec| spec.tier = reconcile::spec::Tier::Managed,
-    |spec| spec.exec.env.clear(),
+    |spec| spec.exec.env = Variables::default(),
 ];
 
 /// The shortest history found that breaks the same invariant.

@@ -79,7 +79,7 @@ impl Wish {
             }
             2..=4 => spec.exec.args = vec![Text::plain(&dice.below(3).to_string())],
             5 => {
-                spec.exec.env.insert("KEY".to_string(), Text::plain(&dice.below(2).to_string()));
+                spec.exec.env.insert("KEY", Text::plain(&dice.below(2).to_string()));
             }
             6 | 7 => {
                 let other = random_spec(dice, process, most);

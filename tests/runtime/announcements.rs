@@ -110,7 +110,7 @@ fn a_line_break_on_its_descriptor_makes_it_ready() {
 fn notifying(name: &str, said: &Path) -> Spec {
     let text = r#"echo "$NOTIFY_SOCKET $WATCHDOG_USEC $WATCHDOG_PID $$" > "$SAID"; exec sleep 3600"#;
     let mut spec = script(name, text);
-    spec.exec.env.insert("SAID".to_owned(), said.display().to_string().as_str().into());
+    spec.exec.env.insert("SAID", said.display().to_string().as_str().into());
     spec.exec.announce = Some(Announce::Notify);
     spec
 }

@@ -81,7 +81,7 @@ fn own_settings_are_those_of_the_definition() {
         spec.exec.nice = Some(7);
         spec.exec.oom_score_adj = Some(500);
         spec.exec.working_dir = Some("/usr".into());
-        spec.exec.env.insert("LOOK".to_owned(), "1.10".into());
+        spec.exec.env.insert("LOOK", "1.10".into());
         assert_eq!(host.complete(spec).await, Status::Code(0));
     });
     assert_eq!(printed, "[settings.stdout] 0077 128 128 0 7 500 /usr 1.10 zero a b\n");
@@ -108,7 +108,7 @@ fn another_user_is_that_user_wholly() {
     let printed = on_host("user", async |host| {
         let mut spec = script("user", "echo $(id -u) $(id -g) $(id -G) $HOME $USER $LOGNAME $SHELL; grep ^Uid /proc/self/status");
         spec.exec.user = Some("nobody".into());
-        spec.exec.env.insert("SHELL".to_owned(), "/bin/own".into());
+        spec.exec.env.insert("SHELL", "/bin/own".into());
         assert_eq!(host.complete(spec.clone()).await, Status::Code(0));
         spec.exec.args = vec!["-c".into(), "test \"$(id -g) $(id -u)\" = \"12 $(id -u nobody)\" && id -G | grep -qw 12".into()];
         spec.exec.group = Some("12".into());

@@ -30,7 +30,7 @@ fn with_ready(mut spec: Spec, probe: Probe) -> Spec {
 }
 
 fn http(url: &str) -> Probe {
-    Probe::Http(Http { url: url.into(), ..Http::default() })
+    Probe::Http(Box::new(Http { url: url.into(), ..Http::default() }))
 }
 
 fn exec(script: &str) -> Probe {
@@ -100,7 +100,7 @@ fn statuses_headers_names_and_ipv6_as_asked_for() {
         let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer x".into()), ("Host".to_owned(), "shop".into())]);
         let url = format!("http://localhost:{}", server.port);
         let asked = Http { url: url.as_str().into(), status: vec![200, 401], headers };
-        let run = host.spawn(with_ready(idle("web"), Probe::Http(asked)));
+        let run = host.spawn(with_ready(idle("web"), Probe::Http(Box::new(asked))));
         host.ready(run).await;
         let request = server.requests.lock().expect("nobody panics")[0].clone();
         assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
@@ -137,7 +137,7 @@ fn a_command_runs_in_the_surroundings_of_its_process() {
         let found = host.fifo("found");
         let mut spec = idle("redis");
         spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
-        spec.exec.env.insert("GREETING".to_owned(), "hello".into());
+        spec.exec.env.insert("GREETING", "hello".into());
         let says = r#"echo "$PWD $GREETING $MAINPID $NAVIGATOR_PID $(cat /proc/$$/stat | cut -d' ' -f 6)" > found; exit 0"#;
         let run = host.spawn(with_ready(spec, exec(says)));
         let leader = host.spawned(run).await;

@@ -56,7 +56,10 @@ fn a_command_that_can_not_be_executed() {
         drop(writer);
         let long = script("broken", "true");
         let long = Spec {
-            exec: reconcile::spec::Exec { env: [("LONG".to_owned(), Text::plain(&"x".repeat(140_000)))].into(), ..long.exec },
+            exec: reconcile::spec::Exec {
+                env: [("LONG".into(), Text::plain(&"x".repeat(140_000)))].into_iter().collect(),
+                ..long.exec
+            },
             ..long
         };
         assert_eq!(refusal(host, long).await, Refusal::TooLong { command: "sh".to_owned() });
@@ -76,7 +79,7 @@ fn a_command_is_searched_in_the_processes_own_path() {
         let path = format!("{}:/no/such/directory:{}", first.display(), second.display());
         let with_path = |command: &str| {
             let mut spec = Spec::new("searched", command);
-            spec.exec.env.insert("PATH".to_owned(), Text::secret(&path, "${TOOLS}"));
+            spec.exec.env.insert("PATH", Text::secret(&path, "${TOOLS}"));
             spec
         };
         assert_eq!(host.complete(with_path("tool")).await, Status::Code(7));

@@ -119,7 +119,7 @@ fn no_member_of_a_tree_survives() {
     on_host("family", async |host| {
         let fifo = host.fifo("fifo");
         let mut spec = script("family", FAMILY);
-        spec.exec.env.insert("FIFO".to_owned(), fifo.to_str().unwrap().into());
+        spec.exec.env.insert("FIFO", fifo.to_str().unwrap().into());
         let run = host.spawn(spec);
         let leader = host.spawned(run).await;
         assert_eq!(host.hears(&fifo).await, "");

@@ -36,7 +36,7 @@ struct Places {
 
 impl Places {
     fn node(&mut self, node: &Node) {
-        self.seen.push(node.span.start);
+        self.seen.push(node.span.start());
         match &node.kind {
             Kind::Scalar(_) => {}
             Kind::List(items) => items.iter().for_each(|item| self.node(item)),
@@ -45,13 +45,13 @@ impl Places {
                 let beside = map.entries.iter().any(|entry| hides(&entry.key) && entry.value.is_null());
                 let is_variable = |key: &str| beside && !key.contains(|char: char| char.is_lowercase());
                 // A key that is a map or a list holds anything.
-                map.strays().iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start, value));
+                map.strays().iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start(), value));
                 for Entry { key, key_span, value } in map.entries.iter().chain(map.duplicates()) {
-                    self.seen.push(key_span.start);
+                    self.seen.push(key_span.start());
                     match &value.kind {
                         Kind::Map(variables) if hides(key) => self.variables(variables),
-                        Kind::Scalar(_) if is_variable(key) => self.hide(key_span.end, value),
-                        _ if hides(key) || is_secret(key) => self.hide(key_span.end, value),
+                        Kind::Scalar(_) if is_variable(key) => self.hide(key_span.end(), value),
+                        _ if hides(key) || is_secret(key) => self.hide(key_span.end(), value),
                         _ => self.node(value),
                     }
                 }
@@ -62,18 +62,18 @@ impl Places {
     /// A map of variables, whose names are no secrets.
     fn variables(&mut self, map: &Map) {
         for Entry { key, key_span, value } in map.all() {
-            self.seen.push(key_span.start);
+            self.seen.push(key_span.start());
             // `NAME=value` and `NAME:value` are keys to YAML.
-            let glued = key.find(['=', ':']).map(|at| (key_span.start + at + 1).min(key_span.end)..key_span.end);
+            let glued = key.find(['=', ':']).map(|at| (key_span.start() + at + 1).min(key_span.end())..key_span.end());
             self.ranges.extend(glued);
-            self.hide(key_span.end, value);
+            self.hide(key_span.end(), value);
         }
     }
 
     /// What stands behind a key, and what an alias brings there from elsewhere.
     fn hide(&mut self, key: usize, value: &Node) {
         // What stands before its key came by an alias, whose name is no secret.
-        if value.span.start >= key {
+        if value.span.start() >= key {
             self.keys.push(key);
         }
         self.hide_all(value);
@@ -81,11 +81,11 @@ impl Places {
 
     fn hide_all(&mut self, node: &Node) {
         match &node.kind {
-            Kind::Scalar(_) => self.ranges.push(node.span.start..node.span.end),
+            Kind::Scalar(_) => self.ranges.push(node.span.range()),
             Kind::List(items) => items.iter().for_each(|item| self.hide_all(item)),
             Kind::Map(map) => {
                 for Entry { key_span, value, .. } in map.all() {
-                    self.ranges.push(key_span.start..key_span.end);
+                    self.ranges.push(key_span.range());
                     self.hide_all(value);
                 }
             }
@@ -112,6 +112,10 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
+    // This letter is in each of the words, and in few others.
+    if !key.contains(['v', 'V']) {
+        return false;
+    }
     let is_variables = |word: &str| {
         ["env", "envs", "environment", "vars", "variables"].iter().any(|variables| word.eq_ignore_ascii_case(variables))
     };

@@ -6,17 +6,20 @@
 use super::anchors::Anchors;
 use super::{MAX_DEPTH, MAX_NODES, Refused, Unacceptable};
 use crate::config::problems::{Problem, Problems};
-use crate::config::texts::{Span, TextId};
+use crate::config::slice::Slice;
+use crate::config::texts::{Span, TextId, offset};
 use crate::config::tree::{Entry, Kind, Map, Node, Scalar, Style};
 use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::mem;
+use std::rc::Rc;
 
 /// Reads one text.
 pub(super) struct Composer<'s, 'p> {
     parser: Parser<'s, StrInput<'s>>,
     text: TextId,
-    source: &'s str,
+    source: &'s Rc<String>,
     problems: &'p mut Problems,
     /// Keys that are lists or maps; told only if the rest is YAML, or they may be but a part of another mistake.
     unusable: Vec<Problem>,
@@ -46,7 +49,7 @@ struct Brought {
 }
 
 impl<'s, 'p> Composer<'s, 'p> {
-    pub(super) fn new(text: TextId, source: &'s str, problems: &'p mut Problems) -> Composer<'s, 'p> {
+    pub(super) fn new(text: TextId, source: &'s Rc<String>, problems: &'p mut Problems) -> Composer<'s, 'p> {
         let mut options = Options::default();
         options.set_emit_comments(false);
         options.flow_nesting_limit = MAX_DEPTH;
@@ -78,7 +81,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                 }
                 (Event::StreamEnd, place) => {
                     self.problems.add_all(self.unusable);
-                    return Ok(root.unwrap_or_else(|| scalar(place, String::new(), Style::Null)));
+                    return Ok(root.unwrap_or_else(|| scalar(place, Slice::from(String::new()), Style::Null)));
                 }
                 _ => {}
             }
@@ -90,11 +93,11 @@ impl<'s, 'p> Composer<'s, 'p> {
         let end = self.source.len();
         let (event, place) = match self.parser.next_event() {
             Some(event) => event.map_err(Refused::Syntax)?,
-            None => return Ok((Event::StreamEnd, Span { text: self.text, start: end, end })),
+            None => return Ok((Event::StreamEnd, Span::new(self.text, end..end))),
         };
         let byte = |offset: Option<usize>| self.source.floor_char_boundary(offset.unwrap_or(end));
         let (start, end) = (byte(place.start.byte_offset()), byte(place.end.byte_offset()));
-        Ok((event, Span { text: self.text, start, end: end.max(start) }))
+        Ok((event, Span::new(self.text, start..end.max(start))))
     }
 
     /// The node that begins with an event.
@@ -112,7 +115,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                 (self.within(place, Self::map)?, anchor)
             }
             // The parser has no other event where a node must stand.
-            _ => (scalar(place, String::new(), Style::Null), 0),
+            _ => (scalar(place, Slice::from(String::new()), Style::Null), 0),
         };
         if anchor > 0 {
             self.anchors.name(anchor, &node).map_err(|what| refused(place, what))?;
@@ -147,10 +150,10 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     fn scalar(&self, value: Cow<'s, str>, style: ScalarStyle, tag: Option<&Tag>, place: Span) -> Result<Node, Refused> {
-        let written = &self.source[place.start..place.end];
+        let written = &self.source[place.range()];
         if style != ScalarStyle::Plain {
             untagged_but(tag, "str int float bool null", place)?;
-            return Ok(scalar(place, value.into_owned(), Style::Quoted));
+            return Ok(scalar(place, self.quoted(value, place), Style::Quoted));
         }
         let is_null = match tag.map(|tag| (tag, tag.core_suffix())) {
             None | Some((_, Some("int" | "float" | "bool"))) => matches!(written, "" | "~" | "null" | "Null" | "NULL"),
@@ -160,8 +163,17 @@ impl<'s, 'p> Composer<'s, 'p> {
             Some(_) => return Err(refused(place, Unacceptable::Tag)),
         };
         // Only over several lines is there a difference; and the parser has a `~` for nothing at all.
-        let text = if written.contains('\n') { value.into_owned() } else { written.to_owned() };
+        let text = if written.contains('\n') { Slice::from(value.into_owned()) } else { Slice::of(self.source, place) };
         Ok(scalar(place, text, if is_null { Style::Null } else { Style::Plain }))
+    }
+
+    /// What stands in quotes: a part of the text, where that says it in the same characters.
+    fn quoted(&self, value: Cow<'s, str>, place: Span) -> Slice {
+        let inside = Span { start: place.start + 1, end: place.end.saturating_sub(1), ..place };
+        if self.source.get(inside.range()) == Some(&*value) {
+            return Slice::of(self.source, inside);
+        }
+        Slice::from(value.into_owned())
     }
 
     fn list(&mut self, place: Span) -> Result<Node, Refused> {
@@ -174,8 +186,8 @@ impl<'s, 'p> Composer<'s, 'p> {
             let item = self.used(event, at)?;
             self.items.push(item);
         }
-        let items = self.items.drain(first..).collect();
-        let end = place.end.max(self.next_char(place.start));
+        let items = taken(&mut self.items, first).into();
+        let end = place.end.max(self.next_char(place));
         Ok(Node { span: Span { end, ..place }, kind: Kind::List(items) })
     }
 
@@ -222,17 +234,21 @@ impl<'s, 'p> Composer<'s, 'p> {
                         Kind::Scalar(scalar) => self.entries.push(Entry { key: scalar.text, key_span: key.span, value }),
                         Kind::List(_) | Kind::Map(_) => {
                             self.unusable.push(unusable_key(&key));
-                            strays.push(Entry { key: String::new(), key_span: key.span, value });
+                            strays.push(Entry {
+                                key: Slice::of(self.source, Span { end: key.span.start, ..key.span }),
+                                key_span: key.span,
+                                value,
+                            });
                         }
                     }
                 }
             }
         }
-        let entries = self.entries.drain(first..).collect();
+        let entries = taken(&mut self.entries, first);
         let map = self.with_brought(entries, strays, brought);
         // A map in block style has no token of its own: its first key stands for it.
         let first = map.entries.first().filter(|entry| entry.key_span.start == place.start);
-        let end = first.map_or_else(|| self.next_char(place.start).max(place.end), |entry| entry.key_span.end);
+        let end = first.map_or_else(|| self.next_char(place).max(place.end), |entry| entry.key_span.end);
         Ok(Node { span: Span { end, ..place }, kind: Kind::Map(map) })
     }
 
@@ -283,9 +299,18 @@ impl<'s, 'p> Composer<'s, 'p> {
         Map::new(entries, duplicates, strays)
     }
 
-    fn next_char(&self, at: usize) -> usize {
-        self.source[at..].chars().next().map_or(at, |char| at + char.len_utf8())
+    /// The place behind the first character of this one.
+    fn next_char(&self, place: Span) -> u32 {
+        let at = place.start();
+        offset(self.source[at..].chars().next().map_or(at, |char| at + char.len_utf8()))
     }
+}
+
+/// What lies on a stack from `first` on.
+fn taken<T>(stack: &mut Vec<T>, first: usize) -> Vec<T> {
+    /// So many are worth more than the room that the stack has grown to.
+    const MANY: usize = 1_000;
+    if first == 0 && stack.len() >= MANY { mem::take(stack) } else { stack.drain(first..).collect() }
 }
 
 /// Adds the entries of a map to what is brought.
@@ -333,7 +358,7 @@ fn is_non_specific(tag: &Tag) -> bool {
 }
 
 fn refused(place: Span, what: Unacceptable) -> Refused {
-    Refused::Here { at: place.start, what }
+    Refused::Here { at: place.start(), what }
 }
 
 /// What is wrong with a key that is a list or a map.
@@ -347,6 +372,6 @@ fn unusable_key(key: &Node) -> Problem {
     }
 }
 
-fn scalar(span: Span, text: String, style: Style) -> Node {
+fn scalar(span: Span, text: Slice, style: Style) -> Node {
     Node { span, kind: Kind::Scalar(Scalar { text, style, is_secret: false }) }
 }

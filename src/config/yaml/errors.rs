@@ -19,7 +19,7 @@ pub(super) fn problem(refused: &Refused, text: TextId, texts: &Texts) -> Problem
     };
     let start = source.floor_char_boundary(start.min(source.len()));
     if let Some(Slip { place, message, help, also }) = slip(refused, source, start) {
-        let at = |place: Range<usize>| Span { text, start: place.start, end: place.end };
+        let at = |place: Range<usize>| Span::new(text, place);
         let problem = Problem::error(at(place), message).help(help);
         return also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(place), message));
     }
@@ -28,7 +28,7 @@ pub(super) fn problem(refused: &Refused, text: TextId, texts: &Texts) -> Problem
         Refused::Syntax(error) => syntax(error),
         Refused::Here { what, .. } => unacceptable(*what),
     };
-    Problem::error(Span { text, start, end }, message).maybe_help(help)
+    Problem::error(Span::new(text, start..end), message).maybe_help(help)
 }
 
 /// What was probably typed wrong.

@@ -19,9 +19,9 @@ use compose::Composer;
 /// Lists and maps may stand in each other this deep.
 const MAX_DEPTH: usize = 64;
 
-/// As many values, keys, lists and maps a text may have, with those that its aliases stand for: about 15,000 processes. A list or
-/// map counts twice, for its beginning and its end.
-const MAX_NODES: usize = 250_000;
+/// As many values, keys, lists and maps a text may have, with those that its aliases stand for. A list or map counts
+/// twice, for its beginning and its end. So this is 11,000 processes with arguments, a variable and a restart policy.
+const MAX_NODES: usize = 200_000;
 
 /// As many anchors, each of which keeps a copy of what it names; and as many nodes in all that they keep.
 const MAX_ANCHORS: usize = 10_000;
@@ -35,7 +35,7 @@ const MAX_COPIED: usize = 16 << 20;
 /// # Errors
 /// What keeps the text from being YAML, or from being read in bounded time and memory.
 pub(super) fn parse(text: TextId, texts: &Texts, problems: &mut Problems) -> Result<Node, Problem> {
-    let composer = Composer::new(text, texts.text(text), problems);
+    let composer = Composer::new(text, texts.shared(text), problems);
     composer.document().map_err(|refused| errors::problem(&refused, text, texts))
 }
 

@@ -117,10 +117,10 @@ fn ours(text: &str) -> Option<Value> {
 fn value(node: &Node) -> Value {
     match &node.kind {
         Kind::Scalar(scalar) if scalar.style == Style::Null => Value::Null,
-        Kind::Scalar(scalar) => Value::Text(scalar.text.clone()),
+        Kind::Scalar(scalar) => Value::Text(scalar.text.to_string()),
         Kind::List(items) => Value::List(items.iter().map(value).collect()),
         Kind::Map(map) => {
-            Value::Map(map.entries.iter().map(|entry| (Value::Text(entry.key.clone()), value(&entry.value))).collect())
+            Value::Map(map.entries.iter().map(|entry| (Value::Text(entry.key.to_string()), value(&entry.value))).collect())
         }
     }
 }

@@ -1,7 +1,6 @@
 //! An env file is read or refused; what was read, written down again, reads the same.
 
 use super::files::{process, text};
-use reconcile::text::Text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -24,6 +23,6 @@ pub(crate) fn check(input: &[u8]) {
 fn read(file: &str) -> Option<BTreeMap<String, String>> {
     let loaded = process("env_file: .env").with("etc/.env", file).load().ok()?;
     let env = &loaded.desired.entries()[0].spec.exec.env;
-    assert!(env.values().all(Text::is_secret), "a value of an env file is a secret");
-    Some(env.iter().map(|(key, value)| (key.clone(), value.value().to_owned())).collect())
+    assert!(env.iter().all(|(_, value)| value.is_secret()), "a value of an env file is a secret");
+    Some(env.iter().map(|(key, value)| (key.to_owned(), value.value().to_owned())).collect())
 }
