@@ -36,7 +36,8 @@ pub(super) struct Reaper {
     groups: Option<Groups>,
     /// Becomes readable when a control group becomes empty that is waited for.
     emptied: Arc<AsyncFd<OwnedFd>>,
-    runs: HashMap<RunId, Run>,
+    /// Boxed, because a table has more places than values.
+    runs: HashMap<RunId, Box<Run>>,
     /// Leaders that are not reaped, by their number.
     leaders: HashMap<u32, RunId>,
     /// Runs by the session that their leader made. A number stays in use as long as a session has it.
@@ -129,7 +130,8 @@ impl Reaper {
         let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, name));
         let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
         let (told, killed) = (Members::default(), Members::default());
-        self.runs.insert(run, Run { leader, told, killed, wish: None, killing: false, leaf: leaf.clone(), emptying: None });
+        let entered = Run { leader, told, killed, wish: None, killing: false, leaf: leaf.clone(), emptying: None };
+        self.runs.insert(run, Box::new(entered));
         (self.marker.write(name, run), slot, leaf)
     }
 
@@ -263,8 +265,8 @@ impl Reaper {
     fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
         let lineage = Lineage::now();
         let orphans = self.orphans(&lineage);
-        let mut roots = match self.runs.get(&id) {
-            Some(Run { leader: Leader::Up(pid) | Leader::Doubtful(pid), .. }) => vec![(*pid, Handle::of_leader(*pid))],
+        let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
+            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, Handle::of_leader(*pid))],
             _ => Vec::new(),
         };
         roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
@@ -330,7 +332,7 @@ impl Reaper {
     /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec. Nothing wakes
     /// us when that is over, so it takes another look, soon.
     pub(super) fn wants_another_look(&self) -> bool {
-        self.is_undecided() && self.runs.values().any(Run::is_leaderless)
+        self.is_undecided() && self.runs.values().any(|run| run.is_leaderless())
     }
 
     /// Reaps every child that has ended.
@@ -374,7 +376,7 @@ impl Reaper {
 
     /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
     pub(super) fn settle(&mut self) {
-        if !self.runs.values().any(Run::is_leaderless) {
+        if !self.runs.values().any(|run| run.is_leaderless()) {
             return;
         }
         let orphans = self.orphans(&Lineage::now());
@@ -413,7 +415,7 @@ impl Reaper {
 
     /// Takes a run out of the table, and its control group from the system.
     fn forget(&mut self, id: RunId) {
-        if let Some(Run { leaf: Some(leaf), .. }) = self.runs.remove(&id) {
+        if let Some(leaf) = self.runs.remove(&id).and_then(|run| run.leaf) {
             leaf.remove();
         }
     }

@@ -1,6 +1,6 @@
 //! One event of the stream that readers follow: what happened, in the form in which it is sent, one JSON object a line.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// Something that happened.
@@ -18,5 +18,30 @@ pub struct Event {
     pub reason: Option<String>,
     /// What else belongs to it, such as `pid`, `status` or `delay`.
     #[serde(flatten)]
-    pub more: Map<String, Value>,
+    pub more: More,
+}
+
+/// Fields by name, sorted. A tree of them would take ten times the room of the one or two that there are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct More(Vec<(String, Value)>);
+
+impl<N: Into<String>> FromIterator<(N, Value)> for More {
+    fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> More {
+        let mut fields: Vec<(String, Value)> = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+        fields.shrink_to_fit();
+        More(fields)
+    }
+}
+
+impl Serialize for More {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for More {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<More, D::Error> {
+        Ok(Map::deserialize(deserializer)?.into_iter().collect())
+    }
 }

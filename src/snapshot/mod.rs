@@ -6,7 +6,7 @@
 mod event;
 pub mod plan;
 
-pub use event::Event;
+pub use event::{Event, More};
 pub use plan::Plan;
 
 use serde::{Deserialize, Serialize};

@@ -3,10 +3,10 @@
 //! A client that doesn't read as fast as things happen misses some and is told how many; nobody waits for it.
 
 use crate::runtime::utc::Utc;
-use crate::snapshot::Event;
+use crate::snapshot::{Event, More};
 use reconcile::event::Status;
 use reconcile::report::{Report, Summary, Transition, What};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -42,13 +42,13 @@ impl Story {
         self.add(match report {
             Report::Process(transition) => of_process(transition),
             Report::Accepted(summary) => of_summary(summary),
-            Report::Unchanged => of_configuration("unchanged", generation, Map::new()),
+            Report::Unchanged => of_configuration("unchanged", generation, More::default()),
         });
     }
 
     /// Takes up that a configuration was rejected.
     pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
-        self.add(of_configuration("rejected", generation, fields([("diagnostics", problems.clone())])));
+        self.add(of_configuration("rejected", generation, More::from_iter([("diagnostics", problems.clone())])));
     }
 
     fn add(&mut self, event: Event) {
@@ -70,43 +70,40 @@ impl Story {
 
 fn of_process(transition: &Transition) -> Event {
     let status = |status: &Status| match status {
-        Status::Code(code) => fields([("status", json!(code))]),
-        Status::Signal(signal) => fields([("signal", json!(signal.0))]),
-        Status::NotStarted(_) | Status::Lost => Map::new(),
+        Status::Code(code) => Some(("status", json!(code))),
+        Status::Signal(signal) => Some(("signal", json!(signal.0))),
+        Status::NotStarted(_) | Status::Lost => None,
     };
-    let none = Map::new;
-    let (event, reason, mut more) = match &transition.what {
-        What::Starting(reason) => ("starting", Some(reason.to_string()), none()),
-        What::Started => ("started", None, none()),
-        What::Ready => ("ready", None, none()),
-        What::Unready(why) => ("unready", Some(why.clone()), none()),
-        What::Reloading(reason) => ("reloading", Some(reason.to_string()), none()),
-        What::NotReloaded(why) => ("not_reloaded", Some(why.clone()), none()),
-        What::Stopping(reason) => ("stopping", Some(reason.to_string()), none()),
+    let (event, reason, more) = match &transition.what {
+        What::Starting(reason) => ("starting", Some(reason.to_string()), None),
+        What::Started => ("started", None, None),
+        What::Ready => ("ready", None, None),
+        What::Unready(why) => ("unready", Some(why.clone()), None),
+        What::Reloading(reason) => ("reloading", Some(reason.to_string()), None),
+        What::NotReloaded(why) => ("not_reloaded", Some(why.clone()), None),
+        What::Stopping(reason) => ("stopping", Some(reason.to_string()), None),
         What::Stopped { status: ended, reason } => ("stopped", Some(reason.to_string()), status(ended)),
-        What::Killing(reason) => ("killing", Some(reason.to_string()), none()),
-        What::Exited => ("exited", None, fields([("status", json!(0))])),
+        What::Killing(reason) => ("killing", Some(reason.to_string()), None),
+        What::Exited => ("exited", None, Some(("status", json!(0)))),
         What::Crashed(ended) => ("crashed", Some(ended.to_string()), status(ended)),
         What::Restarting { delay, reason } => {
-            ("restarting", Some(reason.to_string()), fields([("delay", json!(delay.as_secs_f64()))]))
+            ("restarting", Some(reason.to_string()), Some(("delay", json!(delay.as_secs_f64()))))
         }
         What::Updated(differences) => {
             let names: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
-            ("updated", Some(format!("{} changed", names.join(", "))), fields([("fields", json!(names))]))
+            ("updated", Some(format!("{} changed", names.join(", "))), Some(("fields", json!(names))))
         }
-        What::Failed(reason) => ("failed", Some(reason.to_string()), none()),
-        What::Survives => ("survives", None, none()),
+        What::Failed(reason) => ("failed", Some(reason.to_string()), None),
+        What::Survives => ("survives", None, None),
     };
-    if let Some(pid) = transition.pid {
-        more.insert("pid".to_owned(), json!(pid.0));
-    }
+    let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
     Event {
         time: Utc::now().to_string(),
         generation: transition.generation,
         name: Some(transition.name.to_string()),
         event: event.to_owned(),
         reason,
-        more,
+        more: more.into_iter().chain(pid).collect(),
     }
 }
 
@@ -120,13 +117,9 @@ fn of_summary(summary: &Summary) -> Event {
         ("stale", stale),
         ("unchanged", unchanged),
     ];
-    of_configuration("reloaded", generation, fields(counts.map(|(name, count)| (name, json!(count)))))
+    of_configuration("reloaded", generation, counts.map(|(name, count)| (name, json!(count))).into_iter().collect())
 }
 
-fn of_configuration(event: &str, generation: u64, more: Map<String, Value>) -> Event {
+fn of_configuration(event: &str, generation: u64, more: More) -> Event {
     Event { time: Utc::now().to_string(), generation, name: None, event: event.to_owned(), reason: None, more }
-}
-
-fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -43,7 +43,7 @@ pub(super) struct Prober {
     checks: Checks,
     news: Sender<Event>,
     notifications: Arc<Notifications>,
-    subjects: Arc<Mutex<HashMap<RunId, Subject>>>,
+    subjects: Arc<Mutex<HashMap<RunId, Box<Subject>>>>,
 }
 
 /// A run that is probed.
@@ -128,7 +128,7 @@ impl Prober {
             readiness: Task::default(),
             liveness: Task::default(),
         };
-        self.lock().insert(run, subject);
+        self.lock().insert(run, Box::new(subject));
         Ok(passed)
     }
 
@@ -187,7 +187,7 @@ impl Prober {
     }
 
     /// Never held across an await; all who lock it are on the loop's thread.
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Subject>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Box<Subject>>> {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
