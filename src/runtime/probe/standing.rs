@@ -1,16 +1,20 @@
 //! What has been told of a run so far, so that each change is told once.
 
 use reconcile::event::{Event, RunId};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::watch;
 
 /// How a run stands, and whom to tell when that changes.
 #[derive(Debug)]
 pub(super) struct Standing {
     run: RunId,
     news: Sender<Event>,
-    is_ready: watch::Sender<bool>,
+    is_ready: AtomicBool,
+    /// Wakes whoever waits until it is. (A watch channel would do both, in four hundred bytes for every process.)
+    became_ready: Notify,
     /// Why it isn't, as far as that was told.
     told: Mutex<Option<String>>,
 }
@@ -18,16 +22,23 @@ pub(super) struct Standing {
 impl Standing {
     /// Nothing was told yet; it isn't ready.
     pub(super) fn new(run: RunId, news: Sender<Event>) -> Standing {
-        Standing { run, news, is_ready: watch::Sender::new(false), told: Mutex::default() }
+        Standing { run, news, is_ready: AtomicBool::new(false), became_ready: Notify::new(), told: Mutex::default() }
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        *self.is_ready.borrow()
+        self.is_ready.load(Ordering::Acquire)
     }
 
     /// It is ready because nothing more is asked of it. Everybody knows.
     pub(super) fn is_taken_for_ready(&self) {
-        self.is_ready.send_replace(true);
+        self.become_ready();
+    }
+
+    /// Answers whether it was ready before.
+    fn become_ready(&self) -> bool {
+        let was_ready = self.is_ready.swap(true, Ordering::AcqRel);
+        self.became_ready.notify_waiters();
+        was_ready
     }
 
     /// It is asked in another way from now on, so what was told of the former way is nobody's answer any more.
@@ -37,22 +48,28 @@ impl Standing {
 
     /// Waits until it is ready.
     pub(super) async fn until_ready(&self) {
-        let mut is_ready = self.is_ready.subscribe();
-        // The sender is in our own hands, so it can't go away.
-        let _always = is_ready.wait_for(|is_ready| *is_ready).await;
+        loop {
+            let mut became_ready = pin!(self.became_ready.notified());
+            // Whoever becomes ready from here on wakes us.
+            became_ready.as_mut().enable();
+            if self.is_ready() {
+                return;
+            }
+            became_ready.await;
+        }
     }
 
     /// It is ready.
     pub(super) async fn ready(&self) {
         self.replace_told(None);
-        if !self.is_ready.send_replace(true) {
+        if !self.become_ready() {
             self.tell(Event::Ready { run: self.run }).await;
         }
     }
 
     /// It isn't ready, for this reason.
     pub(super) async fn unready(&self, why: String) {
-        let was_ready = self.is_ready.send_replace(false);
+        let was_ready = self.is_ready.swap(false, Ordering::AcqRel);
         let is_new = self.replace_told(Some(why.clone())).as_ref() != Some(&why);
         if was_ready || is_new {
             self.tell(Event::Unready { run: self.run, why }).await;
@@ -120,6 +137,18 @@ mod tests {
             standing.unready("connection refused".into()).await;
         };
         assert_eq!(told(steps), ["connection refused", "connection refused"]);
+    }
+
+    #[test]
+    fn who_waits_is_woken_when_it_becomes_ready() {
+        let steps = async |standing: &Standing| {
+            let ((), ()) = tokio::join!(standing.until_ready(), async {
+                standing.unready("no".into()).await;
+                tokio::task::yield_now().await;
+                standing.ready().await;
+            });
+        };
+        assert_eq!(told(steps), ["no", "ready"]);
     }
 
     #[test]
