@@ -98,7 +98,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// Navigator with its configuration in this directory, and everything that it writes itself beside it.
-fn navigator(directory: &Path) -> Command {
+pub(crate) fn navigator(directory: &Path) -> Command {
     let mut command = Command::new(NAVIGATOR);
     command
         .arg(directory.join(FILE))
@@ -108,7 +108,8 @@ fn navigator(directory: &Path) -> Command {
     command
 }
 
-const FILE: &str = "navigator.yml";
+/// The name of the configuration.
+pub(crate) const FILE: &str = "navigator.yml";
 const NEW: &str = "navigator.yml.new";
 
 /// Renames what was prepared into its place, as careful editors save.

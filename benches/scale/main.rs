@@ -15,6 +15,8 @@ mod growth;
 mod host;
 mod journal;
 mod life;
+mod lines;
+mod output;
 mod place;
 mod saves;
 
@@ -30,10 +32,17 @@ struct Request {
     scenes: Vec<String>,
 }
 
-const SCENES: [&str; 5] = ["binary", "life", "saves", "crowd", "growth"];
+const SCENES: [&str; 6] = ["binary", "life", "saves", "crowd", "output", "growth"];
 
 fn main() {
-    let request = Request::read(std::env::args().skip(1).filter(|argument| argument != "--bench"));
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [word, here, gate, producer, lines] = &words[..]
+        && word == lines::PRODUCE
+    {
+        let number = |word: &String| word.parse().expect("a number");
+        return lines::produce(here.as_ref(), gate.as_ref(), number(producer), number(lines));
+    }
+    let request = Request::read(words.into_iter());
     // What a contender leaves behind is handed to the bench, which waits for it.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("the kernel can");
     let place = Place::new();
@@ -43,6 +52,7 @@ fn main() {
             "life" => life::measure(&place, request.rounds, request.processes, request.with_peers),
             "saves" => saves::measure(&place, &[request.processes / 100, request.processes / 10, request.processes]),
             "crowd" => crowd::measure(&place, 10 * request.processes),
+            "output" => output::measure(&place, request.rounds),
             _ => growth::measure(&place, request.growth),
         }
     }
