@@ -60,7 +60,7 @@ fn main() {
 
 impl Request {
     fn read(words: impl Iterator<Item = String>) -> Request {
-        let mut request = Request { rounds: 5, processes: 1000, growth: 1000, with_peers: true, scenes: Vec::new() };
+        let mut request = Request { rounds: 5, processes: 1000, growth: 10_000, with_peers: true, scenes: Vec::new() };
         for word in words {
             let number = |value: &str| value.parse().unwrap_or_else(|_| panic!("`{word}`: a number is expected"));
             match word.split_once('=') {
@@ -69,7 +69,7 @@ impl Request {
                 Some(("growth", value)) => request.growth = number(value),
                 None if word == "alone" => request.with_peers = false,
                 None if SCENES.contains(&word.as_str()) => request.scenes.push(word),
-                _ => panic!("`{word}`: one of {SCENES:?}, `alone`, `rounds=5`, `processes=1000` or `growth=1000` is expected"),
+                _ => panic!("`{word}`: one of {SCENES:?}, `alone`, `rounds=5`, `processes=1000` or `growth=10000` is expected"),
             }
         }
         assert!(request.processes >= 100, "ratios between fewer than 100 processes and a hundredth of them say nothing");

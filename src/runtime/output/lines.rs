@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn lines_that_come_together_are_one_piece_up_to_one_that_is_too_long() {
-        let short = [&[b'x'; 99][..], b"\n"].concat().repeat(3000);
-        let long = [&[b'y'; LONGEST + 1][..], b"\n"].concat();
+        let short = ("x".repeat(99) + "\n").repeat(3000).into_bytes();
+        let long = ("y".repeat(LONGEST + 1) + "\n").into_bytes();
         let (mut lines, mut lengths) = (Lines::default(), Vec::new());
         let text = [&short[..], &long, &short, b"rest"].concat();
         lines.feed(&text, &mut |piece| lengths.push((piece.bytes.len(), piece.continued)));
