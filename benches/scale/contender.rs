@@ -97,8 +97,8 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
-/// Navigator with its configuration in this directory, and everything that it writes itself beside it.
-fn navigator(directory: &Path, place: &Place) -> Command {
+/// Navigator with its configuration in this directory.
+pub(crate) fn navigator(directory: &Path, place: &Place) -> Command {
     let mut command = Command::new(NAVIGATOR);
     command
         .arg(directory.join(FILE))
@@ -108,7 +108,8 @@ fn navigator(directory: &Path, place: &Place) -> Command {
     command
 }
 
-const FILE: &str = "navigator.yml";
+/// The name of the configuration.
+pub(crate) const FILE: &str = "navigator.yml";
 const NEW: &str = "navigator.yml.new";
 
 /// Renames what was prepared into its place, as careful editors save.

@@ -3,7 +3,7 @@
 use crate::contender::Contender;
 use crate::figures::milliseconds;
 use crate::journal::now;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, wait, waitid};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -36,6 +36,15 @@ pub(crate) struct Held {
     pub(crate) memory: u64,
     pub(crate) descriptors: usize,
     pub(crate) threads: usize,
+}
+
+/// The end of a contender's first process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// When, in milliseconds on the clock of the journal.
+    pub(crate) at: f64,
+    /// Its processor time, in milliseconds.
+    pub(crate) spent: f64,
 }
 
 impl Host {
@@ -73,9 +82,7 @@ impl Host {
             let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
             let switches = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
             taken.wakes += switches.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum::<u64>();
-            let spent = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
-            let nanoseconds = spent.split(' ').next().and_then(|spent| spent.parse().ok());
-            taken.processor += milliseconds(Duration::from_nanos(nanoseconds.expect("the kernel counts them")));
+            taken.processor += processor_of_thread(&thread);
         }
         taken
     }
@@ -92,17 +99,33 @@ impl Host {
         held
     }
 
+    /// Processor time of the contender's first process, with all threads that it ever had, in milliseconds; the kernel tells it in
+    /// ticks of ten.
+    pub(crate) fn spent(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.own.id())).expect("it isn't reaped");
+        let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name in parentheses").1.split(' ').collect();
+        // Fields 14 and 15 of `proc_pid_stat(5)`, counted from 3 here.
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
+        milliseconds(Duration::from_millis(1000 * ticks / rustix::param::clock_ticks_per_second()))
+    }
+
     /// Tells it to end with everything that it keeps, and waits until nothing is left. Answers when it itself had ended.
-    pub(crate) fn stop(mut self) -> f64 {
+    pub(crate) fn stop(self) -> f64 {
+        self.stop_and_count().at
+    }
+
+    /// The same; answers also what it had spent by then.
+    pub(crate) fn stop_and_count(mut self) -> Ended {
         self.end()
     }
 
-    fn end(&mut self) -> f64 {
+    fn end(&mut self) -> Ended {
         let signal = if self.contender == Contender::Runit { Signal::HUP } else { Signal::TERM };
         signal_process(self.own.id().cast_signed(), signal);
+        wait_for_end(&self.own);
+        let ended = Ended { at: now(), spent: self.spent() };
         self.own.wait().expect("it is ours");
         self.has_ended = true;
-        let ended = now();
         // Whatever it has not waited for itself has been handed to us.
         while !matches!(wait(WaitOptions::empty()), Err(rustix::io::Errno::CHILD)) {}
         ended
@@ -122,6 +145,18 @@ impl Drop for Host {
 fn threads(pid: u32) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
     entries.filter_map(|entry| entry.ok().map(|entry| entry.path()))
+}
+
+/// The processor time of a thread, or of a process that has only ever had one, in milliseconds.
+pub(crate) fn processor_of_thread(directory: &Path) -> f64 {
+    let spent = fs::read_to_string(directory.join("schedstat")).unwrap_or_default();
+    let nanoseconds = spent.split(' ').next().and_then(|spent| spent.parse().ok());
+    milliseconds(Duration::from_nanos(nanoseconds.expect("the kernel counts them")))
+}
+
+/// Waits for the end of a child and leaves it to be reaped: the kernel keeps its account until then.
+pub(crate) fn wait_for_end(child: &Child) {
+    waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("it is ours");
 }
 
 /// Sends a signal to a process of the bench's own.

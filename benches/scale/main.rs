@@ -15,6 +15,8 @@ mod growth;
 mod host;
 mod journal;
 mod life;
+mod lines;
+mod output;
 mod place;
 mod saves;
 
@@ -30,10 +32,17 @@ struct Request {
     scenes: Vec<String>,
 }
 
-const SCENES: [&str; 5] = ["binary", "life", "saves", "crowd", "growth"];
+const SCENES: [&str; 6] = ["binary", "life", "saves", "crowd", "output", "growth"];
 
 fn main() {
-    let request = Request::read(std::env::args().skip(1).filter(|argument| argument != "--bench"));
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [word, here, gate, producer, lines] = &words[..]
+        && word == lines::PRODUCE
+    {
+        let number = |word: &String| word.parse().expect("a number");
+        return lines::produce(here.as_ref(), gate.as_ref(), number(producer), number(lines));
+    }
+    let request = Request::read(words.into_iter());
     // What a contender leaves behind is handed to the bench, which waits for it.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("the kernel can");
     let place = Place::new();
@@ -43,6 +52,7 @@ fn main() {
             "life" => life::measure(&place, request.rounds, request.processes, request.with_peers),
             "saves" => saves::measure(&place, &[request.processes / 100, request.processes / 10, request.processes]),
             "crowd" => crowd::measure(&place, 10 * request.processes),
+            "output" => output::measure(&place, request.rounds),
             _ => growth::measure(&place, request.growth),
         }
     }
@@ -50,7 +60,7 @@ fn main() {
 
 impl Request {
     fn read(words: impl Iterator<Item = String>) -> Request {
-        let mut request = Request { rounds: 5, processes: 1000, growth: 1000, with_peers: true, scenes: Vec::new() };
+        let mut request = Request { rounds: 5, processes: 1000, growth: 10_000, with_peers: true, scenes: Vec::new() };
         for word in words {
             let number = |value: &str| value.parse().unwrap_or_else(|_| panic!("`{word}`: a number is expected"));
             match word.split_once('=') {
@@ -59,7 +69,7 @@ impl Request {
                 Some(("growth", value)) => request.growth = number(value),
                 None if word == "alone" => request.with_peers = false,
                 None if SCENES.contains(&word.as_str()) => request.scenes.push(word),
-                _ => panic!("`{word}`: one of {SCENES:?}, `alone`, `rounds=5`, `processes=1000` or `growth=1000` is expected"),
+                _ => panic!("`{word}`: one of {SCENES:?}, `alone`, `rounds=5`, `processes=1000` or `growth=10000` is expected"),
             }
         }
         assert!(request.processes >= 100, "ratios between fewer than 100 processes and a hundredth of them say nothing");

@@ -92,6 +92,31 @@ fn both_streams_have_their_names() {
 }
 
 #[test]
+fn floods_arrive_whole_and_in_order_in_a_file_and_behind_a_prefix() {
+    const LINES: usize = 500_000;
+    let directory = std::env::temp_dir().join(format!("navigator-own-flood-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let path = directory.join("own.log");
+    let printed = on_host("floods", async |host| {
+        let flood = |name: &str| script(name, &format!("seq {LINES}"));
+        let mut own = flood("own");
+        own.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: u64::MAX, keep: 1 };
+        for run in [own, flood("a"), flood("b")].map(|spec| host.spawn(spec)) {
+            assert_eq!(host.exited(run).await, Status::Code(0));
+        }
+    });
+    let own = fs::read_to_string(&path).unwrap();
+    fs::remove_dir_all(directory).unwrap();
+    let expected = |prefix: &str| (1..=LINES).map(|number| format!("{prefix}{number}")).collect::<Vec<_>>();
+    assert!(own.lines().eq(expected("")), "{} lines", own.lines().count());
+    for prefix in ["[a.stdout] ", "[b.stdout] "] {
+        let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with(prefix)).collect();
+        assert!(lines == expected(prefix), "{prefix}: {} lines", lines.len());
+    }
+    assert_eq!(printed.lines().count(), 2 * LINES);
+}
+
+#[test]
 fn a_file_of_its_own_is_rotated_and_nothing_is_lost() {
     let directory = std::env::temp_dir().join(format!("navigator-own-file-{}", std::process::id()));
     fs::create_dir(&directory).unwrap();

@@ -25,7 +25,7 @@ const RESERVE: usize = 1024 * 1024;
 /// least that a process can write without being held any longer.
 pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 /// Lines are gathered up to this many bytes for one write.
-const BATCH: usize = 256 * 1024;
+pub(super) const BATCH: usize = 256 * 1024;
 
 /// What waits for one destination.
 #[derive(Debug)]
@@ -65,6 +65,16 @@ struct Dropped {
     bytes: usize,
 }
 
+/// A lane with lines that nobody writes yet: somebody is sent when this is dropped.
+#[derive(Debug)]
+pub(super) struct Due(Arc<Lane>);
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.0.writers.submit(Arc::clone(&self.0));
+    }
+}
+
 /// What is to be done with lines that come just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
@@ -99,19 +109,20 @@ impl Lane {
         Admission::Wait(until)
     }
 
-    /// Takes the lines of a process that `feed` tells, or counts them.
+    /// Takes the lines of a process that `feed` tells, or counts them. Whoever holds the answer for a moment has more lines
+    /// written at once.
     pub(super) fn take(
         self: &Arc<Self>,
         source: &Source,
         look: &Look,
         drops: bool,
         feed: impl FnOnce(&mut dyn FnMut(Piece<'_>)),
-    ) {
+    ) -> Option<Due> {
         self.change(|queue| {
             feed(&mut |piece| {
                 if drops { queue.drop(source, look, piece) } else { queue.add(&self.writers, |text| look.write(piece, text)) }
             });
-        });
+        })
     }
 
     /// Takes whole lines of navigator's own log, or counts them.
@@ -169,16 +180,13 @@ impl Lane {
         entry
     }
 
-    /// Changes the queue, and sees to it that somebody writes what is new in it.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Queue)) {
+    /// Changes the queue. Answers whether somebody has to be sent who writes what is new in it.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Queue)) -> Option<Due> {
         let mut queue = self.lock();
         change(&mut queue);
         let wants_service = !queue.entries.is_empty() && !queue.is_served;
         queue.is_served |= wants_service;
-        drop(queue);
-        if wants_service {
-            self.writers.submit(Arc::clone(self));
-        }
+        wants_service.then(|| Due(Arc::clone(self)))
     }
 
     /// A panic elsewhere leaves the queue as whole as it was: every change of it is complete before the next begins.

@@ -41,12 +41,15 @@ impl Lines {
         self.partial = Vec::new();
     }
 
-    /// At the start of a line: takes all lines that end within the longest one's reach, at once.
+    /// At the start of a line: takes all lines up to one that is too long or has no end yet, at once.
     fn take_lines(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> usize {
-        let reach = &bytes[..bytes.len().min(LONGEST + 1)];
-        if let Some(end) = memrchr(b'\n', reach) {
+        let mut whole = 0;
+        while let Some(end) = last_end(&bytes[whole..]) {
+            whole += end + 1;
+        }
+        if let Some(end) = whole.checked_sub(1) {
             each(Piece { bytes: &bytes[..end], continued: false });
-            return end + 1;
+            return whole;
         }
         let taken = bytes.len().min(LONGEST);
         if bytes.len() <= LONGEST {
@@ -81,6 +84,11 @@ impl Lines {
         self.partial.clear();
         self.continued = false;
     }
+}
+
+/// The last newline within the reach of a line that is as long as a line may be: before it there is none that is longer.
+fn last_end(bytes: &[u8]) -> Option<usize> {
+    memrchr(b'\n', &bytes[..bytes.len().min(LONGEST + 1)])
 }
 
 #[cfg(test)]
@@ -124,6 +132,19 @@ mod tests {
         let longest = vec![b'x'; LONGEST];
         assert_eq!(lines(&[&longest, b"\nnext\n"]), [(longest.clone(), false), (b"next".to_vec(), false)]);
         assert_eq!(lines(&[&longest, b"y\nnext\n"]), [(longest, false), (b"y".to_vec(), true), (b"next".to_vec(), false)]);
+    }
+
+    #[test]
+    fn lines_that_come_together_are_one_piece_up_to_one_that_is_too_long() {
+        let short = ("x".repeat(99) + "\n").repeat(3000).into_bytes();
+        let long = ("y".repeat(LONGEST + 1) + "\n").into_bytes();
+        let (mut lines, mut lengths) = (Lines::default(), Vec::new());
+        let text = [&short[..], &long, &short, b"rest"].concat();
+        lines.feed(&text, &mut |piece| lengths.push((piece.bytes.len(), piece.continued)));
+        lines.finish(&mut |piece| lengths.push((piece.bytes.len(), piece.continued)));
+        assert_eq!(lengths, [(short.len() - 1, false), (LONGEST, false), (1, true), (short.len() - 1, false), (4, false)]);
+        let little_by_little: Vec<&[u8]> = text.chunks(1000).collect();
+        assert_eq!(self::lines(&[&text]), self::lines(&little_by_little));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Source {
 pub(super) const MARK: &str = "… ";
 
 /// What is put around the lines of one source. Cheap to copy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// Nothing: they are alone in their file.
     Plain,

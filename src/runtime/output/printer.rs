@@ -239,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn lines_wait_for_more_as_long_as_their_answer_is_held_and_no_longer() {
+        let directory = Directory::new("due");
+        let path = directory.file("log");
+        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let source = Source::Process("web".into(), Stream::Stdout);
+        let way = printer.way(&source);
+        let take = |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(Piece { bytes: line, continued: false }));
+        let (first, second) = (take(b"one"), take(b"two"));
+        assert!(first.is_some() && second.is_none(), "somebody is sent once");
+        printer.log(b"Starting process\n");
+        assert_eq!(way.lane.bytes(), "[web.stdout] one\n[web.stdout] two\nStarting process\n".len());
+        drop(first);
+        flush(&printer);
+        assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\n[web.stdout] two\nStarting process\n");
+    }
+
+    #[test]
     fn every_byte_arrives() {
         let directory = Directory::new("bytes");
         let path = directory.file("log");

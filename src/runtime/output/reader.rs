@@ -6,9 +6,9 @@
 
 use super::bell::Bell;
 use super::kept::{Kept, Place};
-use super::lane::Admission;
+use super::lane::{Admission, Due};
 use super::lines::{Lines, Piece};
-use super::look::{Source, Stream};
+use super::look::{Look, Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
 use crate::runtime::probe::{Ear, Hearing};
@@ -26,10 +26,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// What one read takes at most: the size that a pipe has by itself.
-const CHUNK: usize = 64 * 1024;
-/// What a pipe is given when it turns out to be full: its process has to wait less often.
-const LARGE_PIPE: usize = 1024 * 1024;
+/// What one read takes at most, of lines that stay as they are: what is in a large pipe.
+const CHUNK: usize = LARGE_PIPE;
+/// The same of lines that get something around them, which may be a hundred times a short line.
+const SMALL_CHUNK: usize = 64 * 1024;
+/// As much in a pipe means that it was about to be full: by itself it has room for 64 KiB, and for less where writes are small.
+const MUCH: usize = 32 * 1024;
+/// What such a pipe is given: its process has to wait less often. Whoever isn't root has 256 of them, by the kernel's usual
+/// `pipe-user-pages-soft`; then all of the user's new pipes are small.
+const LARGE_PIPE: usize = 256 * 1024;
+/// So many bytes are read at most before somebody is sent to write them.
+const ENOUGH: usize = 256 * 1024;
 /// When a stream is looked at again that the kernel has no event for.
 const ANOTHER_LOOK: Duration = Duration::from_millis(50);
 /// How long finishing goes on reading where somebody outside goes on writing.
@@ -81,8 +88,9 @@ impl Outputs {
         epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
         let shared = Arc::new(Shared { requests: Mutex::default(), bell });
         let outputs = Outputs { printer: printer.clone(), kept, shared: Arc::clone(&shared) };
-        let reader =
-            Reader { shared, poll, printer, streams: HashMap::new(), paused: HashMap::new(), next: BELL + 1, finishing: None };
+        let (streams, paused) = (HashMap::new(), HashMap::new());
+        let unwritten = Unwritten::default();
+        let reader = Reader { shared, poll, printer, streams, paused, next: BELL + 1, unwritten, finishing: None };
         std::thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run())?;
         Ok(outputs)
     }
@@ -141,11 +149,36 @@ struct Reader {
     shared: Arc<Shared>,
     poll: OwnedFd,
     printer: Printer,
-    streams: HashMap<u64, Open>,
+    /// Boxed, because a table has more places than values.
+    streams: HashMap<u64, Box<Open>>,
     /// Streams that are not in the poll, with the time to look at them again.
     paused: HashMap<u64, Instant>,
     next: u64,
+    unwritten: Unwritten,
     finishing: Option<Finishing>,
+}
+
+/// What was read since somebody was last sent to write. To send somebody costs more than a small piece itself does, so they are
+/// sent when there is enough for them, or nothing more to read.
+#[derive(Default)]
+struct Unwritten {
+    lanes: Vec<Due>,
+    bytes: usize,
+}
+
+impl Unwritten {
+    fn add(&mut self, lane: Option<Due>, bytes: usize) {
+        self.lanes.extend(lane);
+        self.bytes += bytes;
+        if self.bytes >= ENOUGH {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        self.lanes.clear();
+        self.bytes = 0;
+    }
 }
 
 struct Finishing {
@@ -167,6 +200,9 @@ impl Reader {
                     stream => self.read(stream, &mut chunk),
                 }
             }
+            if events.is_empty() {
+                self.unwritten.send();
+            }
             self.resume(&mut chunk);
             let is_over =
                 |finishing: &Finishing| (events.is_empty() && self.paused.is_empty()) || Instant::now() >= finishing.until;
@@ -178,6 +214,9 @@ impl Reader {
 
     /// How long nothing may happen until there is something to do: for ever, mostly.
     fn patience(&self) -> Option<Timespec> {
+        if !self.unwritten.lanes.is_empty() {
+            return Some(Timespec::default());
+        }
         let next = self.paused.values().min();
         let wait = match (next, &self.finishing) {
             (Some(next), _) => next.saturating_duration_since(Instant::now()),
@@ -193,7 +232,7 @@ impl Reader {
         for request in requests {
             match request {
                 Request::Read(stream) => {
-                    self.streams.insert(self.next, stream);
+                    self.streams.insert(self.next, Box::new(stream));
                     // Looked at at once, whether the kernel has events for it or not.
                     self.paused.insert(self.next, Instant::now());
                     self.next += 1;
@@ -217,17 +256,20 @@ impl Reader {
             return self.pause(token, until);
         }
         let drops = admission == Admission::Drop;
+        let chunk = if stream.way.look == Look::Plain { chunk } else { &mut chunk[..SMALL_CHUNK] };
         match rustix::io::read(&stream.pipe, &mut *chunk) {
             Ok(0) => {
-                stream.finish(drops);
+                let lane = stream.finish(drops);
+                self.unwritten.add(lane, 0);
                 // Closing the pipe takes it out of the poll as well: nobody else has this end.
                 self.streams.remove(&token);
             }
             Ok(count) => {
-                stream.take(&chunk[..count], drops);
-                if count == chunk.len() {
+                if count >= MUCH {
                     stream.enlarge();
                 }
+                let lane = stream.take(&chunk[..count], drops);
+                self.unwritten.add(lane, count);
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
             // Its process must not be ended by the loss of its reader, so it's tried again.
@@ -269,9 +311,11 @@ impl Reader {
     fn end(mut self) {
         for stream in self.streams.values_mut() {
             let is_full = stream.admission(&self.shared.bell) != Admission::Take;
-            stream.finish(is_full);
+            let lane = stream.finish(is_full);
+            self.unwritten.add(lane, 0);
         }
         self.streams.clear();
+        self.unwritten.send();
         if let Some(finishing) = self.finishing {
             // Who asked may have lost patience.
             let _unheard = finishing.done.send(());
@@ -285,26 +329,26 @@ impl Open {
         if self.place.is_none() { Admission::Take } else { self.way.lane.admission(&self.source, Instant::now(), bell) }
     }
 
-    fn take(&mut self, bytes: &[u8], drops: bool) {
+    fn take(&mut self, bytes: &[u8], drops: bool) -> Option<Due> {
         if let Some(hearing) = &mut self.hearing {
             hearing.hear(bytes);
         }
-        let Some(place) = &self.place else { return };
+        let place = self.place.as_ref()?;
         let Way { lane, look, .. } = &self.way;
-        lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, &mut both(place, self.stream, each)));
+        lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, &mut both(place, self.stream, each)))
     }
 
     /// Tells a last line that has no newline.
-    fn finish(&mut self, drops: bool) {
+    fn finish(&mut self, drops: bool) -> Option<Due> {
         if let Some(hearing) = &mut self.hearing {
             hearing.end();
         }
-        let Some(place) = &self.place else { return };
+        let place = self.place.as_ref()?;
         let Way { lane, look, .. } = &self.way;
-        lane.take(&self.source, look, drops, |each| self.lines.finish(&mut both(place, self.stream, each)));
+        lane.take(&self.source, look, drops, |each| self.lines.finish(&mut both(place, self.stream, each)))
     }
 
-    /// Makes room in a pipe that was found full.
+    /// Makes room in a pipe that was found nearly full.
     fn enlarge(&mut self) {
         if !std::mem::replace(&mut self.has_large_pipe, true) {
             // Where the user has no more pages for pipes, it stays as it is.

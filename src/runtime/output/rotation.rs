@@ -19,10 +19,20 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    open: Option<File>,
+    open: Option<Open>,
     limits: Option<Limits>,
     /// Why it couldn't be put aside; it grows meanwhile.
     stuck: Option<io::Error>,
+}
+
+/// A file that is open.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// What no other file has as long as this one is open: device and inode.
+    identity: (u64, u64),
+    /// As it was when it was looked at last.
+    size: u64,
 }
 
 impl LogFile {
@@ -46,19 +56,23 @@ impl LogFile {
     /// # Errors
     /// Those of `open(2)`.
     pub(super) fn open(&mut self) -> io::Result<bool> {
-        if let Some(file) = &self.open {
-            let is_same = |there: Metadata, ours: Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
-            let is_gone = match std::fs::metadata(&self.path) {
-                Ok(there) => !is_same(there, file.metadata()?),
-                Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-            };
-            if !is_gone {
-                return Ok(false);
+        if let Some(open) = &mut self.open {
+            match std::fs::metadata(&self.path) {
+                Ok(there) if identity(&there) == open.identity => {
+                    open.size = there.len();
+                    return Ok(false);
+                }
+                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    open.size = open.file.metadata()?.len();
+                    return Ok(false);
+                }
+                Ok(_) | Err(_) => self.open = None,
             }
-            self.open = None;
         }
         let flags = OFlags::NOCTTY.bits().cast_signed();
-        self.open = Some(OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(&self.path)?);
+        let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(&self.path)?;
+        let ours = file.metadata()?;
+        self.open = Some(Open { file, identity: identity(&ours), size: ours.len() });
         Ok(true)
     }
 
@@ -72,7 +86,7 @@ impl LogFile {
         self.open()?;
         self.stuck = None;
         if let Some(limits) = self.limits {
-            let size = self.size()?;
+            let size = self.opened()?.size;
             let mut fitting = fitting(text, limits.max_size.saturating_sub(size));
             if fitting == 0 && size > 0 {
                 self.stuck = self.put_aside(limits.keep).err();
@@ -83,9 +97,9 @@ impl LogFile {
             if fitting == 0 {
                 fitting = text.iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| end + 1);
             }
-            return Ok((self.file()?, fitting));
+            return Ok((&self.opened()?.file, fitting));
         }
-        Ok((self.file()?, text.len()))
+        Ok((&self.opened()?.file, text.len()))
     }
 
     /// Why it couldn't be put aside the last time that it should have been.
@@ -93,12 +107,8 @@ impl LogFile {
         self.stuck.as_ref()
     }
 
-    fn file(&self) -> io::Result<&File> {
+    fn opened(&self) -> io::Result<&Open> {
         self.open.as_ref().ok_or_else(|| ErrorKind::NotFound.into())
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.file()?.metadata()?.len())
     }
 
     /// Puts the file aside, the oldest one over the edge.
@@ -119,6 +129,10 @@ impl LogFile {
         self.open = None;
         Ok(())
     }
+}
+
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// How much of the text fits, in whole lines.
@@ -173,6 +187,21 @@ mod tests {
         let mut none_kept = LogFile::new(path, Some(Limits { max_size: 5, keep: 0 }));
         write(&mut none_kept, "seven\neight\n");
         assert_eq!(content("log").as_deref(), Some("eight\n"));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_has_all_its_room_again() {
+        let (directory, content) = directory("emptied");
+        let path = directory.join("log");
+        let mut file = LogFile::new(path.clone(), Some(Limits { max_size: 10, keep: 1 }));
+        write(&mut file, "one\ntwo\n");
+        fs::write(&path, "").unwrap();
+        write(&mut file, "three\nsix\n");
+        assert_eq!([content("log").as_deref(), content("log.1").as_deref()], [Some("three\nsix\n"), None]);
+        fs::write(&path, "by others\n").unwrap();
+        write(&mut file, "seven\n");
+        assert_eq!([content("log").as_deref(), content("log.1").as_deref()], [Some("seven\n"), Some("by others\n")]);
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -2,17 +2,21 @@
 //! thread is held in a write, there is another one. So a terminal that was stopped, or a disk of a server that is gone,
 //! holds its own lane and no other.
 
-use super::lane::Lane;
+use super::lane::{BATCH, CAPACITY, Lane};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a thread that isn't needed stays for the next lane. The last one stays for good.
+/// How long a thread that isn't needed stays for the next lane. The last one stays for good, and lets go of memory then.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// How many written texts' memory is kept for the next ones.
-const SPARES: usize = 4;
+/// How many written texts' memory is kept for the next ones: as much as waits in a lane that fills and empties again and again.
+const SPARES: usize = CAPACITY / BATCH;
+/// How many of them are kept when nothing has been written for a while: one for who gathers lines, and one for who writes.
+const SPARES_AT_REST: usize = 2;
+/// The memory of a larger text isn't kept: there was an unusual lot of it at once.
+const LARGEST_SPARE: usize = 4 * BATCH;
 
 /// The threads, and what they are to do.
 #[derive(Debug, Default)]
@@ -63,7 +67,7 @@ impl Writers {
     /// Takes back the memory of a text that is written.
     pub(super) fn take_back(&self, mut text: Vec<u8>) {
         let mut spares = self.spares();
-        if spares.len() < SPARES {
+        if spares.len() < SPARES && text.capacity() <= LARGEST_SPARE {
             text.clear();
             spares.push(text);
         }
@@ -94,7 +98,7 @@ impl Writers {
 
     /// The next lane, waiting for it; `None` when this thread isn't needed any more.
     fn next(&self) -> Option<Arc<Lane>> {
-        let mut state = self.lock();
+        let (mut state, mut is_bored) = (self.lock(), false);
         loop {
             if let Some(lane) = state.lanes.pop_front() {
                 state.idle -= 1;
@@ -104,16 +108,18 @@ impl Writers {
                 state.dismiss();
                 return None;
             }
-            let mut is_bored = false;
-            if state.threads == 1 {
+            if is_bored {
                 state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
-            } else {
-                let waited = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-                (state, is_bored) = (waited.0, waited.1.timed_out());
+                continue;
             }
-            if is_bored && state.lanes.is_empty() && state.threads > 1 {
-                state.dismiss();
-                return None;
+            let waited = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            (state, is_bored) = (waited.0, waited.1.timed_out());
+            if is_bored && state.lanes.is_empty() {
+                self.spares().truncate(SPARES_AT_REST);
+                if state.threads > 1 {
+                    state.dismiss();
+                    return None;
+                }
             }
         }
     }
