@@ -1,4 +1,5 @@
-/* The process that the bench lets supervisors run: `child JOURNAL#NUMBER`. One argument, so that `#!` can pass it.
+/* The process that the bench lets supervisors run: `child JOURNAL#NUMBER`. One argument, so that `#!` can pass it; what it
+ * adds is ignored.
  *
  * It notes its exec, the TERM or INT that ends it, and its exit in the journal, and is an ordinary small program otherwise,
  * with its C library linked into it. `JOURNAL.bell` is a FIFO that it writes a byte to when a target is reached. */
@@ -43,7 +44,7 @@ static void note(enum kind kind, uint32_t signal) {
 }
 
 int main(int count_of_arguments, char **arguments) {
-    char *hash = count_of_arguments == 2 ? strchr(arguments[1], '#') : NULL;
+    char *hash = count_of_arguments >= 2 ? strchr(arguments[1], '#') : NULL;
     if (!hash || (size_t)(hash - arguments[1]) >= sizeof path) return 2;
     memcpy(path, arguments[1], hash - arguments[1]);
     own_number = strtoul(hash + 1, NULL, 10);

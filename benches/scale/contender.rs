@@ -133,13 +133,13 @@ impl Config {
     }
 
     fn text(&self, place: &Place, journal: &Journal) -> String {
-        let mut text = "managed_processes:\n".to_owned();
+        // Every kill then is the first failure after a healthy run.
+        let mut text = "defaults: { auto_restart: true, backoff: { reset_after: 0 } }\nmanaged_processes:\n".to_owned();
         for number in 0..self.count {
             let version = self.changed.filter(|(changed, _)| *changed == number).map_or(0, |(_, version)| version);
-            // Every kill then is the first failure after a healthy run.
             writeln!(
                 text,
-                "  - name: process-{number}\n    command: {}\n    args: [\"{}\", \"{version}\"]\n    auto_restart: true\n    backoff: {{ reset_after: 0 }}",
+                "  - name: process-{number}\n    command: {}\n    args: [\"{}\", \"{version}\"]",
                 place.child().display(),
                 journal.argument(number),
             )

@@ -129,11 +129,13 @@ fn opened(text: &str) -> i32 {
 
 /// How many bytes of a line are its key and colon; none if it has no key.
 fn key_length(content: &str) -> usize {
-    if !content.contains(':') {
+    let bytes = content.as_bytes();
+    let mut colons = memchr::memchr_iter(b':', bytes).peekable();
+    if colons.peek().is_none() {
         return 0;
     }
-    content
-        .find(": ")
+    colons
+        .find(|&at| bytes.get(at + 1) == Some(&b' '))
         .map(|at| at + 2)
         .or_else(|| content.trim_end().ends_with(':').then(|| content.trim_end().len()))
         .unwrap_or(0)
