@@ -68,7 +68,7 @@ impl Inbox {
         drop(self.to_thread.send(message));
     }
 
-    /// Writes an entry now, before what was sent and isn't written yet, if that can't take long. Gives it back if it can.
+    /// Writes an entry now, ahead of what was sent and isn't written yet. Where that may take long, gives it back unwritten.
     pub(super) fn write_now(&self, entry: Entry) -> Result<(), Entry> {
         let Some(writer) = &self.in_memory else { return Err(entry) };
         let has_failed = {
