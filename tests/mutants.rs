@@ -149,9 +149,15 @@ const BUGS: &[Bug] = &[
         instead: "true",
     },
     Bug {
-        title: "a plan is taken for the last one although what starts again is in nobody's outlook",
-        file: "plan/start.rs",
-        line: "is_final &= «rest(view, index) == Rest::Fresh && row.runs().is_empty()»;",
+        title: "a run counts as settled that is to be replaced by hand",
+        file: "observed.rs",
+        line: "is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && «!self.unwanted_by_hand»",
+        instead: "true",
+    },
+    Bug {
+        title: "a run counts as settled that isn't ready",
+        file: "observed.rs",
+        line: "let is_well = self.up.is_some() && «self.ready.is_some()» && self.unhealthy.is_none() && self.is_undisturbed();",
         instead: "true",
     },
     Bug {

@@ -8,7 +8,7 @@ use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId, StopBy};
 use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Rest, Step, Waiting, is_mended, missed, plan, rest_in};
+use crate::plan::{Plan, Rest, Step, Waiting, is_mended, missed, plan, rest_in, silent_plan};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
@@ -39,8 +39,6 @@ pub struct Outcome {
     pub actions: Vec<Action>,
     /// To be told, in this order.
     pub reports: Vec<Report>,
-    /// What is not as it should be, and what it waits for.
-    pub waiting: Vec<(Name, Waiting)>,
     /// When to step again if there is no news before.
     pub wake_at: Option<Time>,
 }
@@ -65,21 +63,20 @@ impl Engine {
 
     /// Takes all news, then plans and begins until nothing is left to begin.
     ///
-    /// Waits and the time to wake are those of the last plan, so that they include what was begun just now.
+    /// The time to wake is that of the last plan, so that it includes what was begun just now.
     pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> Outcome {
         let mut outcome = Outcome::default();
         for event in news {
             self.fold(now, event, &mut outcome.reports);
         }
         loop {
-            let plan = self.plan(now);
-            // One that is final needs no other to say what is left to wait for.
+            let plan = silent_plan(&self.desired, &self.orders, &self.observed, now);
+            // One that is final needs no other to say when to look again.
             let is_last = plan.steps.is_empty() || plan.is_final;
             for step in plan.steps {
                 self.begin(now, step, &mut outcome);
             }
             if is_last {
-                outcome.waiting = plan.waiting;
                 outcome.wake_at = plan.wake_at;
                 return outcome;
             }
@@ -89,6 +86,11 @@ impl Engine {
     /// What there is to do now. After a step there is nothing, until there is news or its time to wake has come.
     pub fn plan(&self, now: Time) -> Plan {
         plan(&self.desired, &self.orders, &self.observed, now)
+    }
+
+    /// What is not as it should be, and what it waits for; as true as the last step.
+    pub fn waiting(&self, now: Time) -> Vec<(Name, Waiting)> {
+        self.plan(now).waiting
     }
 
     /// What is wanted.

@@ -154,6 +154,11 @@ impl Process {
         }
     }
 
+    /// Whether all that runs of it is one run, which is what is wanted and ready, and of which nothing else is known.
+    pub(crate) fn is_settled(&self, wanted: &Arc<Spec>) -> bool {
+        matches!(&self.runs[..], [run] if run.is_settled(wanted))
+    }
+
     /// Whether a run of it is neither stopping nor at its end.
     pub fn is_running(&self) -> bool {
         self.runs.iter().any(Run::is_undisturbed)
@@ -164,6 +169,11 @@ impl Run {
     /// Whether it is neither stopping nor at its end.
     pub fn is_undisturbed(&self) -> bool {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
+    }
+
+    fn is_settled(&self, wanted: &Arc<Spec>) -> bool {
+        let is_well = self.up.is_some() && self.ready.is_some() && self.unhealthy.is_none() && self.is_undisturbed();
+        is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && !self.unwanted_by_hand
     }
 
     /// Whether it is neither stopping nor at its end, or wasn't at this moment.

@@ -162,7 +162,7 @@ pub(super) fn processes(engine: &Engine, now: Time, wanted: &Desired) -> Vec<sna
     let left = |name: &Name| engine.observed().processes().get(name).is_some_and(|process| !process.runs.is_empty());
     let mut entries: Vec<_> = wanted.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
-    let waiting = engine.plan(now).waiting;
+    let waiting = engine.waiting(now);
     let of_left = |name: &Name| {
         let waits_for = engine.wait_in_words(name, &waiting, now);
         let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, SystemTime::now())));

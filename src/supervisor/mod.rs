@@ -235,7 +235,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         for action in outcome.actions {
             self.performer.perform(action);
         }
-        self.answer(&outcome.waiting);
+        self.answer();
         outcome.wake_at.map(|at| self.epoch + at.since_epoch())
     }
 

@@ -11,7 +11,6 @@ use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
 use reconcile::goal::{Goal, Progress, newest_run};
 use reconcile::observed::Run;
-use reconcile::plan::Waiting;
 use reconcile::spec::{Signal, Tier};
 use reconcile::state::{Standing, State};
 use reconcile::text::Name;
@@ -188,10 +187,12 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// Answers those whose wait is over.
-    pub(super) fn answer(&mut self, waiting: &[(Name, Waiting)]) {
+    pub(super) fn answer(&mut self) {
+        let now = self.now();
         let (engine, waiters) = (&self.engine, &mut self.waiters);
+        let waiting = if waiters.goals.is_empty() { Vec::new() } else { engine.waiting(now) };
         for (goal, reply) in std::mem::take(&mut waiters.goals) {
-            match goal.progress(engine, waiting) {
+            match goal.progress(engine, &waiting) {
                 Progress::Reached => drop(reply.send(Ok(()))),
                 Progress::Missed(why) => drop(reply.send(Err(why))),
                 Progress::Coming if reply.is_closed() => {}
@@ -226,7 +227,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let waiting = self.engine.plan(self.now()).waiting;
+        let waiting = self.engine.waiting(self.now());
         let mut standings = self.engine.standings();
         let desired = self.engine.desired();
         standings.sort_by_key(|standing| desired.get(&standing.name).map_or(usize::MAX, |entry| entry.position));

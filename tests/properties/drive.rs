@@ -5,9 +5,7 @@
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
-use crate::invariants::{
-    Check, Violation, check_action, check_last_plan, check_report, check_settled, check_standings, check_step, ensure,
-};
+use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
 use crate::invariants::{check_update, check_updates};
 use crate::news::stranger;
 use crate::previews::check_previews;
@@ -148,7 +146,8 @@ impl Trial<'_> {
         }
         let outcome = self.engine.step(self.now, news);
         self.figures.steps += 1;
-        self.trace.outcome(self.now, &outcome, &self.facts);
+        let after = self.engine.plan(self.now);
+        self.trace.outcome(self.now, &outcome, &after.waiting, &self.facts);
         for report in &outcome.reports {
             check_report(&self.facts, report)?;
             self.facts.report(report);
@@ -177,14 +176,14 @@ impl Trial<'_> {
             moment = Moment::of(&self.facts, self.now);
             self.facts.count_delays(&moment);
         }
-        check_step(&self.facts, &moment, &self.engine, &outcome)?;
-        check_last_plan(&self.engine, self.now, &outcome)?;
+        check_step(&self.facts, &moment, &self.engine, &outcome, &after)?;
         if self.figures.steps.is_multiple_of(4) {
             check_standings(&self.facts, self.now, &self.engine)?;
             let again = self.engine.step(self.now, []);
             let quiet = again.actions.is_empty() && again.reports.is_empty();
-            let same = again.wake_at == outcome.wake_at && again.waiting == outcome.waiting;
-            ensure(quiet && same, "planning again right away yields nothing", || format!("{again:?}"))?;
+            ensure(quiet && again.wake_at == outcome.wake_at, "planning again right away yields nothing", || {
+                format!("{again:?}")
+            })?;
         }
         self.wake_at = outcome.wake_at;
         Ok(outcome)
@@ -213,7 +212,7 @@ impl Trial<'_> {
         let mut outcome = self.step(Vec::new())?;
         while let Some(at) = [self.world.next(), self.wake_at].into_iter().flatten().min() {
             self.now = at.max(self.now);
-            let story = || format!("{} steps, now at {}: {:?}", self.figures.steps, self.now, outcome.waiting);
+            let story = || format!("{} steps, now at {}: {:?}", self.figures.steps, self.now, self.engine.waiting(self.now));
             ensure(self.now <= bound && self.figures.steps < most, "a kind world settles in time", story)?;
             let batch = self.world.news(self.now).into_iter().map(|event| (event, None)).collect();
             outcome = self.step(batch)?;

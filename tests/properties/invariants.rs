@@ -6,7 +6,7 @@ use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reloa
 use crate::wishes::{MOST, name, number};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, RunId};
-use reconcile::plan::{KILL_PATIENCE, STARTS_AT_ONCE};
+use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE};
 use reconcile::reason::Reason;
 use reconcile::report::{Report, What};
 use reconcile::spec::{Kind, OnChange, Reload, Spec};
@@ -143,15 +143,17 @@ fn is_hurried(facts: &Facts, now: Time) -> bool {
     facts.closing.is_some_and(|(since, hurry)| hurry || now >= since + facts.wish.shutdown_timeout)
 }
 
-/// Checks what must hold whenever a step is done.
-pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcome: &Outcome) -> Check {
+/// Checks what must hold whenever a step is done, after which this is the plan.
+pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcome: &Outcome, after: &Plan) -> Check {
     let now = moment.now();
     let story = || format!("generation {}", engine.generation());
     ensure(engine.generation() == facts.generation, "a generation is a difference in meaning", story)?;
+    let adds = !after.steps.is_empty() || after.wake_at != outcome.wake_at;
+    ensure(!adds, "a step ends with its last plan", || format!("{after:?} after {outcome:?}"))?;
     ensure(outcome.wake_at.is_none_or(|at| at > now), "nothing that is due is left for later", || {
         format!("{:?}", outcome.wake_at)
     })?;
-    let waiting = outcome.waiting.iter().fold(0, |set, (name, _)| set | 1 << number(name));
+    let waiting = after.waiting.iter().fold(0, |set, (name, _)| set | 1 << number(name));
     let watch = Watch { facts, moment, wake_at: outcome.wake_at };
     for run in &facts.runs {
         watch.run(run)?;
@@ -251,13 +253,6 @@ impl Watch<'_> {
     }
 }
 
-/// Checks that a plan made after a step has nothing to add to it: the last one of the step was the last one indeed.
-pub(crate) fn check_last_plan(engine: &Engine, now: Time, outcome: &Outcome) -> Check {
-    let plan = engine.plan(now);
-    let adds = !plan.steps.is_empty() || (&plan.waiting, plan.wake_at) != (&outcome.waiting, outcome.wake_at);
-    ensure(!adds, "a step ends with its last plan", || format!("{plan:?} after {outcome:?}"))
-}
-
 /// Checks what is told, before it is taken for a fact.
 pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
     let Report::Process(about) = report else { return Ok(()) };
@@ -337,7 +332,7 @@ pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: 
     ensure(engine.is_finished() == facts.closing.is_some(), RULE, || "the engine says otherwise of being finished")?;
     for process in 0..MOST {
         let runs = facts.runs_of(process).count();
-        let story = || format!("{} has {runs} runs: {:?}", name(process), outcome.waiting);
+        let story = || format!("{} has {runs} runs: {:?}", name(process), engine.waiting(now));
         if !moment.wanted(facts, process) {
             ensure(runs == 0, RULE, story)?;
             continue;

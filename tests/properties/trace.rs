@@ -6,9 +6,11 @@ use crate::wishes::{FILES, Wish, name};
 use reconcile::engine::Outcome;
 use reconcile::event::{Action, Event, RunId};
 use reconcile::fields::condition_word;
+use reconcile::plan::Waiting;
 use reconcile::report::{Report, What};
 use reconcile::span::Span;
 use reconcile::spec::{Kind, OnChange, OnWatch, Restart, Spec, Tier};
+use reconcile::text::Name;
 use reconcile::time::Time;
 use std::fmt::Write;
 
@@ -64,7 +66,7 @@ impl Trace {
         });
     }
 
-    pub(crate) fn outcome(&mut self, now: Time, outcome: &Outcome, facts: &Facts) {
+    pub(crate) fn outcome(&mut self, now: Time, outcome: &Outcome, waiting: &[(Name, Waiting)], facts: &Facts) {
         if self.0.is_none() {
             return;
         }
@@ -94,7 +96,7 @@ impl Trace {
                 Action::Kill { run } => format!("  {now} -> kill {}", of(run)),
             });
         }
-        for (name, waiting) in &outcome.waiting {
+        for (name, waiting) in waiting {
             self.line(|| format!("         | {name} {waiting}"));
         }
         if let Some(wake_at) = outcome.wake_at {

@@ -35,7 +35,7 @@ impl Trace {
         let actions = || outcome.actions.iter().filter(|action| !matches!(action, Action::Update { .. }));
         lines.extend(actions().map(|action| self::action(&world.engine, action)));
         self.acted.extend(actions().map(|action| (action.run(), world.now)));
-        self.now_waiting.clone_from(&outcome.waiting);
+        self.now_waiting = world.engine.waiting(world.now);
         self.block(world.now, &lines);
     }
 

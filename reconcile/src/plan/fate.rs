@@ -76,6 +76,11 @@ impl<'a> Fates<'a> {
         &self.0[row.first_run..row.first_run + row.runs().len()]
     }
 
+    /// Whether there is nothing to do about a row, neither by itself nor because of others.
+    pub(super) fn are_settled(&self, row: &Row<'_>) -> bool {
+        row.is_settled && self.0[row.first_run] == Fate::Stay
+    }
+
     pub(super) fn all(&self) -> &[Fate<'a>] {
         &self.0
     }
@@ -85,10 +90,14 @@ impl<'a> Fates<'a> {
 pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
     let mut fates = Fates(Vec::with_capacity(view.rows().len()));
     for row in view.rows() {
-        fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan)));
+        if row.is_settled {
+            fates.0.push(Fate::Stay);
+        } else {
+            fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan)));
+        }
     }
     // Dependencies come first in this order, so one pass reaches everything that is restarted along.
-    for &index in view.desired.order() {
+    for &index in view.desired.order().iter().filter(|index| !view.desired.entries()[**index].needs.is_empty()) {
         let row = &view.rows()[index];
         for (place, run) in row.runs().iter().enumerate() {
             if fates.of(row)[place] == Fate::Stay
@@ -98,7 +107,7 @@ pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
             }
         }
     }
-    for row in view.rows() {
+    for row in view.rows().iter().filter(|row| !row.is_settled) {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
             upkeep(row, run, *fate, view, plan);
         }

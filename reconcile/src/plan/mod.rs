@@ -14,7 +14,7 @@
 //!
 //! # Laws
 //!
-//! - Waits and `wake_at` come from the plan that is made after all steps are begun, so a stop's deadline is never missed.
+//! - `wake_at` comes from the plan that is made after all steps are begun, so a stop's deadline is never missed.
 //! - How a process announces that it is ready is identity; active probes are upkeep.
 //! - A dependent that restarts along with a dependency is bound to its *run*, not to its name.
 //! - Wishes are acyclic, facts may be cyclic (runs of different generations wait on each other): inside a strongly connected
@@ -60,10 +60,12 @@ pub struct Plan {
     pub waiting: Vec<(Name, Waiting)>,
     /// When to plan again if nothing happens before.
     pub wake_at: Option<Time>,
-    /// Another plan, made right after all steps are begun, would have none, and the same waits and time to wake as this.
+    /// Another plan, made right after all steps are begun, would have none, and the same time to wake as this.
     ///
     /// It may be so where this says that it isn't: then planning again shows it.
     pub is_final: bool,
+    /// Nobody wants to know what is waited for.
+    is_silent: bool,
 }
 
 /// Something to do now.
@@ -147,16 +149,23 @@ pub enum Block {
 
 /// Compares what is wanted with what happened. Asked again right away, it answers with nothing to do.
 pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) -> Plan {
-    let view = View::new(desired, orders, observed, now);
-    let mut plan = Plan::default();
-    let fates = fate::fates(&view, &mut plan);
+    filled(Plan::default(), &View::new(desired, orders, observed, now))
+}
+
+/// The same without what is waited for, which takes as long to say as all the rest.
+pub(crate) fn silent_plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) -> Plan {
+    filled(Plan { is_silent: true, ..Plan::default() }, &View::new(desired, orders, observed, now))
+}
+
+fn filled(mut plan: Plan, view: &View<'_>) -> Plan {
+    let fates = fate::fates(view, &mut plan);
     if !plan.steps.is_empty() {
         // An upkeep that is taken over, such as a deadline, is in force before anything is decided by it.
         return plan;
     }
-    let outlooks = outlook::outlooks(&view, &fates);
-    let stops_are_final = stop::stop(&view, &fates, &mut plan);
-    let starts_are_final = start::start(&view, &fates, &outlooks, &mut plan);
+    let outlooks = outlook::outlooks(view, &fates);
+    let stops_are_final = stop::stop(view, &fates, &mut plan);
+    let starts_are_final = start::start(view, &fates, &outlooks, &mut plan);
     plan.is_final = stops_are_final && starts_are_final;
     plan
 }
@@ -167,7 +176,9 @@ impl Plan {
     }
 
     fn wait(&mut self, name: &Name, what: Waiting) {
-        self.waiting.push((name.clone(), what));
+        if !self.is_silent {
+            self.waiting.push((name.clone(), what));
+        }
     }
 }
 
@@ -187,9 +198,17 @@ pub(crate) struct Row<'a> {
     pub(crate) process: Option<&'a Process>,
     /// The place of its first run among all runs.
     first_run: usize,
+    /// All that runs of it is one run, which is what is wanted and ready, and of which nothing else is known. Nearly every
+    /// process is like this at nearly every moment, and there is nothing to do about it by itself.
+    is_settled: bool,
 }
 
 impl<'a> Row<'a> {
+    /// A process that is not wanted.
+    fn of_other(name: &'a Name, process: &'a Process) -> Row<'a> {
+        Row { name, entry: None, process: Some(process), first_run: 0, is_settled: false }
+    }
+
     pub(crate) fn runs(&self) -> &'a [Run] {
         self.process.map_or(&[], |process| &process.runs)
     }
@@ -206,19 +225,24 @@ impl<'a> View<'a> {
         let mut known = observed.processes.iter().peekable();
         for entry in desired.entries() {
             let name = &entry.spec.name;
-            // Both are sorted by name, so one walk over both finds every pair.
-            while let Some((other, process)) = known.next_if(|(other, _)| *other < name) {
-                others.push(Row { name: other, entry: None, process: Some(process), first_run: 0 });
+            // Both are sorted by name, so one walk over both finds every pair; mostly at once, as one name in memory.
+            let mut process = known.next_if(|(other, _)| *other == name);
+            if process.is_none() {
+                while let Some((other, process)) = known.next_if(|(other, _)| *other < name) {
+                    others.push(Row::of_other(other, process));
+                }
+                process = known.next_if(|(other, _)| *other == name);
             }
-            let process = known.next_if(|(other, _)| *other == name).map(|(_, process)| process);
-            rows.push(Row { name, entry: Some(entry), process, first_run: 0 });
+            let process = process.map(|(_, process)| process);
+            let is_settled = process.is_some_and(|process| process.is_settled(&entry.spec)) && orders.let_run(&entry.spec);
+            rows.push(Row { name, entry: Some(entry), process, first_run: 0, is_settled });
         }
-        others.extend(known.map(|(name, process)| Row { name, entry: None, process: Some(process), first_run: 0 }));
+        others.extend(known.map(|(name, process)| Row::of_other(name, process)));
         rows.append(&mut others);
         let mut first_run = 0;
         for row in &mut rows {
             row.first_run = first_run;
-            first_run += row.runs().len();
+            first_run += if row.is_settled { 1 } else { row.runs().len() };
         }
         View { desired, orders, now, rows }
     }

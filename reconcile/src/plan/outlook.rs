@@ -90,6 +90,9 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
 
 fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> Outlook {
     let row = &view.rows()[index];
+    if fates.are_settled(row) {
+        return Outlook::Through;
+    }
     if !view.wants(row) {
         return Outlook::Out;
     }

@@ -10,20 +10,23 @@ use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Says what is to be started. Answers whether the starts lead to nothing else, as far as that is easily seen: whoever is
-/// started for the first time was expected by all others already, and changes nothing for them until its program runs.
+/// Says what is to be started. Answers whether the starts lead to nothing else, as far as that is easily seen: until its program
+/// runs, whoever is started only holds others up.
 pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) -> bool {
-    let under_way = view.rows().iter().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
+    let unsettled = view.rows().iter().filter(|row| !row.is_settled);
+    let under_way = unsettled.flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
     let removed = still_removing(view);
     let mut starts = Vec::new();
     let mut is_final = true;
-    let steps = plan.steps.len();
     for (index, entry) in view.desired.entries().iter().enumerate() {
         let row = &view.rows()[index];
         let process = row.process;
         // By a start or a stop that is begun, those may have to go who follow it; and by name one waits for what returns.
         is_final &= entry.needs.is_empty();
+        if fates.are_settled(row) {
+            continue;
+        }
         if !view.wants(row) {
             if process.is_some_and(|process| process.due_since.is_some()) {
                 plan.steps.push(Step::ForgetDelay(row.name.clone()));
@@ -45,11 +48,9 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
                 turns -= 1;
                 starts.push(index);
                 plan.wait(row.name, Waiting::Exec);
-                is_final &= rest(view, index) == Rest::Fresh && row.runs().is_empty();
             }
         }
     }
-    is_final &= plan.steps.len() == steps;
     plan.steps.extend(first(view, starts).into_iter().map(|index| Step::Start(view.rows()[index].name.clone())));
     is_final
 }
@@ -87,7 +88,8 @@ fn progress(run: &Run) -> Option<Waiting> {
 
 /// A process that is no longer in the file, or disabled there, and not gone yet.
 fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
-    let mut removed = view.rows().iter().filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
+    let unsettled = view.rows().iter().filter(|row| !row.is_settled);
+    let mut removed = unsettled.filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
     removed.find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
 }
 

@@ -26,7 +26,7 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
     let anybody_goes = fates.all().iter().any(|fate| matches!(fate, Fate::Go(_)));
     let held_by = if anybody_goes && !hurry { holders(view, fates) } else { vec![None; view.rows().len()] };
     let mut stops = Vec::new();
-    for (index, row) in view.rows().iter().enumerate() {
+    for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !fates.are_settled(row)) {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
             match fate {
                 Fate::Stay | Fate::Outlive => {}
@@ -86,7 +86,8 @@ fn have_grace(name: &Name, until: Time, plan: &mut Plan) {
 
 /// For each row, a row that has to be gone before it may be told to stop.
 fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
-    let going: Vec<bool> = view.rows().iter().map(|row| is_going(row.runs(), fates.of(row))).collect();
+    let is_going = |row| !fates.are_settled(row) && is_going(row.runs(), fates.of(row));
+    let going: Vec<bool> = view.rows().iter().map(is_going).collect();
     let former = former_places(view);
     let is_all_wanted = view.rows().len() == view.desired.entries().len();
     if former.is_empty() && is_all_wanted { holders_by_wishes(view, &going) } else { holders_by_places(view, &going, former) }

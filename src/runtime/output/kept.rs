@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 /// As much of one process is kept at most.
 const EACH: usize = 64 * 1024;
-/// As much of all of them together; with many processes each has an equal share.
+/// As much of all of them together, of which each process has an equal share. They are shared out anew when there are twice as many.
 const ALL: usize = 16 * 1024 * 1024;
 /// Of a line that is shown beside other things, people read no more characters.
 const GLANCE: usize = 400;
@@ -128,7 +128,7 @@ impl Kept {
 
     /// Gives each ring its share of memory.
     fn share_out(&self, rings: &Rings) {
-        let share = EACH.min(ALL / rings.by_name.len().max(1));
+        let share = EACH.min(ALL / rings.by_name.len().next_power_of_two());
         if self.0.share.swap(share, Ordering::Relaxed) > share {
             rings.by_name.values().for_each(|ring| ring.shrink(share));
         }
