@@ -48,7 +48,7 @@ pub struct Started {
     pub name: String,
     /// Its number.
     pub pid: u32,
-    /// When it was started, in clock ticks since boot: `starttime` of `proc(5)`.
+    /// When it was started, in clock ticks since boot: `starttime` of `proc(5)`; `None` where its inode says all.
     pub ticks: Option<u64>,
     /// The inode of its pidfd, which since Linux 6.9 is never another process's within a boot.
     pub inode: Option<u64>,

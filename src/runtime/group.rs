@@ -118,11 +118,22 @@ impl Leaf {
     /// The numbers of those in it, and in whatever they made below it.
     pub(super) fn members(&self) -> Vec<u32> {
         let mut members = Vec::new();
-        walk(&self.directory, &mut |directory| {
-            let listed = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        let mut add = |directory: &Path| {
+            let listed = proc::contents(directory.join("cgroup.procs")).unwrap_or_default();
+            let listed = std::str::from_utf8(&listed).unwrap_or_default();
             members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
-        });
+        };
+        if self.is_leaf() {
+            add(&self.directory);
+        } else {
+            walk(&self.directory, &mut add);
+        }
         members
+    }
+
+    /// Whether nobody made a group below it: each would be a link of the directory, which has two by itself.
+    fn is_leaf(&self) -> bool {
+        rustix::fs::stat(&self.directory).is_ok_and(|stat| stat.st_nlink == 2)
     }
 
     /// Whether a process is in it now.
@@ -133,7 +144,8 @@ impl Leaf {
 
     /// Whether anything that runs is in it. No more, once it's gone.
     pub(super) fn is_populated(&self) -> bool {
-        fs::read_to_string(self.events()).is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+        let events = proc::contents(self.events()).unwrap_or_default();
+        events.split(|&byte| byte == b'\n').any(|line| line == b"populated 1")
     }
 
     /// Kills everything in it at once, also what is being forked just now. Answers whether the kernel can (since 5.14).
@@ -141,12 +153,17 @@ impl Leaf {
         kill(&self.directory)
     }
 
-    /// Removes it. What is not empty stays, and is removed at the next start.
-    pub(super) fn remove(&self) {
-        // Hardly anybody makes groups of his own below it.
-        if fs::remove_dir(&self.directory).is_err() {
+    /// Removes it if nothing runs in it, and answers whether nothing does. What stays is removed at the next start.
+    pub(super) fn remove_if_empty(&self) -> bool {
+        // The kernel removes none that somebody is in. Hardly anybody makes groups of his own below it.
+        if fs::remove_dir(&self.directory).is_ok() {
+            return true;
+        }
+        let is_empty = !self.is_populated();
+        if is_empty {
             remove_tree(&self.directory);
         }
+        is_empty
     }
 }
 

@@ -35,6 +35,7 @@ mod spawners;
 mod sys;
 mod tree;
 pub mod utc;
+mod wakes;
 mod writers;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
@@ -56,27 +57,22 @@ use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
-use rustix::fd::OwnedFd;
 use spawn::{Cradle, Ground, NotSpawned};
 use spawners::{Report, Request, Spawners};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Sender, unbounded_channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tree::Marker;
+use wakes::{ANOTHER_LOOK, Signals};
 
 /// How long what is left at the end may take to be gone after it was killed.
 const LAST_KILL: Duration = Duration::from_secs(5);
-/// How long an exec may take before it's looked at again, where nothing tells of its end.
-const ANOTHER_LOOK: Duration = Duration::from_millis(2);
-/// How often those are looked at whose end nothing tells, where pidfds are refused.
-const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read and written; a terminal may be stuck.
 const LAST_LINES: Duration = Duration::from_secs(6);
 
@@ -163,6 +159,7 @@ impl Runtime {
     /// # Errors
     /// See [`StartError`].
     pub fn start(setup: Setup, news: Sender<Event>) -> Result<Runtime, StartError> {
+        sys::note_who_ends().map_err(StartError::Signals)?;
         let ended = signal(SignalKind::child()).map_err(StartError::Signals)?;
         let outer = std::env::var(tree::MARK).ok();
         let author = setup.journal.author();
@@ -188,8 +185,8 @@ impl Runtime {
         let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
         let signals = Signals { ended, emptied, reported };
-        let reaping = tokio::spawn(reap(Arc::clone(&shared), companions.clone(), signals, news.clone(), looked));
-        let watching = tokio::spawn(watch_left(Arc::clone(&shared), left_ends, news));
+        let reaping = tokio::spawn(wakes::reap(Arc::clone(&shared), companions.clone(), signals, news.clone(), looked));
+        let watching = tokio::spawn(wakes::watch_left(Arc::clone(&shared), left_ends, news));
         Ok(Runtime {
             shared,
             spawners,
@@ -334,94 +331,6 @@ impl Runtime {
             if !matches!(timeout_at(until, self.look.changed()).await, Ok(Ok(()))) {
                 return left;
             }
-        }
-    }
-}
-
-/// What the reaper looks up for.
-struct Signals {
-    /// A child has ended.
-    ended: Signal,
-    /// A control group may be empty.
-    emptied: Arc<AsyncFd<OwnedFd>>,
-    /// A start has an outcome.
-    reported: UnboundedReceiver<Report>,
-}
-
-/// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
-async fn reap(shared: Arc<Shared>, companions: Companions, signals: Signals, news: Sender<Event>, looked: watch::Sender<()>) {
-    let Signals { mut ended, emptied, mut reported } = signals;
-    let mut has_failed = false;
-    loop {
-        let wants_another_look = has_failed || shared.lock().wants_another_look();
-        let (report, has_child_ended) = tokio::select! {
-            _ = ended.recv() => (None, true),
-            report = reported.recv() => (report, false),
-            () = shared.news.notified() => (None, false),
-            ready = emptied.readable() => {
-                // An error is the end of the event loop itself.
-                let Ok(mut ready) = ready else { return };
-                ready.clear_ready();
-                (None, false)
-            }
-            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => (None, true),
-        };
-        if let Some(report) = report {
-            shared.lock().reported(report);
-        }
-        // The kernel looks at every child there is to find one that has ended, so it's asked only when one has.
-        if has_child_ended {
-            let reaped = shared.lock().reap();
-            if let Err(error) = &reaped
-                && !has_failed
-            {
-                tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
-            }
-            has_failed = reaped.is_err();
-        }
-        shared.lock().settle();
-        loop {
-            let Some(event) = shared.lock().next_news() else { break };
-            companions.tell(event, &news).await;
-        }
-        looked.send_replace(());
-    }
-}
-
-/// The task that notices the end of what former navigators left.
-async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
-    loop {
-        let has_unheld = shared.left().has_unheld();
-        tokio::select! {
-            ready = ends.readable() => {
-                // An error is the end of the event loop itself.
-                let Ok(mut ready) = ready else { return };
-                ready.clear_ready();
-            }
-            () = sleep_until(Instant::now() + LOOK_AT_UNHELD), if has_unheld => {}
-        }
-        let gone = shared.left().look();
-        for event in gone {
-            let _unheard = news.send(event).await;
-        }
-    }
-}
-
-impl Companions {
-    /// Takes news in, and passes on what isn't theirs alone.
-    async fn tell(&self, event: Event, news: &Sender<Event>) {
-        let Some(event) = self.commands.route(event) else { return };
-        match &event {
-            Event::Exited { run, .. } => self.prober.end(*run),
-            Event::Gone { run } | Event::NotSpawned { run, .. } => self.prober.forget(*run),
-            _ => {}
-        }
-        let spawned = if let Event::Spawned { run, pid } = &event { Some((*run, *pid)) } else { None };
-        // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
-        let _unheard = news.send(event).await;
-        // Only now, so that nothing is said of a run before that it runs.
-        if let Some((run, pid)) = spawned {
-            self.prober.begin(run, pid);
         }
     }
 }

@@ -3,9 +3,33 @@
 //! A number read here may be another process's a moment later; who acts on one has to make sure first, see
 //! [`super::tree`].
 
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::DirEntryExt;
+use std::sync::OnceLock;
+
+/// Reads a file of a length that the kernel doesn't tell beforehand, which the standard library does in many small pieces.
+///
+/// # Errors
+/// Those of `open(2)` and `read(2)`.
+pub(super) fn contents(path: impl rustix::path::Arg) -> io::Result<Vec<u8>> {
+    /// Of what is read like this, hardly anything is longer.
+    const ROOM: usize = 4096;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut contents = Vec::with_capacity(ROOM);
+    loop {
+        contents.reserve(1);
+        match rustix::io::read(&file, spare_capacity(&mut contents)) {
+            Ok(0) => return Ok(contents),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
 
 /// What matters here of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +50,7 @@ pub(super) struct Stat {
 
 /// What the kernel says of a process; `None` if there is none of this number (or no `/proc`).
 pub(super) fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    parse_stat(&contents(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// The kernel's `PF_FORKNOEXEC`, of the flags that `proc(5)` calls `flags`: stays set until an exec, and so tells of a
@@ -61,7 +85,7 @@ pub(super) fn boot() -> Option<String> {
 
 /// The control group (version 2) of a process, as seen from our own namespace.
 pub(super) fn group(pid: u32) -> Option<String> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let groups = String::from_utf8(contents(format!("/proc/{pid}/cgroup")).ok()?).ok()?;
     groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
@@ -90,7 +114,7 @@ pub(super) enum Variable {
 /// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
 /// counts only up to its end, and that nothing was found only if all of it was read.
 pub(super) fn variable(pid: u32, name: &str) -> Variable {
-    let read = fs::read(format!("/proc/{pid}/environ"));
+    let read = contents(format!("/proc/{pid}/environ"));
     let environment = read.as_deref().unwrap_or_default();
     let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
     if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
@@ -115,8 +139,11 @@ pub(super) enum Lineage {
 impl Lineage {
     /// What this kernel has, as of now.
     pub(super) fn now() -> Lineage {
+        /// A kernel has these lists or hasn't.
+        static ARE_LISTED: OnceLock<bool> = OnceLock::new();
         let own = std::process::id();
-        if fs::exists(format!("/proc/{own}/task/{own}/children")).unwrap_or(false) { Lineage::Listed } else { Lineage::scan() }
+        let are_listed = || fs::exists(format!("/proc/{own}/task/{own}/children")).unwrap_or(false);
+        if *ARE_LISTED.get_or_init(are_listed) { Lineage::Listed } else { Lineage::scan() }
     }
 
     /// The dearer way, as of now.
@@ -149,15 +176,22 @@ impl Lineage {
     /// while a sibling of it ends.
     pub(super) fn children(&self, pid: u32) -> Vec<u32> {
         match self {
+            Lineage::Listed if is_single(pid) => listed(pid, pid),
             Lineage::Listed => numbers_in(&format!("/proc/{pid}/task")).flat_map(|thread| listed(pid, thread)).collect(),
             Lineage::Scanned(children) => children.get(&pid).cloned().unwrap_or_default(),
         }
     }
 }
 
+/// Whether a process has one thread, which then has its number: the directory of them has a link for each, beside its own two.
+fn is_single(pid: u32) -> bool {
+    rustix::fs::stat(format!("/proc/{pid}/task")).is_ok_and(|stat| stat.st_nlink == 3)
+}
+
 /// The children of one thread.
 fn listed(pid: u32, thread: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+    let list = contents(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+    let list = std::str::from_utf8(&list).unwrap_or_default();
     list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 

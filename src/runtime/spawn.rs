@@ -31,6 +31,8 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub(super) struct Spawned {
     /// Its number.
     pub(super) pid: u32,
+    /// A descriptor of it, if the kernel gave one with it.
+    pub(super) pidfd: Option<OwnedFd>,
     /// The ends to read its standard output and error from, unless they go nowhere.
     pub(super) output: Option<[OwnedFd; 2]>,
     /// Why it is not in the control group that was meant for it, if it isn't.
@@ -77,7 +79,7 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
     // From here on the streams end with the child.
     seats.clear();
     match born {
-        Ok(Born { pid, not_in_group }) => Ok(Spawned { pid, output, not_in_group }),
+        Ok(Born { pid, pidfd, not_in_group }) => Ok(Spawned { pid, pidfd, output, not_in_group }),
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout, stage, error);

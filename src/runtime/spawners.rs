@@ -13,7 +13,7 @@ use super::{proc, tree};
 use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use std::io;
 use std::sync::{Arc, Once};
 use tokio::sync::mpsc::UnboundedSender;
@@ -68,11 +68,12 @@ impl Spawners {
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
                 while let Some(request) = requests.next() {
-                    let report = perform(&request, &ground, &mut cradle, &outputs);
-                    if let Ok(pid) = report.outcome {
+                    let outcome = perform(&request, &ground, &mut cradle, &outputs).map(|(pid, pidfd)| {
                         // Before anybody counts it as started.
-                        note(&journal, &request, pid);
-                    }
+                        note(&journal, &request, pid, pidfd.as_ref());
+                        pid
+                    });
+                    let report = Report { run: request.run, outcome };
                     // With it our copies of what it was passed: whoever reads there waits for them to be closed.
                     drop(request);
                     // Nobody listens any more once the runtime has finished, and then nothing is started either.
@@ -97,12 +98,18 @@ impl Drop for Spawners {
     }
 }
 
-fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Report {
+/// Makes a start; answers with the number of its leader and, where the kernel gave one, a descriptor of it.
+fn perform(
+    request: &Request,
+    ground: &Ground<'_>,
+    cradle: &mut Cradle,
+    outputs: &Outputs,
+) -> Result<(u32, Option<OwnedFd>), NotSpawned> {
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
     let Request { mark, slot, passed, .. } = request;
     let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed };
-    let outcome = spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
+    spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));
         }
@@ -110,9 +117,8 @@ fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs:
             Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes),
             None => outputs.read_nothing(&request.spec.name),
         }
-        spawned.pid
-    });
-    Report { run: request.run, outcome }
+        (spawned.pid, spawned.pidfd)
+    })
 }
 
 /// Says, once, that a process has no control group of its own, which it can do without.
@@ -122,17 +128,20 @@ fn without_group(error: &io::Error) {
 }
 
 /// Notes a leader, by all that tells it from a later process with its number.
-fn note(journal: &Journal, request: &Request, pid: u32) {
-    let pidfd = tree::try_open(pid).ok();
-    // It may have ended and have been reaped by now. Whoever has its number then is not our child.
-    let stat = proc::stat(pid).filter(|stat| stat.parent == std::process::id());
-    let inode = pidfd.filter(|pidfd| stat.is_some() && tree::has_number(pidfd)).and_then(|pidfd| tree::inode(&pidfd));
+fn note(journal: &Journal, request: &Request, pid: u32, pidfd: Option<&OwnedFd>) {
+    let inode = pidfd.and_then(tree::inode);
+    let ticks = if inode.is_some() { None } else { started(pid) };
     journal.note_and_wait(Entry::Started(Started {
         key: journal.key(request.run.0),
         name: request.spec.name.to_string(),
         pid,
-        ticks: stat.and_then(|stat| stat.started),
+        ticks,
         inode,
         leaf: request.leaf.as_ref().map(|leaf| leaf.directory().display().to_string()),
     }));
+}
+
+/// When a child was started. It may have ended and have been reaped by now: whoever has its number then is not our child.
+fn started(pid: u32) -> Option<u64> {
+    proc::stat(pid).filter(|stat| stat.parent == std::process::id())?.started
 }

@@ -41,6 +41,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::OnceLock;
 
 /// The variable that marks every process of a run.
 pub(super) const MARK: &str = "NAVIGATOR_RUN";
@@ -126,8 +127,10 @@ pub(super) fn has_number(pidfd: &OwnedFd) -> bool {
 pub(super) fn inode(pidfd: &OwnedFd) -> Option<u64> {
     /// `PID_FS_MAGIC` of the kernel's `magic.h`.
     const PIDFS: FsWord = 0x5049_4446;
-    let is_own = fstatfs(pidfd).is_ok_and(|system| system.f_type == PIDFS);
-    is_own.then(|| fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
+    /// All pidfds of a kernel are of one kind.
+    static ARE_OWN: OnceLock<bool> = OnceLock::new();
+    let are_own = ARE_OWN.get_or_init(|| fstatfs(pidfd).is_ok_and(|system| system.f_type == PIDFS));
+    are_own.then(|| fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
 }
 
 /// Sends a signal to each of these.

@@ -6,7 +6,7 @@
 //! - *Mark*: its environment holds a mark of this very instance, of another life than our own. Marks are random, and
 //!   nobody has one who didn't inherit it.
 //! - *Group*: it is in a control group that a former life of this instance made.
-//! - *Leader*: it has the number, the start time and, where the kernel has such, the inode that were noted for a leader in
+//! - *Leader*: it has the number and, where the kernel has such, the inode, else the start time, that were noted for a leader in
 //!   this boot. Programs that write their title over their environment are known by this.
 //! - *Session*: it is in the session of such a leader, which lives; so the session is still that one's.
 
@@ -97,9 +97,10 @@ fn by_leader(record: &Record, seen: &Seen) -> Option<Claim> {
     Some(Claim { pid: seen.pid, name, key, evidence: Evidence::Leader })
 }
 
-/// Whether a process is a leader that was noted. What wasn't noted can't be compared, and then it isn't.
+/// Whether a process is a leader that was noted. Where nothing was noted that can be compared, it isn't.
 pub(in crate::runtime) fn is_leader(noted: &Started, seen: &Seen) -> bool {
-    noted.pid == seen.pid && noted.ticks.is_some() && noted.ticks == seen.started && noted.inode == seen.inode
+    let is_as_old = noted.ticks.map_or(noted.inode.is_some(), |ticks| seen.started == Some(ticks));
+    noted.pid == seen.pid && is_as_old && noted.inode == seen.inode
 }
 
 /// The run of a former life of this instance that a process is marked with.
@@ -212,6 +213,9 @@ mod tests {
         assert_eq!(told(&[unknown_start, unknown_inode], 9), Vec::<String>::new());
         let noted = Started { key: key(1), name: "db".to_owned(), pid: 100, ticks: None, inode: None, leaf: None };
         assert!(!is_leader(&noted, &Seen { started: None, inode: None, ..seen(100) }));
+        let by_inode = Started { inode: Some(7), ..noted };
+        assert!(is_leader(&by_inode, &Seen { inode: Some(7), ..seen(100) }));
+        assert!(!is_leader(&by_inode, &Seen { inode: Some(8), ..seen(100) }) && !is_leader(&by_inode, &seen(101)));
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! the child, and with it to us, before the exec. That is never undone here.
 
 use super::clone3;
-use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
 use std::ptr;
@@ -57,10 +57,12 @@ pub(in crate::runtime) struct Child<'a> {
 }
 
 /// A child that has become its program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in crate::runtime) struct Born {
     /// Its number.
     pub(in crate::runtime) pid: u32,
+    /// A descriptor of it, where that came with it for nothing.
+    pub(in crate::runtime) pidfd: Option<OwnedFd>,
     /// Why it is not in its control group, if it isn't: it runs all the same.
     pub(in crate::runtime) not_in_group: Option<i32>,
 }
@@ -223,15 +225,15 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
     let born = |group| unsafe {
         clone3::into_group(group, flags, stack.bottom(), Stack::SIZE, run, (&raw mut shared).cast(), slot.0.as_ptr())
     };
-    let (result, error) = if let Some(pid) = child.in_group.and_then(born) {
-        (pid, 0)
+    let (result, error, pidfd) = if let Some((pid, pidfd)) = child.in_group.and_then(born) {
+        (pid, 0, Some(pidfd))
     } else {
         shared.to_enter = child.in_group;
         // What it opens to enter must not be left in our table, should it be killed right then.
         let flags = if child.in_group.is_some() { usual } else { flags };
         // SAFETY: as above.
         let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
-        (result, io::Error::last_os_error().raw_os_error().unwrap_or(0))
+        (result, io::Error::last_os_error().raw_os_error().unwrap_or(0), None)
     };
     // SAFETY: as above; a null pointer for the former mask is allowed.
     let unblocked = unsafe { call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const former_mask), 0, 8, 0]) };
@@ -239,7 +241,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
     match (u32::try_from(result), record(&shared.failure)) {
         (Err(_), _) => Err(Failure::Clone(error)),
         (Ok(_), Some((stage, error))) => Err(Failure::Child(stage, error)),
-        (Ok(pid), None) => Ok(Born { pid, not_in_group: record(&shared.not_in_group) }),
+        (Ok(pid), None) => Ok(Born { pid, pidfd, not_in_group: record(&shared.not_in_group) }),
     }
 }
 

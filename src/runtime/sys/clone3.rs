@@ -7,14 +7,15 @@
 //! this kind of machine, and where the kernel or a filter of system calls refuses, the answer is nothing, and the caller
 //! clones the usual way.
 
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use std::ffi::{c_int, c_void};
 
 /// What a child begins with.
 pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
 
 /// As `clone(2)` with these flags, into a control group. The child calls `entry` with `argument`, on the stack whose lowest
-/// byte is `stack`; its number goes to `slot` first. `None`: there is no child.
+/// byte is `stack`; its number goes to `slot` first. Answers with that and a descriptor of the child (`pidfd_open(2)`), or with
+/// nothing: then there is no child.
 ///
 /// # Safety
 /// As for `clone(2)`. `entry` must not return.
@@ -27,16 +28,17 @@ pub(super) unsafe fn into_group(
     entry: Entry,
     argument: *mut c_void,
     slot: *mut c_int,
-) -> Option<c_int> {
-    use rustix::fd::AsRawFd;
+) -> Option<(c_int, OwnedFd)> {
+    use rustix::fd::{AsRawFd, FromRawFd};
 
     /// `CLONE_INTO_CGROUP` of the kernel's `sched.h`.
     const INTO_GROUP: u64 = 0x2_0000_0000;
     /// The low byte of the flags of `clone(2)` is the signal that tells of the child's end.
     const SIGNAL: c_int = 0xff;
+    let mut pidfd: c_int = -1;
     let arguments = libc::clone_args {
-        flags: u64::from((flags & !SIGNAL).cast_unsigned()) | INTO_GROUP,
-        pidfd: 0,
+        flags: u64::from((flags & !SIGNAL | libc::CLONE_PIDFD).cast_unsigned()) | INTO_GROUP,
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
         child_tid: 0,
         parent_tid: slot.expose_provenance() as u64,
         exit_signal: u64::from((flags & SIGNAL).cast_unsigned()),
@@ -70,7 +72,10 @@ pub(super) unsafe fn into_group(
             out("r11") _,
         );
     }
-    c_int::try_from(result).ok().filter(|&pid| pid > 0)
+    let pid = c_int::try_from(result).ok().filter(|&pid| pid > 0)?;
+    // SAFETY: the call succeeded, so the kernel has written a descriptor there that is new, and ours alone: the child's table
+    // of descriptors is its own.
+    Some((pid, unsafe { OwnedFd::from_raw_fd((&raw const pidfd).read_volatile()) }))
 }
 
 /// As above, for machines that nobody has written the instructions for.
@@ -86,6 +91,6 @@ pub(super) unsafe fn into_group(
     _entry: Entry,
     _argument: *mut c_void,
     _slot: *mut c_int,
-) -> Option<c_int> {
+) -> Option<(c_int, OwnedFd)> {
     None
 }

@@ -12,7 +12,34 @@ pub(super) mod lease;
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::io::unix::AsyncFd;
+
+/// Whose end the last `SIGCHLD` was about that told so.
+static LAST_ENDED: AtomicI32 = AtomicI32::new(0);
+
+/// Has every `SIGCHLD` from now on note whose end it is about, before anybody else hears of it. Several ends may come as one signal,
+/// so it's a hint whom to look at first, and no more.
+///
+/// # Errors
+/// Those of `sigaction(2)`.
+pub(super) fn note_who_ends() -> io::Result<()> {
+    static IS_NOTED: AtomicBool = AtomicBool::new(false);
+    if IS_NOTED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    let note = |info: &libc::siginfo_t| {
+        // SAFETY: the kernel fills this field for a SIGCHLD; whatever else another process sends with one is a hint that misleads.
+        LAST_ENDED.store(unsafe { info.si_pid() }, Ordering::Release);
+    };
+    // SAFETY: the action stores a number, which may be done whatever it interrupts, and never ends by a panic.
+    unsafe { signal_hook_registry::register_sigaction(libc::SIGCHLD, note) }.map(drop)
+}
+
+/// Whose end there was a hint of since this was asked last.
+pub(super) fn last_ended() -> Option<u32> {
+    u32::try_from(LAST_ENDED.swap(0, Ordering::Acquire)).ok().filter(|&pid| pid > 1)
+}
 
 /// A child that has ended and is not yet reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +64,23 @@ pub(super) enum How {
 /// # Errors
 /// Those of `waitid(2)`, except having no child at all, which is an answer: `None`.
 pub(super) fn ended_child() -> io::Result<Option<Ended>> {
+    ended(libc::P_ALL, 0)
+}
+
+/// The same of this child alone, for which the kernel doesn't look at all others.
+///
+/// # Errors
+/// Those of `waitid(2)`, except that it is no child of ours, which is an answer: `None`.
+pub(super) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
+    ended(libc::P_PID, pid)
+}
+
+fn ended(whose: libc::idtype_t, pid: u32) -> io::Result<Option<Ended>> {
     // SAFETY: `siginfo_t` is plain data, for which all zero bytes are a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: `info` is valid for writes for the whole call.
-    if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) } == -1 {
+    if unsafe { libc::waitid(whose, pid, &raw mut info, options) } == -1 {
         let error = io::Error::last_os_error();
         return if error.raw_os_error() == Some(libc::ECHILD) { Ok(None) } else { Err(error) };
     }

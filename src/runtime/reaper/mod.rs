@@ -6,19 +6,21 @@
 //! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
+mod members;
+
 use super::group::{Groups, Leaf};
-use super::proc::{self, Lineage, Variable};
+use super::proc::{self, Lineage};
 use super::spawn::NotSpawned;
 use super::spawners::Report;
 use super::sys::clone::Slot;
-use super::sys::{self, How};
-use super::tree::{self, Handle, MARK, Marker, Members, send, send_all};
+use super::sys::{self, Ended, How};
+use super::tree::{self, Handle, Marker, Members, send, send_all};
 use crate::journal::{Entry, Journal};
 use crate::signals;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +40,10 @@ pub(super) struct Reaper {
     emptied: Arc<AsyncFd<OwnedFd>>,
     /// Boxed, because a table has more places than values.
     runs: HashMap<RunId, Box<Run>>,
+    /// Those whose program doesn't run yet.
+    unborn: BTreeSet<RunId>,
+    /// Those whose leader is reaped.
+    leaderless: BTreeSet<RunId>,
     /// Leaders that are not reaped, by their number.
     leaders: HashMap<u32, RunId>,
     /// Runs by the session that their leader made. A number stays in use as long as a session has it.
@@ -51,6 +57,8 @@ pub(super) struct Reaper {
 
 struct Run {
     leader: Leader,
+    /// The session that its leader made.
+    session: Option<u32>,
     /// Who was told to stop.
     told: Members,
     /// Who was killed.
@@ -76,13 +84,6 @@ enum Leader {
     Up(u32),
     /// Reaped; the rest of its tree is left.
     Ended,
-}
-
-/// Whose an orphan is.
-enum Owner {
-    Run(RunId),
-    Nobody,
-    Undecided,
 }
 
 /// The end of a child that nobody had reported yet.
@@ -111,6 +112,8 @@ impl Reaper {
             groups,
             emptied,
             runs: HashMap::new(),
+            unborn: BTreeSet::new(),
+            leaderless: BTreeSet::new(),
             leaders: HashMap::new(),
             sessions: HashMap::new(),
             orphans: HashMap::new(),
@@ -130,8 +133,10 @@ impl Reaper {
         let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, name));
         let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
         let (told, killed) = (Members::default(), Members::default());
-        let entered = Run { leader, told, killed, wish: None, killing: false, leaf: leaf.clone(), emptying: None };
+        let leaf_of_run = leaf.clone();
+        let entered = Run { leader, session: None, told, killed, wish: None, killing: false, leaf: leaf_of_run, emptying: None };
         self.runs.insert(run, Box::new(entered));
+        self.unborn.insert(run);
         (self.marker.write(name, run), slot, leaf)
     }
 
@@ -150,10 +155,23 @@ impl Reaper {
         }
     }
 
+    /// Notes what has become of a run's leader.
+    fn lead(&mut self, id: RunId, leader: Leader) -> Option<&mut Run> {
+        let run = self.runs.get_mut(&id)?;
+        if let Leader::Up(_) | Leader::Ended = leader {
+            self.unborn.remove(&id);
+        }
+        if let Leader::Ended = leader {
+            self.leaderless.insert(id);
+        }
+        run.leader = leader;
+        Some(run)
+    }
+
     /// Enters a leader that runs, and does what was asked for meanwhile.
     fn is_up(&mut self, id: RunId, pid: u32) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        run.leader = Leader::Up(pid);
+        let Some(run) = self.lead(id, Leader::Up(pid)) else { return };
+        run.session = Some(pid);
         let wish = run.wish.take();
         self.leaders.insert(pid, id);
         self.sessions.insert(pid, id);
@@ -173,8 +191,8 @@ impl Reaper {
             let error = format!("{status} before its program was executed");
             return self.refused(id, Refusal::Failed { stage: "starting".to_owned(), error });
         }
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        run.leader = Leader::Ended;
+        let Some(run) = self.lead(id, Leader::Ended) else { return };
+        run.session = Some(pid);
         run.killing |= matches!(run.wish, Some(Wish::Kill | Wish::Killed));
         // Its number may be another leader's by now; then nothing is left in the session that it made.
         self.sessions.entry(pid).or_insert(id);
@@ -261,78 +279,10 @@ impl Reaper {
         self.find(id).into_iter().map(|(pid, _)| Pid(pid)).collect()
     }
 
-    /// Everything alive in a run's tree, held.
-    fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
-        let lineage = Lineage::now();
-        let orphans = self.orphans(&lineage);
-        let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
-            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, Handle::of_leader(*pid))],
-            _ => Vec::new(),
-        };
-        roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
-        let mut found = tree::descend(&lineage, roots);
-        if let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
-            let known: HashSet<u32> = found.iter().map(|&(pid, _)| pid).collect();
-            found.extend(leaf.members().into_iter().filter(|pid| !known.contains(pid)).filter_map(|pid| hold(leaf, pid)));
-        }
-        found
-    }
-
-    /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
-    fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
-        let mut children = lineage.adopted();
-        children.retain(|pid| !self.leaders.contains_key(pid) && !self.is_starting(*pid));
-        let mut is_undecided = false;
-        let mut owned = Vec::new();
-        for pid in children {
-            match self.owner(pid) {
-                Owner::Run(run) => owned.push((pid, run)),
-                Owner::Nobody => {}
-                Owner::Undecided => is_undecided = true,
-            }
-        }
-        self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
-        owned
-    }
-
-    fn is_starting(&self, pid: u32) -> bool {
-        self.starting(pid).is_some()
-    }
-
-    /// The start whose child has this number.
-    fn starting(&self, pid: u32) -> Option<RunId> {
-        let of_start = |run: &Run| match &run.leader {
-            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid() == Some(pid),
-            Leader::Doubtful(number) => *number == pid,
-            _ => false,
-        };
-        self.runs.iter().find(|(_, run)| of_start(run)).map(|(&id, _)| id)
-    }
-
-    /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
-    fn owner(&mut self, pid: u32) -> Owner {
-        if let Some(&known) = self.orphans.get(&pid) {
-            return Owner::Run(known);
-        }
-        let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
-        let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
-        let owner = match of_members.or_else(of_session) {
-            Some(owner) => Some(owner),
-            None => match proc::variable(pid, MARK) {
-                Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
-                Variable::Unset => None,
-                Variable::NotYet | Variable::Ended => return Owner::Undecided,
-            },
-        };
-        let Some(owner) = owner else { return Owner::Nobody };
-        self.orphans.insert(pid, owner);
-        Owner::Run(owner)
-    }
-
     /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec. Nothing wakes
     /// us when that is over, so it takes another look, soon.
     pub(super) fn wants_another_look(&self) -> bool {
-        self.is_undecided() && self.runs.values().any(|run| run.is_leaderless())
+        self.is_undecided() && !self.leaderless.is_empty()
     }
 
     /// Reaps every child that has ended.
@@ -341,18 +291,29 @@ impl Reaper {
     /// Those of `waitid(2)`, which are bugs.
     pub(super) fn reap(&mut self) -> io::Result<()> {
         while let Some(ended) = sys::ended_child()? {
-            self.ended(ended.pid, &status(ended.how));
-            // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
-            sys::reap(ended.pid)?;
+            self.take_leave(ended)?;
         }
         Ok(())
+    }
+
+    /// Reaps this child if it has ended.
+    ///
+    /// # Errors
+    /// Those of `waitid(2)`, which are bugs.
+    pub(super) fn reap_one(&mut self, pid: u32) -> io::Result<()> {
+        sys::ended_one(pid)?.map_or(Ok(()), |ended| self.take_leave(ended))
+    }
+
+    fn take_leave(&mut self, ended: Ended) -> io::Result<()> {
+        self.ended(ended.pid, &status(ended.how));
+        // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
+        sys::reap(ended.pid)
     }
 
     /// Routes one child that has ended.
     fn ended(&mut self, pid: u32, status: &Status) {
         if let Some(id) = self.leaders.remove(&pid) {
-            if let Some(run) = self.runs.get_mut(&id) {
-                run.leader = Leader::Ended;
+            if let Some(run) = self.lead(id, Leader::Ended) {
                 run.forget(pid);
             }
             self.news.push_back(Event::Exited { run: id, status: status.clone() });
@@ -376,14 +337,12 @@ impl Reaper {
 
     /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
     pub(super) fn settle(&mut self) {
-        if !self.runs.values().any(|run| run.is_leaderless()) {
+        if self.leaderless.is_empty() {
             return;
         }
         let orphans = self.orphans(&Lineage::now());
         let is_undecided = self.is_undecided();
-        let mut waiting: Vec<RunId> = self.runs.iter().filter(|(_, run)| run.is_leaderless()).map(|(&id, _)| id).collect();
-        waiting.sort_unstable();
-        for id in waiting {
+        for id in self.leaderless.clone() {
             if orphans.iter().any(|&(_, run)| run == id) {
                 if self.runs[&id].killing {
                     self.kill_found(id);
@@ -402,7 +361,9 @@ impl Reaper {
     /// counted yet. From now on it tells when the last of them has gone.
     fn is_populated(&mut self, id: RunId) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
-        let Some(leaf) = run.leaf.as_ref().filter(|leaf| leaf.is_populated()) else { return false };
+        // If nobody is in it, it is removed by the same question.
+        drop(run.leaf.take_if(|leaf| leaf.remove_if_empty()));
+        let Some(leaf) = &run.leaf else { return false };
         if run.emptying.is_none() {
             run.emptying = leaf.watch(self.emptied.get_ref()).ok();
         }
@@ -415,8 +376,14 @@ impl Reaper {
 
     /// Takes a run out of the table, and its control group from the system.
     fn forget(&mut self, id: RunId) {
-        if let Some(leaf) = self.runs.remove(&id).and_then(|run| run.leaf) {
-            leaf.remove();
+        self.unborn.remove(&id);
+        self.leaderless.remove(&id);
+        let Some(run) = self.runs.remove(&id) else { return };
+        if let Some(session) = run.session.filter(|session| self.sessions.get(session) == Some(&id)) {
+            self.sessions.remove(&session);
+        }
+        if let Some(leaf) = run.leaf {
+            leaf.remove_if_empty();
         }
     }
 
@@ -427,7 +394,6 @@ impl Reaper {
 
     fn gone(&mut self, id: RunId) {
         self.forget(id);
-        self.sessions.retain(|_, run| *run != id);
         self.journal.note(Entry::Gone { key: self.journal.key(id.0) });
         self.news.push_back(Event::Gone { run: id });
     }
@@ -439,15 +405,17 @@ impl Reaper {
 
     /// Whether the outcome of a start is still to come.
     pub(super) fn is_any_starting(&self) -> bool {
-        self.runs.values().any(|run| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_)))
+        self.under_way() > 0
+    }
+
+    /// How many starts have no outcome.
+    pub(super) fn under_way(&self) -> usize {
+        let is_under_way = |run: &Run| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_));
+        self.unborn.iter().filter(|id| self.runs.get(id).is_some_and(|run| is_under_way(run))).count()
     }
 }
 
 impl Run {
-    fn is_leaderless(&self) -> bool {
-        matches!(self.leader, Leader::Ended)
-    }
-
     /// Lets go of a process that is reaped.
     fn forget(&mut self, pid: u32) {
         self.told.forget(pid);
@@ -463,13 +431,6 @@ pub(super) fn kill_every_child() -> Vec<Pid> {
     let found = tree::descend(&lineage, roots);
     send_all(&found, libc::SIGKILL);
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()
-}
-
-/// A hold on a member of a control group, unless it has just left or ended. Needs a pidfd: it may be no child of ours.
-fn hold(leaf: &Leaf, pid: u32) -> Option<(u32, Handle)> {
-    let pidfd = tree::try_open(pid).ok()?;
-    let is_member = leaf.holds(pid) && tree::has_number(&pidfd);
-    is_member.then_some((pid, Handle::Pidfd(pidfd))).filter(|(_, handle)| handle.is_alive())
 }
 
 fn status(how: How) -> Status {

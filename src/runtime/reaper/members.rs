@@ -1,0 +1,90 @@
+//! Who belongs to which run, looked up now: its leader, what descends from it, the orphans that are known to be its own, and who is
+//! in its control group. What is done about them is the reaper's affair.
+
+use super::super::group::Leaf;
+use super::super::proc::{self, Lineage, Variable};
+use super::super::tree::{self, Handle, MARK};
+use super::{Leader, Reaper, Run};
+use reconcile::event::RunId;
+use std::collections::HashSet;
+use std::time::Instant;
+
+/// Whose an orphan is.
+enum Owner {
+    Run(RunId),
+    Nobody,
+    Undecided,
+}
+
+impl Reaper {
+    /// Everything alive in a run's tree, held.
+    pub(super) fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
+        let lineage = Lineage::now();
+        let orphans = self.orphans(&lineage);
+        let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
+            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, Handle::of_leader(*pid))],
+            _ => Vec::new(),
+        };
+        roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
+        let mut found = tree::descend(&lineage, roots);
+        if let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
+            let known: HashSet<u32> = found.iter().map(|&(pid, _)| pid).collect();
+            found.extend(leaf.members().into_iter().filter(|pid| !known.contains(pid)).filter_map(|pid| hold(leaf, pid)));
+        }
+        found
+    }
+
+    /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
+    pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
+        let mut children = lineage.adopted();
+        children.retain(|pid| !self.leaders.contains_key(pid) && self.starting(*pid).is_none());
+        let mut is_undecided = false;
+        let mut owned = Vec::new();
+        for pid in children {
+            match self.owner(pid) {
+                Owner::Run(run) => owned.push((pid, run)),
+                Owner::Nobody => {}
+                Owner::Undecided => is_undecided = true,
+            }
+        }
+        self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
+        owned
+    }
+
+    /// The start whose child has this number.
+    pub(super) fn starting(&self, pid: u32) -> Option<RunId> {
+        let of_start = |run: &Run| match &run.leader {
+            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid() == Some(pid),
+            Leader::Doubtful(number) => *number == pid,
+            _ => false,
+        };
+        self.unborn.iter().copied().find(|id| self.runs.get(id).is_some_and(|run| of_start(run)))
+    }
+
+    /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
+    fn owner(&mut self, pid: u32) -> Owner {
+        if let Some(&known) = self.orphans.get(&pid) {
+            return Owner::Run(known);
+        }
+        let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
+        let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
+        let owner = match of_members.or_else(of_session) {
+            Some(owner) => Some(owner),
+            None => match proc::variable(pid, MARK) {
+                Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
+                Variable::Unset => None,
+                Variable::NotYet | Variable::Ended => return Owner::Undecided,
+            },
+        };
+        let Some(owner) = owner else { return Owner::Nobody };
+        self.orphans.insert(pid, owner);
+        Owner::Run(owner)
+    }
+}
+
+/// A hold on a member of a control group, unless it has just left or ended. Needs a pidfd: it may be no child of ours.
+fn hold(leaf: &Leaf, pid: u32) -> Option<(u32, Handle)> {
+    let pidfd = tree::try_open(pid).ok()?;
+    let is_member = leaf.holds(pid) && tree::has_number(&pidfd);
+    is_member.then_some((pid, Handle::Pidfd(pidfd))).filter(|(_, handle)| handle.is_alive())
+}

@@ -1,0 +1,156 @@
+//! When the reaper looks, and what comes of it: its task, and the one that looks after what former navigators left.
+//!
+//! What there is to be seen, and whose it is, is [`super::reaper`]'s and [`super::left`]'s affair.
+
+use super::spawners::Report;
+use super::{Companions, Shared, sys};
+use reconcile::event::Event;
+use rustix::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+
+/// How long an exec may take before it's looked at again, where nothing tells of its end.
+pub(super) const ANOTHER_LOOK: Duration = Duration::from_millis(2);
+/// How often those are looked at whose end nothing tells, where pidfds are refused.
+const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
+/// Where many starts are under way, this many outcomes are told together: each time the whole plan is looked at.
+const TOGETHER: usize = 8;
+/// None of them waits longer to be told.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
+
+/// What the reaper looks up for.
+pub(super) struct Signals {
+    /// A child has ended.
+    pub(super) ended: Signal,
+    /// A control group may be empty.
+    pub(super) emptied: Arc<AsyncFd<OwnedFd>>,
+    /// A start has an outcome.
+    pub(super) reported: UnboundedReceiver<Report>,
+}
+
+/// What the reaper is woken by.
+enum Wake {
+    /// A child has ended; whose end it is, if that is known.
+    Ended(Option<u32>),
+    /// It is time to ask for every child that has ended, for which the kernel looks at each.
+    Look,
+    /// A start has an outcome.
+    Reported,
+    /// Something else may have changed what is known.
+    Other,
+}
+
+/// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
+pub(super) async fn reap(
+    shared: Arc<Shared>,
+    companions: Companions,
+    signals: Signals,
+    news: Sender<Event>,
+    looked: watch::Sender<()>,
+) {
+    let Signals { mut ended, emptied, mut reported } = signals;
+    let mut has_failed = false;
+    let mut is_to_look = false;
+    let mut untold: Vec<Report> = Vec::new();
+    let mut told_by = Instant::now();
+    loop {
+        let wants_another_look = has_failed || shared.lock().wants_another_look();
+        let wake = tokio::select! {
+            _ = ended.recv() => Wake::Ended(sys::last_ended()),
+            report = reported.recv() => {
+                untold.extend(report);
+                Wake::Reported
+            }
+            () = shared.news.notified() => Wake::Other,
+            ready = emptied.readable() => {
+                // An error is the end of the event loop itself.
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+                Wake::Other
+            }
+            // Whoever has heard the last news acts on it first.
+            () = yield_now(), if is_to_look => Wake::Look,
+            () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
+            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
+        };
+        if let Wake::Reported = wake {
+            if untold.len() == 1 {
+                told_by = Instant::now() + TOGETHER_WITHIN;
+            }
+            if untold.len() < TOGETHER && shared.lock().under_way() > untold.len() {
+                continue;
+            }
+        }
+        for report in untold.drain(..) {
+            shared.lock().reported(report);
+        }
+        let reaped = match wake {
+            Wake::Ended(Some(pid)) => {
+                // Another end may have been told by the same signal.
+                is_to_look = true;
+                shared.lock().reap_one(pid)
+            }
+            Wake::Ended(None) | Wake::Look => {
+                is_to_look = false;
+                shared.lock().reap()
+            }
+            Wake::Reported | Wake::Other => Ok(()),
+        };
+        if let Err(error) = &reaped
+            && !has_failed
+        {
+            tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
+        }
+        has_failed = reaped.is_err();
+        shared.lock().settle();
+        loop {
+            let Some(event) = shared.lock().next_news() else { break };
+            companions.tell(event, &news).await;
+        }
+        looked.send_replace(());
+    }
+}
+
+/// The task that notices the end of what former navigators left.
+pub(super) async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
+    loop {
+        let has_unheld = shared.left().has_unheld();
+        tokio::select! {
+            ready = ends.readable() => {
+                // An error is the end of the event loop itself.
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+            }
+            () = sleep_until(Instant::now() + LOOK_AT_UNHELD), if has_unheld => {}
+        }
+        let gone = shared.left().look();
+        for event in gone {
+            let _unheard = news.send(event).await;
+        }
+    }
+}
+
+impl Companions {
+    /// Takes news in, and passes on what isn't theirs alone.
+    async fn tell(&self, event: Event, news: &Sender<Event>) {
+        let Some(event) = self.commands.route(event) else { return };
+        match &event {
+            Event::Exited { run, .. } => self.prober.end(*run),
+            Event::Gone { run } | Event::NotSpawned { run, .. } => self.prober.forget(*run),
+            _ => {}
+        }
+        let spawned = if let Event::Spawned { run, pid } = &event { Some((*run, *pid)) } else { None };
+        // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
+        let _unheard = news.send(event).await;
+        // Only now, so that nothing is said of a run before that it runs.
+        if let Some((run, pid)) = spawned {
+            self.prober.begin(run, pid);
+        }
+    }
+}
