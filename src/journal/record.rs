@@ -87,7 +87,7 @@ impl Record {
     }
 
     /// The runs that were started and not said to be gone, in no order that means anything.
-    pub fn runs(&self) -> impl Iterator<Item = &Started> {
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = &Started> {
         self.runs.values()
     }
 

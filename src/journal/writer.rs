@@ -120,7 +120,7 @@ impl Writer {
         let is_last_word = batch.iter().any(|message| message.entry.is_none() && message.written.is_some());
         let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entry, message.written)).unzip();
         self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
-        if is_last_word && self.record.runs().next().is_none() {
+        if is_last_word && self.record.runs().len() == 0 {
             self.remove();
         }
         drop(written);
@@ -148,7 +148,7 @@ impl Writer {
     }
 
     fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
-        let is_spent = self.lines > SPENT_LINES + 2 * self.record.runs().count();
+        let is_spent = self.lines > SPENT_LINES + 2 * self.record.runs().len();
         match &mut self.file {
             Some(file) if !is_spent && is_linked(file) => {
                 let lines: String = entries.iter().map(Entry::line).collect();

@@ -120,14 +120,18 @@ pub(super) async fn reap(
 /// The task that notices the end of what former navigators left.
 pub(super) async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
     loop {
-        let has_unheld = shared.left().has_unheld();
+        let (has_unheld, wants_another_look) = {
+            let left = shared.left();
+            (left.has_unheld(), left.wants_another_look())
+        };
+        let pause = if wants_another_look { ANOTHER_LOOK } else { LOOK_AT_UNHELD };
         tokio::select! {
             ready = ends.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
             }
-            () = sleep_until(Instant::now() + LOOK_AT_UNHELD), if has_unheld => {}
+            () = sleep_until(Instant::now() + pause), if has_unheld || wants_another_look => {}
         }
         let gone = shared.left().look();
         for event in gone {

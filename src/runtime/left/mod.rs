@@ -13,6 +13,7 @@ mod evidence;
 
 use super::group;
 use super::proc::{self, Lineage, Stat, Variable};
+use super::reaper::LONGEST_EXEC;
 use super::sys;
 use super::tree::{self, Handle, MARK};
 use crate::journal::{Entry, Journal, Record, RunKey};
@@ -27,6 +28,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 /// What is left, by the name of the managed process that it belonged to.
 pub(super) struct Left {
@@ -41,8 +43,21 @@ pub(super) struct Left {
     spared: Option<BTreeSet<u32>>,
     /// Who was looked at and is none of them, by number, with the inode that tells it from a later one.
     strangers: HashMap<u32, u64>,
+    /// Since when it can't be said whether somebody is one of the last of them, because he is in the middle of an exec.
+    undecided_since: Option<Instant>,
     /// Becomes readable when one of them ends.
     ends: Arc<AsyncFd<OwnedFd>>,
+}
+
+/// What came of holding a process that was claimed.
+enum Hold {
+    Held(Handle),
+    /// It has ended, or isn't the one that was seen.
+    Other,
+    /// It is in the middle of an exec: ask again.
+    NotYet,
+    /// It is the one, and the kernel gives no hold on it.
+    Refused,
 }
 
 /// The living processes of one name.
@@ -73,6 +88,7 @@ impl Left {
             leaders: BTreeMap::new(),
             spared: None,
             strangers: HashMap::new(),
+            undecided_since: None,
             ends,
         })
     }
@@ -86,7 +102,7 @@ impl Left {
     /// yet, because it is in the middle of an exec.
     pub(super) fn find(&mut self) -> bool {
         let own = std::process::id();
-        let (seen, is_undecided) = self.look_around();
+        let (seen, mut is_undecided) = self.look_around();
         let spared = self.spared.get_or_insert_with(|| evidence::ancestry(&seen, own));
         let author = self.journal.author();
         let known = Known { author, record: &self.record, spared, leaders: &self.leaders };
@@ -99,9 +115,10 @@ impl Left {
             members.groups.extend(noted.and_then(|run| run.leaf.clone()).map(PathBuf::from));
             members.keys.insert(claim.key.clone());
             match held {
-                Ok(Some(handle)) => members.add(claim.pid, handle, &self.ends),
-                Ok(None) => {}
-                Err(_refused) => {
+                Hold::Held(handle) => members.add(claim.pid, handle, &self.ends),
+                Hold::Other => {}
+                Hold::NotYet => is_undecided = true,
+                Hold::Refused => {
                     members.unheld.insert(claim.pid);
                 }
             }
@@ -116,16 +133,20 @@ impl Left {
         is_undecided
     }
 
-    /// A hold on a process that was claimed; `None` if it has ended, or isn't the one that was seen.
-    fn hold(&self, claim: &Claim) -> Result<Option<Handle>, Errno> {
+    /// Holds a process that was claimed, if it still is the one that was seen.
+    fn hold(&self, claim: &Claim) -> Hold {
         let author = self.journal.author();
         let pidfd = match tree::try_open(claim.pid) {
             Ok(pidfd) => pidfd,
-            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-            Err(refused) => return Err(refused),
+            Err(Errno::SRCH | Errno::INVAL) => return Hold::Other,
+            Err(_refused) => return Hold::Refused,
         };
-        let Some(again) = look_at(claim.pid, proc::variable(claim.pid, MARK), &author.instance) else { return Ok(None) };
+        let mark = proc::variable(claim.pid, MARK);
+        // One that began an exec since it was seen has no mark at this moment, and may well be the same.
+        let is_legible = mark != Variable::NotYet;
+        let Some(again) = look_at(claim.pid, mark, &author.instance) else { return Hold::Other };
         let holds = match &claim.evidence {
+            Evidence::Mark if !is_legible => return Hold::NotYet,
             Evidence::Mark => evidence::by_mark(author, &again).is_some_and(|again| again == *claim),
             Evidence::Group => evidence::by_group(author, &again).is_some_and(|again| again == *claim),
             Evidence::Leader => {
@@ -138,7 +159,7 @@ impl Left {
                 again.session == *leader && members.is_some_and(leads)
             }
         };
-        Ok((holds && tree::has_number(&pidfd)).then_some(Handle::Pidfd(pidfd)))
+        if holds && tree::has_number(&pidfd) { Hold::Held(Handle::Pidfd(pidfd)) } else { Hold::Other }
     }
 
     /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
@@ -239,11 +260,16 @@ impl Left {
             members.held.retain(|_, handle| handle.is_alive());
             members.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
         }
+        let mut is_undecided = false;
         if self.processes.values().any(Members::is_empty) {
-            // Who is in the middle of an exec is a child of somebody who isn't; such are met at the next look.
-            let _undecided = self.find();
+            is_undecided = self.find();
             self.processes.values().filter(|members| members.killing).for_each(|members| members.send(libc::SIGKILL));
         }
+        // Who can't be judged yet may be the last of any of them.
+        if is_undecided && self.undecided_since.get_or_insert_with(Instant::now).elapsed() < LONGEST_EXEC {
+            return Vec::new();
+        }
+        self.undecided_since = None;
         let gone: Vec<Name> =
             self.processes.iter().filter(|(_, members)| members.is_empty()).map(|(name, _)| name.clone()).collect();
         gone.iter().filter_map(|name| self.gone(name)).collect()
@@ -260,6 +286,11 @@ impl Left {
         let run = self.runs.iter().find(|(_, of)| *of == name).map(|(&run, _)| run)?;
         self.runs.remove(&run);
         Some(Event::Gone { run })
+    }
+
+    /// Whether it must be looked again shortly, since somebody is in the middle of an exec.
+    pub(super) fn wants_another_look(&self) -> bool {
+        self.undecided_since.is_some()
     }
 
     /// Whether there is somebody whose end nothing tells.
@@ -323,4 +354,43 @@ fn look_at(pid: u32, mark: Variable, instance: &str) -> Option<Seen> {
     let place = proc::group(pid).and_then(|path| group::place(&path, instance));
     let Stat { parent, session, started, has_executed, .. } = stat;
     Some(Seen { pid, parent, session, started, inode: None, has_executed, mark, place })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Opened;
+    use std::fs;
+    use std::process::{Child, Command};
+
+    /// Executes itself again and again, so that it is in the middle of an exec at every other look.
+    const RESTLESS: &str = "exec sh -c \"$0\" \"$0\"";
+
+    /// A process and a directory, which go with the test.
+    struct Site(Child, PathBuf);
+
+    impl Drop for Site {
+        fn drop(&mut self) {
+            let _gone = self.0.kill();
+            let _reaped = self.0.wait();
+            let _removed = fs::remove_dir_all(&self.1);
+        }
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "it is to be somebody whom the reaper doesn't know")]
+    async fn who_is_in_the_middle_of_an_exec_is_found_all_the_same() {
+        let directory = std::env::temp_dir().join(format!("navigator-left-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let Opened { journal, .. } = Journal::open(&directory, None).expect("a thread");
+        let mark = format!("{}.2222222222222222/restless/1", journal.author().instance);
+        let child = Command::new("sh").args(["-c", RESTLESS, RESTLESS]).env(MARK, mark).spawn().expect("there is a shell");
+        let site = Site(child, directory);
+        for round in 0..300 {
+            let mut left = Left::new(journal.clone(), Record::default()).expect("descriptors");
+            while left.find() {}
+            let found: Vec<u32> = left.processes.values().flat_map(|members| members.held.keys().copied()).collect();
+            assert_eq!(found, [site.0.id()], "round {round}");
+        }
+    }
 }

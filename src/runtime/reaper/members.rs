@@ -21,34 +21,36 @@ impl Reaper {
     pub(super) fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
         let lineage = Lineage::now();
         let orphans = self.orphans(&lineage);
+        let has_orphans = !orphans.is_empty();
         let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
             Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, Handle::of_leader(*pid))],
             _ => Vec::new(),
         };
-        roots.extend(orphans.into_iter().filter(|&(_, run)| run == id).map(|(pid, _)| (pid, Handle::of_child(pid))));
+        roots.extend(orphans.into_iter().filter(|&(_, run)| run == Some(id)).map(|(pid, _)| (pid, Handle::of_child(pid))));
         let mut found = tree::descend(&lineage, roots);
-        if let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
+        // Where nobody has lost its parent, a leader without children is alone, and of no children the kernel's list is exact.
+        let is_alone = !has_orphans && found.len() == 1;
+        if !is_alone && let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
             let known: HashSet<u32> = found.iter().map(|&(pid, _)| pid).collect();
             found.extend(leaf.members().into_iter().filter(|pid| !known.contains(pid)).filter_map(|pid| hold(leaf, pid)));
         }
         found
     }
 
-    /// The orphans that are known to belong to a run, by their numbers. Notes if of some it can't be said yet.
-    pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, RunId)> {
+    /// The orphans that were handed to us, by their numbers, and the run of each, as far as it is known to belong to one. Notes if
+    /// of some it can't be said yet.
+    pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, Option<RunId>)> {
         let mut children = lineage.adopted();
         children.retain(|pid| !self.leaders.contains_key(pid) && self.starting(*pid).is_none());
         let mut is_undecided = false;
-        let mut owned = Vec::new();
+        let mut orphans = Vec::new();
         for pid in children {
-            match self.owner(pid) {
-                Owner::Run(run) => owned.push((pid, run)),
-                Owner::Nobody => {}
-                Owner::Undecided => is_undecided = true,
-            }
+            let owner = self.owner(pid);
+            is_undecided |= matches!(owner, Owner::Undecided);
+            orphans.push((pid, if let Owner::Run(run) = owner { Some(run) } else { None }));
         }
         self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
-        owned
+        orphans
     }
 
     /// The start whose child has this number.

@@ -343,7 +343,7 @@ impl Reaper {
         let orphans = self.orphans(&Lineage::now());
         let is_undecided = self.is_undecided();
         for id in self.leaderless.clone() {
-            if orphans.iter().any(|&(_, run)| run == id) {
+            if orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].killing {
                     self.kill_found(id);
                 }
