@@ -105,6 +105,15 @@ fn plan(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
     bencher.counter(ItemsCount::new(count)).bench(|| engine.plan(now));
 }
 
+/// The same when the processor has been busy with something else, as it has when news comes after a moment of rest.
+#[divan::bench(args = CASES)]
+fn plan_after_rest(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
+    let (engine, now) = settled(count, order);
+    let other = vec![1_u8; 64 << 20];
+    let be_busy = || other.iter().step_by(64).map(|byte| u64::from(*byte)).sum::<u64>();
+    bencher.counter(ItemsCount::new(count)).with_inputs(be_busy).bench_local_values(|_| engine.plan(now));
+}
+
 /// A plan in the middle of a shutdown.
 #[divan::bench(args = CASES)]
 fn plan_shutdown(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {

@@ -55,7 +55,7 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "what depends on a run may outlast it",
         file: "plan/stop.rs",
-        line: "let held_by = if «anybody_goes && !hurry» { holders(view, fates) } else { vec![None; view.rows().len()] };",
+        line: "let held_by = if «anybody_goes && !hurry» { holders(view, fates) } else { Vec::new() };",
         instead: "false",
     },
     Bug {
@@ -116,7 +116,7 @@ const BUGS: &[Bug] = &[
         title: "a reload starts every delay anew",
         file: "fold.rs",
         line: "«self.generation += 1»;",
-        instead: "self.generation += 1; self.observed.processes.values_mut().for_each(|process| process.due_since = None);",
+        instead: "self.generation += 1; self.observed.processes_mut().for_each(|(_, process)| process.due_since = None);",
     },
     Bug {
         title: "an order by hand counts nothing against what came before",
@@ -158,6 +158,19 @@ const BUGS: &[Bug] = &[
         title: "a run counts as settled that isn't ready",
         file: "observed.rs",
         line: "let is_well = self.up.is_some() && «self.ready.is_some()» && self.unhealthy.is_none() && self.is_undisturbed();",
+        instead: "true",
+    },
+    Bug {
+        title: "what a run goes through is not looked at",
+        file: "observed.rs",
+        line: "«self.process_mut(&name)»?.runs.iter_mut().find(|run| run.id == id)",
+        instead: "self.processes.get_mut(&name)",
+    },
+    Bug { title: "who is settled hears of no shutdown", file: "fold.rs", line: "«self.observed.stir_all()»;", instead: "" },
+    Bug {
+        title: "who was looked at once is never looked at again",
+        file: "plan/view.rs",
+        line: "looked_at.filter(|row| «row.is_settled()»).map(|row| row.name.clone()).collect()",
         instead: "true",
     },
     Bug {

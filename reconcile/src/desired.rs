@@ -19,6 +19,8 @@ pub struct Desired {
     entries: Vec<Entry>,
     /// Entries such that each comes after everything it waits for.
     order: Vec<usize>,
+    /// Of those, in this order, the ones that are restarted along with another one.
+    followers: Vec<usize>,
     shutdown_timeout: Duration,
     beyond: Text,
 }
@@ -30,6 +32,8 @@ pub struct Entry {
     pub spec: Arc<Spec>,
     /// Its place in the file: managed processes first, then applications.
     pub position: usize,
+    /// Its [`Spec::tier`], which is found here without looking there.
+    pub tier: Tier,
     /// What it names as dependencies.
     pub needs: Vec<Need>,
     /// The entry that it comes after by its place in the list.
@@ -128,7 +132,8 @@ impl Desired {
         let (positions, mut problems) = by_name(&specs);
         let mut entries: Vec<Entry> = positions
             .into_iter()
-            .map(|position| Entry { spec: specs[position].clone(), position, needs: Vec::new(), after: None })
+            .map(|position| (position, specs[position].clone()))
+            .map(|(position, spec)| Entry { tier: spec.tier, spec, position, needs: Vec::new(), after: None })
             .collect();
         drop(specs);
         for index in 0..entries.len() {
@@ -169,8 +174,10 @@ impl Desired {
         place_by_list(&mut entries, &mut graph);
         let mut order: Vec<usize> = graph.components().into_iter().flatten().collect();
         // Applications come after every managed process; the sort is stable, so all else stays.
-        order.sort_by_key(|&index| entries[index].spec.tier);
-        Ok(Desired { entries, order, shutdown_timeout, beyond: Text::default() })
+        order.sort_by_key(|&index| entries[index].tier);
+        let follows = |index: &usize| entries[*index].needs.iter().any(|need| need.restart);
+        let followers = order.iter().copied().filter(follows).collect();
+        Ok(Desired { entries, order, followers, shutdown_timeout, beyond: Text::default() })
     }
 
     /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
@@ -182,7 +189,13 @@ impl Desired {
 
     /// Wants nothing.
     pub fn nothing() -> Desired {
-        Desired { entries: Vec::new(), order: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, beyond: Text::default() }
+        Desired {
+            entries: Vec::new(),
+            order: Vec::new(),
+            followers: Vec::new(),
+            shutdown_timeout: Desired::SHUTDOWN_TIMEOUT,
+            beyond: Text::default(),
+        }
     }
 
     /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
@@ -212,6 +225,11 @@ impl Desired {
     /// The processes, each after everything it waits for.
     pub fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// The processes that are restarted along with something they depend on, each after everything it waits for.
+    pub(crate) fn followers(&self) -> &[usize] {
+        &self.followers
     }
 
     /// The names of everything that an entry comes after.

@@ -8,7 +8,7 @@ use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId, StopBy};
 use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Rest, Step, Waiting, is_mended, missed, plan, rest_in, silent_plan};
+use crate::plan::{Plan, Rest, Step, View, Waiting, is_mended, loud_plan, missed, rest_in, silent_plan};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
@@ -70,7 +70,9 @@ impl Engine {
             self.fold(now, event, &mut outcome.reports);
         }
         loop {
-            let plan = silent_plan(&self.desired, &self.orders, &self.observed, now);
+            let view = self.view(now);
+            let (plan, settled) = (silent_plan(&view), view.found_settled());
+            self.observed.let_rest(settled);
             // One that is final needs no other to say when to look again.
             let is_last = plan.steps.is_empty() || plan.is_final;
             for step in plan.steps {
@@ -85,7 +87,11 @@ impl Engine {
 
     /// What there is to do now. After a step there is nothing, until there is news or its time to wake has come.
     pub fn plan(&self, now: Time) -> Plan {
-        plan(&self.desired, &self.orders, &self.observed, now)
+        loud_plan(&self.view(now))
+    }
+
+    fn view(&self, now: Time) -> View<'_> {
+        View::new(&self.desired, &self.orders, &self.observed, self.observed.stirred(), now)
     }
 
     /// What is not as it should be, and what it waits for; as true as the last step.
@@ -168,9 +174,9 @@ impl Engine {
             }
             Step::Update(id) => self.begin_update(now, id, outcome),
             Step::Reload(id, why) => self.begin_reload(id, why, outcome),
-            Step::CountDelay(name) => self.observed.processes.entry(name).or_default().due_since = Some(now),
+            Step::CountDelay(name) => self.observed.process_or_new(&name).due_since = Some(now),
             Step::ForgetDelay(name) => {
-                if let Some(process) = self.observed.processes.get_mut(&name) {
+                if let Some(process) = self.observed.process_mut(&name) {
                     process.due_since = None;
                 }
             }
@@ -189,7 +195,7 @@ impl Engine {
         let waits = self.desired.names_before(entry);
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
-        let process = self.observed.processes.entry(name.clone()).or_default();
+        let process = self.observed.process_or_new(name);
         let rest = rest_in(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
@@ -233,7 +239,7 @@ impl Engine {
 
     fn begin_reload(&mut self, id: RunId, why: Reason, outcome: &mut Outcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
-        let content = self.observed.processes.get(&name).and_then(|process| process.content.clone());
+        let content = self.observed.processes().get(&name).and_then(|process| process.content.clone());
         if let Some(run) = self.observed.run_mut(id) {
             run.content = content;
             if let Some(by) = run.spec.reload.clone() {

@@ -14,6 +14,7 @@ use crate::text::Name;
 use crate::time::Time;
 use crate::walk::Walk;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -69,23 +70,24 @@ impl Engine {
     /// Notes since when each definition is wanted, and forgives what happened where something else is wanted now.
     fn want_anew_what_changed(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
+        self.observed.know(self.desired.specs().map(|(name, _)| name));
         let mut former = Walk::over(former.specs());
-        for entry in self.desired.entries() {
-            let name = &entry.spec.name;
+        let mut processes = Walk::over(self.observed.processes_mut());
+        for (name, wanted) in self.desired.specs() {
             let before = former.to(name);
-            if before != Some(&entry.spec) {
+            if before != Some(wanted) {
                 self.since.insert(name.clone(), self.generation);
             }
-            let process = self.observed.processes.entry(name.clone()).or_default();
+            let Some(process) = processes.to(name) else { continue };
             match before {
-                _ if !entry.spec.enabled => {
+                _ if !wanted.enabled => {
                     process.forgive();
                     process.tried = false;
                 }
                 None => process.want_anew(Reason::Added),
                 Some(before) if !before.enabled => process.want_anew(Reason::Enabled),
                 Some(before) if orders_lifted.contains(name) => {
-                    process.want_anew(Reason::Changed(changed_fields(before, &entry.spec)));
+                    process.want_anew(Reason::Changed(changed_fields(before, wanted)));
                 }
                 Some(_) => {}
             }
@@ -97,14 +99,14 @@ impl Engine {
         let mut wanted = Walk::over(self.desired.specs());
         self.since.retain(|name, _| wanted.to(name).is_some());
         let mut wanted = Walk::over(self.desired.specs());
-        for (_, process) in self.observed.processes.iter_mut().filter(|(name, _)| wanted.to(name).is_none()) {
+        for (_, process) in self.observed.processes_mut().filter(|(name, _)| wanted.to(name).is_none()) {
             *process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() };
         }
     }
 
     /// What goes on running is placed by the new file; what is to stop does so by the place it had.
     fn place_what_stays(&mut self) {
-        let mut processes = Walk::over(&mut self.observed.processes);
+        let mut processes = Walk::over(self.observed.processes_mut());
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
@@ -117,12 +119,11 @@ impl Engine {
     /// Takes an order by hand. About a process that the file doesn't have there is nothing to order.
     fn fold_order(&mut self, now: Time, order: &Order) {
         let name = match order {
-            Order::Shutdown => return self.orders.shut_down(now),
-            Order::Hurry => return self.orders.hurry(now),
+            Order::Shutdown | Order::Hurry => return self.close(now, order == &Order::Hurry),
             Order::Start(name) | Order::Stop(name) | Order::Restart(name) => name,
         };
         let Some(entry) = self.desired.get(name) else { return };
-        let process = self.observed.processes.entry(name.clone()).or_default();
+        let process = self.observed.process_or_new(name);
         match order {
             Order::Stop(_) => {
                 self.orders.stop(&entry.spec);
@@ -142,6 +143,16 @@ impl Engine {
                     process.want_anew(Reason::StartedByHand);
                 }
             }
+        }
+    }
+
+    /// Ends everything. From now on nobody is settled.
+    fn close(&mut self, now: Time, hurry: bool) {
+        self.observed.stir_all();
+        if hurry {
+            self.orders.hurry(now);
+        } else {
+            self.orders.shut_down(now);
         }
     }
 
@@ -204,7 +215,7 @@ impl Engine {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
-        let process = self.observed.processes.entry(name.clone()).or_default();
+        let process = self.observed.process_or_new(name);
         for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
         {
             match read {
@@ -244,7 +255,7 @@ impl Engine {
     fn record_end(&mut self, run: &Run, status: Status, at: Time, reports: &mut Vec<Report>) {
         let name = &run.spec.name;
         let entry = self.desired.get(name);
-        if let Some(process) = self.observed.processes.get_mut(name) {
+        if let Some(process) = self.observed.process_mut(name) {
             let stopped = run.stop.as_ref().map(|stop| stop.why.clone());
             let by_itself = !run.forgiven && stopped.as_ref().is_none_or(Reason::is_failure);
             let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
@@ -275,15 +286,18 @@ impl Engine {
         self.drop_unwanted_one(name);
     }
 
+    /// Of what is neither wanted nor runs, nothing is to be remembered.
     fn drop_unwanted(&mut self) {
-        let desired = &self.desired;
-        self.observed.processes.retain(|name, process| !process.runs.is_empty() || desired.get(name).is_some());
+        let mut wanted = Walk::over(self.desired.specs());
+        let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
+        let unused = others.filter(|(_, process)| process.runs.is_empty()).map(|(name, _)| name.clone()).collect();
+        self.observed.forget(unused);
     }
 
     fn drop_unwanted_one(&mut self, name: &Name) {
-        let unused = self.observed.processes.get(name).is_some_and(|process| process.runs.is_empty());
+        let unused = self.observed.processes().get(name).is_some_and(|process| process.runs.is_empty());
         if unused && self.desired.get(name).is_none() {
-            self.observed.processes.remove(name);
+            self.observed.forget(vec![name.clone()]);
         }
     }
 }

@@ -7,8 +7,10 @@ use crate::backoff::Streak;
 use crate::event::{Content, Pid, RunId, Status};
 use crate::reason::Reason;
 use crate::spec::Spec;
+use crate::stirred::Stirred;
 use crate::text::Name;
 use crate::time::Time;
+use crate::walk::Walk;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,7 +20,9 @@ use core::time::Duration;
 /// Everything that is known to have happened.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    pub(crate) processes: BTreeMap<Name, Process>,
+    processes: BTreeMap<Name, Process>,
+    /// Of those, whom a plan has to look at.
+    stirred: Stirred,
     names: BTreeMap<RunId, Name>,
     last_run: u64,
 }
@@ -229,9 +233,55 @@ impl Observed {
         self.processes.values().flat_map(|process| &process.runs).all(|run| run.reported)
     }
 
+    /// Those who may not be settled, sorted by name: everybody who was touched since that was found.
+    pub(crate) fn stirred(&self) -> &[Name] {
+        self.stirred.names()
+    }
+
+    /// Those are settled now; sorted by name.
+    pub(crate) fn let_rest(&mut self, settled: Vec<Name>) {
+        self.stirred.let_rest(settled);
+    }
+
+    /// Nobody counts as settled until it is found again.
+    pub(crate) fn stir_all(&mut self) {
+        self.stirred.note_all(self.processes.keys());
+    }
+
+    pub(crate) fn process_mut(&mut self, name: &Name) -> Option<&mut Process> {
+        self.processes.get_mut(name).inspect(|_| self.stirred.note(name))
+    }
+
+    /// A process, of which nothing may be known so far.
+    pub(crate) fn process_or_new(&mut self, name: &Name) -> &mut Process {
+        self.stirred.note(name);
+        self.processes.entry(name.clone()).or_default()
+    }
+
+    pub(crate) fn processes_mut(&mut self) -> impl Iterator<Item = (&Name, &mut Process)> {
+        self.stir_all();
+        self.processes.iter_mut()
+    }
+
+    /// Makes room for processes of which nothing is known so far.
+    pub(crate) fn know<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
+        let mut known = Walk::over(&self.processes);
+        let unknown: Vec<&Name> = names.filter(|name| known.to(name).is_none()).collect();
+        self.processes.extend(unknown.into_iter().map(|name| (name.clone(), Process::default())));
+        self.stir_all();
+    }
+
+    /// Forgets processes; sorted by name.
+    pub(crate) fn forget(&mut self, names: Vec<Name>) {
+        for name in &names {
+            self.processes.remove(name);
+        }
+        self.stirred.let_rest(names);
+    }
+
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
-        let name = self.names.get(&id)?;
-        self.processes.get_mut(name)?.runs.iter_mut().find(|run| run.id == id)
+        let name = self.names.get(&id)?.clone();
+        self.process_mut(&name)?.runs.iter_mut().find(|run| run.id == id)
     }
 
     /// The newest of all runs, gone or not.
@@ -246,7 +296,7 @@ impl Observed {
 
     pub(crate) fn add(&mut self, run: Run) {
         self.names.insert(run.id, run.spec.name.clone());
-        let runs = &mut self.processes.entry(run.spec.name.clone()).or_default().runs;
+        let runs = &mut self.process_or_new(&run.spec.name).runs;
         // Hardly any process has a second one, and a list would make room for four.
         runs.reserve_exact(1);
         runs.push(run);
@@ -255,7 +305,7 @@ impl Observed {
     /// Takes out a run that is gone.
     pub(crate) fn remove(&mut self, id: RunId) -> Option<Run> {
         let name = self.names.remove(&id)?;
-        let runs = &mut self.processes.get_mut(&name)?.runs;
+        let runs = &mut self.process_mut(&name)?.runs;
         let place = runs.iter().position(|run| run.id == id)?;
         Some(runs.remove(place))
     }

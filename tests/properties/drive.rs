@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
-use crate::invariants::{check_update, check_updates};
+use crate::invariants::{check_looks, check_update, check_updates};
 use crate::news::stranger;
 use crate::previews::check_previews;
 use crate::rules::{Free, Moment};
@@ -147,6 +147,7 @@ impl Trial<'_> {
         let outcome = self.engine.step(self.now, news);
         self.figures.steps += 1;
         let after = self.engine.plan(self.now);
+        check_looks(&self.engine, self.now, &after)?;
         self.trace.outcome(self.now, &outcome, &after.waiting, &self.facts);
         for report in &outcome.reports {
             check_report(&self.facts, report)?;

@@ -73,12 +73,12 @@ pub(crate) struct Fates<'a>(Vec<Fate<'a>>);
 impl<'a> Fates<'a> {
     /// The fates of a row's runs, as in [`Row::runs`].
     pub(super) fn of(&self, row: &Row<'_>) -> &[Fate<'a>] {
-        &self.0[row.first_run..row.first_run + row.runs().len()]
+        &self.0[row.first_run..row.first_run + row.count()]
     }
 
     /// Whether there is nothing to do about a row, neither by itself nor because of others.
     pub(super) fn are_settled(&self, row: &Row<'_>) -> bool {
-        row.is_settled && self.0[row.first_run] == Fate::Stay
+        row.is_settled() && self.0[row.first_run] == Fate::Stay
     }
 
     pub(super) fn all(&self) -> &[Fate<'a>] {
@@ -90,14 +90,14 @@ impl<'a> Fates<'a> {
 pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
     let mut fates = Fates(Vec::with_capacity(view.rows().len()));
     for row in view.rows() {
-        if row.is_settled {
+        if row.is_settled() {
             fates.0.push(Fate::Stay);
         } else {
             fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan)));
         }
     }
     // Dependencies come first in this order, so one pass reaches everything that is restarted along.
-    for &index in view.desired.order().iter().filter(|index| !view.desired.entries()[**index].needs.is_empty()) {
+    for &index in view.desired.followers() {
         let row = &view.rows()[index];
         for (place, run) in row.runs().iter().enumerate() {
             if fates.of(row)[place] == Fate::Stay
@@ -107,7 +107,7 @@ pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
             }
         }
     }
-    for row in view.rows().iter().filter(|row| !row.is_settled) {
+    for row in view.unsettled() {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
             upkeep(row, run, *fate, view, plan);
         }
@@ -151,7 +151,7 @@ fn fate<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan) -> Fa
 
 /// What the files contain that a process watches.
 fn content<'a>(row: &Row<'a>) -> Option<&'a Content> {
-    row.process?.content.as_ref()
+    row.process()?.content.as_ref()
 }
 
 /// Whether a run is what the definition wants: the identity is the same.
@@ -162,7 +162,7 @@ pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
 /// Whether nothing needs an old run any more: another one is ready that is right, or serves better, or the work is done.
 fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
     well(row).any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))
-        || rest_in(row.process, wanted) == Rest::Completed
+        || rest_in(row.process(), wanted) == Rest::Completed
 }
 
 /// Whether a run is there that is what is wanted, so that there is no need to keep another one in its place.

@@ -122,7 +122,7 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
 
 /// Whether a process that is on its way makes room for itself, or has just done so: it is being replaced.
 fn is_returning(view: &View<'_>, index: usize) -> bool {
-    view.rows()[index].process.is_some_and(|process| {
+    view.rows()[index].process().is_some_and(|process| {
         let gone = process.past.as_ref().is_some_and(|past| past.why.replaces());
         gone || !process.runs.is_empty()
     })
@@ -144,7 +144,7 @@ fn is_leaving(view: &View<'_>, fates: &Fates<'_>, index: usize) -> bool {
 /// What is due to a wanted process of which nothing stays.
 pub(super) fn rest(view: &View<'_>, index: usize) -> Rest {
     let row = &view.rows()[index];
-    row.entry.map_or(Rest::Fresh, |entry| rest_in(row.process, &entry.spec))
+    row.entry.map_or(Rest::Fresh, |entry| rest_in(row.process(), &entry.spec))
 }
 
 /// The file, if any, whose change starts again what ended by itself: like a changed definition, it may be what was wanting.

@@ -13,22 +13,20 @@ use alloc::vec::Vec;
 /// Says what is to be started. Answers whether the starts lead to nothing else, as far as that is easily seen: until its program
 /// runs, whoever is started only holds others up.
 pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) -> bool {
-    let unsettled = view.rows().iter().filter(|row| !row.is_settled);
-    let under_way = unsettled.flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
+    let under_way = view.unsettled().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
     let removed = still_removing(view);
     let mut starts = Vec::new();
     let mut is_final = true;
     for (index, entry) in view.desired.entries().iter().enumerate() {
         let row = &view.rows()[index];
-        let process = row.process;
         // By a start or a stop that is begun, those may have to go who follow it; and by name one waits for what returns.
         is_final &= entry.needs.is_empty();
         if fates.are_settled(row) {
             continue;
         }
         if !view.wants(row) {
-            if process.is_some_and(|process| process.due_since.is_some()) {
+            if row.process().is_some_and(|process| process.due_since.is_some()) {
                 plan.steps.push(Step::ForgetDelay(row.name.clone()));
             }
             continue;
@@ -63,8 +61,8 @@ fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
         return starts;
     }
     let runs = |index: usize| view.rows()[index].runs().iter().any(Run::is_undisturbed);
-    let followers = view.desired.entries().iter().enumerate().filter(|(index, _)| runs(*index));
-    let edges = followers.flat_map(|(_, entry)| &entry.needs).filter(|need| need.restart);
+    let followers = view.desired.followers().iter().filter(|index| runs(**index));
+    let edges = followers.flat_map(|index| &view.desired.entries()[*index].needs).filter(|need| need.restart);
     let followed: BTreeSet<usize> = edges.map(|need| need.on).collect();
     // One at a time, dependencies first: the next of them may need what the first one's start takes along.
     let mut in_order = view.desired.order().iter().copied();
@@ -88,8 +86,7 @@ fn progress(run: &Run) -> Option<Waiting> {
 
 /// A process that is no longer in the file, or disabled there, and not gone yet.
 fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
-    let unsettled = view.rows().iter().filter(|row| !row.is_settled);
-    let mut removed = unsettled.filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
+    let mut removed = view.unsettled().filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
     removed.find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
 }
 
@@ -158,7 +155,7 @@ impl Gate<'_, '_> {
     /// The start delay; keeps or forgets on the way from when it counts.
     fn delay(&self, counts: bool, plan: &mut Plan) -> Option<Waiting> {
         let name = &self.entry.spec.name;
-        let since = self.view.rows()[self.index].process.and_then(|process| process.due_since);
+        let since = self.view.rows()[self.index].process().and_then(|process| process.due_since);
         match (counts, since) {
             (false, None) => return None,
             (false, Some(_)) => {
@@ -178,7 +175,7 @@ impl Gate<'_, '_> {
 
     /// A process that was never started waits for those that were removed to be gone: it may take over what they hold.
     fn removal(&self, rest: Rest) -> Option<Waiting> {
-        let new = self.view.rows()[self.index].process.is_none_or(|process| !process.tried);
+        let new = self.view.rows()[self.index].process().is_none_or(|process| !process.tried);
         let removed = self.removed.filter(|_| rest == Rest::Fresh && new)?;
         Some(Waiting::Removed(removed.clone()))
     }

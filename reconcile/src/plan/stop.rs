@@ -24,7 +24,7 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
         plan.wake(closing.since + view.desired.shutdown_timeout());
     }
     let anybody_goes = fates.all().iter().any(|fate| matches!(fate, Fate::Go(_)));
-    let held_by = if anybody_goes && !hurry { holders(view, fates) } else { vec![None; view.rows().len()] };
+    let held_by = if anybody_goes && !hurry { holders(view, fates) } else { Vec::new() };
     let mut stops = Vec::new();
     for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !fates.are_settled(row)) {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
@@ -34,7 +34,7 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
                 Fate::Go(_) if run.up.is_none() && !hurry => plan.wait(row.name, Waiting::Exec),
                 Fate::Go(why) => {
                     let reason = || why.reason(run, row.entry.map(|entry| &entry.spec));
-                    match held_by[index] {
+                    match held_by.get(index).copied().flatten() {
                         _ if hurry => plan.steps.push(Step::Kill(run.id, reason())),
                         Some(holder) => plan.wait(row.name, Waiting::Dependent(view.rows()[holder].name.clone())),
                         None => {
@@ -42,7 +42,7 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
                             have_grace(row.name, view.now + run.spec.stop.timeout, plan);
                             let has_grace = run.spec.stop.timeout > Duration::ZERO;
                             // Of one that is well but for a file the deadline was looked at, and doesn't count any more.
-                            is_final &= has_grace && row.runs().len() == 1 && !matches!(why, Why::Watched(_));
+                            is_final &= has_grace && row.count() == 1 && !matches!(why, Why::Watched(_));
                         }
                     }
                 }
@@ -100,14 +100,14 @@ fn holders_by_wishes(view: &View<'_>, going: &[bool]) -> Vec<Option<usize>> {
     let mut application = None;
     for &index in view.desired.order().iter().rev() {
         let entry = &entries[index];
-        if entry.spec.tier == Tier::Managed {
+        if entry.tier == Tier::Managed {
             held_by[index] = held_by[index].or(application);
         }
         let holds = if going[index] { Some(index) } else { held_by[index] };
         for on in entry.comes_after() {
             held_by[on] = held_by[on].or(holds);
         }
-        if entry.spec.tier == Tier::Application {
+        if entry.tier == Tier::Application {
             application = application.or(holds);
         }
     }
@@ -175,7 +175,8 @@ fn wanted_places(view: &View<'_>) -> Graph {
 /// The places that runs have had, and that are no longer wanted.
 fn former_places(view: &View<'_>) -> Vec<(usize, usize)> {
     let mut former = Vec::new();
-    for (index, row) in view.rows().iter().enumerate() {
+    // What is settled has the place that is wanted.
+    for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !row.is_settled()) {
         let wanted = || row.entry.into_iter().flat_map(Entry::comes_after).map(|on| view.rows()[on].name);
         let is_wanted = |name: &Name| wanted().any(|other| other == name);
         let waits = row.runs().iter().flat_map(|run| &run.waits);
@@ -191,7 +192,7 @@ fn is_going(runs: &[Run], fates: &[Fate<'_>]) -> bool {
 }
 
 fn tier(row: &super::Row<'_>) -> Tier {
-    row.entry.map(|entry| entry.spec.tier).or_else(|| row.runs().first().map(|run| run.spec.tier)).unwrap_or_default()
+    row.entry.map(|entry| entry.tier).or_else(|| row.runs().first().map(|run| run.spec.tier)).unwrap_or_default()
 }
 
 fn find(view: &View<'_>, name: &Name) -> Option<usize> {
