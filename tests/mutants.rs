@@ -170,7 +170,7 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "who was looked at once is never looked at again",
         file: "plan/view.rs",
-        line: "looked_at.filter(|row| «row.is_settled()»).map(|row| row.name.clone()).collect()",
+        line: "looked_at.filter(|row| «row.is_quiet()»).map(|row| row.name.clone()).collect()",
         instead: "true",
     },
     Bug {

@@ -34,6 +34,8 @@ pub struct Entry {
     pub position: usize,
     /// Its [`Spec::tier`], which is found here without looking there.
     pub tier: Tier,
+    /// Its [`Spec::enabled`], likewise.
+    pub enabled: bool,
     /// What it names as dependencies.
     pub needs: Vec<Need>,
     /// The entry that it comes after by its place in the list.
@@ -133,7 +135,14 @@ impl Desired {
         let mut entries: Vec<Entry> = positions
             .into_iter()
             .map(|position| (position, specs[position].clone()))
-            .map(|(position, spec)| Entry { tier: spec.tier, spec, position, needs: Vec::new(), after: None })
+            .map(|(position, spec)| Entry {
+                tier: spec.tier,
+                enabled: spec.enabled,
+                spec,
+                position,
+                needs: Vec::new(),
+                after: None,
+            })
             .collect();
         drop(specs);
         for index in 0..entries.len() {

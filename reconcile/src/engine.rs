@@ -71,8 +71,8 @@ impl Engine {
         }
         loop {
             let view = self.view(now);
-            let (plan, settled) = (silent_plan(&view), view.found_settled());
-            self.observed.let_rest(settled);
+            let (plan, quiet) = (silent_plan(&view), view.found_quiet());
+            self.observed.let_rest(quiet);
             // One that is final needs no other to say when to look again.
             let is_last = plan.steps.is_empty() || plan.is_final;
             for step in plan.steps {

@@ -163,6 +163,11 @@ impl Process {
         matches!(&self.runs[..], [run] if run.is_settled(wanted))
     }
 
+    /// Whether nothing runs of it, and nothing is due that has to be forgotten where it isn't to run.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.runs.is_empty() && self.due_since.is_none()
+    }
+
     /// Whether a run of it is neither stopping nor at its end.
     pub fn is_running(&self) -> bool {
         self.runs.iter().any(Run::is_undisturbed)
@@ -233,17 +238,17 @@ impl Observed {
         self.processes.values().flat_map(|process| &process.runs).all(|run| run.reported)
     }
 
-    /// Those who may not be settled, sorted by name: everybody who was touched since that was found.
+    /// Those who have to be looked at, sorted by name: everybody who was touched since there was nothing to do about him.
     pub(crate) fn stirred(&self) -> &[Name] {
         self.stirred.names()
     }
 
-    /// Those are settled now; sorted by name.
-    pub(crate) fn let_rest(&mut self, settled: Vec<Name>) {
-        self.stirred.let_rest(settled);
+    /// There is nothing to do about those; sorted by name.
+    pub(crate) fn let_rest(&mut self, quiet: Vec<Name>) {
+        self.stirred.let_rest(quiet);
     }
 
-    /// Nobody counts as settled until it is found again.
+    /// Everybody has to be looked at.
     pub(crate) fn stir_all(&mut self) {
         self.stirred.note_all(self.processes.keys());
     }

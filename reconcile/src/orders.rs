@@ -3,7 +3,7 @@
 //! By hand is sticky: a stopped process stays stopped, over reloads too, until it is started by hand, until its own
 //! definition changes, or until it is removed. Restarts are not in here: they are done once, so they are facts of a run.
 
-use crate::desired::Desired;
+use crate::desired::{Desired, Entry};
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
@@ -46,7 +46,12 @@ impl Orders {
 
     /// Whether a process that the file defines like this is to run.
     pub fn let_run(&self, spec: &Spec) -> bool {
-        spec.enabled && self.closing.is_none() && !self.is_stopped(&spec.name)
+        self.closing.is_none() && spec.enabled && !self.is_stopped(&spec.name)
+    }
+
+    /// The same of an entry, without looking at its definition.
+    pub(crate) fn let_entry_run(&self, entry: &Entry) -> bool {
+        self.closing.is_none() && entry.enabled && (self.stopped.is_empty() || !self.is_stopped(&entry.spec.name))
     }
 
     /// Those that stay stopped if this is wanted: of the others the file wants nothing, or something else than before.

@@ -78,7 +78,7 @@ impl<'a> Fates<'a> {
 
     /// Whether there is nothing to do about a row, neither by itself nor because of others.
     pub(super) fn are_settled(&self, row: &Row<'_>) -> bool {
-        row.is_settled() && self.0[row.first_run] == Fate::Stay
+        row.is_at_rest() || (row.is_settled() && self.0[row.first_run] == Fate::Stay)
     }
 
     pub(super) fn all(&self) -> &[Fate<'a>] {

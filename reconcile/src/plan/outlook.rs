@@ -81,7 +81,7 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
             // Order alone never blocks: those after it wait for what it would have waited for in the list.
             Outlook::Out | Outlook::Stuck => all.listed_before(entry),
         };
-        if outlook == Outlook::Coming && entry.spec.tier == Tier::Managed {
+        if outlook == Outlook::Coming && entry.tier == Tier::Managed {
             all.managed_held_by.get_or_insert(index);
         }
     }
@@ -90,11 +90,11 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
 
 fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> Outlook {
     let row = &view.rows()[index];
-    if fates.are_settled(row) {
-        return Outlook::Through;
-    }
     if !view.wants(row) {
         return Outlook::Out;
+    }
+    if fates.are_settled(row) {
+        return Outlook::Through;
     }
     if let Some(run) = current(view, fates, index) {
         return if run.up.is_some() { Outlook::Through } else { Outlook::Coming };

@@ -28,13 +28,16 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
     let mut stops = Vec::new();
     for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !fates.are_settled(row)) {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
+            let holder = held_by.get(index).copied().flatten();
             match fate {
                 Fate::Stay | Fate::Outlive => {}
+                // Of thousands in a shutdown, nearly all; those are not even looked at.
+                Fate::Go(_) if holder.is_some() && plan.is_silent => {}
                 Fate::Leaving => leave(row.name, run, hurry, view, plan),
                 Fate::Go(_) if run.up.is_none() && !hurry => plan.wait(row.name, Waiting::Exec),
                 Fate::Go(why) => {
                     let reason = || why.reason(run, row.entry.map(|entry| &entry.spec));
-                    match held_by.get(index).copied().flatten() {
+                    match holder {
                         _ if hurry => plan.steps.push(Step::Kill(run.id, reason())),
                         Some(holder) => plan.wait(row.name, Waiting::Dependent(view.rows()[holder].name.clone())),
                         None => {

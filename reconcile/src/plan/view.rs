@@ -40,6 +40,8 @@ enum Known<'a> {
     /// All that runs of it is one run, which is what is wanted and ready, and of which nothing else is known. Nearly every
     /// process is like this at nearly every moment, and there is nothing to do about it by itself. More stands there.
     Settled(&'a Observed),
+    /// It isn't to run, and nothing of it does; nor is there anything else to do about it. More stands there.
+    AtRest(&'a Observed),
     /// This.
     Process(Option<&'a Process>),
 }
@@ -47,13 +49,13 @@ enum Known<'a> {
 impl<'a> Row<'a> {
     pub(crate) fn process(&self) -> Option<&'a Process> {
         match self.known {
-            Known::Settled(observed) => look_up(observed, self.name),
+            Known::Settled(observed) | Known::AtRest(observed) => look_up(observed, self.name),
             Known::Process(process) => process,
         }
     }
 
     pub(crate) fn runs(&self) -> &'a [Run] {
-        self.process().map_or(&[], |process| &process.runs)
+        if self.is_at_rest() { &[] } else { self.process().map_or(&[], |process| &process.runs) }
     }
 
     /// How many runs it has.
@@ -68,10 +70,19 @@ impl<'a> Row<'a> {
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.known, Known::Settled(_))
     }
+
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.known, Known::AtRest(_))
+    }
+
+    /// Whether nobody needs to look at it by itself.
+    fn is_quiet(&self) -> bool {
+        self.is_settled() || self.is_at_rest()
+    }
 }
 
 impl<'a> View<'a> {
-    /// Looks at those who may not be settled, sorted by name; everybody else is wanted and is settled.
+    /// Looks at those who may be neither settled nor at rest, sorted by name; of everybody else the wishes say which of both.
     pub(crate) fn new(
         desired: &'a Desired,
         orders: &'a Orders,
@@ -80,9 +91,12 @@ impl<'a> View<'a> {
         now: Time,
     ) -> View<'a> {
         let entries = desired.entries();
-        let settled =
-            |entry: &'a Entry| Row { name: &entry.spec.name, entry: Some(entry), known: Known::Settled(observed), first_run: 0 };
-        let mut rows: Vec<Row<'a>> = entries.iter().map(settled).collect();
+        let quiet = |entry: &'a Entry| {
+            let is_wanted = orders.let_entry_run(entry);
+            let known = if is_wanted { Known::Settled(observed) } else { Known::AtRest(observed) };
+            Row { name: &entry.spec.name, entry: Some(entry), known, first_run: 0 }
+        };
+        let mut rows: Vec<Row<'a>> = entries.iter().map(quiet).collect();
         let mut looked_at = Vec::new();
         let mut others = Vec::new();
         let mut processes = Search::through(observed.processes());
@@ -93,10 +107,13 @@ impl<'a> View<'a> {
             next = place_from(next, entries, name);
             match entries.get(next).filter(|entry| entry.spec.name == *name) {
                 Some(entry) => {
-                    let is_settled =
-                        process.is_some_and(|process| process.is_settled(&entry.spec)) && orders.let_run(&entry.spec);
-                    if !is_settled {
-                        rows[next].known = known;
+                    let row = &mut rows[next];
+                    let is_quiet = match row.known {
+                        Known::AtRest(_) => process.is_none_or(Process::is_at_rest),
+                        _ => process.is_some_and(|process| process.is_settled(&entry.spec)),
+                    };
+                    if !is_quiet {
+                        row.known = known;
                     }
                     looked_at.push(next);
                     next += 1;
@@ -118,20 +135,20 @@ impl<'a> View<'a> {
         &self.rows
     }
 
-    /// The rows that are not settled.
+    /// The rows that are neither settled nor at rest.
     pub(crate) fn unsettled(&self) -> impl Iterator<Item = &Row<'a>> {
-        self.looked_at.iter().map(|&index| &self.rows[index]).filter(|row| !row.is_settled())
+        self.looked_at.iter().map(|&index| &self.rows[index]).filter(|row| !row.is_quiet())
     }
 
-    /// Those who were looked at and are settled, sorted by name.
-    pub(crate) fn found_settled(&self) -> Vec<Name> {
+    /// Those who were looked at for nothing, sorted by name.
+    pub(crate) fn found_quiet(&self) -> Vec<Name> {
         let looked_at = self.looked_at.iter().map(|&index| &self.rows[index]);
-        looked_at.filter(|row| row.is_settled()).map(|row| row.name.clone()).collect()
+        looked_at.filter(|row| row.is_quiet()).map(|row| row.name.clone()).collect()
     }
 
     /// Whether a row is wanted to run.
     pub(crate) fn wants(&self, row: &Row<'_>) -> bool {
-        row.is_settled() || row.entry.is_some_and(|entry| self.orders.let_run(&entry.spec))
+        row.is_settled() || (!row.is_at_rest() && row.entry.is_some_and(|entry| self.orders.let_entry_run(entry)))
     }
 }
 
