@@ -8,7 +8,7 @@ use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, stat
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server};
 use crate::journal::{Journal, Opened};
-use crate::runtime::{self, Destination, Format, Kept, Launcher, Printer, Runtime, Setup, words};
+use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup, words};
 use crate::snapshot::{Plan, Watch};
 use crate::source::{Asker, Delivery, FileSource, Means, Reading};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
@@ -85,6 +85,7 @@ struct Base<'a> {
 fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, base: Base<'_>) -> io::Result<Ending> {
     let Base { launcher, log, opened, directory } = base;
     let Ears { tokio, news, news_inbox } = ears;
+    let _until_the_end = LogLater::new();
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
@@ -137,7 +138,7 @@ impl Ears {
     fn open() -> io::Result<Ears> {
         // Tokio makes one too, and panics where it can't.
         drop(UnixStream::pair()?);
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::let_log_go).build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
         let within = tokio.enter();
         listen(&news)?;

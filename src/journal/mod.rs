@@ -100,7 +100,9 @@ impl Journal {
 
     /// Has an entry written, at some time soon.
     pub fn note(&self, entry: Entry) {
-        self.inbox.send(Message { entry: Some(entry), written: None });
+        if let Err(entry) = self.inbox.write_in_passing(entry) {
+            self.inbox.send(Message { entry: Some(entry), written: None });
+        }
     }
 
     /// Has an entry written, and waits until it is, or can't be, or takes too long.

@@ -68,6 +68,23 @@ impl Inbox {
         drop(self.to_thread.send(message));
     }
 
+    /// Writes an entry now if that is nothing but one short line in memory, for which waking the thread would take longer. Else
+    /// gives it back unwritten.
+    pub(super) fn write_in_passing(&self, entry: Entry) -> Result<(), Entry> {
+        let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
+        match free.filter(|writer| matches!(entry, Entry::Gone { .. }) && writer.can_append() && !writer.has_failed) {
+            Some(mut writer) => {
+                writer.write(&[entry]);
+                // To try again later is up to the thread.
+                if writer.has_failed {
+                    self.send(Message { entry: None, written: None });
+                }
+                Ok(())
+            }
+            None => Err(entry),
+        }
+    }
+
     /// Writes an entry now, ahead of what was sent and isn't written yet. Where that may take long, gives it back unwritten.
     pub(super) fn write_now(&self, entry: Entry) -> Result<(), Entry> {
         let Some(writer) = &self.in_memory else { return Err(entry) };
@@ -147,10 +164,16 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+    /// Whether there is a file, and most of its lines say something.
+    fn can_append(&self) -> bool {
         let is_spent = self.lines > SPENT_LINES + 2 * self.record.runs().len();
+        !is_spent && self.file.as_ref().is_some_and(is_linked)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let can_append = self.can_append();
         match &mut self.file {
-            Some(file) if !is_spent && is_linked(file) => {
+            Some(file) if can_append => {
                 let lines: String = entries.iter().map(Entry::line).collect();
                 file.write_all(lines.as_bytes())?;
                 self.lines += entries.len();

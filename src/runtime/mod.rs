@@ -39,7 +39,7 @@ mod wakes;
 mod writers;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
-pub use output::{Destination, Form, Format, Kept, Painter, Printer, Tail};
+pub use output::{Destination, Form, Format, Kept, LogLater, Painter, Printer, Tail, let_log_go};
 pub use platform::{Feature, platform};
 pub use refusal::words;
 pub use writers::has_writer;
@@ -178,13 +178,15 @@ impl Runtime {
         let spawners =
             Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &reports).map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
-        let (left_ends, emptied) = (left.ends(), reaper.emptied());
+        // The threads are there, and stay asleep.
+        sys::hear_of_children().map_err(StartError::Signals)?;
+        let (left_ends, ends, emptied) = (left.ends(), reaper.ends(), reaper.emptied());
         let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
         let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
         let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
-        let signals = Signals { ended, emptied, reported };
+        let signals = Signals { ended, ends, emptied, reported };
         let reaping = tokio::spawn(wakes::reap(Arc::clone(&shared), companions.clone(), signals, news.clone(), looked));
         let watching = tokio::spawn(wakes::watch_left(Arc::clone(&shared), left_ends, news));
         Ok(Runtime {

@@ -95,6 +95,12 @@ pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
     entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
 }
 
+/// Whether a process runs the very program that we are.
+pub(super) fn is_like_us(pid: u32) -> bool {
+    let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    program(&pid.to_string()).is_some_and(|found| Some(found) == program("self"))
+}
+
 /// A variable of the environment that a process was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Variable {
@@ -155,6 +161,11 @@ impl Lineage {
             }
         }
         Lineage::Scanned(children)
+    }
+
+    /// Whether what it says of our own children is all there is.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self, Lineage::Listed)
     }
 
     /// Those of our own children that others brought into the world, and perhaps some that we did ourselves.
@@ -235,6 +246,12 @@ mod tests {
         child.wait().expect("it is our child");
         assert_eq!(found, Variable::Ended);
         assert_eq!(variable(child.id(), "MARK"), Variable::Unset, "nobody has that number");
+    }
+
+    #[test]
+    fn we_are_like_ourselves_and_others_are_not() {
+        assert!(is_like_us(std::process::id()));
+        assert!(!is_like_us(1), "this test is not what a host begins with");
     }
 
     #[test]

@@ -6,10 +6,11 @@ use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
 use super::passed::Passed;
+use super::proc::{self, Stat};
 use super::queue::Queue;
 use super::spawn::{self, Cradle, Ground, NotSpawned, Start};
 use super::sys::clone::Slot;
-use super::{proc, tree};
+use super::tree;
 use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
 use reconcile::spec::Spec;
@@ -41,8 +42,16 @@ pub(super) struct Request {
 pub(super) struct Report {
     /// The run.
     pub(super) run: RunId,
-    /// Its leader's number, or why there is none.
-    pub(super) outcome: Result<u32, NotSpawned>,
+    /// Its leader, or why there is none.
+    pub(super) outcome: Result<Up, NotSpawned>,
+}
+
+/// A leader that runs.
+pub(super) struct Up {
+    /// Its number.
+    pub(super) pid: u32,
+    /// A descriptor of it, where the kernel has such.
+    pub(super) pidfd: Option<OwnedFd>,
 }
 
 /// Hands starts to the threads. Dropping it ends them, each after the start that it is at.
@@ -68,10 +77,9 @@ impl Spawners {
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
                 while let Some(request) = requests.next() {
-                    let outcome = perform(&request, &ground, &mut cradle, &outputs).map(|(pid, pidfd)| {
+                    let outcome = perform(&request, &ground, &mut cradle, &outputs).inspect(|up| {
                         // Before anybody counts it as started.
-                        note(&journal, &request, pid, pidfd.as_ref());
-                        pid
+                        note(&journal, &request, up);
                     });
                     let report = Report { run: request.run, outcome };
                     // With it our copies of what it was passed: whoever reads there waits for them to be closed.
@@ -98,13 +106,8 @@ impl Drop for Spawners {
     }
 }
 
-/// Makes a start; answers with the number of its leader and, where the kernel gave one, a descriptor of it.
-fn perform(
-    request: &Request,
-    ground: &Ground<'_>,
-    cradle: &mut Cradle,
-    outputs: &Outputs,
-) -> Result<(u32, Option<OwnedFd>), NotSpawned> {
+/// Makes a start.
+fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
     let Request { mark, slot, passed, .. } = request;
@@ -117,7 +120,7 @@ fn perform(
             Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes),
             None => outputs.read_nothing(&request.spec.name),
         }
-        (spawned.pid, spawned.pidfd)
+        Up { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| hold(spawned.pid)) }
     })
 }
 
@@ -128,8 +131,8 @@ fn without_group(error: &io::Error) {
 }
 
 /// Notes a leader, by all that tells it from a later process with its number.
-fn note(journal: &Journal, request: &Request, pid: u32, pidfd: Option<&OwnedFd>) {
-    let inode = pidfd.and_then(tree::inode);
+fn note(journal: &Journal, request: &Request, &Up { pid, ref pidfd }: &Up) {
+    let inode = pidfd.as_ref().and_then(tree::inode);
     let ticks = if inode.is_some() { None } else { started(pid) };
     journal.note_and_wait(Entry::Started(Started {
         key: journal.key(request.run.0),
@@ -143,5 +146,14 @@ fn note(journal: &Journal, request: &Request, pid: u32, pidfd: Option<&OwnedFd>)
 
 /// When a child was started. It may have ended and have been reaped by now: whoever has its number then is not our child.
 fn started(pid: u32) -> Option<u64> {
-    proc::stat(pid).filter(|stat| stat.parent == std::process::id())?.started
+    proc::stat(pid).filter(is_ours)?.started
+}
+
+/// A descriptor of a child, where the kernel gave none with it, under the same condition.
+fn hold(pid: u32) -> Option<OwnedFd> {
+    tree::try_open(pid).ok().filter(|_| proc::stat(pid).as_ref().is_some_and(is_ours))
+}
+
+fn is_ours(stat: &Stat) -> bool {
+    stat.parent == std::process::id()
 }

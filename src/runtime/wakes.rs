@@ -28,6 +28,8 @@ const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
 pub(super) struct Signals {
     /// A child has ended.
     pub(super) ended: Signal,
+    /// Leaders have ended.
+    pub(super) ends: Arc<AsyncFd<OwnedFd>>,
     /// A control group may be empty.
     pub(super) emptied: Arc<AsyncFd<OwnedFd>>,
     /// A start has an outcome.
@@ -38,8 +40,12 @@ pub(super) struct Signals {
 enum Wake {
     /// A child has ended; whose end it is, if that is known.
     Ended(Option<u32>),
+    /// Leaders have ended.
+    Told,
     /// It is time to ask for every child that has ended, for which the kernel looks at each.
     Look,
+    /// There is time for what nobody waits for.
+    Quiet,
     /// A start has an outcome.
     Reported,
     /// Something else may have changed what is known.
@@ -54,13 +60,15 @@ pub(super) async fn reap(
     news: Sender<Event>,
     looked: watch::Sender<()>,
 ) {
-    let Signals { mut ended, emptied, mut reported } = signals;
+    let Signals { mut ended, ends, emptied, mut reported } = signals;
     let mut has_failed = false;
+    let mut is_new = false;
     let mut is_to_look = false;
     let mut untold: Vec<Report> = Vec::new();
     let mut told_by = Instant::now();
     loop {
         let wants_another_look = has_failed || shared.lock().wants_another_look();
+        let is_untidy = is_new && shared.lock().is_untidy();
         let wake = tokio::select! {
             _ = ended.recv() => Wake::Ended(sys::last_ended()),
             report = reported.recv() => {
@@ -68,6 +76,12 @@ pub(super) async fn reap(
                 Wake::Reported
             }
             () = shared.news.notified() => Wake::Other,
+            ready = ends.readable() => {
+                // An error is the end of the event loop itself.
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+                Wake::Told
+            }
             ready = emptied.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
@@ -76,9 +90,12 @@ pub(super) async fn reap(
             }
             // Whoever has heard the last news acts on it first.
             () = yield_now(), if is_to_look => Wake::Look,
+            () = yield_now(), if is_untidy => Wake::Quiet,
             () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
         };
+        // What can't be removed is tried again when something has happened.
+        is_new = !matches!(wake, Wake::Quiet);
         if let Wake::Reported = wake {
             if untold.len() == 1 {
                 told_by = Instant::now() + TOGETHER_WITHIN;
@@ -91,14 +108,20 @@ pub(super) async fn reap(
             shared.lock().reported(report);
         }
         let reaped = match wake {
-            Wake::Ended(Some(pid)) => {
+            Wake::Ended(pid) => {
+                let mut reaper = shared.lock();
                 // Another end may have been told by the same signal.
-                is_to_look = true;
-                shared.lock().reap_one(pid)
+                is_to_look |= reaper.needs_looks();
+                pid.map_or(Ok(()), |pid| reaper.reap_one(pid)).and_then(|()| reaper.reap_others())
             }
-            Wake::Ended(None) | Wake::Look => {
+            Wake::Told => shared.lock().reap_told(),
+            Wake::Look => {
                 is_to_look = false;
                 shared.lock().reap()
+            }
+            Wake::Quiet => {
+                shared.lock().tidy();
+                continue;
             }
             Wake::Reported | Wake::Other => Ok(()),
         };

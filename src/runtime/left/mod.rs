@@ -184,9 +184,11 @@ impl Left {
             if noted.contains(&pid) {
                 one.inode = tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd));
             }
-            // Who has yet to execute its program has somebody else's mark, or none.
+            // Who has yet to execute its program has somebody else's mark, or none. If that is a navigator's child, it's about to.
             if is_legible && one.has_executed {
                 self.strangers.insert(pid, inode);
+            } else if !one.has_executed && one.place.is_none() {
+                is_undecided |= proc::is_like_us(pid);
             }
             seen.push(one);
         }

@@ -125,8 +125,8 @@ impl Lane {
         })
     }
 
-    /// Takes whole lines of navigator's own log, or counts them.
-    pub(super) fn log(self: &Arc<Self>, look: &Look, lines: &[u8]) {
+    /// Takes whole lines of navigator's own log, or counts them. They may be written as soon as what this answers with is dropped.
+    pub(super) fn log(self: &Arc<Self>, look: &Look, lines: &[u8]) -> Option<Due> {
         let piece = Piece { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
         self.change(|queue| {
             if queue.bytes < CAPACITY + RESERVE && !queue.dropped.contains_key(&Source::Log) {
@@ -134,7 +134,7 @@ impl Lane {
             } else {
                 queue.drop(&Source::Log, look, piece);
             }
-        });
+        })
     }
 
     /// Opens its file, before there is anything to write, so that what is wrong with it shows at once; and rotates it by

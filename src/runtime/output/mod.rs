@@ -32,6 +32,6 @@ mod writers;
 pub use kept::Kept;
 pub(super) use lines::{Lines, Piece};
 pub use look::{Format, Painter};
-pub use printer::{Destination, Printer};
+pub use printer::{Destination, LogLater, Printer, let_log_go};
 pub(super) use reader::Outputs;
 pub use tail::{Form, Tail};

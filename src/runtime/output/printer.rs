@@ -3,13 +3,15 @@
 //!
 //! It knows which lane leads where, and how lines look there. What a lane can't hold is the lane's affair.
 
-use super::lane::Lane;
+use super::lane::{Due, Lane};
 use super::look::{Format, Look, Source, Style};
 use super::rotation::Limits;
 use super::sink::Sink;
 use super::writers::Writers;
 use rustix::fs::fstat;
+use std::cell::RefCell;
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,6 +23,37 @@ pub enum Destination {
     Standard,
     /// Both to this file, which is appended to.
     File(PathBuf),
+}
+
+thread_local! {
+    /// Lanes with lines of the log to which this thread has yet to send somebody, if it does so when it has time.
+    static HELD: RefCell<Option<Vec<Due>>> = const { RefCell::new(None) };
+}
+
+/// As long as it exists, the log of this thread is written when the thread calls [`let_log_go`], at the latest by the end. For the
+/// loop, which has more urgent affairs than waking a writer, and is done with them before anybody could have read a line.
+#[derive(Debug)]
+pub struct LogLater(PhantomData<*const ()>);
+
+impl LogLater {
+    /// Begins on the calling thread.
+    #[expect(clippy::new_without_default, reason = "it begins something")]
+    pub fn new() -> LogLater {
+        HELD.set(Some(Vec::new()));
+        LogLater(PhantomData)
+    }
+}
+
+impl Drop for LogLater {
+    fn drop(&mut self) {
+        drop(HELD.take());
+    }
+}
+
+/// Has the lines of this thread's log written that were held back.
+pub fn let_log_go() {
+    let held = HELD.with_borrow_mut(|held| held.as_mut().map(std::mem::take));
+    drop(held);
 }
 
 /// Takes lines from anywhere, and has them written. Clones are the same printer.
@@ -75,7 +108,11 @@ impl Printer {
     pub fn log(&self, lines: &[u8]) {
         let mut ways = self.ways();
         let look = ways.style.look(&Source::Log);
-        ways.log.log(&look, lines);
+        let due = ways.log.log(&look, lines);
+        HELD.with_borrow_mut(|held| match held {
+            Some(held) => held.extend(due),
+            None => drop(due),
+        });
     }
 
     /// Shows what comes from now on like this, and there.

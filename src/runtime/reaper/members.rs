@@ -63,6 +63,16 @@ impl Reaper {
         self.unborn.iter().copied().find(|id| self.runs.get(id).is_some_and(|run| of_start(run)))
     }
 
+    /// The numbers of those that may have ended before anybody could call them started.
+    pub(super) fn unborn_pids(&self) -> Vec<u32> {
+        let pid = |run: &Run| match &run.leader {
+            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid(),
+            Leader::Doubtful(pid) => Some(*pid),
+            _ => None,
+        };
+        self.unborn.iter().filter_map(|id| self.runs.get(id).and_then(|run| pid(run))).collect()
+    }
+
     /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
     fn owner(&mut self, pid: u32) -> Owner {
         if let Some(&known) = self.orphans.get(&pid) {

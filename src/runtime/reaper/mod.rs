@@ -6,17 +6,20 @@
 //! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
+mod ends;
+mod looks;
 mod members;
 
 use super::group::{Groups, Leaf};
 use super::proc::{self, Lineage};
 use super::spawn::NotSpawned;
-use super::spawners::Report;
+use super::spawners::{Report, Up};
 use super::sys::clone::Slot;
-use super::sys::{self, Ended, How};
+use super::sys::{self, How};
 use super::tree::{self, Handle, Marker, Members, send, send_all};
 use crate::journal::{Entry, Journal};
 use crate::signals;
+use ends::Ends;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
@@ -48,6 +51,10 @@ pub(super) struct Reaper {
     leaders: HashMap<u32, RunId>,
     /// Runs by the session that their leader made. A number stays in use as long as a session has it.
     sessions: HashMap<u32, RunId>,
+    /// What tells of the end of those.
+    ends: Ends,
+    /// Control groups of runs that are gone.
+    spent: Vec<Leaf>,
     /// Orphans that are not reaped, as far as it is known whose they are.
     orphans: HashMap<u32, RunId>,
     /// Since when there is an orphan of which it can't be said yet.
@@ -115,7 +122,9 @@ impl Reaper {
             unborn: BTreeSet::new(),
             leaderless: BTreeSet::new(),
             leaders: HashMap::new(),
+            ends: Ends::new()?,
             sessions: HashMap::new(),
+            spent: Vec::new(),
             orphans: HashMap::new(),
             undecided_since: None,
             news: VecDeque::new(),
@@ -125,6 +134,11 @@ impl Reaper {
     /// What becomes readable when it is worth a look whether a run is gone, though no child has ended.
     pub(super) fn emptied(&self) -> Arc<AsyncFd<OwnedFd>> {
         Arc::clone(&self.emptied)
+    }
+
+    /// What becomes readable when a leader has ended.
+    pub(super) fn ends(&self) -> Arc<AsyncFd<OwnedFd>> {
+        self.ends.readable()
     }
 
     /// Enters a start that is about to be made; returns the mark, the slot and the control group for it.
@@ -147,9 +161,9 @@ impl Reaper {
         let Leader::Starting { slot, ended } = &mut run.leader else { return };
         let (slot, ended) = (Arc::clone(slot), ended.take());
         match (outcome, ended) {
-            (Ok(pid), None) if matches!(run.wish, Some(Wish::Killed)) => run.leader = Leader::Doubtful(pid),
-            (Ok(pid), None) => self.is_up(id, pid),
-            (Ok(pid), Some(ended)) => self.has_been(id, pid, ended),
+            (Ok(up), None) if matches!(run.wish, Some(Wish::Killed)) => run.leader = Leader::Doubtful(up.pid),
+            (Ok(up), None) => self.is_up(id, up),
+            (Ok(up), Some(ended)) => self.has_been(id, up.pid, ended),
             (Err(NotSpawned { had_child: true, why }), None) => run.leader = Leader::Refused { slot, why },
             (Err(NotSpawned { why, .. }), _) => self.refused(id, why),
         }
@@ -169,11 +183,12 @@ impl Reaper {
     }
 
     /// Enters a leader that runs, and does what was asked for meanwhile.
-    fn is_up(&mut self, id: RunId, pid: u32) {
+    fn is_up(&mut self, id: RunId, Up { pid, pidfd }: Up) {
         let Some(run) = self.lead(id, Leader::Up(pid)) else { return };
         run.session = Some(pid);
         let wish = run.wish.take();
         self.leaders.insert(pid, id);
+        self.ends.expect(pid, pidfd);
         self.sessions.insert(pid, id);
         // A look at our children may have met it between its clone and its slot's being read.
         self.orphans.remove(&pid);
@@ -285,34 +300,10 @@ impl Reaper {
         self.is_undecided() && !self.leaderless.is_empty()
     }
 
-    /// Reaps every child that has ended.
-    ///
-    /// # Errors
-    /// Those of `waitid(2)`, which are bugs.
-    pub(super) fn reap(&mut self) -> io::Result<()> {
-        while let Some(ended) = sys::ended_child()? {
-            self.take_leave(ended)?;
-        }
-        Ok(())
-    }
-
-    /// Reaps this child if it has ended.
-    ///
-    /// # Errors
-    /// Those of `waitid(2)`, which are bugs.
-    pub(super) fn reap_one(&mut self, pid: u32) -> io::Result<()> {
-        sys::ended_one(pid)?.map_or(Ok(()), |ended| self.take_leave(ended))
-    }
-
-    fn take_leave(&mut self, ended: Ended) -> io::Result<()> {
-        self.ended(ended.pid, &status(ended.how));
-        // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
-        sys::reap(ended.pid)
-    }
-
     /// Routes one child that has ended.
     fn ended(&mut self, pid: u32, status: &Status) {
         if let Some(id) = self.leaders.remove(&pid) {
+            self.ends.forget(pid);
             if let Some(run) = self.lead(id, Leader::Ended) {
                 run.forget(pid);
             }
@@ -340,14 +331,17 @@ impl Reaper {
         if self.leaderless.is_empty() {
             return;
         }
-        let orphans = self.orphans(&Lineage::now());
+        let lineage = Lineage::now();
+        let orphans = self.orphans(&lineage);
         let is_undecided = self.is_undecided();
+        // Whoever is left of any run has one above him that was handed to us; the group knows no more than that.
+        let is_nobody_left = orphans.is_empty() && lineage.is_exact();
         for id in self.leaderless.clone() {
             if orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].killing {
                     self.kill_found(id);
                 }
-            } else if !is_undecided && !self.is_populated(id) {
+            } else if !is_undecided && (is_nobody_left || !self.is_populated(id)) {
                 self.gone(id);
             }
         }
@@ -382,13 +376,23 @@ impl Reaper {
         if let Some(session) = run.session.filter(|session| self.sessions.get(session) == Some(&id)) {
             self.sessions.remove(&session);
         }
-        if let Some(leaf) = run.leaf {
-            leaf.remove_if_empty();
-        }
+        self.spent.extend(run.leaf);
+    }
+
+    /// Removes the control groups of runs that are gone, for which nobody is to wait. Where the kernel has yet to count the end of
+    /// the last one in it, that is for the next time.
+    pub(super) fn tidy(&mut self) {
+        self.spent.retain(|leaf| !leaf.remove_if_empty());
+    }
+
+    /// Whether a control group is to be removed.
+    pub(super) fn is_untidy(&self) -> bool {
+        !self.spent.is_empty()
     }
 
     /// Removes every control group that is left and empty, at the end.
-    pub(super) fn remove_groups(&self) {
+    pub(super) fn remove_groups(&mut self) {
+        self.tidy();
         self.groups.iter().for_each(Groups::remove);
     }
 

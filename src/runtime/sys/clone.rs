@@ -7,7 +7,8 @@
 //! - it has a stack of its own, and calls nothing but raw system calls: no allocation, no lock, no library function
 //!   that would touch the state of other threads (`setuid` of the C library signals every thread, for instance);
 //! - every signal is blocked around the clone, and the child unblocks them only after every disposition is the
-//!   default one: no handler of ours can ever run in it;
+//!   default one: no handler of ours can ever run in it (where the kernel sees to the handlers, the child resets no more than
+//!   what is ignored, instead of all 62);
 //! - it begins with our very table of descriptors, and changes nothing about it: its first step is to get one of its own;
 //! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
 //!
@@ -18,7 +19,9 @@ use super::clone3;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
+use std::ops::RangeInclusive;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Everything that the child does before its exec, prepared.
@@ -181,6 +184,8 @@ struct Shared<'a> {
     /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
     own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
+    /// The signals that aren't at their default, as far as it is known.
+    to_reset: Option<&'static [usize]>,
     /// The control group that the child has yet to enter.
     to_enter: Option<BorrowedFd<'a>>,
     not_in_group: Option<i32>,
@@ -208,6 +213,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         environment: pointers(child.environment, own_variable),
         own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
+        to_reset: Some(ignored()),
         to_enter: None,
         not_in_group: None,
     };
@@ -229,6 +235,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         (pid, 0, Some(pidfd))
     } else {
         shared.to_enter = child.in_group;
+        shared.to_reset = None;
         // What it opens to enter must not be left in our table, should it be killed right then.
         let flags = if child.in_group.is_some() { usual } else { flags };
         // SAFETY: as above.
@@ -263,6 +270,8 @@ static ALL: u64 = u64::MAX;
 static NONE: u64 = 0;
 /// The kernel's `sigaction` record, at least as long as on any architecture, meaning: default, no flags, empty mask.
 static DEFAULT_ACTION: [u64; 8] = [0; 8];
+/// The numbers that the kernel has for signals.
+const SIGNALS: RangeInclusive<usize> = 1..=64;
 /// `SIG_SETMASK` as an argument of [`call`].
 const SET_MASK: usize = libc::SIG_SETMASK as usize;
 
@@ -305,7 +314,7 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
         // SAFETY: `start` made room for as many, and waits.
         unsafe { write_own_number(digits) };
     }
-    match prepare(shared.child) {
+    match prepare(shared) {
         Err(failure) => failure,
         Ok(()) => (Stage::Execute, execute(shared)),
     }
@@ -313,17 +322,17 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
 
 /// Every stage before the last. Limits come after the one stage that opens a file, the user after all that may need
 /// privileges, and the directory after the user, who must be able to enter it.
-fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
+fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
+    let child = shared.child;
     // SAFETY (of every call below): numbers by value, or pointers to memory that outlives the call.
     unsafe {
         own_descriptors(child).map_err(at(Stage::Descriptors))?;
         call(libc::SYS_setsid, [0; 5]).map_err(at(Stage::Session))?;
-        for signal in 1..=64 {
-            if signal != libc::SIGKILL as usize && signal != libc::SIGSTOP as usize {
-                let arguments = [signal, address(&raw const DEFAULT_ACTION), 0, 8, 0];
-                call(libc::SYS_rt_sigaction, arguments).map_err(at(Stage::Signals))?;
-            }
+        match shared.to_reset {
+            Some(signals) => signals.iter().try_for_each(|&signal| reset(signal).map(drop)),
+            None => SIGNALS.filter(|&signal| is_changeable(signal)).try_for_each(|signal| reset(signal).map(drop)),
         }
+        .map_err(at(Stage::Signals))?;
         for (target, source) in child.stdio.iter().enumerate() {
             call(libc::SYS_dup3, [number(source.as_raw_fd()), target, 0, 0, 0]).map_err(at(Stage::Stdio))?;
         }
@@ -372,6 +381,29 @@ fn prepare(child: &Child<'_>) -> Result<(), (Stage, i32)> {
         call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const NONE), 0, 8, 0]).map_err(at(Stage::Mask))?;
     }
     Ok(())
+}
+
+/// The signals that this process ignores, which a program would, too. It decides that at its start, and for good.
+fn ignored() -> &'static [usize] {
+    static IGNORED: OnceLock<Vec<usize>> = OnceLock::new();
+    let is_ignored = |signal: &usize| {
+        let mut action = DEFAULT_ACTION;
+        // SAFETY: a null pointer sets nothing, and there is room for what is.
+        let asked = unsafe { call(libc::SYS_rt_sigaction, [*signal, 0, (&raw mut action).expose_provenance(), 8, 0]) };
+        // The handler comes first in the record.
+        asked.is_err() || action[0] == libc::SIG_IGN as u64
+    };
+    IGNORED.get_or_init(|| SIGNALS.filter(|&signal| is_changeable(signal)).filter(is_ignored).collect())
+}
+
+fn is_changeable(signal: usize) -> bool {
+    signal != libc::SIGKILL as usize && signal != libc::SIGSTOP as usize
+}
+
+/// Sets a signal to its default.
+fn reset(signal: usize) -> Result<usize, i32> {
+    // SAFETY: a number by value, and a pointer to memory that outlives the call.
+    unsafe { call(libc::SYS_rt_sigaction, [signal, address(&raw const DEFAULT_ACTION), 0, 8, 0]) }
 }
 
 /// Makes the table of descriptors the child's own, and leaves out of it what lies above all that is needed.

@@ -13,7 +13,8 @@ use std::ffi::{c_int, c_void};
 /// What a child begins with.
 pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
 
-/// As `clone(2)` with these flags, into a control group. The child calls `entry` with `argument`, on the stack whose lowest
+/// As `clone(2)` with these flags, into a control group, and with every signal that had a handler at its default; those that
+/// were ignored still are. The child calls `entry` with `argument`, on the stack whose lowest
 /// byte is `stack`; its number goes to `slot` first. Answers with that and a descriptor of the child (`pidfd_open(2)`), or with
 /// nothing: then there is no child.
 ///
@@ -33,11 +34,13 @@ pub(super) unsafe fn into_group(
 
     /// `CLONE_INTO_CGROUP` of the kernel's `sched.h`.
     const INTO_GROUP: u64 = 0x2_0000_0000;
+    /// `CLONE_CLEAR_SIGHAND` of the same, which is older (Linux 5.5).
+    const CLEAR_HANDLERS: u64 = 0x1_0000_0000;
     /// The low byte of the flags of `clone(2)` is the signal that tells of the child's end.
     const SIGNAL: c_int = 0xff;
     let mut pidfd: c_int = -1;
     let arguments = libc::clone_args {
-        flags: u64::from((flags & !SIGNAL | libc::CLONE_PIDFD).cast_unsigned()) | INTO_GROUP,
+        flags: u64::from((flags & !SIGNAL | libc::CLONE_PIDFD).cast_unsigned()) | INTO_GROUP | CLEAR_HANDLERS,
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
         child_tid: 0,
         parent_tid: slot.expose_provenance() as u64,

@@ -64,7 +64,17 @@ pub(super) enum How {
 /// # Errors
 /// Those of `waitid(2)`, except having no child at all, which is an answer: `None`.
 pub(super) fn ended_child() -> io::Result<Option<Ended>> {
-    ended(libc::P_ALL, 0)
+    ended(libc::P_ALL, 0, 0)
+}
+
+/// The same of those alone that were handed to us, where the kernel can tell. It hands them to the main thread, and what another
+/// thread starts is that one's.
+///
+/// # Errors
+/// Those of `waitid(2)`.
+pub(super) fn ended_adopted() -> io::Result<Option<Ended>> {
+    let is_main = rustix::thread::gettid() == rustix::process::getpid();
+    ended(libc::P_ALL, 0, if is_main { libc::__WNOTHREAD } else { 0 })
 }
 
 /// The same of this child alone, for which the kernel doesn't look at all others.
@@ -72,13 +82,13 @@ pub(super) fn ended_child() -> io::Result<Option<Ended>> {
 /// # Errors
 /// Those of `waitid(2)`, except that it is no child of ours, which is an answer: `None`.
 pub(super) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
-    ended(libc::P_PID, pid)
+    ended(libc::P_PID, pid, 0)
 }
 
-fn ended(whose: libc::idtype_t, pid: u32) -> io::Result<Option<Ended>> {
+fn ended(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
     // SAFETY: `siginfo_t` is plain data, for which all zero bytes are a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | further;
     // SAFETY: `info` is valid for writes for the whole call.
     if unsafe { libc::waitid(whose, pid, &raw mut info, options) } == -1 {
         let error = io::Error::last_os_error();
@@ -134,7 +144,8 @@ pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 /// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` and `SIGXFSZ` (a file that grows beyond
-/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and empties its signal mask.
+/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and blocks no signal but `SIGCHLD`: the only thread that is to
+/// be woken by that is whichever asks for it ([`hear_of_children`]).
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
@@ -145,13 +156,26 @@ pub(super) fn own_signals() -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
+    mask_child_signal(libc::SIG_SETMASK)
+}
+
+/// Has this thread, and those that it starts from now on, take `SIGCHLD`.
+///
+/// # Errors
+/// Those of `sigprocmask(2)`; none is known to happen.
+pub(super) fn hear_of_children() -> io::Result<()> {
+    mask_child_signal(libc::SIG_UNBLOCK)
+}
+
+fn mask_child_signal(how: i32) -> io::Result<()> {
     // SAFETY: a signal set is plain data, for which all zero bytes are the empty set.
-    let empty: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `empty` is valid for reads, and a null pointer for the former mask is allowed.
-    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is valid for both calls, the signal is one, and a null pointer for the former mask is allowed.
+    let failed = unsafe {
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut())
+    };
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
 }
 
 /// Has the allocator give back to the system what is no longer used. To be called before any thread exists.
