@@ -186,7 +186,7 @@ impl Gate<'_, '_> {
             return None;
         }
         let before = self.outlooks.before(self.view, self.entry);
-        let tier = self.outlooks.managed_held_by.filter(|_| self.entry.spec.tier == Tier::Application);
+        let tier = self.outlooks.managed_held_by.filter(|_| self.entry.tier == Tier::Application);
         before.or(tier).map(|index| Waiting::Order(self.view.rows()[index].name.clone()))
     }
 }

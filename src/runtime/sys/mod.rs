@@ -185,7 +185,13 @@ fn mask_child_signal(how: i32) -> io::Result<()> {
 /// times what is left of it.
 pub(super) fn keep_little_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    for (setting, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 64 << 10), (libc::M_TRIM_THRESHOLD, 64 << 10)] {
+    for (setting, value) in [
+        (libc::M_ARENA_MAX, 1),
+        (libc::M_MMAP_THRESHOLD, 64 << 10),
+        (libc::M_TRIM_THRESHOLD, 64 << 10),
+        // What a plan takes for a moment isn't fetched and given back each time.
+        (libc::M_TOP_PAD, 256 << 10),
+    ] {
         // SAFETY: the call takes two numbers. What it refuses stays as it was.
         let _refused = unsafe { libc::mallopt(setting, value) };
     }
