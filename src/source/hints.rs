@@ -6,6 +6,7 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the kernel says has happened to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,29 @@ impl Hint {
             Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
             Hint::Anything => None,
         }
+    }
+}
+
+/// How many hints may wait to be taken. Somebody may write beside the files all the time, and faster than anybody looks.
+const MOST: usize = 1024;
+
+/// Counts the hints that wait.
+#[derive(Debug, Default)]
+pub(super) struct Backlog(AtomicUsize);
+
+impl Backlog {
+    /// What is to be passed on of a hint: itself, or of those beyond the most that may wait, once, that some were lost.
+    pub(super) fn admit(&self, hint: Hint) -> Option<Hint> {
+        match self.0.fetch_add(1, Ordering::AcqRel) {
+            0..MOST => Some(hint),
+            MOST => Some(Hint::Anything),
+            _ => None,
+        }
+    }
+
+    /// All that wait are about to be taken, and looked into after that.
+    pub(super) fn clear(&self) {
+        self.0.store(0, Ordering::Release);
     }
 }
 
@@ -124,12 +148,21 @@ fn identity(directory: &Path) -> Option<Identity> {
 mod tests {
     use super::*;
     use std::fs;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
     use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
     /// How long anything that must happen may take.
     const DEADLINE: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn of_more_hints_than_anybody_takes_the_last_says_that_some_were_lost() {
+        let backlog = Backlog::default();
+        let admitted: Vec<Hint> = (0..3 * MOST).filter_map(|_| backlog.admit(Hint::Written(PathBuf::from("log")))).collect();
+        assert_eq!((admitted.len(), admitted.last()), (MOST + 1, Some(&Hint::Anything)));
+        backlog.clear();
+        assert_eq!(backlog.admit(Hint::Gone(PathBuf::from("log"))), Some(Hint::Gone(PathBuf::from("log"))));
+    }
 
     /// A directory that is watched; removed at the end.
     struct Watched {

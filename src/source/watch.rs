@@ -5,7 +5,7 @@
 //! Every content is delivered once, whatever way it was saved.
 
 use super::file::{Answers, Evidence, FileSource, Reading};
-use super::hints::{Hint, Hints};
+use super::hints::{Backlog, Hint, Hints};
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;
@@ -109,6 +109,7 @@ impl FileSource {
             deliver,
             means,
             hint_to: sender.clone(),
+            backlog: Arc::default(),
             hints: None,
             refused_at: None,
             inputs: first.inputs().clone(),
@@ -133,6 +134,7 @@ struct Follower<D> {
     deliver: D,
     means: Means,
     hint_to: Sender<Message>,
+    backlog: Arc<Backlog>,
     hints: Option<Hints>,
     /// When the kernel last refused to give hints.
     refused_at: Option<Instant>,
@@ -166,6 +168,7 @@ impl<D: Fn(Delivery)> Follower<D> {
                 Means::Events | Means::Poll => messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now())),
             };
             let (mut is_asked, mut is_hinted, before) = (false, false, self.lookers);
+            self.backlog.clear();
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
                     Message::Ask => is_asked = true,
@@ -337,9 +340,10 @@ impl<D: Fn(Delivery)> Follower<D> {
         let hints = if let Some(hints) = &mut self.hints {
             hints
         } else {
-            let hint_to = self.hint_to.clone();
+            let (hint_to, backlog) = (self.hint_to.clone(), Arc::clone(&self.backlog));
             // The thread has ended; nobody wants hints any more.
-            self.hints.insert(Hints::new(move |hint| drop(hint_to.send(Message::Hint(hint))))?)
+            let take = move |hint| drop(backlog.admit(hint).map(|hint| hint_to.send(Message::Hint(hint))));
+            self.hints.insert(Hints::new(take)?)
         };
         let directories = self.places.directories() | self.watched.directories();
         hints.watch(&directories)
