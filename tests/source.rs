@@ -42,7 +42,7 @@ impl Followed {
         let tell = teller.clone();
         let (asker, first) = source
             .follow(&reading, move |delivery| {
-                let names = |loaded: navigator::config::Loaded| {
+                let names = |loaded: Box<navigator::config::Loaded>| {
                     loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
                 };
                 // Where they can't be sent, the test is over.

@@ -95,7 +95,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
             Loop { news: news.clone(), source: source.clone(), kept: kept.clone() };
         let followed = source.follow(reading, move |delivery| {
             let delivered = match delivery {
-                Delivery::Revision(revision) => News::Revision(revision),
+                Delivery::Revision(revision) => News::Revision(revision.map(|loaded| *loaded)),
                 Delivery::Contents(contents) => News::Contents(contents),
                 Delivery::Looked => News::Looked,
             };

@@ -47,7 +47,7 @@ pub enum Means {
 #[derive(Debug)]
 pub enum Delivery {
     /// A configuration was read. One that can be put in force comes with the contents of all watched files.
-    Revision(Result<Loaded, Rejected>),
+    Revision(Result<Box<Loaded>, Rejected>),
     /// These watched files have another content.
     Contents(Contents),
     /// One who asked for a look has been obeyed: whatever was saved before has been delivered.
@@ -305,7 +305,7 @@ impl<D: Fn(Delivery)> Follower<D> {
             if let Ok(loaded) = &mut reading.revision {
                 loaded.contents = self.watched.want(&loaded.desired);
             }
-            (self.deliver)(Delivery::Revision(reading.revision));
+            (self.deliver)(Delivery::Revision(reading.revision.map(Box::new)));
         }
     }
 

@@ -194,7 +194,7 @@ fn what_a_killed_navigator_left_in_a_control_group_is_found_by_it() {
     let mounts = std::fs::read_to_string("/proc/mounts").expect("there are mounts");
     let mounts = mounts.lines().filter(|line| line.split(' ').nth(2) == Some("cgroup2"));
     for at in mounts.filter_map(|line| line.split(' ').nth(1)) {
-        assert_eq!(directories_named_after(&instance, Path::new(at)), Vec::<PathBuf>::new());
+        assert_eq!(directories_named_after(instance, Path::new(at)), Vec::<PathBuf>::new());
     }
 }
 
