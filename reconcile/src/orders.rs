@@ -46,12 +46,17 @@ impl Orders {
 
     /// Whether a process that the file defines like this is to run.
     pub fn let_run(&self, spec: &Spec) -> bool {
-        self.closing.is_none() && spec.enabled && !self.is_stopped(&spec.name)
+        self.let_one_run(spec.enabled, &spec.name)
     }
 
     /// The same of an entry, without looking at its definition.
     pub(crate) fn let_entry_run(&self, entry: &Entry) -> bool {
-        self.closing.is_none() && entry.enabled && (self.stopped.is_empty() || !self.is_stopped(&entry.spec.name))
+        self.let_one_run(entry.enabled, &entry.spec.name)
+    }
+
+    fn let_one_run(&self, enabled: bool, name: &Name) -> bool {
+        // The name isn't even read where nobody is stopped.
+        self.closing.is_none() && enabled && (self.stopped.is_empty() || !self.is_stopped(name))
     }
 
     /// Those that stay stopped if this is wanted: of the others the file wants nothing, or something else than before.

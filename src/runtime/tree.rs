@@ -8,8 +8,9 @@
 //! - mark stands in its environment: `NAVIGATOR_RUN`, which every process inherits.
 //!
 //! Where each run has a control group ([`super::group`]), whoever is in it belongs, too, and the group tells when it is
-//! empty. It is read where anybody else belongs to the run than its leader, or there is an orphan at all: else it tells nothing that
-//! the kernel's lists of children don't. Elsewhere, a process that has left the session, wiped its environment *and* lost its parent before any scan belongs
+//! empty. It is read where anybody else belongs to the run than its leader, or there is an orphan at all: else it tells
+//! nothing that the kernel's lists of children don't. Elsewhere, a process that has left the session, wiped its environment
+//! *and* lost its parent before any scan belongs
 //! to nobody. It is still our child, and is killed when navigator ends.
 //!
 //! # Why a signal never reaches a stranger

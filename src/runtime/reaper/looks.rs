@@ -22,7 +22,8 @@ impl Reaper {
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap_others(&mut self) -> io::Result<()> {
-        for pid in self.unborn_pids() {
+        let unborn: Vec<u32> = self.unborn_pids().map(|(_, pid)| pid).collect();
+        for pid in unborn {
             self.reap_one(pid)?;
         }
         while let Some(ended) = sys::ended_adopted()? {

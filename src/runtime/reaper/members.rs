@@ -55,22 +55,17 @@ impl Reaper {
 
     /// The start whose child has this number.
     pub(super) fn starting(&self, pid: u32) -> Option<RunId> {
-        let of_start = |run: &Run| match &run.leader {
-            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid() == Some(pid),
-            Leader::Doubtful(number) => *number == pid,
-            _ => false,
-        };
-        self.unborn.iter().copied().find(|id| self.runs.get(id).is_some_and(|run| of_start(run)))
+        self.unborn_pids().find(|&(_, number)| number == pid).map(|(id, _)| id)
     }
 
-    /// The numbers of those that may have ended before anybody could call them started.
-    pub(super) fn unborn_pids(&self) -> Vec<u32> {
+    /// Those that may have ended before anybody could call them started, with their numbers.
+    pub(super) fn unborn_pids(&self) -> impl Iterator<Item = (RunId, u32)> {
         let pid = |run: &Run| match &run.leader {
             Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid(),
             Leader::Doubtful(pid) => Some(*pid),
             _ => None,
         };
-        self.unborn.iter().filter_map(|id| self.runs.get(id).and_then(|run| pid(run))).collect()
+        self.unborn.iter().filter_map(move |&id| Some((id, pid(self.runs.get(&id)?)?)))
     }
 
     /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
