@@ -160,17 +160,29 @@ const BUGS: &[Bug] = &[
         line: "let is_well = self.up.is_some() && «self.ready.is_some()» && self.unhealthy.is_none() && self.is_undisturbed();",
         instead: "true",
     },
-    Bug {
-        title: "what a run goes through is not looked at",
-        file: "observed.rs",
-        line: "«self.process_mut(&name)»?.runs.iter_mut().find(|run| run.id == id)",
-        instead: "self.processes.get_mut(&name)",
-    },
     Bug { title: "who is settled hears of no shutdown", file: "fold.rs", line: "«self.observed.stir_all()»;", instead: "" },
     Bug {
         title: "who was looked at once is never looked at again",
         file: "plan/view.rs",
-        line: "looked_at.filter(|row| «row.is_quiet()»).map(|row| row.name.clone()).collect()",
+        line: "self.looked_at.iter().filter_map(|&index| Some((index, «self.rows[index].quiet()?»))).collect()",
+        instead: "self.rows[index].quiet().unwrap_or_default()",
+    },
+    Bug {
+        title: "who has a delay stands in line at once",
+        file: "plan/quiet.rs",
+        line: "let is_due = process.due_since.is_some_and(|since| «now >= since + spec.start_delay»);",
+        instead: "true",
+    },
+    Bug {
+        title: "who failed stands in line like others",
+        file: "plan/quiet.rs",
+        line: "(is_in_line() && «rest_in(Some(process), spec) == Rest::Fresh»).then_some(Quiet::InLine)",
+        instead: "true",
+    },
+    Bug {
+        title: "who is to forget its delay is held like others",
+        file: "plan/quiet.rs",
+        line: "let is_held = orders.closing().is_some() && «process.due_since.is_none()» && process.is_settled(spec);",
         instead: "true",
     },
     Bug {

@@ -8,7 +8,7 @@ use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId, StopBy};
 use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Rest, Step, View, Waiting, is_mended, loud_plan, missed, rest_in, silent_plan};
+use crate::plan::{Plan, Quiet, Rest, Step, View, Waiting, is_mended, loud_plan, missed, rest_in, silent_plan};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
@@ -26,6 +26,8 @@ pub struct Engine {
     pub(crate) desired: Desired,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
+    /// What each of [`Desired::entries`] is at, as long as nobody stirs it.
+    pub(crate) quiet: Vec<Quiet>,
     pub(crate) generation: u64,
     /// The generation in which each wanted definition appeared.
     pub(crate) since: BTreeMap<Name, u64>,
@@ -56,6 +58,7 @@ impl Engine {
             desired: Desired::nothing(),
             orders: Orders::default(),
             observed: Observed::default(),
+            quiet: Vec::new(),
             generation: 0,
             since: BTreeMap::new(),
         }
@@ -71,8 +74,8 @@ impl Engine {
         }
         loop {
             let view = self.view(now);
-            let (plan, quiet) = (silent_plan(&view), view.found_quiet());
-            self.observed.let_rest(quiet);
+            let (plan, found) = (silent_plan(&view), view.found_quiet());
+            self.let_rest(&found);
             // One that is final needs no other to say when to look again.
             let is_last = plan.steps.is_empty() || plan.is_final;
             for step in plan.steps {
@@ -91,7 +94,16 @@ impl Engine {
     }
 
     fn view(&self, now: Time) -> View<'_> {
-        View::new(&self.desired, &self.orders, &self.observed, self.observed.stirred(), now)
+        View::new(&self.desired, &self.orders, &self.observed, self.observed.stirred(), &self.quiet, now)
+    }
+
+    /// Notes what entries are at that nobody has to look at until they are stirred, by their numbers.
+    fn let_rest(&mut self, found: &[(usize, Quiet)]) {
+        for &(index, quiet) in found {
+            self.quiet[index] = quiet;
+        }
+        let entries = self.desired.entries();
+        self.observed.let_rest(found.iter().map(|&(index, _)| &entries[index].spec.name));
     }
 
     /// What is not as it should be, and what it waits for; as true as the last step.

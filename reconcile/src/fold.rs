@@ -7,7 +7,7 @@ use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
 use crate::observed::{Past, Process, Run};
-use crate::plan::{Rest, is_same, rest_of};
+use crate::plan::{Quiet, Rest, is_same, rest_of};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
@@ -61,6 +61,8 @@ impl Engine {
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
         let former = core::mem::replace(&mut self.desired, desired);
+        // Everybody is stirred now, and so none of these counts.
+        self.quiet = vec![Quiet::default(); self.desired.entries().len()];
         self.want_anew_what_changed(&former);
         self.forget_what_is_removed();
         self.place_what_stays();
@@ -290,14 +292,14 @@ impl Engine {
     fn drop_unwanted(&mut self) {
         let mut wanted = Walk::over(self.desired.specs());
         let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
-        let unused = others.filter(|(_, process)| process.runs.is_empty()).map(|(name, _)| name.clone()).collect();
-        self.observed.forget(unused);
+        let unused: Vec<Name> = others.filter(|(_, process)| process.runs.is_empty()).map(|(name, _)| name.clone()).collect();
+        self.observed.forget(&unused);
     }
 
     fn drop_unwanted_one(&mut self, name: &Name) {
         let unused = self.observed.processes().get(name).is_some_and(|process| process.runs.is_empty());
         if unused && self.desired.get(name).is_none() {
-            self.observed.forget(vec![name.clone()]);
+            self.observed.forget(core::slice::from_ref(name));
         }
     }
 }

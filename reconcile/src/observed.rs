@@ -163,11 +163,6 @@ impl Process {
         matches!(&self.runs[..], [run] if run.is_settled(wanted))
     }
 
-    /// Whether nothing runs of it, and nothing is due that has to be forgotten where it isn't to run.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.runs.is_empty() && self.due_since.is_none()
-    }
-
     /// Whether a run of it is neither stopping nor at its end.
     pub fn is_running(&self) -> bool {
         self.runs.iter().any(Run::is_undisturbed)
@@ -244,7 +239,7 @@ impl Observed {
     }
 
     /// There is nothing to do about those; sorted by name.
-    pub(crate) fn let_rest(&mut self, quiet: Vec<Name>) {
+    pub(crate) fn let_rest<'a>(&mut self, quiet: impl Iterator<Item = &'a Name>) {
         self.stirred.let_rest(quiet);
     }
 
@@ -277,11 +272,11 @@ impl Observed {
     }
 
     /// Forgets processes; sorted by name.
-    pub(crate) fn forget(&mut self, names: Vec<Name>) {
-        for name in &names {
+    pub(crate) fn forget(&mut self, names: &[Name]) {
+        for name in names {
             self.processes.remove(name);
         }
-        self.stirred.let_rest(names);
+        self.stirred.let_rest(names.iter());
     }
 
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {

@@ -1,10 +1,9 @@
 //! Who has been touched since there was nothing to do about him: whom a plan has to look at.
 //!
-//! Nearly every process is settled at nearly every moment, or at rest and not wanted, as in the middle of a shutdown; and there is
-//! no need to look at one that is, and that nobody has touched since that was found. This is derived, and no fact of its own: a
-//! plan that looks at everything says the same, which the property tests check at every step. To be in here without need costs
-//! a look; to be missing is a bug. So only [`crate::observed::Observed`] has one, and hands out nothing that could be changed
-//! without being noted here.
+//! Nearly every process is quiet at nearly every moment ([`crate::plan::Quiet`]), and there is no need to look at one that is, and
+//! that nobody has touched since that was found. This is derived, and no fact of its own: a plan that looks at everybody says the
+//! same, which the property tests check at every step. To be in here without need costs a look; to be missing is a bug. So only
+//! [`crate::observed::Observed`] has one, and hands out nothing that could be changed without being noted here.
 
 use crate::text::Name;
 use alloc::vec::Vec;
@@ -33,8 +32,8 @@ impl Stirred {
     }
 
     /// Takes these out; sorted by name as well.
-    pub(crate) fn let_rest(&mut self, quiet: Vec<Name>) {
-        let mut quiet = quiet.into_iter().peekable();
-        self.0.retain(|name| quiet.next_if_eq(name).is_none());
+    pub(crate) fn let_rest<'a>(&mut self, quiet: impl Iterator<Item = &'a Name>) {
+        let mut quiet = quiet.peekable();
+        self.0.retain(|name| quiet.next_if(|other| *other == name).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! What is to become of each run: it stays, it must go and why, or it outlives its own replacement.
 
 use super::outlook::{rest_in, unread};
-use super::{KILL_PATIENCE, Plan, Rest, Row, Step, View};
+use super::{KILL_PATIENCE, Plan, Quiet, Rest, Row, Step, View};
 use crate::desired::Entry;
 use crate::diff::changed_fields;
 use crate::event::{Content, RunId};
@@ -76,9 +76,9 @@ impl<'a> Fates<'a> {
         &self.0[row.first_run..row.first_run + row.count()]
     }
 
-    /// Whether there is nothing to do about a row, neither by itself nor because of others.
+    /// Whether a row is settled, and there is nothing to do about it because of others either.
     pub(super) fn are_settled(&self, row: &Row<'_>) -> bool {
-        row.is_at_rest() || (row.is_settled() && self.0[row.first_run] == Fate::Stay)
+        row.quiet() == Some(Quiet::Settled) && self.0[row.first_run] == Fate::Stay
     }
 
     pub(super) fn all(&self) -> &[Fate<'a>] {
@@ -90,10 +90,11 @@ impl<'a> Fates<'a> {
 pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
     let mut fates = Fates(Vec::with_capacity(view.rows().len()));
     for row in view.rows() {
-        if row.is_settled() {
-            fates.0.push(Fate::Stay);
-        } else {
-            fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan)));
+        match row.quiet() {
+            Some(Quiet::Settled) => fates.0.push(Fate::Stay),
+            Some(Quiet::Held) => fates.0.push(Fate::Go(Why::Shutdown)),
+            Some(Quiet::AtRest | Quiet::InLine) => {}
+            None => fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan))),
         }
     }
     // Dependencies come first in this order, so one pass reaches everything that is restarted along.
@@ -107,7 +108,7 @@ pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
             }
         }
     }
-    for row in view.unsettled() {
+    for row in view.unquiet() {
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
             upkeep(row, run, *fate, view, plan);
         }

@@ -6,7 +6,7 @@
 //! list of conditions, its *gate*, and the gates are asked again after every event. A newer generation in the middle of
 //! an older one therefore needs no cancelling: the next plan simply sees other wishes.
 //!
-//! Wishes and facts lie side by side in `view`, which looks only at those who may not be settled.
+//! Wishes and facts lie side by side in `view`, which looks only at those who may not be `quiet`.
 //!
 //! 1. `fate` says of every run whether it stays, must go (and why), or has to outlive its own replacement.
 //! 2. `outlook` says of every wanted process whether it runs, is on its way, or is stuck, in dependency order.
@@ -28,6 +28,7 @@
 
 mod fate;
 mod outlook;
+mod quiet;
 mod start;
 mod stop;
 mod view;
@@ -40,13 +41,13 @@ use crate::reason::Reason;
 use crate::spec::Condition;
 use crate::text::Name;
 use crate::time::Time;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use fate::{Fate, Fates, is_same};
 pub(crate) use outlook::{Rest, is_mended, missed, rest_in, rest_of};
+pub(crate) use quiet::Quiet;
 pub(crate) use view::{Row, View};
 
 /// How many starts may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
@@ -154,10 +155,9 @@ pub enum Block {
 
 /// Compares what is wanted with what happened. Asked again right away, it answers with nothing to do.
 ///
-/// It looks at everything. An engine says the same faster, as it knows whom it needn't look at.
+/// It looks at everybody. An engine says the same faster, as it knows who is quiet.
 pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) -> Plan {
-    let everybody: BTreeSet<&Name> = desired.specs().map(|(name, _)| name).chain(observed.processes().keys()).collect();
-    loud_plan(&View::new(desired, orders, observed, everybody, now))
+    loud_plan(&View::whole(desired, orders, observed, now))
 }
 
 /// What there is to do by a view, and what is waited for.

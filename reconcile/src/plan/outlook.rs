@@ -1,6 +1,6 @@
 //! How far each wanted process has come, and whether more is to be expected: the ground that start gates stand on.
 
-use super::{Block, Fate, Fates, View};
+use super::{Block, Fate, Fates, Quiet, View};
 use crate::backoff::{Due, due};
 use crate::desired::{Entry, Need};
 use crate::event::Content;
@@ -95,6 +95,9 @@ fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> 
     }
     if fates.are_settled(row) {
         return Outlook::Through;
+    }
+    if row.quiet() == Some(Quiet::InLine) {
+        return Outlook::Coming;
     }
     if let Some(run) = current(view, fates, index) {
         return if run.up.is_some() { Outlook::Through } else { Outlook::Coming };

@@ -1,7 +1,7 @@
 //! The gate of a start: predecessor gone, backoff over, dependencies hold, delay over, and those before it started.
 
 use super::outlook::{Outlooks, Rest, blocked, current, rest};
-use super::{Block, Fate, Fates, Plan, STARTS_AT_ONCE, Step, View, Waiting};
+use super::{Block, Fate, Fates, Plan, Quiet, STARTS_AT_ONCE, Step, View, Waiting};
 use crate::desired::Entry;
 use crate::observed::Run;
 use crate::spec::Tier;
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 /// Says what is to be started. Answers whether the starts lead to nothing else, as far as that is easily seen: until its program
 /// runs, whoever is started only holds others up.
 pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) -> bool {
-    let under_way = view.unsettled().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
+    let under_way = view.unquiet().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
     let removed = still_removing(view);
     let mut starts = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
             continue;
         }
         if !view.wants(row) {
-            if row.process().is_some_and(|process| process.due_since.is_some()) {
+            if row.quiet().is_none() && row.process().is_some_and(|process| process.due_since.is_some()) {
                 plan.steps.push(Step::ForgetDelay(row.name.clone()));
             }
             continue;
@@ -38,6 +38,11 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
             continue;
         }
         let gate = Gate { view, fates, outlooks, index, entry, removed };
+        // Of thousands that are started one after the other, nearly all.
+        let has_to_wait = || turns == 0 || gate.listed_after(Rest::Fresh).is_some();
+        if plan.is_silent && row.quiet() == Some(Quiet::InLine) && has_to_wait() {
+            continue;
+        }
         match gate.ask(plan) {
             Err(None) => {}
             Err(Some(waiting)) => plan.wait(row.name, waiting),
@@ -86,7 +91,7 @@ fn progress(run: &Run) -> Option<Waiting> {
 
 /// A process that is no longer in the file, or disabled there, and not gone yet.
 fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
-    let mut removed = view.unsettled().filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
+    let mut removed = view.unquiet().filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
     removed.find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
 }
 
@@ -180,13 +185,17 @@ impl Gate<'_, '_> {
         Some(Waiting::Removed(removed.clone()))
     }
 
-    /// The place in the list, which a process that ended by itself has already had.
     fn order(&self, rest: Rest) -> Option<Waiting> {
+        self.listed_after(rest).map(|index| Waiting::Order(self.view.rows()[index].name.clone()))
+    }
+
+    /// Who has to be started before it by the place in the list, which a process that ended by itself has already had.
+    fn listed_after(&self, rest: Rest) -> Option<usize> {
         if rest != Rest::Fresh {
             return None;
         }
         let before = self.outlooks.before(self.view, self.entry);
         let tier = self.outlooks.managed_held_by.filter(|_| self.entry.tier == Tier::Application);
-        before.or(tier).map(|index| Waiting::Order(self.view.rows()[index].name.clone()))
+        before.or(tier)
     }
 }

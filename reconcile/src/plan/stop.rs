@@ -1,7 +1,7 @@
 //! The gate of a stop: a run goes once those that depend on it, and are going too, are gone.
 
 use super::fate::Why;
-use super::{Fate, Fates, Plan, Step, View, Waiting};
+use super::{Fate, Fates, Plan, Quiet, Row, Step, View, Waiting};
 use crate::desired::Entry;
 use crate::graph::Graph;
 use crate::observed::Run;
@@ -27,12 +27,14 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
     let held_by = if anybody_goes && !hurry { holders(view, fates) } else { Vec::new() };
     let mut stops = Vec::new();
     for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !fates.are_settled(row)) {
+        let holder = held_by.get(index).copied().flatten();
+        // Of thousands in a shutdown, nearly all.
+        if plan.is_silent && holder.is_some() && row.quiet() == Some(Quiet::Held) {
+            continue;
+        }
         for (run, fate) in row.runs().iter().zip(fates.of(row)) {
-            let holder = held_by.get(index).copied().flatten();
             match fate {
                 Fate::Stay | Fate::Outlive => {}
-                // Of thousands in a shutdown, nearly all; those are not even looked at.
-                Fate::Go(_) if holder.is_some() && plan.is_silent => {}
                 Fate::Leaving => leave(row.name, run, hurry, view, plan),
                 Fate::Go(_) if run.up.is_none() && !hurry => plan.wait(row.name, Waiting::Exec),
                 Fate::Go(why) => {
@@ -89,7 +91,10 @@ fn have_grace(name: &Name, until: Time, plan: &mut Plan) {
 
 /// For each row, a row that has to be gone before it may be told to stop.
 fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
-    let is_going = |row| !fates.are_settled(row) && is_going(row.runs(), fates.of(row));
+    let is_going = |row: &Row<'_>| match row.quiet() {
+        Some(Quiet::Held) => true,
+        _ => !fates.are_settled(row) && is_going(row.runs(), fates.of(row)),
+    };
     let going: Vec<bool> = view.rows().iter().map(is_going).collect();
     let former = former_places(view);
     let is_all_wanted = view.rows().len() == view.desired.entries().len();
@@ -178,8 +183,8 @@ fn wanted_places(view: &View<'_>) -> Graph {
 /// The places that runs have had, and that are no longer wanted.
 fn former_places(view: &View<'_>) -> Vec<(usize, usize)> {
     let mut former = Vec::new();
-    // What is settled has the place that is wanted.
-    for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !row.is_settled()) {
+    // Who is quiet has the place that is wanted, or none.
+    for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| row.quiet().is_none()) {
         let wanted = || row.entry.into_iter().flat_map(Entry::comes_after).map(|on| view.rows()[on].name);
         let is_wanted = |name: &Name| wanted().any(|other| other == name);
         let waits = row.runs().iter().flat_map(|run| &run.waits);
@@ -194,7 +199,7 @@ fn is_going(runs: &[Run], fates: &[Fate<'_>]) -> bool {
     runs.iter().zip(fates).any(|(run, fate)| matches!(fate, Fate::Go(_) | Fate::Leaving) && !run.reported)
 }
 
-fn tier(row: &super::Row<'_>) -> Tier {
+fn tier(row: &Row<'_>) -> Tier {
     row.entry.map(|entry| entry.tier).or_else(|| row.runs().first().map(|run| run.spec.tier)).unwrap_or_default()
 }
 

@@ -1,14 +1,16 @@
 //! Wishes and facts side by side: what everything else in a plan looks at. It decides nothing.
 //!
-//! On a host of thousands nearly every process is settled, and each lies somewhere else in memory. So of those who are known to
-//! be settled nothing is touched but their [`Entry`]; what is known of one is looked up when somebody asks.
+//! On a host of thousands nearly every process is quiet ([`Quiet`]), and each lies somewhere else in memory. So of those who are
+//! known to be nothing is touched but their [`Entry`]; what is known of one is looked up when somebody asks.
 
+use super::quiet::Quiet;
 use crate::desired::{Desired, Entry};
 use crate::event::RunId;
 use crate::observed::{Observed, Process, Run};
 use crate::orders::Orders;
 use crate::text::Name;
 use crate::time::Time;
+use crate::walk::Walk;
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Range;
 use alloc::vec::Vec;
@@ -37,11 +39,8 @@ pub(crate) struct Row<'a> {
 /// What is known of a process.
 #[derive(Clone, Copy)]
 enum Known<'a> {
-    /// All that runs of it is one run, which is what is wanted and ready, and of which nothing else is known. Nearly every
-    /// process is like this at nearly every moment, and there is nothing to do about it by itself. More stands there.
-    Settled(&'a Observed),
-    /// It isn't to run, and nothing of it does; nor is there anything else to do about it. More stands there.
-    AtRest(&'a Observed),
+    /// Nobody has to look at it by itself. More stands there.
+    Quiet(Quiet, &'a Observed),
     /// This.
     Process(Option<&'a Process>),
 }
@@ -49,106 +48,115 @@ enum Known<'a> {
 impl<'a> Row<'a> {
     pub(crate) fn process(&self) -> Option<&'a Process> {
         match self.known {
-            Known::Settled(observed) | Known::AtRest(observed) => look_up(observed, self.name),
+            Known::Quiet(_, observed) => look_up(observed, self.name),
             Known::Process(process) => process,
         }
     }
 
     pub(crate) fn runs(&self) -> &'a [Run] {
-        if self.is_at_rest() { &[] } else { self.process().map_or(&[], |process| &process.runs) }
+        if self.count_of_quiet() == Some(0) { &[] } else { self.process().map_or(&[], |process| &process.runs) }
     }
 
     /// How many runs it has.
     pub(crate) fn count(&self) -> usize {
-        if self.is_settled() { 1 } else { self.runs().len() }
+        self.count_of_quiet().unwrap_or_else(|| self.runs().len())
+    }
+
+    fn count_of_quiet(&self) -> Option<usize> {
+        self.quiet().map(Quiet::count)
     }
 
     pub(crate) fn replacement(&self) -> Option<RunId> {
         self.process()?.replacement
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.known, Known::Settled(_))
-    }
-
-    pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(self.known, Known::AtRest(_))
-    }
-
-    /// Whether nobody needs to look at it by itself.
-    fn is_quiet(&self) -> bool {
-        self.is_settled() || self.is_at_rest()
+    /// What it is at, if nobody has to look at it by itself.
+    pub(crate) fn quiet(&self) -> Option<Quiet> {
+        if let Known::Quiet(quiet, _) = self.known { Some(quiet) } else { None }
     }
 }
 
 impl<'a> View<'a> {
-    /// Looks at those who may be neither settled nor at rest, sorted by name; of everybody else the wishes say which of both.
+    /// Looks at everybody, and takes nobody for quiet.
+    pub(crate) fn whole(desired: &'a Desired, orders: &'a Orders, observed: &'a Observed, now: Time) -> View<'a> {
+        let row = |name, entry, process| Row { name, entry, known: Known::Process(process), first_run: 0 };
+        let mut processes = Walk::over(observed.processes());
+        let of_entry = |entry: &'a Entry| row(&entry.spec.name, Some(entry), processes.to(&entry.spec.name));
+        let mut rows: Vec<Row<'a>> = desired.entries().iter().map(of_entry).collect();
+        let mut wanted = Walk::over(desired.specs());
+        let others = observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
+        rows.extend(others.map(|(name, process)| row(name, None, Some(process))));
+        let looked_at = (0..rows.len()).collect();
+        View { desired, orders, now, rows, looked_at }.counted()
+    }
+
+    /// Looks at those who may not be quiet, sorted by name. Of everybody else in [`Desired::entries`] `quiet` says what he is at.
     pub(crate) fn new(
         desired: &'a Desired,
         orders: &'a Orders,
         observed: &'a Observed,
-        unsettled: impl IntoIterator<Item = &'a Name>,
+        stirred: &'a [Name],
+        quiet: &[Quiet],
         now: Time,
     ) -> View<'a> {
         let entries = desired.entries();
-        let quiet = |entry: &'a Entry| {
-            let is_wanted = orders.let_entry_run(entry);
-            let known = if is_wanted { Known::Settled(observed) } else { Known::AtRest(observed) };
+        let of_entry = |(entry, quiet): (&'a Entry, &Quiet)| {
+            let known = Known::Quiet(*quiet, observed);
             Row { name: &entry.spec.name, entry: Some(entry), known, first_run: 0 }
         };
-        let mut rows: Vec<Row<'a>> = entries.iter().map(quiet).collect();
+        let mut rows: Vec<Row<'a>> = entries.iter().zip(quiet).map(of_entry).collect();
         let mut looked_at = Vec::new();
         let mut others = Vec::new();
         let mut processes = Search::through(observed.processes());
         let mut next = 0;
-        for name in unsettled {
+        for name in stirred {
             let process = processes.to(name);
-            let known = Known::Process(process);
             next = place_from(next, entries, name);
             match entries.get(next).filter(|entry| entry.spec.name == *name) {
                 Some(entry) => {
-                    let row = &mut rows[next];
-                    let is_quiet = match row.known {
-                        Known::AtRest(_) => process.is_none_or(Process::is_at_rest),
-                        _ => process.is_some_and(|process| process.is_settled(&entry.spec)),
-                    };
-                    if !is_quiet {
-                        row.known = known;
-                    }
+                    let quiet = Quiet::of(process, entry, orders, now);
+                    rows[next].known = quiet.map_or(Known::Process(process), |quiet| Known::Quiet(quiet, observed));
                     looked_at.push(next);
                     next += 1;
                 }
-                None => others.push(Row { name, entry: None, known, first_run: 0 }),
+                None => others.push(Row { name, entry: None, known: Known::Process(process), first_run: 0 }),
             }
         }
         looked_at.extend(entries.len()..entries.len() + others.len());
         rows.append(&mut others);
+        View { desired, orders, now, rows, looked_at }.counted()
+    }
+
+    /// Gives the runs their places.
+    fn counted(mut self) -> View<'a> {
         let mut first_run = 0;
-        for row in &mut rows {
+        for row in &mut self.rows {
             row.first_run = first_run;
             first_run += row.count();
         }
-        View { desired, orders, now, rows, looked_at }
+        self
     }
 
     pub(crate) fn rows(&self) -> &[Row<'a>] {
         &self.rows
     }
 
-    /// The rows that are neither settled nor at rest.
-    pub(crate) fn unsettled(&self) -> impl Iterator<Item = &Row<'a>> {
-        self.looked_at.iter().map(|&index| &self.rows[index]).filter(|row| !row.is_quiet())
+    /// The rows that are not quiet.
+    pub(crate) fn unquiet(&self) -> impl Iterator<Item = &Row<'a>> {
+        self.looked_at.iter().map(|&index| &self.rows[index]).filter(|row| row.quiet().is_none())
     }
 
-    /// Those who were looked at for nothing, sorted by name.
-    pub(crate) fn found_quiet(&self) -> Vec<Name> {
-        let looked_at = self.looked_at.iter().map(|&index| &self.rows[index]);
-        looked_at.filter(|row| row.is_quiet()).map(|row| row.name.clone()).collect()
+    /// The numbers of those who were looked at for nothing, and what they are at.
+    pub(crate) fn found_quiet(&self) -> Vec<(usize, Quiet)> {
+        self.looked_at.iter().filter_map(|&index| Some((index, self.rows[index].quiet()?))).collect()
     }
 
     /// Whether a row is wanted to run.
     pub(crate) fn wants(&self, row: &Row<'_>) -> bool {
-        row.is_settled() || (!row.is_at_rest() && row.entry.is_some_and(|entry| self.orders.let_entry_run(entry)))
+        match row.quiet() {
+            Some(quiet) => quiet.is_wanted(),
+            None => row.entry.is_some_and(|entry| self.orders.let_entry_run(entry)),
+        }
     }
 }
 
