@@ -27,18 +27,22 @@ pub(crate) enum Contender {
     /// `floor.c`.
     Floor,
     Navigator(Order),
+    /// `isolated.c`.
+    Isolated(Order),
     Runit,
     S6,
     Supervisord,
 }
 
 impl Contender {
-    /// The floor, navigator both ways, and, if they are wanted, the peers that are installed.
-    pub(crate) fn all(with_peers: bool) -> Vec<Contender> {
-        let own = [Contender::Floor, Contender::Navigator(Order::Listed), Contender::Navigator(Order::Free)];
+    /// The floors, navigator both ways, and, if they are wanted, the peers that are installed.
+    pub(crate) fn all(place: &Place, with_peers: bool) -> Vec<Contender> {
+        let both = [Order::Listed, Order::Free];
+        let isolated = both.into_iter().map(Contender::Isolated).filter(|_| place.groups().is_some());
+        let own = isolated.chain(both.into_iter().map(Contender::Navigator));
         let peers = [(Contender::Runit, "runsvdir"), (Contender::S6, "s6-svscan"), (Contender::Supervisord, "supervisord")];
         let installed = peers.into_iter().filter(|(_, program)| with_peers && is_installed(program)).map(|(peer, _)| peer);
-        own.into_iter().chain(installed).collect()
+        std::iter::once(Contender::Floor).chain(own).chain(installed).collect()
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +50,8 @@ impl Contender {
             Contender::Floor => "floor: posix_spawn",
             Contender::Navigator(Order::Listed) => "navigator, list order",
             Contender::Navigator(Order::Free) => "navigator, depends_on: []",
+            Contender::Isolated(Order::Listed) => "floor, isolated: stop in order",
+            Contender::Isolated(Order::Free) => "floor, isolated: stop at once",
             Contender::Runit => "runit",
             Contender::S6 => "s6",
             Contender::Supervisord => "supervisord",
@@ -60,6 +66,12 @@ impl Contender {
                 let mut floor = Command::new(place.own("floor"));
                 floor.arg(count.to_string()).arg(place.child()).arg(journal.path());
                 floor
+            }
+            Contender::Isolated(order) => {
+                let mut isolated = Command::new(place.own("isolated"));
+                isolated.arg(count.to_string()).arg(place.child()).arg(journal.path());
+                isolated.args(place.groups()).arg(if order == Order::Listed { "turn" } else { "once" });
+                isolated
             }
             Contender::Navigator(order) => {
                 Config { count, order, changed: None }.prepare(&directory, place, journal);

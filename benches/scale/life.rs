@@ -28,7 +28,7 @@ struct Life {
 }
 
 pub(crate) fn measure(place: &Place, rounds: usize, count: usize, with_peers: bool) {
-    let contenders = Contender::all(with_peers);
+    let contenders = Contender::all(place, with_peers);
     let mut lives: Vec<Vec<Life>> = contenders.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (contender, lives) in contenders.iter().zip(&mut lives) {

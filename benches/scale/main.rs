@@ -2,8 +2,9 @@
 //! `cargo bench --bench scale [-- WORDS]`; `benches/README.md` has the words.
 //!
 //! Navigator's release binary runs a tiny static child, `child.c`, which notes its own events with monotonic times in a
-//! shared file: nothing in the figures depends on what navigator says. The floor is `floor.c`, a loop around `posix_spawn`;
-//! the peers are whichever of runit, s6 and supervisord are installed. It is *not* a test: nothing fails by being slow.
+//! shared file: nothing in the figures depends on what navigator says. The floor is `floor.c`, a loop around `posix_spawn`, and
+//! `isolated.c` the same for whoever isolates and listens; the peers are whichever of runit, s6 and supervisord are installed. It
+//! is *not* a test: nothing fails by being slow.
 #![expect(clippy::disallowed_methods, reason = "the ban on starting programs protects navigator's own reaper; this has none")]
 
 mod binary;

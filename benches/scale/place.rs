@@ -10,6 +10,8 @@ use std::process::Command;
 pub(crate) struct Place {
     directory: PathBuf,
     state: PathBuf,
+    /// A control group in which `isolated.c` can make others; `None`: it can't be built here, or there is none.
+    groups: Option<PathBuf>,
 }
 
 impl Place {
@@ -17,17 +19,24 @@ impl Place {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scale-{}", std::process::id()));
         fs::create_dir_all(directory.join("own")).expect("a directory");
         let state = Path::new("/dev/shm").join(format!("navigator-scale-{}", std::process::id()));
-        let place = Place { directory, state };
-        place.compile("child", &["-static"]);
-        place.compile("floor", &[]);
+        let mut place = Place { directory, state, groups: None };
+        assert!(place.compile("child", &["-static"]), "child.c compiles");
+        assert!(place.compile("floor", &[]), "floor.c compiles");
+        place.groups = own_group().filter(|_| place.compile("isolated", &[]));
         place
     }
 
-    fn compile(&self, name: &str, flags: &[&str]) {
+    /// Answers whether it compiles.
+    fn compile(&self, name: &str, flags: &[&str]) -> bool {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/scale").join(name).with_extension("c");
         let mut compiler = Command::new("cc");
         compiler.args(["-O2", "-Wall", "-Wextra", "-Werror"]).args(flags).arg("-o").arg(self.own(name)).arg(source);
-        assert!(compiler.status().expect("`cc` is installed").success(), "{name}.c compiles");
+        compiler.status().expect("`cc` is installed").success()
+    }
+
+    /// Where control groups can be made.
+    pub(crate) fn groups(&self) -> Option<&Path> {
+        self.groups.as_deref()
     }
 
     /// A file of the bench's own.
@@ -53,6 +62,16 @@ impl Place {
         fs::create_dir(&path).expect("a directory");
         path
     }
+}
+
+/// The control group of version 2 that the bench is in, if it may make others below.
+fn own_group() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = Path::new(mount).join(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    let trial = own.join(format!("scale-{}", std::process::id()));
+    fs::create_dir(&trial).and_then(|()| fs::remove_dir(&trial)).ok().map(|()| own)
 }
 
 impl Drop for Place {

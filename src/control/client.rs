@@ -85,8 +85,8 @@ impl Client {
         self.whole(Method::POST, path, Bytes::from(body.to_string()))
     }
 
-    /// Follows a stream of this type line by line, until it ends, `take` answers `false`, or nobody reads any more what is written
-    /// to `out`, which shows at once and not only with the next line.
+    /// Follows a stream of this type line by line, until it ends, `take` answers `false`, or nobody reads any more what is
+    /// written to `out`, which shows at once and not only with the next line.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -139,8 +139,8 @@ impl Client {
     }
 }
 
-/// Tells once nobody reads any more what is written here: the reading end of a pipe or socket is closed. What has no such end, such as
-/// a file, is never left.
+/// Tells once nobody reads any more what is written here: the reading end of a pipe or socket is closed. What has no such end,
+/// such as a file, is never left.
 ///
 /// The kernel tells of it whatever else is asked for (`POLLERR`, `poll(2)`). A thread asks it, which ends with the program at the
 /// latest: nobody waits for it.

@@ -72,13 +72,9 @@ impl Inbox {
     /// gives it back unwritten.
     pub(super) fn write_in_passing(&self, entry: Entry) -> Result<(), Entry> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
-        match free.filter(|writer| matches!(entry, Entry::Gone { .. }) && writer.can_append() && !writer.has_failed) {
-            Some(mut writer) => {
-                writer.write(&[entry]);
-                // To try again later is up to the thread.
-                if writer.has_failed {
-                    self.send(Message { entry: None, written: None });
-                }
+        match free.filter(|writer| matches!(entry, Entry::Gone { .. }) && writer.is_in_order()) {
+            Some(writer) => {
+                self.write(writer, entry);
                 Ok(())
             }
             None => Err(entry),
@@ -88,16 +84,16 @@ impl Inbox {
     /// Writes an entry now, ahead of what was sent and isn't written yet. Where that may take long, gives it back unwritten.
     pub(super) fn write_now(&self, entry: Entry) -> Result<(), Entry> {
         let Some(writer) = &self.in_memory else { return Err(entry) };
-        let has_failed = {
-            let mut writer = lock(writer);
-            writer.write(&[entry]);
-            writer.has_failed
-        };
-        if has_failed {
+        self.write(lock(writer), entry);
+        Ok(())
+    }
+
+    fn write(&self, mut writer: MutexGuard<'_, Writer>, entry: Entry) {
+        writer.write(&[entry]);
+        if writer.has_failed {
             // To try again later is up to the thread.
             self.send(Message { entry: None, written: None });
         }
-        Ok(())
     }
 }
 
@@ -165,15 +161,14 @@ impl Writer {
     }
 
     /// Whether there is a file, and most of its lines say something.
-    fn can_append(&self) -> bool {
-        let is_spent = self.lines > SPENT_LINES + 2 * self.record.runs().len();
-        !is_spent && self.file.as_ref().is_some_and(is_linked)
+    fn is_in_order(&self) -> bool {
+        self.file.is_some() && self.lines <= SPENT_LINES + 2 * self.record.runs().len()
     }
 
     fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
-        let can_append = self.can_append();
+        let is_in_order = self.is_in_order();
         match &mut self.file {
-            Some(file) if can_append => {
+            Some(file) if is_in_order && is_linked(file) => {
                 let lines: String = entries.iter().map(Entry::line).collect();
                 file.write_all(lines.as_bytes())?;
                 self.lines += entries.len();

@@ -147,8 +147,7 @@ impl Lineage {
     pub(super) fn now() -> Lineage {
         /// A kernel has these lists or hasn't.
         static ARE_LISTED: OnceLock<bool> = OnceLock::new();
-        let own = std::process::id();
-        let are_listed = || fs::exists(format!("/proc/{own}/task/{own}/children")).unwrap_or(false);
+        let are_listed = || fs::exists("/proc/thread-self/children").unwrap_or(false);
         if *ARE_LISTED.get_or_init(are_listed) { Lineage::Listed } else { Lineage::scan() }
     }
 

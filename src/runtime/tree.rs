@@ -24,9 +24,9 @@
 //! # Why no wake-up is missed
 //! A tree is empty when its leader is reaped, no child of ours belongs to it, and its group has nobody in it. Of the group
 //! the kernel tells. Of our children it is enough to ask: follow the parents of any member upwards, and the last one below
-//! us is our child, and a member. It is asked again after each `SIGCHLD`, and that is often enough: as long as the tree is not empty, one of our children belongs to it. The kernel gives a
-//! process's children to us *before* it tells us of its end. So when the last such child ends, there is a `SIGCHLD`,
-//! and at that moment whatever it leaves behind is already among our children.
+//! us is our child, and a member. It is asked again after each `SIGCHLD`, and that is often enough: as long as the tree is not
+//! empty, one of our children belongs to it. The kernel gives a process's children to us *before* it tells us of its end. So when
+//! the last such child ends, there is a `SIGCHLD`, and at that moment whatever it leaves behind is already among our children.
 //!
 //! One thing can't be seen at that moment: whose an orphan is that has left the session and is just in the middle of an
 //! exec, or is ending while we look, for it has no environment then. What the latter leaves behind became ours after we had
@@ -43,7 +43,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The variable that marks every process of a run.
 pub(super) const MARK: &str = "NAVIGATOR_RUN";
@@ -52,7 +52,7 @@ pub(super) const MARK: &str = "NAVIGATOR_RUN";
 #[derive(Debug)]
 pub(super) enum Handle {
     /// That process and no other, also after its number has been recycled.
-    Pidfd(OwnedFd),
+    Pidfd(Arc<OwnedFd>),
     /// The number of a child that is not yet reaped, where pidfds are refused. Dropped when it is reaped.
     Unreaped(u32),
     /// The same for a leader: signals go to its process group.
@@ -62,12 +62,17 @@ pub(super) enum Handle {
 impl Handle {
     /// A hold on a child of ours that is not yet reaped.
     pub(super) fn of_child(pid: u32) -> Handle {
-        open(pid).map_or(Handle::Unreaped(pid), Handle::Pidfd)
+        open(pid).map_or(Handle::Unreaped(pid), Handle::by)
     }
 
     /// A hold on a leader that is not yet reaped.
     pub(super) fn of_leader(pid: u32) -> Handle {
-        open(pid).map_or(Handle::UnreapedLeader(pid), Handle::Pidfd)
+        open(pid).map_or(Handle::UnreapedLeader(pid), Handle::by)
+    }
+
+    /// A hold by a pidfd.
+    pub(super) fn by(pidfd: OwnedFd) -> Handle {
+        Handle::Pidfd(Arc::new(pidfd))
     }
 
     /// Sends a signal; one that comes too late is not an error.
@@ -83,9 +88,9 @@ impl Handle {
         result.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
     }
 
-    /// Another hold on the same process; `None` for one by its number, and where no descriptor is left.
+    /// Another hold on the same process; `None` for one by its number.
     pub(super) fn copy(&self) -> Option<Handle> {
-        if let Handle::Pidfd(pidfd) = self { pidfd.try_clone().ok().map(Handle::Pidfd) } else { None }
+        if let Handle::Pidfd(pidfd) = self { Some(Handle::Pidfd(Arc::clone(pidfd))) } else { None }
     }
 
     /// Whether the process still has its number: it lives, or nobody has reaped it yet.
@@ -185,7 +190,7 @@ pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, Handle)>) -> Vec<(u32,
         let mut below = Vec::new();
         for pid in lineage.children(parent) {
             let Some(pidfd) = open(pid).filter(|_| !known.contains(&pid)) else { continue };
-            let handle = Handle::Pidfd(pidfd);
+            let handle = Handle::by(pidfd);
             let is_child = proc::stat(pid).is_some_and(|stat| stat.parent == parent);
             if is_child && handle.has_number() && holder.has_number() {
                 known.insert(pid);

@@ -5,14 +5,17 @@
 use super::spawners::Report;
 use super::{Companions, Shared, sys};
 use reconcile::event::Event;
+use rustix::event::epoll;
 use rustix::fd::OwnedFd;
+use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::sync::watch;
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 /// How long an exec may take before it's looked at again, where nothing tells of its end.
@@ -23,6 +26,14 @@ const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
 const TOGETHER: usize = 8;
 /// None of them waits longer to be told.
 const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
+
+/// Something that becomes readable when any descriptor does that is put into it (`epoll(7)`).
+///
+/// # Errors
+/// Out of descriptors, or of memory.
+pub(super) fn gathering() -> io::Result<Arc<AsyncFd<OwnedFd>>> {
+    sys::readable(epoll::create(epoll::CreateFlags::CLOEXEC)?).map(Arc::new)
+}
 
 /// What the reaper looks up for.
 pub(super) struct Signals {
@@ -89,8 +100,8 @@ pub(super) async fn reap(
                 Wake::Other
             }
             // Whoever has heard the last news acts on it first.
-            () = yield_now(), if is_to_look => Wake::Look,
-            () = yield_now(), if is_untidy => Wake::Quiet,
+            () = all_others(), if is_to_look => Wake::Look,
+            () = all_others(), if is_untidy => Wake::Quiet,
             () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
         };
@@ -112,7 +123,7 @@ pub(super) async fn reap(
                 let mut reaper = shared.lock();
                 // Another end may have been told by the same signal.
                 is_to_look |= reaper.needs_looks();
-                pid.map_or(Ok(()), |pid| reaper.reap_one(pid)).and_then(|()| reaper.reap_others())
+                pid.map_or(Ok(()), |pid| reaper.reap_leader(pid)).and_then(|()| reaper.reap_others())
             }
             Wake::Told => shared.lock().reap_told(),
             Wake::Look => {
@@ -138,6 +149,19 @@ pub(super) async fn reap(
         }
         looked.send_replace(());
     }
+}
+
+/// Lets everybody who can go on do so first. Tokio's own way asks the system for events as well.
+async fn all_others() {
+    let mut have_gone_on = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut have_gone_on, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The task that notices the end of what former navigators left.

@@ -1,5 +1,6 @@
 //! Where a revision's text comes from: the configuration file and everything it names, read when they change or when
-//! somebody asks; and what the files contain that processes watch. It knows files and nothing of processes, and doesn't decide what a change means.
+//! somebody asks; and what the files contain that processes watch. It knows files and nothing of processes, and doesn't decide
+//! what a change means.
 
 mod file;
 mod hints;

@@ -4,7 +4,8 @@ use crate::harness::{Navigator, Signal, Site, attempt, servers};
 use std::path::Path;
 use std::process::Command;
 
-/// Two navigators of one site: `navigator.yml` runs `web` and `worker`; `other/other.yml`, with a state directory of its own, `wiki`.
+/// Two navigators of one site: `navigator.yml` runs `web` and `worker`; `other/other.yml`, with a state directory of its own,
+/// `wiki`.
 fn two(site: &Site) -> [Navigator<'_>; 2] {
     let text = "managed_processes: [{ name: web, command: sleep, args: [infinity] }, { name: worker, command: sleep, args: [infinity] }]";
     site.write("navigator.yml", text);

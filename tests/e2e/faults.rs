@@ -124,9 +124,9 @@ const CELLS: &[Cell] = &[
     cell("execve", "EPERM", "", "/bin/sh", Says("reason=\"executing `/bin/sh`: operation not permitted\"")),
     cell("execve", "ETXTBSY", "", "/bin/sh", Says("reason=\"text file busy: `/bin/sh`")),
     // Waiting and signals.
-    cell("waitid", "EINTR", "3", "", Says("Child processes can't be waited for")),
+    cell("waitid", "EINTR", "3..6", "", Says("Child processes can't be waited for")),
     cell("waitid", "ENOMEM", "7+", "", Says("Child processes can't be waited for")),
-    cell("pidfd_send_signal", "EPERM", "1", "", Says("Signal refused")),
+    cell("pidfd_send_signal", "EPERM", "3", "", Says("Signal refused")),
     // Reading what processes write, and writing it.
     cell("epoll_ctl", "ENOMEM", "8+", "", Says("Output can't be watched; it is looked at now and then")),
     cell("epoll_ctl", "ENOSPC", "8+", "", Says("Output can't be watched; it is looked at now and then")),
@@ -160,7 +160,8 @@ managed_processes:
     output: { file: own.log, max_size: 200, keep: 2 }
 "#;
 
-const LEAVING: &str = "  - { name: leaving, command: /bin/sh, args: [-c, 'exec sleep 3600'] }\n";
+/// It has a child, so that somebody has to be held who is no child of navigator's.
+const LEAVING: &str = "  - { name: leaving, command: /bin/sh, args: [-c, 'sleep 3600 & wait'] }\n";
 const LATE: &str = "  - { name: late, command: /bin/sh, args: [-c, 'echo late >>\"$JOURNAL\"; exec sleep 3600'] }\n";
 
 impl Cell {

@@ -1,8 +1,8 @@
 //! A host that never was: it performs actions in virtual time, hostile at first, then kind, and tells what comes of them.
 //!
 //! Hostile, programs crash, don't start, ignore their signals, leave processes behind and survive being killed for a
-//! while, probes fail and pass again, files change, and news comes late, twice, or after it ceased to matter. Kind, everything does what it is meant to.
-//! It knows nothing of what is wanted.
+//! while, probes fail and pass again, files change, and news comes late, twice, or after it ceased to matter. Kind, everything
+//! does what it is meant to. It knows nothing of what is wanted.
 
 use crate::dice::Dice;
 use crate::history::Op;

@@ -176,9 +176,8 @@ fn filled(mut plan: Plan, view: &View<'_>) -> Plan {
         // An upkeep that is taken over, such as a deadline, is in force before anything is decided by it.
         return plan;
     }
-    let outlooks = outlook::outlooks(view, &fates);
     let stops_are_final = stop::stop(view, &fates, &mut plan);
-    let starts_are_final = start::start(view, &fates, &outlooks, &mut plan);
+    let starts_are_final = start::start(view, &fates, &mut plan);
     plan.is_final = stops_are_final && starts_are_final;
     plan
 }

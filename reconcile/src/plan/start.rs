@@ -1,7 +1,7 @@
 //! The gate of a start: predecessor gone, backoff over, dependencies hold, delay over, and those before it started.
 
-use super::outlook::{Outlooks, Rest, blocked, current, rest};
-use super::{Block, Fate, Fates, Plan, Quiet, STARTS_AT_ONCE, Step, View, Waiting};
+use super::outlook::{Outlooks, Rest, blocked, current, outlooks, rest};
+use super::{Block, Fate, Fates, Plan, Quiet, Row, STARTS_AT_ONCE, Step, View, Waiting};
 use crate::desired::Entry;
 use crate::observed::Run;
 use crate::spec::Tier;
@@ -12,8 +12,13 @@ use alloc::vec::Vec;
 
 /// Says what is to be started. Answers whether the starts lead to nothing else, as far as that is easily seen: until its program
 /// runs, whoever is started only holds others up.
-pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, plan: &mut Plan) -> bool {
-    let under_way = view.unquiet().flat_map(super::Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
+pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool {
+    if view.orders.closing().is_some() {
+        plan.steps.extend(view.unquiet().filter_map(end_of_delay));
+        return true;
+    }
+    let outlooks = &outlooks(view, fates);
+    let under_way = view.unquiet().flat_map(Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
     let removed = still_removing(view);
     let mut starts = Vec::new();
@@ -26,9 +31,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
             continue;
         }
         if !view.wants(row) {
-            if row.quiet().is_none() && row.process().is_some_and(|process| process.due_since.is_some()) {
-                plan.steps.push(Step::ForgetDelay(row.name.clone()));
-            }
+            plan.steps.extend(end_of_delay(row));
             continue;
         }
         if let Some(run) = current(view, fates, index) {
@@ -56,6 +59,12 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, outlooks: &Outlooks, pla
     }
     plan.steps.extend(first(view, starts).into_iter().map(|index| Step::Start(view.rows()[index].name.clone())));
     is_final
+}
+
+/// For a process that isn't to run: its start delay doesn't count any more.
+fn end_of_delay(row: &Row<'_>) -> Option<Step> {
+    let counts = row.quiet().is_none() && row.process()?.due_since.is_some();
+    counts.then(|| Step::ForgetDelay(row.name.clone()))
 }
 
 /// Of what may be started, the first that somebody that runs is to be restarted along with; all of it, if there is none.

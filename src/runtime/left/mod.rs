@@ -14,8 +14,8 @@ mod evidence;
 use super::group;
 use super::proc::{self, Lineage, Stat, Variable};
 use super::reaper::LONGEST_EXEC;
-use super::sys;
 use super::tree::{self, Handle, MARK};
+use super::wakes;
 use crate::journal::{Entry, Journal, Record, RunKey};
 use evidence::{Claim, Evidence, Known, Seen};
 use reconcile::event::{Event, Pid, RunId};
@@ -78,8 +78,6 @@ impl Left {
     /// # Errors
     /// Out of descriptors.
     pub(super) fn new(journal: Journal, record: Record) -> io::Result<Left> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let ends = Arc::new(sys::readable(epoll)?);
         Ok(Left {
             journal,
             record,
@@ -89,7 +87,7 @@ impl Left {
             spared: None,
             strangers: HashMap::new(),
             undecided_since: None,
-            ends,
+            ends: wakes::gathering()?,
         })
     }
 
@@ -159,7 +157,7 @@ impl Left {
                 again.session == *leader && members.is_some_and(leads)
             }
         };
-        if holds && tree::has_number(&pidfd) { Hold::Held(Handle::Pidfd(pidfd)) } else { Hold::Other }
+        if holds && tree::has_number(&pidfd) { Hold::Held(Handle::by(pidfd)) } else { Hold::Other }
     }
 
     /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.

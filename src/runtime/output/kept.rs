@@ -15,7 +15,8 @@ use std::time::SystemTime;
 
 /// As much of one process is kept at most.
 const EACH: usize = 64 * 1024;
-/// As much of all of them together, of which each process has an equal share. They are shared out anew when there are twice as many.
+/// As much of all of them together, of which each process has an equal share. They are shared out anew when there are twice as
+/// many.
 const ALL: usize = 16 * 1024 * 1024;
 /// Of a line that is shown beside other things, people read no more characters.
 const GLANCE: usize = 400;

@@ -12,6 +12,7 @@ use super::look::{Look, Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
 use crate::runtime::probe::{Ear, Hearing};
+use crate::runtime::sys;
 use reconcile::spec::Output;
 use reconcile::text::Name;
 use rustix::buffer::spare_capacity;
@@ -91,7 +92,12 @@ impl Outputs {
         let (streams, paused) = (HashMap::new(), HashMap::new());
         let unwritten = Unwritten::default();
         let reader = Reader { shared, poll, printer, streams, paused, next: BELL + 1, unwritten, finishing: None };
-        std::thread::Builder::new().name("reader".to_owned()).spawn(move || reader.run())?;
+        let work = move || {
+            // Else each end of a process would be interrupted twice, by the end of each of its streams.
+            sys::come_after_others();
+            reader.run();
+        };
+        std::thread::Builder::new().name("reader".to_owned()).spawn(work)?;
         Ok(outputs)
     }
 

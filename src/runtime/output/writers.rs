@@ -3,6 +3,7 @@
 //! holds its own lane and no other.
 
 use super::lane::{BATCH, CAPACITY, Lane};
+use crate::runtime::sys;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -86,6 +87,7 @@ impl Writers {
     fn employ(self: &Arc<Self>) -> io::Result<()> {
         let writers = Arc::clone(self);
         let work = move || {
+            sys::come_after_others();
             while let Some(lane) = writers.next() {
                 lane.serve();
                 writers.lock().idle += 1;

@@ -4,7 +4,7 @@
 //! there is, which the kernel makes one by one. For an orphan, and for a leader without a pidfd, that look is still made; see
 //! [`super::Reaper::reap`].
 
-use super::super::sys;
+use super::super::wakes;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::process::{Resource, getrlimit};
@@ -17,12 +17,14 @@ use tokio::io::unix::AsyncFd;
 pub(super) struct Ends {
     /// Becomes readable when one of them has ended.
     told: Arc<AsyncFd<OwnedFd>>,
-    held: HashMap<u32, OwnedFd>,
+    held: HashMap<u32, Arc<OwnedFd>>,
     /// Those whose end only a look tells.
     untold: BTreeSet<u32>,
     /// With more leaders than this, their descriptors are needed for what can't do without.
     room: usize,
     is_crowded: bool,
+    /// Descriptors were given up: one of them may have had an end to tell, whose signal came with another's.
+    wants_a_look: bool,
 }
 
 impl Ends {
@@ -35,8 +37,14 @@ impl Ends {
     }
 
     fn with_room(room: usize) -> io::Result<Ends> {
-        let told = Arc::new(sys::readable(epoll::create(epoll::CreateFlags::CLOEXEC)?)?);
-        Ok(Ends { told, held: HashMap::new(), untold: BTreeSet::new(), room, is_crowded: false })
+        Ok(Ends {
+            told: wakes::gathering()?,
+            held: HashMap::new(),
+            untold: BTreeSet::new(),
+            room,
+            is_crowded: false,
+            wants_a_look: false,
+        })
     }
 
     /// What becomes readable when a leader has ended.
@@ -49,6 +57,7 @@ impl Ends {
         let count = self.held.len() + self.untold.len();
         if count >= self.room {
             self.is_crowded = true;
+            self.wants_a_look |= !self.held.is_empty();
             self.untold.extend(self.held.drain().map(|(pid, _)| pid));
         } else if count < self.room / 2 {
             self.is_crowded = false;
@@ -58,9 +67,24 @@ impl Ends {
         let data = epoll::EventData::new_u64(u64::from(pid));
         let is_held = |pidfd: &OwnedFd| epoll::add(self.told.get_ref(), pidfd, data, flags).is_ok();
         match pidfd.filter(|_| !self.is_crowded).filter(is_held) {
-            Some(pidfd) => drop(self.held.insert(pid, pidfd)),
+            Some(pidfd) => drop(self.held.insert(pid, Arc::new(pidfd))),
             None => drop(self.untold.insert(pid)),
         }
+    }
+
+    /// A leader's descriptor.
+    pub(super) fn holds(&self, pid: u32) -> Option<Arc<OwnedFd>> {
+        self.held.get(&pid).map(Arc::clone)
+    }
+
+    /// Whether every leader is to be looked at once, because nobody may be left who tells of one that has ended already.
+    pub(super) fn want_a_look(&self) -> bool {
+        self.wants_a_look
+    }
+
+    /// Every leader is being looked at.
+    pub(super) fn are_looked_at(&mut self) {
+        self.wants_a_look = false;
     }
 
     /// A leader has been reaped.
@@ -147,11 +171,13 @@ mod tests {
             ends.expect(child.id(), pidfd(child));
         }
         assert_eq!((ends.held.len(), ends.untold.len()), (0, 5));
+        assert!(ends.want_a_look(), "one of the first four may have ended without a signal of its own");
+        ends.are_looked_at();
         for child in &children[..4] {
             ends.forget(child.id());
         }
         ends.expect(children[0].id(), pidfd(&children[0]));
-        assert_eq!((ends.held.len(), ends.untold.len()), (1, 1));
+        assert_eq!((ends.held.len(), ends.untold.len(), ends.want_a_look()), (1, 1, false));
         children.into_iter().for_each(end);
     }
 }

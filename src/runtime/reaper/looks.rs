@@ -10,6 +10,7 @@ impl Reaper {
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap(&mut self) -> io::Result<()> {
+        self.ends.are_looked_at();
         while let Some(ended) = sys::ended_child()? {
             self.take_leave(ended)?;
         }
@@ -38,7 +39,7 @@ impl Reaper {
     /// Those of `epoll_wait(2)` and `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap_told(&mut self) -> io::Result<()> {
         for pid in self.ends.tell()? {
-            self.reap_one(pid)?;
+            self.reap_leader(pid)?;
             self.ends.doubt(pid);
         }
         Ok(())
@@ -49,11 +50,15 @@ impl Reaper {
         self.ends.is_any_untold()
     }
 
-    /// Reaps this child if it has ended.
+    /// Reaps this leader if it has ended, and somebody hasn't done so before.
     ///
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap_one(&mut self, pid: u32) -> io::Result<()> {
+    pub(in crate::runtime) fn reap_leader(&mut self, pid: u32) -> io::Result<()> {
+        if self.leaders.contains_key(&pid) { self.reap_one(pid) } else { Ok(()) }
+    }
+
+    fn reap_one(&mut self, pid: u32) -> io::Result<()> {
         sys::ended_one(pid)?.map_or(Ok(()), |ended| self.take_leave(ended))
     }
 

@@ -3,6 +3,7 @@
 
 use super::super::group::Leaf;
 use super::super::proc::{self, Lineage, Variable};
+use super::super::sys;
 use super::super::tree::{self, Handle, MARK};
 use super::{Leader, Reaper, Run};
 use reconcile::event::RunId;
@@ -23,7 +24,7 @@ impl Reaper {
         let orphans = self.orphans(&lineage);
         let has_orphans = !orphans.is_empty();
         let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
-            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, Handle::of_leader(*pid))],
+            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, self.hold_leader(*pid))],
             _ => Vec::new(),
         };
         roots.extend(orphans.into_iter().filter(|&(_, run)| run == Some(id)).map(|(pid, _)| (pid, Handle::of_child(pid))));
@@ -37,10 +38,15 @@ impl Reaper {
         found
     }
 
+    /// A hold on a leader that isn't reaped.
+    pub(super) fn hold_leader(&self, pid: u32) -> Handle {
+        self.ends.holds(pid).map_or_else(|| Handle::of_leader(pid), Handle::Pidfd)
+    }
+
     /// The orphans that were handed to us, by their numbers, and the run of each, as far as it is known to belong to one. Notes if
     /// of some it can't be said yet.
     pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, Option<RunId>)> {
-        let mut children = lineage.adopted();
+        let mut children = if sys::is_nobody_adopted() { Vec::new() } else { lineage.adopted() };
         children.retain(|pid| !self.leaders.contains_key(pid) && self.starting(*pid).is_none());
         let mut is_undecided = false;
         let mut orphans = Vec::new();
@@ -93,5 +99,5 @@ impl Reaper {
 fn hold(leaf: &Leaf, pid: u32) -> Option<(u32, Handle)> {
     let pidfd = tree::try_open(pid).ok()?;
     let is_member = leaf.holds(pid) && tree::has_number(&pidfd);
-    is_member.then_some((pid, Handle::Pidfd(pidfd))).filter(|(_, handle)| handle.is_alive())
+    is_member.then_some((pid, Handle::by(pidfd))).filter(|(_, handle)| handle.is_alive())
 }

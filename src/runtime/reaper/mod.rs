@@ -15,13 +15,13 @@ use super::proc::{self, Lineage};
 use super::spawn::NotSpawned;
 use super::spawners::{Report, Up};
 use super::sys::clone::Slot;
-use super::sys::{self, How};
+use super::sys::How;
 use super::tree::{self, Handle, Marker, Members, send, send_all};
+use super::wakes;
 use crate::journal::{Entry, Journal};
 use crate::signals;
 use ends::Ends;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
-use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -112,12 +112,11 @@ impl Reaper {
     /// # Errors
     /// Out of descriptors.
     pub(super) fn new(marker: Marker, journal: Journal, groups: Option<Groups>) -> io::Result<Reaper> {
-        let emptied = Arc::new(sys::readable(epoll::create(epoll::CreateFlags::CLOEXEC)?)?);
         Ok(Reaper {
             marker,
             journal,
             groups,
-            emptied,
+            emptied: wakes::gathering()?,
             runs: HashMap::new(),
             unborn: BTreeSet::new(),
             leaderless: BTreeSet::new(),
@@ -243,8 +242,8 @@ impl Reaper {
     /// There is none, or it may not be signalled.
     pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> io::Result<()> {
         match self.runs.get(&id).map(|run| &run.leader) {
-            // It isn't reaped, so its number is its own.
-            Some(Leader::Up(pid)) => Handle::of_child(*pid).signal(signal),
+            // Never its group, which is what a leader's number may stand for.
+            Some(Leader::Up(pid)) => self.ends.holds(*pid).map_or_else(|| Handle::of_child(*pid), Handle::Pidfd).signal(signal),
             _ => Err(io::Error::other("its program has ended")),
         }
     }
@@ -294,10 +293,10 @@ impl Reaper {
         self.find(id).into_iter().map(|(pid, _)| Pid(pid)).collect()
     }
 
-    /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec. Nothing wakes
-    /// us when that is over, so it takes another look, soon.
+    /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec, or whether a leader may
+    /// have ended that nobody tells of any more. Nothing wakes us for either, so it takes another look, soon.
     pub(super) fn wants_another_look(&self) -> bool {
-        self.is_undecided() && !self.leaderless.is_empty()
+        (self.is_undecided() && !self.leaderless.is_empty()) || self.ends.want_a_look()
     }
 
     /// Routes one child that has ended.

@@ -1,7 +1,7 @@
 //! The only unsafe code of the runtime: system calls that no safe crate offers, each behind a safe function.
 //!
-//! [`clone`] starts a program (in its control group at once, where [`clone3`] can), [`accounts`] looks up users and groups, [`lease`] asks for writers of a file; here is what the
-//! reaper and the signals need.
+//! [`clone`] starts a program (in its control group at once, where [`clone3`] can), [`accounts`] looks up users and groups,
+//! [`lease`] asks for writers of a file; here is what the reaper and the signals need.
 //! Nothing in this folder decides anything, and nothing in it knows what a run is.
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
@@ -18,8 +18,8 @@ use tokio::io::unix::AsyncFd;
 /// Whose end the last `SIGCHLD` was about that told so.
 static LAST_ENDED: AtomicI32 = AtomicI32::new(0);
 
-/// Has every `SIGCHLD` from now on note whose end it is about, before anybody else hears of it. Several ends may come as one signal,
-/// so it's a hint whom to look at first, and no more.
+/// Has every `SIGCHLD` from now on note whose end it is about, before anybody else hears of it. Several ends may come as one
+/// signal, so it's a hint whom to look at first, and no more.
 ///
 /// # Errors
 /// Those of `sigaction(2)`.
@@ -29,7 +29,8 @@ pub(super) fn note_who_ends() -> io::Result<()> {
         return Ok(());
     }
     let note = |info: &libc::siginfo_t| {
-        // SAFETY: the kernel fills this field for a SIGCHLD; whatever else another process sends with one is a hint that misleads.
+        // SAFETY: the kernel fills this field for a SIGCHLD; whatever else another process sends with one is a hint that
+        // misleads.
         LAST_ENDED.store(unsafe { info.si_pid() }, Ordering::Release);
     };
     // SAFETY: the action stores a number, which may be done whatever it interrupts, and never ends by a panic.
@@ -73,8 +74,22 @@ pub(super) fn ended_child() -> io::Result<Option<Ended>> {
 /// # Errors
 /// Those of `waitid(2)`.
 pub(super) fn ended_adopted() -> io::Result<Option<Ended>> {
-    let is_main = rustix::thread::gettid() == rustix::process::getpid();
-    ended(libc::P_ALL, 0, if is_main { libc::__WNOTHREAD } else { 0 })
+    ended(libc::P_ALL, 0, if is_main_thread() { libc::__WNOTHREAD } else { 0 })
+}
+
+/// Whether it is certain that none of those is there, ended or not: the kernel says so faster than it lists them.
+pub(super) fn is_nobody_adopted() -> bool {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WNOTHREAD;
+    // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
+    let asked = || unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), options) };
+    is_main_thread() && asked() == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD)
+}
+
+fn is_main_thread() -> bool {
+    thread_local! {
+        static IS_MAIN: bool = rustix::thread::gettid() == rustix::process::getpid();
+    }
+    IS_MAIN.with(|is_main| *is_main)
 }
 
 /// The same of this child alone, for which the kernel doesn't look at all others.
@@ -144,8 +159,8 @@ pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 /// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` and `SIGXFSZ` (a file that grows beyond
-/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and blocks no signal but `SIGCHLD`: the only thread that is to
-/// be woken by that is whichever asks for it ([`hear_of_children`]).
+/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and blocks no signal but `SIGCHLD`: the only thread that is
+/// to be woken by that is whichever asks for it ([`hear_of_children`]).
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
@@ -197,6 +212,21 @@ pub(super) fn keep_little_memory() {
     }
 }
 
+/// Has this thread not interrupt whoever runs when there is something to do for it, but come after him (`SCHED_BATCH` of
+/// `sched(7)`): for what is best done in larger pieces, and what nobody waits for. It gets its share of the processor as before.
+/// A thread that was given another policy on purpose keeps it.
+pub(super) fn come_after_others() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: both calls are about the calling thread, and the second reads `none`, which is valid for it.
+    unsafe {
+        let none = libc::sched_param { sched_priority: 0 };
+        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+            // Where it is refused, everything is as it was.
+            let _as_before = libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const none);
+        }
+    }
+}
+
 /// Has tokio tell when a descriptor becomes readable.
 ///
 /// # Errors
@@ -227,4 +257,28 @@ pub(super) fn close_on_exec(descriptor: i32) -> io::Result<()> {
     }
     let error = io::Error::last_os_error();
     if error.raw_os_error() == Some(libc::EBADF) { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_comes_after_others_is_known_to_the_scheduler() {
+        /// `SCHED_OTHER` and `SCHED_BATCH`, as the 41st field of `/proc/PID/stat` has them (`proc(5)`).
+        const POLICIES: [&str; 2] = ["0", "3"];
+        let policy = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("there is a `/proc`");
+            let behind = stat.rsplit_once(')').expect("the name stands in parentheses").1;
+            behind.split_ascii_whitespace().nth(41 - 3).map(ToOwned::to_owned)
+        };
+        let thread = std::thread::spawn(move || {
+            let before = policy();
+            come_after_others();
+            [before, policy()]
+        });
+        let policies = thread.join().expect("it ends");
+        assert_eq!(policies.each_ref().map(|policy| policy.as_deref()), POLICIES.map(Some));
+    }
 }

@@ -1,0 +1,158 @@
+/* The floor for whoever isolates and listens: `isolated COUNT CHILD JOURNAL GROUPS ORDER` does what `floor` does, gives each
+ * child a control group of its own below GROUPS (cgroups of version 2) and a pipe for each of its streams, and waits for all of
+ * these and for the child's end in one poll. ORDER is `once` or `turn`: at TERM it ends all at once, or the last one first and
+ * each when the one before is gone. It reads no file, plans nothing, writes nothing down, looks for no grandchild and prints
+ * nothing.
+ *
+ * A child shares its memory until the exec, as in posix_spawn, and is born in its group (Linux 5.7). For x86-64 alone: a system
+ * call that returns twice on one stack must not be made in a function that returns. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef __x86_64__
+#error "the system call below is written for x86-64"
+#endif
+
+struct child {
+    pid_t pid;
+    int pidfd, out, err;
+};
+
+static struct child *children;
+static char *program, *journal, groups[512];
+static int poll_of_all;
+
+static void must(int fine, const char *what) {
+    if (fine) return;
+    perror(what);
+    exit(1);
+}
+
+static void name_group(int number, char *path, size_t room) { snprintf(path, room, "%s/%d", groups, number); }
+
+static void watch(int descriptor, int number) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = number};
+    must(epoll_ctl(poll_of_all, EPOLL_CTL_ADD, descriptor, &event) == 0, "epoll_ctl");
+}
+
+/* In the child, with the memory of its parent, who waits. */
+static __attribute__((noinline, noreturn)) void become(char **arguments, int out, int err) {
+    sigset_t none;
+    sigemptyset(&none);
+    setsid();
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    char *environment[] = {NULL};
+    execve(program, arguments, environment);
+    _exit(127);
+}
+
+static __attribute__((noinline)) pid_t clone_into(int group, int *pidfd, char **arguments, int out, int err) {
+    struct clone_args clone = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
+        .pidfd = (uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+        .cgroup = group,
+    };
+    long pid;
+    __asm__ volatile("syscall"
+                     : "=a"(pid)
+                     : "a"(SYS_clone3), "D"(&clone), "S"(sizeof clone)
+                     : "rcx", "r11", "memory");
+    if (pid == 0) become(arguments, out, err);
+    errno = pid < 0 ? -pid : 0;
+    return pid;
+}
+
+static void start(int number) {
+    char path[560], argument[512];
+    int out[2], err[2], pidfd;
+    name_group(number, path, sizeof path);
+    must(mkdir(path, 0755) == 0, path);
+    int group = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    must(group >= 0, path);
+    must(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0, "pipe2");
+    snprintf(argument, sizeof argument, "%s#%d", journal, number);
+    char *arguments[] = {program, argument, NULL};
+    pid_t pid = clone_into(group, &pidfd, arguments, out[1], err[1]);
+    must(pid > 0, "clone3");
+    close(group);
+    close(out[1]);
+    close(err[1]);
+    watch(out[0], number);
+    watch(err[0], number);
+    watch(pidfd, number);
+    children[number] = (struct child){pid, pidfd, out[0], err[0]};
+}
+
+/* Lets go of one that has ended. */
+static void bury(int number) {
+    struct child *child = &children[number];
+    char path[560];
+    waitpid(child->pid, NULL, 0);
+    close(child->pidfd);
+    close(child->out);
+    close(child->err);
+    name_group(number, path, sizeof path);
+    must(rmdir(path) == 0, path);
+}
+
+static void tell(int number) { syscall(SYS_pidfd_send_signal, children[number].pidfd, SIGTERM, NULL, 0); }
+
+int main(int count_of_arguments, char **arguments) {
+    if (count_of_arguments != 6) {
+        fputs("isolated COUNT CHILD JOURNAL GROUPS once|turn\n", stderr);
+        return 2;
+    }
+    int count = atoi(arguments[1]);
+    program = arguments[2];
+    journal = arguments[3];
+    snprintf(groups, sizeof groups, "%s/isolated.%d", arguments[4], getpid());
+    int in_turn = strcmp(arguments[5], "turn") == 0;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    must(mkdir(groups, 0755) == 0, groups);
+    children = calloc(count, sizeof *children);
+    poll_of_all = epoll_create1(EPOLL_CLOEXEC);
+    sigset_t heard;
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGTERM);
+    sigaddset(&heard, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &heard, NULL);
+    for (int number = 0; number < count; number++) start(number);
+    for (;;) {
+        siginfo_t info;
+        int signal = sigwaitinfo(&heard, &info);
+        if (signal == SIGTERM) break;
+        if (signal != SIGCHLD) continue;
+        for (int number = 0; number < count; number++)
+            if (children[number].pid == info.si_pid) {
+                bury(number);
+                start(number);
+                break;
+            }
+    }
+    for (int number = 0; !in_turn && number < count; number++) tell(number);
+    for (int number = count - 1; number >= 0; number--) {
+        if (in_turn) tell(number);
+        bury(number);
+    }
+    must(rmdir(groups) == 0, groups);
+    return 0;
+}
