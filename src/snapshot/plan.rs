@@ -10,7 +10,9 @@ use reconcile::reason::Reason;
 use reconcile::report;
 use reconcile::time::Time;
 use serde::{Deserialize, Serialize};
-use similar::TextDiff;
+use similar::algorithms::{Capture, Compact, Replace, myers};
+use similar::group_diff_ops;
+use similar::udiff::UnifiedHunkHeader;
 
 /// What a configuration would change now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +154,60 @@ fn fields(differences: &[Difference]) -> Vec<Field> {
 
 /// Both definitions of a process as a unified diff; `None`: they are the same, or read the same.
 fn diff(name: &str, before: &Desired, after: &Desired) -> Option<String> {
-    let text = |desired: &Desired| desired.get(name).map(|entry| lines(&entry.spec).join("\n") + "\n").unwrap_or_default();
-    let (old, new) = (text(before), text(after));
-    (old != new).then(|| TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).to_string())
+    let of = |desired: &Desired| -> Vec<String> {
+        let fields = desired.get(name).map(|entry| lines(&entry.spec)).unwrap_or_default();
+        // A value may have several lines by itself.
+        fields.iter().flat_map(|field| field.split('\n')).map(str::to_owned).collect()
+    };
+    let (old, new) = (of(before), of(after));
+    (old != new).then(|| unified(&old, &new))
+}
+
+/// A unified diff without the names of files. Myers' algorithm is called by its name, because the library's choice between several
+/// would bring each of them into the program, many times over.
+fn unified(old: &[String], new: &[String]) -> String {
+    /// How many lines are shown before and after one that differs.
+    const CONTEXT: usize = 3;
+    let mut found = Compact::new(Replace::new(Capture::new()), old, new);
+    let Ok(()) = myers::diff(&mut found, old, 0..old.len(), new, 0..new.len());
+    let mut told = Vec::new();
+    for hunk in group_diff_ops(found.into_inner().into_inner().into_ops(), CONTEXT) {
+        told.push(UnifiedHunkHeader::new(&hunk).to_string());
+        let changes = hunk.iter().flat_map(|part| part.iter_changes(old, new));
+        told.extend(changes.map(|change| format!("{}{}", change.tag(), change.value())));
+    }
+    told.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reconcile::spec::Spec;
+    use reconcile::text::Text;
+    use std::time::Duration;
+
+    fn wanting(value: &str) -> Desired {
+        let mut spec = Spec::new("web", "server");
+        spec.exec.env.insert("TEXT", Text::plain(value));
+        Desired::new(vec![spec], Duration::ZERO).expect("it is valid")
+    }
+
+    #[test]
+    fn each_line_of_a_value_has_its_place_in_a_diff() {
+        let diff = diff("web", &wanting("one\ntwo\nthree"), &wanting("one\n2\nthree")).expect("they differ");
+        let (header, lines) = diff.split_once('\n').expect("a hunk has a header");
+        assert!(header.starts_with("@@ -") && header.ends_with(" @@"), "{header}");
+        assert!(lines.contains(" env.TEXT: one\n-two\n+2\n three\n"), "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with([' ', '+', '-'])), "{lines}");
+        assert_eq!(super::diff("web", &wanting("one"), &wanting("one")), None);
+    }
+
+    #[test]
+    fn what_is_new_is_all_plus_and_what_goes_is_all_minus() {
+        let nothing = Desired::nothing();
+        let [comes, goes] = [diff("web", &nothing, &wanting("one")), diff("web", &wanting("one"), &nothing)];
+        for (diff, sign) in [(comes, '+'), (goes, '-')] {
+            assert!(diff.expect("they differ").lines().skip(1).all(|line| line.starts_with(sign)));
+        }
+    }
 }

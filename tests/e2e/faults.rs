@@ -126,6 +126,7 @@ const CELLS: &[Cell] = &[
     // Waiting and signals.
     cell("waitid", "EINTR", "3..6", "", Says("Child processes can't be waited for")),
     cell("waitid", "ENOMEM", "7+", "", Says("Child processes can't be waited for")),
+    // Two ask whether the child of the one that leaves, and that one itself, are still there.
     cell("pidfd_send_signal", "EPERM", "3", "", Says("Signal refused")),
     // Reading what processes write, and writing it.
     cell("epoll_ctl", "ENOMEM", "8+", "", Says("Output can't be watched; it is looked at now and then")),
