@@ -3,14 +3,19 @@
 //! [`Disk`] answers them from the real one, and lets nothing but a regular file of bounded size through: a FIFO must not
 //! hang whoever loads, and a device must not fill the memory.
 
+use rustix::buffer::spare_capacity;
+use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::{read, retry_on_intr};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 /// A configuration or env file may have this many bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
+
+/// As much of a file is in memory at once where nobody needs all of it.
+pub const PIECE: usize = 32 << 10;
 
 /// The two questions that loading asks.
 pub trait Files {
@@ -38,6 +43,43 @@ impl Disk {
     /// # Errors
     /// Those of [`Files::read`], and the objections.
     pub fn read_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<Vec<u8>> {
+        let (file, size) = Disk::open_if(path, accept)?;
+        // Room for what it has, and for a byte more, which shows that this was all. What it says of its size may be wrong.
+        let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 1);
+        while bytes.len() as u64 <= MAX_BYTES {
+            bytes.reserve(1);
+            if retry_on_intr(|| read(&file, spare_capacity(&mut bytes)))? == 0 {
+                return Ok(bytes);
+            }
+        }
+        Err(io::ErrorKind::FileTooLarge.into())
+    }
+
+    /// The same, piece by piece: each but the last has [`PIECE`] bytes, and the last one less.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pass_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let (file, _) = Disk::open_if(path, accept)?;
+        let mut piece = vec![0; PIECE];
+        let (mut filled, mut passed) = (0, 0);
+        while passed <= MAX_BYTES {
+            let count = retry_on_intr(|| read(&file, &mut piece[filled..]))?;
+            filled += count;
+            passed += count as u64;
+            if filled == PIECE || count == 0 {
+                take(&piece[..filled]);
+                filled = 0;
+            }
+            if count == 0 {
+                return Ok(());
+            }
+        }
+        Err(io::ErrorKind::FileTooLarge.into())
+    }
+
+    /// Answers with a file and its size.
+    fn open_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<(OwnedFd, u64)> {
         // NONBLOCK, or opening a FIFO waits for its writer; it has no effect on a regular file.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
@@ -48,13 +90,7 @@ impl Disk {
             other => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", named(other)))),
         }
         accept(&stat)?;
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells "just fits" from "too large", whatever the size said a moment ago.
-        File::from(file).take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(bytes)
+        Ok((file, u64::try_from(stat.st_size).unwrap_or_default()))
     }
 }
 

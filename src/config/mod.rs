@@ -55,7 +55,7 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
 pub use distrust::Distrust;
 pub use environment::Environment;
-pub use files::{Disk, Files, MAX_BYTES};
+pub use files::{Disk, Files, MAX_BYTES, PIECE};
 pub(crate) use glob::{expand, is_glob, matches};
 pub use load::load;
 pub use render::{Look, render, render_all};
