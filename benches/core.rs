@@ -7,7 +7,7 @@ use divan::{Bencher, counter::ItemsCount};
 use navigator::config::{Environment, Files, load};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
-use reconcile::event::{Event, Order as Command, Pid, RunId, Status};
+use reconcile::event::{Action, Event, Order as Command, Pid, RunId, Status};
 use reconcile::preview::{preview, settle};
 use reconcile::time::Time;
 use std::ffi::OsString;
@@ -114,12 +114,28 @@ fn plan_after_rest(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
     bencher.counter(ItemsCount::new(count)).with_inputs(be_busy).bench_local_values(|_| engine.plan(now));
 }
 
-/// A plan in the middle of a shutdown.
+/// In the middle of a start one more runs, and the next is begun.
 #[divan::bench(args = CASES)]
-fn plan_shutdown(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
+fn step_of_start(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
+    let mut engine = Engine::new();
+    let begun = engine.step(Time::ZERO, [Event::Wanted(wish(count, order, 0))]);
+    let run = begun.actions.iter().map(Action::run).next().expect("something is started");
+    bencher.counter(ItemsCount::new(count)).with_inputs(|| engine.clone()).bench_local_values(|mut engine| {
+        let outcome = engine.step(Time::ZERO, [Event::Spawned { run, pid: Pid(1) }]);
+        (engine, outcome)
+    });
+}
+
+/// In the middle of a shutdown one more is gone, and the next is told.
+#[divan::bench(args = CASES)]
+fn step_of_shutdown(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
     let (mut engine, now) = settled(count, order);
-    drop(engine.step(now, [Event::Order(Command::Shutdown)]));
-    bencher.counter(ItemsCount::new(count)).bench(|| engine.plan(now));
+    let begun = engine.step(now, [Event::Order(Command::Shutdown)]);
+    let run = begun.actions.iter().map(Action::run).next().expect("something is stopped");
+    bencher.counter(ItemsCount::new(count)).with_inputs(|| engine.clone()).bench_local_values(|mut engine| {
+        let outcome = engine.step(now, [Event::Exited { run, status: Status::Code(0) }, Event::Gone { run }]);
+        (engine, outcome)
+    });
 }
 
 /// A process crashes, is started again and runs: three steps.
