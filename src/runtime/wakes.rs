@@ -7,15 +7,14 @@ use super::{Companions, Shared, sys};
 use reconcile::event::Event;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 /// How long an exec may take before it's looked at again, where nothing tells of its end.
@@ -99,9 +98,10 @@ pub(super) async fn reap(
                 ready.clear_ready();
                 Wake::Other
             }
-            // Whoever has heard the last news acts on it first.
-            () = all_others(), if is_to_look => Wake::Look,
-            () = all_others(), if is_untidy => Wake::Quiet,
+            // Whoever has heard the last news acts on it first. That is not a task, but what the runtime blocks on: to be woken
+            // at once would be too early, and to yield isn't.
+            () = yield_now(), if is_to_look => Wake::Look,
+            () = yield_now(), if is_untidy => Wake::Quiet,
             () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
         };
@@ -149,19 +149,6 @@ pub(super) async fn reap(
         }
         looked.send_replace(());
     }
-}
-
-/// Lets everybody who can go on do so first. Tokio's own way asks the system for events as well.
-async fn all_others() {
-    let mut have_gone_on = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut have_gone_on, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// The task that notices the end of what former navigators left.
