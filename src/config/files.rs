@@ -3,7 +3,6 @@
 //! [`Disk`] answers them from the real one, and lets nothing but a regular file of bounded size through: a FIFO must not
 //! hang whoever loads, and a device must not fill the memory.
 
-use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::{read, retry_on_intr};
@@ -14,7 +13,7 @@ use std::path::Path;
 /// A configuration or env file may have this many bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
 
-/// As much of a file is in memory at once where nobody needs all of it.
+/// As much of a file is read at once.
 pub const PIECE: usize = 32 << 10;
 
 /// The two questions that loading asks.
@@ -38,31 +37,16 @@ pub trait Files {
 pub struct Disk;
 
 impl Disk {
-    /// As [`Files::read`], of a file that `accept` doesn't object to: it sees the very file that is then read.
+    /// Passes on what [`Files::read`] would answer, in pieces of at most [`PIECE`] bytes, of a file that `accept` doesn't object to:
+    /// it sees the very file that is then read.
     ///
     /// # Errors
     /// Those of [`Files::read`], and the objections.
-    pub fn read_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<Vec<u8>> {
-        let (file, size) = Disk::open_if(path, accept)?;
-        // Room for what it has, and for a byte more, which shows that this was all. What it says of its size may be wrong.
-        let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_BYTES)).unwrap_or_default() + 1);
-        while bytes.len() as u64 <= MAX_BYTES {
-            bytes.reserve(1);
-            if retry_on_intr(|| read(&file, spare_capacity(&mut bytes)))? == 0 {
-                return Ok(bytes);
-            }
-        }
-        Err(io::ErrorKind::FileTooLarge.into())
-    }
-
-    /// The same, piece by piece: each but the last has [`PIECE`] bytes, and the last one less.
-    ///
-    /// # Errors
-    /// As there.
     pub fn pass_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-        let (file, _) = Disk::open_if(path, accept)?;
+        let file = Disk::open_if(path, accept)?;
         let mut piece = vec![0; PIECE];
         let (mut filled, mut passed) = (0, 0);
+        // Whatever its size said a moment ago.
         while passed <= MAX_BYTES {
             let count = retry_on_intr(|| read(&file, &mut piece[filled..]))?;
             filled += count;
@@ -78,8 +62,8 @@ impl Disk {
         Err(io::ErrorKind::FileTooLarge.into())
     }
 
-    /// Answers with a file and its size.
-    fn open_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<(OwnedFd, u64)> {
+    /// Opens a regular file to which there is no objection.
+    fn open_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<OwnedFd> {
         // NONBLOCK, or opening a FIFO waits for its writer; it has no effect on a regular file.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
@@ -90,13 +74,15 @@ impl Disk {
             other => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", named(other)))),
         }
         accept(&stat)?;
-        Ok((file, u64::try_from(stat.st_size).unwrap_or_default()))
+        Ok(file)
     }
 }
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        Disk::read_if(path, |_| Ok(()))
+        let mut bytes = Vec::new();
+        Disk::pass_if(path, |_| Ok(()), |piece| bytes.extend_from_slice(piece))?;
+        Ok(bytes)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {

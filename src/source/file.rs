@@ -5,7 +5,7 @@
 use super::stamps::{Stamp, Stamps};
 use super::trust::Trust;
 use super::watch::Means;
-use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, PIECE, Rejected};
+use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -142,7 +142,7 @@ impl FileSource {
         for (question, path, _) in &earlier.0 {
             // What was answered is noted by the witness.
             match question {
-                Question::Content => witness.pass(path),
+                Question::Content => drop(witness.pass(path, |_| {})),
                 Question::Names => drop(witness.list(path)),
             }
             let answers = witness.answers.borrow();
@@ -195,13 +195,18 @@ impl Witness {
         self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(path));
     }
 
-    /// Asks what stands in a file, and keeps nothing of the answer but what tells it from another one.
-    fn pass(&self, path: &Path) {
+    /// Asks what stands in a file, piece by piece, and keeps nothing of the answer but what tells it from another one.
+    fn pass(&self, path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         self.look(path);
         self.ask(path);
         let mut print = DefaultHasher::new();
-        let answer = Disk::pass_if(path, |seen| Ok(self.trust.judge(path, seen)?), |piece| piece.hash(&mut print));
-        self.note(Question::Content, path, &answer.map(|()| print.finish()).map_err(|error| error.to_string()));
+        let take = |piece: &[u8]| {
+            piece.hash(&mut print);
+            take(piece);
+        };
+        let answer = Disk::pass_if(path, |seen| Ok(self.trust.judge(path, seen)?), take);
+        self.note(Question::Content, path, &answer.as_ref().map(|()| print.finish()).map_err(ToString::to_string));
+        answer
     }
 
     fn note(&self, question: Question, path: &Path, answer: &Result<impl Hash, String>) {
@@ -218,22 +223,11 @@ impl Witness {
     }
 }
 
-/// What tells one content from another; the same, piece by piece, as [`Witness::pass`] finds.
-fn print(bytes: &[u8]) -> u64 {
-    let mut print = DefaultHasher::new();
-    let pieces = bytes.chunks_exact(PIECE);
-    let last = pieces.remainder();
-    pieces.chain([last]).for_each(|piece| piece.hash(&mut print));
-    print.finish()
-}
-
 impl Files for Witness {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.look(path);
-        self.ask(path);
-        let answer = Disk::read_if(path, |seen| Ok(self.trust.judge(path, seen)?));
-        self.note(Question::Content, path, &answer.as_ref().map(|bytes| print(bytes)).map_err(ToString::to_string));
-        answer
+        let mut bytes = Vec::new();
+        self.pass(path, |piece| bytes.extend_from_slice(piece))?;
+        Ok(bytes)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
@@ -251,6 +245,7 @@ impl Files for Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PIECE;
     use std::fs;
 
     #[test]

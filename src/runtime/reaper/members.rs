@@ -24,7 +24,7 @@ impl Reaper {
         let orphans = self.orphans(&lineage);
         let has_orphans = !orphans.is_empty();
         let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
-            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, self.hold_leader(*pid))],
+            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, self.hold_leader(*pid, Handle::of_leader))],
             _ => Vec::new(),
         };
         roots.extend(orphans.into_iter().filter(|&(_, run)| run == Some(id)).map(|(pid, _)| (pid, Handle::of_child(pid))));
@@ -38,9 +38,9 @@ impl Reaper {
         found
     }
 
-    /// A hold on a leader that isn't reaped.
-    pub(super) fn hold_leader(&self, pid: u32) -> Handle {
-        self.ends.holds(pid).map_or_else(|| Handle::of_leader(pid), Handle::Pidfd)
+    /// A hold on a leader that isn't reaped: the one that there is, or another.
+    pub(super) fn hold_leader(&self, pid: u32, another: fn(u32) -> Handle) -> Handle {
+        self.ends.holds(pid).map_or_else(|| another(pid), Handle::Pidfd)
     }
 
     /// The orphans that were handed to us, by their numbers, and the run of each, as far as it is known to belong to one. Notes if

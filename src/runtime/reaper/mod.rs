@@ -243,7 +243,7 @@ impl Reaper {
     pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> io::Result<()> {
         match self.runs.get(&id).map(|run| &run.leader) {
             // Never its group, which is what a leader's number may stand for.
-            Some(Leader::Up(pid)) => self.ends.holds(*pid).map_or_else(|| Handle::of_child(*pid), Handle::Pidfd).signal(signal),
+            Some(Leader::Up(pid)) => self.hold_leader(*pid, Handle::of_child).signal(signal),
             _ => Err(io::Error::other("its program has ended")),
         }
     }

@@ -184,8 +184,8 @@ struct Shared<'a> {
     /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
     own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
-    /// The signals that aren't at their default, as far as it is known.
-    to_reset: Option<&'static [usize]>,
+    /// The signals that may not be at their default.
+    to_reset: &'static [usize],
     /// The control group that the child has yet to enter.
     to_enter: Option<BorrowedFd<'a>>,
     not_in_group: Option<i32>,
@@ -213,7 +213,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         environment: pointers(child.environment, own_variable),
         own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
-        to_reset: Some(ignored()),
+        to_reset: ignored(),
         to_enter: None,
         not_in_group: None,
     };
@@ -235,7 +235,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         (pid, 0, Some(pidfd))
     } else {
         shared.to_enter = child.in_group;
-        shared.to_reset = None;
+        shared.to_reset = changeable();
         // What it opens to enter must not be left in our table, should it be killed right then.
         let flags = if child.in_group.is_some() { usual } else { flags };
         // SAFETY: as above.
@@ -328,11 +328,10 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
     unsafe {
         own_descriptors(child).map_err(at(Stage::Descriptors))?;
         call(libc::SYS_setsid, [0; 5]).map_err(at(Stage::Session))?;
-        match shared.to_reset {
-            Some(signals) => signals.iter().try_for_each(|&signal| reset(signal).map(drop)),
-            None => SIGNALS.filter(|&signal| is_changeable(signal)).try_for_each(|signal| reset(signal).map(drop)),
+        for signal in shared.to_reset {
+            let arguments = [*signal, address(&raw const DEFAULT_ACTION), 0, 8, 0];
+            call(libc::SYS_rt_sigaction, arguments).map_err(at(Stage::Signals))?;
         }
-        .map_err(at(Stage::Signals))?;
         for (target, source) in child.stdio.iter().enumerate() {
             call(libc::SYS_dup3, [number(source.as_raw_fd()), target, 0, 0, 0]).map_err(at(Stage::Stdio))?;
         }
@@ -393,17 +392,14 @@ fn ignored() -> &'static [usize] {
         // The handler comes first in the record.
         asked.is_err() || action[0] == libc::SIG_IGN as u64
     };
-    IGNORED.get_or_init(|| SIGNALS.filter(|&signal| is_changeable(signal)).filter(is_ignored).collect())
+    IGNORED.get_or_init(|| changeable().iter().copied().filter(is_ignored).collect())
 }
 
-fn is_changeable(signal: usize) -> bool {
-    signal != libc::SIGKILL as usize && signal != libc::SIGSTOP as usize
-}
-
-/// Sets a signal to its default.
-fn reset(signal: usize) -> Result<usize, i32> {
-    // SAFETY: a number by value, and a pointer to memory that outlives the call.
-    unsafe { call(libc::SYS_rt_sigaction, [signal, address(&raw const DEFAULT_ACTION), 0, 8, 0]) }
+/// The signals that can be anything but their default.
+fn changeable() -> &'static [usize] {
+    static CHANGEABLE: OnceLock<Vec<usize>> = OnceLock::new();
+    let is_changeable = |signal: &usize| *signal != libc::SIGKILL as usize && *signal != libc::SIGSTOP as usize;
+    CHANGEABLE.get_or_init(|| SIGNALS.filter(is_changeable).collect())
 }
 
 /// Makes the table of descriptors the child's own, and leaves out of it what lies above all that is needed.

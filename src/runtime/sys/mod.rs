@@ -79,10 +79,7 @@ pub(super) fn ended_adopted() -> io::Result<Option<Ended>> {
 
 /// Whether it is certain that none of those is there, ended or not: the kernel says so faster than it lists them.
 pub(super) fn is_nobody_adopted() -> bool {
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WNOTHREAD;
-    // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
-    let asked = || unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), options) };
-    is_main_thread() && asked() == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD)
+    is_main_thread() && look(libc::P_ALL, 0, libc::__WNOTHREAD).is_err_and(|error| is_no_child(&error))
 }
 
 fn is_main_thread() -> bool {
@@ -101,13 +98,21 @@ pub(super) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
 }
 
 fn ended(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
+    look(whose, pid, further).or_else(|error| if is_no_child(&error) { Ok(None) } else { Err(error) })
+}
+
+fn is_no_child(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECHILD)
+}
+
+/// Asks for a child that has ended, and leaves it as it is; an error, where there is no child at all.
+fn look(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
     // SAFETY: `siginfo_t` is plain data, for which all zero bytes are a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | further;
     // SAFETY: `info` is valid for writes for the whole call.
     if unsafe { libc::waitid(whose, pid, &raw mut info, options) } == -1 {
-        let error = io::Error::last_os_error();
-        return if error.raw_os_error() == Some(libc::ECHILD) { Ok(None) } else { Err(error) };
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: `waitid` filled the fields of a SIGCHLD, or left the zeros of above when there was none.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
