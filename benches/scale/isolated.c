@@ -26,6 +26,9 @@
 #error "the system call below is written for x86-64"
 #endif
 
+/* The first of two descriptors that hold a child's streams for it. */
+#define SEATS 10
+
 struct child {
     pid_t pid;
     int pidfd, out, err;
@@ -48,22 +51,29 @@ static void watch(int descriptor, int number) {
     must(epoll_ctl(poll_of_all, EPOLL_CTL_ADD, descriptor, &event) == 0, "epoll_ctl");
 }
 
-/* In the child, with the memory of its parent, who waits. */
-static __attribute__((noinline, noreturn)) void become(char **arguments, int out, int err) {
+/* Takes the seats of a child's streams; whoever reads these hears of their end when nobody else has them. */
+static void keep_seats(void) {
+    must(dup3(poll_of_all, SEATS, O_CLOEXEC) == SEATS && dup3(poll_of_all, SEATS + 1, O_CLOEXEC) == SEATS + 1, "dup3");
+}
+
+/* In the child, with the memory and the descriptors of its parent, who waits. It takes the lowest of these along alone: a table
+ * of thousands is dear to copy, and dear to empty at the exec. */
+static __attribute__((noinline, noreturn)) void become(char **arguments) {
     sigset_t none;
     sigemptyset(&none);
+    close_range(SEATS + 2, ~0U, CLOSE_RANGE_UNSHARE);
     setsid();
-    dup2(out, STDOUT_FILENO);
-    dup2(err, STDERR_FILENO);
+    dup2(SEATS, STDOUT_FILENO);
+    dup2(SEATS + 1, STDERR_FILENO);
     sigprocmask(SIG_SETMASK, &none, NULL);
     char *environment[] = {NULL};
     execve(program, arguments, environment);
     _exit(127);
 }
 
-static __attribute__((noinline)) pid_t clone_into(int group, int *pidfd, char **arguments, int out, int err) {
+static __attribute__((noinline)) pid_t clone_into(int group, int *pidfd, char **arguments) {
     struct clone_args clone = {
-        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
         .pidfd = (uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
         .cgroup = group,
@@ -73,7 +83,7 @@ static __attribute__((noinline)) pid_t clone_into(int group, int *pidfd, char **
                      : "=a"(pid)
                      : "a"(SYS_clone3), "D"(&clone), "S"(sizeof clone)
                      : "rcx", "r11", "memory");
-    if (pid == 0) become(arguments, out, err);
+    if (pid == 0) become(arguments);
     errno = pid < 0 ? -pid : 0;
     return pid;
 }
@@ -88,11 +98,13 @@ static void start(int number) {
     must(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0, "pipe2");
     snprintf(argument, sizeof argument, "%s#%d", journal, number);
     char *arguments[] = {program, argument, NULL};
-    pid_t pid = clone_into(group, &pidfd, arguments, out[1], err[1]);
+    must(dup3(out[1], SEATS, O_CLOEXEC) == SEATS && dup3(err[1], SEATS + 1, O_CLOEXEC) == SEATS + 1, "dup3");
+    pid_t pid = clone_into(group, &pidfd, arguments);
     must(pid > 0, "clone3");
     close(group);
     close(out[1]);
     close(err[1]);
+    keep_seats();
     watch(out[0], number);
     watch(err[0], number);
     watch(pidfd, number);
@@ -130,6 +142,7 @@ int main(int count_of_arguments, char **arguments) {
     must(mkdir(groups, 0755) == 0, groups);
     children = calloc(count, sizeof *children);
     poll_of_all = epoll_create1(EPOLL_CLOEXEC);
+    keep_seats();
     sigset_t heard;
     sigemptyset(&heard);
     sigaddset(&heard, SIGTERM);

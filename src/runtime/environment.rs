@@ -3,9 +3,10 @@
 use super::sys::accounts::Account;
 use super::tree::MARK;
 use reconcile::variables::Variables;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 /// What others say to navigator itself, by the protocols of `sd_notify(3)`, `sd_listen_fds(3)`, `sd_watchdog_enabled(3)`
 /// and `systemd.exec(5)`. A process that took it for its own would announce itself in navigator's name.
@@ -20,62 +21,94 @@ const OWN_AFFAIRS: [&str; 8] = [
     "JOURNAL_STREAM",
 ];
 
-/// Variables by name, the later layer over the earlier.
+/// Navigator's own environment, as far as it is anybody else's affair: of each name, the whole `NAME=value` as programs take it.
 #[derive(Clone, Debug)]
-pub(super) struct Environment(BTreeMap<OsString, OsString>);
+pub(super) struct Inherited(BTreeMap<OsString, CString>);
 
-impl Environment {
-    /// Navigator's own, as far as it is anybody else's affair.
-    pub(super) fn inherited(own: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
-        Environment(own.into_iter().filter(|(name, _)| !OWN_AFFAIRS.iter().any(|own| name == own)).collect())
+/// Variables by name, the later layer over the earlier.
+///
+/// It is laid out anew for each start, and most of what is in it comes with every one: so it copies nothing of that.
+#[derive(Debug)]
+pub(super) struct Environment<'i, 'v>(BTreeMap<&'v OsStr, Variable<'i, 'v>>);
+
+/// What a variable is.
+#[derive(Debug)]
+enum Variable<'i, 'v> {
+    /// Inherited, with its name.
+    Whole(&'i CStr),
+    /// Set here.
+    Value(&'v OsStr),
+}
+
+impl Inherited {
+    /// What is to be inherited of these.
+    pub(super) fn of(own: impl IntoIterator<Item = (OsString, OsString)>) -> Inherited {
+        let others = own.into_iter().filter(|(name, _)| !OWN_AFFAIRS.iter().any(|own| name == own));
+        // The kernel gave them to navigator as strings that end with NUL; so none is left out.
+        Inherited(others.filter_map(|(name, value)| joined(&name, &value).ok().map(|whole| (name, whole))).collect())
     }
 
+    /// The first layer.
+    pub(super) fn layer(&self) -> Environment<'_, '_> {
+        Environment(self.0.iter().map(|(name, whole)| (name.as_os_str(), Variable::Whole(whole))).collect())
+    }
+}
+
+impl<'i, 'v> Environment<'i, 'v> {
     /// Who the program runs as, where it changes its user.
-    pub(super) fn account(mut self, account: &Account) -> Environment {
+    pub(super) fn account(mut self, account: &'v Account) -> Environment<'i, 'v> {
         let values = [("HOME", &account.home), ("USER", &account.name), ("LOGNAME", &account.name), ("SHELL", &account.shell)];
         for (name, value) in values {
-            self.0.insert(name.into(), OsStr::from_bytes(value.as_bytes()).to_owned());
+            self.set(name, OsStr::from_bytes(value.as_bytes()));
         }
         self
     }
 
     /// What the configuration sets.
-    pub(super) fn configured(mut self, variables: &Variables) -> Environment {
-        self.0.extend(variables.iter().map(|(name, text)| (name.into(), text.value().into())));
+    pub(super) fn configured(mut self, variables: &'v Variables) -> Environment<'i, 'v> {
+        variables.iter().for_each(|(name, text)| self.set(name, text.value().as_ref()));
         self
     }
 
     /// What navigator says to the program by protocols of its own.
-    pub(super) fn passed(mut self, variables: &[(&'static str, String)]) -> Environment {
-        self.0.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
+    pub(super) fn passed(mut self, variables: &'v [(&'static str, String)]) -> Environment<'i, 'v> {
+        variables.iter().for_each(|(name, value)| self.set(name, value.as_ref()));
         self
     }
 
     /// The mark by which the runtime knows its processes; nothing goes over it.
-    pub(super) fn marked(mut self, mark: &str) -> Environment {
-        self.0.insert(MARK.into(), mark.into());
+    pub(super) fn marked(mut self, mark: &'v str) -> Environment<'i, 'v> {
+        self.set(MARK, mark.as_ref());
         self
+    }
+
+    fn set(&mut self, name: &'v str, value: &'v OsStr) {
+        self.0.insert(name.as_ref(), Variable::Value(value));
     }
 
     /// One variable.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        match *self.0.get(OsStr::new(name))? {
+            Variable::Whole(whole) => whole.to_bytes().get(name.len() + 1..).map(OsStr::from_bytes),
+            Variable::Value(value) => Some(value),
+        }
     }
 
     /// As `execve(2)` takes it.
     ///
     /// # Errors
     /// The name of a variable that holds a NUL byte, which no environment can.
-    pub(super) fn to_strings(&self) -> Result<Vec<CString>, String> {
-        self.0.iter().map(|(name, value)| joined(name, value)).collect()
+    pub(super) fn to_strings(&self) -> Result<Vec<Cow<'i, CStr>>, String> {
+        let whole = |(name, variable): (&&OsStr, &Variable<'i, '_>)| match *variable {
+            Variable::Whole(whole) => Ok(Cow::Borrowed(whole)),
+            Variable::Value(value) => joined(name, value).map(Cow::Owned),
+        };
+        self.0.iter().map(whole).collect()
     }
 }
 
 fn joined(name: &OsStr, value: &OsStr) -> Result<CString, String> {
-    let mut text = name.to_owned();
-    text.push("=");
-    text.push(value);
-    CString::new(text.into_vec()).map_err(|_| name.display().to_string())
+    CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).map_err(|_| name.display().to_string())
 }
 
 #[cfg(test)]
@@ -98,12 +131,10 @@ mod tests {
         let mut configured = Variables::default();
         configured.insert("SHELL", "/bin/dash".into());
         configured.insert("NAVIGATOR_RUN", "x".into());
-        let environment =
-            Environment::inherited(pairs([("HOME", "/root"), ("NOTIFY_SOCKET", "/run/x"), ("LANG", "C"), ("SHELL", "/bin/sh")]))
-                .account(&account)
-                .configured(&configured)
-                .passed(&[("NOTIFY_SOCKET", "/run/own".to_owned())])
-                .marked("mark");
+        let inherited =
+            Inherited::of(pairs([("HOME", "/root"), ("NOTIFY_SOCKET", "/run/x"), ("LANG", "C"), ("SHELL", "/bin/sh")]));
+        let passed = [("NOTIFY_SOCKET", "/run/own".to_owned())];
+        let environment = inherited.layer().account(&account).configured(&configured).passed(&passed).marked("mark");
         let expected = [
             "HOME=/nonexistent",
             "LANG=C",
@@ -114,12 +145,20 @@ mod tests {
             "USER=nobody",
         ];
         let expected: Vec<CString> = expected.map(|text| CString::new(text).unwrap()).into();
-        assert_eq!(environment.to_strings(), Ok(expected));
+        let strings = environment.to_strings().expect("none of them holds a NUL byte");
+        assert_eq!(strings.iter().map(|text| CString::from(&**text)).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            ["LANG", "SHELL", "TERM"].map(|name| environment.get(name)),
+            [Some("C".as_ref()), Some("/bin/dash".as_ref()), None]
+        );
     }
 
     #[test]
     fn what_no_environment_can_hold_is_named() {
-        let environment = Environment::inherited(pairs([("GOOD", "1"), ("BAD", "a\0b")]));
+        let mut configured = Variables::default();
+        configured.insert("BAD", "a\0b".into());
+        let inherited = Inherited::of(pairs([("GOOD", "1")]));
+        let environment = inherited.layer().configured(&configured);
         assert_eq!(environment.to_strings(), Err("BAD".to_owned()));
     }
 }

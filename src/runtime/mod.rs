@@ -47,7 +47,7 @@ pub use writers::has_writer;
 use crate::journal::{Journal, Record};
 use crate::signals;
 use commands::Commands;
-use environment::Environment;
+use environment::Inherited;
 use group::Groups;
 use left::Left;
 use orders::Orders;
@@ -172,7 +172,7 @@ impl Runtime {
         });
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
         let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Watch)?;
-        let environment = Environment::inherited(std::env::vars_os());
+        let environment = Inherited::of(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
         let (reports, reported) = unbounded_channel();
         let spawners =
@@ -348,7 +348,7 @@ pub fn boot() -> Option<String> {
 /// # Errors
 /// No memory for the stack of a child.
 pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
-    let environment = Environment::inherited(std::env::vars_os());
+    let environment = Inherited::of(std::env::vars_os());
     let ground = Ground { launcher, environment: &environment };
     let mut cradle = Cradle::new()?;
     Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut cradle).err()).collect())

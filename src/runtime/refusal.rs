@@ -34,7 +34,7 @@ pub(super) fn of_descriptors(error: i32) -> Refusal {
 }
 
 /// The child failed at this stage.
-pub(super) fn of_stage(exec: &Exec, layout: &Layout, stage: Stage, error: i32) -> Refusal {
+pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i32) -> Refusal {
     let advice = advice(stage, error);
     let stage = match stage {
         Stage::Execute => return of_execute(exec, layout, error),
@@ -102,7 +102,7 @@ fn of_directory(exec: &Exec, error: i32) -> Refusal {
 
 /// What the files tell without one of them being executed: whether there is one, and may be. What another user may
 /// execute, only that user can find out.
-pub(super) fn of_files(exec: &Exec, layout: &Layout) -> Result<(), Refusal> {
+pub(super) fn of_files(exec: &Exec, layout: &Layout<'_>) -> Result<(), Refusal> {
     let files: Vec<_> = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists()).collect();
     let may_execute = |file: &Path| !file.is_dir() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
     if files.is_empty() {
@@ -119,7 +119,7 @@ fn file(exec: &Exec, program: &CStr) -> PathBuf {
     Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
 }
 
-fn of_execute(exec: &Exec, layout: &Layout, error: i32) -> Refusal {
+fn of_execute(exec: &Exec, layout: &Layout<'_>, error: i32) -> Refusal {
     let command = exec.command.shown().to_owned();
     let mut files = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists());
     match error {

@@ -4,7 +4,7 @@
 //! What fails is a fact for the core ([`Refusal`]), found by the stage and the error number ([`super::refusal`]). Runs
 //! on a spawner's thread: an exec from a slow disk, or a look-up of a user over the network, holds nobody else.
 
-use super::environment::Environment;
+use super::environment::{Environment, Inherited};
 use super::launcher::Launcher;
 use super::passed::Passed;
 use super::refusal::{self, words};
@@ -18,8 +18,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{DupFlags, Errno, dup3};
 use rustix::pipe::{PipeFlags, pipe_with};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
@@ -52,8 +53,8 @@ pub(super) struct NotSpawned {
 pub(super) struct Ground<'a> {
     /// What navigator was started with.
     pub(super) launcher: &'a Launcher,
-    /// Navigator's own environment, without its own affairs.
-    pub(super) environment: &'a Environment,
+    /// The environment that programs inherit.
+    pub(super) environment: &'a Inherited,
 }
 
 /// What is particular to one start, beside its definition.
@@ -108,7 +109,7 @@ pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) ->
 }
 
 /// A definition, looked up and laid out for the child.
-pub(super) struct Layout {
+pub(super) struct Layout<'a> {
     /// The files to try, in order.
     pub(super) programs: Vec<CString>,
     /// The `PATH` that they come from, as people may see it; `None` for a command with a slash.
@@ -116,17 +117,17 @@ pub(super) struct Layout {
     /// Names of the limits, in the order in which they are set.
     pub(super) limit_names: Vec<&'static str>,
     arguments: Vec<CString>,
-    environment: Vec<CString>,
+    environment: Vec<Cow<'a, CStr>>,
     directory: Option<CString>,
     oom_score_adj: Option<Vec<u8>>,
     limits: Vec<SetLimit>,
     identity: Identity,
 }
 
-impl Layout {
-    fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>) -> Result<Layout, Refusal> {
+impl<'a> Layout<'a> {
+    fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
         let (identity, account) = Identity::of(exec)?;
-        let mut environment = ground.environment.clone();
+        let mut environment = ground.environment.layer();
         if let Some(account) = &account {
             environment = environment.account(account);
         }
@@ -148,7 +149,7 @@ impl Layout {
     }
 }
 
-impl Layout {
+impl Layout<'_> {
     fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
         Child {
             programs: &self.programs,
@@ -178,7 +179,7 @@ impl Layout {
 /// The files that a command may mean: itself if it has a slash, else one in each directory of the program's own `PATH`.
 ///
 /// All of them relative to the directory that the child enters, as its own shell would take them.
-fn candidates(exec: &Exec, environment: &Environment) -> Result<(Vec<CString>, Option<String>), Refusal> {
+fn candidates(exec: &Exec, environment: &Environment<'_, '_>) -> Result<(Vec<CString>, Option<String>), Refusal> {
     let command = exec.command.value();
     if command.contains('/') {
         return Ok((vec![string(&exec.command, "command")?], None));

@@ -1,7 +1,7 @@
 //! The threads that start programs. `vfork` holds its caller until the exec, and an exec may wait for a slow disk or
 //! server; so it's never the loop that is held, and one slow start leaves a thread for the others.
 
-use super::environment::Environment;
+use super::environment::Inherited;
 use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
@@ -64,7 +64,7 @@ impl Spawners {
     /// No memory for a stack, or no thread.
     pub(super) fn start(
         launcher: Launcher,
-        environment: &Environment,
+        environment: &Inherited,
         outputs: &Outputs,
         journal: &Journal,
         reports: &UnboundedSender<Report>,

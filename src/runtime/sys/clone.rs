@@ -17,6 +17,7 @@
 
 use super::clone3;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::borrow::{Borrow, Cow};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
 use std::ops::RangeInclusive;
@@ -31,7 +32,7 @@ pub(in crate::runtime) struct Child<'a> {
     /// The program's arguments, its name first.
     pub(in crate::runtime) arguments: &'a [CString],
     /// Its environment, as `NAME=value`.
-    pub(in crate::runtime) environment: &'a [CString],
+    pub(in crate::runtime) environment: &'a [Cow<'a, CStr>],
     /// The variable, if any, whose value is the number of the child itself.
     pub(in crate::runtime) own_number: Option<&'a str>,
     /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
@@ -259,9 +260,9 @@ fn record<T: Copy>(of_shared: &T) -> T {
 }
 
 /// Pointers to strings, to one more if there is one, and the null pointer that ends the list.
-fn pointers(texts: &[CString], one_more: Option<*mut u8>) -> Vec<*const c_char> {
+fn pointers<T: Borrow<CStr>>(texts: &[T], one_more: Option<*mut u8>) -> Vec<*const c_char> {
     let one_more = one_more.map(|text| text.cast_const().cast());
-    texts.iter().map(|text| text.as_ptr()).chain(one_more).chain([ptr::null()]).collect()
+    texts.iter().map(|text| text.borrow().as_ptr()).chain(one_more).chain([ptr::null()]).collect()
 }
 
 /// Every signal, as the kernel's mask of 64 bits.
