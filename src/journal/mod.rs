@@ -100,26 +100,31 @@ impl Journal {
 
     /// Has an entry written, at some time soon.
     pub fn note(&self, entry: Entry) {
-        if let Err(entry) = self.inbox.write_in_passing(entry) {
-            self.inbox.send(Message { entry: Some(entry), written: None });
+        self.note_all(vec![entry]);
+    }
+
+    /// Has entries written, at some time soon, and in one go.
+    pub fn note_all(&self, entries: Vec<Entry>) {
+        if let Err(entries) = self.inbox.write_in_passing(entries) {
+            self.inbox.send(Message { entries, written: None });
         }
     }
 
     /// Has an entry written, and waits until it is, or can't be, or takes too long.
     pub fn note_and_wait(&self, entry: Entry) {
-        if let Err(entry) = self.inbox.write_now(entry) {
-            self.wait_for(Some(entry));
+        if let Err(entries) = self.inbox.write_now(vec![entry]) {
+            self.wait_for(entries);
         }
     }
 
     /// Waits until everything noted so far is written. With nothing left that runs, the file goes.
     pub fn close(&self) {
-        self.wait_for(None);
+        self.wait_for(Vec::new());
     }
 
-    fn wait_for(&self, entry: Option<Entry>) {
+    fn wait_for(&self, entries: Vec<Entry>) {
         let (written, wait) = mpsc::channel();
-        self.inbox.send(Message { entry, written: Some(written) });
+        self.inbox.send(Message { entries, written: Some(written) });
         // Too late is as good as never: nobody depends on it.
         let _too_late = wait.recv_timeout(PATIENCE);
     }

@@ -21,8 +21,8 @@ const SPENT_LINES: usize = 1000;
 /// Something to write, and whom to tell.
 #[derive(Debug)]
 pub(super) struct Message {
-    /// What; `None` to have everything before it written and, if somebody waits for that, a file removed that says nothing.
-    pub(super) entry: Option<Entry>,
+    /// What; nothing to have everything before it written and, if somebody waits for that, a file removed that says nothing.
+    pub(super) entries: Vec<Entry>,
     /// Is dropped when it is written or couldn't be.
     pub(super) written: Option<Sender<()>>,
 }
@@ -68,31 +68,32 @@ impl Inbox {
         drop(self.to_thread.send(message));
     }
 
-    /// Writes an entry now if that is nothing but one short line in memory, for which waking the thread would take longer. Else
-    /// gives it back unwritten.
-    pub(super) fn write_in_passing(&self, entry: Entry) -> Result<(), Entry> {
+    /// Writes entries now if that is nothing but short lines in memory, for which waking the thread would take longer. Else gives
+    /// them back unwritten.
+    pub(super) fn write_in_passing(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
-        match free.filter(|writer| matches!(entry, Entry::Gone { .. }) && writer.is_in_order()) {
+        let are_short = || entries.iter().all(|entry| matches!(entry, Entry::Gone { .. }));
+        match free.filter(|writer| are_short() && writer.is_in_order()) {
             Some(writer) => {
-                self.write(writer, entry);
+                self.write(writer, &entries);
                 Ok(())
             }
-            None => Err(entry),
+            None => Err(entries),
         }
     }
 
-    /// Writes an entry now, ahead of what was sent and isn't written yet. Where that may take long, gives it back unwritten.
-    pub(super) fn write_now(&self, entry: Entry) -> Result<(), Entry> {
-        let Some(writer) = &self.in_memory else { return Err(entry) };
-        self.write(lock(writer), entry);
+    /// Writes entries now, ahead of what was sent and isn't written yet. Where that may take long, gives them back unwritten.
+    pub(super) fn write_now(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+        let Some(writer) = &self.in_memory else { return Err(entries) };
+        self.write(lock(writer), &entries);
         Ok(())
     }
 
-    fn write(&self, mut writer: MutexGuard<'_, Writer>, entry: Entry) {
-        writer.write(&[entry]);
+    fn write(&self, mut writer: MutexGuard<'_, Writer>, entries: &[Entry]) {
+        writer.write(entries);
         if writer.has_failed {
             // To try again later is up to the thread.
-            self.send(Message { entry: None, written: None });
+            self.send(Message { entries: Vec::new(), written: None });
         }
     }
 }
@@ -130,8 +131,8 @@ pub(super) fn is_in_memory(directory: &Path) -> bool {
 impl Writer {
     /// Writes what came, and tells whoever waits.
     fn take(&mut self, batch: Vec<Message>) {
-        let is_last_word = batch.iter().any(|message| message.entry.is_none() && message.written.is_some());
-        let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entry, message.written)).unzip();
+        let is_last_word = batch.iter().any(|message| message.entries.is_empty() && message.written.is_some());
+        let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entries, message.written)).unzip();
         self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
         if is_last_word && self.record.runs().len() == 0 {
             self.remove();

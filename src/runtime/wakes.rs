@@ -131,7 +131,11 @@ pub(super) async fn reap(
                 shared.lock().reap()
             }
             Wake::Quiet => {
-                shared.lock().tidy();
+                let mut reaper = shared.lock();
+                // Whoever has heard the news may have begun a start.
+                if reaper.is_untidy() {
+                    reaper.tidy();
+                }
                 continue;
             }
             Wake::Reported | Wake::Other => Ok(()),

@@ -216,7 +216,13 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
 
     /// Performs what is to be done and tells what changed. Answers with when to look again.
     fn carry_out(&mut self, outcome: Outcome) -> Option<Instant> {
-        for report in &outcome.reports {
+        let Outcome { mut actions, reports, wake_at } = outcome;
+        // Nobody can tell whether a program was on its way already when its start was told of, and it takes a while: so that comes
+        // first. Of a stop it's told first, as it may be answered with the last lines of a program.
+        if actions.iter().all(|action| matches!(action, Action::Spawn { .. })) {
+            self.perform(actions.drain(..));
+        }
+        for report in &reports {
             tell::report(report);
             self.story.report(report, self.engine.generation());
             match report {
@@ -232,11 +238,13 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 Report::Unchanged => {}
             }
         }
-        for action in outcome.actions {
-            self.performer.perform(action);
-        }
+        self.perform(actions);
         self.answer();
-        outcome.wake_at.map(|at| self.epoch + at.since_epoch())
+        wake_at.map(|at| self.epoch + at.since_epoch())
+    }
+
+    fn perform(&self, actions: impl IntoIterator<Item = Action>) {
+        actions.into_iter().for_each(|action| self.performer.perform(action));
     }
 
     /// What news means for the engine.

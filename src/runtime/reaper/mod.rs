@@ -32,6 +32,9 @@ use tokio::io::unix::AsyncFd;
 /// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
 /// not keep a tree from being gone.
 pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
+/// Behind so many runs that are gone it is tidied up even while something is being started, which may take long: each may have a
+/// control group to remove, and an end to write down.
+const MUCH_TO_TIDY: usize = 16;
 
 /// What runs, and what of it is news.
 pub(super) struct Reaper {
@@ -55,6 +58,8 @@ pub(super) struct Reaper {
     ends: Ends,
     /// Control groups of runs that are gone.
     spent: Vec<Leaf>,
+    /// Runs that are gone, which is yet to be written down. Should this navigator be killed before, the next one finds it out.
+    unwritten: Vec<RunId>,
     /// Orphans that are not reaped, as far as it is known whose they are.
     orphans: HashMap<u32, RunId>,
     /// Since when there is an orphan of which it can't be said yet.
@@ -124,6 +129,7 @@ impl Reaper {
             ends: Ends::new()?,
             sessions: HashMap::new(),
             spent: Vec::new(),
+            unwritten: Vec::new(),
             orphans: HashMap::new(),
             undecided_since: None,
             news: VecDeque::new(),
@@ -378,15 +384,20 @@ impl Reaper {
         self.spent.extend(run.leaf);
     }
 
-    /// Removes the control groups of runs that are gone, for which nobody is to wait. Where the kernel has yet to count the end of
-    /// the last one in it, that is for the next time.
+    /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Where the kernel has yet to
+    /// count the end of the last one in a group, that is for the next time.
     pub(super) fn tidy(&mut self) {
+        let gone: Vec<Entry> = self.unwritten.drain(..).map(|id| Entry::Gone { key: self.journal.key(id.0) }).collect();
+        if !gone.is_empty() {
+            self.journal.note_all(gone);
+        }
         self.spent.retain(|leaf| !leaf.remove_if_empty());
     }
 
-    /// Whether a control group is to be removed.
+    /// Whether it is time to tidy up: a start comes first, unless there becomes much to do meanwhile.
     pub(super) fn is_untidy(&self) -> bool {
-        !self.spent.is_empty()
+        let to_do = self.spent.len() + self.unwritten.len();
+        to_do > 0 && (self.under_way() == 0 || to_do >= MUCH_TO_TIDY)
     }
 
     /// Removes every control group that is left and empty, at the end.
@@ -397,7 +408,7 @@ impl Reaper {
 
     fn gone(&mut self, id: RunId) {
         self.forget(id);
-        self.journal.note(Entry::Gone { key: self.journal.key(id.0) });
+        self.unwritten.push(id);
         self.news.push_back(Event::Gone { run: id });
     }
 
