@@ -145,7 +145,7 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "a plan is taken for the last one while somebody is waited for by name",
         file: "plan/start.rs",
-        line: "is_final &= «entry.needs.is_empty()»;",
+        line: "«!view.desired.names_dependencies()»",
         instead: "true",
     },
     Bug {
@@ -166,6 +166,18 @@ const BUGS: &[Bug] = &[
         file: "plan/view.rs",
         line: "self.looked_at.iter().filter_map(|&index| Some((index, «self.rows[index].quiet()?»))).collect()",
         instead: "self.rows[index].quiet().unwrap_or_default()",
+    },
+    Bug {
+        title: "whoever is first in line isn't looked at",
+        file: "plan/outlook.rs",
+        line: "«all.first_in_line.push(index)»;",
+        instead: "",
+    },
+    Bug {
+        title: "whoever goes because others do isn't looked at",
+        file: "plan/fate.rs",
+        line: "«fates.along.push(index)»;",
+        instead: "",
     },
     Bug {
         title: "who has a delay stands in line at once",

@@ -21,6 +21,8 @@ pub struct Desired {
     order: Vec<usize>,
     /// Of those, in this order, the ones that are restarted along with another one.
     followers: Vec<usize>,
+    /// Whether any of them names a dependency.
+    names_dependencies: bool,
     shutdown_timeout: Duration,
     beyond: Text,
 }
@@ -186,7 +188,8 @@ impl Desired {
         order.sort_by_key(|&index| entries[index].tier);
         let follows = |index: &usize| entries[*index].needs.iter().any(|need| need.restart);
         let followers = order.iter().copied().filter(follows).collect();
-        Ok(Desired { entries, order, followers, shutdown_timeout, beyond: Text::default() })
+        let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty());
+        Ok(Desired { entries, order, followers, names_dependencies, shutdown_timeout, beyond: Text::default() })
     }
 
     /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
@@ -202,6 +205,7 @@ impl Desired {
             entries: Vec::new(),
             order: Vec::new(),
             followers: Vec::new(),
+            names_dependencies: false,
             shutdown_timeout: Desired::SHUTDOWN_TIMEOUT,
             beyond: Text::default(),
         }
@@ -239,6 +243,11 @@ impl Desired {
     /// The processes that are restarted along with something they depend on, each after everything it waits for.
     pub(crate) fn followers(&self) -> &[usize] {
         &self.followers
+    }
+
+    /// Whether any process names a dependency: else all of them are in order by their places in the list alone.
+    pub(crate) fn names_dependencies(&self) -> bool {
+        self.names_dependencies
     }
 
     /// The names of everything that an entry comes after.

@@ -68,33 +68,45 @@ impl Why<'_> {
 }
 
 /// The fate of every run.
-pub(crate) struct Fates<'a>(Vec<Fate<'a>>);
+pub(crate) struct Fates<'a> {
+    all: Vec<Fate<'a>>,
+    /// The numbers of the rows that go because others do.
+    along: Vec<usize>,
+}
 
 impl<'a> Fates<'a> {
     /// The fates of a row's runs, as in [`Row::runs`].
     pub(super) fn of(&self, row: &Row<'_>) -> &[Fate<'a>] {
-        &self.0[row.first_run..row.first_run + row.count()]
+        &self.all[row.first_run..row.first_run + row.count()]
     }
 
     /// Whether a row is settled, and there is nothing to do about it because of others either.
     pub(super) fn are_settled(&self, row: &Row<'_>) -> bool {
-        row.quiet() == Some(Quiet::Settled) && self.0[row.first_run] == Fate::Stay
+        row.quiet() == Some(Quiet::Settled) && self.all[row.first_run] == Fate::Stay
     }
 
     pub(super) fn all(&self) -> &[Fate<'a>] {
-        &self.0
+        &self.all
+    }
+
+    /// The numbers of the rows of which there is more to know than that they are quiet, and of these.
+    pub(super) fn noticed(&self, view: &View<'_>, further: &[usize]) -> Vec<usize> {
+        let mut numbers: Vec<usize> = view.unquiet_numbers().chain(self.along.iter().chain(further).copied()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
     }
 }
 
 /// Says the fate of every run; takes over new upkeep and reports survivors on the way.
 pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
-    let mut fates = Fates(Vec::with_capacity(view.rows().len()));
+    let mut fates = Fates { all: Vec::with_capacity(view.rows().len()), along: Vec::new() };
     for row in view.rows() {
         match row.quiet() {
-            Some(Quiet::Settled) => fates.0.push(Fate::Stay),
-            Some(Quiet::Held) => fates.0.push(Fate::Go(Why::Shutdown)),
+            Some(Quiet::Settled) => fates.all.push(Fate::Stay),
+            Some(Quiet::Held) => fates.all.push(Fate::Go(Why::Shutdown)),
             Some(Quiet::AtRest | Quiet::InLine) => {}
-            None => fates.0.extend(row.runs().iter().map(|run| fate(view, row, run, plan))),
+            None => fates.all.extend(row.runs().iter().map(|run| fate(view, row, run, plan))),
         }
     }
     // Dependencies come first in this order, so one pass reaches everything that is restarted along.
@@ -104,7 +116,8 @@ pub(super) fn fates<'a>(view: &View<'a>, plan: &mut Plan) -> Fates<'a> {
             if fates.of(row)[place] == Fate::Stay
                 && let Some(name) = replaced_dependency(view, &fates, row, run)
             {
-                fates.0[row.first_run + place] = Fate::Go(Why::With(name));
+                fates.all[row.first_run + place] = Fate::Go(Why::With(name));
+                fates.along.push(index);
             }
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct Outlooks {
     held_by: Vec<Option<usize>>,
     /// The managed process that applications have to wait for.
     pub(super) managed_held_by: Option<usize>,
+    /// Of those who stand in line, the ones who have nobody before them in the list.
+    pub(super) first_in_line: Vec<usize>,
 }
 
 impl Outlooks {
@@ -69,7 +71,12 @@ impl Outlooks {
 
 pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
     let wanted = view.desired.entries().len();
-    let mut all = Outlooks { outlook: vec![Outlook::Out; wanted], held_by: vec![None; wanted], managed_held_by: None };
+    let mut all = Outlooks {
+        outlook: vec![Outlook::Out; wanted],
+        held_by: vec![None; wanted],
+        managed_held_by: None,
+        first_in_line: Vec::new(),
+    };
     for &index in view.desired.order() {
         let outlook = outlook(view, fates, &all, index);
         let entry = &view.desired.entries()[index];
@@ -81,8 +88,13 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
             // Order alone never blocks: those after it wait for what it would have waited for in the list.
             Outlook::Out | Outlook::Stuck => all.listed_before(entry),
         };
-        if outlook == Outlook::Coming && entry.tier == Tier::Managed {
-            all.managed_held_by.get_or_insert(index);
+        if outlook == Outlook::Coming {
+            if entry.tier == Tier::Managed {
+                all.managed_held_by.get_or_insert(index);
+            }
+            if view.rows()[index].quiet() == Some(Quiet::InLine) && all.listed_before(entry).is_none() {
+                all.first_in_line.push(index);
+            }
         }
     }
     all
@@ -90,14 +102,12 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
 
 fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> Outlook {
     let row = &view.rows()[index];
-    if !view.wants(row) {
-        return Outlook::Out;
-    }
-    if fates.are_settled(row) {
-        return Outlook::Through;
-    }
-    if row.quiet() == Some(Quiet::InLine) {
-        return Outlook::Coming;
+    match row.quiet() {
+        Some(Quiet::InLine) => return Outlook::Coming,
+        Some(Quiet::Settled) if fates.are_settled(row) => return Outlook::Through,
+        Some(Quiet::AtRest | Quiet::Held) => return Outlook::Out,
+        None if !view.wants(row) => return Outlook::Out,
+        Some(Quiet::Settled) | None => {}
     }
     if let Some(run) = current(view, fates, index) {
         return if run.up.is_some() { Outlook::Through } else { Outlook::Coming };

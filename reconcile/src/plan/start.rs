@@ -22,11 +22,11 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
     let removed = still_removing(view);
     let mut starts = Vec::new();
-    let mut is_final = true;
-    for (index, entry) in view.desired.entries().iter().enumerate() {
-        let row = &view.rows()[index];
-        // By a start or a stop that is begun, those may have to go who follow it; and by name one waits for what returns.
-        is_final &= entry.needs.is_empty();
+    let wanted = view.desired.entries().len();
+    // Whoever else stands in line has to wait, and whoever is quiet otherwise waits for nothing.
+    let numbers = if plan.is_silent { fates.noticed(view, &outlooks.first_in_line) } else { (0..wanted).collect() };
+    for index in numbers.into_iter().take_while(|&index| index < wanted) {
+        let (row, entry) = (&view.rows()[index], &view.desired.entries()[index]);
         if fates.are_settled(row) {
             continue;
         }
@@ -40,13 +40,11 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
             }
             continue;
         }
-        let gate = Gate { view, fates, outlooks, index, entry, removed };
-        // Of thousands that are started one after the other, nearly all.
-        let has_to_wait = || turns == 0 || gate.listed_after(Rest::Fresh).is_some();
-        if plan.is_silent && row.quiet() == Some(Quiet::InLine) && has_to_wait() {
+        // Of thousands that may all be started at once, nearly all.
+        if plan.is_silent && turns == 0 && row.quiet() == Some(Quiet::InLine) {
             continue;
         }
-        match gate.ask(plan) {
+        match (Gate { view, fates, outlooks, index, entry, removed }).ask(plan) {
             Err(None) => {}
             Err(Some(waiting)) => plan.wait(row.name, waiting),
             Ok(()) if turns == 0 => plan.wait(row.name, Waiting::Turn),
@@ -58,7 +56,8 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
         }
     }
     plan.steps.extend(first(view, starts).into_iter().map(|index| Step::Start(view.rows()[index].name.clone())));
-    is_final
+    // By a start or a stop that is begun, those may have to go who follow it; and by name one waits for what returns.
+    !view.desired.names_dependencies()
 }
 
 /// For a process that isn't to run: its start delay doesn't count any more.

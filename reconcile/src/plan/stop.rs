@@ -26,7 +26,13 @@ pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool 
     let anybody_goes = fates.all().iter().any(|fate| matches!(fate, Fate::Go(_)));
     let held_by = if anybody_goes && !hurry { holders(view, fates) } else { Vec::new() };
     let mut stops = Vec::new();
-    for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| !fates.are_settled(row)) {
+    // In a shutdown everybody has to go who is held.
+    let all_of_them = !plan.is_silent || view.orders.closing().is_some();
+    let numbers = if all_of_them { (0..view.rows().len()).collect() } else { fates.noticed(view, &[]) };
+    for (index, row) in numbers.into_iter().map(|index| (index, &view.rows()[index])) {
+        if fates.are_settled(row) {
+            continue;
+        }
         let holder = held_by.get(index).copied().flatten();
         // Of thousands in a shutdown, nearly all.
         if plan.is_silent && holder.is_some() && row.quiet() == Some(Quiet::Held) {

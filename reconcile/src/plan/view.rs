@@ -143,7 +143,12 @@ impl<'a> View<'a> {
 
     /// The rows that are not quiet.
     pub(crate) fn unquiet(&self) -> impl Iterator<Item = &Row<'a>> {
-        self.looked_at.iter().map(|&index| &self.rows[index]).filter(|row| row.quiet().is_none())
+        self.unquiet_numbers().map(|index| &self.rows[index])
+    }
+
+    /// The numbers of the rows that are not quiet.
+    pub(crate) fn unquiet_numbers(&self) -> impl Iterator<Item = usize> {
+        self.looked_at.iter().copied().filter(|&index| self.rows[index].quiet().is_none())
     }
 
     /// The numbers of those who were looked at for nothing, and what they are at.
