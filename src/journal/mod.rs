@@ -105,6 +105,9 @@ impl Journal {
 
     /// Has entries written, at some time soon, and in one go.
     pub fn note_all(&self, entries: Vec<Entry>) {
+        if entries.is_empty() {
+            return;
+        }
         if let Err(entries) = self.inbox.write_in_passing(entries) {
             self.inbox.send(Message { entries, written: None });
         }

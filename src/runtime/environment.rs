@@ -66,13 +66,17 @@ impl<'i, 'v> Environment<'i, 'v> {
 
     /// What the configuration sets.
     pub(super) fn configured(mut self, variables: &'v Variables) -> Environment<'i, 'v> {
-        variables.iter().for_each(|(name, text)| self.set(name, text.value().as_ref()));
+        for (name, text) in variables.iter() {
+            self.set(name, text.value().as_ref());
+        }
         self
     }
 
     /// What navigator says to the program by protocols of its own.
     pub(super) fn passed(mut self, variables: &'v [(&'static str, String)]) -> Environment<'i, 'v> {
-        variables.iter().for_each(|(name, value)| self.set(name, value.as_ref()));
+        for (name, value) in variables {
+            self.set(name, value.as_ref());
+        }
         self
     }
 

@@ -13,4 +13,5 @@ mod panics;
 mod probes;
 mod refused;
 mod server;
+mod tidy;
 mod trees;

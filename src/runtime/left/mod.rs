@@ -198,9 +198,8 @@ impl Left {
     pub(super) fn settle(&mut self) -> Vec<(Name, Vec<Pid>)> {
         let living: BTreeSet<RunKey> =
             self.processes.values().filter(|members| !members.is_empty()).flat_map(|members| members.keys.clone()).collect();
-        for run in self.record.runs().filter(|run| !living.contains(&run.key)) {
-            self.journal.note(Entry::Gone { key: run.key.clone() });
-        }
+        let gone = self.record.runs().filter(|run| !living.contains(&run.key));
+        self.journal.note_all(gone.map(|run| Entry::Gone { key: run.key.clone() }).collect());
         self.processes.retain(|_, members| !members.is_empty());
         self.processes.iter().map(|(name, members)| (name.clone(), members.pids())).collect()
     }
@@ -277,9 +276,7 @@ impl Left {
 
     fn gone(&mut self, name: &Name) -> Option<Event> {
         let Members { keys, groups, .. } = self.processes.remove(name)?;
-        for key in keys {
-            self.journal.note(Entry::Gone { key });
-        }
+        self.journal.note_all(keys.into_iter().map(|key| Entry::Gone { key }).collect());
         for directory in &groups {
             group::remove(directory);
         }

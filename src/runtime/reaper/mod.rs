@@ -387,10 +387,7 @@ impl Reaper {
     /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Where the kernel has yet to
     /// count the end of the last one in a group, that is for the next time.
     pub(super) fn tidy(&mut self) {
-        let gone: Vec<Entry> = self.unwritten.drain(..).map(|id| Entry::Gone { key: self.journal.key(id.0) }).collect();
-        if !gone.is_empty() {
-            self.journal.note_all(gone);
-        }
+        self.journal.note_all(self.unwritten.drain(..).map(|id| Entry::Gone { key: self.journal.key(id.0) }).collect());
         self.spent.retain(|leaf| !leaf.remove_if_empty());
     }
 
