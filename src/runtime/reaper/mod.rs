@@ -32,8 +32,8 @@ use tokio::io::unix::AsyncFd;
 /// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
 /// not keep a tree from being gone.
 pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
-/// Behind so many runs that are gone it is tidied up even while something is being started, which may take long: each may have a
-/// control group to remove, and an end to write down.
+/// So much to tidy up isn't put off for a start, which may take long. Of each run that is gone there is its end to write down, and
+/// perhaps its control group to remove.
 const MUCH_TO_TIDY: usize = 16;
 
 /// What runs, and what of it is news.
