@@ -46,7 +46,21 @@ pub fn init() -> Result<Launcher, InitError> {
     // At the hard limit already, or not permitted: then fewer processes fit, and a start that doesn't says so.
     let (_, hard) = launcher.nofile;
     let _unchanged = setrlimit(Resource::Nofile, limit(hard, hard));
+    make_room_for_descriptors(hard);
     Ok(launcher)
+}
+
+/// Has the kernel make room for as many descriptors as a thousand processes need, now that there is no other thread.
+///
+/// It makes room by doubling; and where there are threads, it waits each time until none of them can be looking at the old table
+/// any more (`expand_fdtable` in its `fs/file.c`): 8 to 16 ms, for which whoever opens anything waits, six times on the way to
+/// three thousand.
+fn make_room_for_descriptors(limit: u64) {
+    /// Three for each process, and some. The table takes 33 KiB of the kernel's memory, and stays as large as it was once.
+    const ROOM: u64 = 4096;
+    let highest = i32::try_from(limit.min(ROOM)).unwrap_or(0) - 1;
+    // Whoever was started without a standard error has room made later.
+    drop(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), highest));
 }
 
 /// Ends navigator when any thread or task of it panics, after the usual message. A navigator that lives on without

@@ -19,8 +19,9 @@ use std::io;
 use std::sync::{Arc, Once};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How many starts may be under way at the same moment.
-const THREADS: usize = 2;
+/// How many starts may be under way at the same moment. Most of a start is waiting: the child that is to execute its program is
+/// often queued behind one that has just done so, while another processor has nothing to do. Another thread gives it something.
+const THREADS: usize = 4;
 
 /// A start to make.
 pub(super) struct Request {

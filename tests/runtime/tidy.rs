@@ -1,10 +1,12 @@
-//! What nobody waits for when a run is gone: its end is written down, and its control group goes.
+//! Starts that hang in their exec, and what goes on meanwhile: other starts, and what nobody waits for when a run is gone. Its end is
+//! written down, and its control group goes.
 
 use crate::host::{Host, on_host, script};
-use reconcile::event::Event;
+use reconcile::event::{Event, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Text;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -13,18 +15,31 @@ const FEW: usize = 3;
 /// So many don't.
 const ENDS: usize = 24;
 
-/// A start that hangs in its exec, because somebody has a lease on the program.
+/// Starts that may hang while another one is made.
+const SLOW: usize = 3;
+
+#[test]
+fn starts_that_hang_do_not_keep_others_from_being_made() {
+    on_host("slow", async |host| {
+        let (program, holder) = hanging(host).await;
+        let slow: Vec<RunId> = (0..SLOW).map(|number| host.spawn(sleeper(&format!("slow-{number}"), &program))).collect();
+        host.complete(script("quick", "exit 0")).await;
+        let is_slow = |event: &Event| matches!(event, Event::Spawned { run, .. } if slow.contains(run));
+        assert!(!host.told.iter().any(is_slow), "they hang");
+        host.stop(holder);
+        for &run in &slow {
+            host.spawned(run).await;
+            host.stop(run);
+            host.gone(run).await;
+        }
+    });
+}
+
 #[test]
 fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
     on_host("tidy", async |host| {
-        let (program, held) = (host.directory.join("program"), host.fifo("held"));
-        fs::copy("/bin/sleep", &program).expect("a program of the test's own");
-        let lease = r#"$SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] and fcntl F, 1024, 1 or die $!; open H, ">", $ARGV[1]; close H; sleep 3600"#;
-        let holder = host.spawn(script("holder", &format!("exec perl -e '{lease}' {} {}", program.display(), held.display())));
-        host.hears(&held).await;
-        let mut slow = Spec::new("slow", &program.display().to_string());
-        slow.exec.args = vec![Text::plain("3600")];
-        let slow = host.spawn(slow);
+        let (program, holder) = hanging(host).await;
+        let slow = host.spawn(sleeper("slow", &program));
         for _ in 0..FEW {
             host.complete(script("short", "exit 0")).await;
         }
@@ -43,6 +58,23 @@ fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
         host.gone(slow).await;
         until_written(host, ENDS + 2).await;
     });
+}
+
+/// A program whose exec hangs until the process is stopped that has a lease on it (`fcntl(2)`, `F_SETLEASE`).
+async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
+    let (program, held) = (host.directory.join("program"), host.fifo("held"));
+    fs::copy("/bin/sleep", &program).expect("a program of the test's own");
+    let lease = r#"$SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] and fcntl F, 1024, 1 or die $!; open H, ">", $ARGV[1]; close H; sleep 3600"#;
+    let holder = host.spawn(script("holder", &format!("exec perl -e '{lease}' {} {}", program.display(), held.display())));
+    host.hears(&held).await;
+    (program, holder)
+}
+
+/// A copy of `sleep`, for an hour.
+fn sleeper(name: &str, program: &Path) -> Spec {
+    let mut sleeper = Spec::new(name, &program.display().to_string());
+    sleeper.exec.args = vec![Text::plain("3600")];
+    sleeper
 }
 
 /// How many ends are written down.
