@@ -8,8 +8,9 @@ use std::fmt::{Debug, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer};
 
 /// What is logged and how; may change while navigator runs.
 #[derive(Debug)]
@@ -66,17 +67,17 @@ impl<W: Fn(Vec<u8>)> Lines<W> {
     }
 }
 
-impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        severity(*metadata.level()) <= self.settings.severity.load(Ordering::Relaxed)
+impl<W: Fn(Vec<u8>) + 'static> Subscriber for Lines<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && severity(*metadata.level()) <= self.settings.severity.load(Ordering::Relaxed)
     }
 
-    fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         // The level may change while navigator runs, so it is asked every time.
-        tracing::subscriber::Interest::sometimes()
+        Interest::sometimes()
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let time = Utc::now().to_string();
@@ -88,6 +89,20 @@ impl<S: Subscriber, W: Fn(Vec<u8>) + 'static> Layer<S> for Lines<W> {
         };
         (self.write)(line.into_bytes());
     }
+
+    // Navigator has no spans: what an event is about is in its fields. A library's are not enabled.
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 #[derive(Default)]

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
-use tracing_subscriber::prelude::*;
 
 /// Runs a configuration until navigator is told to end.
 pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
@@ -266,7 +265,7 @@ impl Log {
         let writer = printer.clone();
         let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
         // Only tests within one process could have set another one before.
-        drop(tracing_subscriber::registry().with(lines).try_init());
+        drop(tracing::subscriber::set_global_default(lines));
         let to_terminal = Cell::new(is_read_on_terminal(settings));
         Ok(Log { printer, settings: log_settings, to_terminal, level })
     }

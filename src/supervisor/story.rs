@@ -20,7 +20,8 @@ const BEHIND: usize = 1_024;
 /// What happened lately, and who wants to know what happens.
 pub(super) struct Story {
     past: VecDeque<Arc<Event>>,
-    live: broadcast::Sender<Arc<Event>>,
+    /// For those who follow, once there was one: it has room for all that such a one may fall behind.
+    live: Option<broadcast::Sender<Arc<Event>>>,
 }
 
 /// What happened, and then what happens.
@@ -34,7 +35,7 @@ pub struct Follow {
 
 impl Story {
     pub(super) fn new() -> Story {
-        Story { past: VecDeque::new(), live: broadcast::Sender::new(BEHIND) }
+        Story { past: VecDeque::new(), live: None }
     }
 
     /// Takes up what the engine reports.
@@ -57,14 +58,17 @@ impl Story {
             self.past.pop_front();
         }
         self.past.push_back(Arc::clone(&event));
-        // Nobody listens: then it is for the past alone.
-        drop(self.live.send(event));
+        if let Some(live) = &self.live {
+            // Nobody listens any more: then it is for the past alone.
+            drop(live.send(event));
+        }
     }
 
     /// Follows what happens from now on, and what happened since a generation; `None`: nothing of the past.
-    pub(super) fn follow(&self, since: Option<u64>) -> Follow {
+    pub(super) fn follow(&mut self, since: Option<u64>) -> Follow {
         let is_asked_for = |event: &&Arc<Event>| since.is_some_and(|since| event.generation >= since);
-        Follow { past: self.past.iter().filter(is_asked_for).cloned().collect(), live: self.live.subscribe() }
+        let live = self.live.get_or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe();
+        Follow { past: self.past.iter().filter(is_asked_for).cloned().collect(), live }
     }
 }
 
