@@ -12,6 +12,9 @@ use std::time::Duration;
 const REST: Duration = Duration::from_secs(10);
 /// How many processes are killed in one life, each once, and each after it has run for the time of `REST`.
 const CRASHES: usize = 9;
+/// How long nothing is done before a life: the kernel goes on tidying up after a thousand control groups are gone, and that is not
+/// to be the next contender's affair.
+const CALM: Duration = Duration::from_secs(1);
 /// The slowest peer takes a second for a few dozen starts.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -73,6 +76,7 @@ fn mebibytes(bytes: f64) -> String {
 
 fn live(contender: Contender, place: &Place, count: usize) -> Life {
     let mut journal = Journal::new(place);
+    journal.pass(CALM);
     let processes = u32::try_from(count).expect("it is a number of processes");
     let host = contender.start(place, &journal, count);
     journal.wait(Kind::Exec, processes, PATIENCE);

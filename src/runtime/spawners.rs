@@ -1,5 +1,5 @@
 //! The threads that start programs. `vfork` holds its caller until the exec, and an exec may wait for a slow disk or
-//! server; so it's never the loop that is held, and one slow start leaves a thread for the others.
+//! server; so it's never the loop that is held, and slow starts leave a thread for the others.
 
 use super::environment::Inherited;
 use super::group::Leaf;
