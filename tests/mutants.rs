@@ -145,8 +145,26 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "a plan is taken for the last one while somebody is waited for by name",
         file: "plan/start.rs",
-        line: "«!view.desired.names_dependencies()»",
+        line: "let all_by_list = «!view.desired.names_dependencies()»;",
         instead: "true",
+    },
+    Bug {
+        title: "a plan is taken for the last one while somebody may be started behind another",
+        file: "plan/start.rs",
+        line: "all_by_list && «!lead_on»",
+        instead: "true",
+    },
+    Bug {
+        title: "everybody in the list may be started behind another",
+        file: "plan/start.rs",
+        line: "(«place(run.id, self.under_way)» < STARTS_AHEAD).then_some(run.id)",
+        instead: "0",
+    },
+    Bug {
+        title: "who may be next in the list is not looked at",
+        file: "plan/outlook.rs",
+        line: "&& (all.listed_before(entry).is_none() || «is_next(view, fates, entry)»)",
+        instead: "false",
     },
     Bug {
         title: "a run counts as settled that is to be replaced by hand",

@@ -81,7 +81,7 @@ fn deeds(world: &World, outcome: &Outcome) -> Vec<String> {
         Some(Deed { name: transition.name.clone(), act })
     });
     let started = outcome.actions.iter().filter_map(|action| {
-        let Action::Spawn { run, spec } = action else { return None };
+        let Action::Spawn { run, spec, .. } = action else { return None };
         let run = world.engine.observed().run(*run)?;
         Some(Deed { name: spec.name.clone(), act: Act::Start(run.reason.clone()) })
     });

@@ -43,7 +43,7 @@ impl Script {
 impl Perform for Script {
     fn perform(&self, action: Action) {
         match action {
-            Action::Spawn { run, spec } => {
+            Action::Spawn { run, spec, .. } => {
                 self.write(&format!("spawn {}{run}", spec.name));
                 self.answer(Event::Spawned { run, pid: Pid(u32::try_from(run.0).expect("few runs")) });
             }

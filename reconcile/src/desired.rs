@@ -23,6 +23,8 @@ pub struct Desired {
     followers: Vec<usize>,
     /// Whether any of them names a dependency.
     names_dependencies: bool,
+    /// Whether any of them comes after another by its place in the list.
+    is_list: bool,
     shutdown_timeout: Duration,
     beyond: Text,
 }
@@ -189,7 +191,8 @@ impl Desired {
         let follows = |index: &usize| entries[*index].needs.iter().any(|need| need.restart);
         let followers = order.iter().copied().filter(follows).collect();
         let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty());
-        Ok(Desired { entries, order, followers, names_dependencies, shutdown_timeout, beyond: Text::default() })
+        let is_list = entries.iter().any(|entry| entry.after.is_some());
+        Ok(Desired { entries, order, followers, names_dependencies, is_list, shutdown_timeout, beyond: Text::default() })
     }
 
     /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
@@ -206,6 +209,7 @@ impl Desired {
             order: Vec::new(),
             followers: Vec::new(),
             names_dependencies: false,
+            is_list: false,
             shutdown_timeout: Desired::SHUTDOWN_TIMEOUT,
             beyond: Text::default(),
         }
@@ -248,6 +252,11 @@ impl Desired {
     /// Whether any process names a dependency: else all of them are in order by their places in the list alone.
     pub(crate) fn names_dependencies(&self) -> bool {
         self.names_dependencies
+    }
+
+    /// Whether any process comes after another one by its place in the list.
+    pub(crate) fn is_list(&self) -> bool {
+        self.is_list
     }
 
     /// The names of everything that an entry comes after.

@@ -64,6 +64,14 @@ impl Engine {
         }
     }
 
+    /// Has starts begun while those before them in the list are still being executed: the caller sees to the order of the execs,
+    /// as [`Action::Spawn`] says.
+    #[must_use]
+    pub fn with_ordered_execs(mut self) -> Engine {
+        self.observed.orders_execs = true;
+        self
+    }
+
     /// Takes all news, then plans and begins until nothing is left to begin.
     ///
     /// The time to wake is that of the last plan, so that it includes what was begun just now.
@@ -165,7 +173,7 @@ impl Engine {
 
     fn begin(&mut self, now: Time, step: Step, outcome: &mut Outcome) {
         match step {
-            Step::Start(name) => self.begin_start(now, &name, outcome),
+            Step::Start { name, after } => self.begin_start(now, &name, after, outcome),
             Step::Stop(id, why) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.stop = Some(Stopping { since: now, why: why.clone() });
@@ -201,7 +209,7 @@ impl Engine {
         }
     }
 
-    fn begin_start(&mut self, now: Time, name: &Name, outcome: &mut Outcome) {
+    fn begin_start(&mut self, now: Time, name: &Name, after: Option<RunId>, outcome: &mut Outcome) {
         let Some(entry) = self.desired.get(name) else { return };
         let spec = entry.spec.clone();
         let waits = self.desired.names_before(entry);
@@ -222,7 +230,7 @@ impl Engine {
             (Rest::Fresh, Some(past)) => past.streak = None,
             _ => {}
         }
-        outcome.actions.push(Action::Spawn { run: id, spec: spec.clone() });
+        outcome.actions.push(Action::Spawn { run: id, spec: spec.clone(), after });
         self.observed.add(Run {
             id,
             spec,
@@ -230,6 +238,7 @@ impl Engine {
             taken_over: id,
             reason,
             waits,
+            after,
             begun: now,
             pid: None,
             up: None,

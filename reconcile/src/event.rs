@@ -126,6 +126,9 @@ pub enum Action {
         run: RunId,
         /// What to start.
         spec: Arc<Spec>,
+        /// The run, if any, that is being started, and whose exec must have succeeded or failed before this one's program may be
+        /// executed.
+        after: Option<RunId>,
     },
     /// Tell a run to stop. Answered by `Exited` and `Gone`, perhaps never.
     Stop {

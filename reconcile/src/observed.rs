@@ -25,6 +25,8 @@ pub struct Observed {
     stirred: Stirred,
     names: BTreeMap<RunId, Name>,
     last_run: u64,
+    /// The host can have the exec of one start wait for another's, see [`Action::Spawn`](crate::event::Action::Spawn).
+    pub(crate) orders_execs: bool,
 }
 
 /// What is known of one process.
@@ -63,6 +65,8 @@ pub struct Run {
     pub reason: Reason,
     /// The processes it was placed after: named dependencies and the one before it in the list.
     pub waits: Vec<Name>,
+    /// The run whose exec its own may not come before.
+    pub after: Option<RunId>,
     /// When its start was asked for.
     pub begun: Time,
     /// The number of its leader, once its program runs.

@@ -65,9 +65,11 @@ pub fn preview_shutdown(engine: &Engine, now: Time) -> Vec<Vec<Deed>> {
 /// Settles an engine as the ideal world would: everything that can start has started. For tests and previews of wishes
 /// on an empty host.
 pub fn settle(engine: &mut Engine, now: Time, wanted: Desired) -> Time {
+    let orders_execs = engine.observed.orders_execs;
     let mut world = World::of(engine, now);
     world.play(Event::Wanted(wanted));
     *engine = world.engine;
+    engine.observed.orders_execs = orders_execs;
     world.now
 }
 
@@ -78,7 +80,10 @@ struct World {
 
 impl World {
     fn of(engine: &Engine, now: Time) -> World {
-        World { engine: engine.clone(), now }
+        let mut engine = engine.clone();
+        // In an ideal world no start takes any time; and each wave is what the one before has led to.
+        engine.observed.orders_execs = false;
+        World { engine, now }
     }
 
     fn play(&mut self, first: Event) -> Vec<Vec<Deed>> {
@@ -137,7 +142,7 @@ impl World {
             wave.push(Deed { name: transition.name.clone(), act });
         }
         for action in &outcome.actions {
-            if let Action::Spawn { run, spec } = action
+            if let Action::Spawn { run, spec, .. } = action
                 && let Some(run) = self.engine.observed().run(*run)
             {
                 wave.push(Deed { name: spec.name.clone(), act: Act::Start(run.reason.clone()) });
@@ -150,7 +155,7 @@ impl World {
 /// What comes of an action in an ideal world.
 fn answer(action: &Action, news: &mut Vec<Event>) {
     match action {
-        Action::Spawn { run, spec } => {
+        Action::Spawn { run, spec, .. } => {
             started(*run, spec, news);
             if spec.exec.kind == Kind::Task {
                 news.extend(ended(*run));

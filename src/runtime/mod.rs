@@ -207,7 +207,7 @@ impl Runtime {
     /// and of no effect.
     pub fn perform(&self, action: Action) {
         match action {
-            Action::Spawn { run, spec } => self.spawn(run, spec),
+            Action::Spawn { run, spec, after } => self.spawn(run, spec, after),
             Action::Stop { run, by } => self.stop(run, by),
             Action::Update { run, spec } => self.companions.prober.update(run, spec),
             Action::Reload { run, by } => {
@@ -220,8 +220,9 @@ impl Runtime {
         self.shared.news.notify_one();
     }
 
-    fn spawn(&self, run: RunId, spec: Arc<Spec>) {
+    fn spawn(&self, run: RunId, spec: Arc<Spec>, after: Option<RunId>) {
         let (mark, slot, leaf) = self.shared.lock().expect(run, &spec.name);
+        let after = after.and_then(|after| self.shared.lock().follow(run, after));
         if let Some(pids) = self.shared.left().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
             let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
@@ -231,7 +232,7 @@ impl Runtime {
             Ok(passed) => passed,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
-        self.spawners.submit(Request { run, spec, mark, slot, leaf, passed });
+        self.spawners.submit(Request { run, spec, mark, slot, leaf, passed, after });
     }
 
     fn stop(&self, run: RunId, by: StopBy) {

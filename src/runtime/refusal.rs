@@ -43,6 +43,7 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
         Stage::Session => "making a session".to_owned(),
         Stage::Signals | Stage::Mask => "resetting signals".to_owned(),
         Stage::Stdio => "setting up its standard streams".to_owned(),
+        Stage::Turn => "waiting for the start before it".to_owned(),
         Stage::Passing => return of_passing(exec, error),
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
         Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),

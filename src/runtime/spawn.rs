@@ -10,7 +10,8 @@ use super::passed::Passed;
 use super::refusal::{self, words};
 use super::sys;
 use super::sys::accounts::{self, Account};
-use super::sys::clone::{self, Born, Child, Failure, SetLimit, Slot, Stack, Stage};
+use super::sys::clone::{self, Born, Child, Failure, SetLimit, Stack, Stage};
+use super::sys::slot::Slot;
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
@@ -67,6 +68,8 @@ pub(super) struct Start<'a> {
     pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
     pub(super) passed: &'a Passed,
+    /// The start whose exec must be over before.
+    pub(super) after: Option<&'a Slot>,
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
@@ -93,7 +96,7 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
 /// have done before, and ends. To be called where nobody else reaps.
 pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
     let (slot, passed) = (Slot::default(), Passed::default());
-    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed };
+    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: None };
     let layout = Layout::of(exec, &start, ground)?;
     let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
     let ended = clone::start(&child, &mut cradle.stack, &slot);
@@ -167,6 +170,7 @@ impl Layout<'_> {
             directory: self.directory.as_deref(),
             passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
             in_group: start.group,
+            after: start.after,
         }
     }
 

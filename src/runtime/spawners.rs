@@ -9,7 +9,7 @@ use super::passed::Passed;
 use super::proc::{self, Stat};
 use super::queue::Queue;
 use super::spawn::{self, Cradle, Ground, NotSpawned, Start};
-use super::sys::clone::Slot;
+use super::sys::slot::Slot;
 use super::tree;
 use crate::journal::{Entry, Journal, Started};
 use reconcile::event::RunId;
@@ -37,6 +37,8 @@ pub(super) struct Request {
     pub(super) leaf: Option<Leaf>,
     /// What it is passed beyond its definition.
     pub(super) passed: Passed,
+    /// The start whose exec must be over before its own.
+    pub(super) after: Option<Arc<Slot>>,
 }
 
 /// What became of a start.
@@ -78,7 +80,9 @@ impl Spawners {
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
                 while let Some(request) = requests.next() {
-                    let outcome = perform(&request, &ground, &mut cradle, &outputs).inspect(|up| {
+                    let outcome = perform(&request, &ground, &mut cradle, &outputs);
+                    request.slot.end();
+                    let outcome = outcome.inspect(|up| {
                         // Before anybody counts it as started.
                         note(&journal, &request, up);
                     });
@@ -111,8 +115,8 @@ impl Drop for Spawners {
 fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
-    let Request { mark, slot, passed, .. } = request;
-    let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed };
+    let Request { mark, slot, passed, after, .. } = request;
+    let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed, after: after.as_deref() };
     spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));

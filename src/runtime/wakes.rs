@@ -21,9 +21,8 @@ use tokio::time::{Instant, sleep_until};
 pub(super) const ANOTHER_LOOK: Duration = Duration::from_millis(2);
 /// How often those are looked at whose end nothing tells, where pidfds are refused.
 const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
-/// Where many starts are under way, this many outcomes are told together: each time the whole plan is looked at.
-const TOGETHER: usize = 8;
-/// None of them waits longer to be told.
+/// Where many starts are under way, the outcomes of half of them are told together: each time the whole plan is looked at, and
+/// the other half keeps the spawners busy meanwhile. None of them waits longer than this to be told.
 const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
 
 /// Something that becomes readable when any descriptor does that is put into it (`epoll(7)`).
@@ -111,7 +110,7 @@ pub(super) async fn reap(
             if untold.len() == 1 {
                 told_by = Instant::now() + TOGETHER_WITHIN;
             }
-            if untold.len() < TOGETHER && shared.lock().under_way() > untold.len() {
+            if untold.len() < shared.lock().under_way() / 2 {
                 continue;
             }
         }

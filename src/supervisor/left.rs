@@ -104,7 +104,7 @@ fn take_over<P: Perform>(performer: &P, left: &Left) -> Engine {
         let spawns = outcome
             .actions
             .into_iter()
-            .filter_map(|action| if let Action::Spawn { run, spec } = action { Some((run, spec)) } else { None });
+            .filter_map(|action| if let Action::Spawn { run, spec, .. } = action { Some((run, spec)) } else { None });
         batch.extend(spawns.flat_map(|(run, spec)| taken_over(performer, run, &spec.name)));
     }
     engine

@@ -153,7 +153,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// A loop that wants nothing yet.
     pub fn new(performer: P, surroundings: S) -> Supervisor<P, S> {
         Supervisor {
-            engine: Engine::new(),
+            engine: Engine::new().with_ordered_execs(),
             epoch: Instant::now(),
             performer,
             surroundings,

@@ -3,7 +3,9 @@
 use crate::harness::entry::Event;
 use crate::harness::{Bystander, Navigator, Signal, Site, leftovers, report, servers};
 use std::fs;
-use std::process::Command;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What is said of everything that was left.
@@ -64,6 +66,51 @@ fn what_was_left_is_stopped_in_reverse_order_before_anything_starts() {
     third.signal(Signal::TERM);
     let ended = third.exits(0);
     assert!(!ended.stderr().contains("killed navigator left"), "{}", ended.description);
+}
+
+#[test]
+fn a_start_that_waits_for_the_one_before_it_ends_with_navigator() {
+    let site = Site::new();
+    let program = site.path("program");
+    fs::copy("/bin/sleep", &program).expect("a program of the test's own");
+    let mut holder = keep_from_being_executed(&program);
+    let first = site.start(&format!(
+        "managed_processes:\n  - {{ name: slow, command: {}, args: ['3600'] }}\n  - {{ name: behind, command: sleep, args: ['3600'] }}\n",
+        program.display()
+    ));
+    // The one waits in its exec, the other one for that (`futex(2)`): both are still what they were cloned from.
+    let children = first.log().until("two children", || {
+        let children = first.descendants();
+        (children.len() == 2).then_some(children)
+    });
+    let log = first.log().describe();
+    let mut first = first;
+    first.signal(Signal::KILL);
+    let left = first.log().until("an end of who waits for another", || {
+        let mut living = children.iter().filter(|child| leftovers::is_alive(child));
+        living.next().filter(|_| living.next().is_none()).map(leftovers::describe)
+    });
+    assert!(!left.contains("sleep"), "the exec goes on hanging: {left}");
+    assert_eq!(first.ended().code, None, "it was killed: {log}");
+    holder.kill().expect("it is our child");
+    holder.wait().expect("it is our child");
+    let mut second = site.start("managed_processes:\n  - { name: new, command: sleep, args: ['3600'] }\n");
+    second.started("new");
+    assert_eq!(children.iter().filter(|child| leftovers::is_alive(child)).count(), 0, "{}", second.log().describe());
+    second.signal(Signal::TERM);
+    second.exits(0);
+}
+
+/// Has every exec of a program hang until the process that this returns is killed: it has a lease on it (`fcntl(2)`, `F_SETLEASE`).
+#[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
+fn keep_from_being_executed(program: &Path) -> Child {
+    let lease =
+        r#"$SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] and fcntl F, 1024, 1 or die $!; $| = 1; print "held\n"; sleep 3600"#;
+    let mut perl = Command::new("perl");
+    let mut holder = perl.args(["-e", lease]).arg(program).stdout(Stdio::piped()).spawn().expect("perl runs");
+    let mut said = [0; 5];
+    holder.stdout.take().expect("a pipe").read_exact(&mut said).expect("it says when it holds the lease");
+    holder
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(crate) struct Run {
     pub(crate) process: usize,
     pub(crate) spec: Arc<Spec>,
     pub(crate) begun: Time,
+    /// The run whose exec comes before its own.
+    pub(crate) after: Option<RunId>,
     /// The newest run there was when it took over its definition.
     pub(crate) taken_over: RunId,
     pub(crate) up: Option<Time>,
@@ -311,7 +313,7 @@ impl Facts {
     /// it starts replaces what ran before.
     pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, replaces: bool) {
         match action {
-            Action::Spawn { run, spec } => {
+            Action::Spawn { run, spec, after } => {
                 let process = number(&spec.name);
                 self.processes[process].new = false;
                 if rest(self, process) == Rest::Fresh
@@ -329,6 +331,7 @@ impl Facts {
                     process,
                     spec: spec.clone(),
                     begun: now,
+                    after: *after,
                     taken_over: *run,
                     up: None,
                     ready: None,

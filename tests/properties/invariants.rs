@@ -35,7 +35,9 @@ pub(crate) fn ensure<S: Display>(holds: bool, rule: &'static str, story: impl Fn
 /// `before` is the moment at which the step began: one restarted in this very step may be passed by those after it.
 pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Action) -> Result<Option<Why>, Violation> {
     match action {
-        Action::Spawn { run, spec } => check_spawn(facts, before, &Moment::of(facts, now), *run, spec).map(|()| None),
+        Action::Spawn { run, spec, after } => {
+            check_spawn(facts, before, &Moment::of(facts, now), (*run, *after), spec).map(|()| None)
+        }
         Action::Update { .. } => check_update(facts, action).map(|()| None),
         Action::Reload { run, by } => check_reload(facts, &Moment::of(facts, now), *run, by).map(|()| None),
         Action::Stop { run, .. } => {
@@ -88,7 +90,7 @@ fn check_reload(facts: &Facts, moment: &Moment, id: RunId, by: &Reload) -> Check
     ensure(run.spec.reload.as_ref() == Some(by), "a reload is by the definition that runs", story)
 }
 
-fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, id: RunId, spec: &Spec) -> Check {
+fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, (id, after): (RunId, Option<RunId>), spec: &Spec) -> Check {
     let process = number(&spec.name);
     let story = || format!("{}{id} is started", spec.name);
     ensure(facts.run(id).is_none(), "a run's number is never used again", story)?;
@@ -111,13 +113,17 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, id: RunId, spec: &
         Rest::Completed | Rest::Failed => ensure(false, "what rests is not started", || format!("{}: {rest:?}", story()))?,
         Rest::Again(least, _) => ensure(moment.now() >= least, "no start before its backoff is over", story)?,
         Rest::Fresh => {
-            let in_order = moment.has_turn(facts, process) || has(before.turn, process);
+            let in_order = match after {
+                None => moment.has_turn(facts, process) || has(before.turn, process),
+                Some(_) => moment.behind(facts, process) == after || before.behind[process] == after,
+            };
             ensure(in_order, "starts follow the order of the list", story)?;
             let removing = facts.runs.iter().find(|run| is_removed(facts, run) && !run.reported);
             let free = removing.is_none() || !facts.processes[process].new;
             ensure(free, "removed processes are gone before added ones start", story)?;
         }
     }
+    ensure(after.is_none() || rest == Rest::Fresh, "who has had his place waits for nobody's exec", story)?;
     let due = facts.processes[process].due_since.is_some_and(|since| moment.now() >= since + spec.start_delay);
     ensure(due || spec.start_delay.is_zero(), "no start before its delay is over", story)
 }

@@ -87,7 +87,7 @@ pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut 
         for action in &outcome.actions {
             let mut at = now + pace.next(1);
             let answers = match action {
-                Action::Spawn { run, spec } => starts(*run, spec),
+                Action::Spawn { run, spec, .. } => starts(*run, spec),
                 Action::Update { .. } | Action::Reload { .. } => Vec::new(),
                 Action::Stop { run, .. } | Action::Kill { run } => ends(*run),
             };
@@ -122,7 +122,7 @@ fn deeds(engine: &Engine, outcome: &Outcome) -> Vec<(String, String)> {
         Some((name, deed))
     });
     let begun = outcome.actions.iter().filter_map(|action| {
-        let Action::Spawn { run, spec } = action else { return None };
+        let Action::Spawn { run, spec, .. } = action else { return None };
         let reason = engine.observed().run(*run).map(|run| run.reason.to_string()).unwrap_or_default();
         Some((spec.name.to_string(), format!("start {} ({reason})", spec.name)))
     });

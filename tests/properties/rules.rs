@@ -7,6 +7,7 @@ use crate::facts::{Facts, Past, Run};
 use crate::places::{Need, Set, has};
 use crate::wishes::{MOST, number};
 use reconcile::event::{Content, RunId};
+use reconcile::plan::STARTS_AHEAD;
 use reconcile::spec::{Condition, Kind, OnChange, OnWatch, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::time::Duration;
@@ -176,6 +177,17 @@ impl Moment {
         self.before(facts, process).is_none() && (managed || !self.managed_coming)
     }
 
+    /// The run of the one right before a process in the list, if its exec is under way and all that there is to wait for in the
+    /// list, and not too many others come before it.
+    pub(crate) fn behind(&self, facts: &Facts, process: usize) -> Option<RunId> {
+        let is_under_way = |run: &&Run| run.up.is_none() && run.exit.is_none();
+        let before = |run: &Run| run.after.and_then(|after| facts.run(after)).filter(is_under_way);
+        let next = facts.places.after[process].filter(|&next| self.listed_before(facts, process) == Some(next))?;
+        let run = self.current(facts, next).filter(is_under_way)?;
+        let waits_for = std::iter::successors(before(run), |run| before(run)).count();
+        (waits_for < STARTS_AHEAD).then_some(run.id)
+    }
+
     /// The processes of which something is going or must go.
     pub(crate) fn going(&self, facts: &Facts) -> Set {
         let runs = facts.runs.iter().zip(&self.fates);
@@ -301,6 +313,8 @@ pub(crate) struct Free {
     pub(crate) needs: Set,
     /// Those before it had had their turn.
     pub(crate) turn: Set,
+    /// The run whose exec was all that they had to wait for.
+    pub(crate) behind: [Option<RunId>; MOST],
     /// The runs that had to go.
     pub(crate) going: Vec<(RunId, Why)>,
 }
@@ -314,6 +328,7 @@ impl Free {
         Free {
             needs: all(&|process| moment.needs_hold(facts, process)),
             turn: all(&|process| moment.has_turn(facts, process)),
+            behind: std::array::from_fn(|process| moment.behind(facts, process)),
             going: going.collect(),
         }
     }

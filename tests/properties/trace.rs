@@ -89,7 +89,10 @@ impl Trace {
         for action in &outcome.actions {
             let of = |run: &RunId| facts.run(*run).map_or_else(|| run.to_string(), |known| format!("{}{run}", known.spec.name));
             self.line(|| match action {
-                Action::Spawn { run, spec } => format!("  {now} -> spawn {}{run}", spec.name),
+                Action::Spawn { run, spec, after: None } => format!("  {now} -> spawn {}{run}", spec.name),
+                Action::Spawn { run, spec, after: Some(after) } => {
+                    format!("  {now} -> spawn {}{run} after {}", spec.name, of(after))
+                }
                 Action::Stop { run, .. } => format!("  {now} -> stop {}", of(run)),
                 Action::Update { run, .. } => format!("  {now} -> update {}", of(run)),
                 Action::Reload { run, .. } => format!("  {now} -> reload {}", of(run)),

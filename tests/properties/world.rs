@@ -121,7 +121,7 @@ impl World {
     /// Performs an action.
     pub(crate) fn perform(&mut self, now: Time, action: &Action) {
         match action {
-            Action::Spawn { run, spec } => self.spawn(now, *run, spec),
+            Action::Spawn { run, spec, after } => self.spawn(now, *run, spec, *after),
             Action::Stop { run, .. } => self.stop(now, *run),
             Action::Update { .. } => {}
             Action::Reload { run, .. } => self.reload(now, *run),
@@ -230,12 +230,14 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, now: Time, run: RunId, spec: &Spec) {
+    /// Whatever comes after another start is told after it, too.
+    fn spawn(&mut self, now: Time, run: RunId, spec: &Spec, after: Option<RunId>) {
         let process = number(&spec.name);
         self.counts[process] += 1;
         let mut dice = Dice::of(&[self.seed, process as u64, self.counts[process]]);
         let task = spec.exec.kind == Kind::Task;
-        let up = now + self.latency(&mut dice);
+        let before = after.and_then(|after| self.trees.get(&after)).map_or(now, |tree| tree.told_until);
+        let up = before.max(now) + self.latency(&mut dice);
         let refused = !self.kind && dice.chance(10);
         let told = if self.is_late(&mut dice) { up + millis(4_000) } else { up };
         let mut tree = Tree {

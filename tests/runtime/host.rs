@@ -82,9 +82,18 @@ pub(crate) fn children() -> String {
 
 impl Host {
     pub(crate) fn spawn(&mut self, spec: Spec) -> RunId {
+        self.start(spec, None)
+    }
+
+    /// Starts a process whose program may not be executed before another one's.
+    pub(crate) fn spawn_after(&mut self, spec: Spec, after: RunId) -> RunId {
+        self.start(spec, Some(after))
+    }
+
+    fn start(&mut self, spec: Spec, after: Option<RunId>) -> RunId {
         let run = RunId(self.next);
         self.next += 1;
-        self.runtime.perform(Action::Spawn { run, spec: Arc::new(spec) });
+        self.runtime.perform(Action::Spawn { run, spec: Arc::new(spec), after });
         run
     }
 

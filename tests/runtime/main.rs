@@ -15,3 +15,4 @@ mod refused;
 mod server;
 mod tidy;
 mod trees;
+mod turns;

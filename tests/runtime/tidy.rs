@@ -61,7 +61,7 @@ fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
 }
 
 /// A program whose exec hangs until the process is stopped that has a lease on it (`fcntl(2)`, `F_SETLEASE`).
-async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
+pub(crate) async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
     let (program, held) = (host.directory.join("program"), host.fifo("held"));
     fs::copy("/bin/sleep", &program).expect("a program of the test's own");
     let lease = r#"$SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] and fcntl F, 1024, 1 or die $!; open H, ">", $ARGV[1]; close H; sleep 3600"#;
@@ -71,7 +71,7 @@ async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
 }
 
 /// A copy of `sleep`, for an hour.
-fn sleeper(name: &str, program: &Path) -> Spec {
+pub(crate) fn sleeper(name: &str, program: &Path) -> Spec {
     let mut sleeper = Spec::new(name, &program.display().to_string());
     sleeper.exec.args = vec![Text::plain("3600")];
     sleeper

@@ -143,7 +143,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
 fn action(engine: &Engine, action: &Action) -> String {
     let run_of = |id: &RunId| engine.observed().run(*id).unwrap_or_else(|| panic!("{id} is acted on, and unknown"));
     match action {
-        Action::Spawn { run, spec } => format!("-> spawn {}{run} ({})", spec.name, run_of(run).reason),
+        Action::Spawn { run, spec, .. } => format!("-> spawn {}{run} ({})", spec.name, run_of(run).reason),
         Action::Update { run, .. } => format!("-> update {}{run}", run_of(run).spec.name),
         Action::Reload { run, by } => {
             let by = match by {

@@ -191,7 +191,7 @@ impl World {
 
     fn perform(&mut self, action: &Action) {
         match action {
-            Action::Spawn { run, spec } => self.spawn(*run, spec),
+            Action::Spawn { run, spec, .. } => self.spawn(*run, spec),
             Action::Update { .. } => {}
             Action::Reload { run, .. } => {
                 let unreloadable = self.habits_of(*run).is_some_and(|habits| habits.unreloadable);

@@ -53,6 +53,10 @@ pub(crate) use view::{Row, View};
 /// How many starts may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
 pub const STARTS_AT_ONCE: usize = 16;
 
+/// How many of them may wait for the exec of the one before them in the list, and so on: of a list, that many more are under way
+/// than the one that is being executed.
+pub const STARTS_AHEAD: usize = 2;
+
 /// How long a run may survive being killed before that is reported.
 pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -78,7 +82,12 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Start a process.
-    Start(Name),
+    Start {
+        /// The process.
+        name: Name,
+        /// The run that is being started, and whose exec must come before.
+        after: Option<RunId>,
+    },
     /// Tell a run to stop.
     Stop(RunId, Reason),
     /// Kill a run; the reason is for one that was not told to stop before.

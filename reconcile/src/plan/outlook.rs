@@ -45,7 +45,7 @@ pub(super) struct Outlooks {
     held_by: Vec<Option<usize>>,
     /// The managed process that applications have to wait for.
     pub(super) managed_held_by: Option<usize>,
-    /// Of those who stand in line, the ones who have nobody before them in the list.
+    /// Of those who stand in line, the ones who have nobody before them in the list, or may be next.
     pub(super) first_in_line: Vec<usize>,
 }
 
@@ -92,12 +92,20 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
             if entry.tier == Tier::Managed {
                 all.managed_held_by.get_or_insert(index);
             }
-            if view.rows()[index].quiet() == Some(Quiet::InLine) && all.listed_before(entry).is_none() {
+            if view.rows()[index].quiet() == Some(Quiet::InLine)
+                && (all.listed_before(entry).is_none() || is_next(view, fates, entry))
+            {
                 all.first_in_line.push(index);
             }
         }
     }
     all
+}
+
+/// Whether the exec of the one right before it in the list is under way.
+fn is_next(view: &View<'_>, fates: &Fates<'_>, entry: &Entry) -> bool {
+    let before = entry.after.filter(|&before| view.orders_execs && view.rows()[before].quiet().is_none());
+    before.and_then(|before| current(view, fates, before)).is_some_and(|run| run.up.is_none())
 }
 
 fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> Outlook {

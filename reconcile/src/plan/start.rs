@@ -1,8 +1,9 @@
 //! The gate of a start: predecessor gone, backoff over, dependencies hold, delay over, and those before it started.
 
 use super::outlook::{Outlooks, Rest, blocked, current, outlooks, rest};
-use super::{Block, Fate, Fates, Plan, Quiet, Row, STARTS_AT_ONCE, Step, View, Waiting};
+use super::{Block, Fate, Fates, Plan, Quiet, Row, STARTS_AHEAD, STARTS_AT_ONCE, Step, View, Waiting};
 use crate::desired::Entry;
+use crate::event::RunId;
 use crate::observed::Run;
 use crate::spec::Tier;
 use crate::text::Name;
@@ -18,8 +19,8 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
         return true;
     }
     let outlooks = &outlooks(view, fates);
-    let under_way = view.unquiet().flat_map(Row::runs).filter(|run| run.up.is_none() && run.exit.is_none()).count();
-    let mut turns = STARTS_AT_ONCE.saturating_sub(under_way);
+    let under_way: Vec<&Run> = view.unquiet().flat_map(Row::runs).filter(|run| is_under_way(run)).collect();
+    let mut turns = STARTS_AT_ONCE.saturating_sub(under_way.len());
     let removed = still_removing(view);
     let mut starts = Vec::new();
     let wanted = view.desired.entries().len();
@@ -35,7 +36,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
             continue;
         }
         if let Some(run) = current(view, fates, index) {
-            if let Some(waiting) = progress(run) {
+            if let Some(waiting) = progress(run, &under_way) {
                 plan.wait(row.name, waiting);
             }
             continue;
@@ -44,20 +45,51 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
         if plan.is_silent && turns == 0 && row.quiet() == Some(Quiet::InLine) {
             continue;
         }
-        match (Gate { view, fates, outlooks, index, entry, removed }).ask(plan) {
+        match (Gate { view, fates, outlooks, under_way: &under_way, index, entry, removed }).ask(plan) {
             Err(None) => {}
             Err(Some(waiting)) => plan.wait(row.name, waiting),
-            Ok(()) if turns == 0 => plan.wait(row.name, Waiting::Turn),
-            Ok(()) => {
+            Ok(_) if turns == 0 => plan.wait(row.name, Waiting::Turn),
+            Ok(after) => {
                 turns -= 1;
-                starts.push(index);
+                starts.push(Start { index, after });
                 plan.wait(row.name, Waiting::Exec);
             }
         }
     }
-    plan.steps.extend(first(view, starts).into_iter().map(|index| Step::Start(view.rows()[index].name.clone())));
+    let starts = first(view, starts);
+    // Whoever is next in the list may be started behind it.
+    let lead_on = view.orders_execs && view.desired.is_list() && starts.iter().any(|start| start.may_be_followed(&under_way));
+    let step = |start: Start| Step::Start { name: view.rows()[start.index].name.clone(), after: start.after };
+    plan.steps.extend(starts.into_iter().map(step));
     // By a start or a stop that is begun, those may have to go who follow it; and by name one waits for what returns.
-    !view.desired.names_dependencies()
+    let all_by_list = !view.desired.names_dependencies();
+    all_by_list && !lead_on
+}
+
+/// Whether a run's exec is still to come.
+fn is_under_way(run: &Run) -> bool {
+    run.up.is_none() && run.exit.is_none()
+}
+
+/// How many others' execs come before that of a run.
+fn place(run: RunId, under_way: &[&Run]) -> usize {
+    let before = |run: &RunId| under_way.iter().find(|other| other.id == *run)?.after;
+    let is_under_way = |run: &RunId| under_way.iter().any(|other| other.id == *run);
+    core::iter::successors(before(&run).filter(is_under_way), |run| before(run).filter(is_under_way)).count()
+}
+
+/// A start to begin.
+#[derive(Clone, Copy)]
+struct Start {
+    index: usize,
+    /// The run whose exec comes before.
+    after: Option<RunId>,
+}
+
+impl Start {
+    fn may_be_followed(&self, under_way: &[&Run]) -> bool {
+        self.after.is_none_or(|after| place(after, under_way) + 1 < STARTS_AHEAD)
+    }
 }
 
 /// For a process that isn't to run: its start delay doesn't count any more.
@@ -69,7 +101,7 @@ fn end_of_delay(row: &Row<'_>) -> Option<Step> {
 /// Of what may be started, the first that somebody that runs is to be restarted along with; all of it, if there is none.
 ///
 /// By its start it may be replaced; what depends on those who then have to go must not be started in the same breath.
-fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
+fn first(view: &View<'_>, starts: Vec<Start>) -> Vec<Start> {
     if starts.len() < 2 {
         return starts;
     }
@@ -79,16 +111,20 @@ fn first(view: &View<'_>, starts: Vec<usize>) -> Vec<usize> {
     let followed: BTreeSet<usize> = edges.map(|need| need.on).collect();
     // One at a time, dependencies first: the next of them may need what the first one's start takes along.
     let mut in_order = view.desired.order().iter().copied();
-    match in_order.find(|index| followed.contains(index) && starts.contains(index)) {
-        Some(first) => vec![first],
+    let first = in_order.find_map(|index| starts.iter().find(|start| start.index == index && followed.contains(&index)));
+    match first {
+        Some(first) => vec![*first],
         None => starts,
     }
 }
 
 /// What a run that goes on still has to reach.
-fn progress(run: &Run) -> Option<Waiting> {
+fn progress(run: &Run, under_way: &[&Run]) -> Option<Waiting> {
     match (run.up, run.ready) {
-        (None, _) => Some(Waiting::Exec),
+        (None, _) => {
+            let before = under_way.iter().find(|other| Some(other.id) == run.after);
+            Some(before.map_or(Waiting::Exec, |before| Waiting::Order(before.spec.name.clone())))
+        }
         (Some(up), None) => {
             let until = run.first_ready.is_none().then_some(up + run.spec.ready_timing.deadline);
             Some(Waiting::Readiness { until, why: run.unready.clone() })
@@ -107,21 +143,22 @@ struct Gate<'v, 'a> {
     view: &'v View<'a>,
     fates: &'v Fates<'a>,
     outlooks: &'v Outlooks,
+    under_way: &'v [&'a Run],
     index: usize,
     entry: &'v Entry,
     removed: Option<&'v Name>,
 }
 
-/// `Err` says what keeps a process from being started; `None` in it that there is nothing to wait for, or that
-/// somebody else says so.
-type Passed = Result<(), Option<Waiting>>;
+/// `Err` says what keeps something from going on; `None` in it that there is nothing to wait for, or that somebody else says so.
+type Passed<T = ()> = Result<T, Option<Waiting>>;
 
 impl Gate<'_, '_> {
-    fn ask(&self, plan: &mut Plan) -> Passed {
+    /// Whether the process may be started now, and whose exec its own has to wait for.
+    fn ask(&self, plan: &mut Plan) -> Passed<Option<RunId>> {
         let rest = rest(self.view, self.index);
         if matches!(rest, Rest::Completed | Rest::Failed) {
             self.predecessor()?;
-            return Err(self.outliving().find_map(progress));
+            return Err(self.outliving().find_map(|run| progress(run, self.under_way)));
         }
         // The delay counts from the moment that dependencies hold, whatever else is still waited for. Those that are order
         // alone may come and go: they would put it off for ever.
@@ -134,8 +171,15 @@ impl Gate<'_, '_> {
             plan.wake(at);
             return Err(Some(Waiting::Backoff(at)));
         }
-        let order = || self.dependency(false).or_else(|| self.removal(rest)).or_else(|| self.order(rest));
-        dependency.or(delay).or_else(order).map_or(Ok(()), |waiting| Err(Some(waiting)))
+        let order = || self.dependency(false).or_else(|| self.removal(rest));
+        match (dependency.or(delay).or_else(order), self.listed_after(rest)) {
+            (Some(waiting), _) => Err(Some(waiting)),
+            (None, None) => Ok(None),
+            (None, Some(holder)) => match self.close_behind(holder) {
+                Some(run) => Ok(Some(run)),
+                None => Err(Some(Waiting::Order(self.view.rows()[holder].name.clone()))),
+            },
+        }
     }
 
     /// A former run that isn't gone says itself what it waits for, unless it was reported to survive.
@@ -193,8 +237,12 @@ impl Gate<'_, '_> {
         Some(Waiting::Removed(removed.clone()))
     }
 
-    fn order(&self, rest: Rest) -> Option<Waiting> {
-        self.listed_after(rest).map(|index| Waiting::Order(self.view.rows()[index].name.clone()))
+    /// The run of the one right before it in the list, if its exec is all that there is to wait for, and is not itself behind too
+    /// many others.
+    fn close_behind(&self, holder: usize) -> Option<RunId> {
+        let is_next = self.entry.after == Some(holder);
+        let run = current(self.view, self.fates, holder).filter(|run| self.view.orders_execs && is_next && is_under_way(run))?;
+        (place(run.id, self.under_way) < STARTS_AHEAD).then_some(run.id)
     }
 
     /// Who has to be started before it by the place in the list, which a process that ended by itself has already had.

@@ -4,4 +4,5 @@ mod files;
 mod found;
 mod health;
 mod laws;
+mod list;
 mod stage;

@@ -67,9 +67,10 @@ impl Stage {
             self.engine.observed().run(run).map_or_else(|| run.to_string(), |known| format!("{}{run}", known.spec.name))
         };
         match action {
-            Action::Spawn { run, .. } => {
+            Action::Spawn { run, after, .. } => {
+                let after = after.map(|after| format!(" after {}", of(after))).unwrap_or_default();
                 let reason = self.engine.observed().run(*run).map(|run| run.reason.to_string()).unwrap_or_default();
-                format!("spawn {} ({reason})", of(*run))
+                format!("spawn {}{after} ({reason})", of(*run))
             }
             Action::Stop { run, .. } => {
                 let why = outcome.reports.iter().find_map(|report| match report {

@@ -15,7 +15,7 @@ use super::proc::{self, Lineage};
 use super::spawn::NotSpawned;
 use super::spawners::{Report, Up};
 use super::sys::How;
-use super::sys::clone::Slot;
+use super::sys::slot::Slot;
 use super::tree::{self, Handle, Marker, Members, send, send_all};
 use super::wakes;
 use crate::journal::{Entry, Journal};
@@ -48,6 +48,8 @@ pub(super) struct Reaper {
     runs: HashMap<RunId, Box<Run>>,
     /// Those whose program doesn't run yet.
     unborn: BTreeSet<RunId>,
+    /// Outcomes that may not be told before another start's.
+    early: Vec<Report>,
     /// Those whose leader is reaped.
     leaderless: BTreeSet<RunId>,
     /// Leaders that are not reaped, by their number.
@@ -69,6 +71,8 @@ pub(super) struct Reaper {
 
 struct Run {
     leader: Leader,
+    /// The run whose start has to be over before its own.
+    after: Option<RunId>,
     /// The session that its leader made.
     session: Option<u32>,
     /// Who was told to stop.
@@ -124,6 +128,7 @@ impl Reaper {
             emptied: wakes::gathering()?,
             runs: HashMap::new(),
             unborn: BTreeSet::new(),
+            early: Vec::new(),
             leaderless: BTreeSet::new(),
             leaders: HashMap::new(),
             ends: Ends::new()?,
@@ -153,14 +158,50 @@ impl Reaper {
         let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
         let (told, killed) = (Members::default(), Members::default());
         let leaf_of_run = leaf.clone();
-        let entered = Run { leader, session: None, told, killed, wish: None, killing: false, leaf: leaf_of_run, emptying: None };
+        let entered = Run {
+            leader,
+            after: None,
+            session: None,
+            told,
+            killed,
+            wish: None,
+            killing: false,
+            leaf: leaf_of_run,
+            emptying: None,
+        };
         self.runs.insert(run, Box::new(entered));
         self.unborn.insert(run);
         (self.marker.write(name, run), slot, leaf)
     }
 
+    /// Has a start follow another, if that isn't over; returns what it has to wait for.
+    pub(super) fn follow(&mut self, run: RunId, after: RunId) -> Option<Arc<Slot>> {
+        let Leader::Starting { slot, .. } = &self.runs.get(&after)?.leader else { return None };
+        let slot = Arc::clone(slot);
+        self.runs.get_mut(&run)?.after = Some(after);
+        Some(slot)
+    }
+
+    /// Whether the start that this one follows has no outcome that was told.
+    fn is_early(&self, run: RunId) -> bool {
+        self.runs.get(&run).and_then(|run| run.after).is_some_and(|after| self.unborn.contains(&after))
+    }
+
     /// Takes the outcome of a start.
     pub(super) fn reported(&mut self, report: Report) {
+        self.early.push(report);
+        self.tell_of_starts();
+    }
+
+    /// Tells the outcome of starts, each after that of the one that it follows.
+    fn tell_of_starts(&mut self) {
+        while let Some(place) = self.early.iter().position(|report| !self.is_early(report.run)) {
+            let report = self.early.remove(place);
+            self.tell_of_start(report);
+        }
+    }
+
+    fn tell_of_start(&mut self, report: Report) {
         let Report { run: id, outcome } = report;
         let Some(run) = self.runs.get_mut(&id) else { return };
         let Leader::Starting { slot, ended } = &mut run.leader else { return };
@@ -333,6 +374,7 @@ impl Reaper {
 
     /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
     pub(super) fn settle(&mut self) {
+        self.tell_of_starts();
         if self.leaderless.is_empty() {
             return;
         }

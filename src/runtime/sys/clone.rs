@@ -16,6 +16,7 @@
 //! the child, and with it to us, before the exec. That is never undone here.
 
 use super::clone3;
+use super::slot::Slot;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::borrow::{Borrow, Cow};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
@@ -23,7 +24,6 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Everything that the child does before its exec, prepared.
 pub(in crate::runtime) struct Child<'a> {
@@ -58,6 +58,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The directory of the control group to be in.
     pub(in crate::runtime) in_group: Option<BorrowedFd<'a>>,
+    /// The start whose exec must be over before the program is executed.
+    pub(in crate::runtime) after: Option<&'a Slot>,
 }
 
 /// A child that has become its program.
@@ -101,6 +103,8 @@ pub(in crate::runtime) enum Stage {
     Directory,
     /// Putting the further descriptor in place.
     Passing,
+    /// Waiting until another start is over.
+    Turn,
     /// Emptying the signal mask.
     Mask,
     /// Executing the program.
@@ -114,17 +118,6 @@ pub(in crate::runtime) enum Failure {
     Clone(i32),
     /// The child failed at this stage with this error number. It has ended, and has to be reaped.
     Child(Stage, i32),
-}
-
-/// Where the kernel writes a child's number, before the child's first instruction.
-#[derive(Debug, Default)]
-pub(in crate::runtime) struct Slot(AtomicI32);
-
-impl Slot {
-    /// The child's number, once there is one.
-    pub(in crate::runtime) fn pid(&self) -> Option<u32> {
-        u32::try_from(self.0.load(Ordering::Acquire)).ok().filter(|&pid| pid != 0)
-    }
 }
 
 /// Where a child runs until its exec. One child at a time, which the exclusive borrow in [`start`] sees to.
@@ -185,6 +178,8 @@ struct Shared<'a> {
     /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
     own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
+    /// Our own number.
+    parent: u32,
     /// The signals that may not be at their default.
     to_reset: &'static [usize],
     /// The control group that the child has yet to enter.
@@ -214,6 +209,7 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         environment: pointers(child.environment, own_variable),
         own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
+        parent: std::process::id(),
         to_reset: ignored(),
         to_enter: None,
         not_in_group: None,
@@ -229,9 +225,8 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
     }
     // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has let go
     // of our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
-    let born = |group| unsafe {
-        clone3::into_group(group, flags, stack.bottom(), Stack::SIZE, run, (&raw mut shared).cast(), slot.0.as_ptr())
-    };
+    let born =
+        |group| unsafe { clone3::into_group(group, flags, stack.bottom(), Stack::SIZE, run, (&raw mut shared).cast(), slot) };
     let (result, error, pidfd) = if let Some((pid, pidfd)) = child.in_group.and_then(born) {
         (pid, 0, Some(pidfd))
     } else {
@@ -240,7 +235,11 @@ pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slo
         // What it opens to enter must not be left in our table, should it be killed right then.
         let flags = if child.in_group.is_some() { usual } else { flags };
         // SAFETY: as above.
-        let result = unsafe { libc::clone(run, stack.top(), flags, (&raw mut shared).cast(), slot.0.as_ptr()) };
+        let result = unsafe {
+            let (flags, argument, no_tls) =
+                (flags | libc::CLONE_CHILD_CLEARTID, (&raw mut shared).cast(), ptr::null_mut::<c_void>());
+            libc::clone(run, stack.top(), flags, argument, slot.for_number(), no_tls, slot.for_end())
+        };
         (result, io::Error::last_os_error().raw_os_error().unwrap_or(0), None)
     };
     // SAFETY: as above; a null pointer for the former mask is allowed.
@@ -276,7 +275,7 @@ const SIGNALS: RangeInclusive<usize> = 1..=64;
 /// `SIG_SETMASK` as an argument of [`call`].
 const SET_MASK: usize = libc::SIG_SETMASK as usize;
 
-fn address<T>(pointer: *const T) -> usize {
+pub(super) fn address<T>(pointer: *const T) -> usize {
     pointer.expose_provenance()
 }
 
@@ -284,7 +283,7 @@ fn address<T>(pointer: *const T) -> usize {
 ///
 /// # Safety
 /// Whatever the call demands of its arguments.
-unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
+pub(super) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
     let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: the caller's promise.
     let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth) };
@@ -377,6 +376,9 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
                 call(libc::SYS_dup3, [source, target, 0, 0, 0])
             };
             placed.map_err(at(Stage::Passing))?;
+        }
+        if let Some(before) = child.after {
+            before.wait(shared.parent).map_err(at(Stage::Turn))?;
         }
         call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const NONE), 0, 8, 0]).map_err(at(Stage::Mask))?;
     }
@@ -472,6 +474,6 @@ fn at(stage: Stage) -> impl Fn(i32) -> (Stage, i32) {
 }
 
 /// A signed argument, widened as the kernel expects it.
-fn number(value: RawFd) -> usize {
+pub(super) fn number(value: RawFd) -> usize {
     (value as isize).cast_unsigned()
 }

@@ -7,6 +7,7 @@
 //! this kind of machine, and where the kernel or a filter of system calls refuses, the answer is nothing, and the caller
 //! clones the usual way.
 
+use super::slot::Slot;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use std::ffi::{c_int, c_void};
 
@@ -14,9 +15,9 @@ use std::ffi::{c_int, c_void};
 pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
 
 /// As `clone(2)` with these flags, into a control group, and with every signal that had a handler at its default; those that
-/// were ignored still are. The child calls `entry` with `argument`, on the stack whose lowest
-/// byte is `stack`; its number goes to `slot` first. Answers with that and a descriptor of the child (`pidfd_open(2)`), or with
-/// nothing: then there is no child.
+/// were ignored still are. The child calls `entry` with `argument`, on the stack whose lowest byte is `stack`; what the kernel writes
+/// about it goes to `slot`. Answers with its number and a descriptor of it (`pidfd_open(2)`), or with nothing: then there is no
+/// child.
 ///
 /// # Safety
 /// As for `clone(2)`. `entry` must not return.
@@ -28,7 +29,7 @@ pub(super) unsafe fn into_group(
     stack_size: usize,
     entry: Entry,
     argument: *mut c_void,
-    slot: *mut c_int,
+    slot: &Slot,
 ) -> Option<(c_int, OwnedFd)> {
     use rustix::fd::{AsRawFd, FromRawFd};
 
@@ -40,10 +41,12 @@ pub(super) unsafe fn into_group(
     const SIGNAL: c_int = 0xff;
     let mut pidfd: c_int = -1;
     let arguments = libc::clone_args {
-        flags: u64::from((flags & !SIGNAL | libc::CLONE_PIDFD).cast_unsigned()) | INTO_GROUP | CLEAR_HANDLERS,
+        flags: u64::from((flags & !SIGNAL | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID).cast_unsigned())
+            | INTO_GROUP
+            | CLEAR_HANDLERS,
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        child_tid: 0,
-        parent_tid: slot.expose_provenance() as u64,
+        child_tid: slot.for_end().expose_provenance() as u64,
+        parent_tid: slot.for_number().expose_provenance() as u64,
         exit_signal: u64::from((flags & SIGNAL).cast_unsigned()),
         stack: stack.expose_provenance() as u64,
         stack_size: stack_size as u64,
@@ -93,7 +96,7 @@ pub(super) unsafe fn into_group(
     _stack_size: usize,
     _entry: Entry,
     _argument: *mut c_void,
-    _slot: *mut c_int,
+    _slot: &Slot,
 ) -> Option<(c_int, OwnedFd)> {
     None
 }
