@@ -257,8 +257,7 @@ fn was_injected(site: &Site) -> bool {
 
 /// Kills the tracer, and only then navigator's calls are its own again.
 fn end_fault(navigator: &Navigator<'_>) {
-    let status = fs::read_to_string(format!("/proc/{}/status", navigator.pid())).expect("navigator lives");
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok()).expect("it is traced");
+    let tracer = u32::try_from(navigator.status("TracerPid")).expect("a number of a process");
     if let Some(tracer) = leftovers::process(tracer) {
         leftovers::send(&tracer, Signal::KILL);
         navigator.log().until("the end of the fault", || (!leftovers::is_alive(&tracer)).then_some(()));

@@ -223,13 +223,6 @@ fn a_limit_on_the_size_of_files_does_not_end_navigator() {
     navigator.exits(0);
 }
 
-/// A number of `/proc/PID/status`, in kilobytes.
-fn memory(navigator: &Navigator<'_>, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", navigator.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect("the kernel tells");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 #[test]
 fn a_gibibyte_without_a_newline_takes_no_memory() {
     for output in ["log", "{ file: own.log, max_size: 20MB, keep: 1 }"] {
@@ -244,10 +237,10 @@ fn a_gibibyte_without_a_newline_takes_no_memory() {
         let elsewhere = ["-c", "exec \"$0\" \"$@\" >/dev/null"];
         let mut navigator = site.command_through("sh", &elsewhere, &["navigator.yml"]).start();
         navigator.started("zero");
-        let before = memory(&navigator, "VmRSS");
+        let before = navigator.status("VmRSS");
         fs::write(site.path("gate0"), "").expect("the process waits there");
         navigator.event("Process exited", "zero");
-        let grown = memory(&navigator, "VmHWM") - before;
+        let grown = navigator.status("VmHWM") - before;
         assert!(grown < 8 * 1024, "{grown} kB more with `output: {output}`");
         navigator.signal(Signal::TERM);
         navigator.exits(0);

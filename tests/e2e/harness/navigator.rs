@@ -31,6 +31,13 @@ impl<'s> Navigator<'s> {
         self.pid
     }
 
+    /// A number that the kernel tells of navigator in `/proc/PID/status`: sizes are in kilobytes.
+    pub(crate) fn status(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect("the kernel tells");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     pub(crate) fn log(&self) -> &Log {
         &self.log
     }
