@@ -49,6 +49,9 @@ fn fruitless_readings(navigator: &Navigator<'_>) -> usize {
 /// That each verdict was `Configuration reloaded`, with the generations from 2 on.
 #[track_caller]
 fn assert_reloads(navigator: &Navigator<'_>, count: usize, what: &str) {
+    // What a process writes when it is started may be here before the lines of the log that tell why it was.
+    let last = (count + 1).to_string();
+    navigator.wait("the last of the reloads", |event| event.field("generation") == Some(&last));
     let found: Vec<String> = verdicts(navigator)
         .iter()
         .map(|event| format!("{} {}", event.message, event.field("generation").unwrap_or("-")))
