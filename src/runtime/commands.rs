@@ -82,7 +82,7 @@ impl Commands {
         let spec = Arc::new(definition(beside, purpose, command));
         let (mark, slot, leaf) = self.shared.lock().expect(id, &spec.name);
         let passed = Passed { variables: [variables(beside), passed.variables].concat(), ..passed };
-        self.spawners.submit(Request { run: id, spec, mark, slot, leaf, passed, after: None });
+        self.spawners.submit(Request { run: id, spec, mark, slot, leaf, passed, after: Vec::new() });
         self.shared.news.notify_one();
         Command { id, commands: self.clone(), ended }
     }

@@ -57,8 +57,8 @@ use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
-use spawn::{Cradle, Ground, NotSpawned};
-use spawners::{Report, Request, Spawners};
+use spawn::{Cradle, Ground};
+use spawners::{Request, Spawners};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -148,7 +148,7 @@ impl Shared {
     /// Reports a start that can't even be attempted.
     fn refuse(&self, run: RunId, stage: &str, error: String) {
         let why = Refusal::Failed { stage: stage.to_owned(), error };
-        self.lock().reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
+        self.lock().refuse(run, why);
     }
 }
 
@@ -222,7 +222,7 @@ impl Runtime {
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>, after: Option<RunId>) {
         let (mark, slot, leaf) = self.shared.lock().expect(run, &spec.name);
-        let after = after.and_then(|after| self.shared.lock().follow(run, after));
+        let after = after.map(|after| self.shared.lock().follow(run, after)).unwrap_or_default();
         if let Some(pids) = self.shared.left().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
             let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));

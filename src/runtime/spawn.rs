@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 /// What `execvp(3)` searches where there is no `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -68,8 +69,8 @@ pub(super) struct Start<'a> {
     pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
     pub(super) passed: &'a Passed,
-    /// The start whose exec must be over before.
-    pub(super) after: Option<&'a Slot>,
+    /// The starts that must be over before its exec.
+    pub(super) after: &'a [Arc<Slot>],
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
@@ -96,7 +97,7 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
 /// have done before, and ends. To be called where nobody else reaps.
 pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
     let (slot, passed) = (Slot::default(), Passed::default());
-    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: None };
+    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
     let layout = Layout::of(exec, &start, ground)?;
     let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
     let ended = clone::start(&child, &mut cradle.stack, &slot);

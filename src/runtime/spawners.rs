@@ -37,8 +37,8 @@ pub(super) struct Request {
     pub(super) leaf: Option<Leaf>,
     /// What it is passed beyond its definition.
     pub(super) passed: Passed,
-    /// The start whose exec must be over before its own.
-    pub(super) after: Option<Arc<Slot>>,
+    /// The starts that must be over before its exec.
+    pub(super) after: Vec<Arc<Slot>>,
 }
 
 /// What became of a start.
@@ -116,7 +116,7 @@ fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs:
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
     let Request { mark, slot, passed, after, .. } = request;
-    let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed, after: after.as_deref() };
+    let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed, after };
     spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));

@@ -3,8 +3,10 @@
 use crate::host::{Host, children, on_host, script};
 use crate::tidy::{hanging, sleeper};
 use reconcile::event::{Event, Pid, RunId};
-use reconcile::spec::Spec;
+use reconcile::spec::{Announce, Exec, Spec};
+use reconcile::text::Text;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -77,6 +79,48 @@ fn a_start_that_fails_lets_the_next_one_go_on() {
         host.spawned(late).await;
         end(host, &[late, next]).await;
     });
+}
+
+#[test]
+fn behind_a_start_that_fails_early_the_next_one_still_waits_for_those_before() {
+    let unknown = with(|spec| spec.exec.user = Some(Text::plain("nobody-has-this-name")));
+    let nowhere = with(|spec| spec.exec.working_dir = Some(Text::plain("/does/not/exist")));
+    let mute = with(|spec| spec.exec.announce = Some(Announce::Notify));
+    for early in [unknown, nowhere, mute] {
+        on_host("early", async |host| {
+            let (program, holder) = hanging(host).await;
+            let directory = announced_in(host).await;
+            let slow = host.spawn(sleeper("slow", &program));
+            // Its socket can't be made where there is something already.
+            fs::write(directory.join((slow.0 + 1).to_string()), "").expect("a file");
+            let early = host.spawn_after(early, slow);
+            let next = host.spawn_after(script("next", "exec sleep 3600"), early);
+            host.until_waiting(1).await;
+            host.stop(holder);
+            host.spawned(next).await;
+            let told = host.told.iter().filter_map(start).filter(|run| [slow, early, next].contains(run));
+            assert_eq!(told.collect::<Vec<_>>(), [slow, early, next]);
+            host.refused(early).await;
+            end(host, &[next, slow]).await;
+        });
+    }
+}
+
+/// A process that sleeps, with something else about it.
+fn with(change: impl FnOnce(&mut Spec)) -> Spec {
+    let mut spec = script("early", "exec sleep 3600");
+    change(&mut spec);
+    spec
+}
+
+/// The directory in which runs have their sockets for announcements.
+async fn announced_in(host: &mut Host) -> PathBuf {
+    let said = host.fifo("said");
+    let teller = with(|spec| spec.exec.announce = Some(Announce::Notify));
+    let tells = format!("echo $NOTIFY_SOCKET > {}", said.display());
+    host.spawn(Spec { exec: Exec { announce: teller.exec.announce, ..script("teller", &tells).exec }, ..teller });
+    let socket = PathBuf::from(host.hears(&said).await.trim_end());
+    socket.parent().expect("a directory").to_owned()
 }
 
 #[test]

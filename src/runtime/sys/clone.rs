@@ -23,7 +23,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
 use std::ops::RangeInclusive;
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Everything that the child does before its exec, prepared.
 pub(in crate::runtime) struct Child<'a> {
@@ -58,8 +58,8 @@ pub(in crate::runtime) struct Child<'a> {
     pub(in crate::runtime) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The directory of the control group to be in.
     pub(in crate::runtime) in_group: Option<BorrowedFd<'a>>,
-    /// The start whose exec must be over before the program is executed.
-    pub(in crate::runtime) after: Option<&'a Slot>,
+    /// The starts that must be over before the program is executed.
+    pub(in crate::runtime) after: &'a [Arc<Slot>],
 }
 
 /// A child that has become its program.
@@ -377,7 +377,7 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
             };
             placed.map_err(at(Stage::Passing))?;
         }
-        if let Some(before) = child.after {
+        for before in child.after {
             before.wait(shared.parent).map_err(at(Stage::Turn))?;
         }
         call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const NONE), 0, 8, 0]).map_err(at(Stage::Mask))?;
