@@ -224,6 +224,10 @@ fn refuses(site: &Site, ended: &Ended, code: i32, text: &str) {
 #[track_caller]
 fn lives(site: &Site, mut navigator: Navigator<'_>, text: &str) {
     navigator.wait("the configuration", |event| event.message == "Configuration loaded");
+    navigator.log().until("a call that fails, or the child of what is to leave", || {
+        let sleeps = navigator.command_lines_below().iter().filter(|line| line.ends_with("sleep 3600")).count();
+        (was_injected(site) || sleeps > 1).then_some(())
+    });
     site.write("conf/navigator.yml", &format!("{PROCESSES}{LATE}"));
     navigator.log().until(&format!("a call that fails, and `{text}` in the log"), || {
         let says = |line: &crate::harness::log::Line| line.text().contains(text);

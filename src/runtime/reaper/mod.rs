@@ -9,6 +9,7 @@
 mod ends;
 mod looks;
 mod members;
+mod turns;
 
 use super::group::{Groups, Leaf};
 use super::proc::{self, Lineage};
@@ -174,45 +175,8 @@ impl Reaper {
         (self.marker.write(name, run), slot, leaf)
     }
 
-    /// Has a start follow another; returns what it has to wait for, the nearest first. One that fails early is over before those that
-    /// it follows itself.
-    pub(super) fn follow(&mut self, run: RunId, after: RunId) -> Vec<Arc<Slot>> {
-        if let Some(run) = self.runs.get_mut(&run) {
-            run.after = Some(after);
-        }
-        let known = std::iter::successors(self.runs.get(&after), |run| self.runs.get(&run.after?));
-        let slot = |run: &Box<Run>| if let Leader::Starting { slot, .. } = &run.leader { Some(Arc::clone(slot)) } else { None };
-        known.filter_map(slot).collect()
-    }
-
-    /// Whether the start that this one follows has no outcome that was told.
-    fn is_early(&self, run: RunId) -> bool {
-        self.runs.get(&run).and_then(|run| run.after).is_some_and(|after| self.unborn.contains(&after))
-    }
-
-    /// Takes it that a start can't even be attempted. No spawner sees to those who wait for it, so that is done here.
-    pub(super) fn refuse(&mut self, run: RunId, why: Refusal) {
-        if let Some(Leader::Starting { slot, .. }) = self.runs.get(&run).map(|run| &run.leader) {
-            slot.end();
-        }
-        self.reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
-    }
-
     /// Takes the outcome of a start.
-    pub(super) fn reported(&mut self, report: Report) {
-        self.early.push(report);
-        self.tell_of_starts();
-    }
-
-    /// Tells the outcome of starts, each after that of the one that it follows.
-    fn tell_of_starts(&mut self) {
-        while let Some(place) = self.early.iter().position(|report| !self.is_early(report.run)) {
-            let report = self.early.remove(place);
-            self.tell_of_start(report);
-        }
-    }
-
-    fn tell_of_start(&mut self, report: Report) {
+    fn take(&mut self, report: Report) {
         let Report { run: id, outcome } = report;
         let Some(run) = self.runs.get_mut(&id) else { return };
         let Leader::Starting { slot, ended } = &mut run.leader else { return };
