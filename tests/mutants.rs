@@ -157,13 +157,13 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "everybody in the list may be started behind another",
         file: "plan/start.rs",
-        line: "(«place(run.id, self.under_way)» < STARTS_AHEAD).then_some(run.id)",
+        line: "(«place(before, self.under_way)» < STARTS_AHEAD).then_some(before)",
         instead: "0",
     },
     Bug {
         title: "who may be next in the list is not looked at",
         file: "plan/outlook.rs",
-        line: "&& (all.listed_before(entry).is_none() || «is_next(view, fates, entry)»)",
+        line: "&& (all.listed_before(entry).is_none() || «exec_before(view, fates, entry).is_some()»)",
         instead: "false",
     },
     Bug {

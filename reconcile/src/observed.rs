@@ -179,6 +179,11 @@ impl Run {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
     }
 
+    /// Whether its exec is still to come.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.up.is_none() && self.exit.is_none()
+    }
+
     fn is_settled(&self, wanted: &Arc<Spec>) -> bool {
         let is_well = self.up.is_some() && self.ready.is_some() && self.unhealthy.is_none() && self.is_undisturbed();
         is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && !self.unwanted_by_hand

@@ -104,10 +104,8 @@ fn a_start_that_waits_for_the_one_before_it_ends_with_navigator() {
 /// Has every exec of a program hang until the process that this returns is killed: it has a lease on it (`fcntl(2)`, `F_SETLEASE`).
 #[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
 fn keep_from_being_executed(program: &Path) -> Child {
-    let lease =
-        r#"$SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] and fcntl F, 1024, 1 or die $!; $| = 1; print "held\n"; sleep 3600"#;
-    let mut perl = Command::new("perl");
-    let mut holder = perl.args(["-e", lease]).arg(program).stdout(Stdio::piped()).spawn().expect("perl runs");
+    let mut lease = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/e2e/lease.pl"));
+    let mut holder = lease.arg(program).stdout(Stdio::piped()).spawn().expect("perl runs");
     let mut said = [0; 5];
     holder.stdout.take().expect("a pipe").read_exact(&mut said).expect("it says when it holds the lease");
     holder

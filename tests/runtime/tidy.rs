@@ -64,8 +64,8 @@ fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
 pub(crate) async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
     let (program, held) = (host.directory.join("program"), host.fifo("held"));
     fs::copy("/bin/sleep", &program).expect("a program of the test's own");
-    let lease = r#"$SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] and fcntl F, 1024, 1 or die $!; open H, ">", $ARGV[1]; close H; sleep 3600"#;
-    let holder = host.spawn(script("holder", &format!("exec perl -e '{lease}' {} {}", program.display(), held.display())));
+    let lease = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/e2e/lease.pl");
+    let holder = host.spawn(script("holder", &format!("exec {lease} {} > {}", program.display(), held.display())));
     host.hears(&held).await;
     (program, holder)
 }

@@ -3,7 +3,7 @@
 use crate::host::{Host, children, on_host, script};
 use crate::tidy::{hanging, sleeper};
 use reconcile::event::{Event, Pid, RunId};
-use reconcile::spec::{Announce, Exec, Spec};
+use reconcile::spec::{Announce, Spec};
 use reconcile::text::Text;
 use std::fs;
 use std::path::PathBuf;
@@ -50,10 +50,7 @@ fn each_of_a_list_is_started_after_the_one_before_it_and_told_of_in_that_order()
 #[test]
 fn a_program_is_not_executed_while_the_exec_before_it_hangs_and_others_are() {
     on_host("behind", async |host| {
-        let (program, holder) = hanging(host).await;
-        let slow = host.spawn(sleeper("slow", &program));
-        let behind = host.spawn_after(script("behind", "exec sleep 3600"), slow);
-        let last = host.spawn_after(script("last", "exec sleep 3600"), behind);
+        let ([slow, behind, last], holder) = hanging_list(host).await;
         host.complete(script("free", "exit 0")).await;
         let waiting = host.until_waiting(2).await;
         assert!(!host.told.iter().filter_map(start).any(|run| [slow, behind, last].contains(&run)), "they wait");
@@ -116,9 +113,9 @@ fn with(change: impl FnOnce(&mut Spec)) -> Spec {
 /// The directory in which runs have their sockets for announcements.
 async fn announced_in(host: &mut Host) -> PathBuf {
     let said = host.fifo("said");
-    let teller = with(|spec| spec.exec.announce = Some(Announce::Notify));
-    let tells = format!("echo $NOTIFY_SOCKET > {}", said.display());
-    host.spawn(Spec { exec: Exec { announce: teller.exec.announce, ..script("teller", &tells).exec }, ..teller });
+    let mut teller = script("teller", &format!("echo $NOTIFY_SOCKET > {}", said.display()));
+    teller.exec.announce = Some(Announce::Notify);
+    host.spawn(teller);
     let socket = PathBuf::from(host.hears(&said).await.trim_end());
     socket.parent().expect("a directory").to_owned()
 }
@@ -126,10 +123,7 @@ async fn announced_in(host: &mut Host) -> PathBuf {
 #[test]
 fn a_start_that_is_killed_while_it_waits_is_none() {
     on_host("killed", async |host| {
-        let (program, holder) = hanging(host).await;
-        let slow = host.spawn(sleeper("slow", &program));
-        let behind = host.spawn_after(script("behind", "exec sleep 3600"), slow);
-        let last = host.spawn_after(script("last", "exec sleep 3600"), behind);
+        let ([slow, behind, last], holder) = hanging_list(host).await;
         host.until_waiting(2).await;
         host.kill(behind);
         host.stop(holder);
@@ -137,6 +131,15 @@ fn a_start_that_is_killed_while_it_waits_is_none() {
         host.spawned(last).await;
         end(host, &[last, slow]).await;
     });
+}
+
+/// Three starts, of which the first hangs in its exec until the process that comes with them is stopped.
+async fn hanging_list(host: &mut Host) -> ([RunId; 3], RunId) {
+    let (program, holder) = hanging(host).await;
+    let slow = host.spawn(sleeper("slow", &program));
+    let behind = host.spawn_after(script("behind", "exec sleep 3600"), slow);
+    let last = host.spawn_after(script("last", "exec sleep 3600"), behind);
+    ([slow, behind, last], holder)
 }
 
 impl Host {

@@ -93,7 +93,7 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
                 all.managed_held_by.get_or_insert(index);
             }
             if view.rows()[index].quiet() == Some(Quiet::InLine)
-                && (all.listed_before(entry).is_none() || is_next(view, fates, entry))
+                && (all.listed_before(entry).is_none() || exec_before(view, fates, entry).is_some())
             {
                 all.first_in_line.push(index);
             }
@@ -102,10 +102,10 @@ pub(super) fn outlooks(view: &View<'_>, fates: &Fates<'_>) -> Outlooks {
     all
 }
 
-/// Whether the exec of the one right before it in the list is under way.
-fn is_next(view: &View<'_>, fates: &Fates<'_>, entry: &Entry) -> bool {
-    let before = entry.after.filter(|&before| view.orders_execs && view.rows()[before].quiet().is_none());
-    before.and_then(|before| current(view, fates, before)).is_some_and(|run| run.up.is_none())
+/// The run of the one right before an entry in the list, if its exec is under way on a host that keeps the order of execs.
+pub(super) fn exec_before<'a>(view: &View<'a>, fates: &Fates<'_>, entry: &Entry) -> Option<&'a Run> {
+    let before = entry.after.filter(|&before| view.orders_execs && view.rows()[before].quiet().is_none())?;
+    current(view, fates, before).filter(|run| run.is_under_way())
 }
 
 fn outlook(view: &View<'_>, fates: &Fates<'_>, all: &Outlooks, index: usize) -> Outlook {

@@ -1,6 +1,6 @@
 //! The gate of a start: predecessor gone, backoff over, dependencies hold, delay over, and those before it started.
 
-use super::outlook::{Outlooks, Rest, blocked, current, outlooks, rest};
+use super::outlook::{Outlooks, Rest, blocked, current, exec_before, outlooks, rest};
 use super::{Block, Fate, Fates, Plan, Quiet, Row, STARTS_AHEAD, STARTS_AT_ONCE, Step, View, Waiting};
 use crate::desired::Entry;
 use crate::event::RunId;
@@ -19,7 +19,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
         return true;
     }
     let outlooks = &outlooks(view, fates);
-    let under_way: Vec<&Run> = view.unquiet().flat_map(Row::runs).filter(|run| is_under_way(run)).collect();
+    let under_way: Vec<&Run> = view.unquiet().flat_map(Row::runs).filter(|run| run.is_under_way()).collect();
     let mut turns = STARTS_AT_ONCE.saturating_sub(under_way.len());
     let removed = still_removing(view);
     let mut starts = Vec::new();
@@ -64,11 +64,6 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
     // By a start or a stop that is begun, those may have to go who follow it; and by name one waits for what returns.
     let all_by_list = !view.desired.names_dependencies();
     all_by_list && !lead_on
-}
-
-/// Whether a run's exec is still to come.
-fn is_under_way(run: &Run) -> bool {
-    run.up.is_none() && run.exit.is_none()
 }
 
 /// How many others' execs come before that of a run.
@@ -175,7 +170,7 @@ impl Gate<'_, '_> {
         match (dependency.or(delay).or_else(order), self.listed_after(rest)) {
             (Some(waiting), _) => Err(Some(waiting)),
             (None, None) => Ok(None),
-            (None, Some(holder)) => match self.close_behind(holder) {
+            (None, Some(holder)) => match self.close_behind() {
                 Some(run) => Ok(Some(run)),
                 None => Err(Some(Waiting::Order(self.view.rows()[holder].name.clone()))),
             },
@@ -237,12 +232,10 @@ impl Gate<'_, '_> {
         Some(Waiting::Removed(removed.clone()))
     }
 
-    /// The run of the one right before it in the list, if its exec is all that there is to wait for, and is not itself behind too
-    /// many others.
-    fn close_behind(&self, holder: usize) -> Option<RunId> {
-        let is_next = self.entry.after == Some(holder);
-        let run = current(self.view, self.fates, holder).filter(|run| self.view.orders_execs && is_next && is_under_way(run))?;
-        (place(run.id, self.under_way) < STARTS_AHEAD).then_some(run.id)
+    /// The run behind which it may be started already, if that one's exec is all that there is to wait for.
+    fn close_behind(&self) -> Option<RunId> {
+        let before = exec_before(self.view, self.fates, self.entry)?.id;
+        (place(before, self.under_way) < STARTS_AHEAD).then_some(before)
     }
 
     /// Who has to be started before it by the place in the list, which a process that ended by itself has already had.

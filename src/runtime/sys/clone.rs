@@ -16,10 +16,11 @@
 //! the child, and with it to us, before the exec. That is never undone here.
 
 use super::clone3;
+use super::raw::{address, call, number};
 use super::slot::Slot;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::borrow::{Borrow, Cow};
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::ops::RangeInclusive;
 use std::ptr;
@@ -275,22 +276,6 @@ const SIGNALS: RangeInclusive<usize> = 1..=64;
 /// `SIG_SETMASK` as an argument of [`call`].
 const SET_MASK: usize = libc::SIG_SETMASK as usize;
 
-pub(super) fn address<T>(pointer: *const T) -> usize {
-    pointer.expose_provenance()
-}
-
-/// A raw system call.
-///
-/// # Safety
-/// Whatever the call demands of its arguments.
-pub(super) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
-    let [first, second, third, fourth, fifth] = arguments;
-    // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth) };
-    // SAFETY: the address of this thread's error number is valid. (In the child that is its spawner's, which is held.)
-    usize::try_from(result).map_err(|_| unsafe { *libc::__errno_location() })
-}
-
 /// The child. It never returns: it becomes the program, or ends.
 extern "C" fn run(shared: *mut c_void) -> c_int {
     let shared: *mut Shared<'_> = shared.cast();
@@ -471,9 +456,4 @@ fn write_file(directory: RawFd, path: &CStr, content: &[u8]) -> Result<(), i32> 
 
 fn at(stage: Stage) -> impl Fn(i32) -> (Stage, i32) {
     move |error| (stage, error)
-}
-
-/// A signed argument, widened as the kernel expects it.
-pub(super) fn number(value: RawFd) -> usize {
-    (value as isize).cast_unsigned()
 }

@@ -1,7 +1,8 @@
 //! The only unsafe code of the runtime: system calls that no safe crate offers, each behind a safe function.
 //!
-//! [`clone`] starts a program (in its control group at once, where [`clone3`] can, and after another one that [`slot`] tells of), [`accounts`] looks up users and groups,
-//! [`lease`] asks for writers of a file; here is what the reaper and the signals need.
+//! [`clone`] starts a program (in its control group at once, where [`clone3`] can, and after another one that [`slot`] tells
+//! of), by [`raw`] calls; [`accounts`] looks up users and groups, [`lease`] asks for writers of a file. Here is what the reaper
+//! and the signals need.
 //! Nothing in this folder decides anything, and nothing in it knows what a run is.
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
@@ -9,6 +10,7 @@ pub(super) mod accounts;
 pub(super) mod clone;
 mod clone3;
 pub(super) mod lease;
+mod raw;
 pub(super) mod slot;
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};

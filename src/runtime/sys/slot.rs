@@ -6,7 +6,7 @@
 //! moment at which the other lets go of our memory, which is its exec or its end; it does so for whoever joins a thread
 //! (`CLONE_CHILD_CLEARTID` in `clone(2)`).
 
-use super::clone::{address, call, number};
+use super::raw::{address, call, number};
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicI32, Ordering};
 
