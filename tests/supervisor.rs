@@ -38,10 +38,8 @@ impl Script {
         self.answer(Event::Exited { run, status });
         self.answer(Event::Gone { run });
     }
-}
 
-impl Perform for Script {
-    fn perform(&self, action: Action) {
+    fn act(&self, action: Action) {
         match action {
             Action::Spawn { run, spec, .. } => {
                 self.write(&format!("spawn {}{run}", spec.name));
@@ -58,6 +56,14 @@ impl Perform for Script {
                 self.write(&format!("kill {run}"));
                 self.end(run, Status::Signal(Sent::KILL));
             }
+        }
+    }
+}
+
+impl Perform for Script {
+    fn perform(&self, actions: Vec<Action>) {
+        for action in actions {
+            self.act(action);
         }
     }
 

@@ -163,8 +163,8 @@ fn listen(news: &mpsc::Sender<News>) -> io::Result<()> {
 }
 
 impl Perform for Runtime {
-    fn perform(&self, action: Action) {
-        Runtime::perform(self, action);
+    fn perform(&self, actions: Vec<Action>) {
+        Runtime::perform(self, actions);
     }
 
     fn signal(&self, run: RunId, signal: spec::Signal) -> io::Result<()> {

@@ -60,6 +60,7 @@ use reconcile::text::Name;
 use spawn::{Cradle, Ground};
 use spawners::{Request, Spawners};
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -174,9 +175,9 @@ impl Runtime {
         let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Watch)?;
         let environment = Inherited::of(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
-        let (reports, reported) = unbounded_channel();
+        let (tell, done) = unbounded_channel();
         let spawners =
-            Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &reports).map_err(StartError::Threads)?;
+            Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &tell).map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
         // The threads are there, and stay asleep.
         sys::hear_of_children().map_err(StartError::Signals)?;
@@ -186,8 +187,9 @@ impl Runtime {
         let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
         let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
-        let signals = Signals { ended, ends, emptied, reported };
-        let reaping = tokio::spawn(wakes::reap(Arc::clone(&shared), companions.clone(), signals, news.clone(), looked));
+        let signals = Signals { ended, ends, emptied, done };
+        let reap = wakes::reap(Arc::clone(&shared), companions.clone(), Arc::clone(&spawners), signals, news.clone(), looked);
+        let reaping = tokio::spawn(reap);
         let watching = tokio::spawn(wakes::watch_left(Arc::clone(&shared), left_ends, news));
         Ok(Runtime {
             shared,
@@ -203,20 +205,29 @@ impl Runtime {
         })
     }
 
-    /// Performs an action, and returns at once; what comes of it is an [`Event`]. An action on a run that is gone is late,
-    /// and of no effect.
-    pub fn perform(&self, action: Action) {
-        match action {
-            Action::Spawn { run, spec, after } => self.spawn(run, spec, after),
-            Action::Stop { run, by } => self.stop(run, by),
-            Action::Update { run, spec } => self.companions.prober.update(run, spec),
-            Action::Reload { run, by } => {
-                if let Some(principal) = self.companions.prober.principal(run) {
-                    self.orders.reload(principal, by);
-                }
+    /// Performs actions in this order, and returns at once; what comes of each is an [`Event`]. An action on a run that is gone is
+    /// late, and of no effect.
+    pub fn perform(&self, actions: impl IntoIterator<Item = Action>) {
+        let mut stops = Vec::new();
+        for action in actions {
+            if let Action::Stop { run, by } = action {
+                stops.extend(self.stop(run, by));
+                continue;
             }
-            Action::Kill { run } => self.kill(run),
+            self.shared.lock().stop(&mem::take(&mut stops));
+            match action {
+                Action::Spawn { run, spec, after } => self.spawn(run, spec, after),
+                Action::Update { run, spec } => self.companions.prober.update(run, spec),
+                Action::Reload { run, by } => {
+                    if let Some(principal) = self.companions.prober.principal(run) {
+                        self.orders.reload(principal, by);
+                    }
+                }
+                Action::Kill { run } => self.kill(run),
+                Action::Stop { .. } => {}
+            }
         }
+        self.shared.lock().stop(&stops);
         self.shared.news.notify_one();
     }
 
@@ -235,19 +246,23 @@ impl Runtime {
         self.spawners.submit(Request { run, spec, mark, slot, leaf, passed, after });
     }
 
-    fn stop(&self, run: RunId, by: StopBy) {
+    /// Stops a run, unless that takes no more than a signal: then it answers with that.
+    fn stop(&self, run: RunId, by: StopBy) -> Option<(RunId, i32)> {
         let number = signals::number(match by {
             StopBy::Signal(signal) | StopBy::Command(_, signal) => signal,
         });
         if self.shared.left().stop(run, number) {
-            return;
+            return None;
         }
         self.companions.prober.end(run);
         let principal = self.companions.prober.principal(run).filter(|principal| principal.leader.is_some());
         match (by, principal) {
-            (StopBy::Command(command, signal), Some(principal)) => self.orders.stop(principal, &command, signal),
+            (StopBy::Command(command, signal), Some(principal)) => {
+                self.orders.stop(principal, &command, signal);
+                None
+            }
             // What hasn't been started yet can't be stopped by a command.
-            _ => self.shared.lock().stop(run, number),
+            _ => Some((run, number)),
         }
     }
 

@@ -41,7 +41,7 @@ impl Orders {
             match command.end().await {
                 Some(Err(reason)) => {
                     warn!(target: "managed_processes", name, reason, signal = signal.0, "Stop command failed");
-                    shared.lock().stop(principal.run, signals::number(signal));
+                    shared.lock().stop(&[(principal.run, signals::number(signal))]);
                     shared.news.notify_one();
                 }
                 Some(Ok(())) => debug!(target: "managed_processes", name, "Stop command ended"),

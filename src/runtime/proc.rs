@@ -95,6 +95,12 @@ pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
     entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
 }
 
+/// The number that was given last, to a process or a thread of this numbering: as long as it stays the same, nobody has come to be.
+/// `None` where the kernel doesn't tell.
+pub(super) fn last_number() -> Option<u32> {
+    std::str::from_utf8(&contents("/proc/sys/kernel/ns_last_pid").ok()?).ok()?.trim().parse().ok()
+}
+
 /// Whether a process runs the very program that we are.
 pub(super) fn is_like_us(pid: u32) -> bool {
     let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).ok().map(|stat| (stat.st_dev, stat.st_ino));
@@ -138,7 +144,7 @@ pub(super) fn variable(pid: u32, name: &str) -> Variable {
 pub(super) enum Lineage {
     /// `/proc/PID/task/TID/children`: reads no more than is asked for.
     Listed,
-    /// Every process of the host by its parent, for kernels built without those lists.
+    /// The processes of the host by their parent: for kernels built without those lists, and where many are asked about.
     Scanned(HashMap<u32, Vec<u32>>),
 }
 
@@ -153,8 +159,19 @@ impl Lineage {
 
     /// The dearer way, as of now.
     pub(super) fn scan() -> Lineage {
+        Lineage::of(all().map(|(pid, _)| pid))
+    }
+
+    /// The same without those whose parent is known to be us; `None` if there are more than so many others.
+    pub(super) fn scan_but(is_known: impl Fn(u32) -> bool, at_most: usize) -> Option<Lineage> {
+        let others = all().map(|(pid, _)| pid).filter(|&pid| !is_known(pid));
+        let others: Vec<u32> = others.take(at_most + 1).collect();
+        (others.len() <= at_most).then(|| Lineage::of(others))
+    }
+
+    fn of(pids: impl IntoIterator<Item = u32>) -> Lineage {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for (pid, _) in all() {
+        for pid in pids {
             if let Some(stat) = stat(pid) {
                 children.entry(stat.parent).or_default().push(pid);
             }

@@ -1,5 +1,6 @@
 //! The threads that start programs. `vfork` holds its caller until the exec, and an exec may wait for a slow disk or
-//! server; so it's never the loop that is held, and slow starts leave a thread for the others.
+//! server; so it's never the loop that is held, and slow starts leave a thread for the others. They make the control groups, and
+//! remove them where there are many.
 
 use super::environment::Inherited;
 use super::group::Leaf;
@@ -57,9 +58,23 @@ pub(super) struct Up {
     pub(super) pidfd: Option<OwnedFd>,
 }
 
-/// Hands starts to the threads. Dropping it ends them, each after the start that it is at.
+/// What there is to do for a thread.
+enum Work {
+    Start(Request),
+    Remove(Vec<Leaf>),
+}
+
+/// What a thread has done.
+pub(super) enum Done {
+    /// A start has an outcome.
+    Start(Report),
+    /// Control groups are removed, but for these: the kernel has yet to count the end of the last one in them.
+    Remove(Vec<Leaf>),
+}
+
+/// Hands work to the threads. Dropping it ends them, each after the work that it is at.
 pub(super) struct Spawners {
-    requests: Arc<Queue<Request>>,
+    work: Arc<Queue<Work>>,
 }
 
 impl Spawners {
@@ -70,48 +85,64 @@ impl Spawners {
         environment: &Inherited,
         outputs: &Outputs,
         journal: &Journal,
-        reports: &UnboundedSender<Report>,
+        done: &UnboundedSender<Done>,
     ) -> io::Result<Spawners> {
-        let requests = Arc::new(Queue::new());
+        let work = Arc::new(Queue::new());
         for number in 1..=THREADS {
-            let (requests, environment, outputs) = (Arc::clone(&requests), environment.clone(), outputs.clone());
-            let (journal, reports) = (journal.clone(), reports.clone());
+            let (queue, environment, outputs) = (Arc::clone(&work), environment.clone(), outputs.clone());
+            let (journal, told) = (journal.clone(), done.clone());
             let mut cradle = Cradle::new()?;
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
-                while let Some(request) = requests.next() {
-                    let outcome = perform(&request, &ground, &mut cradle, &outputs);
-                    request.slot.end();
-                    let outcome = outcome.inspect(|up| {
-                        // Before anybody counts it as started.
-                        note(&journal, &request, up);
-                    });
-                    let report = Report { run: request.run, outcome };
-                    // With it our copies of what it was passed: whoever reads there waits for them to be closed.
-                    drop(request);
-                    // Nobody listens any more once the runtime has finished, and then nothing is started either.
-                    if reports.send(report).is_err() {
+                while let Some(work) = queue.next() {
+                    let done = match work {
+                        // With the request go our copies of what it was passed: whoever reads there waits for them to be closed.
+                        Work::Start(request) => Done::Start(start(&request, &ground, &mut cradle, &outputs, &journal)),
+                        Work::Remove(leaves) => Done::Remove(remove(leaves)),
+                    };
+                    // Nobody listens any more once the runtime has finished, and then nothing is to be done either.
+                    if told.send(done).is_err() {
                         return;
                     }
                 }
             })?;
         }
-        Ok(Spawners { requests })
+        Ok(Spawners { work })
     }
 
-    /// Has a program started, in the order of the calls. The outcome is a [`Report`].
+    /// Has a program started, in the order of the calls. The outcome is a [`Done::Start`].
     pub(super) fn submit(&self, request: Request) {
-        self.requests.push(request);
+        self.work.push(Work::Start(request));
+    }
+
+    /// Has control groups removed in which nobody is; [`Done::Remove`] tells when.
+    pub(super) fn remove(&self, leaves: Vec<Leaf>) {
+        self.work.push(Work::Remove(leaves));
     }
 }
 
 impl Drop for Spawners {
     fn drop(&mut self) {
-        self.requests.close();
+        self.work.close();
     }
 }
 
-/// Makes a start.
+/// Makes a start, and notes it.
+fn start(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs, journal: &Journal) -> Report {
+    let outcome = perform(request, ground, cradle, outputs);
+    request.slot.end();
+    // Before anybody counts it as started.
+    let outcome = outcome.inspect(|up| note(journal, request, up));
+    Report { run: request.run, outcome }
+}
+
+/// Removes control groups; returns those in which somebody is.
+fn remove(mut leaves: Vec<Leaf>) -> Vec<Leaf> {
+    leaves.retain(|leaf| !leaf.remove_if_empty());
+    leaves
+}
+
+/// Brings a program into the world.
 fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());

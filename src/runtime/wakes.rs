@@ -2,7 +2,7 @@
 //!
 //! What there is to be seen, and whose it is, is [`super::reaper`]'s and [`super::left`]'s affair.
 
-use super::spawners::Report;
+use super::spawners::{Done, Report, Spawners};
 use super::{Companions, Shared, sys};
 use reconcile::event::Event;
 use rustix::event::epoll;
@@ -41,8 +41,8 @@ pub(super) struct Signals {
     pub(super) ends: Arc<AsyncFd<OwnedFd>>,
     /// A control group may be empty.
     pub(super) emptied: Arc<AsyncFd<OwnedFd>>,
-    /// A start has an outcome.
-    pub(super) reported: UnboundedReceiver<Report>,
+    /// The spawners have done something.
+    pub(super) done: UnboundedReceiver<Done>,
 }
 
 /// What the reaper is woken by.
@@ -55,6 +55,8 @@ enum Wake {
     Look,
     /// There is time for what nobody waits for.
     Quiet,
+    /// Control groups have been removed; whether all could be.
+    Tidied { are_all: bool },
     /// A start has an outcome.
     Reported,
     /// Something else may have changed what is known.
@@ -65,14 +67,16 @@ enum Wake {
 pub(super) async fn reap(
     shared: Arc<Shared>,
     companions: Companions,
+    spawners: Arc<Spawners>,
     signals: Signals,
     news: Sender<Event>,
     looked: watch::Sender<()>,
 ) {
-    let Signals { mut ended, ends, emptied, mut reported } = signals;
+    let Signals { mut ended, ends, emptied, mut done } = signals;
     let mut has_failed = false;
     let mut is_new = false;
     let mut is_to_look = false;
+    let mut are_more_told = false;
     let mut untold: Vec<Report> = Vec::new();
     let mut told_by = Instant::now();
     loop {
@@ -80,10 +84,17 @@ pub(super) async fn reap(
         let is_untidy = is_new && shared.lock().is_untidy();
         let wake = tokio::select! {
             _ = ended.recv() => Wake::Ended(sys::last_ended()),
-            report = reported.recv() => {
-                untold.extend(report);
-                Wake::Reported
-            }
+            Some(done) = done.recv() => match done {
+                Done::Start(report) => {
+                    untold.push(report);
+                    Wake::Reported
+                }
+                Done::Remove(kept) => {
+                    let are_all = kept.is_empty();
+                    shared.lock().removed(kept);
+                    Wake::Tidied { are_all }
+                }
+            },
             () = shared.news.notified() => Wake::Other,
             ready = ends.readable() => {
                 // An error is the end of the event loop itself.
@@ -99,13 +110,18 @@ pub(super) async fn reap(
             }
             // Whoever has heard the last news acts on it first. That is not a task, but what the runtime blocks on: to be woken
             // at once would be too early, and to yield isn't.
+            () = yield_now(), if are_more_told && !is_untidy => Wake::Told,
             () = yield_now(), if is_to_look => Wake::Look,
             () = yield_now(), if is_untidy => Wake::Quiet,
             () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
         };
         // What can't be removed is tried again when something has happened.
-        is_new = !matches!(wake, Wake::Quiet);
+        is_new = match wake {
+            Wake::Quiet => false,
+            Wake::Tidied { are_all: false } => is_new,
+            _ => true,
+        };
         if let Wake::Reported = wake {
             if untold.len() == 1 {
                 told_by = Instant::now() + TOGETHER_WITHIN;
@@ -124,7 +140,11 @@ pub(super) async fn reap(
                 is_to_look |= reaper.needs_looks();
                 pid.map_or(Ok(()), |pid| reaper.reap_leader(pid)).and_then(|()| reaper.reap_others())
             }
-            Wake::Told => shared.lock().reap_told(),
+            Wake::Told => {
+                let reaped = shared.lock().reap_told();
+                are_more_told = matches!(reaped, Ok(true));
+                reaped.map(drop)
+            }
             Wake::Look => {
                 is_to_look = false;
                 shared.lock().reap()
@@ -132,12 +152,14 @@ pub(super) async fn reap(
             Wake::Quiet => {
                 let mut reaper = shared.lock();
                 // Whoever has heard the news may have begun a start.
-                if reaper.is_untidy() {
-                    reaper.tidy();
+                if reaper.is_untidy()
+                    && let Some(leaves) = reaper.tidy()
+                {
+                    spawners.remove(leaves);
                 }
                 continue;
             }
-            Wake::Reported | Wake::Other => Ok(()),
+            Wake::Reported | Wake::Tidied { .. } | Wake::Other => Ok(()),
         };
         if let Err(error) = &reaped
             && !has_failed

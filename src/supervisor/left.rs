@@ -76,9 +76,7 @@ pub(super) async fn end<P: Perform>(
                 tell::of_left(transition, &transition.run.map(|run| performer.pids(run)).unwrap_or_default());
             }
         }
-        for action in outcome.actions {
-            performer.perform(action);
-        }
+        performer.perform(outcome.actions);
         if engine.is_finished() {
             return heard.ending.map_or(Ok(heard.later), Err);
         }

@@ -23,6 +23,7 @@ use reconcile::text::Name;
 use reconcile::time::Time;
 use requests::Waiters;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::time::SystemTime;
 use story::Story;
@@ -34,8 +35,8 @@ pub const INBOX: usize = 1024;
 
 /// Performs actions; the outcome of each comes back as an [`Event`].
 pub trait Perform {
-    /// Does what is to be done, and returns at once.
-    fn perform(&self, action: Action);
+    /// Does what is to be done, in this order, and returns at once.
+    fn perform(&self, actions: Vec<Action>);
 
     /// Sends a signal to the leader of a run.
     ///
@@ -220,7 +221,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         // Nobody can tell whether a program was on its way already when its start was told of, and it takes a while: so that comes
         // first. Of a stop it's told first, as it may be answered with the last lines of a program.
         if actions.iter().all(|action| matches!(action, Action::Spawn { .. })) {
-            self.perform(actions.drain(..));
+            self.performer.perform(mem::take(&mut actions));
         }
         for report in &reports {
             tell::report(report);
@@ -238,13 +239,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 Report::Unchanged => {}
             }
         }
-        self.perform(actions);
+        self.performer.perform(actions);
         self.answer();
         wake_at.map(|at| self.epoch + at.since_epoch())
-    }
-
-    fn perform(&self, actions: impl IntoIterator<Item = Action>) {
-        actions.into_iter().for_each(|action| self.performer.perform(action));
     }
 
     /// What news means for the engine.

@@ -145,7 +145,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             Ok((run, by)) => {
                 tell::reloading(name);
                 self.waiters.process_reloads.push((run, reply));
-                self.performer.perform(Action::Reload { run, by });
+                self.performer.perform(vec![Action::Reload { run, by }]);
             }
             Err(why) => drop(reply.send(Err(why))),
         }

@@ -93,20 +93,25 @@ impl Host {
     fn start(&mut self, spec: Spec, after: Option<RunId>) -> RunId {
         let run = RunId(self.next);
         self.next += 1;
-        self.runtime.perform(Action::Spawn { run, spec: Arc::new(spec), after });
+        self.perform(Action::Spawn { run, spec: Arc::new(spec), after });
         run
     }
 
     pub(crate) fn stop(&self, run: RunId) {
-        self.runtime.perform(Action::Stop { run, by: StopBy::Signal(Signal::TERM) });
+        self.stop_all(&[run]);
+    }
+
+    /// Stops these as a shutdown does.
+    pub(crate) fn stop_all(&self, runs: &[RunId]) {
+        self.runtime.perform(runs.iter().map(|&run| Action::Stop { run, by: StopBy::Signal(Signal::TERM) }));
     }
 
     pub(crate) fn perform(&self, action: Action) {
-        self.runtime.perform(action);
+        self.runtime.perform([action]);
     }
 
     pub(crate) fn kill(&self, run: RunId) {
-        self.runtime.perform(Action::Kill { run });
+        self.perform(Action::Kill { run });
     }
 
     pub(crate) fn pids(&self, run: RunId) -> Vec<Pid> {

@@ -6,6 +6,7 @@
 mod announcements;
 mod commands;
 mod cost;
+mod crowd;
 mod host;
 mod inherited;
 mod output;

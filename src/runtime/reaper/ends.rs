@@ -13,6 +13,9 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
+/// How many ends are told at once.
+pub(super) const AT_ONCE: usize = 64;
+
 /// The leaders that are not reaped.
 pub(super) struct Ends {
     /// Becomes readable when one of them has ended.
@@ -93,21 +96,15 @@ impl Ends {
         self.untold.remove(&pid);
     }
 
-    /// Who has told of its end since this was asked last.
+    /// Who has told of its end since this was asked last: [`AT_ONCE`] of them, if there may be more.
     ///
     /// # Errors
     /// Those of `epoll_wait(2)`, which are bugs.
     pub(super) fn tell(&self) -> io::Result<Vec<u32>> {
-        let mut pids = Vec::new();
-        loop {
-            let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
-            let spare = rustix::buffer::spare_capacity(&mut events);
-            epoll::wait(self.told.get_ref(), spare, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-            pids.extend(events.iter().filter_map(|event| u32::try_from({ event.data }.u64()).ok()));
-            if events.len() < events.capacity() {
-                return Ok(pids);
-            }
-        }
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(AT_ONCE);
+        let spare = rustix::buffer::spare_capacity(&mut events);
+        epoll::wait(self.told.get_ref(), spare, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        Ok(events.iter().filter_map(|event| u32::try_from({ event.data }.u64()).ok()).collect())
     }
 
     /// One that told of its end could not be reaped: somebody watches it, and only a look tells when he is done.

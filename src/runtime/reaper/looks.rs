@@ -1,6 +1,7 @@
 //! Which children are looked at for having ended, and when all of them have to be. Whose they are is told elsewhere.
 
 use super::super::sys::{self, Ended};
+use super::ends::AT_ONCE;
 use super::{Reaper, status};
 use std::io;
 
@@ -33,16 +34,17 @@ impl Reaper {
         Ok(())
     }
 
-    /// Reaps the leaders that have told of their end.
+    /// Reaps leaders that have told of their end, so many that others are not kept waiting; answers whether there may be more.
     ///
     /// # Errors
     /// Those of `epoll_wait(2)` and `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap_told(&mut self) -> io::Result<()> {
-        for pid in self.ends.tell()? {
+    pub(in crate::runtime) fn reap_told(&mut self) -> io::Result<bool> {
+        let told = self.ends.tell()?;
+        for &pid in &told {
             self.reap_leader(pid)?;
             self.ends.doubt(pid);
         }
-        Ok(())
+        Ok(told.len() == AT_ONCE)
     }
 
     /// Whether a leader may end of which nothing but [`Reaper::reap`] is sure to tell.

@@ -10,6 +10,12 @@ use reconcile::event::RunId;
 use std::collections::HashSet;
 use std::time::Instant;
 
+/// Who lives, to find the members of runs among them. It's of use for as long as nobody is reaped.
+pub(super) struct Look {
+    lineage: Lineage,
+    orphans: Vec<(u32, Option<RunId>)>,
+}
+
 /// Whose an orphan is.
 enum Owner {
     Run(RunId),
@@ -18,19 +24,33 @@ enum Owner {
 }
 
 impl Reaper {
-    /// Everything alive in a run's tree, held.
-    pub(super) fn find(&mut self, id: RunId) -> Vec<(u32, Handle)> {
-        let lineage = Lineage::now();
+    /// A look at who lives now, to find the members of a few runs.
+    pub(super) fn look(&mut self) -> Look {
+        self.look_by(Lineage::now())
+    }
+
+    /// The same at once for all that run. `None` if so many of this host don't belong to them that one by one is better.
+    pub(super) fn look_at_all(&mut self, at_most: usize) -> Option<Look> {
+        let lineage = Lineage::scan_but(|pid| self.leaders.contains_key(&pid), at_most)?;
+        Some(self.look_by(lineage))
+    }
+
+    fn look_by(&mut self, lineage: Lineage) -> Look {
         let orphans = self.orphans(&lineage);
-        let has_orphans = !orphans.is_empty();
+        Look { lineage, orphans }
+    }
+
+    /// Everything alive in a run's tree, held.
+    pub(super) fn find(&self, look: &Look, id: RunId) -> Vec<(u32, Handle)> {
         let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
             Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, self.hold_leader(*pid, Handle::of_leader))],
             _ => Vec::new(),
         };
-        roots.extend(orphans.into_iter().filter(|&(_, run)| run == Some(id)).map(|(pid, _)| (pid, Handle::of_child(pid))));
-        let mut found = tree::descend(&lineage, roots);
+        let of_run = look.orphans.iter().filter(|&&(_, run)| run == Some(id));
+        roots.extend(of_run.map(|&(pid, _)| (pid, Handle::of_child(pid))));
+        let mut found = tree::descend(&look.lineage, roots);
         // Where nobody has lost its parent, a leader without children is alone, and of no children the kernel's list is exact.
-        let is_alone = !has_orphans && found.len() == 1;
+        let is_alone = look.orphans.is_empty() && found.len() <= 1;
         if !is_alone && let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
             let known: HashSet<u32> = found.iter().map(|&(pid, _)| pid).collect();
             found.extend(leaf.members().into_iter().filter(|pid| !known.contains(pid)).filter_map(|pid| hold(leaf, pid)));

@@ -9,6 +9,7 @@
 mod ends;
 mod looks;
 mod members;
+mod stops;
 mod turns;
 
 use super::group::{Groups, Leaf};
@@ -26,6 +27,7 @@ use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use rustix::fd::OwnedFd;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
@@ -61,6 +63,8 @@ pub(super) struct Reaper {
     ends: Ends,
     /// Control groups of runs that are gone.
     spent: Vec<Leaf>,
+    /// Others are removing such.
+    is_removing: bool,
     /// Runs that are gone, which is yet to be written down. Should this navigator be killed before, the next one finds it out.
     unwritten: Vec<RunId>,
     /// Orphans that are not reaped, as far as it is known whose they are.
@@ -135,6 +139,7 @@ impl Reaper {
             ends: Ends::new()?,
             sessions: HashMap::new(),
             spent: Vec::new(),
+            is_removing: false,
             unwritten: Vec::new(),
             orphans: HashMap::new(),
             undecided_since: None,
@@ -215,7 +220,7 @@ impl Reaper {
         self.orphans.remove(&pid);
         self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
         match wish {
-            Some(Wish::Stop(signal)) => self.stop(id, signal),
+            Some(Wish::Stop(signal)) => self.stop(&[(id, signal)]),
             Some(Wish::Kill | Wish::Killed) => self.kill(id),
             None => {}
         }
@@ -239,23 +244,6 @@ impl Reaper {
     fn refused(&mut self, run: RunId, why: Refusal) {
         self.forget(run);
         self.news.push_back(Event::NotSpawned { run, why });
-    }
-
-    /// Sends a signal, then `CONT`, to everything in the run's tree. Late for a run that is gone, which is no error.
-    pub(super) fn stop(&mut self, id: RunId, signal: i32) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        if let Leader::Starting { .. } | Leader::Refused { .. } | Leader::Doubtful(_) = run.leader {
-            run.wish = run.wish.or(Some(Wish::Stop(signal)));
-            return;
-        }
-        let found = self.find(id);
-        // All of them first, so that nobody sees another end before being told to end itself.
-        for signal in [signal, libc::SIGCONT] {
-            send_all(&found, signal);
-        }
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.told.add(found);
-        }
     }
 
     /// Sends a signal to the run's leader alone.
@@ -298,7 +286,8 @@ impl Reaper {
         }
         let mut quiet = 0;
         for _ in 0..PASSES {
-            let found = self.find(id);
+            let look = self.look();
+            let found = self.find(&look, id);
             let Some(run) = self.runs.get_mut(&id) else { return };
             let new: Vec<_> = found.into_iter().filter(|(pid, _)| !run.killed.holds(*pid)).collect();
             send_all(&new, libc::SIGKILL);
@@ -312,7 +301,8 @@ impl Reaper {
 
     /// The living members of a run's tree.
     pub(super) fn pids(&mut self, id: RunId) -> Vec<Pid> {
-        self.find(id).into_iter().map(|(pid, _)| Pid(pid)).collect()
+        let look = self.look();
+        self.find(&look, id).into_iter().map(|(pid, _)| Pid(pid)).collect()
     }
 
     /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec, or whether a leader may
@@ -401,22 +391,46 @@ impl Reaper {
         self.spent.extend(run.leaf);
     }
 
-    /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Where the kernel has yet to
-    /// count the end of the last one in a group, that is for the next time.
-    pub(super) fn tidy(&mut self) {
+    /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Returns those that are too
+    /// many for that here.
+    pub(super) fn tidy(&mut self) -> Option<Vec<Leaf>> {
+        self.write_down();
+        // They would only wait for one another.
+        if self.is_removing {
+            return None;
+        }
+        if self.spent.len() >= MUCH_TO_TIDY {
+            self.is_removing = true;
+            return Some(mem::take(&mut self.spent));
+        }
+        self.remove_spent();
+        None
+    }
+
+    fn write_down(&mut self) {
         self.journal.note_all(self.unwritten.drain(..).map(|id| Entry::Gone { key: self.journal.key(id.0) }).collect());
+    }
+
+    /// Where the kernel has yet to count the end of the last one in a group, that is for the next time.
+    fn remove_spent(&mut self) {
         self.spent.retain(|leaf| !leaf.remove_if_empty());
+    }
+
+    /// Those that were returned are removed by now, but for these.
+    pub(super) fn removed(&mut self, but: Vec<Leaf>) {
+        self.is_removing = false;
+        self.spent.extend(but);
     }
 
     /// Whether it is time to tidy up: a start comes first, unless there becomes much to do meanwhile.
     pub(super) fn is_untidy(&self) -> bool {
-        let to_do = self.spent.len() + self.unwritten.len();
+        let to_do = self.unwritten.len() + if self.is_removing { 0 } else { self.spent.len() };
         to_do > 0 && (self.under_way() == 0 || to_do >= MUCH_TO_TIDY)
     }
 
-    /// Removes every control group that is left and empty, at the end.
+    /// Removes every control group that is left and empty, at the end. It does no harm if others are still at it.
     pub(super) fn remove_groups(&mut self) {
-        self.tidy();
+        self.write_down();
         self.groups.iter().for_each(Groups::remove);
     }
 
