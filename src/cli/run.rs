@@ -104,7 +104,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         let (asker, contents) =
             followed.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let loaded = Loaded { contents, ..loaded };
-        let Opened { journal, former, damaged } = opened;
+        let Opened { journal, former, is_first, damaged } = opened;
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
         }
@@ -112,7 +112,8 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, door)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
-        let left = Left { processes: runtime.find_left().await, record: former };
+        let processes = if is_first { Vec::new() } else { runtime.find_left().await };
+        let left = Left { processes, record: former };
         let supervisor = Supervisor::new(runtime, Around { config, asker, log, journal: journal.clone() });
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;

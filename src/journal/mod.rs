@@ -58,6 +58,9 @@ pub struct Opened {
     pub journal: Journal,
     /// What the former navigators of this instance left in it.
     pub former: Record,
+    /// Whether there can't be anything that they left on this host: nothing was noted, and the name that their processes would be
+    /// marked with was made just now.
+    pub is_first: bool,
     /// Where the file was put aside, if parts of it could not be read.
     pub damaged: Option<PathBuf>,
 }
@@ -74,18 +77,21 @@ impl Journal {
     pub fn open(directory: &Path, boot: Option<String>) -> io::Result<Opened> {
         let boot = boot.unwrap_or_else(random);
         let path = directory.join("runs");
-        let author = Author { instance: instance(directory), life: random() };
+        let kept = kept_instance(directory);
+        let is_known = kept.is_some();
+        let author = Author { instance: kept.unwrap_or_else(|| new_instance(directory)), life: random() };
         let (mut former, bad_lines) = Record::read(&fs::read(&path).unwrap_or_default());
         let damaged = (bad_lines > 0).then(|| directory.join("runs.damaged"));
         if let Some(aside) = &damaged {
             // Should even that be refused, the good lines are kept in memory all the same.
             let _refused = fs::rename(&path, aside);
         }
+        let is_first = !is_known && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
         record.fold(Entry::Life { life: author.life.clone(), boot });
         let inbox = Inbox::open(path, record)?;
-        Ok(Opened { journal: Journal { inbox, author }, former, damaged })
+        Ok(Opened { journal: Journal { inbox, author }, former, is_first, damaged })
     }
 
     /// Who writes.
@@ -133,24 +139,27 @@ impl Journal {
     }
 }
 
-/// The instance's name, made at its first start, and bound to this very directory: a copy of it, as in an image of a
-/// container, is another instance. Where it can't be kept, it's good for one life.
-fn instance(directory: &Path) -> String {
-    let path = directory.join("id");
-    let place = stat(directory).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default();
-    let is_name = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let known = fs::read_to_string(&path).unwrap_or_default();
-    if let Some((name, of)) = known.trim_end().split_once(' ')
-        && is_name(name)
-        && of == place
-    {
-        return name.to_owned();
-    }
-    let name = random();
-    if let Err(error) = replace(&path, format!("{name} {place}\n").as_bytes()) {
+/// The instance's name, as it was made at its first start. It's bound to this very directory: a copy of it, as in an image of a
+/// container, is another instance.
+fn kept_instance(directory: &Path) -> Option<String> {
+    let text = fs::read_to_string(directory.join("id")).ok()?;
+    let (name, of) = text.trim_end().split_once(' ')?;
+    let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_name && of == place(directory)).then(|| name.to_owned())
+}
+
+/// A name for an instance that has none. Where it can't be kept, it's good for one life.
+fn new_instance(directory: &Path) -> String {
+    let (path, name) = (directory.join("id"), random());
+    if let Err(error) = replace(&path, format!("{name} {}\n", place(directory)).as_bytes()) {
         tracing::warn!(target: "navigator", path = %path.display(), %error, "The name of this instance can't be kept");
     }
     name
+}
+
+/// What tells a directory from every other one.
+fn place(directory: &Path) -> String {
+    stat(directory).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default()
 }
 
 /// Sixteen random hexadecimal digits. The keys of the standard library's hash maps are the operating system's random
@@ -263,6 +272,21 @@ mod tests {
         fs::copy(original.0.join("id"), copy.0.join("id")).unwrap();
         assert_ne!(copy.open("boot").journal.author().instance, instance);
         assert_eq!(original.open("boot").journal.author().instance, instance);
+    }
+
+    #[test]
+    fn only_the_first_navigator_of_an_instance_knows_that_nothing_is_left() {
+        let directory = Directory::new("first");
+        let first = directory.open("boot");
+        assert!(first.is_first);
+        first.journal.note_and_wait(started(&first.journal, 1, "web"));
+        assert!(!directory.open("boot").is_first);
+        // Its name is lost, and what was noted isn't.
+        fs::remove_file(directory.0.join("id")).unwrap();
+        assert!(!directory.open("boot").is_first);
+        // The other way round: a start may have come to be that was never noted.
+        fs::remove_file(directory.0.join("runs")).unwrap();
+        assert!(!directory.open("boot").is_first);
     }
 
     #[test]
