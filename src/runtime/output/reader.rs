@@ -22,8 +22,9 @@ use rustix::io::Errno;
 use rustix::pipe::fcntl_setpipe_size;
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -52,14 +53,21 @@ pub(in crate::runtime) struct Outputs {
 }
 
 struct Shared {
-    requests: Mutex<Vec<Request>>,
-    /// There are requests, or room in a lane.
+    requests: Mutex<Requests>,
+    /// What the reader waits at: the bell, and the streams.
+    poll: OwnedFd,
+    /// There is something to ask that no event of a stream tells of, or room in a lane.
     bell: Arc<Bell>,
 }
 
-enum Request {
-    Read(Open),
-    Finish(oneshot::Sender<()>),
+/// What the reader doesn't know yet. A stream that is in the poll wakes nobody: the reader hears of it with its first event.
+struct Requests {
+    /// The number of the next stream; none is used twice.
+    next: u64,
+    streams: Vec<(u64, Box<Open>)>,
+    /// Those of them that the poll has not taken.
+    unwatched: Vec<u64>,
+    finish: Option<oneshot::Sender<()>>,
 }
 
 /// A stream that is read.
@@ -87,11 +95,11 @@ impl Outputs {
         let bell = Arc::new(Bell::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
-        let shared = Arc::new(Shared { requests: Mutex::default(), bell });
+        let requests = Mutex::new(Requests { next: BELL + 1, streams: Vec::new(), unwatched: Vec::new(), finish: None });
+        let shared = Arc::new(Shared { requests, poll, bell });
         let outputs = Outputs { printer: printer.clone(), kept, shared: Arc::clone(&shared) };
         let (streams, paused) = (HashMap::new(), HashMap::new());
-        let unwritten = Unwritten::default();
-        let reader = Reader { shared, poll, printer, streams, paused, next: BELL + 1, unwritten, finishing: None };
+        let reader = Reader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
         let work = move || {
             // Else each end of a process would be interrupted twice, by the end of each of its streams.
             sys::come_after_others();
@@ -122,10 +130,23 @@ impl Outputs {
             let hearing = ear.map(|ear| Hearing::new(Arc::clone(ear)));
             let (place, lines) = (place.clone(), Lines::default());
             let (has_large_pipe, is_unwatched) = (false, false);
-            Request::Read(Open { source, stream, pipe, lines, hearing, place, way, has_large_pipe, is_unwatched })
+            Box::new(Open { source, stream, pipe, lines, hearing, place, way, has_large_pipe, is_unwatched })
         };
         let [stdout, stderr] = pipes;
-        self.ask([open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)]);
+        let streams = [open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)];
+        // The reader that finds an event of a stream before it knows it waits here until it is entered.
+        let mut requests = self.shared.requests();
+        for stream in streams {
+            let number = requests.next;
+            requests.next += 1;
+            if self.shared.watch(number, &stream).is_err() {
+                requests.unwatched.push(number);
+            }
+            requests.streams.push((number, stream));
+        }
+        if !requests.unwatched.is_empty() {
+            self.shared.bell.ring();
+        }
     }
 
     /// Takes note that nothing is read of a process.
@@ -137,29 +158,35 @@ impl Outputs {
     /// a pipe that isn't at its end is held by somebody who is not ours.
     pub(in crate::runtime) async fn finish(&self) {
         let (done, is_done) = oneshot::channel();
-        self.ask([Request::Finish(done)]);
+        self.shared.requests().finish = Some(done);
+        self.shared.bell.ring();
         // It only goes away without an answer by answering another who asked the same.
         let _either_way = is_done.await;
     }
+}
 
-    fn ask(&self, requests: impl IntoIterator<Item = Request>) {
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).extend(requests);
-        self.shared.bell.ring();
+impl Shared {
+    /// A panic elsewhere leaves them as whole as they were.
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a stream into the poll.
+    fn watch(&self, number: u64, stream: &Open) -> Result<(), Errno> {
+        epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(number), epoll::EventFlags::IN)
     }
 }
 
-/// What the bell is called in the poll; streams have numbers above it, and none is used twice.
+/// What the bell is called in the poll; streams have numbers above it.
 const BELL: u64 = 0;
 
 struct Reader {
     shared: Arc<Shared>,
-    poll: OwnedFd,
     printer: Printer,
     /// Boxed, because a table has more places than values.
     streams: HashMap<u64, Box<Open>>,
     /// Streams that are not in the poll, with the time to look at them again.
     paused: HashMap<u64, Instant>,
-    next: u64,
     unwritten: Unwritten,
     finishing: Option<Finishing>,
 }
@@ -198,12 +225,17 @@ impl Reader {
         let mut chunk = vec![0; CHUNK];
         loop {
             events.clear();
-            let waited = epoll::wait(&self.poll, spare_capacity(&mut events), self.patience().as_ref());
+            let waited = epoll::wait(&self.shared.poll, spare_capacity(&mut events), self.patience().as_ref());
             assert!(matches!(waited, Ok(_) | Err(Errno::INTR)), "a poll of ours can be waited for: {waited:?}");
             for event in &events {
                 match event.data.u64() {
                     BELL => self.answer_bell(),
-                    stream => self.read(stream, &mut chunk),
+                    stream => {
+                        if !self.streams.contains_key(&stream) {
+                            self.take_requests();
+                        }
+                        self.read(stream, &mut chunk);
+                    }
                 }
             }
             if events.is_empty() {
@@ -234,21 +266,20 @@ impl Reader {
 
     fn answer_bell(&mut self) {
         self.shared.bell.hush();
-        let requests = std::mem::take(&mut *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner));
-        for request in requests {
-            match request {
-                Request::Read(stream) => {
-                    self.streams.insert(self.next, Box::new(stream));
-                    // Looked at at once, whether the kernel has events for it or not.
-                    self.paused.insert(self.next, Instant::now());
-                    self.next += 1;
-                }
-                Request::Finish(done) => self.finishing = Some(Finishing { done, until: Instant::now() + LAST_READS }),
-            }
-        }
+        self.take_requests();
         // Perhaps it was a lane that has room again; those that find none wait on as before.
         let now = Instant::now();
         self.paused.values_mut().for_each(|until| *until = now);
+    }
+
+    fn take_requests(&mut self) {
+        let mut requests = self.shared.requests();
+        self.streams.extend(mem::take(&mut requests.streams));
+        // Looked at at once, though the kernel has no event for it.
+        self.paused.extend(requests.unwatched.drain(..).map(|number| (number, Instant::now())));
+        if let Some(done) = requests.finish.take() {
+            self.finishing = Some(Finishing { done, until: Instant::now() + LAST_READS });
+        }
     }
 
     /// Takes one chunk of a stream; if there is more, it comes round again, after the others.
@@ -287,7 +318,7 @@ impl Reader {
     fn pause(&mut self, token: u64, until: Instant) {
         if let Some(stream) = self.streams.get(&token) {
             // If it wasn't in there, it isn't now either.
-            let _out = epoll::delete(&self.poll, &stream.pipe);
+            let _out = epoll::delete(&self.shared.poll, &stream.pipe);
             self.paused.insert(token, until);
         }
     }
@@ -302,7 +333,7 @@ impl Reader {
         for token in due {
             self.paused.remove(&token);
             let Some(stream) = self.streams.get_mut(&token) else { continue };
-            match epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN) {
+            match self.shared.watch(token, stream) {
                 Ok(()) => stream.is_unwatched = false,
                 Err(error) => {
                     stream.warn(error);
@@ -356,7 +387,7 @@ impl Open {
 
     /// Makes room in a pipe that was found nearly full.
     fn enlarge(&mut self) {
-        if !std::mem::replace(&mut self.has_large_pipe, true) {
+        if !mem::replace(&mut self.has_large_pipe, true) {
             // Where the user has no more pages for pipes, it stays as it is.
             let _best_effort = fcntl_setpipe_size(&self.pipe, LARGE_PIPE);
         }
@@ -364,7 +395,7 @@ impl Open {
 
     /// Says once that the kernel has no events for it.
     fn warn(&mut self, error: Errno) {
-        if !std::mem::replace(&mut self.is_unwatched, true) {
+        if !mem::replace(&mut self.is_unwatched, true) {
             let name = self.source.name();
             tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; it is looked at now and then");
         }
