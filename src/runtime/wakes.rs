@@ -2,6 +2,8 @@
 //!
 //! What there is to be seen, and whose it is, is [`super::reaper`]'s and [`super::left`]'s affair.
 
+use super::output::more_log_is_to_come;
+use super::reaper::Reaper;
 use super::spawners::{Done, Report, Spawners};
 use super::{Companions, Shared, sys};
 use reconcile::event::Event;
@@ -24,6 +26,9 @@ const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
 /// Where many starts are under way, the outcomes of half of them are told together: each time the whole plan is looked at, and
 /// the other half keeps the spawners busy meanwhile. None of them waits longer than this to be told.
 const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
+
+/// While starts are under way there will be more lines of the log in a moment. None of them waits longer than this to be written.
+const LOGGED_WITHIN: Duration = Duration::from_millis(5);
 
 /// Something that becomes readable when any descriptor does that is put into it (`epoll(7)`).
 ///
@@ -75,11 +80,12 @@ pub(super) async fn reap(
     let Signals { mut ended, ends, emptied, mut done } = signals;
     let mut has_failed = false;
     let mut is_new = false;
-    let mut is_to_look = false;
-    let mut are_more_told = false;
+    let mut to_look = ToLook::default();
     let mut untold: Vec<Report> = Vec::new();
     let mut told_by = Instant::now();
+    let mut chatter = Chatter::default();
     loop {
+        let logged_by = chatter.goes_on_by(shared.lock().is_any_starting());
         let wants_another_look = has_failed || shared.lock().wants_another_look();
         let is_untidy = is_new && shared.lock().is_untidy();
         let wake = tokio::select! {
@@ -110,12 +116,17 @@ pub(super) async fn reap(
             }
             // Whoever has heard the last news acts on it first. That is not a task, but what the runtime blocks on: to be woken
             // at once would be too early, and to yield isn't.
-            () = yield_now(), if are_more_told && !is_untidy => Wake::Told,
-            () = yield_now(), if is_to_look => Wake::Look,
+            () = yield_now(), if to_look.are_more_told && !is_untidy => Wake::Told,
+            () = yield_now(), if to_look.at_all => Wake::Look,
             () = yield_now(), if is_untidy => Wake::Quiet,
             () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
+            () = sleep_until(logged_by.unwrap_or(told_by)), if logged_by.is_some() => {
+                chatter.falls_silent();
+                continue;
+            }
             () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
         };
+        chatter.is_stirred = true;
         // What can't be removed is tried again when something has happened.
         is_new = match wake {
             Wake::Quiet => false,
@@ -133,34 +144,17 @@ pub(super) async fn reap(
         for report in untold.drain(..) {
             shared.lock().reported(report);
         }
-        let reaped = match wake {
-            Wake::Ended(pid) => {
-                let mut reaper = shared.lock();
-                // Another end may have been told by the same signal.
-                is_to_look |= reaper.needs_looks();
-                pid.map_or(Ok(()), |pid| reaper.reap_leader(pid)).and_then(|()| reaper.reap_others())
+        if let Wake::Quiet = wake {
+            let mut reaper = shared.lock();
+            // Whoever has heard the news may have begun a start.
+            if reaper.is_untidy()
+                && let Some(leaves) = reaper.tidy()
+            {
+                spawners.remove(leaves);
             }
-            Wake::Told => {
-                let reaped = shared.lock().reap_told();
-                are_more_told = matches!(reaped, Ok(true));
-                reaped.map(drop)
-            }
-            Wake::Look => {
-                is_to_look = false;
-                shared.lock().reap()
-            }
-            Wake::Quiet => {
-                let mut reaper = shared.lock();
-                // Whoever has heard the news may have begun a start.
-                if reaper.is_untidy()
-                    && let Some(leaves) = reaper.tidy()
-                {
-                    spawners.remove(leaves);
-                }
-                continue;
-            }
-            Wake::Reported | Wake::Tidied { .. } | Wake::Other => Ok(()),
-        };
+            continue;
+        }
+        let reaped = to_look.reap(&mut shared.lock(), &wake);
         if let Err(error) = &reaped
             && !has_failed
         {
@@ -173,6 +167,67 @@ pub(super) async fn reap(
             companions.tell(event, &news).await;
         }
         looked.send_replace(());
+    }
+}
+
+/// Whom there is still to look at.
+#[derive(Default)]
+struct ToLook {
+    at_all: bool,
+    are_more_told: bool,
+}
+
+impl ToLook {
+    /// Reaps whoever has ended, as far as this wake is about that.
+    fn reap(&mut self, reaper: &mut Reaper, wake: &Wake) -> io::Result<()> {
+        match wake {
+            Wake::Ended(pid) => {
+                // Another end may have been told by the same signal.
+                self.at_all |= reaper.needs_looks();
+                pid.map_or(Ok(()), |pid| reaper.reap_leader(pid)).and_then(|()| reaper.reap_others())
+            }
+            Wake::Told => {
+                let are_more = reaper.reap_told();
+                self.are_more_told = matches!(are_more, Ok(true));
+                are_more.map(drop)
+            }
+            Wake::Look => {
+                self.at_all = false;
+                reaper.reap()
+            }
+            Wake::Quiet | Wake::Tidied { .. } | Wake::Reported | Wake::Other => Ok(()),
+        }
+    }
+}
+
+/// Holds the loop's log back while there will be more lines in a moment.
+#[derive(Default)]
+struct Chatter {
+    until: Option<Instant>,
+    /// Something has happened since it last fell silent.
+    is_stirred: bool,
+}
+
+impl Chatter {
+    /// Until when the log is held back, if it is: while starts are under way.
+    fn goes_on_by(&mut self, is_any_starting: bool) -> Option<Instant> {
+        self.until = self.until.filter(|_| is_any_starting);
+        if is_any_starting && self.is_stirred {
+            self.until.get_or_insert_with(|| Instant::now() + LOGGED_WITHIN);
+        }
+        more_log_is_to_come(self.until.is_some());
+        self.until
+    }
+
+    /// The time is over. A start may hang, so that nothing happens for long.
+    fn falls_silent(&mut self) {
+        *self = Chatter::default();
+    }
+}
+
+impl Drop for Chatter {
+    fn drop(&mut self) {
+        more_log_is_to_come(false);
     }
 }
 

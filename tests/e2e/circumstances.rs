@@ -1,6 +1,8 @@
 //! Hosts that lack something: `/proc`, room, permission, descriptors. Navigator does what can be done, and says what can't.
 
 use crate::harness::{Navigator, Signal, Site, client, servers};
+use crate::killed::keep_from_being_executed;
+use std::fs;
 use std::process::Command;
 
 /// Two processes, and the way they are checked to have run and stopped.
@@ -38,7 +40,7 @@ fn can_mount(test: &str) -> bool {
 
 /// A directory that anybody may write to.
 fn make_open(site: &Site, name: &str) {
-    std::fs::create_dir(site.path(name)).expect("the site can be written");
+    fs::create_dir(site.path(name)).expect("the site can be written");
     client(Command::new("chmod").arg("1777").arg(site.path(name)));
 }
 
@@ -131,7 +133,7 @@ fn room_for_the_descriptors_of_a_thousand_processes_is_made_at_the_start() {
     let site = Site::new();
     let mut navigator = site.start(PLAIN);
     both_run(&navigator);
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", navigator.pid())).expect("it runs");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", navigator.pid())).expect("it runs");
     let limit =
         limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<u64>().ok());
     assert!(navigator.status("FDSize") >= limit.expect("a number").min(4096), "{limits}");
@@ -219,4 +221,23 @@ fn a_configuration_behind_a_link_is_the_one_that_it_leads_to() {
     navigator.signal(Signal::TERM);
     navigator.exits(0);
     assert_eq!(site.stops(), PLAIN_STOPS);
+}
+
+#[test]
+fn what_is_told_is_not_held_up_by_a_program_that_hangs_in_its_exec() {
+    let site = Site::new();
+    let program = site.path("program");
+    fs::copy("/bin/sleep", &program).expect("a program of the test's own");
+    let mut holder = keep_from_being_executed(&program);
+    let mut navigator = site.start(&format!(
+        "managed_processes:\n  - {{ name: quick, command: sleep, args: ['3600'] }}\n  - {{ name: slow, command: {}, args: ['3600'] }}\n",
+        program.display()
+    ));
+    navigator.wait("the first start", |event| event.is("Process started", "quick"));
+    assert_eq!(navigator.count("Process started", "slow"), 0, "it hangs");
+    holder.kill().expect("it is our child");
+    holder.wait().expect("it is our child");
+    navigator.wait("the second start", |event| event.is("Process started", "slow"));
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
 }

@@ -74,7 +74,7 @@ fn a_start_that_waits_for_the_one_before_it_ends_with_navigator() {
     let program = site.path("program");
     fs::copy("/bin/sleep", &program).expect("a program of the test's own");
     let mut holder = keep_from_being_executed(&program);
-    let first = site.start(&format!(
+    let mut first = site.start(&format!(
         "managed_processes:\n  - {{ name: slow, command: {}, args: ['3600'] }}\n  - {{ name: behind, command: sleep, args: ['3600'] }}\n",
         program.display()
     ));
@@ -84,7 +84,6 @@ fn a_start_that_waits_for_the_one_before_it_ends_with_navigator() {
         (children.len() == 2).then_some(children)
     });
     let log = first.log().describe();
-    let mut first = first;
     first.signal(Signal::KILL);
     let left = first.log().until("an end of who waits for another", || {
         let mut living = children.iter().filter(|child| leftovers::is_alive(child));
@@ -103,7 +102,7 @@ fn a_start_that_waits_for_the_one_before_it_ends_with_navigator() {
 
 /// Has every exec of a program hang until the process that this returns is killed: it has a lease on it (`fcntl(2)`, `F_SETLEASE`).
 #[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
-fn keep_from_being_executed(program: &Path) -> Child {
+pub(crate) fn keep_from_being_executed(program: &Path) -> Child {
     let mut lease = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/e2e/lease.pl"));
     let mut holder = lease.arg(program).stdout(Stdio::piped()).spawn().expect("perl runs");
     let mut said = [0; 5];

@@ -32,6 +32,7 @@ mod writers;
 pub use kept::Kept;
 pub(super) use lines::{Lines, Piece};
 pub use look::{Format, Painter};
+pub(super) use printer::more_log_is_to_come;
 pub use printer::{Destination, LogLater, Printer, let_log_go};
 pub(super) use reader::Outputs;
 pub use tail::{Form, Tail};

@@ -9,7 +9,7 @@ use super::rotation::Limits;
 use super::sink::Sink;
 use super::writers::Writers;
 use rustix::fs::fstat;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ pub enum Destination {
 thread_local! {
     /// Lanes with lines of the log to which this thread has yet to send somebody, if it does so when it has time.
     static HELD: RefCell<Option<Vec<Due>>> = const { RefCell::new(None) };
+    /// There will be more of them in a moment.
+    static IS_MORE_TO_COME: Cell<bool> = const { Cell::new(false) };
 }
 
 /// As long as it exists, the log of this thread is written when the thread calls [`let_log_go`], at the latest by the end. For the
@@ -50,10 +52,19 @@ impl Drop for LogLater {
     }
 }
 
-/// Has the lines of this thread's log written that were held back.
+/// Has the lines of this thread's log written that were held back, unless there will be more in a moment.
 pub fn let_log_go() {
+    if IS_MORE_TO_COME.get() {
+        return;
+    }
     let held = HELD.with_borrow_mut(|held| held.as_mut().map(std::mem::take));
     drop(held);
+}
+
+/// Says whether there will be more lines of this thread's log in a moment, so that it isn't worth waking a writer for each. Whoever
+/// says so has to take it back in time.
+pub(in crate::runtime) fn more_log_is_to_come(is_so: bool) {
+    IS_MORE_TO_COME.set(is_so);
 }
 
 /// Takes lines from anywhere, and has them written. Clones are the same printer.
