@@ -209,7 +209,9 @@ impl Runtime {
     /// late, and of no effect.
     pub fn perform(&self, actions: impl IntoIterator<Item = Action>) {
         let mut stops = Vec::new();
+        let mut are_starts = true;
         for action in actions {
+            are_starts &= matches!(action, Action::Spawn { .. });
             if let Action::Stop { run, by } = action {
                 stops.extend(self.stop(run, by));
                 continue;
@@ -228,7 +230,10 @@ impl Runtime {
             }
         }
         self.shared.lock().stop(&stops);
-        self.shared.news.notify_one();
+        // Of a start that is being made, whoever makes it tells.
+        if !are_starts || self.shared.lock().has_news() {
+            self.shared.news.notify_one();
+        }
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>, after: Option<RunId>) {

@@ -440,6 +440,11 @@ impl Reaper {
         self.news.push_back(Event::Gone { run: id });
     }
 
+    /// Whether there is a fact that nobody has been told yet.
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     /// The next fact that nobody has been told yet.
     pub(super) fn next_news(&mut self) -> Option<Event> {
         self.news.pop_front()
