@@ -144,14 +144,19 @@ fn a_save_in_place_that_loses_most_processes_is_doubted_for_a_second() {
 
 #[test]
 fn without_means_only_a_question_is_answered() {
-    let followed = Followed::new(Means::Off);
-    followed.asker.ask();
-    followed.delivers(&["first"]);
-    followed.save_in_place(&["second"]);
-    followed.save_by_rename(&["third"]);
-    followed.asker.ask();
-    followed.delivers(&["third"]);
-    assert!(followed.revisions.try_recv().is_err(), "nothing else was delivered");
+    for means in [Means::Off, Means::Events, Means::Poll] {
+        let followed = Followed::new(means);
+        // Whoever is about to end has no means from then on.
+        followed.asker.look_no_more();
+        followed.asker.ask();
+        followed.delivers(&["first"]);
+        assert_eq!(followed.asker.means(), Means::Off);
+        followed.save_in_place(&["second"]);
+        followed.save_by_rename(&["third"]);
+        followed.asker.ask();
+        followed.delivers(&["third"]);
+        assert!(followed.revisions.try_recv().is_err(), "nothing else was delivered, {means:?}");
+    }
 }
 
 /// The files that were found, by name.

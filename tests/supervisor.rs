@@ -94,6 +94,7 @@ impl Perform for Script {
 struct Around {
     reloads: Rc<Cell<u32>>,
     reopened: Rc<Cell<u32>>,
+    looks_no_more: Rc<Cell<bool>>,
     foretold: Rc<RefCell<Vec<Plan>>>,
 }
 
@@ -103,6 +104,10 @@ impl Surroundings for Around {
     }
 
     fn look(&self) {}
+
+    fn look_no_more(&self) {
+        self.looks_no_more.set(true);
+    }
 
     fn config(&self) -> PathBuf {
         PathBuf::from("/etc/navigator.yml")
@@ -233,6 +238,7 @@ async fn hangup_and_usr2_reach_the_surroundings_and_no_process() {
         .await;
     assert_eq!(told, ["0.0s spawn web#1", "0.0s kill #1"]);
     assert_eq!((around.reloads.get(), around.reopened.get()), (1, 1));
+    assert!(around.looks_no_more.get(), "it has ended");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 /* The floor for whoever isolates and listens: `isolated COUNT CHILD JOURNAL GROUPS ORDER` does what `floor` does, gives each
  * child a control group of its own below GROUPS (cgroups of version 2) and a pipe for each of its streams, and waits for all of
- * these and for the child's end in one poll. ORDER is `once` or `turn`: at TERM it ends all at once, or the last one first and
- * each when the one before is gone. It reads no file, plans nothing, writes nothing down, looks for no grandchild and prints
- * nothing.
+ * these and for the child's end in one poll. ORDER is `once` or `turn`: at TERM it ends all at once, while another thread removes
+ * the groups of those that are gone, or the last one first and each when the one before is gone. It reads no file, plans nothing,
+ * writes nothing down, looks for no grandchild and prints nothing.
  *
  * A child shares its memory until the exec, as in posix_spawn, and is born in its group (Linux 5.7). For x86-64 alone: a system
  * call that returns twice on one stack must not be made in a function that returns. */
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -111,19 +112,53 @@ static void start(int number) {
     children[number] = (struct child){pid, pidfd, out[0], err[0]};
 }
 
+static void tell(int number) { syscall(SYS_pidfd_send_signal, children[number].pidfd, SIGTERM, NULL, 0); }
+
 /* Lets go of one that has ended. */
 static void bury(int number) {
     struct child *child = &children[number];
-    char path[560];
     waitpid(child->pid, NULL, 0);
     close(child->pidfd);
     close(child->out);
     close(child->err);
+}
+
+static void remove_group(int number) {
+    char path[560];
     name_group(number, path, sizeof path);
     must(rmdir(path) == 0, path);
 }
 
-static void tell(int number) { syscall(SYS_pidfd_send_signal, children[number].pidfd, SIGTERM, NULL, 0); }
+/* Removes the groups of those whose numbers come through the pipe, beside whoever buries them. */
+static void *remove_groups(void *pipe) {
+    int number;
+    while (read(*(int *)pipe, &number, sizeof number) == sizeof number) remove_group(number);
+    return NULL;
+}
+
+/* Ends all at once. */
+static void stop_at_once(int count) {
+    int buried[2];
+    pthread_t remover;
+    must(pipe2(buried, O_CLOEXEC) == 0, "pipe2");
+    must(pthread_create(&remover, NULL, remove_groups, &buried[0]) == 0, "pthread_create");
+    for (int number = 0; number < count; number++) tell(number);
+    for (int number = count - 1; number >= 0; number--) {
+        bury(number);
+        must(write(buried[1], &number, sizeof number) == sizeof number, "write");
+    }
+    close(buried[1]);
+    pthread_join(remover, NULL);
+}
+
+/* Ends one after the other, the last one first. */
+static void stop_in_turn(int count) {
+    for (int number = count - 1; number >= 0; number--) {
+        tell(number);
+        bury(number);
+        remove_group(number);
+    }
+}
 
 int main(int count_of_arguments, char **arguments) {
     if (count_of_arguments != 6) {
@@ -157,15 +192,13 @@ int main(int count_of_arguments, char **arguments) {
         for (int number = 0; number < count; number++)
             if (children[number].pid == info.si_pid) {
                 bury(number);
+                remove_group(number);
                 start(number);
                 break;
             }
     }
-    for (int number = 0; !in_turn && number < count; number++) tell(number);
-    for (int number = count - 1; number >= 0; number--) {
-        if (in_turn) tell(number);
-        bury(number);
-    }
+    if (in_turn) stop_in_turn(count);
+    else stop_at_once(count);
     must(rmdir(groups) == 0, groups);
     return 0;
 }

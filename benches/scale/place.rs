@@ -22,7 +22,7 @@ impl Place {
         let mut place = Place { directory, state, groups: None };
         assert!(place.compile("child", &["-static"]), "child.c compiles");
         assert!(place.compile("floor", &[]), "floor.c compiles");
-        place.groups = own_group().filter(|_| place.compile("isolated", &[]));
+        place.groups = own_group().filter(|_| place.compile("isolated", &["-pthread"]));
         place
     }
 

@@ -211,6 +211,10 @@ impl Surroundings for Around {
         self.asker.look();
     }
 
+    fn look_no_more(&self) {
+        self.asker.look_no_more();
+    }
+
     fn apply(&self, loaded: &Loaded) {
         self.log.apply(&loaded.settings);
         self.journal.note(supervisor::noted(&loaded.desired));

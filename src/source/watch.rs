@@ -16,9 +16,8 @@ use reconcile::desired::Desired;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -58,9 +57,21 @@ pub enum Delivery {
 #[derive(Clone, Debug)]
 pub struct Asker {
     ask: Sender<Message>,
-    means: Means,
-    /// The kernel refuses to tell, so that events are as good as none.
-    is_refused: Arc<AtomicBool>,
+    found_by: FoundBy,
+}
+
+/// How changes are found just now; shared by whoever finds them and whoever wants to know.
+#[derive(Clone, Debug)]
+struct FoundBy(Arc<Mutex<Means>>);
+
+impl FoundBy {
+    fn get(&self) -> Means {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, means: Means) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = means;
+    }
 }
 
 impl Asker {
@@ -76,9 +87,18 @@ impl Asker {
         drop(self.ask.send(Message::Look));
     }
 
+    /// Has changes be found no more, as if [`Means::Off`] had been asked for from the beginning.
+    ///
+    /// For whoever is about to end: the kernel takes its time to let go of one that it gives hints to (16 to 30 ms were measured), and
+    /// holds up the end of a process that has not let go before.
+    pub fn look_no_more(&self) {
+        // As above.
+        drop(self.ask.send(Message::LookNoMore));
+    }
+
     /// How changes are found just now.
     pub fn means(&self) -> Means {
-        if self.means == Means::Events && self.is_refused.load(Ordering::Relaxed) { Means::Poll } else { self.means }
+        self.found_by.get()
     }
 }
 
@@ -86,6 +106,7 @@ impl Asker {
 enum Message {
     Ask,
     Look,
+    LookNoMore,
     Hint(Hint),
 }
 
@@ -101,9 +122,9 @@ impl FileSource {
         let contents = first.revision.as_ref().map(|loaded| watched.want(&loaded.desired)).unwrap_or_default();
         let (sender, messages) = mpsc::channel();
         let means = self.means;
-        let is_refused = Arc::new(AtomicBool::new(false));
+        let found_by = FoundBy(Arc::new(Mutex::new(means)));
         let mut follower = Follower {
-            is_refused: Arc::clone(&is_refused),
+            found_by: found_by.clone(),
             watched,
             source: self,
             deliver,
@@ -125,20 +146,21 @@ impl FileSource {
             is_settled: false,
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
-        Ok((Asker { ask: sender, means, is_refused }, contents))
+        Ok((Asker { ask: sender, found_by }, contents))
     }
 }
 
 struct Follower<D> {
     source: FileSource,
     deliver: D,
+    /// By what means changes are to be found.
     means: Means,
+    found_by: FoundBy,
     hint_to: Sender<Message>,
     backlog: Arc<Backlog>,
     hints: Option<Hints>,
     /// When the kernel last refused to give hints.
     refused_at: Option<Instant>,
-    is_refused: Arc<AtomicBool>,
     /// What decided the last reading, and where a change of that can be seen.
     inputs: Inputs,
     places: Places,
@@ -173,6 +195,7 @@ impl<D: Fn(Delivery)> Follower<D> {
                 match message {
                     Message::Ask => is_asked = true,
                     Message::Look => self.lookers += 1,
+                    Message::LookNoMore => self.look_no_more(),
                     Message::Hint(hint) => is_hinted |= self.note(hint),
                 }
             }
@@ -188,6 +211,12 @@ impl<D: Fn(Delivery)> Follower<D> {
                 (0..std::mem::take(&mut self.lookers)).for_each(|_| (self.deliver)(Delivery::Looked));
             }
         }
+    }
+
+    fn look_no_more(&mut self) {
+        self.means = Means::Off;
+        self.found_by.set(Means::Off);
+        self.hints = None;
     }
 
     /// Takes a hint in, if it is about anything that decides what is read.
@@ -323,7 +352,7 @@ impl<D: Fn(Delivery)> Follower<D> {
             return;
         }
         let watched = self.watch_by_events();
-        self.is_refused.store(watched.is_err(), Ordering::Relaxed);
+        self.found_by.set(if watched.is_ok() { Means::Events } else { Means::Poll });
         match watched {
             Ok(()) if self.refused_at.take().is_some() => info!(target: "navigator", "Files are watched by events again"),
             Ok(()) => {}

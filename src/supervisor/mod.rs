@@ -69,6 +69,9 @@ pub trait Surroundings {
     /// Asks for a look at the files; [`News::Looked`] comes when everything that was saved before has come.
     fn look(&self);
 
+    /// Looks out for changes no more: navigator is ending, and a look that is asked for is still obeyed.
+    fn look_no_more(&self);
+
     /// The real path of the configuration.
     fn config(&self) -> PathBuf;
 
@@ -290,6 +293,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     fn obey(&mut self, signal: Signal) -> Option<Event> {
+        if let Signal::Terminate | Signal::Interrupt | Signal::Quit = signal {
+            self.surroundings.look_no_more();
+        }
         match signal {
             Signal::Terminate => Some(Event::Order(Order::Shutdown)),
             Signal::Interrupt => {

@@ -1,6 +1,7 @@
 //! Signals to navigator, and what they mean for its processes: shutdown, gentle and not, and the whole tree of each.
 
-use crate::harness::{Signal, Site, report};
+use crate::harness::{Signal, Site, report, socket};
+use std::fs;
 use std::time::{Duration, Instant};
 
 /// One process that takes no notice of TERM, and is killed after `timeout`.
@@ -25,6 +26,27 @@ managed_processes:
 
 /// Well under every timeout that a test of "at once" gives to its processes.
 const AT_ONCE: Duration = Duration::from_secs(20);
+
+/// The kernel takes longer to let go of whoever watches files than all else takes that navigator does at its end.
+#[test]
+fn whoever_ends_watches_no_files_any_more() {
+    let site = Site::new();
+    let mut navigator = site.start(&deaf("1h"));
+    navigator.journals("deaf start");
+    let descriptors = format!("/proc/{}/fd", navigator.pid());
+    let watches_files = || {
+        let links = fs::read_dir(&descriptors).expect("it runs").filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        links.into_iter().any(|link| link.to_string_lossy().ends_with("inotify"))
+    };
+    assert!(watches_files());
+    navigator.signal(Signal::TERM);
+    navigator.journals("deaf ignored");
+    navigator.log().until("files are let go of", || (!watches_files()).then_some(()));
+    let status = socket::ask(&site, "GET", "/v1/status", "").json();
+    assert_eq!(status["config"]["watch"], "off");
+    navigator.signal(Signal::QUIT);
+    navigator.exits(130);
+}
 
 #[test]
 fn term_exits_0_also_where_something_had_to_be_killed() {
