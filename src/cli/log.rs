@@ -12,6 +12,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
+/// Hardly any line is longer.
+const ROOM: usize = 256;
+
 /// What is logged and how; may change while navigator runs.
 #[derive(Debug)]
 pub(super) struct LogSettings {
@@ -139,7 +142,9 @@ impl Visit for Fields {
 
 fn as_json(time: &str, metadata: &Metadata<'_>, fields: &Fields) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let mut line = format!(
+    let mut line = String::with_capacity(ROOM);
+    let _ = write!(
+        line,
         r#"{{"@timestamp":{},"level":{},"target":{},"message":{}"#,
         quote(time),
         quote(metadata.level().as_str()),
@@ -161,10 +166,13 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) ->
         tracing::Level::INFO => "\x1b[32m",
         tracing::Level::DEBUG | tracing::Level::TRACE => "\x1b[34m",
     };
-    let mut line = if color {
-        format!("\x1b[2m{time}\x1b[0m {style}{level}\x1b[0m \x1b[2m{}:\x1b[0m {}", metadata.target(), fields.message)
+    let mut line = String::with_capacity(ROOM);
+    let (target, message) = (metadata.target(), &fields.message);
+    // Nothing that is written to a text can fail.
+    let _ = if color {
+        write!(line, "\x1b[2m{time}\x1b[0m {style}{level}\x1b[0m \x1b[2m{target}:\x1b[0m {message}")
     } else {
-        format!("{time} {level} {}: {}", metadata.target(), fields.message)
+        write!(line, "{time} {level} {target}: {message}")
     };
     for (name, value) in &fields.others {
         let _ = match value {

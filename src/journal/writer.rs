@@ -18,6 +18,9 @@ const ANOTHER_TRY: Duration = Duration::from_secs(5);
 /// As many lines may be in the file beyond those that say something.
 const SPENT_LINES: usize = 1000;
 
+/// As many entries take longer to write than the thread takes to be woken.
+const MANY: usize = 8;
+
 /// Something to write, and whom to tell.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -68,12 +71,12 @@ impl Inbox {
         drop(self.to_thread.send(message));
     }
 
-    /// Writes entries now if that is nothing but short lines in memory, for which waking the thread would take longer. Else gives
+    /// Writes entries now if that is nothing but a few short lines in memory, for which waking the thread would take longer. Else gives
     /// them back unwritten.
     pub(super) fn write_in_passing(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
-        let are_short = || entries.iter().all(|entry| matches!(entry, Entry::Gone { .. }));
-        match free.filter(|writer| are_short() && writer.is_in_order()) {
+        let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, Entry::Gone { .. }));
+        match free.filter(|writer| are_few_and_short() && writer.is_in_order()) {
             Some(writer) => {
                 self.write(writer, &entries);
                 Ok(())

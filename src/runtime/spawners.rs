@@ -58,10 +58,28 @@ pub(super) struct Up {
     pub(super) pidfd: Option<OwnedFd>,
 }
 
+/// What is left of runs that are gone.
+#[derive(Default)]
+pub(super) struct Spent {
+    /// Their control groups.
+    pub(super) leaves: Vec<Leaf>,
+    /// Descriptors of their leaders, to be closed.
+    pub(super) pidfds: Vec<Arc<OwnedFd>>,
+}
+
+impl Spent {
+    /// Closes descriptors and removes control groups; those stay in which somebody is, or the kernel has yet to count the end of the
+    /// last one.
+    pub(super) fn remove(&mut self) {
+        self.pidfds.clear();
+        self.leaves.retain(|leaf| !leaf.remove_if_empty());
+    }
+}
+
 /// What there is to do for a thread.
 enum Work {
     Start(Request),
-    Remove(Vec<Leaf>),
+    Remove(Spent),
 }
 
 /// What a thread has done.
@@ -98,7 +116,10 @@ impl Spawners {
                     let done = match work {
                         // With the request go our copies of what it was passed: whoever reads there waits for them to be closed.
                         Work::Start(request) => Done::Start(start(&request, &ground, &mut cradle, &outputs, &journal)),
-                        Work::Remove(leaves) => Done::Remove(remove(leaves)),
+                        Work::Remove(mut spent) => {
+                            spent.remove();
+                            Done::Remove(spent.leaves)
+                        }
                     };
                     // Nobody listens any more once the runtime has finished, and then nothing is to be done either.
                     if told.send(done).is_err() {
@@ -115,9 +136,9 @@ impl Spawners {
         self.work.push(Work::Start(request));
     }
 
-    /// Has control groups removed in which nobody is; [`Done::Remove`] tells when.
-    pub(super) fn remove(&self, leaves: Vec<Leaf>) {
-        self.work.push(Work::Remove(leaves));
+    /// Has removed what is left of runs; [`Done::Remove`] tells when.
+    pub(super) fn remove(&self, spent: Spent) {
+        self.work.push(Work::Remove(spent));
     }
 }
 
@@ -134,12 +155,6 @@ fn start(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &
     // Before anybody counts it as started.
     let outcome = outcome.inspect(|up| note(journal, request, up));
     Report { run: request.run, outcome }
-}
-
-/// Removes control groups; returns those in which somebody is.
-fn remove(mut leaves: Vec<Leaf>) -> Vec<Leaf> {
-    leaves.retain(|leaf| !leaf.remove_if_empty());
-    leaves
 }
 
 /// Brings a program into the world.

@@ -52,7 +52,19 @@ impl fmt::Display for Utc {
         let (days, second) = (seconds / 86_400, seconds % 86_400);
         let (year, month, day) = civil(days);
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        if year > 9_999 {
+            return write!(f, "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+        }
+        // Each line of the log has one: so this is done digit by digit, and not by a formatter for each number.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let numbers = [(3, year), (6, month), (9, day), (12, hour), (15, minute), (18, second), (22, millis)];
+        for (mut place, mut number) in numbers {
+            while number > 0 {
+                text[place] += u8::try_from(number % 10).unwrap_or_default();
+                (place, number) = (place.saturating_sub(1), number / 10);
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

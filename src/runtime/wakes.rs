@@ -148,9 +148,9 @@ pub(super) async fn reap(
             let mut reaper = shared.lock();
             // Whoever has heard the news may have begun a start.
             if reaper.is_untidy()
-                && let Some(leaves) = reaper.tidy()
+                && let Some(spent) = reaper.tidy()
             {
-                spawners.remove(leaves);
+                spawners.remove(spent);
             }
             continue;
         }

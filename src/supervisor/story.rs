@@ -9,6 +9,7 @@ use reconcile::report::{Report, Summary, Transition, What};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::sync::broadcast;
 
 /// How many of the last events are kept for those who ask what happened before.
@@ -19,9 +20,45 @@ const BEHIND: usize = 1_024;
 
 /// What happened lately, and who wants to know what happens.
 pub(super) struct Story {
-    past: VecDeque<Arc<Event>>,
+    past: VecDeque<Happened>,
     /// For those who follow, once there was one: it has room for all that such a one may fall behind.
     live: Option<broadcast::Sender<Arc<Event>>>,
+}
+
+/// What happened, put into words only if somebody asks: mostly nobody does.
+enum Happened {
+    ToProcess { at: SystemTime, transition: Transition },
+    Told(Event),
+}
+
+impl Happened {
+    /// What the engine reports, which happens now.
+    fn now(report: &Report, generation: u64) -> Happened {
+        let at = SystemTime::now();
+        match report {
+            // Of what was updated the names are enough. Values may be secret, and long.
+            Report::Process(transition) if matches!(transition.what, What::Updated(_)) => {
+                Happened::Told(of_process(transition, at))
+            }
+            Report::Process(transition) => Happened::ToProcess { at, transition: transition.clone() },
+            Report::Accepted(summary) => Happened::Told(of_summary(summary)),
+            Report::Unchanged => Happened::Told(of_configuration("unchanged", generation, More::default())),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        match self {
+            Happened::ToProcess { transition, .. } => transition.generation,
+            Happened::Told(event) => event.generation,
+        }
+    }
+
+    fn event(&self) -> Event {
+        match self {
+            Happened::ToProcess { at, transition } => of_process(transition, *at),
+            Happened::Told(event) => event.clone(),
+        }
+    }
 }
 
 /// What happened, and then what happens.
@@ -40,39 +77,36 @@ impl Story {
 
     /// Takes up what the engine reports.
     pub(super) fn report(&mut self, report: &Report, generation: u64) {
-        self.add(match report {
-            Report::Process(transition) => of_process(transition),
-            Report::Accepted(summary) => of_summary(summary),
-            Report::Unchanged => of_configuration("unchanged", generation, More::default()),
-        });
+        self.add(Happened::now(report, generation));
     }
 
     /// Takes up that a configuration was rejected.
     pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
-        self.add(of_configuration("rejected", generation, More::from_iter([("diagnostics", problems.clone())])));
+        let problems = More::from_iter([("diagnostics", problems.clone())]);
+        self.add(Happened::Told(of_configuration("rejected", generation, problems)));
     }
 
-    fn add(&mut self, event: Event) {
-        let event = Arc::new(event);
+    fn add(&mut self, happened: Happened) {
+        if let Some(live) = &self.live {
+            // Nobody listens any more: then it is for the past alone.
+            drop(live.send(Arc::new(happened.event())));
+        }
         if self.past.len() == KEPT {
             self.past.pop_front();
         }
-        self.past.push_back(Arc::clone(&event));
-        if let Some(live) = &self.live {
-            // Nobody listens any more: then it is for the past alone.
-            drop(live.send(event));
-        }
+        self.past.push_back(happened);
     }
 
     /// Follows what happens from now on, and what happened since a generation; `None`: nothing of the past.
     pub(super) fn follow(&mut self, since: Option<u64>) -> Follow {
-        let is_asked_for = |event: &&Arc<Event>| since.is_some_and(|since| event.generation >= since);
+        let is_asked_for = |happened: &&Happened| since.is_some_and(|since| happened.generation() >= since);
         let live = self.live.get_or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe();
-        Follow { past: self.past.iter().filter(is_asked_for).cloned().collect(), live }
+        let past = self.past.iter().filter(is_asked_for).map(|happened| Arc::new(happened.event())).collect();
+        Follow { past, live }
     }
 }
 
-fn of_process(transition: &Transition) -> Event {
+fn of_process(transition: &Transition, at: SystemTime) -> Event {
     let status = |status: &Status| match status {
         Status::Code(code) => Some(("status", json!(code))),
         Status::Signal(signal) => Some(("signal", json!(signal.0))),
@@ -102,7 +136,7 @@ fn of_process(transition: &Transition) -> Event {
     };
     let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
     Event {
-        time: Utc::now().to_string(),
+        time: Utc::from(at).to_string(),
         generation: transition.generation,
         name: Some(transition.name.to_string()),
         event: event.to_owned(),

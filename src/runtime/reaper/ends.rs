@@ -65,8 +65,9 @@ impl Ends {
         } else if count < self.room / 2 {
             self.is_crowded = false;
         }
-        // Once only: a debugger may keep a child from being reaped that has ended, and nobody is to wake all the time meanwhile.
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        // Once only: a debugger may keep a child from being reaped that has ended, and nobody is to wake all the time meanwhile. Nor
+        // does anybody want to hear that it has been reaped, which the kernel tells of as well.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
         let data = epoll::EventData::new_u64(u64::from(pid));
         let is_held = |pidfd: &OwnedFd| epoll::add(self.told.get_ref(), pidfd, data, flags).is_ok();
         match pidfd.filter(|_| !self.is_crowded).filter(is_held) {
@@ -90,10 +91,10 @@ impl Ends {
         self.wants_a_look = false;
     }
 
-    /// A leader has been reaped.
-    pub(super) fn forget(&mut self, pid: u32) {
-        self.held.remove(&pid);
+    /// A leader is being reaped; returns its descriptor.
+    pub(super) fn forget(&mut self, pid: u32) -> Option<Arc<OwnedFd>> {
         self.untold.remove(&pid);
+        self.held.remove(&pid)
     }
 
     /// Who has told of its end since this was asked last: [`AT_ONCE`] of them, if there may be more.

@@ -2,7 +2,7 @@
 
 use super::super::sys::{self, Ended};
 use super::ends::AT_ONCE;
-use super::{Reaper, status};
+use super::{MUCH_TO_TIDY, Reaper, status};
 use std::io;
 
 impl Reaper {
@@ -40,6 +40,7 @@ impl Reaper {
     /// Those of `epoll_wait(2)` and `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap_told(&mut self) -> io::Result<bool> {
         let told = self.ends.tell()?;
+        self.are_many_ending = told.len() >= MUCH_TO_TIDY;
         for &pid in &told {
             self.reap_leader(pid)?;
             self.ends.doubt(pid);

@@ -15,7 +15,7 @@ mod turns;
 use super::group::{Groups, Leaf};
 use super::proc::{self, Lineage};
 use super::spawn::NotSpawned;
-use super::spawners::{Report, Up};
+use super::spawners::{Report, Spent, Up};
 use super::sys::How;
 use super::sys::slot::Slot;
 use super::tree::{self, Handle, Marker, Members, send, send_all};
@@ -38,6 +38,9 @@ pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
 /// So much to tidy up isn't put off for a start, which may take long. Of each run that is gone there is its end to write down, and
 /// perhaps its control group to remove.
 const MUCH_TO_TIDY: usize = 16;
+/// How many may remove control groups at the same moment: the kernel lets one after the other do it, and the next one is to be there
+/// when the first is through.
+const REMOVALS: usize = 2;
 
 /// What runs, and what of it is news.
 pub(super) struct Reaper {
@@ -61,10 +64,12 @@ pub(super) struct Reaper {
     sessions: HashMap<u32, RunId>,
     /// What tells of the end of those.
     ends: Ends,
-    /// Control groups of runs that are gone.
-    spent: Vec<Leaf>,
-    /// Others are removing such.
-    is_removing: bool,
+    /// What is left of runs that are gone.
+    spent: Spent,
+    /// How many times others have been given such, and aren't through.
+    being_removed: usize,
+    /// Many end together: their descriptors are closed beside the loop.
+    are_many_ending: bool,
     /// Runs that are gone, which is yet to be written down. Should this navigator be killed before, the next one finds it out.
     unwritten: Vec<RunId>,
     /// Orphans that are not reaped, as far as it is known whose they are.
@@ -138,8 +143,9 @@ impl Reaper {
             leaders: HashMap::new(),
             ends: Ends::new()?,
             sessions: HashMap::new(),
-            spent: Vec::new(),
-            is_removing: false,
+            spent: Spent::default(),
+            being_removed: 0,
+            are_many_ending: false,
             unwritten: Vec::new(),
             orphans: HashMap::new(),
             undecided_since: None,
@@ -314,7 +320,10 @@ impl Reaper {
     /// Routes one child that has ended.
     fn ended(&mut self, pid: u32, status: &Status) {
         if let Some(id) = self.leaders.remove(&pid) {
-            self.ends.forget(pid);
+            let pidfd = self.ends.forget(pid);
+            if self.are_many_ending {
+                self.spent.pidfds.extend(pidfd);
+            }
             if let Some(run) = self.lead(id, Leader::Ended) {
                 run.forget(pid);
             }
@@ -388,43 +397,42 @@ impl Reaper {
         if let Some(session) = run.session.filter(|session| self.sessions.get(session) == Some(&id)) {
             self.sessions.remove(&session);
         }
-        self.spent.extend(run.leaf);
+        self.spent.leaves.extend(run.leaf);
     }
 
-    /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Returns those that are too
-    /// many for that here.
-    pub(super) fn tidy(&mut self) -> Option<Vec<Leaf>> {
+    /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Returns what is too much for
+    /// that here.
+    pub(super) fn tidy(&mut self) -> Option<Spent> {
         self.write_down();
-        // They would only wait for one another.
-        if self.is_removing {
+        if self.are_enough_removing() {
             return None;
         }
-        if self.spent.len() >= MUCH_TO_TIDY {
-            self.is_removing = true;
+        if self.spent.leaves.len() >= MUCH_TO_TIDY {
+            self.being_removed += 1;
             return Some(mem::take(&mut self.spent));
         }
-        self.remove_spent();
+        self.spent.remove();
         None
+    }
+
+    fn are_enough_removing(&self) -> bool {
+        self.being_removed == REMOVALS
     }
 
     fn write_down(&mut self) {
         self.journal.note_all(self.unwritten.drain(..).map(|id| Entry::Gone { key: self.journal.key(id.0) }).collect());
     }
 
-    /// Where the kernel has yet to count the end of the last one in a group, that is for the next time.
-    fn remove_spent(&mut self) {
-        self.spent.retain(|leaf| !leaf.remove_if_empty());
-    }
-
-    /// Those that were returned are removed by now, but for these.
+    /// What was returned is removed by now, but for these control groups.
     pub(super) fn removed(&mut self, but: Vec<Leaf>) {
-        self.is_removing = false;
-        self.spent.extend(but);
+        self.being_removed -= 1;
+        self.spent.leaves.extend(but);
     }
 
     /// Whether it is time to tidy up: a start comes first, unless there becomes much to do meanwhile.
     pub(super) fn is_untidy(&self) -> bool {
-        let to_do = self.unwritten.len() + if self.is_removing { 0 } else { self.spent.len() };
+        let to_remove = if self.are_enough_removing() { 0 } else { self.spent.leaves.len() + self.spent.pidfds.len() };
+        let to_do = self.unwritten.len() + to_remove;
         to_do > 0 && (self.under_way() == 0 || to_do >= MUCH_TO_TIDY)
     }
 
