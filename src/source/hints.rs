@@ -1,8 +1,7 @@
 //! Hints from the kernel that something may have changed. Each is worth a look and nothing more: what is true is seen by
 //! looking.
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
-use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use super::inotify::{Refused, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,24 +25,6 @@ pub(super) enum Hint {
 }
 
 impl Hint {
-    /// The hints in an event. That files are opened and read is none: navigator does so itself.
-    pub(super) fn of(event: notify::Result<notify::Event>) -> Vec<Hint> {
-        let Ok(event) = event else { return vec![Hint::Anything] };
-        if event.need_rescan() || event.paths.is_empty() {
-            return vec![Hint::Anything];
-        }
-        let hint: fn(PathBuf) -> Hint = match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
-            // A rename is told three times: where from, where to, and both at once.
-            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return Vec::new(),
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Placed,
-            EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Hint::Gone,
-            EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
-            _ => Hint::Touched,
-        };
-        event.paths.into_iter().map(hint).collect()
-    }
-
     /// The name that it is about; `None`: any.
     pub(super) fn name(&self) -> Option<&Path> {
         match self {
@@ -81,7 +62,7 @@ type Identity = (u64, u64);
 
 /// Watches directories for hints.
 pub(super) struct Hints {
-    watcher: RecommendedWatcher,
+    watcher: Watcher,
     /// Each with the directory that is watched under that path; `None`: the watch may be dead.
     watched: BTreeMap<PathBuf, Option<Identity>>,
 }
@@ -91,9 +72,8 @@ impl Hints {
     ///
     /// # Errors
     /// The system's limits on watching are reached.
-    pub(super) fn new(take: impl Fn(Hint) + Send + 'static) -> notify::Result<Hints> {
-        let watcher = notify::recommended_watcher(move |event| Hint::of(event).into_iter().for_each(&take))?;
-        Ok(Hints { watcher, watched: BTreeMap::new() })
+    pub(super) fn new(take: impl Fn(Hint) + Send + 'static) -> Result<Hints, Refused> {
+        Ok(Hints { watcher: Watcher::new(take)?, watched: BTreeMap::new() })
     }
 
     /// Takes note that a name is gone. A directory that was watched there is watched no more, nor are those below it; one
@@ -110,15 +90,14 @@ impl Hints {
     ///
     /// # Errors
     /// One that is there can't be watched.
-    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
+    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Result<(), Refused> {
         let wanted: BTreeMap<&PathBuf, Option<Identity>> =
             directories.iter().filter_map(|directory| Some((directory, Some(identity(directory)?)))).collect();
-        let watcher = &mut self.watcher;
+        let watcher = &self.watcher;
         self.watched.retain(|directory, identity| {
             let stays = wanted.get(directory) == Some(identity);
             if !stays {
-                // The kernel drops the watch of a directory that is removed by itself.
-                drop(watcher.unwatch(directory));
+                watcher.unwatch(directory);
             }
             stays
         });
@@ -126,13 +105,9 @@ impl Hints {
             if self.watched.contains_key(directory) {
                 continue;
             }
-            match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.watched.insert(directory.clone(), identity);
-                }
-                // It went a moment ago.
-                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
-                Err(error) => return Err(error),
+            // Unless it went a moment ago.
+            if self.watcher.watch(directory)? {
+                self.watched.insert(directory.clone(), identity);
             }
         }
         Ok(())
@@ -234,7 +209,7 @@ mod tests {
         let mut watched = Watched::new();
         let directory = watched.directory.clone();
         // As the kernel does when a directory is removed; one that is made then may get its inode.
-        watched.hints.watcher.unwatch(&directory).expect("it is watched");
+        watched.hints.watcher.unwatch(&directory);
         watched.hints.doubt(&directory);
         watched.watch();
         fs::write(watched.path("file"), "text").expect("it is ours");

@@ -4,6 +4,7 @@
 
 mod file;
 mod hints;
+mod inotify;
 mod look;
 mod places;
 mod stamps;

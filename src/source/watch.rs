@@ -6,6 +6,7 @@
 
 use super::file::{Answers, Evidence, FileSource, Reading};
 use super::hints::{Backlog, Hint, Hints};
+use super::inotify::Refused;
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;
@@ -365,7 +366,7 @@ impl<D: Fn(Delivery)> Follower<D> {
         }
     }
 
-    fn watch_by_events(&mut self) -> notify::Result<()> {
+    fn watch_by_events(&mut self) -> Result<(), Refused> {
         let hints = if let Some(hints) = &mut self.hints {
             hints
         } else {
