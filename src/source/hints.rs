@@ -121,9 +121,9 @@ fn identity(directory: &Path) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Folder;
     use super::*;
     use std::fs;
-    use std::sync::atomic::AtomicU32;
     use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
@@ -139,33 +139,29 @@ mod tests {
         assert_eq!(backlog.admit(Hint::Gone(PathBuf::from("log"))), Some(Hint::Gone(PathBuf::from("log"))));
     }
 
-    /// A directory that is watched; removed at the end.
+    /// A directory that is watched.
     struct Watched {
-        directory: PathBuf,
+        folder: Folder,
         hints: Hints,
         received: Receiver<Hint>,
     }
 
     impl Watched {
         fn new() -> Watched {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let directory = std::env::temp_dir().join(format!("navigator-hints-{}-{number}", std::process::id()));
-            fs::create_dir(&directory).expect("its name is new");
             let (sender, received) = mpsc::channel();
             // The test is over.
             let hints = Hints::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
-            let mut watched = Watched { directory, hints, received };
+            let mut watched = Watched { folder: Folder::new(), hints, received };
             watched.watch();
             watched
         }
 
         fn watch(&mut self) {
-            self.hints.watch(&[self.directory.clone()].into()).expect("it can be watched");
+            self.hints.watch(&[self.path("")].into()).expect("it can be watched");
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.directory.join(name)
+            self.folder.path(name)
         }
 
         /// The hints up to and with this one.
@@ -176,12 +172,6 @@ mod tests {
                 hints.push(self.received.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("{last:?} comes after {hints:?}")));
             }
             hints
-        }
-    }
-
-    impl Drop for Watched {
-        fn drop(&mut self) {
-            drop(fs::remove_dir_all(&self.directory));
         }
     }
 
@@ -207,7 +197,7 @@ mod tests {
     #[test]
     fn a_watch_that_may_be_dead_is_renewed_though_the_directory_looks_the_same() {
         let mut watched = Watched::new();
-        let directory = watched.directory.clone();
+        let directory = watched.path("");
         // As the kernel does when a directory is removed; one that is made then may get its inode.
         watched.hints.watcher.unwatch(&directory);
         watched.hints.doubt(&directory);

@@ -7,7 +7,7 @@
 use super::hints::Hint;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -123,20 +123,19 @@ fn listen(inotify: BorrowedFd<'_>, held: BorrowedFd<'_>, known: &Known, take: &i
     let mut buffer = vec![MaybeUninit::uninit(); ROOM];
     let mut events = Reader::new(inotify, &mut buffer);
     loop {
+        if events.is_buffer_empty() {
+            let mut both = [PollFd::new(&inotify, PollFlags::IN), PollFd::new(&held, PollFlags::empty())];
+            retry_on_intr(|| poll(&mut both, None))?;
+            if !both[1].revents().is_empty() {
+                return Ok(());
+            }
+        }
         match events.next() {
             Ok(event) => {
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                 hints(event.wd(), event.events(), name, known).into_iter().for_each(take);
             }
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut both = [PollFd::new(&inotify, PollFlags::IN), PollFd::new(&held, PollFlags::empty())];
-                match poll(&mut both, None) {
-                    Ok(_) if !both[1].revents().is_empty() => return Ok(()),
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => return Err(error),
         }
     }
@@ -166,39 +165,23 @@ fn hints(watch: i32, what: ReadFlags, name: Option<&OsStr>, known: &Known) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Folder;
     use super::*;
     use std::fs;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
     /// How long anything that must happen may take.
     const DEADLINE: Duration = Duration::from_mins(1);
 
-    /// A directory for one test; removed at the end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Folder {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let directory = std::env::temp_dir().join(format!("navigator-inotify-{}-{number}", std::process::id()));
-            fs::create_dir_all(directory.join("real")).expect("its name is new");
-            symlink("real", directory.join("link")).expect("it is ours");
-            Folder(directory)
-        }
-
-        fn path(&self, path: &str) -> PathBuf {
-            self.0.join(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            drop(fs::remove_dir_all(&self.0));
-        }
+    /// A directory, and a symbolic link to it.
+    fn real_and_link() -> Folder {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("real")).expect("it is ours");
+        symlink("real", folder.path("link")).expect("it is ours");
+        folder
     }
 
     fn watcher() -> (Watcher, Receiver<Hint>) {
@@ -210,7 +193,7 @@ mod tests {
 
     #[test]
     fn nobody_is_woken_by_those_who_only_read() {
-        let folder = Folder::new();
+        let folder = real_and_link();
         let (watcher, _received) = watcher();
         assert!(watcher.watch(&folder.path("real")).expect("it can be watched"));
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", watcher.inotify.as_raw_fd())).expect("the kernel tells");
@@ -223,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_known_by_two_paths_is_told_of_by_both() {
-        let folder = Folder::new();
+        let folder = real_and_link();
         let [real, link, file] = ["real", "link", "real/file"].map(|path| folder.path(path));
         let (watcher, received) = watcher();
         for directory in [&real, &link, &real] {
@@ -244,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_goes_is_told_of_and_may_come_back() {
-        let folder = Folder::new();
+        let folder = real_and_link();
         let real = folder.path("real");
         let (watcher, received) = watcher();
         assert!(watcher.watch(&real).expect("it can be watched"));
@@ -265,7 +248,7 @@ mod tests {
     fn one_that_is_dropped_ends() {
         let folder = Folder::new();
         let (watcher, received) = watcher();
-        assert!(watcher.watch(&folder.0).expect("it can be watched"));
+        assert!(watcher.watch(&folder.path("")).expect("it can be watched"));
         drop(watcher);
         // The thread held what sends.
         assert_eq!(received.recv_timeout(DEADLINE), Err(mpsc::RecvTimeoutError::Disconnected));

@@ -3,6 +3,8 @@
 //! what a change means.
 
 mod file;
+#[cfg(test)]
+mod folder;
 mod hints;
 mod inotify;
 mod look;

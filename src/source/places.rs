@@ -110,27 +110,12 @@ fn parts(path: &Path) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Folder;
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    /// A directory for one test, by a path without symbolic links.
-    struct Folder(PathBuf);
 
     impl Folder {
-        fn new() -> Folder {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("navigator-places-{}-{number}", std::process::id()));
-            fs::create_dir(&path).expect("its name is new");
-            Folder(fs::canonicalize(path).expect("it was just made"))
-        }
-
-        fn path(&self, path: &str) -> PathBuf {
-            if path.is_empty() { self.0.clone() } else { self.0.join(path) }
-        }
-
         fn directory(&self, path: &str) {
             fs::create_dir_all(self.path(path)).expect("it is ours");
         }
@@ -143,15 +128,9 @@ mod tests {
         fn way(&self, path: &str) -> (Vec<String>, Vec<String>) {
             let places = Places::of(&Inputs { files: [self.path(path)].into(), directories: BTreeMap::new() });
             let below = |paths: &BTreeSet<PathBuf>| {
-                paths.iter().filter_map(|path| Some(path.strip_prefix(&self.0).ok()?.display().to_string())).collect()
+                paths.iter().filter_map(|path| Some(path.strip_prefix(self.path("")).ok()?.display().to_string())).collect()
             };
             (below(&places.names), below(&places.directories))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            drop(fs::remove_dir_all(&self.0));
         }
     }
 

@@ -159,46 +159,29 @@ fn mixed(prints: &[u64]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Folder;
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    /// A directory for one test; removed at the end.
-    struct Folder(PathBuf);
 
     impl Folder {
-        fn new() -> Folder {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("navigator-watched-{}-{number}", std::process::id()));
-            fs::create_dir(&path).expect("its name is new");
-            Folder(path)
-        }
-
         fn write(&self, name: &str, text: &str) {
-            let path = self.0.join(name);
+            let path = self.path(name);
             fs::create_dir_all(path.parent().expect("it lies in the folder")).expect("it is ours");
             fs::write(path, text).expect("it is ours");
         }
 
         /// What is found there, below this folder, and what tells the contents apart.
         fn found(&self, watch: &str) -> BTreeMap<String, u64> {
-            let text = Text::plain(&self.0.join(watch).display().to_string());
+            let text = Text::plain(&self.path(watch).display().to_string());
             let mut survey = Survey::make(&[("web".into(), vec![text])], &BTreeMap::new(), |_| None);
             let (_, content) = survey.contents.remove(0);
-            let below = format!("{}/", self.0.display());
+            let below = format!("{}/", self.path("").display());
             content.files.into_iter().map(|(path, print)| (path.replace(&below, ""), print)).collect()
         }
 
         fn names(&self, watch: &str) -> Vec<String> {
             self.found(watch).into_keys().collect()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            drop(fs::remove_dir_all(&self.0));
         }
     }
 
@@ -208,7 +191,7 @@ mod tests {
         for name in ["a.conf", "b.conf", ".b.conf.swp", "c.txt", "deeper/d.conf", "deeper/.hidden"] {
             folder.write(name, name);
         }
-        symlink("c.txt", folder.0.join("e.conf")).expect("it is ours");
+        symlink("c.txt", folder.path("e.conf")).expect("it is ours");
         assert_eq!(folder.names("a.conf"), ["a.conf"]);
         assert_eq!(folder.names("."), ["./a.conf", "./b.conf", "./c.txt", "./e.conf"]);
         assert_eq!(folder.names("*.conf"), ["a.conf", "b.conf", "e.conf"]);
@@ -224,7 +207,7 @@ mod tests {
         folder.write("a.conf", "one");
         let before = folder.found("a.conf");
         folder.write("new", "one");
-        fs::rename(folder.0.join("new"), folder.0.join("a.conf")).expect("it is ours");
+        fs::rename(folder.path("new"), folder.path("a.conf")).expect("it is ours");
         assert_eq!(folder.found("a.conf"), before);
         folder.write("a.conf", "two");
         assert_ne!(folder.found("a.conf"), before);
@@ -235,9 +218,9 @@ mod tests {
     #[test]
     fn what_is_no_file_is_not_there_and_what_is_huge_is_not_read() {
         let folder = Folder::new();
-        rustix::fs::mkfifoat(rustix::fs::CWD, folder.0.join("fifo"), Mode::RWXU).expect("it is ours");
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path("fifo"), Mode::RWXU).expect("it is ours");
         assert_eq!(folder.names("fifo"), Vec::<String>::new());
-        let huge = File::create(folder.0.join("huge")).expect("it is ours");
+        let huge = File::create(folder.path("huge")).expect("it is ours");
         huge.set_len(1 << 40).expect("it takes no room");
         let before = folder.found("huge");
         assert_eq!(before.len(), 1);
@@ -250,7 +233,7 @@ mod tests {
         let folder = Folder::new();
         folder.write("hunter2/a.conf", "a");
         folder.write("hunter2/b.conf", "b");
-        let real = |path: &str| folder.0.join(path).display().to_string();
+        let real = |path: &str| folder.path(path).display().to_string();
         let texts = [
             Text::secret(&real("hunter2/a.conf"), "${DIR}/a.conf"),
             Text::secret(&real("hunter2/*.conf"), "${DIR}/*.conf"),
@@ -273,7 +256,7 @@ mod tests {
     fn what_looks_the_same_is_not_read_again() {
         let folder = Folder::new();
         folder.write("a.conf", "one");
-        let path = folder.0.join("a.conf");
+        let path = folder.path("a.conf");
         let wanted = [(Name::from("web"), vec![Text::plain(&path.display().to_string())])];
         let stamp = Stamp::of(&path);
         let known = BTreeMap::from([(path.clone(), Known { stamp, is_certain: true, print: Some(42) })]);

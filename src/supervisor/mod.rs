@@ -293,28 +293,28 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     fn obey(&mut self, signal: Signal) -> Option<Event> {
-        if let Signal::Terminate | Signal::Interrupt | Signal::Quit = signal {
-            self.surroundings.look_no_more();
-        }
-        match signal {
-            Signal::Terminate => Some(Event::Order(Order::Shutdown)),
+        let order = match signal {
+            Signal::Terminate => Order::Shutdown,
             Signal::Interrupt => {
                 self.interrupts += 1;
-                Some(Event::Order(if self.interrupts > 1 { Order::Hurry } else { Order::Shutdown }))
+                if self.interrupts > 1 { Order::Hurry } else { Order::Shutdown }
             }
             Signal::Quit => {
                 self.interrupts += 1;
-                Some(Event::Order(Order::Hurry))
+                Order::Hurry
             }
             Signal::Hangup => {
                 self.surroundings.reload();
-                None
+                return None;
             }
             Signal::Reopen => {
                 self.surroundings.reopen();
-                None
+                return None;
             }
-        }
+        };
+        // Every order that a signal gives is one to end.
+        self.surroundings.look_no_more();
+        Some(Event::Order(order))
     }
 }
 

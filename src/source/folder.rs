@@ -1,0 +1,29 @@
+//! A directory for one test, removed at its end.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Known by a path without symbolic links.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new() -> Folder {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("navigator-source-{}-{number}", std::process::id()));
+        fs::create_dir(&path).expect("its name is new");
+        Folder(fs::canonicalize(path).expect("it was just made"))
+    }
+
+    /// A path in it; of no name, its own.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.0.clone() } else { self.0.join(name) }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
