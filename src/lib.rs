@@ -5,6 +5,7 @@
 //! [`supervisor`] (the loop), [`control`] (how an instance is found), [`cli`] (the command line). A floor imports only
 //! lower ones.
 
+mod access;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -14,3 +15,4 @@ pub mod signals;
 pub mod snapshot;
 pub mod source;
 pub mod supervisor;
+mod sys;

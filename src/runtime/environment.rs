@@ -1,7 +1,7 @@
 //! The environment of a program: navigator's own, what the account says, what the configuration sets, and the mark.
 
-use super::sys::accounts::Account;
 use super::tree::MARK;
+use crate::sys::accounts::Account;
 use reconcile::variables::Variables;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

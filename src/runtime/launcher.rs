@@ -3,7 +3,7 @@
 //! Called once, at the very start: a thread that exists already would keep the launcher's signal mask.
 
 use super::output::let_log_go;
-use super::sys;
+use crate::sys;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use thiserror::Error;

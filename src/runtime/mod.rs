@@ -32,7 +32,6 @@ mod reaper;
 mod refusal;
 mod spawn;
 mod spawners;
-mod sys;
 mod tree;
 pub mod utc;
 mod wakes;
@@ -46,6 +45,7 @@ pub use writers::has_writer;
 
 use crate::journal::{Journal, Record};
 use crate::signals;
+use crate::sys;
 use commands::Commands;
 use environment::Inherited;
 use group::Groups;

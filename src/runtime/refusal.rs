@@ -2,7 +2,8 @@
 //! for an exec from a look at the file, because the kernel says the same `ENOENT` for three different mistakes.
 
 use super::spawn::Layout;
-use super::sys::clone::Stage;
+use crate::access::identity::IdentityError;
+use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
 use reconcile::spec::{Announce, Exec};
 use std::ffi::{CStr, OsStr};
@@ -31,6 +32,19 @@ pub(super) fn of_clone(error: i32) -> Refusal {
 /// Its pipes could not be made.
 pub(super) fn of_descriptors(error: i32) -> Refusal {
     exhausted(error).unwrap_or_else(|| failed("opening its standard streams".to_owned(), error))
+}
+
+/// The user or group of the process could not be looked up.
+pub(super) fn of_identity(error: IdentityError) -> Refusal {
+    match error {
+        IdentityError::UnknownUser(user) => Refusal::UnknownUser { user },
+        IdentityError::UnknownGroup(group) => Refusal::UnknownGroup { group },
+        IdentityError::NoPrimaryGroup(user) => Refusal::Failed {
+            stage: format!("looking up user `{user}`"),
+            error: "this number has no account, hence no primary group: write `group` too".to_owned(),
+        },
+        IdentityError::LookUp { what, error } => Refusal::Failed { stage: format!("looking up {what}"), error: words(&error) },
+    }
 }
 
 /// The child failed at this stage.

@@ -1,5 +1,5 @@
 //! From a definition to a running program: everything is looked up and laid out here, before the clone, so that the
-//! child has nothing left to do but system calls ([`super::sys::clone`]).
+//! child has nothing left to do but system calls ([`crate::sys::clone`]).
 //!
 //! What fails is a fact for the core ([`Refusal`]), found by the stage and the error number ([`super::refusal`]). Runs
 //! on a spawner's thread: an exec from a slow disk, or a look-up of a user over the network, holds nobody else.
@@ -7,11 +7,11 @@
 use super::environment::{Environment, Inherited};
 use super::launcher::Launcher;
 use super::passed::Passed;
-use super::refusal::{self, words};
-use super::sys;
-use super::sys::accounts::{self, Account};
-use super::sys::clone::{self, Born, Child, Failure, SetLimit, Stack, Stage};
-use super::sys::slot::Slot;
+use super::refusal;
+use crate::access::identity::Identity;
+use crate::sys;
+use crate::sys::clone::{self, Born, Child, Failure, SetLimit, Stack, Stage};
+use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
 use reconcile::text::Text;
@@ -130,7 +130,7 @@ pub(super) struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
-        let (identity, account) = Identity::of(exec)?;
+        let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
         let mut environment = ground.environment.layer();
         if let Some(account) = &account {
             environment = environment.account(account);
@@ -242,56 +242,6 @@ fn resource(name: &str) -> Option<u32> {
         "stack" => libc::RLIMIT_STACK,
         _ => return None,
     })
-}
-
-/// Who to become. Nothing at all where that is who we are, so that a user may name themselves.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Identity {
-    user: Option<u32>,
-    group: Option<u32>,
-    groups: Option<Vec<u32>>,
-}
-
-impl Identity {
-    /// Looks up `user` and `group`; the account too, where there is one, for the environment.
-    fn of(exec: &Exec) -> Result<(Identity, Option<Account>), Refusal> {
-        let group = exec.group.as_ref().map(group).transpose()?;
-        let Some(name) = &exec.user else { return Ok((Identity { group, ..Identity::default() }, None)) };
-        let (user, account) = user(name)?;
-        let primary = group.or(account.as_ref().map(|account| account.group)).ok_or_else(|| Refusal::Failed {
-            stage: format!("looking up user `{}`", name.shown()),
-            error: "this number has no account, hence no primary group: write `group` too".to_owned(),
-        })?;
-        let is_root = rustix::process::geteuid().is_root();
-        let are_they = rustix::process::geteuid().as_raw() == user && rustix::process::getegid().as_raw() == primary;
-        if are_they && !is_root {
-            return Ok((Identity::default(), account));
-        }
-        let groups = account.as_ref().map_or_else(|| vec![primary], |account| accounts::groups_of(&account.name, primary));
-        Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
-    }
-}
-
-/// A user by name, or by number: a name made of digits is taken as a name first, as `chown(1)` does.
-fn user(text: &Text) -> Result<(u32, Option<Account>), Refusal> {
-    let unknown = || Refusal::UnknownUser { user: text.shown().to_owned() };
-    let failed =
-        |error: io::Error| Refusal::Failed { stage: format!("looking up user `{}`", text.shown()), error: words(&error) };
-    if let Some(account) = accounts::user_by_name(&string(text, "user")?).map_err(failed)? {
-        return Ok((account.user, Some(account)));
-    }
-    let number = text.value().parse().map_err(|_| unknown())?;
-    Ok((number, accounts::user_by_number(number).map_err(failed)?))
-}
-
-/// A group by name, or by number.
-fn group(text: &Text) -> Result<u32, Refusal> {
-    let failed =
-        |error: io::Error| Refusal::Failed { stage: format!("looking up group `{}`", text.shown()), error: words(&error) };
-    match accounts::group_by_name(&string(text, "group")?).map_err(failed)? {
-        Some(number) => Ok(number),
-        None => text.value().parse().map_err(|_| Refusal::UnknownGroup { group: text.shown().to_owned() }),
-    }
 }
 
 /// What starts one child at a time, and is used again for the next.

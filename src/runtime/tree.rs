@@ -33,8 +33,8 @@
 //! listed our children. Until all is known no tree counts as empty, and it's looked at again shortly.
 
 use super::proc::{self, Lineage};
-use super::sys;
 use crate::signals;
+use crate::sys;
 use reconcile::event::RunId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};

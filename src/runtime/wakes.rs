@@ -5,7 +5,8 @@
 use super::output::more_log_is_to_come;
 use super::reaper::Reaper;
 use super::spawners::{Done, Report, Spawners};
-use super::{Companions, Shared, sys};
+use super::{Companions, Shared};
+use crate::sys;
 use reconcile::event::Event;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;

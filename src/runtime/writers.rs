@@ -1,6 +1,6 @@
 //! Whether somebody is writing to a file, as far as the kernel can tell. What follows from it is decided elsewhere.
 
-use super::sys::lease;
+use crate::sys::lease;
 use rustix::fd::AsFd as _;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::path::Path;

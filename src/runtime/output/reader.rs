@@ -12,7 +12,7 @@ use super::look::{Look, Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
 use crate::runtime::probe::{Ear, Hearing};
-use crate::runtime::sys;
+use crate::sys;
 use reconcile::spec::Output;
 use reconcile::text::Name;
 use rustix::buffer::spare_capacity;

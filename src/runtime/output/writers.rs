@@ -3,7 +3,7 @@
 //! holds its own lane and no other.
 
 use super::lane::{BATCH, CAPACITY, Lane};
-use crate::runtime::sys;
+use crate::sys;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

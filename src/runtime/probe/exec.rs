@@ -4,7 +4,7 @@ use super::pipe;
 use crate::runtime::commands::{Commands, Principal, Purpose};
 use crate::runtime::passed::Passed;
 use crate::runtime::refusal::words;
-use crate::runtime::sys;
+use crate::sys;
 use reconcile::text::Text;
 use rustix::fd::OwnedFd;
 use std::io;

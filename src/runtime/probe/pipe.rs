@@ -1,7 +1,7 @@
 //! A pipe that a program writes to and the loop reads from. A program that announces itself by the s6 convention writes a
 //! newline to one.
 
-use crate::runtime::sys;
+use crate::sys;
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;

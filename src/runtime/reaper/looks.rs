@@ -1,8 +1,8 @@
 //! Which children are looked at for having ended, and when all of them have to be. Whose they are is told elsewhere.
 
-use super::super::sys::{self, Ended};
 use super::ends::AT_ONCE;
 use super::{MUCH_TO_TIDY, Reaper, status};
+use crate::sys::{self, Ended};
 use std::io;
 
 impl Reaper {

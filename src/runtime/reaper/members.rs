@@ -3,9 +3,9 @@
 
 use super::super::group::Leaf;
 use super::super::proc::{self, Lineage, Variable};
-use super::super::sys;
 use super::super::tree::{self, Handle, MARK};
 use super::{Leader, Reaper, Run};
+use crate::sys;
 use reconcile::event::RunId;
 use std::collections::HashSet;
 use std::time::Instant;

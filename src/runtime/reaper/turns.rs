@@ -1,10 +1,10 @@
 //! Starts that come after others: what each waits for, and in which order their outcomes are taken. How a child waits is
-//! [`super::super::sys::slot`]'s affair.
+//! [`crate::sys::slot`]'s affair.
 
 use super::super::spawn::NotSpawned;
 use super::super::spawners::Report;
-use super::super::sys::slot::Slot;
 use super::{Leader, Reaper, Run};
+use crate::sys::slot::Slot;
 use reconcile::event::{Refusal, RunId};
 use std::sync::Arc;
 

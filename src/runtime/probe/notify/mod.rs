@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use crate::runtime::commands::Principal;
 use crate::runtime::proc;
 use crate::runtime::refusal::words;
-use crate::runtime::sys;
+use crate::sys;
 use directory::Directory;
 use message::{Sign, signs};
 use reconcile::event::RunId;

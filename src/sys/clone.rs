@@ -27,59 +27,59 @@ use std::ptr;
 use std::sync::{Arc, OnceLock};
 
 /// Everything that the child does before its exec, prepared.
-pub(in crate::runtime) struct Child<'a> {
+pub(crate) struct Child<'a> {
     /// The files to try, in order, as `execvp(3)` tries the directories of `PATH`.
-    pub(in crate::runtime) programs: &'a [CString],
+    pub(crate) programs: &'a [CString],
     /// The program's arguments, its name first.
-    pub(in crate::runtime) arguments: &'a [CString],
+    pub(crate) arguments: &'a [CString],
     /// Its environment, as `NAME=value`.
-    pub(in crate::runtime) environment: &'a [Cow<'a, CStr>],
+    pub(crate) environment: &'a [Cow<'a, CStr>],
     /// The variable, if any, whose value is the number of the child itself.
-    pub(in crate::runtime) own_number: Option<&'a str>,
+    pub(crate) own_number: Option<&'a str>,
     /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
     /// is above them isn't copied for the child.
-    pub(in crate::runtime) stdio: [BorrowedFd<'a>; 3],
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
     /// What to write to `oom_score_adj`.
-    pub(in crate::runtime) oom_score_adj: Option<&'a [u8]>,
+    pub(crate) oom_score_adj: Option<&'a [u8]>,
     /// Resource limits.
-    pub(in crate::runtime) limits: &'a [SetLimit],
+    pub(crate) limits: &'a [SetLimit],
     /// File mode creation mask.
-    pub(in crate::runtime) umask: u32,
+    pub(crate) umask: u32,
     /// Scheduling priority.
-    pub(in crate::runtime) nice: Option<i32>,
+    pub(crate) nice: Option<i32>,
     /// Supplementary groups to have.
-    pub(in crate::runtime) groups: Option<&'a [u32]>,
+    pub(crate) groups: Option<&'a [u32]>,
     /// Group to become.
-    pub(in crate::runtime) group: Option<u32>,
+    pub(crate) group: Option<u32>,
     /// User to become.
-    pub(in crate::runtime) user: Option<u32>,
+    pub(crate) user: Option<u32>,
     /// Directory to enter, as the user that it has become.
-    pub(in crate::runtime) directory: Option<&'a CStr>,
+    pub(crate) directory: Option<&'a CStr>,
     /// A further descriptor of the program, and the number, beyond 2, that it has there.
-    pub(in crate::runtime) passed: Option<(BorrowedFd<'a>, u32)>,
+    pub(crate) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The directory of the control group to be in.
-    pub(in crate::runtime) in_group: Option<BorrowedFd<'a>>,
+    pub(crate) in_group: Option<BorrowedFd<'a>>,
     /// The starts that must be over before the program is executed.
-    pub(in crate::runtime) after: &'a [Arc<Slot>],
+    pub(crate) after: &'a [Arc<Slot>],
 }
 
 /// A child that has become its program.
 #[derive(Debug)]
-pub(in crate::runtime) struct Born {
+pub(crate) struct Born {
     /// Its number.
-    pub(in crate::runtime) pid: u32,
+    pub(crate) pid: u32,
     /// A descriptor of it, where that came with it for nothing.
-    pub(in crate::runtime) pidfd: Option<OwnedFd>,
+    pub(crate) pidfd: Option<OwnedFd>,
     /// Why it is not in its control group, if it isn't: it runs all the same.
-    pub(in crate::runtime) not_in_group: Option<i32>,
+    pub(crate) not_in_group: Option<i32>,
 }
 
 /// A resource limit: its number, its soft and its hard value.
-pub(in crate::runtime) type SetLimit = (u32, u64, u64);
+pub(crate) type SetLimit = (u32, u64, u64);
 
 /// A step of the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::runtime) enum Stage {
+pub(crate) enum Stage {
     /// Getting a table of descriptors of its own.
     Descriptors,
     /// Making a session and process group of its own.
@@ -114,7 +114,7 @@ pub(in crate::runtime) enum Stage {
 
 /// Why there is no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::runtime) enum Failure {
+pub(crate) enum Failure {
     /// No child came to be.
     Clone(i32),
     /// The child failed at this stage with this error number. It has ended, and has to be reaped.
@@ -122,7 +122,7 @@ pub(in crate::runtime) enum Failure {
 }
 
 /// Where a child runs until its exec. One child at a time, which the exclusive borrow in [`start`] sees to.
-pub(in crate::runtime) struct Stack {
+pub(crate) struct Stack {
     start: *mut c_void,
 }
 
@@ -137,7 +137,7 @@ impl Stack {
 
     /// # Errors
     /// Those of `mmap(2)`: no memory.
-    pub(in crate::runtime) fn new() -> io::Result<Stack> {
+    pub(crate) fn new() -> io::Result<Stack> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
         // SAFETY: a fresh anonymous mapping takes nobody's memory.
         let start = unsafe { libc::mmap(ptr::null_mut(), Self::GUARD + Self::SIZE, libc::PROT_NONE, flags, -1, 0) };
@@ -199,7 +199,7 @@ const DIGITS: usize = 10;
 ///
 /// # Errors
 /// What failed; see [`Failure`].
-pub(in crate::runtime) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, Failure> {
+pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, Failure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
     let mut own = child.own_number.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
     let own_variable = own.as_mut().map(Vec::as_mut_ptr);

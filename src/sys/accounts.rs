@@ -7,17 +7,17 @@ use std::io;
 
 /// An entry of the user database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::runtime) struct Account {
+pub(crate) struct Account {
     /// Login name.
-    pub(in crate::runtime) name: CString,
+    pub(crate) name: CString,
     /// Its number.
-    pub(in crate::runtime) user: u32,
+    pub(crate) user: u32,
     /// Its primary group.
-    pub(in crate::runtime) group: u32,
+    pub(crate) group: u32,
     /// Home directory.
-    pub(in crate::runtime) home: CString,
+    pub(crate) home: CString,
     /// Login shell.
-    pub(in crate::runtime) shell: CString,
+    pub(crate) shell: CString,
 }
 
 /// Where the strings of an entry go: `getpwnam_r(3)` says when it is too small.
@@ -29,7 +29,7 @@ const LARGEST_BUFFER: usize = 1 << 20;
 ///
 /// # Errors
 /// Those of `getpwnam_r(3)`; a name that doesn't exist is `None`.
-pub(in crate::runtime) fn user_by_name(name: &CStr) -> io::Result<Option<Account>> {
+pub(crate) fn user_by_name(name: &CStr) -> io::Result<Option<Account>> {
     // SAFETY: every pointer is valid for the call, as `entry` promises.
     entry(|record, buffer, found| unsafe {
         libc::getpwnam_r(name.as_ptr(), record, buffer.as_mut_ptr().cast(), buffer.len(), found)
@@ -40,7 +40,7 @@ pub(in crate::runtime) fn user_by_name(name: &CStr) -> io::Result<Option<Account
 ///
 /// # Errors
 /// Those of `getpwuid_r(3)`; a number without an entry is `None`.
-pub(in crate::runtime) fn user_by_number(number: u32) -> io::Result<Option<Account>> {
+pub(crate) fn user_by_number(number: u32) -> io::Result<Option<Account>> {
     // SAFETY: every pointer is valid for the call, as `entry` promises.
     entry(|record, buffer, found| unsafe { libc::getpwuid_r(number, record, buffer.as_mut_ptr().cast(), buffer.len(), found) })
 }
@@ -49,7 +49,7 @@ pub(in crate::runtime) fn user_by_number(number: u32) -> io::Result<Option<Accou
 ///
 /// # Errors
 /// Those of `getgrnam_r(3)`; a name that doesn't exist is `None`.
-pub(in crate::runtime) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> {
+pub(crate) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> {
     grown(|buffer| {
         // SAFETY: `group` is plain data of numbers and pointers, for which all zero bytes are a value.
         let mut record: libc::group = unsafe { std::mem::zeroed() };
@@ -62,7 +62,7 @@ pub(in crate::runtime) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> 
 }
 
 /// Every group that a user belongs to, its primary one (`group`) included.
-pub(in crate::runtime) fn groups_of(name: &CStr, group: u32) -> Vec<u32> {
+pub(crate) fn groups_of(name: &CStr, group: u32) -> Vec<u32> {
     let mut room: libc::c_int = 64;
     loop {
         let mut groups = vec![0; usize::try_from(room).unwrap_or(0)];

@@ -16,7 +16,7 @@ const F_SETSIG: i32 = 10;
 /// # Errors
 /// Those of `F_SETLEASE` in `fcntl(2)`: `EACCES` where the file is another user's, `EINVAL` where its file system has no
 /// leases. A refusal because of a writer (`EAGAIN`) is an answer.
-pub(in crate::runtime) fn is_to_be_had(file: BorrowedFd<'_>) -> io::Result<bool> {
+pub(crate) fn is_to_be_had(file: BorrowedFd<'_>) -> io::Result<bool> {
     match take(file) {
         Ok(()) => command(file, libc::F_SETLEASE, libc::F_UNLCK).map(|()| true),
         Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(false),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A start.
 #[derive(Debug)]
-pub(in crate::runtime) struct Slot {
+pub(crate) struct Slot {
     /// The number of its child, before its first instruction.
     pid: AtomicI32,
     /// 0 as soon as it is over.
@@ -30,7 +30,7 @@ impl Default for Slot {
 
 impl Slot {
     /// The child's number, once there is one.
-    pub(in crate::runtime) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         u32::try_from(self.pid.load(Ordering::Acquire)).ok().filter(|&pid| pid != 0)
     }
 
@@ -45,7 +45,7 @@ impl Slot {
     }
 
     /// The start is over, whether or not there ever was a child: wakes all who wait for that.
-    pub(in crate::runtime) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.end.store(0, Ordering::Release);
         let wake_all = [address(self.end.as_ptr()), libc::FUTEX_WAKE as usize, i32::MAX as usize, 0, 0];
         // SAFETY: the address is valid, and nothing is read or written there.

@@ -6,12 +6,12 @@
 //! Nothing in this folder decides anything, and nothing in it knows what a run is.
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
-pub(super) mod accounts;
-pub(super) mod clone;
+pub(crate) mod accounts;
+pub(crate) mod clone;
 mod clone3;
-pub(super) mod lease;
+pub(crate) mod lease;
 mod raw;
-pub(super) mod slot;
+pub(crate) mod slot;
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::io;
@@ -26,7 +26,7 @@ static LAST_ENDED: AtomicI32 = AtomicI32::new(0);
 ///
 /// # Errors
 /// Those of `sigaction(2)`.
-pub(super) fn note_who_ends() -> io::Result<()> {
+pub(crate) fn note_who_ends() -> io::Result<()> {
     static IS_NOTED: AtomicBool = AtomicBool::new(false);
     if IS_NOTED.swap(true, Ordering::Relaxed) {
         return Ok(());
@@ -41,22 +41,22 @@ pub(super) fn note_who_ends() -> io::Result<()> {
 }
 
 /// Whose end there was a hint of since this was asked last.
-pub(super) fn last_ended() -> Option<u32> {
+pub(crate) fn last_ended() -> Option<u32> {
     u32::try_from(LAST_ENDED.swap(0, Ordering::Acquire)).ok().filter(|&pid| pid > 1)
 }
 
 /// A child that has ended and is not yet reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// Its number, which stays its own until [`reap`].
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     /// How it ended.
-    pub(super) how: How,
+    pub(crate) how: How,
 }
 
 /// How a process ended, in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
+pub(crate) enum How {
     /// With this exit status.
     Code(i32),
     /// By the signal of this number.
@@ -67,7 +67,7 @@ pub(super) enum How {
 ///
 /// # Errors
 /// Those of `waitid(2)`, except having no child at all, which is an answer: `None`.
-pub(super) fn ended_child() -> io::Result<Option<Ended>> {
+pub(crate) fn ended_child() -> io::Result<Option<Ended>> {
     ended(libc::P_ALL, 0, 0)
 }
 
@@ -76,12 +76,12 @@ pub(super) fn ended_child() -> io::Result<Option<Ended>> {
 ///
 /// # Errors
 /// Those of `waitid(2)`.
-pub(super) fn ended_adopted() -> io::Result<Option<Ended>> {
+pub(crate) fn ended_adopted() -> io::Result<Option<Ended>> {
     ended(libc::P_ALL, 0, if is_main_thread() { libc::__WNOTHREAD } else { 0 })
 }
 
 /// Whether it is certain that none of those is there, ended or not: the kernel says so faster than it lists them.
-pub(super) fn is_nobody_adopted() -> bool {
+pub(crate) fn is_nobody_adopted() -> bool {
     is_main_thread() && look(libc::P_ALL, 0, libc::__WNOTHREAD).is_err_and(|error| is_no_child(&error))
 }
 
@@ -96,7 +96,7 @@ fn is_main_thread() -> bool {
 ///
 /// # Errors
 /// Those of `waitid(2)`, except that it is no child of ours, which is an answer: `None`.
-pub(super) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
+pub(crate) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
     ended(libc::P_PID, pid, 0)
 }
 
@@ -127,7 +127,7 @@ fn look(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ende
 ///
 /// # Errors
 /// Those of `waitid(2)`.
-pub(super) fn reap(pid: u32) -> io::Result<()> {
+pub(crate) fn reap(pid: u32) -> io::Result<()> {
     // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
     let result = unsafe { libc::waitid(libc::P_PID, pid, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -137,7 +137,7 @@ pub(super) fn reap(pid: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `waitid(2)`.
-pub(super) fn wait_for(pid: u32) -> io::Result<()> {
+pub(crate) fn wait_for(pid: u32) -> io::Result<()> {
     // SAFETY: a null `siginfo_t` pointer is allowed and asks for nothing to be written.
     let result = unsafe { libc::waitid(libc::P_PID, pid, std::ptr::null_mut(), libc::WEXITED) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -147,7 +147,7 @@ pub(super) fn wait_for(pid: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `pidfd_send_signal(2)`; `ESRCH` once the process has been reaped.
-pub(super) fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+pub(crate) fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let no_info: *const libc::siginfo_t = std::ptr::null();
     // SAFETY: the descriptor is borrowed, hence open, and a null `siginfo_t` pointer is allowed.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
@@ -161,7 +161,7 @@ pub(super) fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()>
 /// # Errors
 /// Those of `kill(2)`.
 #[expect(clippy::disallowed_methods, reason = "the way out where pidfds are refused; the number is an unreaped child's")]
-pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
+pub(crate) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: `kill` takes two numbers and touches no memory.
     if unsafe { libc::kill(pid, signal) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -172,7 +172,7 @@ pub(super) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
-pub(super) fn own_signals() -> io::Result<()> {
+pub(crate) fn own_signals() -> io::Result<()> {
     for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN), (libc::SIGXFSZ, libc::SIG_IGN)] {
         // SAFETY: neither disposition is a function, so no code of ours is entered from a signal.
         if unsafe { libc::signal(signal, handler) } == libc::SIG_ERR {
@@ -186,7 +186,7 @@ pub(super) fn own_signals() -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `sigprocmask(2)`; none is known to happen.
-pub(super) fn hear_of_children() -> io::Result<()> {
+pub(crate) fn hear_of_children() -> io::Result<()> {
     mask_child_signal(libc::SIG_UNBLOCK)
 }
 
@@ -206,7 +206,7 @@ fn mask_child_signal(how: i32) -> io::Result<()> {
 /// By itself, the GNU C library gives each thread a region of memory of its own, of which the most that it ever used stays, and
 /// keeps ever larger blocks once one of that size has been freed. A configuration is read now and then, and takes a hundred
 /// times what is left of it.
-pub(super) fn keep_little_memory() {
+pub(crate) fn keep_little_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (setting, value) in [
         (libc::M_ARENA_MAX, 1),
@@ -223,7 +223,7 @@ pub(super) fn keep_little_memory() {
 /// Has this thread not interrupt whoever runs when there is something to do for it, but come after him (`SCHED_BATCH` of
 /// `sched(7)`): for what is best done in larger pieces, and what nobody waits for. It gets its share of the processor as before.
 /// A thread that was given another policy on purpose keeps it.
-pub(super) fn come_after_others() {
+pub(crate) fn come_after_others() {
     #[cfg(target_os = "linux")]
     // SAFETY: both calls are about the calling thread, and the second reads `none`, which is valid for it.
     unsafe {
@@ -239,7 +239,7 @@ pub(super) fn come_after_others() {
 ///
 /// # Errors
 /// It is of a kind that can't be polled, or no room is left to.
-pub(super) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names one and the same open descriptor for as long as it exists.
     unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
 }
@@ -248,7 +248,7 @@ pub(super) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 ///
 /// # Errors
 /// Those of `close_range(2)`; `ENOSYS` or `EINVAL` on kernels before 5.11.
-pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: the call touches no memory and closes nothing; it sets a flag on descriptors.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -258,7 +258,7 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `fcntl(2)`.
-pub(super) fn close_on_exec(descriptor: i32) -> io::Result<()> {
+pub(crate) fn close_on_exec(descriptor: i32) -> io::Result<()> {
     // SAFETY: sets a flag on a descriptor, whoever owns it, and touches no memory.
     if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != -1 {
         return Ok(());

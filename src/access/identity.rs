@@ -1,0 +1,72 @@
+//! The user, group and supplementary groups that a process runs with, looked up by name or number.
+//!
+//! Look-ups may block on the network (LDAP and the like): call them on a thread that may wait, never on the loop's.
+
+use crate::sys::accounts::{self, Account};
+use reconcile::spec::Exec;
+use reconcile::text::Text;
+use std::ffi::CString;
+use std::io;
+
+/// What a process changes about its credentials; all `None` if it keeps navigator's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) user: Option<u32>,
+    pub(crate) group: Option<u32>,
+    /// Supplementary groups.
+    pub(crate) groups: Option<Vec<u32>>,
+}
+
+/// Why a user or group could not be looked up. Names are as the configuration shows them.
+#[derive(Debug)]
+pub(crate) enum IdentityError {
+    UnknownUser(String),
+    UnknownGroup(String),
+    /// A user number without an account, and no `group`.
+    NoPrimaryGroup(String),
+    LookUp {
+        what: String,
+        error: io::Error,
+    },
+}
+
+impl Identity {
+    /// Looks up `user` and `group`; also returns the account, if the user has one, for the environment.
+    pub(crate) fn of(exec: &Exec) -> Result<(Identity, Option<Account>), IdentityError> {
+        let group = exec.group.as_ref().map(group).transpose()?;
+        let Some(name) = &exec.user else { return Ok((Identity { group, ..Identity::default() }, None)) };
+        let (user, account) = user(name)?;
+        let primary = group
+            .or(account.as_ref().map(|account| account.group))
+            .ok_or_else(|| IdentityError::NoPrimaryGroup(name.shown().to_owned()))?;
+        let own = (rustix::process::geteuid(), rustix::process::getegid());
+        if (own.0.as_raw(), own.1.as_raw()) == (user, primary) && !own.0.is_root() {
+            return Ok((Identity::default(), account));
+        }
+        let groups = account.as_ref().map_or_else(|| vec![primary], |account| accounts::groups_of(&account.name, primary));
+        Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
+    }
+}
+
+/// A user by name, or by number: a name made of digits is taken as a name first, as `chown(1)` does.
+fn user(text: &Text) -> Result<(u32, Option<Account>), IdentityError> {
+    let unknown = || IdentityError::UnknownUser(text.shown().to_owned());
+    let failed = |error: io::Error| IdentityError::LookUp { what: format!("user `{}`", text.shown()), error };
+    let name = CString::new(text.value()).map_err(|_| unknown())?;
+    if let Some(account) = accounts::user_by_name(&name).map_err(failed)? {
+        return Ok((account.user, Some(account)));
+    }
+    let number = text.value().parse().map_err(|_| unknown())?;
+    Ok((number, accounts::user_by_number(number).map_err(failed)?))
+}
+
+/// A group by name, or by number.
+fn group(text: &Text) -> Result<u32, IdentityError> {
+    let unknown = || IdentityError::UnknownGroup(text.shown().to_owned());
+    let failed = |error: io::Error| IdentityError::LookUp { what: format!("group `{}`", text.shown()), error };
+    let name = CString::new(text.value()).map_err(|_| unknown())?;
+    match accounts::group_by_name(&name).map_err(failed)? {
+        Some(number) => Ok(number),
+        None => text.value().parse().map_err(|_| unknown()),
+    }
+}
