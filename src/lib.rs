@@ -5,7 +5,7 @@
 //! [`supervisor`] (the loop), [`control`] (how an instance is found), [`cli`] (the command line). A floor imports only
 //! lower ones.
 
-mod access;
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -3,6 +3,7 @@
 //! Look-ups may block on the network (LDAP and the like): call them on a thread that may wait, never on the loop's.
 
 use crate::sys::accounts::{self, Account};
+use crate::sys::credentials::{self, Borrowed};
 use reconcile::spec::Exec;
 use reconcile::text::Text;
 use std::ffi::CString;
@@ -45,6 +46,33 @@ impl Identity {
         }
         let groups = account.as_ref().map_or_else(|| vec![primary], |account| accounts::groups_of(&account.name, primary));
         Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
+    }
+}
+
+/// The number of a user that is given by name or number; `None`: there is no such user.
+///
+/// # Errors
+/// Those of `getpwnam_r(3)`.
+pub(crate) fn number_of(name: &str) -> io::Result<Option<u32>> {
+    let Ok(text) = CString::new(name) else { return Ok(None) };
+    Ok(accounts::user_by_name(&text)?.map(|account| account.user).or_else(|| name.parse().ok()))
+}
+
+impl Identity {
+    /// Gives the calling thread the rights of this identity on files, until what this returns is dropped; `None`: they are
+    /// navigator's own.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn borrow(&self) -> io::Result<Option<Borrowed>> {
+        let Some(user) = self.user.filter(|user| *user != 0) else { return Ok(None) };
+        let group = self.group.unwrap_or(user);
+        credentials::borrow(user, group, self.groups.as_deref().unwrap_or_default()).map(Some)
+    }
+
+    /// Whether navigator, as root, has to borrow rights to act for it.
+    pub(crate) fn is_another_user(&self) -> bool {
+        self.user.is_some_and(|user| user != 0) && rustix::process::geteuid().is_root()
     }
 }
 

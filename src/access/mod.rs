@@ -1,3 +1,19 @@
-//! Access to files and accounts on behalf of a process's user.
+//! Access to files by rules of trust, and on behalf of a process's user.
+//!
+//! - [`trust`] judges files and directories: can anybody but a trusted user change them?
+//! - [`walk`] goes a path component by component through held descriptors, judges each step, and acts as the process's user
+//!   from the first step on that is not trusted.
+//! - [`directory`] holds a directory of navigator's own.
+//! - [`regular`] opens regular files and nothing else.
+//! - [`identity`] looks up users and groups, and borrows their rights.
 
+pub(crate) mod directory;
 pub(crate) mod identity;
+pub(crate) mod regular;
+mod trust;
+pub(crate) mod walk;
+
+pub use directory::Directory;
+pub(crate) use identity::number_of as user_number;
+pub use trust::{Distrust, Trust};
+pub use walk::Place;

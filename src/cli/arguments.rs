@@ -36,7 +36,6 @@ pub(super) struct Arguments {
 
 /// What every command understands.
 #[derive(Clone, Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub(super) struct Common {
     /// The configuration, as an option
     #[arg(short = 'c', long = "config", value_name = "CONFIG", global = true)]
@@ -54,9 +53,9 @@ pub(super) struct Common {
     #[arg(long, global = true)]
     pub(super) no_watch: bool,
 
-    /// Trust the configuration whoever can write it
-    #[arg(long, global = true)]
-    pub(super) trust_config: bool,
+    /// Trust files and directories of this user, too
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(super) trust_user: Option<String>,
 
     /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", global = true)]

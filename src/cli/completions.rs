@@ -4,6 +4,7 @@
 use super::arguments::Arguments;
 use super::locate::locate;
 use super::{INVALID, OK, fail, print, state_dir_of, variable};
+use crate::access::Trust;
 use crate::control::Client;
 use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
@@ -45,7 +46,8 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
     let named = option(&line, &["-c", "--config"]).map(PathBuf::from);
     let state = option(&line, &["--state-dir"]).map(PathBuf::from);
     let Ok(config) = locate(named, variable("NAVIGATOR_CONFIG")) else { return Vec::new() };
-    let answer = Client::connect(&state_dir_of(state), &config).and_then(|mut client| client.get("/v1/status"));
+    let answer =
+        Client::connect(&state_dir_of(state, Trust::of_this_process()), &config).and_then(|mut client| client.get("/v1/status"));
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();
     let candidate = |process: &serde_json::Value| {

@@ -4,13 +4,14 @@
 //! that goes through a whole start except for its last step.
 
 use super::check::reject;
+use super::run::log_trust;
 use super::{INVALID, OK, fail, plural, print};
+use crate::access::Trust;
 use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
-use crate::runtime::{self, Feature};
-use crate::source::{FileSource, Trust};
-use reconcile::spec::Exec;
-use std::path::{Path, PathBuf};
+use crate::runtime::{self, Feature, log_problem, output_problem};
+use crate::source::FileSource;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// How many descriptors navigator needs for itself, and for each process: both ends' readers and pidfds on the way.
@@ -33,7 +34,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         Ok(loaded) => loaded,
         Err(rejected) => return reject(&rejected),
     };
-    let rows = match of_configuration(&loaded, &launcher) {
+    let rows = match of_configuration(&loaded, &launcher, log_trust(trust)) {
         Ok(rows) => rows,
         Err(error) => return fail(INVALID, &format!("failed to rehearse: {error}")),
     };
@@ -80,22 +81,17 @@ fn of_state_directory(state: &StateDir) -> Row {
     Row::of_feature(Feature { name: "state directory", is_there, meaning })
 }
 
-fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher) -> std::io::Result<Vec<Row>> {
+fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<Row>> {
     let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
     let refusals = runtime::rehearse(launcher, entries.iter().map(|entry| &entry.spec.exec))?;
     let rehearsed = entries.iter().zip(refusals).map(|(entry, refusal)| {
-        let problem = refusal.map(|refusal| refusal.to_string()).or_else(|| output(&entry.spec.exec));
+        let problem = refusal.map(|refusal| refusal.to_string()).or_else(|| output_problem(&entry.spec.exec, trust));
         Row::of_outcome(&entry.spec.name, problem)
     });
-    Ok(rehearsed.chain(descriptors(entries.len(), launcher)).collect())
-}
-
-/// The file of a process's output needs a directory.
-fn output(exec: &Exec) -> Option<String> {
-    let reconcile::spec::Output::File { path, .. } = &exec.output else { return None };
-    let directory = Path::new(path.value()).parent().filter(|directory| !directory.as_os_str().is_empty())?;
-    (!directory.is_dir()).then(|| format!("the directory of output.file `{}` does not exist", path.shown()))
+    let log = loaded.settings.file.iter().filter_map(|path| log_problem(path, trust));
+    let log = log.map(|problem| Row::of_outcome("logging.file", Some(problem)));
+    Ok(rehearsed.chain(log).chain(descriptors(entries.len(), launcher)).collect())
 }
 
 /// All processes together need descriptors of navigator.

@@ -15,9 +15,10 @@ mod run;
 mod schema;
 mod signal;
 
+use crate::access::{Trust, user_number};
 use crate::config::{Look, did_you_mean};
 use crate::control::StateDir;
-use crate::source::Trust;
+use crate::runtime::words;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
 use clients::{Target, Wanted};
@@ -54,7 +55,8 @@ pub fn main() -> ExitCode {
         return fail(USAGE, "the configuration stands before the command: name it behind, or with `--config`");
     }
     if let Some(order) = signal {
-        return signal::signal(order, config.or_else(|| common.named.clone()), &state_dir(&common));
+        let named = config.or_else(|| common.named.clone());
+        return trust(&common, None).map_or_else(|code| code, |trust| signal::signal(order, named, &state_dir(&common, trust)));
     }
     if let (None, Some(hint)) = (&command, config.as_deref().and_then(meant)) {
         return fail(USAGE, &hint);
@@ -74,16 +76,29 @@ fn meant(config: &Path) -> Option<String> {
 fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: &Common) -> Result<ExitCode, ExitCode> {
     Ok(match command {
         None if check => check::check(located(config, common)?, ReportFormat::Text),
-        None => run::run(&located(config, common)?, common),
-        Some(Command::Run { config }) => run::run(&located(config, common)?, common),
+        None => run(config, common)?,
+        Some(Command::Run { config }) => run(config, common)?,
         Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
-        Some(Command::Doctor { config }) => doctor::doctor(sought(config, common)?.ok(), &state_dir(common), trust(common)),
+        Some(Command::Doctor { config }) => {
+            let config = sought(config, common)?.ok();
+            let trust = trust(common, config.as_deref())?;
+            doctor::doctor(config, &state_dir(common, trust), trust)
+        }
         Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),
-        Some(Command::Client(command)) => client(command, &Target { config: located(None, common)?, state: state_dir(common) }),
+        Some(Command::Client(command)) => {
+            let state = state_dir(common, trust(common, None)?);
+            client(command, &Target { config: located(None, common)?, state })
+        }
     })
+}
+
+fn run(config: Option<PathBuf>, common: &Common) -> Result<ExitCode, ExitCode> {
+    let config = located(config, common)?;
+    let trust = trust(common, Some(&config))?;
+    Ok(run::run(&config, common, trust))
 }
 
 /// The configuration that is meant; without one, there is nothing to do.
@@ -154,26 +169,37 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 }
 
 /// The file that holds the number of the running navigator: `$NAVIGATOR_PID_FILE`, else the usual one.
-fn pid_file() -> (PathBuf, bool) {
+fn pid_file(state: &StateDir) -> (PathBuf, bool) {
     match variable("NAVIGATOR_PID_FILE") {
         Some(path) => (path.into(), true),
-        None => (std::env::temp_dir().join("navigator.pid"), false),
+        None => (state.pid_file(), false),
     }
 }
 
 /// Where instances keep their state.
-fn state_dir(common: &Common) -> StateDir {
-    state_dir_of(common.state_dir.clone())
+fn state_dir(common: &Common, trust: Trust) -> StateDir {
+    state_dir_of(common.state_dir.clone(), trust)
 }
 
-fn state_dir_of(named: Option<PathBuf>) -> StateDir {
+fn state_dir_of(named: Option<PathBuf>, trust: Trust) -> StateDir {
     let asked = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
-    StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref())
+    StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref(), trust)
 }
 
-/// Whose configurations are run.
-fn trust(common: &Common) -> Trust {
-    if common.trust_config { Trust::Everybody } else { Trust::of_this_process() }
+/// The users whose files are trusted: root, navigator's own, and the one of `--trust-user`. The first process of a container
+/// also trusts the owner of its configuration, which is mounted there by another hand.
+fn trust(common: &Common, config: Option<&Path>) -> Result<Trust, ExitCode> {
+    let mut trust = Trust::of_this_process();
+    if rustix::process::getpid().is_init() {
+        let owner = config.and_then(|path| rustix::fs::stat(path).ok()).map(|stat| stat.st_uid);
+        trust = owner.map_or(trust, |owner| trust.and(owner)).with_read_only_mounts();
+    }
+    let Some(name) = &common.trust_user else { return Ok(trust) };
+    match user_number(name) {
+        Ok(Some(user)) => Ok(trust.and(user)),
+        Ok(None) => Err(fail(USAGE, &format!("`--trust-user {name}`: there is no such user"))),
+        Err(error) => Err(fail(INVALID, &format!("failed to look up user `{name}`: {}", words(&error)))),
+    }
 }
 
 /// A variable of the environment. One that is set to nothing is as good as unset, as in scripts that pass on what they got.

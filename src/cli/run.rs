@@ -4,13 +4,14 @@ use super::arguments::Common;
 use super::check::reject;
 use super::forecast::brief;
 use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, trust, variable};
+use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
+use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
-use crate::control::{Claim, ClaimError, Instance, Loop, Server};
+use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
 use crate::journal::{Journal, Opened};
 use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup, words};
 use crate::snapshot::{Plan, Watch};
-use crate::source::{Asker, Delivery, FileSource, Means, Reading};
+use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -26,7 +27,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 /// Runs a configuration until navigator is told to end.
-pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
+pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
     runtime::abort_on_panic();
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
@@ -37,20 +38,18 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let means = if common.no_watch { Means::Off } else { Means::Events };
-    let source = FileSource::new(path.to_owned(), Environment::current())
-        .trusting(trust(common))
-        .asking(runtime::has_writer)
-        .found_by(means);
+    let source = FileSource::new(path.to_owned(), Environment::current()).trusting(trust).asking(has_writer).found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
         Err(rejected) => return reject(rejected),
     };
-    let instance = match Instance::claim(&state_dir(common), path) {
+    let state = state_dir(common, trust);
+    let instance = match Instance::claim(&state, path) {
         Ok(instance) => instance,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
-    let log = match Log::start(&loaded.settings, common) {
+    let log = match Log::start(&loaded.settings, common, log_trust(trust)) {
         Ok(log) => log,
         Err(error) => return fail(INVALID, &format!("failed to start logging: {}", words(&error))),
     };
@@ -58,7 +57,7 @@ pub(super) fn run(path: &Path, common: &Common) -> ExitCode {
         Ok(opened) => opened,
         Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {}", words(&error))),
     };
-    let pid_file = claim_pid_file();
+    let pid_file = claim_pid_file(&state);
     let ending = supervise(ears, source, &reading, loaded, Base { launcher, log, opened, directory: instance.directory() });
     if let Some(claim) = pid_file {
         claim.remove();
@@ -77,7 +76,7 @@ struct Base<'a> {
     log: Log,
     opened: Opened,
     /// Of the instance.
-    directory: &'a Path,
+    directory: &'a Directory,
 }
 
 /// Builds the loop and everything around it, and stays in it until it ends.
@@ -262,9 +261,9 @@ struct Log {
 }
 
 impl Log {
-    fn start(settings: &Settings, common: &Common) -> io::Result<Log> {
+    fn start(settings: &Settings, common: &Common, trust: Trust) -> io::Result<Log> {
         let level = asked_level(common);
-        let printer = Printer::start(line_format(settings), destination(settings))?;
+        let printer = Printer::start(line_format(settings), destination(settings), trust)?;
         let log_settings =
             Arc::new(LogSettings::new(level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings)));
         let writer = printer.clone();
@@ -287,6 +286,11 @@ impl Log {
         self.settings.set(self.level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings));
         self.printer.redirect(line_format(settings), destination(settings));
     }
+}
+
+/// Whose directories may lead to log files. A navigator that isn't root has no rights but its user's own.
+pub(super) fn log_trust(trust: Trust) -> Trust {
+    if rustix::process::geteuid().is_root() { trust } else { Trust::everybody() }
 }
 
 /// The level that the command line asks for, or else `$LOG_LEVEL`.
@@ -331,10 +335,11 @@ fn destination(settings: &Settings) -> Destination {
     settings.file.clone().map_or(Destination::Standard, Destination::File)
 }
 
-/// Holds the pid file. One that somebody else holds, or that can't be written, keeps nobody from running.
-fn claim_pid_file() -> Option<Claim> {
-    let (path, asked_for) = pid_file();
-    match Claim::new(&path) {
+/// Holds the pid file. One that another process holds, or that can't be written, keeps navigator from nothing.
+fn claim_pid_file(state: &StateDir) -> Option<Claim> {
+    let (path, asked_for) = pid_file(state);
+    let claimed = Place::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
+    match claimed.and_then(Claim::new) {
         Ok(claim) => Some(claim),
         Err(ClaimError::Held(pid)) if !asked_for => {
             debug!(target: "navigator", path = %path.display(), pid, "The usual pid file is held by another navigator");

@@ -5,9 +5,12 @@
 use super::arguments::Order;
 use super::locate::locate;
 use super::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
-use crate::control::{StateDir, send};
+use crate::access::Place;
+use crate::control::{LOCK, StateDir, send};
+use crate::runtime::words;
 use rustix::process::Signal;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Sends the signal to the navigator of the configuration, or to the one of the pid file.
@@ -17,27 +20,36 @@ pub(super) fn signal(order: Order, named: Option<PathBuf>, state: &StateDir) -> 
         Order::Stop => Signal::TERM,
         Order::Quit => Signal::QUIT,
     };
-    let (pid_file, asked_for) = pid_file();
+    let (pid_file, asked_for) = pid_file(state);
     let asked = named.is_some();
     let config = locate(named, variable("NAVIGATOR_CONFIG")).ok();
-    let instance = config.as_ref().map(|config| state.lock_of(config));
+    let instance = || config.as_ref().map(|config| lock(state, config));
     // A configuration that is named means that one alone; else the pid file stands in for it.
     let places = match (asked, asked_for) {
-        (true, _) => vec![instance],
-        (false, true) => vec![Some(pid_file)],
-        (false, false) => vec![instance, Some(pid_file)],
+        (true, _) => vec![instance()],
+        (false, true) => vec![Some(Place::find(&pid_file, state.trust()).map(Some))],
+        (false, false) => vec![instance(), Some(Place::find(&pid_file, state.trust()).map(Some))],
     };
     for place in places.into_iter().flatten() {
-        match send(&place, signal) {
+        let place = match place {
+            Ok(Some(place)) => place,
+            Ok(None) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return fail(INVALID, &format!("failed to find the running navigator: {}", words(&error))),
+        };
+        match send(&place, state.trust(), signal) {
             Ok(Some(_)) => return OK.into(),
             Ok(None) => {}
-            Err(error) => {
-                return fail(INVALID, &format!("failed to signal the running navigator: {}", std::io::Error::from(error)));
-            }
+            Err(error) => return fail(INVALID, &error.to_string()),
         }
     }
     match config {
         Some(config) => fail(NOT_RUNNING, &format!("no navigator runs `{}`", config.display())),
         None => fail(NOT_RUNNING, "no navigator runs"),
     }
+}
+
+/// The lock of the instance for a configuration, if there is such an instance.
+fn lock(state: &StateDir, config: &Path) -> io::Result<Option<Place<'static>>> {
+    Ok(state.find(config)?.map(|directory| directory.entry(LOCK)))
 }

@@ -37,18 +37,16 @@ pub trait Files {
 pub struct Disk;
 
 impl Disk {
-    /// Passes on what [`Files::read`] would answer, in pieces of at most [`PIECE`] bytes, of a file that `accept` doesn't object to:
-    /// it sees the very file that is then read.
+    /// Passes on the content of a file in pieces of at most [`PIECE`] bytes.
     ///
     /// # Errors
-    /// Those of [`Files::read`], and the objections.
-    pub fn pass_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-        let file = Disk::open_if(path, accept)?;
+    /// Those of [`Files::read`].
+    pub fn pass(file: &OwnedFd, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
         let (mut filled, mut passed) = (0, 0);
         // Whatever its size said a moment ago.
         while passed <= MAX_BYTES {
-            let count = retry_on_intr(|| read(&file, &mut piece[filled..]))?;
+            let count = retry_on_intr(|| read(file, &mut piece[filled..]))?;
             filled += count;
             passed += count as u64;
             if filled == PIECE || count == 0 {
@@ -62,26 +60,36 @@ impl Disk {
         Err(io::ErrorKind::FileTooLarge.into())
     }
 
-    /// Opens a regular file to which there is no objection.
-    fn open_if(path: &Path, accept: impl FnOnce(&Stat) -> io::Result<()>) -> io::Result<OwnedFd> {
+    /// Opens a regular file.
+    ///
+    /// # Errors
+    /// Those of [`Files::read`].
+    pub fn open(path: &Path) -> io::Result<OwnedFd> {
         // NONBLOCK, or opening a FIFO waits for its writer; it has no effect on a regular file.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
-        let stat = rustix::fs::fstat(&file)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Err(io::ErrorKind::IsADirectory.into()),
-            other => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", named(other)))),
-        }
-        accept(&stat)?;
+        Disk::regular(&file)?;
         Ok(file)
+    }
+
+    /// What is known of an open file, if it is a regular one.
+    ///
+    /// # Errors
+    /// `IsADirectory`, or `InvalidInput` for other things.
+    pub fn regular(file: &OwnedFd) -> io::Result<Stat> {
+        let stat = rustix::fs::fstat(file)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(stat),
+            FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", named(other)))),
+        }
     }
 }
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        Disk::pass_if(path, |_| Ok(()), |piece| bytes.extend_from_slice(piece))?;
+        Disk::pass(&Disk::open(path)?, |piece| bytes.extend_from_slice(piece))?;
         Ok(bytes)
     }
 

@@ -4,7 +4,9 @@
 //! `**`: what is included should be seen from the pattern.
 
 use super::files::Files;
+use crate::access::Distrust;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// Whether a path means more than itself.
@@ -17,7 +19,10 @@ pub(crate) type Asked = BTreeMap<PathBuf, BTreeSet<String>>;
 
 /// The paths that a pattern matches, sorted. Every directory that was asked is added to `asked`; one that can't be listed
 /// matches nothing.
-pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> BTreeSet<PathBuf> {
+///
+/// # Errors
+/// A [`Distrust`]: the user that can change a directory decides what matches in it.
+pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::from([PathBuf::new()]);
     let mut wild = false;
     for component in pattern.components() {
@@ -29,7 +34,10 @@ pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> BT
         }
         let mut deeper = BTreeSet::new();
         for directory in found {
-            let names = files.list(&directory).unwrap_or_default();
+            let names = match files.list(&directory) {
+                Err(error) if Distrust::behind(&error).is_some() => return Err(error),
+                names => names.unwrap_or_default(),
+            };
             deeper.extend(
                 names
                     .iter()
@@ -41,7 +49,7 @@ pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> BT
         }
         found = deeper;
     }
-    found
+    Ok(found)
 }
 
 /// Whether a segment of a pattern matches a file name.

@@ -10,7 +10,8 @@ use super::resolve::{Missing, resolve};
 use super::scope::Scope;
 use super::texts::Span;
 use super::tree::{Entry, Node, entry};
-use super::{Distrust, Loaded, Rejected, RejectedKind, Settings, glob, top};
+use super::{Loaded, Rejected, RejectedKind, Settings, glob, top};
+use crate::access::Distrust;
 use reconcile::desired::Desired;
 use reconcile::spec::Tier;
 use reconcile::text::Text;
@@ -34,7 +35,7 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
             let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
             let problem = Problem::error(Span::beginning(text), unreadable(&error, false));
-            loader.problems.add(match remedy(&error) {
+            loader.problems.add(match remedy(&error, false) {
                 Some(remedy) => problem.help(remedy),
                 None => problem,
             });
@@ -85,6 +86,12 @@ fn shown(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
         Some(name) if glob::is_glob(pattern.value()) => written.with_file_name(name),
         _ => written,
     }
+}
+
+/// A directory that a pattern asks for and that isn't trusted.
+fn unlisted(pattern: &Text, span: Span, error: &io::Error) -> Problem {
+    let message = format!("`{}`: {}", pattern.shown(), unreadable(error, pattern.is_secret()));
+    Problem::error(span, message).maybe_help(remedy(error, pattern.is_secret()))
 }
 
 impl Loader<'_> {
@@ -140,9 +147,12 @@ impl Loader<'_> {
                     Problem::error(span, "`**` is not possible in a path").help("name each directory, as in `conf.d/*.yml`"),
                 );
             } else if glob::is_glob(pattern.value()) {
-                for found in self.expand(&path) {
-                    let shown = shown(main, &pattern, &found);
-                    paths.entry(found).or_insert(Included { named: None, shown, is_secret: pattern.is_secret() });
+                match self.expand(&path) {
+                    Ok(all) => paths.extend(all.into_iter().map(|found| {
+                        let shown = shown(main, &pattern, &found);
+                        (found, Included { named: None, shown, is_secret: pattern.is_secret() })
+                    })),
+                    Err(error) => self.problems.add(unlisted(&pattern, span, &error)),
                 }
             } else if path == main {
                 self.problems.add(Problem::error(span, "a file can't include itself"));
@@ -162,7 +172,7 @@ impl Loader<'_> {
                     let message = format!("`{}`: {}", shown.display(), unreadable(&error, is_secret));
                     let help = match error.kind() {
                         io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", shown.display()),
-                        _ => instead_of_path(&error),
+                        _ => instead_of_path(&error, is_secret),
                     };
                     self.problems.add(Problem::error(named.unwrap_or(include.value.span), message).help(help));
                     None

@@ -14,7 +14,6 @@
 
 mod diagnostic;
 mod dialects;
-mod distrust;
 mod dotenv;
 mod duplicates;
 mod environment;
@@ -53,7 +52,6 @@ mod written;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
-pub use distrust::Distrust;
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES, PIECE};
 pub(crate) use glob::{expand, is_glob, matches};

@@ -10,7 +10,8 @@ use super::reader::Reader;
 use super::scope::{Context, Scope};
 use super::texts::{Span, TextId, Texts};
 use super::tree::{Kind, Node};
-use super::{Distrust, Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
+use super::{Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
+use crate::access::Distrust;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeSet, HashMap};
@@ -38,7 +39,7 @@ pub(super) struct Loader<'l> {
 struct Unread {
     reason: String,
     is_missing: bool,
-    remedy: Option<&'static str>,
+    remedy: Option<String>,
 }
 
 impl<'l> Loader<'l> {
@@ -56,7 +57,7 @@ impl<'l> Loader<'l> {
     }
 
     /// The paths that a pattern matches.
-    pub(super) fn expand(&mut self, pattern: &Path) -> BTreeSet<PathBuf> {
+    pub(super) fn expand(&mut self, pattern: &Path) -> io::Result<BTreeSet<PathBuf>> {
         glob::expand(pattern, self.files, &mut self.inputs.directories)
     }
 
@@ -171,7 +172,7 @@ impl<'l> Loader<'l> {
             let unread = |error: io::Error| Unread {
                 reason: unreadable(&error, name.is_secret()),
                 is_missing: error.kind() == io::ErrorKind::NotFound,
-                remedy: remedy(&error),
+                remedy: remedy(&error, name.is_secret()),
             };
             let read = self.open(&path).map_err(|error| Some(unread(error)));
             let shown = format!("(from {})", name.shown());
@@ -187,7 +188,7 @@ impl<'l> Loader<'l> {
             Err(Some(Unread { reason, is_missing, remedy })) => {
                 let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
-                    _ if remedy.is_some() => remedy.unwrap_or_default().to_owned(),
+                    _ if remedy.is_some() => remedy.unwrap_or_default(),
                     Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
                     None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
                     None => format!("it was looked for at `{}`, beside the file that names it", path.display()),
@@ -228,24 +229,25 @@ fn says_keys(tree: &Node) -> bool {
 const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remove this";
 
 /// What to do about a path at which no file can be read.
-pub(super) fn instead_of_path(error: &io::Error) -> String {
+pub(super) fn instead_of_path(error: &io::Error, is_secret: bool) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
             "a path is relative to the file that names it; with a `*` in it, it need not match any file".to_owned()
         }
-        _ => remedy(error).unwrap_or(NAME_OR_REMOVE).to_owned(),
+        _ => remedy(error, is_secret).unwrap_or_else(|| NAME_OR_REMOVE.to_owned()),
     }
 }
 
 /// What makes a file one that can be trusted, if that is what it isn't.
-pub(super) fn remedy(error: &io::Error) -> Option<&'static str> {
-    Distrust::behind(error).map(Distrust::remedy)
+pub(super) fn remedy(error: &io::Error, is_secret: bool) -> Option<String> {
+    let distrust = Distrust::behind(error)?;
+    Some(if is_secret { distrust.remedy_without_path() } else { distrust.remedy() })
 }
 
 /// Why a file can't be read, in words of one line; of its path they say nothing if that is secret.
 pub(super) fn unreadable(error: &io::Error, is_secret: bool) -> String {
-    if let Some(distrust) = Distrust::behind(error).filter(|_| is_secret) {
-        return distrust.without_path();
+    if let Some(distrust) = Distrust::behind(error) {
+        return if is_secret { distrust.without_path() } else { distrust.to_string() };
     }
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),

@@ -1,6 +1,7 @@
 //! Reaching a navigator that may only just be starting: its lock is held before its socket is there.
 
 use super::holder::Claim;
+use super::instance::{LOCK, StateDir};
 use super::socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -24,22 +25,27 @@ pub(super) enum Unreached {
     NotRunning,
     /// This one does, and has no socket.
     Silent(i32),
+    /// This user listens, and isn't trusted.
+    Stranger(u32),
     /// The socket can't be used.
     System(io::Error),
 }
 
-/// Connects to the socket in an instance's directory. Waits for it while the one who holds the lock is starting.
-pub(super) fn reach(directory: &Path, lock: &Path) -> Result<UnixStream, Unreached> {
+/// Connects to the socket of the instance for a configuration. Waits for it while the navigator that holds the lock is
+/// starting.
+pub(super) fn reach(state: &StateDir, config: &Path) -> Result<UnixStream, Unreached> {
     let until = Instant::now() + STARTING;
+    let directory = state.find(config).map_err(Unreached::System)?.ok_or(Unreached::NotRunning)?;
     loop {
         // Before the attempt, so that a socket which comes after it is told of.
-        let arrivals = watch(directory);
-        match socket::connect(directory) {
-            Ok(stream) => return Ok(stream),
+        let arrivals = watch(directory.path());
+        match socket::connect(&directory, state.trust()) {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(user)) => return Err(Unreached::Stranger(user)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
             Err(error) => return Err(Unreached::System(error)),
         }
-        let Some(holder) = Claim::holder(lock) else { return Err(Unreached::NotRunning) };
+        let Some(holder) = Claim::holder(&directory.entry(LOCK)) else { return Err(Unreached::NotRunning) };
         if Instant::now() >= until {
             return Err(Unreached::Silent(holder.as_raw_nonzero().get()));
         }

@@ -36,6 +36,9 @@ pub enum ClientError {
     /// Somebody runs it, and has no socket.
     #[error("the navigator with pid {0} runs it, and doesn't open its control socket")]
     Silent(i32),
+    /// A user that isn't trusted listens.
+    #[error("the control socket belongs to user {0}, and is not asked; `--trust-user {0}` trusts that user")]
+    Stranger(u32),
     /// The socket can't be used.
     #[error("failed to reach the running navigator: {0}")]
     System(#[from] io::Error),
@@ -54,9 +57,10 @@ impl Client {
     /// See [`ClientError`].
     pub fn connect(state: &StateDir, config: &Path) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stream = reach(&state.of(config), &state.lock_of(config)).map_err(|unreached| match unreached {
+        let stream = reach(state, config).map_err(|unreached| match unreached {
             Unreached::NotRunning => ClientError::NotRunning(config.to_owned()),
             Unreached::Silent(pid) => ClientError::Silent(pid),
+            Unreached::Stranger(user) => ClientError::Stranger(user),
             Unreached::System(error) => ClientError::System(error),
         })?;
         stream.set_nonblocking(true)?;

@@ -4,24 +4,26 @@
 //! owner alone. The lock in it makes a second navigator for the same configuration step back.
 
 use super::holder::{Claim, ClaimError};
+use crate::access::{Directory, Distrust, Trust};
 use crate::journal::fnv1a;
-use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::process::geteuid;
 use std::ffi::OsStr;
-use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The base of all instances' directories.
 #[derive(Clone, Debug)]
-pub struct StateDir(PathBuf);
+pub struct StateDir {
+    path: PathBuf,
+    trust: Trust,
+}
 
 impl StateDir {
     /// The one that was asked for, else the usual one: `/run/navigator` for root, `$XDG_RUNTIME_DIR/navigator` for
-    /// others, and where that isn't set a directory of the user's own among the temporary files.
-    pub fn new(asked: Option<PathBuf>, runtime_dir: Option<&OsStr>) -> StateDir {
+    /// others, and where that isn't set a directory of the user's own among the temporary files. It and all directories
+    /// above it must be trusted.
+    pub fn new(asked: Option<PathBuf>, runtime_dir: Option<&OsStr>, trust: Trust) -> StateDir {
         let usual = || {
             let user = geteuid();
             match runtime_dir.filter(|dir| !dir.is_empty()) {
@@ -30,45 +32,83 @@ impl StateDir {
                 None => std::env::temp_dir().join(format!("navigator-{}", user.as_raw())),
             }
         };
-        StateDir(asked.unwrap_or_else(usual))
+        StateDir { path: asked.unwrap_or_else(usual), trust }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Whose files and processes count as navigator's.
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// The usual pid file: `/run/navigator.pid` for root, else one beside the instances.
+    pub fn pid_file(&self) -> PathBuf {
+        if geteuid().is_root() { "/run/navigator.pid".into() } else { self.path.join("navigator.pid") }
     }
 
     /// Makes sure that an instance's directory could be made in it, and leaves nothing behind.
     pub fn check(&self) -> Result<(), InstanceError> {
-        let trial = self.0.join(format!("trial-{}", std::process::id()));
-        let was_there = self.0.exists();
-        make_private(&self.0, &trial)?;
-        std::fs::remove_dir(&trial).map_err(|source| InstanceError::Directory { path: trial, source })?;
+        let was_there = self.path.exists();
+        let trial = format!("trial-{}", std::process::id());
+        let base = self.make()?;
+        self.make_private(&base, &trial)?;
+        base.remove_directory(&trial).map_err(|source| InstanceError::Directory { path: self.path.join(trial), source })?;
         if !was_there {
-            // Somebody may have begun to use it in between.
-            let _in_use = std::fs::remove_dir(&self.0);
+            // Another navigator may have begun to use it in between.
+            let _in_use = std::fs::remove_dir(&self.path);
         }
         Ok(())
     }
 
-    /// The directory of the instance for a configuration, whether or not it exists.
-    pub fn of(&self, config: &Path) -> PathBuf {
-        let real = std::fs::canonicalize(config).or_else(|_| std::path::absolute(config)).unwrap_or_else(|_| config.to_owned());
-        let stem = real.file_stem().unwrap_or_default().to_string_lossy();
-        let word: String = stem.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
-        self.0.join(format!("{word}-{:016x}", fnv1a(real.as_os_str().as_bytes())))
+    /// The directory of the instance for a configuration, if it exists.
+    ///
+    /// # Errors
+    /// It can't be entered, or isn't trusted.
+    pub fn find(&self, config: &Path) -> io::Result<Option<Directory>> {
+        match Directory::open(&self.path, self.trust).and_then(|base| base.enter(&name_of(config))) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The lock of the instance for a configuration, whether or not it exists.
-    pub fn lock_of(&self, config: &Path) -> PathBuf {
-        self.of(config).join("lock")
+    fn make(&self) -> Result<Directory, InstanceError> {
+        Directory::open_or_make(&self.path, self.trust).map_err(|source| match Distrust::behind(&source) {
+            Some(distrust) => InstanceError::Distrusted { path: self.path.clone(), distrust: distrust.clone() },
+            None => InstanceError::Directory { path: self.path.clone(), source },
+        })
+    }
+
+    /// Makes a directory in the base that is its owner's alone.
+    fn make_private(&self, base: &Directory, name: &str) -> Result<Directory, InstanceError> {
+        let path = self.path.join(name);
+        match base.open_or_make_private(name) {
+            Ok(Some(directory)) => Ok(directory),
+            Ok(None) => Err(InstanceError::NotOurs(path)),
+            Err(source) => Err(InstanceError::Directory { path, source }),
+        }
     }
 }
+
+/// The name of an instance's directory.
+fn name_of(config: &Path) -> String {
+    let real = std::fs::canonicalize(config).or_else(|_| std::path::absolute(config)).unwrap_or_else(|_| config.to_owned());
+    let stem = real.file_stem().unwrap_or_default().to_string_lossy();
+    let word: String = stem.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+    format!("{word}-{:016x}", fnv1a(real.as_os_str().as_bytes()))
+}
+
+/// The file in an instance's directory that the navigator holds which runs it.
+pub const LOCK: &str = "lock";
 
 /// The claim of this process on a configuration.
 #[derive(Debug)]
 pub struct Instance {
-    directory: PathBuf,
+    directory: Directory,
     claim: Claim,
 }
 
@@ -83,7 +123,15 @@ pub enum InstanceError {
         /// The other one.
         pid: i32,
     },
-    /// The directory belongs to somebody else, or others may write to it.
+    /// The base or a directory above it can be changed by a user that isn't trusted.
+    #[error("state directory `{}` is not safe: {distrust}; {}, or choose another directory with `--state-dir`", path.display(), distrust.remedy())]
+    Distrusted {
+        /// The base.
+        path: PathBuf,
+        /// Why.
+        distrust: Distrust,
+    },
+    /// The directory belongs to another user, or others may write to it.
     #[error("state directory `{}` must belong to this user and be closed to others; choose another with `--state-dir`", .0.display())]
     NotOurs(PathBuf),
     /// The directory could not be made.
@@ -102,17 +150,16 @@ pub enum InstanceError {
 impl Instance {
     /// Claims a configuration for this process.
     pub fn claim(state: &StateDir, config: &Path) -> Result<Instance, InstanceError> {
-        let directory = state.of(config);
-        make_private(&state.0, &directory)?;
-        let claim = Claim::new(&directory.join("lock")).map_err(|error| match error {
+        let directory = state.make_private(&state.make()?, &name_of(config))?;
+        let claim = Claim::new(directory.entry(LOCK)).map_err(|error| match error {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
-            other @ ClaimError::System { .. } => InstanceError::Lock(other),
+            other => InstanceError::Lock(other),
         })?;
         Ok(Instance { directory, claim })
     }
 
     /// The directory that is this instance's alone for as long as it holds the claim.
-    pub fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Directory {
         &self.directory
     }
 
@@ -120,22 +167,4 @@ impl Instance {
     pub fn release(self) {
         self.claim.remove();
     }
-}
-
-/// Makes a directory that is its owner's alone, and its base if that is missing.
-fn make_private(base: &Path, directory: &Path) -> Result<(), InstanceError> {
-    let failed = |source| InstanceError::Directory { path: directory.to_owned(), source };
-    if !base.exists() {
-        DirBuilder::new().recursive(true).mode(0o700).create(base).map_err(failed)?;
-    }
-    if let Err(error) = DirBuilder::new().mode(0o700).create(directory)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(failed(error));
-    }
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let stat = open(directory, flags, Mode::empty()).and_then(fstat).map_err(|error| failed(error.into()))?;
-    let others = Mode::RWXG | Mode::RWXO;
-    let is_ours = stat.st_uid == geteuid().as_raw() && !Mode::from_raw_mode(stat.st_mode).intersects(others);
-    if is_ours { Ok(()) } else { Err(InstanceError::NotOurs(directory.to_owned())) }
 }

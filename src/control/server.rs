@@ -5,6 +5,7 @@
 
 use super::routes::{self, Loop};
 use super::socket;
+use crate::access::Directory;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,7 +13,6 @@ use rustix::process::geteuid;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,7 +37,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The open socket of an instance.
 #[derive(Debug)]
 pub struct Server {
-    directory: PathBuf,
+    directory: Directory,
     accepting: JoinHandle<()>,
     /// Tells every connection to end, and knows whether one is left.
     closing: watch::Sender<()>,
@@ -48,11 +48,11 @@ impl Server {
     ///
     /// # Errors
     /// The socket can't be made.
-    pub fn open(directory: &Path, to: Loop) -> io::Result<Server> {
+    pub fn open(directory: &Directory, to: Loop) -> io::Result<Server> {
         let listener = UnixListener::from_std(socket::bind(directory)?)?;
         let (closing, is_closing) = watch::channel(());
         let accepting = tokio::spawn(accept(listener, to, is_closing));
-        Ok(Server { directory: directory.to_owned(), accepting, closing })
+        Ok(Server { directory: directory.clone(), accepting, closing })
     }
 
     /// Takes no more connections, removes the socket, and sends the rest of the answers that are under way. The loop has

@@ -3,11 +3,11 @@
 //! The name of a unix socket may have 107 bytes and no more (`unix(7)`), and a state directory may lie deeper; so both ends
 //! go through a descriptor of the directory where the name would be too long.
 
-use rustix::fs::{Mode, OFlags, open};
-use std::fs::{Permissions, remove_file, set_permissions};
+use crate::access::{Directory, Trust};
+use rustix::fs::{AtFlags, Mode, chmodat};
+use rustix::net::sockopt::socket_peercred;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -23,52 +23,36 @@ const LONGEST: usize = 107;
 ///
 /// # Errors
 /// Those of `bind(2)` and of the file system.
-pub(super) fn bind(directory: &Path) -> io::Result<UnixListener> {
-    match remove_file(directory.join(NAME)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(Way::to(directory)?.path())?;
-    // The directory is its owner's alone already; this is for whoever moves it.
-    set_permissions(directory.join(NAME), Permissions::from_mode(0o600))?;
+pub(super) fn bind(directory: &Directory) -> io::Result<UnixListener> {
+    directory.remove(NAME)?;
+    let listener = UnixListener::bind(way_to(directory))?;
+    // The directory is its owner's alone already; this is for a directory that is opened to others later.
+    chmodat(directory, NAME, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// Removes the socket of an instance.
-pub(super) fn remove(directory: &Path) {
+pub(super) fn remove(directory: &Directory) {
     // What can't be removed is dead all the same, and is taken over by the next one.
-    drop(remove_file(directory.join(NAME)));
+    drop(directory.remove(NAME));
 }
 
-/// Reaches the socket of an instance.
+/// Reaches the socket of an instance, and makes sure that a trusted user answers there.
 ///
 /// # Errors
-/// Nobody listens, or it isn't ours.
-pub(super) fn connect(directory: &Path) -> io::Result<UnixStream> {
-    UnixStream::connect(Way::to(directory)?.path())
+/// Those of `connect(2)`; `Ok(Err(user))`: this user listens, and isn't trusted.
+pub(super) fn connect(directory: &Directory, trust: Trust) -> io::Result<Result<UnixStream, u32>> {
+    let stream = UnixStream::connect(way_to(directory))?;
+    let user = socket_peercred(&stream)?.uid.as_raw();
+    Ok(if trust.includes(user) { Ok(stream) } else { Err(user) })
 }
 
-/// A name for the socket that is short enough.
-enum Way {
-    Direct(PathBuf),
-    Through(OwnedFd),
-}
-
-impl Way {
-    fn to(directory: &Path) -> io::Result<Way> {
-        let path = directory.join(NAME);
-        if path.as_os_str().len() <= LONGEST {
-            return Ok(Way::Direct(path));
-        }
-        let directory = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Way::Through(directory))
+/// A name of the socket that is short enough.
+fn way_to(directory: &Directory) -> PathBuf {
+    let path = directory.path().join(NAME);
+    if path.as_os_str().len() <= LONGEST {
+        return path;
     }
-
-    fn path(&self) -> PathBuf {
-        match self {
-            Way::Direct(path) => path.clone(),
-            Way::Through(directory) => Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(NAME),
-        }
-    }
+    Path::new("/proc/self/fd").join(directory.as_fd().as_raw_fd().to_string()).join(NAME)
 }

@@ -23,14 +23,19 @@ pub use checksum::fnv1a;
 pub use entry::{Definition, Entry, RunKey, Started};
 pub use record::Record;
 
-use rustix::fs::{Mode, OFlags, open, stat};
-use std::fs;
+use crate::access::Directory;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 use writer::{Inbox, Message};
+
+/// The file of entries, and where a damaged one is put.
+const RUNS: &str = "runs";
+const DAMAGED: &str = "runs.damaged";
+/// The file of the instance's name.
+const ID: &str = "id";
 
 /// How long a start waits for its entry to be written. A disk that hangs must not keep a host from running.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -74,23 +79,22 @@ impl Journal {
     ///
     /// # Errors
     /// There is no thread to write with.
-    pub fn open(directory: &Path, boot: Option<String>) -> io::Result<Opened> {
+    pub fn open(directory: &Directory, boot: Option<String>) -> io::Result<Opened> {
         let boot = boot.unwrap_or_else(random);
-        let path = directory.join("runs");
         let kept = kept_instance(directory);
         let is_known = kept.is_some();
         let author = Author { instance: kept.unwrap_or_else(|| new_instance(directory)), life: random() };
-        let (mut former, bad_lines) = Record::read(&fs::read(&path).unwrap_or_default());
-        let damaged = (bad_lines > 0).then(|| directory.join("runs.damaged"));
-        if let Some(aside) = &damaged {
+        let (mut former, bad_lines) = Record::read(&directory.read(RUNS).unwrap_or_default());
+        let damaged = (bad_lines > 0).then(|| directory.path().join(DAMAGED));
+        if damaged.is_some() {
             // Should even that be refused, the good lines are kept in memory all the same.
-            let _refused = fs::rename(&path, aside);
+            let _refused = directory.rename(RUNS, DAMAGED);
         }
         let is_first = !is_known && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
         record.fold(Entry::Life { life: author.life.clone(), boot });
-        let inbox = Inbox::open(path, record)?;
+        let inbox = Inbox::open(directory.clone(), record)?;
         Ok(Opened { journal: Journal { inbox, author }, former, is_first, damaged })
     }
 
@@ -141,25 +145,25 @@ impl Journal {
 
 /// The instance's name, as it was made at its first start. It's bound to this very directory: a copy of it, as in an image of a
 /// container, is another instance.
-fn kept_instance(directory: &Path) -> Option<String> {
-    let text = fs::read_to_string(directory.join("id")).ok()?;
+fn kept_instance(directory: &Directory) -> Option<String> {
+    let text = String::from_utf8(directory.read(ID).ok()?).ok()?;
     let (name, of) = text.trim_end().split_once(' ')?;
     let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_name && of == place(directory)).then(|| name.to_owned())
 }
 
 /// A name for an instance that has none. Where it can't be kept, it's good for one life.
-fn new_instance(directory: &Path) -> String {
-    let (path, name) = (directory.join("id"), random());
-    if let Err(error) = replace(&path, format!("{name} {}\n", place(directory)).as_bytes()) {
-        tracing::warn!(target: "navigator", path = %path.display(), %error, "The name of this instance can't be kept");
+fn new_instance(directory: &Directory) -> String {
+    let name = random();
+    if let Err(error) = directory.replace(ID, format!("{name} {}\n", place(directory)).as_bytes()) {
+        tracing::warn!(target: "navigator", path = %directory.path().display(), %error, "The name of this instance can't be kept");
     }
     name
 }
 
 /// What tells a directory from every other one.
-fn place(directory: &Path) -> String {
-    stat(directory).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default()
+fn place(directory: &Directory) -> String {
+    directory.stat().map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default()
 }
 
 /// Sixteen random hexadecimal digits. The keys of the standard library's hash maps are the operating system's random
@@ -168,51 +172,45 @@ fn random() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// Puts a file in another one's place, all of it or nothing.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    // What a former attempt left there is nobody's any more; and what isn't ours is not followed.
-    let _none = fs::remove_file(&new);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let written = open(&new, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(io::Error::from)
-        .and_then(|file| fs::File::from(file).write_all(content))
-        .and_then(|()| fs::rename(&new, path));
-    written.inspect_err(|_| drop(fs::remove_file(&new)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Trust;
     use reconcile::spec::Signal;
+    use std::fs;
+    use std::path::Path;
 
     /// A directory of a test's own, which goes with it.
-    struct Directory(PathBuf);
+    struct Site(PathBuf);
 
-    impl Directory {
-        fn new(name: &str) -> Directory {
-            Directory::within(&std::env::temp_dir(), name)
+    impl Site {
+        fn new(name: &str) -> Site {
+            Site::within(&std::env::temp_dir(), name)
         }
 
         /// One that is in memory.
-        fn in_memory(name: &str) -> Directory {
-            let directory = Directory::within(Path::new("/dev/shm"), name);
-            assert!(writer::is_in_memory(&directory.0), "shared memory is a file system in memory (shm_overview(7))");
+        fn in_memory(name: &str) -> Site {
+            let directory = Site::within(Path::new("/dev/shm"), name);
+            assert!(
+                writer::is_in_memory(&Directory::open(&directory.0, Trust::everybody()).expect("it was made")),
+                "shared memory is a file system in memory (shm_overview(7))"
+            );
             directory
         }
 
-        fn within(directory: &Path, name: &str) -> Directory {
+        fn within(directory: &Path, name: &str) -> Site {
             let path = directory.join(format!("navigator-journal-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
-            Directory(path)
+            Site(path)
         }
 
         fn open(&self, boot: &str) -> Opened {
-            Journal::open(&self.0, Some(boot.to_owned())).expect("a thread")
+            let directory = Directory::open(&self.0, Trust::everybody()).expect("it was made");
+            Journal::open(&directory, Some(boot.to_owned())).expect("a thread")
         }
     }
 
-    impl Drop for Directory {
+    impl Drop for Site {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).expect("the test's directory can be removed");
         }
@@ -243,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_next_navigator_reads_what_the_former_one_noted() {
-        let directory = Directory::new("next");
+        let directory = Site::new("next");
         let first = directory.open("boot");
         assert_eq!((names(&first.former), first.damaged), (vec![], None));
         let journal = first.journal;
@@ -267,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_copy_of_the_directory_is_another_instance() {
-        let (original, copy) = (Directory::new("original"), Directory::new("copy"));
+        let (original, copy) = (Site::new("original"), Site::new("copy"));
         let instance = original.open("boot").journal.author().instance.clone();
         fs::copy(original.0.join("id"), copy.0.join("id")).unwrap();
         assert_ne!(copy.open("boot").journal.author().instance, instance);
@@ -276,7 +274,7 @@ mod tests {
 
     #[test]
     fn only_the_first_navigator_of_an_instance_knows_that_nothing_is_left() {
-        let directory = Directory::new("first");
+        let directory = Site::new("first");
         let first = directory.open("boot");
         assert!(first.is_first);
         first.journal.note_and_wait(started(&first.journal, 1, "web"));
@@ -291,7 +289,7 @@ mod tests {
 
     #[test]
     fn with_nothing_left_the_file_goes() {
-        let directory = Directory::new("nothing");
+        let directory = Site::new("nothing");
         let journal = directory.open("boot").journal;
         journal.note_and_wait(started(&journal, 1, "web"));
         assert!(directory.0.join("runs").exists());
@@ -302,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_file_that_grows_is_written_anew() {
-        let directory = Directory::new("grows");
+        let directory = Site::new("grows");
         let journal = directory.open("boot").journal;
         for run in 1..=5000 {
             journal.note(started(&journal, run, "web"));
@@ -316,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_is_written_by_whoever_waits_for_it_and_by_the_thread() {
-        let directory = Directory::in_memory("direct");
+        let directory = Site::in_memory("direct");
         let journal = directory.open("boot").journal;
         let written = || Record::read(&fs::read(directory.0.join("runs")).unwrap_or_default()).0.runs().count();
         for run in 1..=50 {
@@ -331,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_set_aside_and_its_good_lines_count() {
-        let directory = Directory::new("damaged");
+        let directory = Site::new("damaged");
         let path = directory.0.join("runs");
         let journal = directory.open("boot").journal;
         journal.note_and_wait(started(&journal, 1, "db"));
@@ -346,17 +344,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_stops_nobody_and_is_tried_again() {
-        for directory in [Directory::new("refused"), Directory::in_memory("refused")] {
-            let inner = directory.0.join("inner");
-            fs::create_dir(&inner).unwrap();
-            let journal = Journal::open(&inner, Some("boot".to_owned())).unwrap().journal;
-            fs::remove_dir_all(&inner).unwrap();
+    fn what_cannot_be_written_stops_nothing_and_is_tried_again() {
+        for site in [Site::new("refused"), Site::in_memory("refused")] {
+            let journal = site.open("boot").journal;
+            // With its file gone it has to be written anew, where a directory is in the way.
+            fs::remove_file(site.0.join("runs")).unwrap();
+            let obstacle = site.0.join("runs.new");
+            fs::create_dir(&obstacle).unwrap();
             journal.note_and_wait(started(&journal, 1, "db"));
-            assert!(!inner.exists());
-            fs::create_dir(&inner).unwrap();
+            assert!(!site.0.join("runs").exists());
+            fs::remove_dir(&obstacle).unwrap();
             journal.note_and_wait(started(&journal, 2, "web"));
-            assert_eq!(names(&Journal::open(&inner, Some("boot".to_owned())).unwrap().former), ["db", "web"]);
+            assert_eq!(names(&site.open("boot").former), ["db", "web"]);
         }
     }
 }

@@ -2,13 +2,13 @@
 //! failed or most of its lines say nothing any more. That is done by a thread of its own, because a disk may hang; only a file in
 //! memory is written by whoever has to wait for it, who would wait longer for the thread than for the kernel.
 
+use super::RUNS;
 use super::entry::Entry;
 use super::record::Record;
-use super::replace;
-use rustix::fs::{FsWord, Mode, OFlags, fstat, open, statfs};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use crate::access::Directory;
+use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct Message {
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    path: PathBuf,
+    directory: Directory,
     /// What the file is to say.
     record: Record,
     /// Where lines are appended; `None` if the file has to be written anew.
@@ -54,9 +54,9 @@ impl Inbox {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(super) fn open(path: PathBuf, record: Record) -> io::Result<Inbox> {
-        let is_in_memory = path.parent().is_some_and(is_in_memory);
-        let mut writer = Writer { path, record, file: None, lines: 0, has_failed: false };
+    pub(super) fn open(directory: Directory, record: Record) -> io::Result<Inbox> {
+        let is_in_memory = is_in_memory(&directory);
+        let mut writer = Writer { directory, record, file: None, lines: 0, has_failed: false };
         writer.write(&[]);
         let writer = Arc::new(Mutex::new(writer));
         let (to_thread, messages) = mpsc::channel();
@@ -125,10 +125,10 @@ fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
 }
 
 /// Whether what is written to this directory is kept in memory alone, as in `/run` of most hosts.
-pub(super) fn is_in_memory(directory: &Path) -> bool {
+pub(super) fn is_in_memory(directory: &Directory) -> bool {
     /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of the kernel's `magic.h`.
     const KINDS: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
-    statfs(directory).is_ok_and(|system| KINDS.contains(&system.f_type))
+    fstatfs(directory).is_ok_and(|system| KINDS.contains(&system.f_type))
 }
 
 impl Writer {
@@ -150,14 +150,14 @@ impl Writer {
         }
         match self.append(entries) {
             Ok(()) if self.has_failed => {
-                tracing::info!(target: "navigator", path = %self.path.display(), "The record of what runs is written again");
+                tracing::info!(target: "navigator", directory = %self.directory.path().display(), "The record of what runs is written again");
                 self.has_failed = false;
             }
             Ok(()) => {}
             Err(error) => {
                 self.file = None;
                 if !self.has_failed {
-                    tracing::warn!(target: "navigator", path = %self.path.display(), %error, "The record of what runs can't be written");
+                    tracing::warn!(target: "navigator", directory = %self.directory.path().display(), %error, "The record of what runs can't be written");
                 }
                 self.has_failed = true;
             }
@@ -184,9 +184,8 @@ impl Writer {
 
     fn write_anew(&mut self) -> io::Result<()> {
         let entries = self.record.entries();
-        replace(&self.path, entries.iter().map(Entry::line).collect::<String>().as_bytes())?;
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        self.file = Some(open(&self.path, flags, Mode::empty())?.into());
+        self.directory.replace(RUNS, entries.iter().map(Entry::line).collect::<String>().as_bytes())?;
+        self.file = Some(self.directory.open_entry(RUNS, OFlags::WRONLY | OFlags::APPEND, Mode::empty())?.into());
         self.lines = entries.len();
         Ok(())
     }
@@ -194,11 +193,8 @@ impl Writer {
     /// Removes a file that has nothing to say. The next entry, if there is one, makes it anew.
     fn remove(&mut self) {
         self.file = None;
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::warn!(target: "navigator", path = %self.path.display(), %error, "The record of what runs can't be removed");
-            }
-            _ => {}
+        if let Err(error) = self.directory.remove(RUNS) {
+            tracing::warn!(target: "navigator", directory = %self.directory.path().display(), %error, "The record of what runs can't be removed");
         }
     }
 }

@@ -12,8 +12,6 @@
 //!  Event  ◄────────────────────┘
 //! ```
 //!
-//! [`has_writer`] stands beside all that: a question to the kernel, for whoever reads files.
-//!
 //! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
 
 mod commands;
@@ -35,13 +33,11 @@ mod spawners;
 mod tree;
 pub mod utc;
 mod wakes;
-mod writers;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
-pub use output::{Destination, Form, Format, Kept, LogLater, Painter, Printer, Tail, let_log_go};
+pub use output::{Destination, Form, Format, Kept, LogLater, Painter, Printer, Tail, let_log_go, log_problem, output_problem};
 pub use platform::{Feature, platform};
 pub use refusal::words;
-pub use writers::has_writer;
 
 use crate::journal::{Journal, Record};
 use crate::signals;

@@ -2,7 +2,9 @@
 //! for an exec from a look at the file, because the kernel says the same `ENOENT` for three different mistakes.
 
 use super::spawn::Layout;
+use crate::access::Distrust;
 use crate::access::identity::IdentityError;
+use crate::access::regular::open_regular;
 use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
 use reconcile::spec::{Announce, Exec};
@@ -13,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// An error of the system in words: its own, or better ones.
 pub fn words(error: &io::Error) -> String {
+    if let Some(distrust) = Distrust::behind(error) {
+        return distrust.to_string();
+    }
     if let Some(what) = error.raw_os_error().and_then(used_up) {
         return what.to_owned();
     }
@@ -140,7 +145,7 @@ fn of_execute(exec: &Exec, layout: &Layout<'_>, error: i32) -> Refusal {
     match error {
         libc::ENOENT | libc::ENOTDIR => match (files.next(), &layout.path) {
             // The file is there, so what's missing is what the kernel needs to run it.
-            (Some(file), _) => without_interpreter(command, &file),
+            (Some(file), _) => without_interpreter(command, &file, layout),
             (None, Some(path)) => Refusal::CommandNotFound { command, path: path.clone() },
             (None, None) => Refusal::FileNotFound { command },
         },
@@ -157,8 +162,8 @@ fn of_execute(exec: &Exec, layout: &Layout<'_>, error: i32) -> Refusal {
 }
 
 /// A file that exists and yet wasn't found: its interpreter wasn't.
-fn without_interpreter(command: String, file: &Path) -> Refusal {
-    match interpreter(file) {
+fn without_interpreter(command: String, file: &Path, layout: &Layout<'_>) -> Refusal {
+    match interpreter(file, layout) {
         Ok(Some(interpreter)) => Refusal::InterpreterMissing { command, interpreter },
         Ok(None) => Refusal::Failed {
             stage: format!("executing `{command}`"),
@@ -168,12 +173,15 @@ fn without_interpreter(command: String, file: &Path) -> Refusal {
     }
 }
 
-/// The interpreter that a script's first line names, as the kernel reads it (`execve(2)`); `None` for other files.
-fn interpreter(file: &Path) -> io::Result<Option<String>> {
+/// The interpreter that a script's first line names; the file is opened with the rights of the process's user, as the kernel reads it (`execve(2)`); `None` for other files.
+fn interpreter(file: &Path, layout: &Layout<'_>) -> io::Result<Option<String>> {
     /// As much as the kernel looks at.
     const FIRST_BYTES: u64 = 256;
     let mut start = Vec::new();
-    std::fs::File::open(file)?.take(FIRST_BYTES).read_to_end(&mut start)?;
+    let rights = layout.identity.borrow()?;
+    let (opened, _) = open_regular(file)?;
+    drop(rights);
+    std::fs::File::from(opened).take(FIRST_BYTES).read_to_end(&mut start)?;
     let Some(line) = start.strip_prefix(b"#!") else { return Ok(None) };
     let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';

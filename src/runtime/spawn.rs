@@ -36,6 +36,8 @@ pub(super) struct Spawned {
     pub(super) pid: u32,
     /// A descriptor of it, if the kernel gave one with it.
     pub(super) pidfd: Option<OwnedFd>,
+    /// What it runs as.
+    pub(super) identity: Identity,
     /// The ends to read its standard output and error from, unless they go nowhere.
     pub(super) output: Option<[OwnedFd; 2]>,
     /// Why it is not in the control group that was meant for it, if it isn't.
@@ -84,7 +86,10 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
     // From here on the streams end with the child.
     seats.clear();
     match born {
-        Ok(Born { pid, pidfd, not_in_group }) => Ok(Spawned { pid, pidfd, output, not_in_group }),
+        Ok(Born { pid, pidfd, not_in_group }) => {
+            let identity = layout.identity;
+            Ok(Spawned { pid, pidfd, identity, output, not_in_group })
+        }
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout, stage, error);
@@ -125,7 +130,8 @@ pub(super) struct Layout<'a> {
     directory: Option<CString>,
     oom_score_adj: Option<Vec<u8>>,
     limits: Vec<SetLimit>,
-    identity: Identity,
+    /// What it runs as.
+    pub(super) identity: Identity,
 }
 
 impl<'a> Layout<'a> {

@@ -168,7 +168,7 @@ fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs:
             without_group(&io::Error::from_raw_os_error(error));
         }
         match spawned.output {
-            Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), pipes),
+            Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), &spawned.identity, pipes),
             None => outputs.read_nothing(&request.spec.name),
         }
         Up { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| hold(spawned.pid)) }

@@ -3,9 +3,13 @@
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
 use super::stamps::{Stamp, Stamps};
-use super::trust::Trust;
 use super::watch::Means;
+use crate::access::identity::Identity;
+use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
+use crate::sys::credentials::Borrowed;
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,8 +17,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Answers whether somebody has a file open to write to it; `None` where that can't be known.
-pub type AskForWriter = fn(&Path) -> Option<bool>;
+/// Answers whether a process has a file open to write to it; `None` where that can't be known.
+pub type AskForWriter = fn(BorrowedFd<'_>) -> Option<bool>;
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]
@@ -91,7 +95,7 @@ impl Reading {
 impl FileSource {
     /// The file at `path`; `environment` is what substitution sees of navigator's own.
     pub fn new(path: PathBuf, environment: Environment) -> FileSource {
-        FileSource { path, environment, has_writer: |_| None, means: Means::Events, trust: Trust::Everybody }
+        FileSource { path, environment, has_writer: |_| None, means: Means::Events, trust: Trust::everybody() }
     }
 
     /// The same, with this question asked of every file before it is read. It matters to [`FileSource::follow`] alone.
@@ -162,6 +166,8 @@ pub(super) struct Witness {
     answers: RefCell<Answers>,
     is_fresh: Cell<bool>,
     trust: Trust,
+    /// With whose rights files are opened; `None`: navigator's own.
+    acting: Option<Identity>,
 }
 
 impl Witness {
@@ -172,7 +178,8 @@ impl Witness {
             writers: RefCell::default(),
             answers: RefCell::default(),
             is_fresh: Cell::default(),
-            trust: Trust::Everybody,
+            trust: Trust::everybody(),
+            acting: None,
         }
     }
 
@@ -189,22 +196,57 @@ impl Witness {
         stamp
     }
 
-    /// Asks whether somebody is writing to a file that is about to be read. After [`Witness::look`]: a writer who comes
+    /// Asks whether a file that is about to be read is being written to. After [`Witness::look`]: a writer that comes
     /// after the question changes the stamp that was seen before it.
-    pub(super) fn ask(&self, path: &Path) {
-        self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(path));
+    pub(super) fn ask(&self, path: &Path, file: BorrowedFd<'_>) {
+        self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(file));
+    }
+
+    /// Acts with the rights of another user from now on.
+    pub(super) fn act_as(&mut self, identity: Option<Identity>) {
+        self.acting = identity;
+    }
+
+    /// The rights to open files with, until what this returns is dropped.
+    pub(super) fn rights(&self) -> io::Result<Option<Borrowed>> {
+        self.acting.as_ref().map_or(Ok(None), Identity::borrow)
+    }
+
+    /// Opens a file that is trusted; the descriptor that was judged is the one that is read.
+    fn open(&self, path: &Path) -> io::Result<OwnedFd> {
+        if self.trust == Trust::everybody() {
+            return Disk::open(path);
+        }
+        let place = Place::find(path, self.trust)?;
+        let file = place.open(OFlags::RDONLY, Mode::empty())?;
+        place.judge(&Disk::regular(&file)?)?;
+        Ok(file)
+    }
+
+    /// The names in a directory that is trusted.
+    fn names(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        if self.trust == Trust::everybody() {
+            let _rights = self.rights()?;
+            return Disk.list(directory);
+        }
+        let names = Directory::open(directory, self.trust)?.names()?;
+        Ok(names)
     }
 
     /// Asks what stands in a file, piece by piece, and keeps nothing of the answer but what tells it from another one.
     fn pass(&self, path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         self.look(path);
-        self.ask(path);
         let mut print = DefaultHasher::new();
         let take = |piece: &[u8]| {
             piece.hash(&mut print);
             take(piece);
         };
-        let answer = Disk::pass_if(path, |seen| Ok(self.trust.judge(path, seen)?), take);
+        let opened = self.open(path);
+        match &opened {
+            Ok(file) => self.ask(path, file.as_fd()),
+            Err(_) => drop(self.writers.borrow_mut().insert(path.to_owned(), None)),
+        }
+        let answer = opened.and_then(|file| Disk::pass(&file, take));
         self.note(Question::Content, path, &answer.as_ref().map(|()| print.finish()).map_err(ToString::to_string));
         answer
     }
@@ -232,7 +274,7 @@ impl Files for Witness {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         self.look(directory);
-        let mut answer = Disk.list(directory);
+        let mut answer = self.names(directory);
         // In an order that is the same each time.
         if let Ok(names) = &mut answer {
             names.sort_unstable();

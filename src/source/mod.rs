@@ -11,11 +11,11 @@ mod look;
 mod places;
 mod stamps;
 mod survey;
-mod trust;
 mod watch;
 mod watched;
+mod writers;
 
 pub use file::{AskForWriter, FileSource, Reading};
 pub use survey::Contents;
-pub use trust::Trust;
 pub use watch::{Asker, Delivery, Means};
+pub use writers::has_writer;

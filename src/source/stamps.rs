@@ -86,6 +86,11 @@ impl Stamp {
         })
     }
 
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Whether it changed so shortly ago that another change might leave the same times. File systems stamp by a clock
     /// that ticks every few milliseconds (`CLOCK_REALTIME_COARSE` in `clock_getres(2)`).
     pub(super) fn is_fresh(&self) -> bool {

@@ -2,24 +2,43 @@
 //!
 //! A path may name a file, or a directory, which stands for the files directly in it; a pattern stands for every file and
 //! directory that matches. Hidden names count only where they are named. What can't be read is not there.
+//!
+//! Files are opened with the rights of the process's user, and only regular files are read. What one process has read for it
+//! is bounded ([`MOST_FILES`], [`MOST_BYTES`]); beyond that it is said.
 
 use super::file::{AskForWriter, Evidence, Witness};
 use super::stamps::Stamp;
+use crate::access::identity::Identity;
+use crate::access::regular::open_regular;
 use crate::config::{Files, Inputs, expand, is_glob};
 use reconcile::event::Content;
 use reconcile::text::{Name, Text};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fd::AsFd as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A file beyond this many bytes is told from another by its size and time alone.
-const LARGEST: u64 = 64 << 20;
+/// So many files are followed for one process; further ones are left out.
+pub(super) const MOST_FILES: usize = 1000;
+/// So many bytes are read for one process; of further files, another content is known by size and time alone.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
 
 /// What files contain, for each process that watches some.
 pub type Contents = Vec<(Name, Content)>;
+
+/// What a process wants to be watched.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) name: Name,
+    pub(super) watch: Vec<Text>,
+    /// Whose rights are needed to read it; `None`: navigator's own.
+    pub(super) identity: Option<Identity>,
+}
+
+/// What tells one look at a file from another: for which user, and at which path.
+type Key = (Option<u32>, PathBuf);
 
 /// One reading of everything that is watched.
 #[derive(Debug, Default)]
@@ -28,7 +47,9 @@ pub(super) struct Survey {
     /// The files and directories that decide what is there.
     pub(super) inputs: Inputs,
     pub(super) evidence: Evidence,
-    pub(super) known: BTreeMap<PathBuf, Known>,
+    pub(super) known: BTreeMap<Key, Known>,
+    /// The processes that watch more than is read for them.
+    pub(super) beyond: BTreeSet<Name>,
 }
 
 /// A file that was read.
@@ -37,18 +58,33 @@ pub(super) struct Known {
     stamp: Option<Stamp>,
     /// The same stamp means the same content.
     is_certain: bool,
+    /// Its content was read, and not only its size and time.
+    is_read: bool,
     /// Differs where the content does; `None`: it can't be read.
     print: Option<u64>,
 }
 
 impl Survey {
     /// Reads everything, but for the files that are `known` and look the same.
-    pub(super) fn make(wanted: &[(Name, Vec<Text>)], known: &BTreeMap<PathBuf, Known>, has_writer: AskForWriter) -> Survey {
-        let witness = Witness::new(has_writer);
-        let mut surveyor = Surveyor { witness, inputs: Inputs::default(), before: known, known: BTreeMap::new() };
-        let contents = wanted.iter().map(|(name, watch)| (name.clone(), surveyor.content(watch))).collect();
+    pub(super) fn make(wanted: &[Wanted], known: &BTreeMap<Key, Known>, has_writer: AskForWriter) -> Survey {
+        let mut surveyor = Surveyor {
+            witness: Witness::new(has_writer),
+            inputs: Inputs::default(),
+            before: known,
+            known: BTreeMap::new(),
+            user: None,
+            budget: Budget::default(),
+        };
+        let (mut contents, mut beyond) = (Contents::new(), BTreeSet::new());
+        for Wanted { name, watch, identity } in wanted {
+            surveyor.begin(identity.as_ref());
+            contents.push((name.clone(), surveyor.content(watch)));
+            if surveyor.budget.is_exceeded {
+                beyond.insert(name.clone());
+            }
+        }
         let Surveyor { witness, inputs, known, .. } = surveyor;
-        Survey { contents, inputs, evidence: witness.testify().0, known }
+        Survey { contents, inputs, evidence: witness.testify().0, known, beyond }
     }
 }
 
@@ -56,15 +92,54 @@ impl Survey {
 struct Surveyor<'a> {
     witness: Witness,
     inputs: Inputs,
-    before: &'a BTreeMap<PathBuf, Known>,
-    known: BTreeMap<PathBuf, Known>,
+    before: &'a BTreeMap<Key, Known>,
+    known: BTreeMap<Key, Known>,
+    /// For whom files are read just now.
+    user: Option<u32>,
+    budget: Budget,
+}
+
+/// What has been read for one process.
+#[derive(Debug, Default)]
+struct Budget {
+    files: usize,
+    bytes: u64,
+    is_exceeded: bool,
+}
+
+impl Budget {
+    /// Whether one more file may be followed.
+    fn takes_file(&mut self) -> bool {
+        self.files += 1;
+        self.is_exceeded |= self.files > MOST_FILES;
+        self.files <= MOST_FILES
+    }
+
+    /// Whether so many more bytes may be read.
+    fn takes_bytes(&mut self, bytes: u64) -> bool {
+        let sum = self.bytes.saturating_add(bytes);
+        let fits = sum <= MOST_BYTES;
+        self.is_exceeded |= !fits;
+        self.bytes = if fits { sum } else { self.bytes };
+        fits
+    }
 }
 
 impl Surveyor<'_> {
+    /// Goes on with the files of a process of this user.
+    fn begin(&mut self, identity: Option<&Identity>) {
+        self.user = identity.and_then(|identity| identity.user);
+        self.witness.act_as(identity.cloned());
+        self.budget = Budget::default();
+    }
+
     fn content(&mut self, watch: &[Text]) -> Content {
         let mut files = BTreeMap::new();
         for text in watch {
             for (shown, path) in self.files(text) {
+                if !self.budget.takes_file() {
+                    break;
+                }
                 let Some(print) = self.print(&path) else { continue };
                 // Two files may be shown alike where a part of their paths is not.
                 files.entry(shown).and_modify(|others| *others = mixed(&[*others, print])).or_insert(print);
@@ -77,7 +152,8 @@ impl Surveyor<'_> {
     fn files(&mut self, text: &Text) -> Vec<(String, PathBuf)> {
         let path = Path::new(text.value());
         let found = if is_glob(text.value()) {
-            expand(path, &self.witness, &mut self.inputs.directories)
+            // All that is left out is left out silently: what can't be read is not there.
+            expand(path, &self.witness, &mut self.inputs.directories).unwrap_or_default()
         } else {
             BTreeSet::from([path.to_owned()])
         };
@@ -91,6 +167,8 @@ impl Surveyor<'_> {
                 files.push((shown, found));
             }
         }
+        // One more than is read, so that it shows.
+        files.truncate(MOST_FILES + 1);
         self.inputs.files.extend(files.iter().map(|(_, path)| path.clone()));
         files
     }
@@ -103,20 +181,42 @@ impl Surveyor<'_> {
 
     /// What tells the content of a file from another one's; `None` if there is none.
     fn print(&mut self, path: &Path) -> Option<u64> {
-        if let Some(known) = self.known.get(path) {
+        let key = (self.user, path.to_owned());
+        if let Some(known) = self.known.get(&key) {
             return known.print;
         }
         let stamp = self.witness.look(path);
-        let known = match self.before.get(path) {
-            Some(known) if known.is_certain && known.stamp == stamp => *known,
+        let is_read = self.budget.takes_bytes(stamp.as_ref().map_or(0, Stamp::size));
+        let known = match self.before.get(&key) {
+            Some(known) if known.is_certain && known.stamp == stamp && known.is_read == is_read => *known,
             _ => {
-                self.witness.ask(path);
                 let is_certain = !stamp.as_ref().is_some_and(Stamp::is_fresh);
-                Known { stamp, is_certain, print: print(path).ok() }
+                Known { stamp, is_certain, is_read, print: self.read(path, is_read).ok() }
             }
         };
-        self.known.insert(path.to_owned(), known);
+        self.known.insert(key, known);
         known.print
+    }
+
+    /// Reads a file, or only its size and time.
+    fn read(&self, path: &Path, is_read: bool) -> io::Result<u64> {
+        let rights = self.witness.rights()?;
+        let (file, stat) = open_regular(path)?;
+        drop(rights);
+        self.witness.ask(path, file.as_fd());
+        let mut hasher = DefaultHasher::new();
+        if !is_read {
+            (stat.st_size, stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
+            return Ok(hasher.finish());
+        }
+        let mut file = File::from(file).take(MOST_BYTES);
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return Ok(hasher.finish()),
+                count => hasher.write(&chunk[..count]),
+            }
+        }
     }
 }
 
@@ -126,29 +226,6 @@ fn beside(pattern: &Text, found: &Path) -> String {
         return found.display().to_string();
     }
     Path::new(pattern.shown()).with_file_name(found.file_name().unwrap_or_default()).display().to_string()
-}
-
-/// Reads a file. Only a regular one: another may have no end, or wait for somebody.
-fn print(path: &Path) -> io::Result<u64> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
-    let stat = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut hasher = DefaultHasher::new();
-    if u64::try_from(stat.st_size).is_ok_and(|size| size > LARGEST) {
-        (stat.st_size, stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
-        return Ok(hasher.finish());
-    }
-    let mut file = File::from(file).take(LARGEST);
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.write(&chunk[..count]),
-        }
-    }
 }
 
 fn mixed(prints: &[u64]) -> u64 {
@@ -164,6 +241,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    /// What a process of navigator's own user watches.
+    fn wanted(watch: Vec<Text>) -> Wanted {
+        Wanted { name: Name::from("web"), watch, identity: None }
+    }
+
     impl Folder {
         fn write(&self, name: &str, text: &str) {
             let path = self.path(name);
@@ -174,7 +256,7 @@ mod tests {
         /// What is found there, below this folder, and what tells the contents apart.
         fn found(&self, watch: &str) -> BTreeMap<String, u64> {
             let text = Text::plain(&self.path(watch).display().to_string());
-            let mut survey = Survey::make(&[("web".into(), vec![text])], &BTreeMap::new(), |_| None);
+            let mut survey = Survey::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None);
             let (_, content) = survey.contents.remove(0);
             let below = format!("{}/", self.path("").display());
             content.files.into_iter().map(|(path, print)| (path.replace(&below, ""), print)).collect()
@@ -218,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_no_file_is_not_there_and_what_is_huge_is_not_read() {
         let folder = Folder::new();
-        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path("fifo"), Mode::RWXU).expect("it is ours");
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path("fifo"), rustix::fs::Mode::RWXU).expect("it is ours");
         assert_eq!(folder.names("fifo"), Vec::<String>::new());
         let huge = File::create(folder.path("huge")).expect("it is ours");
         huge.set_len(1 << 40).expect("it takes no room");
@@ -246,7 +328,7 @@ mod tests {
             &["${DIR}/a.conf", "${DIR}/b.conf"],
             &["a.conf", "b.conf"],
         ]) {
-            let survey = Survey::make(&[("web".into(), vec![text])], &BTreeMap::new(), |_| None);
+            let survey = Survey::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None);
             let shown: Vec<&String> = survey.contents[0].1.files.keys().collect();
             assert_eq!(shown, expected);
         }
@@ -257,13 +339,38 @@ mod tests {
         let folder = Folder::new();
         folder.write("a.conf", "one");
         let path = folder.path("a.conf");
-        let wanted = [(Name::from("web"), vec![Text::plain(&path.display().to_string())])];
+        let wanted = [wanted(vec![Text::plain(&path.display().to_string())])];
+        let key = (None, path.clone());
         let stamp = Stamp::of(&path);
-        let known = BTreeMap::from([(path.clone(), Known { stamp, is_certain: true, print: Some(42) })]);
-        assert_eq!(Survey::make(&wanted, &known, |_| None).known[&path].print, Some(42));
-        let doubtful = BTreeMap::from([(path.clone(), Known { stamp, is_certain: false, print: Some(42) })]);
-        assert_ne!(Survey::make(&wanted, &doubtful, |_| None).known[&path].print, Some(42));
+        let known = BTreeMap::from([(key.clone(), Known { stamp, is_certain: true, is_read: true, print: Some(42) })]);
+        assert_eq!(Survey::make(&wanted, &known, |_| None).known[&key].print, Some(42));
+        let doubtful = BTreeMap::from([(key.clone(), Known { stamp, is_certain: false, is_read: true, print: Some(42) })]);
+        assert_ne!(Survey::make(&wanted, &doubtful, |_| None).known[&key].print, Some(42));
         folder.write("a.conf", "longer");
-        assert_ne!(Survey::make(&wanted, &known, |_| None).known[&path].print, Some(42));
+        assert_ne!(Survey::make(&wanted, &known, |_| None).known[&key].print, Some(42));
+    }
+
+    #[test]
+    fn what_is_read_for_one_process_is_bounded_and_it_shows() {
+        let folder = Folder::new();
+        for number in 0..=MOST_FILES {
+            folder.write(&format!("many/{number:04}"), "");
+        }
+        let survey = |watch: &str| {
+            let text = Text::plain(&folder.path(watch).display().to_string());
+            Survey::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None)
+        };
+        let many = survey("many");
+        assert_eq!((many.contents[0].1.files.len(), many.beyond.len()), (MOST_FILES, 1));
+        fs::remove_file(folder.path("many/0000")).expect("it is ours");
+        assert_eq!((survey("many").contents[0].1.files.len(), survey("many").beyond.len()), (MOST_FILES, 0));
+        for name in ["large/a", "large/b"] {
+            folder.write(name, "");
+            File::create(folder.path(name)).and_then(|file| file.set_len(MOST_BYTES - 1)).expect("it takes no room");
+        }
+        let large = survey("large");
+        assert_eq!((large.contents[0].1.files.len(), large.beyond.len()), (2, 1));
+        let of = |name: &str| large.known[&(None, folder.path("large").join(name))].is_read;
+        assert_eq!((of("a"), of("b")), (true, false));
     }
 }

@@ -6,24 +6,32 @@ use super::hints::Hint;
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;
-use super::survey::{Contents, Survey};
+use super::survey::{Contents, MOST_BYTES, MOST_FILES, Survey, Wanted};
+use crate::access::identity::Identity;
 use reconcile::desired::Desired;
-use reconcile::text::{Name, Text};
+use reconcile::spec::Spec;
+use rustix::process::geteuid;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
+use tracing::warn;
 
-/// What each process watches, if it watches anything.
-fn wanted(desired: &Desired) -> Vec<(Name, Vec<Text>)> {
-    let specs = desired.entries().iter().map(|entry| &entry.spec);
-    specs.filter(|spec| !spec.watch.is_empty()).map(|spec| (spec.name.clone(), spec.watch.clone())).collect()
+/// What each process watches, if it watches anything. A process whose user is unknown can't be started, and watches nothing.
+fn wanted(desired: &Desired) -> Vec<Wanted> {
+    let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| !spec.watch.is_empty());
+    let wanted = |spec: &Arc<Spec>| {
+        let identity = if geteuid().is_root() { Some(Identity::of(&spec.exec).ok()?.0) } else { None };
+        Some(Wanted { name: spec.name.clone(), watch: spec.watch.clone(), identity })
+    };
+    specs.filter_map(wanted).collect()
 }
 
 /// Watched files, followed.
 #[derive(Debug)]
 pub(super) struct Watched {
     has_writer: AskForWriter,
-    wanted: Vec<(Name, Vec<Text>)>,
+    wanted: Vec<Wanted>,
     survey: Survey,
     look: Look,
     places: Places,
@@ -101,6 +109,9 @@ impl Watched {
     /// Takes a survey for what there is; answers with what differs from the one before.
     fn take(&mut self, survey: Survey) -> Contents {
         let former = std::mem::replace(&mut self.survey, survey);
+        for name in self.survey.beyond.difference(&former.beyond) {
+            warn!(target: "managed_processes", %name, files = MOST_FILES, bytes = MOST_BYTES, "Watched files are beyond what is read");
+        }
         self.look = Look::new(self.survey.evidence.stamps.clone(), !self.survey.evidence.is_fresh);
         self.places = Places::of(&self.survey.inputs);
         // What changed while it was read is seen by another look.

@@ -61,6 +61,24 @@ pub(crate) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> {
     })
 }
 
+/// The name of the group of this number.
+///
+/// # Errors
+/// Those of `getgrgid_r(3)`; a number without an entry is `None`.
+pub(crate) fn group_by_number(number: u32) -> io::Result<Option<CString>> {
+    grown(|buffer| {
+        // SAFETY: `group` is plain data of numbers and pointers, for which all zero bytes are a value.
+        let mut record: libc::group = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        // SAFETY: the record, the buffer and the result pointer are valid for writes for the whole call.
+        let error =
+            unsafe { libc::getgrgid_r(number, &raw mut record, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found) };
+        // SAFETY: a found record's name ends with NUL and lives in `buffer`, which is still borrowed here.
+        let name = (error == 0 && !found.is_null()).then(|| unsafe { CStr::from_ptr(record.gr_name) }.to_owned());
+        (error, name)
+    })
+}
+
 /// Every group that a user belongs to, its primary one (`group`) included.
 pub(crate) fn groups_of(name: &CStr, group: u32) -> Vec<u32> {
     let mut room: libc::c_int = 64;

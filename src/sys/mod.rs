@@ -9,6 +9,7 @@
 pub(crate) mod accounts;
 pub(crate) mod clone;
 mod clone3;
+pub(crate) mod credentials;
 pub(crate) mod lease;
 mod raw;
 pub(crate) mod slot;

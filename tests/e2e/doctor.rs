@@ -44,7 +44,7 @@ managed_processes:
   - { name: unknown, command: sleep, user: no-such-user }
   - { name: absent, command: ./no-such-program }
   - { name: plain, command: ./plain-file }
-  - { name: unwritten, command: sleep, output: { file: logs/it.log } }
+  - { name: unwritten, command: sleep, output: { file: plain-file/it.log } }
 applications:
   - { name: web, command: 'true' }
 ",
@@ -60,7 +60,7 @@ applications:
         "problem unknown unknown user: `no-such-user` has no account on this host".to_owned(),
         "problem absent command not found: `./no-such-program` does not exist".to_owned(),
         "problem plain not executable: `./plain-file` may not be executed by its user; `chmod +x` allows it, a `noexec` mount doesn't".to_owned(),
-        "problem unwritten the directory of output.file `logs/it.log` does not exist".to_owned(),
+        "problem unwritten output.file `plain-file/it.log`: not a directory".to_owned(),
         "ok web".to_owned(),
     ];
     assert_eq!(told, expected, "{}", ended.description);

@@ -47,6 +47,8 @@ const fn cell(calls: &'static str, error: &'static str, when: &'static str, on: 
 }
 
 const OPEN: &str = "open,openat";
+const MKDIR: &str = "mkdir,mkdirat";
+const RENAME: &str = "rename,renameat,renameat2";
 /// One of them is tried where the other fails.
 const CLONE: &str = "clone,clone3";
 const NO_PROCESSES: Outcome = Says("reason=\"host exhausted: no more processes or threads");
@@ -66,9 +68,9 @@ const CELLS: &[Cell] = &[
     cell("fcntl", "EMFILE", "1..4", "", Refuses(1, "failed to listen for signals: navigator may open no more files")),
     cell(OPEN, "EACCES", "1+", "conf/navigator.yml", Refuses(2, "navigator.yml")),
     cell(OPEN, "EIO", "1+", "conf/navigator.yml", Refuses(2, "navigator.yml")),
-    cell("mkdir", "EROFS", "1", "", Refuses(1, "failed to make state directory")),
-    cell("mkdir", "ENOSPC", "1", "", Refuses(1, "choose another with `--state-dir`")),
-    cell("mkdir", "EACCES", "1", "", Refuses(1, "choose another with `--state-dir`")),
+    cell(MKDIR, "EROFS", "1", "", Refuses(1, "failed to make state directory")),
+    cell(MKDIR, "ENOSPC", "1", "", Refuses(1, "choose another with `--state-dir`")),
+    cell(MKDIR, "EACCES", "1", "", Refuses(1, "choose another with `--state-dir`")),
     cell("clone3", "EAGAIN", "1", "", Refuses(1, "failed to start logging: no more processes or threads")),
     cell("clone3", "EAGAIN", "2", "", Refuses(1, "failed to start keeping a record of what runs: no more processes or threads")),
     cell("clone3", "EAGAIN", "3", "", Refuses(1, "failed to follow the configuration: no more processes or threads")),
@@ -139,9 +141,9 @@ const CELLS: &[Cell] = &[
     cell("write", "EIO", "3", "conf/own.log", Says("Output can't be written")),
     cell("write", "EDQUOT", "7+", "conf/own.log", Says("Output can't be written")),
     cell("write", "EINTR", "1..5", "conf/own.log", Copes),
-    cell("rename", "EROFS", "", "", Says("Output can't be rotated")),
-    cell("rename", "EIO", "1", "", Says("Output can't be rotated")),
-    cell("rename", "ENOSPC", "3", "", Says("Output can't be rotated")),
+    cell(RENAME, "EROFS", "", "", Says("Output can't be rotated")),
+    cell(RENAME, "EIO", "1", "", Says("Output can't be rotated")),
+    cell(RENAME, "ENOSPC", "3", "", Says("Output can't be rotated")),
     // Following the file.
     cell("inotify_init1", "EMFILE", "", "", Says("Files can't be watched by events")),
     cell("inotify_init1", "ENOSYS", "", "", Says("Files can't be watched by events")),
@@ -180,8 +182,9 @@ impl Cell {
         let mut arguments: Vec<String> = ["-D", "-f", "-b", "execve", "-qq", "-o"].map(str::to_owned).into();
         arguments.push(site.path("trace/calls").display().to_string());
         if !self.on.is_empty() {
-            // By the name that navigator uses, and by the one that the kernel has for it.
-            for path in [self.on.to_owned(), site.path(self.on).display().to_string()] {
+            // By the names that navigator uses, from its own directory and from a held one, and by the one that the kernel has.
+            let names = [self.on.to_owned(), site.path(self.on).display().to_string(), self.on.replace("conf/", "")];
+            for path in names {
                 arguments.extend(["-P".to_owned(), path]);
             }
         }

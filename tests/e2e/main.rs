@@ -18,6 +18,7 @@ mod files;
 mod golden;
 mod harness;
 mod killed;
+mod log_files;
 mod logs;
 mod manual;
 mod migrating;

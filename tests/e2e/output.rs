@@ -167,6 +167,7 @@ managed_processes:
 #[test]
 fn a_file_that_cannot_be_written_is_a_log_line_without_its_secrets() {
     let site = Site::new();
+    site.write("missing", "a file is in the way");
     site.write(
         "navigator.yml",
         r#"

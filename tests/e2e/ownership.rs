@@ -51,55 +51,163 @@ fn runs(mut navigator: Navigator<'_>) {
     navigator.exits(0);
 }
 
+/// A user without an account, whose files root must not take.
+const USER: u32 = 61_234;
+
+/// Arranges the file that a path names, and the directory that it lies in.
+type Arrange = fn(&Path, &Path);
+
+/// What is arranged, as `docs/security.md` calls it.
+const CELLS: &[(&str, Arrange)] = &[
+    ("root's, mode 0644", |_, _| ()),
+    ("root's, mode 0600", |file, _| mode(file, 0o600)),
+    ("root's, its group can write", |file, _| mode(file, 0o664)),
+    ("root's, all users can write", |file, _| mode(file, 0o646)),
+    ("a user's", |file, _| own(file)),
+    ("a user's, with `--trust-user`", |file, _| own(file)),
+    ("a user's, its group can write, with `--trust-user`", |file, _| {
+        own(file);
+        mode(file, 0o664);
+    }),
+    ("root's, an ACL lets a user read", |file, _| acl(file, "r")),
+    ("root's, an ACL lets a user write", |file, _| acl(file, "rw")),
+    ("in a directory of a user", |_, directory| own(directory)),
+    ("in a directory of a user, with `--trust-user`", |_, directory| own(directory)),
+    ("in a directory that its group can write", |_, directory| mode(directory, 0o775)),
+    ("in a directory that all users can write", |_, directory| mode(directory, 0o777)),
+    ("in a sticky directory that all users can write", |_, directory| mode(directory, 0o1777)),
+    ("a user's, in a sticky directory that all users can write", |file, directory| {
+        own(file);
+        mode(directory, 0o1777);
+    }),
+    ("in a directory where an ACL lets a user write", |_, directory| acl(directory, "rwx")),
+    ("in a directory of root below a user's", |_, directory| nest(directory, own)),
+    ("over a link of root to a file of root", |file, directory| link(file, directory, "real")),
+    ("over a link of a user", |file, directory| {
+        link(file, directory, "real");
+        own(file);
+    }),
+    ("over a link of root into a user's directory", |file, directory| {
+        link(file, directory, "real");
+        own(&directory.join("real"));
+    }),
+    ("over a link of root that lies in a user's directory", |file, directory| {
+        link(file, directory, "real");
+        own(directory);
+    }),
+];
+
+fn own(path: &Path) {
+    std::os::unix::fs::lchown(path, Some(USER), None).expect("the test is root");
+}
+
+/// Gives a user this access by an access control list.
+fn acl(path: &Path, access: &str) {
+    client(Command::new("setfacl").args(["-m", &format!("u:{USER}:{access}")]).arg(path));
+}
+
+/// Moves what is in a directory one level down, and does something to the directory itself.
+fn nest(directory: &Path, doing: fn(&Path)) {
+    let (aside, inner) = (directory.with_extension("aside"), directory.join("inner"));
+    fs::rename(directory, &aside).expect("it is ours");
+    fs::create_dir(directory).expect("it was moved away");
+    mode(directory, 0o755);
+    fs::rename(aside, &inner).expect("it is ours");
+    for entry in fs::read_dir(&inner).expect("it is ours") {
+        let name = entry.expect("an entry").file_name();
+        symlink(Path::new("inner").join(&name), directory.join(&name)).expect("it is ours");
+    }
+    doing(directory);
+}
+
+/// Puts a file into a directory beside it, and a link in its place.
+fn link(file: &Path, directory: &Path, name: &str) {
+    let (real, file_name) = (directory.join(name), file.file_name().expect("a file"));
+    fs::create_dir(&real).expect("its name is new");
+    mode(&real, 0o755);
+    fs::rename(file, real.join(file_name)).expect("it is ours");
+    symlink(Path::new(name).join(file_name), file).expect("it was moved away");
+}
+
+/// What the document says of each arrangement, for each kind of file.
+fn documented() -> Vec<(String, Vec<bool>)> {
+    let document = include_str!("../../docs/security.md");
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let rows = document.lines().filter(|line| line.starts_with('|')).map(cells);
+    let verdicts = |row: &[String]| row[1..].iter().map(|cell| cell == "taken").collect();
+    let is_verdict =
+        |row: &Vec<String>| row.len() == 4 && row[1..].iter().all(|cell| ["taken", "refused"].contains(&cell.as_str()));
+    rows.filter(is_verdict).map(|row| (row[0].clone(), verdicts(&row))).collect()
+}
+
+/// Every cell of the document's matrix, tried out by `doctor`, which takes what a start takes and runs nothing.
 #[test]
-fn root_runs_only_what_nobody_else_can_write() {
-    if !servers::root("ownership::root_runs_only_what_nobody_else_can_write") {
+fn the_matrix_of_the_document_is_what_root_takes() {
+    const KINDS: [(&str, &str); 3] = [("main", "navigator.yml"), ("part", "part.yml"), ("env", "web.env")];
+    let test = "ownership::the_matrix_of_the_document_is_what_root_takes";
+    if !servers::root(test) || !servers::present(test, &["setfacl"]) {
         return;
     }
-    let site = site();
-    runs(site.command(["conf/navigator.yml"]).start());
-    let stranger = "it belongs to user 65534, and navigator runs as root";
-    let writable = "its group or others can write to it, and navigator runs as root";
-    for (name, at) in [("navigator.yml", "conf/navigator.yml:1:1"), ("part.yml", "`conf/part.yml`: "), ("web.env", "`web.env`: ")]
-    {
-        let path = site.path("conf").join(name);
-        chown(&path, Some(NOBODY), None).expect("the test is root");
-        let ended = site.run(["conf/navigator.yml"]);
-        refused(&ended, stranger);
-        refused(&ended, at);
-        refused(&ended, "`chown root` gives it to root");
-        chown(&path, Some(0), None).expect("the test is root");
-        for open in [0o664, 0o646] {
-            mode(&path, open);
-            refused(&site.run(["conf/navigator.yml"]), writable);
+    let rows: Vec<&str> = CELLS.iter().map(|(name, _)| *name).collect();
+    let document = documented();
+    assert_eq!(document.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), rows);
+    assert!(document.len() * KINDS.len() >= 40);
+    let mut wrong = Vec::new();
+    for ((name, arrange), (_, expected)) in CELLS.iter().zip(&document) {
+        for ((directory, file), is_expected) in KINDS.iter().zip(expected) {
+            let site = Site::new();
+            site.write(
+                "main/navigator.yml",
+                "include: ../part/part.yml\nmanaged_processes:\n  - { name: web, command: sleep, env_file: ../env/web.env }\n",
+            );
+            site.write("part/part.yml", "managed_processes: [{ name: part, command: sleep }]\n");
+            site.write("env/web.env", "A=b\n");
+            for (directory, file) in KINDS {
+                mode(&site.path(directory), 0o755);
+                mode(&site.path(directory).join(file), 0o644);
+            }
+            let directory = site.path(directory);
+            arrange(&directory.join(file), &directory);
+            let number = USER.to_string();
+            let trust = if name.contains("--trust-user") { &["--trust-user", &number][..] } else { &[] };
+            let ended = site.run([trust, &["doctor", "main/navigator.yml"]].concat());
+            if (ended.code == Some(0)) != *is_expected {
+                wrong.push(format!("{name}: {file} taken: {}\n{}", !is_expected, ended.description));
+            }
         }
-        // What would be refused can be checked all the same: nothing is run.
-        assert_eq!(site.run(["check", "conf/navigator.yml"]).code, Some(0));
-        refused(&site.run(["doctor", "conf/navigator.yml"]), writable);
-        runs(site.command(["--trust-config", "conf/navigator.yml"]).start());
-        mode(&path, 0o644);
     }
+    assert!(wrong.is_empty(), "{} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
-fn root_goes_no_way_that_others_can_change() {
-    if !servers::root("ownership::root_goes_no_way_that_others_can_change") {
+fn a_refusal_names_what_is_wrong_and_the_cure_works() {
+    if !servers::root("ownership::a_refusal_names_what_is_wrong_and_the_cure_works") {
         return;
     }
     let site = site();
-    mode(&site.path("conf"), 0o777);
-    let open = format!("everybody can write to the directory `{}` on its way", site.path("conf").display());
-    refused(&site.run(["conf/navigator.yml"]), &open);
-    symlink("conf", site.path("link")).expect("it is ours");
-    refused(&site.run(["link/navigator.yml"]), &open);
-    mode(&site.path("conf"), 0o1777);
-    runs(site.command(["link/navigator.yml"]).start());
-    // Who can change the link itself decides as well.
-    fs::create_dir(site.path("open")).expect("it is ours");
-    symlink("../conf", site.path("open/link")).expect("it is ours");
-    mode(&site.path("open"), 0o777);
-    let open = format!("everybody can write to the directory `{}` on its way", site.path("open").display());
-    refused(&site.run(["open/link/navigator.yml"]), &open);
+    site.write(
+        "navigator.yml",
+        "include: conf/conf.d/*.yml\nmanaged_processes:\n  - { name: web, command: sleep, args: [1h] }\n",
+    );
+    let parts = site.path("conf/conf.d");
+    fs::create_dir(&parts).expect("its name is new");
+    chown(&parts, Some(NOBODY), None).expect("the test is root");
+    // There is nothing in it, and what isn't there any more stops processes.
+    let danger = format!("`{}` can be written by `nobody`: that user would act as root through it", parts.display());
+    let cure = format!("`chown root: {}`, or start with `--trust-user nobody`", parts.display());
+    for arguments in [&["navigator.yml"][..], &["doctor", "navigator.yml"]] {
+        let ended = site.run(arguments);
+        refused(&ended, &danger);
+        refused(&ended, &cure);
+    }
+    runs(site.command(["--trust-user", "nobody", "navigator.yml"]).start());
+    refused(&site.run(["--trust-user", "daemon", "navigator.yml"]), &danger);
+    let ended = site.run(["--trust-user", "no-such-user", "navigator.yml"]);
+    assert!(ended.code == Some(2) && ended.stderr().contains("there is no such user"), "{}", ended.description);
+    // What would be refused can be checked all the same: nothing is run.
+    assert_eq!(site.run(["check", "navigator.yml"]).code, Some(0));
+    client(Command::new("sh").args(["-c", &format!("chown root: {}", parts.display())]));
+    runs(site.command(["navigator.yml"]).start());
 }
 
 #[test]
@@ -115,7 +223,7 @@ fn a_file_that_becomes_a_strangers_changes_nothing_until_it_is_mended() {
     navigator.event("Process stopped", "part");
     chown(&part, Some(NOBODY), None).expect("the test is root");
     let rejected = navigator.wait("its rejection", |event| event.message == "Configuration rejected");
-    assert!(rejected.field("diagnostics").is_some_and(|text| text.contains("it belongs to user 65534")), "{rejected:?}");
+    assert!(rejected.field("diagnostics").is_some_and(|text| text.contains("can be written by `nobody`")), "{rejected:?}");
     chown(&part, Some(0), None).expect("the test is root");
     fs::write(&part, "managed_processes:\n  - { name: again, command: sleep, args: [1h] }\n").expect("it is ours");
     navigator.started("again");
@@ -138,7 +246,7 @@ fn a_user_runs_what_is_theirs_or_roots() {
     };
     runs(start());
     chown(site.path("conf/part.yml"), Some(1234), None).expect("the test is root");
-    refused(&start().ended(), "it belongs to user 1234, who is neither root nor the one that navigator runs as");
+    refused(&start().ended(), "can be written by user 1234: that user would act as user 65534 through it");
     chown(site.path("conf/part.yml"), Some(NOBODY), None).expect("the test is root");
     runs(start());
 }
@@ -196,9 +304,80 @@ fn a_plan_reads_no_file_that_would_not_be_run() {
     let foreign = site.write("foreign", "topmost: hidden\n");
     chown(&foreign, Some(NOBODY), None).expect("the test is root");
     let ended = site.run(["-c", "conf/navigator.yml", "plan", "foreign"]);
-    refused(&ended, "it belongs to user 65534, and navigator runs as root");
+    refused(&ended, "can be written by `nobody`: that user would act as root through it");
     assert!(!ended.description.contains("topmost"), "{}", ended.description);
     client(Command::new("chown").arg("0").arg(&foreign));
     refused(&site.run(["-c", "conf/navigator.yml", "plan", "foreign"]), "topmost");
     runs(navigator);
+}
+
+/// A base for the state of root's navigator that another user made first, with a navigator of that user's own in it.
+#[test]
+fn a_state_directory_of_another_user_is_neither_used_nor_asked() {
+    let test = "ownership::a_state_directory_of_another_user_is_neither_used_nor_asked";
+    if !can_become_nobody(test) {
+        return;
+    }
+    let site = site();
+    fs::create_dir(site.path("theirs")).expect("its name is new");
+    chown(site.path("theirs"), Some(NOBODY), None).expect("the test is root");
+    let base = site.path("theirs/state");
+    let theirs = || site.command_through("setpriv", &AS_NOBODY, &["conf/navigator.yml"]);
+    let other = theirs().env("NAVIGATOR_STATE_DIR", &base).env("NAVIGATOR_PID_FILE", site.path("theirs/pid")).start();
+    other.started("web");
+    let in_base = |arguments: &[&str]| site.command(arguments).env("NAVIGATOR_STATE_DIR", &base).start().ended();
+    for arguments in
+        [&["conf/navigator.yml"][..], &["-c", "conf/navigator.yml", "status"], &["-c", "conf/navigator.yml", "-s", "stop"]]
+    {
+        refused(&in_base(arguments), "can be written by `nobody`: that user would act as root through it");
+    }
+    let asked = in_base(&["--trust-user", "nobody", "-c", "conf/navigator.yml", "status"]);
+    assert_eq!(asked.code, Some(0), "{}", asked.description);
+    // Where everybody could make it, it must be closed.
+    fs::create_dir(site.path("open")).expect("its name is new");
+    mode(&site.path("open"), 0o777);
+    let ended = site.command(["conf/navigator.yml"]).env("NAVIGATOR_STATE_DIR", site.path("open")).start().ended();
+    refused(&ended, "can be written by every user");
+    runs(other);
+}
+
+/// A pid file that another user made first and holds, where everybody may make files.
+#[test]
+fn the_holder_of_another_users_pid_file_is_not_signalled() {
+    let test = "ownership::the_holder_of_another_users_pid_file_is_not_signalled";
+    if !can_become_nobody(test) {
+        return;
+    }
+    let site = site();
+    for (name, bits) in [("theirs", 0o755), ("shared", 0o1777)] {
+        fs::create_dir(site.path(name)).expect("its name is new");
+        mode(&site.path(name), bits);
+    }
+    chown(site.path("theirs"), Some(NOBODY), None).expect("the test is root");
+    let pid_file = site.path("shared/navigator.pid");
+    let other = site.command_through("setpriv", &AS_NOBODY, &["conf/navigator.yml"]);
+    let other = other.env("NAVIGATOR_STATE_DIR", site.path("theirs/state")).env("NAVIGATOR_PID_FILE", &pid_file).start();
+    other.started("web");
+    let signalled = site.command(["-s", "stop"]).env("NAVIGATOR_PID_FILE", &pid_file).start().ended();
+    assert_eq!(signalled.code, Some(1), "{}", signalled.description);
+    // Each of root's own, beside which the other one lives on.
+    let own = |is_refused: bool| {
+        let mut own = site.command(["conf/navigator.yml"]).env("NAVIGATOR_PID_FILE", &pid_file).start();
+        own.started("web");
+        assert_eq!(own.events().iter().any(|event| event.message == "The pid file can't be held"), is_refused);
+        own.signal(Signal::TERM);
+        assert_eq!(own.ended().code, Some(0));
+    };
+    own(true);
+    assert_eq!(other.count("Process stopped", "web"), 0);
+    // A link to a file of root's is not followed, and nothing is written there.
+    let victim = site.write("victim", "root's own\n");
+    fs::remove_file(&pid_file).expect("it is there");
+    symlink(&victim, &pid_file).expect("its name is free");
+    std::os::unix::fs::lchown(&pid_file, Some(NOBODY), None).expect("the test is root");
+    own(true);
+    assert_eq!(site.read("victim"), "root's own\n");
+    fs::remove_file(&pid_file).expect("it is there");
+    own(false);
+    runs(other);
 }

@@ -1,5 +1,6 @@
 //! A runtime with its inbox, for one test at a time: the reaper of a process is the only one in it.
 
+use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
 use navigator::runtime::{self, Destination, Format, Kept, Launcher, Printer, Runtime, Setup};
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
@@ -51,11 +52,13 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
     let _none = fs::remove_dir_all(&directory);
     fs::create_dir(&directory).expect("a directory for the test");
     let log = directory.join("log");
-    let printer = Printer::start(Format::Text, Destination::File(log.clone())).expect("printer");
+    let printer = Printer::start(Format::Text, Destination::File(log.clone()), Trust::everybody()).expect("printer");
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
     tokio.block_on(async {
         let (news, inbox) = channel(16);
-        let Opened { journal, former, .. } = Journal::open(&directory, runtime::boot()).expect("journal");
+        let Opened { journal, former, .. } =
+            Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), runtime::boot())
+                .expect("journal");
         let runtime = Runtime::start(Setup { launcher, printer, kept: Kept::default(), journal, former }, news).expect("runtime");
         let mut host = Host { runtime, inbox, told: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;

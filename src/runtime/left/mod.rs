@@ -356,6 +356,7 @@ fn look_at(pid: u32, mark: Variable, instance: &str) -> Option<Seen> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Directory, Trust};
     use crate::journal::Opened;
     use std::fs;
     use std::process::{Child, Command};
@@ -379,7 +380,8 @@ mod tests {
     async fn who_is_in_the_middle_of_an_exec_is_found_all_the_same() {
         let directory = std::env::temp_dir().join(format!("navigator-left-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        let Opened { journal, .. } = Journal::open(&directory, None).expect("a thread");
+        let Opened { journal, .. } =
+            Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), None).expect("a thread");
         let mark = format!("{}.2222222222222222/restless/1", journal.author().instance);
         let child = Command::new("sh").args(["-c", RESTLESS, RESTLESS]).env(MARK, mark).spawn().expect("there is a shell");
         let site = Site(child, directory);

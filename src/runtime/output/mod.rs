@@ -29,6 +29,36 @@ mod sink;
 mod tail;
 mod writers;
 
+use crate::access::identity::Identity;
+use crate::access::{Distrust, Trust};
+use reconcile::spec::{Exec, Output};
+use std::path::Path;
+
+/// Why the file of a process's output can't be opened, as far as that can be seen beforehand.
+pub fn output_problem(exec: &Exec, trust: Trust) -> Option<String> {
+    let Output::File { path, .. } = &exec.output else { return None };
+    // That the user is unknown is another problem.
+    let (identity, _) = Identity::of(exec).ok()?;
+    let owner = rotation::Owner { trust, identity: Some(identity) };
+    let error = rotation::try_out(Path::new(path.value()), &owner).err()?;
+    Some(format!("output.file `{}`: {}", path.shown(), reason(&error, path.is_secret())))
+}
+
+/// The same of navigator's own log.
+pub fn log_problem(path: &Path, trust: Trust) -> Option<String> {
+    let error = rotation::try_out(path, &rotation::Owner { trust, identity: None }).err()?;
+    Some(reason(&error, false))
+}
+
+/// Why a file can't be opened, and what to do about it where that is known. A secret path is not shown.
+fn reason(error: &std::io::Error, is_secret: bool) -> String {
+    match Distrust::behind(error) {
+        Some(distrust) if is_secret => distrust.without_path(),
+        Some(distrust) => format!("{distrust}; {}", distrust.remedy()),
+        None => super::refusal::words(error),
+    }
+}
+
 pub use kept::Kept;
 pub(super) use lines::{Lines, Piece};
 pub use look::{Format, Painter};

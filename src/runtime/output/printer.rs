@@ -5,9 +5,11 @@
 
 use super::lane::{Due, Lane};
 use super::look::{Format, Look, Source, Style};
-use super::rotation::Limits;
+use super::rotation::{Limits, Owner as FileOwner};
 use super::sink::Sink;
 use super::writers::Writers;
+use crate::access::Trust;
+use crate::access::identity::Identity;
 use rustix::fs::fstat;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -86,12 +88,14 @@ struct Owner {
 struct Ways {
     style: Style,
     destination: Destination,
+    /// Whose directories may lead to a file without being entered with its process's rights.
+    trust: Trust,
     /// For the lines of processes that have no file of their own.
     lines: Arc<Lane>,
     /// For the log. The same lane where both go to the same place, so that they stay in order.
     log: Arc<Lane>,
     /// For processes' own files, as long as somebody writes to them.
-    files: Vec<(PathBuf, Weak<Lane>)>,
+    files: Vec<(PathBuf, FileOwner, Weak<Lane>)>,
 }
 
 /// Where the lines of one source go, and how they look there.
@@ -104,14 +108,14 @@ pub(super) struct Way {
 }
 
 impl Printer {
-    /// Starts the writer.
+    /// Starts the writer. Files are opened by rules of `trust`.
     ///
     /// # Errors
     /// No thread could be made.
-    pub fn start(format: Format, destination: Destination) -> io::Result<Printer> {
+    pub fn start(format: Format, destination: Destination, trust: Trust) -> io::Result<Printer> {
         let writers = Writers::start()?;
-        let (lines, log) = lanes(&destination, &writers);
-        let ways = Ways { style: Style::new(format), destination, lines, log, files: Vec::new() };
+        let (lines, log) = lanes(&destination, trust, &writers);
+        let ways = Ways { style: Style::new(format), destination, trust, lines, log, files: Vec::new() };
         Ok(Printer { owner: Arc::new(Owner { writers, ways: Mutex::new(ways), changes: AtomicU64::new(0) }) })
     }
 
@@ -132,7 +136,7 @@ impl Printer {
             ways.style.set(format);
             // A file stays open if it is the same: what others see of it doesn't change.
             if ways.destination != destination {
-                (ways.lines, ways.log) = lanes(&destination, writers);
+                (ways.lines, ways.log) = lanes(&destination, ways.trust, writers);
                 ways.destination = destination;
             }
         });
@@ -164,14 +168,16 @@ impl Printer {
         Way { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
     }
 
-    /// The way to a process's own file. All who write to one file share its lane.
-    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits) -> Way {
+    /// The way to a process's own file. All processes of one user that write to one file share its lane.
+    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> Way {
         let mut ways = self.ways();
-        ways.files.retain(|(_, lane)| lane.strong_count() > 0);
-        let known = ways.files.iter().find(|(known, _)| known == path).and_then(|(_, lane)| lane.upgrade());
-        let lane = known.unwrap_or_else(|| {
-            let lane = Lane::new(Sink::own_file(path.to_owned(), shown.to_owned(), limits), &self.owner.writers);
-            ways.files.push((path.to_owned(), Arc::downgrade(&lane)));
+        let owner = FileOwner { trust: ways.trust, identity: Some(identity.clone()) };
+        ways.files.retain(|(.., lane)| lane.strong_count() > 0);
+        let known = ways.files.iter().find(|(known, of, _)| known == path && *of == owner);
+        let lane = known.and_then(|(.., lane)| lane.upgrade()).unwrap_or_else(|| {
+            let sink = Sink::own_file(path.to_owned(), owner.clone(), shown.to_owned(), limits);
+            let lane = Lane::new(sink, &self.owner.writers);
+            ways.files.push((path.to_owned(), owner, Arc::downgrade(&lane)));
             lane
         });
         lane.open(limits);
@@ -203,19 +209,19 @@ impl Drop for Owner {
 impl Ways {
     /// Every lane there is.
     fn lanes(&self) -> Vec<Arc<Lane>> {
-        let files = self.files.iter().filter_map(|(_, lane)| lane.upgrade());
+        let files = self.files.iter().filter_map(|(.., lane)| lane.upgrade());
         [&self.lines, &self.log].into_iter().cloned().chain(files).collect()
     }
 }
 
 /// The lanes for processes' lines, and for the log.
-fn lanes(destination: &Destination, writers: &Arc<Writers>) -> (Arc<Lane>, Arc<Lane>) {
+fn lanes(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<Lane>, Arc<Lane>) {
     let shared = match destination {
         Destination::Standard if are_streams_one() => Sink::stdout(),
         Destination::Standard => {
             return (Lane::new(Sink::stdout(), writers), Lane::new(Sink::stderr(), writers));
         }
-        Destination::File(path) => Sink::file(path.clone()),
+        Destination::File(path) => Sink::file(path.clone(), trust),
     };
     let lane = Lane::new(shared, writers);
     (Arc::clone(&lane), lane)
@@ -235,8 +241,7 @@ mod tests {
     use super::super::look::Stream;
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::fd::OwnedFd;
-    use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+    use rustix::fd::{AsRawFd, OwnedFd};
     use std::fs::{self, File};
     use std::io::Read;
     use std::time::Instant;
@@ -278,7 +283,7 @@ mod tests {
     fn lines_and_log_go_to_one_file_in_order() {
         let directory = Directory::new("order");
         let path = directory.file("log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         say(&printer, "web", b"one");
         printer.log(b"Starting process\n");
         say(&printer, "web", b"two");
@@ -290,7 +295,7 @@ mod tests {
     fn lines_wait_for_more_as_long_as_their_answer_is_held_and_no_longer() {
         let directory = Directory::new("due");
         let path = directory.file("log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let source = Source::Process("web".into(), Stream::Stdout);
         let way = printer.way(&source);
         let take = |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(Piece { bytes: line, continued: false }));
@@ -307,7 +312,7 @@ mod tests {
     fn every_byte_arrives() {
         let directory = Directory::new("bytes");
         let path = directory.file("log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
         say(&printer, "web", &all);
         flush(&printer);
@@ -318,7 +323,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_opened_anew() {
         let directory = Directory::new("reopen");
         let (path, moved) = (directory.file("log"), directory.file("log.1"));
-        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         printer.log(b"before\n");
         flush(&printer);
         fs::rename(&path, &moved).unwrap();
@@ -335,32 +340,30 @@ mod tests {
     }
 
     #[test]
-    fn what_a_missing_directory_costs_is_told_when_it_is_back() {
-        let directory = Directory::new("missing");
+    fn what_an_obstacle_costs_is_told_when_it_is_gone() {
+        let directory = Directory::new("obstacle");
+        fs::write(directory.file("logs"), "").unwrap();
         let path = directory.file("logs/log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone())).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         printer.log(b"one\n");
         flush(&printer);
         printer.log(b"two\nthree\n");
         flush(&printer);
-        fs::create_dir(directory.file("logs")).unwrap();
+        fs::remove_file(directory.file("logs")).unwrap();
         printer.log(b"four\n");
         flush(&printer);
-        let expected = "… lost 3 lines (14 bytes): no such file or directory\nfour\n";
+        let expected = "… lost 3 lines (14 bytes): not a directory\nfour\n";
         assert_eq!(fs::read_to_string(path).unwrap(), expected);
     }
 
-    /// A place that takes nothing: a FIFO that is open and not read, as a terminal that was stopped.
-    fn stuck(directory: &Directory) -> (PathBuf, OwnedFd) {
-        let path = directory.file("fifo");
-        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
-        let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
-        (path, reader)
+    /// A place that takes nothing: a pipe that is not read, as a terminal that was stopped.
+    fn stuck(_: &Directory) -> (PathBuf, OwnedFd) {
+        let (reader, _) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        (format!("/proc/self/fd/{}", reader.as_raw_fd()).into(), reader)
     }
 
     /// Reads all that comes.
     fn unstick(reader: OwnedFd) -> std::thread::JoinHandle<String> {
-        rustix::fs::fcntl_setfl(&reader, OFlags::empty()).unwrap();
         std::thread::spawn(move || {
             let mut text = String::new();
             File::from(reader).read_to_string(&mut text).unwrap();
@@ -373,7 +376,7 @@ mod tests {
         const LINES: usize = 500_000;
         let directory = Directory::new("stuck");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
         for number in 0..LINES {
             say(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
         }
@@ -402,7 +405,7 @@ mod tests {
     fn a_place_that_is_merely_busy_loses_nothing() {
         let directory = Directory::new("busy");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
         let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(Bell::new().unwrap()));
         let (way, now) = (printer.way(&source), Instant::now());
         let mut lines = 0;
@@ -426,7 +429,7 @@ mod tests {
     fn a_flood_of_lines_costs_no_line_of_the_log() {
         let directory = Directory::new("flood");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
         let line = [b'x'; 1000];
         for _ in 0..10_000 {
             say(&printer, "flood", &line);
@@ -443,10 +446,10 @@ mod tests {
     fn a_stuck_place_holds_no_other() {
         let directory = Directory::new("others");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path)).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
         let to_file = |name: &str| {
             let limits = Limits { max_size: 1_000_000, keep: 1 };
-            printer.way_to_file(&directory.file(name), name, limits)
+            printer.way_to_file(&directory.file(name), name, limits, &Identity::default())
         };
         // More than its pipe takes: the thread that writes it is held.
         printer.log(&b"\n".repeat(200_000));
@@ -464,7 +467,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_survived() {
-        let printer = Printer::start(Format::Text, Destination::File("/dev/full".into())).unwrap();
+        let printer = Printer::start(Format::Text, Destination::File("/dev/full".into()), Trust::everybody()).unwrap();
         for _ in 0..100 {
             printer.log(b"into the void\n");
         }

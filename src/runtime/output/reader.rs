@@ -11,6 +11,7 @@ use super::lines::{Lines, Piece};
 use super::look::{Look, Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
+use crate::access::identity::Identity;
 use crate::runtime::probe::{Ear, Hearing};
 use crate::sys;
 use reconcile::spec::Output;
@@ -109,9 +110,16 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too. Our ends
-    /// must not block.
-    pub(in crate::runtime) fn read(&self, name: &Name, output: &Output, ear: Option<&Arc<Ear>>, pipes: [OwnedFd; 2]) {
+    /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too. Its own file
+    /// is opened on behalf of this identity. Our ends must not block.
+    pub(in crate::runtime) fn read(
+        &self,
+        name: &Name,
+        output: &Output,
+        ear: Option<&Arc<Ear>>,
+        identity: &Identity,
+        pipes: [OwnedFd; 2],
+    ) {
         let place = if *output == Output::Null {
             self.kept.keep_nothing_of(name);
             None
@@ -123,7 +131,7 @@ impl Outputs {
             let way = match output {
                 Output::File { path, max_size, keep } => {
                     let limits = Limits { max_size: *max_size, keep: *keep };
-                    self.printer.way_to_file(Path::new(path.value()), path.shown(), limits)
+                    self.printer.way_to_file(Path::new(path.value()), path.shown(), limits, identity)
                 }
                 Output::Log | Output::Null => self.printer.way(&source),
             };

@@ -1,10 +1,23 @@
 //! A file to append to, which may be put aside when it has grown, and which others may take away at any time.
+//!
+//! Its path may lead through directories that a process's user can change. So it is walked by held descriptors, and from the
+//! first such directory on everything is done with that user's rights ([`crate::access::walk`]). A look by the plain path only
+//! tells whether it is time to walk again.
 
-use rustix::fs::OFlags;
-use std::fs::{File, Metadata, OpenOptions};
+use crate::access::Trust;
+use crate::access::identity::Identity;
+use crate::access::walk::{Place, Rules};
+use rustix::fd::BorrowedFd;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, renameat, unlinkat};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The permissions of files and directories that are made.
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
+const DIRECTORY_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
 
 /// How a file is put aside: it becomes `path.1`, that `path.2`, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +28,20 @@ pub(super) struct Limits {
     pub(super) keep: u32,
 }
 
+/// On whose behalf a file is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// Where it ends, navigator acts with the rights of the user.
+    pub(super) trust: Trust,
+    /// The user of the process; `None` for navigator's own log.
+    pub(super) identity: Option<Identity>,
+}
+
 /// The file that is at a path.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
+    owner: Owner,
     open: Option<Open>,
     limits: Option<Limits>,
     /// Why it couldn't be put aside; it grows meanwhile.
@@ -33,11 +56,23 @@ struct Open {
     identity: (u64, u64),
     /// As it was when it was looked at last.
     size: u64,
+    /// It is a regular file, and doesn't lie under `/dev` or `/proc`.
+    may_rotate: bool,
 }
 
 impl LogFile {
-    pub(super) fn new(path: PathBuf, limits: Option<Limits>) -> LogFile {
-        LogFile { path, open: None, limits, stuck: None }
+    pub(super) fn new(path: PathBuf, owner: Owner, limits: Option<Limits>) -> LogFile {
+        LogFile { path, owner, open: None, limits, stuck: None }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it is now.
+    fn place(&self) -> io::Result<Place<'_>> {
+        let Owner { trust, identity } = &self.owner;
+        Rules { trust: *trust, beyond: identity.as_ref(), make: Some(DIRECTORY_MODE) }.find(&self.path)
     }
 
     /// Puts it aside by other limits from now on.
@@ -51,28 +86,32 @@ impl LogFile {
     }
 
     /// Opens what is at the path, unless that is open already. One that was moved away, deleted or replaced is let go,
-    /// also if nobody said so. Answers whether it's another one than before.
+    /// also without being told. Missing directories are made. Returns whether it's another file than before.
     ///
     /// # Errors
-    /// Those of `open(2)`.
+    /// Those of `openat(2)`, a [`crate::access::Distrust`], and that it is no regular file with one name.
     pub(super) fn open(&mut self) -> io::Result<bool> {
         if let Some(open) = &mut self.open {
-            match std::fs::metadata(&self.path) {
+            match rustix::fs::stat(&self.path) {
                 Ok(there) if identity(&there) == open.identity => {
-                    open.size = there.len();
+                    open.size = size(&there);
                     return Ok(false);
                 }
-                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    open.size = open.file.metadata()?.len();
+                Err(error) if !matches!(error, Errno::NOENT | Errno::NOTDIR) => {
+                    open.size = size(&fstat(&open.file)?);
                     return Ok(false);
                 }
                 Ok(_) | Err(_) => self.open = None,
             }
         }
-        let flags = OFlags::NOCTTY.bits().cast_signed();
-        let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(&self.path)?;
-        let ours = file.metadata()?;
-        self.open = Some(Open { file, identity: identity(&ours), size: ours.len() });
+        let place = self.place()?;
+        let file = place.open(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, FILE_MODE)?;
+        let (opened, may_be_special) = (fstat(&file)?, place.may_be_special());
+        if !may_be_special && !is_plain(&opened) {
+            return Err(no_plain_file());
+        }
+        let may_rotate = !may_be_special;
+        self.open = Some(Open { file: file.into(), identity: identity(&opened), size: size(&opened), may_rotate });
         Ok(true)
     }
 
@@ -85,8 +124,8 @@ impl LogFile {
     pub(super) fn room(&mut self, text: &[u8]) -> io::Result<(&File, usize)> {
         self.open()?;
         self.stuck = None;
-        if let Some(limits) = self.limits {
-            let size = self.opened()?.size;
+        let &Open { may_rotate, size, .. } = self.opened()?;
+        if let Some(limits) = self.limits.filter(|_| may_rotate) {
             let mut fitting = fitting(text, limits.max_size.saturating_sub(size));
             if fitting == 0 && size > 0 {
                 self.stuck = self.put_aside(limits.keep).err();
@@ -111,28 +150,63 @@ impl LogFile {
         self.open.as_ref().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// Puts the file aside, the oldest one over the edge.
+    /// Puts the file aside, the oldest one over the edge. Where the path leads over a link, that is the link's target.
     fn put_aside(&mut self, keep: u32) -> io::Result<()> {
-        let aside = |number: u32| {
-            let mut path = self.path.clone().into_os_string();
-            path.push(format!(".{number}"));
-            PathBuf::from(path)
-        };
-        if keep == 0 {
-            present(std::fs::remove_file(&self.path))?;
-        } else {
-            for number in (1..keep).rev() {
-                present(std::fs::rename(aside(number), aside(number + 1)))?;
+        let place = self.place()?;
+        let is_same = |stat: Stat| self.open.as_ref().is_some_and(|open| identity(&stat) == open.identity);
+        if place.stat()?.is_some_and(is_same) {
+            let aside = |number: u32| [place.name().to_owned(), format!(".{number}").into()].into_iter().collect::<OsString>();
+            let names: Vec<OsString> = (1..=keep).map(aside).collect();
+            for name in &names {
+                if place.is_anothers(name)? {
+                    let text = format!("`{}` belongs to another user", place.path().with_file_name(name).display());
+                    return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+                }
             }
-            present(std::fs::rename(&self.path, aside(1)))?;
+            place.act(|directory| shift(directory, &place, &names))?;
         }
         self.open = None;
         Ok(())
     }
 }
 
-fn identity(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
+/// Finds out whether a file could be opened, and makes nothing: what is missing could be made, as far as that can be seen.
+///
+/// # Errors
+/// As for opening it.
+pub(super) fn try_out(path: &Path, owner: &Owner) -> io::Result<()> {
+    let rules = Rules { trust: owner.trust, beyond: owner.identity.as_ref(), make: None };
+    match rules.find(path).and_then(|place| Ok((place.may_be_special(), place.stat()?))) {
+        Ok((false, Some(stat))) if !is_plain(&stat) => Err(no_plain_file()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn no_plain_file() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "it is not a regular file with a single name")
+}
+
+/// Renames the file to the first of these names, what had that to the second, and so on; without names, removes it.
+fn shift(directory: BorrowedFd<'_>, place: &Place<'_>, names: &[OsString]) -> Result<(), Errno> {
+    let Some(first) = names.first() else { return present(unlinkat(directory, place.name(), AtFlags::empty())) };
+    for pair in names.windows(2).rev() {
+        present(renameat(directory, &pair[0], directory, &pair[1]))?;
+    }
+    present(renameat(directory, place.name(), directory, first))
+}
+
+fn identity(file: &Stat) -> (u64, u64) {
+    (file.st_dev, file.st_ino)
+}
+
+fn size(file: &Stat) -> u64 {
+    u64::try_from(file.st_size).unwrap_or(0)
+}
+
+/// Whether a file is a regular one that has no second name; one that was removed a moment ago has none at all.
+fn is_plain(file: &Stat) -> bool {
+    FileType::from_raw_mode(file.st_mode) == FileType::RegularFile && file.st_nlink <= 1
 }
 
 /// How much of the text fits, in whole lines.
@@ -145,8 +219,8 @@ fn fitting(text: &[u8], room: u64) -> usize {
 }
 
 /// A file that isn't there doesn't have to be moved.
-fn present(moved: io::Result<()>) -> io::Result<()> {
-    moved.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+fn present(moved: Result<(), Errno>) -> Result<(), Errno> {
+    moved.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
 }
 
 #[cfg(test)]
@@ -176,7 +250,7 @@ mod tests {
     fn so_many_are_kept_and_no_line_is_broken() {
         let (directory, content) = directory("keep");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), Some(Limits { max_size: 10, keep: 2 }));
+        let mut file = LogFile::new(path.clone(), Owner::default(), Some(Limits { max_size: 10, keep: 2 }));
         write(&mut file, "one\ntwo\nthree\nand a long one\n");
         write(&mut file, "four\nfive\n");
         write(&mut file, "six\n");
@@ -184,7 +258,7 @@ mod tests {
         assert_eq!(content("log.1").as_deref(), Some("four\nfive\n"));
         assert_eq!(content("log.2").as_deref(), Some("and a long one\n"));
         assert_eq!(content("log.3"), None);
-        let mut none_kept = LogFile::new(path, Some(Limits { max_size: 5, keep: 0 }));
+        let mut none_kept = LogFile::new(path, Owner::default(), Some(Limits { max_size: 5, keep: 0 }));
         write(&mut none_kept, "seven\neight\n");
         assert_eq!(content("log").as_deref(), Some("eight\n"));
         fs::remove_dir_all(directory).unwrap();
@@ -194,7 +268,7 @@ mod tests {
     fn a_file_that_was_emptied_has_all_its_room_again() {
         let (directory, content) = directory("emptied");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), Some(Limits { max_size: 10, keep: 1 }));
+        let mut file = LogFile::new(path.clone(), Owner::default(), Some(Limits { max_size: 10, keep: 1 }));
         write(&mut file, "one\ntwo\n");
         fs::write(&path, "").unwrap();
         write(&mut file, "three\nsix\n");
@@ -206,10 +280,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_the_file_away_gets_a_new_one() {
+    fn after_the_file_was_taken_away_there_is_a_new_one() {
         let (directory, content) = directory("away");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), None);
+        let mut file = LogFile::new(path.clone(), Owner::default(), None);
         write(&mut file, "one\n");
         fs::rename(&path, directory.join("moved")).unwrap();
         write(&mut file, "two\n");
@@ -233,7 +307,7 @@ mod tests {
         let path = directory.join("log");
         // A directory that isn't empty stands in the way.
         fs::create_dir_all(directory.join("log.1/full")).unwrap();
-        let mut file = LogFile::new(path, Some(Limits { max_size: 5, keep: 1 }));
+        let mut file = LogFile::new(path, Owner::default(), Some(Limits { max_size: 5, keep: 1 }));
         write(&mut file, "one\ntwo\nthree\n");
         assert!(file.stuck().is_some());
         assert_eq!(content("log").as_deref(), Some("one\ntwo\nthree\n"));
@@ -242,5 +316,49 @@ mod tests {
         assert!(file.stuck().is_none());
         assert_eq!(content("log").as_deref(), Some("four\n"));
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_target_of_a_link_is_rotated_and_the_link_stays() {
+        let (directory, content) = directory("link");
+        fs::create_dir(directory.join("real")).unwrap();
+        let path = directory.join("log");
+        std::os::unix::fs::symlink("real/web", &path).unwrap();
+        let mut file = LogFile::new(path.clone(), Owner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        write(&mut file, "one\ntwo\n");
+        assert_eq!(fs::read_link(&path).unwrap(), Path::new("real/web"));
+        assert_eq!([content("real/web").as_deref(), content("real/web.1").as_deref()], [Some("two\n"), Some("one\n")]);
+        assert_eq!(content("log.1"), None);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn only_a_regular_file_with_one_name_is_taken_and_missing_directories_are_made() {
+        let (directory, content) = directory("plain");
+        let open = |name: &str| LogFile::new(directory.join(name), Owner::default(), None).open().map_err(|error| error.kind());
+        rustix::fs::mkfifoat(rustix::fs::CWD, directory.join("fifo"), Mode::RWXU).unwrap();
+        let reader = rustix::fs::open(directory.join("fifo"), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        fs::write(directory.join("one"), "").unwrap();
+        fs::hard_link(directory.join("one"), directory.join("two")).unwrap();
+        assert_eq!(["fifo", "one", "two"].map(open), [Err(ErrorKind::InvalidInput); 3]);
+        assert_eq!(open("new/deeper/log"), Ok(true));
+        assert_eq!(content("new/deeper/log").as_deref(), Some(""));
+        drop(reader);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_lies_under_dev_or_proc_is_taken_where_it_is_named_and_never_rotated() {
+        let (ours, theirs) = rustix::pipe::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&theirs));
+        let mut file = LogFile::new(path.into(), Owner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        write(&mut file, "one\ntwo\nthree\n");
+        drop((file, theirs));
+        let mut text = String::new();
+        io::Read::read_to_string(&mut File::from(ours), &mut text).unwrap();
+        assert_eq!(text, "one\ntwo\nthree\n");
+        let mut null = LogFile::new("/dev/null".into(), Owner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        write(&mut null, "one\ntwo\n");
+        assert!(null.stuck().is_none());
     }
 }

@@ -2,12 +2,12 @@
 //! soon as something can be; nothing of this ever reaches a process.
 
 use super::look::MARK;
-use super::rotation::{Limits, LogFile};
-use crate::runtime::refusal::words;
+use super::rotation::{Limits, LogFile, Owner};
+use crate::access::Trust;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Takes whole lines.
 #[derive(Debug)]
@@ -55,13 +55,14 @@ impl Sink {
     }
 
     /// A file for navigator's log.
-    pub(super) fn file(path: PathBuf) -> Sink {
-        Sink::new(Place::File { file: LogFile::new(path, None), shown: None })
+    pub(super) fn file(path: PathBuf, trust: Trust) -> Sink {
+        let owner = Owner { trust, identity: None };
+        Sink::new(Place::File { file: LogFile::new(path, owner, None), shown: None })
     }
 
     /// A file of a process.
-    pub(super) fn own_file(path: PathBuf, shown: String, limits: Limits) -> Sink {
-        Sink::new(Place::File { file: LogFile::new(path, Some(limits)), shown: Some(shown) })
+    pub(super) fn own_file(path: PathBuf, owner: Owner, shown: String, limits: Limits) -> Sink {
+        Sink::new(Place::File { file: LogFile::new(path, owner, Some(limits)), shown: Some(shown) })
     }
 
     /// Opens its file, if it has one, and rotates it by these limits from now on.
@@ -106,7 +107,10 @@ impl Sink {
 
     fn lose(&mut self, text: &[u8], why: &io::Error) {
         self.warn(why);
-        let lost = self.lost.get_or_insert_with(|| Lost { lines: 0, bytes: 0, why: words(why) });
+        if self.lost.is_none() {
+            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why) });
+        }
+        let Some(lost) = &mut self.lost else { return };
         lost.lines += memchr::memchr_iter(b'\n', text).count();
         lost.bytes += text.len();
     }
@@ -119,15 +123,24 @@ impl Sink {
         }
         match &self.place {
             Place::File { shown: Some(shown), .. } => {
-                tracing::warn!(target: "managed_processes", path = shown, reason = words(why), "Output can't be written");
+                tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be written");
             }
             Place::File { shown: None, .. } => {
-                // Its path may hold secrets.
-                let text = format!("navigator: the file of `logging.file` can't be written: {}\n", words(why));
+                let text = format!("navigator: the file of `logging.file` can't be written: {}\n", self.reason(why));
                 let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
             }
             Place::Stdout | Place::Stderr => {}
         }
+    }
+
+    /// Why a file can't be written, and what to do about it where that is known. The path of a process's own file may hold
+    /// a secret, which is then not shown.
+    fn reason(&self, why: &io::Error) -> String {
+        let is_secret = match &self.place {
+            Place::File { file, shown: Some(shown) } => Path::new(shown) != file.path(),
+            _ => false,
+        };
+        super::reason(why, is_secret)
     }
 
     fn write_all(&mut self, text: &[u8]) -> Result<(), Failed> {
@@ -166,7 +179,7 @@ impl Sink {
         let Place::File { file, shown: Some(shown) } = &self.place else { return };
         let Some(why) = file.stuck() else { return self.has_warned_of_size = false };
         if !std::mem::replace(&mut self.has_warned_of_size, true) {
-            tracing::warn!(target: "managed_processes", path = shown, reason = words(why), "Output can't be rotated");
+            tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be rotated");
         }
     }
 }

@@ -1,0 +1,242 @@
+//! Judges whether a file or directory can be changed by trusted users alone.
+//!
+//! *Trusted* means: it belongs to a trusted user, and neither its group nor others can write to it. That covers access
+//! control lists as well: where a file has one, the group bits of its mode are the mask, without which no entry for another
+//! user or group grants anything (`acl(5)`, "correspondence between ACL entries and file permission bits").
+
+use crate::sys::accounts;
+use rustix::fs::{FileType, Mode, Stat};
+use rustix::process::geteuid;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The users whose files count as trusted. Root always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trust {
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Everybody,
+    Users {
+        ids: [u32; 4],
+        /// What lies on a read-only mount can't be written, whatever its mode says.
+        read_only_is_closed: bool,
+    },
+}
+
+impl Default for Trust {
+    fn default() -> Trust {
+        Trust::everybody()
+    }
+}
+
+impl Trust {
+    /// Trusts all users: for commands that run nothing.
+    pub fn everybody() -> Trust {
+        Trust { scope: Scope::Everybody }
+    }
+
+    /// Trusts root and this user.
+    pub fn user(id: u32) -> Trust {
+        Trust { scope: Scope::Users { ids: [0, id, id, id], read_only_is_closed: false } }
+    }
+
+    /// Trusts root and the user that this process runs as.
+    pub fn of_this_process() -> Trust {
+        Trust::user(geteuid().as_raw())
+    }
+
+    /// Trusts one more user; at most two.
+    #[must_use]
+    pub fn and(self, id: u32) -> Trust {
+        match self.scope {
+            Scope::Everybody => self,
+            Scope::Users { ids: [root, own, one, _], read_only_is_closed } => {
+                Trust { scope: Scope::Users { ids: [root, own, id, one], read_only_is_closed } }
+            }
+        }
+    }
+
+    /// For the first process of a container: volumes are often mounted read-only with a mode that lets everybody write.
+    #[must_use]
+    pub fn with_read_only_mounts(self) -> Trust {
+        match self.scope {
+            Scope::Everybody => self,
+            Scope::Users { ids, .. } => Trust { scope: Scope::Users { ids, read_only_is_closed: true } },
+        }
+    }
+
+    /// Whether nothing is judged.
+    pub(super) fn is_everybody(self) -> bool {
+        self.scope == Scope::Everybody
+    }
+
+    /// Whether this user is trusted.
+    pub fn includes(self, id: u32) -> bool {
+        match self.scope {
+            Scope::Everybody => true,
+            Scope::Users { ids, .. } => ids.contains(&id),
+        }
+    }
+
+    /// Who besides trusted users can change what has this owner and mode; a link can only be replaced, whatever its mode.
+    pub(super) fn writer(self, stat: &Stat) -> Option<Writer> {
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        if !self.includes(stat.st_uid) {
+            Some(Writer::User(stat.st_uid))
+        } else if self.is_everybody() || FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            None
+        } else if mode.contains(Mode::WOTH) {
+            Some(Writer::Everybody)
+        } else {
+            mode.contains(Mode::WGRP).then_some(Writer::Group(stat.st_gid))
+        }
+    }
+
+    /// As [`Trust::writer`], for what lies at this path.
+    pub(super) fn writer_at(self, path: &Path, stat: &Stat) -> Option<Writer> {
+        let writer = self.writer(stat)?;
+        let Scope::Users { read_only_is_closed: true, .. } = self.scope else { return Some(writer) };
+        let is_read_only =
+            rustix::fs::statvfs(path).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+        (!is_read_only).then_some(writer)
+    }
+}
+
+/// Who can change something, and is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writer {
+    User(u32),
+    Group(u32),
+    Everybody,
+}
+
+/// Why a path isn't trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` {}", path.display(), self.danger())]
+pub struct Distrust {
+    /// The first file, directory or link on the way that isn't.
+    path: PathBuf,
+    is_link: bool,
+    writer: Writer,
+    /// The name of the writer, if it has one.
+    name: Option<String>,
+}
+
+impl Distrust {
+    pub(super) fn new(path: &Path, stat: &Stat, writer: Writer) -> Distrust {
+        let name = match writer {
+            Writer::User(id) => accounts::user_by_number(id).ok().flatten().map(|account| account.name),
+            Writer::Group(id) => accounts::group_by_number(id).ok().flatten(),
+            Writer::Everybody => None,
+        };
+        let name = name.map(|name| name.to_string_lossy().into_owned());
+        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        Distrust { path: path.to_owned(), is_link, writer, name }
+    }
+
+    /// The distrust that is behind an error of reading.
+    pub fn behind(error: &io::Error) -> Option<&Distrust> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// Who can change it, and what that means.
+    fn danger(&self) -> String {
+        let named =
+            |kind: &str, id: u32| self.name.as_ref().map_or_else(|| format!("{kind}{id}"), |name| format!("{kind}`{name}`"));
+        let (writer, they) = match self.writer {
+            Writer::User(id) if self.name.is_some() => (named("", id), "that user"),
+            Writer::User(id) => (named("user ", id), "that user"),
+            Writer::Group(id) => (named("group ", id), "its members"),
+            Writer::Everybody => ("every user".to_owned(), "any of them"),
+        };
+        let own = geteuid();
+        let right = if own.is_root() { "root".to_owned() } else { format!("user {}", own.as_raw()) };
+        format!("can be written by {writer}: {they} would act as {right} through it")
+    }
+
+    /// The same without the path, which may be a secret.
+    pub fn without_path(&self) -> String {
+        format!("what it names or a directory on its way {}", self.danger())
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        let path = quoted(&self.path);
+        self.remedy_for(&path)
+    }
+
+    /// The same without the path.
+    pub fn remedy_without_path(&self) -> String {
+        self.remedy_for("PATH")
+    }
+
+    fn remedy_for(&self, path: &str) -> String {
+        match self.writer {
+            Writer::User(id) => {
+                let owner = geteuid();
+                let owner = if owner.is_root() { "root".to_owned() } else { owner.as_raw().to_string() };
+                let name = self.name.clone().unwrap_or_else(|| id.to_string());
+                let options = if self.is_link { "-h " } else { "" };
+                format!("`chown {options}{owner}: {path}`, or start with `--trust-user {name}`")
+            }
+            Writer::Group(_) => format!("`chmod g-w {path}`"),
+            Writer::Everybody => format!("`chmod go-w {path}`"),
+        }
+    }
+}
+
+impl From<Distrust> for io::Error {
+    fn from(distrust: Distrust) -> io::Error {
+        io::Error::new(io::ErrorKind::PermissionDenied, distrust)
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|char| char.is_alphanumeric() || "/._-+@%:,=".contains(char));
+    if is_plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(trust: Trust, owner: u32, mode: u32) -> Option<Writer> {
+        let mut stat = rustix::fs::stat("/").expect("the root is there");
+        (stat.st_uid, stat.st_gid, stat.st_mode) = (owner, 7, mode);
+        trust.writer(&stat)
+    }
+
+    #[test]
+    fn what_a_trusted_user_owns_and_only_the_owner_can_write_is_trusted() {
+        let (root, user) = (Trust::user(0), Trust::user(1000));
+        for (trust, owner, mode, writer) in [
+            (root, 0, 0o100_644, None),
+            (root, 0, 0o040_755, None),
+            (root, 1000, 0o100_600, Some(Writer::User(1000))),
+            (root, 0, 0o100_664, Some(Writer::Group(7))),
+            (root, 0, 0o100_646, Some(Writer::Everybody)),
+            (root, 0, 0o120_777, None),
+            (root, 1000, 0o120_777, Some(Writer::User(1000))),
+            (root.and(1000), 1000, 0o100_644, None),
+            (root.and(1000), 1001, 0o100_644, Some(Writer::User(1001))),
+            (user, 0, 0o100_644, None),
+            (user, 1000, 0o100_644, None),
+            (user, 1000, 0o100_664, Some(Writer::Group(7))),
+            (user, 1001, 0o100_600, Some(Writer::User(1001))),
+            (Trust::everybody(), 1001, 0o100_666, None),
+        ] {
+            assert_eq!(judged(trust, owner, mode), writer, "{trust:?} {owner} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_path_in_an_advice_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted(Path::new("/srv/app/conf.d")), "/srv/app/conf.d");
+        assert_eq!(quoted(Path::new("/srv/it's here")), r"'/srv/it'\''s here'");
+    }
+}

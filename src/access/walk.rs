@@ -1,0 +1,322 @@
+//! Goes a path component by component through held descriptors, so that nothing can be exchanged between a look and an act.
+//!
+//! Each directory and link on the way is judged ([`Trust`]). As long as all of them are trusted, navigator acts with its own
+//! rights. From the first other one on it acts with the rights of the process's user, or refuses where there is no such
+//! user. A directory that others can write is passed if it is sticky and the next entry belongs to a trusted user, who alone
+//! can replace that entry.
+//!
+//! What lies under `/proc` is left to the kernel, whose links there lead to what no path names.
+
+use super::identity::Identity;
+use super::trust::{Distrust, Trust, Writer};
+use crate::sys::credentials::Borrowed;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat, statat, unlinkat};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// As many symbolic links as the kernel itself follows (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
+/// What applies to each step of a way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) trust: Trust,
+    /// Acts from the first step on that isn't trusted; `None`: such a way is refused.
+    pub(crate) beyond: Option<&'a Identity>,
+    /// Missing directories are made, with this mode.
+    pub(crate) make: Option<Mode>,
+}
+
+/// Where a path leads: the last directory on its way, and a name in it that was no link when it was looked at.
+#[derive(Debug)]
+pub struct Place<'a> {
+    directory: Arc<OwnedFd>,
+    name: OsString,
+    /// The same as a path without links.
+    path: PathBuf,
+    is_sticky: bool,
+    trust: Trust,
+    /// Whose rights are needed there; `None`: navigator's own.
+    acts_as: Option<&'a Identity>,
+}
+
+impl<'a> Rules<'a> {
+    /// Judges alone, with navigator's own rights.
+    pub(crate) fn of(trust: Trust) -> Rules<'a> {
+        Rules { trust, beyond: None, make: None }
+    }
+
+    /// Finds the place that a path leads to, whether or not there is anything.
+    ///
+    /// # Errors
+    /// A [`Distrust`], or those of `openat(2)`, `readlinkat(2)` and `mkdirat(2)`; what is missing is an error in the middle of
+    /// the path alone.
+    pub(crate) fn find(self, path: &Path) -> io::Result<Place<'a>> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let mut rest = parts(&std::path::absolute(path)?);
+        let mut walk = Walk::begin(self)?;
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if walk.path == Path::new("/proc") && walk.acting.is_none() {
+                rest.push(part);
+                return Ok(walk.end(rest.into_iter().rev().collect::<PathBuf>().into_os_string()));
+            }
+            if part == ".." {
+                walk.up()?;
+                continue;
+            }
+            let Some(stat) = walk.look(&part, !rest.is_empty())? else { return Ok(walk.end(part)) };
+            walk.meet(&part, &stat)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Symlink if links == MOST_LINKS => return Err(Errno::LOOP.into()),
+                FileType::Symlink => {
+                    links += 1;
+                    let target = walk.target(&part)?;
+                    rest.extend(parts(&target));
+                    if target.is_absolute() {
+                        walk.restart()?;
+                    }
+                }
+                _ if rest.is_empty() => return Ok(walk.end(part)),
+                FileType::Directory => walk.enter(part, &stat)?,
+                _ => return Err(Errno::NOTDIR.into()),
+            }
+        }
+        Ok(walk.end(".".into()))
+    }
+}
+
+/// A way that is being gone.
+struct Walk<'a> {
+    rules: Rules<'a>,
+    directory: OwnedFd,
+    /// The way so far, without links.
+    path: PathBuf,
+    /// Others can make entries in the directory, and can't replace those of trusted users.
+    is_sticky: bool,
+    /// Since the first step that wasn't trusted, with the rights of this user.
+    acting: Option<(&'a Identity, Option<Borrowed>)>,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(rules: Rules<'a>) -> io::Result<Walk<'a>> {
+        let directory = root()?;
+        let stat = fstat(&directory)?;
+        let mut walk = Walk { rules, directory, path: "/".into(), is_sticky: false, acting: None };
+        walk.meet(OsStr::new(""), &stat)?;
+        walk.is_sticky = walk.is_shared(&stat);
+        Ok(walk)
+    }
+
+    /// What an entry of the directory is. One that is missing in the middle of the way is made, if that is wanted.
+    fn look(&self, part: &OsStr, is_middle: bool) -> io::Result<Option<Stat>> {
+        let look = || statat(&self.directory, part, AtFlags::SYMLINK_NOFOLLOW);
+        match (look(), self.rules.make) {
+            (Ok(stat), _) => Ok(Some(stat)),
+            (Err(Errno::NOENT), _) if !is_middle => Ok(None),
+            (Err(Errno::NOENT), Some(mode)) => match mkdirat(&self.directory, part, mode) {
+                Ok(()) | Err(Errno::EXIST) => Ok(Some(look()?)),
+                Err(error) => Err(error.into()),
+            },
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Judges an entry of the directory that is about to be passed.
+    fn meet(&mut self, part: &OsStr, stat: &Stat) -> io::Result<()> {
+        if self.acting.is_some() {
+            return Ok(());
+        }
+        let path = self.path.join(part);
+        let writer = match FileType::from_raw_mode(stat.st_mode) {
+            _ if !self.rules.trust.includes(stat.st_uid) && self.is_sticky => Some(Writer::User(stat.st_uid)),
+            FileType::Symlink => self.rules.trust.writer(stat),
+            FileType::Directory if self.is_shared(stat) => None,
+            FileType::Directory => self.rules.trust.writer_at(&path, stat),
+            // A file is judged when it is opened.
+            _ => None,
+        };
+        let Some(writer) = writer else { return Ok(()) };
+        match self.rules.beyond.filter(|identity| identity.is_another_user()) {
+            Some(identity) => {
+                self.acting = Some((identity, identity.borrow()?));
+                Ok(())
+            }
+            None => Err(Distrust::new(&path, stat, writer).into()),
+        }
+    }
+
+    /// Whether others can make entries in a directory and can't replace those of trusted users.
+    fn is_shared(&self, stat: &Stat) -> bool {
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        self.rules.trust.includes(stat.st_uid) && mode.contains(Mode::SVTX) && mode.intersects(Mode::WGRP | Mode::WOTH)
+    }
+
+    fn enter(&mut self, part: OsString, stat: &Stat) -> io::Result<()> {
+        let directory = openat(&self.directory, &part, DIRECTORY, Mode::empty())?;
+        let entered = fstat(&directory)?;
+        if (entered.st_dev, entered.st_ino) != (stat.st_dev, stat.st_ino) {
+            // It was exchanged, or something is mounted over it just now: the next attempt sees what is there then.
+            return Err(Errno::AGAIN.into());
+        }
+        self.directory = directory;
+        self.path.push(part);
+        self.is_sticky = self.is_shared(stat);
+        Ok(())
+    }
+
+    fn up(&mut self) -> io::Result<()> {
+        self.directory = openat(&self.directory, "..", DIRECTORY, Mode::empty())?;
+        self.path.pop();
+        let stat = fstat(&self.directory)?;
+        self.meet(OsStr::new(""), &stat)?;
+        self.is_sticky = self.is_shared(&stat);
+        Ok(())
+    }
+
+    fn target(&self, part: &OsStr) -> io::Result<PathBuf> {
+        let target = readlinkat(&self.directory, part, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
+    }
+
+    /// Goes on from the top, for an absolute link.
+    fn restart(&mut self) -> io::Result<()> {
+        self.directory = root()?;
+        self.path = "/".into();
+        self.is_sticky = self.is_shared(&fstat(&self.directory)?);
+        Ok(())
+    }
+
+    fn end(self, name: OsString) -> Place<'a> {
+        let path = self.path.join(&name);
+        let acts_as = self.acting.map(|(identity, _)| identity);
+        let Walk { rules, directory, is_sticky, .. } = self;
+        Place { directory: Arc::new(directory), name, path, is_sticky, trust: rules.trust, acts_as }
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+fn root() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open("/", DIRECTORY, Mode::empty())?)
+}
+
+/// The components of a path, last first, so that the next one can be popped.
+fn parts(path: &Path) -> Vec<OsString> {
+    let named = |component: Component<'_>| match component {
+        Component::Normal(part) => Some(part.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().rev().filter_map(named).collect()
+}
+
+impl<'a> Place<'a> {
+    /// The place that a path leads to, if its way is trusted.
+    ///
+    /// # Errors
+    /// A [`Distrust`], and that a directory on the way is missing or can't be entered.
+    pub fn find(path: &Path, trust: Trust) -> io::Result<Place<'static>> {
+        Rules::of(trust).find(path)
+    }
+
+    /// An entry of a directory that is held already, and trusted.
+    pub(super) fn in_directory(directory: Arc<OwnedFd>, path: PathBuf, trust: Trust) -> Place<'a> {
+        let name = path.file_name().unwrap_or_default().to_owned();
+        Place { directory, name, path, is_sticky: false, trust, acts_as: None }
+    }
+
+    /// Its path without links, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file.
+    ///
+    /// # Errors
+    /// Those of `unlinkat(2)`.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.act(|directory| unlinkat(directory, &self.name, AtFlags::empty()))
+    }
+
+    /// Does something in the directory, with the rights that are needed there.
+    ///
+    /// # Errors
+    /// Those of the act, and that the rights can't be had.
+    pub(crate) fn act<T, E: Into<io::Error>>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>) -> io::Result<T> {
+        let _borrowed = self.acts_as.map(Identity::borrow).transpose()?;
+        act(self.directory.as_fd()).map_err(Into::into)
+    }
+
+    /// The name of the file in its directory.
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// What is there; `None`: nothing.
+    pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
+        match self.act(|directory| statat(directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens what is there, or makes it. It is never a link: one that was put there meanwhile is an error.
+    ///
+    /// # Errors
+    /// Those of `openat(2)`.
+    pub(crate) fn open(&self, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let follow = if self.is_the_kernels() { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = flags | follow | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // Where others can make entries, what exists is taken only if a trusted user made it.
+        let flags = if self.is_sticky && flags.contains(OFlags::CREATE) && self.acts_as.is_none() {
+            match self.stat()? {
+                Some(stat) if !self.trust.includes(stat.st_uid) => return Err(Errno::EXIST.into()),
+                Some(_) => flags.difference(OFlags::CREATE),
+                None => flags | OFlags::EXCL,
+            }
+        } else {
+            flags
+        };
+        self.act(|directory| openat(directory, &self.name, flags, mode))
+    }
+
+    /// Whether it lies under `/proc`, on a way that is trusted.
+    fn is_the_kernels(&self) -> bool {
+        self.acts_as.is_none() && self.path.starts_with("/proc")
+    }
+
+    /// Whether it may be something else than a regular file: a device or a standard stream, on a way that is trusted.
+    pub(crate) fn may_be_special(&self) -> bool {
+        self.acts_as.is_none() && (self.path.starts_with("/dev") || self.path.starts_with("/proc"))
+    }
+
+    /// Whether another user may have made an entry of this name here, which root could remove or replace all the same.
+    pub(crate) fn is_anothers(&self, name: &OsStr) -> io::Result<bool> {
+        if !self.is_sticky || self.acts_as.is_some() {
+            return Ok(false);
+        }
+        match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!self.trust.includes(stat.st_uid)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Judges a file that was opened here.
+    ///
+    /// # Errors
+    /// A [`Distrust`].
+    pub(crate) fn judge(&self, file: &Stat) -> io::Result<()> {
+        match self.trust.writer_at(&self.path, file) {
+            None => Ok(()),
+            Some(writer) => Err(Distrust::new(&self.path, file, writer).into()),
+        }
+    }
+}
