@@ -172,6 +172,12 @@ pub(super) fn kill(directory: &Path) -> bool {
     fs::write(directory.join("cgroup.kill"), "1").is_ok()
 }
 
+/// Removes every leaf that former lives of an instance left where this one would make its own, as far as nothing runs in it.
+pub(super) fn remove_former(author: &Author) {
+    let Ok((own, _)) = own_group() else { return };
+    remove_empty(&own, author);
+}
+
 /// Removes what a former navigator noted of a leaf, and what that was in, as far as nobody is in it.
 pub(super) fn remove(directory: &Path) {
     remove_tree(directory);

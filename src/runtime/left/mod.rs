@@ -220,6 +220,7 @@ impl Left {
     /// Forgets the numbers by which the loop knew them. What survived stays known by its name.
     pub(super) fn unbind(&mut self) {
         self.runs.clear();
+        group::remove_former(self.journal.author());
         self.journal.forget_groups(groups::remove_empty(&self.record));
     }
 
