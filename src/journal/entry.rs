@@ -13,7 +13,7 @@ pub enum Entry {
         life: String,
         /// The kernel's name of the boot it lives in.
         boot: String,
-        /// Where it makes control groups; `None` before it does, and once none of them is left.
+        /// Where it makes control groups; `None` before it makes any, and once all are removed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         groups: Option<GroupDirectory>,
     },
@@ -36,10 +36,10 @@ pub enum Entry {
 /// The directory in which one life of navigator makes the control groups of its runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupDirectory {
-    /// As processes in it have it in `/proc/PID/cgroup`.
+    /// Its path, in the form of `/proc/PID/cgroup`.
     pub path: String,
-    /// Its inode. The kernel gives no other group the same one within a boot, so this tells it from a later directory of that path, and
-    /// from one that has the path in another namespace.
+    /// Its inode, which the kernel gives to no other group within a boot. It tells the directory from a later one of that path, and from
+    /// one that has the path in another namespace.
     pub inode: u64,
 }
 

@@ -113,13 +113,13 @@ impl Journal {
         &self.secret
     }
 
-    /// Has it written where this navigator makes control groups, and waits for that: before a process is in one.
+    /// Writes where this navigator makes control groups, and waits until that is written. Call it before a process is in one.
     pub fn note_groups(&self, groups: GroupDirectory) {
         let life = self.author.life.clone();
         self.note_and_wait(Entry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
     }
 
-    /// Has it written that no control groups are left of these former lives of this boot.
+    /// Writes, at some time soon, that these former lives of this boot have no control groups any more.
     pub fn forget_groups(&self, lives: Vec<String>) {
         let entry = |life| Entry::Life { life, boot: self.boot.clone(), groups: None };
         self.note_all(lives.into_iter().map(entry).collect());

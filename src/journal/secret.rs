@@ -39,7 +39,7 @@ impl Secret {
         Secret(high, low)
     }
 
-    /// The keyed hash of a text: SipHash-2-4 (Aumasson, Bernstein, "SipHash: a fast short-input PRF").
+    /// The keyed hash of a text, by SipHash-2-4.
     #[expect(
         deprecated,
         reason = "deprecated for hash maps, which need no particular hash; a mark outlives the program, so it does"
@@ -62,7 +62,7 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
-    /// The example of the paper's appendix A.
+    /// The example in appendix A of the paper by Aumasson and Bernstein.
     #[test]
     fn the_hash_is_siphash_2_4() {
         let secret = Secret(0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908);

@@ -114,7 +114,7 @@ impl Leaf {
         &self.directory
     }
 
-    /// The numbers of those in it, and in whatever they made below it.
+    /// The processes in it and in the groups below it.
     pub(super) fn members(&self) -> Vec<u32> {
         members(&self.directory)
     }
@@ -150,7 +150,7 @@ impl Leaf {
     }
 }
 
-/// The numbers of those in the group of this directory, and below it.
+/// The processes in the group of this directory and in the groups below it.
 pub(super) fn members(directory: &Path) -> Vec<u32> {
     let mut members = Vec::new();
     let mut add = |directory: &Path| {
@@ -172,7 +172,7 @@ pub(super) fn kill(directory: &Path) -> bool {
     fs::write(directory.join("cgroup.kill"), "1").is_ok()
 }
 
-/// Removes every leaf that former lives of an instance left where this one would make its own, as far as nothing runs in it.
+/// Removes the empty leaves that former lives of an instance left below our own group.
 pub(super) fn remove_former(author: &Author) {
     let Ok((own, _)) = own_group() else { return };
     remove_empty(&own, author);
@@ -186,10 +186,10 @@ pub(super) fn remove(directory: &Path) {
     }
 }
 
-/// The directory that a life noted for its groups; `None` if it isn't there any more. Another one may have its path by now.
+/// The directory that a life noted for its groups; `None` if it does not exist any more, even if another one has its path.
 ///
 /// # Errors
-/// It can't be said.
+/// Control groups are not mounted here, or the directory can't be looked at.
 pub(super) fn find(noted: &GroupDirectory) -> io::Result<Option<PathBuf>> {
     let directory = directory(&noted.path)?;
     match rustix::fs::stat(&directory) {

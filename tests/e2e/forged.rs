@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// The user of `web`, which every host has as `nobody`.
 const USER: u32 = 65534;
 
-/// Starts forgers in sessions of their own, notes their numbers, and goes on as an ordinary process. The last two have no mark:
-/// they are for forged control groups.
+/// Starts forgers in sessions of their own, writes down their numbers, and then runs an ordinary program. The last two forgers have
+/// no mark: the test puts them into forged control groups.
 const WEB: &str = r#"#!/bin/sh
 own=${NAVIGATOR_RUN##*,}
 writer=${own%%/*}
@@ -118,7 +118,7 @@ fn forged_marks_and_groups_claim_nothing_after_navigator_was_killed() {
     let real = ["web", "db"].map(|name| leftovers::process(first.started(name)).expect("it runs"));
     let forgers = forgers(&first, &site);
 
-    // Nothing but what they forged tells of them: they leave the group of `web`, and their session is their own.
+    // They leave the group of `web`, and each has its own session. So only what they forged names a run.
     let life = group(real[0].pid);
     let life = life.split('/').find(|part| part.starts_with("navigator-")).expect("the groups of one life").to_owned();
     let directory = mount().join(format!("forged-{}", std::process::id()));

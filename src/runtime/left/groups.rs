@@ -1,12 +1,12 @@
-//! The control groups of former lives, by the directories that they noted. The names in a path alone prove nothing: whoever
-//! may make groups somewhere can name them as navigator does.
+//! The control groups of former lives, by the directories that they noted. The names in a path prove nothing alone: a
+//! program that may make groups can give them the names that navigator uses.
 
 use super::super::group;
 use super::super::mark::number;
 use crate::journal::{GroupDirectory, Record};
 use reconcile::text::is_name;
 
-/// The noted directories that are still there, with the life of each.
+/// The noted directories that still exist, each with its life.
 #[derive(Debug, Default)]
 pub(super) struct FormerGroups(Vec<(String, GroupDirectory)>);
 
@@ -37,7 +37,7 @@ impl FormerGroups {
     }
 }
 
-/// Removes those groups of former lives that are empty. Answers with the lives of which no group is left.
+/// Removes the empty groups of former lives. Returns the lives that have no group any more.
 pub(super) fn remove_empty(record: &Record) -> Vec<String> {
     let is_gone = |noted: &GroupDirectory| {
         group::find(noted).is_ok_and(|found| {
