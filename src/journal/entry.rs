@@ -38,8 +38,8 @@ pub enum Entry {
 pub struct GroupDirectory {
     /// Its path, in the form of `/proc/PID/cgroup`.
     pub path: String,
-    /// Its inode, which the kernel gives to no other group within a boot. It tells the directory from a later one of that path, and from
-    /// one that has the path in another namespace.
+    /// Its inode, which the kernel gives to no other group within a boot. So a later directory of that path does not match, nor
+    /// does one that has the path in another namespace.
     pub inode: u64,
 }
 

@@ -72,7 +72,7 @@ impl Marker {
         let (writer, name, run) = (parts.next()?, parts.next()?, number(parts.next()?)?);
         let (instance, life) = writer.split_once('.')?;
         let is_plain = parts.next().is_none() && instance == self.author.instance && is_name(name);
-        // Two numbers are compared at once, so the time tells nothing of how much of a hash is right.
+        // Both are numbers, compared as a whole. So the time does not show how much of a hash is right.
         (is_plain && self.secret.hash(text.as_bytes()) == digits(hash)?).then_some(Verified { life, name, run })
     }
 }
