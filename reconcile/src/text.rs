@@ -12,6 +12,13 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
 
+/// Whether a text can be the name of a process: `[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}`.
+pub fn is_name(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte));
+    first && plain && text.len() <= 64
+}
+
 /// The name of a process: what the file calls it, unique on a host. Cheap to clone.
 #[derive(Clone, Default, Eq)]
 pub struct Name(Arc<str>);

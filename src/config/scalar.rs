@@ -5,6 +5,7 @@
 //!
 //! Reasons are fragments that follow the words "not a …:"; they never quote the text, which may be secret.
 
+use reconcile::text::is_name;
 use std::time::Duration;
 
 /// The longest duration; longer ones are taken for mistakes.
@@ -120,9 +121,7 @@ pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
 /// Names of processes become names of log and control files, so they are plain.
 pub(super) fn name(text: &str) -> Result<(), String> {
     const FORM: &str = "a name has up to 64 letters `a` to `z`, digits, `_`, `.`, `@` or `-`, and begins with a letter or digit";
-    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte));
-    if first && plain && text.len() <= 64 { Ok(()) } else { Err(FORM.to_owned()) }
+    if is_name(text) { Ok(()) } else { Err(FORM.to_owned()) }
 }
 
 #[cfg(test)]

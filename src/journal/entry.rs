@@ -13,6 +13,9 @@ pub enum Entry {
         life: String,
         /// The kernel's name of the boot it lives in.
         boot: String,
+        /// Where it makes control groups; `None` before it makes any, and once all are removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        groups: Option<GroupDirectory>,
     },
     /// A configuration was accepted: how its processes are stopped, and in which order.
     Wanted {
@@ -28,6 +31,16 @@ pub enum Entry {
         /// Which run.
         key: RunKey,
     },
+}
+
+/// The directory in which one life of navigator makes the control groups of its runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupDirectory {
+    /// Its path, in the form of `/proc/PID/cgroup`.
+    pub path: String,
+    /// Its inode, which the kernel gives to no other group within a boot. So a later directory of that path does not match, nor
+    /// does one that has the path in another namespace.
+    pub inode: u64,
 }
 
 /// A run among those of all navigators of an instance.

@@ -8,7 +8,7 @@
 //! can't be read, it is set aside, and the marks of processes still tell whose they are.
 //!
 //! ```text
-//!  directory/id      sixteen hexadecimal digits, the instance's for good (the first part of every mark), and whose they are
+//!  directory/id      the instance's name (the first part of every mark), the directory that it belongs to, and its secret key
 //!  directory/runs    one line an entry: checksum, space, JSON
 //! ```
 //!
@@ -17,11 +17,13 @@
 mod checksum;
 mod entry;
 mod record;
+mod secret;
 mod writer;
 
 pub use checksum::fnv1a;
-pub use entry::{Definition, Entry, RunKey, Started};
+pub use entry::{Definition, Entry, GroupDirectory, RunKey, Started};
 pub use record::Record;
+pub use secret::Secret;
 
 use crate::access::Directory;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -45,6 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Journal {
     inbox: Inbox,
     author: Author,
+    secret: Secret,
+    boot: String,
 }
 
 /// Who writes: the instance, and this life of it.
@@ -78,12 +82,17 @@ impl Journal {
     /// Where nobody can tell, numbers that were noted say nothing.
     ///
     /// # Errors
-    /// There is no thread to write with.
+    /// There is no thread to write with, or the kernel gives no random numbers.
     pub fn open(directory: &Directory, boot: Option<String>) -> io::Result<Opened> {
         let boot = boot.unwrap_or_else(random);
         let kept = kept_instance(directory);
         let is_known = kept.is_some();
-        let author = Author { instance: kept.unwrap_or_else(|| new_instance(directory)), life: random() };
+        let (instance, secret) = match kept {
+            Some((name, Some(secret))) => (name, secret),
+            Some((name, None)) => keep_instance(directory, name)?,
+            None => keep_instance(directory, random())?,
+        };
+        let author = Author { instance, life: random() };
         let (mut former, bad_lines) = Record::read(&directory.read(RUNS).unwrap_or_default());
         let damaged = (bad_lines > 0).then(|| directory.path().join(DAMAGED));
         if damaged.is_some() {
@@ -93,14 +102,31 @@ impl Journal {
         let is_first = !is_known && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
-        record.fold(Entry::Life { life: author.life.clone(), boot });
+        record.fold(Entry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
         let inbox = Inbox::open(directory.clone(), record)?;
-        Ok(Opened { journal: Journal { inbox, author }, former, is_first, damaged })
+        Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, is_first, damaged })
     }
 
     /// Who writes.
     pub fn author(&self) -> &Author {
         &self.author
+    }
+
+    /// The secret key of the instance.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Writes where this navigator makes control groups, and waits until that is written. Call it before a process is in one.
+    pub fn note_groups(&self, groups: GroupDirectory) {
+        let life = self.author.life.clone();
+        self.note_and_wait(Entry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
+    }
+
+    /// Writes, at some time soon, that these former lives of this boot have no control groups any more.
+    pub fn forget_groups(&self, lives: Vec<String>) {
+        let entry = |life| Entry::Life { life, boot: self.boot.clone(), groups: None };
+        self.note_all(lives.into_iter().map(entry).collect());
     }
 
     /// The key of a run of this navigator.
@@ -143,22 +169,23 @@ impl Journal {
     }
 }
 
-/// The instance's name, as it was made at its first start. It's bound to this very directory: a copy of it, as in an image of a
-/// container, is another instance.
-fn kept_instance(directory: &Directory) -> Option<String> {
+/// The instance's name and secret key, as they were made at its first start; older versions made no key. Both are bound to this very
+/// directory: a copy of it, as in an image of a container, is another instance.
+fn kept_instance(directory: &Directory) -> Option<(String, Option<Secret>)> {
     let text = String::from_utf8(directory.read(ID).ok()?).ok()?;
-    let (name, of) = text.trim_end().split_once(' ')?;
+    let mut parts = text.trim_end().split(' ');
+    let (name, of) = (parts.next()?, parts.next()?);
     let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_name && of == place(directory)).then(|| name.to_owned())
+    (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(Secret::read)))
 }
 
-/// A name for an instance that has none. Where it can't be kept, it's good for one life.
-fn new_instance(directory: &Directory) -> String {
-    let name = random();
-    if let Err(error) = directory.replace(ID, format!("{name} {}\n", place(directory)).as_bytes()) {
+/// Gives an instance a new secret key, and keeps both. Where they can't be kept, they are good for one life.
+fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, Secret)> {
+    let secret = Secret::random()?;
+    if let Err(error) = directory.replace(ID, format!("{name} {} {}\n", place(directory), secret.written()).as_bytes()) {
         tracing::warn!(target: "navigator", path = %directory.path().display(), %error, "The name of this instance can't be kept");
     }
-    name
+    Ok((name, secret))
 }
 
 /// What tells a directory from every other one.
@@ -178,6 +205,7 @@ mod tests {
     use crate::access::Trust;
     use reconcile::spec::Signal;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     /// A directory of a test's own, which goes with it.
@@ -191,10 +219,7 @@ mod tests {
         /// One that is in memory.
         fn in_memory(name: &str) -> Site {
             let directory = Site::within(Path::new("/dev/shm"), name);
-            assert!(
-                writer::is_in_memory(&Directory::open(&directory.0, Trust::everybody()).expect("it was made")),
-                "shared memory is a file system in memory (shm_overview(7))"
-            );
+            assert!(writer::is_in_memory(&directory.held()), "shared memory is a file system in memory (shm_overview(7))");
             directory
         }
 
@@ -205,8 +230,11 @@ mod tests {
         }
 
         fn open(&self, boot: &str) -> Opened {
-            let directory = Directory::open(&self.0, Trust::everybody()).expect("it was made");
-            Journal::open(&directory, Some(boot.to_owned())).expect("a thread")
+            Journal::open(&self.held(), Some(boot.to_owned())).expect("a thread")
+        }
+
+        fn held(&self) -> Directory {
+            Directory::open(&self.0, Trust::everybody()).expect("it was made")
         }
     }
 
@@ -270,6 +298,47 @@ mod tests {
         fs::copy(original.0.join("id"), copy.0.join("id")).unwrap();
         assert_ne!(copy.open("boot").journal.author().instance, instance);
         assert_eq!(original.open("boot").journal.author().instance, instance);
+    }
+
+    #[test]
+    fn a_key_is_kept_for_its_own_directory_and_given_to_a_name_without_one() {
+        let (directory, copy) = (Site::new("key"), Site::new("key-copy"));
+        let path = directory.0.join("id");
+        let first = directory.open("boot").journal;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(directory.open("boot").journal.secret(), first.secret());
+        fs::copy(&path, copy.0.join("id")).unwrap();
+        assert_ne!(copy.open("boot").journal.secret(), first.secret());
+        // As an older version wrote it.
+        let older = format!("{} {}\n", first.author().instance, place(&directory.held()));
+        fs::write(&path, &older).unwrap();
+        let second = directory.open("boot");
+        assert_eq!(second.journal.author().instance, first.author().instance);
+        assert!(second.journal.secret() != first.secret() && !second.is_first);
+        assert_eq!(directory.open("boot").journal.secret(), second.journal.secret());
+        let key = second.journal.secret().written();
+        second.journal.note_and_wait(started(&second.journal, 1, "web"));
+        let shown = format!("{:?} {}", second.journal, fs::read_to_string(directory.0.join("runs")).unwrap());
+        assert!(!shown.contains(&key) && fs::read_to_string(&path).unwrap().contains(&key), "{shown}");
+    }
+
+    #[test]
+    fn directories_of_groups_are_kept_until_none_is_left() {
+        let directory = Site::new("groups");
+        let first = directory.open("boot").journal;
+        let groups = GroupDirectory { path: "/navigator-a.b".to_owned(), inode: 7 };
+        first.note_groups(groups.clone());
+        let noted = |record: &Record| record.groups().map(|(life, groups)| (life.to_owned(), groups.clone())).collect::<Vec<_>>();
+        let expected = [(first.author().life.clone(), groups)];
+        // No start was noted: one may have been made all the same.
+        assert_eq!(noted(&directory.open("boot").former), expected);
+        let third = directory.open("boot");
+        assert_eq!(noted(&third.former), expected);
+        third.journal.forget_groups(vec![first.author().life.clone()]);
+        third.journal.note_and_wait(started(&third.journal, 1, "web"));
+        assert_eq!(noted(&directory.open("boot").former), []);
+        third.journal.note_groups(expected[0].1.clone());
+        assert_eq!(noted(&directory.open("another boot").former), []);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! What all entries together say: which runs may be left, and how each is to be stopped. A value; it reads no file.
 
-use super::entry::{Definition, Entry, RunKey, Started};
+use super::entry::{Definition, Entry, GroupDirectory, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The sum of a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The boot that each navigator lived in.
-    lives: BTreeMap<String, String>,
+    /// The boot that each navigator lived in, and where its control groups are.
+    lives: BTreeMap<String, (String, Option<GroupDirectory>)>,
     /// How each process is stopped that was ever wanted, and still matters.
     definitions: BTreeMap<String, Definition>,
     /// The names of the last configuration: the order between these is the one that counts.
@@ -43,7 +43,7 @@ impl Record {
     /// Takes up one entry.
     pub(super) fn fold(&mut self, entry: Entry) {
         match entry {
-            Entry::Life { life, boot } => drop(self.lives.insert(life, boot)),
+            Entry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
             Entry::Wanted { shutdown_ms, processes } => {
                 self.shutdown_ms = Some(shutdown_ms);
                 self.wanted = processes.iter().map(|process| process.name.clone()).collect();
@@ -62,7 +62,7 @@ impl Record {
 
     /// The fewest entries that say the same.
     pub(super) fn entries(&self) -> Vec<Entry> {
-        let lives = self.lives.iter().map(|(life, boot)| Entry::Life { life: life.clone(), boot: boot.clone() });
+        let lives = self.lives.clone().into_iter().map(|(life, (boot, groups))| Entry::Life { life, boot, groups });
         let removed = self.definitions.values().filter(|definition| !self.wanted.contains(&definition.name));
         let wanted = self.definitions.values().filter(|definition| self.wanted.contains(&definition.name));
         let shutdown_ms = self.shutdown_ms;
@@ -76,11 +76,12 @@ impl Record {
 
     /// Forgets what another boot has ended.
     pub(super) fn forget_other_boots(&mut self, boot: &str) {
-        self.lives.retain(|_, of| of == boot);
+        self.lives.retain(|_, (of, _)| of == boot);
         let lives = &self.lives;
         self.runs.retain(|key, _| lives.contains_key(&key.life));
         let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
-        self.lives.retain(|life, _| self.runs.keys().any(|key| key.life == *life));
+        // A start that was never noted may be in the groups of a life without runs.
+        self.lives.retain(|life, (_, groups)| groups.is_some() || self.runs.keys().any(|key| key.life == *life));
         if running.is_empty() {
             self.definitions.retain(|name, _| self.wanted.contains(name));
         }
@@ -94,6 +95,11 @@ impl Record {
     /// What was noted of a run.
     pub fn run(&self, key: &RunKey) -> Option<&Started> {
         self.runs.get(key)
+    }
+
+    /// The directories that lives noted for their control groups, each with its life.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &GroupDirectory)> {
+        self.lives.iter().filter_map(|(life, (_, groups))| Some((life.as_str(), groups.as_ref()?)))
     }
 
     /// How a process is stopped.

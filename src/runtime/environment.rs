@@ -1,6 +1,6 @@
 //! The environment of a program: navigator's own, what the account says, what the configuration sets, and the mark.
 
-use super::tree::MARK;
+use super::mark::MARK;
 use crate::sys::accounts::Account;
 use reconcile::variables::Variables;
 use std::borrow::Cow;

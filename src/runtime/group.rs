@@ -10,11 +10,12 @@
 //! the other signs that [`super::tree`] names, as they are for what has moved on into another group.
 
 use super::proc;
-use crate::journal::Author;
+use crate::journal::{Author, GroupDirectory};
 use reconcile::event::RunId;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,14 +34,6 @@ pub(super) struct Groups {
 pub(super) struct Leaf {
     directory: PathBuf,
     path: String,
-}
-
-/// Whose leaf a process is in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) life: String,
-    pub(super) run: u64,
-    pub(super) name: String,
 }
 
 impl Groups {
@@ -67,6 +60,12 @@ impl Groups {
         let writable = |file: &Path| fs::OpenOptions::new().write(true).open(file).map(drop);
         entrances.iter().try_for_each(|file| writable(file))?;
         writable(&self.directory.join("cgroup.kill"))
+    }
+
+    /// The directory for leaves, for the journal.
+    pub(super) fn noted(&self) -> Option<GroupDirectory> {
+        let stat = rustix::fs::stat(&self.directory).ok()?;
+        Some(GroupDirectory { path: self.path.clone(), inode: stat.st_ino })
     }
 
     /// The leaf of a run, whether it exists or not.
@@ -115,25 +114,9 @@ impl Leaf {
         &self.directory
     }
 
-    /// The numbers of those in it, and in whatever they made below it.
+    /// The processes in it and in the groups below it.
     pub(super) fn members(&self) -> Vec<u32> {
-        let mut members = Vec::new();
-        let mut add = |directory: &Path| {
-            let listed = proc::contents(directory.join("cgroup.procs")).unwrap_or_default();
-            let listed = std::str::from_utf8(&listed).unwrap_or_default();
-            members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
-        };
-        if self.is_leaf() {
-            add(&self.directory);
-        } else {
-            walk(&self.directory, &mut add);
-        }
-        members
-    }
-
-    /// Whether nobody made a group below it: each would be a link of the directory, which has two by itself.
-    fn is_leaf(&self) -> bool {
-        rustix::fs::stat(&self.directory).is_ok_and(|stat| stat.st_nlink == 2)
+        members(&self.directory)
     }
 
     /// Whether a process is in it now.
@@ -167,12 +150,29 @@ impl Leaf {
     }
 }
 
+/// The processes in the group of this directory and in the groups below it.
+pub(super) fn members(directory: &Path) -> Vec<u32> {
+    let mut members = Vec::new();
+    let mut add = |directory: &Path| {
+        let listed = proc::contents(directory.join("cgroup.procs")).unwrap_or_default();
+        let listed = std::str::from_utf8(&listed).unwrap_or_default();
+        members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
+    };
+    // Each group below it would be a link of the directory, which has two by itself.
+    if rustix::fs::stat(directory).is_ok_and(|stat| stat.st_nlink == 2) {
+        add(directory);
+    } else {
+        walk(directory, &mut add);
+    }
+    members
+}
+
 /// Kills everything in the group of this directory, and below it.
 pub(super) fn kill(directory: &Path) -> bool {
     fs::write(directory.join("cgroup.kill"), "1").is_ok()
 }
 
-/// Removes every leaf that former lives of an instance left where this one would make its own, as far as nobody is in it.
+/// Removes the empty leaves that former lives of an instance left below our own group.
 pub(super) fn remove_former(author: &Author) {
     let Ok((own, _)) = own_group() else { return };
     remove_empty(&own, author);
@@ -186,25 +186,38 @@ pub(super) fn remove(directory: &Path) {
     }
 }
 
-/// The leaf of an instance that a path of `/proc/PID/cgroup` is in or below.
-pub(super) fn place(path: &str, instance: &str) -> Option<Place> {
-    let mut parts = path.split('/');
-    let life = parts.find_map(|part| part.strip_prefix("navigator-")?.strip_prefix(instance)?.strip_prefix('.'))?;
-    let (run, name) = parts.next()?.split_once('.')?;
-    Some(Place { life: life.to_owned(), run: run.parse().ok()?, name: name.to_owned() })
+/// The directory that a life noted for its groups; `None` if it does not exist any more, even if another one has its path.
+///
+/// # Errors
+/// Control groups are not mounted here, or the directory can't be looked at.
+pub(super) fn find(noted: &GroupDirectory) -> io::Result<Option<PathBuf>> {
+    let directory = directory(&noted.path)?;
+    match rustix::fs::stat(&directory) {
+        Ok(stat) => Ok(Some(directory).filter(|_| stat.st_ino == noted.inode)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The directory of the group that this process is in, and its path as in `/proc/PID/cgroup`.
 fn own_group() -> io::Result<(PathBuf, String)> {
-    let missing = || io::Error::new(io::ErrorKind::NotFound, "control groups of version 2 are not mounted");
-    let path = proc::group(std::process::id()).ok_or_else(missing)?;
+    let path = proc::group(std::process::id()).ok_or_else(not_mounted)?;
+    Ok((directory(&path)?, path))
+}
+
+/// The directory of a group with this path in `/proc/PID/cgroup`, whether there is such a group or not.
+fn directory(path: &str) -> io::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let found = mounts.lines().filter_map(mounted).find_map(|(root, at)| {
-        // A mount may show a part only: then our group must be in it.
+        // A mount may show a part only: then the group must be in it.
         let below = path.strip_prefix(root.trim_end_matches('/'))?;
         Some(Path::new(at).join(below.trim_start_matches('/')))
     });
-    Ok((found.ok_or_else(missing)?, path))
+    found.ok_or_else(not_mounted)
+}
+
+fn not_mounted() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "control groups of version 2 are not mounted")
 }
 
 /// The root and the place of a mount of version 2, from a line of `/proc/PID/mountinfo` (`proc(5)`).
@@ -226,7 +239,7 @@ fn remove_empty(own: &Path, author: &Author) {
 }
 
 /// Removes a group and all below it, from the bottom up. The kernel keeps what isn't empty.
-fn remove_tree(directory: &Path) {
+pub(super) fn remove_tree(directory: &Path) {
     walk(directory, &mut |directory| {
         let _kept = fs::remove_dir(directory);
     });
@@ -245,17 +258,6 @@ fn walk(directory: &Path, doing: &mut impl FnMut(&Path)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_place_is_read_wherever_it_is_seen_from() {
-        let web = Place { life: "b".to_owned(), run: 3, name: "web.1".to_owned() };
-        assert_eq!(place("/navigator-a.b/3.web.1", "a"), Some(web.clone()));
-        assert_eq!(place("/system.slice/x.service/navigator-a.b/3.web.1/below/it", "a"), Some(web.clone()));
-        assert_eq!(place("/../navigator-a.b/3.web.1", "a"), Some(web));
-        for other in ["/", "/navigator-a.b", "/navigator-a.b/x.web", "/navigator-other.b/3.web", "/navigator-ab/3.web"] {
-            assert_eq!(place(other, "a"), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_leaf_holds_what_is_in_it_and_below_it_alone() {

@@ -19,6 +19,7 @@ mod environment;
 mod group;
 mod launcher;
 mod left;
+mod mark;
 mod orders;
 mod output;
 mod passed;
@@ -46,6 +47,7 @@ use commands::Commands;
 use environment::Inherited;
 use group::Groups;
 use left::Left;
+use mark::Marker;
 use orders::Orders;
 use output::Outputs;
 use probe::Prober;
@@ -65,7 +67,6 @@ use tokio::sync::mpsc::{Sender, unbounded_channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tree::Marker;
 use wakes::{ANOTHER_LOOK, Signals};
 
 /// How long what is left at the end may take to be gone after it was killed.
@@ -158,17 +159,18 @@ impl Runtime {
     pub fn start(setup: Setup, news: Sender<Event>) -> Result<Runtime, StartError> {
         sys::note_who_ends().map_err(StartError::Signals)?;
         let ended = signal(SignalKind::child()).map_err(StartError::Signals)?;
-        let outer = std::env::var(tree::MARK).ok();
-        let author = setup.journal.author();
-        let marker = Marker::new(format!("{}.{}", author.instance, author.life), outer);
+        let marker = Marker::new(&setup.journal, std::env::var(mark::MARK).ok());
         if proc::stat(std::process::id()).is_none() {
             tracing::warn!(target: "navigator", "`/proc` is not there: of each tree only the leader is known");
         }
-        let groups = Groups::make(author).inspect_err(|error| {
+        let groups = Groups::make(setup.journal.author()).inspect_err(|error| {
             tracing::debug!(target: "navigator", %error, "Processes get no control groups of their own");
         });
+        if let Some(noted) = groups.as_ref().ok().and_then(Groups::noted) {
+            setup.journal.note_groups(noted);
+        }
+        let left = Left::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
-        let left = Left::new(setup.journal.clone(), setup.former).map_err(StartError::Watch)?;
         let environment = Inherited::of(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
         let (tell, done) = unbounded_channel();

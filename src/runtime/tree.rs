@@ -5,7 +5,7 @@
 //! the subreaper of everything we start (or process 1). Such an orphan belongs to the run that
 //! - a scan has seen it in before, while its parents lived ([`Members::holds`]), or whose
 //! - session it is in (each leader makes its own), or whose
-//! - mark stands in its environment: `NAVIGATOR_RUN`, which every process inherits.
+//! - mark its environment holds ([`super::mark`]), which names the run's process too.
 //!
 //! Where each run has a control group ([`super::group`]), whoever is in it belongs, too, and the group tells when it is
 //! empty. It is read where anybody else belongs to the run than its leader, or there is an orphan at all: else it tells
@@ -35,7 +35,6 @@
 use super::proc::{self, Lineage};
 use crate::signals;
 use crate::sys;
-use reconcile::event::RunId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FsWord, fstat, fstatfs};
@@ -44,9 +43,6 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, OnceLock};
-
-/// The variable that marks every process of a run.
-pub(super) const MARK: &str = "NAVIGATOR_RUN";
 
 /// A hold on one process.
 #[derive(Debug)]
@@ -203,52 +199,9 @@ pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, Handle)>) -> Vec<(u32,
     found
 }
 
-/// The mark of one navigator: what it writes into the environment of its runs, and finds there again.
-#[derive(Clone, Debug)]
-pub(super) struct Marker {
-    /// Of this navigator alone.
-    instance: String,
-    /// The mark that this navigator itself runs under, where another one started it: its runs are that one's too.
-    outer: Option<String>,
-}
-
-impl Marker {
-    pub(super) fn new(instance: String, outer: Option<String>) -> Marker {
-        Marker { instance, outer }
-    }
-
-    /// `instance/name/run`, behind the mark of an outer navigator and a comma where there is one.
-    pub(super) fn write(&self, name: &str, run: RunId) -> String {
-        let own = format!("{}/{name}/{}", self.instance, run.0);
-        self.outer.as_ref().map_or_else(|| own.clone(), |outer| format!("{outer},{own}"))
-    }
-
-    /// The run of ours that a mark names.
-    pub(super) fn read(&self, mark: &[u8]) -> Option<RunId> {
-        let mark = std::str::from_utf8(mark).ok()?;
-        mark.split(',').find_map(|one| {
-            let mut parts = one.split('/');
-            let (instance, _name, run) = (parts.next()?, parts.next()?, parts.next()?);
-            (instance == self.instance).then(|| run.parse().ok().map(RunId))?
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mark_is_read_by_the_navigator_that_wrote_it_and_by_outer_ones() {
-        let outer = Marker::new("0123456789abcdef".into(), None);
-        let inner = Marker::new("fedcba9876543210".into(), Some(outer.write("navigator", RunId(3))));
-        let mark = inner.write("web", RunId(7));
-        assert_eq!(mark, "0123456789abcdef/navigator/3,fedcba9876543210/web/7");
-        assert_eq!(inner.read(mark.as_bytes()), Some(RunId(7)));
-        assert_eq!(outer.read(mark.as_bytes()), Some(RunId(3)));
-        assert_eq!(Marker::new("other".into(), None).read(mark.as_bytes()), None);
-        assert_eq!(outer.read(b"0123456789abcdef/web/x"), None);
-    }
 
     #[test]
     fn both_ways_of_finding_children_agree() {

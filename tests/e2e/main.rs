@@ -14,6 +14,7 @@ mod doctor;
 mod environment;
 mod faults;
 mod files;
+mod forged;
 #[path = "../support/golden.rs"]
 mod golden;
 mod harness;

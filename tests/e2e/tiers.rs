@@ -30,7 +30,7 @@ fn family(others: &str, end: &str) -> String {
 }
 
 /// Whether navigator can make control groups here: below its own one, which is ours.
-fn has_groups(test: &str) -> bool {
+pub(crate) fn has_groups(test: &str) -> bool {
     let look = r#"
         own=$(sed -n 's/^0:://p' /proc/self/cgroup)
         at=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)

@@ -4,6 +4,7 @@ use crate::host::{children, on_host, script, without_host};
 use reconcile::event::{Event, Status};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
+use std::path::Path;
 
 fn sleeper() -> Spec {
     let mut spec = Spec::new("sleeper", "sleep");
@@ -180,6 +181,30 @@ fn a_daemon_is_known_by_its_mark() {
         assert_ne!(host.pids(run), []);
         host.kill(run);
         host.gone(run).await;
+    });
+}
+
+#[test]
+fn a_forged_mark_keeps_no_other_run_from_being_gone() {
+    on_host("forged", async |host| {
+        let db = host.spawn(sleeper());
+        host.spawned(db).await;
+        // A daemon of the second run takes the name and the number of the first one's, with its own hash and with none.
+        let fifos = [host.fifo("hash"), host.fifo("none")];
+        let forge = |hash: &str, fifo: &Path| {
+            let mark = format!("NAVIGATOR_RUN=${{own%%/*}}/sleeper/{}{hash}", db.0);
+            format!("(env \"{mark}\" setsid sh -c 'echo there >{}; sleep 3600; :' &)", fifo.display())
+        };
+        let forgers = [forge("/${own##*/}", &fifos[0]), forge("", &fifos[1])].join("; ");
+        let web = host.spawn(script("web", &format!("own=${{NAVIGATOR_RUN##*,}}; {forgers}; sleep 3600")));
+        for fifo in &fifos {
+            assert_eq!(host.hears(fifo).await, "there\n");
+        }
+        assert_eq!(host.pids(db).len(), 1);
+        host.stop(db);
+        host.gone(db).await;
+        host.kill(web);
+        host.gone(web).await;
     });
 }
 

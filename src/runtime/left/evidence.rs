@@ -3,15 +3,16 @@
 //!
 //! A number proves nothing, since it may be another process's by now; nor does a name, a command line or a parent. What
 //! does is one of these:
-//! - *Mark*: its environment holds a mark of this very instance, of another life than our own. Marks are random, and
-//!   nobody has one who didn't inherit it.
-//! - *Group*: it is in a control group that a former life of this instance made.
+//! - *Mark*: its environment holds a mark of this very instance, of another life than our own, with the right hash
+//!   ([`super::super::mark`]). A process can only have such a mark from a process of that run.
+//! - *Group*: it is in a control group at or below a directory that a former life of this instance noted ([`super::groups`]).
 //! - *Leader*: it has the number and, where the kernel has such, the inode, else the start time, that were noted for a leader in
 //!   this boot. Programs that write their title over their environment are known by this.
 //! - *Session*: it is in the session of such a leader, which lives; so the session is still that one's.
 
-use super::super::group::Place;
-use crate::journal::{Author, Record, RunKey, Started};
+use super::super::mark::Marker;
+use super::groups::Place;
+use crate::journal::{Record, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen of a process at one moment.
@@ -28,7 +29,7 @@ pub(in crate::runtime) struct Seen {
     pub(in crate::runtime) has_executed: bool,
     /// The mark in its environment.
     pub(in crate::runtime) mark: Option<Vec<u8>>,
-    /// The leaf of this instance that it is in.
+    /// The run of a former life in whose control group it is.
     pub(in crate::runtime) place: Option<Place>,
 }
 
@@ -55,7 +56,7 @@ pub(in crate::runtime) struct Claim {
 
 /// What is known already when somebody is judged.
 pub(in crate::runtime) struct Known<'a> {
-    pub(in crate::runtime) author: &'a Author,
+    pub(in crate::runtime) marker: &'a Marker,
     pub(in crate::runtime) record: &'a Record,
     /// Never left by anybody, wherever they inherited a mark from: ourselves, and whoever started us.
     pub(in crate::runtime) spared: &'a BTreeSet<u32>,
@@ -73,7 +74,7 @@ pub(in crate::runtime) fn claims(known: &Known<'_>, seen: &[Seen]) -> Vec<Claim>
             let leader = leaders.get(&seen.session).or_else(|| known.leaders.get(&seen.session))?;
             Some(Claim { pid: seen.pid, evidence: Evidence::Session(leader.pid), ..leader.clone() })
         };
-        let by_itself = by_mark(known.author, seen).or_else(|| by_group(known.author, seen));
+        let by_itself = by_mark(known.marker, seen).or_else(|| by_group(seen));
         claims.extend(by_itself.or_else(by_session));
     }
     claims
@@ -104,21 +105,14 @@ pub(in crate::runtime) fn is_leader(noted: &Started, seen: &Seen) -> bool {
 }
 
 /// The run of a former life of this instance that a process is marked with.
-pub(in crate::runtime) fn by_mark(author: &Author, seen: &Seen) -> Option<Claim> {
-    let marks = std::str::from_utf8(seen.mark.as_deref()?).ok()?;
-    marks.split(',').find_map(|mark| {
-        let mut parts = mark.split('/');
-        let (writer, name, run) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
-        let (instance, life) = writer.split_once('.')?;
-        let is_former = instance == author.instance && life != author.life;
-        let key = RunKey { life: life.to_owned(), run };
-        is_former.then(|| Claim { pid: seen.pid, name: name.to_owned(), key, evidence: Evidence::Mark })
-    })
+pub(in crate::runtime) fn by_mark(marker: &Marker, seen: &Seen) -> Option<Claim> {
+    let (name, key) = marker.former(seen.mark.as_deref()?)?;
+    Some(Claim { pid: seen.pid, name: name.to_owned(), key, evidence: Evidence::Mark })
 }
 
 /// The run of a former life of this instance in whose control group a process is.
-pub(in crate::runtime) fn by_group(author: &Author, seen: &Seen) -> Option<Claim> {
-    let Place { life, run, name } = seen.place.clone().filter(|place| place.life != author.life)?;
+pub(in crate::runtime) fn by_group(seen: &Seen) -> Option<Claim> {
+    let Place { life, run, name } = seen.place.clone()?;
     Some(Claim { pid: seen.pid, name, key: RunKey { life, run }, evidence: Evidence::Group })
 }
 
@@ -126,13 +120,8 @@ pub(in crate::runtime) fn by_group(author: &Author, seen: &Seen) -> Option<Claim
 mod tests {
     use super::*;
     use crate::journal::Entry;
-
-    const INSTANCE: &str = "1111111111111111";
-    const FORMER: &str = "2222222222222222";
-
-    fn author() -> Author {
-        Author { instance: INSTANCE.to_owned(), life: "3333333333333333".to_owned() }
-    }
+    use crate::runtime::mark::tests::{FORMER, INSTANCE, lives};
+    use reconcile::event::RunId;
 
     fn key(run: u64) -> RunKey {
         RunKey { life: FORMER.to_owned(), run }
@@ -144,7 +133,7 @@ mod tests {
             let (ticks, inode) = (Some(1000 + u64::from(pid)), Some(5000 + u64::from(pid)));
             Entry::Started(Started { key: key(run), name: name.to_owned(), pid, ticks, inode, leaf: None })
         };
-        let life = Entry::Life { life: FORMER.to_owned(), boot: "boot".to_owned() };
+        let life = Entry::Life { life: FORMER.to_owned(), boot: "boot".to_owned(), groups: None };
         [life, started(1, "db", 100), started(2, "web", 200)].iter().map(Entry::line).collect()
     }
 
@@ -161,47 +150,66 @@ mod tests {
         Seen { mark: Some(mark.as_bytes().to_vec()), ..seen(pid) }
     }
 
-    fn claimed(record: &Record, seen: &[Seen], own: u32) -> Vec<Claim> {
+    fn claimed(marker: &Marker, record: &Record, seen: &[Seen], own: u32) -> Vec<Claim> {
         let spared = ancestry(seen, own);
-        claims(&Known { author: &author(), record, spared: &spared, leaders: &BTreeMap::new() }, seen)
+        claims(&Known { marker, record, spared: &spared, leaders: &BTreeMap::new() }, seen)
     }
 
-    fn told(seen: &[Seen], own: u32) -> Vec<String> {
-        let claims = claimed(&record(), seen, own);
+    fn told(marker: &Marker, seen: &[Seen], own: u32) -> Vec<String> {
+        let claims = claimed(marker, &record(), seen, own);
         claims.into_iter().map(|claim| format!("{} {} {:?}", claim.pid, claim.name, claim.evidence)).collect()
     }
 
     #[test]
     fn each_kind_of_evidence_is_enough() {
-        let mark = format!("{INSTANCE}.{FORMER}/cron/7");
+        let [former, marker] = lives();
+        let mark = former.write("cron", RunId(7));
         let in_session = Seen { session: 100, ..seen(101) };
         let nested = format!("4444444444444444.5/outer/1,{mark}");
         let in_group = Seen { place: Some(Place { life: FORMER.to_owned(), run: 8, name: "mail".to_owned() }), ..seen(302) };
         let all = [in_session, marked(300, &mark), seen(100), seen(200), marked(301, &nested), in_group];
         let expected =
             ["100 db Leader", "200 web Leader", "101 db Session(100)", "300 cron Mark", "301 cron Mark", "302 mail Group"];
-        assert_eq!(told(&all, 9), expected);
+        assert_eq!(told(&marker, &all, 9), expected);
     }
 
     #[test]
     fn a_stranger_is_never_claimed() {
-        let other_instance = format!("9999999999999999.{FORMER}/web/2");
-        let our_own = format!("{INSTANCE}.{}/web/2", author().life);
+        let ([_, marker], [stranger, _]) = (lives(), lives());
+        let (other_instance, our_own) = (stranger.write("web", RunId(2)), marker.write("web", RunId(2)));
         let recycled = Seen { started: Some(1), ..seen(100) };
         let same_tick = Seen { inode: Some(1), ..seen(200) };
         let of_recycled = Seen { session: 100, ..seen(101) };
         let unmarked =
             [marked(1, ""), marked(300, "web"), marked(301, &other_instance), marked(302, &our_own), marked(303, "./,/")];
-        let of_ours = Seen { place: Some(Place { life: author().life, run: 2, name: "web".to_owned() }), ..seen(304) };
-        let strangers: Vec<Seen> = unmarked.into_iter().chain([recycled, same_tick, of_recycled, of_ours]).collect();
-        assert_eq!(told(&strangers, 9), Vec::<String>::new());
+        let strangers: Vec<Seen> = unmarked.into_iter().chain([recycled, same_tick, of_recycled]).collect();
+        assert_eq!(told(&marker, &strangers, 9), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_forged_mark_claims_nothing_and_a_copied_one_claims_its_own_process() {
+        let [former, marker] = lives();
+        let own = former.write("web", RunId(2));
+        let hash = own.rsplit('/').next().expect("it ends in a hash");
+        let forged = [
+            format!("{INSTANCE}.{FORMER}/db/1"),
+            format!("{INSTANCE}.{FORMER}/db/1/{hash}"),
+            format!("{INSTANCE}.{FORMER}/web/1/{hash}"),
+            format!("{INSTANCE}.4444444444444444/web/2/{hash}"),
+            own[..own.len() - 1].to_owned(),
+        ];
+        let forgers: Vec<Seen> = (300..).zip(&forged).map(|(pid, mark)| marked(pid, mark)).collect();
+        assert_eq!(told(&marker, &forgers, 9), Vec::<String>::new());
+        let copied = [marked(400, &own), marked(401, &format!("{},{own}", forged[1]))];
+        assert_eq!(told(&marker, &copied, 9), ["400 web Mark", "401 web Mark"]);
     }
 
     #[test]
     fn who_turns_up_later_in_the_session_of_a_leader_is_claimed_too() {
-        let leader = claimed(&record(), &[seen(100)], 9).remove(0);
+        let [_, marker] = lives();
+        let leader = claimed(&marker, &record(), &[seen(100)], 9).remove(0);
         let (spared, leaders) = (BTreeSet::new(), BTreeMap::from([(100, leader)]));
-        let known = Known { author: &author(), record: &record(), spared: &spared, leaders: &leaders };
+        let known = Known { marker: &marker, record: &record(), spared: &spared, leaders: &leaders };
         let later = claims(&known, &[Seen { session: 100, ..seen(101) }, seen(102)]);
         assert_eq!(later.iter().map(|claim| (claim.pid, &claim.evidence)).collect::<Vec<_>>(), [(101, &Evidence::Session(100))]);
     }
@@ -210,7 +218,8 @@ mod tests {
     fn what_was_not_noted_or_can_not_be_seen_proves_nothing() {
         let unknown_start = Seen { started: None, ..seen(100) };
         let unknown_inode = Seen { inode: None, ..seen(200) };
-        assert_eq!(told(&[unknown_start, unknown_inode], 9), Vec::<String>::new());
+        let [_, marker] = lives();
+        assert_eq!(told(&marker, &[unknown_start, unknown_inode], 9), Vec::<String>::new());
         let noted = Started { key: key(1), name: "db".to_owned(), pid: 100, ticks: None, inode: None, leaf: None };
         assert!(!is_leader(&noted, &Seen { started: None, inode: None, ..seen(100) }));
         let by_inode = Started { inode: Some(7), ..noted };
@@ -220,17 +229,19 @@ mod tests {
 
     #[test]
     fn we_and_whoever_started_us_are_spared() {
-        let mark = format!("{INSTANCE}.{FORMER}/shell/1");
+        let [former, marker] = lives();
+        let mark = former.write("shell", RunId(1));
         let shell = marked(50, &mark);
         let own = Seen { parent: 50, ..marked(60, &mark) };
         let sibling = Seen { parent: 50, ..marked(61, &mark) };
-        assert_eq!(told(&[shell, own, sibling], 60), ["61 shell Mark"]);
+        assert_eq!(told(&marker, &[shell, own, sibling], 60), ["61 shell Mark"]);
     }
 
     #[test]
     fn a_damaged_record_claims_no_more_than_a_whole_one() {
         let everybody: Vec<Seen> = (2..400).map(seen).collect();
-        let truth = claimed(&record(), &everybody, 9);
+        let [_, marker] = lives();
+        let truth = claimed(&marker, &record(), &everybody, 9);
         assert_eq!(truth.len(), 2);
         let whole = journal().into_bytes();
         let mut dice = 1_u64;
@@ -251,7 +262,7 @@ mod tests {
                 _ => damaged[place] = b"\n0{}9\"\xff"[roll(7)],
             }
             let (record, _) = Record::read(&damaged);
-            for claim in claimed(&record, &everybody, 9) {
+            for claim in claimed(&marker, &record, &everybody, 9) {
                 assert!(truth.contains(&claim), "{claim:?} from {:?}", String::from_utf8_lossy(&damaged));
             }
         }

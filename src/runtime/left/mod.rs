@@ -10,14 +10,17 @@
 //! refuses pidfds nobody is signalled: then what is left is only reported, and nothing is started beside it.
 
 mod evidence;
+mod groups;
 
 use super::group;
+use super::mark::{MARK, Marker};
 use super::proc::{self, Lineage, Stat, Variable};
 use super::reaper::LONGEST_EXEC;
-use super::tree::{self, Handle, MARK};
+use super::tree::{self, Handle};
 use super::wakes;
 use crate::journal::{Entry, Journal, Record, RunKey};
 use evidence::{Claim, Evidence, Known, Seen};
+use groups::FormerGroups;
 use reconcile::event::{Event, Pid, RunId};
 use reconcile::text::Name;
 use rustix::event::epoll;
@@ -33,7 +36,10 @@ use tokio::time::Instant;
 /// What is left, by the name of the managed process that it belonged to.
 pub(super) struct Left {
     journal: Journal,
+    marker: Marker,
     record: Record,
+    /// The control groups of former lives, as of the last look.
+    groups: FormerGroups,
     processes: BTreeMap<Name, Members>,
     /// Under which numbers the loop knows them.
     runs: HashMap<RunId, Name>,
@@ -77,10 +83,12 @@ struct Members {
 impl Left {
     /// # Errors
     /// Out of descriptors.
-    pub(super) fn new(journal: Journal, record: Record) -> io::Result<Left> {
+    pub(super) fn new(journal: Journal, marker: Marker, record: Record) -> io::Result<Left> {
         Ok(Left {
             journal,
+            marker,
             record,
+            groups: FormerGroups::default(),
             processes: BTreeMap::new(),
             runs: HashMap::new(),
             leaders: BTreeMap::new(),
@@ -102,8 +110,7 @@ impl Left {
         let own = std::process::id();
         let (seen, mut is_undecided) = self.look_around();
         let spared = self.spared.get_or_insert_with(|| evidence::ancestry(&seen, own));
-        let author = self.journal.author();
-        let known = Known { author, record: &self.record, spared, leaders: &self.leaders };
+        let known = Known { marker: &self.marker, record: &self.record, spared, leaders: &self.leaders };
         let claims = evidence::claims(&known, &seen);
         for claim in claims {
             self.strangers.remove(&claim.pid);
@@ -133,7 +140,6 @@ impl Left {
 
     /// Holds a process that was claimed, if it still is the one that was seen.
     fn hold(&self, claim: &Claim) -> Hold {
-        let author = self.journal.author();
         let pidfd = match tree::try_open(claim.pid) {
             Ok(pidfd) => pidfd,
             Err(Errno::SRCH | Errno::INVAL) => return Hold::Other,
@@ -142,11 +148,11 @@ impl Left {
         let mark = proc::variable(claim.pid, MARK);
         // One that began an exec since it was seen has no mark at this moment, and may well be the same.
         let is_legible = mark != Variable::NotYet;
-        let Some(again) = look_at(claim.pid, mark, &author.instance) else { return Hold::Other };
+        let Some(again) = look_at(claim.pid, mark, &self.groups) else { return Hold::Other };
         let holds = match &claim.evidence {
             Evidence::Mark if !is_legible => return Hold::NotYet,
-            Evidence::Mark => evidence::by_mark(author, &again).is_some_and(|again| again == *claim),
-            Evidence::Group => evidence::by_group(author, &again).is_some_and(|again| again == *claim),
+            Evidence::Mark => evidence::by_mark(&self.marker, &again).is_some_and(|again| again == *claim),
+            Evidence::Group => evidence::by_group(&again).is_some_and(|again| again == *claim),
             Evidence::Leader => {
                 let again = Seen { inode: tree::inode(&pidfd), ..again };
                 self.record.run(&claim.key).is_some_and(|noted| evidence::is_leader(noted, &again))
@@ -162,7 +168,7 @@ impl Left {
 
     /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
     fn look_around(&mut self) -> (Vec<Seen>, bool) {
-        let instance = self.journal.author().instance.clone();
+        self.groups = FormerGroups::of(&self.record);
         let noted: BTreeSet<u32> = self.record.runs().map(|run| run.pid).collect();
         let known: BTreeSet<u32> = self.processes.values().flat_map(|members| members.held.keys().copied()).collect();
         let (mut seen, mut is_undecided) = (Vec::new(), false);
@@ -178,7 +184,7 @@ impl Left {
             let mark = proc::variable(pid, MARK);
             let is_legible = mark != Variable::NotYet;
             is_undecided |= !is_legible;
-            let Some(mut one) = look_at(pid, mark, &instance) else { continue };
+            let Some(mut one) = look_at(pid, mark, &self.groups) else { continue };
             if noted.contains(&pid) {
                 one.inode = tree::try_open(pid).ok().and_then(|pidfd| tree::inode(&pidfd));
             }
@@ -215,6 +221,7 @@ impl Left {
     pub(super) fn unbind(&mut self) {
         self.runs.clear();
         group::remove_former(self.journal.author());
+        self.journal.forget_groups(groups::remove_empty(&self.record));
     }
 
     /// The living processes of a run that was bound.
@@ -246,7 +253,7 @@ impl Left {
                 members.send(signal);
             }
             if kills {
-                members.kill_groups(&self.journal.author().instance);
+                members.kill_groups();
             }
         }
         true
@@ -329,10 +336,9 @@ impl Members {
 
     /// Kills their control groups, where the kernel can, which also ends what is being forked just now and what can't be
     /// held. Not one that we ourselves were started in.
-    fn kill_groups(&self, instance: &str) {
-        let own = proc::group(std::process::id()).and_then(|path| group::place(&path, instance));
-        let is_own = own.is_some_and(|place| self.keys.contains(&RunKey { life: place.life, run: place.run }));
-        for directory in self.groups.iter().filter(|_| !is_own) {
+    fn kill_groups(&self) {
+        let own = std::process::id();
+        for directory in self.groups.iter().filter(|directory| !group::members(directory).contains(&own)) {
             let _one_by_one = group::kill(directory);
         }
     }
@@ -345,10 +351,10 @@ impl Members {
 }
 
 /// What is to be seen of a process without a hold on it; `None` if it has ended.
-fn look_at(pid: u32, mark: Variable, instance: &str) -> Option<Seen> {
+fn look_at(pid: u32, mark: Variable, groups: &FormerGroups) -> Option<Seen> {
     let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
     let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
-    let place = proc::group(pid).and_then(|path| group::place(&path, instance));
+    let place = proc::group(pid).and_then(|path| groups.place(&path));
     let Stat { parent, session, started, has_executed, .. } = stat;
     Some(Seen { pid, parent, session, started, inode: None, has_executed, mark, place })
 }
@@ -380,13 +386,15 @@ mod tests {
     async fn who_is_in_the_middle_of_an_exec_is_found_all_the_same() {
         let directory = std::env::temp_dir().join(format!("navigator-left-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        let Opened { journal, .. } =
-            Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), None).expect("a thread");
-        let mark = format!("{}.2222222222222222/restless/1", journal.author().instance);
+        let held = Directory::open(&directory, Trust::everybody()).expect("it was made");
+        let Opened { journal, .. } = Journal::open(&held, None).expect("a thread");
+        let mark = Marker::new(&journal, None).write("restless", RunId(1));
+        // The next life of the same instance.
+        let Opened { journal, .. } = Journal::open(&held, None).expect("a thread");
         let child = Command::new("sh").args(["-c", RESTLESS, RESTLESS]).env(MARK, mark).spawn().expect("there is a shell");
         let site = Site(child, directory);
         for round in 0..300 {
-            let mut left = Left::new(journal.clone(), Record::default()).expect("descriptors");
+            let mut left = Left::new(journal.clone(), Marker::new(&journal, None), Record::default()).expect("descriptors");
             while left.find() {}
             let found: Vec<u32> = left.processes.values().flat_map(|members| members.held.keys().copied()).collect();
             assert_eq!(found, [site.0.id()], "round {round}");

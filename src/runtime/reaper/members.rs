@@ -2,8 +2,9 @@
 //! in its control group. What is done about them is the reaper's affair.
 
 use super::super::group::Leaf;
+use super::super::mark::MARK;
 use super::super::proc::{self, Lineage, Variable};
-use super::super::tree::{self, Handle, MARK};
+use super::super::tree::{self, Handle};
 use super::{Leader, Reaper, Run};
 use crate::sys;
 use reconcile::event::RunId;
@@ -94,6 +95,12 @@ impl Reaper {
         self.unborn.iter().filter_map(move |&id| Some((id, pid(self.runs.get(&id)?)?)))
     }
 
+    /// The run that a mark names, if its process has the name that the mark says.
+    fn marked(&self, mark: &[u8]) -> Option<RunId> {
+        let (name, run) = self.marker.own(mark)?;
+        self.runs.get(&run).filter(|entered| entered.name.as_str() == name).map(|_| run)
+    }
+
     /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
     fn owner(&mut self, pid: u32) -> Owner {
         if let Some(&known) = self.orphans.get(&pid) {
@@ -104,7 +111,7 @@ impl Reaper {
         let owner = match of_members.or_else(of_session) {
             Some(owner) => Some(owner),
             None => match proc::variable(pid, MARK) {
-                Variable::Is(mark) => self.marker.read(&mark).filter(|run| self.runs.contains_key(run)),
+                Variable::Is(mark) => self.marked(&mark),
                 Variable::Unset => None,
                 Variable::NotYet | Variable::Ended => return Owner::Undecided,
             },

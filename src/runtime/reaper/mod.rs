@@ -13,10 +13,11 @@ mod stops;
 mod turns;
 
 use super::group::{Groups, Leaf};
+use super::mark::Marker;
 use super::proc::{self, Lineage};
 use super::spawn::NotSpawned;
 use super::spawners::{Report, Spent, Up};
-use super::tree::{self, Handle, Marker, Members, send, send_all};
+use super::tree::{self, Handle, Members, send, send_all};
 use super::wakes;
 use crate::journal::{Entry, Journal};
 use crate::signals;
@@ -24,6 +25,7 @@ use crate::sys::How;
 use crate::sys::slot::Slot;
 use ends::Ends;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
+use reconcile::text::Name;
 use rustix::fd::OwnedFd;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -80,6 +82,7 @@ pub(super) struct Reaper {
 }
 
 struct Run {
+    name: Name,
     leader: Leader,
     /// The run whose start has to be over before its own.
     after: Option<RunId>,
@@ -164,13 +167,13 @@ impl Reaper {
     }
 
     /// Enters a start that is about to be made; returns the mark, the slot and the control group for it.
-    pub(super) fn expect(&mut self, run: RunId, name: &str) -> (String, Arc<Slot>, Option<Leaf>) {
+    pub(super) fn expect(&mut self, run: RunId, name: &Name) -> (String, Arc<Slot>, Option<Leaf>) {
         let slot = Arc::new(Slot::default());
         let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, name));
         let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
         let (told, killed) = (Members::default(), Members::default());
-        let leaf_of_run = leaf.clone();
         let entered = Run {
+            name: name.clone(),
             leader,
             after: None,
             session: None,
@@ -178,7 +181,7 @@ impl Reaper {
             killed,
             wish: None,
             killing: false,
-            leaf: leaf_of_run,
+            leaf: leaf.clone(),
             emptying: None,
         };
         self.runs.insert(run, Box::new(entered));
