@@ -241,7 +241,8 @@ managed_processes:
     around.says("third", |line| line == (LINES - 1).to_string() || line.starts_with("… "));
     assert_eq!(site.run(["-s", "stop"]).code, Some(0));
     let ended = around.exits(0);
-    assert_eq!(ended.said("third"), Vec::from_iter((0..LINES).map(|number| number.to_string())));
+    let wanted: Vec<String> = (0..LINES).map(|number| number.to_string()).collect();
+    assert_eq!(ended.said("third"), wanted);
     assert_eq!(site.read("code"), "0\n", "navigator's own exit code\n{}", ended.description);
 }
 
