@@ -365,6 +365,22 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_waits_is_not_filled_up_before_half_is_written() {
+        let stuck = Stuck::new();
+        let flood = source("flood");
+        let all = stuck.flood(&flood);
+        for _ in 1..(all / 2).div_ceil(TEXT) {
+            stuck.write(1);
+            assert!(!stuck.say(&flood) && !stuck.is_rung());
+        }
+        // When it has waited long enough, it uses the room that there is.
+        let late = stuck.now + PATIENCE;
+        while stuck.say_at(&flood, late) {}
+        assert_eq!(stuck.lane.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
+        assert!(stuck.lane.lock().share(&flood).is_losing());
+    }
+
+    #[test]
     fn what_a_source_lost_is_said_when_half_of_its_lines_are_written() {
         let stuck = Stuck::new();
         let flood = source("flood");
