@@ -71,7 +71,7 @@ impl Ignored {
         }
     }
 
-    /// Who sent it is part of the first report only: the later ones are about many messages.
+    /// The sender is part of the first report only: later ones are about many messages.
     fn report(&mut self, name: &str, sender: Option<(i32, u32)>) {
         let (pid, user, count) = (sender.map(|(pid, _)| pid), sender.map(|(_, user)| user), self.count);
         tracing::warn!(target: "managed_processes", name, count, sender = pid, user, "Ignored notifications of other processes");

@@ -77,7 +77,7 @@ impl Socket {
         // calls. (A umask for this alone would be a umask for all threads.)
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &SocketAddrUnix::new(&path)?)?;
-        // Whatever the umask took away.
+        // The umask may have taken away bits of the owner's.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Socket { socket: sys::readable(socket)?, path })
     }
