@@ -8,6 +8,8 @@ use reconcile::spec::Exec;
 use reconcile::text::Text;
 use std::ffi::CString;
 use std::io;
+use std::os::unix::fs::lchown;
+use std::path::Path;
 
 /// What a process changes about its credentials; all `None` if it keeps navigator's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +48,17 @@ impl Identity {
         }
         let groups = account.as_ref().map_or_else(|| vec![primary], |account| accounts::groups_of(&account.name, primary));
         Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
+    }
+
+    /// Makes the process's user and group the owner of a file, and doesn't follow a link.
+    ///
+    /// # Errors
+    /// Those of `lchown(2)`.
+    pub(crate) fn give(&self, path: &Path) -> io::Result<()> {
+        if self.user.is_none() && self.group.is_none() {
+            return Ok(());
+        }
+        lchown(path, self.user, self.group)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::probe::Ear;
 use rustix::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a program is passed beyond its definition.
@@ -12,6 +13,8 @@ pub(super) struct Passed {
     pub(super) variables: Vec<(&'static str, String)>,
     /// The variable, if any, whose value is the program's own number.
     pub(super) own_number: Option<&'static str>,
+    /// Its notification socket, which is given to its user before it is executed.
+    pub(super) socket: Option<PathBuf>,
     /// A descriptor, and the number that it has in the program.
     pub(super) descriptor: Option<(OwnedFd, u32)>,
     /// Takes standard output and error, in place of what the definition says.

@@ -39,6 +39,16 @@ pub(super) fn of_descriptors(error: i32) -> Refusal {
     exhausted(error).unwrap_or_else(|| failed("opening its standard streams".to_owned(), error))
 }
 
+/// The notification socket could not be given to the user of the process.
+pub(super) fn of_socket(exec: &Exec, error: &io::Error) -> Refusal {
+    let owner = match (&exec.user, &exec.group) {
+        (None, Some(group)) => format!("group `{}`", group.shown()),
+        _ => of_user(exec),
+    };
+    let advice = error.raw_os_error().map_or("", |error| advice(Stage::User, error));
+    Refusal::Failed { stage: format!("giving its notification socket to {owner}"), error: words(error) + advice }
+}
+
 /// The user or group of the process could not be looked up.
 pub(super) fn of_identity(error: IdentityError) -> Refusal {
     match error {

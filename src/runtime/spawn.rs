@@ -79,6 +79,9 @@ pub(super) struct Start<'a> {
 pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start, ground).map_err(refuse)?;
+    if let Some(socket) = &start.passed.socket {
+        layout.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
+    }
     let Cradle { stack, seats } = cradle;
     let output = seats.take(&exec.output, start.passed).map_err(refuse)?;
     let child = layout.child(exec, start, ground, seats);

@@ -204,6 +204,49 @@ fn a_process_is_not_held_up_by_a_reader_that_does_not_read() {
     assert!(ended.at - begun < Duration::from_secs(20), "{}", ended.description);
 }
 
+/// Reads what comes on its standard input, at about two megabytes a second, and passes on all but the lines that `yes` prints.
+const SLOW_READER: &str = r"
+import os, sys, time
+rest = b''
+while chunk := os.read(0, 65536):
+    time.sleep(0.03)
+    *lines, rest = (rest + chunk).split(b'\n')
+    for line in lines:
+        if not line.endswith(b'] y'):
+            os.write(1, line + b'\n')
+";
+
+#[test]
+fn a_slow_reader_and_a_flooding_neighbour_lose_no_line_of_a_third() {
+    const LINES: usize = 400;
+    let site = Site::new();
+    site.write("reader.py", SLOW_READER);
+    site.write(
+        "navigator.yml",
+        &format!(
+            r#"
+defaults: {{ depends_on: [] }}
+managed_processes:
+  - {{ name: flood, command: "yes" }}
+  - name: third
+    command: sh
+    args: [-c, 'cat go; i=0; while [ $i -lt {LINES} ]; do echo $i; i=$((i+1)); sleep 0.01; done; exec sleep 3600']
+"#
+        ),
+    );
+    let reads_slowly = "mkfifo go; { \"$0\" \"$@\"; echo $? >code; } | python3 reader.py";
+    let around = site.command_through("sh", &["-c", reads_slowly], &["navigator.yml"]).start();
+    // From here on the flood has used up its share of the queue.
+    around.says("flood", |line| line.starts_with("… dropped"));
+    std::fs::write(site.path("go"), "").expect("the third process reads it");
+    around.says("third", |line| line == (LINES - 1).to_string() || line.starts_with("… "));
+    assert_eq!(site.run(["-s", "stop"]).code, Some(0));
+    let ended = around.exits(0);
+    let wanted: Vec<String> = (0..LINES).map(|number| number.to_string()).collect();
+    assert_eq!(ended.said("third"), wanted);
+    assert_eq!(site.read("code"), "0\n", "navigator's own exit code\n{}", ended.description);
+}
+
 #[test]
 fn a_reader_that_goes_away_stops_nothing() {
     let site = Site::new();

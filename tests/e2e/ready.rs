@@ -1,6 +1,8 @@
 //! Readiness with real servers: each becomes ready when it can do its work, and whoever depends on it is started then.
 
 use crate::harness::{Navigator, Signal, Site, attempt, client, servers};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 /// How often the worker is started cold; more by hand.
@@ -154,6 +156,38 @@ fn puma_is_ready_by_its_own_word() {
     assert!(servers::get(port, "/hello").is_some_and(|answer| answer.contains(&format!("pid={web} "))));
     navigator.signal(Signal::TERM);
     navigator.exits(0);
+}
+
+#[test]
+fn a_flood_of_messages_of_another_user_costs_one_line() {
+    const TEST: &str = "ready::a_flood_of_messages_of_another_user_costs_one_line";
+    if !servers::root(TEST) || !servers::present(TEST, &["python3"]) {
+        return;
+    }
+    let site = Site::new();
+    let navigator = site.start(
+        r#"
+managed_processes:
+  - { name: web, command: sleep, args: ["3600"], user: "64123", group: "64123", ready: { notify: true } }
+"#,
+    );
+    let web = navigator.started("web");
+    let environment = std::fs::read_to_string(format!("/proc/{web}/environ")).expect("it runs");
+    let socket = environment.split('\0').find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).expect("its path");
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666)).expect("we are root");
+    let flood = "import os, socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+                 os.setgid(64125); os.setuid(64125)\n\
+                 for _ in range(300): s.sendto(b'READY=1', sys.argv[1])";
+    attempt(Command::new("python3").args(["-c", flood, socket])).expect("the socket is open");
+    assert_eq!(navigator.count("Process ready", "web"), 0);
+    // Once this word of root is heard, all before it have been.
+    let sender = UnixDatagram::unbound().expect("a socket");
+    sender.send_to(b"READY=1", socket).expect("navigator listens");
+    navigator.event("Process ready", "web");
+    let ignored = navigator.event("Ignored notifications of other processes", "web");
+    assert_eq!((ignored.field("count"), ignored.field("user")), (Some("1"), Some("64125")), "{ignored:?}");
+    assert_eq!(navigator.count("Ignored notifications of other processes", "web"), 1);
+    navigator.ends();
 }
 
 /// Redis takes its time, so that a worker that doesn't wait for it would be refused.

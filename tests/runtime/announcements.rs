@@ -8,10 +8,11 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAd
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn logging(name: &str, text: &str, pattern: &str) -> Spec {
     let mut spec = script(name, text);
@@ -188,7 +189,8 @@ fn a_strangers_notification_counts_for_nothing() {
         let told = host.hears(&said).await;
         let socket = told.split_whitespace().next().expect("its path").to_owned();
         host.spawned(run).await;
-        // Another process of ours, hence of no tree but its own, and as another user.
+        // Another process of ours, hence of no tree but its own, and as another user, to whom the socket is opened.
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("we are root");
         let lie = format!("import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', '{socket}')");
         let mut stranger = Spec::new("stranger", "python3");
         stranger.exec.args = ["-c", &lie].map(Into::into).to_vec();
@@ -213,6 +215,84 @@ fn a_strangers_notification_counts_for_nothing() {
         host.ready(run).await;
         host.kill(run);
         host.gone(run).await;
+    });
+}
+
+/// A process that runs this Python code, in which `say` sends a message to the socket of this path.
+fn python(name: &str, socket: &str, code: &str) -> Spec {
+    let start = "import os, socket, sys, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)";
+    let say = format!("say = lambda message: s.sendto(message.encode(), {socket})");
+    let mut spec = Spec::new(name, "python3");
+    spec.exec.args = ["-c", &[start, &say, code].join("\n")].map(Into::into).to_vec();
+    spec
+}
+
+/// The path of its own socket, in Python.
+const OWN: &str = "os.environ['NOTIFY_SOCKET']";
+
+#[test]
+fn a_socket_is_for_the_user_of_its_process_alone() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    on_host("notify-owner", async |host| {
+        // Numbers without an account.
+        let as_user = |mut spec: Spec, user: &str| {
+            (spec.exec.user, spec.exec.group) = (Some(user.into()), Some("64124".into()));
+            spec
+        };
+        let mut spec = as_user(python("puma", OWN, "say('READY=1')\ntime.sleep(3600)"), "64123");
+        spec.exec.announce = Some(Announce::Notify);
+        let run = host.spawn(spec);
+        let pid = host.spawned(run).await;
+        host.ready(run).await;
+        let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("it runs");
+        let socket = environment.split('\0').find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).expect("its path");
+        let stat = fs::metadata(socket).expect("it is there");
+        assert_eq!((stat.uid(), stat.gid(), stat.mode() & 0o7777), (64123, 64124, 0o600));
+
+        // Another user of the same group.
+        let code = "try: say('STOPPING=1')\nexcept PermissionError: sys.exit(0)\nsys.exit('it was sent')";
+        let status = host.complete(as_user(python("stranger", &format!("'{socket}'"), code), "64125")).await;
+        assert!(status.is_success(), "{status}");
+        host.kill(run);
+        host.gone(run).await;
+    });
+}
+
+#[test]
+fn a_flood_of_notifications_slows_down_no_start_and_loses_no_last_word() {
+    on_host("notify-flood", async |host| {
+        let code = "n = 0\nwhile True:\n  n += 1\n  say(f'STATUS={n}')";
+        let mut flood = python("flood", OWN, code);
+        flood.exec.announce = Some(Announce::Notify);
+        let flood = host.spawn(flood);
+        host.unready(flood, "9").await;
+        host.forget();
+        let begun = Instant::now();
+        for _ in 0..20 {
+            let status = host.complete(script("brief", "exit 0")).await;
+            assert!(status.is_success(), "{status}");
+        }
+        // As many as its budget allows in this time, however long that was on this machine.
+        let intervals = usize::try_from(begun.elapsed().as_millis() / 100 + 2).expect("it is short");
+        let words = host.told.iter().filter(|event| matches!(event, Event::Unready { .. })).count();
+        assert!((1..=intervals * 100).contains(&words), "{words} words in {:?}", begun.elapsed());
+        host.kill(flood);
+        host.gone(flood).await;
+
+        let code = "for n in range(10): say(f'READY=1\\nRELOADING=1\\nSTATUS={n}')\nsay('READY=1')\ntime.sleep(3600)";
+        let mut fickle = python("fickle", OWN, code);
+        fickle.exec.announce = Some(Announce::Notify);
+        let fickle = host.spawn(fickle);
+        for n in 0..10 {
+            host.unready(fickle, &n.to_string()).await;
+        }
+        host.forget();
+        host.ready(fickle).await;
+        host.kill(fickle);
+        host.gone(fickle).await;
+        assert!(!host.told.iter().any(|event| matches!(event, Event::Unready { .. })), "{:?}", host.told);
     });
 }
 

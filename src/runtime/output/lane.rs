@@ -1,29 +1,29 @@
-//! What waits to be written to one destination: whole lines, and a bounded number of them.
+//! The queue of one destination: whole lines in the order in which they came, and a bounded number of them.
 //!
-//! Where a destination takes less than it is given, the lane fills. For a moment ([`PATIENCE`]) the reader then leaves
-//! what comes in its pipe: a disk that merely was busy loses nothing. After that, lines are dropped, counted by where
-//! they came from, and a line in their place says how many. So no process is ever held for long, and nothing that was
-//! dropped goes unsaid.
+//! Each source (a stream of a process) has a share of the queue, by *dynamic thresholds*: it may queue more while it has
+//! less in the queue than is free there. One source that floods therefore takes half of the queue, two take a third each,
+//! and so on: there is always room left for another source, and the queue is bounded.
+//!
+//! A source that has used up its share waits for a moment ([`PATIENCE`](super::share::PATIENCE)): the reader leaves its
+//! output in the pipe, so a disk that is busy for a short time loses nothing. After that, the lines of this source are
+//! dropped and counted, and a line in their place says how many. Other sources are not affected.
 
 use super::bell::Bell;
 use super::lines::Piece;
 use super::look::{Look, Source};
 use super::rotation::Limits;
+use super::share::{Admission, Share};
 use super::sink::Sink;
 use super::writers::Writers;
-use memchr::memchr_iter;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Beyond this many bytes that wait, processes' lines have to wait too. One chunk of the reader's may come on top.
+/// The sources share this many bytes. What the reader takes in one read may exceed it.
 pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
-/// So much more may be navigator's own log: a flood of lines costs none of it.
+/// Navigator's own log may use this much more: a flood of lines costs none of it.
 const RESERVE: usize = 1024 * 1024;
-/// How long a full lane may take until half of it is written. With half of [`CAPACITY`], it makes 10 MB a second the
-/// least that a process can write without being held any longer.
-pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 /// Lines are gathered up to this many bytes for one write.
 pub(super) const BATCH: usize = 256 * 1024;
 
@@ -39,30 +39,28 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Queue {
     entries: VecDeque<Entry>,
-    /// Bytes of text in `entries` and in the writer's hand.
+    /// Bytes of text in `entries` and in the text that is being written.
     bytes: usize,
-    /// Since when there has been no room.
-    full_since: Option<Instant>,
-    /// Who waits for room.
-    waiting: Option<Arc<Bell>>,
-    dropped: BTreeMap<Source, Dropped>,
+    /// The sources that have text in the queue, have to wait, or have lost lines.
+    shares: BTreeMap<Source, Share>,
     /// A thread writes, or is going to.
     is_served: bool,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Text(Vec<u8>),
+    Text(Text),
     Open(Limits),
     Reopen,
     Flush(oneshot::Sender<()>),
 }
 
+/// Lines that are written at once.
 #[derive(Debug)]
-struct Dropped {
-    look: Look,
-    lines: usize,
-    bytes: usize,
+struct Text {
+    bytes: Vec<u8>,
+    /// How many of the bytes are of which source. Usually there are one or two.
+    by_source: BTreeMap<Source, usize>,
 }
 
 /// A lane with lines that nobody writes yet: somebody is sent when this is dropped.
@@ -75,17 +73,6 @@ impl Drop for Due {
     }
 }
 
-/// What is to be done with lines that come just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// There is room.
-    Take,
-    /// There may be room by then, or before: a bell rings.
-    Wait(Instant),
-    /// There is none, and has not been for too long.
-    Drop,
-}
-
 impl Lane {
     pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<Lane> {
         Arc::new(Lane { queue: Mutex::default(), sink: Mutex::new(sink), writers: Arc::clone(writers) })
@@ -95,22 +82,12 @@ impl Lane {
     /// until the line that says so has its place.
     pub(super) fn admission(&self, source: &Source, now: Instant, bell: &Arc<Bell>) -> Admission {
         let mut queue = self.lock();
-        if queue.dropped.contains_key(source) {
-            return Admission::Drop;
-        }
-        if queue.bytes < CAPACITY {
-            return Admission::Take;
-        }
-        let until = *queue.full_since.get_or_insert(now) + PATIENCE;
-        if until <= now {
-            return Admission::Drop;
-        }
-        queue.waiting = Some(Arc::clone(bell));
-        Admission::Wait(until)
+        let free = queue.free();
+        queue.share(source).admission(free, now, bell)
     }
 
-    /// Takes the lines of a process that `feed` tells, or counts them. Whoever holds the answer for a moment has more lines
-    /// written at once.
+    /// Takes the lines of a process that `feed` passes on, or counts them as dropped. To hold the answer for a moment has more
+    /// lines written at once.
     pub(super) fn take(
         self: &Arc<Self>,
         source: &Source,
@@ -120,8 +97,16 @@ impl Lane {
     ) -> Option<Due> {
         self.change(|queue| {
             feed(&mut |piece| {
-                if drops { queue.drop(source, look, piece) } else { queue.add(&self.writers, |text| look.write(piece, text)) }
+                if drops {
+                    queue.share(source).lose(look, piece);
+                } else {
+                    queue.add(source, &self.writers, |text| look.write(piece, text));
+                }
             });
+            if drops {
+                // The writer may have made room since the admission, and may have nothing more to write.
+                queue.settle(&self.writers);
+            }
         })
     }
 
@@ -129,10 +114,10 @@ impl Lane {
     pub(super) fn log(self: &Arc<Self>, look: &Look, lines: &[u8]) -> Option<Due> {
         let piece = Piece { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
         self.change(|queue| {
-            if queue.bytes < CAPACITY + RESERVE && !queue.dropped.contains_key(&Source::Log) {
-                queue.add(&self.writers, |text| look.write(piece, text));
+            if queue.bytes < CAPACITY + RESERVE && !queue.share(&Source::Log).is_losing() {
+                queue.add(&Source::Log, &self.writers, |text| look.write(piece, text));
             } else {
-                queue.drop(&Source::Log, look, piece);
+                queue.share(&Source::Log).lose(look, piece);
             }
         })
     }
@@ -161,9 +146,9 @@ impl Lane {
         while let Some(entry) = self.next() {
             match entry {
                 Entry::Text(text) => {
-                    sink.write(&text);
-                    self.lock().written(text.len(), &self.writers);
-                    self.writers.take_back(text);
+                    sink.write(&text.bytes);
+                    self.lock().written(&text, &self.writers);
+                    self.writers.take_back(text.bytes);
                 }
                 Entry::Open(limits) => sink.open(limits),
                 Entry::Reopen => sink.reopen(),
@@ -202,38 +187,230 @@ impl Lane {
 }
 
 impl Queue {
-    /// Adds what `write` appends to the text that is gathered behind all that is queued.
-    fn add(&mut self, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
-        let fits = matches!(self.entries.back(), Some(Entry::Text(text)) if text.len() < BATCH);
+    fn free(&self) -> usize {
+        CAPACITY.saturating_sub(self.bytes)
+    }
+
+    fn share(&mut self, source: &Source) -> &mut Share {
+        self.shares.entry(source.clone()).or_default()
+    }
+
+    /// Adds what `write` appends to the text that is gathered at the end of the queue.
+    fn add(&mut self, source: &Source, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
+        let fits = matches!(self.entries.back(), Some(Entry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
-            self.entries.push_back(Entry::Text(writers.empty()));
+            self.entries.push_back(Entry::Text(Text { bytes: writers.empty(), by_source: BTreeMap::new() }));
         }
         if let Some(Entry::Text(text)) = self.entries.back_mut() {
-            let before = text.len();
-            write(text);
-            self.bytes += text.len() - before;
+            let before = text.bytes.len();
+            write(&mut text.bytes);
+            let added = text.bytes.len() - before;
+            *text.by_source.entry(source.clone()).or_default() += added;
+            self.share(source).bytes += added;
+            self.bytes += added;
         }
     }
 
-    fn drop(&mut self, source: &Source, look: &Look, piece: Piece<'_>) {
-        let new = || Dropped { look: look.clone(), lines: 0, bytes: 0 };
-        let dropped = self.dropped.entry(source.clone()).or_insert_with(new);
-        dropped.lines += memchr_iter(b'\n', piece.bytes).count() + 1;
-        dropped.bytes += piece.bytes.len() + 1;
+    /// Accounts for a text that is written.
+    fn written(&mut self, text: &Text, writers: &Writers) {
+        self.bytes -= text.bytes.len();
+        for (source, bytes) in &text.by_source {
+            self.share(source).bytes -= bytes;
+        }
+        self.settle(writers);
     }
 
-    /// Takes note of room. What was dropped is said when half of it is free, or it would be said for every line.
-    fn written(&mut self, bytes: usize, writers: &Writers) {
-        self.bytes -= bytes;
-        if self.bytes > CAPACITY / 2 {
-            return;
+    /// Wakes the reader for the sources that have room again, and says what they have lost.
+    fn settle(&mut self, writers: &Writers) {
+        let (free, mut lost) = (self.free(), Vec::new());
+        self.shares.retain(|source, share| {
+            lost.extend(share.ease(free).map(|dropped| (source.clone(), dropped)));
+            !share.is_empty()
+        });
+        for (source, dropped) in lost {
+            self.add(&source, writers, |text| dropped.write(text));
         }
-        self.full_since = None;
-        for Dropped { look, lines, bytes } in std::mem::take(&mut self.dropped).into_values() {
-            self.add(writers, |text| look.remark(&format!("dropped {lines} lines ({bytes} bytes)"), text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::look::Stream;
+    use super::super::share::PATIENCE;
+    use super::*;
+
+    /// The text of each line of these tests, without its newline.
+    const LINE: [u8; 999] = [b'x'; 999];
+    /// What is written at once of such lines.
+    const TEXT: usize = BATCH.div_ceil(1_000) * 1_000;
+
+    /// A lane that is not written until the test does it.
+    struct Stuck {
+        lane: Arc<Lane>,
+        bell: Arc<Bell>,
+        now: Instant,
+    }
+
+    impl Stuck {
+        fn new() -> Stuck {
+            let lane = Lane::new(Sink::file("/dev/null".into()), &Writers::start().unwrap());
+            // As if a thread were held in a write: none is sent.
+            lane.lock().is_served = true;
+            Stuck { lane, bell: Arc::new(Bell::new().unwrap()), now: Instant::now() }
         }
-        if let Some(bell) = self.waiting.take() {
-            bell.ring();
+
+        /// Takes one line as the reader does at this time; returns whether there was room for it.
+        fn say_at(&self, source: &Source, now: Instant) -> bool {
+            let drops = match self.lane.admission(source, now, &self.bell) {
+                Admission::Take(_) => false,
+                Admission::Wait(_) => return false,
+                Admission::Drop => true,
+            };
+            let due = self.lane.take(source, &Look::Plain, drops, |each| each(Piece { bytes: &LINE, continued: false }));
+            assert!(due.is_none());
+            !drops
         }
+
+        fn say(&self, source: &Source) -> bool {
+            self.say_at(source, self.now)
+        }
+
+        /// Fills the share of a source; returns what it has in the queue then.
+        fn flood(&self, source: &Source) -> usize {
+            while self.say(source) {}
+            self.lane.lock().share(source).bytes
+        }
+
+        /// Takes this many texts out of the queue, as if they were written.
+        fn write(&self, texts: usize) {
+            for _ in 0..texts {
+                let Some(Entry::Text(text)) = self.lane.lock().entries.pop_front() else { panic!("nothing is queued") };
+                self.lane.lock().written(&text, &self.lane.writers);
+            }
+        }
+
+        fn is_rung(&self) -> bool {
+            let mut count = [0; 8];
+            rustix::io::read(&self.bell, &mut count).is_ok()
+        }
+    }
+
+    fn source(name: &str) -> Source {
+        Source::Process(name.into(), Stream::Stdout)
+    }
+
+    #[test]
+    fn a_flood_takes_half_and_a_third_source_loses_nothing() {
+        let stuck = Stuck::new();
+        let (flood, neighbour, modest) = (source("flood"), source("neighbour"), source("modest"));
+        assert_eq!(stuck.flood(&flood).div_ceil(1_000), CAPACITY.div_ceil(2_000));
+        // The other stream of the same process is a source of its own.
+        assert_eq!(stuck.flood(&neighbour).div_ceil(1_000), CAPACITY.div_ceil(4_000));
+        let late = stuck.now + PATIENCE;
+        for _ in 0..500 {
+            assert!(stuck.say_at(&modest, late));
+            assert!(!stuck.say_at(&flood, late) && !stuck.say_at(&neighbour, late));
+        }
+        assert!(stuck.lane.bytes() < CAPACITY);
+        assert!(!stuck.lane.lock().share(&modest).is_losing());
+    }
+
+    #[test]
+    fn however_many_flood_there_is_room_for_one_more() {
+        let stuck = Stuck::new();
+        for round in 0..200 {
+            // One that floods takes half of what is free at most, so the next one has the other half.
+            stuck.flood(&source(&format!("flood-{round}")));
+            assert!(stuck.lane.bytes() < CAPACITY + LINE.len() + 1);
+            stuck.write(1);
+            assert!(stuck.say(&source("modest")), "round {round}");
+        }
+    }
+
+    #[test]
+    fn one_read_leaves_half_of_what_is_free_to_others() {
+        let stuck = Stuck::new();
+        let admission = |name: &str| stuck.lane.admission(&source(name), stuck.now, &stuck.bell);
+        assert_eq!(admission("one"), Admission::Take(CAPACITY / 2));
+        let one = stuck.flood(&source("one"));
+        assert_eq!(admission("two"), Admission::Take((CAPACITY - one) / 2));
+    }
+
+    #[test]
+    fn each_source_waits_and_is_woken_for_itself() {
+        let stuck = Stuck::new();
+        let (first, second) = (source("first"), source("second"));
+        let waits = |source: &Source, now| stuck.lane.admission(source, now, &stuck.bell) == Admission::Wait(now + PATIENCE);
+        let all = stuck.flood(&first);
+        assert!(waits(&first, stuck.now));
+        // The patience of another source begins when its own share is used up.
+        let later = stuck.now + PATIENCE / 2;
+        while stuck.say_at(&second, later) {}
+        assert!(waits(&second, later));
+        assert_eq!(stuck.lane.admission(&first, stuck.now + PATIENCE, &stuck.bell), Admission::Drop);
+        assert_eq!(stuck.lane.admission(&second, stuck.now + PATIENCE, &stuck.bell), Admission::Wait(later + PATIENCE));
+        // What was queued first is written first, so only the first source has room again when half of that is gone.
+        let mut texts = 0;
+        while !stuck.is_rung() {
+            stuck.write(1);
+            texts += 1;
+        }
+        assert_eq!(texts, (all / 2).div_ceil(TEXT));
+        assert!(matches!(stuck.lane.admission(&first, stuck.now + PATIENCE, &stuck.bell), Admission::Take(_)));
+        while !stuck.is_rung() {
+            stuck.write(1);
+        }
+        let queue = stuck.lane.lock();
+        assert!(!queue.shares.contains_key(&first) && queue.bytes < all / 2, "{queue:?}");
+    }
+
+    #[test]
+    fn a_source_that_waits_is_not_filled_up_before_half_is_written() {
+        let stuck = Stuck::new();
+        let flood = source("flood");
+        let all = stuck.flood(&flood);
+        for _ in 1..(all / 2).div_ceil(TEXT) {
+            stuck.write(1);
+            assert!(!stuck.say(&flood) && !stuck.is_rung());
+        }
+        // When it has waited long enough, it uses the room that there is.
+        let late = stuck.now + PATIENCE;
+        while stuck.say_at(&flood, late) {}
+        assert_eq!(stuck.lane.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
+        assert!(stuck.lane.lock().share(&flood).is_losing());
+    }
+
+    #[test]
+    fn what_a_source_lost_is_said_when_half_of_its_lines_are_written() {
+        let stuck = Stuck::new();
+        let flood = source("flood");
+        let all = stuck.flood(&flood);
+        let lose = || stuck.say_at(&flood, stuck.now + PATIENCE);
+        assert!(!lose() && !lose());
+        let texts = (all / 2).div_ceil(TEXT);
+        stuck.write(texts - 1);
+        assert!(!lose(), "it has room, but what it lost isn't said yet");
+        stuck.write(1);
+        let queue = stuck.lane.lock();
+        let Some(Entry::Text(last)) = queue.entries.back() else { panic!("nothing is queued") };
+        assert!(last.bytes.ends_with("… dropped 3 lines (3000 bytes)\n".as_bytes()));
+        drop(queue);
+        assert!(lose(), "it has room again");
+    }
+
+    #[test]
+    fn room_that_came_while_lines_were_dropped_is_used_at_once() {
+        let stuck = Stuck::new();
+        let flood = source("flood");
+        stuck.flood(&flood);
+        assert_eq!(stuck.lane.admission(&flood, stuck.now + PATIENCE, &stuck.bell), Admission::Drop);
+        // All is written between the question and what comes of its answer.
+        while !stuck.lane.lock().entries.is_empty() {
+            stuck.write(1);
+        }
+        stuck.lane.take(&flood, &Look::Plain, true, |each| each(Piece { bytes: &LINE, continued: false }));
+        assert!(stuck.say(&flood));
+        stuck.write(1);
+        assert!(stuck.lane.lock().shares.is_empty(), "nothing is remembered of a source that has nothing in the queue");
     }
 }

@@ -103,6 +103,17 @@ impl Look {
         }
     }
 
+    /// The number of bytes that one byte may become: an empty line with all that is put around it.
+    pub(super) fn growth(&self) -> usize {
+        /// More than the time and the punctuation of an object.
+        const OBJECT: usize = 64;
+        match self {
+            Look::Plain | Look::Log(_) => 1,
+            Look::Prefixed(prefix) => prefix.len() + 1,
+            Look::Json(middle) => middle.len() + OBJECT,
+        }
+    }
+
     /// Appends something that navigator has to say among the lines.
     pub(super) fn remark(&self, text: &str, out: &mut Vec<u8>) {
         let message = format!("{MARK}{text}");
@@ -266,6 +277,18 @@ mod tests {
         assert_eq!(painter.paint(b"[longer.stdout] "), b"longer | ");
         for other in [&b"no source"[..], b"[web.stdin] x", b"[web.stdout]x", b"[\xff.stdout] x", b"[stdout] x", b""] {
             assert_eq!(painter.paint(other), other);
+        }
+    }
+
+    #[test]
+    fn no_byte_grows_by_more_than_is_said() {
+        for format in [Format::Terminal { colour: true }, Format::Text, Format::Json] {
+            let look = Style::new(format).look(&Source::Process("web".into(), Stream::Stdout));
+            for bytes in [&b"\n".repeat(999)[..], &b"\x01".repeat(999), &b"\xff".repeat(999)] {
+                let mut out = Vec::new();
+                look.write(Piece { bytes, continued: false }, &mut out);
+                assert!(out.len() <= (bytes.len() + 1) * look.growth(), "{format:?}: {} bytes", out.len());
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The reader splits bytes into lines and gives them the look that they have at their destination. A lane holds what
-//! waits for one destination, whole lines and a bounded number of them. A writer's thread is the only one that ever
+//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. A writer's thread is the only one that ever
 //! waits for a disk or a terminal; so a destination that is stuck holds neither a process, nor the loop, nor what goes
 //! elsewhere.
 //!
@@ -25,6 +25,7 @@ mod printer;
 mod reader;
 mod ring;
 mod rotation;
+mod share;
 mod sink;
 mod tail;
 mod writers;

@@ -236,9 +236,10 @@ fn are_streams_one() -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::bell::Bell;
-    use super::super::lane::{Admission, CAPACITY, PATIENCE};
+    use super::super::lane::CAPACITY;
     use super::super::lines::Piece;
     use super::super::look::Stream;
+    use super::super::share::{Admission, PATIENCE};
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fd::{AsRawFd, OwnedFd};
@@ -271,7 +272,7 @@ mod tests {
     fn say(printer: &Printer, name: &str, line: &[u8]) {
         let source = Source::Process(name.into(), Stream::Stdout);
         let (way, bell) = (printer.way(&source), Arc::new(Bell::new().unwrap()));
-        let drops = way.lane.admission(&source, Instant::now(), &bell) != Admission::Take;
+        let drops = !matches!(way.lane.admission(&source, Instant::now(), &bell), Admission::Take(_));
         way.lane.take(&source, &way.look, drops, |each| each(Piece { bytes: line, continued: false }));
     }
 
@@ -381,7 +382,9 @@ mod tests {
             say(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
         }
         let waiting = printer.ways().lines.bytes();
-        assert!((CAPACITY..CAPACITY + 100).contains(&waiting), "{waiting} bytes wait");
+        // A third for each source, and a third stays free. What the pipe takes may be written late.
+        let (two_thirds, pipe) = (CAPACITY / 3 * 2, 64 * 1024);
+        assert!((two_thirds..two_thirds + pipe).contains(&waiting), "{waiting} bytes wait");
         let text = unstick(reader);
         flush(&printer);
         drop(printer);
@@ -409,7 +412,7 @@ mod tests {
         let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(Bell::new().unwrap()));
         let (way, now) = (printer.way(&source), Instant::now());
         let mut lines = 0;
-        while way.lane.admission(&source, now, &bell) == Admission::Take {
+        while matches!(way.lane.admission(&source, now, &bell), Admission::Take(_)) {
             say(&printer, "web", &[b'x'; 1000]);
             lines += 1;
         }
@@ -419,7 +422,7 @@ mod tests {
         let a_minute = Timespec { tv_sec: 60, tv_nsec: 0 };
         assert_eq!(poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&a_minute)), Ok(1), "there is room, and nobody says so");
         // Whoever waited finds room, however late it is.
-        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Take);
+        assert!(matches!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Take(_)));
         flush(&printer);
         drop((way, printer));
         assert_eq!(text.join().unwrap().lines().count(), lines);

@@ -6,11 +6,12 @@
 
 use super::bell::Bell;
 use super::kept::{Kept, Place};
-use super::lane::{Admission, Due};
+use super::lane::Due;
 use super::lines::{Lines, Piece};
 use super::look::{Look, Source, Stream};
 use super::printer::{Printer, Way};
 use super::rotation::Limits;
+use super::share::Admission;
 use crate::access::identity::Identity;
 use crate::runtime::probe::{Ear, Hearing};
 use crate::sys;
@@ -33,6 +34,8 @@ use tokio::sync::oneshot;
 const CHUNK: usize = LARGE_PIPE;
 /// The same of lines that get something around them, which may be a hundred times a short line.
 const SMALL_CHUNK: usize = 64 * 1024;
+/// What one read takes at least where a queue is nearly full.
+const LEAST: usize = 1024;
 /// As much in a pipe means that it was about to be full: by itself it has room for 64 KiB, and for less where writes are small.
 const MUCH: usize = 32 * 1024;
 /// What such a pipe is given: its process has to wait less often. Whoever isn't root has 256 of them, by the kernel's usual
@@ -296,12 +299,13 @@ impl Reader {
         if !self.printer.is_current(&stream.way) {
             stream.way = self.printer.way(&stream.source);
         }
-        let admission = stream.admission(&self.shared.bell);
-        if let Admission::Wait(until) = admission {
-            return self.pause(token, until);
-        }
-        let drops = admission == Admission::Drop;
-        let chunk = if stream.way.look == Look::Plain { chunk } else { &mut chunk[..SMALL_CHUNK] };
+        let (drops, most) = match stream.admission(&self.shared.bell) {
+            Admission::Take(room) => (false, room / stream.way.look.growth()),
+            Admission::Drop => (true, CHUNK),
+            Admission::Wait(until) => return self.pause(token, until),
+        };
+        let usual = if stream.way.look == Look::Plain { CHUNK } else { SMALL_CHUNK };
+        let chunk = &mut chunk[..most.clamp(LEAST, usual)];
         match rustix::io::read(&stream.pipe, &mut *chunk) {
             Ok(0) => {
                 let lane = stream.finish(drops);
@@ -341,6 +345,10 @@ impl Reader {
         for token in due {
             self.paused.remove(&token);
             let Some(stream) = self.streams.get_mut(&token) else { continue };
+            if let Admission::Wait(until) = stream.admission(&self.shared.bell) {
+                self.paused.insert(token, until);
+                continue;
+            }
             match self.shared.watch(token, stream) {
                 Ok(()) => stream.is_unwatched = false,
                 Err(error) => {
@@ -355,8 +363,8 @@ impl Reader {
     /// Tells the lines whose end will not come, and answers.
     fn end(mut self) {
         for stream in self.streams.values_mut() {
-            let is_full = stream.admission(&self.shared.bell) != Admission::Take;
-            let lane = stream.finish(is_full);
+            let drops = !matches!(stream.admission(&self.shared.bell), Admission::Take(_));
+            let lane = stream.finish(drops);
             self.unwritten.add(lane, 0);
         }
         self.streams.clear();
@@ -371,7 +379,11 @@ impl Reader {
 impl Open {
     /// Whether there is room for its lines.
     fn admission(&self, bell: &Arc<Bell>) -> Admission {
-        if self.place.is_none() { Admission::Take } else { self.way.lane.admission(&self.source, Instant::now(), bell) }
+        if self.place.is_none() {
+            Admission::Take(usize::MAX)
+        } else {
+            self.way.lane.admission(&self.source, Instant::now(), bell)
+        }
     }
 
     fn take(&mut self, bytes: &[u8], drops: bool) -> Option<Due> {

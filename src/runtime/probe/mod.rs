@@ -106,6 +106,7 @@ impl Prober {
         if spec.exec.announce == Some(Announce::Notify) || watchdog.is_some() {
             let socket = self.notifications.open(run).map_err(|error| ("making its notification socket", error))?;
             passed.variables.push(("NOTIFY_SOCKET", socket.path().display().to_string()));
+            passed.socket = Some(socket.path().to_owned());
             channel.socket = Some(socket);
         }
         if let Some(watchdog) = &watchdog {

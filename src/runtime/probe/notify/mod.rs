@@ -1,12 +1,16 @@
 //! What programs say of themselves by the protocol of `sd_notify(3)`: datagrams of `KEY=VALUE` lines to the socket that
 //! `NOTIFY_SOCKET` names.
 //!
-//! Each run has a socket of its own, so whose message it is needs no guessing, also when its sender has ended already. Its
-//! path lies in a directory that every user can pass and nobody can list: a program may run as another user, and an
-//! abstract address, which needs no directory, isn't understood by every library. Who sends is checked: it must be of the
-//! run's tree, or run as its user, as navigator's, or as root.
+//! Each run has a socket of its own, so whose message it is needs no guessing, also when its sender has ended already. The
+//! socket belongs to the user that the program runs as, with mode 0600, so no other user but root can send to it. Its path
+//! lies in a directory that every user can pass and none can list: an abstract address, which needs no directory, has no
+//! owner, and isn't understood by every library. The sender is checked as well, for a socket may be passed on: it must be of
+//! the run's tree, or run as its user, as navigator's, or as root.
+//!
+//! What a run sends in a flood is read at a limited rate ([`limits`]), so that it doesn't slow down others.
 
 mod directory;
+mod limits;
 mod message;
 
 use super::standing::Standing;
@@ -16,9 +20,11 @@ use crate::runtime::proc;
 use crate::runtime::refusal::words;
 use crate::sys;
 use directory::Directory;
+use limits::{Budget, CHANGE, Ignored};
 use message::{Sign, signs};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, fchmod};
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, UCred, bind,
@@ -67,8 +73,12 @@ impl Socket {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
         set_socket_passcred(&socket, true)?;
+        // The file gets the mode of the socket that is bound, less the umask: it is never open to others, not even between two
+        // calls. (A umask for this alone would be a umask for all threads.)
+        fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &SocketAddrUnix::new(&path)?)?;
-        std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        // The umask may have taken away bits of the owner's.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Socket { socket: sys::readable(socket)?, path })
     }
 
@@ -120,16 +130,26 @@ pub(super) struct Audience {
 
 /// Takes the messages of a run until the task is ended.
 pub(super) async fn receive(socket: Socket, audience: Audience) {
-    let mut noted = BTreeSet::new();
+    let (mut noted, mut budget, mut ignored) = (BTreeSet::new(), Budget::new(), Ignored::default());
     let name = audience.principal.spec.name.as_str();
     loop {
-        match socket.receive().await {
+        let received = tokio::select! {
+            received = socket.receive() => received,
+            () = ignored.until_due() => {
+                ignored.report_due(name);
+                continue;
+            }
+        };
+        match received {
             Ok((_, Some(sender))) if !audience.trusts(sender) => {
-                let (pid, user) = (sender.pid.as_raw_nonzero().get(), sender.uid.as_raw());
-                warn!(target: "managed_processes", name, sender = pid, user, "Notification of a stranger ignored");
+                ignored.add(name, sender);
+                budget.spend(1).await;
             }
             Ok((message, _)) => {
-                for sign in signs(&message) {
+                let signs = signs(&message);
+                budget.spend(u32::from(signs.is_empty())).await;
+                for sign in signs {
+                    budget.spend(audience.cost(&sign)).await;
                     audience.take(sign, &mut noted).await;
                 }
             }
@@ -151,10 +171,24 @@ impl Audience {
         usual.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
     }
 
+    /// Whether the run's readiness is what it says. What is ready by a probe isn't ready by its own word as well.
+    fn speaks_for_itself(&self) -> bool {
+        self.principal.spec.exec.announce.is_some()
+    }
+
+    /// What is spent of the run's budget for this.
+    fn cost(&self, sign: &Sign) -> u32 {
+        let is_change = match sign {
+            Sign::Ready => !self.standing.is_ready(),
+            Sign::Withdrawn(_) => self.standing.is_ready(),
+            _ => false,
+        };
+        if is_change && self.speaks_for_itself() { CHANGE } else { 1 }
+    }
+
     async fn take(&self, sign: Sign, noted: &mut BTreeSet<String>) {
         let name = self.principal.spec.name.as_str();
-        // What is ready by a probe isn't ready by its own word as well.
-        let speaks_for_itself = self.principal.spec.exec.announce.is_some();
+        let speaks_for_itself = self.speaks_for_itself();
         match sign {
             Sign::Ready if speaks_for_itself => self.standing.ready().await,
             Sign::Withdrawn(why) if speaks_for_itself => self.standing.unready(why.to_owned()).await,
@@ -209,6 +243,8 @@ mod tests {
         let path = tokio.block_on(async {
             let socket = notifications.open(RunId(7)).expect("a socket");
             let sender = UnixDatagram::unbound().expect("a socket");
+            let mode = std::fs::metadata(socket.path()).expect("it is bound").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "only its owner may send");
             sender.send_to(b"READY=1", socket.path()).expect("it is open");
             let (message, credentials) = socket.receive().await.expect("a message");
             assert_eq!(message, b"READY=1");
