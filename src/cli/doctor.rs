@@ -9,6 +9,7 @@ use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
 use crate::runtime::{self, Feature};
 use crate::source::{FileSource, Trust};
+use crate::terminal::escape;
 use reconcile::spec::Exec;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -118,9 +119,9 @@ fn table(title: &str, rows: &[Row]) -> String {
             Verdict::Missing => "missing",
             Verdict::Problem => "problem",
         };
-        format!("  {verdict:<7}  {:<width$}  {}", row.name, row.meaning).trim_end().to_owned() + "\n"
+        format!("  {verdict:<7}  {:<width$}  {}", row.name, escape(&row.meaning)).trim_end().to_owned() + "\n"
     };
-    format!("{title}\n{}", rows.iter().map(line).collect::<String>())
+    format!("{}\n{}", escape(title), rows.iter().map(line).collect::<String>())
 }
 
 #[cfg(test)]
