@@ -55,7 +55,8 @@ fn refused(answer: &Value) -> ExitCode {
         let place = |key: &str| diagnostic[key].as_u64().unwrap_or_default();
         print_error(&format!("{}:{}:{}: error: {}\n", text("file"), place("line"), place("column"), text("message")));
         if let Some(help) = diagnostic["help"].as_str() {
-            print_error(&format!("  help: {}\n", escape_lines(help)));
+            // Further lines are indented, so that no text from outside begins a line.
+            print_error(&format!("  help: {}\n", escape_lines(help).replace('\n', "\n        ")));
         }
     }
     fail(INVALID, answer["error"].as_str().unwrap_or("the running navigator refused without a reason"))
