@@ -117,12 +117,12 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// Asks again until it holds. Each question runs a command, which takes its time.
 #[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < end, "{what}");
-        thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -272,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_gets_no_control_character_but_tabs_and_colours_that_end_with_the_line() {
+        let pieces = [("web", Stream::Stdout, &b"\x1b[31mred\ta\r\nnext\x1b[2J\xff"[..], true)];
+        let expected = "web | … \x1b[31mred\ta\x1b[0m\nweb | next\\u{1b}[2J\\xff\n";
+        assert_eq!(written(Format::Terminal { colour: false }, &pieces), expected);
+        let text = "[web.stdout] … \x1b[31mred\ta\r\n[web.stdout] next\x1b[2J\u{fffd}\n";
+        assert_eq!(written(Format::Text, &pieces), text, "elsewhere every byte stays");
+        let json = written(Format::Json, &[("web", Stream::Stdout, "\x1b\u{9b}\u{202e}".as_bytes(), false)]);
+        assert!(json.ends_with("\"message\":\"\\u001b\\u009b\\u202e\"}\n"), "{json}");
+    }
+
+    #[test]
     fn a_painted_line_is_as_on_a_terminal() {
         let mut painter = Painter::new(false, 5);
         assert_eq!(painter.paint(b"[a.b.stderr] x] \xff"), b"a.b   | x] \xff");
