@@ -190,3 +190,34 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) ->
 fn is_bare(text: &str) -> bool {
     !text.is_empty() && is_plain(text) && !text.contains(|char: char| char.is_whitespace() || matches!(char, '"' | '\\' | '='))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// What is logged of an event with these texts.
+    fn logged(format: Format, message: &str, field: &str) -> String {
+        let (sender, lines) = mpsc::channel();
+        let settings = Arc::new(LogSettings::new(Level::Info, format, false));
+        let subscriber = Lines::new(settings, move |line| sender.send(line).expect("it is received"));
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(target: "navigator", field, "{message}"));
+        String::from_utf8(lines.recv().expect("it was logged")).expect("it is text")
+    }
+
+    #[test]
+    fn an_event_is_one_line_without_control_characters() {
+        let line = logged(Format::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
+        let expected = r#" WARN navigator: a\u{1b}[2J\nforged field="b\nforged\u009b\u202e""#;
+        assert!(line.ends_with(&format!("{expected}\n")), "{line}");
+        assert!(logged(Format::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"), "no such text is bare");
+    }
+
+    #[test]
+    fn json_is_one_line_of_the_same_value() {
+        let line = logged(Format::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
+        assert!(line.trim_end_matches('\n').chars().all(|char| !crate::terminal::is_dangerous(char)), "{line}");
+        let object: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+        assert_eq!([&object["message"], &object["field"]], ["a\x1b\n\u{9b}", "b\u{202e}\x7f"]);
+    }
+}
