@@ -1,7 +1,7 @@
 //! Navigator makes the processes of one host be what a YAML file says, and keeps them so.
 //!
 //! The floors, from the ground up: `reconcile` (the pure core, a crate of its own), [`config`] (text → desired),
-//! [`journal`] (what is remembered of runs) and [`signals`], [`source`] and [`runtime`] (the file and the system),
+//! [`journal`] (what is remembered of runs), [`signals`] and [`terminal`] (text for terminals), [`source`] and [`runtime`] (the file and the system),
 //! [`supervisor`] (the loop), [`control`] (how an instance is found), [`cli`] (the command line). A floor imports only
 //! lower ones.
 
@@ -16,3 +16,4 @@ pub mod snapshot;
 pub mod source;
 pub mod supervisor;
 mod sys;
+pub mod terminal;

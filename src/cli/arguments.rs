@@ -175,6 +175,9 @@ pub(super) enum ClientCommand {
         /// As JSON, one object a line
         #[arg(long)]
         json: bool,
+        /// Escape nothing: also on a terminal, pass every byte on
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
     },
     /// Run processes, also such as were stopped by hand, failed or completed
     Start {

@@ -1,9 +1,10 @@
 //! `navigator check`: every problem of a configuration, or what is in it.
 
 use super::arguments::ReportFormat;
-use super::{INVALID, OK, USAGE, look_of, plural, print, print_error};
+use super::{INVALID, OK, USAGE, look_of, plural, print, print_error, print_json};
 use crate::config::{Environment, Loaded, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
+use crate::terminal::escape;
 use reconcile::spec::Tier;
 use std::io::stderr;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
         ReportFormat::Text => match &result {
             Ok(loaded) => {
                 print_error(&render_all(&loaded.warnings, 0, look_of(stderr())));
-                print(&format!("{shown}: {}\n", contents(loaded)));
+                print(&format!("{}: {}\n", escape(&shown), contents(loaded)));
             }
             Err(rejected) => return reject(rejected),
         },
@@ -30,7 +31,7 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
             if omitted > 0 {
                 report["omitted"] = omitted.into();
             }
-            print(&format!("{report}\n"));
+            print_json(&format!("{report}\n"));
         }
     }
     result.err().map_or(OK.into(), |rejected| exit_code(&rejected))

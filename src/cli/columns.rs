@@ -17,11 +17,6 @@ pub(super) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// A text without what would move a terminal's cursor.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
-}
-
 /// As much of the beginning of a text as fits.
 pub(super) fn cut(text: &str, room: usize) -> String {
     if width(text) <= room {
@@ -98,11 +93,6 @@ mod tests {
         assert_eq!(cut("数据库", 6), "数据库");
         assert_eq!(cut_within("数据库的名字", 7), "数…字");
         assert_eq!(cut_within("cafe\u{301}, cafe\u{301}", 7), "caf…afe\u{301}");
-    }
-
-    #[test]
-    fn what_would_move_the_cursor_is_written_out() {
-        assert_eq!(harmless("a\x1b[2Jb\r\n"), "a\\u{1b}[2Jb\\r\\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
 use crate::runtime::{self, Feature, log_problem, output_problem};
 use crate::source::FileSource;
+use crate::terminal::escape;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -114,9 +115,9 @@ fn table(title: &str, rows: &[Row]) -> String {
             Verdict::Missing => "missing",
             Verdict::Problem => "problem",
         };
-        format!("  {verdict:<7}  {:<width$}  {}", row.name, row.meaning).trim_end().to_owned() + "\n"
+        format!("  {verdict:<7}  {:<width$}  {}", row.name, escape(&row.meaning)).trim_end().to_owned() + "\n"
     };
-    format!("{title}\n{}", rows.iter().map(line).collect::<String>())
+    format!("{}\n{}", escape(title), rows.iter().map(line).collect::<String>())
 }
 
 #[cfg(test)]

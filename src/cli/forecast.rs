@@ -3,11 +3,12 @@
 //!
 //! It writes down a plan that is given, and computes nothing of it.
 
-use super::columns::{cut_within, harmless, padded, width, wrapped};
+use super::columns::{cut_within, padded, width, wrapped};
 use super::plural;
 use crate::config::Look;
 use crate::snapshot::Plan;
 use crate::snapshot::plan::{Change, Field, Stale, Step, Summary};
+use crate::terminal::escape;
 use reconcile::forecast::EffectKind;
 use std::fmt::Write;
 
@@ -79,7 +80,7 @@ fn untouched(plan: &Plan) -> usize {
 }
 
 fn widest_name<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    names.map(width).max().unwrap_or(0)
+    names.map(|name| width(&escape(name))).max().unwrap_or(0)
 }
 
 const KINDS: [EffectKind; 4] = [EffectKind::Start, EffectKind::Stop, EffectKind::Restart, EffectKind::Update];
@@ -123,10 +124,11 @@ impl Page {
 
     fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[Field]) -> String {
         let margin = 4 + self.names + 2;
-        let why: Vec<String> = wrapped(why, self.room(margin)).iter().map(|line| self.look.painted(line, "2")).collect();
+        let why: Vec<String> = wrapped(&escape(why), self.room(margin)).iter().map(|line| self.look.painted(line, "2")).collect();
         let why = why.join(&format!("\n{:margin$}", ""));
-        let mut text = format!("  {} {}  {why}\n", self.look.painted(&sign.to_string(), color), padded(name, self.names));
-        let paths = fields.iter().map(|field| width(&harmless(&field.field))).max().unwrap_or(0);
+        let mut text =
+            format!("  {} {}  {why}\n", self.look.painted(&sign.to_string(), color), padded(&escape(name), self.names));
+        let paths = fields.iter().map(|field| width(&escape(&field.field))).max().unwrap_or(0);
         for field in fields {
             text.push_str(&self.field(field, paths));
         }
@@ -136,11 +138,11 @@ impl Page {
     /// Old and new on one line where they fit, else each on a line of its own.
     fn field(&self, field: &Field, paths: usize) -> String {
         let room = self.room(INDENT + paths + 2);
-        let start = format!("{:INDENT$}{}  ", "", padded(&harmless(&field.field), paths));
+        let start = format!("{:INDENT$}{}  ", "", padded(&escape(&field.field), paths));
         let (old, new) = match (&field.old, &field.new) {
             // It differs in what may not be seen.
             (Some(old), Some(new)) if old == new => {
-                return format!("{start}{}, its value changed\n", cut_within(&harmless(old), room));
+                return format!("{start}{}, its value changed\n", cut_within(&escape(old), room));
             }
             (old, new) => (shown(old.as_ref()), shown(new.as_ref())),
         };
@@ -178,7 +180,7 @@ impl Page {
     fn steps(&self, start: &str, kind: EffectKind, names: &str) -> String {
         let margin = start.len() + kind.as_str().len() + 1;
         let verb = self.look.painted(kind.as_str(), color(kind));
-        format!("{start}{verb} {}\n", wrapped(names, self.room(margin)).join(&format!("\n{:margin$}", "")))
+        format!("{start}{verb} {}\n", wrapped(&escape(names), self.room(margin)).join(&format!("\n{:margin$}", "")))
     }
 
     /// How many columns are left behind that many.
@@ -199,12 +201,12 @@ impl Page {
                 Some('@') => "36",
                 _ => "2",
             };
-            format!("{:INDENT$}{}\n", "", self.look.painted(&cut_within(&harmless(line), room), style))
+            format!("{:INDENT$}{}\n", "", self.look.painted(&cut_within(&escape(line), room), style))
         };
         lines.map(line).collect()
     }
 }
 
 fn shown(value: Option<&String>) -> String {
-    value.map_or_else(|| "(none)".to_owned(), |value| harmless(value))
+    value.map_or_else(|| "(none)".to_owned(), |value| escape(value).into_owned())
 }

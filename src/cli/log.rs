@@ -1,9 +1,11 @@
 //! Navigator's own log: turns events into lines of text or JSON, for whoever writes them.
 //!
-//! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`.
+//! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`. One event is one
+//! line: control characters in a message or a field are escaped.
 
 use crate::config::{Format, Level};
 use crate::runtime::utc::Utc;
+use crate::terminal::{escape, escape_json, is_plain};
 use std::fmt::{Debug, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -155,7 +157,7 @@ fn as_json(time: &str, metadata: &Metadata<'_>, fields: &Fields) -> String {
         let _ = write!(line, ",{}:{value}", quote(name));
     }
     line.push_str("}\n");
-    line
+    escape_json(&line).into_owned()
 }
 
 fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) -> String {
@@ -167,7 +169,7 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) ->
         tracing::Level::DEBUG | tracing::Level::TRACE => "\x1b[34m",
     };
     let mut line = String::with_capacity(ROOM);
-    let (target, message) = (metadata.target(), &fields.message);
+    let (target, message) = (metadata.target(), escape(&fields.message));
     // Nothing that is written to a text can fail.
     let _ = if color {
         write!(line, "\x1b[2m{time}\x1b[0m {style}{level}\x1b[0m \x1b[2m{target}:\x1b[0m {message}")
@@ -177,7 +179,7 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) ->
     for (name, value) in &fields.others {
         let _ = match value {
             serde_json::Value::String(text) if is_bare(text) => write!(line, " {name}={text}"),
-            other => write!(line, " {name}={other}"),
+            other => write!(line, " {name}={}", escape_json(&other.to_string())),
         };
     }
     line.push('\n');
@@ -186,5 +188,36 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) ->
 
 /// Whether a value can stand in a text line without quotes: no space, quote, `=` or control character in it.
 fn is_bare(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|char| !char.is_whitespace() && !char.is_control() && !matches!(char, '"' | '\\' | '='))
+    !text.is_empty() && is_plain(text) && !text.contains(|char: char| char.is_whitespace() || matches!(char, '"' | '\\' | '='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// What is logged of an event with these texts.
+    fn logged(format: Format, message: &str, field: &str) -> String {
+        let (sender, lines) = mpsc::channel();
+        let settings = Arc::new(LogSettings::new(Level::Info, format, false));
+        let subscriber = Lines::new(settings, move |line| sender.send(line).expect("it is received"));
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(target: "navigator", field, "{message}"));
+        String::from_utf8(lines.recv().expect("it was logged")).expect("it is text")
+    }
+
+    #[test]
+    fn an_event_is_one_line_without_control_characters() {
+        let line = logged(Format::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
+        let expected = r#" WARN navigator: a\u{1b}[2J\nforged field="b\nforged\u009b\u202e""#;
+        assert!(line.ends_with(&format!("{expected}\n")), "{line}");
+        assert!(logged(Format::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"), "no such text is bare");
+    }
+
+    #[test]
+    fn json_is_one_line_of_the_same_value() {
+        let line = logged(Format::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
+        assert!(line.trim_end_matches('\n').chars().all(|char| !crate::terminal::is_dangerous(char)), "{line}");
+        let object: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+        assert_eq!([&object["message"], &object["field"]], ["a\x1b\n\u{9b}", "b\u{202e}\x7f"]);
+    }
 }

@@ -14,11 +14,13 @@ mod man;
 mod run;
 mod schema;
 mod signal;
+mod usage;
 
 use crate::access::{Trust, user_number};
 use crate::config::{Look, did_you_mean};
 use crate::control::StateDir;
 use crate::runtime::words;
+use crate::terminal::{escape, escape_json, guard};
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
 use clients::{Target, Wanted};
@@ -46,8 +48,10 @@ const INTERRUPTED: u8 = 130;
 /// Must be called before any thread exists, since it takes over what the launcher left set up for the process.
 pub fn main() -> ExitCode {
     completions::answer();
-    let arguments = Arguments::parse();
-    let Arguments { command, config, check, signal, common } = arguments;
+    let Arguments { command, config, check, signal, common } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::answer(&error),
+    };
     if command.is_some() && (check || signal.is_some()) {
         return fail(USAGE, "`--check` and `-s` stand for a command of their own: give no other beside them");
     }
@@ -121,7 +125,9 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
             clients::plan(target, candidate.as_deref(), format, detailed_exitcode)
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
-        ClientCommand::Logs { names, follow, lines, json } => clients::logs(target, &names, &Wanted { lines, follow, json }),
+        ClientCommand::Logs { names, follow, lines, json, raw } => {
+            clients::logs(target, &names, &Wanted { lines, follow, json, raw })
+        }
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),
         ClientCommand::Restart { names } => clients::order(target, "restart", &names),
@@ -132,20 +138,27 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
     }
 }
 
-/// Says what went wrong, and ends with that exit code.
+/// Reports what went wrong, and returns that exit code.
 fn fail(code: u8, message: &str) -> ExitCode {
-    print_error(&format!("navigator: {message}\n"));
+    print_error(&format!("navigator: {}\n", escape(message)));
     code.into()
 }
 
-/// Writes to standard output. Whoever closed it doesn't want to read more, which is no failure.
+/// Writes text to standard output. A closed standard output is not a failure.
+///
+/// Of control characters only line breaks, tabs and colours pass. Fields from outside were escaped before, also their colours.
 fn print(text: &str) {
-    drop(std::io::stdout().write_all(text.as_bytes()));
+    drop(std::io::stdout().write_all(guard(text).as_bytes()));
 }
 
-/// Writes to standard error; where that is closed, there is nobody left to tell.
+/// Writes JSON to standard output.
+fn print_json(json: &str) {
+    print(&escape_json(json));
+}
+
+/// Writes text to standard error, as [`print`] does to standard output.
 fn print_error(text: &str) {
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    drop(std::io::stderr().write_all(guard(text).as_bytes()));
 }
 
 /// Whether the user has nothing against colour: <https://no-color.org>.

@@ -13,6 +13,7 @@ use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printe
 use crate::snapshot::{Plan, Watch};
 use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
+use crate::terminal::{escape, guard};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
 use reconcile::text::Name;
@@ -242,7 +243,7 @@ impl Surroundings for Around {
     }
 
     fn foretell(&self, plan: &Plan) {
-        self.log.printer.log(brief(plan, look_of(io::stderr())).as_bytes());
+        self.log.printer.log(guard(&brief(plan, look_of(io::stderr()))).as_bytes());
     }
 
     fn reopen(&self) {
@@ -277,7 +278,8 @@ impl Log {
     /// On a terminal, the source lines with their carets follow the log line.
     fn explain(&self, rejected: &Rejected) {
         if self.to_terminal.get() {
-            self.printer.log(render_all(&rejected.diagnostics, rejected.omitted, look_of(io::stderr())).as_bytes());
+            let text = render_all(&rejected.diagnostics, rejected.omitted, look_of(io::stderr()));
+            self.printer.log(guard(&text).as_bytes());
         }
     }
 
@@ -308,7 +310,7 @@ fn asked_level(common: &Common) -> Option<Level> {
         "debug" => Some(Level::Debug),
         "trace" => Some(Level::Trace),
         other => {
-            print_error(&format!("navigator: `LOG_LEVEL` is `{other}`; it can be error, warn, info, debug or trace\n"));
+            print_error(&format!("navigator: `LOG_LEVEL` is `{}`; it can be error, warn, info, debug or trace\n", escape(other)));
             None
         }
     }

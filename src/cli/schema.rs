@@ -1,11 +1,11 @@
 //! `navigator schema`: what editors need to know of a configuration.
 
-use super::{OK, print};
+use super::{OK, print_json};
 use crate::config::schema;
 use std::process::ExitCode;
 
 /// Prints the schema.
 pub(super) fn print_schema() -> ExitCode {
-    print(&format!("{:#}\n", schema()));
+    print_json(&format!("{:#}\n", schema()));
     OK.into()
 }

@@ -68,13 +68,3 @@ pub struct Excerpt {
     /// How many characters the place has, at least 1.
     pub length: usize,
 }
-
-/// A text in which characters that would move a terminal's cursor, or worse, are written out.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|char| if moves(char) { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
-}
-
-/// Whether a character moves a terminal's cursor, or changes the direction in which those behind it are written.
-pub(super) fn moves(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}

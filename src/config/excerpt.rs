@@ -1,7 +1,8 @@
 //! The source line of a place, without what is veiled, and no longer than anybody reads.
 
-use super::diagnostic::{Excerpt, moves};
+use super::diagnostic::Excerpt;
 use super::texts::{Span, TextId, Texts};
+use crate::terminal::is_dangerous;
 use std::ops::Range;
 
 /// As many characters of a line are shown on either side of a place.
@@ -58,9 +59,9 @@ fn unveiled(id: TextId, part: Range<usize>, texts: &Texts) -> String {
     shown
 }
 
-/// A character that would move a terminal's cursor is replaced; a tab is known to those who put a caret below it.
+/// Replaces a dangerous character by one of the same width, so that carets stay in place. Tabs stay.
 fn harmless(char: char) -> char {
-    if moves(char) && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
+    if is_dangerous(char) && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
 }
 
 /// Whether the characters are those of a plain reference to a variable, or the beginning of one.

@@ -3,10 +3,11 @@
 //! Collecting is bounded: whoever checks a file need not count.
 
 use super::MAX_SHOWN;
-use super::diagnostic::{Diagnostic, Label, Severity, printable};
+use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
 use super::redact::Hidden;
 use super::texts::{Span, TextId, Texts};
+use crate::terminal::escape;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -162,7 +163,7 @@ fn with_alias(problem: Problem, alias: Option<Span>, texts: &Texts) -> Problem {
 fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
     let position = texts.position(problem.span);
     let hidden = Hidden::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
-    let told = |message: &str| printable(&hidden.cut(message));
+    let told = |message: &str| escape(&hidden.cut(message)).into_owned();
     let label = |(span, message): (Span, String)| {
         let position = texts.position(span);
         Label {

@@ -3,7 +3,8 @@
 //! Every place of a problem has a line of its own that begins with `file:line:column:`, which editors and terminals turn
 //! into a link. Source lines are cut around the caret, sentences go on in the next line, if a [`Look`] has a width.
 
-use super::diagnostic::{Diagnostic, Excerpt, Label, Severity, printable};
+use super::diagnostic::{Diagnostic, Excerpt, Label, Severity};
+use crate::terminal::escape;
 use std::path::Path;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -72,8 +73,8 @@ pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, look: Look) -> Str
 
 fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), message: &str, look: Look) -> Vec<String> {
     let (file, line, column) = place;
-    let place = format!("{}:{line}:{column}:", printable(&file.to_string_lossy()));
-    let mut lines = wrapped(message, place.width() + word.len() + 3, 4, look.width());
+    let place = format!("{}:{line}:{column}:", escape(&file.to_string_lossy()));
+    let mut lines = wrapped(&escape(message), place.width() + word.len() + 3, 4, look.width());
     let first = format!("{place} {} {}", look.painted(&format!("{word}:"), style), lines[0]);
     first.trim_end().clone_into(&mut lines[0]);
     lines
@@ -82,8 +83,8 @@ fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), messag
 /// What to write instead. Only the first line is a sentence that may be broken; others are written out as they are meant.
 fn help_lines(help: &str, look: Look) -> Vec<String> {
     const INDENT: usize = "  help: ".len();
-    let mut given = help.lines();
-    let mut lines = wrapped(given.next().unwrap_or_default(), INDENT, INDENT, look.width());
+    let mut given = help.lines().map(escape);
+    let mut lines = wrapped(&given.next().unwrap_or_default(), INDENT, INDENT, look.width());
     let first = format!("  {} {}", look.painted("help:", HELP), lines[0]);
     first.trim_end().clone_into(&mut lines[0]);
     lines.extend(given.map(|line| format!("{}{line}", " ".repeat(INDENT))));

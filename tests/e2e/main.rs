@@ -35,6 +35,7 @@ mod secrets;
 mod seed;
 mod signals;
 mod stack;
+mod terminal;
 mod tiers;
 mod transcripts;
 mod trees;

@@ -41,6 +41,44 @@ fn write(folder: &Path, name: &str, input: &[u8]) {
     fs::write(folder.join(name), input).expect("the corpus can be written");
 }
 
+/// Random mixtures of what terminals act on, which known inputs alone would not cover.
+#[test]
+fn random_texts_are_made_safe_for_terminals() {
+    const PIECES: [&[u8]; 20] = [
+        b"\x1b",
+        b"[",
+        b"m",
+        b"0",
+        b"31",
+        b";",
+        b":",
+        b"]0;",
+        b"\x07",
+        b"\r",
+        b"\n",
+        b"\t",
+        b"\x7f",
+        b"\x9b",
+        b"\xc2",
+        b"\x80",
+        "\u{202e}".as_bytes(),
+        "\u{2028}".as_bytes(),
+        "\u{e9}".as_bytes(),
+        b"\\\"",
+    ];
+    let check = TARGETS.iter().find(|(name, _)| *name == "terminal").expect("a known target").1;
+    let mut state: u64 = 1;
+    let mut next = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % end
+    };
+    for _ in 0..20_000 {
+        let length = next(12);
+        let text: Vec<u8> = (0..length).flat_map(|_| PIECES[next(PIECES.len())]).copied().collect();
+        check(&text);
+    }
+}
+
 /// A check that lets everything pass would find nothing.
 #[test]
 fn a_check_can_fail() {

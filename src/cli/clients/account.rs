@@ -3,10 +3,11 @@
 //!
 //! It words what a snapshot says, and knows nothing else.
 
-use super::super::columns::{harmless, padded, width, wrapped};
+use super::super::columns::{padded, width, wrapped};
 use crate::config::Look;
 use crate::runtime::utc::Utc;
 use crate::snapshot::{Exit, Process, Snapshot};
+use crate::terminal::escape;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -27,12 +28,12 @@ pub(super) fn account(snapshot: &Snapshot, now: SystemTime, look: Look) -> Strin
 
 /// Names, and a sentence behind each.
 fn paragraph(sentences: &[(&Process, String)], look: Look) -> String {
-    let names = sentences.iter().map(|(process, _)| width(&process.name)).max().unwrap_or(0);
+    let names = sentences.iter().map(|(process, _)| width(&escape(&process.name))).max().unwrap_or(0);
     let margin = 2 + names + 2;
     let room = look.columns().map_or(usize::MAX, |columns| columns.saturating_sub(margin).max(ROOM));
     let line = |(process, sentence): &(&Process, String)| {
-        let sentence = wrapped(&harmless(sentence), room).join(&format!("\n{:margin$}", ""));
-        format!("  {}  {sentence}\n", padded(&process.name, names))
+        let sentence = wrapped(&escape(sentence), room).join(&format!("\n{:margin$}", ""));
+        format!("  {}  {sentence}\n", padded(&escape(&process.name), names))
     };
     sentences.iter().map(line).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::super::OK;
 use super::{Target, unanswered, url};
+use crate::terminal::escape_json;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
@@ -11,7 +12,8 @@ pub(in super::super) fn events(target: &Target, since: Option<u64>) -> ExitCode 
     let path = url("/v1/events", since.iter().map(|since| ("since", since.as_str())));
     let take = |line: &[u8]| {
         let mut out = stdout().lock();
-        out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
+        let line = String::from_utf8_lossy(line);
+        out.write_all(escape_json(&line).as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
     };
     match target.connect().and_then(|mut client| client.follow(&path, "application/x-ndjson", stdout(), take)) {
         Ok(()) => OK.into(),

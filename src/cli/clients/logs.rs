@@ -3,7 +3,9 @@
 use super::super::{OK, color_is_welcome};
 use super::{Target, unanswered, url};
 use crate::runtime::Painter;
+use crate::terminal::{escape_json, escape_output};
 use rustix::termios::isatty;
+use std::borrow::Cow;
 use std::io::{self, Write, stdout};
 use std::process::ExitCode;
 
@@ -16,6 +18,8 @@ pub(in super::super) struct Wanted {
     pub(in super::super) follow: bool,
     /// As JSON.
     pub(in super::super) json: bool,
+    /// Byte by byte, also on a terminal.
+    pub(in super::super) raw: bool,
 }
 
 /// Writes lines until there are no more, navigator ends, or nobody reads any more.
@@ -23,13 +27,21 @@ pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &Wanted)
     let lines = wanted.lines.to_string();
     let pairs = [("lines", lines.as_str()), ("follow", if wanted.follow { "true" } else { "false" })];
     let path = url("/v1/logs", names.iter().map(|name| ("name", name.as_str())).chain(pairs));
-    let is_painted = !wanted.json && names.len() != 1 && isatty(stdout());
+    let on_terminal = isatty(stdout());
+    let is_painted = !wanted.json && names.len() != 1 && on_terminal;
     let mut painter = is_painted.then(|| Painter::new(color_is_welcome(), names.iter().map(String::len).max().unwrap_or(0)));
     let mut write = |line: &[u8]| -> io::Result<()> {
+        let line = if wanted.json {
+            escaped_json(line)
+        } else if on_terminal && !wanted.raw {
+            escape_output(line)
+        } else {
+            Cow::Borrowed(line)
+        };
         let mut out = stdout().lock();
         match &mut painter {
-            Some(painter) => out.write_all(&painter.paint(line))?,
-            None => out.write_all(line)?,
+            Some(painter) => out.write_all(&painter.paint(&line))?,
+            None => out.write_all(&line)?,
         }
         out.write_all(b"\n")?;
         if wanted.follow { out.flush() } else { Ok(()) }
@@ -39,4 +51,10 @@ pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &Wanted)
         Ok(()) => OK.into(),
         Err(error) => unanswered(&error),
     }
+}
+
+/// A line of JSON, which is text, with what a terminal would act on escaped.
+fn escaped_json(line: &[u8]) -> Cow<'_, [u8]> {
+    let text = String::from_utf8_lossy(line);
+    Cow::Owned(escape_json(&text).into_owned().into_bytes())
 }

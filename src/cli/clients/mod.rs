@@ -18,6 +18,7 @@ pub(super) use wait::wait;
 
 use super::{INVALID, NOT_RUNNING, fail, print_error};
 use crate::control::{Client, ClientError, StateDir};
+use crate::terminal::{escape, escape_lines};
 use form_urlencoded::Serializer;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -50,10 +51,12 @@ fn unanswered(error: &ClientError) -> ExitCode {
 /// Ends because the answer is a refusal: says why, and every diagnostic that came with it.
 fn refused(answer: &Value) -> ExitCode {
     for diagnostic in answer["diagnostics"].as_array().into_iter().flatten() {
-        let text = |key: &str| diagnostic[key].as_str().unwrap_or_default();
-        print_error(&format!("{}:{}:{}: error: {}\n", text("file"), diagnostic["line"], diagnostic["column"], text("message")));
+        let text = |key: &str| escape(diagnostic[key].as_str().unwrap_or_default());
+        let place = |key: &str| diagnostic[key].as_u64().unwrap_or_default();
+        print_error(&format!("{}:{}:{}: error: {}\n", text("file"), place("line"), place("column"), text("message")));
         if let Some(help) = diagnostic["help"].as_str() {
-            print_error(&format!("  help: {help}\n"));
+            // Further lines are indented, so that no text from outside begins a line.
+            print_error(&format!("  help: {}\n", escape_lines(help).replace('\n', "\n        ")));
         }
     }
     fail(INVALID, answer["error"].as_str().unwrap_or("the running navigator refused without a reason"))

@@ -2,6 +2,7 @@
 
 use super::super::{INVALID, OK, print, print_error};
 use super::{Target, refused, unanswered};
+use crate::terminal::escape;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -41,7 +42,8 @@ fn send(target: &Target, word: &str, body: &Value) -> ExitCode {
     let mut code = OK;
     for result in answer["results"].as_array().into_iter().flatten() {
         if let Some(error) = result["error"].as_str() {
-            print_error(&format!("navigator: {word} {}: {error}\n", result["name"].as_str().unwrap_or_default()));
+            let name = result["name"].as_str().unwrap_or_default();
+            print_error(&format!("navigator: {word} {}: {}\n", escape(name), escape(error)));
             code = INVALID;
         }
     }

@@ -3,7 +3,7 @@
 use super::super::arguments::ReportFormat;
 use super::super::check::reject;
 use super::super::forecast::whole;
-use super::super::{INVALID, OK, look_of, print};
+use super::super::{INVALID, OK, look_of, print, print_json};
 use super::{Target, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;
@@ -26,7 +26,7 @@ pub(in super::super) fn plan(target: &Target, candidate: Option<&Path>, format: 
     };
     match format {
         ReportFormat::Text => print(&whole(&plan, look_of(stdout()))),
-        ReportFormat::Json => print(&json(plan.clone())),
+        ReportFormat::Json => print_json(&json(plan.clone())),
     }
     if detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }
 }

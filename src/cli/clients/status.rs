@@ -1,12 +1,13 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
-use super::super::columns::{cut, harmless};
-use super::super::{OK, look_of, print};
+use super::super::columns::cut;
+use super::super::{OK, look_of, print, print_json};
 use super::account::{account, brief, elapsed};
 use super::table::{Column, table};
 use super::{Target, refused, unanswered, url};
 use crate::config::Look;
 use crate::snapshot::{ConfigState, Exit, Problem, Process, Snapshot, Watch};
+use crate::terminal::escape;
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
@@ -28,7 +29,11 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
         Ok(snapshot) => snapshot,
         Err(error) => return unanswered(&crate::control::ClientError::Broken(error.to_string())),
     };
-    print(&if as_json { json(&snapshot) } else { text(&snapshot, SystemTime::now(), look_of(stdout())) });
+    if as_json {
+        print_json(&json(&snapshot));
+    } else {
+        print(&text(&snapshot, SystemTime::now(), look_of(stdout())));
+    }
     if snapshot.converged { OK.into() } else { NOT_CONVERGED.into() }
 }
 
@@ -70,9 +75,9 @@ fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
 
 /// What a process wrote last, below its name.
 fn last_lines(process: &Process, look: Look) -> String {
-    let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", process.name), "1"));
+    let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", escape(&process.name)), "1"));
     for line in &process.output {
-        let line = format!("  {}", harmless(line));
+        let line = format!("  {}", escape(line));
         let _ = writeln!(text, "{}", look.columns().map_or(line.clone(), |room| cut(&line, room)));
     }
     text
@@ -86,7 +91,8 @@ fn head(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
         Watch::Poll => ", looked at every 2s: the kernel doesn't tell of changes",
         Watch::Off => ", not watched",
     };
-    let mut text = format!("{}: generation {}, pid {}{watch}\n", config.path.display(), snapshot.generation, snapshot.pid);
+    let path = config.path.to_string_lossy();
+    let mut text = format!("{}: generation {}, pid {}{watch}\n", escape(&path), snapshot.generation, snapshot.pid);
     let is_rejected = config.state == ConfigState::Rejected;
     if is_rejected {
         let ago = config.rejected_at.as_ref().and_then(|at| elapsed(at, now)).map(brief);
@@ -96,8 +102,8 @@ fn head(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
     }
     for Problem { file, line, column, message, help } in &config.diagnostics {
         let word = if is_rejected { "error" } else { "warning" };
-        let _ = writeln!(text, "  {}:{line}:{column}: {word}: {}", file.display(), harmless(message));
-        let help = help.as_ref().map(|help| format!("    help: {}\n", harmless(help)));
+        let _ = writeln!(text, "  {}:{line}:{column}: {word}: {}", escape(&file.to_string_lossy()), escape(message));
+        let help = help.as_ref().map(|help| format!("    help: {}\n", escape(help)));
         text.push_str(&help.unwrap_or_default());
     }
     text
@@ -135,13 +141,14 @@ fn row(process: &Process, now: SystemTime) -> Vec<String> {
         Some(Exit::Signal(signal)) => signal.clone(),
     };
     let state = if process.stale { format!("{} (stale)", process.state) } else { process.state.clone() };
-    vec![
+    let cells = [
         process.name.clone(),
         state,
         process.pid.map_or_else(dash, |pid| pid.to_string()),
         uptime.unwrap_or_else(dash),
         process.restarts.to_string(),
         exit,
-        harmless(&process.reason),
-    ]
+        process.reason.clone(),
+    ];
+    cells.iter().map(|cell| escape(cell).into_owned()).collect()
 }

@@ -4,6 +4,7 @@ use super::super::{OK, print_error};
 use super::account::amiss;
 use super::{Target, refused, unanswered, url};
 use crate::snapshot::{ConfigState, Problem, Process, Snapshot};
+use crate::terminal::escape;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -27,11 +28,12 @@ pub(in super::super) fn wait(target: &Target, names: &[String], timeout: Duratio
     let is_meant = |process: &&Process| names.is_empty() || names.contains(&process.name);
     let now = SystemTime::now();
     for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_meant) {
-        print_error(&format!("navigator: {} is {}: {}\n", process.name, process.state, amiss(process, now)));
+        let sentence = format!("{} is {}: {}", process.name, process.state, amiss(process, now));
+        print_error(&format!("navigator: {}\n", escape(&sentence)));
     }
     let is_rejected = snapshot.config.state == ConfigState::Rejected;
     for Problem { file, line, column, message, .. } in snapshot.config.diagnostics.iter().filter(|_| is_rejected) {
-        print_error(&format!("{}:{line}:{column}: error: {message}\n", file.display()));
+        print_error(&format!("{}:{line}:{column}: error: {}\n", escape(&file.to_string_lossy()), escape(message)));
     }
     NOT_CONVERGED.into()
 }

@@ -2,6 +2,7 @@
 
 use super::lines::Piece;
 use crate::runtime::utc::Utc;
+use crate::terminal::{escape, escape_json, escape_output, is_plain};
 use memchr::memchr;
 use reconcile::text::Name;
 use std::collections::HashMap;
@@ -67,6 +68,8 @@ pub(super) enum Look {
     Plain,
     /// This text before each.
     Prefixed(Arc<[u8]>),
+    /// This text before each, and the line escaped: of control characters, a terminal gets only tabs and colours.
+    Terminal(Arc<[u8]>),
     /// A JSON object around each. The text is what stands between the time and the line.
     Json(Arc<str>),
     /// Nothing: they are lines of navigator's log, and come ready made.
@@ -94,6 +97,11 @@ impl Look {
                 out.extend_from_slice(mark.as_bytes());
                 out.extend_from_slice(line);
                 out.push(b'\n');
+            }),
+            Look::Terminal(prefix) => each_line(piece.bytes, mark, |mark, line| {
+                for part in [prefix, mark.as_bytes(), &escape_output(line), b"\n"] {
+                    out.extend_from_slice(part);
+                }
             }),
             Look::Json(middle) => {
                 // They came at once.
@@ -131,8 +139,12 @@ fn write_object(time: &str, middle: &str, mark: &str, line: &[u8], out: &mut Vec
     for part in ["{\"@timestamp\":\"", time, "\"", middle] {
         out.extend_from_slice(part.as_bytes());
     }
-    // A string into a vector: there is nothing in it that could fail.
-    let _written = serde_json::to_writer(&mut *out, &message);
+    if is_plain(&message) {
+        // Writing a string to a vector cannot fail.
+        let _written = serde_json::to_writer(&mut *out, &message);
+    } else {
+        out.extend_from_slice(escape_json(&serde_json::Value::from(message).to_string()).as_bytes());
+    }
     out.extend_from_slice(b"}\n");
 }
 
@@ -149,7 +161,7 @@ fn each_line<'a>(mut lines: &'a [u8], mut mark: &'a str, mut tell: impl FnMut(&s
 fn log_line(format: Format, message: &str) -> String {
     let time = Utc::now();
     match format {
-        Format::Terminal { .. } | Format::Text => format!("{time} WARN navigator: {message}\n"),
+        Format::Terminal { .. } | Format::Text => format!("{time} WARN navigator: {}\n", escape(message)),
         Format::Json => {
             let object =
                 serde_json::json!({ "@timestamp": time.to_string(), "level": "WARN", "target": "navigator", "message": message });
@@ -188,7 +200,7 @@ impl Style {
     pub(super) fn look(&mut self, source: &Source) -> Look {
         let Source::Process(name, stream) = source else { return Look::Log(self.format) };
         match self.format {
-            Format::Terminal { colour } => Look::Prefixed(self.name(name, colour).into_bytes().into()),
+            Format::Terminal { colour } => Look::Terminal(self.name(name, colour).into_bytes().into()),
             Format::Text => Look::Prefixed(format!("[{name}.{}] ", stream.name()).into_bytes().into()),
             Format::Json => {
                 let name = serde_json::Value::from(name.as_str());
@@ -222,10 +234,10 @@ impl Painter {
         Painter(style)
     }
 
-    /// A line as it is to be shown, both without their newline.
+    /// A line with the look of its source, both without their newline. The caller has escaped it.
     pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
         let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
-        let Look::Prefixed(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
+        let Look::Terminal(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
         [&prefix, rest].concat()
     }
 }
@@ -268,6 +280,17 @@ mod tests {
         assert_eq!(written(Format::Terminal { colour: false }, &pieces), "db | up\nworker | up\ndb     | up\n");
         let coloured = written(Format::Terminal { colour: true }, &pieces);
         assert_eq!(coloured, "\x1b[36mdb |\x1b[0m up\n\x1b[33mworker |\x1b[0m up\n\x1b[36mdb     |\x1b[0m up\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_character_but_tabs_and_colours_that_end_with_the_line() {
+        let pieces = [("web", Stream::Stdout, &b"\x1b[31mred\ta\r\nnext\x1b[2J\xff"[..], true)];
+        let expected = "web | … \x1b[31mred\ta\x1b[0m\nweb | next\\u{1b}[2J\\xff\n";
+        assert_eq!(written(Format::Terminal { colour: false }, &pieces), expected);
+        let text = "[web.stdout] … \x1b[31mred\ta\r\n[web.stdout] next\x1b[2J\u{fffd}\n";
+        assert_eq!(written(Format::Text, &pieces), text, "elsewhere every byte stays");
+        let json = written(Format::Json, &[("web", Stream::Stdout, "\x1b\u{9b}\u{202e}".as_bytes(), false)]);
+        assert!(json.ends_with("\"message\":\"\\u001b\\u009b\\u202e\"}\n"), "{json}");
     }
 
     #[test]

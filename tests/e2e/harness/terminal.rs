@@ -34,11 +34,25 @@ pub(crate) fn on_terminal(command: &mut Command, columns: u16) -> Played {
     let mut stderr = String::new();
     child.stderr.take().expect("it is a pipe").read_to_string(&mut stderr).expect("diagnostics are text");
     let code = child.wait().expect("it is our own child").code();
-    Played { stdout: reader.join().expect("a terminal can be read"), stderr, code }
+    let shown = reader.join().expect("a terminal can be read");
+    Played { stdout: String::from_utf8(shown).expect("what is shown is text"), stderr, code }
+}
+
+/// Runs a command to its end with a terminal as its input, output and diagnostics. Returns every byte that arrived there.
+#[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
+pub(crate) fn shown_on_terminal(command: &mut Command, columns: u16) -> Vec<u8> {
+    let (terminal, reader) = terminal(columns);
+    let [input, output] = [(); 2].map(|()| terminal.try_clone().expect("a descriptor is free"));
+    command.stdin(Stdio::from(input)).stdout(Stdio::from(output)).stderr(Stdio::from(terminal));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // The terminal ends when its last descriptor is closed, and the command holds some.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    child.wait().expect("it is our own child");
+    reader.join().expect("a terminal can be read")
 }
 
 /// One end of a new terminal, and a thread that reads the other until nobody has the first one any more.
-fn terminal(columns: u16) -> (OwnedFd, JoinHandle<String>) {
+fn terminal(columns: u16) -> (OwnedFd, JoinHandle<Vec<u8>>) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("the system has terminals");
     grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
     let name = ptsname(&master, Vec::new()).expect("it has a name");
@@ -53,9 +67,9 @@ fn terminal(columns: u16) -> (OwnedFd, JoinHandle<String>) {
     (terminal.into(), thread::spawn(move || read(master)))
 }
 
-fn read(master: OwnedFd) -> String {
+fn read(master: OwnedFd) -> Vec<u8> {
     let mut bytes = Vec::new();
     // The end of a terminal is an error (EIO).
     let _end = File::from(master).read_to_end(&mut bytes);
-    String::from_utf8(bytes).expect("what is shown is text")
+    bytes
 }

@@ -1,8 +1,8 @@
 //! What must hold for every input of a fuzz target, and within which limits.
 //!
 //! `fuzz/` throws inputs at it that nobody thought of, with a nightly compiler; `tests/fuzz/main.rs` what is known already, in
-//! every test run. Each check goes in by the front door, `navigator::config::load`, and compares what comes out with an idea of
-//! its own of what is right.
+//! every test run. Most checks go in by the front door, `navigator::config::load`; `terminal` calls the escaper. Each compares what
+//! comes out with rules of its own.
 
 mod dotenv;
 mod files;
@@ -12,6 +12,7 @@ mod load;
 mod plan;
 mod scalars;
 mod substitute;
+mod terminal;
 
 pub(crate) use limits::limited;
 
@@ -19,11 +20,12 @@ pub(crate) use limits::limited;
 pub(crate) type Check = fn(&[u8]);
 
 /// The targets, by name.
-pub(crate) const TARGETS: [(&str, Check); 6] = [
+pub(crate) const TARGETS: [(&str, Check); 7] = [
     ("load", load::check),
     ("substitute", substitute::check),
     ("scalars", scalars::check),
     ("dotenv", dotenv::check),
     ("glob", glob::check),
     ("plan", plan::check),
+    ("terminal", terminal::check),
 ];

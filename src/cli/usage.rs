@@ -1,0 +1,36 @@
+//! Help, the version, and what is wrong with a command line.
+
+use super::arguments::Arguments;
+use super::{OK, USAGE, look_of, print, print_error};
+use crate::terminal::{escape, escape_lines};
+use clap::Parser;
+use clap::error::Error;
+use std::process::ExitCode;
+
+/// Prints what the parser has to say instead of running a command.
+///
+/// The parser mixes arguments with colours of its own. So the arguments are escaped and parsed again: every colour in the second
+/// answer is navigator's.
+pub(super) fn answer(error: &Error) -> ExitCode {
+    let arguments = std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).into_owned());
+    let (code, text) = match Arguments::try_parse_from(arguments) {
+        Err(escaped) => (code(&escaped), shown(&escaped)),
+        // What was wrong with them is gone, such as bytes that are not UTF-8.
+        Ok(_) => (code(error), escape_lines(&error.to_string()).into_owned()),
+    };
+    if code == OK {
+        print(&text);
+    } else {
+        print_error(&text);
+    }
+    code.into()
+}
+
+fn code(error: &Error) -> u8 {
+    if error.use_stderr() { USAGE } else { OK }
+}
+
+fn shown(error: &Error) -> String {
+    let look = if error.use_stderr() { look_of(std::io::stderr()) } else { look_of(std::io::stdout()) };
+    if look.color { error.render().ansi().to_string() } else { error.to_string() }
+}
