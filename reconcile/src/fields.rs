@@ -106,6 +106,9 @@ impl Fields {
             Some(Announce::Notify) => self.id("ready.notify", Text::plain("true")),
             Some(Announce::Fd(fd)) => self.id("ready.fd", Text::plain(&fd.to_string())),
         }
+        if exec.no_new_privs {
+            self.id("no_new_privs", Text::plain("true"));
+        }
         if let Some(umask) = exec.umask {
             self.id("umask", Text::plain(&format!("{umask:04o}")));
         }

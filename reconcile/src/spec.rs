@@ -72,6 +72,8 @@ pub struct Exec {
     pub user: Option<Text>,
     /// The group it runs as, by name or number; `None`: the user's primary group.
     pub group: Option<Text>,
+    /// Neither it nor its descendants gain privileges by an exec (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privs: bool,
     /// File mode creation mask; `None`: the one navigator was started with.
     pub umask: Option<u32>,
     /// Scheduling priority, -20 to 19; `None`: the one navigator was started with.

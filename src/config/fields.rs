@@ -186,6 +186,14 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
+        Key::new("no_new_privs", Shape::Bool, Change::Restart)
+            .default("false")
+            .means("`true`: no program that it executes gains privileges, by set-user-ID bits or file capabilities"),
+        |reader, node, draft| {
+            draft.spec.exec.no_new_privs = reader.boolean(node).unwrap_or_default();
+        },
+    ),
+    field(
         Key::new("umask", Shape::Octal, Change::Restart)
             .otherwise("that of navigator")
             .means("which permissions the files that it makes lack"),

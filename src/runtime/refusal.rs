@@ -62,6 +62,7 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
         Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),
         Stage::Nice => "setting nice".to_owned(),
+        Stage::NoNewPrivs => "setting no_new_privs".to_owned(),
         Stage::Groups => format!("taking the groups of {}", of_user(exec)),
         Stage::Group => exec.group.as_ref().map_or_else(
             || format!("becoming the group of {}", of_user(exec)),

@@ -169,6 +169,7 @@ impl Layout<'_> {
             group: self.identity.group,
             user: self.identity.user,
             directory: self.directory.as_deref(),
+            no_new_privs: exec.no_new_privs,
             passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
             in_group: start.group,
             after: start.after,

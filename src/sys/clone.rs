@@ -55,6 +55,8 @@ pub(crate) struct Child<'a> {
     pub(crate) user: Option<u32>,
     /// Directory to enter, as the user that it has become.
     pub(crate) directory: Option<&'a CStr>,
+    /// Whether no exec gives it or its descendants more privileges than it has.
+    pub(crate) no_new_privs: bool,
     /// A further descriptor of the program, and the number, beyond 2, that it has there.
     pub(crate) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The directory of the control group to be in.
@@ -102,6 +104,8 @@ pub(crate) enum Stage {
     User,
     /// Entering the directory.
     Directory,
+    /// Giving up privileges that an exec could bring.
+    NoNewPrivs,
     /// Putting the further descriptor in place.
     Passing,
     /// Waiting until another start is over.
@@ -348,6 +352,10 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
         }
         if let Some(directory) = child.directory {
             call(libc::SYS_chdir, [address(directory.as_ptr()), 0, 0, 0, 0]).map_err(at(Stage::Directory))?;
+        }
+        // It belongs to this task alone, although the memory is shared.
+        if child.no_new_privs {
+            call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0]).map_err(at(Stage::NoNewPrivs))?;
         }
         // Every descriptor of ours is born with this flag, and those of our launcher got it at the start; so where the
         // kernel doesn't know the call (before 5.11), nothing is lost.

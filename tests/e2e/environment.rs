@@ -147,6 +147,26 @@ managed_processes:
 }
 
 #[test]
+fn no_new_privs_holds_for_the_program_and_what_it_starts() {
+    let site = Site::new();
+    let mut navigator = site.start(
+        r"
+managed_processes:
+  - { name: without, command: grep, args: [NoNewPrivs, /proc/self/status], no_new_privs: true }
+  - { name: below, command: sh, args: [-c, 'grep NoNewPrivs /proc/self/status; :'], no_new_privs: true }
+  - { name: usual, command: grep, args: [NoNewPrivs, /proc/self/status] }
+",
+    );
+    navigator.says("without", |line| line == "NoNewPrivs:\t1");
+    navigator.says("below", |line| line == "NoNewPrivs:\t1");
+    // One that itself runs without new privileges can't give them back to its processes.
+    let own = navigator.status("NoNewPrivs");
+    navigator.says("usual", |line| line == format!("NoNewPrivs:\t{own}"));
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
 fn processes_have_the_limits_that_navigator_was_started_with() {
     let site = Site::new();
     site.write(

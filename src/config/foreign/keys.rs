@@ -115,6 +115,7 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     (&["redirect_stderr", "merge_logs"], "both go the same way: remove this line"),
     (&["logging", "log_driver"], "write `output`"),
     (&["ulimits"], "write `limits`, as in `limits: {nofile: 65536}`"),
+    (&["nonewprivileges", "no_new_privileges"], "write `no_new_privs: …`"),
     (&["oomscoreadjust"], "write `oom_score_adj: …`"),
     (&["watch_files", "ignore_watch", "watch_paths"], "write `watch`, a list of what to look at"),
 ];
