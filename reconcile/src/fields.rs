@@ -4,7 +4,8 @@
 
 use crate::span::Span;
 use crate::spec::{
-    Announce, Condition, Dependency, Kind, Limit, Liveness, OnChange, OnWatch, Output, Probe, Reload, Restart, Spec, Tier,
+    Announce, Condition, Dependency, InheritEnv, Kind, Limit, Liveness, OnChange, OnWatch, Output, Probe, Reload, Restart, Spec,
+    Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -85,6 +86,10 @@ impl Fields {
         }
         for (key, value) in exec.env.iter() {
             self.id(format!("env.{key}"), value.clone());
+        }
+        if let InheritEnv::Only(names) = &exec.inherit_env {
+            let names = names.as_slice();
+            self.id("inherit_env", if names.is_empty() { Text::plain("false") } else { list(names) });
         }
         for (path, value) in [("working_dir", &exec.working_dir), ("user", &exec.user), ("group", &exec.group)] {
             if let Some(value) = value {

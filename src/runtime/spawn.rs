@@ -131,7 +131,7 @@ pub(super) struct Layout<'a> {
 impl<'a> Layout<'a> {
     fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
-        let mut environment = ground.environment.layer();
+        let mut environment = ground.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
             environment = environment.account(account);
         }

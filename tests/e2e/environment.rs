@@ -147,6 +147,67 @@ managed_processes:
 }
 
 #[test]
+fn what_is_inherited_is_all_nothing_or_what_a_list_names() {
+    let site = Site::new();
+    site.write("own.env", "FROM_FILE=1\n");
+    site.write(
+        "navigator.yml",
+        r#"
+defaults: { inherit_env: false }
+managed_processes:
+  - { name: nothing, command: env, env: { OWN: "${KEPT}" }, env_file: own.env }
+  - { name: some, command: env, inherit_env: [KEPT, NEVER_SET] }
+  - { name: all, command: env, inherit_env: true }
+"#,
+    );
+    let mut navigator = site.command(["navigator.yml"]).env("KEPT", "kept").env("LEFT_OUT", "left out").start();
+    for name in ["nothing", "some", "all"] {
+        navigator.event("Process exited", name);
+        navigator.says(name, |line| line.starts_with("NAVIGATOR_RUN="));
+    }
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    let variables = |name: &str| {
+        let said = ended.said(name);
+        let mut names: Vec<String> = said.iter().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
+        names.sort();
+        names
+    };
+    // Without a `PATH` the program is looked for where `execvp(3)` would.
+    assert_eq!(variables("nothing"), ["FROM_FILE", "NAVIGATOR_RUN", "OWN"]);
+    assert!(ended.said("nothing").iter().any(|line| line == "OWN=kept"), "{}", ended.description);
+    assert_eq!(variables("some"), ["KEPT", "NAVIGATOR_RUN"]);
+    let all = variables("all");
+    assert!(["KEPT", "LEFT_OUT", "PATH"].iter().all(|name| all.iter().any(|other| other == name)), "{all:?}");
+}
+
+#[test]
+fn commands_beside_a_process_inherit_what_it_inherits() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r#"
+managed_processes:
+  - name: web
+    command: sleep
+    args: ['3600']
+    inherit_env: [SITE]
+    env: { PATH: "/usr/bin:/bin" }
+    ready: { exec: [sh, -c, 'env >"$SITE/checked"'] }
+    stop: { command: [sh, -c, 'env >"$SITE/stopped"; kill "$MAINPID"'] }
+"#,
+    );
+    let mut navigator = site.command(["navigator.yml"]).env("LEFT_OUT", "left out").start();
+    navigator.event("Process ready", "web");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+    for file in ["checked", "stopped"] {
+        let environment = site.read(file);
+        assert!(environment.contains("SITE=") && !environment.contains("LEFT_OUT"), "{file}: {environment}");
+    }
+}
+
+#[test]
 fn no_new_privs_holds_for_the_program_and_what_it_starts() {
     let site = Site::new();
     let mut navigator = site.start(

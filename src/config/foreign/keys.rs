@@ -17,6 +17,7 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     ),
     (&["workingdirectory", "cwd", "directory", "dir", "chdir", "workdir", "root"], "write `working_dir: …`"),
     (&["environment", "vars", "variables", "envs"], "write `env`, as a map"),
+    (&["passenvironment", "pass_env"], "write `inherit_env: […]`, a list of names"),
     (&["environmentfile", "envfile", "env_files", "dotenv"], "write `env_file: …`"),
     (&["runas", "run_as", "uid", "user_id", "dynamicuser"], "write `user: …`"),
     (&["gid", "group_id", "supplementarygroups"], "write `group: …`"),
