@@ -63,7 +63,10 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
         Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),
         Stage::Nice => "setting nice".to_owned(),
         Stage::NoNewPrivs => "setting no_new_privs".to_owned(),
-        Stage::Groups => format!("taking the groups of {}", of_user(exec)),
+        Stage::Groups => match (&exec.user, &exec.group) {
+            (None, Some(group)) => format!("taking no group but `{}`", group.shown()),
+            _ => format!("taking the groups of {}", of_user(exec)),
+        },
         Stage::Group => exec.group.as_ref().map_or_else(
             || format!("becoming the group of {}", of_user(exec)),
             |group| format!("becoming group `{}`", group.shown()),

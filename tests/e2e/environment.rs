@@ -228,6 +228,33 @@ managed_processes:
 }
 
 #[test]
+fn a_group_alone_is_the_only_group() {
+    let test = "environment::a_group_alone_is_the_only_group";
+    if !servers::root(test) || !servers::present(test, &["setpriv"]) {
+        return;
+    }
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - { name: other, command: sh, args: [-c, 'id -u; id -G'], group: 1234 }
+  - { name: own, command: id, args: [-G], group: root }
+  - { name: usual, command: id, args: [-G] }
+",
+    );
+    // Root, with two more groups that its processes have no use for.
+    let groups = ["--groups", "4,5678"];
+    let mut navigator = site.command_through("setpriv", &groups, &["navigator.yml"]).start();
+    navigator.says("other", |line| line == "0");
+    navigator.says("other", |line| line == "1234");
+    navigator.says("own", |line| line == "0");
+    navigator.says("usual", |line| line == "0 4 5678");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
 fn processes_have_the_limits_that_navigator_was_started_with() {
     let site = Site::new();
     site.write(
