@@ -72,6 +72,7 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
             |group| format!("becoming group `{}`", group.shown()),
         ),
         Stage::User => format!("becoming {}", of_user(exec)),
+        Stage::Undumpable => format!("keeping processes of {} from attaching to it", of_user(exec)),
     };
     Refusal::Failed { stage, error: system(error) + advice }
 }

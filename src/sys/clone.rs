@@ -12,8 +12,10 @@
 //! - it begins with our very table of descriptors, and changes nothing about it: its first step is to get one of its own;
 //! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
 //!
-//! The kernel makes this memory undumpable when the child changes its user, so that nobody of that user can attach to
-//! the child, and with it to us, before the exec. That is never undone here.
+//! The memory is undumpable from the moment at which the child changes its user, so that no process of that user can attach to the
+//! child, and with it to us, before the exec. The kernel does that itself unless `fs.suid_dumpable` says otherwise; the child does it
+//! explicitly. The memory is ours too, so navigator writes no core file from then on, and its files in `/proc` belong to root. Root
+//! may read them all the same, and a navigator that is not root never changes the user. It is never undone here.
 
 use super::clone3;
 use super::raw::{address, call, number};
@@ -102,6 +104,8 @@ pub(crate) enum Stage {
     Group,
     /// Setting the user.
     User,
+    /// Keeping the user's processes from attaching to it.
+    Undumpable,
     /// Entering the directory.
     Directory,
     /// Giving up privileges that an exec could bring.
@@ -349,6 +353,8 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
         if let Some(user) = child.user {
             let user = user as usize;
             call(libc::SYS_setresuid, [user, user, user, 0, 0]).map_err(at(Stage::User))?;
+            // Right behind it: with `fs.suid_dumpable` at 1, the call before has made the memory dumpable.
+            call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as usize, 0, 0, 0, 0]).map_err(at(Stage::Undumpable))?;
         }
         if let Some(directory) = child.directory {
             call(libc::SYS_chdir, [address(directory.as_ptr()), 0, 0, 0, 0]).map_err(at(Stage::Directory))?;

@@ -227,6 +227,30 @@ managed_processes:
     navigator.exits(0);
 }
 
+/// Until its exec a child shares navigator's memory, so no process of its user may attach to it.
+#[test]
+fn a_process_of_another_user_is_undumpable_before_its_program_is_executed() {
+    let test = "environment::a_process_of_another_user_is_undumpable_before_its_program_is_executed";
+    let probe = ["strace", "-qq", "-o", "/dev/null", "true"];
+    if !servers::root(test) || !servers::present(test, &["strace"]) || !servers::permitted(test, &probe) {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", "managed_processes:\n  - { name: web, command: 'true', user: nobody }\n");
+    let traced = r#"site=$NAVIGATOR_E2E; unset NAVIGATOR_E2E
+        exec strace -D -f -qq -o trace -e trace=setresuid,prctl,execve env NAVIGATOR_E2E="$site" "$0" "$@""#;
+    let mut navigator = site.command_through("sh", &["-c", traced], &["navigator.yml"]).start();
+    navigator.event("Process exited", "web");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+    let trace = site.read("trace");
+    let changed = trace.lines().find(|line| line.contains("setresuid(65534")).expect("it changes its user");
+    let (child, _) = changed.split_once(' ').expect("its number comes first");
+    let calls: Vec<&str> = trace.lines().filter(|line| line.starts_with(&format!("{child} "))).collect();
+    let after = calls.iter().position(|line| *line == changed).and_then(|place| calls.get(place + 1));
+    assert!(after.is_some_and(|line| line.contains("PR_SET_DUMPABLE, SUID_DUMP_DISABLE")), "{trace}");
+}
+
 #[test]
 fn a_group_alone_is_the_only_group() {
     let test = "environment::a_group_alone_is_the_only_group";
