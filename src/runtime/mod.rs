@@ -237,7 +237,7 @@ impl Runtime {
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>, after: Option<RunId>) {
-        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec.name);
+        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec);
         let after = after.map(|after| self.shared.lock().follow(run, after)).unwrap_or_default();
         if let Some(pids) = self.shared.left().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();

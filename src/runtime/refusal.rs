@@ -5,11 +5,13 @@ use super::spawn::Layout;
 use crate::access::identity::IdentityError;
 use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
+use reconcile::span::Span;
 use reconcile::spec::{Announce, Exec};
 use std::ffi::{CStr, OsStr};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An error of the system in words: its own, or better ones.
 pub fn words(error: &io::Error) -> String {
@@ -88,6 +90,17 @@ fn advice(stage: Stage, error: i32) -> &'static str {
         Stage::OomScoreAdj => "; only root may lower it",
         Stage::Limit(_) => "; only root may go above the hard limit, and nobody above what the kernel allows",
         _ => "",
+    }
+}
+
+/// The child was killed because its program had not been executed after this long.
+pub(super) fn of_hanging(exec: &Exec, after: Duration) -> Refusal {
+    Refusal::Failed {
+        stage: format!("starting `{}`", exec.command.shown()),
+        error: format!(
+            "it was not executed within {}: a file system does not answer, or another process has a lease on the program",
+            Span(after)
+        ),
     }
 }
 

@@ -226,6 +226,7 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
     let usual = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     // The child copies of our descriptors what it needs, instead of all of them, of which there may be thousands.
     let flags = usual | libc::CLONE_FILES;
+    slot.begin();
     let mut former_mask = 0_u64;
     // SAFETY: both masks are eight bytes long, as said, and valid for the call.
     unsafe {
