@@ -16,6 +16,7 @@ mod faults;
 mod files;
 #[path = "../support/golden.rs"]
 mod golden;
+mod hanging;
 mod harness;
 mod killed;
 mod logs;
