@@ -4,7 +4,7 @@
 //! and answers with events:
 //!
 //! ```text
-//!  Action ──► Runtime::perform ──► spawners ──► clone, exec         (four threads: an exec may be slow)
+//!  Action ──► Runtime::perform ──► spawners ──► clone, exec      (threads: an exec may be slow)
 //!                 │                    │ report      │ pipes
 //!                 ▼                    ▼             ▼
 //!               signals ──► table of runs ◄─ SIGCHLD  reader ──► writers ──► stdout, stderr or a file

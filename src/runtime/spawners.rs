@@ -13,7 +13,7 @@ use super::spawn::{self, Cradle, Ground, NotSpawned, Start};
 use super::tree;
 use crate::journal::{Entry, Journal, Started};
 use crate::sys::slot::Slot;
-use reconcile::event::RunId;
+use reconcile::event::{Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Text;
 use rustix::fd::{AsFd, OwnedFd};
@@ -95,7 +95,7 @@ pub(super) enum Done {
     Remove(Vec<Leaf>),
 }
 
-/// Who has a share of the threads: the user that a process runs as, in the words of its definition; `None` is navigator's own.
+/// The owner of a share of the threads: the user of a process, as its definition has it; `None` is navigator's own.
 type User = Option<Text>;
 
 /// Hands work to the threads. Dropping it ends them, each after the work that it is at.
@@ -168,6 +168,10 @@ fn start(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &
 
 /// Brings a program into the world.
 fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
+    if request.slot.is_cancelled() {
+        let (stage, error) = ("starting".to_owned(), "it was killed before its child was made".to_owned());
+        return Err(NotSpawned { had_child: false, why: Refusal::Failed { stage, error } });
+    }
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
     let Request { mark, slot, passed, after, .. } = request;

@@ -208,8 +208,10 @@ impl Reaper {
             // It may hang in its exec; and as nobody but this table reaps it, its number is its own.
             let child = slot.pid();
             run.wish = Some(if child.is_some() { Wish::Killed } else { Wish::Kill });
-            if let Some(pid) = child {
-                send(pid, &Handle::of_child(pid), libc::SIGKILL);
+            match child {
+                Some(pid) => send(pid, &Handle::of_child(pid), libc::SIGKILL),
+                // It may still wait for a spawner, and hang once it has one.
+                None => slot.cancel(),
             }
             return;
         }
