@@ -173,6 +173,7 @@ fn takes(key: &Key) -> String {
         Shape::Sockets => "`HOST:PORT` or path, or list of them".to_owned(),
         Shape::Schedule => "cron expression".to_owned(),
         Shape::Bool => "`true` or `false`".to_owned(),
+        Shape::BoolOrNames => "`true`, `false`, or list of names".to_owned(),
         Shape::True => "`true`".to_owned(),
         Shape::Whole(from, to) if to == i64::from(u32::MAX) => format!("whole number from {from}"),
         Shape::Whole(from, to) => format!("{from} to {to}"),

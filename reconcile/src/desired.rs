@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::spec::{Condition, Kind, Spec, Tier};
 use crate::text::{Name, Text};
 use crate::walk::Walk;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -18,9 +19,11 @@ pub struct Desired {
     /// Sorted by name.
     entries: Vec<Entry>,
     /// Entries such that each comes after everything it waits for.
-    order: Vec<usize>,
+    order: Box<[usize]>,
+    /// The users that they run as, as the file has them, each once, sorted.
+    users: Box<[Option<Text>]>,
     /// Of those, in this order, the ones that are restarted along with another one.
-    followers: Vec<usize>,
+    followers: Box<[usize]>,
     /// Whether any of them names a dependency.
     names_dependencies: bool,
     /// Whether any of them comes after another by its place in the list.
@@ -40,6 +43,8 @@ pub struct Entry {
     pub tier: Tier,
     /// Its [`Spec::enabled`], likewise.
     pub enabled: bool,
+    /// The place of the user that it runs as in [`Desired::users`].
+    pub user: usize,
     /// What it names as dependencies.
     pub needs: Vec<Need>,
     /// The entry that it comes after by its place in the list.
@@ -136,12 +141,14 @@ impl Desired {
         let specs: Vec<Arc<Spec>> = specs.into_iter().map(Into::into).collect();
         // From here on `position` is the place in the file, and an index is the place by name.
         let (positions, mut problems) = by_name(&specs);
+        let users = users(&specs);
         let mut entries: Vec<Entry> = positions
             .into_iter()
             .map(|position| (position, specs[position].clone()))
             .map(|(position, spec)| Entry {
                 tier: spec.tier,
                 enabled: spec.enabled,
+                user: place_of(&users, spec.exec.user.as_ref()).unwrap_or_default(),
                 spec,
                 position,
                 needs: Vec::new(),
@@ -192,7 +199,16 @@ impl Desired {
         let followers = order.iter().copied().filter(follows).collect();
         let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty());
         let is_list = entries.iter().any(|entry| entry.after.is_some());
-        Ok(Desired { entries, order, followers, names_dependencies, is_list, shutdown_timeout, beyond: Text::default() })
+        Ok(Desired {
+            entries,
+            order: order.into(),
+            users,
+            followers,
+            names_dependencies,
+            is_list,
+            shutdown_timeout,
+            beyond: Text::default(),
+        })
     }
 
     /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
@@ -206,8 +222,9 @@ impl Desired {
     pub fn nothing() -> Desired {
         Desired {
             entries: Vec::new(),
-            order: Vec::new(),
-            followers: Vec::new(),
+            order: Box::default(),
+            users: Box::default(),
+            followers: Box::default(),
             names_dependencies: false,
             is_list: false,
             shutdown_timeout: Desired::SHUTDOWN_TIMEOUT,
@@ -242,6 +259,16 @@ impl Desired {
     /// The processes, each after everything it waits for.
     pub fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// How many users the processes run as.
+    pub(crate) fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The place of a user among them; `None`: no process runs as this one.
+    pub(crate) fn user(&self, user: Option<&Text>) -> Option<usize> {
+        place_of(&self.users, user)
     }
 
     /// The processes that are restarted along with something they depend on, each after everything it waits for.
@@ -296,6 +323,20 @@ fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<Invalid>) {
     doubled.sort_unstable();
     let duplicate = |(second, first): (usize, usize)| Invalid::Duplicate { name: specs[second].name.clone(), first, second };
     (named.into_iter().map(|(_, position)| position).collect(), doubled.into_iter().map(duplicate).collect())
+}
+
+/// The users of definitions, each once, sorted.
+fn users(specs: &[Arc<Spec>]) -> Box<[Option<Text>]> {
+    let mut users: Vec<Option<&Text>> = specs.iter().map(|spec| spec.exec.user.as_ref()).collect();
+    users.dedup();
+    users.sort_by_key(|user| user.map(Text::value));
+    users.dedup();
+    users.into_iter().map(Option::<&Text>::cloned).collect()
+}
+
+/// The place of a user among users that are sorted.
+fn place_of(users: &[Option<Text>], user: Option<&Text>) -> Option<usize> {
+    users.binary_search_by_key(&user.map(Text::value), |user| user.as_ref().map(Text::value)).ok()
 }
 
 /// The place of a process among others that are sorted by name.

@@ -4,7 +4,8 @@
 
 use crate::span::Span;
 use crate::spec::{
-    Announce, Condition, Dependency, Kind, Limit, Liveness, OnChange, OnWatch, Output, Probe, Reload, Restart, Spec, Tier,
+    Announce, Condition, Dependency, InheritEnv, Kind, Limit, Liveness, OnChange, OnWatch, Output, Probe, Reload, Restart, Spec,
+    Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -86,6 +87,10 @@ impl Fields {
         for (key, value) in exec.env.iter() {
             self.id(format!("env.{key}"), value.clone());
         }
+        if let InheritEnv::Only(names) = &exec.inherit_env {
+            let names = names.as_slice();
+            self.id("inherit_env", if names.is_empty() { Text::plain("false") } else { list(names) });
+        }
         for (path, value) in [("working_dir", &exec.working_dir), ("user", &exec.user), ("group", &exec.group)] {
             if let Some(value) = value {
                 self.id(path, value.clone());
@@ -105,6 +110,9 @@ impl Fields {
             None => {}
             Some(Announce::Notify) => self.id("ready.notify", Text::plain("true")),
             Some(Announce::Fd(fd)) => self.id("ready.fd", Text::plain(&fd.to_string())),
+        }
+        if exec.no_new_privs {
+            self.id("no_new_privs", Text::plain("true"));
         }
         if let Some(umask) = exec.umask {
             self.id("umask", Text::plain(&format!("{umask:04o}")));

@@ -60,6 +60,8 @@ pub struct Exec {
     pub args: Vec<Text>,
     /// Every variable that the configuration sets (its own, env files, global), over navigator's own environment.
     pub env: Variables,
+    /// Which variables of navigator's own environment it inherits.
+    pub inherit_env: InheritEnv,
     /// Relative to navigator's working directory; `None`: that directory itself.
     pub working_dir: Option<Text>,
     /// Runs until stopped, or to completion.
@@ -72,6 +74,8 @@ pub struct Exec {
     pub user: Option<Text>,
     /// The group it runs as, by name or number; `None`: the user's primary group.
     pub group: Option<Text>,
+    /// Neither it nor its descendants gain privileges by an exec (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privs: bool,
     /// File mode creation mask; `None`: the one navigator was started with.
     pub umask: Option<u32>,
     /// Scheduling priority, -20 to 19; `None`: the one navigator was started with.
@@ -80,6 +84,36 @@ pub struct Exec {
     pub limits: BTreeMap<&'static str, Limit>,
     /// -1000 to 1000; `None`: the one navigator was started with.
     pub oom_score_adj: Option<i32>,
+}
+
+/// Which variables of navigator's own environment a process inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum InheritEnv {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with these names; none if there are no names.
+    Only(Names),
+}
+
+/// Names of variables: sorted, each once, so that lists with the same names are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(Vec<Text>);
+
+impl Names {
+    /// Each name, in order.
+    pub fn as_slice(&self) -> &[Text] {
+        &self.0
+    }
+}
+
+impl FromIterator<Text> for Names {
+    fn from_iter<I: IntoIterator<Item = Text>>(names: I) -> Names {
+        let mut names: Vec<Text> = names.into_iter().collect();
+        names.sort_by(|one, other| one.value().cmp(other.value()));
+        names.dedup();
+        Names(names)
+    }
 }
 
 /// Which of the two lists of the file a process stands in. Applications come after every managed process.

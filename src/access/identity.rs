@@ -37,7 +37,7 @@ impl Identity {
     /// Looks up `user` and `group`; also returns the account, if the user has one, for the environment.
     pub(crate) fn of(exec: &Exec) -> Result<(Identity, Option<Account>), IdentityError> {
         let group = exec.group.as_ref().map(group).transpose()?;
-        let Some(name) = &exec.user else { return Ok((Identity { group, ..Identity::default() }, None)) };
+        let Some(name) = &exec.user else { return Ok((Identity::of_group(group, rustix::process::geteuid().is_root()), None)) };
         let (user, account) = user(name)?;
         let primary = group
             .or(account.as_ref().map(|account| account.group))
@@ -48,6 +48,13 @@ impl Identity {
         }
         let groups = account.as_ref().map_or_else(|| vec![primary], |account| accounts::groups_of(&account.name, primary));
         Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
+    }
+
+    /// A group without a user: that group alone, or the process would keep what root's own groups may do. Only root may set
+    /// supplementary groups; any other user may take the group that it has already, and keeps its own.
+    fn of_group(group: Option<u32>, is_root: bool) -> Identity {
+        let groups = group.filter(|_| is_root).map(|group| vec![group]);
+        Identity { user: None, group, groups }
     }
 
     /// Makes the process's user and group the owner of a file, and doesn't follow a link.
@@ -109,5 +116,18 @@ fn group(text: &Text) -> Result<u32, IdentityError> {
     match accounts::group_by_name(&name).map_err(failed)? {
         Some(number) => Ok(number),
         None => text.value().parse().map_err(|_| unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_alone_is_the_only_one_where_root_sets_it() {
+        let alone = Identity { user: None, group: Some(5), groups: Some(vec![5]) };
+        assert_eq!(Identity::of_group(Some(5), true), alone);
+        assert_eq!(Identity::of_group(Some(5), false), Identity { groups: None, ..alone });
+        assert_eq!([true, false].map(|is_root| Identity::of_group(None, is_root)), [Identity::default(), Identity::default()]);
     }
 }

@@ -3,6 +3,7 @@
 //! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts` and
 //! `probes`.
 
+use super::inherited::inherit_env;
 use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
@@ -84,6 +85,12 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         Key::new("env_file", Shape::TextOrTexts("path"), Change::Restart)
             .means("files of `KEY=value` lines under `env`, relative to the file that names them"),
         |_, _, _| (),
+    ),
+    field(
+        Key::new("inherit_env", Shape::BoolOrNames, Change::Restart)
+            .default("true")
+            .means("which variables of navigator's own environment it inherits: all, none (`false`), or those in a list"),
+        inherit_env,
     ),
     field(
         Key::new("auto_restart", Shape::Bool, Change::InPlace)
@@ -183,6 +190,14 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
             .means("the group that it runs as"),
         |reader, node, draft| {
             draft.spec.exec.group = reader.filled(node, "`group`");
+        },
+    ),
+    field(
+        Key::new("no_new_privs", Shape::Bool, Change::Restart)
+            .default("false")
+            .means("`true`: no program that it executes gains privileges, by set-user-ID bits or file capabilities"),
+        |reader, node, draft| {
+            draft.spec.exec.no_new_privs = reader.boolean(node).unwrap_or_default();
         },
     ),
     field(

@@ -23,6 +23,7 @@ mod files;
 mod foreign;
 mod glob;
 mod habits;
+mod inherited;
 mod load;
 mod meant;
 mod parts;

@@ -133,17 +133,23 @@ impl Reader<'_, '_, '_> {
     }
 
     pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
+        self.truth(node, "`true` or `false`", |_| "write `true` or `false`".to_owned())
+    }
+
+    /// A truth value where something else may be written too; `instead` says what to write for a value that is neither.
+    pub(super) fn truth(&mut self, node: &Node, what: &str, instead: fn(&str) -> String) -> Option<bool> {
         let text = self.unquoted(node, "write `true` or `false` without quotes")?;
         match text.value() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
             other => {
                 let meant = match other.to_ascii_lowercase().as_str() {
-                    "yes" | "on" | "y" | "1" => "write `true`",
-                    "no" | "off" | "n" | "0" => "write `false`",
-                    _ => "write `true` or `false`",
+                    "yes" | "on" | "y" | "1" => "write `true`".to_owned(),
+                    "no" | "off" | "n" | "0" => "write `false`".to_owned(),
+                    // What was meant would tell too much of a substituted value.
+                    _ => instead(if text.is_secret() { "" } else { other }),
                 };
-                self.refuse(node, &text, "`true` or `false`", Some(meant));
+                self.refuse(node, &text, what, Some(&meant));
                 None
             }
         }

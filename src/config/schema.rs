@@ -130,6 +130,11 @@ fn value(key: &Key, path: &str) -> Value {
         Shape::Sockets => one_or_more(&written_as("([/.].*|.+:[0-9]{1,5})")),
         Shape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
         Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
+        Shape::BoolOrNames => {
+            let name = json!({ "type": ["string", "number", "boolean"], "minLength": 1, "pattern": "^[^=\\u0000]+$" });
+            let names = json!({ "type": "array", "items": name, "uniqueItems": true });
+            json!({ "anyOf": [{ "type": "boolean" }, names, reference()] })
+        }
         Shape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
         Shape::Whole(from, to) => whole_number(from, to),
         Shape::Wholes(from, to) => one_or_more(&whole_number(from, to)),

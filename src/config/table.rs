@@ -36,6 +36,8 @@ pub enum Shape {
     Schedule,
     /// `true` or `false`.
     Bool,
+    /// `true`, `false`, or a list of names of variables.
+    BoolOrNames,
     /// `true`; anything else is said by leaving it out.
     True,
     /// A whole number between two bounds, both included.

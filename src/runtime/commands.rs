@@ -80,7 +80,7 @@ impl Commands {
         let (done, ended) = oneshot::channel();
         let id = self.enter(Open { beside: beside.run, purpose, status: None, done: Some(done) });
         let spec = Arc::new(definition(beside, purpose, command));
-        let (mark, slot, leaf) = self.shared.lock().expect(id, &spec.name);
+        let (mark, slot, leaf) = self.shared.lock().expect(id, &spec);
         let passed = Passed { variables: [variables(beside), passed.variables].concat(), ..passed };
         self.spawners.submit(Request { run: id, spec, mark, slot, leaf, passed, after: Vec::new() });
         self.shared.news.notify_one();

@@ -2,6 +2,7 @@
 
 use super::mark::MARK;
 use crate::sys::accounts::Account;
+use reconcile::spec::InheritEnv;
 use reconcile::variables::Variables;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -48,9 +49,16 @@ impl Inherited {
         Inherited(others.filter_map(|(name, value)| joined(&name, &value).ok().map(|whole| (name, whole))).collect())
     }
 
-    /// The first layer.
-    pub(super) fn layer(&self) -> Environment<'_, '_> {
-        Environment(self.0.iter().map(|(name, whole)| (name.as_os_str(), Variable::Whole(whole))).collect())
+    /// The first layer: what a process inherits of it.
+    pub(super) fn layer<'i>(&'i self, inherit: &InheritEnv) -> Environment<'i, 'i> {
+        let variable = |(name, whole): (&'i OsString, &'i CString)| (name.as_os_str(), Variable::Whole(whole));
+        Environment(match inherit {
+            InheritEnv::All => self.0.iter().map(variable).collect(),
+            InheritEnv::Only(names) => {
+                let inherited = names.as_slice().iter().filter_map(|name| self.0.get_key_value(OsStr::new(name.value())));
+                inherited.map(variable).collect()
+            }
+        })
     }
 }
 
@@ -118,6 +126,7 @@ fn joined(name: &OsStr, value: &OsStr) -> Result<CString, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reconcile::text::Text;
 
     fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(OsString, OsString)> {
         pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
@@ -138,7 +147,8 @@ mod tests {
         let inherited =
             Inherited::of(pairs([("HOME", "/root"), ("NOTIFY_SOCKET", "/run/x"), ("LANG", "C"), ("SHELL", "/bin/sh")]));
         let passed = [("NOTIFY_SOCKET", "/run/own".to_owned())];
-        let environment = inherited.layer().account(&account).configured(&configured).passed(&passed).marked("mark");
+        let environment =
+            inherited.layer(&InheritEnv::All).account(&account).configured(&configured).passed(&passed).marked("mark");
         let expected = [
             "HOME=/nonexistent",
             "LANG=C",
@@ -158,11 +168,25 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_names_is_all_that_is_inherited() {
+        let inherited = Inherited::of(pairs([("LANG", "C"), ("NOTIFY_SOCKET", "/run/x"), ("PATH", "/bin"), ("SECRET", "x")]));
+        let mut configured = Variables::default();
+        configured.insert("SET", "1".into());
+        let strings = |names: &[&str]| -> Vec<String> {
+            let only = InheritEnv::Only(names.iter().map(|name| Text::plain(name)).collect());
+            let strings = inherited.layer(&only).configured(&configured).marked("mark").to_strings();
+            strings.expect("none of them holds a NUL byte").iter().map(|text| text.to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(strings(&["PATH", "UNSET", "NOTIFY_SOCKET"]), ["NAVIGATOR_RUN=mark", "PATH=/bin", "SET=1"]);
+        assert_eq!(strings(&[]), ["NAVIGATOR_RUN=mark", "SET=1"]);
+    }
+
+    #[test]
     fn what_no_environment_can_hold_is_named() {
         let mut configured = Variables::default();
         configured.insert("BAD", "a\0b".into());
         let inherited = Inherited::of(pairs([("GOOD", "1")]));
-        let environment = inherited.layer().configured(&configured);
+        let environment = inherited.layer(&InheritEnv::All).configured(&configured);
         assert_eq!(environment.to_strings(), Err("BAD".to_owned()));
     }
 }

@@ -4,7 +4,7 @@
 //! and answers with events:
 //!
 //! ```text
-//!  Action ──► Runtime::perform ──► spawners ──► clone, exec         (four threads: an exec may be slow)
+//!  Action ──► Runtime::perform ──► spawners ──► clone, exec      (threads: an exec may be slow)
 //!                 │                    │ report      │ pipes
 //!                 ▼                    ▼             ▼
 //!               signals ──► table of runs ◄─ SIGCHLD  reader ──► writers ──► stdout, stderr or a file
@@ -235,7 +235,7 @@ impl Runtime {
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>, after: Option<RunId>) {
-        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec.name);
+        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec);
         let after = after.map(|after| self.shared.lock().follow(run, after)).unwrap_or_default();
         if let Some(pids) = self.shared.left().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();

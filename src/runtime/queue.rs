@@ -1,38 +1,59 @@
-//! A queue that threads wait at. One of them is woken for each item, and nobody else: where threads share the receiver of a
-//! channel, one waits for the item and the others for the first to let go, so that each item wakes two.
+//! A queue that threads wait at. One of them is woken for each item, and no other: where threads share the receiver of a channel,
+//! one waits for the item and the others for the first to let go, so that each item wakes two.
+//!
+//! An item may have an owner. Only so many items of one owner are worked on at once; the others stay in the queue, and items of
+//! other owners overtake them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// First in, first out, between any number of threads.
+/// First in, first out for each owner, between any number of threads.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+pub(super) struct Queue<T, O> {
+    state: Mutex<State<T, O>>,
     news: Condvar,
+    /// How many items of one owner may be worked on at once.
+    share: usize,
 }
 
 #[derive(Debug)]
-struct State<T> {
-    items: VecDeque<T>,
+struct State<T, O> {
+    items: VecDeque<(Option<O>, T)>,
+    /// The owner of each item that is worked on.
+    taken: Vec<O>,
     closed: bool,
 }
 
-impl<T> Queue<T> {
-    pub(super) fn new() -> Queue<T> {
-        Queue { state: Mutex::new(State { items: VecDeque::new(), closed: false }), news: Condvar::new() }
+/// An item to work on. It counts for its owner until this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken<'q, T, O: PartialEq> {
+    queue: &'q Queue<T, O>,
+    owner: Option<O>,
+}
+
+impl<T, O: Clone + PartialEq> Queue<T, O> {
+    /// A queue that hands out at most `share` items of one owner at once.
+    pub(super) fn new(share: usize) -> Queue<T, O> {
+        let state = State { items: VecDeque::new(), taken: Vec::new(), closed: false };
+        Queue { state: Mutex::new(state), news: Condvar::new(), share }
     }
 
     /// Adds an item at the end.
-    pub(super) fn push(&self, item: T) {
-        self.lock().items.push_back(item);
+    pub(super) fn push(&self, owner: Option<O>, item: T) {
+        self.lock().items.push_back((owner, item));
         self.news.notify_one();
     }
 
-    /// The first item, waiting for it; `None` when there is none and there will be none.
-    pub(super) fn next(&self) -> Option<T> {
-        let waits = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+    /// The first item of an owner with less than its share, waiting for it; `None` when there is none and there will be none.
+    ///
+    /// A thread that drops what it took comes back here, so that no other has to be woken for what its owner may have then.
+    pub(super) fn next(&self) -> Option<(Taken<'_, T, O>, T)> {
+        let waits = |state: &mut State<T, O>| !state.closed && state.first(self.share).is_none();
         let mut state = self.news.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
-        state.items.pop_front()
+        let (owner, item) = state.first(self.share).and_then(|place| state.items.remove(place))?;
+        state.taken.extend(owner.clone());
+        drop(state);
+        Some((Taken { queue: self, owner }, item))
     }
 
     /// Says that nothing will be added any more.
@@ -40,10 +61,30 @@ impl<T> Queue<T> {
         self.lock().closed = true;
         self.news.notify_all();
     }
+}
 
+impl<T, O> Queue<T, O> {
     /// A panic elsewhere leaves the state as whole as it was: every change of it is one step.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State<T, O>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T, O: PartialEq> State<T, O> {
+    /// The place of the first item that may be handed out.
+    fn first(&self, share: usize) -> Option<usize> {
+        let count = |owner: &O| self.taken.iter().filter(|taken| *taken == owner).count();
+        self.items.iter().position(|(owner, _)| owner.as_ref().is_none_or(|owner| count(owner) < share))
+    }
+}
+
+impl<T, O: PartialEq> Drop for Taken<'_, T, O> {
+    fn drop(&mut self) {
+        let Some(owner) = &self.owner else { return };
+        let mut state = self.queue.lock();
+        if let Some(place) = state.taken.iter().position(|taken| taken == owner) {
+            state.taken.swap_remove(place);
+        }
     }
 }
 
@@ -55,25 +96,59 @@ mod tests {
 
     #[test]
     fn each_item_is_taken_once_and_what_is_left_at_the_end_too() {
-        let queue = Arc::new(Queue::new());
+        let queue = Arc::new(Queue::new(2));
         let takers: Vec<_> = (0..3)
             .map(|_| {
                 let queue = Arc::clone(&queue);
-                thread::spawn(move || std::iter::from_fn(|| queue.next()).collect::<Vec<u32>>())
+                thread::spawn(move || std::iter::from_fn(|| queue.next().map(|(_, item)| item)).collect::<Vec<u32>>())
             })
             .collect();
-        (0..1000).for_each(|item| queue.push(item));
+        (0..1000).for_each(|item| queue.push((item % 3 > 0).then_some(item % 3), item));
         queue.close();
         let mut taken: Vec<u32> = takers.into_iter().flat_map(|taker| taker.join().expect("it ends")).collect();
         taken.sort_unstable();
         assert_eq!(taken, (0..1000).collect::<Vec<_>>());
-        assert_eq!(queue.next(), None);
+        assert!(queue.next().is_none());
     }
 
     #[test]
     fn the_order_is_that_of_coming() {
-        let queue = Queue::new();
-        (0..3).for_each(|item| queue.push(item));
-        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(0), Some(1), Some(2)]);
+        let queue = Queue::new(1);
+        (0..3).for_each(|item| queue.push(None::<()>, item));
+        let next = || queue.next().map(|(_, item)| item);
+        assert_eq!([next(), next(), next()], [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn an_owner_has_its_share_and_others_overtake_the_rest() {
+        let queue = Queue::new(2);
+        for (owner, item) in [("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 5)] {
+            queue.push(Some(owner), item);
+        }
+        queue.push(None, 6);
+        let take = || queue.next().expect("there is one");
+        let (first, second, other, of_none) = (take(), take(), take(), take());
+        assert_eq!([first.1, second.1, other.1, of_none.1], [1, 2, 5, 6]);
+        drop(second);
+        let third = take();
+        assert_eq!(third.1, 3);
+        drop(first);
+        assert_eq!(take().1, 4);
+    }
+
+    #[test]
+    fn one_that_waits_is_woken_for_another_owner() {
+        let queue = Arc::new(Queue::new(1));
+        queue.push(Some("a"), 1);
+        let held = queue.next().expect("there is one");
+        queue.push(Some("a"), 2);
+        let taker = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.next().map(|(_, item)| item))
+        };
+        queue.push(Some("b"), 3);
+        assert_eq!(taker.join().expect("it ends"), Some(3));
+        drop(held);
+        assert_eq!(queue.next().map(|(_, item)| item), Some(2));
     }
 }

@@ -7,11 +7,13 @@ use crate::access::identity::IdentityError;
 use crate::access::regular::open_regular;
 use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
+use reconcile::span::Span;
 use reconcile::spec::{Announce, Exec};
 use std::ffi::{CStr, OsStr};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An error of the system in words: its own, or better ones.
 pub fn words(error: &io::Error) -> String {
@@ -77,12 +79,17 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
         Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),
         Stage::Nice => "setting nice".to_owned(),
-        Stage::Groups => format!("taking the groups of {}", of_user(exec)),
+        Stage::NoNewPrivs => "setting no_new_privs".to_owned(),
+        Stage::Groups => match (&exec.user, &exec.group) {
+            (None, Some(group)) => format!("taking no group but `{}`", group.shown()),
+            _ => format!("taking the groups of {}", of_user(exec)),
+        },
         Stage::Group => exec.group.as_ref().map_or_else(
             || format!("becoming the group of {}", of_user(exec)),
             |group| format!("becoming group `{}`", group.shown()),
         ),
         Stage::User => format!("becoming {}", of_user(exec)),
+        Stage::Undumpable => format!("keeping processes of {} from attaching to it", of_user(exec)),
     };
     Refusal::Failed { stage, error: system(error) + advice }
 }
@@ -98,6 +105,17 @@ fn advice(stage: Stage, error: i32) -> &'static str {
         Stage::OomScoreAdj => "; only root may lower it",
         Stage::Limit(_) => "; only root may go above the hard limit, and nobody above what the kernel allows",
         _ => "",
+    }
+}
+
+/// The child was killed because its program had not been executed after this long.
+pub(super) fn of_hanging(exec: &Exec, after: Duration) -> Refusal {
+    Refusal::Failed {
+        stage: format!("starting `{}`", exec.command.shown()),
+        error: format!(
+            "it was not executed within {}: a file system does not answer, or another process has a lease on the program",
+            Span(after)
+        ),
     }
 }
 

@@ -140,7 +140,7 @@ pub(super) struct Layout<'a> {
 impl<'a> Layout<'a> {
     fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
-        let mut environment = ground.environment.layer();
+        let mut environment = ground.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
             environment = environment.account(account);
         }
@@ -178,6 +178,7 @@ impl Layout<'_> {
             group: self.identity.group,
             user: self.identity.user,
             directory: self.directory.as_deref(),
+            no_new_privs: exec.no_new_privs,
             passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
             in_group: start.group,
             after: start.after,

@@ -13,16 +13,21 @@ use super::spawn::{self, Cradle, Ground, NotSpawned, Start};
 use super::tree;
 use crate::journal::{Entry, Journal, Started};
 use crate::sys::slot::Slot;
-use reconcile::event::RunId;
+use reconcile::event::{Refusal, RunId};
 use reconcile::spec::Spec;
+use reconcile::text::Text;
 use rustix::fd::{AsFd, OwnedFd};
 use std::io;
 use std::sync::{Arc, Once};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How many starts may be under way at the same moment. Most of a start is waiting: the child that is to execute its program is
-/// often queued behind one that has just done so, while another processor has nothing to do. Another thread gives it something.
-const THREADS: usize = 4;
+/// How many starts of one user may be under way at the same moment. Most of a start is waiting: the child that is to execute its
+/// program is often queued behind one that has just done so, while another processor has nothing to do. Another thread gives it
+/// something; more than four are no faster.
+const OF_ONE_USER: usize = 4;
+
+/// How many threads there are. A user can make each of its starts hang in the exec, so all starts of one user take no more than half.
+const THREADS: usize = 2 * OF_ONE_USER;
 
 /// A start to make.
 pub(super) struct Request {
@@ -90,9 +95,12 @@ pub(super) enum Done {
     Remove(Vec<Leaf>),
 }
 
+/// The owner of a share of the threads: the user of a process, as its definition has it; `None` is navigator's own.
+type User = Option<Text>;
+
 /// Hands work to the threads. Dropping it ends them, each after the work that it is at.
 pub(super) struct Spawners {
-    work: Arc<Queue<Work>>,
+    work: Arc<Queue<Work, User>>,
 }
 
 impl Spawners {
@@ -105,14 +113,14 @@ impl Spawners {
         journal: &Journal,
         done: &UnboundedSender<Done>,
     ) -> io::Result<Spawners> {
-        let work = Arc::new(Queue::new());
+        let work = Arc::new(Queue::new(OF_ONE_USER));
         for number in 1..=THREADS {
             let (queue, environment, outputs) = (Arc::clone(&work), environment.clone(), outputs.clone());
             let (journal, told) = (journal.clone(), done.clone());
             let mut cradle = Cradle::new()?;
             std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
                 let ground = Ground { launcher: &launcher, environment: &environment };
-                while let Some(work) = queue.next() {
+                while let Some((taken, work)) = queue.next() {
                     let done = match work {
                         // With the request go our copies of what it was passed: whoever reads there waits for them to be closed.
                         Work::Start(request) => Done::Start(start(&request, &ground, &mut cradle, &outputs, &journal)),
@@ -121,6 +129,7 @@ impl Spawners {
                             Done::Remove(spent.leaves)
                         }
                     };
+                    drop(taken);
                     // Nobody listens any more once the runtime has finished, and then nothing is to be done either.
                     if told.send(done).is_err() {
                         return;
@@ -133,12 +142,12 @@ impl Spawners {
 
     /// Has a program started, in the order of the calls. The outcome is a [`Done::Start`].
     pub(super) fn submit(&self, request: Request) {
-        self.work.push(Work::Start(request));
+        self.work.push(Some(request.spec.exec.user.clone()), Work::Start(request));
     }
 
     /// Has removed what is left of runs; [`Done::Remove`] tells when.
     pub(super) fn remove(&self, spent: Spent) {
-        self.work.push(Work::Remove(spent));
+        self.work.push(None, Work::Remove(spent));
     }
 }
 
@@ -159,6 +168,10 @@ fn start(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &
 
 /// Brings a program into the world.
 fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
+    if request.slot.is_cancelled() {
+        let (stage, error) = ("starting".to_owned(), "it was killed before its child was made".to_owned());
+        return Err(NotSpawned { had_child: false, why: Refusal::Failed { stage, error } });
+    }
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
     let Request { mark, slot, passed, after, .. } = request;

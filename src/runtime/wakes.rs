@@ -65,6 +65,8 @@ enum Wake {
     Tidied { are_all: bool },
     /// A start has an outcome.
     Reported,
+    /// A start may be overdue.
+    Overdue,
     /// Something else may have changed what is known.
     Other,
 }
@@ -88,6 +90,7 @@ pub(super) async fn reap(
     loop {
         let logged_by = chatter.goes_on_by(shared.lock().is_any_starting());
         let wants_another_look = has_failed || shared.lock().wants_another_look();
+        let starts_due = shared.lock().starts_due().map(Instant::from_std);
         let is_untidy = is_new && shared.lock().is_untidy();
         let wake = tokio::select! {
             _ = ended.recv() => Wake::Ended(sys::last_ended()),
@@ -120,6 +123,7 @@ pub(super) async fn reap(
             () = yield_now(), if to_look.are_more_told && !is_untidy => Wake::Told,
             () = yield_now(), if to_look.at_all => Wake::Look,
             () = yield_now(), if is_untidy => Wake::Quiet,
+            () = sleep_until(starts_due.unwrap_or(told_by)), if starts_due.is_some() => Wake::Overdue,
             () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
             () = sleep_until(logged_by.unwrap_or(told_by)), if logged_by.is_some() => {
                 chatter.falls_silent();
@@ -144,6 +148,9 @@ pub(super) async fn reap(
         }
         for report in untold.drain(..) {
             shared.lock().reported(report);
+        }
+        if let Wake::Overdue = wake {
+            shared.lock().kill_overdue(Instant::now().into_std());
         }
         if let Wake::Quiet = wake {
             let mut reaper = shared.lock();
@@ -196,7 +203,7 @@ impl ToLook {
                 self.at_all = false;
                 reaper.reap()
             }
-            Wake::Quiet | Wake::Tidied { .. } | Wake::Reported | Wake::Other => Ok(()),
+            Wake::Quiet | Wake::Tidied { .. } | Wake::Reported | Wake::Overdue | Wake::Other => Ok(()),
         }
     }
 }

@@ -12,8 +12,10 @@
 //! - it begins with our very table of descriptors, and changes nothing about it: its first step is to get one of its own;
 //! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
 //!
-//! The kernel makes this memory undumpable when the child changes its user, so that nobody of that user can attach to
-//! the child, and with it to us, before the exec. That is never undone here.
+//! The memory is undumpable from the moment at which the child changes its user, so that no process of that user can attach to the
+//! child, and with it to us, before the exec. The kernel does that itself unless `fs.suid_dumpable` says otherwise; the child does it
+//! explicitly. The memory is ours too, so navigator writes no core file from then on, and its files in `/proc` belong to root. Root
+//! may read them all the same, and a navigator that is not root never changes the user. It is never undone here.
 
 use super::clone3;
 use super::raw::{address, call, number};
@@ -55,6 +57,8 @@ pub(crate) struct Child<'a> {
     pub(crate) user: Option<u32>,
     /// Directory to enter, as the user that it has become.
     pub(crate) directory: Option<&'a CStr>,
+    /// Whether no exec gives it or its descendants more privileges than it has.
+    pub(crate) no_new_privs: bool,
     /// A further descriptor of the program, and the number, beyond 2, that it has there.
     pub(crate) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The directory of the control group to be in.
@@ -100,8 +104,12 @@ pub(crate) enum Stage {
     Group,
     /// Setting the user.
     User,
+    /// Keeping the user's processes from attaching to it.
+    Undumpable,
     /// Entering the directory.
     Directory,
+    /// Giving up privileges that an exec could bring.
+    NoNewPrivs,
     /// Putting the further descriptor in place.
     Passing,
     /// Waiting until another start is over.
@@ -218,6 +226,7 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
     let usual = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     // The child copies of our descriptors what it needs, instead of all of them, of which there may be thousands.
     let flags = usual | libc::CLONE_FILES;
+    slot.begin();
     let mut former_mask = 0_u64;
     // SAFETY: both masks are eight bytes long, as said, and valid for the call.
     unsafe {
@@ -345,9 +354,15 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
         if let Some(user) = child.user {
             let user = user as usize;
             call(libc::SYS_setresuid, [user, user, user, 0, 0]).map_err(at(Stage::User))?;
+            // Right behind it: with `fs.suid_dumpable` at 1, the call before has made the memory dumpable.
+            call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as usize, 0, 0, 0, 0]).map_err(at(Stage::Undumpable))?;
         }
         if let Some(directory) = child.directory {
             call(libc::SYS_chdir, [address(directory.as_ptr()), 0, 0, 0, 0]).map_err(at(Stage::Directory))?;
+        }
+        // It belongs to this task alone, although the memory is shared.
+        if child.no_new_privs {
+            call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0]).map_err(at(Stage::NoNewPrivs))?;
         }
         // Every descriptor of ours is born with this flag, and those of our launcher got it at the start; so where the
         // kernel doesn't know the call (before 5.11), nothing is lost.

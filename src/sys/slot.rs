@@ -8,11 +8,17 @@
 
 use super::raw::{address, call, number};
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Instant;
 
 /// A start.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    /// When its child was about to be made.
+    begun: OnceLock<Instant>,
+    /// It is not to be made any more.
+    is_cancelled: AtomicBool,
     /// The number of its child, before its first instruction.
     pid: AtomicI32,
     /// 0 as soon as it is over.
@@ -24,11 +30,35 @@ const NOT_OVER: i32 = 1;
 
 impl Default for Slot {
     fn default() -> Slot {
-        Slot { pid: AtomicI32::new(0), end: AtomicI32::new(NOT_OVER) }
+        Slot {
+            begun: OnceLock::new(),
+            is_cancelled: AtomicBool::new(false),
+            pid: AtomicI32::new(0),
+            end: AtomicI32::new(NOT_OVER),
+        }
     }
 }
 
 impl Slot {
+    /// It is not to be made any more, if there is time for that.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Its child is about to be made.
+    pub(super) fn begin(&self) {
+        self.begun.get_or_init(Instant::now);
+    }
+
+    /// When its child was made, once there is one.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.begun.get().copied()
+    }
+
     /// The child's number, once there is one.
     pub(crate) fn pid(&self) -> Option<u32> {
         u32::try_from(self.pid.load(Ordering::Acquire)).ok().filter(|&pid| pid != 0)

@@ -147,6 +147,138 @@ managed_processes:
 }
 
 #[test]
+fn what_is_inherited_is_all_nothing_or_what_a_list_names() {
+    let site = Site::new();
+    site.write("own.env", "FROM_FILE=1\n");
+    site.write(
+        "navigator.yml",
+        r#"
+defaults: { inherit_env: false }
+managed_processes:
+  - { name: nothing, command: env, env: { OWN: "${KEPT}" }, env_file: own.env }
+  - { name: some, command: env, inherit_env: [KEPT, NEVER_SET] }
+  - { name: all, command: env, inherit_env: true }
+"#,
+    );
+    let mut navigator = site.command(["navigator.yml"]).env("KEPT", "kept").env("LEFT_OUT", "left out").start();
+    for name in ["nothing", "some", "all"] {
+        navigator.event("Process exited", name);
+        navigator.says(name, |line| line.starts_with("NAVIGATOR_RUN="));
+    }
+    navigator.signal(Signal::TERM);
+    let ended = navigator.exits(0);
+    let variables = |name: &str| {
+        let said = ended.said(name);
+        let mut names: Vec<String> = said.iter().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
+        names.sort();
+        names
+    };
+    // Without a `PATH` the program is looked for where `execvp(3)` would.
+    assert_eq!(variables("nothing"), ["FROM_FILE", "NAVIGATOR_RUN", "OWN"]);
+    assert!(ended.said("nothing").iter().any(|line| line == "OWN=kept"), "{}", ended.description);
+    assert_eq!(variables("some"), ["KEPT", "NAVIGATOR_RUN"]);
+    let all = variables("all");
+    assert!(["KEPT", "LEFT_OUT", "PATH"].iter().all(|name| all.iter().any(|other| other == name)), "{all:?}");
+}
+
+#[test]
+fn commands_beside_a_process_inherit_what_it_inherits() {
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r#"
+managed_processes:
+  - name: web
+    command: sleep
+    args: ['3600']
+    inherit_env: [SITE]
+    env: { PATH: "/usr/bin:/bin" }
+    ready: { exec: [sh, -c, 'env >"$SITE/checked"'] }
+    stop: { command: [sh, -c, 'env >"$SITE/stopped"; kill "$MAINPID"'] }
+"#,
+    );
+    let mut navigator = site.command(["navigator.yml"]).env("LEFT_OUT", "left out").start();
+    navigator.event("Process ready", "web");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+    for file in ["checked", "stopped"] {
+        let environment = site.read(file);
+        assert!(environment.contains("SITE=") && !environment.contains("LEFT_OUT"), "{file}: {environment}");
+    }
+}
+
+#[test]
+fn no_new_privs_holds_for_the_program_and_what_it_starts() {
+    let site = Site::new();
+    let mut navigator = site.start(
+        r"
+managed_processes:
+  - { name: without, command: grep, args: [NoNewPrivs, /proc/self/status], no_new_privs: true }
+  - { name: below, command: sh, args: [-c, 'grep NoNewPrivs /proc/self/status; :'], no_new_privs: true }
+  - { name: usual, command: grep, args: [NoNewPrivs, /proc/self/status] }
+",
+    );
+    navigator.says("without", |line| line == "NoNewPrivs:\t1");
+    navigator.says("below", |line| line == "NoNewPrivs:\t1");
+    // One that itself runs without new privileges can't give them back to its processes.
+    let own = navigator.status("NoNewPrivs");
+    navigator.says("usual", |line| line == format!("NoNewPrivs:\t{own}"));
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// Until its exec a child shares navigator's memory, so no process of its user may attach to it.
+#[test]
+fn a_process_of_another_user_is_undumpable_before_its_program_is_executed() {
+    let test = "environment::a_process_of_another_user_is_undumpable_before_its_program_is_executed";
+    let probe = ["strace", "-qq", "-o", "/dev/null", "true"];
+    if !servers::root(test) || !servers::present(test, &["strace"]) || !servers::permitted(test, &probe) {
+        return;
+    }
+    let site = Site::new();
+    site.write("navigator.yml", "managed_processes:\n  - { name: web, command: 'true', user: nobody }\n");
+    let traced = r#"site=$NAVIGATOR_E2E; unset NAVIGATOR_E2E
+        exec strace -D -f -qq -o trace -e trace=setresuid,prctl,execve env NAVIGATOR_E2E="$site" "$0" "$@""#;
+    let mut navigator = site.command_through("sh", &["-c", traced], &["navigator.yml"]).start();
+    navigator.event("Process exited", "web");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+    let trace = site.read("trace");
+    let changed = trace.lines().find(|line| line.contains("setresuid(65534")).expect("it changes its user");
+    let (child, _) = changed.split_once(' ').expect("its number comes first");
+    let calls: Vec<&str> = trace.lines().filter(|line| line.starts_with(&format!("{child} "))).collect();
+    let after = calls.iter().position(|line| *line == changed).and_then(|place| calls.get(place + 1));
+    assert!(after.is_some_and(|line| line.contains("PR_SET_DUMPABLE, SUID_DUMP_DISABLE")), "{trace}");
+}
+
+#[test]
+fn a_group_alone_is_the_only_group() {
+    let test = "environment::a_group_alone_is_the_only_group";
+    if !servers::root(test) || !servers::present(test, &["setpriv"]) {
+        return;
+    }
+    let site = Site::new();
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - { name: other, command: sh, args: [-c, 'id -u; id -G'], group: 1234 }
+  - { name: own, command: id, args: [-G], group: root }
+  - { name: usual, command: id, args: [-G] }
+",
+    );
+    // Root, with two more groups that its processes have no use for.
+    let groups = ["--groups", "4,5678"];
+    let mut navigator = site.command_through("setpriv", &groups, &["navigator.yml"]).start();
+    navigator.says("other", |line| line == "0");
+    navigator.says("other", |line| line == "1234");
+    navigator.says("own", |line| line == "0");
+    navigator.says("usual", |line| line == "0 4 5678");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
 fn processes_have_the_limits_that_navigator_was_started_with() {
     let site = Site::new();
     site.write(

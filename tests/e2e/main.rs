@@ -17,6 +17,7 @@ mod files;
 mod forged;
 #[path = "../support/golden.rs"]
 mod golden;
+mod hanging;
 mod harness;
 mod killed;
 mod log_files;

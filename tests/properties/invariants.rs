@@ -6,7 +6,7 @@ use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reloa
 use crate::wishes::{MOST, name, number};
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, RunId};
-use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE};
+use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE, STARTS_OF_ONE_USER};
 use reconcile::reason::Reason;
 use reconcile::report::{Report, What};
 use reconcile::spec::{Kind, OnChange, Reload, Spec};
@@ -175,10 +175,16 @@ pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcom
         let quiet = run.undisturbed() && run.ready.is_some() && !matches!(moment.fate(facts, run), Fate::Go(_));
         ensure(quiet || has(waiting, run.process), "what is not done says what it waits for", || run.spec.name.clone())?;
     }
-    let under_way = facts.runs.iter().filter(|run| run.up.is_none() && run.exit.is_none()).count();
+    let starting = || facts.runs.iter().filter(|run| run.up.is_none() && run.exit.is_none());
+    let under_way = starting().count();
+    let of_user = |process| {
+        let user = facts.spec(process).and_then(|spec| spec.exec.user.as_ref());
+        starting().filter(|run| run.spec.exec.user.as_ref() == user).count()
+    };
     ensure(under_way <= STARTS_AT_ONCE, "starts take turns", || under_way)?;
     for process in (0..MOST).filter(|&process| moment.wanted(facts, process)) {
-        watch.start(process, under_way < STARTS_AT_ONCE)?;
+        ensure(of_user(process) <= STARTS_OF_ONE_USER, "the starts of a user take turns", || of_user(process))?;
+        watch.start(process, under_way < STARTS_AT_ONCE && of_user(process) < STARTS_OF_ONE_USER)?;
         let rests = matches!(rest(facts, process), Rest::Completed | Rest::Failed);
         let settled = moment.current(facts, process).is_some() || rests;
         ensure(settled || has(waiting, process), "what is not done says what it waits for", || name(process))?;

@@ -184,6 +184,8 @@ impl Wish {
 fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
     let mut spec = Spec::new(name(process), "run");
     spec.exec.args = vec![Text::plain(&dice.below(3).to_string())];
+    // Two of twenty run as another user: their starts have turns of their own.
+    spec.exec.user = (process % 10 == 9).then(|| Text::plain("other"));
     spec.exec.kind = if dice.chance(15) { Kind::Task } else { Kind::Service };
     spec.exec.announce = dice.chance(12).then_some(Announce::Notify);
     spec.tier = if dice.chance(20) { Tier::Application } else { Tier::Managed };

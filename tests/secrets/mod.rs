@@ -192,6 +192,7 @@ fn a_secret_is_one_wherever_it_is_brought() {
         "stop: {signal: *secret }",
         "limits: {core: *secret }",
         "umask: *secret ",
+        "inherit_env: *secret ",
         "enabled: *secret ",
         "backoff: {initial: *secret }",
         "comand: *secret ",

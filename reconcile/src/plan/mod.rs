@@ -31,6 +31,7 @@ mod outlook;
 mod quiet;
 mod start;
 mod stop;
+mod turns;
 mod view;
 
 use crate::desired::Desired;
@@ -50,8 +51,12 @@ pub(crate) use outlook::{Rest, is_mended, missed, rest_in, rest_of};
 pub(crate) use quiet::Quiet;
 pub(crate) use view::{Row, View};
 
-/// How many starts may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
-pub const STARTS_AT_ONCE: usize = 16;
+/// How many starts of one user may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
+pub const STARTS_OF_ONE_USER: usize = 16;
+
+/// How many starts may be under way at once. A user can make each of its starts hang until it is given up, so all starts of one user
+/// take no more than half.
+pub const STARTS_AT_ONCE: usize = 2 * STARTS_OF_ONE_USER;
 
 /// How many of them may wait for the exec of the one before them in the list, and so on: of a list, that many more are under way
 /// than the one that is being executed.

@@ -1,7 +1,8 @@
 //! The gate of a start: predecessor gone, backoff over, dependencies hold, delay over, and those before it started.
 
 use super::outlook::{Outlooks, Rest, blocked, current, exec_before, outlooks, rest};
-use super::{Block, Fate, Fates, Plan, Quiet, Row, STARTS_AHEAD, STARTS_AT_ONCE, Step, View, Waiting};
+use super::turns::Turns;
+use super::{Block, Fate, Fates, Plan, Quiet, Row, STARTS_AHEAD, Step, View, Waiting};
 use crate::desired::Entry;
 use crate::event::RunId;
 use crate::observed::Run;
@@ -20,7 +21,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
     }
     let outlooks = &outlooks(view, fates);
     let under_way: Vec<&Run> = view.unquiet().flat_map(Row::runs).filter(|run| run.is_under_way()).collect();
-    let mut turns = STARTS_AT_ONCE.saturating_sub(under_way.len());
+    let mut turns = Turns::left(view.desired, &under_way);
     let removed = still_removing(view);
     let mut starts = Vec::new();
     let wanted = view.desired.entries().len();
@@ -42,15 +43,14 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
             continue;
         }
         // Of thousands that may all be started at once, nearly all.
-        if plan.is_silent && turns == 0 && row.quiet() == Some(Quiet::InLine) {
+        if plan.is_silent && !turns.has(entry.user) && row.quiet() == Some(Quiet::InLine) {
             continue;
         }
         match (Gate { view, fates, outlooks, under_way: &under_way, index, entry, removed }).ask(plan) {
             Err(None) => {}
             Err(Some(waiting)) => plan.wait(row.name, waiting),
-            Ok(_) if turns == 0 => plan.wait(row.name, Waiting::Turn),
+            Ok(_) if !turns.take(entry.user) => plan.wait(row.name, Waiting::Turn),
             Ok(after) => {
-                turns -= 1;
                 starts.push(Start { index, after });
                 plan.wait(row.name, Waiting::Exec);
             }

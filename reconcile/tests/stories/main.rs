@@ -6,3 +6,4 @@ mod health;
 mod laws;
 mod list;
 mod stage;
+mod turns;

@@ -17,6 +17,7 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     ),
     (&["workingdirectory", "cwd", "directory", "dir", "chdir", "workdir", "root"], "write `working_dir: …`"),
     (&["environment", "vars", "variables", "envs"], "write `env`, as a map"),
+    (&["passenvironment", "pass_env"], "write `inherit_env: […]`, a list of names"),
     (&["environmentfile", "envfile", "env_files", "dotenv"], "write `env_file: …`"),
     (&["runas", "run_as", "uid", "user_id", "dynamicuser"], "write `user: …`"),
     (&["gid", "group_id", "supplementarygroups"], "write `group: …`"),
@@ -115,6 +116,7 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     (&["redirect_stderr", "merge_logs"], "both go the same way: remove this line"),
     (&["logging", "log_driver"], "write `output`"),
     (&["ulimits"], "write `limits`, as in `limits: {nofile: 65536}`"),
+    (&["nonewprivileges", "no_new_privileges"], "write `no_new_privs: …`"),
     (&["oomscoreadjust"], "write `oom_score_adj: …`"),
     (&["watch_files", "ignore_watch", "watch_paths"], "write `watch`, a list of what to look at"),
 ];

@@ -51,6 +51,7 @@ impl Places {
                     match &value.kind {
                         Kind::Map(variables) if hides(key) => self.variables(variables),
                         Kind::Scalar(_) if is_variable(key) => self.hide(key_span.end(), value),
+                        _ if *key == NAMES => self.names(value),
                         _ if hides(key) || is_secret(key) => self.hide(key_span.end(), value),
                         _ => self.node(value),
                     }
@@ -67,6 +68,19 @@ impl Places {
             let glued = key.find(['=', ':']).map(|at| (key_span.start() + at + 1).min(key_span.end())..key_span.end());
             self.ranges.extend(glued);
             self.hide(key_span.end(), value);
+        }
+    }
+
+    /// Names of variables. A value may stand behind one by mistake, as in `[NAME=value]`.
+    fn names(&mut self, node: &Node) {
+        self.seen.push(node.span.start());
+        match &node.kind {
+            Kind::Scalar(scalar) => {
+                let value = |at: usize| (node.span.start() + at + 1).min(node.span.end())..node.span.end();
+                self.ranges.extend(scalar.text.find('=').map(value));
+            }
+            Kind::List(items) => items.iter().for_each(|item| self.names(item)),
+            Kind::Map(map) => self.variables(map),
         }
     }
 
@@ -109,6 +123,9 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
     start..start + value.trim_end_matches(blank).len()
 }
 
+/// The key whose values are names of variables.
+const NAMES: &str = "inherit_env";
+
 /// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
 /// something like `x-env` holds what is referred to under `env`.
 fn hides(key: &str) -> bool {
@@ -119,5 +136,7 @@ fn hides(key: &str) -> bool {
     let is_variables = |word: &str| {
         ["env", "envs", "environment", "vars", "variables"].iter().any(|variables| word.eq_ignore_ascii_case(variables))
     };
-    !key.eq_ignore_ascii_case("env_file") && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
+    !key.eq_ignore_ascii_case("env_file")
+        && !key.eq_ignore_ascii_case(NAMES)
+        && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
 }

@@ -118,6 +118,8 @@ impl Look {
         match self {
             Look::Plain | Look::Log(_) => 1,
             Look::Prefixed(prefix) => prefix.len() + 1,
+            // A byte that is no text becomes four, a control character up to eight.
+            Look::Terminal(prefix) => (prefix.len() + 1).max(8),
             Look::Json(middle) => middle.len() + OBJECT,
         }
     }

@@ -88,7 +88,7 @@ impl Reaper {
     /// Those that may have ended before anybody could call them started, with their numbers.
     pub(super) fn unborn_pids(&self) -> impl Iterator<Item = (RunId, u32)> {
         let pid = |run: &Run| match &run.leader {
-            Leader::Starting { slot, ended: None } | Leader::Refused { slot, .. } => slot.pid(),
+            Leader::Starting { slot, ended: None, .. } | Leader::Refused { slot, .. } => slot.pid(),
             Leader::Doubtful(pid) => Some(*pid),
             _ => None,
         };

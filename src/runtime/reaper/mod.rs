@@ -9,14 +9,14 @@
 mod ends;
 mod looks;
 mod members;
+mod starts;
 mod stops;
 mod turns;
 
 use super::group::{Groups, Leaf};
 use super::mark::Marker;
 use super::proc::{self, Lineage};
-use super::spawn::NotSpawned;
-use super::spawners::{Report, Spent, Up};
+use super::spawners::{Report, Spent};
 use super::tree::{self, Handle, Members, send, send_all};
 use super::wakes;
 use crate::journal::{Entry, Journal};
@@ -25,6 +25,7 @@ use crate::sys::How;
 use crate::sys::slot::Slot;
 use ends::Ends;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
+use reconcile::spec::Spec;
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -56,6 +57,10 @@ pub(super) struct Reaper {
     runs: HashMap<RunId, Box<Run>>,
     /// Those whose program doesn't run yet.
     unborn: BTreeSet<RunId>,
+    /// When it is time to look for starts that are overdue.
+    starts_due: Option<Instant>,
+    /// Of each start that was killed because it was overdue: why it has failed.
+    overdue: HashMap<RunId, Refusal>,
     /// Outcomes that may not be told before another start's.
     early: Vec<Report>,
     /// Those whose leader is reaped.
@@ -104,7 +109,13 @@ struct Run {
 
 enum Leader {
     /// Being started. It may have ended already, before its spawner could report.
-    Starting { slot: Arc<Slot>, ended: Option<EarlyEnd> },
+    Starting {
+        slot: Arc<Slot>,
+        spec: Arc<Spec>,
+        /// When the start that it follows had an outcome.
+        turn: Option<Instant>,
+        ended: Option<EarlyEnd>,
+    },
     /// Killed while it was being started, which its spawner can't tell from an exec. Its end will.
     Doubtful(u32),
     /// Not started; the child that failed is yet to be reaped.
@@ -141,6 +152,8 @@ impl Reaper {
             emptied: wakes::gathering()?,
             runs: HashMap::new(),
             unborn: BTreeSet::new(),
+            starts_due: None,
+            overdue: HashMap::new(),
             early: Vec::new(),
             leaderless: BTreeSet::new(),
             leaders: HashMap::new(),
@@ -166,93 +179,17 @@ impl Reaper {
         self.ends.readable()
     }
 
-    /// Enters a start that is about to be made; returns the mark, the slot and the control group for it.
-    pub(super) fn expect(&mut self, run: RunId, name: &Name) -> (String, Arc<Slot>, Option<Leaf>) {
-        let slot = Arc::new(Slot::default());
-        let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, name));
-        let leader = Leader::Starting { slot: Arc::clone(&slot), ended: None };
-        let (told, killed) = (Members::default(), Members::default());
-        let entered = Run {
-            name: name.clone(),
-            leader,
-            after: None,
-            session: None,
-            told,
-            killed,
-            wish: None,
-            killing: false,
-            leaf: leaf.clone(),
-            emptying: None,
-        };
-        self.runs.insert(run, Box::new(entered));
-        self.unborn.insert(run);
-        (self.marker.write(name, run), slot, leaf)
-    }
-
-    /// Takes the outcome of a start.
-    fn take(&mut self, report: Report) {
-        let Report { run: id, outcome } = report;
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let Leader::Starting { slot, ended } = &mut run.leader else { return };
-        let (slot, ended) = (Arc::clone(slot), ended.take());
-        match (outcome, ended) {
-            (Ok(up), None) if matches!(run.wish, Some(Wish::Killed)) => run.leader = Leader::Doubtful(up.pid),
-            (Ok(up), None) => self.is_up(id, up),
-            (Ok(up), Some(ended)) => self.has_been(id, up.pid, ended),
-            (Err(NotSpawned { had_child: true, why }), None) => run.leader = Leader::Refused { slot, why },
-            (Err(NotSpawned { why, .. }), _) => self.refused(id, why),
-        }
-    }
-
     /// Notes what has become of a run's leader.
     fn lead(&mut self, id: RunId, leader: Leader) -> Option<&mut Run> {
-        let run = self.runs.get_mut(&id)?;
         if let Leader::Up(_) | Leader::Ended = leader {
-            self.unborn.remove(&id);
+            self.is_over(id);
         }
+        let run = self.runs.get_mut(&id)?;
         if let Leader::Ended = leader {
             self.leaderless.insert(id);
         }
         run.leader = leader;
         Some(run)
-    }
-
-    /// Enters a leader that runs, and does what was asked for meanwhile.
-    fn is_up(&mut self, id: RunId, Up { pid, pidfd }: Up) {
-        let Some(run) = self.lead(id, Leader::Up(pid)) else { return };
-        run.session = Some(pid);
-        let wish = run.wish.take();
-        self.leaders.insert(pid, id);
-        self.ends.expect(pid, pidfd);
-        self.sessions.insert(pid, id);
-        // A look at our children may have met it between its clone and its slot's being read.
-        self.orphans.remove(&pid);
-        self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
-        match wish {
-            Some(Wish::Stop(signal)) => self.stop(&[(id, signal)]),
-            Some(Wish::Kill | Wish::Killed) => self.kill(id),
-            None => {}
-        }
-    }
-
-    /// Enters a leader that was, with its whole life at once.
-    fn has_been(&mut self, id: RunId, pid: u32, EarlyEnd { status, has_executed }: EarlyEnd) {
-        if !has_executed {
-            let error = format!("{status} before its program was executed");
-            return self.refused(id, Refusal::Failed { stage: "starting".to_owned(), error });
-        }
-        let Some(run) = self.lead(id, Leader::Ended) else { return };
-        run.session = Some(pid);
-        run.killing |= matches!(run.wish, Some(Wish::Kill | Wish::Killed));
-        // Its number may be another leader's by now; then nothing is left in the session that it made.
-        self.sessions.entry(pid).or_insert(id);
-        self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
-        self.news.push_back(Event::Exited { run: id, status });
-    }
-
-    fn refused(&mut self, run: RunId, why: Refusal) {
-        self.forget(run);
-        self.news.push_back(Event::NotSpawned { run, why });
     }
 
     /// Sends a signal to the run's leader alone.
@@ -270,12 +207,14 @@ impl Reaper {
     /// Kills everything in the run's tree, and whatever of it turns up later.
     pub(super) fn kill(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        if let Leader::Starting { slot, ended: None } = &run.leader {
+        if let Leader::Starting { slot, ended: None, .. } = &run.leader {
             // It may hang in its exec; and as nobody but this table reaps it, its number is its own.
             let child = slot.pid();
             run.wish = Some(if child.is_some() { Wish::Killed } else { Wish::Kill });
-            if let Some(pid) = child {
-                send(pid, &Handle::of_child(pid), libc::SIGKILL);
+            match child {
+                Some(pid) => send(pid, &Handle::of_child(pid), libc::SIGKILL),
+                // It may still wait for a spawner, and hang once it has one.
+                None => slot.cancel(),
             }
             return;
         }
@@ -394,7 +333,8 @@ impl Reaper {
 
     /// Takes a run out of the table, and its control group from the system.
     fn forget(&mut self, id: RunId) {
-        self.unborn.remove(&id);
+        self.is_over(id);
+        self.overdue.remove(&id);
         self.leaderless.remove(&id);
         let Some(run) = self.runs.remove(&id) else { return };
         if let Some(session) = run.session.filter(|session| self.sessions.get(session) == Some(&id)) {

@@ -7,6 +7,7 @@ use super::{Leader, Reaper, Run};
 use crate::sys::slot::Slot;
 use reconcile::event::{Refusal, RunId};
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Reaper {
     /// Has a start follow another; returns what it has to wait for, the nearest first. One that fails early is over before those that
@@ -21,8 +22,22 @@ impl Reaper {
     }
 
     /// Whether the start that this one follows has no outcome that was told.
-    fn is_early(&self, run: RunId) -> bool {
+    pub(super) fn is_early(&self, run: RunId) -> bool {
         self.runs.get(&run).and_then(|run| run.after).is_some_and(|after| self.unborn.contains(&after))
+    }
+
+    /// A start has an outcome: those that follow it have their turn now.
+    pub(super) fn is_over(&mut self, start: RunId) {
+        if !self.unborn.remove(&start) {
+            return;
+        }
+        for id in &self.unborn {
+            if let Some(run) = self.runs.get_mut(id).filter(|run| run.after == Some(start))
+                && let Leader::Starting { turn, .. } = &mut run.leader
+            {
+                *turn = Some(Instant::now());
+            }
+        }
     }
 
     /// Takes it that a start can't even be attempted. No spawner sees to those who wait for it, so that is done here.

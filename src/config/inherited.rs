@@ -1,0 +1,75 @@
+//! `inherit_env`: which variables of navigator's own environment a process inherits.
+
+use super::fields::Draft;
+use super::problems::Problem;
+use super::reader::Reader;
+use super::strangers::short;
+use super::tree::{Kind, Node};
+use super::words::is_variable;
+use reconcile::spec::{InheritEnv, Names};
+use reconcile::text::Text;
+
+/// What to write where it is none of the three forms.
+const FORMS: &str = "write `true`, `false`, or a list of names, such as `[PATH, LANG]`";
+
+pub(super) fn inherit_env(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    let inherited = match &node.kind {
+        Kind::List(items) => Some(InheritEnv::Only(names(reader, items))),
+        Kind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", instead).map(all_or_none),
+        Kind::Map(_) => {
+            let problem = Problem::error(node.span, "expected `true`, `false` or a list of names, found a map");
+            reader.report(problem.help(format!("{FORMS}; set variables in `env`")));
+            None
+        }
+    };
+    draft.spec.exec.inherit_env = inherited.unwrap_or_default();
+}
+
+fn all_or_none(all: bool) -> InheritEnv {
+    if all { InheritEnv::All } else { InheritEnv::Only(Names::default()) }
+}
+
+/// What a single value that is not a truth value probably means.
+fn instead(text: &str) -> String {
+    let names: Vec<&str> = text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    match text {
+        "all" => "write `true`".to_owned(),
+        "none" => "write `false`".to_owned(),
+        _ if !names.is_empty() && text.len() <= 80 && names.iter().all(|name| is_variable(name)) => {
+            format!("write `[{}]`", names.join(", "))
+        }
+        _ => FORMS.to_owned(),
+    }
+}
+
+fn names(reader: &mut Reader<'_, '_, '_>, items: &[Node]) -> Names {
+    let mut known: Vec<(Text, &Node)> = Vec::new();
+    for item in items {
+        let Some(name) = name(reader, item) else { continue };
+        match known.iter().find(|(other, _)| *other == name) {
+            Some((_, first)) => {
+                let problem = Problem::error(item.span, format!("`{}` is named twice in `inherit_env`", short(name.shown())));
+                reader.report(problem.label(first.span, "first named here").help("remove one of the two"));
+            }
+            None => known.push((name, item)),
+        }
+    }
+    known.into_iter().map(|(name, _)| name).collect()
+}
+
+/// The name of a variable: not empty, and without a `=`.
+fn name(reader: &mut Reader<'_, '_, '_>, item: &Node) -> Option<Text> {
+    if item.is_null() {
+        let problem = Problem::error(item.span, "expected the name of a variable in `inherit_env`, found nothing");
+        reader.report(problem.help("write a name, or remove the item"));
+        return None;
+    }
+    let name = reader.filled(item, "a name in `inherit_env`")?;
+    if name.value().contains('=') {
+        // What stands behind the `=` is a value, and values of variables are not shown.
+        let message = format!("`{}` is not the name of a variable: it holds a `=`", short(name.shown()));
+        reader.report(Problem::error(item.span, message).help("write the name alone; set variables in `env`"));
+        return None;
+    }
+    Some(name)
+}
