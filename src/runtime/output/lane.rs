@@ -238,6 +238,7 @@ mod tests {
     use super::super::look::Stream;
     use super::super::share::PATIENCE;
     use super::*;
+    use crate::access::Trust;
 
     /// The text of each line of these tests, without its newline.
     const LINE: [u8; 999] = [b'x'; 999];
@@ -253,7 +254,7 @@ mod tests {
 
     impl Stuck {
         fn new() -> Stuck {
-            let lane = Lane::new(Sink::file("/dev/null".into()), &Writers::start().unwrap());
+            let lane = Lane::new(Sink::file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
             // As if a thread were held in a write: none is sent.
             lane.lock().is_served = true;
             Stuck { lane, bell: Arc::new(Bell::new().unwrap()), now: Instant::now() }
