@@ -43,7 +43,7 @@ pub struct Entry {
     pub tier: Tier,
     /// Its [`Spec::enabled`], likewise.
     pub enabled: bool,
-    /// The place of the user that it runs as in [`Desired::users`].
+    /// The place of the user that it runs as in `Desired::users`.
     pub user: usize,
     /// What it names as dependencies.
     pub needs: Vec<Need>,

@@ -44,7 +44,7 @@ impl Directory {
         let place = rules.find(path)?;
         let held = match place.open(FLAGS, Mode::empty()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && rules.make.is_some() => {
-                match place.act(|directory| mkdirat(directory, place.name(), Mode::RWXU)) {
+                match place.make_directory(Mode::RWXU) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                     _ => place.open(FLAGS, Mode::empty())?,
                 }

@@ -161,12 +161,12 @@ impl<'a> Walk<'a> {
         let directory = openat(&self.directory, &part, DIRECTORY, Mode::empty())?;
         let entered = fstat(&directory)?;
         if (entered.st_dev, entered.st_ino) != (stat.st_dev, stat.st_ino) {
-            // It was exchanged, or something is mounted over it just now: the next attempt sees what is there then.
-            return Err(Errno::AGAIN.into());
+            // It was exchanged, or a file system was mounted there by this very step (`autofs(5)`).
+            self.meet(&part, &entered)?;
         }
         self.directory = directory;
         self.path.push(part);
-        self.is_sticky = self.is_shared(stat);
+        self.is_sticky = self.is_shared(&entered);
         Ok(())
     }
 
@@ -234,6 +234,14 @@ impl<'a> Place<'a> {
     /// Its path without links, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes a directory there.
+    ///
+    /// # Errors
+    /// Those of `mkdirat(2)`.
+    pub(crate) fn make_directory(&self, mode: Mode) -> io::Result<()> {
+        self.act(|directory| mkdirat(directory, &self.name, mode))
     }
 
     /// Removes the file.

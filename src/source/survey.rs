@@ -191,7 +191,9 @@ impl Surveyor<'_> {
             Some(known) if known.is_certain && known.stamp == stamp && known.is_read == is_read => *known,
             _ => {
                 let is_certain = !stamp.as_ref().is_some_and(Stamp::is_fresh);
-                Known { stamp, is_certain, is_read, print: self.read(path, is_read).ok() }
+                // What navigator can't even see is not opened: a file system that a user has mounted may never answer.
+                let print = stamp.and_then(|_| self.read(path, is_read).ok());
+                Known { stamp, is_certain, is_read, print }
             }
         };
         self.known.insert(key, known);

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! The reader splits bytes into lines and gives them the look that they have at their destination. A lane holds what
-//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. A writer's thread is the only one that ever
-//! waits for a disk or a terminal; so a destination that is stuck holds neither a process, nor the loop, nor what goes
-//! elsewhere.
+//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. A writer's
+//! thread is the only one that ever waits for a disk or a terminal; so a destination that is stuck holds neither a process,
+//! nor the loop, nor what goes elsewhere.
 //!
 //! Beside the lanes, the last lines of each process are kept in memory for readers who ask later, whatever becomes of them at
 //! their destination.
@@ -29,6 +29,14 @@ mod share;
 mod sink;
 mod tail;
 mod writers;
+
+pub use kept::Kept;
+pub(super) use lines::{Lines, Piece};
+pub use look::{Format, Painter};
+pub(super) use printer::more_log_is_to_come;
+pub use printer::{Destination, LogLater, Printer, let_log_go};
+pub(super) use reader::Outputs;
+pub use tail::{Form, Tail};
 
 use crate::access::identity::Identity;
 use crate::access::{Distrust, Trust};
@@ -59,11 +67,3 @@ fn reason(error: &std::io::Error, is_secret: bool) -> String {
         None => super::refusal::words(error),
     }
 }
-
-pub use kept::Kept;
-pub(super) use lines::{Lines, Piece};
-pub use look::{Format, Painter};
-pub(super) use printer::more_log_is_to_come;
-pub use printer::{Destination, LogLater, Printer, let_log_go};
-pub(super) use reader::Outputs;
-pub use tail::{Form, Tail};

@@ -1,11 +1,12 @@
 //! The directory that the sockets for notifications lie in: every user can pass it, and nobody can list it.
 
+use crate::access::{Place, Trust};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use std::fs::{DirBuilder, Permissions};
+use std::fs::Permissions;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
@@ -21,12 +22,12 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes one, and removes those that killed navigators left.
+    /// Makes one, and removes those that killed navigators left. Its way must be trusted: what lies in it is given to users by path.
     pub(super) fn make(base: &Path) -> io::Result<Directory> {
         remove_abandoned(base);
         // The keys of the standard library's hash maps are random numbers of the operating system.
         let path = base.join(format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
-        DirBuilder::new().mode(0o711).create(&path)?;
+        Place::find(&path, Trust::of_this_process())?.make_directory(Mode::from_raw_mode(0o711))?;
         // Whatever the mask of navigator's launcher was.
         std::fs::set_permissions(&path, Permissions::from_mode(0o711))?;
         let held = hold(&path)?;
