@@ -183,7 +183,9 @@ pub(super) struct OutputParts {
 
 pub(super) static OUTPUT: &[Field<OutputParts>] = &[
     part(
-        of("file", Shape::Text("path")).required().means("the file, relative to the one that names it"),
+        of("file", Shape::Text("path"))
+            .required()
+            .means("the file, relative to the one that names it; missing directories are made"),
         |reader, node, output| {
             output.has_file = true;
             output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));

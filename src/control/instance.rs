@@ -124,7 +124,7 @@ pub enum InstanceError {
         pid: i32,
     },
     /// The base or a directory above it can be changed by a user that isn't trusted.
-    #[error("state directory `{}` is not safe: {distrust}; {}, or choose another directory with `--state-dir`", path.display(), distrust.remedy())]
+    #[error("state directory `{}` is not safe: {distrust}; {}, or choose another with `--state-dir`", path.display(), distrust.remedy())]
     Distrusted {
         /// The base.
         path: PathBuf,

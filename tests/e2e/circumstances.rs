@@ -69,7 +69,7 @@ fn a_state_directory_that_can_not_be_written_is_named_with_the_way_out() {
     }
     let site = Site::new();
     site.write("navigator.yml", PLAIN);
-    let through = ["--mount", "sh", "-c", "mkdir state; mount -t tmpfs -o ro none state; exec \"$0\" \"$@\""];
+    let through = ["--mount", "sh", "-c", "mkdir state; mount -t tmpfs -o ro,mode=0755 none state; exec \"$0\" \"$@\""];
     let ended = site.command_through("unshare", &through, &["navigator.yml"]).start().ended();
     assert_eq!(ended.code, Some(1), "{}", ended.description);
     assert!(ended.stderr().contains("choose another with `--state-dir`"), "{}", ended.description);
@@ -115,7 +115,7 @@ managed_processes:
   - { name: restless, command: sh, args: [-c, 'echo restless >>"$JOURNAL"; exit 1'], restart: always, backoff: { initial: 1ms, max: 1ms }, max_restarts: 60 }
 "#,
     );
-    let through = ["--mount", "sh", "-c", "mkdir state; mount -t tmpfs -o size=64k none state; exec \"$0\" \"$@\""];
+    let through = ["--mount", "sh", "-c", "mkdir state; mount -t tmpfs -o size=64k,mode=0755 none state; exec \"$0\" \"$@\""];
     let mut navigator = site.command_through("unshare", &through, &["navigator.yml"]).start();
     navigator.journals("full start");
     navigator.event("Process failed", "restless");

@@ -43,6 +43,8 @@ managed_processes:
 fn site() -> Site {
     let site = Site::new();
     site.write("global.env", "FILE_TOKEN=c4n4ry-file\n");
+    // In the way of log files.
+    site.write("c4n4ry-dir/missing", "");
     site.write(
         "c4n4ry-dir/included.yml",
         "managed_processes:\n  - { name: included, command: sh, args: [-c, \"exit 4\", \"${CANARY}\"] }\n",
