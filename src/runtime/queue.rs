@@ -38,10 +38,14 @@ impl<T, O: Clone + PartialEq> Queue<T, O> {
         Queue { state: Mutex::new(state), news: Condvar::new(), share }
     }
 
-    /// Adds an item at the end.
-    pub(super) fn push(&self, owner: Option<O>, item: T) {
-        self.lock().items.push_back((owner, item));
-        self.news.notify_one();
+    /// Adds an item at the end. Returns how many items with an owner are worked on, or could be if there were threads enough.
+    pub(super) fn push(&self, owner: Option<O>, item: T) -> usize {
+        let mut state = self.lock();
+        state.items.push_back((owner, item));
+        if state.first(self.share).is_some() {
+            self.news.notify_one();
+        }
+        state.workable(self.share)
     }
 
     /// The first item of an owner with less than its share, waiting for it; `None` when there is none and there will be none.
@@ -52,6 +56,10 @@ impl<T, O: Clone + PartialEq> Queue<T, O> {
         let mut state = self.news.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
         let (owner, item) = state.first(self.share).and_then(|place| state.items.remove(place))?;
         state.taken.extend(owner.clone());
+        // This thread may have come for an item of another owner than it leaves behind.
+        if state.first(self.share).is_some() {
+            self.news.notify_one();
+        }
         drop(state);
         Some((Taken { queue: self, owner }, item))
     }
@@ -75,6 +83,17 @@ impl<T, O: PartialEq> State<T, O> {
     fn first(&self, share: usize) -> Option<usize> {
         let count = |owner: &O| self.taken.iter().filter(|taken| *taken == owner).count();
         self.items.iter().position(|(owner, _)| owner.as_ref().is_none_or(|owner| count(owner) < share))
+    }
+
+    /// How many items with an owner are worked on, or could be if there were threads enough.
+    fn workable(&self, share: usize) -> usize {
+        let mut workable: Vec<&O> = self.taken.iter().collect();
+        for owner in self.items.iter().filter_map(|(owner, _)| owner.as_ref()) {
+            if workable.iter().filter(|other| **other == owner).count() < share {
+                workable.push(owner);
+            }
+        }
+        workable.len()
     }
 }
 
@@ -103,7 +122,7 @@ mod tests {
                 thread::spawn(move || std::iter::from_fn(|| queue.next().map(|(_, item)| item)).collect::<Vec<u32>>())
             })
             .collect();
-        (0..1000).for_each(|item| queue.push((item % 3 > 0).then_some(item % 3), item));
+        (0..1000).for_each(|item| _ = queue.push((item % 3 > 0).then_some(item % 3), item));
         queue.close();
         let mut taken: Vec<u32> = takers.into_iter().flat_map(|taker| taker.join().expect("it ends")).collect();
         taken.sort_unstable();
@@ -114,7 +133,7 @@ mod tests {
     #[test]
     fn the_order_is_that_of_coming() {
         let queue = Queue::new(1);
-        (0..3).for_each(|item| queue.push(None::<()>, item));
+        (0..3).for_each(|item| _ = queue.push(None::<()>, item));
         let next = || queue.next().map(|(_, item)| item);
         assert_eq!([next(), next(), next()], [Some(0), Some(1), Some(2)]);
     }
@@ -150,5 +169,16 @@ mod tests {
         assert_eq!(taker.join().expect("it ends"), Some(3));
         drop(held);
         assert_eq!(queue.next().map(|(_, item)| item), Some(2));
+    }
+
+    #[test]
+    fn what_could_be_worked_on_is_bounded_by_the_shares() {
+        let queue = Queue::new(2);
+        let wanted = [("a", 1), ("a", 2), ("a", 3)].map(|(owner, item)| queue.push(Some(owner), item));
+        assert_eq!(wanted, [1, 2, 2]);
+        let (first, second) = (queue.next(), queue.next());
+        assert_eq!(queue.push(Some("a"), 4), 2, "its share is used up");
+        assert_eq!((queue.push(Some("b"), 5), queue.push(None, 6)), (3, 3));
+        drop((first, second));
     }
 }

@@ -18,7 +18,7 @@ use reconcile::spec::Spec;
 use reconcile::text::Text;
 use rustix::fd::{AsFd, OwnedFd};
 use std::io;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// How many starts of one user may be under way at the same moment. Most of a start is waiting: the child that is to execute its
@@ -26,7 +26,8 @@ use tokio::sync::mpsc::UnboundedSender;
 /// something; more than four are no faster.
 const OF_ONE_USER: usize = 4;
 
-/// How many threads there are. A user can make each of its starts hang in the exec, so all starts of one user take no more than half.
+/// How many threads there may be. A user can make each of its starts hang in the exec, so all starts of one user take no more than
+/// half. Those beyond the first half are made when they are needed: on most hosts nothing hangs.
 const THREADS: usize = 2 * OF_ONE_USER;
 
 /// A start to make.
@@ -101,6 +102,18 @@ type User = Option<Text>;
 /// Hands work to the threads. Dropping it ends them, each after the work that it is at.
 pub(super) struct Spawners {
     work: Arc<Queue<Work, User>>,
+    tools: Tools,
+    threads: Mutex<usize>,
+}
+
+/// What each thread works with.
+#[derive(Clone)]
+struct Tools {
+    launcher: Launcher,
+    environment: Inherited,
+    outputs: Outputs,
+    journal: Journal,
+    done: UnboundedSender<Done>,
 }
 
 impl Spawners {
@@ -113,41 +126,55 @@ impl Spawners {
         journal: &Journal,
         done: &UnboundedSender<Done>,
     ) -> io::Result<Spawners> {
-        let work = Arc::new(Queue::new(OF_ONE_USER));
-        for number in 1..=THREADS {
-            let (queue, environment, outputs) = (Arc::clone(&work), environment.clone(), outputs.clone());
-            let (journal, told) = (journal.clone(), done.clone());
-            let mut cradle = Cradle::new()?;
-            std::thread::Builder::new().name(format!("spawner {number}")).spawn(move || {
-                let ground = Ground { launcher: &launcher, environment: &environment };
-                while let Some((taken, work)) = queue.next() {
-                    let done = match work {
-                        // With the request go our copies of what it was passed: whoever reads there waits for them to be closed.
-                        Work::Start(request) => Done::Start(start(&request, &ground, &mut cradle, &outputs, &journal)),
-                        Work::Remove(mut spent) => {
-                            spent.remove();
-                            Done::Remove(spent.leaves)
-                        }
-                    };
-                    drop(taken);
-                    // Nobody listens any more once the runtime has finished, and then nothing is to be done either.
-                    if told.send(done).is_err() {
-                        return;
-                    }
-                }
-            })?;
+        let (environment, outputs, journal, done) = (environment.clone(), outputs.clone(), journal.clone(), done.clone());
+        let tools = Tools { launcher, environment, outputs, journal, done };
+        let spawners = Spawners { work: Arc::new(Queue::new(OF_ONE_USER)), tools, threads: Mutex::new(0) };
+        spawners.employ(OF_ONE_USER)?;
+        Ok(spawners)
+    }
+
+    /// Makes threads until there are as many, or all that there may be.
+    fn employ(&self, wanted: usize) -> io::Result<()> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        while *threads < wanted.min(THREADS) {
+            let (queue, tools, cradle) = (Arc::clone(&self.work), self.tools.clone(), Cradle::new()?);
+            let name = format!("spawner {}", *threads + 1);
+            std::thread::Builder::new().name(name).spawn(move || work(&queue, &tools, cradle))?;
+            *threads += 1;
         }
-        Ok(Spawners { work })
+        Ok(())
     }
 
     /// Has a program started, in the order of the calls. The outcome is a [`Done::Start`].
     pub(super) fn submit(&self, request: Request) {
-        self.work.push(Some(request.spec.exec.user.clone()), Work::Start(request));
+        let wanted = self.work.push(Some(request.spec.exec.user.clone()), Work::Start(request));
+        // Where there can't be another thread, those that there are come to it when they can.
+        let _fewer = self.employ(wanted);
     }
 
     /// Has removed what is left of runs; [`Done::Remove`] tells when.
     pub(super) fn remove(&self, spent: Spent) {
-        self.work.push(None, Work::Remove(spent));
+        let _same_threads = self.work.push(None, Work::Remove(spent));
+    }
+}
+
+/// A thread, until there is nothing to do any more.
+fn work(queue: &Queue<Work, User>, tools: &Tools, mut cradle: Cradle) {
+    let ground = Ground { launcher: &tools.launcher, environment: &tools.environment };
+    while let Some((taken, work)) = queue.next() {
+        let done = match work {
+            // With the request go our copies of what it was passed: a reader of those waits for them to be closed.
+            Work::Start(request) => Done::Start(start(&request, &ground, &mut cradle, &tools.outputs, &tools.journal)),
+            Work::Remove(mut spent) => {
+                spent.remove();
+                Done::Remove(spent.leaves)
+            }
+        };
+        drop(taken);
+        // Nothing listens any more once the runtime has finished, and then nothing is to be done either.
+        if tools.done.send(done).is_err() {
+            return;
+        }
     }
 }
 

@@ -106,11 +106,11 @@ const CELLS: &[Cell] = &[
     cell("pidfd_open", "EPERM", "", "", Copes),
     cell("pidfd_open", "EMFILE", "", "", Copes),
     // A start, in navigator itself.
-    // Twelve of the calls make navigator's own threads.
-    cell(CLONE, "EAGAIN", "13+", "", NO_PROCESSES),
-    cell(CLONE, "ENOMEM", "13+", "", NO_MEMORY),
-    cell(CLONE, "EPERM", "13+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
-    cell("clone3", "EINVAL", "13+", "", Copes),
+    // Eight of the calls make navigator's own threads.
+    cell(CLONE, "EAGAIN", "9+", "", NO_PROCESSES),
+    cell(CLONE, "ENOMEM", "9+", "", NO_MEMORY),
+    cell(CLONE, "EPERM", "9+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
+    cell("clone3", "EINVAL", "9+", "", Copes),
     cell("pipe2", "EMFILE", "1", "", NO_FILES),
     cell("pipe2", "EMFILE", "3", "", NO_FILES),
     cell("pipe2", "ENFILE", "7+", "", NO_FILES_ON_HOST),

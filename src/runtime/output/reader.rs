@@ -34,8 +34,8 @@ use tokio::sync::oneshot;
 const CHUNK: usize = LARGE_PIPE;
 /// The same of lines that get something around them, which may be a hundred times a short line.
 const SMALL_CHUNK: usize = 64 * 1024;
-/// What one read takes at least where a queue is nearly full.
-const LEAST: usize = 1024;
+/// What one read takes at least where a queue is nearly full: shorter reads would cost more calls than they keep free.
+const LEAST: usize = 8 * 1024;
 /// As much in a pipe means that it was about to be full: by itself it has room for 64 KiB, and for less where writes are small.
 const MUCH: usize = 32 * 1024;
 /// What such a pipe is given: its process has to wait less often. Whoever isn't root has 256 of them, by the kernel's usual
