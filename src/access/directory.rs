@@ -24,7 +24,7 @@ pub struct Directory {
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Directory {
-    /// Holds a directory whose way is trusted.
+    /// Holds a directory on a trusted path.
     ///
     /// # Errors
     /// A [`super::Distrust`], or that it can't be opened.
@@ -91,7 +91,7 @@ impl Directory {
         Place::in_directory(Arc::clone(&self.held), self.path.join(name), self.trust)
     }
 
-    /// Whose files count as trusted in it.
+    /// The users that are trusted in it.
     pub fn trust(&self) -> Trust {
         self.trust
     }

@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The users whose files count as trusted. Root always does.
+/// The users that are trusted. Root always is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
     scope: Scope,
@@ -81,7 +81,8 @@ impl Trust {
         }
     }
 
-    /// Who besides trusted users can change what has this owner and mode; a link can only be replaced, whatever its mode.
+    /// The user or group, other than trusted users, that can change what has this owner and mode. A link can only be replaced,
+    /// so its mode says nothing.
     pub(super) fn writer(self, stat: &Stat) -> Option<Writer> {
         let mode = Mode::from_raw_mode(stat.st_mode);
         if !self.includes(stat.st_uid) {
@@ -105,7 +106,7 @@ impl Trust {
     }
 }
 
-/// Who can change something, and is not trusted.
+/// A user or group that can change something and is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writer {
     User(u32),
@@ -142,7 +143,7 @@ impl Distrust {
         error.get_ref()?.downcast_ref()
     }
 
-    /// Who can change it, and what that means.
+    /// What can change it, and what that means.
     fn danger(&self) -> String {
         let named =
             |kind: &str, id: u32| self.name.as_ref().map_or_else(|| format!("{kind}{id}"), |name| format!("{kind}`{name}`"));

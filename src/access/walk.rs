@@ -1,11 +1,11 @@
-//! Goes a path component by component through held descriptors, so that nothing can be exchanged between a look and an act.
+//! Walks a path component by component through held descriptors, so that nothing can be exchanged between a check and a use.
 //!
 //! Each directory and link on the way is judged ([`Trust`]). As long as all of them are trusted, navigator acts with its own
 //! rights. From the first other one on it acts with the rights of the process's user, or refuses where there is no such
-//! user. A directory that others can write is passed if it is sticky and the next entry belongs to a trusted user, who alone
+//! user. A directory that others can write is passed if it is sticky and the next entry belongs to a trusted user: no other
 //! can replace that entry.
 //!
-//! What lies under `/proc` is left to the kernel, whose links there lead to what no path names.
+//! What lies under `/proc` is left to the kernel: its links there lead to what no path names.
 
 use super::identity::Identity;
 use super::trust::{Distrust, Trust, Writer};
@@ -22,11 +22,11 @@ use std::sync::Arc;
 /// As many symbolic links as the kernel itself follows (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// What applies to each step of a way.
+/// What applies to each step of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) trust: Trust,
-    /// Acts from the first step on that isn't trusted; `None`: such a way is refused.
+    /// Its rights are used from the first step on that isn't trusted; `None`: such a path is refused.
     pub(crate) beyond: Option<&'a Identity>,
     /// Missing directories are made, with this mode.
     pub(crate) make: Option<Mode>,
@@ -41,7 +41,7 @@ pub struct Place<'a> {
     path: PathBuf,
     is_sticky: bool,
     trust: Trust,
-    /// Whose rights are needed there; `None`: navigator's own.
+    /// The rights that are needed there; `None`: navigator's own.
     acts_as: Option<&'a Identity>,
 }
 
@@ -91,15 +91,15 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// A way that is being gone.
+/// A walk in progress.
 struct Walk<'a> {
     rules: Rules<'a>,
     directory: OwnedFd,
-    /// The way so far, without links.
+    /// The path so far, without links.
     path: PathBuf,
     /// Others can make entries in the directory, and can't replace those of trusted users.
     is_sticky: bool,
-    /// Since the first step that wasn't trusted, with the rights of this user.
+    /// From the first step on that wasn't trusted: the user, and its rights.
     acting: Option<(&'a Identity, Option<Borrowed>)>,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    /// What an entry of the directory is. One that is missing in the middle of the way is made, if that is wanted.
+    /// What an entry of the directory is. One that is missing in the middle of the path is made, if that is wanted.
     fn look(&self, part: &OsStr, is_middle: bool) -> io::Result<Option<Stat>> {
         let look = || statat(&self.directory, part, AtFlags::SYMLINK_NOFOLLOW);
         match (look(), self.rules.make) {
@@ -207,7 +207,7 @@ fn root() -> io::Result<OwnedFd> {
 }
 
 /// The components of a path, last first, so that the next one can be popped.
-fn parts(path: &Path) -> Vec<OsString> {
+pub(crate) fn parts(path: &Path) -> Vec<OsString> {
     let named = |component: Component<'_>| match component {
         Component::Normal(part) => Some(part.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -217,7 +217,7 @@ fn parts(path: &Path) -> Vec<OsString> {
 }
 
 impl<'a> Place<'a> {
-    /// The place that a path leads to, if its way is trusted.
+    /// The place that a path leads to, if each step of it is trusted.
     ///
     /// # Errors
     /// A [`Distrust`], and that a directory on the way is missing or can't be entered.
@@ -295,12 +295,12 @@ impl<'a> Place<'a> {
         self.act(|directory| openat(directory, &self.name, flags, mode))
     }
 
-    /// Whether it lies under `/proc`, on a way that is trusted.
+    /// Whether it lies under `/proc`, on a trusted path.
     fn is_the_kernels(&self) -> bool {
         self.acts_as.is_none() && self.path.starts_with("/proc")
     }
 
-    /// Whether it may be something else than a regular file: a device or a standard stream, on a way that is trusted.
+    /// Whether it may be something else than a regular file: a device or a standard stream, on a trusted path.
     pub(crate) fn may_be_special(&self) -> bool {
         self.acts_as.is_none() && (self.path.starts_with("/dev") || self.path.starts_with("/proc"))
     }

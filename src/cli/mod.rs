@@ -199,8 +199,8 @@ fn state_dir_of(named: Option<PathBuf>, trust: Trust) -> StateDir {
     StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref(), trust)
 }
 
-/// The users whose files are trusted: root, navigator's own, and the one of `--trust-user`. The first process of a container
-/// also trusts the owner of its configuration, which is mounted there by another hand.
+/// The trusted users: root, navigator's own, and the one of `--trust-user`. The first process of a container also trusts the
+/// owner of its configuration, which is mounted from outside.
 fn trust(common: &Common, config: Option<&Path>) -> Result<Trust, ExitCode> {
     let mut trust = Trust::of_this_process();
     if rustix::process::getpid().is_init() {

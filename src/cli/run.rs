@@ -290,7 +290,7 @@ impl Log {
     }
 }
 
-/// Whose directories may lead to log files. A navigator that isn't root has no rights but its user's own.
+/// The users that may own directories on the way to log files. A navigator that isn't root has no rights but its user's own.
 pub(super) fn log_trust(trust: Trust) -> Trust {
     if rustix::process::geteuid().is_root() { trust } else { Trust::everybody() }
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// How often a lock is tried whose holder has no number here.
+/// How often a lock is tried that is held by a process without a number here.
 const ATTEMPTS: u32 = 10;
 
 /// A lock held by this process for as long as the value lives.

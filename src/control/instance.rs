@@ -40,7 +40,7 @@ impl StateDir {
         &self.path
     }
 
-    /// Whose files and processes count as navigator's.
+    /// The users that are trusted with files and processes of navigator.
     pub fn trust(&self) -> Trust {
         self.trust
     }

@@ -166,7 +166,7 @@ pub(super) struct Witness {
     answers: RefCell<Answers>,
     is_fresh: Cell<bool>,
     trust: Trust,
-    /// With whose rights files are opened; `None`: navigator's own.
+    /// The rights that files are opened with; `None`: navigator's own.
     acting: Option<Identity>,
 }
 

@@ -5,11 +5,12 @@
 //! the path to lead elsewhere: the file, its directory, each link on the way, and the first part that is missing. That a
 //! directory further up is moved away is left to the poll: the ones up there are busy with what is none of our business.
 
+use crate::access::walk::parts;
 use crate::config::{self, Inputs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// As many symbolic links as the kernel itself follows (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
@@ -96,16 +97,6 @@ impl Places {
         self.names.insert(name.to_owned());
         self.directories.extend(name.parent().map(Path::to_owned));
     }
-}
-
-/// The components of a path, last first, so that the next one can be popped.
-fn parts(path: &Path) -> Vec<OsString> {
-    let named = |component: Component<'_>| match component {
-        Component::Normal(part) => Some(part.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    };
-    path.components().rev().filter_map(named).collect()
 }
 
 #[cfg(test)]

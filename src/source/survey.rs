@@ -33,7 +33,7 @@ pub type Contents = Vec<(Name, Content)>;
 pub(super) struct Wanted {
     pub(super) name: Name,
     pub(super) watch: Vec<Text>,
-    /// Whose rights are needed to read it; `None`: navigator's own.
+    /// The rights that are needed to read it; `None`: navigator's own.
     pub(super) identity: Option<Identity>,
 }
 
@@ -94,7 +94,7 @@ struct Surveyor<'a> {
     inputs: Inputs,
     before: &'a BTreeMap<Key, Known>,
     known: BTreeMap<Key, Known>,
-    /// For whom files are read just now.
+    /// The user that files are read for.
     user: Option<u32>,
     budget: Budget,
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::warn;
 
-/// What each process watches, if it watches anything. A process whose user is unknown can't be started, and watches nothing.
+/// What each process watches, if it watches anything. A process with an unknown user can't be started, and watches nothing.
 fn wanted(desired: &Desired) -> Vec<Wanted> {
     let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| !spec.watch.is_empty());
     let wanted = |spec: &Arc<Spec>| {

@@ -19,7 +19,7 @@ pub(crate) struct Borrowed {
     _not_send: PhantomData<*const ()>,
 }
 
-/// Changes the credentials of the calling thread, whose effective user must be root.
+/// Changes the credentials of the calling thread. Its effective user must be root.
 ///
 /// # Errors
 /// `EPERM` where the kernel refuses one of the three; then nothing has changed.

@@ -88,7 +88,7 @@ struct Owner {
 struct Ways {
     style: Style,
     destination: Destination,
-    /// Whose directories may lead to a file without being entered with its process's rights.
+    /// The users that may own directories on the way to a file.
     trust: Trust,
     /// For the lines of processes that have no file of their own.
     lines: Arc<Lane>,

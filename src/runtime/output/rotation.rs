@@ -28,10 +28,10 @@ pub(super) struct Limits {
     pub(super) keep: u32,
 }
 
-/// On whose behalf a file is opened.
+/// The user that a file is opened for, and the users that are trusted on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Owner {
-    /// Where it ends, navigator acts with the rights of the user.
+    /// Beyond it, navigator acts with the rights of the user.
     pub(super) trust: Trust,
     /// The user of the process; `None` for navigator's own log.
     pub(super) identity: Option<Identity>,
