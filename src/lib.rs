@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod journal;
+mod path_text;
 pub mod runtime;
 pub mod signals;
 pub mod snapshot;

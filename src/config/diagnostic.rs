@@ -12,6 +12,7 @@ pub struct Diagnostic {
     /// Whether it keeps the configuration from being used.
     pub severity: Severity,
     /// The file, as it was named.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
@@ -44,6 +45,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Label {
     /// The file, as it was named.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub file: PathBuf,
     /// From 1.
     pub line: usize,

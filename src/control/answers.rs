@@ -49,8 +49,13 @@ impl Failure {
 
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    // What is sent has texts, numbers and lists in it, which JSON can't refuse.
-    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    let mut text = match serde_json::to_vec(value) {
+        Ok(text) => text,
+        Err(error) => {
+            let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the answer: {error}"));
+            return failure.answer();
+        }
+    };
     // For whoever looks at it on a terminal.
     text.push(b'\n');
     typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())

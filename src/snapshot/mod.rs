@@ -31,6 +31,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Its real path.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub path: PathBuf,
     /// Whether what stands in it now is in force.
     pub state: ConfigState,
@@ -69,6 +70,7 @@ pub enum Watch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The file, as it was named.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub file: PathBuf,
     /// From 1.
     pub line: usize,

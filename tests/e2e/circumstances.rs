@@ -2,7 +2,9 @@
 
 use crate::harness::{Navigator, Signal, Site, client, servers};
 use crate::killed::keep_from_being_executed;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
 /// Two processes, and the way they are checked to have run and stopped.
@@ -240,4 +242,30 @@ fn what_is_told_is_not_held_up_by_a_program_that_hangs_in_its_exec() {
     navigator.wait("the second start", |event| event.is("Process started", "slow"));
     navigator.signal(Signal::TERM);
     navigator.exits(0);
+}
+
+/// A directory may have a name that is no text, which JSON can't hold.
+#[test]
+fn a_path_that_is_no_text_is_shown_as_far_as_it_is() {
+    let site = Site::new();
+    let directory = site.path("").join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&directory).expect("its name is new");
+    let path = directory.join("navigator.yml");
+    fs::write(&path, PLAIN).expect("it is ours");
+    let navigator = site.command([&path]).start();
+    both_run(&navigator);
+    let ask = |arguments: &[&str]| {
+        site.command([OsStr::new("-c"), path.as_os_str()].into_iter().chain(arguments.iter().map(OsStr::new)))
+    };
+    let status = ask(&["status", "--json"]).start().ended();
+    assert_eq!(status.code, Some(0), "{}", status.description);
+    assert!(status.stdout().contains("caf\u{fffd}/navigator.yml"), "{}", status.stdout());
+    fs::write(&path, PLAIN.replace("command", "comand")).expect("it is ours");
+    navigator.wait("its rejection", |event| event.message == "Configuration rejected");
+    let check = site.command([OsStr::new("check"), OsStr::new("--format=json"), path.as_os_str()]).start().ended();
+    assert_eq!(check.code, Some(1), "{}", check.description);
+    let report: serde_json::Value = serde_json::from_str(&check.stdout()).expect("it is JSON");
+    assert!(report["diagnostics"][0]["file"].as_str().is_some_and(|file| file.contains("caf\u{fffd}")), "{report}");
+    assert_eq!(ask(&["status"]).start().ended().code, Some(3));
+    navigator.ends();
 }
