@@ -6,9 +6,9 @@
 use crate::config::{Format, Level};
 use crate::runtime::utc::Utc;
 use crate::terminal::{escape, escape_json, is_plain};
+use arc_swap::ArcSwap;
 use std::fmt::{Debug, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -17,25 +17,26 @@ use tracing::{Event, Metadata, Subscriber};
 /// Hardly any line is longer.
 const ROOM: usize = 256;
 
-/// What is logged and how; may change while navigator runs.
+/// What is logged and how. It may change while navigator runs, and always as a whole: format and colour of a line are of the
+/// same configuration.
 #[derive(Debug)]
-pub(super) struct LogSettings {
-    severity: AtomicU8,
-    json: AtomicBool,
-    color: AtomicBool,
+pub(super) struct LogSettings(ArcSwap<Shape>);
+
+/// One state of the settings.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    level: tracing::Level,
+    format: Format,
+    color: bool,
 }
 
 impl LogSettings {
     pub(super) fn new(level: Level, format: Format, color: bool) -> LogSettings {
-        let settings = LogSettings { severity: AtomicU8::new(0), json: AtomicBool::new(false), color: AtomicBool::new(false) };
-        settings.set(level, format, color);
-        settings
+        LogSettings(ArcSwap::from_pointee(Shape { level: tracing_level(level), format, color }))
     }
 
     pub(super) fn set(&self, level: Level, format: Format, color: bool) {
-        self.severity.store(severity(tracing_level(level)), Ordering::Relaxed);
-        self.json.store(format == Format::Json, Ordering::Relaxed);
-        self.color.store(color, Ordering::Relaxed);
+        self.0.store(Arc::new(Shape { level: tracing_level(level), format, color }));
     }
 }
 
@@ -46,17 +47,6 @@ fn tracing_level(level: Level) -> tracing::Level {
         Level::Info => tracing::Level::INFO,
         Level::Debug => tracing::Level::DEBUG,
         Level::Trace => tracing::Level::TRACE,
-    }
-}
-
-/// Higher is less severe.
-fn severity(level: tracing::Level) -> u8 {
-    match level {
-        tracing::Level::ERROR => 1,
-        tracing::Level::WARN => 2,
-        tracing::Level::INFO => 3,
-        tracing::Level::DEBUG => 4,
-        tracing::Level::TRACE => 5,
     }
 }
 
@@ -74,7 +64,7 @@ impl<W: Fn(Vec<u8>)> Lines<W> {
 
 impl<W: Fn(Vec<u8>) + 'static> Subscriber for Lines<W> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && severity(*metadata.level()) <= self.settings.severity.load(Ordering::Relaxed)
+        metadata.is_event() && *metadata.level() <= self.settings.0.load().level
     }
 
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
@@ -86,11 +76,11 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for Lines<W> {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let time = Utc::now().to_string();
-        let json = self.settings.json.load(Ordering::Relaxed);
-        let line = if json {
+        let Shape { format, color, .. } = **self.settings.0.load();
+        let line = if format == Format::Json {
             as_json(&time, event.metadata(), &fields)
         } else {
-            as_text(&time, event.metadata(), &fields, self.settings.color.load(Ordering::Relaxed))
+            as_text(&time, event.metadata(), &fields, color)
         };
         (self.write)(line.into_bytes());
     }
