@@ -75,6 +75,10 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
         Stage::Signals | Stage::Mask => "resetting signals".to_owned(),
         Stage::Stdio => "setting up its standard streams".to_owned(),
         Stage::Turn => "waiting for the start before it".to_owned(),
+        Stage::Cancelled => {
+            let error = "it was killed before its program was executed".to_owned();
+            return Refusal::Failed { stage: "starting".to_owned(), error };
+        }
         Stage::Passing => return of_passing(exec, error),
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
         Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),

@@ -116,6 +116,8 @@ pub(crate) enum Stage {
     Turn,
     /// Emptying the signal mask.
     Mask,
+    /// The start was cancelled before its program was executed.
+    Cancelled,
     /// Executing the program.
     Execute,
 }
@@ -187,6 +189,7 @@ struct Shared<'a> {
     /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
     own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
+    slot: &'a Slot,
     /// Our own number.
     parent: u32,
     /// The signals that may not be at their default.
@@ -218,6 +221,7 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
         environment: pointers(child.environment, own_variable),
         own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
+        slot,
         parent: std::process::id(),
         to_reset: ignored(),
         to_enter: None,
@@ -310,6 +314,7 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
     }
     match prepare(shared) {
         Err(failure) => failure,
+        Ok(()) if shared.slot.is_cancelled() => (Stage::Cancelled, libc::ECANCELED),
         Ok(()) => (Stage::Execute, execute(shared)),
     }
 }

@@ -42,11 +42,11 @@ impl Default for Slot {
 impl Slot {
     /// It is not to be made any more, if there is time for that.
     pub(crate) fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::Relaxed);
+        self.is_cancelled.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(Ordering::Relaxed)
+        self.is_cancelled.load(Ordering::SeqCst)
     }
 
     /// Its child is about to be made.
@@ -61,7 +61,7 @@ impl Slot {
 
     /// The child's number, once there is one.
     pub(crate) fn pid(&self) -> Option<u32> {
-        u32::try_from(self.pid.load(Ordering::Acquire)).ok().filter(|&pid| pid != 0)
+        u32::try_from(self.pid.load(Ordering::SeqCst)).ok().filter(|&pid| pid != 0)
     }
 
     /// Where the kernel writes the child's number (`CLONE_PARENT_SETTID`).

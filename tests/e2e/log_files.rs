@@ -216,43 +216,48 @@ fn watched_files_are_read_with_the_rights_of_the_user() {
     navigator.ends();
 }
 
-/// The trace of one thread's rights: which file system user it has at each call.
-struct Trace<'t> {
-    lines: Vec<&'t str>,
+/// The calls of a trace, each with its thread, in the order in which they ended. `strace` parts a call in two where a call of
+/// another thread comes between.
+fn calls(trace: &str) -> Vec<(&str, String)> {
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(' ').map(|(thread, call)| (thread, call.trim_start())) else { continue };
+        if let Some(start) = call.strip_suffix(" <unfinished ...>") {
+            begun.insert(thread, start);
+        } else if let Some((_, end)) = call.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+            calls.push((thread, begun.remove(thread).unwrap_or_default().to_owned() + end));
+        } else {
+            calls.push((thread, call.to_owned()));
+        }
+    }
+    calls
 }
 
-impl<'t> Trace<'t> {
-    fn of(text: &'t str) -> Trace<'t> {
-        Trace { lines: text.lines().collect() }
-    }
-
-    /// Files below these directories that were opened with root's rights, or devices that were opened at all.
-    fn opened_as_root(&self, directories: &[&Path]) -> Vec<&'t str> {
-        let mut users: BTreeMap<&str, u32> = BTreeMap::new();
-        let mut found = Vec::new();
-        for line in &self.lines {
-            let Some((thread, call)) = line.split_once(' ').map(|(thread, call)| (thread, call.trim_start())) else { continue };
-            let argument = |prefix: &str| call.strip_prefix(prefix)?.split([',', ')']).next()?.trim().parse::<u32>().ok();
-            if let Some(user) = argument("setfsuid(") {
-                users.insert(thread, user);
-            } else if let Some(user) = argument("setresuid(") {
-                users.insert(thread, user);
-            } else if call.starts_with("openat(") || call.starts_with("openat2(") || call.starts_with("open(") {
-                let is_root = users.get(thread).is_none_or(|user| *user == 0);
-                // The result names the file: ` = 7</path>`.
-                let opened = call
-                    .rsplit_once(" = ")
-                    .and_then(|(_, result)| result.split_once('<'))
-                    .map(|(_, path)| path.trim_end_matches('>'));
-                let is_below = |path: &str| directories.iter().any(|directory| Path::new(path).starts_with(directory));
-                let is_device = opened.is_some_and(|path| path.starts_with("/dev/zero")) && !call.contains("O_PATH");
-                if (is_root && opened.is_some_and(is_below)) || is_device {
-                    found.push(*line);
-                }
+/// Files below these directories that were opened with root's rights, and devices that were opened at all.
+fn opened_as_root(trace: &str, directories: &[&Path]) -> Vec<String> {
+    let mut users: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (thread, call) in calls(trace) {
+        let argument = |prefix: &str| call.strip_prefix(prefix)?.split([',', ')']).next()?.trim().parse::<u32>().ok();
+        // Asked for an impossible user, the kernel changes nothing.
+        if let Some(user) = argument("setfsuid(").or_else(|| argument("setresuid(")).filter(|user| *user != u32::MAX) {
+            users.insert(thread, user);
+        } else if ["openat(", "openat2(", "open("].iter().any(|name| call.starts_with(name)) {
+            let is_root = users.get(thread).is_none_or(|user| *user == 0);
+            // The result names the file: ` = 7</path>`.
+            let opened = call
+                .rsplit_once(" = ")
+                .and_then(|(_, result)| result.split_once('<'))
+                .map(|(_, path)| path.trim_end_matches('>'));
+            let is_below = |path: &str| directories.iter().any(|directory| Path::new(path).starts_with(directory));
+            let is_device = opened.is_some_and(|path| path.starts_with("/dev/zero")) && !call.contains("O_PATH");
+            if (is_root && opened.is_some_and(is_below)) || is_device {
+                found.push(format!("{thread} {call}"));
             }
         }
-        found
     }
+    found
 }
 
 /// A start, rotations and looks at watched files, seen by `strace`.
@@ -303,6 +308,6 @@ fn no_path_of_a_users_directory_is_opened_with_roots_rights() {
     let borrowed = format!("setfsuid({USER})");
     assert!(trace.matches(&borrowed).count() > 5, "rights were borrowed");
     assert!(trace.contains("web.log"), "the log was opened");
-    let found = Trace::of(&trace).opened_as_root(&[&logs, &theirs]);
+    let found = opened_as_root(&trace, &[&logs, &theirs]);
     assert!(found.is_empty(), "opened with root's rights:\n{}", found.join("\n"));
 }

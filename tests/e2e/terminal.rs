@@ -120,7 +120,7 @@ impl Drop for Stop<'_> {
 /// Asks again until it holds. Each question runs a command, which takes its time.
 #[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < end, "{what}");
     }

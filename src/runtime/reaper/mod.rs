@@ -208,13 +208,13 @@ impl Reaper {
     pub(super) fn kill(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         if let Leader::Starting { slot, ended: None, .. } = &run.leader {
-            // It may hang in its exec; and as nobody but this table reaps it, its number is its own.
+            // First of all: a child that has no number yet sees it before it executes its program, and might hang there.
+            slot.cancel();
+            // It may hang in its exec; and as only this table reaps it, its number is its own.
             let child = slot.pid();
             run.wish = Some(if child.is_some() { Wish::Killed } else { Wish::Kill });
-            match child {
-                Some(pid) => send(pid, &Handle::of_child(pid), libc::SIGKILL),
-                // It may still wait for a spawner, and hang once it has one.
-                None => slot.cancel(),
+            if let Some(pid) = child {
+                send(pid, &Handle::of_child(pid), libc::SIGKILL);
             }
             return;
         }

@@ -26,11 +26,14 @@ impl Directory {
     pub(super) fn make(base: &Path) -> io::Result<Directory> {
         remove_abandoned(base);
         // The keys of the standard library's hash maps are random numbers of the operating system.
-        let path = base.join(format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
-        Place::find(&path, Trust::of_this_process())?.make_directory(Mode::from_raw_mode(0o711))?;
+        let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
+        let (new, path) = (base.join(format!("{name}.new")), base.join(name));
+        Place::find(&new, Trust::of_this_process())?.make_directory(Mode::from_raw_mode(0o711))?;
         // Whatever the mask of navigator's launcher was.
-        std::fs::set_permissions(&path, Permissions::from_mode(0o711))?;
-        let held = hold(&path)?;
+        std::fs::set_permissions(&new, Permissions::from_mode(0o711))?;
+        // Under its own name it is locked from the beginning, or another navigator would take it for abandoned.
+        let held = hold(&new)?;
+        std::fs::rename(&new, &path)?;
         Ok(Directory { path, _held: held })
     }
 }
