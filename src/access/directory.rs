@@ -91,11 +91,6 @@ impl Directory {
         Place::in_directory(Arc::clone(&self.held), self.path.join(name), self.trust)
     }
 
-    /// The users that are trusted in it.
-    pub fn trust(&self) -> Trust {
-        self.trust
-    }
-
     /// Its path, for messages.
     pub fn path(&self) -> &Path {
         &self.path

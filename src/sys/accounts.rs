@@ -50,15 +50,11 @@ pub(crate) fn user_by_number(number: u32) -> io::Result<Option<Account>> {
 /// # Errors
 /// Those of `getgrnam_r(3)`; a name that doesn't exist is `None`.
 pub(crate) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> {
-    grown(|buffer| {
-        // SAFETY: `group` is plain data of numbers and pointers, for which all zero bytes are a value.
-        let mut record: libc::group = unsafe { std::mem::zeroed() };
-        let mut found = std::ptr::null_mut();
-        // SAFETY: the record, the buffer and the result pointer are valid for writes for the whole call.
-        let error =
-            unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut record, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found) };
-        (error, (!found.is_null()).then_some(record.gr_gid))
-    })
+    // SAFETY: every pointer is valid for the call, as `group_entry` promises.
+    let found = group_entry(|record, buffer, found| unsafe {
+        libc::getgrnam_r(name.as_ptr(), record, buffer.as_mut_ptr().cast(), buffer.len(), found)
+    });
+    Ok(found?.map(|(number, _)| number))
 }
 
 /// The name of the group of this number.
@@ -66,16 +62,25 @@ pub(crate) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> {
 /// # Errors
 /// Those of `getgrgid_r(3)`; a number without an entry is `None`.
 pub(crate) fn group_by_number(number: u32) -> io::Result<Option<CString>> {
+    // SAFETY: every pointer is valid for the call, as `group_entry` promises.
+    let found = group_entry(|record, buffer, found| unsafe {
+        libc::getgrgid_r(number, record, buffer.as_mut_ptr().cast(), buffer.len(), found)
+    });
+    Ok(found?.map(|(_, name)| name))
+}
+
+/// Runs a look-up of a `group` record; returns the number and the name of the group that it found.
+fn group_entry(
+    look_up: impl Fn(*mut libc::group, &mut [u8], *mut *mut libc::group) -> libc::c_int,
+) -> io::Result<Option<(u32, CString)>> {
     grown(|buffer| {
         // SAFETY: `group` is plain data of numbers and pointers, for which all zero bytes are a value.
         let mut record: libc::group = unsafe { std::mem::zeroed() };
         let mut found = std::ptr::null_mut();
-        // SAFETY: the record, the buffer and the result pointer are valid for writes for the whole call.
-        let error =
-            unsafe { libc::getgrgid_r(number, &raw mut record, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found) };
+        let error = look_up(&raw mut record, buffer, &raw mut found);
         // SAFETY: a found record's name ends with NUL and lives in `buffer`, which is still borrowed here.
         let name = (error == 0 && !found.is_null()).then(|| unsafe { CStr::from_ptr(record.gr_name) }.to_owned());
-        (error, name)
+        (error, name.map(|name| (record.gr_gid, name)))
     })
 }
 
