@@ -157,7 +157,7 @@ impl Runtime {
     /// # Errors
     /// See [`StartError`].
     pub fn start(setup: Setup, news: Sender<Event>) -> Result<Runtime, StartError> {
-        sys::note_who_ends().map_err(StartError::Signals)?;
+        sys::note_ended_children().map_err(StartError::Signals)?;
         let ended = signal(SignalKind::child()).map_err(StartError::Signals)?;
         let marker = Marker::new(&setup.journal, std::env::var(mark::MARK).ok());
         if proc::stat(std::process::id()).is_none() {
@@ -178,7 +178,7 @@ impl Runtime {
             Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &tell).map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
         // The threads are there, and stay asleep.
-        sys::hear_of_children().map_err(StartError::Signals)?;
+        sys::unblock_child_signal().map_err(StartError::Signals)?;
         let (left_ends, ends, emptied) = (left.ends(), reaper.ends(), reaper.emptied());
         let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));

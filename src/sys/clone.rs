@@ -1,16 +1,16 @@
-//! Starts a program in a child that shares our memory until its exec: the way of `posix_spawn`, with the steps that
-//! `posix_spawn` lacks, and with the step that failed as an answer.
+//! Starts a program in a child that shares navigator's memory until its exec, as `posix_spawn` does, with the steps that
+//! `posix_spawn` lacks. An error names the step that failed.
 //!
-//! `clone(CLONE_VM | CLONE_VFORK)` copies no page tables, so its price doesn't grow with this program. The price is
-//! care: between clone and exec the child runs in *our* memory, while our other threads go on. Therefore
+//! `clone(CLONE_VM | CLONE_VFORK)` copies no page tables, so its cost doesn't grow with navigator's memory. But between clone and
+//! exec the child runs in *navigator's* memory while navigator's other threads go on. Therefore:
 //!
 //! - it has a stack of its own, and calls nothing but raw system calls: no allocation, no lock, no library function
-//!   that would touch the state of other threads (`setuid` of the C library signals every thread, for instance);
+//!   that touches the state of other threads (`setuid` of the C library signals every thread, for instance);
 //! - every signal is blocked around the clone, and the child unblocks them only after every disposition is the
-//!   default one: no handler of ours can ever run in it (where the kernel sees to the handlers, the child resets no more than
-//!   what is ignored, instead of all 62);
-//! - it begins with our very table of descriptors, and changes nothing about it: its first step is to get one of its own;
-//! - what it reads was prepared before, and what it writes is one small record that we read after it has let go.
+//!   default: no handler of navigator can run in it (where the kernel resets the handlers, the child resets only
+//!   ignored signals, instead of all 62);
+//! - it starts with navigator's table of descriptors and does not change it: its first step is to get a table of its own;
+//! - what it reads was prepared before, and what it writes is one small record that navigator reads after the exec.
 //!
 //! The memory is undumpable from the moment at which the child changes its user, so that no process of that user can attach to the
 //! child, and with it to us, before the exec. The kernel does that itself unless `fs.suid_dumpable` says otherwise; the child does it
@@ -67,14 +67,14 @@ pub(crate) struct Child<'a> {
     pub(crate) after: &'a [Arc<Slot>],
 }
 
-/// A child that has become its program.
+/// A child that has executed its program.
 #[derive(Debug)]
 pub(crate) struct Born {
     /// Its number.
     pub(crate) pid: u32,
-    /// A descriptor of it, where that came with it for nothing.
+    /// Its pidfd, where the clone returned one.
     pub(crate) pidfd: Option<OwnedFd>,
-    /// Why it is not in its control group, if it isn't: it runs all the same.
+    /// Why it is not in its control group, if so; it runs all the same.
     pub(crate) not_in_group: Option<i32>,
 }
 
@@ -125,13 +125,13 @@ pub(crate) enum Stage {
 /// Why there is no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No child came to be.
+    /// The clone failed: there is no child.
     Clone(i32),
     /// The child failed at this stage with this error number. It has ended, and has to be reaped.
     Child(Stage, i32),
 }
 
-/// Where a child runs until its exec. One child at a time, which the exclusive borrow in [`start`] sees to.
+/// The stack of a child until its exec. The exclusive borrow in [`start`] allows one child at a time.
 pub(crate) struct Stack {
     start: *mut c_void,
 }
@@ -142,14 +142,14 @@ unsafe impl Send for Stack {}
 impl Stack {
     /// Room enough for a dozen calls without recursion.
     const SIZE: usize = 64 * 1024;
-    /// Larger than any page in use, so that an overflow ends in a fault and not in somebody's memory.
+    /// Larger than any page in use, so that an overflow causes a fault instead of overwriting other memory.
     const GUARD: usize = 64 * 1024;
 
     /// # Errors
     /// Those of `mmap(2)`: no memory.
     pub(crate) fn new() -> io::Result<Stack> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
-        // SAFETY: a fresh anonymous mapping takes nobody's memory.
+        // SAFETY: a fresh anonymous mapping overlaps no other memory.
         let start = unsafe { libc::mmap(ptr::null_mut(), Self::GUARD + Self::SIZE, libc::PROT_NONE, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -199,14 +199,14 @@ struct Shared<'a> {
     not_in_group: Option<i32>,
 }
 
-/// As many digits has the largest number that a process could have.
+/// The number of digits of the largest possible pid.
 const DIGITS: usize = 10;
 
-/// Starts a program, and returns its number when its exec has succeeded. The calling thread is held until then. The
+/// Starts a program and returns its pid once its exec has succeeded. Blocks the calling thread until then. The
 /// program may have ended, and may have been reaped, by the time this returns.
 ///
-/// `slot` has the child's number from before its first instruction on, so that whoever reaps can tell an instant exit
-/// from a stranger's. The child is not reaped here, not even one that failed.
+/// `slot` holds the child's pid from before its first instruction, so that the reaper recognizes a child that exits at once.
+/// The child is not reaped here, even if it failed.
 ///
 /// # Errors
 /// What failed; see [`Failure`].
@@ -319,8 +319,8 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
     }
 }
 
-/// Every stage before the last. Limits come after the one stage that opens a file, the user after all that may need
-/// privileges, and the directory after the user, who must be able to enter it.
+/// Every stage before the last. Limits come after the only stage that opens a file, the user after every stage that may need
+/// privileges, and the directory after the user, because that user must be able to enter it.
 fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
     let child = shared.child;
     // SAFETY (of every call below): numbers by value, or pointers to memory that outlives the call.
@@ -345,8 +345,8 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
         // It returns the former mask and can't fail.
         let _former = call(libc::SYS_umask, [child.umask as usize, 0, 0, 0, 0]);
         if let Some(nice) = child.nice {
-            let who = [libc::PRIO_PROCESS as usize, 0, number(nice), 0, 0];
-            call(libc::SYS_setpriority, who).map_err(at(Stage::Nice))?;
+            let arguments = [libc::PRIO_PROCESS as usize, 0, number(nice), 0, 0];
+            call(libc::SYS_setpriority, arguments).map_err(at(Stage::Nice))?;
         }
         if let Some(groups) = child.groups {
             let arguments = [groups.len(), address(groups.as_ptr()), 0, 0, 0];
@@ -359,7 +359,7 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
         if let Some(user) = child.user {
             let user = user as usize;
             call(libc::SYS_setresuid, [user, user, user, 0, 0]).map_err(at(Stage::User))?;
-            // Right behind it: with `fs.suid_dumpable` at 1, the call before has made the memory dumpable.
+            // At once: with `fs.suid_dumpable` at 1, the previous call has made the memory dumpable.
             call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as usize, 0, 0, 0, 0]).map_err(at(Stage::Undumpable))?;
         }
         if let Some(directory) = child.directory {
@@ -390,7 +390,7 @@ fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
     Ok(())
 }
 
-/// The signals that this process ignores, which a program would, too. It decides that at its start, and for good.
+/// The signals that navigator ignores, which a program would inherit. They are fixed at navigator's start.
 fn ignored() -> &'static [usize] {
     static IGNORED: OnceLock<Vec<usize>> = OnceLock::new();
     let is_ignored = |signal: &usize| {
@@ -410,7 +410,7 @@ fn changeable() -> &'static [usize] {
     CHANGEABLE.get_or_init(|| SIGNALS.filter(is_changeable).collect())
 }
 
-/// Makes the table of descriptors the child's own, and leaves out of it what lies above all that is needed.
+/// Gives the child a table of descriptors of its own, without those above the ones that it needs.
 fn own_descriptors(child: &Child<'_>) -> Result<(), i32> {
     let needed = child.stdio.iter().chain(child.passed.iter().map(|(descriptor, _)| descriptor));
     let above = needed.map(|descriptor| descriptor.as_raw_fd() + 1).fold(3, i32::max);
@@ -432,7 +432,7 @@ fn execute(shared: &Shared<'_>) -> i32 {
         let arguments = [address(program), address(shared.arguments.as_ptr()), address(shared.environment.as_ptr()), 0, 0];
         // SAFETY: three pointers to strings and lists that end as the call demands, and that outlive it.
         match unsafe { call(libc::SYS_execve, arguments) } {
-            // A file that may not be executed counts, should no later directory have one that may.
+            // A file without execute permission is reported only if no later directory has an executable one.
             Err(libc::EACCES) => counts = libc::EACCES,
             Err(libc::ENOENT | libc::ENOTDIR) if shared.programs.len() > 1 => {}
             Err(error) => return error,
@@ -445,7 +445,7 @@ fn execute(shared: &Shared<'_>) -> i32 {
 /// Writes this process's number in decimal.
 ///
 /// # Safety
-/// There must be room for [`DIGITS`] bytes, and nobody else may look at them meanwhile.
+/// There must be room for [`DIGITS`] bytes, which nothing else reads or writes meanwhile.
 unsafe fn write_own_number(place: *mut u8) {
     // SAFETY: the call takes nothing, and can't fail.
     let mut rest = unsafe { call(libc::SYS_getpid, [0; 5]) }.unwrap_or(0);

@@ -1,17 +1,16 @@
-//! A clone that is born in a control group, and so never has to move into it.
+//! Clones a child directly into a control group, so that it never has to move there.
 //!
-//! To move, as whoever writes to `cgroup.procs` does, a process waits until every processor has passed through the scheduler
-//! (the kernel's lock for moves is one for many readers): up to 10 ms, however small the group. `clone3(2)` with
-//! `CLONE_INTO_CGROUP` (Linux 5.7) moves nobody. The C library has no function for it, and a child that is to have a stack of
-//! its own can't return from a function that its parent called; hence the few instructions in here. Where there are none for
-//! this kind of machine, and where the kernel or a filter of system calls refuses, the answer is nothing, and the caller
-//! clones the usual way.
+//! A move (a write to `cgroup.procs`) waits until every processor has passed through the scheduler, because the kernel's lock for
+//! moves is optimized for readers: up to 10 ms, however small the group. `clone3(2)` with `CLONE_INTO_CGROUP` (Linux 5.7) needs no
+//! move. The C library has no function for it, and a child with a stack of its own can't return from a function that its parent
+//! called; hence the few instructions in here. The result is `None` on a machine without such instructions, and where the kernel
+//! or a seccomp filter refuses; the caller then clones the usual way.
 
 use super::slot::Slot;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use std::ffi::{c_int, c_void};
 
-/// What a child begins with.
+/// The first function of a child.
 pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
 
 /// As `clone(2)` with these flags, into a control group, and with every signal that had a handler at its default; those that
@@ -58,7 +57,7 @@ pub(super) unsafe fn into_group(
     let result: i64;
     // SAFETY: the caller's promise. The child has its own stack and its own copy of every register, never comes back here,
     // and finds its two values in registers that the system call leaves alone. Its stack is aligned as a call demands,
-    // because its end is, and it has no caller, which the empty frame pointer says to whoever walks it.
+    // because its end is, and it has no caller, which the empty frame pointer tells a stack walker.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -84,7 +83,7 @@ pub(super) unsafe fn into_group(
     Some((pid, unsafe { OwnedFd::from_raw_fd((&raw const pidfd).read_volatile()) }))
 }
 
-/// As above, for machines that nobody has written the instructions for.
+/// As above, for architectures without instructions here.
 ///
 /// # Safety
 /// It does nothing.

@@ -1,17 +1,17 @@
-//! A lease on a file, asked for and given back at once: the kernel grants it exactly while nobody has the file open to
-//! write to it.
+//! Finds out whether a file has a writer: takes a lease on it and gives it back at once. The kernel grants a read lease only
+//! while no process has the file open for writing.
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 use std::io;
 
-/// Chooses the signal that says that somebody wants a leased file (`fcntl(2)`). The number is from the kernel's
+/// Chooses the signal that the kernel sends when another process opens a leased file (`fcntl(2)`). The number is from the kernel's
 /// `asm-generic/fcntl.h`; no architecture that Rust compiles for has another one.
 const F_SETSIG: i32 = 10;
 
 /// Whether a read lease on this file can be had. The descriptor must be open for reading only.
 ///
-/// Who opens the file to write to it while the lease is held waits until it is given back, a few microseconds later, or is
-/// refused with `EAGAIN` if it opens with `O_NONBLOCK`, which hardly anybody does with files.
+/// A process that opens the file for writing meanwhile waits a few microseconds until the lease is given back, or gets `EAGAIN` if
+/// it opens with `O_NONBLOCK`, which is rare for files.
 ///
 /// # Errors
 /// Those of `F_SETLEASE` in `fcntl(2)`: `EACCES` where the file is another user's, `EINVAL` where its file system has no
@@ -24,8 +24,8 @@ pub(crate) fn is_to_be_had(file: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
-/// Takes a lease. If somebody wants the file meanwhile, the kernel sends its holder a signal: by default SIGIO, which kills;
-/// SIGURG does nothing. Giving the lease back undoes the choice.
+/// Takes a lease. If another process opens the file meanwhile, the kernel signals the holder: by default with SIGIO, which kills.
+/// SIGURG is ignored by default. Giving the lease back resets the choice.
 fn take(file: BorrowedFd<'_>) -> io::Result<()> {
     command(file, F_SETSIG, libc::SIGURG)?;
     command(file, libc::F_SETLEASE, libc::F_RDLCK)
@@ -80,7 +80,7 @@ mod tests {
         let scratch = Scratch::new("signal");
         let file = File::open(&scratch.0).expect("it was just written");
         assert!(is_to_be_had(file.as_fd()).expect("the file is ours, and has leases"));
-        take(file.as_fd()).expect("nobody writes");
+        take(file.as_fd()).expect("it has no writer");
         // Without NONBLOCK it would wait for the lease to be given back; the signal is sent either way.
         let refused = rustix::fs::open(&scratch.0, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
         assert_eq!(refused.err(), Some(rustix::io::Errno::AGAIN));

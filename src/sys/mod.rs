@@ -1,9 +1,8 @@
-//! The only unsafe code of the runtime: system calls that no safe crate offers, each behind a safe function.
+//! The only unsafe code: system calls that no safe crate offers, each behind a safe function.
 //!
-//! [`clone`] starts a program (in its control group at once, where [`clone3`] can, and after another one that [`slot`] tells
-//! of), by [`raw`] calls; [`accounts`] looks up users and groups, [`lease`] asks for writers of a file. Here is what the reaper
-//! and the signals need.
-//! Nothing in this folder decides anything, and nothing in it knows what a run is.
+//! [`clone`] starts a program by [`raw`] calls, directly in its control group where [`clone3`] can, and after another start where
+//! [`slot`] asks for that. [`accounts`] looks up users and groups, [`lease`] finds out whether a file has a writer. This file has
+//! the calls for reaping and signals. Nothing in this directory makes decisions or knows what a run is.
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
 pub(crate) mod accounts;
@@ -19,29 +18,29 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::io::unix::AsyncFd;
 
-/// Whose end the last `SIGCHLD` was about that told so.
+/// The pid in the last `SIGCHLD`; 0: none since it was last read.
 static LAST_ENDED: AtomicI32 = AtomicI32::new(0);
 
-/// Has every `SIGCHLD` from now on note whose end it is about, before anybody else hears of it. Several ends may come as one
-/// signal, so it's a hint whom to look at first, and no more.
+/// Makes every later `SIGCHLD` note the pid of the child that ended, before any other handler runs. One signal may stand for
+/// several children, so the pid is only a hint which child to check first.
 ///
 /// # Errors
 /// Those of `sigaction(2)`.
-pub(crate) fn note_who_ends() -> io::Result<()> {
+pub(crate) fn note_ended_children() -> io::Result<()> {
     static IS_NOTED: AtomicBool = AtomicBool::new(false);
     if IS_NOTED.swap(true, Ordering::Relaxed) {
         return Ok(());
     }
     let note = |info: &libc::siginfo_t| {
-        // SAFETY: the kernel fills this field for a SIGCHLD; whatever else another process sends with one is a hint that
-        // misleads.
+        // SAFETY: the kernel fills this field for a SIGCHLD; what another process sends with one is at worst a
+        // misleading hint.
         LAST_ENDED.store(unsafe { info.si_pid() }, Ordering::Release);
     };
-    // SAFETY: the action stores a number, which may be done whatever it interrupts, and never ends by a panic.
+    // SAFETY: the action stores a number, which is async-signal-safe, and never panics.
     unsafe { signal_hook_registry::register_sigaction(libc::SIGCHLD, note) }.map(drop)
 }
 
-/// Whose end there was a hint of since this was asked last.
+/// The hint since the last call, if any.
 pub(crate) fn last_ended() -> Option<u32> {
     u32::try_from(LAST_ENDED.swap(0, Ordering::Acquire)).ok().filter(|&pid| pid > 1)
 }
@@ -72,8 +71,8 @@ pub(crate) fn ended_child() -> io::Result<Option<Ended>> {
     ended(libc::P_ALL, 0, 0)
 }
 
-/// The same of those alone that were handed to us, where the kernel can tell. It hands them to the main thread, and what another
-/// thread starts is that one's.
+/// The same, only among adopted orphans where the kernel can tell: it makes them children of the main thread, while a child that
+/// another thread starts belongs to that thread.
 ///
 /// # Errors
 /// Those of `waitid(2)`.
@@ -81,8 +80,8 @@ pub(crate) fn ended_adopted() -> io::Result<Option<Ended>> {
     ended(libc::P_ALL, 0, if is_main_thread() { libc::__WNOTHREAD } else { 0 })
 }
 
-/// Whether it is certain that none of those is there, ended or not: the kernel says so faster than it lists them.
-pub(crate) fn is_nobody_adopted() -> bool {
+/// Whether there is certainly no adopted orphan, ended or not. The kernel answers this faster than it lists them.
+pub(crate) fn has_no_adopted() -> bool {
     is_main_thread() && look(libc::P_ALL, 0, libc::__WNOTHREAD).is_err_and(|error| is_no_child(&error))
 }
 
@@ -93,7 +92,7 @@ fn is_main_thread() -> bool {
     IS_MAIN.with(|is_main| *is_main)
 }
 
-/// The same of this child alone, for which the kernel doesn't look at all others.
+/// The same for one child, which the kernel finds without searching all others.
 ///
 /// # Errors
 /// Those of `waitid(2)`, except that it is no child of ours, which is an answer: `None`.
@@ -101,21 +100,21 @@ pub(crate) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
     ended(libc::P_PID, pid, 0)
 }
 
-fn ended(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
-    look(whose, pid, further).or_else(|error| if is_no_child(&error) { Ok(None) } else { Err(error) })
+fn ended(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
+    look(id_type, pid, further).or_else(|error| if is_no_child(&error) { Ok(None) } else { Err(error) })
 }
 
 fn is_no_child(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECHILD)
 }
 
-/// Asks for a child that has ended, and leaves it as it is; an error, where there is no child at all.
-fn look(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
+/// Asks for a child that has ended, without reaping it. It is an error if there is no child at all.
+fn look(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
     // SAFETY: `siginfo_t` is plain data, for which all zero bytes are a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | further;
     // SAFETY: `info` is valid for writes for the whole call.
-    if unsafe { libc::waitid(whose, pid, &raw mut info, options) } == -1 {
+    if unsafe { libc::waitid(id_type, pid, &raw mut info, options) } == -1 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: `waitid` filled the fields of a SIGCHLD, or left the zeros of above when there was none.
@@ -124,7 +123,7 @@ fn look(whose: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ende
     Ok(u32::try_from(pid).ok().filter(|&pid| pid != 0).map(|pid| Ended { pid, how }))
 }
 
-/// Lets go of a child that [`ended_child`] named. From here on its number may be another process's.
+/// Reaps a child that [`ended_child`] named. From here on another process may have its pid.
 ///
 /// # Errors
 /// Those of `waitid(2)`.
@@ -134,7 +133,7 @@ pub(crate) fn reap(pid: u32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Waits for the end of a child that is about to end, and lets go of it.
+/// Waits for the end of a child that is about to end, and reaps it.
 ///
 /// # Errors
 /// Those of `waitid(2)`.
@@ -168,8 +167,8 @@ pub(crate) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 /// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` and `SIGXFSZ` (a file that grows beyond
-/// `ulimit -f`) to ignored, so that a write fails and doesn't kill, and blocks no signal but `SIGCHLD`: the only thread that is
-/// to be woken by that is whichever asks for it ([`hear_of_children`]).
+/// `ulimit -f`) to ignored, so that a write fails instead of killing. Blocks only `SIGCHLD`: it wakes no thread but the one that
+/// asks for it ([`unblock_child_signal`]).
 ///
 /// # Errors
 /// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
@@ -183,11 +182,11 @@ pub(crate) fn own_signals() -> io::Result<()> {
     mask_child_signal(libc::SIG_SETMASK)
 }
 
-/// Has this thread, and those that it starts from now on, take `SIGCHLD`.
+/// Lets this thread, and threads that it starts later, receive `SIGCHLD`.
 ///
 /// # Errors
 /// Those of `sigprocmask(2)`; none is known to happen.
-pub(crate) fn hear_of_children() -> io::Result<()> {
+pub(crate) fn unblock_child_signal() -> io::Result<()> {
     mask_child_signal(libc::SIG_UNBLOCK)
 }
 
@@ -202,18 +201,17 @@ fn mask_child_signal(how: i32) -> io::Result<()> {
     if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
 }
 
-/// Has the allocator give back to the system what is no longer used. To be called before any thread exists.
+/// Makes the allocator return unused memory to the system. Call it before any thread exists.
 ///
-/// By itself, the GNU C library gives each thread a region of memory of its own, of which the most that it ever used stays, and
-/// keeps ever larger blocks once one of that size has been freed. A configuration is read now and then, and takes a hundred
-/// times what is left of it.
+/// By default the GNU C library gives each thread an arena that never shrinks, and keeps ever larger blocks once one of that size
+/// has been freed. Reading a configuration takes a hundred times the memory that its result needs.
 pub(crate) fn keep_little_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (setting, value) in [
         (libc::M_ARENA_MAX, 1),
         (libc::M_MMAP_THRESHOLD, 64 << 10),
         (libc::M_TRIM_THRESHOLD, 64 << 10),
-        // What a plan takes for a moment isn't fetched and given back each time.
+        // Memory that each plan needs for a moment is kept.
         (libc::M_TOP_PAD, 256 << 10),
     ] {
         // SAFETY: the call takes two numbers. What it refuses stays as it was.
@@ -221,25 +219,25 @@ pub(crate) fn keep_little_memory() {
     }
 }
 
-/// Has this thread not interrupt whoever runs when there is something to do for it, but come after him (`SCHED_BATCH` of
-/// `sched(7)`): for what is best done in larger pieces, and what nobody waits for. It gets its share of the processor as before.
-/// A thread that was given another policy on purpose keeps it.
-pub(crate) fn come_after_others() {
+/// Makes the scheduler treat this thread as batch work (`SCHED_BATCH` of `sched(7)`): when woken, it does not preempt a running
+/// thread. For work that is best done in larger pieces and that nothing waits for. Its share of the processor stays the same.
+/// A thread with another policy than the default keeps it.
+pub(crate) fn schedule_as_batch() {
     #[cfg(target_os = "linux")]
     // SAFETY: both calls are about the calling thread, and the second reads `none`, which is valid for it.
     unsafe {
         let none = libc::sched_param { sched_priority: 0 };
         if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
-            // Where it is refused, everything is as it was.
+            // If the kernel refuses, the policy stays as it was.
             let _as_before = libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const none);
         }
     }
 }
 
-/// Has tokio tell when a descriptor becomes readable.
+/// Registers a descriptor with tokio, to wait until it is readable.
 ///
 /// # Errors
-/// It is of a kind that can't be polled, or no room is left to.
+/// The descriptor can't be polled, or a limit of the kernel is reached.
 pub(crate) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names one and the same open descriptor for as long as it exists.
     unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
@@ -260,7 +258,7 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
 /// # Errors
 /// Those of `fcntl(2)`.
 pub(crate) fn close_on_exec(descriptor: i32) -> io::Result<()> {
-    // SAFETY: sets a flag on a descriptor, whoever owns it, and touches no memory.
+    // SAFETY: sets a flag on a descriptor, and touches no memory.
     if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != -1 {
         return Ok(());
     }
@@ -274,7 +272,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn who_comes_after_others_is_known_to_the_scheduler() {
+    fn a_batch_thread_is_known_to_the_scheduler() {
         /// `SCHED_OTHER` and `SCHED_BATCH`, as the 41st field of `/proc/PID/stat` has them (`proc(5)`).
         const POLICIES: [&str; 2] = ["0", "3"];
         let policy = || {
@@ -284,7 +282,7 @@ mod tests {
         };
         let thread = std::thread::spawn(move || {
             let before = policy();
-            come_after_others();
+            schedule_as_batch();
             [before, policy()]
         });
         let policies = thread.join().expect("it ends");

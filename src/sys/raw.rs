@@ -1,4 +1,4 @@
-//! System calls without the C library around them, for a child that runs in our memory: nothing of other threads is touched.
+//! Raw system calls, for a child that runs in navigator's memory: they touch no state of the C library or of other threads.
 
 use rustix::fd::RawFd;
 use std::ffi::c_long;

@@ -1,10 +1,9 @@
-//! What the kernel writes about a start into our memory, and how another start waits for it.
+//! What the kernel writes about a start into navigator's memory, and how one start waits for another.
 //!
-//! Processes of a list are started one after the other: no program before that of the one before it. If that were left to the loop,
-//! each would wait until the loop has heard of the last exec, and until a group, pipes and a child are made. So a start may be
-//! given another that it *comes after*: its child is made meanwhile, and waits with its exec. The kernel wakes it at the very
-//! moment at which the other lets go of our memory, which is its exec or its end; it does so for whoever joins a thread
-//! (`CLONE_CHILD_CLEARTID` in `clone(2)`).
+//! Processes of a list execute their programs in order. If the loop enforced that order, each start would wait until the loop
+//! has handled the previous exec, and then until its control group, pipes and child are made. Instead a start can be given
+//! another start that it *comes after*: its child is made early and waits just before its exec. The kernel wakes it when the
+//! other child releases navigator's memory, which is at its exec or its end (`CLONE_CHILD_CLEARTID` in `clone(2)`).
 
 use super::raw::{address, call, number};
 use std::ffi::c_int;
@@ -15,13 +14,13 @@ use std::time::Instant;
 /// A start.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// When its child was about to be made.
+    /// When its clone began.
     begun: OnceLock<Instant>,
-    /// It is not to be made any more.
+    /// Whether the start is cancelled.
     is_cancelled: AtomicBool,
     /// The number of its child, before its first instruction.
     pid: AtomicI32,
-    /// 0 as soon as it is over.
+    /// 0 once the start is over.
     end: AtomicI32,
 }
 
@@ -40,7 +39,7 @@ impl Default for Slot {
 }
 
 impl Slot {
-    /// It is not to be made any more, if there is time for that.
+    /// Cancels the start, unless its program has been executed already.
     pub(crate) fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::SeqCst);
     }
@@ -49,12 +48,12 @@ impl Slot {
         self.is_cancelled.load(Ordering::SeqCst)
     }
 
-    /// Its child is about to be made.
+    /// Notes that the clone begins now.
     pub(super) fn begin(&self) {
         self.begun.get_or_init(Instant::now);
     }
 
-    /// When its child was made, once there is one.
+    /// When the clone began; `None` before that.
     pub(crate) fn begun(&self) -> Option<Instant> {
         self.begun.get().copied()
     }
@@ -69,12 +68,13 @@ impl Slot {
         self.pid.as_ptr()
     }
 
-    /// Where the kernel writes 0 when the child lets go of our memory (`CLONE_CHILD_CLEARTID`). It wakes one who waits for that.
+    /// Where the kernel writes 0 when the child lets go of our memory (`CLONE_CHILD_CLEARTID`). The kernel then wakes one
+    /// waiter.
     pub(super) fn for_end(&self) -> *mut c_int {
         self.end.as_ptr()
     }
 
-    /// The start is over, whether or not there ever was a child: wakes all who wait for that.
+    /// Marks the start as over, with or without a child, and wakes all waiters.
     pub(crate) fn end(&self) {
         self.end.store(0, Ordering::Release);
         let wake_all = [address(self.end.as_ptr()), libc::FUTEX_WAKE as usize, i32::MAX as usize, 0, 0];
@@ -82,10 +82,10 @@ impl Slot {
         let _count = unsafe { call(libc::SYS_futex, wake_all) };
     }
 
-    /// In a child of `parent`: waits until this start, which is another's, is over.
+    /// Waits, in a child of `parent`, until this other start is over.
     ///
-    /// That is certain to come, as long as navigator lives. Should it be killed before it has made the other's child, nobody would
-    /// tell; so the kernel is asked to kill whoever waits, along with the thread that waits for him.
+    /// The wait ends as long as navigator lives. If navigator is killed before it has made the other child, nothing would wake the
+    /// waiter, so the kernel is asked to kill it when its parent dies.
     ///
     /// # Errors
     /// The number of an error; `ESRCH`: navigator is gone.

@@ -106,7 +106,7 @@ impl Outputs {
         let reader = Reader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
         let work = move || {
             // Else each end of a process would be interrupted twice, by the end of each of its streams.
-            sys::come_after_others();
+            sys::schedule_as_batch();
             reader.run();
         };
         std::thread::Builder::new().name("reader".to_owned()).spawn(work)?;

@@ -87,7 +87,7 @@ impl Writers {
     fn employ(self: &Arc<Self>) -> io::Result<()> {
         let writers = Arc::clone(self);
         let work = move || {
-            sys::come_after_others();
+            sys::schedule_as_batch();
             while let Some(lane) = writers.next() {
                 lane.serve();
                 writers.lock().idle += 1;

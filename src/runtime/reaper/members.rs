@@ -67,7 +67,7 @@ impl Reaper {
     /// The orphans that were handed to us, by their numbers, and the run of each, as far as it is known to belong to one. Notes if
     /// of some it can't be said yet.
     pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, Option<RunId>)> {
-        let mut children = if sys::is_nobody_adopted() { Vec::new() } else { lineage.adopted() };
+        let mut children = if sys::has_no_adopted() { Vec::new() } else { lineage.adopted() };
         children.retain(|pid| !self.leaders.contains_key(pid) && self.starting(*pid).is_none());
         let mut is_undecided = false;
         let mut orphans = Vec::new();
