@@ -1,5 +1,4 @@
-//! A short fingerprint of bytes: to notice damage, and to name what has a long name. It keeps no secret and stops no
-//! forger.
+//! A short fingerprint of bytes, for noticing damage and for short names. It is not cryptographic.
 
 /// Source: Fowler, Noll, Vo, "FNV hash", variant 1a with 64 bits. Each step is a bijection of the state, so a change within
 /// one byte never goes unnoticed.

@@ -3,15 +3,15 @@
 use super::checksum::fnv1a;
 use serde::{Deserialize, Serialize};
 
-/// Something worth remembering.
+/// One fact in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
-    /// A navigator began to write.
+    /// A navigator opened the journal.
     Life {
-        /// Which one.
+        /// Its name.
         life: String,
-        /// The kernel's name of the boot it lives in.
+        /// The kernel's id of the boot.
         boot: String,
         /// Where it makes control groups; `None` before it makes any, and once all are removed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub enum Entry {
         /// Every process of it.
         processes: Vec<Definition>,
     },
-    /// A program runs.
+    /// A program was started.
     Started(Started),
     /// Nothing is left of a run.
     Gone {
@@ -43,7 +43,7 @@ pub struct GroupDirectory {
     pub inode: u64,
 }
 
-/// A run among those of all navigators of an instance.
+/// A run, unique among all navigators of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {
     /// The navigator that started it.
@@ -52,7 +52,7 @@ pub struct RunKey {
     pub run: u64,
 }
 
-/// A leader, by everything that tells it from a later process with its number.
+/// A main process, with everything that tells it from a later process with the same pid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// Its run.
@@ -77,11 +77,11 @@ pub struct Definition {
     pub name: String,
     /// Whether it is of the upper tier, and stops before every other one.
     pub application: bool,
-    /// What it comes after, and stops before.
+    /// The processes that it starts after, and stops before.
     pub after: Vec<String>,
-    /// The signal that asks it to.
+    /// The stop signal.
     pub signal: String,
-    /// How long it may take, in milliseconds.
+    /// The stop timeout, in milliseconds.
     pub timeout_ms: u64,
 }
 

@@ -1,18 +1,17 @@
-//! What an instance remembers of its processes beyond its own death: a file of lines in its directory.
+//! The journal of an instance: a file that records its runs, so that the next navigator finds what a killed one left.
 //!
-//! A navigator that is killed says nothing any more. So what runs is written down before it counts as started, and the
-//! next navigator for the same configuration reads who may be left ([`Record`]), makes sure of each by what the kernel
-//! says, and stops it.
+//! Each run is recorded before it counts as started. If navigator is killed, the next navigator for the same configuration
+//! reads which processes may be left ([`Record`]), verifies each with the kernel, and stops it.
 //!
-//! The file is *not* needed for anything to run. Where it can't be written, that is said once and tried again; where it
-//! can't be read, it is set aside, and the marks of processes still tell whose they are.
+//! Processes run without the file, too. If it can't be written, that is logged once and retried. If it can't be read, it
+//! is set aside; the marks of processes still show which instance they belong to.
 //!
 //! ```text
 //!  directory/id      the instance's name (the first part of every mark), the directory that it belongs to, and its secret key
-//!  directory/runs    one line an entry: checksum, space, JSON
+//!  directory/runs    one entry per line: checksum, space, JSON
 //! ```
 //!
-//! Nothing is flushed to the disk: what a loss of power could take from this file, it has taken from the processes too.
+//! Nothing is flushed to disk: a loss of power ends the processes as well.
 
 mod checksum;
 mod entry;
@@ -33,16 +32,16 @@ use std::sync::mpsc;
 use std::time::Duration;
 use writer::{Inbox, Message};
 
-/// The file of entries, and where a damaged one is put.
+/// The file of entries, and the name that a damaged one gets.
 const RUNS: &str = "runs";
 const DAMAGED: &str = "runs.damaged";
 /// The file of the instance's name.
 const ID: &str = "id";
 
-/// How long a start waits for its entry to be written. A disk that hangs must not keep a host from running.
+/// How long a start waits for its entry to be written. A hung disk must not stop processes from starting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes entries, from any thread. Cheap to clone; the file ends with the last clone.
+/// Writes entries, from any thread. Cheap to clone; the last clone closes the file.
 #[derive(Clone, Debug)]
 pub struct Journal {
     inbox: Inbox,
@@ -51,38 +50,38 @@ pub struct Journal {
     boot: String,
 }
 
-/// Who writes: the instance, and this life of it.
+/// The writing navigator: its instance, and this life of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
-    /// Of the configuration, for good.
+    /// The name of the instance. It never changes.
     pub instance: String,
-    /// Of this navigator, never to come again.
+    /// The name of this life. It is never used again.
     pub life: String,
 }
 
 /// What was found when a journal was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// To write to from now on.
+    /// The open journal.
     pub journal: Journal,
-    /// What the former navigators of this instance left in it.
+    /// What earlier navigators of this instance recorded.
     pub former: Record,
-    /// Whether there can't be anything that they left on this host: nothing was noted, and the name that their processes would be
-    /// marked with was made just now.
+    /// Whether nothing can be left of them on this host: nothing was recorded, and the instance's name is new, so that no process
+    /// can carry its mark.
     pub is_first: bool,
-    /// Where the file was put aside, if parts of it could not be read.
+    /// Where the file was set aside, if parts of it could not be read.
     pub damaged: Option<PathBuf>,
 }
 
 impl Journal {
-    /// Reads what former navigators left in an instance's directory, and begins to write there. Only whoever holds the
-    /// instance's lock may call it.
+    /// Reads what earlier navigators recorded in an instance's directory, and begins to write there. The caller must hold the
+    /// instance's lock.
     ///
-    /// `boot` names the kernel's life and the numbering of its processes: what was noted under another name is long gone.
-    /// Where nobody can tell, numbers that were noted say nothing.
+    /// `boot` identifies the boot of the kernel and its pid namespace: runs recorded under another one are gone.
+    /// If it is `None`, recorded pids prove nothing.
     ///
     /// # Errors
-    /// There is no thread to write with, or the kernel gives no random numbers.
+    /// No thread can be made, or the kernel gives no random numbers.
     pub fn open(directory: &Directory, boot: Option<String>) -> io::Result<Opened> {
         let boot = boot.unwrap_or_else(random);
         let kept = kept_instance(directory);
@@ -96,7 +95,7 @@ impl Journal {
         let (mut former, bad_lines) = Record::read(&directory.read(RUNS).unwrap_or_default());
         let damaged = (bad_lines > 0).then(|| directory.path().join(DAMAGED));
         if damaged.is_some() {
-            // Should even that be refused, the good lines are kept in memory all the same.
+            // If even that fails, the good lines are still kept in memory.
             let _refused = directory.rename(RUNS, DAMAGED);
         }
         let is_first = !is_known && former == Record::default();
@@ -107,7 +106,7 @@ impl Journal {
         Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, is_first, damaged })
     }
 
-    /// Who writes.
+    /// The writing navigator.
     pub fn author(&self) -> &Author {
         &self.author
     }
@@ -117,13 +116,13 @@ impl Journal {
         &self.secret
     }
 
-    /// Writes where this navigator makes control groups, and waits until that is written. Call it before a process is in one.
+    /// Records where this navigator makes control groups, and waits until it is written. Call it before a process is in one.
     pub fn note_groups(&self, groups: GroupDirectory) {
         let life = self.author.life.clone();
         self.note_and_wait(Entry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
     }
 
-    /// Writes, at some time soon, that these former lives of this boot have no control groups any more.
+    /// Records soon that these earlier lives of this boot have no control groups any more.
     pub fn forget_groups(&self, lives: Vec<String>) {
         let entry = |life| Entry::Life { life, boot: self.boot.clone(), groups: None };
         self.note_all(lives.into_iter().map(entry).collect());
@@ -134,12 +133,12 @@ impl Journal {
         RunKey { life: self.author.life.clone(), run }
     }
 
-    /// Has an entry written, at some time soon.
+    /// Writes an entry soon, without waiting.
     pub fn note(&self, entry: Entry) {
         self.note_all(vec![entry]);
     }
 
-    /// Has entries written, at some time soon, and in one go.
+    /// Writes entries soon, at once, without waiting.
     pub fn note_all(&self, entries: Vec<Entry>) {
         if entries.is_empty() {
             return;
@@ -149,14 +148,14 @@ impl Journal {
         }
     }
 
-    /// Has an entry written, and waits until it is, or can't be, or takes too long.
+    /// Writes an entry, and waits until it is written, has failed, or takes too long.
     pub fn note_and_wait(&self, entry: Entry) {
         if let Err(entries) = self.inbox.write_now(vec![entry]) {
             self.wait_for(entries);
         }
     }
 
-    /// Waits until everything noted so far is written. With nothing left that runs, the file goes.
+    /// Waits until every earlier entry is written. If no run is left, the file is removed.
     pub fn close(&self) {
         self.wait_for(Vec::new());
     }
@@ -164,13 +163,13 @@ impl Journal {
     fn wait_for(&self, entries: Vec<Entry>) {
         let (written, wait) = mpsc::channel();
         self.inbox.send(Message { entries, written: Some(written) });
-        // Too late is as good as never: nobody depends on it.
+        // Writing late or never is both fine: nothing depends on it.
         let _too_late = wait.recv_timeout(PATIENCE);
     }
 }
 
-/// The instance's name and secret key, as they were made at its first start; older versions made no key. Both are bound to this very
-/// directory: a copy of it, as in an image of a container, is another instance.
+/// The instance's name and secret key from its first start; older versions made no key. Both are bound to this
+/// directory: a copy of it, for instance in a container image, is another instance.
 fn kept_instance(directory: &Directory) -> Option<(String, Option<Secret>)> {
     let text = String::from_utf8(directory.read(ID).ok()?).ok()?;
     let mut parts = text.trim_end().split(' ');
@@ -179,7 +178,7 @@ fn kept_instance(directory: &Directory) -> Option<(String, Option<Secret>)> {
     (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(Secret::read)))
 }
 
-/// Gives an instance a new secret key, and keeps both. Where they can't be kept, they are good for one life.
+/// Gives an instance a new secret key, and stores both. If they can't be stored, they serve for one life.
 fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, Secret)> {
     let secret = Secret::random()?;
     if let Err(error) = directory.replace(ID, format!("{name} {} {}\n", place(directory), secret.written()).as_bytes()) {
@@ -188,13 +187,13 @@ fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, Sec
     Ok((name, secret))
 }
 
-/// What tells a directory from every other one.
+/// The identity of a directory: device and inode.
 fn place(directory: &Directory) -> String {
     directory.stat().map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default()
 }
 
-/// Sixteen random hexadecimal digits. The keys of the standard library's hash maps are the operating system's random
-/// numbers, and the hash of nothing under them is as random.
+/// Sixteen random hexadecimal digits: the hash of nothing under the standard library's keys, which are random numbers of the
+/// operating system.
 fn random() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
@@ -208,7 +207,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    /// A directory of a test's own, which goes with it.
+    /// A directory for one test, removed at its end.
     struct Site(PathBuf);
 
     impl Site {
@@ -260,7 +259,7 @@ mod tests {
         }
     }
 
-    /// Whose runs are noted, by name: a life's name is random, and so is the order of what two of them left.
+    /// The names of the processes with recorded runs, sorted: names of lives are random, and so is their order.
     fn names(record: &Record) -> Vec<&str> {
         let mut names: Vec<&str> = record.runs().map(|run| run.name.as_str()).collect();
         names.sort_unstable();
@@ -283,7 +282,7 @@ mod tests {
         assert_eq!(second.journal.author().instance, journal.author().instance);
         assert_ne!(second.journal.author().life, journal.author().life);
         assert_eq!(second.former.definition("web").unwrap().signal, Signal::TERM.0);
-        // Until it is told that they are gone, what the first one left is handed on.
+        // The runs of the first one stay recorded until they are reported gone.
         second.journal.note_and_wait(started(&second.journal, 1, "other"));
         second.journal.close();
         assert_eq!(names(&directory.open("boot").former), ["other", "web"]);
@@ -309,7 +308,7 @@ mod tests {
         assert_eq!(directory.open("boot").journal.secret(), first.secret());
         fs::copy(&path, copy.0.join("id")).unwrap();
         assert_ne!(copy.open("boot").journal.secret(), first.secret());
-        // As an older version wrote it.
+        // In the format of an older version.
         let older = format!("{} {}\n", first.author().instance, place(&directory.held()));
         fs::write(&path, &older).unwrap();
         let second = directory.open("boot");
@@ -330,7 +329,7 @@ mod tests {
         first.note_groups(groups.clone());
         let noted = |record: &Record| record.groups().map(|(life, groups)| (life.to_owned(), groups.clone())).collect::<Vec<_>>();
         let expected = [(first.author().life.clone(), groups)];
-        // No start was noted: one may have been made all the same.
+        // No start was recorded, but one may have been made.
         assert_eq!(noted(&directory.open("boot").former), expected);
         let third = directory.open("boot");
         assert_eq!(noted(&third.former), expected);
@@ -348,10 +347,10 @@ mod tests {
         assert!(first.is_first);
         first.journal.note_and_wait(started(&first.journal, 1, "web"));
         assert!(!directory.open("boot").is_first);
-        // Its name is lost, and what was noted isn't.
+        // Its name is lost; the recorded runs are not.
         fs::remove_file(directory.0.join("id")).unwrap();
         assert!(!directory.open("boot").is_first);
-        // The other way round: a start may have come to be that was never noted.
+        // Conversely, a start may never have been recorded.
         fs::remove_file(directory.0.join("runs")).unwrap();
         assert!(!directory.open("boot").is_first);
     }
@@ -416,7 +415,7 @@ mod tests {
     fn what_cannot_be_written_stops_nothing_and_is_tried_again() {
         for site in [Site::new("refused"), Site::in_memory("refused")] {
             let journal = site.open("boot").journal;
-            // With its file gone it has to be written anew, where a directory is in the way.
+            // Its file is gone, and a directory is in the way of a new one.
             fs::remove_file(site.0.join("runs")).unwrap();
             let obstacle = site.0.join("runs.new");
             fs::create_dir(&obstacle).unwrap();

@@ -1,4 +1,4 @@
-//! What all entries together say: which runs may be left, and how each is to be stopped. A value; it reads no file.
+//! The sum of all journal entries: which runs may be left, and how each is stopped. A value; it reads no file.
 
 use super::entry::{Definition, Entry, GroupDirectory, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,24 +9,24 @@ use std::time::Duration;
 pub struct Record {
     /// The boot that each navigator lived in, and where its control groups are.
     lives: BTreeMap<String, (String, Option<GroupDirectory>)>,
-    /// How each process is stopped that was ever wanted, and still matters.
+    /// How to stop each process that was ever wanted and may still run.
     definitions: BTreeMap<String, Definition>,
-    /// The names of the last configuration: the order between these is the one that counts.
+    /// The names of the last configuration, whose order counts.
     wanted: BTreeSet<String>,
     shutdown_ms: Option<u64>,
     runs: BTreeMap<RunKey, Started>,
 }
 
 impl Record {
-    /// What these entries say.
+    /// The sum of these entries.
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Record {
         let mut record = Record::default();
         entries.into_iter().for_each(|entry| record.fold(entry));
         record
     }
 
-    /// Reads a journal. Says how many lines of it are not whole; those don't count. A last line without its end was
-    /// being written when its navigator was killed, which is no damage.
+    /// Reads a journal. Also returns the number of damaged lines, which are skipped. A last line without a line break was
+    /// being written when navigator was killed, and is not counted as damage.
     pub fn read(text: &[u8]) -> (Record, usize) {
         let mut record = Record::default();
         let mut bad_lines = 0;
@@ -40,7 +40,7 @@ impl Record {
         (record, bad_lines)
     }
 
-    /// Takes up one entry.
+    /// Adds one entry.
     pub(super) fn fold(&mut self, entry: Entry) {
         match entry {
             Entry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
@@ -50,7 +50,7 @@ impl Record {
                 let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
                 self.definitions.retain(|name, _| running.contains(name.as_str()));
                 for definition in self.definitions.values_mut() {
-                    // What is stopping since it was removed has no place any more.
+                    // A process that is stopping because it was removed has no place in the order.
                     definition.after.clear();
                 }
                 self.definitions.extend(processes.into_iter().map(|process| (process.name.clone(), process)));
@@ -66,7 +66,7 @@ impl Record {
         let removed = self.definitions.values().filter(|definition| !self.wanted.contains(&definition.name));
         let wanted = self.definitions.values().filter(|definition| self.wanted.contains(&definition.name));
         let shutdown_ms = self.shutdown_ms;
-        // What was removed comes before what was wanted last, as it came about; it is kept because it runs.
+        // Removed processes that still run come first, then those of the last configuration.
         let configurations = [removed.cloned().collect::<Vec<_>>(), wanted.cloned().collect()].into_iter();
         let configurations =
             shutdown_ms.map(|shutdown_ms| configurations.map(move |processes| Entry::Wanted { shutdown_ms, processes }));
@@ -74,30 +74,30 @@ impl Record {
         lives.chain(runs).chain(configurations.into_iter().flatten()).collect()
     }
 
-    /// Forgets what another boot has ended.
+    /// Forgets the runs of other boots.
     pub(super) fn forget_other_boots(&mut self, boot: &str) {
         self.lives.retain(|_, (of, _)| of == boot);
         let lives = &self.lives;
         self.runs.retain(|key, _| lives.contains_key(&key.life));
         let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
-        // A start that was never noted may be in the groups of a life without runs.
+        // A start that was never recorded may be in the groups of a life without runs.
         self.lives.retain(|life, (_, groups)| groups.is_some() || self.runs.keys().any(|key| key.life == *life));
         if running.is_empty() {
             self.definitions.retain(|name, _| self.wanted.contains(name));
         }
     }
 
-    /// The runs that were started and not said to be gone, in no order that means anything.
+    /// The runs that were started and not reported gone, in any order.
     pub fn runs(&self) -> impl ExactSizeIterator<Item = &Started> {
         self.runs.values()
     }
 
-    /// What was noted of a run.
+    /// The entry of a run.
     pub fn run(&self, key: &RunKey) -> Option<&Started> {
         self.runs.get(key)
     }
 
-    /// The directories that lives noted for their control groups, each with its life.
+    /// The recorded directories for control groups, each with its life.
     pub fn groups(&self) -> impl Iterator<Item = (&str, &GroupDirectory)> {
         self.lives.iter().filter_map(|(life, (_, groups))| Some((life.as_str(), groups.as_ref()?)))
     }
@@ -107,12 +107,12 @@ impl Record {
         self.definitions.get(name)
     }
 
-    /// How every process is stopped that the record knows.
+    /// How to stop every process in the record.
     pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.definitions.values()
     }
 
-    /// The longest that the shutdown may take, as far as it was said.
+    /// The shutdown timeout, if one was recorded.
     pub fn shutdown_timeout(&self) -> Option<Duration> {
         self.shutdown_ms.map(Duration::from_millis)
     }

@@ -1,6 +1,6 @@
-//! Writes the journal: appends what comes, many entries at once if they come at once, and writes the file anew where that
-//! failed or most of its lines say nothing any more. That is done by a thread of its own, because a disk may hang; only a file in
-//! memory is written by whoever has to wait for it, who would wait longer for the thread than for the kernel.
+//! Writes the journal: appends entries in batches, and rewrites the file after a failure or when most of its lines are
+//! obsolete. A thread of its own does that, because a disk may hang. Only a file in memory is written by the calling thread,
+//! which is faster than waking another one.
 
 use super::RUNS;
 use super::entry::Entry;
@@ -13,47 +13,47 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long after a failure it is tried again, should nothing come before.
+/// How long after a failure the write is retried, unless another entry comes first.
 const ANOTHER_TRY: Duration = Duration::from_secs(5);
-/// As many lines may be in the file beyond those that say something.
+/// How many obsolete lines the file may hold before it is rewritten.
 const SPENT_LINES: usize = 1000;
 
-/// As many entries take longer to write than the thread takes to be woken.
+/// More entries than this take longer to write than the thread takes to wake.
 const MANY: usize = 8;
 
-/// Something to write, and whom to tell.
+/// Entries to write, and the caller that waits for that.
 #[derive(Debug)]
 pub(super) struct Message {
-    /// What; nothing to have everything before it written and, if somebody waits for that, a file removed that says nothing.
+    /// The entries. None: write everything before; if a caller waits, also remove a file without useful entries.
     pub(super) entries: Vec<Entry>,
-    /// Is dropped when it is written or couldn't be.
+    /// Dropped once the entries are written, or have failed.
     pub(super) written: Option<Sender<()>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Writer {
     directory: Directory,
-    /// What the file is to say.
+    /// What the file should say.
     record: Record,
-    /// Where lines are appended; `None` if the file has to be written anew.
+    /// Where lines are appended; `None` if the file has to be rewritten.
     file: Option<File>,
     lines: usize,
     has_failed: bool,
 }
 
-/// Where entries are handed over to be written.
+/// The sending end of the writer.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
     to_thread: Sender<Message>,
-    /// What writes, if the file is in memory.
+    /// The writer itself, if the file is in memory.
     in_memory: Option<Arc<Mutex<Writer>>>,
 }
 
 impl Inbox {
-    /// Begins with a file that says what this record does.
+    /// Begins with a file that holds this record.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// No thread can be made.
     pub(super) fn open(directory: Directory, record: Record) -> io::Result<Inbox> {
         let is_in_memory = is_in_memory(&directory);
         let mut writer = Writer { directory, record, file: None, lines: 0, has_failed: false };
@@ -65,14 +65,14 @@ impl Inbox {
         Ok(Inbox { to_thread, in_memory })
     }
 
-    /// Has a message written by the thread.
+    /// Sends a request to the thread.
     pub(super) fn send(&self, message: Message) {
         // The thread ends only with its last sender.
         drop(self.to_thread.send(message));
     }
 
-    /// Writes entries now if that is nothing but a few short lines in memory, for which waking the thread would take longer. Else gives
-    /// them back unwritten.
+    /// Writes entries on the calling thread if they are few and the file is in memory. Otherwise returns
+    /// them unwritten.
     pub(super) fn write_in_passing(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
         let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, Entry::Gone { .. }));
@@ -85,7 +85,7 @@ impl Inbox {
         }
     }
 
-    /// Writes entries now, ahead of what was sent and isn't written yet. Where that may take long, gives them back unwritten.
+    /// Writes entries now, ahead of what was sent before. If that may block, returns them unwritten.
     pub(super) fn write_now(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
         let Some(writer) = &self.in_memory else { return Err(entries) };
         self.write(lock(writer), &entries);
@@ -95,7 +95,7 @@ impl Inbox {
     fn write(&self, mut writer: MutexGuard<'_, Writer>, entries: &[Entry]) {
         writer.write(entries);
         if writer.has_failed {
-            // To try again later is up to the thread.
+            // The thread retries.
             self.send(Message { entries: Vec::new(), written: None });
         }
     }
@@ -119,12 +119,12 @@ fn run(writer: &Mutex<Writer>, messages: &Receiver<Message>) {
     }
 }
 
-/// What is written is whole or has failed, whoever panicked meanwhile.
+/// Each write is whole or has failed, so that a lock poisoned by a panic is usable.
 fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
     writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether what is written to this directory is kept in memory alone, as in `/run` of most hosts.
+/// Whether the directory's file system is in memory, like `/run` on most hosts.
 pub(super) fn is_in_memory(directory: &Directory) -> bool {
     /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of the kernel's `magic.h`.
     const KINDS: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
@@ -132,7 +132,7 @@ pub(super) fn is_in_memory(directory: &Directory) -> bool {
 }
 
 impl Writer {
-    /// Writes what came, and tells whoever waits.
+    /// Writes each batch of requests, and answers the callers that wait.
     fn take(&mut self, batch: Vec<Message>) {
         let is_last_word = batch.iter().any(|message| message.entries.is_empty() && message.written.is_some());
         let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entries, message.written)).unzip();
@@ -143,7 +143,7 @@ impl Writer {
         drop(written);
     }
 
-    /// Writes entries. That it can't is said once, until it can again.
+    /// Writes entries. A failure is logged once, until a write succeeds again.
     fn write(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.record.fold(entry.clone());
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// Whether there is a file, and most of its lines say something.
+    /// Whether there is a file, and few of its lines are obsolete.
     fn is_in_order(&self) -> bool {
         self.file.is_some() && self.lines <= SPENT_LINES + 2 * self.record.runs().len()
     }
@@ -190,7 +190,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes a file that has nothing to say. The next entry, if there is one, makes it anew.
+    /// Removes a file without useful entries. The next entry makes a new one.
     fn remove(&mut self) {
         self.file = None;
         if let Err(error) = self.directory.remove(RUNS) {
@@ -199,7 +199,7 @@ impl Writer {
     }
 }
 
-/// Whether a file still has a name: what is appended to one that was removed, nobody reads.
+/// Whether a file still has a name; appending to a removed one would be lost.
 fn is_linked(file: &File) -> bool {
     fstat(file).is_ok_and(|stat| stat.st_nlink > 0)
 }
