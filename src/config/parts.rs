@@ -183,7 +183,7 @@ pub(super) struct OutputParts {
 
 pub(super) static OUTPUT: &[Field<OutputParts>] = &[
     part(
-        of("file", Shape::Text("path"))
+        of("file", Shape::File)
             .required()
             .means("the file, relative to the one that names it; missing directories are made"),
         |reader, node, output| {
