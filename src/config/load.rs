@@ -221,13 +221,7 @@ impl Loader<'_> {
         self.reading(&mut scope, |reader| process::read(reader, defaults));
     }
 
-    fn process(
-        &mut self,
-        tier: Tier,
-        node: &Node,
-        shared: &Shared<'_>,
-        document: Option<&mut Document>,
-    ) -> Option<Process> {
+    fn process(&mut self, tier: Tier, node: &Node, shared: &Shared<'_>, document: Option<&mut Document>) -> Option<Process> {
         let own = process::fields(node, &mut self.problems)?;
         let default_env = given(&shared.defaults, "env");
         let own_env = given(&own, "env");
@@ -254,12 +248,7 @@ impl Loader<'_> {
         process::complete(draft, node, &fields, shared.stray_command, &mut self.problems)
     }
 
-    fn settings(
-        &mut self,
-        entries: &[Entry],
-        shared: &Shared<'_>,
-        document: Option<&mut Document>,
-    ) -> (Settings, Duration) {
+    fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>, document: Option<&mut Document>) -> (Settings, Duration) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
         let mut scope = Scope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
         self.reading(&mut scope, |reader| {

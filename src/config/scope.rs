@@ -207,7 +207,12 @@ impl<'a> Scope<'a> {
     }
 
     /// The value of a variable at a reference, if it has one.
-    pub(super) fn variable(&mut self, name: &str, at: impl FnOnce() -> Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
+    pub(super) fn variable(
+        &mut self,
+        name: &str,
+        at: impl FnOnce() -> Span,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Text>, Reported> {
         // A key that names itself means the layer below.
         let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {

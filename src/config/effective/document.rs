@@ -1,13 +1,13 @@
 //! A configuration while it is written: what its top says, and each process with all that it takes from elsewhere.
 
 use super::scribe::Scribe;
-use crate::config::yaml::Value;
 use crate::config::fields::{EITHER, PROCESS};
 use crate::config::process::{Given, given};
 use crate::config::reader::Reader;
 use crate::config::table::{NOT_YET, Shape, keys};
 use crate::config::top::TOP;
 use crate::config::tree::{Entry, entry};
+use crate::config::yaml::Value;
 use reconcile::spec::Tier;
 use reconcile::text::{Name, Text};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,9 +6,7 @@
 mod document;
 mod scribe;
 
-
 pub(super) use document::Document;
-
 
 use super::environment::Environment;
 use super::files::Files;

@@ -4,12 +4,12 @@
 //! (numbers, durations, words, names of processes) is written as the value that it has. A secret whose source would show its
 //! value is replaced by a reference to a variable.
 
-use crate::config::yaml::Value;
 use crate::config::reader::Reader;
 use crate::config::scalar;
 use crate::config::scope::{is_bare, is_secret};
 use crate::config::table::{Key, Otherwise, Shape};
 use crate::config::tree::{Entry, Kind, Node, Scalar, entry};
+use crate::config::yaml::Value;
 use crate::signals;
 use reconcile::span::Span;
 use reconcile::text::Text;
