@@ -137,9 +137,8 @@ const SCHEMA_HELP: &str = "An editor that has the YAML language server completes
     The path is relative to the configuration. What variables and other files hold, an\n\
     editor doesn't know: `navigator check` says what it can't.";
 
-const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. A text keeps its references, such as\n\
-    `${PORT}`, and no secret is printed. Paths are relative to the directory of the configuration:\n\
-    keep the output there.";
+const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. Texts keep their references, such as `${PORT}`, \
+    and no secret is printed. Paths are relative to the directory of the configuration: keep the output there.";
 
 /// An order by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

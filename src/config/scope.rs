@@ -312,5 +312,9 @@ pub(super) fn hidden(value: &Text) -> Text {
 
 /// Whether the source of a value is nothing but a reference, without a value of its own to fall back on.
 pub(super) fn is_bare(source: &str) -> bool {
-    matches!(parse(source).as_deref(), Ok([Piece::Reference(Reference { form: Form::Plain | Form::Required(_), .. })]))
+    match parse(source).as_deref() {
+        Ok([Piece::Reference(Reference { form: Form::Default { pieces, .. }, .. })]) => pieces.is_empty(),
+        Ok([Piece::Reference(reference)]) => matches!(reference.form, Form::Plain | Form::Required(_)),
+        _ => false,
+    }
 }
