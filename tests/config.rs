@@ -4,6 +4,7 @@
 //! below the lines they are about; where the text can't hold comments, `bad/NAME.expect` has them as people see them.
 //! `UPDATE_FIXTURES=1` writes what is found instead of comparing.
 
+mod effective;
 mod fixtures;
 mod schema;
 mod secrets;

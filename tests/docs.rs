@@ -162,9 +162,10 @@ fn default(key: &Key) -> String {
 fn takes(key: &Key) -> String {
     match key.shape {
         Shape::Text(called) => called.to_owned(),
+        Shape::File => "path".to_owned(),
         Shape::Program => "program".to_owned(),
         Shape::Texts => "list of single values".to_owned(),
-        Shape::TextOrTexts(called) => format!("{called}, or list of them"),
+        Shape::Files => "path, or list of them".to_owned(),
         Shape::Globs => "path or glob, or list of them".to_owned(),
         Shape::Command => "program and arguments, as a list".to_owned(),
         Shape::Name => "name of a process".to_owned(),

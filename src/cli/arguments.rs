@@ -80,6 +80,22 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
+    /// Print the effective configuration: one file of the same meaning
+    #[command(after_help = CONFIG_HELP)]
+    Config {
+        /// The configuration to print
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
+        /// Only these processes and their dependencies; with `--config`, all arguments are names
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
+        names: Vec<String>,
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Notation::Yaml)]
+        format: Notation,
+        /// Also write the defaults of keys that are left out
+        #[arg(long)]
+        defaults: bool,
+    },
     /// Tell what this host offers, and what of a configuration will not work on it
     Doctor {
         /// The configuration to examine
@@ -121,6 +137,9 @@ const SCHEMA_HELP: &str = "An editor that has the YAML language server completes
     The path is relative to the configuration. What variables and other files hold, an\n\
     editor doesn't know: `navigator check` says what it can't.";
 
+const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. Texts keep their references, such as `${PORT}`, \
+    and no secret is printed. Paths are relative to the directory of the configuration: keep the output there.";
+
 /// An order by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Order {
@@ -133,6 +152,13 @@ pub(super) enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
     Text,
+    Json,
+}
+
+/// How a configuration is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Notation {
+    Yaml,
     Json,
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod columns;
 mod completions;
+mod config;
 mod doctor;
 pub mod forecast;
 mod graph;
@@ -83,6 +84,14 @@ fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: 
         None => run(config, common)?,
         Some(Command::Run { config }) => run(config, common)?,
         Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
+        Some(Command::Config { config, mut names, format, defaults }) => {
+            // Where an option names the configuration, all that stands behind the command are names.
+            let first = if common.named.is_some() { config.as_deref() } else { None };
+            let first = first.map(|name| name.to_string_lossy().into_owned());
+            let config = if first.is_some() { None } else { config };
+            names.splice(0..0, first);
+            config::config(&located(config, common)?, &names, defaults, format)
+        }
         Some(Command::Doctor { config }) => {
             let config = sought(config, common)?.ok();
             let trust = trust(common, config.as_deref())?;

@@ -265,8 +265,7 @@ impl Log {
     fn start(settings: &Settings, common: &Common, trust: Trust) -> io::Result<Log> {
         let level = asked_level(common);
         let printer = Printer::start(line_format(settings), destination(settings), trust)?;
-        let log_settings =
-            Arc::new(LogSettings::new(level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings)));
+        let log_settings = Arc::new(LogSettings::new(level.unwrap_or(settings.level), settings.format, colors(settings)));
         let writer = printer.clone();
         let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
         // Only tests within one process could have set another one before.
@@ -285,7 +284,7 @@ impl Log {
 
     fn apply(&self, settings: &Settings) {
         self.to_terminal.set(is_read_on_terminal(settings));
-        self.settings.set(self.level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings));
+        self.settings.set(self.level.unwrap_or(settings.level), settings.format, colors(settings));
         self.printer.redirect(line_format(settings), destination(settings));
     }
 }

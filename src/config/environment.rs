@@ -22,6 +22,13 @@ impl Environment {
         self.0.keys().map(String::as_str)
     }
 
+    /// The same, with these variables in it.
+    pub(super) fn with<'v>(&self, variables: impl IntoIterator<Item = (&'v str, &'v str)>) -> Environment {
+        let mut all = self.0.clone();
+        all.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Environment(all)
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

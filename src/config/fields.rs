@@ -82,7 +82,7 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
     // These two make the scope in which all others are read, and so are read before them.
     field(Key::new("env", Shape::Variables, Change::Restart).default("{}").means("its variables, over all others"), |_, _, _| ()),
     field(
-        Key::new("env_file", Shape::TextOrTexts("path"), Change::Restart)
+        Key::new("env_file", Shape::Files, Change::Restart)
             .means("files of `KEY=value` lines under `env`, relative to the file that names them"),
         |_, _, _| (),
     ),

@@ -1,5 +1,6 @@
 //! From the main file to everything it names: the stages that a configuration goes through.
 
+use super::effective::Document;
 use super::environment::Environment;
 use super::fields::beside;
 use super::files::Files;
@@ -27,9 +28,19 @@ use std::time::Duration;
 /// # Errors
 /// Every problem that keeps it from being put in force.
 pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result<Loaded, Rejected> {
+    load_into(main, files, environment, None)
+}
+
+/// Does the same, and writes what it reads into a document.
+pub(super) fn load_into(
+    main: &Path,
+    files: &dyn Files,
+    environment: &Environment,
+    document: Option<&mut Document>,
+) -> Result<Loaded, Rejected> {
     let mut loader = Loader::new(files, environment);
     let (outcome, kind) = match loader.open(main) {
-        Ok(bytes) => (loader.load(main, bytes), RejectedKind::Invalid),
+        Ok(bytes) => (loader.load(main, bytes, document), RejectedKind::Invalid),
         Err(error) => {
             let is_there = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
             let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
@@ -95,7 +106,7 @@ fn unlisted(pattern: &Text, span: Span, error: &io::Error) -> Problem {
 }
 
 impl Loader<'_> {
-    fn load(&mut self, main: &Path, bytes: Vec<u8>) -> Option<(Desired, Settings)> {
+    fn load(&mut self, main: &Path, bytes: Vec<u8>, mut document: Option<&mut Document>) -> Option<(Desired, Settings)> {
         let node = self.tree(main, main, bytes)?;
         let entries = top::entries(&node, true, &mut self.problems);
         let mut missing = Missing::default();
@@ -119,12 +130,12 @@ impl Loader<'_> {
         let shared = self.shared(entries);
         let mut processes = Vec::with_capacity(nodes.len());
         for (tier, node) in nodes {
-            match self.process(tier, node, &shared) {
+            match self.process(tier, node, &shared, document.as_deref_mut()) {
                 Some(process) => processes.push(process),
                 None => missing.names.extend(process::written_name(node)),
             }
         }
-        let (settings, timeout) = self.settings(entries, &shared);
+        let (settings, timeout) = self.settings(entries, &shared, document);
         let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone is a change of what the configuration means.
         let beyond = Text::secret(&format!("{settings:?}"), "settings");
@@ -210,7 +221,7 @@ impl Loader<'_> {
         self.reading(&mut scope, |reader| process::read(reader, defaults));
     }
 
-    fn process(&mut self, tier: Tier, node: &Node, shared: &Shared<'_>) -> Option<Process> {
+    fn process(&mut self, tier: Tier, node: &Node, shared: &Shared<'_>, document: Option<&mut Document>) -> Option<Process> {
         let own = process::fields(node, &mut self.problems)?;
         let default_env = given(&shared.defaults, "env");
         let own_env = given(&own, "env");
@@ -229,15 +240,21 @@ impl Loader<'_> {
         let mut scope = Scope::new(variables, below).incomplete(incomplete || file_missing);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.reading(&mut scope, |reader| process::read(reader, &fields));
+        if let Some(document) = document {
+            self.reading(&mut scope, |reader| document.add_process(reader, tier, &draft.spec.name, &fields));
+        }
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
         process::complete(draft, node, &fields, shared.stray_command, &mut self.problems)
     }
 
-    fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>) -> (Settings, Duration) {
+    fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>, document: Option<&mut Document>) -> (Settings, Duration) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
         let mut scope = Scope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
         self.reading(&mut scope, |reader| {
+            if let Some(document) = document {
+                document.add_top(reader, entries);
+            }
             let settings = given("logging").map(|node| top::logging(reader, node)).unwrap_or_default();
             let timeout = given("shutdown_timeout").and_then(|node| reader.duration(node));
             (settings, timeout.unwrap_or(Desired::SHUTDOWN_TIMEOUT))

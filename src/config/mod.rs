@@ -16,6 +16,7 @@ mod diagnostic;
 mod dialects;
 mod dotenv;
 mod duplicates;
+mod effective;
 mod environment;
 mod excerpt;
 mod fields;
@@ -53,6 +54,7 @@ mod written;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
+pub use effective::{Effective, NotWritten, Notation, Request, effective};
 pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES, PIECE};
 pub(crate) use glob::{expand, is_glob, matches};
@@ -112,8 +114,8 @@ pub enum RejectedKind {
 /// Settings of navigator itself: the key `logging`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The least severe events that are logged; `None`: not said here.
-    pub level: Option<Level>,
+    /// The least severe events that are logged.
+    pub level: Level,
     /// How events and the processes' lines are written.
     pub format: Format,
     /// Where both go instead of standard error and output; relative to navigator's working directory like the path of
@@ -122,13 +124,14 @@ pub struct Settings {
 }
 
 /// Severity of a log event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// `error`
     Error,
     /// `warn`
     Warn,
     /// `info`
+    #[default]
     Info,
     /// `debug`
     Debug,

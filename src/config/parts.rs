@@ -183,9 +183,7 @@ pub(super) struct OutputParts {
 
 pub(super) static OUTPUT: &[Field<OutputParts>] = &[
     part(
-        of("file", Shape::Text("path"))
-            .required()
-            .means("the file, relative to the one that names it; missing directories are made"),
+        of("file", Shape::File).required().means("the file, relative to the one that names it; missing directories are made"),
         |reader, node, output| {
             output.has_file = true;
             output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));

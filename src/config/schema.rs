@@ -110,14 +110,14 @@ fn sentence(fragment: &str) -> String {
 fn value(key: &Key, path: &str) -> Value {
     let inner = format!("{path}.");
     match key.shape {
-        Shape::Text(_) => text(),
+        Shape::Text(_) | Shape::File => text(),
         Shape::Program => {
             let mut program = any_text();
             set(&mut program, "minLength", 1);
             program
         }
         Shape::Texts => json!({ "type": "array", "items": any_text() }),
-        Shape::TextOrTexts(_) => one_or_more(&text()),
+        Shape::Files => one_or_more(&text()),
         Shape::Globs => {
             let mut glob = text();
             set(&mut glob, "not", json!({ "type": "string", "pattern": r"\*\*" }));

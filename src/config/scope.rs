@@ -68,6 +68,11 @@ impl<'a> Scope<'a> {
         Scope { incomplete, ..self }
     }
 
+    /// The `env` map as written.
+    pub(super) fn own(&self) -> &BTreeMap<&'a str, &'a Node> {
+        &self.own
+    }
+
     /// Every variable of the `env` map.
     pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Variables {
         let keys: Vec<&'a str> = self.own.keys().copied().collect();
@@ -202,7 +207,12 @@ impl<'a> Scope<'a> {
     }
 
     /// The value of a variable at a reference, if it has one.
-    fn variable(&mut self, name: &str, at: impl FnOnce() -> Span, context: &mut Context<'_>) -> Result<Option<Text>, Reported> {
+    pub(super) fn variable(
+        &mut self,
+        name: &str,
+        at: impl FnOnce() -> Span,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Text>, Reported> {
         // A key that names itself means the layer below.
         let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {
@@ -297,7 +307,14 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 /// A value under a secret key: shown as its source only if that is nothing but a reference.
 pub(super) fn hidden(value: &Text) -> Text {
-    let bare = value.is_secret()
-        && matches!(parse(value.shown()).as_deref(), Ok([Piece::Reference(Reference { form: Form::Plain, .. })]));
-    if bare { value.clone() } else { Text::secret(value.value(), "(secret)") }
+    if value.is_secret() && is_bare(value.shown()) { value.clone() } else { Text::secret(value.value(), "(secret)") }
+}
+
+/// Whether the source of a value is nothing but a reference, without a value of its own to fall back on.
+pub(super) fn is_bare(source: &str) -> bool {
+    match parse(source).as_deref() {
+        Ok([Piece::Reference(Reference { form: Form::Default { pieces, .. }, .. })]) => pieces.is_empty(),
+        Ok([Piece::Reference(reference)]) => matches!(reference.form, Form::Plain | Form::Required(_)),
+        _ => false,
+    }
 }

@@ -18,9 +18,11 @@ pub enum Shape {
     Program,
     /// A list of single values, each taken exactly as written.
     Texts,
-    /// A single value or a list of them; what one is called.
-    TextOrTexts(&'static str),
-    /// A path that may hold wildcards, but not `**`, or a list of them.
+    /// A path that is relative to the file that names it.
+    File,
+    /// Such a path, or a list of them.
+    Files,
+    /// Such a path that may hold wildcards, but not `**`, or a list of them.
     Globs,
     /// A program and its arguments, as a list.
     Command,

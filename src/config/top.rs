@@ -19,7 +19,7 @@ pub(super) static TOP: &[Key] = &[
     key("applications", Shape::Processes)
         .means("the same fields; started after every managed process, stopped before any of them"),
     key("env", Shape::Variables).default("{}").means("for every process, under its own"),
-    key("env_file", Shape::TextOrTexts("path")).means("for every process, under everything else"),
+    key("env_file", Shape::Files).means("for every process, under everything else"),
     key("defaults", Shape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
     key("include", Shape::Globs).means("files whose processes are added, relative to this one"),
     key("logging", Shape::Part(|| keys(LOGGING))).default("{}").means("the log of navigator itself, and the lines of processes"),
@@ -54,7 +54,7 @@ static LOGGING: &[Field<Settings>] = &[
             .default("info")
             .means("the least severe events that are logged"),
         |reader, node, settings| {
-            settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS);
+            settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS).unwrap_or_default();
         },
     ),
     reads(
@@ -66,7 +66,7 @@ static LOGGING: &[Field<Settings>] = &[
         },
     ),
     reads(
-        Key::new("file", Shape::Text("path"), Change::None)
+        Key::new("file", Shape::File, Change::None)
             .means("where both go instead of standard error and output, relative to this file"),
         |reader, node, settings| {
             settings.file = reader

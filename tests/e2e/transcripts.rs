@@ -30,6 +30,7 @@ macro_rules! cases {
 
 cases! {
     check
+    config
     errors
     events
     graph

@@ -4,7 +4,7 @@
 //! `hunter2` is the secret. What navigator does with it while it runs is looked at in `tests/e2e/secrets.rs`.
 
 use super::fixtures::{environment, over_disk};
-use navigator::config::{Environment, Look, load, render_all};
+use navigator::config::{Environment, Files, Look, Notation, Request, effective, load, render_all};
 use reconcile::preview::preview;
 use reconcile::{engine::Engine, time::Time};
 use std::path::Path;
@@ -15,19 +15,30 @@ fn told(text: &str) -> [String; 2] {
     let path = Path::new("etc/navigator.yml");
     let files = over_disk(path, text.as_bytes().to_vec());
     let with_secret = [("SECRET", "hunter2"), ("SECRET_DIR", "none/hunter2"), ("HOME", "/home/deploy")];
-    match load(path, &files, &with_secret.into_iter().collect::<Environment>()) {
+    let environment: Environment = with_secret.into_iter().collect();
+    match load(path, &files, &environment) {
         Ok(loaded) => {
             let engine = Engine::new();
             let changes = engine.changes(&loaded.desired);
             let plan = preview(&engine, Time::ZERO, loaded.desired.clone());
             let shown = format!("{:?}\n{changes:?}\n{plan:?}", loaded.desired);
-            [render_all(&loaded.warnings, 0, Look::PLAIN), shown]
+            [render_all(&loaded.warnings, 0, Look::PLAIN), shown + &printed(path, &files, &environment)]
         }
         Err(rejected) => {
             let json = serde_json::to_string(&rejected.diagnostics).expect("diagnostics can be written as JSON");
             [render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN) + &json, String::new()]
         }
     }
+}
+
+/// What `navigator config` prints, in each way.
+fn printed(path: &Path, files: &dyn Files, environment: &Environment) -> String {
+    let print = |(notation, defaults)| {
+        let effective = effective(path, files, environment, Request { names: &[], defaults, notation });
+        let effective = effective.unwrap_or_else(|error| panic!("an accepted file can be written: {error:?}"));
+        format!("{effective:?}\n{}", effective.text)
+    };
+    [(Notation::Yaml, true), (Notation::Yaml, false), (Notation::Json, true)].map(print).concat()
 }
 
 /// Holds every text to the rule, and shows each that breaks it.

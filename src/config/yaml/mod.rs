@@ -1,8 +1,8 @@
-//! YAML text → tree. This module and those below it are the only ones that know the YAML library.
+//! YAML text → tree, and values → YAML text. This module and those below it are the only ones that know YAML libraries.
 //!
-//! The library reads syntax and says where each part stands. What the parts make is put together by `compose`, with the copies
+//! One library reads syntax and says where each part stands. What the parts make is put together by `compose`, with the copies
 //! that aliases ask for by `anchors`. Every scalar keeps the characters it is written with: what YAML would make of `1.10` or
-//! `0777` is of no interest here.
+//! `0777` is of no interest here. Another library writes (`write`).
 
 mod anchors;
 mod compose;
@@ -10,6 +10,9 @@ mod errors;
 mod slips;
 #[cfg(test)]
 mod tests;
+mod write;
+
+pub(super) use write::{Value, write};
 
 use super::problems::{Problem, Problems};
 use super::texts::{TextId, Texts};

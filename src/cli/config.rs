@@ -1,0 +1,40 @@
+//! `navigator config`: the effective configuration.
+
+use super::arguments::Notation;
+use super::check::reject;
+use super::{INVALID, OK, fail, print, print_error, print_json};
+use crate::config::{self, Disk, Environment, NotWritten, Request, effective};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Prints a configuration with everything that it takes from elsewhere.
+pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: Notation) -> ExitCode {
+    let form = match notation {
+        Notation::Yaml => config::Notation::Yaml,
+        Notation::Json => config::Notation::Json,
+    };
+    let request = Request { names, defaults, notation: form };
+    let effective = match effective(path, &Disk, &Environment::current(), request) {
+        Ok(effective) => effective,
+        Err(NotWritten::Rejected(rejected)) => return reject(&rejected),
+        Err(NotWritten::Unknown(name, meant)) => {
+            let meant = meant.map(|meant| format!("; {meant}")).unwrap_or_default();
+            return fail(INVALID, &format!("no process `{name}` in the file{meant}"));
+        }
+        Err(NotWritten::Differs(what)) => {
+            return fail(INVALID, &format!("failed to write a configuration with the same meaning: {what}"));
+        }
+    };
+    match notation {
+        Notation::Yaml => print(&effective.text),
+        Notation::Json => print_json(&effective.text),
+    }
+    if !effective.secrets.is_empty() {
+        let names: Vec<&str> = effective.secrets.keys().map(String::as_str).collect();
+        print_error(&format!(
+            "navigator: secrets in the file are not printed; to use the output, set these variables to them: {}\n",
+            names.join(", ")
+        ));
+    }
+    OK.into()
+}

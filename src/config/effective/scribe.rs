@@ -1,0 +1,243 @@
+//! Writes nodes as the shapes of their keys: the reverse of `reader`, by the same tables.
+//!
+//! A text is written as its source, so that its references are resolved again in the scope they stand in. Everything else
+//! (numbers, durations, words, names of processes) is written as the value that it has. A secret whose source would show its
+//! value is replaced by a reference to a variable.
+
+use crate::config::reader::Reader;
+use crate::config::scalar;
+use crate::config::scope::{is_bare, is_secret};
+use crate::config::table::{Key, Otherwise, Shape};
+use crate::config::tree::{Entry, Kind, Node, Scalar, entry};
+use crate::config::yaml::Value;
+use crate::signals;
+use reconcile::span::Span;
+use reconcile::text::Text;
+use serde_json::Number;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Writes what stands in one scope.
+pub(super) struct Scribe<'s, 'r, 'a, 'c> {
+    pub(super) reader: &'s mut Reader<'r, 'a, 'c>,
+    /// The directory of the main file.
+    pub(super) directory: &'s Path,
+    /// Keys that are left out are written with their defaults.
+    pub(super) defaults: bool,
+    /// The variables that stand for secrets so far, with their values.
+    pub(super) secrets: &'s mut BTreeMap<String, Text>,
+    /// Those of them that were needed here.
+    pub(super) needed: BTreeSet<String>,
+    /// The keys that lead to the value.
+    pub(super) path: Vec<String>,
+}
+
+impl Scribe<'_, '_, '_, '_> {
+    /// The entries of a map, in the order of its keys. Keys that are not in the table are left out.
+    pub(super) fn part(&mut self, entries: &[Entry], keys: &[Key]) -> Value {
+        let written = keys.iter().filter_map(|key| {
+            let value = match entry(entries, key.name) {
+                Some(entry) => self.below(key.name, |scribe| scribe.value(key.shape, &entry.value)),
+                None => self.default(key)?,
+            };
+            Some((key.name.to_owned(), value))
+        });
+        Value::Map(written.collect())
+    }
+
+    /// The default of a key, where defaults are written and it can be.
+    pub(super) fn default(&mut self, key: &Key) -> Option<Value> {
+        match (key.shape, key.otherwise) {
+            _ if !self.defaults => None,
+            (Shape::Part(keys), _) => Some(self.part(&[], &keys())).filter(|part| !part.is_empty_map()),
+            (shape, Otherwise::Written(written)) => Some(of_text(shape, written)),
+            _ => None,
+        }
+    }
+
+    /// What a node says as a value of this shape.
+    pub(super) fn value(&mut self, shape: Shape, node: &Node) -> Value {
+        match shape {
+            Shape::Text(_) | Shape::Program | Shape::Url | Shape::Address | Shape::Schedule => self.source(node, false),
+            Shape::Texts | Shape::Command | Shape::Sockets => self.each(node, |scribe, item| scribe.source(item, false)),
+            Shape::File | Shape::Files | Shape::Globs => self.each(node, Scribe::file),
+            Shape::BoolOrNames if matches!(node.kind, Kind::List(_)) => self.value(Shape::Texts, node),
+            Shape::Name => self.name(node),
+            Shape::BoolOrNames
+            | Shape::Bool
+            | Shape::True
+            | Shape::Whole(..)
+            | Shape::Wholes(..)
+            | Shape::Number(..)
+            | Shape::Duration
+            | Shape::SomeDuration
+            | Shape::Size
+            | Shape::Octal
+            | Shape::Signal
+            | Shape::Words(_) => self.each(node, |scribe, item| scribe.typed(shape, item)),
+            Shape::Variables | Shape::Headers => {
+                self.variables(entries(node).iter().map(|entry| (entry.key.as_str(), &entry.value)))
+            }
+            Shape::Limits(_) => {
+                let limits = entries(node).iter();
+                Value::Map(limits.map(|entry| (entry.key.to_string(), self.typed(shape, &entry.value))).collect())
+            }
+            Shape::Part(keys) | Shape::Choice(_, keys) => self.part(entries(node), &keys()),
+            Shape::WordsOrPart(_, keys) => match &node.kind {
+                Kind::Map(map) => self.part(&map.entries, &keys()),
+                _ if node.is_null() => Value::Null,
+                _ => self.typed(shape, node),
+            },
+            Shape::Edges(keys) => self.edges(node, &keys()),
+            // They are not below any other key, and are written one by one.
+            Shape::Processes => Value::List(Vec::new()),
+        }
+    }
+
+    /// Texts under names that the user chose, sorted.
+    pub(super) fn variables<'n>(&mut self, variables: impl Iterator<Item = (&'n str, &'n Node)>) -> Value {
+        let sorted: BTreeMap<&str, &Node> = variables.collect();
+        let mut write = |(key, node)| (str::to_owned(key), self.below(key, |scribe| scribe.source(node, is_secret(key))));
+        Value::Map(sorted.into_iter().map(&mut write).collect())
+    }
+
+    fn edges(&mut self, node: &Node, keys: &[Key]) -> Value {
+        match &node.kind {
+            Kind::List(items) if !self.defaults => Value::List(items.iter().map(|item| self.name(item)).collect()),
+            Kind::List(items) => {
+                let names: Vec<Option<Text>> = items.iter().map(|item| self.reader.text(item)).collect();
+                let names = names.into_iter().flatten();
+                Value::Map(names.map(|name| (name.value().to_owned(), self.part(&[], keys))).collect())
+            }
+            _ => {
+                let edges = entries(node).iter();
+                Value::Map(edges.map(|edge| (edge.key.to_string(), self.part(entries(&edge.value), keys))).collect())
+            }
+        }
+    }
+
+    /// Each item of a list, or a single value.
+    fn each(&mut self, node: &Node, mut write: impl FnMut(&mut Self, &Node) -> Value) -> Value {
+        match &node.kind {
+            Kind::List(items) => {
+                let items = items.iter().zip(1..);
+                Value::List(
+                    items
+                        .map(|(item, number): (_, usize)| self.below(&number.to_string(), |scribe| write(scribe, item)))
+                        .collect(),
+                )
+            }
+            _ => write(self, node),
+        }
+    }
+
+    /// A text as it is written; with `hide`, no more of a secret than its bare reference.
+    fn source(&mut self, node: &Node, hide: bool) -> Value {
+        match &node.kind {
+            Kind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_bare(text) => self.reference(node),
+            Kind::Scalar(scalar) => Value::text(&scalar.text),
+            _ => Value::Null,
+        }
+    }
+
+    /// A path that is relative to the file that names it, as one that is relative to the main file.
+    fn file(&mut self, node: &Node) -> Value {
+        let source = self.source(node, false);
+        let texts = self.reader.context.texts;
+        let (file, shown) = (texts.path(node.span.text), texts.shown_path(node.span.text));
+        let parent = shown.parent().unwrap_or(Path::new(""));
+        let directory = parent.strip_prefix(self.directory).unwrap_or(parent);
+        let (Value::Text(path), false) = (&source, directory.as_os_str().is_empty()) else { return source };
+        if self.reader.text(node).is_none_or(|path| path.value().starts_with('/')) {
+            return source;
+        }
+        let directory = directory.to_string_lossy();
+        // Where a variable decided the directory, its source is shown; else the `$` in it are characters.
+        let directory = if file == shown { directory.replace('$', "$$") } else { directory.into_owned() };
+        Value::Text(format!("{directory}/{path}"))
+    }
+
+    /// The name of a process, which is shown wherever it comes from.
+    fn name(&mut self, node: &Node) -> Value {
+        self.reader.text(node).map_or(Value::Null, |name| Value::text(name.value()))
+    }
+
+    /// A single value that is not taken as text.
+    fn typed(&mut self, shape: Shape, node: &Node) -> Value {
+        if matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_secret) {
+            return self.source(node, true);
+        }
+        self.reader.text(node).map_or(Value::Null, |text| of_text(shape, text.value()))
+    }
+
+    /// A reference to a variable that stands for the value of a secret.
+    fn reference(&mut self, node: &Node) -> Value {
+        let Some(value) = self.reader.text(node) else { return Value::Null };
+        let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
+        let mut base: String = self.path.join("_").chars().map(plain).collect();
+        if base.starts_with(|first: char| first.is_ascii_digit()) {
+            base.insert(0, '_');
+        }
+        let mut name = base.clone();
+        for number in 2.. {
+            if self.can_be(&name, &value, node) {
+                break;
+            }
+            name = format!("{base}_{number}");
+        }
+        let reference = Value::Text(format!("${{{name}}}"));
+        self.secrets.insert(name.clone(), Text::secret(value.value(), "(secret)"));
+        self.needed.insert(name);
+        reference
+    }
+
+    /// Whether a variable has this value already, or none.
+    fn can_be(&mut self, name: &str, value: &Text, node: &Node) -> bool {
+        let known = self.reader.scope.variable(name, || node.span, self.reader.context);
+        let is_it = |other: &Text| other == value;
+        known.is_ok_and(|known| known.as_ref().is_none_or(is_it)) && self.secrets.get(name).is_none_or(is_it)
+    }
+
+    /// Writes what stands under a key.
+    pub(super) fn below<T>(&mut self, key: &str, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(key.to_owned());
+        let written = write(self);
+        self.path.pop();
+        written
+    }
+}
+
+/// The entries of a map; none of anything else.
+pub(super) fn entries(node: &Node) -> &[Entry] {
+    match &node.kind {
+        Kind::Map(map) => &map.entries,
+        _ => &[],
+    }
+}
+
+/// The value that a text is, as one of this shape.
+fn of_text(shape: Shape, text: &str) -> Value {
+    let value = match shape {
+        Shape::Bool | Shape::True | Shape::BoolOrNames => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
+        Shape::Whole(..) | Shape::Wholes(..) | Shape::Limits(_) | Shape::Size | Shape::Number(..) => number(text),
+        Shape::Duration | Shape::SomeDuration => duration(text).map(Value::Text),
+        Shape::Octal => scalar::umask(text).ok().map(|mask| Value::Text(format!("{mask:04o}"))),
+        Shape::Signal => signals::parse(text).map(|signal| Value::text(signal.0)),
+        Shape::WordsOrPart(..) if text == "null" => Some(Value::Null),
+        Shape::Texts => Some(Value::List(Vec::new())).filter(|_| text == "[]"),
+        Shape::Variables => Some(Value::Map(Vec::new())).filter(|_| text == "{}"),
+        _ => None,
+    };
+    value.unwrap_or_else(|| Value::text(text))
+}
+
+fn number(text: &str) -> Option<Value> {
+    let whole = text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from));
+    whole.ok().or_else(|| Number::from_f64(text.parse().ok()?)).map(Value::Number)
+}
+
+/// A duration in its usual form, where that is exact.
+fn duration(text: &str) -> Option<String> {
+    let duration = scalar::duration(text).ok()?;
+    Some(Span(duration).to_string()).filter(|usual| scalar::duration(usual) == Ok(duration))
+}

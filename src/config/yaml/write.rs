@@ -1,0 +1,74 @@
+//! Values → YAML text.
+//!
+//! The same values can be written as JSON, by `serde_json`: what is said to the YAML library alone passes there without effect.
+
+use crate::terminal::{escape_json, is_dangerous};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::Number;
+use serde_yaml::{DoubleQuoted, ser_options, to_string_with_options};
+
+/// A value to write. The keys of maps have an order of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::config) enum Value {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Value>),
+    Map(Vec<(String, Value)>),
+}
+
+impl Value {
+    /// The value of a text.
+    pub(in crate::config) fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    /// Whether it is a map without keys.
+    pub(in crate::config) fn is_empty_map(&self) -> bool {
+        matches!(self, Value::Map(entries) if entries.is_empty())
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Number(number) => number.serialize(serializer),
+            Value::Text(text) if text.chars().any(must_be_escaped) => DoubleQuoted(text).serialize(serializer),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(item)?;
+                }
+                list.end()
+            }
+            Value::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+/// Whether a terminal would act on a character that the library writes as it is.
+fn must_be_escaped(char: char) -> bool {
+    is_dangerous(char) && !matches!(char, '\n' | '\t')
+}
+
+/// A value as a YAML document. Texts that a reader could take for something else are quoted.
+///
+/// # Errors
+/// What the library can't write.
+pub(in crate::config) fn write(value: &Value) -> Result<String, String> {
+    // Long texts stay on one line.
+    let options = ser_options! { compact_list_indent: false, folded_wrap_chars: usize::MAX };
+    let text = to_string_with_options(value, options).map_err(|error| error.to_string())?;
+    // In double quotes, YAML has the escapes of JSON.
+    Ok(escape_json(&text).into_owned())
+}
