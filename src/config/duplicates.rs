@@ -1,7 +1,7 @@
 //! Keys that are given twice in one map. Whether a map should be one at all is not asked here.
 
 use super::problems::{Problem, Problems};
-use super::strangers::short;
+use super::redact::short;
 use super::texts::Span;
 use super::tree::{Entry, Kind, Map, Node};
 use std::collections::HashMap;

@@ -3,35 +3,15 @@
 //! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts` and
 //! `probes`.
 
+use super::draft::Draft;
 use super::inherited::inherit_env;
 use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
-use super::reader::Reader;
-use super::table::{Change, Field, Key, Shape, keys, words};
-use super::texts::Span;
+use super::reader::{Field, Reader, keys};
+use super::table::{Change, Key, Shape, words};
 use super::tree::{Kind, Node, Scalar, Style, entry};
-use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart, Spec};
-use reconcile::text::{Name, Text};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// A process while it is read.
-pub(super) struct Draft {
-    pub(super) spec: Spec,
-    /// Its name, once it has been read, and where.
-    pub(super) name: Option<Span>,
-    /// Where each named dependency stands.
-    pub(super) edges: BTreeMap<Name, Span>,
-    /// What it says about `on_watch`, and where.
-    pub(super) on_watch: Option<(OnWatch, Span)>,
-}
-
-impl Draft {
-    pub(super) fn new() -> Draft {
-        Draft { spec: Spec::nameless(), name: None, edges: BTreeMap::new(), on_watch: None }
-    }
-}
+use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart};
 
 /// Two fields that say the same in two ways, of which a process gives one.
 pub(super) const EITHER: [&str; 2] = ["restart", "auto_restart"];
@@ -261,29 +241,25 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
     field(
         Key::new("renamed_from", Shape::Name, Change::InPlace).means("its name so far, under which it runs on"),
         |reader, node, _| {
-            name_of(reader, node);
+            reader.name(node);
         },
     ),
 ];
 
-fn name(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    if let Some(name) = name_of(reader, node) {
-        draft.spec.name = name;
-        draft.name = Some(node.span);
-    }
+/// The field of processes that has this name.
+pub(super) fn field_of(name: &str) -> Option<&'static Field<Draft>> {
+    PROCESS.iter().find(|field| field.key.name == name)
 }
 
-/// A name of a process.
-pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Name> {
-    let text = reader.filled(node, "a name")?;
-    match super::scalar::name(text.value()) {
-        Ok(()) => Some(Name::from(text.value())),
-        Err(reason) => {
-            let meant = if text.is_secret() { None } else { super::meant::name(text.value()) };
-            let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
-            reader.refuse(node, &text, "a name of a process", Some(&help));
-            None
-        }
+/// Whether a key is a field of processes.
+pub(super) fn is_field(key: &str) -> bool {
+    field_of(key).is_some()
+}
+
+fn name(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    if let Some(name) = reader.name(node) {
+        draft.spec.name = name;
+        draft.name = Some(node.span);
     }
 }
 
@@ -373,20 +349,8 @@ fn watch(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
                 reader.report(problem.help("name each directory, as in `conf.d/*.conf`"));
                 continue;
             }
-            let path = relative(reader, item, &path);
+            let path = reader.beside(item, &path);
             draft.spec.watch.push(path);
         }
     }
-}
-
-/// A path that is relative to the file that names it.
-pub(super) fn relative(reader: &Reader<'_, '_, '_>, node: &Node, path: &Text) -> Text {
-    let joined = beside(reader.context.texts.path(node.span.text), path.value());
-    let joined = joined.to_string_lossy();
-    if path.is_secret() { Text::secret(&joined, path.shown()) } else { Text::plain(&joined) }
-}
-
-/// The path that `path` is for a file that names it.
-pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
 }

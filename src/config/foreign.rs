@@ -4,9 +4,8 @@
 mod keys;
 
 use super::scope::is_secret;
-use super::strangers;
 use super::suggest::{did_you_mean, nearest};
-use super::tree::{Kind, Node, entry};
+use super::tree::{Entry, Kind, Node, entry};
 use super::words::{self, definition, list, quoted_if_needed};
 use keys::{Foreign, PROCESS_KEYS, TOP_KEYS, known};
 
@@ -63,13 +62,13 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
     }
     let lines = match &value.kind {
         Kind::Map(map) => map.entries.iter().find_map(|process| match &process.value.kind {
-            Kind::Map(fields) => Some(strangers::as_lines(&process.key, &fields.entries)),
+            Kind::Map(fields) => Some(as_lines(&process.key, &fields.entries)),
             _ => None,
         }),
         Kind::List(items) => items.iter().find_map(|item| match &item.kind {
             Kind::Map(fields) => {
                 let name = entry(&fields.entries, "name").and_then(|name| scalar_text(&name.value))?;
-                Some(strangers::as_lines(name, &fields.entries))
+                Some(as_lines(name, &fields.entries))
             }
             _ => None,
         }),
@@ -146,6 +145,33 @@ fn instead_of<'a>(key: &str, foreign: Foreign, ours: impl Iterator<Item = &'a st
 /// A key without the differences that nobody means.
 fn plain(key: &str) -> String {
     key.to_ascii_lowercase().replace(['-', ' '], "_")
+}
+
+/// A process as this program has it: the beginning of a list.
+pub(super) fn as_lines(name: &str, entries: &[Entry]) -> Vec<String> {
+    let given = ["command", "cmd", "script", "entrypoint", "exec", "run"].iter().find_map(|key| entry(entries, key));
+    let line = given.and_then(|given| match &given.value.kind {
+        Kind::Scalar(scalar) if !scalar.text.contains('\n') && !is_secret(&scalar.text) => Some(scalar.text.as_str()),
+        _ => None,
+    });
+    let split = entry(entries, "args").is_none();
+    let command = match line.filter(|_| split).and_then(definition) {
+        Some(lines) => lines,
+        None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
+    };
+    item(name, command)
+}
+
+/// A line of a Procfile, `web: bundle exec puma`, as this program has it.
+pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
+    let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line)? };
+    Some(item(name, lines))
+}
+
+/// An item of a list of processes; a name that isn't known is `…`.
+pub(super) fn item(name: &str, lines: Vec<String>) -> Vec<String> {
+    let name = if name == "…" { name.to_owned() } else { quoted_if_needed(name) };
+    std::iter::once(format!("- name: {name}")).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
 
 #[cfg(test)]

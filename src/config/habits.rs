@@ -1,8 +1,8 @@
 //! What people write who think of a shell: valid, since a program's name and its arguments are taken as they are written, but
 //! hardly ever meant. Every answer is a warning, and every one can be silenced by saying what is meant.
 
+use super::draft::{Given, given};
 use super::problems::{Problem, Problems};
-use super::process::{Given, given};
 use super::texts::Span;
 use super::tree::{Kind, Node, Scalar};
 use super::words::{self, definition, is_variable};

@@ -1,9 +1,9 @@
 //! `inherit_env`: which variables of navigator's own environment a process inherits.
 
-use super::fields::Draft;
+use super::draft::Draft;
 use super::problems::Problem;
 use super::reader::Reader;
-use super::strangers::short;
+use super::redact::short;
 use super::tree::{Kind, Node};
 use super::words::is_variable;
 use reconcile::spec::{InheritEnv, Names};

@@ -1,11 +1,12 @@
 //! From the main file to everything it names: the stages that a configuration goes through.
 
+use super::draft::{Given, given};
 use super::environment::Environment;
-use super::fields::beside;
 use super::files::Files;
 use super::problems::Problem;
-use super::process::{self, Given, Process, given};
+use super::process::{self, Process};
 use super::read::{Loader, instead_of_path, remedy, unreadable};
+use super::reader::beside;
 use super::resolve::{Missing, resolve};
 use super::scope::Scope;
 use super::texts::Span;

@@ -15,6 +15,7 @@
 mod diagnostic;
 mod dialects;
 mod dotenv;
+mod draft;
 mod duplicates;
 mod environment;
 mod excerpt;
@@ -57,9 +58,10 @@ pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES, PIECE};
 pub(crate) use glob::{expand, is_glob, matches};
 pub use load::load;
+pub use problems::MAX_SHOWN;
 pub use render::{Look, render, render_all};
 pub use scalar::duration;
-pub use schema::schema;
+pub use schema::{not_yet, process_keys, schema, top_keys};
 pub use suggest::did_you_mean;
 pub use table::{Change, Key, Otherwise, Shape};
 
@@ -96,9 +98,6 @@ pub struct Rejected {
     /// What a watcher must watch to see it mended.
     pub inputs: Inputs,
 }
-
-/// As many errors are shown at once.
-pub const MAX_SHOWN: usize = 100;
 
 /// Why a configuration was rejected; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,20 +152,4 @@ pub struct Inputs {
     pub files: BTreeSet<PathBuf>,
     /// Directories whose entries decide which files are included, each with the patterns that name those that count.
     pub directories: BTreeMap<PathBuf, BTreeSet<String>>,
-}
-
-/// The keys at the top of the file, for schema and reference.
-pub fn top_keys() -> Vec<Key> {
-    top::TOP.to_vec()
-}
-
-/// The fields of a process, for schema and reference.
-pub fn process_keys() -> Vec<Key> {
-    table::keys(fields::PROCESS)
-}
-
-/// What may be named but isn't supported yet, using which is an error: fields of a process, `field.key` for a part of one,
-/// `field: word` for one of its values.
-pub fn not_yet() -> impl Iterator<Item = &'static str> {
-    table::NOT_YET.iter().map(|later| later.path)
 }

@@ -1,12 +1,12 @@
 //! The fields of a process that are maps of their own: their tables, and what can be said only of the whole map.
 
-use super::fields::{Draft, name_of, relative};
+use super::draft::Draft;
 use super::problems::Problem;
-use super::reader::Reader;
+use super::reader::{Field, Reader};
+use super::redact::short;
 use super::scalar;
-use super::strangers::short;
 use super::suggest::did_you_mean;
-use super::table::{Change, Field, Key, Shape, words};
+use super::table::{Change, Key, Shape, words};
 use super::tree::{Kind, Node};
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
@@ -104,7 +104,7 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
                     reader.report(problem.help("write `[NAME, …]`, or a map: `{NAME: {condition: ready}}`"));
                     continue;
                 }
-                let Some(name) = name_of(reader, item) else { continue };
+                let Some(name) = reader.name(item) else { continue };
                 if let Some(&first) = draft.edges.get(&name) {
                     let problem = Problem::error(item.span, format!("`{name}` is named twice in `depends_on`"));
                     reader.report(problem.label(first, "first named here"));
@@ -188,7 +188,7 @@ pub(super) static OUTPUT: &[Field<OutputParts>] = &[
             .means("the file, relative to the one that names it; missing directories are made"),
         |reader, node, output| {
             output.has_file = true;
-            output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));
+            output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
         },
     ),
     part(of("max_size", Shape::Size).default("50MB").means("it is rotated beyond this"), |reader, node, output| {

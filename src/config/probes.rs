@@ -1,11 +1,11 @@
 //! `ready` and `liveness`: how a process is known to be ready and well. The tables, and that there is exactly one probe.
 
-use super::fields::Draft;
+use super::draft::Draft;
 use super::parts::{host_and_port, of, part, set};
 use super::problems::Problem;
-use super::reader::Reader;
+use super::reader::{Field, Reader};
 use super::scope::{hidden, is_secret};
-use super::table::{Field, Shape, either};
+use super::table::{Shape, either};
 use super::texts::Span;
 use super::tree::{Kind, Node};
 use hyper::Uri;

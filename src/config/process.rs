@@ -1,11 +1,12 @@
 //! One process: its entries, what `defaults` add to them, and the definition they make.
 
-use super::fields::{Draft, EITHER, PROCESS, WITHOUT_DEFAULT};
+use super::draft::{Draft, Given, given};
+use super::fields::{EITHER, PROCESS, WITHOUT_DEFAULT, field_of};
 use super::habits;
 use super::problems::{Problem, Problems};
-use super::reader::Reader;
+use super::reader::{Reader, keys};
 use super::strangers;
-use super::table::{Field, Key, keys};
+use super::table::Key;
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, entry};
 use super::words::is_variable;
@@ -27,31 +28,13 @@ pub(super) fn default_keys() -> Vec<Key> {
     keys(PROCESS).into_iter().filter(|key| !WITHOUT_DEFAULT.contains(&key.name)).collect()
 }
 
-/// A field that a process gives, or `defaults` give it.
-#[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
-    pub(super) entry: &'a Entry,
-    field: &'static Field<Draft>,
-}
-
-impl Given<'_> {
-    fn name(&self) -> &'static str {
-        self.field.key.name
-    }
-}
-
-/// The entry of a field, if it is given.
-pub(super) fn given<'a>(fields: &[Given<'a>], name: &str) -> Option<&'a Entry> {
-    fields.iter().find(|given| given.name() == name).map(|given| given.entry)
-}
-
 /// The fields of a process or of `defaults`; keys that are none are reported.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
     let Kind::Map(map) = &node.kind else {
         problems.add(strangers::no_process(node));
         return None;
     };
-    let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field(&entry.key)? }));
+    let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
     let known: Vec<Given<'_>> = known.collect();
     // Where there are only fields, and something stands behind each, nothing is strange.
     if known.len() < map.entries.len() || known.iter().any(|given| given.entry.value.is_null()) {
@@ -62,16 +45,6 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
         problems.add(problem.label(restart.key_span, "`restart` is here").help("keep `restart`, and remove `auto_restart`"));
     }
     Some(known)
-}
-
-/// The field of processes that has this name.
-pub(super) fn field(name: &str) -> Option<&'static Field<Draft>> {
-    PROCESS.iter().find(|field| field.key.name == name)
-}
-
-/// Whether a key is a field of processes.
-pub(super) fn is_field(key: &str) -> bool {
-    field(key).is_some()
 }
 
 /// Whether a field is missing, and not just called by another name; that has been reported, and is looked for only where a

@@ -3,10 +3,9 @@
 //! What can't be read is reported here. What a tree or a layer means for the processes is said in `load`.
 
 use super::environment::Environment;
-use super::fields::beside;
 use super::files::{Files, MAX_BYTES};
 use super::problems::{Problem, Problems, Shown};
-use super::reader::Reader;
+use super::reader::{Reader, beside};
 use super::scope::{Context, Scope};
 use super::texts::{Span, TextId, Texts};
 use super::tree::{Kind, Node};

@@ -1,18 +1,30 @@
 //! Reads nodes as the types that fields have. Each method answers "what is written here, as a …?", and reports why not.
 
 use super::problems::Problem;
+use super::redact::short;
 use super::scalar;
 use super::scope::{Context, Scope};
-use super::strangers::short;
 use super::suggest::did_you_mean;
-use super::table::{Field, NOT_YET};
+use super::table::{Key, NOT_YET};
 use super::texts::Span;
 use super::tree::{Entry, Kind, Node, Scalar, Style};
 use super::{meant, words};
 use crate::signals;
 use reconcile::spec::Signal;
-use reconcile::text::Text;
+use reconcile::text::{Name, Text};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A key of a map, and how its value gets into a `T`.
+pub(super) struct Field<T> {
+    pub(super) key: Key,
+    pub(super) read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T),
+}
+
+/// The keys of a table.
+pub(super) fn keys<T>(table: &[Field<T>]) -> Vec<Key> {
+    table.iter().map(|field| field.key).collect()
+}
 
 /// Reads nodes within a scope. Every `None` it returns has been reported.
 pub(super) struct Reader<'r, 'a, 'c> {
@@ -99,6 +111,27 @@ impl Reader<'_, '_, '_> {
             return None;
         }
         Some(text)
+    }
+
+    /// A name of a process.
+    pub(super) fn name(&mut self, node: &Node) -> Option<Name> {
+        let text = self.filled(node, "a name")?;
+        match scalar::name(text.value()) {
+            Ok(()) => Some(Name::from(text.value())),
+            Err(reason) => {
+                let meant = if text.is_secret() { None } else { meant::name(text.value()) };
+                let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
+                self.refuse(node, &text, "a name of a process", Some(&help));
+                None
+            }
+        }
+    }
+
+    /// A path that is relative to the file that names it.
+    pub(super) fn beside(&self, node: &Node, path: &Text) -> Text {
+        let joined = beside(self.context.texts.path(node.span.text), path.value());
+        let joined = joined.to_string_lossy();
+        if path.is_secret() { Text::secret(&joined, path.shown()) } else { Text::plain(&joined) }
     }
 
     /// A list of single values, each taken exactly as written.
@@ -271,6 +304,11 @@ impl Reader<'_, '_, '_> {
         }
         self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).maybe_help(help));
     }
+}
+
+/// The path that `path` is for a file that names it.
+pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
 }
 
 /// Some words as a choice.

@@ -1,7 +1,6 @@
 //! Puts definitions together: from processes with places to a [`Desired`], or to the places where they contradict.
 
-use super::MAX_SHOWN;
-use super::problems::{Problem, Problems};
+use super::problems::{MAX_SHOWN, Problem, Problems};
 use super::process::Process;
 use super::suggest::did_you_mean;
 use super::texts::Span;

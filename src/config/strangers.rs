@@ -2,15 +2,16 @@
 //!
 //! What keys of other programs are called here stands in `foreign`.
 
-use super::fields::PROCESS;
-use super::foreign;
+use super::draft::Draft;
+use super::fields::{PROCESS, field_of};
+use super::foreign::{self, as_lines, item, procfile_line};
 use super::problems::{Problem, Problems};
-use super::process::{self, field};
+use super::reader::Field;
+use super::redact::short;
 use super::scalar;
-use super::scope::is_secret;
-use super::table::{Field, Shape};
+use super::table::Shape;
 use super::tree::{Entry, Kind, Map, Node, entry};
-use super::words::{definition, is_variable, quoted_if_needed};
+use super::words::is_variable;
 
 /// Reports the keys of a process, or of `defaults`, that are no fields.
 pub(super) fn report(map: &Map, problems: &mut Problems) {
@@ -19,7 +20,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
     }
     let mut entries = map.entries.iter().enumerate();
     while let Some((index, entry)) = entries.next() {
-        let Some(field) = field(&entry.key) else {
+        let Some(field) = field_of(&entry.key) else {
             let with_help = problems.has_room();
             problems.add_with(|| unknown(entry, with_help));
             continue;
@@ -36,7 +37,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
 pub(super) fn stand_for(map: &Map, field: &str) -> bool {
     let words = [format!("`{field}`"), format!("`{field}: ")];
     let stands = |entry: &Entry| {
-        process::field(&entry.key).is_none()
+        field_of(&entry.key).is_none()
             && (glued(&entry.key) == Some(field)
                 || instead_of(&entry.key).is_some_and(|instead| words.iter().any(|word| instead.contains(word))))
     };
@@ -51,7 +52,7 @@ pub(super) fn no_process(node: &Node) -> Problem {
     };
     let text = scalar.text.as_str();
     let key = text.split(['=', ':']).next().unwrap_or_default().trim();
-    let is_glued = field(key).is_some() && key.len() < text.len();
+    let is_glued = field_of(key).is_some() && key.len() < text.len();
     if is_glued && text[key.len()..].trim_start().starts_with('=') {
         return Problem::error(node.span, "a key is followed by `:`, not by `=`").help(format!("write `{key}: …`"));
     }
@@ -70,7 +71,7 @@ fn instead_of(key: &str) -> Option<String> {
 
 /// Whether a key is a field of processes, here or elsewhere.
 pub(super) fn belongs_to_process(key: &str) -> bool {
-    field(key).is_some() || instead_of(key).is_some()
+    field_of(key).is_some() || instead_of(key).is_some()
 }
 
 fn unknown(entry: &Entry, with_help: bool) -> Problem {
@@ -92,18 +93,10 @@ fn unknown(entry: &Entry, with_help: bool) -> Problem {
     problem.help(foreign::instead_of_entry(key, value).or_else(|| instead_of(key)).unwrap_or_else(nothing_near))
 }
 
-/// A key without what would flood a terminal, or must not be shown.
-pub(super) fn short(key: &str) -> String {
-    // What stands behind a `=` or a `:` is a value that was glued to its key.
-    let key_alone = key.split(['=', ':']).next().unwrap_or(key);
-    let end = key_alone.char_indices().nth(60).map_or(key_alone.len(), |(end, _)| end);
-    if end == key.len() { key.to_owned() } else { format!("{}…", &key_alone[..end]) }
-}
-
 /// The field in `name:redis`, which YAML takes for one word.
 fn glued(key: &str) -> Option<&'static str> {
     let (before, _) = key.split_once(':')?;
-    field(before).map(|field| field.key.name)
+    field_of(before).map(|field| field.key.name)
 }
 
 fn is_empty(node: &Node) -> bool {
@@ -111,10 +104,10 @@ fn is_empty(node: &Node) -> bool {
 }
 
 /// The entries right behind an empty one that belong to it, but stand beside it.
-fn not_indented<'a>(field: &Field<super::fields::Draft>, behind: &'a [Entry]) -> &'a [Entry] {
+fn not_indented<'a>(field: &Field<Draft>, behind: &'a [Entry]) -> &'a [Entry] {
     let belongs = |entry: &&Entry| {
         let key = entry.key.as_str();
-        process::field(key).is_none()
+        field_of(key).is_none()
             && match field.key.shape {
                 Shape::Variables => is_variable(key) && !key.contains(|char: char| char.is_ascii_lowercase()),
                 Shape::Part(keys) | Shape::Choice(_, keys) => keys().iter().any(|part| part.name == key),
@@ -135,7 +128,7 @@ fn outdented(entry: &Entry, first: &Entry) -> Problem {
 /// A process under its name: `redis: {command: …}`, or `redis: redis-server --port 6379`.
 fn named_by_key(map: &Map) -> Option<Problem> {
     let [first, rest @ ..] = &*map.entries else { return None };
-    if field(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
+    if field_of(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
         return None;
     }
     let is_foreign = instead_of(&first.key).is_some();
@@ -152,30 +145,4 @@ fn named_by_key(map: &Map) -> Option<Problem> {
 
 fn has_command(entries: &[Entry]) -> bool {
     entry(entries, "command").is_some()
-}
-
-/// A process as this program has it: the beginning of a list.
-pub(super) fn as_lines(name: &str, entries: &[Entry]) -> Vec<String> {
-    let given = ["command", "cmd", "script", "entrypoint", "exec", "run"].iter().find_map(|key| entry(entries, key));
-    let line = given.and_then(|given| match &given.value.kind {
-        Kind::Scalar(scalar) if !scalar.text.contains('\n') && !is_secret(&scalar.text) => Some(scalar.text.as_str()),
-        _ => None,
-    });
-    let split = entry(entries, "args").is_none();
-    let command = match line.filter(|_| split).and_then(definition) {
-        Some(lines) => lines,
-        None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
-    };
-    item(name, command)
-}
-
-/// A line of a Procfile, `web: bundle exec puma`, as this program has it.
-pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
-    let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line)? };
-    Some(item(name, lines))
-}
-
-fn item(name: &str, lines: Vec<String>) -> Vec<String> {
-    let name = if name == "…" { name.to_owned() } else { quoted_if_needed(name) };
-    std::iter::once(format!("- name: {name}")).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }

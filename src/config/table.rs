@@ -1,14 +1,5 @@
 //! What a table of fields is made of. The tables drive decoding, checks of keys, suggestions, and the reference.
 
-use super::reader::Reader;
-use super::tree::Node;
-
-/// A key of a map, and how its value gets into a `T`.
-pub(super) struct Field<T> {
-    pub(super) key: Key,
-    pub(super) read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T),
-}
-
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
@@ -151,11 +142,6 @@ impl Key {
     pub(super) const fn required(self) -> Key {
         Key { otherwise: Otherwise::Required, ..self }
     }
-}
-
-/// The keys of a table.
-pub(super) fn keys<T>(table: &[Field<T>]) -> Vec<Key> {
-    table.iter().map(|field| field.key).collect()
 }
 
 /// The words of a table of words.

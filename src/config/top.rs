@@ -1,9 +1,11 @@
 //! The keys at the top of the main file and of included ones.
 
+use super::fields::is_field;
 use super::problems::{Problem, Problems};
-use super::reader::Reader;
+use super::reader::{Field, Reader, beside, keys};
+use super::redact::short;
 use super::suggest::nearest;
-use super::table::{Change, Field, Key, Shape, keys, words};
+use super::table::{Change, Key, Shape, words};
 use super::texts::{Span, Texts};
 use super::tree::{Entry, Kind, Node, entry};
 use super::{Format, Level, Settings, foreign, process, scalar, strangers};
@@ -69,9 +71,8 @@ static LOGGING: &[Field<Settings>] = &[
         Key::new("file", Shape::Text("path"), Change::None)
             .means("where both go instead of standard error and output, relative to this file"),
         |reader, node, settings| {
-            settings.file = reader
-                .filled(node, "a path")
-                .map(|path| super::fields::beside(reader.context.texts.path(node.span.text), path.value()));
+            settings.file =
+                reader.filled(node, "a path").map(|path| beside(reader.context.texts.path(node.span.text), path.value()));
         },
     ),
 ];
@@ -149,7 +150,7 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
     if key.starts_with("//") || key.starts_with("/*") {
         return Some(Problem::error(entry.key_span, "this is no comment in YAML").help("begin a comment with `#`"));
     }
-    if process::is_field(key) {
+    if is_field(key) {
         let problem = Problem::error(entry.key_span, format!("`{key}` stands outside of any process"));
         return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
     }
@@ -159,7 +160,7 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
 /// What is wrong with a key at the top of a file that is known from nowhere.
 fn unknown_key(entry: &Entry, with_help: bool) -> Problem {
     let key = entry.key.as_str();
-    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
+    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", short(key)));
     if !with_help {
         return problem;
     }
@@ -174,7 +175,7 @@ fn process_at_top(entry: &Entry) -> Option<String> {
     let Kind::Map(fields) = &entry.value.kind else { return None };
     let is_process =
         scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| strangers::belongs_to_process(&field.key));
-    let lines = is_process.then(|| strangers::as_lines(&entry.key, &fields.entries))?;
+    let lines = is_process.then(|| foreign::as_lines(&entry.key, &fields.entries))?;
     Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
@@ -208,16 +209,13 @@ const BEGINNING: &str =
 fn procfile(entries: &[Entry]) -> Option<Problem> {
     let line = |entry: &Entry| match &entry.value.kind {
         Kind::Scalar(scalar) if !entry.value.is_null() && scalar::name(&entry.key).is_ok() => {
-            strangers::procfile_line(&entry.key, &scalar.text)
+            foreign::procfile_line(&entry.key, &scalar.text)
         }
         _ => None,
     };
     let is_unknown = |entry: &Entry| {
         let known = foreign::instead_of_top_key(&entry.key, TOP.iter().map(|key| key.name));
-        known.is_none()
-            && !process::is_field(&entry.key)
-            && !WEB_SERVER.contains(&entry.key.as_str())
-            && !entry.key.starts_with("x-")
+        known.is_none() && !is_field(&entry.key) && !WEB_SERVER.contains(&entry.key.as_str()) && !entry.key.starts_with("x-")
     };
     let has_arguments = |entry: &Entry| matches!(&entry.value.kind, Kind::Scalar(scalar) if scalar.text.trim().contains(' '));
     // Only the first few are asked: a Procfile is short.
@@ -271,7 +269,7 @@ fn no_list(key: &str, value: &Node) -> Problem {
         let problem = Problem::error(value.span, format!("expected a list of processes, found {}", value.described()));
         return problem.help(format!("write it as a list:\n{key}:\n  - name: …\n    command: …"));
     };
-    if let Some(first) = map.entries.first().filter(|entry| process::is_field(&entry.key)) {
+    if let Some(first) = map.entries.first().filter(|entry| is_field(&entry.key)) {
         let problem = Problem::error(first.key_span, "a `-` is missing before this process");
         let name = match &first.value.kind {
             Kind::Scalar(scalar) if first.key == "name" && scalar::name(&scalar.text).is_ok() => scalar.text.as_str(),
@@ -281,8 +279,8 @@ fn no_list(key: &str, value: &Node) -> Problem {
     }
     let problem = Problem::error(value.span, "expected a list of processes, found a map of them");
     let lines = map.entries.first().and_then(|first| match &first.value.kind {
-        Kind::Map(fields) => Some(strangers::as_lines(&first.key, &fields.entries)),
-        Kind::Scalar(scalar) if !first.value.is_null() => strangers::procfile_line(&first.key, &scalar.text),
+        Kind::Map(fields) => Some(foreign::as_lines(&first.key, &fields.entries)),
+        Kind::Scalar(scalar) if !first.value.is_null() => foreign::procfile_line(&first.key, &scalar.text),
         _ => None,
     });
     let lines = lines.unwrap_or_else(|| vec!["- name: …".to_owned(), "  command: …".to_owned()]);

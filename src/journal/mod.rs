@@ -31,10 +31,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
-use writer::{Inbox, Message};
+use writer::{Inbox, Message, RUNS};
 
-/// The file of entries, and where a damaged one is put.
-const RUNS: &str = "runs";
+/// Where a damaged file of entries is put.
 const DAMAGED: &str = "runs.damaged";
 /// The file of the instance's name.
 const ID: &str = "id";

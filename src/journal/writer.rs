@@ -2,7 +2,6 @@
 //! failed or most of its lines say nothing any more. That is done by a thread of its own, because a disk may hang; only a file in
 //! memory is written by whoever has to wait for it, who would wait longer for the thread than for the kernel.
 
-use super::RUNS;
 use super::entry::Entry;
 use super::record::Record;
 use crate::access::Directory;
@@ -12,6 +11,9 @@ use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// The file of entries.
+pub(super) const RUNS: &str = "runs";
 
 /// How long after a failure it is tried again, should nothing come before.
 const ANOTHER_TRY: Duration = Duration::from_secs(5);

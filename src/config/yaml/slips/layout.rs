@@ -1,6 +1,6 @@
 //! Slips of layout: what stands in the wrong column, and colons that are missing or too many.
 
-use super::{Around, Line, Slip, is_word, written};
+use super::lines::{Around, Line, Slip, is_word, written};
 use granit_parser::ErrorKind;
 
 pub(super) fn slip(around: &Around<'_>, kind: &ErrorKind) -> Option<Slip> {
