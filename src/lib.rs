@@ -9,6 +9,7 @@ pub mod access;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod error_text;
 pub mod journal;
 mod path_text;
 pub mod runtime;

@@ -19,7 +19,7 @@ mod usage;
 use crate::access::{Trust, user_number};
 use crate::config::{Look, did_you_mean};
 use crate::control::StateDir;
-use crate::runtime::words;
+use crate::error_text::words;
 use crate::terminal::{escape, escape_json, guard};
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};

@@ -8,8 +8,9 @@ use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, stat
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
+use crate::error_text::words;
 use crate::journal::{Journal, Opened};
-use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup, words};
+use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup};
 use crate::snapshot::{Plan, Watch};
 use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};

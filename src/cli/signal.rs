@@ -7,7 +7,7 @@ use super::locate::locate;
 use super::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use crate::access::Place;
 use crate::control::{LOCK, StateDir, send};
-use crate::runtime::words;
+use crate::error_text::words;
 use rustix::process::Signal;
 use std::io;
 use std::path::{Path, PathBuf};

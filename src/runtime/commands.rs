@@ -3,7 +3,7 @@
 //! To spawners and reaper each is a run like any other, with a tree of its own, under a number that the core never gives.
 //! Its news stays here. A run isn't told to be gone while a command beside it is there: what comes next must not meet it.
 
-use super::Shared;
+use super::loop_state::LoopState;
 use super::passed::Passed;
 use super::spawners::{Request, Spawners};
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
@@ -49,7 +49,7 @@ type Outcome = Result<Status, Refusal>;
 /// Starts commands, and takes their news. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Commands {
-    shared: Arc<Shared>,
+    shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
     table: Arc<Mutex<Table>>,
 }
@@ -71,7 +71,7 @@ struct Open {
 }
 
 impl Commands {
-    pub(super) fn new(shared: Arc<Shared>, spawners: Arc<Spawners>) -> Commands {
+    pub(super) fn new(shared: Arc<LoopState>, spawners: Arc<Spawners>) -> Commands {
         Commands { shared, spawners, table: Arc::default() }
     }
 

@@ -19,6 +19,7 @@ mod environment;
 mod group;
 mod launcher;
 mod left;
+mod loop_state;
 mod mark;
 mod orders;
 mod output;
@@ -38,8 +39,8 @@ mod wakes;
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{Destination, Form, Format, Kept, LogLater, Painter, Printer, Tail, let_log_go, log_problem, output_problem};
 pub use platform::{Feature, platform};
-pub use refusal::words;
 
+use crate::error_text::words;
 use crate::journal::{Journal, Record};
 use crate::signals;
 use crate::sys;
@@ -47,6 +48,7 @@ use commands::Commands;
 use environment::Inherited;
 use group::Groups;
 use left::Left;
+use loop_state::LoopState;
 use mark::Marker;
 use orders::Orders;
 use output::Outputs;
@@ -59,7 +61,7 @@ use spawn::{Cradle, Ground};
 use spawners::{Request, Spawners};
 use std::io;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,7 +69,7 @@ use tokio::sync::mpsc::{Sender, unbounded_channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use wakes::{ANOTHER_LOOK, Signals};
+use wakes::{ANOTHER_LOOK, Companions, Signals};
 
 /// How long what is left at the end may take to be gone after it was killed.
 const LAST_KILL: Duration = Duration::from_secs(5);
@@ -105,7 +107,7 @@ pub enum StartError {
 
 /// Performs actions, and reports what happened.
 pub struct Runtime {
-    shared: Arc<Shared>,
+    shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
     companions: Companions,
     orders: Orders,
@@ -116,38 +118,6 @@ pub struct Runtime {
     watching: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
     look: watch::Receiver<()>,
-}
-
-/// What accompanies runs, and hears of what happens to them before anybody else does.
-#[derive(Clone)]
-struct Companions {
-    commands: Commands,
-    prober: Prober,
-}
-
-struct Shared {
-    reaper: Mutex<Reaper>,
-    left: Mutex<Left>,
-    /// There is news that a call of [`Runtime::perform`] made.
-    news: Notify,
-}
-
-impl Shared {
-    /// Never held across an await or a clone, and never contended: all who lock it are on the loop's thread.
-    fn lock(&self) -> MutexGuard<'_, Reaper> {
-        self.reaper.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As [`Shared::lock`].
-    fn left(&self) -> MutexGuard<'_, Left> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reports a start that can't even be attempted.
-    fn refuse(&self, run: RunId, stage: &str, error: String) {
-        let why = Refusal::Failed { stage: stage.to_owned(), error };
-        self.lock().refuse(run, why);
-    }
 }
 
 impl Runtime {
@@ -180,7 +150,7 @@ impl Runtime {
         // The threads are there, and stay asleep.
         sys::hear_of_children().map_err(StartError::Signals)?;
         let (left_ends, ends, emptied) = (left.ends(), reaper.ends(), reaper.emptied());
-        let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
+        let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
         let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
         let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };

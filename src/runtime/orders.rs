@@ -1,9 +1,9 @@
 //! How a run is told to stop, or to read its own files again: by a signal, or by a command that runs beside it.
 
-use super::Shared;
 use super::commands::{Commands, Principal, Purpose};
+use super::loop_state::LoopState;
 use super::passed::Passed;
-use super::refusal::words;
+use crate::error_text::words;
 use crate::signals;
 use reconcile::event::{Event, RunId};
 use reconcile::spec::{Reload, Signal};
@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 /// Tells runs what to do, where more than a signal may be needed. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Orders {
-    shared: Arc<Shared>,
+    shared: Arc<LoopState>,
     commands: Commands,
     news: Sender<Event>,
     /// Runs that are being reloaded by a command, and what was asked for meanwhile.
@@ -27,7 +27,7 @@ pub(super) struct Orders {
 type Asked = (Principal, Vec<Text>);
 
 impl Orders {
-    pub(super) fn new(shared: Arc<Shared>, commands: Commands, news: Sender<Event>) -> Orders {
+    pub(super) fn new(shared: Arc<LoopState>, commands: Commands, news: Sender<Event>) -> Orders {
         Orders { shared, commands, news, reloads: Arc::default() }
     }
 

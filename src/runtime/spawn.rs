@@ -7,7 +7,7 @@
 use super::environment::{Environment, Inherited};
 use super::launcher::Launcher;
 use super::passed::Passed;
-use super::refusal;
+use super::refusal::{self, Attempt};
 use crate::access::identity::Identity;
 use crate::sys;
 use crate::sys::clone::{self, Born, Child, Failure, SetLimit, Stack, Stage};
@@ -80,7 +80,7 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start, ground).map_err(refuse)?;
     if let Some(socket) = &start.passed.socket {
-        layout.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
+        layout.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
     let Cradle { stack, seats } = cradle;
     let output = seats.take(&exec.output, start.passed).map_err(refuse)?;
@@ -90,12 +90,12 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
     seats.clear();
     match born {
         Ok(Born { pid, pidfd, not_in_group }) => {
-            let identity = layout.identity;
+            let identity = layout.attempt.identity;
             Ok(Spawned { pid, pidfd, identity, output, not_in_group })
         }
         Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(Failure::Child(stage, error)) => {
-            let why = refusal::of_stage(exec, &layout, stage, error);
+            let why = refusal::of_stage(exec, &layout.attempt, stage, error);
             Err(NotSpawned { had_child: true, why })
         }
     }
@@ -114,27 +114,20 @@ pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) ->
         let _reaped = sys::wait_for(pid);
     }
     match ended {
-        Ok(Born { .. }) | Err(Failure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout),
-        Err(Failure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout, stage, error)),
+        Ok(Born { .. }) | Err(Failure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout.attempt),
+        Err(Failure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout.attempt, stage, error)),
         Err(Failure::Clone(error)) => Err(refusal::of_clone(error)),
     }
 }
 
 /// A definition, looked up and laid out for the child.
-pub(super) struct Layout<'a> {
-    /// The files to try, in order.
-    pub(super) programs: Vec<CString>,
-    /// The `PATH` that they come from, as people may see it; `None` for a command with a slash.
-    pub(super) path: Option<String>,
-    /// Names of the limits, in the order in which they are set.
-    pub(super) limit_names: Vec<&'static str>,
+struct Layout<'a> {
+    attempt: Attempt,
     arguments: Vec<CString>,
     environment: Vec<Cow<'a, CStr>>,
     directory: Option<CString>,
     oom_score_adj: Option<Vec<u8>>,
     limits: Vec<SetLimit>,
-    /// What it runs as.
-    pub(super) identity: Identity,
 }
 
 impl<'a> Layout<'a> {
@@ -149,15 +142,12 @@ impl<'a> Layout<'a> {
         let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
         let arguments = std::iter::once(&exec.command).chain(&exec.args);
         Ok(Layout {
-            programs,
-            path,
-            limit_names,
+            attempt: Attempt { programs, path, limit_names, identity },
             arguments: arguments.map(|text| string(text, "args")).collect::<Result<_, _>>()?,
             environment: environment.to_strings().map_err(|name| nul(&format!("env.{name}")))?,
             directory: exec.working_dir.as_ref().map(|text| string(text, "working_dir")).transpose()?,
             oom_score_adj: exec.oom_score_adj.map(|value| value.to_string().into_bytes()),
             limits,
-            identity,
         })
     }
 }
@@ -165,7 +155,7 @@ impl<'a> Layout<'a> {
 impl Layout<'_> {
     fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
         Child {
-            programs: &self.programs,
+            programs: &self.attempt.programs,
             arguments: &self.arguments,
             environment: &self.environment,
             own_number: start.passed.own_number,
@@ -174,20 +164,15 @@ impl Layout<'_> {
             limits: &self.limits,
             umask: exec.umask.unwrap_or(ground.launcher.umask),
             nice: exec.nice,
-            groups: self.identity.groups.as_deref(),
-            group: self.identity.group,
-            user: self.identity.user,
+            groups: self.attempt.identity.groups.as_deref(),
+            group: self.attempt.identity.group,
+            user: self.attempt.identity.user,
             directory: self.directory.as_deref(),
             no_new_privs: exec.no_new_privs,
             passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
             in_group: start.group,
             after: start.after,
         }
-    }
-
-    /// Whether the program is to be another user's than ours.
-    pub(super) fn changes_user(&self) -> bool {
-        self.identity.user.is_some_and(|user| user != rustix::process::geteuid().as_raw())
     }
 }
 

@@ -17,8 +17,8 @@ use super::mark::{MARK, Marker};
 use super::proc::{self, Lineage, Stat, Variable};
 use super::reaper::LONGEST_EXEC;
 use super::tree::{self, Handle};
-use super::wakes;
 use crate::journal::{Entry, Journal, Record, RunKey};
+use crate::sys;
 use evidence::{Claim, Evidence, Known, Seen};
 use groups::FormerGroups;
 use reconcile::event::{Event, Pid, RunId};
@@ -95,7 +95,7 @@ impl Left {
             spared: None,
             strangers: HashMap::new(),
             undecided_since: None,
-            ends: wakes::gathering()?,
+            ends: sys::epoll_set()?,
         })
     }
 

@@ -1,9 +1,9 @@
 //! A check by a command in the surroundings of the run: it passes with exit status 0.
 
 use super::pipe;
+use crate::error_text::words;
 use crate::runtime::commands::{Commands, Principal, Purpose};
 use crate::runtime::passed::Passed;
-use crate::runtime::refusal::words;
 use crate::sys;
 use reconcile::text::Text;
 use rustix::fd::OwnedFd;

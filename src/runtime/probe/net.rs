@@ -1,7 +1,7 @@
 //! Connections to where a probe points: names to addresses, addresses to sockets. What goes wrong is told without them, for
 //! they may be secret.
 
-use crate::runtime::refusal::words;
+use crate::error_text::words;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;

@@ -18,11 +18,10 @@ use super::mark::Marker;
 use super::proc::{self, Lineage};
 use super::spawners::{Report, Spent};
 use super::tree::{self, Handle, Members, send, send_all};
-use super::wakes;
 use crate::journal::{Entry, Journal};
 use crate::signals;
-use crate::sys::How;
 use crate::sys::slot::Slot;
+use crate::sys::{self, How};
 use ends::Ends;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use reconcile::spec::Spec;
@@ -149,7 +148,7 @@ impl Reaper {
             marker,
             journal,
             groups,
-            emptied: wakes::gathering()?,
+            emptied: sys::epoll_set()?,
             runs: HashMap::new(),
             unborn: BTreeSet::new(),
             starts_due: None,

@@ -15,9 +15,9 @@ mod message;
 
 use super::standing::Standing;
 use super::watchdog::Watchdog;
+use crate::error_text::words;
 use crate::runtime::commands::Principal;
 use crate::runtime::proc;
-use crate::runtime::refusal::words;
 use crate::sys;
 use directory::Directory;
 use limits::{Budget, CHANGE, Ignored};
