@@ -6,6 +6,7 @@
 //! lower ones.
 
 pub mod access;
+mod checksum;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -16,6 +17,7 @@ pub mod runtime;
 pub mod signals;
 pub mod snapshot;
 pub mod source;
+mod suggest;
 pub mod supervisor;
 mod sys;
 pub mod terminal;

@@ -14,8 +14,9 @@ mod support {
 }
 
 use navigator::cli::forecast::{brief, whole};
-use navigator::config::{Change, Key, Look, not_yet, process_keys};
+use navigator::config::{Change, Key, not_yet, process_keys};
 use navigator::snapshot::Plan;
+use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::Path;
 use support::case::Case;
@@ -30,7 +31,7 @@ fn plans() {
         let steps = steps(&story.world.engine, story.world.now, &after);
         golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
         let plan = Plan::of(&story.world.engine, story.world.now, &after);
-        let look = Look { width: Some(80), color: false };
+        let look = TerminalStyle { width: Some(80), color: false };
         golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
         golden::settle(&folder.join("asked.txt"), &whole(&plan, look), &mut failures);
     }

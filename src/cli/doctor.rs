@@ -4,8 +4,8 @@
 //! that goes through a whole start except for its last step.
 
 use super::check::reject;
+use super::console::{INVALID, OK, fail, plural, print};
 use super::run::log_trust;
-use super::{INVALID, OK, fail, plural, print};
 use crate::access::Trust;
 use crate::config::{Environment, Loaded};
 use crate::control::StateDir;

@@ -2,9 +2,9 @@
 
 use super::arguments::Common;
 use super::check::reject;
+use super::console::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use super::forecast::brief;
 use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
@@ -14,7 +14,7 @@ use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printe
 use crate::snapshot::{Plan, Watch};
 use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
-use crate::terminal::{escape, guard};
+use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
 use reconcile::text::Name;
@@ -46,7 +46,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Ok(loaded) => loaded.clone(),
         Err(rejected) => return reject(rejected),
     };
-    let state = state_dir(common, trust);
+    let state = state_dir(common.state_dir.clone(), trust);
     let instance = match Instance::claim(&state, path) {
         Ok(instance) => instance,
         Err(error) => return fail(INVALID, &error.to_string()),
@@ -244,7 +244,7 @@ impl Surroundings for Around {
     }
 
     fn foretell(&self, plan: &Plan) {
-        self.log.printer.log(guard(&brief(plan, look_of(io::stderr()))).as_bytes());
+        self.log.printer.log(guard(&brief(plan, TerminalStyle::of(io::stderr()))).as_bytes());
     }
 
     fn reopen(&self) {
@@ -279,7 +279,7 @@ impl Log {
     /// On a terminal, the source lines with their carets follow the log line.
     fn explain(&self, rejected: &Rejected) {
         if self.to_terminal.get() {
-            let text = render_all(&rejected.diagnostics, rejected.omitted, look_of(io::stderr()));
+            let text = render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::of(io::stderr()));
             self.printer.log(guard(&text).as_bytes());
         }
     }
@@ -321,7 +321,7 @@ fn line_format(settings: &Settings) -> Format {
     let to_terminal = settings.file.is_none() && io::stdout().is_terminal();
     match settings.format {
         config::Format::Json => Format::Json,
-        config::Format::Text if to_terminal => Format::Terminal { colour: super::color_is_welcome() },
+        config::Format::Text if to_terminal => Format::Terminal { colour: is_color_welcome() },
         config::Format::Text => Format::Text,
     }
 }
@@ -331,7 +331,7 @@ fn is_read_on_terminal(settings: &Settings) -> bool {
 }
 
 fn colors(settings: &Settings) -> bool {
-    is_read_on_terminal(settings) && super::color_is_welcome()
+    is_read_on_terminal(settings) && is_color_welcome()
 }
 
 fn destination(settings: &Settings) -> Destination {

@@ -3,8 +3,8 @@
 //! It never trusts a number in a file: the kernel says who holds the lock on it.
 
 use super::arguments::Order;
+use super::console::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use super::locate::locate;
-use super::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use crate::access::Place;
 use crate::control::{LOCK, StateDir, send};
 use crate::error_text::words;

@@ -4,9 +4,9 @@
 mod keys;
 
 use super::scope::is_secret;
-use super::suggest::{did_you_mean, nearest};
 use super::tree::{Entry, Kind, Node, entry};
 use super::words::{self, definition, list, quoted_if_needed};
+use crate::suggest::{did_you_mean, nearest};
 use keys::{Foreign, PROCESS_KEYS, TOP_KEYS, known};
 
 /// What runs a script that is named in place of a program.

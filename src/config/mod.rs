@@ -9,7 +9,7 @@
 //! [`Diagnostic`]s at the end, and are shown by `render`.
 //!
 //! What people probably meant is guessed by `yaml::slips` (typing), `dialects` (files of other programs), `strangers` and
-//! `foreign` (keys), `meant` and `suggest` (values), and `habits` (what would need a shell). A guess changes what is said,
+//! `foreign` (keys), `meant` (values), and `habits` (what would need a shell). A guess changes what is said,
 //! never what is accepted.
 
 mod diagnostic;
@@ -43,7 +43,6 @@ mod secrets;
 mod slice;
 mod strangers;
 mod substitute;
-mod suggest;
 mod table;
 mod texts;
 mod top;
@@ -59,10 +58,9 @@ pub use files::{Disk, Files, MAX_BYTES, PIECE};
 pub(crate) use glob::{expand, is_glob, matches};
 pub use load::load;
 pub use problems::MAX_SHOWN;
-pub use render::{Look, render, render_all};
+pub use render::{render, render_all};
 pub use scalar::duration;
 pub use schema::{not_yet, process_keys, schema, top_keys};
-pub use suggest::did_you_mean;
 pub use table::{Change, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;

@@ -5,9 +5,9 @@ use super::problems::Problem;
 use super::reader::{Field, Reader};
 use super::redact::short;
 use super::scalar;
-use super::suggest::did_you_mean;
 use super::table::{Change, Key, Shape, words};
 use super::tree::{Kind, Node};
+use crate::suggest::did_you_mean;
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
 

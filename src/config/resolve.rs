@@ -2,8 +2,8 @@
 
 use super::problems::{MAX_SHOWN, Problem, Problems};
 use super::process::Process;
-use super::suggest::did_you_mean;
 use super::texts::Span;
+use crate::suggest::did_you_mean;
 use reconcile::desired::{Desired, Invalid};
 use reconcile::spec::Spec;
 use reconcile::text::Name;

@@ -6,10 +6,10 @@
 use super::environment::Environment;
 use super::problems::{Problem, Problems};
 use super::substitute::{Broken, Form, Piece, Reference, parse};
-use super::suggest::nearest;
 use super::texts::{Span, Texts};
 use super::tree::{Kind, Node, Style};
 use super::written::Written;
+use crate::suggest::nearest;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeMap, HashMap};

@@ -4,11 +4,11 @@ use super::fields::is_field;
 use super::problems::{Problem, Problems};
 use super::reader::{Field, Reader, beside, keys};
 use super::redact::short;
-use super::suggest::nearest;
 use super::table::{Change, Key, Shape, words};
 use super::texts::{Span, Texts};
 use super::tree::{Entry, Kind, Node, entry};
 use super::{Format, Level, Settings, foreign, process, scalar, strangers};
+use crate::suggest::nearest;
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: Shape) -> Key {

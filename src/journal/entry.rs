@@ -1,6 +1,6 @@
 //! One line of the journal, as a value and as text.
 
-use super::checksum::fnv1a;
+use crate::checksum::fnv1a;
 use serde::{Deserialize, Serialize};
 
 /// Something worth remembering.

@@ -14,13 +14,11 @@
 //!
 //! Nothing is flushed to the disk: what a loss of power could take from this file, it has taken from the processes too.
 
-mod checksum;
 mod entry;
 mod record;
 mod secret;
 mod writer;
 
-pub use checksum::fnv1a;
 pub use entry::{Definition, Entry, GroupDirectory, RunKey, Started};
 pub use record::Record;
 pub use secret::Secret;

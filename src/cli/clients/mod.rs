@@ -16,7 +16,7 @@ pub(super) use plan::plan;
 pub(super) use status::status;
 pub(super) use wait::wait;
 
-use super::{INVALID, NOT_RUNNING, fail, print_error};
+use super::console::{INVALID, NOT_RUNNING, fail, print_error};
 use crate::control::{Client, ClientError, StateDir};
 use crate::terminal::{escape, escape_lines};
 use form_urlencoded::Serializer;

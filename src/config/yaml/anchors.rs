@@ -1,7 +1,7 @@
 //! What anchors name, and the copies that aliases make of it. The copies are counted, or a small text could become any number
 //! of values.
 
-use super::{MAX_ANCHORS, MAX_COPIED, MAX_DEPTH, MAX_KEPT, Unacceptable};
+use super::errors::{MAX_ANCHORS, MAX_COPIED, MAX_DEPTH, MAX_KEPT, Unacceptable};
 use crate::config::tree::{Kind, Node};
 
 /// What has been named so far.

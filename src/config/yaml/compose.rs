@@ -4,7 +4,7 @@
 //! that it doesn't hide the other problems of the text.
 
 use super::anchors::Anchors;
-use super::{MAX_DEPTH, MAX_NODES, Refused, Unacceptable};
+use super::errors::{MAX_DEPTH, MAX_NODES, Refused, Unacceptable};
 use crate::config::problems::{Problem, Problems};
 use crate::config::slice::Slice;
 use crate::config::texts::{Span, TextId, offset};

@@ -1,7 +1,7 @@
 //! Slips with characters that mean something to YAML: quotes, brackets, backslashes, and what can't begin a value.
 
 use super::lines::{Around, Slip};
-use crate::config::suggest::nearest;
+use crate::suggest::nearest;
 use granit_parser::ErrorKind;
 use std::ops::Range;
 
