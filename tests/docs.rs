@@ -4,7 +4,7 @@
 mod golden;
 
 use golden::settle;
-use navigator::config::{Change, Disk, Environment, Files, Key, Otherwise, Shape};
+use navigator::config::{ChangeEffect, Disk, Environment, Files, Key, Otherwise, Shape};
 use navigator::config::{load, process_keys, render_all, schema, top_keys};
 use navigator::terminal::TerminalStyle;
 use serde_json::Value;
@@ -250,11 +250,11 @@ fn parts(key: &Key) -> Vec<Key> {
 
 fn in_words(key: &Key) -> &'static str {
     match key.change {
-        Change::Restart => "restart",
-        Change::InPlace => "in place",
-        Change::StartsOrStops => "starts or stops",
-        Change::AnotherProcess => "another process",
-        Change::None => panic!("`{}` is a field of processes", key.name),
+        ChangeEffect::Restart => "restart",
+        ChangeEffect::InPlace => "in place",
+        ChangeEffect::StartsOrStops => "starts or stops",
+        ChangeEffect::AnotherProcess => "another process",
+        ChangeEffect::None => panic!("`{}` is a field of processes", key.name),
     }
 }
 

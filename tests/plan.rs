@@ -14,7 +14,7 @@ mod support {
 }
 
 use navigator::cli::forecast::{brief, whole};
-use navigator::config::{Change, Key, not_yet, process_keys};
+use navigator::config::{ChangeEffect, Key, not_yet, process_keys};
 use navigator::snapshot::Plan;
 use navigator::terminal::TerminalStyle;
 use std::fs;
@@ -54,11 +54,11 @@ fn is_as_promised(key: &Key, plan: &str) -> bool {
         fields.split(", ").all(|field| field.split('.').next() == Some(called))
     };
     match key.change {
-        Change::Restart => signs == "±±" && steps.iter().all(is_named),
-        Change::InPlace => signs == "~" && steps.iter().all(is_named),
-        Change::StartsOrStops => signs == "-" || signs == "+",
-        Change::AnotherProcess => signs == "-+",
-        Change::None => false,
+        ChangeEffect::Restart => signs == "±±" && steps.iter().all(is_named),
+        ChangeEffect::InPlace => signs == "~" && steps.iter().all(is_named),
+        ChangeEffect::StartsOrStops => signs == "-" || signs == "+",
+        ChangeEffect::AnotherProcess => signs == "-+",
+        ChangeEffect::None => false,
     }
 }
 

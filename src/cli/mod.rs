@@ -21,7 +21,7 @@ use crate::error_text::words;
 use crate::suggest::did_you_mean;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
-use clients::{Target, Wanted};
+use clients::{LogSelection, Target};
 use console::{INVALID, USAGE, fail, state_dir, variable};
 use locate::{NoConfiguration, locate};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
         ClientCommand::Logs { names, follow, lines, json, raw } => {
-            clients::logs(target, &names, &Wanted { lines, follow, json, raw })
+            clients::logs(target, &names, &LogSelection { lines, follow, json, raw })
         }
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),

@@ -4,7 +4,7 @@ use super::arguments::Common;
 use super::check::reject;
 use super::console::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use super::forecast::brief;
-use super::log::{Lines, LogSettings};
+use super::log::{LogLines, LogSettings};
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
@@ -269,7 +269,7 @@ impl Log {
         let log_settings =
             Arc::new(LogSettings::new(level.or(settings.level).unwrap_or(Level::Info), settings.format, colors(settings)));
         let writer = printer.clone();
-        let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
+        let lines = LogLines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
         // Only tests within one process could have set another one before.
         drop(tracing::subscriber::set_global_default(lines));
         let to_terminal = Cell::new(is_read_on_terminal(settings));
@@ -320,14 +320,14 @@ fn asked_level(common: &Common) -> Option<Level> {
 fn line_format(settings: &Settings) -> Format {
     let to_terminal = settings.file.is_none() && io::stdout().is_terminal();
     match settings.format {
-        config::Format::Json => Format::Json,
-        config::Format::Text if to_terminal => Format::Terminal { colour: is_color_welcome() },
-        config::Format::Text => Format::Text,
+        config::LogFormat::Json => Format::Json,
+        config::LogFormat::Text if to_terminal => Format::Terminal { colour: is_color_welcome() },
+        config::LogFormat::Text => Format::Text,
     }
 }
 
 fn is_read_on_terminal(settings: &Settings) -> bool {
-    settings.file.is_none() && settings.format == config::Format::Text && io::stderr().is_terminal()
+    settings.file.is_none() && settings.format == config::LogFormat::Text && io::stderr().is_terminal()
 }
 
 fn colors(settings: &Settings) -> bool {

@@ -1,8 +1,8 @@
 //! A process while it is read: the fields that are given, and what they have said so far.
 
-use super::reader::Field;
+use super::reader::FieldReader;
 use super::texts::Span;
-use super::tree::Entry;
+use super::tree::MapEntry;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ impl Draft {
 /// A field that a process gives, or `defaults` give it.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
-    pub(super) entry: &'a Entry,
-    pub(super) field: &'static Field<Draft>,
+    pub(super) entry: &'a MapEntry,
+    pub(super) field: &'static FieldReader<Draft>,
 }
 
 impl Given<'_> {
@@ -38,6 +38,6 @@ impl Given<'_> {
 }
 
 /// The entry of a field, if it is given.
-pub(super) fn given<'a>(fields: &[Given<'a>], name: &str) -> Option<&'a Entry> {
+pub(super) fn given<'a>(fields: &[Given<'a>], name: &str) -> Option<&'a MapEntry> {
     fields.iter().find(|given| given.name() == name).map(|given| given.entry)
 }

@@ -61,7 +61,7 @@ pub use problems::MAX_SHOWN;
 pub use render::{render, render_all};
 pub use scalar::duration;
 pub use schema::{not_yet, process_keys, schema, top_keys};
-pub use table::{Change, Key, Otherwise, Shape};
+pub use table::{ChangeEffect, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;
 use reconcile::event::Content;
@@ -112,7 +112,7 @@ pub struct Settings {
     /// The least severe events that are logged; `None`: not said here.
     pub level: Option<Level>,
     /// How events and the processes' lines are written.
-    pub format: Format,
+    pub format: LogFormat,
     /// Where both go instead of standard error and output; relative to navigator's working directory like the path of
     /// the configuration itself.
     pub file: Option<PathBuf>,
@@ -135,7 +135,7 @@ pub enum Level {
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     #[default]
     Text,

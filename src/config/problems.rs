@@ -61,11 +61,11 @@ pub(super) struct Problems {
     known: HashSet<(Span, u64)>,
     dropped: usize,
     /// For what an alias stands for, where the alias is: the first one.
-    aliases: BTreeMap<Place, Span>,
+    aliases: BTreeMap<TextPosition, Span>,
 }
 
 /// Where something begins.
-type Place = (TextId, u32);
+type TextPosition = (TextId, u32);
 
 /// As many errors are shown at once.
 pub const MAX_SHOWN: usize = 100;

@@ -6,7 +6,7 @@
 use super::fields::{self, EITHER};
 use super::reader::keys;
 use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, SIZE, UMASK};
-use super::table::{Change, Key, NOT_YET, Otherwise, Shape};
+use super::table::{ChangeEffect, Key, NOT_YET, Otherwise, Shape};
 use super::top;
 use crate::signals;
 use serde_json::{Map, Value, json};
@@ -107,11 +107,11 @@ fn description(key: &Key, whole: bool) -> String {
     // Of a part, what a change does is said of the whole.
     description.push_str(match key.change {
         _ if !whole => "",
-        Change::Restart => " A change restarts the process.",
-        Change::InPlace => " A running process takes a change over.",
-        Change::StartsOrStops => " A change starts or stops the process.",
-        Change::AnotherProcess => " Under another name it is another process.",
-        Change::None => "",
+        ChangeEffect::Restart => " A change restarts the process.",
+        ChangeEffect::InPlace => " A running process takes a change over.",
+        ChangeEffect::StartsOrStops => " A change starts or stops the process.",
+        ChangeEffect::AnotherProcess => " Under another name it is another process.",
+        ChangeEffect::None => "",
     });
     description
 }

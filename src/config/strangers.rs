@@ -6,11 +6,11 @@ use super::draft::Draft;
 use super::fields::{PROCESS, field_of};
 use super::foreign::{self, as_lines, item, procfile_line};
 use super::problems::{Problem, Problems};
-use super::reader::Field;
+use super::reader::FieldReader;
 use super::redact::short;
 use super::scalar;
 use super::table::Shape;
-use super::tree::{Entry, Kind, Map, Node, entry};
+use super::tree::{Map, MapEntry, Node, NodeKind, entry};
 use super::words::is_variable;
 
 /// Reports the keys of a process, or of `defaults`, that are no fields.
@@ -36,7 +36,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
 /// Whether a key that is no field stands for this one, or the whole map for a process; that has been reported.
 pub(super) fn stand_for(map: &Map, field: &str) -> bool {
     let words = [format!("`{field}`"), format!("`{field}: ")];
-    let stands = |entry: &Entry| {
+    let stands = |entry: &MapEntry| {
         field_of(&entry.key).is_none()
             && (glued(&entry.key) == Some(field)
                 || instead_of(&entry.key).is_some_and(|instead| words.iter().any(|word| instead.contains(word))))
@@ -47,7 +47,7 @@ pub(super) fn stand_for(map: &Map, field: &str) -> bool {
 /// What is wrong with an item of a list of processes that isn't a map.
 pub(super) fn no_process(node: &Node) -> Problem {
     let problem = Problem::error(node.span, format!("expected a process, found {}", node.described()));
-    let Kind::Scalar(scalar) = &node.kind else {
+    let NodeKind::Scalar(scalar) = &node.kind else {
         return problem.help("write `- name: …` and, below it, `command: …`");
     };
     let text = scalar.text.as_str();
@@ -74,8 +74,8 @@ pub(super) fn belongs_to_process(key: &str) -> bool {
     field_of(key).is_some() || instead_of(key).is_some()
 }
 
-fn unknown(entry: &Entry, with_help: bool) -> Problem {
-    let Entry { key, key_span, value } = entry;
+fn unknown(entry: &MapEntry, with_help: bool) -> Problem {
+    let MapEntry { key, key_span, value } = entry;
     if let Some(field) = glued(key) {
         return Problem::error(*key_span, "a space is missing behind the `:`").help(format!("write `{field}: …`"));
     }
@@ -100,12 +100,12 @@ fn glued(key: &str) -> Option<&'static str> {
 }
 
 fn is_empty(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
+    matches!(&node.kind, NodeKind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
 }
 
 /// The entries right behind an empty one that belong to it, but stand beside it.
-fn not_indented<'a>(field: &Field<Draft>, behind: &'a [Entry]) -> &'a [Entry] {
-    let belongs = |entry: &&Entry| {
+fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [MapEntry] {
+    let belongs = |entry: &&MapEntry| {
         let key = entry.key.as_str();
         field_of(key).is_none()
             && match field.key.shape {
@@ -118,7 +118,7 @@ fn not_indented<'a>(field: &Field<Draft>, behind: &'a [Entry]) -> &'a [Entry] {
     &behind[..behind.iter().take_while(belongs).count()]
 }
 
-fn outdented(entry: &Entry, first: &Entry) -> Problem {
+fn outdented(entry: &MapEntry, first: &MapEntry) -> Problem {
     let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
     problem
         .label(first.key_span, format!("`{}` stands beside it, not in it", first.key))
@@ -133,16 +133,16 @@ fn named_by_key(map: &Map) -> Option<Problem> {
     }
     let is_foreign = instead_of(&first.key).is_some();
     let inside = match &first.value.kind {
-        Kind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
-        Kind::Scalar(_) if is_foreign => return None,
-        Kind::Scalar(_) if is_empty(&first.value) && has_command(rest) => as_lines(&first.key, rest),
-        Kind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
+        NodeKind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
+        NodeKind::Scalar(_) if is_foreign => return None,
+        NodeKind::Scalar(_) if is_empty(&first.value) && has_command(rest) => as_lines(&first.key, rest),
+        NodeKind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
         _ => return None,
     };
     let message = format!("`{}` is a key here, not the name of a process", first.key);
     Some(Problem::error(first.key_span, message).help(format!("write its name as a value:\n{}", inside.join("\n"))))
 }
 
-fn has_command(entries: &[Entry]) -> bool {
+fn has_command(entries: &[MapEntry]) -> bool {
     entry(entries, "command").is_some()
 }

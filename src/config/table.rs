@@ -76,7 +76,7 @@ impl Shape {
 
 /// What a change of a field does to a running process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChangeEffect {
     /// It is restarted.
     Restart,
     /// The running process takes it over.
@@ -110,7 +110,7 @@ pub struct Key {
     /// What it takes.
     pub shape: Shape,
     /// What a change of it does; of parts: what a change of the whole does.
-    pub change: Change,
+    pub change: ChangeEffect,
     /// What holds without it.
     pub otherwise: Otherwise,
     /// What it is for: a fragment of a sentence.
@@ -119,7 +119,7 @@ pub struct Key {
 
 impl Key {
     /// A key that means nothing in particular if it isn't given.
-    pub(super) const fn new(name: &'static str, shape: Shape, change: Change) -> Key {
+    pub(super) const fn new(name: &'static str, shape: Shape, change: ChangeEffect) -> Key {
         Key { name, shape, change, otherwise: Otherwise::Nothing, meaning: "" }
     }
 

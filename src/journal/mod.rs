@@ -19,9 +19,9 @@ mod record;
 mod secret;
 mod writer;
 
-pub use entry::{Definition, Entry, GroupDirectory, RunKey, Started};
+pub use entry::{Definition, GroupDirectory, JournalEntry, RunKey, Started};
 pub use record::Record;
-pub use secret::Secret;
+pub use secret::InstanceSecret;
 
 use crate::access::Directory;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -29,7 +29,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
-use writer::{Inbox, Message, RUNS};
+use writer::{Inbox, RUNS, WriteRequest};
 
 /// Where a damaged file of entries is put.
 const DAMAGED: &str = "runs.damaged";
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Journal {
     inbox: Inbox,
     author: Author,
-    secret: Secret,
+    secret: InstanceSecret,
     boot: String,
 }
 
@@ -99,7 +99,7 @@ impl Journal {
         let is_first = !is_known && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
-        record.fold(Entry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
+        record.fold(JournalEntry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
         let inbox = Inbox::open(directory.clone(), record)?;
         Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, is_first, damaged })
     }
@@ -110,19 +110,19 @@ impl Journal {
     }
 
     /// The secret key of the instance.
-    pub fn secret(&self) -> &Secret {
+    pub fn secret(&self) -> &InstanceSecret {
         &self.secret
     }
 
     /// Writes where this navigator makes control groups, and waits until that is written. Call it before a process is in one.
     pub fn note_groups(&self, groups: GroupDirectory) {
         let life = self.author.life.clone();
-        self.note_and_wait(Entry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
+        self.note_and_wait(JournalEntry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
     }
 
     /// Writes, at some time soon, that these former lives of this boot have no control groups any more.
     pub fn forget_groups(&self, lives: Vec<String>) {
-        let entry = |life| Entry::Life { life, boot: self.boot.clone(), groups: None };
+        let entry = |life| JournalEntry::Life { life, boot: self.boot.clone(), groups: None };
         self.note_all(lives.into_iter().map(entry).collect());
     }
 
@@ -132,22 +132,22 @@ impl Journal {
     }
 
     /// Has an entry written, at some time soon.
-    pub fn note(&self, entry: Entry) {
+    pub fn note(&self, entry: JournalEntry) {
         self.note_all(vec![entry]);
     }
 
     /// Has entries written, at some time soon, and in one go.
-    pub fn note_all(&self, entries: Vec<Entry>) {
+    pub fn note_all(&self, entries: Vec<JournalEntry>) {
         if entries.is_empty() {
             return;
         }
         if let Err(entries) = self.inbox.write_in_passing(entries) {
-            self.inbox.send(Message { entries, written: None });
+            self.inbox.send(WriteRequest { entries, written: None });
         }
     }
 
     /// Has an entry written, and waits until it is, or can't be, or takes too long.
-    pub fn note_and_wait(&self, entry: Entry) {
+    pub fn note_and_wait(&self, entry: JournalEntry) {
         if let Err(entries) = self.inbox.write_now(vec![entry]) {
             self.wait_for(entries);
         }
@@ -158,9 +158,9 @@ impl Journal {
         self.wait_for(Vec::new());
     }
 
-    fn wait_for(&self, entries: Vec<Entry>) {
+    fn wait_for(&self, entries: Vec<JournalEntry>) {
         let (written, wait) = mpsc::channel();
-        self.inbox.send(Message { entries, written: Some(written) });
+        self.inbox.send(WriteRequest { entries, written: Some(written) });
         // Too late is as good as never: nobody depends on it.
         let _too_late = wait.recv_timeout(PATIENCE);
     }
@@ -168,17 +168,17 @@ impl Journal {
 
 /// The instance's name and secret key, as they were made at its first start; older versions made no key. Both are bound to this very
 /// directory: a copy of it, as in an image of a container, is another instance.
-fn kept_instance(directory: &Directory) -> Option<(String, Option<Secret>)> {
+fn kept_instance(directory: &Directory) -> Option<(String, Option<InstanceSecret>)> {
     let text = String::from_utf8(directory.read(ID).ok()?).ok()?;
     let mut parts = text.trim_end().split(' ');
     let (name, of) = (parts.next()?, parts.next()?);
     let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(Secret::read)))
+    (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(InstanceSecret::read)))
 }
 
 /// Gives an instance a new secret key, and keeps both. Where they can't be kept, they are good for one life.
-fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, Secret)> {
-    let secret = Secret::random()?;
+fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, InstanceSecret)> {
+    let secret = InstanceSecret::random()?;
     if let Err(error) = directory.replace(ID, format!("{name} {} {}\n", place(directory), secret.written()).as_bytes()) {
         tracing::warn!(target: "navigator", path = %directory.path().display(), %error, "The name of this instance can't be kept");
     }
@@ -241,9 +241,9 @@ mod tests {
         }
     }
 
-    fn started(journal: &Journal, run: u64, name: &str) -> Entry {
+    fn started(journal: &Journal, run: u64, name: &str) -> JournalEntry {
         let (ticks, inode) = (Some(7), None);
-        Entry::Started(Started { key: journal.key(run), name: name.to_owned(), pid: 100, ticks, inode, leaf: None })
+        JournalEntry::Started(Started { key: journal.key(run), name: name.to_owned(), pid: 100, ticks, inode, leaf: None })
     }
 
     fn definition(name: &str) -> Definition {
@@ -270,10 +270,10 @@ mod tests {
         let first = directory.open("boot");
         assert_eq!((names(&first.former), first.damaged), (vec![], None));
         let journal = first.journal;
-        journal.note(Entry::Wanted { shutdown_ms: 5, processes: vec![definition("db"), definition("web")] });
+        journal.note(JournalEntry::Wanted { shutdown_ms: 5, processes: vec![definition("db"), definition("web")] });
         journal.note_and_wait(started(&journal, 1, "db"));
         journal.note_and_wait(started(&journal, 2, "web"));
-        journal.note(Entry::Gone { key: journal.key(1) });
+        journal.note(JournalEntry::Gone { key: journal.key(1) });
         journal.close();
         let second = directory.open("boot");
         assert_eq!(names(&second.former), ["web"]);
@@ -359,7 +359,7 @@ mod tests {
         let journal = directory.open("boot").journal;
         journal.note_and_wait(started(&journal, 1, "web"));
         assert!(directory.0.join("runs").exists());
-        journal.note(Entry::Gone { key: journal.key(1) });
+        journal.note(JournalEntry::Gone { key: journal.key(1) });
         journal.close();
         assert!(!directory.0.join("runs").exists());
     }
@@ -370,7 +370,7 @@ mod tests {
         let journal = directory.open("boot").journal;
         for run in 1..=5000 {
             journal.note(started(&journal, run, "web"));
-            journal.note(Entry::Gone { key: journal.key(run) });
+            journal.note(JournalEntry::Gone { key: journal.key(run) });
         }
         journal.note_and_wait(started(&journal, 5001, "last"));
         let size = fs::metadata(directory.0.join("runs")).unwrap().len();
@@ -386,7 +386,7 @@ mod tests {
         for run in 1..=50 {
             journal.note_and_wait(started(&journal, run, "web"));
             assert!(written() >= 1);
-            journal.note(Entry::Gone { key: journal.key(run) });
+            journal.note(JournalEntry::Gone { key: journal.key(run) });
         }
         journal.note_and_wait(started(&journal, 51, "db"));
         journal.close();

@@ -2,7 +2,7 @@
 //! failed or most of its lines say nothing any more. That is done by a thread of its own, because a disk may hang; only a file in
 //! memory is written by whoever has to wait for it, who would wait longer for the thread than for the kernel.
 
-use super::entry::Entry;
+use super::entry::JournalEntry;
 use super::record::Record;
 use crate::access::Directory;
 use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
@@ -25,15 +25,15 @@ const MANY: usize = 8;
 
 /// Something to write, and whom to tell.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct WriteRequest {
     /// What; nothing to have everything before it written and, if somebody waits for that, a file removed that says nothing.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<JournalEntry>,
     /// Is dropped when it is written or couldn't be.
     pub(super) written: Option<Sender<()>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct JournalWriter {
     directory: Directory,
     /// What the file is to say.
     record: Record,
@@ -46,9 +46,9 @@ pub(super) struct Writer {
 /// Where entries are handed over to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
-    to_thread: Sender<Message>,
+    to_thread: Sender<WriteRequest>,
     /// What writes, if the file is in memory.
-    in_memory: Option<Arc<Mutex<Writer>>>,
+    in_memory: Option<Arc<Mutex<JournalWriter>>>,
 }
 
 impl Inbox {
@@ -58,7 +58,7 @@ impl Inbox {
     /// There is no thread to be had.
     pub(super) fn open(directory: Directory, record: Record) -> io::Result<Inbox> {
         let is_in_memory = is_in_memory(&directory);
-        let mut writer = Writer { directory, record, file: None, lines: 0, has_failed: false };
+        let mut writer = JournalWriter { directory, record, file: None, lines: 0, has_failed: false };
         writer.write(&[]);
         let writer = Arc::new(Mutex::new(writer));
         let (to_thread, messages) = mpsc::channel();
@@ -68,16 +68,16 @@ impl Inbox {
     }
 
     /// Has a message written by the thread.
-    pub(super) fn send(&self, message: Message) {
+    pub(super) fn send(&self, message: WriteRequest) {
         // The thread ends only with its last sender.
         drop(self.to_thread.send(message));
     }
 
     /// Writes entries now if that is nothing but a few short lines in memory, for which waking the thread would take longer. Else gives
     /// them back unwritten.
-    pub(super) fn write_in_passing(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+    pub(super) fn write_in_passing(&self, entries: Vec<JournalEntry>) -> Result<(), Vec<JournalEntry>> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
-        let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, Entry::Gone { .. }));
+        let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, JournalEntry::Gone { .. }));
         match free.filter(|writer| are_few_and_short() && writer.is_in_order()) {
             Some(writer) => {
                 self.write(writer, &entries);
@@ -88,22 +88,22 @@ impl Inbox {
     }
 
     /// Writes entries now, ahead of what was sent and isn't written yet. Where that may take long, gives them back unwritten.
-    pub(super) fn write_now(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+    pub(super) fn write_now(&self, entries: Vec<JournalEntry>) -> Result<(), Vec<JournalEntry>> {
         let Some(writer) = &self.in_memory else { return Err(entries) };
         self.write(lock(writer), &entries);
         Ok(())
     }
 
-    fn write(&self, mut writer: MutexGuard<'_, Writer>, entries: &[Entry]) {
+    fn write(&self, mut writer: MutexGuard<'_, JournalWriter>, entries: &[JournalEntry]) {
         writer.write(entries);
         if writer.has_failed {
             // To try again later is up to the thread.
-            self.send(Message { entries: Vec::new(), written: None });
+            self.send(WriteRequest { entries: Vec::new(), written: None });
         }
     }
 }
 
-fn run(writer: &Mutex<Writer>, messages: &Receiver<Message>) {
+fn run(writer: &Mutex<JournalWriter>, messages: &Receiver<WriteRequest>) {
     loop {
         let has_failed = lock(writer).has_failed;
         let message = if has_failed {
@@ -122,7 +122,7 @@ fn run(writer: &Mutex<Writer>, messages: &Receiver<Message>) {
 }
 
 /// What is written is whole or has failed, whoever panicked meanwhile.
-fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+fn lock(writer: &Mutex<JournalWriter>) -> MutexGuard<'_, JournalWriter> {
     writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -133,9 +133,9 @@ pub(super) fn is_in_memory(directory: &Directory) -> bool {
     fstatfs(directory).is_ok_and(|system| KINDS.contains(&system.f_type))
 }
 
-impl Writer {
+impl JournalWriter {
     /// Writes what came, and tells whoever waits.
-    fn take(&mut self, batch: Vec<Message>) {
+    fn take(&mut self, batch: Vec<WriteRequest>) {
         let is_last_word = batch.iter().any(|message| message.entries.is_empty() && message.written.is_some());
         let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entries, message.written)).unzip();
         self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
@@ -146,7 +146,7 @@ impl Writer {
     }
 
     /// Writes entries. That it can't is said once, until it can again.
-    fn write(&mut self, entries: &[Entry]) {
+    fn write(&mut self, entries: &[JournalEntry]) {
         for entry in entries {
             self.record.fold(entry.clone());
         }
@@ -171,11 +171,11 @@ impl Writer {
         self.file.is_some() && self.lines <= SPENT_LINES + 2 * self.record.runs().len()
     }
 
-    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+    fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let is_in_order = self.is_in_order();
         match &mut self.file {
             Some(file) if is_in_order && is_linked(file) => {
-                let lines: String = entries.iter().map(Entry::line).collect();
+                let lines: String = entries.iter().map(JournalEntry::line).collect();
                 file.write_all(lines.as_bytes())?;
                 self.lines += entries.len();
                 Ok(())
@@ -186,7 +186,7 @@ impl Writer {
 
     fn write_anew(&mut self) -> io::Result<()> {
         let entries = self.record.entries();
-        self.directory.replace(RUNS, entries.iter().map(Entry::line).collect::<String>().as_bytes())?;
+        self.directory.replace(RUNS, entries.iter().map(JournalEntry::line).collect::<String>().as_bytes())?;
         self.file = Some(self.directory.open_entry(RUNS, OFlags::WRONLY | OFlags::APPEND, Mode::empty())?.into());
         self.lines = entries.len();
         Ok(())

@@ -1,6 +1,6 @@
 //! What the tasks of the loop's thread share: the runs of this navigator, and the processes that former ones left.
 
-use super::left::Left;
+use super::left::Orphans;
 use super::reaper::Reaper;
 use reconcile::event::{Refusal, RunId};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// The state of the loop's thread.
 pub(super) struct LoopState {
     pub(super) reaper: Mutex<Reaper>,
-    pub(super) left: Mutex<Left>,
+    pub(super) left: Mutex<Orphans>,
     /// There is news that a call of [`super::Runtime::perform`] made.
     pub(super) news: Notify,
 }
@@ -21,7 +21,7 @@ impl LoopState {
     }
 
     /// As [`LoopState::lock`].
-    pub(super) fn left(&self) -> MutexGuard<'_, Left> {
+    pub(super) fn left(&self) -> MutexGuard<'_, Orphans> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

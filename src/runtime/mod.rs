@@ -47,10 +47,10 @@ use crate::sys;
 use commands::Commands;
 use environment::Inherited;
 use group::Groups;
-use left::Left;
+use left::Orphans;
 use loop_state::LoopState;
 use mark::Marker;
-use orders::Orders;
+use orders::RunOrders;
 use output::Outputs;
 use probe::Prober;
 use reaper::Reaper;
@@ -58,7 +58,7 @@ use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
 use spawn::{Cradle, Ground};
-use spawners::{Request, Spawners};
+use spawners::{SpawnRequest, Spawners};
 use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex};
@@ -110,7 +110,7 @@ pub struct Runtime {
     shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
     companions: Companions,
-    orders: Orders,
+    orders: RunOrders,
     outputs: Outputs,
     printer: Printer,
     kept: Kept,
@@ -139,7 +139,7 @@ impl Runtime {
         if let Some(noted) = groups.as_ref().ok().and_then(Groups::noted) {
             setup.journal.note_groups(noted);
         }
-        let left = Left::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
+        let left = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
         let environment = Inherited::of(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
@@ -152,7 +152,7 @@ impl Runtime {
         let (left_ends, ends, emptied) = (left.ends(), reaper.ends(), reaper.emptied());
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
-        let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
+        let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
         let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
         let signals = Signals { ended, ends, emptied, done };
@@ -216,7 +216,7 @@ impl Runtime {
             Ok(passed) => passed,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
-        self.spawners.submit(Request { run, spec, mark, slot, leaf, passed, after });
+        self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, passed, after });
     }
 
     /// Stops a run, unless that takes no more than a signal: then it answers with that.

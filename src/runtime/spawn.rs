@@ -4,13 +4,13 @@
 //! What fails is a fact for the core ([`Refusal`]), found by the stage and the error number ([`super::refusal`]). Runs
 //! on a spawner's thread: an exec from a slow disk, or a look-up of a user over the network, holds nobody else.
 
-use super::environment::{Environment, Inherited};
+use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
-use super::passed::Passed;
+use super::passed::SpawnExtras;
 use super::refusal::{self, Attempt};
 use crate::access::identity::Identity;
 use crate::sys;
-use crate::sys::clone::{self, Born, Child, Failure, SetLimit, Stack, Stage};
+use crate::sys::clone::{self, Born, Child, CloneFailure, SetLimit, Stack, Stage};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
@@ -62,7 +62,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// What is particular to one start, beside its definition.
-pub(super) struct Start<'a> {
+pub(super) struct SpawnParameters<'a> {
     /// What marks its processes.
     pub(super) mark: &'a str,
     /// Where the kernel writes its leader's number.
@@ -70,13 +70,18 @@ pub(super) struct Start<'a> {
     /// The directory of the control group that it is to be in.
     pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
-    pub(super) passed: &'a Passed,
+    pub(super) passed: &'a SpawnExtras,
     /// The starts that must be over before its exec.
     pub(super) after: &'a [Arc<Slot>],
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(
+    exec: &Exec,
+    start: &SpawnParameters<'_>,
+    ground: &Ground<'_>,
+    cradle: &mut Cradle,
+) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start, ground).map_err(refuse)?;
     if let Some(socket) = &start.passed.socket {
@@ -93,8 +98,8 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
             let identity = layout.attempt.identity;
             Ok(Spawned { pid, pidfd, identity, output, not_in_group })
         }
-        Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
-        Err(Failure::Child(stage, error)) => {
+        Err(CloneFailure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
+        Err(CloneFailure::Child(stage, error)) => {
             let why = refusal::of_stage(exec, &layout.attempt, stage, error);
             Err(NotSpawned { had_child: true, why })
         }
@@ -104,8 +109,8 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
 /// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
 /// have done before, and ends. To be called where nobody else reaps.
 pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
-    let (slot, passed) = (Slot::default(), Passed::default());
-    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
+    let (slot, passed) = (Slot::default(), SpawnExtras::default());
+    let start = SpawnParameters { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
     let layout = Layout::of(exec, &start, ground)?;
     let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
     let ended = clone::start(&child, &mut cradle.stack, &slot);
@@ -114,9 +119,9 @@ pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) ->
         let _reaped = sys::wait_for(pid);
     }
     match ended {
-        Ok(Born { .. }) | Err(Failure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout.attempt),
-        Err(Failure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout.attempt, stage, error)),
-        Err(Failure::Clone(error)) => Err(refusal::of_clone(error)),
+        Ok(Born { .. }) | Err(CloneFailure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout.attempt),
+        Err(CloneFailure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout.attempt, stage, error)),
+        Err(CloneFailure::Clone(error)) => Err(refusal::of_clone(error)),
     }
 }
 
@@ -131,7 +136,7 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
+    fn of(exec: &Exec, start: &SpawnParameters<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
         let mut environment = ground.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
@@ -153,7 +158,7 @@ impl<'a> Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
+    fn child<'a>(&'a self, exec: &Exec, start: &'a SpawnParameters<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
         Child {
             programs: &self.attempt.programs,
             arguments: &self.arguments,
@@ -179,7 +184,7 @@ impl Layout<'_> {
 /// The files that a command may mean: itself if it has a slash, else one in each directory of the program's own `PATH`.
 ///
 /// All of them relative to the directory that the child enters, as its own shell would take them.
-fn candidates(exec: &Exec, environment: &Environment<'_, '_>) -> Result<(Vec<CString>, Option<String>), Refusal> {
+fn candidates(exec: &Exec, environment: &ProgramEnvironment<'_, '_>) -> Result<(Vec<CString>, Option<String>), Refusal> {
     let command = exec.command.value();
     if command.contains('/') {
         return Ok((vec![string(&exec.command, "command")?], None));
@@ -264,7 +269,7 @@ impl Seats {
     }
 
     /// Puts the child's ends in place, and answers with ours, unless its output goes to somebody else or nowhere.
-    fn take(&mut self, output: &Output, passed: &Passed) -> Result<Option<[OwnedFd; 2]>, Refusal> {
+    fn take(&mut self, output: &Output, passed: &SpawnExtras) -> Result<Option<[OwnedFd; 2]>, Refusal> {
         match (output, &passed.output) {
             (_, Some(taker)) => self.both_to(taker).map(|()| None).map_err(of_descriptors),
             (Output::Null, None) if passed.ear.is_none() => Ok(None),

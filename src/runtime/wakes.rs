@@ -7,7 +7,7 @@ use super::loop_state::LoopState;
 use super::output::more_log_is_to_come;
 use super::probe::Prober;
 use super::reaper::Reaper;
-use super::spawners::{Done, Report, Spawners};
+use super::spawners::{Done, SpawnReport, Spawners};
 use crate::sys;
 use reconcile::event::Event;
 use rustix::fd::OwnedFd;
@@ -77,7 +77,7 @@ pub(super) async fn reap(
     let mut has_failed = false;
     let mut is_new = false;
     let mut to_look = ToLook::default();
-    let mut untold: Vec<Report> = Vec::new();
+    let mut untold: Vec<SpawnReport> = Vec::new();
     let mut told_by = Instant::now();
     let mut chatter = Chatter::default();
     loop {

@@ -5,7 +5,7 @@
 //! its parent defines if the parent then uses nothing of the child. Methods in an `impl` that lies in another file than its
 //! type are found without an import, and are not seen here.
 
-use super::{Source, assert_none, is_word, sources, without_comment};
+use super::{Source, assert_none, is_word, sources, without_comment, without_tests};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that stay for now: a file of each, and why.
@@ -32,11 +32,8 @@ const SEPARATOR: &str = "∷";
 
 /// The words and signs of a file, without comments, texts and its tests.
 fn tokens(text: &str) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().collect();
-    let begins_tests = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{');
-    let end = lines.windows(2).position(begins_tests).unwrap_or(lines.len());
     let mut tokens: Vec<String> = Vec::new();
-    for line in lines[..end].iter().map(|line| without_comment(line)) {
+    for line in without_tests(text).map(without_comment) {
         // What is in quotes names nothing.
         let code = line.split('"').step_by(2).collect::<Vec<_>>().join(" ").replace("::", SEPARATOR);
         for word in code.split_inclusive(|character| !is_word(character)) {

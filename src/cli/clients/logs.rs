@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// What is wanted of the lines.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Wanted {
+pub(in super::super) struct LogSelection {
     /// How many of the last ones.
     pub(in super::super) lines: u64,
     /// Also those that come.
@@ -23,7 +23,7 @@ pub(in super::super) struct Wanted {
 }
 
 /// Writes lines until there are no more, navigator ends, or nobody reads any more.
-pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &Wanted) -> ExitCode {
+pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &LogSelection) -> ExitCode {
     let lines = wanted.lines.to_string();
     let pairs = [("lines", lines.as_str()), ("follow", if wanted.follow { "true" } else { "false" })];
     let path = url("/v1/logs", names.iter().map(|name| ("name", name.as_str())).chain(pairs));

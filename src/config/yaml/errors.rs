@@ -22,7 +22,7 @@ pub(super) const MAX_COPIED: usize = 16 << 20;
 
 /// Why a text can't become a tree.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum ParseRefusal {
     /// It is not YAML, for a reason that the library knows.
     Syntax(ScanError),
     /// It is, but can't be taken.
@@ -54,11 +54,11 @@ pub(super) enum Unacceptable {
 }
 
 /// What people are told.
-pub(super) fn problem(refused: &Refused, text: TextId, texts: &Texts) -> Problem {
+pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &Texts) -> Problem {
     let source = texts.text(text);
     let start = match refused {
-        Refused::Here { at, .. } => *at,
-        Refused::Syntax(error) => {
+        ParseRefusal::Here { at, .. } => *at,
+        ParseRefusal::Syntax(error) => {
             let place = error.marker();
             place.byte_offset().unwrap_or_else(|| texts.byte_of_char(text, place.index()))
         }
@@ -71,20 +71,22 @@ pub(super) fn problem(refused: &Refused, text: TextId, texts: &Texts) -> Problem
     }
     let end = source[start..].chars().next().filter(|char| !char.is_control()).map_or(start, |char| start + char.len_utf8());
     let (message, help) = match refused {
-        Refused::Syntax(error) => syntax(error),
-        Refused::Here { what, .. } => unacceptable(*what),
+        ParseRefusal::Syntax(error) => syntax(error),
+        ParseRefusal::Here { what, .. } => unacceptable(*what),
     };
     Problem::error(Span::new(text, start..end), message).maybe_help(help)
 }
 
 /// What was probably typed wrong.
-fn slip(refused: &Refused, source: &str, start: usize) -> Option<Slip> {
+fn slip(refused: &ParseRefusal, source: &str, start: usize) -> Option<Slip> {
     match refused {
-        Refused::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => Some(slips::unknown_alias(source, start)),
-        Refused::Syntax(error) => slips::slip(source, start, error.kind()),
-        Refused::Here { what: Unacceptable::Tag, .. } => slips::tag(source, start),
-        Refused::Here { what: Unacceptable::NoMap, .. } => slips::merge(source, start),
-        Refused::Here { .. } => None,
+        ParseRefusal::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => {
+            Some(slips::unknown_alias(source, start))
+        }
+        ParseRefusal::Syntax(error) => slips::slip(source, start, error.kind()),
+        ParseRefusal::Here { what: Unacceptable::Tag, .. } => slips::tag(source, start),
+        ParseRefusal::Here { what: Unacceptable::NoMap, .. } => slips::merge(source, start),
+        ParseRefusal::Here { .. } => None,
     }
 }
 

@@ -26,7 +26,7 @@ impl Slip {
 }
 
 /// The line at which the parser gave up, and what stands above it.
-pub(super) struct Around<'s> {
+pub(super) struct ErrorSite<'s> {
     pub(super) source: &'s str,
     /// Where the parser gave up.
     pub(super) at: usize,
@@ -35,7 +35,7 @@ pub(super) struct Around<'s> {
     pub(super) above: Option<Line<'s>>,
 }
 
-impl<'s> Around<'s> {
+impl<'s> ErrorSite<'s> {
     /// Asks of both lines, the upper one first: it is more often to blame.
     pub(super) fn either(&self, ask: fn(Line<'s>) -> Option<Slip>) -> Option<Slip> {
         self.above.and_then(ask).or_else(|| ask(self.here)).or_else(|| self.here.below(self.source).and_then(ask))

@@ -11,13 +11,13 @@ pub(super) use lines::Slip;
 pub(super) use marks::{merge, tag, unknown_alias};
 
 use granit_parser::ErrorKind;
-use lines::{Around, Line, is_word, written};
+use lines::{ErrorSite, Line, is_word, written};
 
 /// What was probably meant where the parser gave up.
 pub(super) fn slip(source: &str, at: usize, kind: &ErrorKind) -> Option<Slip> {
     let at = source.floor_char_boundary(at.min(source.len()));
     let here = Line::at(source, at);
-    let around = Around { source, at, above: here.above(source), here };
+    let around = ErrorSite { source, at, above: here.above(source), here };
     conflict(source)
         .or_else(|| around.either(tab))
         .or_else(|| around.either(comment))
@@ -28,7 +28,7 @@ pub(super) fn slip(source: &str, at: usize, kind: &ErrorKind) -> Option<Slip> {
         .or_else(|| layout::slip(&around, kind))
 }
 
-impl<'s> Around<'s> {
+impl<'s> ErrorSite<'s> {
     /// `name:redis` or `-name: redis`.
     fn glued(&self) -> Option<Slip> {
         let missing = |line: Line<'s>| {
