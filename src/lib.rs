@@ -6,15 +6,18 @@
 //! lower ones.
 
 pub mod access;
+mod checksum;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod error_text;
 pub mod journal;
 mod path_text;
 pub mod runtime;
 pub mod signals;
 pub mod snapshot;
 pub mod source;
+mod suggest;
 pub mod supervisor;
 mod sys;
 pub mod terminal;

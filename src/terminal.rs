@@ -4,6 +4,12 @@
 //! terminal acts on them instead of showing them. They are written out, as `\n` or `\u{1b}`; bytes that are not UTF-8 are
 //! written as `\x9b`. Text without any of them is returned unchanged.
 
+pub(crate) mod columns;
+mod style;
+
+pub use style::TerminalStyle;
+pub(crate) use style::is_color_welcome;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 

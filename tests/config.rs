@@ -10,7 +10,8 @@ mod schema;
 mod secrets;
 
 use fixtures::{describe_annotated, describe_loaded, environment, over_disk, paths, settle, unannotated};
-use navigator::config::{Disk, Look, load, render_all};
+use navigator::config::{Disk, load, render_all};
+use navigator::terminal::TerminalStyle;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ fn good_configurations_mean_what_is_written_beside_them() {
         let found = match load(&path, &Disk, &environment()) {
             Ok(loaded) => describe_loaded(&loaded),
             Err(rejected) => {
-                failures.push(render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN));
+                failures.push(render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN));
                 continue;
             }
         };
@@ -45,7 +46,9 @@ fn bad_configurations_are_rejected_for_the_reasons_in_them() {
             Err(rejected) => {
                 let (expected, found) = match &text {
                     Some(text) => (path.clone(), describe_annotated(text, &path, &rejected)),
-                    None => (path.with_extension("expect"), render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN)),
+                    None => {
+                        (path.with_extension("expect"), render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN))
+                    }
                 };
                 settle(&expected, &found, &mut failures);
             }
@@ -62,7 +65,7 @@ fn no_message_shows_the_value_of_a_variable() {
         let bytes = unannotated(&path);
         for end in 0..=bytes.len() {
             let Err(rejected) = load(&path, &over_disk(&path, bytes[..end].to_vec()), &environment()) else { continue };
-            let text = render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN);
+            let text = render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN);
             assert!(!text.contains("hunter"), "the first {end} bytes of {} are answered by\n{text}", path.display());
             told += usize::from(text.contains('…'));
         }
@@ -128,7 +131,7 @@ fn load_in_time(path: &Path, bytes: Vec<u8>) {
     let start = Instant::now();
     if let Err(rejected) = load(path, &over_disk(path, bytes), &environment()) {
         assert!(!rejected.diagnostics.is_empty(), "rejected without a reason:\n{text}");
-        assert!(!render_all(&rejected.diagnostics, rejected.omitted, Look { color: true, width: Some(60) }).is_empty());
+        assert!(!render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle { color: true, width: Some(60) }).is_empty());
     }
     assert!(start.elapsed() < Duration::from_secs(5), "took {:?}:\n{text}", start.elapsed());
 }

@@ -4,8 +4,9 @@
 mod golden;
 
 use golden::settle;
-use navigator::config::{Change, Disk, Environment, Files, Key, Look, Otherwise, Shape};
+use navigator::config::{ChangeEffect, Disk, Environment, Files, Key, Otherwise, Shape};
 use navigator::config::{load, process_keys, render_all, schema, top_keys};
+use navigator::terminal::TerminalStyle;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -70,7 +71,7 @@ fn configurations_in_documents_load() {
             let outcome = load(&path, &Alone(path.clone(), text.into_bytes()), &Environment::default());
             let found = outcome
                 .as_ref()
-                .map_or_else(|rejected| render_all(&rejected.diagnostics, 0, Look::PLAIN), |_| "it loads".to_owned());
+                .map_or_else(|rejected| render_all(&rejected.diagnostics, 0, TerminalStyle::PLAIN), |_| "it loads".to_owned());
             let is_as_said = match tag.as_str() {
                 "yaml" => outcome.is_ok(),
                 "yaml,bad" => outcome.is_err(),
@@ -250,11 +251,11 @@ fn parts(key: &Key) -> Vec<Key> {
 
 fn in_words(key: &Key) -> &'static str {
     match key.change {
-        Change::Restart => "restart",
-        Change::InPlace => "in place",
-        Change::StartsOrStops => "starts or stops",
-        Change::AnotherProcess => "another process",
-        Change::None => panic!("`{}` is a field of processes", key.name),
+        ChangeEffect::Restart => "restart",
+        ChangeEffect::InPlace => "in place",
+        ChangeEffect::StartsOrStops => "starts or stops",
+        ChangeEffect::AnotherProcess => "another process",
+        ChangeEffect::None => panic!("`{}` is a field of processes", key.name),
     }
 }
 
@@ -289,7 +290,7 @@ fn what_check_says_in_documents_is_what_it_says() {
         let (shown, _) = shown.split_once("```").expect("the end of the example");
         let (path, said) = shown.split_once('\n').expect("what is said about the file");
         let rejected = load(Path::new(path), &Disk, &Environment::default()).expect_err("the example is a file that is wrong");
-        assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN), "{document}");
+        assert_eq!(said, render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN), "{document}");
     }
 }
 

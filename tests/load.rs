@@ -4,7 +4,8 @@
 mod memory;
 
 use memory::Memory;
-use navigator::config::{Disk, Environment, Loaded, Look, MAX_BYTES, Rejected, RejectedKind, load, render};
+use navigator::config::{Disk, Environment, Loaded, MAX_BYTES, Rejected, RejectedKind, load, render};
+use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -120,7 +121,7 @@ fn a_diagnostic_is_complete_for_machines() {
 fn a_caret_stands_below_wide_characters_and_behind_tabs() {
     let text = "managed_processes: [{name: a, command: 日本,\tcomand: b}]";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo");
-    let rendered = render(&rejected.diagnostics[0], Look::PLAIN);
+    let rendered = render(&rejected.diagnostics[0], TerminalStyle::PLAIN);
     let lines: Vec<&str> = rendered.lines().collect();
     assert_eq!(lines[0], "etc/navigator.yml:1:44: error: unknown key `comand`");
     assert_eq!(lines[2], format!("    | {}\t^^^^^^", " ".repeat("managed_processes: [{name: a, command: ____,".len())));
@@ -130,10 +131,13 @@ fn a_caret_stands_below_wide_characters_and_behind_tabs() {
 fn characters_that_move_a_cursor_are_written_out() {
     let text = "managed_processes: [{name: \"a\\e[2J\", command: \"./a\\nb\", \"k\\e[31m\": 1}]";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("the name is wrong");
-    let rendered: String = rejected.diagnostics.iter().map(|diagnostic| render(diagnostic, Look::PLAIN)).collect();
+    let rendered: String = rejected.diagnostics.iter().map(|diagnostic| render(diagnostic, TerminalStyle::PLAIN)).collect();
     assert!(rendered.contains("\\u{1b}[31m"), "{rendered}");
     assert!(!rendered.contains('\x1b'), "{rendered}");
-    assert!(render(&rejected.diagnostics[0], Look { color: true, width: None }).contains('\x1b'), "colour is made of escapes");
+    assert!(
+        render(&rejected.diagnostics[0], TerminalStyle { color: true, width: None }).contains('\x1b'),
+        "colour is made of escapes"
+    );
 }
 
 #[test]

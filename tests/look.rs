@@ -7,7 +7,8 @@
 mod fixtures;
 
 use fixtures::{environment, over_disk, paths, settle, unannotated};
-use navigator::config::{Diagnostic, Disk, Look, load, render, render_all};
+use navigator::config::{Diagnostic, Disk, load, render, render_all};
+use navigator::terminal::TerminalStyle;
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
@@ -21,10 +22,10 @@ fn diagnostics(path: &Path) -> (Vec<Diagnostic>, usize) {
 #[test]
 fn diagnostics_look_as_they_should() {
     let looks = [
-        ("60.txt", Look { color: false, width: Some(60) }),
-        ("100.txt", Look { color: false, width: Some(100) }),
-        ("txt", Look::PLAIN),
-        ("color.txt", Look { color: true, width: Some(80) }),
+        ("60.txt", TerminalStyle { color: false, width: Some(60) }),
+        ("100.txt", TerminalStyle { color: false, width: Some(100) }),
+        ("txt", TerminalStyle::PLAIN),
+        ("color.txt", TerminalStyle { color: true, width: Some(80) }),
     ];
     let mut failures = Vec::new();
     for path in paths("look") {
@@ -46,7 +47,7 @@ fn no_source_line_is_wider_than_the_terminal_and_no_caret_is_lost() {
         let Err(rejected) = load(&path, &over_disk(&path, bytes), &environment()) else { continue };
         for diagnostic in &rejected.diagnostics {
             for width in [40, 60, 100] {
-                let rendered = render(diagnostic, Look { color: false, width: Some(width) });
+                let rendered = render(diagnostic, TerminalStyle { color: false, width: Some(width) });
                 let excerpts: Vec<&str> = rendered.lines().filter(|line| line.contains(" | ")).collect();
                 for line in &excerpts {
                     assert!(line.contains('\t') || line.width() <= width, "at {width} columns:\n{rendered}");

@@ -14,8 +14,9 @@ mod support {
 }
 
 use navigator::cli::forecast::{brief, whole};
-use navigator::config::{Change, Key, Look, not_yet, process_keys};
+use navigator::config::{ChangeEffect, Key, not_yet, process_keys};
 use navigator::snapshot::Plan;
+use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::Path;
 use support::case::Case;
@@ -30,7 +31,7 @@ fn plans() {
         let steps = steps(&story.world.engine, story.world.now, &after);
         golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
         let plan = Plan::of(&story.world.engine, story.world.now, &after);
-        let look = Look { width: Some(80), color: false };
+        let look = TerminalStyle { width: Some(80), color: false };
         golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
         golden::settle(&folder.join("asked.txt"), &whole(&plan, look), &mut failures);
     }
@@ -53,11 +54,11 @@ fn is_as_promised(key: &Key, plan: &str) -> bool {
         fields.split(", ").all(|field| field.split('.').next() == Some(called))
     };
     match key.change {
-        Change::Restart => signs == "±±" && steps.iter().all(is_named),
-        Change::InPlace => signs == "~" && steps.iter().all(is_named),
-        Change::StartsOrStops => signs == "-" || signs == "+",
-        Change::AnotherProcess => signs == "-+",
-        Change::None => false,
+        ChangeEffect::Restart => signs == "±±" && steps.iter().all(is_named),
+        ChangeEffect::InPlace => signs == "~" && steps.iter().all(is_named),
+        ChangeEffect::StartsOrStops => signs == "-" || signs == "+",
+        ChangeEffect::AnotherProcess => signs == "-+",
+        ChangeEffect::None => false,
     }
 }
 

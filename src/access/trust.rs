@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 /// The users that are trusted. Root always is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
-    scope: Scope,
+    scope: TrustScope,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
+enum TrustScope {
     Everybody,
     Users {
         ids: [u32; 4],
@@ -35,12 +35,12 @@ impl Default for Trust {
 impl Trust {
     /// Trusts all users: for commands that run nothing.
     pub fn everybody() -> Trust {
-        Trust { scope: Scope::Everybody }
+        Trust { scope: TrustScope::Everybody }
     }
 
     /// Trusts root and this user.
     pub fn user(id: u32) -> Trust {
-        Trust { scope: Scope::Users { ids: [0, id, id, id], read_only_is_closed: false } }
+        Trust { scope: TrustScope::Users { ids: [0, id, id, id], read_only_is_closed: false } }
     }
 
     /// Trusts root and the user that this process runs as.
@@ -52,9 +52,9 @@ impl Trust {
     #[must_use]
     pub fn and(self, id: u32) -> Trust {
         match self.scope {
-            Scope::Everybody => self,
-            Scope::Users { ids: [root, own, one, _], read_only_is_closed } => {
-                Trust { scope: Scope::Users { ids: [root, own, id, one], read_only_is_closed } }
+            TrustScope::Everybody => self,
+            TrustScope::Users { ids: [root, own, one, _], read_only_is_closed } => {
+                Trust { scope: TrustScope::Users { ids: [root, own, id, one], read_only_is_closed } }
             }
         }
     }
@@ -63,21 +63,21 @@ impl Trust {
     #[must_use]
     pub fn with_read_only_mounts(self) -> Trust {
         match self.scope {
-            Scope::Everybody => self,
-            Scope::Users { ids, .. } => Trust { scope: Scope::Users { ids, read_only_is_closed: true } },
+            TrustScope::Everybody => self,
+            TrustScope::Users { ids, .. } => Trust { scope: TrustScope::Users { ids, read_only_is_closed: true } },
         }
     }
 
     /// Whether nothing is judged.
     pub(super) fn is_everybody(self) -> bool {
-        self.scope == Scope::Everybody
+        self.scope == TrustScope::Everybody
     }
 
     /// Whether this user is trusted.
     pub fn includes(self, id: u32) -> bool {
         match self.scope {
-            Scope::Everybody => true,
-            Scope::Users { ids, .. } => ids.contains(&id),
+            TrustScope::Everybody => true,
+            TrustScope::Users { ids, .. } => ids.contains(&id),
         }
     }
 
@@ -99,7 +99,7 @@ impl Trust {
     /// As [`Trust::writer`], for what lies at this path.
     pub(super) fn writer_at(self, path: &Path, stat: &Stat) -> Option<Writer> {
         let writer = self.writer(stat)?;
-        let Scope::Users { read_only_is_closed: true, .. } = self.scope else { return Some(writer) };
+        let TrustScope::Users { read_only_is_closed: true, .. } = self.scope else { return Some(writer) };
         let is_read_only =
             rustix::fs::statvfs(path).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
         (!is_read_only).then_some(writer)

@@ -59,7 +59,7 @@ impl<'a> Rules<'a> {
     pub(crate) fn find(self, path: &Path) -> io::Result<Place<'a>> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let mut rest = parts(&std::path::absolute(path)?);
-        let mut walk = Walk::begin(self)?;
+        let mut walk = PathWalk::begin(self)?;
         let mut links = 0;
         while let Some(part) = rest.pop() {
             if walk.path == Path::new("/proc") && walk.acting.is_none() {
@@ -92,7 +92,7 @@ impl<'a> Rules<'a> {
 }
 
 /// A walk in progress.
-struct Walk<'a> {
+struct PathWalk<'a> {
     rules: Rules<'a>,
     directory: OwnedFd,
     /// The path so far, without links.
@@ -103,11 +103,11 @@ struct Walk<'a> {
     acting: Option<(&'a Identity, Option<Borrowed>)>,
 }
 
-impl<'a> Walk<'a> {
-    fn begin(rules: Rules<'a>) -> io::Result<Walk<'a>> {
+impl<'a> PathWalk<'a> {
+    fn begin(rules: Rules<'a>) -> io::Result<PathWalk<'a>> {
         let directory = root()?;
         let stat = fstat(&directory)?;
-        let mut walk = Walk { rules, directory, path: "/".into(), is_sticky: false, acting: None };
+        let mut walk = PathWalk { rules, directory, path: "/".into(), is_sticky: false, acting: None };
         walk.meet(OsStr::new(""), &stat)?;
         walk.is_sticky = walk.is_shared(&stat);
         Ok(walk)
@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
     fn end(self, name: OsString) -> Place<'a> {
         let path = self.path.join(&name);
         let acts_as = self.acting.map(|(identity, _)| identity);
-        let Walk { rules, directory, is_sticky, .. } = self;
+        let PathWalk { rules, directory, is_sticky, .. } = self;
         Place { directory: Arc::new(directory), name, path, is_sticky, trust: rules.trust, acts_as }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 
     /// Tell the running navigator: `reload` (HUP), `stop` (TERM) or `quit` (QUIT)
     #[arg(short = 's', value_name = "SIGNAL")]
-    pub(super) signal: Option<Order>,
+    pub(super) signal: Option<SignalOrder>,
 
     #[command(flatten)]
     pub(super) common: Common,
@@ -142,7 +142,7 @@ const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolv
 
 /// An order by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Order {
+pub(super) enum SignalOrder {
     Reload,
     Stop,
     Quit,

@@ -1,10 +1,10 @@
 //! `navigator check`: every problem of a configuration, or what is in it.
 
 use super::arguments::ReportFormat;
-use super::{INVALID, OK, USAGE, look_of, plural, print, print_error, print_json};
+use super::console::{INVALID, OK, USAGE, plural, print, print_error, print_json};
 use crate::config::{Environment, Loaded, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
-use crate::terminal::escape;
+use crate::terminal::{TerminalStyle, escape};
 use reconcile::spec::Tier;
 use std::io::stderr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
     match format {
         ReportFormat::Text => match &result {
             Ok(loaded) => {
-                print_error(&render_all(&loaded.warnings, 0, look_of(stderr())));
+                print_error(&render_all(&loaded.warnings, 0, TerminalStyle::of(stderr())));
                 print(&format!("{}: {}\n", escape(&shown), contents(loaded)));
             }
             Err(rejected) => return reject(rejected),
@@ -47,7 +47,7 @@ fn exit_code(rejected: &Rejected) -> ExitCode {
 
 /// Says everything that is wrong with a configuration, for people, and ends as a start with it would.
 pub(super) fn reject(rejected: &Rejected) -> ExitCode {
-    print_error(&render_all(&rejected.diagnostics, rejected.omitted, look_of(stderr())));
+    print_error(&render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::of(stderr())));
     exit_code(rejected)
 }
 

@@ -1,12 +1,11 @@
 //! `navigator completions SHELL`: what a shell needs to complete command lines. The shell then asks this very program each
 //! time, so that names of processes are those of the instance that runs.
 
-use super::arguments::Arguments;
+use super::console::{INVALID, OK, fail, print, state_dir, variable};
 use super::locate::locate;
-use super::{INVALID, OK, fail, print, state_dir_of, variable};
 use crate::access::Trust;
 use crate::control::Client;
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use std::env;
@@ -19,8 +18,8 @@ use std::process::ExitCode;
 const ASKS: &str = "NAVIGATOR_COMPLETE";
 
 /// Answers a shell that asks for completions, and ends then.
-pub(super) fn answer() {
-    CompleteEnv::with_factory(Arguments::command).var(ASKS).complete();
+pub(super) fn answer(command_line: impl Fn() -> Command) {
+    CompleteEnv::with_factory(command_line).var(ASKS).complete();
 }
 
 /// Writes the hook for a shell.
@@ -47,7 +46,7 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
     let state = option(&line, &["--state-dir"]).map(PathBuf::from);
     let Ok(config) = locate(named, variable("NAVIGATOR_CONFIG")) else { return Vec::new() };
     let answer =
-        Client::connect(&state_dir_of(state, Trust::of_this_process()), &config).and_then(|mut client| client.get("/v1/status"));
+        Client::connect(&state_dir(state, Trust::of_this_process()), &config).and_then(|mut client| client.get("/v1/status"));
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();
     let candidate = |process: &serde_json::Value| {

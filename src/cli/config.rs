@@ -2,7 +2,7 @@
 
 use super::arguments::Notation;
 use super::check::reject;
-use super::{INVALID, OK, fail, print, print_error, print_json};
+use super::console::{INVALID, OK, fail, print, print_error, print_json};
 use crate::config::{self, Disk, Environment, NotWritten, Request, effective};
 use std::path::Path;
 use std::process::ExitCode;

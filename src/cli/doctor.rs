@@ -4,8 +4,8 @@
 //! that goes through a whole start except for its last step.
 
 use super::check::reject;
+use super::console::{INVALID, OK, fail, plural, print};
 use super::run::log_trust;
-use super::{INVALID, OK, fail, plural, print};
 use crate::access::Trust;
 use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
@@ -26,7 +26,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
-    let mut rows: Vec<Row> = runtime::platform().into_iter().map(Row::of_feature).collect();
+    let mut rows: Vec<CheckRow> = runtime::platform().into_iter().map(CheckRow::of_feature).collect();
     rows.push(of_state_directory(state));
     print(&table("host", &rows));
     let Some(path) = path else { return OK.into() };
@@ -40,7 +40,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         Err(error) => return fail(INVALID, &format!("failed to rehearse: {error}")),
     };
     print(&format!("\n{}", table(&shown, &rows)));
-    let problems = rows.iter().filter(|row| row.verdict == Verdict::Problem).count();
+    let problems = rows.iter().filter(|row| row.verdict == CheckVerdict::Problem).count();
     if problems == 0 {
         return OK.into();
     }
@@ -49,71 +49,71 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
 }
 
 /// A line of the answer.
-struct Row {
-    verdict: Verdict,
+struct CheckRow {
+    verdict: CheckVerdict,
     name: String,
     meaning: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum CheckVerdict {
     Fine,
     Missing,
     Problem,
 }
 
-impl Row {
-    fn of_feature(Feature { name, is_there, meaning }: Feature) -> Row {
-        let verdict = if is_there { Verdict::Fine } else { Verdict::Missing };
-        Row { verdict, name: name.to_owned(), meaning }
+impl CheckRow {
+    fn of_feature(Feature { name, is_there, meaning }: Feature) -> CheckRow {
+        let verdict = if is_there { CheckVerdict::Fine } else { CheckVerdict::Missing };
+        CheckRow { verdict, name: name.to_owned(), meaning }
     }
 
-    fn of_outcome(name: &str, problem: Option<String>) -> Row {
-        let verdict = if problem.is_some() { Verdict::Problem } else { Verdict::Fine };
-        Row { verdict, name: name.to_owned(), meaning: problem.unwrap_or_default() }
+    fn of_outcome(name: &str, problem: Option<String>) -> CheckRow {
+        let verdict = if problem.is_some() { CheckVerdict::Problem } else { CheckVerdict::Fine };
+        CheckRow { verdict, name: name.to_owned(), meaning: problem.unwrap_or_default() }
     }
 }
 
-fn of_state_directory(state: &StateDir) -> Row {
+fn of_state_directory(state: &StateDir) -> CheckRow {
     let (is_there, meaning) = match state.check() {
         Ok(()) => (true, format!("`{}` can be written", state.path().display())),
         Err(error) => (false, error.to_string()),
     };
-    Row::of_feature(Feature { name: "state directory", is_there, meaning })
+    CheckRow::of_feature(Feature { name: "state directory", is_there, meaning })
 }
 
-fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<Row>> {
+fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<CheckRow>> {
     let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
     let refusals = runtime::rehearse(launcher, entries.iter().map(|entry| &entry.spec.exec))?;
     let rehearsed = entries.iter().zip(refusals).map(|(entry, refusal)| {
         let problem = refusal.map(|refusal| refusal.to_string()).or_else(|| output_problem(&entry.spec.exec, trust));
-        Row::of_outcome(&entry.spec.name, problem)
+        CheckRow::of_outcome(&entry.spec.name, problem)
     });
     let log = loaded.settings.file.iter().filter_map(|path| log_problem(path, trust));
-    let log = log.map(|problem| Row::of_outcome("logging.file", Some(problem)));
+    let log = log.map(|problem| CheckRow::of_outcome("logging.file", Some(problem)));
     Ok(rehearsed.chain(log).chain(descriptors(entries.len(), launcher)).collect())
 }
 
 /// All processes together need descriptors of navigator.
-fn descriptors(processes: usize, launcher: &runtime::Launcher) -> Option<Row> {
+fn descriptors(processes: usize, launcher: &runtime::Launcher) -> Option<CheckRow> {
     let needed = OWN_DESCRIPTORS + DESCRIPTORS_EACH * u64::try_from(processes).unwrap_or(u64::MAX / DESCRIPTORS_EACH);
     let allowed = launcher.descriptors();
     (needed > allowed).then(|| {
         let problem =
             format!("{processes} processes need about {needed} descriptors, and {allowed} are allowed: raise `ulimit -Hn`");
-        Row::of_outcome("(all)", Some(problem))
+        CheckRow::of_outcome("(all)", Some(problem))
     })
 }
 
 /// Verdict, name and meaning below one another.
-fn table(title: &str, rows: &[Row]) -> String {
+fn table(title: &str, rows: &[CheckRow]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let line = |row: &Row| {
+    let line = |row: &CheckRow| {
         let verdict = match row.verdict {
-            Verdict::Fine => "ok",
-            Verdict::Missing => "missing",
-            Verdict::Problem => "problem",
+            CheckVerdict::Fine => "ok",
+            CheckVerdict::Missing => "missing",
+            CheckVerdict::Problem => "problem",
         };
         format!("  {verdict:<7}  {:<width$}  {}", row.name, escape(&row.meaning)).trim_end().to_owned() + "\n"
     };
@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn columns_stand_below_one_another() {
         let rows = [
-            Row::of_feature(Feature { name: "pidfds", is_there: true, meaning: "used".into() }),
-            Row::of_feature(Feature { name: "control groups", is_there: false, meaning: "marks instead".into() }),
-            Row::of_outcome("web", None),
-            Row::of_outcome("db", Some("unknown user: `x`".into())),
+            CheckRow::of_feature(Feature { name: "pidfds", is_there: true, meaning: "used".into() }),
+            CheckRow::of_feature(Feature { name: "control groups", is_there: false, meaning: "marks instead".into() }),
+            CheckRow::of_outcome("web", None),
+            CheckRow::of_outcome("db", Some("unknown user: `x`".into())),
         ];
         let expected = "\
 host

@@ -3,12 +3,11 @@
 //!
 //! It writes down a plan that is given, and computes nothing of it.
 
-use super::columns::{cut_within, padded, width, wrapped};
-use super::plural;
-use crate::config::Look;
+use super::console::plural;
 use crate::snapshot::Plan;
 use crate::snapshot::plan::{Change, Field, Stale, Step, Summary};
-use crate::terminal::escape;
+use crate::terminal::columns::{cut_within, padded, width, wrapped};
+use crate::terminal::{TerminalStyle, escape};
 use reconcile::forecast::EffectKind;
 use std::fmt::Write;
 
@@ -22,7 +21,7 @@ const ROOM: usize = 20;
 const INDENT: usize = 8;
 
 /// What is shown of a reload, while it goes on: no more than somebody reads meanwhile. The log has the counts.
-pub fn brief(plan: &Plan, look: Look) -> String {
+pub fn brief(plan: &Plan, look: TerminalStyle) -> String {
     let page = Page { look, names: widest_name(plan.names().take(PROCESSES)) };
     let mut all = page.entries(plan, |change| page.change(change));
     let omitted = all.len().saturating_sub(PROCESSES);
@@ -35,7 +34,7 @@ pub fn brief(plan: &Plan, look: Look) -> String {
 }
 
 /// The whole plan: every process, each changed definition as a unified diff, and the counts at the end.
-pub fn whole(plan: &Plan, look: Look) -> String {
+pub fn whole(plan: &Plan, look: TerminalStyle) -> String {
     let page = Page { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
@@ -99,7 +98,7 @@ fn names_of(wave: &[Step], kind: EffectKind) -> impl Iterator<Item = &str> {
 }
 
 struct Page {
-    look: Look,
+    look: TerminalStyle,
     /// How many columns names take.
     names: usize,
 }

@@ -2,7 +2,7 @@
 
 use super::arguments::GraphFormat;
 use super::check::reject;
-use super::{OK, print};
+use super::console::{OK, print};
 use crate::config::Environment;
 use crate::source::FileSource;
 use reconcile::desired::{Desired, Entry, Need};

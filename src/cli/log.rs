@@ -3,7 +3,7 @@
 //! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`. One event is one
 //! line: control characters in a message or a field are escaped.
 
-use crate::config::{Format, Level};
+use crate::config::{Level, LogFormat};
 use crate::runtime::utc::Utc;
 use crate::terminal::{escape, escape_json, is_plain};
 use arc_swap::ArcSwap;
@@ -20,23 +20,23 @@ const ROOM: usize = 256;
 /// What is logged and how. It may change while navigator runs, and always as a whole: format and colour of a line are of the
 /// same configuration.
 #[derive(Debug)]
-pub(super) struct LogSettings(ArcSwap<Shape>);
+pub(super) struct LogSettings(ArcSwap<LogShape>);
 
 /// One state of the settings.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
+struct LogShape {
     level: tracing::Level,
-    format: Format,
+    format: LogFormat,
     color: bool,
 }
 
 impl LogSettings {
-    pub(super) fn new(level: Level, format: Format, color: bool) -> LogSettings {
-        LogSettings(ArcSwap::from_pointee(Shape { level: tracing_level(level), format, color }))
+    pub(super) fn new(level: Level, format: LogFormat, color: bool) -> LogSettings {
+        LogSettings(ArcSwap::from_pointee(LogShape { level: tracing_level(level), format, color }))
     }
 
-    pub(super) fn set(&self, level: Level, format: Format, color: bool) {
-        self.0.store(Arc::new(Shape { level: tracing_level(level), format, color }));
+    pub(super) fn set(&self, level: Level, format: LogFormat, color: bool) {
+        self.0.store(Arc::new(LogShape { level: tracing_level(level), format, color }));
     }
 }
 
@@ -51,18 +51,18 @@ fn tracing_level(level: Level) -> tracing::Level {
 }
 
 /// Formats events and gives each line, with its end, to `write`.
-pub(super) struct Lines<W> {
+pub(super) struct LogLines<W> {
     settings: Arc<LogSettings>,
     write: W,
 }
 
-impl<W: Fn(Vec<u8>)> Lines<W> {
-    pub(super) fn new(settings: Arc<LogSettings>, write: W) -> Lines<W> {
-        Lines { settings, write }
+impl<W: Fn(Vec<u8>)> LogLines<W> {
+    pub(super) fn new(settings: Arc<LogSettings>, write: W) -> LogLines<W> {
+        LogLines { settings, write }
     }
 }
 
-impl<W: Fn(Vec<u8>) + 'static> Subscriber for Lines<W> {
+impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && *metadata.level() <= self.settings.0.load().level
     }
@@ -73,11 +73,11 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for Lines<W> {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
         let time = Utc::now().to_string();
-        let Shape { format, color, .. } = **self.settings.0.load();
-        let line = if format == Format::Json {
+        let LogShape { format, color, .. } = **self.settings.0.load();
+        let line = if format == LogFormat::Json {
             as_json(&time, event.metadata(), &fields)
         } else {
             as_text(&time, event.metadata(), &fields, color)
@@ -101,12 +101,12 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for Lines<W> {
 }
 
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
     others: Vec<(&'static str, serde_json::Value)>,
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.others.push((field.name(), value.into()));
     }
@@ -132,7 +132,7 @@ impl Visit for Fields {
     }
 }
 
-fn as_json(time: &str, metadata: &Metadata<'_>, fields: &Fields) -> String {
+fn as_json(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let mut line = String::with_capacity(ROOM);
     let _ = write!(
@@ -150,7 +150,7 @@ fn as_json(time: &str, metadata: &Metadata<'_>, fields: &Fields) -> String {
     escape_json(&line).into_owned()
 }
 
-fn as_text(time: &str, metadata: &Metadata<'_>, fields: &Fields, color: bool) -> String {
+fn as_text(time: &str, metadata: &Metadata<'_>, fields: &EventFields, color: bool) -> String {
     let level = metadata.level();
     let style = match *level {
         tracing::Level::ERROR => "\x1b[31m",
@@ -187,25 +187,25 @@ mod tests {
     use std::sync::mpsc;
 
     /// What is logged of an event with these texts.
-    fn logged(format: Format, message: &str, field: &str) -> String {
+    fn logged(format: LogFormat, message: &str, field: &str) -> String {
         let (sender, lines) = mpsc::channel();
         let settings = Arc::new(LogSettings::new(Level::Info, format, false));
-        let subscriber = Lines::new(settings, move |line| sender.send(line).expect("it is received"));
+        let subscriber = LogLines::new(settings, move |line| sender.send(line).expect("it is received"));
         tracing::subscriber::with_default(subscriber, || tracing::warn!(target: "navigator", field, "{message}"));
         String::from_utf8(lines.recv().expect("it was logged")).expect("it is text")
     }
 
     #[test]
     fn an_event_is_one_line_without_control_characters() {
-        let line = logged(Format::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
+        let line = logged(LogFormat::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
         let expected = r#" WARN navigator: a\u{1b}[2J\nforged field="b\nforged\u009b\u202e""#;
         assert!(line.ends_with(&format!("{expected}\n")), "{line}");
-        assert!(logged(Format::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"), "no such text is bare");
+        assert!(logged(LogFormat::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"), "no such text is bare");
     }
 
     #[test]
     fn json_is_one_line_of_the_same_value() {
-        let line = logged(Format::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
+        let line = logged(LogFormat::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
         assert!(line.trim_end_matches('\n').chars().all(|char| !crate::terminal::is_dangerous(char)), "{line}");
         let object: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
         assert_eq!([&object["message"], &object["field"]], ["a\x1b\n\u{9b}", "b\u{202e}\x7f"]);

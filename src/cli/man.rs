@@ -4,7 +4,7 @@
 //! Source of the form: `man-pages(7)`, `groff_man(7)`.
 
 use super::arguments::Arguments;
-use super::{INVALID, OK, fail, print};
+use super::console::{INVALID, OK, fail, print};
 use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use std::fmt::Write;

@@ -3,9 +3,9 @@
 mod arguments;
 mod check;
 mod clients;
-mod columns;
 mod completions;
 mod config;
+mod console;
 mod doctor;
 pub mod forecast;
 mod graph;
@@ -18,37 +18,21 @@ mod signal;
 mod usage;
 
 use crate::access::{Trust, user_number};
-use crate::config::{Look, did_you_mean};
-use crate::control::StateDir;
-use crate::runtime::words;
-use crate::terminal::{escape, escape_json, guard};
+use crate::error_text::words;
+use crate::suggest::did_you_mean;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
-use clients::{Target, Wanted};
+use clients::{LogSelection, Target};
+use console::{INVALID, USAGE, fail, state_dir, variable};
 use locate::{NoConfiguration, locate};
-use rustix::termios::{isatty, tcgetwinsize};
-use std::ffi::OsString;
-use std::io::Write;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Everything is as it should be.
-const OK: u8 = 0;
-/// The configuration is invalid, or something failed.
-const INVALID: u8 = 1;
-/// The configuration is missing or unreadable, or the command line is wrong.
-const USAGE: u8 = 2;
-/// No navigator runs for the configuration.
-const NOT_RUNNING: u8 = 4;
-/// Ended by `INT` or `QUIT`, as a shell would say it.
-const INTERRUPTED: u8 = 130;
 
 /// Runs what the command line asks for.
 ///
 /// Must be called before any thread exists, since it takes over what the launcher left set up for the process.
 pub fn main() -> ExitCode {
-    completions::answer();
+    completions::answer(Arguments::command);
     let Arguments { command, config, check, signal, common } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage::answer(&error),
@@ -61,7 +45,8 @@ pub fn main() -> ExitCode {
     }
     if let Some(order) = signal {
         let named = config.or_else(|| common.named.clone());
-        return trust(&common, None).map_or_else(|code| code, |trust| signal::signal(order, named, &state_dir(&common, trust)));
+        return trust(&common, None)
+            .map_or_else(|code| code, |trust| signal::signal(order, named, &state_dir(common.state_dir.clone(), trust)));
     }
     if let (None, Some(hint)) = (&command, config.as_deref().and_then(meant)) {
         return fail(USAGE, &hint);
@@ -95,14 +80,14 @@ fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: 
         Some(Command::Doctor { config }) => {
             let config = sought(config, common)?.ok();
             let trust = trust(common, config.as_deref())?;
-            doctor::doctor(config, &state_dir(common, trust), trust)
+            doctor::doctor(config, &state_dir(common.state_dir.clone(), trust), trust)
         }
         Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),
         Some(Command::Client(command)) => {
-            let state = state_dir(common, trust(common, None)?);
+            let state = state_dir(common.state_dir.clone(), trust(common, None)?);
             client(command, &Target { config: located(None, common)?, state })
         }
     })
@@ -135,7 +120,7 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
         ClientCommand::Logs { names, follow, lines, json, raw } => {
-            clients::logs(target, &names, &Wanted { lines, follow, json, raw })
+            clients::logs(target, &names, &LogSelection { lines, follow, json, raw })
         }
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),
@@ -145,67 +130,6 @@ fn client(command: ClientCommand, target: &Target) -> ExitCode {
         ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
         ClientCommand::Events { since } => clients::events(target, since),
     }
-}
-
-/// Reports what went wrong, and returns that exit code.
-fn fail(code: u8, message: &str) -> ExitCode {
-    print_error(&format!("navigator: {}\n", escape(message)));
-    code.into()
-}
-
-/// Writes text to standard output. A closed standard output is not a failure.
-///
-/// Of control characters only line breaks, tabs and colours pass. Fields from outside were escaped before, also their colours.
-fn print(text: &str) {
-    drop(std::io::stdout().write_all(guard(text).as_bytes()));
-}
-
-/// Writes JSON to standard output.
-fn print_json(json: &str) {
-    print(&escape_json(json));
-}
-
-/// Writes text to standard error, as [`print`] does to standard output.
-fn print_error(text: &str) {
-    drop(std::io::stderr().write_all(guard(text).as_bytes()));
-}
-
-/// Whether the user has nothing against colour: <https://no-color.org>.
-fn color_is_welcome() -> bool {
-    variable("NO_COLOR").is_none()
-}
-
-/// How texts for people look there: on a terminal no line is wider than it, elsewhere they are as long as they are.
-fn look_of(stream: impl AsFd) -> Look {
-    if !isatty(&stream) {
-        return Look::PLAIN;
-    }
-    // A terminal may not know its size, such as a serial line; it then says 0.
-    let width = tcgetwinsize(&stream).ok().map(|size| usize::from(size.ws_col)).filter(|&width| width > 0);
-    Look { color: color_is_welcome(), width }
-}
-
-/// A count with its noun.
-fn plural(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
-/// The file that holds the number of the running navigator: `$NAVIGATOR_PID_FILE`, else the usual one.
-fn pid_file(state: &StateDir) -> (PathBuf, bool) {
-    match variable("NAVIGATOR_PID_FILE") {
-        Some(path) => (path.into(), true),
-        None => (state.pid_file(), false),
-    }
-}
-
-/// Where instances keep their state.
-fn state_dir(common: &Common, trust: Trust) -> StateDir {
-    state_dir_of(common.state_dir.clone(), trust)
-}
-
-fn state_dir_of(named: Option<PathBuf>, trust: Trust) -> StateDir {
-    let asked = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
-    StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref(), trust)
 }
 
 /// The trusted users: root, navigator's own, and the one of `--trust-user`. The first process of a container also trusts the
@@ -222,9 +146,4 @@ fn trust(common: &Common, config: Option<&Path>) -> Result<Trust, ExitCode> {
         Ok(None) => Err(fail(USAGE, &format!("`--trust-user {name}`: there is no such user"))),
         Err(error) => Err(fail(INVALID, &format!("failed to look up user `{name}`: {}", words(&error)))),
     }
-}
-
-/// A variable of the environment. One that is set to nothing is as good as unset, as in scripts that pass on what they got.
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -2,18 +2,19 @@
 
 use super::arguments::Common;
 use super::check::reject;
+use super::console::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
 use super::forecast::brief;
-use super::log::{Lines, LogSettings};
-use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
+use super::log::{LogLines, LogSettings};
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
+use crate::error_text::words;
 use crate::journal::{Journal, Opened};
-use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup, words};
+use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup};
 use crate::snapshot::{Plan, Watch};
 use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
-use crate::terminal::{escape, guard};
+use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
 use reconcile::text::Name;
@@ -45,7 +46,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Ok(loaded) => loaded.clone(),
         Err(rejected) => return reject(rejected),
     };
-    let state = state_dir(common, trust);
+    let state = state_dir(common.state_dir.clone(), trust);
     let instance = match Instance::claim(&state, path) {
         Ok(instance) => instance,
         Err(error) => return fail(INVALID, &error.to_string()),
@@ -243,7 +244,7 @@ impl Surroundings for Around {
     }
 
     fn foretell(&self, plan: &Plan) {
-        self.log.printer.log(guard(&brief(plan, look_of(io::stderr()))).as_bytes());
+        self.log.printer.log(guard(&brief(plan, TerminalStyle::of(io::stderr()))).as_bytes());
     }
 
     fn reopen(&self) {
@@ -267,7 +268,7 @@ impl Log {
         let printer = Printer::start(line_format(settings), destination(settings), trust)?;
         let log_settings = Arc::new(LogSettings::new(level.unwrap_or(settings.level), settings.format, colors(settings)));
         let writer = printer.clone();
-        let lines = Lines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
+        let lines = LogLines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
         // Only tests within one process could have set another one before.
         drop(tracing::subscriber::set_global_default(lines));
         let to_terminal = Cell::new(is_read_on_terminal(settings));
@@ -277,7 +278,7 @@ impl Log {
     /// On a terminal, the source lines with their carets follow the log line.
     fn explain(&self, rejected: &Rejected) {
         if self.to_terminal.get() {
-            let text = render_all(&rejected.diagnostics, rejected.omitted, look_of(io::stderr()));
+            let text = render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::of(io::stderr()));
             self.printer.log(guard(&text).as_bytes());
         }
     }
@@ -318,18 +319,18 @@ fn asked_level(common: &Common) -> Option<Level> {
 fn line_format(settings: &Settings) -> Format {
     let to_terminal = settings.file.is_none() && io::stdout().is_terminal();
     match settings.format {
-        config::Format::Json => Format::Json,
-        config::Format::Text if to_terminal => Format::Terminal { colour: super::color_is_welcome() },
-        config::Format::Text => Format::Text,
+        config::LogFormat::Json => Format::Json,
+        config::LogFormat::Text if to_terminal => Format::Terminal { colour: is_color_welcome() },
+        config::LogFormat::Text => Format::Text,
     }
 }
 
 fn is_read_on_terminal(settings: &Settings) -> bool {
-    settings.file.is_none() && settings.format == config::Format::Text && io::stderr().is_terminal()
+    settings.file.is_none() && settings.format == config::LogFormat::Text && io::stderr().is_terminal()
 }
 
 fn colors(settings: &Settings) -> bool {
-    is_read_on_terminal(settings) && super::color_is_welcome()
+    is_read_on_terminal(settings) && is_color_welcome()
 }
 
 fn destination(settings: &Settings) -> Destination {

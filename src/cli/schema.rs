@@ -1,6 +1,6 @@
 //! `navigator schema`: what editors need to know of a configuration.
 
-use super::{OK, print_json};
+use super::console::{OK, print_json};
 use crate::config::schema;
 use std::process::ExitCode;
 

@@ -2,23 +2,23 @@
 //!
 //! It never trusts a number in a file: the kernel says who holds the lock on it.
 
-use super::arguments::Order;
+use super::arguments::SignalOrder;
+use super::console::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use super::locate::locate;
-use super::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use crate::access::Place;
 use crate::control::{LOCK, StateDir, send};
-use crate::runtime::words;
+use crate::error_text::words;
 use rustix::process::Signal;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Sends the signal to the navigator of the configuration, or to the one of the pid file.
-pub(super) fn signal(order: Order, named: Option<PathBuf>, state: &StateDir) -> ExitCode {
+pub(super) fn signal(order: SignalOrder, named: Option<PathBuf>, state: &StateDir) -> ExitCode {
     let signal = match order {
-        Order::Reload => Signal::HUP,
-        Order::Stop => Signal::TERM,
-        Order::Quit => Signal::QUIT,
+        SignalOrder::Reload => Signal::HUP,
+        SignalOrder::Stop => Signal::TERM,
+        SignalOrder::Quit => Signal::QUIT,
     };
     let (pid_file, asked_for) = pid_file(state);
     let asked = named.is_some();

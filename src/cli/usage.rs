@@ -1,8 +1,8 @@
 //! Help, the version, and what is wrong with a command line.
 
 use super::arguments::Arguments;
-use super::{OK, USAGE, look_of, print, print_error};
-use crate::terminal::{escape, escape_lines};
+use super::console::{OK, USAGE, print, print_error};
+use crate::terminal::{TerminalStyle, escape, escape_lines};
 use clap::Parser;
 use clap::error::Error;
 use std::process::ExitCode;
@@ -31,6 +31,6 @@ fn code(error: &Error) -> u8 {
 }
 
 fn shown(error: &Error) -> String {
-    let look = if error.use_stderr() { look_of(std::io::stderr()) } else { look_of(std::io::stdout()) };
+    let look = if error.use_stderr() { TerminalStyle::of(std::io::stderr()) } else { TerminalStyle::of(std::io::stdout()) };
     if look.color { error.render().ansi().to_string() } else { error.to_string() }
 }

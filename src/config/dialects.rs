@@ -2,9 +2,9 @@
 //!
 //! It is asked only of texts that can't be a configuration, so it may guess.
 
+use super::foreign::procfile_line;
 use super::problems::Problem;
 use super::scope::is_secret;
-use super::strangers::procfile_line;
 use super::texts::{Span, TextId, Texts};
 use super::words::is_variable;
 

@@ -3,35 +3,15 @@
 //! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts` and
 //! `probes`.
 
+use super::draft::Draft;
 use super::inherited::inherit_env;
 use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
-use super::reader::Reader;
-use super::table::{Change, Field, Key, Shape, keys, words};
-use super::texts::Span;
-use super::tree::{Kind, Node, Scalar, Style, entry};
-use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart, Spec};
-use reconcile::text::{Name, Text};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// A process while it is read.
-pub(super) struct Draft {
-    pub(super) spec: Spec,
-    /// Its name, once it has been read, and where.
-    pub(super) name: Option<Span>,
-    /// Where each named dependency stands.
-    pub(super) edges: BTreeMap<Name, Span>,
-    /// What it says about `on_watch`, and where.
-    pub(super) on_watch: Option<(OnWatch, Span)>,
-}
-
-impl Draft {
-    pub(super) fn new() -> Draft {
-        Draft { spec: Spec::nameless(), name: None, edges: BTreeMap::new(), on_watch: None }
-    }
-}
+use super::reader::{FieldReader, Reader, keys};
+use super::table::{ChangeEffect, Key, Shape, words};
+use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
+use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart};
 
 /// Two fields that say the same in two ways, of which a process gives one.
 pub(super) const EITHER: [&str; 2] = ["restart", "auto_restart"];
@@ -47,32 +27,32 @@ const ON_CHANGES: [(&str, OnChange); 3] =
 const OUTPUTS: [(&str, bool); 2] = [("log", false), ("null", true)];
 const ON_WATCHES: [(&str, OnWatch); 2] = [("reload", OnWatch::Reload), ("restart", OnWatch::Restart)];
 
-const fn field(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Draft)) -> Field<Draft> {
-    Field { key, read }
+const fn field(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Draft)) -> FieldReader<Draft> {
+    FieldReader { key, read }
 }
 
 /// Every field of a process.
-pub(super) static PROCESS: &[Field<Draft>] = &[
+pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
-        Key::new("name", Shape::Name, Change::AnotherProcess)
+        Key::new("name", Shape::Name, ChangeEffect::AnotherProcess)
             .required()
             .means("what it is called everywhere; unique over both lists and all included files"),
         name,
     ),
     field(
-        Key::new("command", Shape::Program, Change::Restart)
+        Key::new("command", Shape::Program, ChangeEffect::Restart)
             .required()
             .means("the program to run, looked up in the `PATH` of the process; there is no shell"),
         command,
     ),
     field(
-        Key::new("args", Shape::Texts, Change::Restart).default("[]").means("its arguments, each taken exactly as written"),
+        Key::new("args", Shape::Texts, ChangeEffect::Restart).default("[]").means("its arguments, each taken exactly as written"),
         |reader, node, draft| {
             draft.spec.exec.args = reader.texts(node).unwrap_or_default();
         },
     ),
     field(
-        Key::new("working_dir", Shape::Text("path"), Change::Restart)
+        Key::new("working_dir", Shape::Text("path"), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("the directory that it runs in, relative to that of navigator"),
         |reader, node, draft| {
@@ -80,20 +60,23 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     // These two make the scope in which all others are read, and so are read before them.
-    field(Key::new("env", Shape::Variables, Change::Restart).default("{}").means("its variables, over all others"), |_, _, _| ()),
     field(
-        Key::new("env_file", Shape::Files, Change::Restart)
+        Key::new("env", Shape::Variables, ChangeEffect::Restart).default("{}").means("its variables, over all others"),
+        |_, _, _| (),
+    ),
+    field(
+        Key::new("env_file", Shape::Files, ChangeEffect::Restart)
             .means("files of `KEY=value` lines under `env`, relative to the file that names them"),
         |_, _, _| (),
     ),
     field(
-        Key::new("inherit_env", Shape::BoolOrNames, Change::Restart)
+        Key::new("inherit_env", Shape::BoolOrNames, ChangeEffect::Restart)
             .default("true")
             .means("which variables of navigator's own environment it inherits: all, none (`false`), or those in a list"),
         inherit_env,
     ),
     field(
-        Key::new("auto_restart", Shape::Bool, Change::InPlace)
+        Key::new("auto_restart", Shape::Bool, ChangeEffect::InPlace)
             .default("false")
             .means("`true` is the same as `restart: on-failure`"),
         |reader, node, draft| {
@@ -103,14 +86,17 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("restart", Shape::Words(const { &words(&RESTARTS) }), Change::InPlace)
+        Key::new("restart", Shape::Words(const { &words(&RESTARTS) }), ChangeEffect::InPlace)
             .default("never")
             .means("whether it is started again when it has ended"),
         restart,
     ),
-    field(Key::new("backoff", Shape::Part(|| keys(BACKOFF)), Change::InPlace).means("how long each restart is put off"), backoff),
     field(
-        Key::new("max_restarts", Shape::Whole(0, u32::MAX as i64), Change::InPlace)
+        Key::new("backoff", Shape::Part(|| keys(BACKOFF)), ChangeEffect::InPlace).means("how long each restart is put off"),
+        backoff,
+    ),
+    field(
+        Key::new("max_restarts", Shape::Whole(0, u32::MAX as i64), ChangeEffect::InPlace)
             .otherwise("unlimited")
             .means("after so many restarts in a row without healthy running in between, the next failure is final"),
         |reader, node, draft| {
@@ -118,38 +104,44 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("start_delay", Shape::Duration, Change::InPlace).default("0").means("how long its start is put off"),
+        Key::new("start_delay", Shape::Duration, ChangeEffect::InPlace).default("0").means("how long its start is put off"),
         |reader, node, draft| {
             draft.spec.start_delay = reader.duration(node).unwrap_or_default();
         },
     ),
     field(
-        Key::new("depends_on", Shape::Edges(|| keys(DEPENDENCY)), Change::InPlace)
+        Key::new("depends_on", Shape::Edges(|| keys(DEPENDENCY)), ChangeEffect::InPlace)
             .otherwise("the process before it in the list, as by order alone")
             .means("what must have been reached before it is started"),
         parts::depends_on,
     ),
     field(
-        Key::new("ready", Shape::Choice(&probes::READY_PROBES, || keys(READY)), Change::InPlace)
+        Key::new("ready", Shape::Choice(&probes::READY_PROBES, || keys(READY)), ChangeEffect::InPlace)
             .means("how it is known to have become able to do its work"),
         probes::ready,
     ),
     field(
-        Key::new("liveness", Shape::Choice(&probes::LIVENESS_PROBES, || keys(LIVENESS)), Change::InPlace)
+        Key::new("liveness", Shape::Choice(&probes::LIVENESS_PROBES, || keys(LIVENESS)), ChangeEffect::InPlace)
             .means("how it is known to be able to do its work still"),
         probes::liveness,
     ),
-    field(Key::new("stop", Shape::Part(|| keys(STOP)), Change::InPlace).means("how it is stopped"), |reader, node, draft| {
-        reader.map(node, "stop", STOP, &mut draft.spec.stop);
-    }),
     field(
-        Key::new("reload", Shape::Choice(&parts::RELOADS, || keys(RELOAD)), Change::InPlace)
+        Key::new("stop", Shape::Part(|| keys(STOP)), ChangeEffect::InPlace).means("how it is stopped"),
+        |reader, node, draft| {
+            reader.map(node, "stop", STOP, &mut draft.spec.stop);
+        },
+    ),
+    field(
+        Key::new("reload", Shape::Choice(&parts::RELOADS, || keys(RELOAD)), ChangeEffect::InPlace)
             .means("how it is told to read its own files again"),
         parts::reload,
     ),
-    field(Key::new("watch", Shape::Globs, Change::InPlace).means("files of its own, whose change leads to `on_watch`"), watch),
     field(
-        Key::new("on_watch", Shape::Words(const { &words(&ON_WATCHES) }), Change::InPlace)
+        Key::new("watch", Shape::Globs, ChangeEffect::InPlace).means("files of its own, whose change leads to `on_watch`"),
+        watch,
+    ),
+    field(
+        Key::new("on_watch", Shape::Words(const { &words(&ON_WATCHES) }), ChangeEffect::InPlace)
             .otherwise("`reload` where `reload` is given, else `restart`")
             .means("what a change of a file in `watch` leads to"),
         |reader, node, draft| {
@@ -157,7 +149,7 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("type", Shape::Words(const { &words(&KINDS) }), Change::Restart)
+        Key::new("type", Shape::Words(const { &words(&KINDS) }), ChangeEffect::Restart)
             .default("service")
             .means("whether it runs on, or to completion"),
         |reader, node, draft| {
@@ -171,13 +163,13 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("output", Shape::WordsOrPart(const { &words(&OUTPUTS) }, || keys(OUTPUT)), Change::Restart)
+        Key::new("output", Shape::WordsOrPart(const { &words(&OUTPUTS) }, || keys(OUTPUT)), ChangeEffect::Restart)
             .default("log")
             .means("where its lines go: to the output of navigator, nowhere, or into a file of its own"),
         output,
     ),
     field(
-        Key::new("user", Shape::Text("name or number"), Change::Restart)
+        Key::new("user", Shape::Text("name or number"), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("the user that it runs as"),
         |reader, node, draft| {
@@ -185,7 +177,7 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("group", Shape::Text("name or number"), Change::Restart)
+        Key::new("group", Shape::Text("name or number"), ChangeEffect::Restart)
             .otherwise("that of the user")
             .means("the group that it runs as"),
         |reader, node, draft| {
@@ -193,7 +185,7 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("no_new_privs", Shape::Bool, Change::Restart)
+        Key::new("no_new_privs", Shape::Bool, ChangeEffect::Restart)
             .default("false")
             .means("`true`: no program that it executes gains privileges, by set-user-ID bits or file capabilities"),
         |reader, node, draft| {
@@ -201,13 +193,13 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("umask", Shape::Octal, Change::Restart)
+        Key::new("umask", Shape::Octal, ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("which permissions the files that it makes lack"),
         |reader, node, draft| draft.spec.exec.umask = reader.umask(node),
     ),
     field(
-        Key::new("nice", Shape::Whole(-20, 19), Change::Restart)
+        Key::new("nice", Shape::Whole(-20, 19), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("how readily it lets others use the processor"),
         |reader, node, draft| {
@@ -215,13 +207,13 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("limits", Shape::Limits(&parts::LIMITS), Change::Restart)
+        Key::new("limits", Shape::Limits(&parts::LIMITS), ChangeEffect::Restart)
             .otherwise("those of navigator")
             .means("resource limits by name"),
         parts::limits,
     ),
     field(
-        Key::new("oom_score_adj", Shape::Whole(-1000, 1000), Change::Restart)
+        Key::new("oom_score_adj", Shape::Whole(-1000, 1000), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("how likely the kernel ends it when memory runs out"),
         |reader, node, draft| {
@@ -229,13 +221,13 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("enabled", Shape::Bool, Change::StartsOrStops).default("true").means("`false`: defined, but not to run"),
+        Key::new("enabled", Shape::Bool, ChangeEffect::StartsOrStops).default("true").means("`false`: defined, but not to run"),
         |reader, node, draft| {
             draft.spec.enabled = reader.boolean(node).unwrap_or(true);
         },
     ),
     field(
-        Key::new("on_change", Shape::Words(const { &words(&ON_CHANGES) }), Change::InPlace)
+        Key::new("on_change", Shape::Words(const { &words(&ON_CHANGES) }), ChangeEffect::InPlace)
             .default("restart")
             .means("what a change that needs a restart does; `none` keeps the old one running"),
         |reader, node, draft| {
@@ -246,49 +238,45 @@ pub(super) static PROCESS: &[Field<Draft>] = &[
         },
     ),
     field(
-        Key::new("listen", Shape::Sockets, Change::Restart).means("sockets that navigator holds and passes on"),
+        Key::new("listen", Shape::Sockets, ChangeEffect::Restart).means("sockets that navigator holds and passes on"),
         |reader, node, _| parts::listen(reader, node),
     ),
     field(
-        Key::new("replicas", Shape::Whole(1, 1000), Change::InPlace).default("1").means("how many of it run"),
+        Key::new("replicas", Shape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("how many of it run"),
         |reader, node, _| {
             reader.whole::<u32>(node, 1, 1000);
         },
     ),
-    field(Key::new("schedule", Shape::Schedule, Change::InPlace).means("when a task runs"), |reader, node, _| {
+    field(Key::new("schedule", Shape::Schedule, ChangeEffect::InPlace).means("when a task runs"), |reader, node, _| {
         parts::schedule(reader, node);
     }),
     field(
-        Key::new("renamed_from", Shape::Name, Change::InPlace).means("its name so far, under which it runs on"),
+        Key::new("renamed_from", Shape::Name, ChangeEffect::InPlace).means("its name so far, under which it runs on"),
         |reader, node, _| {
-            name_of(reader, node);
+            reader.name(node);
         },
     ),
 ];
 
+/// The field of processes that has this name.
+pub(super) fn field_of(name: &str) -> Option<&'static FieldReader<Draft>> {
+    PROCESS.iter().find(|field| field.key.name == name)
+}
+
+/// Whether a key is a field of processes.
+pub(super) fn is_field(key: &str) -> bool {
+    field_of(key).is_some()
+}
+
 fn name(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    if let Some(name) = name_of(reader, node) {
+    if let Some(name) = reader.name(node) {
         draft.spec.name = name;
         draft.name = Some(node.span);
     }
 }
 
-/// A name of a process.
-pub(super) fn name_of(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Name> {
-    let text = reader.filled(node, "a name")?;
-    match super::scalar::name(text.value()) {
-        Ok(()) => Some(Name::from(text.value())),
-        Err(reason) => {
-            let meant = if text.is_secret() { None } else { super::meant::name(text.value()) };
-            let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
-            reader.refuse(node, &text, "a name of a process", Some(&help));
-            None
-        }
-    }
-}
-
 fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    if let Kind::List(items) = &node.kind {
+    if let NodeKind::List(items) = &node.kind {
         let words: Vec<&str> = items.iter().filter_map(|item| scalar_text(item)).collect();
         let problem = Problem::error(node.span, "`command` is one program, not a list");
         let help =
@@ -300,7 +288,7 @@ fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 
 fn scalar_text(node: &Node) -> Option<&str> {
     match &node.kind {
-        Kind::Scalar(Scalar { text, .. }) => Some(text),
+        NodeKind::Scalar(Scalar { text, .. }) => Some(text),
         _ => None,
     }
 }
@@ -327,7 +315,7 @@ fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
         let place = |key: &str| match &node.kind {
-            Kind::Map(map) => entry(&map.entries, key).map(|entry| entry.value.span),
+            NodeKind::Map(map) => entry(&map.entries, key).map(|entry| entry.value.span),
             _ => None,
         };
         let (initial, max) = (place("initial"), place("max"));
@@ -342,9 +330,11 @@ fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 
 fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
-        Kind::Scalar(Scalar { style: Style::Null, text, .. }) if !text.is_empty() => draft.spec.exec.output = Output::Null,
-        Kind::Map(_) => parts::output_file(reader, node, draft),
-        Kind::Scalar(scalar) => {
+        NodeKind::Scalar(Scalar { style: NodeStyle::Null, text, .. }) if !text.is_empty() => {
+            draft.spec.exec.output = Output::Null
+        }
+        NodeKind::Map(_) => parts::output_file(reader, node, draft),
+        NodeKind::Scalar(scalar) => {
             let foreign = [
                 ("file", "write `output: {file: PATH}`"),
                 ("none", "write `null`"),
@@ -361,7 +351,7 @@ fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
                 draft.spec.exec.output = Output::Null;
             }
         }
-        Kind::List(_) => reader.report(Problem::error(node.span, "expected `log`, `null` or a map, found a list")),
+        NodeKind::List(_) => reader.report(Problem::error(node.span, "expected `log`, `null` or a map, found a list")),
     }
 }
 
@@ -373,20 +363,8 @@ fn watch(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
                 reader.report(problem.help("name each directory, as in `conf.d/*.conf`"));
                 continue;
             }
-            let path = relative(reader, item, &path);
+            let path = reader.beside(item, &path);
             draft.spec.watch.push(path);
         }
     }
-}
-
-/// A path that is relative to the file that names it.
-pub(super) fn relative(reader: &Reader<'_, '_, '_>, node: &Node, path: &Text) -> Text {
-    let joined = beside(reader.context.texts.path(node.span.text), path.value());
-    let joined = joined.to_string_lossy();
-    if path.is_secret() { Text::secret(&joined, path.shown()) } else { Text::plain(&joined) }
-}
-
-/// The path that `path` is for a file that names it.
-pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
 }

@@ -4,10 +4,9 @@
 mod keys;
 
 use super::scope::is_secret;
-use super::strangers;
-use super::suggest::{did_you_mean, nearest};
-use super::tree::{Kind, Node, entry};
+use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::words::{self, definition, list, quoted_if_needed};
+use crate::suggest::{did_you_mean, nearest};
 use keys::{Foreign, PROCESS_KEYS, TOP_KEYS, known};
 
 /// What runs a script that is named in place of a program.
@@ -62,18 +61,18 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
         return Some(instead.replace("…", shown(key, value)?));
     }
     let lines = match &value.kind {
-        Kind::Map(map) => map.entries.iter().find_map(|process| match &process.value.kind {
-            Kind::Map(fields) => Some(strangers::as_lines(&process.key, &fields.entries)),
+        NodeKind::Map(map) => map.entries.iter().find_map(|process| match &process.value.kind {
+            NodeKind::Map(fields) => Some(as_lines(&process.key, &fields.entries)),
             _ => None,
         }),
-        Kind::List(items) => items.iter().find_map(|item| match &item.kind {
-            Kind::Map(fields) => {
+        NodeKind::List(items) => items.iter().find_map(|item| match &item.kind {
+            NodeKind::Map(fields) => {
                 let name = entry(&fields.entries, "name").and_then(|name| scalar_text(&name.value))?;
-                Some(strangers::as_lines(name, &fields.entries))
+                Some(as_lines(name, &fields.entries))
             }
             _ => None,
         }),
-        Kind::Scalar(_) => None,
+        NodeKind::Scalar(_) => None,
     }?;
     let lines: Vec<String> = lines.into_iter().map(|line| format!("  {line}")).collect();
     Some(format!("write a list of processes:\nmanaged_processes:\n{}", lines.join("\n")))
@@ -81,7 +80,7 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
 
 fn scalar_text(node: &Node) -> Option<&str> {
     match &node.kind {
-        Kind::Scalar(scalar) => Some(&scalar.text),
+        NodeKind::Scalar(scalar) => Some(&scalar.text),
         _ => None,
     }
 }
@@ -96,7 +95,7 @@ fn shown<'a>(key: &str, value: &'a Node) -> Option<&'a str> {
 /// A list of names, or the words of a command, as they may be written into a help.
 fn listed(key: &str, value: &Node) -> Option<String> {
     let words: Vec<String> = match &value.kind {
-        Kind::List(items) => items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect(),
+        NodeKind::List(items) => items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect(),
         _ => words::split(shown(key, value)?).ok()?,
     };
     let words: Vec<String> = words.iter().map(|word| word.trim_end_matches(".service").to_owned()).collect();
@@ -105,15 +104,15 @@ fn listed(key: &str, value: &Node) -> Option<String> {
 
 /// Variables as Compose has them, `- NAME=value`, without their values.
 fn environment(value: &Node) -> Option<String> {
-    let Kind::List(items) = &value.kind else { return None };
+    let NodeKind::List(items) = &value.kind else { return None };
     let name = items.iter().find_map(|item| scalar_text(item)?.split_once('='))?.0;
     Some(format!("write `env`, as a map:\nenv:\n  {name}: …"))
 }
 
 /// A check as Compose has it, `test: [CMD, …]`.
 fn healthcheck(value: &Node) -> Option<String> {
-    let Kind::Map(map) = &value.kind else { return None };
-    let Kind::List(items) = &entry(&map.entries, "test")?.value.kind else { return None };
+    let NodeKind::Map(map) = &value.kind else { return None };
+    let NodeKind::List(items) = &entry(&map.entries, "test")?.value.kind else { return None };
     let words: Vec<String> = items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect();
     let command = match words.split_first()? {
         (first, rest) if first == "CMD" => list(rest),
@@ -146,6 +145,33 @@ fn instead_of<'a>(key: &str, foreign: Foreign, ours: impl Iterator<Item = &'a st
 /// A key without the differences that nobody means.
 fn plain(key: &str) -> String {
     key.to_ascii_lowercase().replace(['-', ' '], "_")
+}
+
+/// A process as this program has it: the beginning of a list.
+pub(super) fn as_lines(name: &str, entries: &[MapEntry]) -> Vec<String> {
+    let given = ["command", "cmd", "script", "entrypoint", "exec", "run"].iter().find_map(|key| entry(entries, key));
+    let line = given.and_then(|given| match &given.value.kind {
+        NodeKind::Scalar(scalar) if !scalar.text.contains('\n') && !is_secret(&scalar.text) => Some(scalar.text.as_str()),
+        _ => None,
+    });
+    let split = entry(entries, "args").is_none();
+    let command = match line.filter(|_| split).and_then(definition) {
+        Some(lines) => lines,
+        None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
+    };
+    item(name, command)
+}
+
+/// A line of a Procfile, `web: bundle exec puma`, as this program has it.
+pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
+    let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line)? };
+    Some(item(name, lines))
+}
+
+/// An item of a list of processes; a name that isn't known is `…`.
+pub(super) fn item(name: &str, lines: Vec<String>) -> Vec<String> {
+    let name = if name == "…" { name.to_owned() } else { quoted_if_needed(name) };
+    std::iter::once(format!("- name: {name}")).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What people write who think of a shell: valid, since a program's name and its arguments are taken as they are written, but
 //! hardly ever meant. Every answer is a warning, and every one can be silenced by saying what is meant.
 
+use super::draft::{Given, given};
 use super::problems::{Problem, Problems};
-use super::process::{Given, given};
 use super::texts::Span;
-use super::tree::{Kind, Node, Scalar};
+use super::tree::{Node, NodeKind, Scalar};
 use super::words::{self, definition, is_variable};
 
 /// Programs that do themselves what is warned of here.
@@ -43,7 +43,7 @@ pub(super) fn of_variable(node: &Node, problems: &mut Problems) {
 
 fn text(node: &Node) -> Option<(&str, Span)> {
     match &node.kind {
-        Kind::Scalar(Scalar { text, .. }) => Some((text, node.span)),
+        NodeKind::Scalar(Scalar { text, .. }) => Some((text, node.span)),
         _ => None,
     }
 }

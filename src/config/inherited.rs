@@ -1,10 +1,10 @@
 //! `inherit_env`: which variables of navigator's own environment a process inherits.
 
-use super::fields::Draft;
+use super::draft::Draft;
 use super::problems::Problem;
 use super::reader::Reader;
-use super::strangers::short;
-use super::tree::{Kind, Node};
+use super::redact::short;
+use super::tree::{Node, NodeKind};
 use super::words::is_variable;
 use reconcile::spec::{InheritEnv, Names};
 use reconcile::text::Text;
@@ -14,9 +14,9 @@ const FORMS: &str = "write `true`, `false`, or a list of names, such as `[PATH, 
 
 pub(super) fn inherit_env(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let inherited = match &node.kind {
-        Kind::List(items) => Some(InheritEnv::Only(names(reader, items))),
-        Kind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", instead).map(all_or_none),
-        Kind::Map(_) => {
+        NodeKind::List(items) => Some(InheritEnv::Only(names(reader, items))),
+        NodeKind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", instead).map(all_or_none),
+        NodeKind::Map(_) => {
             let problem = Problem::error(node.span, "expected `true`, `false` or a list of names, found a map");
             reader.report(problem.help(format!("{FORMS}; set variables in `env`")));
             None

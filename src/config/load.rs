@@ -1,16 +1,17 @@
 //! From the main file to everything it names: the stages that a configuration goes through.
 
+use super::draft::{Given, given};
 use super::effective::Document;
 use super::environment::Environment;
-use super::fields::beside;
 use super::files::Files;
 use super::problems::Problem;
-use super::process::{self, Given, Process, given};
+use super::process::{self, ParsedProcess};
 use super::read::{Loader, instead_of_path, remedy, unreadable};
+use super::reader::beside;
 use super::resolve::{Missing, resolve};
 use super::scope::Scope;
 use super::texts::Span;
-use super::tree::{Entry, Node, entry};
+use super::tree::{MapEntry, Node, entry};
 use super::{Loaded, Rejected, RejectedKind, Settings, glob, top};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
@@ -69,7 +70,7 @@ pub(super) fn load_into(
 const MAX_PROCESSES: usize = 12_000;
 
 /// What every process shares.
-struct Shared<'a> {
+struct SharedSettings<'a> {
     defaults: Vec<Given<'a>>,
     env: Variables,
     env_file: Variables,
@@ -143,7 +144,7 @@ impl Loader<'_> {
     }
 
     /// The trees of the included files, in the order of their paths.
-    fn include(&mut self, main: &Path, include: Option<&Entry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
+    fn include(&mut self, main: &Path, include: Option<&MapEntry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
         let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
         let mut scope = Scope::default();
         let patterns: Vec<(Text, Span)> = self.reading(&mut scope, |reader| {
@@ -196,7 +197,7 @@ impl Loader<'_> {
     }
 
     /// What the top of the main file says for every process.
-    fn shared<'a>(&mut self, entries: &'a [Entry]) -> Shared<'a> {
+    fn shared<'a>(&mut self, entries: &'a [MapEntry]) -> SharedSettings<'a> {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
         let (env_file, incomplete) = match given("env_file") {
             Some(entry) => self.env_files(&entry.value, &mut Scope::default()),
@@ -208,7 +209,7 @@ impl Loader<'_> {
         let env = scope.resolve_own(&mut self.context());
         let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
         self.check_defaults(&defaults);
-        Shared { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
+        SharedSettings { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
     }
 
     /// Reads defaults that perhaps no process takes, so that mistakes in them are found all the same. What they refer to is
@@ -221,7 +222,13 @@ impl Loader<'_> {
         self.reading(&mut scope, |reader| process::read(reader, defaults));
     }
 
-    fn process(&mut self, tier: Tier, node: &Node, shared: &Shared<'_>, document: Option<&mut Document>) -> Option<Process> {
+    fn process(
+        &mut self,
+        tier: Tier,
+        node: &Node,
+        shared: &SharedSettings<'_>,
+        document: Option<&mut Document>,
+    ) -> Option<ParsedProcess> {
         let own = process::fields(node, &mut self.problems)?;
         let default_env = given(&shared.defaults, "env");
         let own_env = given(&own, "env");
@@ -248,7 +255,12 @@ impl Loader<'_> {
         process::complete(draft, node, &fields, shared.stray_command, &mut self.problems)
     }
 
-    fn settings(&mut self, entries: &[Entry], shared: &Shared<'_>, document: Option<&mut Document>) -> (Settings, Duration) {
+    fn settings(
+        &mut self,
+        entries: &[MapEntry],
+        shared: &SharedSettings<'_>,
+        document: Option<&mut Document>,
+    ) -> (Settings, Duration) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
         let mut scope = Scope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
         self.reading(&mut scope, |reader| {

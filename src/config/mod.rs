@@ -9,12 +9,13 @@
 //! [`Diagnostic`]s at the end, and are shown by `render`.
 //!
 //! What people probably meant is guessed by `yaml::slips` (typing), `dialects` (files of other programs), `strangers` and
-//! `foreign` (keys), `meant` and `suggest` (values), and `habits` (what would need a shell). A guess changes what is said,
+//! `foreign` (keys), `meant` (values), and `habits` (what would need a shell). A guess changes what is said,
 //! never what is accepted.
 
 mod diagnostic;
 mod dialects;
 mod dotenv;
+mod draft;
 mod duplicates;
 mod effective;
 mod environment;
@@ -43,7 +44,6 @@ mod secrets;
 mod slice;
 mod strangers;
 mod substitute;
-mod suggest;
 mod table;
 mod texts;
 mod top;
@@ -59,11 +59,11 @@ pub use environment::Environment;
 pub use files::{Disk, Files, MAX_BYTES, PIECE};
 pub(crate) use glob::{expand, is_glob, matches};
 pub use load::load;
-pub use render::{Look, render, render_all};
+pub use problems::MAX_SHOWN;
+pub use render::{render, render_all};
 pub use scalar::duration;
-pub use schema::schema;
-pub use suggest::did_you_mean;
-pub use table::{Change, Key, Otherwise, Shape};
+pub use schema::{not_yet, process_keys, schema, top_keys};
+pub use table::{ChangeEffect, Key, Otherwise, Shape};
 
 use reconcile::desired::Desired;
 use reconcile::event::Content;
@@ -99,9 +99,6 @@ pub struct Rejected {
     pub inputs: Inputs,
 }
 
-/// As many errors are shown at once.
-pub const MAX_SHOWN: usize = 100;
-
 /// Why a configuration was rejected; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedKind {
@@ -117,7 +114,7 @@ pub struct Settings {
     /// The least severe events that are logged.
     pub level: Level,
     /// How events and the processes' lines are written.
-    pub format: Format,
+    pub format: LogFormat,
     /// Where both go instead of standard error and output; relative to navigator's working directory like the path of
     /// the configuration itself.
     pub file: Option<PathBuf>,
@@ -141,7 +138,7 @@ pub enum Level {
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -156,20 +153,4 @@ pub struct Inputs {
     pub files: BTreeSet<PathBuf>,
     /// Directories whose entries decide which files are included, each with the patterns that name those that count.
     pub directories: BTreeMap<PathBuf, BTreeSet<String>>,
-}
-
-/// The keys at the top of the file, for schema and reference.
-pub fn top_keys() -> Vec<Key> {
-    top::TOP.to_vec()
-}
-
-/// The fields of a process, for schema and reference.
-pub fn process_keys() -> Vec<Key> {
-    table::keys(fields::PROCESS)
-}
-
-/// What may be named but isn't supported yet, using which is an error: fields of a process, `field.key` for a part of one,
-/// `field: word` for one of its values.
-pub fn not_yet() -> impl Iterator<Item = &'static str> {
-    table::NOT_YET.iter().map(|later| later.path)
 }

@@ -1,23 +1,23 @@
 //! The fields of a process that are maps of their own: their tables, and what can be said only of the whole map.
 
-use super::fields::{Draft, name_of, relative};
+use super::draft::Draft;
 use super::problems::Problem;
-use super::reader::Reader;
+use super::reader::{FieldReader, Reader};
+use super::redact::short;
 use super::scalar;
-use super::strangers::short;
-use super::suggest::did_you_mean;
-use super::table::{Change, Field, Key, Shape, words};
-use super::tree::{Kind, Node};
+use super::table::{ChangeEffect, Key, Shape, words};
+use super::tree::{Node, NodeKind};
+use crate::suggest::did_you_mean;
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
 
 /// A key of a part; a change of it is a change of the whole.
 pub(super) const fn of(name: &'static str, shape: Shape) -> Key {
-    Key::new(name, shape, Change::InPlace)
+    Key::new(name, shape, ChangeEffect::InPlace)
 }
 
-pub(super) const fn part<T>(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> Field<T> {
-    Field { key, read }
+pub(super) const fn part<T>(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> FieldReader<T> {
+    FieldReader { key, read }
 }
 
 /// Replaces a value where another one could be read.
@@ -27,7 +27,7 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-pub(super) static BACKOFF: &[Field<Backoff>] = &[
+pub(super) static BACKOFF: &[FieldReader<Backoff>] = &[
     part(of("initial", Shape::Duration).default("500ms").means("the first delay"), |reader, node, backoff| {
         set(&mut backoff.initial, reader.duration(node));
     }),
@@ -48,7 +48,7 @@ pub(super) static BACKOFF: &[Field<Backoff>] = &[
     ),
 ];
 
-pub(super) static STOP: &[Field<Stop>] = &[
+pub(super) static STOP: &[FieldReader<Stop>] = &[
     part(of("signal", Shape::Signal).default("TERM").means("sent to every process of the tree"), |reader, node, stop| {
         set(&mut stop.signal, reader.signal(node));
     }),
@@ -64,7 +64,7 @@ pub(super) static STOP: &[Field<Stop>] = &[
 const CONDITIONS: [(&str, Condition); 3] =
     [("started", Condition::Started), ("ready", Condition::Ready), ("completed", Condition::Completed)];
 
-pub(super) static DEPENDENCY: &[Field<Dependency>] = &[
+pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
     part(
         of("condition", Shape::Words(const { &words(&CONDITIONS) }))
             .otherwise("`ready`; of a task `completed`")
@@ -97,14 +97,14 @@ pub(super) static DEPENDENCY: &[Field<Dependency>] = &[
 pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let edges = draft.spec.depends_on.get_or_insert_default();
     match &node.kind {
-        Kind::List(items) => {
+        NodeKind::List(items) => {
             for item in items {
-                if matches!(item.kind, Kind::Map(_)) {
+                if matches!(item.kind, NodeKind::Map(_)) {
                     let problem = Problem::error(item.span, "expected a name, found a map");
                     reader.report(problem.help("write `[NAME, …]`, or a map: `{NAME: {condition: ready}}`"));
                     continue;
                 }
-                let Some(name) = name_of(reader, item) else { continue };
+                let Some(name) = reader.name(item) else { continue };
                 if let Some(&first) = draft.edges.get(&name) {
                     let problem = Problem::error(item.span, format!("`{name}` is named twice in `depends_on`"));
                     reader.report(problem.label(first, "first named here"));
@@ -113,7 +113,7 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
                 edges.insert(name, Dependency::default());
             }
         }
-        Kind::Map(map) => {
+        NodeKind::Map(map) => {
             for entry in &map.entries {
                 if let Err(reason) = scalar::name(&entry.key) {
                     reader.report(
@@ -132,7 +132,7 @@ pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &m
                 edges.insert(name, dependency);
             }
         }
-        Kind::Scalar(scalar) => {
+        NodeKind::Scalar(scalar) => {
             let problem = Problem::error(node.span, "expected a list of names, or a map, found a single value");
             let names: Vec<&str> = scalar.text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
             reader.report(problem.help(format!("write `depends_on: [{}]`", names.join(", "))));
@@ -151,7 +151,7 @@ pub(super) struct ReloadParts {
 /// The keys of `reload`, of which it takes one.
 pub(super) const RELOADS: [&str; 2] = ["signal", "command"];
 
-pub(super) static RELOAD: &[Field<ReloadParts>] = &[
+pub(super) static RELOAD: &[FieldReader<ReloadParts>] = &[
     part(of("signal", Shape::Signal).means("sent to it"), |reader, node, reload| {
         reload.given += 1;
         reload.signal = reader.signal(node);
@@ -166,7 +166,7 @@ pub(super) static RELOAD: &[Field<ReloadParts>] = &[
 pub(super) fn reload(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut parts = ReloadParts::default();
     reader.map(node, "reload", RELOAD, &mut parts);
-    if parts.given != 1 && matches!(node.kind, Kind::Map(_)) {
+    if parts.given != 1 && matches!(node.kind, NodeKind::Map(_)) {
         reader.report(Problem::error(node.span, "`reload` takes either `signal` or `command`"));
     }
     draft.spec.reload = parts.signal.map(Reload::Signal).or(parts.command.map(Reload::Command));
@@ -181,12 +181,12 @@ pub(super) struct OutputParts {
     keep: Option<u32>,
 }
 
-pub(super) static OUTPUT: &[Field<OutputParts>] = &[
+pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
     part(
         of("file", Shape::File).required().means("the file, relative to the one that names it; missing directories are made"),
         |reader, node, output| {
             output.has_file = true;
-            output.file = reader.filled(node, "a path").map(|path| relative(reader, node, &path));
+            output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
         },
     ),
     part(of("max_size", Shape::Size).default("50MB").means("it is rotated beyond this"), |reader, node, output| {

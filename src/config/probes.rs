@@ -1,13 +1,13 @@
 //! `ready` and `liveness`: how a process is known to be ready and well. The tables, and that there is exactly one probe.
 
-use super::fields::Draft;
+use super::draft::Draft;
 use super::parts::{host_and_port, of, part, set};
 use super::problems::Problem;
-use super::reader::Reader;
+use super::reader::{FieldReader, Reader};
 use super::scope::{hidden, is_secret};
-use super::table::{Field, Shape, either};
+use super::table::{Shape, either};
 use super::texts::Span;
-use super::tree::{Kind, Node};
+use super::tree::{Node, NodeKind};
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 use reconcile::spec::{Announce, Http, Liveness, Probe, ReadyTiming};
@@ -53,37 +53,38 @@ impl Check {
     }
 }
 
-const HTTP: Field<Check> =
+const HTTP: FieldReader<Check> =
     part(of("http", Shape::Url).means("a GET is answered with a 2xx or 3xx status"), |reader, node, check| {
         check.by(http(reader, node));
     });
-const STATUS: Field<Check> = part(
+const STATUS: FieldReader<Check> = part(
     of("status", Shape::Wholes(100, 599)).otherwise("2xx and 3xx").means("of `http`: the statuses that pass"),
     |reader, node, check| {
         check.of_http.push(("status", node.span));
         check.status.extend(node.one_or_more().iter().filter_map(|item| reader.whole::<u16>(item, 100, 599)));
     },
 );
-const HEADERS: Field<Check> =
+const HEADERS: FieldReader<Check> =
     part(of("headers", Shape::Headers).means("of `http`: what is sent along"), |reader, node, check| {
         check.of_http.push(("headers", node.span));
         check.headers = headers(reader, node);
     });
-const TCP: Field<Check> =
+const TCP: FieldReader<Check> =
     part(of("tcp", Shape::Address).means("a connection is accepted"), |reader, node, check| check.by(tcp(reader, node)));
-const EXEC: Field<Check> = part(of("exec", Shape::Command).means("this command exits with status 0"), |reader, node, check| {
-    check.by(reader.command(node).map(Probe::Exec));
-});
-const NOTIFY: Field<Check> =
+const EXEC: FieldReader<Check> =
+    part(of("exec", Shape::Command).means("this command exits with status 0"), |reader, node, check| {
+        check.by(reader.command(node).map(Probe::Exec));
+    });
+const NOTIFY: FieldReader<Check> =
     part(of("notify", Shape::True).means("the process says so, by `sd_notify`"), |reader, node, check| {
         check.announced(notify(reader, node));
     });
-const TIMEOUT: Field<Check> =
+const TIMEOUT: FieldReader<Check> =
     part(of("timeout", Shape::SomeDuration).default("1s").means("how long one check may take"), |reader, node, check| {
         set(&mut check.timing.timeout, reader.some_duration(node));
     });
 
-const fn interval(default: &'static str) -> Field<Check> {
+const fn interval(default: &'static str) -> FieldReader<Check> {
     part(of("interval", Shape::SomeDuration).default(default).means("from one check to the next"), |reader, node, check| {
         set(&mut check.timing.interval, reader.some_duration(node));
     })
@@ -95,7 +96,7 @@ pub(super) const READY_PROBES: [&str; 6] = ["http", "tcp", "exec", "log", "notif
 /// What tells that a process is well, of which `liveness` takes one.
 pub(super) const LIVENESS_PROBES: [&str; 4] = ["http", "tcp", "exec", "notify"];
 
-pub(super) static READY: &[Field<Check>] = &[
+pub(super) static READY: &[FieldReader<Check>] = &[
     HTTP,
     STATUS,
     HEADERS,
@@ -116,7 +117,7 @@ pub(super) static READY: &[Field<Check>] = &[
     ),
 ];
 
-pub(super) static LIVENESS: &[Field<Check>] = &[
+pub(super) static LIVENESS: &[FieldReader<Check>] = &[
     HTTP,
     STATUS,
     HEADERS,
@@ -153,7 +154,7 @@ pub(super) fn liveness(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut
 }
 
 fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes: &[&str]) {
-    if check.probes != 1 && matches!(node.kind, Kind::Map(_)) {
+    if check.probes != 1 && matches!(node.kind, NodeKind::Map(_)) {
         let message = if check.probes == 0 { "a probe is missing" } else { "only one probe is possible" };
         reader.report(Problem::error(node.span, message).help(format!("write one of {}", either(probes))));
     }

@@ -2,7 +2,6 @@
 //!
 //! Collecting is bounded: whoever checks a file need not count.
 
-use super::MAX_SHOWN;
 use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
 use super::redact::Hidden;
@@ -62,11 +61,14 @@ pub(super) struct Problems {
     known: HashSet<(Span, u64)>,
     dropped: usize,
     /// For what an alias stands for, where the alias is: the first one.
-    aliases: BTreeMap<Place, Span>,
+    aliases: BTreeMap<TextPosition, Span>,
 }
 
 /// Where something begins.
-type Place = (TextId, u32);
+type TextPosition = (TextId, u32);
+
+/// As many errors are shown at once.
+pub const MAX_SHOWN: usize = 100;
 
 /// So many problems are remembered; of the others only the number.
 const MAX_REMEMBERED: usize = 2_000;

@@ -1,13 +1,14 @@
 //! One process: its entries, what `defaults` add to them, and the definition they make.
 
-use super::fields::{Draft, EITHER, PROCESS, WITHOUT_DEFAULT};
+use super::draft::{Draft, Given, given};
+use super::fields::{EITHER, PROCESS, WITHOUT_DEFAULT, field_of};
 use super::habits;
 use super::problems::{Problem, Problems};
-use super::reader::Reader;
+use super::reader::{Reader, keys};
 use super::strangers;
-use super::table::{Field, Key, keys};
+use super::table::Key;
 use super::texts::Span;
-use super::tree::{Entry, Kind, Node, entry};
+use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::words::is_variable;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A process that could be read, and where its parts stand.
-pub(super) struct Process {
+pub(super) struct ParsedProcess {
     /// Large, and there may be very many.
     pub(super) spec: Arc<Spec>,
     pub(super) name: Span,
@@ -27,31 +28,13 @@ pub(super) fn default_keys() -> Vec<Key> {
     keys(PROCESS).into_iter().filter(|key| !WITHOUT_DEFAULT.contains(&key.name)).collect()
 }
 
-/// A field that a process gives, or `defaults` give it.
-#[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
-    pub(super) entry: &'a Entry,
-    field: &'static Field<Draft>,
-}
-
-impl Given<'_> {
-    fn name(&self) -> &'static str {
-        self.field.key.name
-    }
-}
-
-/// The entry of a field, if it is given.
-pub(super) fn given<'a>(fields: &[Given<'a>], name: &str) -> Option<&'a Entry> {
-    fields.iter().find(|given| given.name() == name).map(|given| given.entry)
-}
-
 /// The fields of a process or of `defaults`; keys that are none are reported.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
-    let Kind::Map(map) = &node.kind else {
+    let NodeKind::Map(map) = &node.kind else {
         problems.add(strangers::no_process(node));
         return None;
     };
-    let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field(&entry.key)? }));
+    let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
     let known: Vec<Given<'_>> = known.collect();
     // Where there are only fields, and something stands behind each, nothing is strange.
     if known.len() < map.entries.len() || known.iter().any(|given| given.entry.value.is_null()) {
@@ -64,26 +47,16 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
     Some(known)
 }
 
-/// The field of processes that has this name.
-pub(super) fn field(name: &str) -> Option<&'static Field<Draft>> {
-    PROCESS.iter().find(|field| field.key.name == name)
-}
-
-/// Whether a key is a field of processes.
-pub(super) fn is_field(key: &str) -> bool {
-    field(key).is_some()
-}
-
 /// Whether a field is missing, and not just called by another name; that has been reported, and is looked for only where a
 /// `guess` will be read.
 fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
-    let Kind::Map(map) = &node.kind else { return false };
+    let NodeKind::Map(map) = &node.kind else { return false };
     entry(&map.entries, field).is_none() && !(guess && strangers::stand_for(map, field))
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
 pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<Given<'a>> {
-    if !matches!(node.kind, Kind::Map(_)) {
+    if !matches!(node.kind, NodeKind::Map(_)) {
         let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
         problems.add(problem.help("write fields of processes in it, as in `defaults: {restart: on-failure}`"));
         return Vec::new();
@@ -115,14 +88,14 @@ pub(super) fn filled_up<'a>(mut own: Vec<Given<'a>>, defaults: &[Given<'a>]) -> 
 pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTreeMap<&'a str, &'a Node> {
     let mut variables = BTreeMap::new();
     for node in maps {
-        let Kind::Map(map) = &node.kind else {
+        let NodeKind::Map(map) = &node.kind else {
             // A null has been reported by whoever saw the key.
             if !node.is_null() {
                 problems.add(no_variables(node));
             }
             continue;
         };
-        for Entry { key, key_span, value } in &map.entries {
+        for MapEntry { key, key_span, value } in &map.entries {
             let reason = match key.as_str() {
                 "" => "a variable needs a name",
                 key if key.contains('=') => "the name of a variable can't hold a `=`",
@@ -169,7 +142,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_, '_>, fields: &[Given<'_>]) -> Dra
 }
 
 fn is_empty(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
+    matches!(&node.kind, NodeKind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
 }
 
 fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
@@ -193,7 +166,7 @@ pub(super) fn complete(
     fields: &[Given<'_>],
     stray_command: bool,
     problems: &mut Problems,
-) -> Option<Process> {
+) -> Option<ParsedProcess> {
     let guess = problems.has_room();
     let no_command = is_missing(node, "command", guess) && !stray_command;
     if is_missing(node, "name", guess) {
@@ -211,12 +184,12 @@ pub(super) fn complete(
         problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
     }
     habits::report(fields, problems);
-    Some(Process { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
+    Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
 }
 
 fn scalar_text(node: &Node) -> &str {
     match &node.kind {
-        Kind::Scalar(scalar) => &scalar.text,
+        NodeKind::Scalar(scalar) => &scalar.text,
         _ => "",
     }
 }
@@ -224,7 +197,7 @@ fn scalar_text(node: &Node) -> &str {
 /// The name that a process bears as written, for messages about others that refer to it.
 pub(super) fn written_name(node: &Node) -> Option<&str> {
     match &node.kind {
-        Kind::Map(map) => entry(&map.entries, "name").map(|entry| scalar_text(&entry.value)),
+        NodeKind::Map(map) => entry(&map.entries, "name").map(|entry| scalar_text(&entry.value)),
         _ => None,
     }
 }

@@ -3,13 +3,12 @@
 //! What can't be read is reported here. What a tree or a layer means for the processes is said in `load`.
 
 use super::environment::Environment;
-use super::fields::beside;
 use super::files::{Files, MAX_BYTES};
 use super::problems::{Problem, Problems, Shown};
-use super::reader::Reader;
+use super::reader::{Reader, beside};
 use super::scope::{Context, Scope};
 use super::texts::{Span, TextId, Texts};
-use super::tree::{Kind, Node};
+use super::tree::{Node, NodeKind};
 use super::{Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
 use crate::access::Distrust;
 use reconcile::text::Text;
@@ -223,7 +222,7 @@ impl<'l> Loader<'l> {
 
 /// Whether this can be a configuration, if perhaps an empty one.
 fn says_keys(tree: &Node) -> bool {
-    matches!(tree.kind, Kind::Map(_)) || tree.is_null()
+    matches!(tree.kind, NodeKind::Map(_)) || tree.is_null()
 }
 
 const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remove this";

@@ -1,18 +1,30 @@
 //! Reads nodes as the types that fields have. Each method answers "what is written here, as a …?", and reports why not.
 
 use super::problems::Problem;
+use super::redact::short;
 use super::scalar;
 use super::scope::{Context, Scope};
-use super::strangers::short;
-use super::suggest::did_you_mean;
-use super::table::{Field, NOT_YET};
+use super::table::{Key, NOT_YET};
 use super::texts::Span;
-use super::tree::{Entry, Kind, Node, Scalar, Style};
+use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
 use super::{meant, words};
 use crate::signals;
+use crate::suggest::did_you_mean;
 use reconcile::spec::Signal;
-use reconcile::text::Text;
+use reconcile::text::{Name, Text};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A key of a map, and how its value gets into a `T`.
+pub(super) struct FieldReader<T> {
+    pub(super) key: Key,
+    pub(super) read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T),
+}
+
+/// The keys of a table.
+pub(super) fn keys<T>(table: &[FieldReader<T>]) -> Vec<Key> {
+    table.iter().map(|field| field.key).collect()
+}
 
 /// Reads nodes within a scope. Every `None` it returns has been reported.
 pub(super) struct Reader<'r, 'a, 'c> {
@@ -38,8 +50,8 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Reads the entries of a map by a table, `path` being the field that the map stands in.
-    pub(super) fn map<T>(&mut self, node: &Node, path: &str, table: &[Field<T>], into: &mut T) {
-        if let (Kind::Scalar(scalar), false) = (&node.kind, node.is_null()) {
+    pub(super) fn map<T>(&mut self, node: &Node, path: &str, table: &[FieldReader<T>], into: &mut T) {
+        if let (NodeKind::Scalar(scalar), false) = (&node.kind, node.is_null()) {
             let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
             return self.report(problem.help(as_map(path, &scalar.text, table)));
         }
@@ -51,7 +63,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Reads one entry of a map.
-    pub(super) fn entry<T>(&mut self, entry: &Entry, path: &str, table: &[Field<T>], into: &mut T) {
+    pub(super) fn entry<T>(&mut self, entry: &MapEntry, path: &str, table: &[FieldReader<T>], into: &mut T) {
         let Some(field) = table.iter().find(|field| entry.key == field.key.name) else {
             let known = table.iter().map(|field| field.key.name);
             let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
@@ -65,7 +77,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Whether a key has a value; if not, that is reported.
-    pub(super) fn is_given(&mut self, entry: &Entry) -> bool {
+    pub(super) fn is_given(&mut self, entry: &MapEntry) -> bool {
         if entry.value.is_null() {
             let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
             self.report(problem.help("write its value, or remove the line"));
@@ -74,8 +86,8 @@ impl Reader<'_, '_, '_> {
     }
 
     /// The entries of a map.
-    pub(super) fn entries<'n>(&mut self, node: &'n Node) -> Option<&'n [Entry]> {
-        if let Kind::Map(map) = &node.kind {
+    pub(super) fn entries<'n>(&mut self, node: &'n Node) -> Option<&'n [MapEntry]> {
+        if let NodeKind::Map(map) = &node.kind {
             return Some(&map.entries);
         }
         let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
@@ -101,12 +113,33 @@ impl Reader<'_, '_, '_> {
         Some(text)
     }
 
+    /// A name of a process.
+    pub(super) fn name(&mut self, node: &Node) -> Option<Name> {
+        let text = self.filled(node, "a name")?;
+        match scalar::name(text.value()) {
+            Ok(()) => Some(Name::from(text.value())),
+            Err(reason) => {
+                let meant = if text.is_secret() { None } else { meant::name(text.value()) };
+                let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
+                self.refuse(node, &text, "a name of a process", Some(&help));
+                None
+            }
+        }
+    }
+
+    /// A path that is relative to the file that names it.
+    pub(super) fn beside(&self, node: &Node, path: &Text) -> Text {
+        let joined = beside(self.context.texts.path(node.span.text), path.value());
+        let joined = joined.to_string_lossy();
+        if path.is_secret() { Text::secret(&joined, path.shown()) } else { Text::plain(&joined) }
+    }
+
     /// A list of single values, each taken exactly as written.
     pub(super) fn texts(&mut self, node: &Node) -> Option<Vec<Text>> {
-        let Kind::List(items) = &node.kind else {
+        let NodeKind::List(items) = &node.kind else {
             let problem = Problem::error(node.span, format!("expected a list, found {}", node.described()));
             let help = match &node.kind {
-                Kind::Scalar(Scalar { text, .. }) if text.len() <= 80 => {
+                NodeKind::Scalar(Scalar { text, .. }) if text.len() <= 80 => {
                     words::split(text).ok().map(|words| format!("write `{}`", words::list(&words)))
                 }
                 _ => None,
@@ -237,7 +270,7 @@ impl Reader<'_, '_, '_> {
     /// A single value that isn't a quoted string: for numbers and truth values. A reference needs its quotes at times.
     fn unquoted(&mut self, node: &Node, help: &str) -> Option<Text> {
         let text = self.text(node)?;
-        if matches!(&node.kind, Kind::Scalar(Scalar { style: Style::Quoted, .. })) && !text.is_secret() {
+        if matches!(&node.kind, NodeKind::Scalar(Scalar { style: NodeStyle::Quoted, .. })) && !text.is_secret() {
             self.report(Problem::error(node.span, "a quoted string is not allowed here").help(help));
             return None;
         }
@@ -273,6 +306,11 @@ impl Reader<'_, '_, '_> {
     }
 }
 
+/// The path that `path` is for a file that names it.
+pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
+}
+
 /// Some words as a choice.
 fn one_of(words: &[String]) -> String {
     match words {
@@ -282,13 +320,13 @@ fn one_of(words: &[String]) -> String {
 }
 
 /// What a map takes.
-fn takes<T>(path: &str, table: &[Field<T>]) -> String {
+fn takes<T>(path: &str, table: &[FieldReader<T>]) -> String {
     let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key.name)).collect();
     format!("`{path}` takes {}", known.join(", "))
 }
 
 /// What a single value probably means where a map is expected.
-fn as_map<T>(path: &str, text: &str, table: &[Field<T>]) -> String {
+fn as_map<T>(path: &str, text: &str, table: &[FieldReader<T>]) -> String {
     let key = match path {
         "backoff" => "initial",
         "stop" if scalar::duration(text).is_ok() => "timeout",

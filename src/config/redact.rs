@@ -65,6 +65,14 @@ fn words_of(value: &str) -> impl Iterator<Item = &str> {
     words.map(|word| word.trim_matches(|char: char| !char.is_alphanumeric())).filter(|word| word.len() >= SHORTEST)
 }
 
+/// A key without what would flood a terminal, or must not be shown.
+pub(super) fn short(key: &str) -> String {
+    // What stands behind a `=` or a `:` is a value that was glued to its key.
+    let key_alone = key.split(['=', ':']).next().unwrap_or(key);
+    let end = key_alone.char_indices().nth(60).map_or(key_alone.len(), |(end, _)| end);
+    if end == key.len() { key.to_owned() } else { format!("{}…", &key_alone[..end]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

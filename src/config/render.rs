@@ -1,43 +1,12 @@
 //! Diagnostics as people read them: places, source lines with carets, help. It decides no words, only where they stand.
 //!
 //! Every place of a problem has a line of its own that begins with `file:line:column:`, which editors and terminals turn
-//! into a link. Source lines are cut around the caret, sentences go on in the next line, if a [`Look`] has a width.
+//! into a link. Source lines are cut around the caret, sentences go on in the next line, if a [`TerminalStyle`] has a width.
 
 use super::diagnostic::{Diagnostic, Excerpt, Label, Severity};
-use crate::terminal::escape;
+use crate::terminal::{TerminalStyle, escape};
 use std::path::Path;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-/// How a text for people looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    /// With colour, which is for terminals alone.
-    pub color: bool,
-    /// As many columns are there; `None`: as many as needed.
-    pub width: Option<usize>,
-}
-
-impl Look {
-    /// Without colour, however long the lines become: for files, pipes and tests.
-    pub const PLAIN: Look = Look { color: false, width: None };
-
-    /// A caret of less than this width helps nobody.
-    const MIN_WIDTH: usize = 40;
-
-    /// As many columns as there are to fill; nothing helps anybody in fewer than 40.
-    pub fn columns(self) -> Option<usize> {
-        self.width.map(|width| width.max(Look::MIN_WIDTH))
-    }
-
-    fn width(self) -> usize {
-        self.columns().unwrap_or(usize::MAX)
-    }
-
-    /// The text in a style, which is what stands between `ESC [` and `m` (ECMA-48).
-    pub fn painted(self, text: &str, style: &str) -> String {
-        if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
 
 const ERROR: &str = "1;31";
 const WARNING: &str = "1;33";
@@ -45,7 +14,7 @@ const NOTE: &str = "1;34";
 const HELP: &str = "1;36";
 
 /// The text of a diagnostic for people, ending in a line break.
-pub fn render(diagnostic: &Diagnostic, look: Look) -> String {
+pub fn render(diagnostic: &Diagnostic, look: TerminalStyle) -> String {
     let Diagnostic { severity, file, line, column, message, help, labels, excerpt, .. } = diagnostic;
     let (word, style) = match severity {
         Severity::Error => ("error", ERROR),
@@ -63,7 +32,7 @@ pub fn render(diagnostic: &Diagnostic, look: Look) -> String {
 }
 
 /// All diagnostics, and how many errors were left out.
-pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, look: Look) -> String {
+pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, look: TerminalStyle) -> String {
     let mut out: String = diagnostics.iter().map(|diagnostic| render(diagnostic, look)).collect();
     if omitted > 0 {
         out.extend(["and ", &omitted.to_string(), " more\n"]);
@@ -71,7 +40,7 @@ pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, look: Look) -> Str
     out
 }
 
-fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), message: &str, look: Look) -> Vec<String> {
+fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), message: &str, look: TerminalStyle) -> Vec<String> {
     let (file, line, column) = place;
     let place = format!("{}:{line}:{column}:", escape(&file.to_string_lossy()));
     let mut lines = wrapped(&escape(message), place.width() + word.len() + 3, 4, look.width());
@@ -81,7 +50,7 @@ fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), messag
 }
 
 /// What to write instead. Only the first line is a sentence that may be broken; others are written out as they are meant.
-fn help_lines(help: &str, look: Look) -> Vec<String> {
+fn help_lines(help: &str, look: TerminalStyle) -> Vec<String> {
     const INDENT: usize = "  help: ".len();
     let mut given = help.lines().map(escape);
     let mut lines = wrapped(&given.next().unwrap_or_default(), INDENT, INDENT, look.width());
@@ -127,7 +96,7 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 /// The source line, and below it a caret under every character of the place.
-fn excerpt_lines(line: usize, excerpt: Option<&Excerpt>, style: &str, look: Look) -> Vec<String> {
+fn excerpt_lines(line: usize, excerpt: Option<&Excerpt>, style: &str, look: TerminalStyle) -> Vec<String> {
     let Some(excerpt) = excerpt else { return Vec::new() };
     let number = line.to_string();
     let margin = " ".repeat(number.len());

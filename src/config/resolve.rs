@@ -1,10 +1,9 @@
 //! Puts definitions together: from processes with places to a [`Desired`], or to the places where they contradict.
 
-use super::MAX_SHOWN;
-use super::problems::{Problem, Problems};
-use super::process::Process;
-use super::suggest::did_you_mean;
+use super::problems::{MAX_SHOWN, Problem, Problems};
+use super::process::ParsedProcess;
 use super::texts::Span;
+use crate::suggest::did_you_mean;
 use reconcile::desired::{Desired, Invalid};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
@@ -23,7 +22,7 @@ pub(super) struct Missing<'a> {
 
 /// Wants these processes together.
 pub(super) fn resolve(
-    processes: &[Process],
+    processes: &[ParsedProcess],
     missing: &Missing<'_>,
     timeout: Duration,
     problems: &mut Problems,
@@ -32,24 +31,24 @@ pub(super) fn resolve(
     match Desired::new(specs, timeout) {
         Ok(desired) => Some(desired),
         Err(invalid) => {
-            report(invalid, &Places::of(processes), missing, problems);
+            report(invalid, &DefinitionSpans::of(processes), missing, problems);
             None
         }
     }
 }
 
 /// Where what contradicts stands.
-struct Places<'p> {
+struct DefinitionSpans<'p> {
     /// Where each name stands, in the order of the list.
     names: Vec<Span>,
     by_name: BTreeMap<&'p Name, Span>,
     edges: BTreeMap<&'p Name, &'p BTreeMap<Name, Span>>,
 }
 
-impl<'p> Places<'p> {
-    fn of(processes: &'p [Process]) -> Places<'p> {
-        let mut places = Places { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
-        for Process { spec, name, edges } in processes {
+impl<'p> DefinitionSpans<'p> {
+    fn of(processes: &'p [ParsedProcess]) -> DefinitionSpans<'p> {
+        let mut places = DefinitionSpans { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
+        for ParsedProcess { spec, name, edges } in processes {
             places.names.push(*name);
             // Of two processes of one name, the first is the one that others mean.
             places.by_name.entry(&spec.name).or_insert(*name);
@@ -63,7 +62,7 @@ impl<'p> Places<'p> {
     }
 }
 
-fn report(invalid: Vec<Invalid>, places: &Places<'_>, missing: &Missing<'_>, problems: &mut Problems) {
+fn report(invalid: Vec<Invalid>, places: &DefinitionSpans<'_>, missing: &Missing<'_>, problems: &mut Problems) {
     let mut suggested = 0;
     for invalid in invalid {
         let message = invalid.to_string();
@@ -111,7 +110,7 @@ fn meant(unknown: &str, known: &[&str]) -> String {
 /// As many members of a cycle are shown.
 const MAX_IN_CYCLE: usize = 10;
 
-fn cycle(names: &[Name], message: String, places: &Places<'_>) -> Problem {
+fn cycle(names: &[Name], message: String, places: &DefinitionSpans<'_>) -> Problem {
     let next = |index: usize| &names[(index + 1) % names.len()];
     let message = if names.len() > MAX_IN_CYCLE {
         format!("dependency cycle of {} processes, beginning with `{}` → `{}` → …", names.len(), names[0], names[1])

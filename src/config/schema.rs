@@ -3,10 +3,11 @@
 //! It says what can be said of a file without knowing its variables and what else it names; the whole truth is what `load`
 //! says. Where the two can't agree, the schema allows too much rather than too little. What is not supported yet is left out.
 
-use super::fields::EITHER;
+use super::fields::{self, EITHER};
+use super::reader::keys;
 use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, SIZE, UMASK};
-use super::table::{Change, Key, NOT_YET, Otherwise, Shape};
-use super::{process_keys, top, top_keys};
+use super::table::{ChangeEffect, Key, NOT_YET, Otherwise, Shape};
+use super::top;
 use crate::signals;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,22 @@ const HEADER: &str = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 
 /// Where the fields of a process are described.
 const PROCESS: &str = "#/$defs/process";
+
+/// The keys at the top of the file, for schema and reference.
+pub fn top_keys() -> Vec<Key> {
+    top::TOP.to_vec()
+}
+
+/// The fields of a process, for schema and reference.
+pub fn process_keys() -> Vec<Key> {
+    keys(fields::PROCESS)
+}
+
+/// What may be named but isn't supported yet, using which is an error: fields of a process, `field.key` for a part of one,
+/// `field: word` for one of its values.
+pub fn not_yet() -> impl Iterator<Item = &'static str> {
+    NOT_YET.iter().map(|later| later.path)
+}
 
 /// The schema of a configuration. Objects have their keys in alphabetical order, so that it is always the same text.
 pub fn schema() -> Value {
@@ -90,11 +107,11 @@ fn description(key: &Key, whole: bool) -> String {
     // Of a part, what a change does is said of the whole.
     description.push_str(match key.change {
         _ if !whole => "",
-        Change::Restart => " A change restarts the process.",
-        Change::InPlace => " A running process takes a change over.",
-        Change::StartsOrStops => " A change starts or stops the process.",
-        Change::AnotherProcess => " Under another name it is another process.",
-        Change::None => "",
+        ChangeEffect::Restart => " A change restarts the process.",
+        ChangeEffect::InPlace => " A running process takes a change over.",
+        ChangeEffect::StartsOrStops => " A change starts or stops the process.",
+        ChangeEffect::AnotherProcess => " Under another name it is another process.",
+        ChangeEffect::None => "",
     });
     description
 }

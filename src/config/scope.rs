@@ -5,11 +5,11 @@
 
 use super::environment::Environment;
 use super::problems::{Problem, Problems};
-use super::substitute::{Broken, Form, Piece, Reference, parse};
-use super::suggest::nearest;
+use super::substitute::{Broken, Reference, ReferenceForm, ValuePart, parse};
 use super::texts::{Span, Texts};
-use super::tree::{Kind, Node, Style};
+use super::tree::{Node, NodeKind, NodeStyle};
 use super::written::Written;
+use crate::suggest::nearest;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeMap, HashMap};
@@ -81,10 +81,10 @@ impl<'a> Scope<'a> {
 
     /// A single value, its references replaced.
     pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, Reported> {
-        let Kind::Scalar(scalar) = &node.kind else {
+        let NodeKind::Scalar(scalar) = &node.kind else {
             return Err(no_single_value(node, context));
         };
-        if scalar.style == Style::Null && scalar.text.is_empty() {
+        if scalar.style == NodeStyle::Null && scalar.text.is_empty() {
             let problem = Problem::error(node.span, "nothing is written here");
             return Err(context.report(problem.help("write `\"\"` for an empty text")));
         }
@@ -93,7 +93,7 @@ impl<'a> Scope<'a> {
         }
         let written = Written::new(node, scalar, context.texts);
         let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
-        let refers = pieces.iter().any(|piece| matches!(piece, Piece::Reference(_)));
+        let refers = pieces.iter().any(|piece| matches!(piece, ValuePart::Reference(_)));
         if refers && self.blank {
             return Err(Reported);
         }
@@ -119,7 +119,7 @@ impl<'a> Scope<'a> {
 
     fn expand(
         &mut self,
-        pieces: &[Piece],
+        pieces: &[ValuePart],
         written: &Written<'_>,
         value: &mut String,
         context: &mut Context<'_>,
@@ -127,9 +127,9 @@ impl<'a> Scope<'a> {
         let mut outcome = Ok(());
         for piece in pieces {
             match piece {
-                Piece::Literal(range) => value.push_str(&written.text[range.clone()]),
+                ValuePart::Literal(range) => value.push_str(&written.text[range.clone()]),
                 // Goes on after a mistake, so that all of them are found.
-                Piece::Reference(reference) => outcome = self.refer(reference, written, value, context).and(outcome),
+                ValuePart::Reference(reference) => outcome = self.refer(reference, written, value, context).and(outcome),
             }
             if value.len() > 2 * MAX_STRING {
                 break;
@@ -152,17 +152,17 @@ impl<'a> Scope<'a> {
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
         let taken = match &reference.form {
-            Form::Plain | Form::Default { set_is_enough: true, .. } => found,
-            Form::Required(_) | Form::Default { set_is_enough: false, .. } => filled,
-            Form::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, value, context),
-            Form::Alternative(_) => Some(""),
+            ReferenceForm::Plain | ReferenceForm::Default { set_is_enough: true, .. } => found,
+            ReferenceForm::Required(_) | ReferenceForm::Default { set_is_enough: false, .. } => filled,
+            ReferenceForm::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, value, context),
+            ReferenceForm::Alternative(_) => Some(""),
         };
         if let Some(taken) = taken {
             value.push_str(taken);
             return Ok(());
         }
         match &reference.form {
-            Form::Default { pieces, .. } => return self.expand(pieces, written, value, context),
+            ReferenceForm::Default { pieces, .. } => return self.expand(pieces, written, value, context),
             _ if self.incomplete => {}
             form => {
                 // What could have been meant takes a while to find.
@@ -177,12 +177,12 @@ impl<'a> Scope<'a> {
     fn without_value(
         &self,
         name: &str,
-        form: &Form,
+        form: &ReferenceForm,
         written: &Written<'_>,
         span: Span,
         environment: Option<&Environment>,
     ) -> Problem {
-        if let Form::Required(words) = form {
+        if let ReferenceForm::Required(words) = form {
             let words = written.text[words.clone()].trim();
             let message = match words {
                 "" => format!("variable `{name}` is required, but has no value"),
@@ -260,8 +260,8 @@ fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
     let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
     let help = match &node.kind {
         // `{{ … }}`: that a map is no key has been reported.
-        Kind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return Reported,
-        Kind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
+        NodeKind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return Reported,
+        NodeKind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
         _ => "write one value; if the brackets are part of it, put all of it in quotes",
     };
     context.report(problem.help(help))
@@ -313,8 +313,8 @@ pub(super) fn hidden(value: &Text) -> Text {
 /// Whether the source of a value is nothing but a reference, without a value of its own to fall back on.
 pub(super) fn is_bare(source: &str) -> bool {
     match parse(source).as_deref() {
-        Ok([Piece::Reference(Reference { form: Form::Default { pieces, .. }, .. })]) => pieces.is_empty(),
-        Ok([Piece::Reference(reference)]) => matches!(reference.form, Form::Plain | Form::Required(_)),
+        Ok([ValuePart::Reference(Reference { form: ReferenceForm::Default { pieces, .. }, .. })]) => pieces.is_empty(),
+        Ok([ValuePart::Reference(reference)]) => matches!(reference.form, ReferenceForm::Plain | ReferenceForm::Required(_)),
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! Which single values are secrets, wherever aliases and merge keys bring them.
 
 use super::scope::is_secret;
-use super::tree::{Kind, Node};
+use super::tree::{Node, NodeKind};
 use std::collections::HashSet;
 
 /// Marks every value that stands under a key whose name says that it is a secret, also where an alias has brought it.
@@ -16,20 +16,20 @@ pub(super) fn mark(root: &mut Node) {
 /// Where secrets stand.
 fn collect(node: &Node, secret: bool, places: &mut HashSet<u32>) {
     match &node.kind {
-        Kind::Scalar(_) => {
+        NodeKind::Scalar(_) => {
             if secret {
                 places.insert(node.span.start);
             }
         }
-        Kind::List(items) => items.iter().for_each(|item| collect(item, secret, places)),
-        Kind::Map(map) => map.all().for_each(|entry| collect(&entry.value, secret || is_secret(&entry.key), places)),
+        NodeKind::List(items) => items.iter().for_each(|item| collect(item, secret, places)),
+        NodeKind::Map(map) => map.all().for_each(|entry| collect(&entry.value, secret || is_secret(&entry.key), places)),
     }
 }
 
 fn mark_at(node: &mut Node, places: &HashSet<u32>) {
     match &mut node.kind {
-        Kind::Scalar(scalar) => scalar.is_secret = places.contains(&node.span.start),
-        Kind::List(items) => items.iter_mut().for_each(|item| mark_at(item, places)),
-        Kind::Map(map) => map.all_mut().for_each(|entry| mark_at(&mut entry.value, places)),
+        NodeKind::Scalar(scalar) => scalar.is_secret = places.contains(&node.span.start),
+        NodeKind::List(items) => items.iter_mut().for_each(|item| mark_at(item, places)),
+        NodeKind::Map(map) => map.all_mut().for_each(|entry| mark_at(&mut entry.value, places)),
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! What keys of other programs are called here stands in `foreign`.
 
-use super::fields::PROCESS;
-use super::foreign;
+use super::draft::Draft;
+use super::fields::{PROCESS, field_of};
+use super::foreign::{self, as_lines, item, procfile_line};
 use super::problems::{Problem, Problems};
-use super::process::{self, field};
+use super::reader::FieldReader;
+use super::redact::short;
 use super::scalar;
-use super::scope::is_secret;
-use super::table::{Field, Shape};
-use super::tree::{Entry, Kind, Map, Node, entry};
-use super::words::{definition, is_variable, quoted_if_needed};
+use super::table::Shape;
+use super::tree::{Map, MapEntry, Node, NodeKind, entry};
+use super::words::is_variable;
 
 /// Reports the keys of a process, or of `defaults`, that are no fields.
 pub(super) fn report(map: &Map, problems: &mut Problems) {
@@ -19,7 +20,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
     }
     let mut entries = map.entries.iter().enumerate();
     while let Some((index, entry)) = entries.next() {
-        let Some(field) = field(&entry.key) else {
+        let Some(field) = field_of(&entry.key) else {
             let with_help = problems.has_room();
             problems.add_with(|| unknown(entry, with_help));
             continue;
@@ -35,8 +36,8 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
 /// Whether a key that is no field stands for this one, or the whole map for a process; that has been reported.
 pub(super) fn stand_for(map: &Map, field: &str) -> bool {
     let words = [format!("`{field}`"), format!("`{field}: ")];
-    let stands = |entry: &Entry| {
-        process::field(&entry.key).is_none()
+    let stands = |entry: &MapEntry| {
+        field_of(&entry.key).is_none()
             && (glued(&entry.key) == Some(field)
                 || instead_of(&entry.key).is_some_and(|instead| words.iter().any(|word| instead.contains(word))))
     };
@@ -46,12 +47,12 @@ pub(super) fn stand_for(map: &Map, field: &str) -> bool {
 /// What is wrong with an item of a list of processes that isn't a map.
 pub(super) fn no_process(node: &Node) -> Problem {
     let problem = Problem::error(node.span, format!("expected a process, found {}", node.described()));
-    let Kind::Scalar(scalar) = &node.kind else {
+    let NodeKind::Scalar(scalar) = &node.kind else {
         return problem.help("write `- name: …` and, below it, `command: …`");
     };
     let text = scalar.text.as_str();
     let key = text.split(['=', ':']).next().unwrap_or_default().trim();
-    let is_glued = field(key).is_some() && key.len() < text.len();
+    let is_glued = field_of(key).is_some() && key.len() < text.len();
     if is_glued && text[key.len()..].trim_start().starts_with('=') {
         return Problem::error(node.span, "a key is followed by `:`, not by `=`").help(format!("write `{key}: …`"));
     }
@@ -70,11 +71,11 @@ fn instead_of(key: &str) -> Option<String> {
 
 /// Whether a key is a field of processes, here or elsewhere.
 pub(super) fn belongs_to_process(key: &str) -> bool {
-    field(key).is_some() || instead_of(key).is_some()
+    field_of(key).is_some() || instead_of(key).is_some()
 }
 
-fn unknown(entry: &Entry, with_help: bool) -> Problem {
-    let Entry { key, key_span, value } = entry;
+fn unknown(entry: &MapEntry, with_help: bool) -> Problem {
+    let MapEntry { key, key_span, value } = entry;
     if let Some(field) = glued(key) {
         return Problem::error(*key_span, "a space is missing behind the `:`").help(format!("write `{field}: …`"));
     }
@@ -92,29 +93,21 @@ fn unknown(entry: &Entry, with_help: bool) -> Problem {
     problem.help(foreign::instead_of_entry(key, value).or_else(|| instead_of(key)).unwrap_or_else(nothing_near))
 }
 
-/// A key without what would flood a terminal, or must not be shown.
-pub(super) fn short(key: &str) -> String {
-    // What stands behind a `=` or a `:` is a value that was glued to its key.
-    let key_alone = key.split(['=', ':']).next().unwrap_or(key);
-    let end = key_alone.char_indices().nth(60).map_or(key_alone.len(), |(end, _)| end);
-    if end == key.len() { key.to_owned() } else { format!("{}…", &key_alone[..end]) }
-}
-
 /// The field in `name:redis`, which YAML takes for one word.
 fn glued(key: &str) -> Option<&'static str> {
     let (before, _) = key.split_once(':')?;
-    field(before).map(|field| field.key.name)
+    field_of(before).map(|field| field.key.name)
 }
 
 fn is_empty(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
+    matches!(&node.kind, NodeKind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
 }
 
 /// The entries right behind an empty one that belong to it, but stand beside it.
-fn not_indented<'a>(field: &Field<super::fields::Draft>, behind: &'a [Entry]) -> &'a [Entry] {
-    let belongs = |entry: &&Entry| {
+fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [MapEntry] {
+    let belongs = |entry: &&MapEntry| {
         let key = entry.key.as_str();
-        process::field(key).is_none()
+        field_of(key).is_none()
             && match field.key.shape {
                 Shape::Variables => is_variable(key) && !key.contains(|char: char| char.is_ascii_lowercase()),
                 Shape::Part(keys) | Shape::Choice(_, keys) => keys().iter().any(|part| part.name == key),
@@ -125,7 +118,7 @@ fn not_indented<'a>(field: &Field<super::fields::Draft>, behind: &'a [Entry]) ->
     &behind[..behind.iter().take_while(belongs).count()]
 }
 
-fn outdented(entry: &Entry, first: &Entry) -> Problem {
+fn outdented(entry: &MapEntry, first: &MapEntry) -> Problem {
     let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
     problem
         .label(first.key_span, format!("`{}` stands beside it, not in it", first.key))
@@ -135,47 +128,21 @@ fn outdented(entry: &Entry, first: &Entry) -> Problem {
 /// A process under its name: `redis: {command: …}`, or `redis: redis-server --port 6379`.
 fn named_by_key(map: &Map) -> Option<Problem> {
     let [first, rest @ ..] = &*map.entries else { return None };
-    if field(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
+    if field_of(&first.key).is_some() || scalar::name(&first.key).is_err() || entry(rest, "name").is_some() {
         return None;
     }
     let is_foreign = instead_of(&first.key).is_some();
     let inside = match &first.value.kind {
-        Kind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
-        Kind::Scalar(_) if is_foreign => return None,
-        Kind::Scalar(_) if is_empty(&first.value) && has_command(rest) => as_lines(&first.key, rest),
-        Kind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
+        NodeKind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
+        NodeKind::Scalar(_) if is_foreign => return None,
+        NodeKind::Scalar(_) if is_empty(&first.value) && has_command(rest) => as_lines(&first.key, rest),
+        NodeKind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
         _ => return None,
     };
     let message = format!("`{}` is a key here, not the name of a process", first.key);
     Some(Problem::error(first.key_span, message).help(format!("write its name as a value:\n{}", inside.join("\n"))))
 }
 
-fn has_command(entries: &[Entry]) -> bool {
+fn has_command(entries: &[MapEntry]) -> bool {
     entry(entries, "command").is_some()
-}
-
-/// A process as this program has it: the beginning of a list.
-pub(super) fn as_lines(name: &str, entries: &[Entry]) -> Vec<String> {
-    let given = ["command", "cmd", "script", "entrypoint", "exec", "run"].iter().find_map(|key| entry(entries, key));
-    let line = given.and_then(|given| match &given.value.kind {
-        Kind::Scalar(scalar) if !scalar.text.contains('\n') && !is_secret(&scalar.text) => Some(scalar.text.as_str()),
-        _ => None,
-    });
-    let split = entry(entries, "args").is_none();
-    let command = match line.filter(|_| split).and_then(definition) {
-        Some(lines) => lines,
-        None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
-    };
-    item(name, command)
-}
-
-/// A line of a Procfile, `web: bundle exec puma`, as this program has it.
-pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
-    let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line)? };
-    Some(item(name, lines))
-}
-
-fn item(name: &str, lines: Vec<String>) -> Vec<String> {
-    let name = if name == "…" { name.to_owned() } else { quoted_if_needed(name) };
-    std::iter::once(format!("- name: {name}")).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// A part of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum ValuePart {
     /// These characters of the value.
     Literal(Range<usize>),
     /// A variable.
@@ -20,27 +20,27 @@ pub(super) enum Piece {
 pub(super) struct Reference {
     /// The name of the variable, within the value.
     pub(super) name: Range<usize>,
-    pub(super) form: Form,
+    pub(super) form: ReferenceForm,
 }
 
 impl Reference {
     /// `${NAME}`, or only `${NAME` where more follows: what may be shown of it.
     pub(super) fn head(&self) -> Range<usize> {
-        self.name.start - "${".len()..self.name.end + usize::from(self.form == Form::Plain)
+        self.name.start - "${".len()..self.name.end + usize::from(self.form == ReferenceForm::Plain)
     }
 }
 
 /// What is meant if the variable has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ReferenceForm {
     /// `${NAME}`: an error.
     Plain,
     /// `${NAME:-…}` and, with `set_is_enough`, `${NAME-…}`: this instead.
-    Default { pieces: Vec<Piece>, set_is_enough: bool },
+    Default { pieces: Vec<ValuePart>, set_is_enough: bool },
     /// `${NAME:?…}`: an error with these words.
     Required(Range<usize>),
     /// `${NAME:+…}`: this if it has a value, else nothing.
-    Alternative(Vec<Piece>),
+    Alternative(Vec<ValuePart>),
 }
 
 /// Why a value can't be read, and the characters that are to blame.
@@ -61,9 +61,9 @@ const MAX_DEPTH: usize = 16;
 pub(super) const MAX_ESCAPED: usize = 128 << 10;
 
 /// Cuts a value into its parts.
-pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Broken> {
+pub(super) fn parse(text: &str) -> Result<Vec<ValuePart>, Broken> {
     if !text.contains('$') {
-        return Ok(vec![Piece::Literal(0..text.len())]);
+        return Ok(vec![ValuePart::Literal(0..text.len())]);
     }
     let mut lexer = Lexer { text, at: 0, braces: None, escaped: 0 };
     lexer.pieces(0)
@@ -80,7 +80,7 @@ struct Lexer<'a> {
 
 impl Lexer<'_> {
     /// Parts up to the end, or, within a reference, up to the brace that closes it (which is left to the caller).
-    fn pieces(&mut self, depth: usize) -> Result<Vec<Piece>, Broken> {
+    fn pieces(&mut self, depth: usize) -> Result<Vec<ValuePart>, Broken> {
         let mut pieces = Vec::new();
         let mut literal = self.at;
         while let Some(found) = self.text[self.at..].find(['$', '}']) {
@@ -107,7 +107,7 @@ impl Lexer<'_> {
                     Follows::Other => self.skip_braces(here),
                     Follows::Form(operator) => {
                         push_literal(&mut pieces, literal..here);
-                        pieces.push(Piece::Reference(self.reference(here, name, operator, depth)?));
+                        pieces.push(ValuePart::Reference(self.reference(here, name, operator, depth)?));
                         literal = self.at;
                     }
                 }
@@ -129,7 +129,7 @@ impl Lexer<'_> {
         }
         self.at = name.end + operator.len();
         if operator == "}" {
-            return Ok(Reference { name, form: Form::Plain });
+            return Ok(Reference { name, form: ReferenceForm::Plain });
         }
         let operand = self.at;
         let pieces = self.pieces(depth + 1)?;
@@ -137,10 +137,10 @@ impl Lexer<'_> {
             return Err(Broken::Unclosed(start..name.end));
         }
         let form = match operator {
-            ":-" => Form::Default { pieces, set_is_enough: false },
-            "-" => Form::Default { pieces, set_is_enough: true },
-            ":?" => Form::Required(operand..self.at),
-            _ => Form::Alternative(pieces),
+            ":-" => ReferenceForm::Default { pieces, set_is_enough: false },
+            "-" => ReferenceForm::Default { pieces, set_is_enough: true },
+            ":?" => ReferenceForm::Required(operand..self.at),
+            _ => ReferenceForm::Alternative(pieces),
         };
         self.at += 1;
         Ok(Reference { name, form })
@@ -154,9 +154,9 @@ impl Lexer<'_> {
     }
 }
 
-fn push_literal(pieces: &mut Vec<Piece>, range: Range<usize>) {
+fn push_literal(pieces: &mut Vec<ValuePart>, range: Range<usize>) {
     if !range.is_empty() {
-        pieces.push(Piece::Literal(range));
+        pieces.push(ValuePart::Literal(range));
     }
 }
 
@@ -210,24 +210,24 @@ mod tests {
 
     /// The parts in a form that can be read: literals as they are, references in angle brackets.
     fn shown(text: &str) -> String {
-        fn write(text: &str, pieces: &[Piece], out: &mut String) {
+        fn write(text: &str, pieces: &[ValuePart], out: &mut String) {
             for piece in pieces {
                 match piece {
-                    Piece::Literal(range) => out.push_str(&text[range.clone()]),
-                    Piece::Reference(reference) => {
+                    ValuePart::Literal(range) => out.push_str(&text[range.clone()]),
+                    ValuePart::Reference(reference) => {
                         out.push('<');
                         out.push_str(&text[reference.name.clone()]);
                         match &reference.form {
-                            Form::Plain => {}
-                            Form::Default { pieces, set_is_enough } => {
+                            ReferenceForm::Plain => {}
+                            ReferenceForm::Default { pieces, set_is_enough } => {
                                 out.push_str(if *set_is_enough { " unset " } else { " or " });
                                 write(text, pieces, out);
                             }
-                            Form::Required(words) => {
+                            ReferenceForm::Required(words) => {
                                 out.push_str(" else ");
                                 out.push_str(&text[words.clone()]);
                             }
-                            Form::Alternative(pieces) => {
+                            ReferenceForm::Alternative(pieces) => {
                                 out.push_str(" then ");
                                 write(text, pieces, out);
                             }

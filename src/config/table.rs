@@ -1,14 +1,5 @@
 //! What a table of fields is made of. The tables drive decoding, checks of keys, suggestions, and the reference.
 
-use super::reader::Reader;
-use super::tree::Node;
-
-/// A key of a map, and how its value gets into a `T`.
-pub(super) struct Field<T> {
-    pub(super) key: Key,
-    pub(super) read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T),
-}
-
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
@@ -87,7 +78,7 @@ impl Shape {
 
 /// What a change of a field does to a running process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChangeEffect {
     /// It is restarted.
     Restart,
     /// The running process takes it over.
@@ -121,7 +112,7 @@ pub struct Key {
     /// What it takes.
     pub shape: Shape,
     /// What a change of it does; of parts: what a change of the whole does.
-    pub change: Change,
+    pub change: ChangeEffect,
     /// What holds without it.
     pub otherwise: Otherwise,
     /// What it is for: a fragment of a sentence.
@@ -130,7 +121,7 @@ pub struct Key {
 
 impl Key {
     /// A key that means nothing in particular if it isn't given.
-    pub(super) const fn new(name: &'static str, shape: Shape, change: Change) -> Key {
+    pub(super) const fn new(name: &'static str, shape: Shape, change: ChangeEffect) -> Key {
         Key { name, shape, change, otherwise: Otherwise::Nothing, meaning: "" }
     }
 
@@ -153,11 +144,6 @@ impl Key {
     pub(super) const fn required(self) -> Key {
         Key { otherwise: Otherwise::Required, ..self }
     }
-}
-
-/// The keys of a table.
-pub(super) fn keys<T>(table: &[Field<T>]) -> Vec<Key> {
-    table.iter().map(|field| field.key).collect()
 }
 
 /// The words of a table of words.

@@ -60,10 +60,10 @@ impl Span {
 
 /// Everything that was read, in order of reading.
 #[derive(Debug, Default)]
-pub(super) struct Texts(Vec<Entry>);
+pub(super) struct Texts(Vec<TextEntry>);
 
 #[derive(Debug)]
-struct Entry {
+struct TextEntry {
     path: PathBuf,
     /// What people see of it: a variable may have decided it.
     shown: PathBuf,
@@ -81,7 +81,7 @@ pub(super) struct Position {
     pub(super) column: usize,
 }
 
-impl Entry {
+impl TextEntry {
     fn lines(&self) -> &[u32] {
         self.lines.get_or_init(|| {
             let text = self.text.as_bytes();
@@ -95,18 +95,24 @@ impl Entry {
 }
 
 impl Texts {
-    fn entry(&self, text: TextId) -> &Entry {
+    fn entry(&self, text: TextId) -> &TextEntry {
         &self.0[text.0 as usize]
     }
 
-    fn entry_mut(&mut self, text: TextId) -> &mut Entry {
+    fn entry_mut(&mut self, text: TextId) -> &mut TextEntry {
         &mut self.0[text.0 as usize]
     }
 
     /// Takes a text in.
     pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
         let (id, text) = (TextId(offset(self.0.len())), Rc::new(text));
-        self.0.push(Entry { path: path.to_owned(), shown: path.to_owned(), text, lines: OnceCell::new(), veiled: Vec::new() });
+        self.0.push(TextEntry {
+            path: path.to_owned(),
+            shown: path.to_owned(),
+            text,
+            lines: OnceCell::new(),
+            veiled: Vec::new(),
+        });
         id
     }
 

@@ -1,16 +1,18 @@
 //! The keys at the top of the main file and of included ones.
 
+use super::fields::is_field;
 use super::problems::{Problem, Problems};
-use super::reader::Reader;
-use super::suggest::nearest;
-use super::table::{Change, Field, Key, Shape, keys, words};
+use super::reader::{FieldReader, Reader, beside, keys};
+use super::redact::short;
+use super::table::{ChangeEffect, Key, Shape, words};
 use super::texts::{Span, Texts};
-use super::tree::{Entry, Kind, Node, entry};
-use super::{Format, Level, Settings, foreign, process, scalar, strangers};
+use super::tree::{MapEntry, Node, NodeKind, entry};
+use super::{Level, LogFormat, Settings, foreign, process, scalar, strangers};
+use crate::suggest::nearest;
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: Shape) -> Key {
-    Key::new(name, shape, Change::None)
+    Key::new(name, shape, ChangeEffect::None)
 }
 
 /// Every key at the top of the main file.
@@ -26,8 +28,8 @@ pub(super) static TOP: &[Key] = &[
     key("shutdown_timeout", Shape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
 ];
 
-const fn reads(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Settings)) -> Field<Settings> {
-    Field { key, read }
+const fn reads(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Settings)) -> FieldReader<Settings> {
+    FieldReader { key, read }
 }
 
 /// Keys that belong to a web server which reads the same file.
@@ -45,12 +47,12 @@ const FOREIGN_LEVELS: [(&str, &str); 5] = [
     ("fatal", "write `error`"),
     ("critical", "write `error`"),
 ];
-const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 /// The keys of `logging`.
-static LOGGING: &[Field<Settings>] = &[
+static LOGGING: &[FieldReader<Settings>] = &[
     reads(
-        Key::new("level", Shape::Words(const { &words(&LEVELS) }), Change::None)
+        Key::new("level", Shape::Words(const { &words(&LEVELS) }), ChangeEffect::None)
             .default("info")
             .means("the least severe events that are logged"),
         |reader, node, settings| {
@@ -58,7 +60,7 @@ static LOGGING: &[Field<Settings>] = &[
         },
     ),
     reads(
-        Key::new("format", Shape::Words(const { &words(&FORMATS) }), Change::None)
+        Key::new("format", Shape::Words(const { &words(&FORMATS) }), ChangeEffect::None)
             .default("text")
             .means("how events and lines are written"),
         |reader, node, settings| {
@@ -66,12 +68,11 @@ static LOGGING: &[Field<Settings>] = &[
         },
     ),
     reads(
-        Key::new("file", Shape::File, Change::None)
+        Key::new("file", Shape::File, ChangeEffect::None)
             .means("where both go instead of standard error and output, relative to this file"),
         |reader, node, settings| {
-            settings.file = reader
-                .filled(node, "a path")
-                .map(|path| super::fields::beside(reader.context.texts.path(node.span.text), path.value()));
+            settings.file =
+                reader.filled(node, "a path").map(|path| beside(reader.context.texts.path(node.span.text), path.value()));
         },
     ),
 ];
@@ -90,8 +91,8 @@ pub(super) fn logging(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Settings 
 }
 
 /// The keys of a file that are its own, and what is reported about the others.
-pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -> &'a [Entry] {
-    let Kind::Map(map) = &node.kind else {
+pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -> &'a [MapEntry] {
+    let NodeKind::Map(map) = &node.kind else {
         let help = "write `managed_processes: []` to run nothing";
         problems.add(Problem::error(node.span, "this file says nothing").help(help));
         return &[];
@@ -115,7 +116,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
             problems.add(problem.help(list));
         }
     }
-    let is_enough = |entry: &Entry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
+    let is_enough = |entry: &MapEntry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
     if !unknown && map.strays().is_empty() && map.duplicates().is_empty() && !map.entries.iter().any(is_enough) {
         let lists = if main {
             "neither `managed_processes` nor `applications` nor `include`"
@@ -134,7 +135,7 @@ fn is_allowed(key: &str, main: bool) -> bool {
 }
 
 /// What is wrong with a key at the top of a file that is known from elsewhere.
-fn objection(entry: &Entry, main: bool) -> Option<Problem> {
+fn objection(entry: &MapEntry, main: bool) -> Option<Problem> {
     let key = entry.key.as_str();
     if WEB_SERVER.contains(&key) || is_web_applications(entry) {
         return Some(belongs_elsewhere(key, entry.key_span));
@@ -149,7 +150,7 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
     if key.starts_with("//") || key.starts_with("/*") {
         return Some(Problem::error(entry.key_span, "this is no comment in YAML").help("begin a comment with `#`"));
     }
-    if process::is_field(key) {
+    if is_field(key) {
         let problem = Problem::error(entry.key_span, format!("`{key}` stands outside of any process"));
         return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
     }
@@ -157,9 +158,9 @@ fn objection(entry: &Entry, main: bool) -> Option<Problem> {
 }
 
 /// What is wrong with a key at the top of a file that is known from nowhere.
-fn unknown_key(entry: &Entry, with_help: bool) -> Problem {
+fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
     let key = entry.key.as_str();
-    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", strangers::short(key)));
+    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", short(key)));
     if !with_help {
         return problem;
     }
@@ -170,11 +171,11 @@ fn unknown_key(entry: &Entry, with_help: bool) -> Problem {
 }
 
 /// What to write instead of a process that stands at the top, under its name.
-fn process_at_top(entry: &Entry) -> Option<String> {
-    let Kind::Map(fields) = &entry.value.kind else { return None };
+fn process_at_top(entry: &MapEntry) -> Option<String> {
+    let NodeKind::Map(fields) = &entry.value.kind else { return None };
     let is_process =
         scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| strangers::belongs_to_process(&field.key));
-    let lines = is_process.then(|| strangers::as_lines(&entry.key, &fields.entries))?;
+    let lines = is_process.then(|| foreign::as_lines(&entry.key, &fields.entries))?;
     Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
@@ -182,12 +183,12 @@ fn process_at_top(entry: &Entry) -> Option<String> {
 pub(super) fn no_map(node: &Node, texts: &Texts) -> Problem {
     let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
     match &node.kind {
-        Kind::List(items)
-            if items.iter().any(|item| matches!(&item.kind, Kind::Map(map) if entry(&map.entries, "name").is_some())) =>
+        NodeKind::List(items)
+            if items.iter().any(|item| matches!(&item.kind, NodeKind::Map(map) if entry(&map.entries, "name").is_some())) =>
         {
             problem.help("write `managed_processes:` above this list")
         }
-        Kind::Scalar(_) => {
+        NodeKind::Scalar(_) => {
             let word = texts.slice(node.span).split_whitespace().next().unwrap_or_default();
             let known = nearest(word.trim_end_matches(':'), TOP.iter().map(|key| key.name));
             match known {
@@ -205,21 +206,19 @@ const BEGINNING: &str =
     "a configuration begins with a list of processes:\nmanaged_processes:\n  - name: redis\n    command: redis-server";
 
 /// What is wrong with a file that is a Procfile: names and command lines.
-fn procfile(entries: &[Entry]) -> Option<Problem> {
-    let line = |entry: &Entry| match &entry.value.kind {
-        Kind::Scalar(scalar) if !entry.value.is_null() && scalar::name(&entry.key).is_ok() => {
-            strangers::procfile_line(&entry.key, &scalar.text)
+fn procfile(entries: &[MapEntry]) -> Option<Problem> {
+    let line = |entry: &MapEntry| match &entry.value.kind {
+        NodeKind::Scalar(scalar) if !entry.value.is_null() && scalar::name(&entry.key).is_ok() => {
+            foreign::procfile_line(&entry.key, &scalar.text)
         }
         _ => None,
     };
-    let is_unknown = |entry: &Entry| {
+    let is_unknown = |entry: &MapEntry| {
         let known = foreign::instead_of_top_key(&entry.key, TOP.iter().map(|key| key.name));
-        known.is_none()
-            && !process::is_field(&entry.key)
-            && !WEB_SERVER.contains(&entry.key.as_str())
-            && !entry.key.starts_with("x-")
+        known.is_none() && !is_field(&entry.key) && !WEB_SERVER.contains(&entry.key.as_str()) && !entry.key.starts_with("x-")
     };
-    let has_arguments = |entry: &Entry| matches!(&entry.value.kind, Kind::Scalar(scalar) if scalar.text.trim().contains(' '));
+    let has_arguments =
+        |entry: &MapEntry| matches!(&entry.value.kind, NodeKind::Scalar(scalar) if scalar.text.trim().contains(' '));
     // Only the first few are asked: a Procfile is short.
     let looked_at = &entries[..entries.len().min(20)];
     if !looked_at.iter().all(|entry| is_unknown(entry) && line(entry).is_some()) || !looked_at.iter().any(has_arguments) {
@@ -243,12 +242,12 @@ fn is_list(key: &str) -> bool {
 }
 
 /// A web server lists its tenants under this key in a map.
-fn is_web_applications(entry: &Entry) -> bool {
-    entry.key == "applications" && matches!(entry.value.kind, Kind::Map(_))
+fn is_web_applications(entry: &MapEntry) -> bool {
+    entry.key == "applications" && matches!(entry.value.kind, NodeKind::Map(_))
 }
 
 /// The processes of a file, with their tiers.
-pub(super) fn processes<'a>(entries: &'a [Entry], problems: &mut Problems) -> Vec<(Tier, &'a Node)> {
+pub(super) fn processes<'a>(entries: &'a [MapEntry], problems: &mut Problems) -> Vec<(Tier, &'a Node)> {
     let mut processes = Vec::new();
     for entry in entries {
         let tier = match entry.key.as_str() {
@@ -257,7 +256,7 @@ pub(super) fn processes<'a>(entries: &'a [Entry], problems: &mut Problems) -> Ve
             _ => continue,
         };
         match &entry.value.kind {
-            Kind::List(items) => processes.extend(items.iter().map(|item| (tier, item))),
+            NodeKind::List(items) => processes.extend(items.iter().map(|item| (tier, item))),
             _ if entry.value.is_null() || is_web_applications(entry) => {}
             _ => problems.add(no_list(&entry.key, &entry.value)),
         }
@@ -267,22 +266,22 @@ pub(super) fn processes<'a>(entries: &'a [Entry], problems: &mut Problems) -> Ve
 
 /// What is wrong with a value that should be a list of processes.
 fn no_list(key: &str, value: &Node) -> Problem {
-    let Kind::Map(map) = &value.kind else {
+    let NodeKind::Map(map) = &value.kind else {
         let problem = Problem::error(value.span, format!("expected a list of processes, found {}", value.described()));
         return problem.help(format!("write it as a list:\n{key}:\n  - name: …\n    command: …"));
     };
-    if let Some(first) = map.entries.first().filter(|entry| process::is_field(&entry.key)) {
+    if let Some(first) = map.entries.first().filter(|entry| is_field(&entry.key)) {
         let problem = Problem::error(first.key_span, "a `-` is missing before this process");
         let name = match &first.value.kind {
-            Kind::Scalar(scalar) if first.key == "name" && scalar::name(&scalar.text).is_ok() => scalar.text.as_str(),
+            NodeKind::Scalar(scalar) if first.key == "name" && scalar::name(&scalar.text).is_ok() => scalar.text.as_str(),
             _ => "…",
         };
         return problem.help(format!("begin each process with a `-`:\n{key}:\n  - {}: {name}", first.key));
     }
     let problem = Problem::error(value.span, "expected a list of processes, found a map of them");
     let lines = map.entries.first().and_then(|first| match &first.value.kind {
-        Kind::Map(fields) => Some(strangers::as_lines(&first.key, &fields.entries)),
-        Kind::Scalar(scalar) if !first.value.is_null() => strangers::procfile_line(&first.key, &scalar.text),
+        NodeKind::Map(fields) => Some(foreign::as_lines(&first.key, &fields.entries)),
+        NodeKind::Scalar(scalar) if !first.value.is_null() => foreign::procfile_line(&first.key, &scalar.text),
         _ => None,
     });
     let lines = lines.unwrap_or_else(|| vec!["- name: …".to_owned(), "  command: …".to_owned()]);

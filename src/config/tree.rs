@@ -6,14 +6,14 @@ use super::texts::Span;
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
     /// Where the value is written (for an alias: at its anchor). Of a list or map, its first token.
     pub(super) span: Span,
 }
 
 /// What a value is made of.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     /// A single value.
     Scalar(Scalar),
     /// A list.
@@ -26,7 +26,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Map {
     /// In the order of the text, each key once.
-    pub(super) entries: Box<[Entry]>,
+    pub(super) entries: Box<[MapEntry]>,
     /// Hardly any map has them, and there may be very many maps.
     others: Option<Box<Others>>,
 }
@@ -34,8 +34,8 @@ pub(super) struct Map {
 /// What a map should not have.
 #[derive(Clone, Debug, Default)]
 struct Others {
-    duplicates: Vec<Entry>,
-    strays: Vec<Entry>,
+    duplicates: Vec<MapEntry>,
+    strays: Vec<MapEntry>,
 }
 
 /// A single value.
@@ -44,14 +44,14 @@ pub(super) struct Scalar {
     /// The characters as written, or, where they are quoted, what they stand for.
     pub(super) text: Slice,
     /// How it is written.
-    pub(super) style: Style,
+    pub(super) style: NodeStyle,
     /// Whether it stands under a key whose name says that it is nobody's business, wherever an alias has brought it from there.
     pub(super) is_secret: bool,
 }
 
 /// How a single value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum NodeStyle {
     /// Without quotes, and YAML takes it for null: `null`, `~`, or nothing at all.
     Null,
     /// Without quotes.
@@ -62,7 +62,7 @@ pub(super) enum Style {
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct MapEntry {
     pub(super) key: Slice,
     pub(super) key_span: Span,
     pub(super) value: Node,
@@ -72,62 +72,62 @@ impl Node {
     /// A name for messages.
     pub(super) fn described(&self) -> &'static str {
         match &self.kind {
-            Kind::Scalar(Scalar { style: Style::Null, .. }) => "nothing",
-            Kind::Scalar(Scalar { style: Style::Quoted, .. }) => "a quoted string",
-            Kind::Scalar(_) => "a single value",
-            Kind::List(_) => "a list",
-            Kind::Map(_) => "a map",
+            NodeKind::Scalar(Scalar { style: NodeStyle::Null, .. }) => "nothing",
+            NodeKind::Scalar(Scalar { style: NodeStyle::Quoted, .. }) => "a quoted string",
+            NodeKind::Scalar(_) => "a single value",
+            NodeKind::List(_) => "a list",
+            NodeKind::Map(_) => "a map",
         }
     }
 
     /// The items of a list, or this node alone: for fields that take one value or several.
     pub(super) fn one_or_more(&self) -> &[Node] {
         match &self.kind {
-            Kind::List(items) => items,
+            NodeKind::List(items) => items,
             _ => std::slice::from_ref(self),
         }
     }
 
     /// Whether nothing is written here, or YAML's null.
     pub(super) fn is_null(&self) -> bool {
-        matches!(&self.kind, Kind::Scalar(Scalar { style: Style::Null, .. }))
+        matches!(&self.kind, NodeKind::Scalar(Scalar { style: NodeStyle::Null, .. }))
     }
 }
 
 impl Map {
-    pub(super) fn new(entries: Vec<Entry>, duplicates: Vec<Entry>, strays: Vec<Entry>) -> Map {
+    pub(super) fn new(entries: Vec<MapEntry>, duplicates: Vec<MapEntry>, strays: Vec<MapEntry>) -> Map {
         let none = duplicates.is_empty() && strays.is_empty();
         Map { entries: entries.into(), others: if none { None } else { Some(Box::new(Others { duplicates, strays })) } }
     }
 
     /// Entries whose key was there already.
-    pub(super) fn duplicates(&self) -> &[Entry] {
+    pub(super) fn duplicates(&self) -> &[MapEntry] {
         self.others.as_ref().map_or(&[], |others| &others.duplicates)
     }
 
     /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
-    pub(super) fn strays(&self) -> &[Entry] {
+    pub(super) fn strays(&self) -> &[MapEntry] {
         self.others.as_ref().map_or(&[], |others| &others.strays)
     }
 
     /// Its entries, its duplicates and its strays.
-    pub(super) fn into_parts(self) -> (Vec<Entry>, Vec<Entry>, Vec<Entry>) {
+    pub(super) fn into_parts(self) -> (Vec<MapEntry>, Vec<MapEntry>, Vec<MapEntry>) {
         let others = self.others.map(|others| *others).unwrap_or_default();
         (self.entries.into(), others.duplicates, others.strays)
     }
 
     /// Every value that stands in it, whether it can be used or not.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &MapEntry> {
         self.entries.iter().chain(self.duplicates()).chain(self.strays())
     }
 
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut MapEntry> {
         let others = self.others.iter_mut().flat_map(|others| others.duplicates.iter_mut().chain(&mut others.strays));
         self.entries.iter_mut().chain(others)
     }
 }
 
 /// The entry of a key.
-pub(super) fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
+pub(super) fn entry<'a>(entries: &'a [MapEntry], key: &str) -> Option<&'a MapEntry> {
     entries.iter().find(|entry| entry.key == key)
 }

@@ -5,7 +5,7 @@
 
 use super::holder::{Claim, ClaimError};
 use crate::access::{Directory, Distrust, Trust};
-use crate::journal::fnv1a;
+use crate::checksum::fnv1a;
 use rustix::process::geteuid;
 use std::ffi::OsStr;
 use std::io;

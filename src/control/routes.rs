@@ -1,11 +1,12 @@
 //! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
 
 use super::answers::{Answer, Failure, events, json, lines};
-use crate::config::{Diagnostic, did_you_mean};
+use crate::config::Diagnostic;
 use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::{ConfigState, Problem, Snapshot};
 use crate::source::FileSource;
+use crate::suggest::did_you_mean;
 use crate::supervisor::{ByHand, News, Reloaded, Request, problem};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;

@@ -1,12 +1,12 @@
 //! One line of the journal, as a value and as text.
 
-use super::checksum::fnv1a;
+use crate::checksum::fnv1a;
 use serde::{Deserialize, Serialize};
 
 /// One fact in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Entry {
+pub enum JournalEntry {
     /// A navigator opened the journal.
     Life {
         /// Its name.
@@ -85,7 +85,7 @@ pub struct Definition {
     pub timeout_ms: u64,
 }
 
-impl Entry {
+impl JournalEntry {
     /// Its line, with the line break.
     pub(crate) fn line(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_else(|error| panic!("strings and numbers are JSON: {error}"));
@@ -93,7 +93,7 @@ impl Entry {
     }
 
     /// The entry of a line without its line break; `None` if it is not whole.
-    pub(super) fn read(line: &[u8]) -> Option<Entry> {
+    pub(super) fn read(line: &[u8]) -> Option<JournalEntry> {
         let (checksum, json) = line.split_at_checked(17)?;
         let checksum = std::str::from_utf8(checksum.strip_suffix(b" ")?).ok()?;
         let is_whole = u64::from_str_radix(checksum, 16).ok()? == fnv1a(json);

@@ -13,16 +13,14 @@
 //!
 //! Nothing is flushed to disk: a loss of power ends the processes as well.
 
-mod checksum;
 mod entry;
 mod record;
 mod secret;
 mod writer;
 
-pub use checksum::fnv1a;
-pub use entry::{Definition, Entry, GroupDirectory, RunKey, Started};
+pub use entry::{Definition, GroupDirectory, JournalEntry, RunKey, Started};
 pub use record::Record;
-pub use secret::Secret;
+pub use secret::InstanceSecret;
 
 use crate::access::Directory;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -30,10 +28,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
-use writer::{Inbox, Message};
+use writer::{Inbox, RUNS, WriteRequest};
 
-/// The file of entries, and the name that a damaged one gets.
-const RUNS: &str = "runs";
+/// The name that a damaged file of entries gets.
 const DAMAGED: &str = "runs.damaged";
 /// The file of the instance's name.
 const ID: &str = "id";
@@ -46,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Journal {
     inbox: Inbox,
     author: Author,
-    secret: Secret,
+    secret: InstanceSecret,
     boot: String,
 }
 
@@ -101,7 +98,7 @@ impl Journal {
         let is_first = !is_known && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
-        record.fold(Entry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
+        record.fold(JournalEntry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
         let inbox = Inbox::open(directory.clone(), record)?;
         Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, is_first, damaged })
     }
@@ -112,19 +109,19 @@ impl Journal {
     }
 
     /// The secret key of the instance.
-    pub fn secret(&self) -> &Secret {
+    pub fn secret(&self) -> &InstanceSecret {
         &self.secret
     }
 
     /// Records where this navigator makes control groups, and waits until it is written. Call it before a process is in one.
     pub fn note_groups(&self, groups: GroupDirectory) {
         let life = self.author.life.clone();
-        self.note_and_wait(Entry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
+        self.note_and_wait(JournalEntry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
     }
 
     /// Records soon that these earlier lives of this boot have no control groups any more.
     pub fn forget_groups(&self, lives: Vec<String>) {
-        let entry = |life| Entry::Life { life, boot: self.boot.clone(), groups: None };
+        let entry = |life| JournalEntry::Life { life, boot: self.boot.clone(), groups: None };
         self.note_all(lives.into_iter().map(entry).collect());
     }
 
@@ -134,22 +131,22 @@ impl Journal {
     }
 
     /// Writes an entry soon, without waiting.
-    pub fn note(&self, entry: Entry) {
+    pub fn note(&self, entry: JournalEntry) {
         self.note_all(vec![entry]);
     }
 
     /// Writes entries soon, at once, without waiting.
-    pub fn note_all(&self, entries: Vec<Entry>) {
+    pub fn note_all(&self, entries: Vec<JournalEntry>) {
         if entries.is_empty() {
             return;
         }
         if let Err(entries) = self.inbox.write_in_passing(entries) {
-            self.inbox.send(Message { entries, written: None });
+            self.inbox.send(WriteRequest { entries, written: None });
         }
     }
 
     /// Writes an entry, and waits until it is written, has failed, or takes too long.
-    pub fn note_and_wait(&self, entry: Entry) {
+    pub fn note_and_wait(&self, entry: JournalEntry) {
         if let Err(entries) = self.inbox.write_now(vec![entry]) {
             self.wait_for(entries);
         }
@@ -160,9 +157,9 @@ impl Journal {
         self.wait_for(Vec::new());
     }
 
-    fn wait_for(&self, entries: Vec<Entry>) {
+    fn wait_for(&self, entries: Vec<JournalEntry>) {
         let (written, wait) = mpsc::channel();
-        self.inbox.send(Message { entries, written: Some(written) });
+        self.inbox.send(WriteRequest { entries, written: Some(written) });
         // Writing late or never is both fine: nothing depends on it.
         let _too_late = wait.recv_timeout(PATIENCE);
     }
@@ -170,17 +167,17 @@ impl Journal {
 
 /// The instance's name and secret key from its first start; older versions made no key. Both are bound to this
 /// directory: a copy of it, for instance in a container image, is another instance.
-fn kept_instance(directory: &Directory) -> Option<(String, Option<Secret>)> {
+fn kept_instance(directory: &Directory) -> Option<(String, Option<InstanceSecret>)> {
     let text = String::from_utf8(directory.read(ID).ok()?).ok()?;
     let mut parts = text.trim_end().split(' ');
     let (name, of) = (parts.next()?, parts.next()?);
     let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(Secret::read)))
+    (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(InstanceSecret::read)))
 }
 
 /// Gives an instance a new secret key, and stores both. If they can't be stored, they serve for one life.
-fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, Secret)> {
-    let secret = Secret::random()?;
+fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, InstanceSecret)> {
+    let secret = InstanceSecret::random()?;
     if let Err(error) = directory.replace(ID, format!("{name} {} {}\n", place(directory), secret.written()).as_bytes()) {
         tracing::warn!(target: "navigator", path = %directory.path().display(), %error, "The name of this instance can't be kept");
     }
@@ -243,9 +240,9 @@ mod tests {
         }
     }
 
-    fn started(journal: &Journal, run: u64, name: &str) -> Entry {
+    fn started(journal: &Journal, run: u64, name: &str) -> JournalEntry {
         let (ticks, inode) = (Some(7), None);
-        Entry::Started(Started { key: journal.key(run), name: name.to_owned(), pid: 100, ticks, inode, leaf: None })
+        JournalEntry::Started(Started { key: journal.key(run), name: name.to_owned(), pid: 100, ticks, inode, leaf: None })
     }
 
     fn definition(name: &str) -> Definition {
@@ -272,10 +269,10 @@ mod tests {
         let first = directory.open("boot");
         assert_eq!((names(&first.former), first.damaged), (vec![], None));
         let journal = first.journal;
-        journal.note(Entry::Wanted { shutdown_ms: 5, processes: vec![definition("db"), definition("web")] });
+        journal.note(JournalEntry::Wanted { shutdown_ms: 5, processes: vec![definition("db"), definition("web")] });
         journal.note_and_wait(started(&journal, 1, "db"));
         journal.note_and_wait(started(&journal, 2, "web"));
-        journal.note(Entry::Gone { key: journal.key(1) });
+        journal.note(JournalEntry::Gone { key: journal.key(1) });
         journal.close();
         let second = directory.open("boot");
         assert_eq!(names(&second.former), ["web"]);
@@ -361,7 +358,7 @@ mod tests {
         let journal = directory.open("boot").journal;
         journal.note_and_wait(started(&journal, 1, "web"));
         assert!(directory.0.join("runs").exists());
-        journal.note(Entry::Gone { key: journal.key(1) });
+        journal.note(JournalEntry::Gone { key: journal.key(1) });
         journal.close();
         assert!(!directory.0.join("runs").exists());
     }
@@ -372,7 +369,7 @@ mod tests {
         let journal = directory.open("boot").journal;
         for run in 1..=5000 {
             journal.note(started(&journal, run, "web"));
-            journal.note(Entry::Gone { key: journal.key(run) });
+            journal.note(JournalEntry::Gone { key: journal.key(run) });
         }
         journal.note_and_wait(started(&journal, 5001, "last"));
         let size = fs::metadata(directory.0.join("runs")).unwrap().len();
@@ -388,7 +385,7 @@ mod tests {
         for run in 1..=50 {
             journal.note_and_wait(started(&journal, run, "web"));
             assert!(written() >= 1);
-            journal.note(Entry::Gone { key: journal.key(run) });
+            journal.note(JournalEntry::Gone { key: journal.key(run) });
         }
         journal.note_and_wait(started(&journal, 51, "db"));
         journal.close();

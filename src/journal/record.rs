@@ -1,6 +1,6 @@
 //! The sum of all journal entries: which runs may be left, and how each is stopped. A value; it reads no file.
 
-use super::entry::{Definition, Entry, GroupDirectory, RunKey, Started};
+use super::entry::{Definition, GroupDirectory, JournalEntry, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Record {
 
 impl Record {
     /// The sum of these entries.
-    pub fn of(entries: impl IntoIterator<Item = Entry>) -> Record {
+    pub fn of(entries: impl IntoIterator<Item = JournalEntry>) -> Record {
         let mut record = Record::default();
         entries.into_iter().for_each(|entry| record.fold(entry));
         record
@@ -32,7 +32,7 @@ impl Record {
         let mut bad_lines = 0;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             let Some(whole) = line.strip_suffix(b"\n") else { break };
-            match Entry::read(whole) {
+            match JournalEntry::read(whole) {
                 Some(entry) => record.fold(entry),
                 None => bad_lines += 1,
             }
@@ -41,10 +41,10 @@ impl Record {
     }
 
     /// Adds one entry.
-    pub(super) fn fold(&mut self, entry: Entry) {
+    pub(super) fn fold(&mut self, entry: JournalEntry) {
         match entry {
-            Entry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
-            Entry::Wanted { shutdown_ms, processes } => {
+            JournalEntry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
+            JournalEntry::Wanted { shutdown_ms, processes } => {
                 self.shutdown_ms = Some(shutdown_ms);
                 self.wanted = processes.iter().map(|process| process.name.clone()).collect();
                 let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
@@ -55,22 +55,22 @@ impl Record {
                 }
                 self.definitions.extend(processes.into_iter().map(|process| (process.name.clone(), process)));
             }
-            Entry::Started(started) => drop(self.runs.insert(started.key.clone(), started)),
-            Entry::Gone { key } => drop(self.runs.remove(&key)),
+            JournalEntry::Started(started) => drop(self.runs.insert(started.key.clone(), started)),
+            JournalEntry::Gone { key } => drop(self.runs.remove(&key)),
         }
     }
 
     /// The fewest entries that say the same.
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        let lives = self.lives.clone().into_iter().map(|(life, (boot, groups))| Entry::Life { life, boot, groups });
+    pub(super) fn entries(&self) -> Vec<JournalEntry> {
+        let lives = self.lives.clone().into_iter().map(|(life, (boot, groups))| JournalEntry::Life { life, boot, groups });
         let removed = self.definitions.values().filter(|definition| !self.wanted.contains(&definition.name));
         let wanted = self.definitions.values().filter(|definition| self.wanted.contains(&definition.name));
         let shutdown_ms = self.shutdown_ms;
         // Removed processes that still run come first, then those of the last configuration.
         let configurations = [removed.cloned().collect::<Vec<_>>(), wanted.cloned().collect()].into_iter();
         let configurations =
-            shutdown_ms.map(|shutdown_ms| configurations.map(move |processes| Entry::Wanted { shutdown_ms, processes }));
-        let runs = self.runs.values().cloned().map(Entry::Started);
+            shutdown_ms.map(|shutdown_ms| configurations.map(move |processes| JournalEntry::Wanted { shutdown_ms, processes }));
+        let runs = self.runs.values().cloned().map(JournalEntry::Started);
         lives.chain(runs).chain(configurations.into_iter().flatten()).collect()
     }
 

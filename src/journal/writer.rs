@@ -2,8 +2,7 @@
 //! obsolete. A thread of its own does that, because a disk may hang. Only a file in memory is written by the calling thread,
 //! which is faster than waking another one.
 
-use super::RUNS;
-use super::entry::Entry;
+use super::entry::JournalEntry;
 use super::record::Record;
 use crate::access::Directory;
 use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
@@ -12,6 +11,9 @@ use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// The file of entries.
+pub(super) const RUNS: &str = "runs";
 
 /// How long after a failure the write is retried, unless another entry comes first.
 const ANOTHER_TRY: Duration = Duration::from_secs(5);
@@ -23,15 +25,15 @@ const MANY: usize = 8;
 
 /// Entries to write, and the caller that waits for that.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct WriteRequest {
     /// The entries. None: write everything before; if a caller waits, also remove a file without useful entries.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<JournalEntry>,
     /// Dropped once the entries are written, or have failed.
     pub(super) written: Option<Sender<()>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct JournalWriter {
     directory: Directory,
     /// What the file should say.
     record: Record,
@@ -44,9 +46,9 @@ pub(super) struct Writer {
 /// The sending end of the writer.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
-    to_thread: Sender<Message>,
+    to_thread: Sender<WriteRequest>,
     /// The writer itself, if the file is in memory.
-    in_memory: Option<Arc<Mutex<Writer>>>,
+    in_memory: Option<Arc<Mutex<JournalWriter>>>,
 }
 
 impl Inbox {
@@ -56,7 +58,7 @@ impl Inbox {
     /// No thread can be made.
     pub(super) fn open(directory: Directory, record: Record) -> io::Result<Inbox> {
         let is_in_memory = is_in_memory(&directory);
-        let mut writer = Writer { directory, record, file: None, lines: 0, has_failed: false };
+        let mut writer = JournalWriter { directory, record, file: None, lines: 0, has_failed: false };
         writer.write(&[]);
         let writer = Arc::new(Mutex::new(writer));
         let (to_thread, messages) = mpsc::channel();
@@ -66,16 +68,16 @@ impl Inbox {
     }
 
     /// Sends a request to the thread.
-    pub(super) fn send(&self, message: Message) {
+    pub(super) fn send(&self, message: WriteRequest) {
         // The thread ends only with its last sender.
         drop(self.to_thread.send(message));
     }
 
     /// Writes entries on the calling thread if they are few and the file is in memory. Otherwise returns
     /// them unwritten.
-    pub(super) fn write_in_passing(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+    pub(super) fn write_in_passing(&self, entries: Vec<JournalEntry>) -> Result<(), Vec<JournalEntry>> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
-        let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, Entry::Gone { .. }));
+        let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, JournalEntry::Gone { .. }));
         match free.filter(|writer| are_few_and_short() && writer.is_in_order()) {
             Some(writer) => {
                 self.write(writer, &entries);
@@ -86,22 +88,22 @@ impl Inbox {
     }
 
     /// Writes entries now, ahead of what was sent before. If that may block, returns them unwritten.
-    pub(super) fn write_now(&self, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
+    pub(super) fn write_now(&self, entries: Vec<JournalEntry>) -> Result<(), Vec<JournalEntry>> {
         let Some(writer) = &self.in_memory else { return Err(entries) };
         self.write(lock(writer), &entries);
         Ok(())
     }
 
-    fn write(&self, mut writer: MutexGuard<'_, Writer>, entries: &[Entry]) {
+    fn write(&self, mut writer: MutexGuard<'_, JournalWriter>, entries: &[JournalEntry]) {
         writer.write(entries);
         if writer.has_failed {
             // The thread retries.
-            self.send(Message { entries: Vec::new(), written: None });
+            self.send(WriteRequest { entries: Vec::new(), written: None });
         }
     }
 }
 
-fn run(writer: &Mutex<Writer>, messages: &Receiver<Message>) {
+fn run(writer: &Mutex<JournalWriter>, messages: &Receiver<WriteRequest>) {
     loop {
         let has_failed = lock(writer).has_failed;
         let message = if has_failed {
@@ -120,7 +122,7 @@ fn run(writer: &Mutex<Writer>, messages: &Receiver<Message>) {
 }
 
 /// Each write is whole or has failed, so that a lock poisoned by a panic is usable.
-fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+fn lock(writer: &Mutex<JournalWriter>) -> MutexGuard<'_, JournalWriter> {
     writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -131,9 +133,9 @@ pub(super) fn is_in_memory(directory: &Directory) -> bool {
     fstatfs(directory).is_ok_and(|system| KINDS.contains(&system.f_type))
 }
 
-impl Writer {
+impl JournalWriter {
     /// Writes each batch of requests, and answers the callers that wait.
-    fn take(&mut self, batch: Vec<Message>) {
+    fn take(&mut self, batch: Vec<WriteRequest>) {
         let is_last_word = batch.iter().any(|message| message.entries.is_empty() && message.written.is_some());
         let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entries, message.written)).unzip();
         self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
@@ -144,7 +146,7 @@ impl Writer {
     }
 
     /// Writes entries. A failure is logged once, until a write succeeds again.
-    fn write(&mut self, entries: &[Entry]) {
+    fn write(&mut self, entries: &[JournalEntry]) {
         for entry in entries {
             self.record.fold(entry.clone());
         }
@@ -169,11 +171,11 @@ impl Writer {
         self.file.is_some() && self.lines <= SPENT_LINES + 2 * self.record.runs().len()
     }
 
-    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+    fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         let is_in_order = self.is_in_order();
         match &mut self.file {
             Some(file) if is_in_order && is_linked(file) => {
-                let lines: String = entries.iter().map(Entry::line).collect();
+                let lines: String = entries.iter().map(JournalEntry::line).collect();
                 file.write_all(lines.as_bytes())?;
                 self.lines += entries.len();
                 Ok(())
@@ -184,7 +186,7 @@ impl Writer {
 
     fn write_anew(&mut self) -> io::Result<()> {
         let entries = self.record.entries();
-        self.directory.replace(RUNS, entries.iter().map(Entry::line).collect::<String>().as_bytes())?;
+        self.directory.replace(RUNS, entries.iter().map(JournalEntry::line).collect::<String>().as_bytes())?;
         self.file = Some(self.directory.open_entry(RUNS, OFlags::WRONLY | OFlags::APPEND, Mode::empty())?.into());
         self.lines = entries.len();
         Ok(())

@@ -3,9 +3,9 @@
 //! To spawners and reaper each is a run like any other, with a tree of its own, under a number that the core never gives.
 //! Its news stays here. A run isn't told to be gone while a command beside it is there: what comes next must not meet it.
 
-use super::Shared;
-use super::passed::Passed;
-use super::spawners::{Request, Spawners};
+use super::loop_state::LoopState;
+use super::passed::SpawnExtras;
+use super::spawners::{SpawnRequest, Spawners};
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use reconcile::span::Span;
 use reconcile::spec::{Exec, Output, Spec};
@@ -44,12 +44,12 @@ pub(super) enum Purpose {
 }
 
 /// How a command ended.
-type Outcome = Result<Status, Refusal>;
+type CommandOutcome = Result<Status, Refusal>;
 
 /// Starts commands, and takes their news. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Commands {
-    shared: Arc<Shared>,
+    shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
     table: Arc<Mutex<Table>>,
 }
@@ -57,37 +57,37 @@ pub(super) struct Commands {
 #[derive(Default)]
 struct Table {
     last: u64,
-    open: HashMap<RunId, Open>,
+    open: HashMap<RunId, OpenCommand>,
     /// Runs that are gone, and not yet told to be.
     withheld: HashSet<RunId>,
 }
 
-struct Open {
+struct OpenCommand {
     beside: RunId,
     purpose: Purpose,
     status: Option<Status>,
     /// Who waits for its end. Nobody, once it was killed for the sake of its run.
-    done: Option<oneshot::Sender<Outcome>>,
+    done: Option<oneshot::Sender<CommandOutcome>>,
 }
 
 impl Commands {
-    pub(super) fn new(shared: Arc<Shared>, spawners: Arc<Spawners>) -> Commands {
+    pub(super) fn new(shared: Arc<LoopState>, spawners: Arc<Spawners>) -> Commands {
         Commands { shared, spawners, table: Arc::default() }
     }
 
     /// Starts a command beside a run.
-    pub(super) fn start(&self, beside: &Principal, purpose: Purpose, command: &[Text], passed: Passed) -> Command {
+    pub(super) fn start(&self, beside: &Principal, purpose: Purpose, command: &[Text], passed: SpawnExtras) -> StartedCommand {
         let (done, ended) = oneshot::channel();
-        let id = self.enter(Open { beside: beside.run, purpose, status: None, done: Some(done) });
+        let id = self.enter(OpenCommand { beside: beside.run, purpose, status: None, done: Some(done) });
         let spec = Arc::new(definition(beside, purpose, command));
         let (mark, slot, leaf) = self.shared.lock().expect(id, &spec);
-        let passed = Passed { variables: [variables(beside), passed.variables].concat(), ..passed };
-        self.spawners.submit(Request { run: id, spec, mark, slot, leaf, passed, after: Vec::new() });
+        let passed = SpawnExtras { variables: [variables(beside), passed.variables].concat(), ..passed };
+        self.spawners.submit(SpawnRequest { run: id, spec, mark, slot, leaf, passed, after: Vec::new() });
         self.shared.news.notify_one();
-        Command { id, commands: self.clone(), ended }
+        StartedCommand { id, commands: self.clone(), ended }
     }
 
-    fn enter(&self, open: Open) -> RunId {
+    fn enter(&self, open: OpenCommand) -> RunId {
         let mut table = self.lock();
         table.last += 1;
         let id = RunId(FIRST + table.last);
@@ -131,7 +131,7 @@ impl Commands {
     /// Strikes out a command; answers with the news that was held back for it.
     fn close(&self, id: RunId, refusal: Option<Refusal>) -> Option<Event> {
         let mut table = self.lock();
-        let Open { beside, status, done, .. } = table.open.remove(&id)?;
+        let OpenCommand { beside, status, done, .. } = table.open.remove(&id)?;
         if let Some(done) = done {
             let outcome = refusal.map_or_else(|| Ok(status.unwrap_or(Status::Lost)), Err);
             // Who asked may have lost patience.
@@ -177,13 +177,13 @@ impl Table {
 }
 
 /// A command that was started. Dropping it kills what is left of it.
-pub(super) struct Command {
+pub(super) struct StartedCommand {
     id: RunId,
     commands: Commands,
-    ended: oneshot::Receiver<Outcome>,
+    ended: oneshot::Receiver<CommandOutcome>,
 }
 
-impl Command {
+impl StartedCommand {
     /// Waits until the command is gone; past this time it is killed, which is a failure. `None`: it was killed because the
     /// run beside which it runs is ending.
     pub(super) async fn outcome(&mut self, within: Duration) -> Option<Result<(), String>> {
@@ -204,7 +204,7 @@ impl Command {
     }
 }
 
-impl Drop for Command {
+impl Drop for StartedCommand {
     fn drop(&mut self) {
         if self.commands.lock().open.contains_key(&self.id) {
             self.commands.kill(self.id);
@@ -212,7 +212,7 @@ impl Drop for Command {
     }
 }
 
-fn in_words(outcome: Outcome) -> Result<(), String> {
+fn in_words(outcome: CommandOutcome) -> Result<(), String> {
     match outcome {
         Ok(status) if status.is_success() => Ok(()),
         Ok(status) => Err(status.to_string()),

@@ -30,11 +30,11 @@ pub(super) struct Inherited(BTreeMap<OsString, CString>);
 ///
 /// It is laid out anew for each start, and most of what is in it comes with every one: so it copies nothing of that.
 #[derive(Debug)]
-pub(super) struct Environment<'i, 'v>(BTreeMap<&'v OsStr, Variable<'i, 'v>>);
+pub(super) struct ProgramEnvironment<'i, 'v>(BTreeMap<&'v OsStr, InheritedVariable<'i, 'v>>);
 
 /// What a variable is.
 #[derive(Debug)]
-enum Variable<'i, 'v> {
+enum InheritedVariable<'i, 'v> {
     /// Inherited, with its name.
     Whole(&'i CStr),
     /// Set here.
@@ -50,9 +50,9 @@ impl Inherited {
     }
 
     /// The first layer: what a process inherits of it.
-    pub(super) fn layer<'i>(&'i self, inherit: &InheritEnv) -> Environment<'i, 'i> {
-        let variable = |(name, whole): (&'i OsString, &'i CString)| (name.as_os_str(), Variable::Whole(whole));
-        Environment(match inherit {
+    pub(super) fn layer<'i>(&'i self, inherit: &InheritEnv) -> ProgramEnvironment<'i, 'i> {
+        let variable = |(name, whole): (&'i OsString, &'i CString)| (name.as_os_str(), InheritedVariable::Whole(whole));
+        ProgramEnvironment(match inherit {
             InheritEnv::All => self.0.iter().map(variable).collect(),
             InheritEnv::Only(names) => {
                 let inherited = names.as_slice().iter().filter_map(|name| self.0.get_key_value(OsStr::new(name.value())));
@@ -62,9 +62,9 @@ impl Inherited {
     }
 }
 
-impl<'i, 'v> Environment<'i, 'v> {
+impl<'i, 'v> ProgramEnvironment<'i, 'v> {
     /// Who the program runs as, where it changes its user.
-    pub(super) fn account(mut self, account: &'v Account) -> Environment<'i, 'v> {
+    pub(super) fn account(mut self, account: &'v Account) -> ProgramEnvironment<'i, 'v> {
         let values = [("HOME", &account.home), ("USER", &account.name), ("LOGNAME", &account.name), ("SHELL", &account.shell)];
         for (name, value) in values {
             self.set(name, OsStr::from_bytes(value.as_bytes()));
@@ -73,7 +73,7 @@ impl<'i, 'v> Environment<'i, 'v> {
     }
 
     /// What the configuration sets.
-    pub(super) fn configured(mut self, variables: &'v Variables) -> Environment<'i, 'v> {
+    pub(super) fn configured(mut self, variables: &'v Variables) -> ProgramEnvironment<'i, 'v> {
         for (name, text) in variables.iter() {
             self.set(name, text.value().as_ref());
         }
@@ -81,7 +81,7 @@ impl<'i, 'v> Environment<'i, 'v> {
     }
 
     /// What navigator says to the program by protocols of its own.
-    pub(super) fn passed(mut self, variables: &'v [(&'static str, String)]) -> Environment<'i, 'v> {
+    pub(super) fn passed(mut self, variables: &'v [(&'static str, String)]) -> ProgramEnvironment<'i, 'v> {
         for (name, value) in variables {
             self.set(name, value.as_ref());
         }
@@ -89,20 +89,20 @@ impl<'i, 'v> Environment<'i, 'v> {
     }
 
     /// The mark by which the runtime knows its processes; nothing goes over it.
-    pub(super) fn marked(mut self, mark: &'v str) -> Environment<'i, 'v> {
+    pub(super) fn marked(mut self, mark: &'v str) -> ProgramEnvironment<'i, 'v> {
         self.set(MARK, mark.as_ref());
         self
     }
 
     fn set(&mut self, name: &'v str, value: &'v OsStr) {
-        self.0.insert(name.as_ref(), Variable::Value(value));
+        self.0.insert(name.as_ref(), InheritedVariable::Value(value));
     }
 
     /// One variable.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         match *self.0.get(OsStr::new(name))? {
-            Variable::Whole(whole) => whole.to_bytes().get(name.len() + 1..).map(OsStr::from_bytes),
-            Variable::Value(value) => Some(value),
+            InheritedVariable::Whole(whole) => whole.to_bytes().get(name.len() + 1..).map(OsStr::from_bytes),
+            InheritedVariable::Value(value) => Some(value),
         }
     }
 
@@ -111,9 +111,9 @@ impl<'i, 'v> Environment<'i, 'v> {
     /// # Errors
     /// The name of a variable that holds a NUL byte, which no environment can.
     pub(super) fn to_strings(&self) -> Result<Vec<Cow<'i, CStr>>, String> {
-        let whole = |(name, variable): (&&OsStr, &Variable<'i, '_>)| match *variable {
-            Variable::Whole(whole) => Ok(Cow::Borrowed(whole)),
-            Variable::Value(value) => joined(name, value).map(Cow::Owned),
+        let whole = |(name, variable): (&&OsStr, &InheritedVariable<'i, '_>)| match *variable {
+            InheritedVariable::Whole(whole) => Ok(Cow::Borrowed(whole)),
+            InheritedVariable::Value(value) => joined(name, value).map(Cow::Owned),
         };
         self.0.iter().map(whole).collect()
     }

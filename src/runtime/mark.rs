@@ -5,13 +5,13 @@
 //! ```
 //!
 //! A process can read its own mark, and can put any other text into the environment of programs that it starts. So a mark
-//! ends in a keyed hash of the text before it. The key is the instance's own ([`Secret`]), and a mark without the right
+//! ends in a keyed hash of the text before it. The key is the instance's own ([`InstanceSecret`]), and a mark without the right
 //! hash counts for nothing. A process can pass its own mark on; that still names its own run.
 //!
 //! The hashed text can be split in one way only: instance and life are hexadecimal digits, a name holds neither `/` nor
 //! `,`, and a run is a number. So no two runs have the same text.
 
-use crate::journal::{Author, Journal, RunKey, Secret};
+use crate::journal::{Author, InstanceSecret, Journal, RunKey};
 use reconcile::event::RunId;
 use reconcile::text::is_name;
 
@@ -22,7 +22,7 @@ pub(super) const MARK: &str = "NAVIGATOR_RUN";
 #[derive(Clone, Debug)]
 pub(super) struct Marker {
     author: Author,
-    secret: Secret,
+    secret: InstanceSecret,
     /// The mark that this navigator itself runs under, where another one started it: its runs are that one's too.
     outer: Option<String>,
 }
@@ -98,11 +98,11 @@ pub(super) mod tests {
 
     /// The markers of a former life of an instance and of its present one.
     pub(in crate::runtime) fn lives() -> [Marker; 2] {
-        let secret = Secret::random().expect("the kernel has random numbers");
+        let secret = InstanceSecret::random().expect("the kernel has random numbers");
         [FORMER, LIFE].map(|life| marker(INSTANCE, life, &secret, None))
     }
 
-    fn marker(instance: &str, life: &str, secret: &Secret, outer: Option<String>) -> Marker {
+    fn marker(instance: &str, life: &str, secret: &InstanceSecret, outer: Option<String>) -> Marker {
         let author = Author { instance: instance.to_owned(), life: life.to_owned() };
         Marker { author, secret: secret.clone(), outer }
     }
@@ -125,7 +125,7 @@ pub(super) mod tests {
     #[test]
     fn a_nested_mark_is_read_by_each_navigator_that_wrote_a_part() {
         let [outer, after_outer] = lives();
-        let secret = Secret::random().expect("the kernel has random numbers");
+        let secret = InstanceSecret::random().expect("the kernel has random numbers");
         let inner = marker("4444444444444444", "5", &secret, Some(outer.write("navigator", RunId(3))));
         let innermost = marker("6666666666666666", "7", &secret, Some(inner.write("web", RunId(7))));
         let mark = innermost.write("db", RunId(1));

@@ -19,6 +19,7 @@ mod environment;
 mod group;
 mod launcher;
 mod left;
+mod loop_state;
 mod mark;
 mod orders;
 mod output;
@@ -38,17 +39,18 @@ mod wakes;
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{Destination, Form, Format, Kept, LogLater, Painter, Printer, Tail, let_log_go, log_problem, output_problem};
 pub use platform::{Feature, platform};
-pub use refusal::words;
 
+use crate::error_text::words;
 use crate::journal::{Journal, Record};
 use crate::signals;
 use crate::sys;
 use commands::Commands;
 use environment::Inherited;
 use group::Groups;
-use left::Left;
+use left::Orphans;
+use loop_state::LoopState;
 use mark::Marker;
-use orders::Orders;
+use orders::RunOrders;
 use output::Outputs;
 use probe::Prober;
 use reaper::Reaper;
@@ -56,10 +58,10 @@ use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
 use spawn::{Cradle, Ground};
-use spawners::{Request, Spawners};
+use spawners::{SpawnRequest, Spawners};
 use std::io;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,7 +69,7 @@ use tokio::sync::mpsc::{Sender, unbounded_channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use wakes::{ANOTHER_LOOK, Signals};
+use wakes::{ANOTHER_LOOK, Companions, Signals};
 
 /// How long what is left at the end may take to be gone after it was killed.
 const LAST_KILL: Duration = Duration::from_secs(5);
@@ -105,10 +107,10 @@ pub enum StartError {
 
 /// Performs actions, and reports what happened.
 pub struct Runtime {
-    shared: Arc<Shared>,
+    shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
     companions: Companions,
-    orders: Orders,
+    orders: RunOrders,
     outputs: Outputs,
     printer: Printer,
     kept: Kept,
@@ -116,38 +118,6 @@ pub struct Runtime {
     watching: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
     look: watch::Receiver<()>,
-}
-
-/// What accompanies runs, and hears of what happens to them before anybody else does.
-#[derive(Clone)]
-struct Companions {
-    commands: Commands,
-    prober: Prober,
-}
-
-struct Shared {
-    reaper: Mutex<Reaper>,
-    left: Mutex<Left>,
-    /// There is news that a call of [`Runtime::perform`] made.
-    news: Notify,
-}
-
-impl Shared {
-    /// Never held across an await or a clone, and never contended: all who lock it are on the loop's thread.
-    fn lock(&self) -> MutexGuard<'_, Reaper> {
-        self.reaper.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As [`Shared::lock`].
-    fn left(&self) -> MutexGuard<'_, Left> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reports a start that can't even be attempted.
-    fn refuse(&self, run: RunId, stage: &str, error: String) {
-        let why = Refusal::Failed { stage: stage.to_owned(), error };
-        self.lock().refuse(run, why);
-    }
 }
 
 impl Runtime {
@@ -169,7 +139,7 @@ impl Runtime {
         if let Some(noted) = groups.as_ref().ok().and_then(Groups::noted) {
             setup.journal.note_groups(noted);
         }
-        let left = Left::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
+        let left = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
         let environment = Inherited::of(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
@@ -180,9 +150,9 @@ impl Runtime {
         // The threads are there, and stay asleep.
         sys::unblock_child_signal().map_err(StartError::Signals)?;
         let (left_ends, ends, emptied) = (left.ends(), reaper.ends(), reaper.emptied());
-        let shared = Arc::new(Shared { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
+        let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
-        let orders = Orders::new(Arc::clone(&shared), commands.clone(), news.clone());
+        let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
         let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
         let signals = Signals { ended, ends, emptied, done };
@@ -246,7 +216,7 @@ impl Runtime {
             Ok(passed) => passed,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
-        self.spawners.submit(Request { run, spec, mark, slot, leaf, passed, after });
+        self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, passed, after });
     }
 
     /// Stops a run, unless that takes no more than a signal: then it answers with that.

@@ -1,9 +1,9 @@
 //! How a run is told to stop, or to read its own files again: by a signal, or by a command that runs beside it.
 
-use super::Shared;
 use super::commands::{Commands, Principal, Purpose};
-use super::passed::Passed;
-use super::refusal::words;
+use super::loop_state::LoopState;
+use super::passed::SpawnExtras;
+use crate::error_text::words;
 use crate::signals;
 use reconcile::event::{Event, RunId};
 use reconcile::spec::{Reload, Signal};
@@ -15,26 +15,26 @@ use tracing::{debug, warn};
 
 /// Tells runs what to do, where more than a signal may be needed. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Orders {
-    shared: Arc<Shared>,
+pub(super) struct RunOrders {
+    shared: Arc<LoopState>,
     commands: Commands,
     news: Sender<Event>,
     /// Runs that are being reloaded by a command, and what was asked for meanwhile.
-    reloads: Arc<Mutex<HashMap<RunId, Option<Asked>>>>,
+    reloads: Arc<Mutex<HashMap<RunId, Option<PendingReload>>>>,
 }
 
 /// A reload by a command.
-type Asked = (Principal, Vec<Text>);
+type PendingReload = (Principal, Vec<Text>);
 
-impl Orders {
-    pub(super) fn new(shared: Arc<Shared>, commands: Commands, news: Sender<Event>) -> Orders {
-        Orders { shared, commands, news, reloads: Arc::default() }
+impl RunOrders {
+    pub(super) fn new(shared: Arc<LoopState>, commands: Commands, news: Sender<Event>) -> RunOrders {
+        RunOrders { shared, commands, news, reloads: Arc::default() }
     }
 
     /// Tells a run to stop by a command; by this signal after all, if that fails. How long it may take is for others to
     /// say, who then kill the run, and what runs beside it.
     pub(super) fn stop(&self, principal: Principal, command: &[Text], signal: Signal) {
-        let mut command = self.commands.start(&principal, Purpose::Stop, command, Passed::default());
+        let mut command = self.commands.start(&principal, Purpose::Stop, command, SpawnExtras::default());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let name = principal.spec.name.as_str();
@@ -74,7 +74,7 @@ impl Orders {
         tokio::spawn(async move {
             let mut next = Some((principal, command));
             while let Some((principal, command)) = next {
-                let mut command = orders.commands.start(&principal, Purpose::Reload, &command, Passed::default());
+                let mut command = orders.commands.start(&principal, Purpose::Reload, &command, SpawnExtras::default());
                 let Some(outcome) = command.outcome(principal.spec.stop.timeout).await else { break };
                 tell(&orders.news, run, outcome.err()).await;
                 next = orders.lock().get_mut(&run).and_then(Option::take);
@@ -83,7 +83,7 @@ impl Orders {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Option<Asked>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Option<PendingReload>>> {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

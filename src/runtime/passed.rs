@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// What a program is passed beyond its definition.
 #[derive(Debug, Default)]
-pub(super) struct Passed {
+pub(super) struct SpawnExtras {
     /// Variables, over those of the definition.
     pub(super) variables: Vec<(&'static str, String)>,
     /// The variable, if any, whose value is the program's own number.

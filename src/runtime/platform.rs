@@ -53,7 +53,7 @@ pub fn platform() -> Vec<Feature> {
 fn feature(name: &'static str, found: io::Result<()>, there: &str, instead: &str) -> Feature {
     match found {
         Ok(()) => Feature { name, is_there: true, meaning: there.to_owned() },
-        Err(error) => Feature { name, is_there: false, meaning: format!("{}: {instead}", super::refusal::words(&error)) },
+        Err(error) => Feature { name, is_there: false, meaning: format!("{}: {instead}", crate::error_text::words(&error)) },
     }
 }
 

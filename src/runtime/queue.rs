@@ -9,15 +9,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// First in, first out for each owner, between any number of threads.
 #[derive(Debug)]
-pub(super) struct Queue<T, O> {
-    state: Mutex<State<T, O>>,
+pub(super) struct SpawnQueue<T, O> {
+    state: Mutex<QueueState<T, O>>,
     news: Condvar,
     /// How many items of one owner may be worked on at once.
     share: usize,
 }
 
 #[derive(Debug)]
-struct State<T, O> {
+struct QueueState<T, O> {
     items: VecDeque<(Option<O>, T)>,
     /// The owner of each item that is worked on.
     taken: Vec<O>,
@@ -27,15 +27,15 @@ struct State<T, O> {
 /// An item to work on. It counts for its owner until this is dropped.
 #[derive(Debug)]
 pub(super) struct Taken<'q, T, O: PartialEq> {
-    queue: &'q Queue<T, O>,
+    queue: &'q SpawnQueue<T, O>,
     owner: Option<O>,
 }
 
-impl<T, O: Clone + PartialEq> Queue<T, O> {
+impl<T, O: Clone + PartialEq> SpawnQueue<T, O> {
     /// A queue that hands out at most `share` items of one owner at once.
-    pub(super) fn new(share: usize) -> Queue<T, O> {
-        let state = State { items: VecDeque::new(), taken: Vec::new(), closed: false };
-        Queue { state: Mutex::new(state), news: Condvar::new(), share }
+    pub(super) fn new(share: usize) -> SpawnQueue<T, O> {
+        let state = QueueState { items: VecDeque::new(), taken: Vec::new(), closed: false };
+        SpawnQueue { state: Mutex::new(state), news: Condvar::new(), share }
     }
 
     /// Adds an item at the end. Returns how many items with an owner are worked on, or could be if there were threads enough.
@@ -52,7 +52,7 @@ impl<T, O: Clone + PartialEq> Queue<T, O> {
     ///
     /// A thread that drops what it took comes back here, so that no other has to be woken for what its owner may have then.
     pub(super) fn next(&self) -> Option<(Taken<'_, T, O>, T)> {
-        let waits = |state: &mut State<T, O>| !state.closed && state.first(self.share).is_none();
+        let waits = |state: &mut QueueState<T, O>| !state.closed && state.first(self.share).is_none();
         let mut state = self.news.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
         let (owner, item) = state.first(self.share).and_then(|place| state.items.remove(place))?;
         state.taken.extend(owner.clone());
@@ -71,14 +71,14 @@ impl<T, O: Clone + PartialEq> Queue<T, O> {
     }
 }
 
-impl<T, O> Queue<T, O> {
+impl<T, O> SpawnQueue<T, O> {
     /// A panic elsewhere leaves the state as whole as it was: every change of it is one step.
-    fn lock(&self) -> MutexGuard<'_, State<T, O>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<T, O>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T, O: PartialEq> State<T, O> {
+impl<T, O: PartialEq> QueueState<T, O> {
     /// The place of the first item that may be handed out.
     fn first(&self, share: usize) -> Option<usize> {
         let count = |owner: &O| self.taken.iter().filter(|taken| *taken == owner).count();
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn each_item_is_taken_once_and_what_is_left_at_the_end_too() {
-        let queue = Arc::new(Queue::new(2));
+        let queue = Arc::new(SpawnQueue::new(2));
         let takers: Vec<_> = (0..3)
             .map(|_| {
                 let queue = Arc::clone(&queue);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_coming() {
-        let queue = Queue::new(1);
+        let queue = SpawnQueue::new(1);
         (0..3).for_each(|item| _ = queue.push(None::<()>, item));
         let next = || queue.next().map(|(_, item)| item);
         assert_eq!([next(), next(), next()], [Some(0), Some(1), Some(2)]);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_owner_has_its_share_and_others_overtake_the_rest() {
-        let queue = Queue::new(2);
+        let queue = SpawnQueue::new(2);
         for (owner, item) in [("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 5)] {
             queue.push(Some(owner), item);
         }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn one_that_waits_is_woken_for_another_owner() {
-        let queue = Arc::new(Queue::new(1));
+        let queue = Arc::new(SpawnQueue::new(1));
         queue.push(Some("a"), 1);
         let held = queue.next().expect("there is one");
         queue.push(Some("a"), 2);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_could_be_worked_on_is_bounded_by_the_shares() {
-        let queue = Queue::new(2);
+        let queue = SpawnQueue::new(2);
         let wanted = [("a", 1), ("a", 2), ("a", 3)].map(|(owner, item)| queue.push(Some(owner), item));
         assert_eq!(wanted, [1, 2, 2]);
         let (first, second) = (queue.next(), queue.next());

@@ -1,30 +1,36 @@
 //! Why a program didn't start, in words that a person understands: from the stage that failed, the error number, and
 //! for an exec from a look at the file, because the kernel says the same `ENOENT` for three different mistakes.
 
-use super::spawn::Layout;
-use crate::access::Distrust;
-use crate::access::identity::IdentityError;
+use crate::access::identity::{Identity, IdentityError};
 use crate::access::regular::open_regular;
+use crate::error_text::{used_up, words};
 use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
 use reconcile::span::Span;
 use reconcile::spec::{Announce, Exec};
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// An error of the system in words: its own, or better ones.
-pub fn words(error: &io::Error) -> String {
-    if let Some(distrust) = Distrust::behind(error) {
-        return distrust.to_string();
+/// What of a start a refusal depends on.
+pub(super) struct Attempt {
+    /// The files to try, in order.
+    pub(super) programs: Vec<CString>,
+    /// The `PATH` that they come from, as people may see it; `None` for a command with a slash.
+    pub(super) path: Option<String>,
+    /// Names of the limits, in the order in which they are set.
+    pub(super) limit_names: Vec<&'static str>,
+    /// What it runs as.
+    pub(super) identity: Identity,
+}
+
+impl Attempt {
+    /// Whether the program is to be another user's than ours.
+    fn changes_user(&self) -> bool {
+        self.identity.user.is_some_and(|user| user != rustix::process::geteuid().as_raw())
     }
-    if let Some(what) = error.raw_os_error().and_then(used_up) {
-        return what.to_owned();
-    }
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 fn system(error: i32) -> String {
@@ -65,10 +71,10 @@ pub(super) fn of_identity(error: IdentityError) -> Refusal {
 }
 
 /// The child failed at this stage.
-pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i32) -> Refusal {
+pub(super) fn of_stage(exec: &Exec, attempt: &Attempt, stage: Stage, error: i32) -> Refusal {
     let advice = advice(stage, error);
     let stage = match stage {
-        Stage::Execute => return of_execute(exec, layout, error),
+        Stage::Execute => return of_execute(exec, attempt, error),
         Stage::Directory => return of_directory(exec, error),
         Stage::Descriptors => "getting descriptors of its own".to_owned(),
         Stage::Session => "making a session".to_owned(),
@@ -81,7 +87,7 @@ pub(super) fn of_stage(exec: &Exec, layout: &Layout<'_>, stage: Stage, error: i3
         }
         Stage::Passing => return of_passing(exec, error),
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
-        Stage::Limit(place) => format!("setting limits.{}", layout.limit_names.get(place).copied().unwrap_or("?")),
+        Stage::Limit(place) => format!("setting limits.{}", attempt.limit_names.get(place).copied().unwrap_or("?")),
         Stage::Nice => "setting nice".to_owned(),
         Stage::NoNewPrivs => "setting no_new_privs".to_owned(),
         Stage::Groups => match (&exec.user, &exec.group) {
@@ -154,15 +160,15 @@ fn of_directory(exec: &Exec, error: i32) -> Refusal {
 
 /// What the files tell without one of them being executed: whether there is one, and may be. What another user may
 /// execute, only that user can find out.
-pub(super) fn of_files(exec: &Exec, layout: &Layout<'_>) -> Result<(), Refusal> {
-    let files: Vec<_> = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists()).collect();
+pub(super) fn of_files(exec: &Exec, attempt: &Attempt) -> Result<(), Refusal> {
+    let files: Vec<_> = attempt.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists()).collect();
     let may_execute = |file: &Path| !file.is_dir() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
     if files.is_empty() {
-        Err(of_execute(exec, layout, libc::ENOENT))
-    } else if layout.changes_user() || files.iter().any(|file| may_execute(file)) {
+        Err(of_execute(exec, attempt, libc::ENOENT))
+    } else if attempt.changes_user() || files.iter().any(|file| may_execute(file)) {
         Ok(())
     } else {
-        Err(of_execute(exec, layout, libc::EACCES))
+        Err(of_execute(exec, attempt, libc::EACCES))
     }
 }
 
@@ -171,13 +177,13 @@ fn file(exec: &Exec, program: &CStr) -> PathBuf {
     Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
 }
 
-fn of_execute(exec: &Exec, layout: &Layout<'_>, error: i32) -> Refusal {
+fn of_execute(exec: &Exec, attempt: &Attempt, error: i32) -> Refusal {
     let command = exec.command.shown().to_owned();
-    let mut files = layout.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists());
+    let mut files = attempt.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists());
     match error {
-        libc::ENOENT | libc::ENOTDIR => match (files.next(), &layout.path) {
+        libc::ENOENT | libc::ENOTDIR => match (files.next(), &attempt.path) {
             // The file is there, so what's missing is what the kernel needs to run it.
-            (Some(file), _) => without_interpreter(command, &file, layout),
+            (Some(file), _) => without_interpreter(command, &file, attempt),
             (None, Some(path)) => Refusal::CommandNotFound { command, path: path.clone() },
             (None, None) => Refusal::FileNotFound { command },
         },
@@ -194,8 +200,8 @@ fn of_execute(exec: &Exec, layout: &Layout<'_>, error: i32) -> Refusal {
 }
 
 /// A file that exists and yet wasn't found: its interpreter wasn't.
-fn without_interpreter(command: String, file: &Path, layout: &Layout<'_>) -> Refusal {
-    match interpreter(file, layout) {
+fn without_interpreter(command: String, file: &Path, attempt: &Attempt) -> Refusal {
+    match interpreter(file, attempt) {
         Ok(Some(interpreter)) => Refusal::InterpreterMissing { command, interpreter },
         Ok(None) => Refusal::Failed {
             stage: format!("executing `{command}`"),
@@ -206,11 +212,11 @@ fn without_interpreter(command: String, file: &Path, layout: &Layout<'_>) -> Ref
 }
 
 /// The interpreter that a script's first line names; the file is opened with the rights of the process's user, as the kernel reads it (`execve(2)`); `None` for other files.
-fn interpreter(file: &Path, layout: &Layout<'_>) -> io::Result<Option<String>> {
+fn interpreter(file: &Path, attempt: &Attempt) -> io::Result<Option<String>> {
     /// As much as the kernel looks at.
     const FIRST_BYTES: u64 = 256;
     let mut start = Vec::new();
-    let rights = layout.identity.borrow()?;
+    let rights = attempt.identity.borrow()?;
     let (opened, _) = open_regular(file)?;
     drop(rights);
     std::fs::File::from(opened).take(FIRST_BYTES).read_to_end(&mut start)?;
@@ -224,17 +230,6 @@ fn interpreter(file: &Path, layout: &Layout<'_>) -> io::Result<Option<String>> {
 
 fn exhausted(error: i32) -> Option<Refusal> {
     used_up(error).map(|what| Refusal::Exhausted { what: what.to_owned() })
-}
-
-/// What a host has run out of, and where that is set: the system's own words name neither.
-fn used_up(error: i32) -> Option<&'static str> {
-    match error {
-        libc::EAGAIN => Some("no more processes or threads (see `ulimit -u`, the control group's `pids.max`, `kernel.pid_max`)"),
-        libc::ENOMEM => Some("no more memory"),
-        libc::EMFILE => Some("navigator may open no more files (see `ulimit -n`)"),
-        libc::ENFILE => Some("no more open files on the whole host (see `fs.file-max`)"),
-        _ => None,
-    }
 }
 
 fn failed(stage: String, error: i32) -> Refusal {

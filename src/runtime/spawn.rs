@@ -4,13 +4,13 @@
 //! What fails is a fact for the core ([`Refusal`]), found by the stage and the error number ([`super::refusal`]). Runs
 //! on a spawner's thread: an exec from a slow disk, or a look-up of a user over the network, holds nobody else.
 
-use super::environment::{Environment, Inherited};
+use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
-use super::passed::Passed;
-use super::refusal;
+use super::passed::SpawnExtras;
+use super::refusal::{self, Attempt};
 use crate::access::identity::Identity;
 use crate::sys;
-use crate::sys::clone::{self, Born, Child, Failure, SetLimit, Stack, Stage};
+use crate::sys::clone::{self, Born, Child, CloneFailure, SetLimit, Stack, Stage};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
@@ -62,7 +62,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// What is particular to one start, beside its definition.
-pub(super) struct Start<'a> {
+pub(super) struct SpawnParameters<'a> {
     /// What marks its processes.
     pub(super) mark: &'a str,
     /// Where the kernel writes its leader's number.
@@ -70,17 +70,22 @@ pub(super) struct Start<'a> {
     /// The directory of the control group that it is to be in.
     pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
-    pub(super) passed: &'a Passed,
+    pub(super) passed: &'a SpawnExtras,
     /// The starts that must be over before its exec.
     pub(super) after: &'a [Arc<Slot>],
 }
 
 /// Starts a program; returns when its exec has succeeded or failed.
-pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<Spawned, NotSpawned> {
+pub(super) fn spawn(
+    exec: &Exec,
+    start: &SpawnParameters<'_>,
+    ground: &Ground<'_>,
+    cradle: &mut Cradle,
+) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = Layout::of(exec, start, ground).map_err(refuse)?;
     if let Some(socket) = &start.passed.socket {
-        layout.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
+        layout.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
     let Cradle { stack, seats } = cradle;
     let output = seats.take(&exec.output, start.passed).map_err(refuse)?;
@@ -90,12 +95,12 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
     seats.clear();
     match born {
         Ok(Born { pid, pidfd, not_in_group }) => {
-            let identity = layout.identity;
+            let identity = layout.attempt.identity;
             Ok(Spawned { pid, pidfd, identity, output, not_in_group })
         }
-        Err(Failure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
-        Err(Failure::Child(stage, error)) => {
-            let why = refusal::of_stage(exec, &layout, stage, error);
+        Err(CloneFailure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
+        Err(CloneFailure::Child(stage, error)) => {
+            let why = refusal::of_stage(exec, &layout.attempt, stage, error);
             Err(NotSpawned { had_child: true, why })
         }
     }
@@ -104,8 +109,8 @@ pub(super) fn spawn(exec: &Exec, start: &Start<'_>, ground: &Ground<'_>, cradle:
 /// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
 /// have done before, and ends. To be called where nobody else reaps.
 pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
-    let (slot, passed) = (Slot::default(), Passed::default());
-    let start = Start { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
+    let (slot, passed) = (Slot::default(), SpawnExtras::default());
+    let start = SpawnParameters { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
     let layout = Layout::of(exec, &start, ground)?;
     let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
     let ended = clone::start(&child, &mut cradle.stack, &slot);
@@ -114,31 +119,24 @@ pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) ->
         let _reaped = sys::wait_for(pid);
     }
     match ended {
-        Ok(Born { .. }) | Err(Failure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout),
-        Err(Failure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout, stage, error)),
-        Err(Failure::Clone(error)) => Err(refusal::of_clone(error)),
+        Ok(Born { .. }) | Err(CloneFailure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout.attempt),
+        Err(CloneFailure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout.attempt, stage, error)),
+        Err(CloneFailure::Clone(error)) => Err(refusal::of_clone(error)),
     }
 }
 
 /// A definition, looked up and laid out for the child.
-pub(super) struct Layout<'a> {
-    /// The files to try, in order.
-    pub(super) programs: Vec<CString>,
-    /// The `PATH` that they come from, as people may see it; `None` for a command with a slash.
-    pub(super) path: Option<String>,
-    /// Names of the limits, in the order in which they are set.
-    pub(super) limit_names: Vec<&'static str>,
+struct Layout<'a> {
+    attempt: Attempt,
     arguments: Vec<CString>,
     environment: Vec<Cow<'a, CStr>>,
     directory: Option<CString>,
     oom_score_adj: Option<Vec<u8>>,
     limits: Vec<SetLimit>,
-    /// What it runs as.
-    pub(super) identity: Identity,
 }
 
 impl<'a> Layout<'a> {
-    fn of(exec: &Exec, start: &Start<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
+    fn of(exec: &Exec, start: &SpawnParameters<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
         let mut environment = ground.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
@@ -149,23 +147,20 @@ impl<'a> Layout<'a> {
         let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
         let arguments = std::iter::once(&exec.command).chain(&exec.args);
         Ok(Layout {
-            programs,
-            path,
-            limit_names,
+            attempt: Attempt { programs, path, limit_names, identity },
             arguments: arguments.map(|text| string(text, "args")).collect::<Result<_, _>>()?,
             environment: environment.to_strings().map_err(|name| nul(&format!("env.{name}")))?,
             directory: exec.working_dir.as_ref().map(|text| string(text, "working_dir")).transpose()?,
             oom_score_adj: exec.oom_score_adj.map(|value| value.to_string().into_bytes()),
             limits,
-            identity,
         })
     }
 }
 
 impl Layout<'_> {
-    fn child<'a>(&'a self, exec: &Exec, start: &'a Start<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
+    fn child<'a>(&'a self, exec: &Exec, start: &'a SpawnParameters<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
         Child {
-            programs: &self.programs,
+            programs: &self.attempt.programs,
             arguments: &self.arguments,
             environment: &self.environment,
             own_number: start.passed.own_number,
@@ -174,9 +169,9 @@ impl Layout<'_> {
             limits: &self.limits,
             umask: exec.umask.unwrap_or(ground.launcher.umask),
             nice: exec.nice,
-            groups: self.identity.groups.as_deref(),
-            group: self.identity.group,
-            user: self.identity.user,
+            groups: self.attempt.identity.groups.as_deref(),
+            group: self.attempt.identity.group,
+            user: self.attempt.identity.user,
             directory: self.directory.as_deref(),
             no_new_privs: exec.no_new_privs,
             passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
@@ -184,17 +179,12 @@ impl Layout<'_> {
             after: start.after,
         }
     }
-
-    /// Whether the program is to be another user's than ours.
-    pub(super) fn changes_user(&self) -> bool {
-        self.identity.user.is_some_and(|user| user != rustix::process::geteuid().as_raw())
-    }
 }
 
 /// The files that a command may mean: itself if it has a slash, else one in each directory of the program's own `PATH`.
 ///
 /// All of them relative to the directory that the child enters, as its own shell would take them.
-fn candidates(exec: &Exec, environment: &Environment<'_, '_>) -> Result<(Vec<CString>, Option<String>), Refusal> {
+fn candidates(exec: &Exec, environment: &ProgramEnvironment<'_, '_>) -> Result<(Vec<CString>, Option<String>), Refusal> {
     let command = exec.command.value();
     if command.contains('/') {
         return Ok((vec![string(&exec.command, "command")?], None));
@@ -279,7 +269,7 @@ impl Seats {
     }
 
     /// Puts the child's ends in place, and answers with ours, unless its output goes to somebody else or nowhere.
-    fn take(&mut self, output: &Output, passed: &Passed) -> Result<Option<[OwnedFd; 2]>, Refusal> {
+    fn take(&mut self, output: &Output, passed: &SpawnExtras) -> Result<Option<[OwnedFd; 2]>, Refusal> {
         match (output, &passed.output) {
             (_, Some(taker)) => self.both_to(taker).map(|()| None).map_err(of_descriptors),
             (Output::Null, None) if passed.ear.is_none() => Ok(None),

@@ -6,12 +6,12 @@ use super::environment::Inherited;
 use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
-use super::passed::Passed;
+use super::passed::SpawnExtras;
 use super::proc::{self, Stat};
-use super::queue::Queue;
-use super::spawn::{self, Cradle, Ground, NotSpawned, Start};
+use super::queue::SpawnQueue;
+use super::spawn::{self, Cradle, Ground, NotSpawned, SpawnParameters};
 use super::tree;
-use crate::journal::{Entry, Journal, Started};
+use crate::journal::{Journal, JournalEntry, Started};
 use crate::sys::slot::Slot;
 use reconcile::event::{Refusal, RunId};
 use reconcile::spec::Spec;
@@ -31,7 +31,7 @@ const OF_ONE_USER: usize = 4;
 const THREADS: usize = 2 * OF_ONE_USER;
 
 /// A start to make.
-pub(super) struct Request {
+pub(super) struct SpawnRequest {
     /// The run.
     pub(super) run: RunId,
     /// What to start.
@@ -43,13 +43,13 @@ pub(super) struct Request {
     /// The control group to make for it.
     pub(super) leaf: Option<Leaf>,
     /// What it is passed beyond its definition.
-    pub(super) passed: Passed,
+    pub(super) passed: SpawnExtras,
     /// The starts that must be over before its exec.
     pub(super) after: Vec<Arc<Slot>>,
 }
 
 /// What became of a start.
-pub(super) struct Report {
+pub(super) struct SpawnReport {
     /// The run.
     pub(super) run: RunId,
     /// Its leader, or why there is none.
@@ -84,14 +84,14 @@ impl Spent {
 
 /// What there is to do for a thread.
 enum Work {
-    Start(Request),
+    Start(SpawnRequest),
     Remove(Spent),
 }
 
 /// What a thread has done.
 pub(super) enum Done {
     /// A start has an outcome.
-    Start(Report),
+    Start(SpawnReport),
     /// Control groups are removed, but for these: the kernel has yet to count the end of the last one in them.
     Remove(Vec<Leaf>),
 }
@@ -101,7 +101,7 @@ type User = Option<Text>;
 
 /// Hands work to the threads. Dropping it ends them, each after the work that it is at.
 pub(super) struct Spawners {
-    work: Arc<Queue<Work, User>>,
+    work: Arc<SpawnQueue<Work, User>>,
     tools: Tools,
     threads: Mutex<usize>,
 }
@@ -128,7 +128,7 @@ impl Spawners {
     ) -> io::Result<Spawners> {
         let (environment, outputs, journal, done) = (environment.clone(), outputs.clone(), journal.clone(), done.clone());
         let tools = Tools { launcher, environment, outputs, journal, done };
-        let spawners = Spawners { work: Arc::new(Queue::new(OF_ONE_USER)), tools, threads: Mutex::new(0) };
+        let spawners = Spawners { work: Arc::new(SpawnQueue::new(OF_ONE_USER)), tools, threads: Mutex::new(0) };
         spawners.employ(OF_ONE_USER)?;
         Ok(spawners)
     }
@@ -146,7 +146,7 @@ impl Spawners {
     }
 
     /// Has a program started, in the order of the calls. The outcome is a [`Done::Start`].
-    pub(super) fn submit(&self, request: Request) {
+    pub(super) fn submit(&self, request: SpawnRequest) {
         let wanted = self.work.push(Some(request.spec.exec.user.clone()), Work::Start(request));
         // Where there can't be another thread, those that there are come to it when they can.
         let _fewer = self.employ(wanted);
@@ -159,7 +159,7 @@ impl Spawners {
 }
 
 /// A thread, until there is nothing to do any more.
-fn work(queue: &Queue<Work, User>, tools: &Tools, mut cradle: Cradle) {
+fn work(queue: &SpawnQueue<Work, User>, tools: &Tools, mut cradle: Cradle) {
     let ground = Ground { launcher: &tools.launcher, environment: &tools.environment };
     while let Some((taken, work)) = queue.next() {
         let done = match work {
@@ -185,24 +185,24 @@ impl Drop for Spawners {
 }
 
 /// Makes a start, and notes it.
-fn start(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs, journal: &Journal) -> Report {
+fn start(request: &SpawnRequest, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs, journal: &Journal) -> SpawnReport {
     let outcome = perform(request, ground, cradle, outputs);
     request.slot.end();
     // Before anybody counts it as started.
     let outcome = outcome.inspect(|up| note(journal, request, up));
-    Report { run: request.run, outcome }
+    SpawnReport { run: request.run, outcome }
 }
 
 /// Brings a program into the world.
-fn perform(request: &Request, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
+fn perform(request: &SpawnRequest, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
     if request.slot.is_cancelled() {
         let (stage, error) = ("starting".to_owned(), "it was killed before its child was made".to_owned());
         return Err(NotSpawned { had_child: false, why: Refusal::Failed { stage, error } });
     }
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
-    let Request { mark, slot, passed, after, .. } = request;
-    let start = Start { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed, after };
+    let SpawnRequest { mark, slot, passed, after, .. } = request;
+    let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed, after };
     spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
         if let Some(error) = spawned.not_in_group {
             without_group(&io::Error::from_raw_os_error(error));
@@ -222,10 +222,10 @@ fn without_group(error: &io::Error) {
 }
 
 /// Notes a leader, by all that tells it from a later process with its number.
-fn note(journal: &Journal, request: &Request, &Up { pid, ref pidfd }: &Up) {
+fn note(journal: &Journal, request: &SpawnRequest, &Up { pid, ref pidfd }: &Up) {
     let inode = pidfd.as_ref().and_then(tree::inode);
     let ticks = if inode.is_some() { None } else { started(pid) };
-    journal.note_and_wait(Entry::Started(Started {
+    journal.note_and_wait(JournalEntry::Started(Started {
         key: journal.key(request.run.0),
         name: request.spec.name.to_string(),
         pid,

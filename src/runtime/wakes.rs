@@ -2,13 +2,14 @@
 //!
 //! What there is to be seen, and whose it is, is [`super::reaper`]'s and [`super::left`]'s affair.
 
+use super::commands::Commands;
+use super::loop_state::LoopState;
 use super::output::more_log_is_to_come;
+use super::probe::Prober;
 use super::reaper::Reaper;
-use super::spawners::{Done, Report, Spawners};
-use super::{Companions, Shared};
+use super::spawners::{Done, SpawnReport, Spawners};
 use crate::sys;
 use reconcile::event::Event;
-use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use std::io;
 use std::sync::Arc;
@@ -30,14 +31,6 @@ const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
 
 /// While starts are under way there will be more lines of the log in a moment. None of them waits longer than this to be written.
 const LOGGED_WITHIN: Duration = Duration::from_millis(5);
-
-/// Something that becomes readable when any descriptor does that is put into it (`epoll(7)`).
-///
-/// # Errors
-/// Out of descriptors, or of memory.
-pub(super) fn gathering() -> io::Result<Arc<AsyncFd<OwnedFd>>> {
-    sys::readable(epoll::create(epoll::CreateFlags::CLOEXEC)?).map(Arc::new)
-}
 
 /// What the reaper looks up for.
 pub(super) struct Signals {
@@ -73,7 +66,7 @@ enum Wake {
 
 /// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
 pub(super) async fn reap(
-    shared: Arc<Shared>,
+    shared: Arc<LoopState>,
     companions: Companions,
     spawners: Arc<Spawners>,
     signals: Signals,
@@ -84,7 +77,7 @@ pub(super) async fn reap(
     let mut has_failed = false;
     let mut is_new = false;
     let mut to_look = ToLook::default();
-    let mut untold: Vec<Report> = Vec::new();
+    let mut untold: Vec<SpawnReport> = Vec::new();
     let mut told_by = Instant::now();
     let mut chatter = Chatter::default();
     loop {
@@ -240,7 +233,7 @@ impl Drop for Chatter {
 }
 
 /// The task that notices the end of what former navigators left.
-pub(super) async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
+pub(super) async fn watch_left(shared: Arc<LoopState>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
     loop {
         let (has_unheld, wants_another_look) = {
             let left = shared.left();
@@ -260,6 +253,13 @@ pub(super) async fn watch_left(shared: Arc<Shared>, ends: Arc<AsyncFd<OwnedFd>>,
             let _unheard = news.send(event).await;
         }
     }
+}
+
+/// What accompanies runs, and hears of what happens to them before anybody else does.
+#[derive(Clone)]
+pub(super) struct Companions {
+    pub(super) commands: Commands,
+    pub(super) prober: Prober,
 }
 
 impl Companions {

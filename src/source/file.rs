@@ -3,7 +3,6 @@
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
 use super::stamps::{Stamp, Stamps};
-use super::watch::Means;
 use crate::access::identity::Identity;
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
@@ -19,6 +18,17 @@ use std::path::{Path, PathBuf};
 
 /// Answers whether a process has a file open to write to it; `None` where that can't be known.
 pub type AskForWriter = fn(BorrowedFd<'_>) -> Option<bool>;
+
+/// How changes are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// By what the kernel tells, and by a slow poll beside it.
+    Events,
+    /// By the poll alone.
+    Poll,
+    /// Not at all; only when somebody asks.
+    Off,
+}
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]

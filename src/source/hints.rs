@@ -1,38 +1,11 @@
 //! Hints from the kernel that something may have changed. Each is worth a look and nothing more: what is true is seen by
 //! looking.
 
-use super::inotify::{Refused, Watcher};
+use super::inotify::{Hint, Refused, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// What the kernel says has happened to a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hint {
-    /// It was put in place whole: renamed to, or a symbolic link replaced.
-    Placed(PathBuf),
-    /// It was opened and written to, and may still be open.
-    Written(PathBuf),
-    /// Whoever wrote to it has closed it.
-    Closed(PathBuf),
-    /// It was removed or moved away.
-    Gone(PathBuf),
-    /// Something else: created, its mode changed.
-    Touched(PathBuf),
-    /// Hints were lost.
-    Anything,
-}
-
-impl Hint {
-    /// The name that it is about; `None`: any.
-    pub(super) fn name(&self) -> Option<&Path> {
-        match self {
-            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
-            Hint::Anything => None,
-        }
-    }
-}
 
 /// How many hints may wait to be taken. Somebody may write beside the files all the time, and faster than anybody looks.
 const MOST: usize = 1024;

@@ -4,7 +4,6 @@
 //! That files are opened and read isn't asked for: whatever runs beside a configuration does so all the time, and would wake this
 //! thread each time.
 
-use super::hints::Hint;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -32,6 +31,33 @@ const ASKED: WatchFlags = WatchFlags::ATTRIB
 
 /// Room for some hundred events with ordinary names; the longest name takes 272 bytes.
 const ROOM: usize = 16 * 1024;
+
+/// What the kernel says has happened to a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// It was put in place whole: renamed to, or a symbolic link replaced.
+    Placed(PathBuf),
+    /// It was opened and written to, and may still be open.
+    Written(PathBuf),
+    /// Whoever wrote to it has closed it.
+    Closed(PathBuf),
+    /// It was removed or moved away.
+    Gone(PathBuf),
+    /// Something else: created, its mode changed.
+    Touched(PathBuf),
+    /// Hints were lost.
+    Anything,
+}
+
+impl Hint {
+    /// The name that it is about; `None`: any.
+    pub(super) fn name(&self) -> Option<&Path> {
+        match self {
+            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
+            Hint::Anything => None,
+        }
+    }
+}
 
 /// Why nothing, or not everything, is told.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ mod watch;
 mod watched;
 mod writers;
 
-pub use file::{AskForWriter, FileSource, Reading};
+pub use file::{AskForWriter, FileSource, Means, Reading};
 pub use survey::Contents;
-pub use watch::{Asker, Delivery, Means};
+pub use watch::{Asker, Delivery};
 pub use writers::has_writer;

@@ -4,9 +4,9 @@
 //! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
 //! Every content is delivered once, whatever way it was saved.
 
-use super::file::{Answers, Evidence, FileSource, Reading};
-use super::hints::{Backlog, Hint, Hints};
-use super::inotify::Refused;
+use super::file::{Answers, Evidence, FileSource, Means, Reading};
+use super::hints::{Backlog, Hints};
+use super::inotify::{Hint, Refused};
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;
@@ -31,17 +31,6 @@ const REFUSED: Duration = Duration::from_mins(1);
 
 /// As many processes there must have been for it to be a sign that over half of them vanished: of half a file, mostly.
 const SIGNIFICANT: usize = 4;
-
-/// How changes are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
-    /// By what the kernel tells, and by a slow poll beside it.
-    Events,
-    /// By the poll alone.
-    Poll,
-    /// Not at all; only when somebody asks.
-    Off,
-}
 
 /// What is delivered.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use super::requests::{process, tier};
 use super::tell::LEFT;
 use super::{Ending, News, Perform, Request, Signal, tell};
-use crate::journal::{Definition, Entry, Record};
+use crate::journal::{Definition, JournalEntry, Record};
 use crate::signals;
 use crate::snapshot::{self, Snapshot};
 use reconcile::desired::Desired;
@@ -34,7 +34,7 @@ pub struct Left {
 }
 
 /// What has to be noted of an accepted configuration, so that the next navigator can end what this one may leave.
-pub fn noted(desired: &Desired) -> Entry {
+pub fn noted(desired: &Desired) -> JournalEntry {
     let name = |index: usize| desired.entries()[index].spec.name.to_string();
     let definition = |entry: &reconcile::desired::Entry| Definition {
         name: entry.spec.name.to_string(),
@@ -44,7 +44,7 @@ pub fn noted(desired: &Desired) -> Entry {
         timeout_ms: millis(entry.spec.stop.timeout),
     };
     let processes = desired.entries().iter().map(definition).collect();
-    Entry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes }
+    JournalEntry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -289,7 +289,7 @@ mod tests {
             signal: "NOSUCH".to_owned(),
             timeout_ms: 1,
         };
-        let round = Entry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")] };
+        let round = JournalEntry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")] };
         let processes = vec![(Name::from("a"), vec![Pid(1)]), (Name::from("b"), vec![Pid(2)])];
         let left = Left { processes, record: Record::of([round]) };
         assert_eq!(waves(&left), [["a TERM", "b TERM"]]);

@@ -4,9 +4,10 @@
 //! It knows nothing of sockets, and decides nothing about processes: an order is news for the engine like any other.
 
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
-use crate::config::{Diagnostic, did_you_mean};
+use crate::config::Diagnostic;
 use crate::runtime::utc::Utc;
 use crate::snapshot::{self, Plan, Snapshot};
+use crate::suggest::did_you_mean;
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
 use reconcile::goal::{Goal, Progress, newest_run};

@@ -124,7 +124,7 @@ pub(crate) enum Stage {
 
 /// Why there is no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum CloneFailure {
     /// The clone failed: there is no child.
     Clone(i32),
     /// The child failed at this stage with this error number. It has ended, and has to be reaped.
@@ -181,7 +181,7 @@ impl Drop for Stack {
 }
 
 /// What the child sees: prepared pointers, and the record that it leaves when it fails.
-struct Shared<'a> {
+struct ChildShared<'a> {
     child: &'a Child<'a>,
     programs: Vec<*const c_char>,
     arguments: Vec<*const c_char>,
@@ -209,12 +209,12 @@ const DIGITS: usize = 10;
 /// The child is not reaped here, even if it failed.
 ///
 /// # Errors
-/// What failed; see [`Failure`].
-pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, Failure> {
+/// What failed; see [`CloneFailure`].
+pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, CloneFailure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
     let mut own = child.own_number.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
     let own_variable = own.as_mut().map(Vec::as_mut_ptr);
-    let mut shared = Shared {
+    let mut shared = ChildShared {
         child,
         programs: child.programs.iter().map(|text| text.as_ptr()).collect(),
         arguments: pointers(child.arguments, None),
@@ -235,7 +235,7 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
     // SAFETY: both masks are eight bytes long, as said, and valid for the call.
     unsafe {
         let former_mask = address((&raw mut former_mask).cast_const());
-        call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const ALL), former_mask, 8, 0]).map_err(Failure::Clone)?;
+        call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const ALL), former_mask, 8, 0]).map_err(CloneFailure::Clone)?;
     }
     // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has let go
     // of our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
@@ -260,13 +260,13 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
     let unblocked = unsafe { call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const former_mask), 0, 8, 0]) };
     debug_assert!(unblocked.is_ok(), "restoring a mask that was read can't fail");
     match (u32::try_from(result), record(&shared.failure)) {
-        (Err(_), _) => Err(Failure::Clone(error)),
-        (Ok(_), Some((stage, error))) => Err(Failure::Child(stage, error)),
+        (Err(_), _) => Err(CloneFailure::Clone(error)),
+        (Ok(_), Some((stage, error))) => Err(CloneFailure::Child(stage, error)),
         (Ok(pid), None) => Ok(Born { pid, pidfd, not_in_group: record(&shared.not_in_group) }),
     }
 }
 
-/// A record in [`Shared`], read from memory that another process wrote to.
+/// A record in [`ChildShared`], read from memory that another process wrote to.
 fn record<T: Copy>(of_shared: &T) -> T {
     // SAFETY: a valid, aligned reference. The child wrote to it as a value of this type before it let us go on.
     unsafe { ptr::read_volatile(of_shared) }
@@ -291,7 +291,7 @@ const SET_MASK: usize = libc::SIG_SETMASK as usize;
 
 /// The child. It never returns: it becomes the program, or ends.
 extern "C" fn run(shared: *mut c_void) -> c_int {
-    let shared: *mut Shared<'_> = shared.cast();
+    let shared: *mut ChildShared<'_> = shared.cast();
     // SAFETY: the pointer that `start` passed; its owner is held, so this is the only reference in use.
     let not_in_group = unsafe { (*shared).to_enter }.and_then(|group| write_file(group.as_raw_fd(), c"cgroup.procs", b"0").err());
     // SAFETY: as above; nothing refers to the record.
@@ -307,7 +307,7 @@ extern "C" fn run(shared: *mut c_void) -> c_int {
 }
 
 /// Goes through the stages; returns only with the one that failed.
-fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
+fn become_program(shared: &ChildShared<'_>) -> (Stage, i32) {
     if let Some(digits) = shared.own_digits {
         // SAFETY: `start` made room for as many, and waits.
         unsafe { write_own_number(digits) };
@@ -321,7 +321,7 @@ fn become_program(shared: &Shared<'_>) -> (Stage, i32) {
 
 /// Every stage before the last. Limits come after the only stage that opens a file, the user after every stage that may need
 /// privileges, and the directory after the user, because that user must be able to enter it.
-fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
+fn prepare(shared: &ChildShared<'_>) -> Result<(), (Stage, i32)> {
     let child = shared.child;
     // SAFETY (of every call below): numbers by value, or pointers to memory that outlives the call.
     unsafe {
@@ -426,7 +426,7 @@ fn own_descriptors(child: &Child<'_>) -> Result<(), i32> {
 }
 
 /// Executes the first program that can be, by the rules of `execvp(3)`; returns only with the error that counts.
-fn execute(shared: &Shared<'_>) -> i32 {
+fn execute(shared: &ChildShared<'_>) -> i32 {
     let mut counts = libc::ENOENT;
     for &program in &shared.programs {
         let arguments = [address(program), address(shared.arguments.as_ptr()), address(shared.environment.as_ptr()), 0, 0];

@@ -11,7 +11,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use std::ffi::{c_int, c_void};
 
 /// The first function of a child.
-pub(super) type Entry = extern "C" fn(*mut c_void) -> c_int;
+pub(super) type ChildEntry = extern "C" fn(*mut c_void) -> c_int;
 
 /// As `clone(2)` with these flags, into a control group, and with every signal that had a handler at its default; those that
 /// were ignored still are. The child calls `entry` with `argument`, on the stack whose lowest byte is `stack`; what the kernel writes
@@ -26,7 +26,7 @@ pub(super) unsafe fn into_group(
     flags: c_int,
     stack: *mut c_void,
     stack_size: usize,
-    entry: Entry,
+    entry: ChildEntry,
     argument: *mut c_void,
     slot: &Slot,
 ) -> Option<(c_int, OwnedFd)> {
@@ -93,7 +93,7 @@ pub(super) unsafe fn into_group(
     _flags: c_int,
     _stack: *mut c_void,
     _stack_size: usize,
-    _entry: Entry,
+    _entry: ChildEntry,
     _argument: *mut c_void,
     _slot: &Slot,
 ) -> Option<(c_int, OwnedFd)> {

@@ -13,8 +13,10 @@ pub(crate) mod lease;
 mod raw;
 pub(crate) mod slot;
 
+use rustix::event::epoll;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::io::unix::AsyncFd;
 
@@ -241,6 +243,14 @@ pub(crate) fn schedule_as_batch() {
 pub(crate) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names one and the same open descriptor for as long as it exists.
     unsafe { AsyncFd::register(descriptor) }.map_err(Into::into)
+}
+
+/// A set of descriptors that becomes readable when any of them does (`epoll(7)`).
+///
+/// # Errors
+/// Out of descriptors, or of memory.
+pub(crate) fn epoll_set() -> io::Result<Arc<AsyncFd<OwnedFd>>> {
+    readable(epoll::create(epoll::CreateFlags::CLOEXEC)?).map(Arc::new)
 }
 
 /// Marks every open descriptor from this number on to be closed by an exec.

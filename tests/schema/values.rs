@@ -5,7 +5,8 @@
 
 use super::Validator;
 use crate::fixtures::over_disk;
-use navigator::config::{Environment, Key, Loaded, Look, Otherwise, Shape, load, not_yet, process_keys, render_all, top_keys};
+use navigator::config::{Environment, Key, Loaded, Otherwise, Shape, load, not_yet, process_keys, render_all, top_keys};
+use navigator::terminal::TerminalStyle;
 use std::path::Path;
 
 /// A configuration with a process that has this in it, on one line.
@@ -17,7 +18,7 @@ fn loaded(text: &str) -> Result<Loaded, String> {
     let path = Path::new("navigator.yml");
     let environment: Environment = [("ONE", "1")].into_iter().collect();
     let files = over_disk(path, text.as_bytes().to_vec());
-    load(path, &files, &environment).map_err(|rejected| render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN))
+    load(path, &files, &environment).map_err(|rejected| render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN))
 }
 
 /// Field by field, what is taken and what isn't.

@@ -4,7 +4,8 @@
 //! `hunter2` is the secret. What navigator does with it while it runs is looked at in `tests/e2e/secrets.rs`.
 
 use super::fixtures::{environment, over_disk};
-use navigator::config::{Environment, Files, Look, Notation, Request, effective, load, render_all};
+use navigator::config::{Environment, Files, Notation, Request, effective, load, render_all};
+use navigator::terminal::TerminalStyle;
 use reconcile::preview::preview;
 use reconcile::{engine::Engine, time::Time};
 use std::path::Path;
@@ -22,11 +23,11 @@ fn told(text: &str) -> [String; 2] {
             let changes = engine.changes(&loaded.desired);
             let plan = preview(&engine, Time::ZERO, loaded.desired.clone());
             let shown = format!("{:?}\n{changes:?}\n{plan:?}", loaded.desired);
-            [render_all(&loaded.warnings, 0, Look::PLAIN), shown + &printed(path, &files, &environment)]
+            [render_all(&loaded.warnings, 0, TerminalStyle::PLAIN), shown + &printed(path, &files, &environment)]
         }
         Err(rejected) => {
             let json = serde_json::to_string(&rejected.diagnostics).expect("diagnostics can be written as JSON");
-            [render_all(&rejected.diagnostics, rejected.omitted, Look::PLAIN) + &json, String::new()]
+            [render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN) + &json, String::new()]
         }
     }
 }

@@ -41,7 +41,9 @@ impl Case {
 fn wanted(path: &Path) -> Desired {
     match config::load(path, &Disk, &Environment::default()) {
         Ok(loaded) => loaded.desired,
-        Err(rejected) => panic!("{}", config::render_all(&rejected.diagnostics, rejected.omitted, config::Look::PLAIN)),
+        Err(rejected) => {
+            panic!("{}", config::render_all(&rejected.diagnostics, rejected.omitted, navigator::terminal::TerminalStyle::PLAIN))
+        }
     }
 }
 

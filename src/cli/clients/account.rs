@@ -3,11 +3,10 @@
 //!
 //! It words what a snapshot says, and knows nothing else.
 
-use super::super::columns::{padded, width, wrapped};
-use crate::config::Look;
 use crate::runtime::utc::Utc;
 use crate::snapshot::{Exit, Process, Snapshot};
-use crate::terminal::escape;
+use crate::terminal::columns::{padded, width, wrapped};
+use crate::terminal::{TerminalStyle, escape};
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +14,7 @@ use std::time::{Duration, SystemTime};
 const ROOM: usize = 20;
 
 /// What is to be said of the processes that are not as the file says, and of those that are so on purpose.
-pub(super) fn account(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
+pub(super) fn account(snapshot: &Snapshot, now: SystemTime, look: TerminalStyle) -> String {
     let amiss = snapshot.processes.iter().filter(|process| !process.as_wanted).map(|it| (it, amiss(it, now)));
     let on_purpose = snapshot.processes.iter().filter_map(|process| Some((process, on_purpose(process, now)?)));
     let parts = [("not as the file says:", amiss.collect::<Vec<_>>()), ("on purpose:", on_purpose.collect())];
@@ -27,7 +26,7 @@ pub(super) fn account(snapshot: &Snapshot, now: SystemTime, look: Look) -> Strin
 }
 
 /// Names, and a sentence behind each.
-fn paragraph(sentences: &[(&Process, String)], look: Look) -> String {
+fn paragraph(sentences: &[(&Process, String)], look: TerminalStyle) -> String {
     let names = sentences.iter().map(|(process, _)| width(&escape(&process.name))).max().unwrap_or(0);
     let margin = 2 + names + 2;
     let room = look.columns().map_or(usize::MAX, |columns| columns.saturating_sub(margin).max(ROOM));

@@ -1,6 +1,6 @@
 //! `navigator events`: what happens, one JSON object a line, as it happens.
 
-use super::super::OK;
+use super::super::console::OK;
 use super::{Target, unanswered, url};
 use crate::terminal::escape_json;
 use std::io::{Write, stdout};

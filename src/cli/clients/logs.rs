@@ -1,9 +1,9 @@
 //! `navigator logs`: what processes wrote last, and what they write from now on.
 
-use super::super::{OK, color_is_welcome};
+use super::super::console::OK;
 use super::{Target, unanswered, url};
 use crate::runtime::Painter;
-use crate::terminal::{escape_json, escape_output};
+use crate::terminal::{escape_json, escape_output, is_color_welcome};
 use rustix::termios::isatty;
 use std::borrow::Cow;
 use std::io::{self, Write, stdout};
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// What is wanted of the lines.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Wanted {
+pub(in super::super) struct LogSelection {
     /// How many of the last ones.
     pub(in super::super) lines: u64,
     /// Also those that come.
@@ -23,13 +23,13 @@ pub(in super::super) struct Wanted {
 }
 
 /// Writes lines until there are no more, navigator ends, or nobody reads any more.
-pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &Wanted) -> ExitCode {
+pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &LogSelection) -> ExitCode {
     let lines = wanted.lines.to_string();
     let pairs = [("lines", lines.as_str()), ("follow", if wanted.follow { "true" } else { "false" })];
     let path = url("/v1/logs", names.iter().map(|name| ("name", name.as_str())).chain(pairs));
     let on_terminal = isatty(stdout());
     let is_painted = !wanted.json && names.len() != 1 && on_terminal;
-    let mut painter = is_painted.then(|| Painter::new(color_is_welcome(), names.iter().map(String::len).max().unwrap_or(0)));
+    let mut painter = is_painted.then(|| Painter::new(is_color_welcome(), names.iter().map(String::len).max().unwrap_or(0)));
     let mut write = |line: &[u8]| -> io::Result<()> {
         let line = if wanted.json {
             escaped_json(line)

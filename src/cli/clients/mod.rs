@@ -10,13 +10,13 @@ mod table;
 mod wait;
 
 pub(super) use events::events;
-pub(super) use logs::{Wanted, logs};
+pub(super) use logs::{LogSelection, logs};
 pub(super) use orders::{order, reload, signal};
 pub(super) use plan::plan;
 pub(super) use status::status;
 pub(super) use wait::wait;
 
-use super::{INVALID, NOT_RUNNING, fail, print_error};
+use super::console::{INVALID, NOT_RUNNING, fail, print_error};
 use crate::control::{Client, ClientError, StateDir};
 use crate::terminal::{escape, escape_lines};
 use form_urlencoded::Serializer;

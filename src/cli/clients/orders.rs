@@ -1,6 +1,6 @@
 //! `navigator start`, `stop`, `restart`, `signal` and `reload`: orders by hand, which wait for their outcome.
 
-use super::super::{INVALID, OK, print, print_error};
+use super::super::console::{INVALID, OK, print, print_error};
 use super::{Target, refused, unanswered};
 use crate::terminal::escape;
 use serde_json::{Value, json};

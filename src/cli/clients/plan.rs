@@ -2,13 +2,14 @@
 
 use super::super::arguments::ReportFormat;
 use super::super::check::reject;
+use super::super::console::{INVALID, OK, print, print_json};
 use super::super::forecast::whole;
-use super::super::{INVALID, OK, look_of, print, print_json};
 use super::{Target, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;
 use crate::snapshot::Plan;
 use crate::source::FileSource;
+use crate::terminal::TerminalStyle;
 use reconcile::engine::Engine;
 use reconcile::time::Time;
 use std::io::stdout;
@@ -25,7 +26,7 @@ pub(in super::super) fn plan(target: &Target, candidate: Option<&Path>, format: 
         Err(code) => return code,
     };
     match format {
-        ReportFormat::Text => print(&whole(&plan, look_of(stdout()))),
+        ReportFormat::Text => print(&whole(&plan, TerminalStyle::of(stdout()))),
         ReportFormat::Json => print_json(&json(plan.clone())),
     }
     if detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }

@@ -1,13 +1,12 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
-use super::super::columns::cut;
-use super::super::{OK, look_of, print, print_json};
+use super::super::console::{OK, print, print_json};
 use super::account::{account, brief, elapsed};
 use super::table::{Column, table};
 use super::{Target, refused, unanswered, url};
-use crate::config::Look;
 use crate::snapshot::{ConfigState, Exit, Problem, Process, Snapshot, Watch};
-use crate::terminal::escape;
+use crate::terminal::columns::cut;
+use crate::terminal::{TerminalStyle, escape};
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
@@ -32,7 +31,7 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
     if as_json {
         print_json(&json(&snapshot));
     } else {
-        print(&text(&snapshot, SystemTime::now(), look_of(stdout())));
+        print(&text(&snapshot, SystemTime::now(), TerminalStyle::of(stdout())));
     }
     if snapshot.converged { OK.into() } else { NOT_CONVERGED.into() }
 }
@@ -53,7 +52,7 @@ fn without(value: &mut Value, keys: &[&str]) {
     }
 }
 
-fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
+fn text(snapshot: &Snapshot, now: SystemTime, look: TerminalStyle) -> String {
     let mut text = head(snapshot, now, look);
     if snapshot.processes.is_empty() {
         text.push_str("no processes\n");
@@ -74,7 +73,7 @@ fn text(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
 }
 
 /// What a process wrote last, below its name.
-fn last_lines(process: &Process, look: Look) -> String {
+fn last_lines(process: &Process, look: TerminalStyle) -> String {
     let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", escape(&process.name)), "1"));
     for line in &process.output {
         let line = format!("  {}", escape(line));
@@ -84,7 +83,7 @@ fn last_lines(process: &Process, look: Look) -> String {
 }
 
 /// Which navigator it is, and what it thinks of the file on disk.
-fn head(snapshot: &Snapshot, now: SystemTime, look: Look) -> String {
+fn head(snapshot: &Snapshot, now: SystemTime, look: TerminalStyle) -> String {
     let config = &snapshot.config;
     let watch = match config.watch {
         Watch::Events => "",
@@ -121,7 +120,7 @@ const COLUMNS: [Column; 7] = [
 ];
 
 /// A line with its state in colour; the state stands behind the first column, and is one word.
-fn colored(line: &str, process: &Process, look: Look) -> String {
+fn colored(line: &str, process: &Process, look: TerminalStyle) -> String {
     let color = match process.state.as_str() {
         "running" | "completed" => "32",
         "failed" | "backoff" => "31",

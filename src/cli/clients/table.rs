@@ -1,6 +1,6 @@
 //! A table for people: columns as wide as what stands in them, the last one cut where the terminal ends.
 
-use super::super::columns::{cut, padded, width};
+use crate::terminal::columns::{cut, padded, width};
 
 /// A column: what stands above it, and the least that it takes, so that a table stays in place from one look to the next.
 #[derive(Clone, Copy, Debug)]

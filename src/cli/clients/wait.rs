@@ -1,6 +1,6 @@
 //! `navigator wait`: ends when everything is as the file says.
 
-use super::super::{OK, print_error};
+use super::super::console::{OK, print_error};
 use super::account::amiss;
 use super::{Target, refused, unanswered, url};
 use crate::snapshot::{ConfigState, Problem, Process, Snapshot};

@@ -1,12 +1,13 @@
 //! A configuration while it is written: what its top says, and each process with all that it takes from elsewhere.
 
 use super::scribe::Scribe;
+use crate::config::draft::{Given, given};
 use crate::config::fields::{EITHER, PROCESS};
-use crate::config::process::{Given, given};
 use crate::config::reader::Reader;
-use crate::config::table::{NOT_YET, Shape, keys};
+use crate::config::reader::keys;
+use crate::config::table::{NOT_YET, Shape};
 use crate::config::top::TOP;
-use crate::config::tree::{Entry, entry};
+use crate::config::tree::{MapEntry, entry};
 use crate::config::yaml::Value;
 use reconcile::spec::Tier;
 use reconcile::text::{Name, Text};
@@ -50,7 +51,7 @@ impl Document {
     }
 
     /// Adds what the top of the main file says beside its processes.
-    pub(in crate::config) fn add_top(&mut self, reader: &mut Reader<'_, '_, '_>, given: &[Entry]) {
+    pub(in crate::config) fn add_top(&mut self, reader: &mut Reader<'_, '_, '_>, given: &[MapEntry]) {
         let mut scribe = Scribe {
             reader,
             directory: &self.directory,

@@ -8,7 +8,7 @@ use crate::config::reader::Reader;
 use crate::config::scalar;
 use crate::config::scope::{is_bare, is_secret};
 use crate::config::table::{Key, Otherwise, Shape};
-use crate::config::tree::{Entry, Kind, Node, Scalar, entry};
+use crate::config::tree::{MapEntry, Node, NodeKind, Scalar, entry};
 use crate::config::yaml::Value;
 use crate::signals;
 use reconcile::span::Span;
@@ -34,7 +34,7 @@ pub(super) struct Scribe<'s, 'r, 'a, 'c> {
 
 impl Scribe<'_, '_, '_, '_> {
     /// The entries of a map, in the order of its keys. Keys that are not in the table are left out.
-    pub(super) fn part(&mut self, entries: &[Entry], keys: &[Key]) -> Value {
+    pub(super) fn part(&mut self, entries: &[MapEntry], keys: &[Key]) -> Value {
         let written = keys.iter().filter_map(|key| {
             let value = match entry(entries, key.name) {
                 Some(entry) => self.below(key.name, |scribe| scribe.value(key.shape, &entry.value)),
@@ -61,7 +61,7 @@ impl Scribe<'_, '_, '_, '_> {
             Shape::Text(_) | Shape::Program | Shape::Url | Shape::Address | Shape::Schedule => self.source(node, false),
             Shape::Texts | Shape::Command | Shape::Sockets => self.each(node, |scribe, item| scribe.source(item, false)),
             Shape::File | Shape::Files | Shape::Globs => self.each(node, Scribe::file),
-            Shape::BoolOrNames if matches!(node.kind, Kind::List(_)) => self.value(Shape::Texts, node),
+            Shape::BoolOrNames if matches!(node.kind, NodeKind::List(_)) => self.value(Shape::Texts, node),
             Shape::Name => self.name(node),
             Shape::BoolOrNames
             | Shape::Bool
@@ -84,7 +84,7 @@ impl Scribe<'_, '_, '_, '_> {
             }
             Shape::Part(keys) | Shape::Choice(_, keys) => self.part(entries(node), &keys()),
             Shape::WordsOrPart(_, keys) => match &node.kind {
-                Kind::Map(map) => self.part(&map.entries, &keys()),
+                NodeKind::Map(map) => self.part(&map.entries, &keys()),
                 _ if node.is_null() => Value::Null,
                 _ => self.typed(shape, node),
             },
@@ -103,8 +103,8 @@ impl Scribe<'_, '_, '_, '_> {
 
     fn edges(&mut self, node: &Node, keys: &[Key]) -> Value {
         match &node.kind {
-            Kind::List(items) if !self.defaults => Value::List(items.iter().map(|item| self.name(item)).collect()),
-            Kind::List(items) => {
+            NodeKind::List(items) if !self.defaults => Value::List(items.iter().map(|item| self.name(item)).collect()),
+            NodeKind::List(items) => {
                 let names: Vec<Option<Text>> = items.iter().map(|item| self.reader.text(item)).collect();
                 let names = names.into_iter().flatten();
                 Value::Map(names.map(|name| (name.value().to_owned(), self.part(&[], keys))).collect())
@@ -119,7 +119,7 @@ impl Scribe<'_, '_, '_, '_> {
     /// Each item of a list, or a single value.
     fn each(&mut self, node: &Node, mut write: impl FnMut(&mut Self, &Node) -> Value) -> Value {
         match &node.kind {
-            Kind::List(items) => {
+            NodeKind::List(items) => {
                 let items = items.iter().zip(1..);
                 Value::List(
                     items
@@ -134,8 +134,8 @@ impl Scribe<'_, '_, '_, '_> {
     /// A text as it is written; with `hide`, no more of a secret than its bare reference.
     fn source(&mut self, node: &Node, hide: bool) -> Value {
         match &node.kind {
-            Kind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_bare(text) => self.reference(node),
-            Kind::Scalar(scalar) => Value::text(&scalar.text),
+            NodeKind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_bare(text) => self.reference(node),
+            NodeKind::Scalar(scalar) => Value::text(&scalar.text),
             _ => Value::Null,
         }
     }
@@ -164,7 +164,7 @@ impl Scribe<'_, '_, '_, '_> {
 
     /// A single value that is not taken as text.
     fn typed(&mut self, shape: Shape, node: &Node) -> Value {
-        if matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_secret) {
+        if matches!(&node.kind, NodeKind::Scalar(scalar) if scalar.is_secret) {
             return self.source(node, true);
         }
         self.reader.text(node).map_or(Value::Null, |text| of_text(shape, text.value()))
@@ -208,9 +208,9 @@ impl Scribe<'_, '_, '_, '_> {
 }
 
 /// The entries of a map; none of anything else.
-pub(super) fn entries(node: &Node) -> &[Entry] {
+pub(super) fn entries(node: &Node) -> &[MapEntry] {
     match &node.kind {
-        Kind::Map(map) => &map.entries,
+        NodeKind::Map(map) => &map.entries,
         _ => &[],
     }
 }

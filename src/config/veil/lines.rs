@@ -34,7 +34,7 @@ pub(in crate::config) fn of_blocks(text: &str) -> Vec<Range<usize>> {
 /// `all`: also below secrets, the user's own keys, and brackets that are open.
 fn below(text: &str, all: bool) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
-    let mut inside: Option<Inside> = None;
+    let mut inside: Option<VariableBlock> = None;
     for (start, line) in lines(text) {
         let content = line.trim_start_matches([' ', '\t']);
         let (begin, end) = (start + line.len() - content.len(), start + line.trim_end().len());
@@ -59,9 +59,9 @@ fn below(text: &str, all: bool) -> Vec<Range<usize>> {
         } else if let Some(at) = env_key(content).filter(|_| all || !content.contains('{')) {
             let open = if all { opened(content.get(at..).unwrap_or_default()) } else { 0 };
             let is_meant = all || !content.starts_with("x-") || hides(content.split(':').next().unwrap_or_default());
-            inside = is_meant.then(|| Inside::of(first_letter(line), open));
+            inside = is_meant.then(|| VariableBlock::of(first_letter(line), open));
         } else if all && is_secret(&text[start..value]) {
-            inside = Some(Inside::of(depth, opened(text.get(value..end).unwrap_or_default())));
+            inside = Some(VariableBlock::of(depth, opened(text.get(value..end).unwrap_or_default())));
         }
     }
     ranges.retain(|range| !range.is_empty());
@@ -82,7 +82,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// What the lines of variables are within.
 #[derive(Clone, Copy)]
-struct Inside {
+struct VariableBlock {
     /// How deep the key stands that they began with.
     depth: usize,
     /// How many brackets are open that were opened behind the key.
@@ -93,9 +93,9 @@ struct Inside {
     awaits_value: bool,
 }
 
-impl Inside {
-    fn of(depth: usize, open: i32) -> Inside {
-        Inside { depth, open, variables: None, awaits_value: false }
+impl VariableBlock {
+    fn of(depth: usize, open: i32) -> VariableBlock {
+        VariableBlock { depth, open, variables: None, awaits_value: false }
     }
 }
 

@@ -5,16 +5,16 @@ mod lines;
 pub(super) use lines::{of_blocks, of_lines};
 
 use super::scope::is_secret;
-use super::tree::{Entry, Kind, Map, Node};
+use super::tree::{Map, MapEntry, Node, NodeKind};
 use std::ops::Range;
 
 /// The ranges to hide in a text that could be parsed: of a value not only what YAML makes of it, but all that stands behind its
 /// key, because `!secret` and `&secret` are no values to YAML.
 pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
-    let mut places = Places::default();
+    let mut places = MaskedRanges::default();
     places.node(node);
     places.seen.sort_unstable();
-    let Places { seen, keys, mut ranges } = places;
+    let MaskedRanges { seen, keys, mut ranges } = places;
     ranges.extend(keys.into_iter().map(|key| {
         let next = seen.partition_point(|&start| start < key);
         behind(key, seen.get(next).copied().unwrap_or(source.len()), source)
@@ -25,7 +25,7 @@ pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
 
 /// What is seen of a text, and what isn't.
 #[derive(Default)]
-struct Places {
+struct MaskedRanges {
     /// Where something begins that may be shown.
     seen: Vec<usize>,
     /// Where the keys end whose values are hidden.
@@ -34,23 +34,23 @@ struct Places {
     ranges: Vec<Range<usize>>,
 }
 
-impl Places {
+impl MaskedRanges {
     fn node(&mut self, node: &Node) {
         self.seen.push(node.span.start());
         match &node.kind {
-            Kind::Scalar(_) => {}
-            Kind::List(items) => items.iter().for_each(|item| self.node(item)),
-            Kind::Map(map) => {
+            NodeKind::Scalar(_) => {}
+            NodeKind::List(items) => items.iter().for_each(|item| self.node(item)),
+            NodeKind::Map(map) => {
                 // `env:` with nothing in it, and its variables beside it.
                 let beside = map.entries.iter().any(|entry| hides(&entry.key) && entry.value.is_null());
                 let is_variable = |key: &str| beside && !key.contains(|char: char| char.is_lowercase());
                 // A key that is a map or a list holds anything.
-                map.strays().iter().for_each(|Entry { key_span, value, .. }| self.hide(key_span.start(), value));
-                for Entry { key, key_span, value } in map.entries.iter().chain(map.duplicates()) {
+                map.strays().iter().for_each(|MapEntry { key_span, value, .. }| self.hide(key_span.start(), value));
+                for MapEntry { key, key_span, value } in map.entries.iter().chain(map.duplicates()) {
                     self.seen.push(key_span.start());
                     match &value.kind {
-                        Kind::Map(variables) if hides(key) => self.variables(variables),
-                        Kind::Scalar(_) if is_variable(key) => self.hide(key_span.end(), value),
+                        NodeKind::Map(variables) if hides(key) => self.variables(variables),
+                        NodeKind::Scalar(_) if is_variable(key) => self.hide(key_span.end(), value),
                         _ if *key == NAMES => self.names(value),
                         _ if hides(key) || is_secret(key) => self.hide(key_span.end(), value),
                         _ => self.node(value),
@@ -62,7 +62,7 @@ impl Places {
 
     /// A map of variables, whose names are no secrets.
     fn variables(&mut self, map: &Map) {
-        for Entry { key, key_span, value } in map.all() {
+        for MapEntry { key, key_span, value } in map.all() {
             self.seen.push(key_span.start());
             // `NAME=value` and `NAME:value` are keys to YAML.
             let glued = key.find(['=', ':']).map(|at| (key_span.start() + at + 1).min(key_span.end())..key_span.end());
@@ -75,12 +75,12 @@ impl Places {
     fn names(&mut self, node: &Node) {
         self.seen.push(node.span.start());
         match &node.kind {
-            Kind::Scalar(scalar) => {
+            NodeKind::Scalar(scalar) => {
                 let value = |at: usize| (node.span.start() + at + 1).min(node.span.end())..node.span.end();
                 self.ranges.extend(scalar.text.find('=').map(value));
             }
-            Kind::List(items) => items.iter().for_each(|item| self.names(item)),
-            Kind::Map(map) => self.variables(map),
+            NodeKind::List(items) => items.iter().for_each(|item| self.names(item)),
+            NodeKind::Map(map) => self.variables(map),
         }
     }
 
@@ -95,10 +95,10 @@ impl Places {
 
     fn hide_all(&mut self, node: &Node) {
         match &node.kind {
-            Kind::Scalar(_) => self.ranges.push(node.span.range()),
-            Kind::List(items) => items.iter().for_each(|item| self.hide_all(item)),
-            Kind::Map(map) => {
-                for Entry { key_span, value, .. } in map.all() {
+            NodeKind::Scalar(_) => self.ranges.push(node.span.range()),
+            NodeKind::List(items) => items.iter().for_each(|item| self.hide_all(item)),
+            NodeKind::Map(map) => {
+                for MapEntry { key_span, value, .. } in map.all() {
                     self.ranges.push(key_span.range());
                     self.hide_all(value);
                 }

@@ -1,8 +1,8 @@
 //! What anchors name, and the copies that aliases make of it. The copies are counted, or a small text could become any number
 //! of values.
 
-use super::{MAX_ANCHORS, MAX_COPIED, MAX_DEPTH, MAX_KEPT, Unacceptable};
-use crate::config::tree::{Kind, Node};
+use super::errors::{MAX_ANCHORS, MAX_COPIED, MAX_DEPTH, MAX_KEPT, Unacceptable};
+use crate::config::tree::{Node, NodeKind};
 
 /// What has been named so far.
 #[derive(Default)]
@@ -64,9 +64,9 @@ struct Weight {
 impl Weight {
     fn of(node: &Node) -> Weight {
         match &node.kind {
-            Kind::Scalar(scalar) => Weight { nodes: 1, bytes: scalar.text.len(), depth: 0 },
-            Kind::List(items) => Weight::around(items.iter().map(Weight::of)),
-            Kind::Map(map) => Weight::around(map.all().map(|entry| {
+            NodeKind::Scalar(scalar) => Weight { nodes: 1, bytes: scalar.text.len(), depth: 0 },
+            NodeKind::List(items) => Weight::around(items.iter().map(Weight::of)),
+            NodeKind::Map(map) => Weight::around(map.all().map(|entry| {
                 let value = Weight::of(&entry.value);
                 Weight { nodes: value.nodes + 1, bytes: value.bytes + entry.key.len(), ..value }
             })),

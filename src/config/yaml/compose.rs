@@ -4,11 +4,11 @@
 //! that it doesn't hide the other problems of the text.
 
 use super::anchors::Anchors;
-use super::{MAX_DEPTH, MAX_NODES, Refused, Unacceptable};
+use super::errors::{MAX_DEPTH, MAX_NODES, ParseRefusal, Unacceptable};
 use crate::config::problems::{Problem, Problems};
 use crate::config::slice::Slice;
 use crate::config::texts::{Span, TextId, offset};
-use crate::config::tree::{Entry, Kind, Map, Node, Scalar, Style};
+use crate::config::tree::{Map, MapEntry, Node, NodeKind, NodeStyle, Scalar};
 use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ pub(super) struct Composer<'s, 'p> {
     nodes: usize,
     /// The items of the lists that are open, and the entries of the maps: so each of the many small ones takes just its room.
     items: Vec<Node>,
-    entries: Vec<Entry>,
+    entries: Vec<MapEntry>,
 }
 
 /// A node, and the alias that stands for it, if one does.
@@ -43,9 +43,9 @@ struct Found {
 #[derive(Default)]
 struct Brought {
     /// In the order in which they count, each with the alias that brings it.
-    entries: Vec<(Entry, Option<Span>)>,
-    duplicates: Vec<Entry>,
-    strays: Vec<Entry>,
+    entries: Vec<(MapEntry, Option<Span>)>,
+    duplicates: Vec<MapEntry>,
+    strays: Vec<MapEntry>,
 }
 
 impl<'s, 'p> Composer<'s, 'p> {
@@ -68,7 +68,7 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// The one document of the text; where there is none, nothing at its end.
-    pub(super) fn document(mut self) -> Result<Node, Refused> {
+    pub(super) fn document(mut self) -> Result<Node, ParseRefusal> {
         let mut root = None;
         loop {
             match self.next()? {
@@ -81,7 +81,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                 }
                 (Event::StreamEnd, place) => {
                     self.problems.add_all(self.unusable);
-                    return Ok(root.unwrap_or_else(|| scalar(place, Slice::from(String::new()), Style::Null)));
+                    return Ok(root.unwrap_or_else(|| scalar(place, Slice::from(String::new()), NodeStyle::Null)));
                 }
                 _ => {}
             }
@@ -89,10 +89,10 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// The next event, and where it stands.
-    fn next(&mut self) -> Result<(Event<'s>, Span), Refused> {
+    fn next(&mut self) -> Result<(Event<'s>, Span), ParseRefusal> {
         let end = self.source.len();
         let (event, place) = match self.parser.next_event() {
-            Some(event) => event.map_err(Refused::Syntax)?,
+            Some(event) => event.map_err(ParseRefusal::Syntax)?,
             None => return Ok((Event::StreamEnd, Span::new(self.text, end..end))),
         };
         let byte = |offset: Option<usize>| self.source.floor_char_boundary(offset.unwrap_or(end));
@@ -101,7 +101,7 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// The node that begins with an event.
-    fn node(&mut self, event: Event<'s>, place: Span) -> Result<Found, Refused> {
+    fn node(&mut self, event: Event<'s>, place: Span) -> Result<Found, ParseRefusal> {
         self.count(1, place)?;
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, place),
@@ -115,7 +115,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                 (self.within(place, Self::map)?, anchor)
             }
             // The parser has no other event where a node must stand.
-            _ => (scalar(place, Slice::from(String::new()), Style::Null), 0),
+            _ => (scalar(place, Slice::from(String::new()), NodeStyle::Null), 0),
         };
         if anchor > 0 {
             self.anchors.name(anchor, &node).map_err(|what| refused(place, what))?;
@@ -124,13 +124,13 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// Takes note of more nodes.
-    fn count(&mut self, nodes: usize, place: Span) -> Result<(), Refused> {
+    fn count(&mut self, nodes: usize, place: Span) -> Result<(), ParseRefusal> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES { Err(refused(place, Unacceptable::TooLarge)) } else { Ok(()) }
     }
 
     /// Reads what a list or a map holds.
-    fn within(&mut self, place: Span, read: fn(&mut Self, Span) -> Result<Node, Refused>) -> Result<Node, Refused> {
+    fn within(&mut self, place: Span, read: fn(&mut Self, Span) -> Result<Node, ParseRefusal>) -> Result<Node, ParseRefusal> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(refused(place, Unacceptable::TooDeep));
@@ -142,18 +142,18 @@ impl<'s, 'p> Composer<'s, 'p> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, place: Span) -> Result<Found, Refused> {
+    fn alias(&mut self, anchor: usize, place: Span) -> Result<Found, ParseRefusal> {
         let copy = self.anchors.copy(anchor, self.depth, MAX_NODES - self.nodes);
         let (node, nodes) = copy.map_err(|what| refused(place, what))?;
         self.count(nodes, place)?;
         Ok(Found { node, alias: Some(place) })
     }
 
-    fn scalar(&self, value: Cow<'s, str>, style: ScalarStyle, tag: Option<&Tag>, place: Span) -> Result<Node, Refused> {
+    fn scalar(&self, value: Cow<'s, str>, style: ScalarStyle, tag: Option<&Tag>, place: Span) -> Result<Node, ParseRefusal> {
         let written = &self.source[place.range()];
         if style != ScalarStyle::Plain {
             untagged_but(tag, "str int float bool null", place)?;
-            return Ok(scalar(place, self.quoted(value, place), Style::Quoted));
+            return Ok(scalar(place, self.quoted(value, place), NodeStyle::Quoted));
         }
         let is_null = match tag.map(|tag| (tag, tag.core_suffix())) {
             None | Some((_, Some("int" | "float" | "bool"))) => matches!(written, "" | "~" | "null" | "Null" | "NULL"),
@@ -164,7 +164,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         };
         // Only over several lines is there a difference; and the parser has a `~` for nothing at all.
         let text = if written.contains('\n') { Slice::from(value.into_owned()) } else { Slice::of(self.source, place) };
-        Ok(scalar(place, text, if is_null { Style::Null } else { Style::Plain }))
+        Ok(scalar(place, text, if is_null { NodeStyle::Null } else { NodeStyle::Plain }))
     }
 
     /// What stands in quotes: a part of the text, where that says it in the same characters.
@@ -176,7 +176,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         Slice::from(value.into_owned())
     }
 
-    fn list(&mut self, place: Span) -> Result<Node, Refused> {
+    fn list(&mut self, place: Span) -> Result<Node, ParseRefusal> {
         let first = self.items.len();
         loop {
             let (event, at) = self.next()?;
@@ -188,11 +188,11 @@ impl<'s, 'p> Composer<'s, 'p> {
         }
         let items = taken(&mut self.items, first).into();
         let end = place.end.max(self.next_char(place));
-        Ok(Node { span: Span { end, ..place }, kind: Kind::List(items) })
+        Ok(Node { span: Span { end, ..place }, kind: NodeKind::List(items) })
     }
 
     /// A node where it is used. If an alias stands for it, takes note of that.
-    fn used(&mut self, event: Event<'s>, place: Span) -> Result<Node, Refused> {
+    fn used(&mut self, event: Event<'s>, place: Span) -> Result<Node, ParseRefusal> {
         let Found { node, alias } = self.node(event, place)?;
         if let Some(alias) = alias {
             self.note(&node, alias);
@@ -203,9 +203,9 @@ impl<'s, 'p> Composer<'s, 'p> {
     fn note(&mut self, node: &Node, alias: Span) {
         self.problems.used_by_alias(node.span, alias);
         match &node.kind {
-            Kind::Scalar(_) => {}
-            Kind::List(items) => items.iter().for_each(|item| self.note(item, alias)),
-            Kind::Map(map) => {
+            NodeKind::Scalar(_) => {}
+            NodeKind::List(items) => items.iter().for_each(|item| self.note(item, alias)),
+            NodeKind::Map(map) => {
                 for entry in map.all() {
                     self.problems.used_by_alias(entry.key_span, alias);
                     self.note(&entry.value, alias);
@@ -214,7 +214,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         }
     }
 
-    fn map(&mut self, place: Span) -> Result<Node, Refused> {
+    fn map(&mut self, place: Span) -> Result<Node, ParseRefusal> {
         let first = self.entries.len();
         let mut strays = Vec::new();
         let mut brought = Brought::default();
@@ -231,10 +231,10 @@ impl<'s, 'p> Composer<'s, 'p> {
                     let (event, at) = self.next()?;
                     let value = self.used(event, at)?;
                     match key.kind {
-                        Kind::Scalar(scalar) => self.entries.push(Entry { key: scalar.text, key_span: key.span, value }),
-                        Kind::List(_) | Kind::Map(_) => {
+                        NodeKind::Scalar(scalar) => self.entries.push(MapEntry { key: scalar.text, key_span: key.span, value }),
+                        NodeKind::List(_) | NodeKind::Map(_) => {
                             self.unusable.push(unusable_key(&key));
-                            strays.push(Entry {
+                            strays.push(MapEntry {
                                 key: Slice::of(self.source, Span { end: key.span.start, ..key.span }),
                                 key_span: key.span,
                                 value,
@@ -249,11 +249,11 @@ impl<'s, 'p> Composer<'s, 'p> {
         // A map in block style has no token of its own: its first key stands for it.
         let first = map.entries.first().filter(|entry| entry.key_span.start == place.start);
         let end = first.map_or_else(|| self.next_char(place).max(place.end), |entry| entry.key_span.end);
-        Ok(Node { span: Span { end, ..place }, kind: Kind::Map(map) })
+        Ok(Node { span: Span { end, ..place }, kind: NodeKind::Map(map) })
     }
 
     /// What stands behind a merge key: a map, a list of maps, or nothing.
-    fn merge(&mut self, brought: &mut Brought) -> Result<(), Refused> {
+    fn merge(&mut self, brought: &mut Brought) -> Result<(), ParseRefusal> {
         let (event, place) = self.next()?;
         if !matches!(event, Event::SequenceStart(..)) {
             let found = self.node(event, place)?;
@@ -271,9 +271,9 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// A map of its own entries and those that are brought: these give way.
-    fn with_brought(&mut self, mut entries: Vec<Entry>, mut strays: Vec<Entry>, brought: Brought) -> Map {
+    fn with_brought(&mut self, mut entries: Vec<MapEntry>, mut strays: Vec<MapEntry>, brought: Brought) -> Map {
         let own = entries.len();
-        let (more, aliases): (Vec<Entry>, Vec<Option<Span>>) = brought.entries.into_iter().unzip();
+        let (more, aliases): (Vec<MapEntry>, Vec<Option<Span>>) = brought.entries.into_iter().unzip();
         entries.extend(more);
         let repeated = repeated(&entries);
         let mut duplicates = Vec::new();
@@ -314,10 +314,10 @@ fn taken<T>(stack: &mut Vec<T>, first: usize) -> Vec<T> {
 }
 
 /// Adds the entries of a map to what is brought.
-fn bring(found: Found, brought: &mut Brought) -> Result<(), Refused> {
+fn bring(found: Found, brought: &mut Brought) -> Result<(), ParseRefusal> {
     let Found { node, alias } = found;
     match node.kind {
-        Kind::Map(map) => {
+        NodeKind::Map(map) => {
             let (entries, duplicates, strays) = map.into_parts();
             brought.entries.extend(entries.into_iter().map(|entry| (entry, alias)));
             brought.duplicates.extend(duplicates);
@@ -330,7 +330,7 @@ fn bring(found: Found, brought: &mut Brought) -> Result<(), Refused> {
 }
 
 /// Which of these entries have a key that another one had before.
-fn repeated(entries: &[Entry]) -> Vec<usize> {
+fn repeated(entries: &[MapEntry]) -> Vec<usize> {
     /// So few are compared faster than they are put into a set.
     const FEW: usize = 12;
     if entries.len() <= FEW {
@@ -342,7 +342,7 @@ fn repeated(entries: &[Entry]) -> Vec<usize> {
 }
 
 /// A value may say that it is what it is, or text; everything else that a tag can say means nothing here.
-fn untagged_but(tag: Option<&Tag>, allowed: &str, place: Span) -> Result<(), Refused> {
+fn untagged_but(tag: Option<&Tag>, allowed: &str, place: Span) -> Result<(), ParseRefusal> {
     let is_allowed = |name: &str| allowed.split(' ').any(|allowed| allowed == name);
     match tag {
         Some(tag) if !tag.core_suffix().is_some_and(is_allowed) && !is_non_specific(tag) => {
@@ -357,21 +357,21 @@ fn is_non_specific(tag: &Tag) -> bool {
     matches!(tag.parts(), ("", "!") | ("!", ""))
 }
 
-fn refused(place: Span, what: Unacceptable) -> Refused {
-    Refused::Here { at: place.start(), what }
+fn refused(place: Span, what: Unacceptable) -> ParseRefusal {
+    ParseRefusal::Here { at: place.start(), what }
 }
 
 /// What is wrong with a key that is a list or a map.
 fn unusable_key(key: &Node) -> Problem {
     let problem = Problem::error(key.span, format!("a key must be a single value, not {}", key.described()));
     match &key.kind {
-        Kind::Map(_) => {
+        NodeKind::Map(_) => {
             problem.help("to have a variable replaced, write `\"${name}\"`; for braces themselves, put the value in quotes")
         }
         _ => problem.help("put it in quotes if it is text"),
     }
 }
 
-fn scalar(span: Span, text: Slice, style: Style) -> Node {
-    Node { span, kind: Kind::Scalar(Scalar { text, style, is_secret: false }) }
+fn scalar(span: Span, text: Slice, style: NodeStyle) -> Node {
+    Node { span, kind: NodeKind::Scalar(Scalar { text, style, is_secret: false }) }
 }

@@ -1,18 +1,64 @@
 //! Why a text can't become a tree, in the words of somebody who writes a configuration.
 
 use super::slips::{self, Slip};
-use super::{MAX_DEPTH, MAX_NODES, Refused, Unacceptable};
 use crate::config::problems::Problem;
 use crate::config::texts::{Span, TextId, Texts};
 use granit_parser::{ErrorKind, ScanError};
 use std::ops::Range;
 
+/// Lists and maps may stand in each other this deep.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// As many values, keys, lists and maps a text may have, with those that its aliases stand for. A list or map counts
+/// twice, for its beginning and its end. So this is 11,000 processes with arguments, a variable and a restart policy.
+pub(super) const MAX_NODES: usize = 200_000;
+
+/// As many anchors, each of which keeps a copy of what it names; and as many nodes in all that they keep.
+pub(super) const MAX_ANCHORS: usize = 10_000;
+pub(super) const MAX_KEPT: usize = 100_000;
+
+/// All copies that anchors and aliases make may have as many bytes of text, or a small file could fill the memory.
+pub(super) const MAX_COPIED: usize = 16 << 20;
+
+/// Why a text can't become a tree.
+#[derive(Debug)]
+pub(super) enum ParseRefusal {
+    /// It is not YAML, for a reason that the library knows.
+    Syntax(ScanError),
+    /// It is, but can't be taken.
+    Here {
+        /// The byte at which this is seen.
+        at: usize,
+        what: Unacceptable,
+    },
+}
+
+/// What is YAML, but no tree here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unacceptable {
+    /// A second document.
+    SecondDocument,
+    /// Nested beyond [`MAX_DEPTH`].
+    TooDeep,
+    /// More than [`MAX_NODES`].
+    TooLarge,
+    /// There are more than [`MAX_ANCHORS`], or what they and their aliases copy is more than [`MAX_KEPT`], [`MAX_NODES`] or
+    /// [`MAX_COPIED`].
+    TooManyCopies,
+    /// An alias of what it stands in.
+    WithinItself,
+    /// A merge key with something else than maps.
+    NoMap,
+    /// A tag that says something which a configuration has no use for.
+    Tag,
+}
+
 /// What people are told.
-pub(super) fn problem(refused: &Refused, text: TextId, texts: &Texts) -> Problem {
+pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &Texts) -> Problem {
     let source = texts.text(text);
     let start = match refused {
-        Refused::Here { at, .. } => *at,
-        Refused::Syntax(error) => {
+        ParseRefusal::Here { at, .. } => *at,
+        ParseRefusal::Syntax(error) => {
             let place = error.marker();
             place.byte_offset().unwrap_or_else(|| texts.byte_of_char(text, place.index()))
         }
@@ -25,20 +71,22 @@ pub(super) fn problem(refused: &Refused, text: TextId, texts: &Texts) -> Problem
     }
     let end = source[start..].chars().next().filter(|char| !char.is_control()).map_or(start, |char| start + char.len_utf8());
     let (message, help) = match refused {
-        Refused::Syntax(error) => syntax(error),
-        Refused::Here { what, .. } => unacceptable(*what),
+        ParseRefusal::Syntax(error) => syntax(error),
+        ParseRefusal::Here { what, .. } => unacceptable(*what),
     };
     Problem::error(Span::new(text, start..end), message).maybe_help(help)
 }
 
 /// What was probably typed wrong.
-fn slip(refused: &Refused, source: &str, start: usize) -> Option<Slip> {
+fn slip(refused: &ParseRefusal, source: &str, start: usize) -> Option<Slip> {
     match refused {
-        Refused::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => Some(slips::unknown_alias(source, start)),
-        Refused::Syntax(error) => slips::slip(source, start, error.kind()),
-        Refused::Here { what: Unacceptable::Tag, .. } => slips::tag(source, start),
-        Refused::Here { what: Unacceptable::NoMap, .. } => slips::merge(source, start),
-        Refused::Here { .. } => None,
+        ParseRefusal::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => {
+            Some(slips::unknown_alias(source, start))
+        }
+        ParseRefusal::Syntax(error) => slips::slip(source, start, error.kind()),
+        ParseRefusal::Here { what: Unacceptable::Tag, .. } => slips::tag(source, start),
+        ParseRefusal::Here { what: Unacceptable::NoMap, .. } => slips::merge(source, start),
+        ParseRefusal::Here { .. } => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::parse;
 use crate::config::problems::Problems;
 use crate::config::texts::Texts;
-use crate::config::tree::{Kind, Node, Style};
+use crate::config::tree::{Node, NodeKind, NodeStyle};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::DuplicateKeyPolicy;
 use std::fmt;
@@ -116,10 +116,10 @@ fn ours(text: &str) -> Option<Value> {
 
 fn value(node: &Node) -> Value {
     match &node.kind {
-        Kind::Scalar(scalar) if scalar.style == Style::Null => Value::Null,
-        Kind::Scalar(scalar) => Value::Text(scalar.text.to_string()),
-        Kind::List(items) => Value::List(items.iter().map(value).collect()),
-        Kind::Map(map) => {
+        NodeKind::Scalar(scalar) if scalar.style == NodeStyle::Null => Value::Null,
+        NodeKind::Scalar(scalar) => Value::Text(scalar.text.to_string()),
+        NodeKind::List(items) => Value::List(items.iter().map(value).collect()),
+        NodeKind::Map(map) => {
             Value::Map(map.entries.iter().map(|entry| (Value::Text(entry.key.to_string()), value(&entry.value))).collect())
         }
     }

@@ -12,7 +12,7 @@ pub(super) struct FormerGroups(Vec<(String, GroupDirectory)>);
 
 /// The run whose control group a process is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::runtime) struct Place {
+pub(in crate::runtime) struct GroupRun {
     pub(in crate::runtime) life: String,
     pub(in crate::runtime) run: u64,
     pub(in crate::runtime) name: String,
@@ -27,12 +27,12 @@ impl FormerGroups {
     }
 
     /// The run whose group, or a group below that, has this path in `/proc/PID/cgroup`.
-    pub(super) fn place(&self, path: &str) -> Option<Place> {
+    pub(super) fn place(&self, path: &str) -> Option<GroupRun> {
         self.0.iter().find_map(|(life, noted)| {
             let below = path.strip_prefix(&*noted.path)?.strip_prefix('/')?;
             let (run, name) = below.split('/').next()?.split_once('.')?;
             let run = number(run).filter(|_| is_name(name))?;
-            Some(Place { life: life.clone(), run, name: name.to_owned() })
+            Some(GroupRun { life: life.clone(), run, name: name.to_owned() })
         })
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     fn a_place_is_read_below_a_noted_directory_alone() {
         let noted = GroupDirectory { path: "/x.service/navigator-a.b".to_owned(), inode: 7 };
         let groups = FormerGroups(vec![("b".to_owned(), noted)]);
-        let web = Place { life: "b".to_owned(), run: 3, name: "web.1".to_owned() };
+        let web = GroupRun { life: "b".to_owned(), run: 3, name: "web.1".to_owned() };
         assert_eq!(groups.place("/x.service/navigator-a.b/3.web.1"), Some(web.clone()));
         assert_eq!(groups.place("/x.service/navigator-a.b/3.web.1/below/it"), Some(web));
         let others = [
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_the_noted_one_proves_nothing() {
-        let life = |inode| crate::journal::Entry::Life {
+        let life = |inode| crate::journal::JournalEntry::Life {
             life: "b".to_owned(),
             boot: "boot".to_owned(),
             groups: Some(GroupDirectory { path: "/".to_owned(), inode }),

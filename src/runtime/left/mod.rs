@@ -17,9 +17,9 @@ use super::mark::{MARK, Marker};
 use super::proc::{self, Lineage, Stat, Variable};
 use super::reaper::LONGEST_EXEC;
 use super::tree::{self, Handle};
-use super::wakes;
-use crate::journal::{Entry, Journal, Record, RunKey};
-use evidence::{Claim, Evidence, Known, Seen};
+use crate::journal::{Journal, JournalEntry, Record, RunKey};
+use crate::sys;
+use evidence::{KnownFacts, OrphanClaim, OrphanEvidence, SeenProcess};
 use groups::FormerGroups;
 use reconcile::event::{Event, Pid, RunId};
 use reconcile::text::Name;
@@ -34,17 +34,17 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 /// What is left, by the name of the managed process that it belonged to.
-pub(super) struct Left {
+pub(super) struct Orphans {
     journal: Journal,
     marker: Marker,
     record: Record,
     /// The control groups of former lives, as of the last look.
     groups: FormerGroups,
-    processes: BTreeMap<Name, Members>,
+    processes: BTreeMap<Name, OrphanTree>,
     /// Under which numbers the loop knows them.
     runs: HashMap<RunId, Name>,
     /// Who was claimed as a leader, by its number.
-    leaders: BTreeMap<u32, Claim>,
+    leaders: BTreeMap<u32, OrphanClaim>,
     /// Ourselves, and whoever started us.
     spared: Option<BTreeSet<u32>>,
     /// Who was looked at and is none of them, by number, with the inode that tells it from a later one.
@@ -68,7 +68,7 @@ enum Hold {
 
 /// The living processes of one name.
 #[derive(Default)]
-struct Members {
+struct OrphanTree {
     held: BTreeMap<u32, Handle>,
     /// Proven, but not to be held where pidfds are refused: nobody signals these.
     unheld: BTreeSet<u32>,
@@ -80,11 +80,11 @@ struct Members {
     has_new: bool,
 }
 
-impl Left {
+impl Orphans {
     /// # Errors
     /// Out of descriptors.
-    pub(super) fn new(journal: Journal, marker: Marker, record: Record) -> io::Result<Left> {
-        Ok(Left {
+    pub(super) fn new(journal: Journal, marker: Marker, record: Record) -> io::Result<Orphans> {
+        Ok(Orphans {
             journal,
             marker,
             record,
@@ -95,7 +95,7 @@ impl Left {
             spared: None,
             strangers: HashMap::new(),
             undecided_since: None,
-            ends: wakes::gathering()?,
+            ends: sys::epoll_set()?,
         })
     }
 
@@ -110,7 +110,7 @@ impl Left {
         let own = std::process::id();
         let (seen, mut is_undecided) = self.look_around();
         let spared = self.spared.get_or_insert_with(|| evidence::ancestry(&seen, own));
-        let known = Known { marker: &self.marker, record: &self.record, spared, leaders: &self.leaders };
+        let known = KnownFacts { marker: &self.marker, record: &self.record, spared, leaders: &self.leaders };
         let claims = evidence::claims(&known, &seen);
         for claim in claims {
             self.strangers.remove(&claim.pid);
@@ -127,7 +127,7 @@ impl Left {
                     members.unheld.insert(claim.pid);
                 }
             }
-            if claim.evidence == Evidence::Leader {
+            if claim.evidence == OrphanEvidence::Leader {
                 self.leaders.insert(claim.pid, claim);
             }
         }
@@ -139,7 +139,7 @@ impl Left {
     }
 
     /// Holds a process that was claimed, if it still is the one that was seen.
-    fn hold(&self, claim: &Claim) -> Hold {
+    fn hold(&self, claim: &OrphanClaim) -> Hold {
         let pidfd = match tree::try_open(claim.pid) {
             Ok(pidfd) => pidfd,
             Err(Errno::SRCH | Errno::INVAL) => return Hold::Other,
@@ -150,16 +150,16 @@ impl Left {
         let is_legible = mark != Variable::NotYet;
         let Some(again) = look_at(claim.pid, mark, &self.groups) else { return Hold::Other };
         let holds = match &claim.evidence {
-            Evidence::Mark if !is_legible => return Hold::NotYet,
-            Evidence::Mark => evidence::by_mark(&self.marker, &again).is_some_and(|again| again == *claim),
-            Evidence::Group => evidence::by_group(&again).is_some_and(|again| again == *claim),
-            Evidence::Leader => {
-                let again = Seen { inode: tree::inode(&pidfd), ..again };
+            OrphanEvidence::Mark if !is_legible => return Hold::NotYet,
+            OrphanEvidence::Mark => evidence::by_mark(&self.marker, &again).is_some_and(|again| again == *claim),
+            OrphanEvidence::Group => evidence::by_group(&again).is_some_and(|again| again == *claim),
+            OrphanEvidence::Leader => {
+                let again = SeenProcess { inode: tree::inode(&pidfd), ..again };
                 self.record.run(&claim.key).is_some_and(|noted| evidence::is_leader(noted, &again))
             }
-            Evidence::Session(leader) => {
+            OrphanEvidence::Session(leader) => {
                 let members = self.processes.get(claim.name.as_str());
-                let leads = |members: &Members| members.held.get(leader).is_some_and(Handle::has_number);
+                let leads = |members: &OrphanTree| members.held.get(leader).is_some_and(Handle::has_number);
                 again.session == *leader && members.is_some_and(leads)
             }
         };
@@ -167,7 +167,7 @@ impl Left {
     }
 
     /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
-    fn look_around(&mut self) -> (Vec<Seen>, bool) {
+    fn look_around(&mut self) -> (Vec<SeenProcess>, bool) {
         self.groups = FormerGroups::of(&self.record);
         let noted: BTreeSet<u32> = self.record.runs().map(|run| run.pid).collect();
         let known: BTreeSet<u32> = self.processes.values().flat_map(|members| members.held.keys().copied()).collect();
@@ -199,13 +199,13 @@ impl Left {
         (seen, is_undecided)
     }
 
-    /// What is left, once [`Left::find`] has been asked, with the numbers of the living. What is not left any more is
+    /// What is left, once [`Orphans::find`] has been asked, with the numbers of the living. What is not left any more is
     /// noted as gone.
     pub(super) fn settle(&mut self) -> Vec<(Name, Vec<Pid>)> {
         let living: BTreeSet<RunKey> =
             self.processes.values().filter(|members| !members.is_empty()).flat_map(|members| members.keys.clone()).collect();
         let gone = self.record.runs().filter(|run| !living.contains(&run.key));
-        self.journal.note_all(gone.map(|run| Entry::Gone { key: run.key.clone() }).collect());
+        self.journal.note_all(gone.map(|run| JournalEntry::Gone { key: run.key.clone() }).collect());
         self.processes.retain(|_, members| !members.is_empty());
         self.processes.iter().map(|(name, members)| (name.clone(), members.pids())).collect()
     }
@@ -267,7 +267,7 @@ impl Left {
             members.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
         }
         let mut is_undecided = false;
-        if self.processes.values().any(Members::is_empty) {
+        if self.processes.values().any(OrphanTree::is_empty) {
             is_undecided = self.find();
             self.processes.values().filter(|members| members.killing).for_each(|members| members.send(libc::SIGKILL));
         }
@@ -282,8 +282,8 @@ impl Left {
     }
 
     fn gone(&mut self, name: &Name) -> Option<Event> {
-        let Members { keys, groups, .. } = self.processes.remove(name)?;
-        self.journal.note_all(keys.into_iter().map(|key| Entry::Gone { key }).collect());
+        let OrphanTree { keys, groups, .. } = self.processes.remove(name)?;
+        self.journal.note_all(keys.into_iter().map(|key| JournalEntry::Gone { key }).collect());
         for directory in &groups {
             group::remove(directory);
         }
@@ -303,7 +303,7 @@ impl Left {
     }
 }
 
-impl Members {
+impl OrphanTree {
     fn is_empty(&self) -> bool {
         self.held.is_empty() && self.unheld.is_empty()
     }
@@ -351,12 +351,12 @@ impl Members {
 }
 
 /// What is to be seen of a process without a hold on it; `None` if it has ended.
-fn look_at(pid: u32, mark: Variable, groups: &FormerGroups) -> Option<Seen> {
+fn look_at(pid: u32, mark: Variable, groups: &FormerGroups) -> Option<SeenProcess> {
     let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
     let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
     let place = proc::group(pid).and_then(|path| groups.place(&path));
     let Stat { parent, session, started, has_executed, .. } = stat;
-    Some(Seen { pid, parent, session, started, inode: None, has_executed, mark, place })
+    Some(SeenProcess { pid, parent, session, started, inode: None, has_executed, mark, place })
 }
 
 #[cfg(test)]
@@ -394,7 +394,7 @@ mod tests {
         let child = Command::new("sh").args(["-c", RESTLESS, RESTLESS]).env(MARK, mark).spawn().expect("there is a shell");
         let site = Site(child, directory);
         for round in 0..300 {
-            let mut left = Left::new(journal.clone(), Marker::new(&journal, None), Record::default()).expect("descriptors");
+            let mut left = Orphans::new(journal.clone(), Marker::new(&journal, None), Record::default()).expect("descriptors");
             while left.find() {}
             let found: Vec<u32> = left.processes.values().flat_map(|members| members.held.keys().copied()).collect();
             assert_eq!(found, [site.0.id()], "round {round}");

@@ -64,6 +64,6 @@ fn reason(error: &std::io::Error, is_secret: bool) -> String {
     match Distrust::behind(error) {
         Some(distrust) if is_secret => distrust.without_path(),
         Some(distrust) => format!("{distrust}; {}", distrust.remedy()),
-        None => super::refusal::words(error),
+        None => crate::error_text::words(error),
     }
 }

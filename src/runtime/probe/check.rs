@@ -4,6 +4,7 @@ use super::{exec, http, net};
 use crate::runtime::commands::{Commands, Principal};
 use reconcile::span::Span;
 use reconcile::spec::Probe;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -19,12 +20,12 @@ const BUSY: Duration = Duration::from_secs(2);
 pub(super) struct Checks {
     commands: Commands,
     turns: Arc<Semaphore>,
-    names: net::Names,
+    names: net::Resolver,
 }
 
 impl Checks {
     pub(super) fn new(commands: Commands) -> Checks {
-        Checks { commands, turns: Arc::new(Semaphore::new(AT_ONCE)), names: net::Names::default() }
+        Checks { commands, turns: Arc::new(Semaphore::new(AT_ONCE)), names: net::Resolver::default() }
     }
 
     /// Makes one check, once it is its turn.
@@ -57,11 +58,8 @@ impl Checks {
     }
 }
 
-/// What doesn't come to an end.
-enum Never {}
-
 /// Gives a turn to somebody else, should it take long.
-async fn give_up(turn: Option<SemaphorePermit<'_>>) -> Never {
+async fn give_up(turn: Option<SemaphorePermit<'_>>) -> Infallible {
     sleep_until(Instant::now() + BUSY).await;
     drop(turn);
     std::future::pending().await

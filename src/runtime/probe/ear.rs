@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct Ear {
     is_open: AtomicBool,
-    heard: Mutex<Heard>,
+    heard: Mutex<MatchState>,
     news: Notify,
 }
 
 #[derive(Debug, Default)]
-enum Heard {
+enum MatchState {
     /// Nobody listens.
     #[default]
     Nothing,
@@ -44,21 +44,23 @@ impl Ear {
     /// Listens for a line that matches, from now on.
     pub(super) fn listen_for(&self, pattern: &Text) {
         let mut heard = self.lock();
-        if matches!(&*heard, Heard::Waiting(regex) if regex.as_str() == pattern.value()) || matches!(*heard, Heard::Match) {
+        if matches!(&*heard, MatchState::Waiting(regex) if regex.as_str() == pattern.value())
+            || matches!(*heard, MatchState::Match)
+        {
             return;
         }
         *heard = match Regex::new(pattern.value()) {
-            Ok(regex) => Heard::Waiting(regex),
-            Err(error) => Heard::NoPattern(format!("`{}` is not a pattern: {error}", pattern.shown())),
+            Ok(regex) => MatchState::Waiting(regex),
+            Err(error) => MatchState::NoPattern(format!("`{}` is not a pattern: {error}", pattern.shown())),
         };
-        self.is_open.store(matches!(*heard, Heard::Waiting(_)), Ordering::Release);
+        self.is_open.store(matches!(*heard, MatchState::Waiting(_)), Ordering::Release);
         self.news.notify_one();
     }
 
     /// Listens no more, and forgets what it has heard.
     pub(super) fn cover(&self) {
         self.is_open.store(false, Ordering::Release);
-        *self.lock() = Heard::Nothing;
+        *self.lock() = MatchState::Nothing;
     }
 
     /// Waits until a line matches.
@@ -68,9 +70,9 @@ impl Ear {
     pub(super) async fn heard(&self) -> Result<(), String> {
         loop {
             match &*self.lock() {
-                Heard::Match => return Ok(()),
-                Heard::NoPattern(why) => return Err(why.clone()),
-                Heard::Nothing | Heard::Waiting(_) => {}
+                MatchState::Match => return Ok(()),
+                MatchState::NoPattern(why) => return Err(why.clone()),
+                MatchState::Nothing | MatchState::Waiting(_) => {}
             }
             self.news.notified().await;
         }
@@ -79,14 +81,14 @@ impl Ear {
     /// Hears lines that came together. A pattern is for one of them, so each is asked about by itself.
     fn hear(&self, lines: &[u8]) {
         let mut heard = self.lock();
-        if matches!(&*heard, Heard::Waiting(regex) if lines.split(|&byte| byte == b'\n').any(|line| regex.is_match(line))) {
-            *heard = Heard::Match;
+        if matches!(&*heard, MatchState::Waiting(regex) if lines.split(|&byte| byte == b'\n').any(|line| regex.is_match(line))) {
+            *heard = MatchState::Match;
             self.is_open.store(false, Ordering::Release);
             self.news.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Heard> {
+    fn lock(&self) -> MutexGuard<'_, MatchState> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,7 +129,7 @@ mod tests {
             hearing.hear(piece);
         }
         hearing.end();
-        matches!(*ear.lock(), Heard::Match)
+        matches!(*ear.lock(), MatchState::Match)
     }
 
     #[test]
@@ -147,11 +149,11 @@ mod tests {
         hearing.hear(b"half a li");
         ear.listen_for(&"line".into());
         hearing.hear(b"ne\nline\n");
-        assert!(matches!(*ear.lock(), Heard::Match));
+        assert!(matches!(*ear.lock(), MatchState::Match));
         assert!(!ear.is_open.load(Ordering::Acquire));
         ear.cover();
         hearing.hear(b"line\n");
-        assert!(matches!(*ear.lock(), Heard::Nothing));
+        assert!(matches!(*ear.lock(), MatchState::Nothing));
         assert!(Ear::for_output(&Output::Null, false).is_none());
     }
 

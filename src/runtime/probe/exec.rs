@@ -1,12 +1,13 @@
 //! A check by a command in the surroundings of the run: it passes with exit status 0.
 
 use super::pipe;
+use crate::error_text::words;
 use crate::runtime::commands::{Commands, Principal, Purpose};
-use crate::runtime::passed::Passed;
-use crate::runtime::refusal::words;
+use crate::runtime::passed::SpawnExtras;
 use crate::sys;
 use reconcile::text::Text;
 use rustix::fd::OwnedFd;
+use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -21,8 +22,8 @@ const SHOWN: usize = 160;
 /// # Errors
 /// How it ended, and the last line that it wrote, for people.
 pub(super) async fn run(commands: &Commands, principal: &Principal, command: &[Text], within: Duration) -> Result<(), String> {
-    let (mut said, theirs) = Said::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
-    let passed = Passed { output: Some(theirs), ..Passed::default() };
+    let (mut said, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
+    let passed = SpawnExtras { output: Some(theirs), ..SpawnExtras::default() };
     let mut command = commands.start(principal, Purpose::Check, command, passed);
     let outcome = tokio::select! {
         outcome = command.outcome(within) => outcome,
@@ -39,23 +40,20 @@ pub(super) async fn run(commands: &Commands, principal: &Principal, command: &[T
 }
 
 /// What a command has said last.
-struct Said {
+struct CommandOutput {
     pipe: AsyncFd<OwnedFd>,
     tail: Vec<u8>,
 }
 
-/// What doesn't come to an end.
-enum Never {}
-
-impl Said {
-    fn new() -> io::Result<(Said, OwnedFd)> {
+impl CommandOutput {
+    fn new() -> io::Result<(CommandOutput, OwnedFd)> {
         let (ours, theirs) = pipe::pair()?;
         let pipe = sys::readable(ours)?;
-        Ok((Said { pipe, tail: Vec::new() }, theirs))
+        Ok((CommandOutput { pipe, tail: Vec::new() }, theirs))
     }
 
     /// Reads whatever comes, so that the command is never held up by a full pipe.
-    async fn listen(&mut self) -> Never {
+    async fn listen(&mut self) -> Infallible {
         while let Ok(mut ready) = self.pipe.readable().await {
             let mut chunk = [0; 4096];
             match ready.try_io(|pipe| Ok(rustix::io::read(pipe, &mut chunk)?)) {

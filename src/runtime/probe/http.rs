@@ -1,6 +1,6 @@
 //! A check by a GET: what counts is the status. Redirects are not followed, and the body is not read.
 
-use super::net::{self, Names};
+use super::net::{self, Resolver};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
@@ -15,7 +15,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 ///
 /// # Errors
 /// What it met with, for people.
-pub(super) async fn get(names: &Names, asked: &Http) -> Result<(), String> {
+pub(super) async fn get(names: &Resolver, asked: &Http) -> Result<(), String> {
     let url: Uri = asked.url.value().parse().map_err(|error| format!("`{}` is not a URL: {error}", asked.url.shown()))?;
     let host = url.host().unwrap_or_default();
     let stream = net::connect(names, &format!("{host}:{}", url.port_u16().unwrap_or(80))).await?;

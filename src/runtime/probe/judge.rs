@@ -26,7 +26,7 @@ pub(super) struct Judge {
 
 /// What one more check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProbeVerdict {
     /// It is ready.
     Ready,
     /// It isn't, or not any more.
@@ -43,18 +43,18 @@ impl Judge {
     }
 
     /// Takes an outcome.
-    pub(super) fn take(&mut self, has_passed: bool) -> Verdict {
+    pub(super) fn take(&mut self, has_passed: bool) -> ProbeVerdict {
         if has_passed {
             self.is_to_be_spread |= !self.has_passed;
             (self.has_passed, self.is_ready, self.failures) = (true, true, 0);
-            return Verdict::Ready;
+            return ProbeVerdict::Ready;
         }
         self.failures = self.failures.saturating_add(1);
         if self.is_ready && self.failures < LAPSE {
-            return Verdict::Doubt;
+            return ProbeVerdict::Doubt;
         }
         self.is_ready = false;
-        Verdict::Unready
+        ProbeVerdict::Unready
     }
 
     /// How long to wait until the next check.
@@ -86,12 +86,12 @@ mod tests {
     fn a_starting_process_is_asked_often_and_a_ready_one_rarely() {
         let mut judge = Judge::new(INTERVAL, 0.25, false);
         for _ in 0..5 {
-            assert_eq!((judge.take(false), judge.pause()), (Verdict::Unready, INTERVAL));
+            assert_eq!((judge.take(false), judge.pause()), (ProbeVerdict::Unready, INTERVAL));
         }
-        assert_eq!((judge.take(true), judge.pause()), (Verdict::Ready, SLOW.mul_f64(0.75)));
-        assert_eq!((judge.take(true), judge.pause()), (Verdict::Ready, SLOW));
+        assert_eq!((judge.take(true), judge.pause()), (ProbeVerdict::Ready, SLOW.mul_f64(0.75)));
+        assert_eq!((judge.take(true), judge.pause()), (ProbeVerdict::Ready, SLOW));
         let mut patient = Judge::new(Duration::from_secs(1), 0.0, true);
-        assert_eq!((patient.take(true), patient.pause()), (Verdict::Ready, Duration::from_secs(10)));
+        assert_eq!((patient.take(true), patient.pause()), (ProbeVerdict::Ready, Duration::from_secs(10)));
     }
 
     #[test]
@@ -99,20 +99,20 @@ mod tests {
         let mut judge = Judge::new(INTERVAL, 0.0, false);
         judge.take(true);
         assert_eq!([false, false, true, false, false].map(|passed| judge.take(passed)), {
-            use Verdict::{Doubt, Ready};
+            use ProbeVerdict::{Doubt, Ready};
             [Doubt, Doubt, Ready, Doubt, Doubt]
         });
-        assert_eq!((judge.take(false), judge.take(false)), (Verdict::Unready, Verdict::Unready));
+        assert_eq!((judge.take(false), judge.take(false)), (ProbeVerdict::Unready, ProbeVerdict::Unready));
         assert_eq!(judge.pause(), SLOW, "it has been ready: it isn't starting");
-        assert_eq!(judge.take(true), Verdict::Ready);
-        assert_eq!(judge.take(false), Verdict::Doubt);
+        assert_eq!(judge.take(true), ProbeVerdict::Ready);
+        assert_eq!(judge.take(false), ProbeVerdict::Doubt);
     }
 
     #[test]
     fn what_is_ready_already_is_checked_as_such() {
         let mut judge = Judge::new(INTERVAL, 0.5, true);
-        assert_eq!((judge.take(false), judge.pause()), (Verdict::Doubt, Duration::from_secs(1)));
-        assert_eq!((judge.take(false), judge.take(false)), (Verdict::Doubt, Verdict::Unready));
+        assert_eq!((judge.take(false), judge.pause()), (ProbeVerdict::Doubt, Duration::from_secs(1)));
+        assert_eq!((judge.take(false), judge.take(false)), (ProbeVerdict::Doubt, ProbeVerdict::Unready));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::check::Checks;
 use super::judge::share;
-use super::standing::Standing;
+use super::standing::ProbeState;
 use super::watchdog::Watchdog;
 use crate::runtime::commands::Principal;
 use reconcile::spec::{Liveness, Probe};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// By checks of ours, the first one an interval after it became ready.
 pub(super) async fn by_checks(
-    standing: Arc<Standing>,
+    standing: Arc<ProbeState>,
     checks: Checks,
     principal: Principal,
     probe: Probe,
@@ -38,7 +38,7 @@ pub(super) async fn by_checks(
 }
 
 /// By its own signs of life, which are counted from when it became ready.
-pub(super) async fn by_watchdog(standing: Arc<Standing>, watchdog: Arc<Watchdog>) {
+pub(super) async fn by_watchdog(standing: Arc<ProbeState>, watchdog: Arc<Watchdog>) {
     standing.until_ready().await;
     watchdog.alive();
     let why = watchdog.bites().await;

@@ -23,13 +23,13 @@ mod watchdog;
 pub(super) use ear::{Ear, Hearing};
 
 use super::commands::{Commands, Principal};
-use super::passed::Passed;
+use super::passed::SpawnExtras;
 use check::Checks;
 use notify::Notifications;
 use reconcile::event::{Event, Pid, RunId};
 use reconcile::spec::{Announce, Liveness, Probe, ReadyTiming, Spec};
 use rustix::fd::OwnedFd;
-use standing::Standing;
+use standing::ProbeState;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ pub(super) struct Prober {
 /// A run that is probed.
 struct Subject {
     principal: Principal,
-    standing: Arc<Standing>,
+    standing: Arc<ProbeState>,
     ear: Option<Arc<Ear>>,
     watchdog: Option<Arc<Watchdog>>,
     /// Where its announcements come from, until it is begun.
@@ -95,8 +95,8 @@ impl Prober {
     ///
     /// # Errors
     /// Its socket or pipe can't be made; and which of them, in words.
-    pub(super) fn expect(&self, run: RunId, spec: &Arc<Spec>) -> Result<Passed, (&'static str, io::Error)> {
-        let (mut passed, mut channel) = (Passed::default(), Channel::default());
+    pub(super) fn expect(&self, run: RunId, spec: &Arc<Spec>) -> Result<SpawnExtras, (&'static str, io::Error)> {
+        let (mut passed, mut channel) = (SpawnExtras::default(), Channel::default());
         if let Some(Announce::Fd(number)) = spec.exec.announce {
             let (ours, theirs) = pipe::pair().map_err(|error| ("making the pipe of `ready.fd`", error))?;
             channel.pipe = Some(ours);
@@ -120,7 +120,7 @@ impl Prober {
         passed.ear.clone_from(&ear);
         let subject = Subject {
             principal: Principal { run, spec: Arc::clone(spec), leader: None },
-            standing: Arc::new(Standing::new(run, self.news.clone())),
+            standing: Arc::new(ProbeState::new(run, self.news.clone())),
             ear,
             watchdog,
             channel,

@@ -1,7 +1,7 @@
 //! Connections to where a probe points: names to addresses, addresses to sockets. What goes wrong is told without them, for
 //! they may be secret.
 
-use crate::runtime::refusal::words;
+use crate::error_text::words;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -13,15 +13,15 @@ const LOOK_UPS: usize = 8;
 
 /// Looks up names. Clones share what bounds them.
 #[derive(Clone, Debug)]
-pub(super) struct Names(Arc<Semaphore>);
+pub(super) struct Resolver(Arc<Semaphore>);
 
-impl Default for Names {
-    fn default() -> Names {
-        Names(Arc::new(Semaphore::new(LOOK_UPS)))
+impl Default for Resolver {
+    fn default() -> Resolver {
+        Resolver(Arc::new(Semaphore::new(LOOK_UPS)))
     }
 }
 
-impl Names {
+impl Resolver {
     /// The addresses of a host, which is a name or an address already.
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -52,7 +52,7 @@ impl Names {
 ///
 /// # Errors
 /// Why the last address doesn't, for people.
-pub(super) async fn connect(names: &Names, address: &str) -> Result<TcpStream, String> {
+pub(super) async fn connect(names: &Resolver, address: &str) -> Result<TcpStream, String> {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let port = port.parse().map_err(|_| "its address has no port".to_owned())?;
     let mut refusal = "its host has no address".to_owned();

@@ -2,9 +2,9 @@
 
 use super::check::Checks;
 use super::ear::Ear;
-use super::judge::{Judge, Verdict, share};
+use super::judge::{Judge, ProbeVerdict, share};
 use super::pipe;
-use super::standing::Standing;
+use super::standing::ProbeState;
 use crate::runtime::commands::Principal;
 use reconcile::spec::{Probe, ReadyTiming};
 use rustix::fd::OwnedFd;
@@ -12,21 +12,27 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 /// By checks of ours, from now until the task is ended.
-pub(super) async fn by_checks(standing: Arc<Standing>, checks: Checks, principal: Principal, probe: Probe, timing: ReadyTiming) {
+pub(super) async fn by_checks(
+    standing: Arc<ProbeState>,
+    checks: Checks,
+    principal: Principal,
+    probe: Probe,
+    timing: ReadyTiming,
+) {
     let mut judge = Judge::new(timing.interval, share(&principal.spec.name), standing.is_ready());
     loop {
         let outcome = checks.check(&principal, &probe, timing.timeout).await;
         match (judge.take(outcome.is_ok()), outcome) {
-            (Verdict::Ready, _) => standing.ready().await,
-            (Verdict::Unready, Err(why)) => standing.unready(why).await,
-            (Verdict::Doubt | Verdict::Unready, _) => {}
+            (ProbeVerdict::Ready, _) => standing.ready().await,
+            (ProbeVerdict::Unready, Err(why)) => standing.unready(why).await,
+            (ProbeVerdict::Doubt | ProbeVerdict::Unready, _) => {}
         }
         sleep_until(Instant::now() + judge.pause()).await;
     }
 }
 
 /// By a line of its output; that it is ready is never taken back.
-pub(super) async fn by_log(standing: Arc<Standing>, ear: Option<Arc<Ear>>, pattern: String) {
+pub(super) async fn by_log(standing: Arc<ProbeState>, ear: Option<Arc<Ear>>, pattern: String) {
     if standing.is_ready() {
         return;
     }
@@ -41,7 +47,7 @@ pub(super) async fn by_log(standing: Arc<Standing>, ear: Option<Arc<Ear>>, patte
 }
 
 /// By a newline on a descriptor; that it is ready is never taken back.
-pub(super) async fn by_descriptor(standing: Arc<Standing>, pipe: OwnedFd, number: u32) {
+pub(super) async fn by_descriptor(standing: Arc<ProbeState>, pipe: OwnedFd, number: u32) {
     standing.unready(format!("no line break came on descriptor {number}")).await;
     match pipe::line_break(pipe).await {
         Ok(true) => standing.ready().await,
@@ -51,7 +57,7 @@ pub(super) async fn by_descriptor(standing: Arc<Standing>, pipe: OwnedFd, number
 }
 
 /// By notifications, which come by another way: says what is waited for.
-pub(super) async fn by_notification(standing: Arc<Standing>) {
+pub(super) async fn by_notification(standing: Arc<ProbeState>) {
     if !standing.is_ready() {
         standing.unready("no `READY=1` came".to_owned()).await;
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 
 /// How a run stands, and whom to tell when that changes.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct ProbeState {
     run: RunId,
     news: Sender<Event>,
     is_ready: AtomicBool,
@@ -19,10 +19,10 @@ pub(super) struct Standing {
     told: Mutex<Option<String>>,
 }
 
-impl Standing {
+impl ProbeState {
     /// Nothing was told yet; it isn't ready.
-    pub(super) fn new(run: RunId, news: Sender<Event>) -> Standing {
-        Standing { run, news, is_ready: AtomicBool::new(false), became_ready: Notify::new(), told: Mutex::default() }
+    pub(super) fn new(run: RunId, news: Sender<Event>) -> ProbeState {
+        ProbeState { run, news, is_ready: AtomicBool::new(false), became_ready: Notify::new(), told: Mutex::default() }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -97,11 +97,11 @@ mod tests {
     use tokio::sync::mpsc;
 
     /// What is told of these steps, in short.
-    fn told(steps: impl AsyncFnOnce(&Standing)) -> Vec<String> {
+    fn told(steps: impl AsyncFnOnce(&ProbeState)) -> Vec<String> {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         tokio.block_on(async {
             let (news, mut inbox) = mpsc::channel(16);
-            let standing = Standing::new(RunId(1), news);
+            let standing = ProbeState::new(RunId(1), news);
             steps(&standing).await;
             drop(standing);
             let mut told = Vec::new();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_was_told_is_not_told_again() {
-        let steps = async |standing: &Standing| {
+        let steps = async |standing: &ProbeState| {
             standing.unready("connection refused".into()).await;
             standing.unready("connection refused".into()).await;
             standing.unready("status 503".into()).await;
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_another_probe_finds_is_told_though_the_former_one_found_the_same() {
-        let steps = async |standing: &Standing| {
+        let steps = async |standing: &ProbeState| {
             standing.unready("connection refused".into()).await;
             standing.is_asked_anew();
             standing.unready("connection refused".into()).await;
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_woken_when_it_becomes_ready() {
-        let steps = async |standing: &Standing| {
+        let steps = async |standing: &ProbeState| {
             let ((), ()) = tokio::join!(standing.until_ready(), async {
                 standing.unready("no".into()).await;
                 tokio::task::yield_now().await;
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_everybody_knows_is_not_told() {
-        let steps = async |standing: &Standing| {
+        let steps = async |standing: &ProbeState| {
             standing.is_taken_for_ready();
             standing.until_ready().await;
             standing.ready().await;

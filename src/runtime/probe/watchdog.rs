@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep_until};
 /// Waits for signs of life.
 #[derive(Debug)]
 pub(super) struct Watchdog {
-    state: Mutex<State>,
+    state: Mutex<WatchdogState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct WatchdogState {
     limit: Duration,
     last: Instant,
     /// The program asked to be taken for dead.
@@ -27,7 +27,7 @@ impl Watchdog {
     /// the pace that it was told.
     pub(super) fn new(liveness: &Liveness) -> Watchdog {
         let limit = liveness.interval.saturating_mul(liveness.failures);
-        Watchdog { state: Mutex::new(State { limit, last: Instant::now(), is_triggered: false }), changed: Notify::new() }
+        Watchdog { state: Mutex::new(WatchdogState { limit, last: Instant::now(), is_triggered: false }), changed: Notify::new() }
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -73,7 +73,7 @@ impl Watchdog {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WatchdogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

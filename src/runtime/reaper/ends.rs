@@ -4,7 +4,7 @@
 //! there is, which the kernel makes one by one. For an orphan, and for a leader without a pidfd, that look is still made; see
 //! [`super::Reaper::reap`].
 
-use super::super::wakes;
+use crate::sys;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::process::{Resource, getrlimit};
@@ -41,7 +41,7 @@ impl Ends {
 
     fn with_room(room: usize) -> io::Result<Ends> {
         Ok(Ends {
-            told: wakes::gathering()?,
+            told: sys::epoll_set()?,
             held: HashMap::new(),
             untold: BTreeSet::new(),
             room,

@@ -5,20 +5,20 @@ use super::super::group::Leaf;
 use super::super::mark::MARK;
 use super::super::proc::{self, Lineage, Variable};
 use super::super::tree::{self, Handle};
-use super::{Leader, Reaper, Run};
+use super::{Leader, Reaper, TrackedRun};
 use crate::sys;
 use reconcile::event::RunId;
 use std::collections::HashSet;
 use std::time::Instant;
 
 /// Who lives, to find the members of runs among them. It's of use for as long as nobody is reaped.
-pub(super) struct Look {
+pub(super) struct ProcessScan {
     lineage: Lineage,
     orphans: Vec<(u32, Option<RunId>)>,
 }
 
 /// Whose an orphan is.
-enum Owner {
+enum OrphanOwner {
     Run(RunId),
     Nobody,
     Undecided,
@@ -26,23 +26,23 @@ enum Owner {
 
 impl Reaper {
     /// A look at who lives now, to find the members of a few runs.
-    pub(super) fn look(&mut self) -> Look {
+    pub(super) fn look(&mut self) -> ProcessScan {
         self.look_by(Lineage::now())
     }
 
     /// The same at once for all that run. `None` if so many of this host don't belong to them that one by one is better.
-    pub(super) fn look_at_all(&mut self, at_most: usize) -> Option<Look> {
+    pub(super) fn look_at_all(&mut self, at_most: usize) -> Option<ProcessScan> {
         let lineage = Lineage::scan_but(|pid| self.leaders.contains_key(&pid), at_most)?;
         Some(self.look_by(lineage))
     }
 
-    fn look_by(&mut self, lineage: Lineage) -> Look {
+    fn look_by(&mut self, lineage: Lineage) -> ProcessScan {
         let orphans = self.orphans(&lineage);
-        Look { lineage, orphans }
+        ProcessScan { lineage, orphans }
     }
 
     /// Everything alive in a run's tree, held.
-    pub(super) fn find(&self, look: &Look, id: RunId) -> Vec<(u32, Handle)> {
+    pub(super) fn find(&self, look: &ProcessScan, id: RunId) -> Vec<(u32, Handle)> {
         let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
             Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, self.hold_leader(*pid, Handle::of_leader))],
             _ => Vec::new(),
@@ -73,8 +73,8 @@ impl Reaper {
         let mut orphans = Vec::new();
         for pid in children {
             let owner = self.owner(pid);
-            is_undecided |= matches!(owner, Owner::Undecided);
-            orphans.push((pid, if let Owner::Run(run) = owner { Some(run) } else { None }));
+            is_undecided |= matches!(owner, OrphanOwner::Undecided);
+            orphans.push((pid, if let OrphanOwner::Run(run) = owner { Some(run) } else { None }));
         }
         self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
         orphans
@@ -87,7 +87,7 @@ impl Reaper {
 
     /// Those that may have ended before anybody could call them started, with their numbers.
     pub(super) fn unborn_pids(&self) -> impl Iterator<Item = (RunId, u32)> {
-        let pid = |run: &Run| match &run.leader {
+        let pid = |run: &TrackedRun| match &run.leader {
             Leader::Starting { slot, ended: None, .. } | Leader::Refused { slot, .. } => slot.pid(),
             Leader::Doubtful(pid) => Some(*pid),
             _ => None,
@@ -102,9 +102,9 @@ impl Reaper {
     }
 
     /// Whose orphan this is. An answer is kept, because the session and the environment may change later.
-    fn owner(&mut self, pid: u32) -> Owner {
+    fn owner(&mut self, pid: u32) -> OrphanOwner {
         if let Some(&known) = self.orphans.get(&pid) {
-            return Owner::Run(known);
+            return OrphanOwner::Run(known);
         }
         let of_members = self.runs.iter().find(|(_, run)| run.told.holds(pid) || run.killed.holds(pid)).map(|(&id, _)| id);
         let of_session = || self.sessions.get(&proc::stat(pid)?.session).copied();
@@ -113,12 +113,12 @@ impl Reaper {
             None => match proc::variable(pid, MARK) {
                 Variable::Is(mark) => self.marked(&mark),
                 Variable::Unset => None,
-                Variable::NotYet | Variable::Ended => return Owner::Undecided,
+                Variable::NotYet | Variable::Ended => return OrphanOwner::Undecided,
             },
         };
-        let Some(owner) = owner else { return Owner::Nobody };
+        let Some(owner) = owner else { return OrphanOwner::Nobody };
         self.orphans.insert(pid, owner);
-        Owner::Run(owner)
+        OrphanOwner::Run(owner)
     }
 }
 

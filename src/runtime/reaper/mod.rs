@@ -16,13 +16,12 @@ mod turns;
 use super::group::{Groups, Leaf};
 use super::mark::Marker;
 use super::proc::{self, Lineage};
-use super::spawners::{Report, Spent};
+use super::spawners::{SpawnReport, Spent};
 use super::tree::{self, Handle, Members, send, send_all};
-use super::wakes;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Journal, JournalEntry};
 use crate::signals;
-use crate::sys::How;
 use crate::sys::slot::Slot;
+use crate::sys::{self, How};
 use ends::Ends;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use reconcile::spec::Spec;
@@ -54,7 +53,7 @@ pub(super) struct Reaper {
     /// Becomes readable when a control group becomes empty that is waited for.
     emptied: Arc<AsyncFd<OwnedFd>>,
     /// Boxed, because a table has more places than values.
-    runs: HashMap<RunId, Box<Run>>,
+    runs: HashMap<RunId, Box<TrackedRun>>,
     /// Those whose program doesn't run yet.
     unborn: BTreeSet<RunId>,
     /// When it is time to look for starts that are overdue.
@@ -62,7 +61,7 @@ pub(super) struct Reaper {
     /// Of each start that was killed because it was overdue: why it has failed.
     overdue: HashMap<RunId, Refusal>,
     /// Outcomes that may not be told before another start's.
-    early: Vec<Report>,
+    early: Vec<SpawnReport>,
     /// Those whose leader is reaped.
     leaderless: BTreeSet<RunId>,
     /// Leaders that are not reaped, by their number.
@@ -86,7 +85,7 @@ pub(super) struct Reaper {
     news: VecDeque<Event>,
 }
 
-struct Run {
+struct TrackedRun {
     name: Name,
     leader: Leader,
     /// The run whose start has to be over before its own.
@@ -149,7 +148,7 @@ impl Reaper {
             marker,
             journal,
             groups,
-            emptied: wakes::gathering()?,
+            emptied: sys::epoll_set()?,
             runs: HashMap::new(),
             unborn: BTreeSet::new(),
             starts_due: None,
@@ -180,7 +179,7 @@ impl Reaper {
     }
 
     /// Notes what has become of a run's leader.
-    fn lead(&mut self, id: RunId, leader: Leader) -> Option<&mut Run> {
+    fn lead(&mut self, id: RunId, leader: Leader) -> Option<&mut TrackedRun> {
         if let Leader::Up(_) | Leader::Ended = leader {
             self.is_over(id);
         }
@@ -363,7 +362,7 @@ impl Reaper {
     }
 
     fn write_down(&mut self) {
-        self.journal.note_all(self.unwritten.drain(..).map(|id| Entry::Gone { key: self.journal.key(id.0) }).collect());
+        self.journal.note_all(self.unwritten.drain(..).map(|id| JournalEntry::Gone { key: self.journal.key(id.0) }).collect());
     }
 
     /// What was returned is removed by now, but for these control groups.
@@ -408,12 +407,12 @@ impl Reaper {
 
     /// How many starts have no outcome.
     pub(super) fn under_way(&self) -> usize {
-        let is_under_way = |run: &Run| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_));
+        let is_under_way = |run: &TrackedRun| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_));
         self.unborn.iter().filter(|id| self.runs.get(id).is_some_and(|run| is_under_way(run))).count()
     }
 }
 
-impl Run {
+impl TrackedRun {
     /// Lets go of a process that is reaped.
     fn forget(&mut self, pid: u32) {
         self.told.forget(pid);

@@ -3,9 +3,9 @@
 use super::super::group::Leaf;
 use super::super::refusal;
 use super::super::spawn::NotSpawned;
-use super::super::spawners::{Report, Up};
+use super::super::spawners::{SpawnReport, Up};
 use super::super::tree::Members;
-use super::{EarlyEnd, Leader, Reaper, Run, Wish};
+use super::{EarlyEnd, Leader, Reaper, TrackedRun, Wish};
 use crate::sys::slot::Slot;
 use reconcile::event::{Event, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
@@ -27,7 +27,7 @@ impl Reaper {
         let leader = Leader::Starting { slot: Arc::clone(&slot), spec: Arc::clone(spec), turn: None, ended: None };
         let (told, killed) = (Members::default(), Members::default());
         let leaf_of_run = leaf.clone();
-        let entered = Run {
+        let entered = TrackedRun {
             name: spec.name.clone(),
             leader,
             after: None,
@@ -47,8 +47,8 @@ impl Reaper {
     }
 
     /// Takes the outcome of a start.
-    pub(super) fn take(&mut self, report: Report) {
-        let Report { run: id, outcome } = report;
+    pub(super) fn take(&mut self, report: SpawnReport) {
+        let SpawnReport { run: id, outcome } = report;
         let Some(run) = self.runs.get_mut(&id) else { return };
         let Leader::Starting { slot, ended, .. } = &mut run.leader else { return };
         let (slot, ended) = (Arc::clone(slot), ended.take());

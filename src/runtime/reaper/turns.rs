@@ -2,8 +2,8 @@
 //! [`crate::sys::slot`]'s affair.
 
 use super::super::spawn::NotSpawned;
-use super::super::spawners::Report;
-use super::{Leader, Reaper, Run};
+use super::super::spawners::SpawnReport;
+use super::{Leader, Reaper, TrackedRun};
 use crate::sys::slot::Slot;
 use reconcile::event::{Refusal, RunId};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl Reaper {
             run.after = Some(after);
         }
         let known = |id: RunId| self.runs.get(&id).map(|run| &**run);
-        let slot = |run: &Run| if let Leader::Starting { slot, .. } = &run.leader { Some(Arc::clone(slot)) } else { None };
+        let slot = |run: &TrackedRun| if let Leader::Starting { slot, .. } = &run.leader { Some(Arc::clone(slot)) } else { None };
         std::iter::successors(known(after), |run| known(run.after?)).filter_map(slot).collect()
     }
 
@@ -45,11 +45,11 @@ impl Reaper {
         if let Some(Leader::Starting { slot, .. }) = self.runs.get(&run).map(|run| &run.leader) {
             slot.end();
         }
-        self.reported(Report { run, outcome: Err(NotSpawned { had_child: false, why }) });
+        self.reported(SpawnReport { run, outcome: Err(NotSpawned { had_child: false, why }) });
     }
 
     /// A start has an outcome.
-    pub(in super::super) fn reported(&mut self, report: Report) {
+    pub(in super::super) fn reported(&mut self, report: SpawnReport) {
         self.early.push(report);
         self.tell_of_starts();
     }

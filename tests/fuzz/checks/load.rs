@@ -1,7 +1,8 @@
 //! Any bytes are a configuration or are rejected for reasons that can be told, the same each time; and no secret is told.
 
 use super::files::{MAIN, Memory, SECRET};
-use navigator::config::{Loaded, Look, MAX_SHOWN, Rejected, render_all};
+use navigator::config::{Loaded, MAX_SHOWN, Rejected, render_all};
+use navigator::terminal::TerminalStyle;
 
 pub(crate) fn check(input: &[u8]) {
     let files = Memory::default()
@@ -21,12 +22,12 @@ pub(crate) fn check(input: &[u8]) {
 /// Everything that people are shown of it.
 fn told(outcome: &Result<Loaded, Rejected>) -> String {
     match outcome {
-        Ok(loaded) => format!("{}{:?}", render_all(&loaded.warnings, 0, Look::PLAIN), loaded.desired),
+        Ok(loaded) => format!("{}{:?}", render_all(&loaded.warnings, 0, TerminalStyle::PLAIN), loaded.desired),
         Err(rejected) => {
             let shown = rejected.diagnostics.len();
             assert!(shown > 0 && shown <= 2 * MAX_SHOWN, "{shown} diagnostics");
             let json = serde_json::to_string(&rejected.diagnostics).expect("diagnostics can be written as JSON");
-            render_all(&rejected.diagnostics, rejected.omitted, Look { color: true, width: None }) + &json
+            render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle { color: true, width: None }) + &json
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Slips of layout: what stands in the wrong column, and colons that are missing or too many.
 
-use super::{Around, Line, Slip, is_word, written};
+use super::lines::{ErrorSite, Line, Slip, is_word, written};
 use granit_parser::ErrorKind;
 
-pub(super) fn slip(around: &Around<'_>, kind: &ErrorKind) -> Option<Slip> {
+pub(super) fn slip(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<Slip> {
     match kind {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
             no_colon_above(around).or_else(|| too_deep(around)).or_else(|| colon_in_value(around))
@@ -35,14 +35,14 @@ fn no_colon(line: Line<'_>) -> Option<Slip> {
 }
 
 /// `managed_processes` alone, above what belongs to it.
-fn no_colon_above(around: &Around<'_>) -> Option<Slip> {
+fn no_colon_above(around: &ErrorSite<'_>) -> Option<Slip> {
     let above = around.above.filter(|above| above.indent() < around.here.indent() && above.key().is_none())?;
     let word = above.item();
     is_word(word).then(|| Slip::new(above.word(), format!("a `:` is missing behind `{word}`"), format!("write `{word}:`")))
 }
 
 /// A key that is indented deeper than the one above, which has a value already.
-fn too_deep(around: &Around<'_>) -> Option<Slip> {
+fn too_deep(around: &ErrorSite<'_>) -> Option<Slip> {
     let (here, above) = (around.here, around.above?);
     let (key, upper) = (here.key()?, above.key()?);
     let has_value = above.item().len() > upper.len() + 2;
@@ -55,7 +55,7 @@ fn too_deep(around: &Around<'_>) -> Option<Slip> {
 }
 
 /// `command: redis: server`
-fn colon_in_value(around: &Around<'_>) -> Option<Slip> {
+fn colon_in_value(around: &ErrorSite<'_>) -> Option<Slip> {
     let here = around.here;
     let key = here.key()?;
     let behind = here.item().split_once(": ").map(|(_, value)| value)?;
@@ -70,7 +70,7 @@ fn colon_in_value(around: &Around<'_>) -> Option<Slip> {
 }
 
 /// `args: - a`
-fn list_behind_key(around: &Around<'_>) -> Option<Slip> {
+fn list_behind_key(around: &ErrorSite<'_>) -> Option<Slip> {
     let here = around.here;
     let key = here.key()?;
     let value = here.item().split_once(": ")?.1.trim_start();
@@ -84,7 +84,7 @@ fn list_behind_key(around: &Around<'_>) -> Option<Slip> {
 }
 
 /// An item of a list whose dash stands in another column than those above.
-fn dash(around: &Around<'_>) -> Option<Slip> {
+fn dash(around: &ErrorSite<'_>) -> Option<Slip> {
     let here = around.here;
     let is_item = |line: &Line<'_>| line.text.trim_start().starts_with("- ");
     if !is_item(&here) {
@@ -107,7 +107,7 @@ fn dash(around: &Around<'_>) -> Option<Slip> {
 }
 
 /// A key that stands left of the ones it belongs to.
-fn not_deep_enough(around: &Around<'_>) -> Option<Slip> {
+fn not_deep_enough(around: &ErrorSite<'_>) -> Option<Slip> {
     let (here, above) = (around.here, around.above?);
     let key = here.key()?;
     if key == "name" {

@@ -1,11 +1,11 @@
 //! Slips with characters that mean something to YAML: quotes, brackets, backslashes, and what can't begin a value.
 
-use super::{Around, Slip};
-use crate::config::suggest::nearest;
+use super::lines::{ErrorSite, Slip};
+use crate::suggest::nearest;
 use granit_parser::ErrorKind;
 use std::ops::Range;
 
-pub(super) fn slip(around: &Around<'_>, kind: &ErrorKind) -> Option<Slip> {
+pub(super) fn slip(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<Slip> {
     let first = around.source[around.at..].chars().next();
     let here = around.at..around.at + first.map_or(0, char::len_utf8);
     match kind {
@@ -56,7 +56,7 @@ pub(super) fn slip(around: &Around<'_>, kind: &ErrorKind) -> Option<Slip> {
     }
 }
 
-impl Around<'_> {
+impl ErrorSite<'_> {
     /// The value that begins where the parser gave up.
     fn value(&self) -> &str {
         let rest = &self.source[self.at..];
@@ -114,7 +114,7 @@ fn shortened(name: &str) -> String {
 }
 
 /// `"C:\Users"`, `"\d+"`
-fn backslash(around: &Around<'_>) -> Option<Slip> {
+fn backslash(around: &ErrorSite<'_>) -> Option<Slip> {
     let known = |char: char| "0abtnvfre \"/\\N_LP\t\n".contains(char);
     let mut chars = around.source[around.at..].char_indices().peekable();
     let found = loop {
@@ -133,7 +133,7 @@ fn backslash(around: &Around<'_>) -> Option<Slip> {
 }
 
 /// What follows a closing quote.
-fn behind_quote(around: &Around<'_>, here: Range<usize>) -> Slip {
+fn behind_quote(around: &ErrorSite<'_>, here: Range<usize>) -> Slip {
     let before = around.source[..around.at].trim_end();
     let gap = around.at - before.len();
     let next = around.source[around.at..].chars().next().unwrap_or(' ');
@@ -170,7 +170,7 @@ fn unclosed(place: Range<usize>, open: char) -> Slip {
 }
 
 /// `{name: redis command: redis-server}`
-fn comma(around: &Around<'_>) -> Slip {
+fn comma(around: &ErrorSite<'_>) -> Slip {
     let before = &around.source[..around.at];
     let word = before.rfind(|char: char| char.is_whitespace() || ",[{".contains(char)).map_or(0, |at| at + 1);
     let word = if word == around.at { around.at..around.at } else { word..around.at };

@@ -15,15 +15,15 @@ const PREFIX: &str = "navigator-notify-";
 
 /// Where the sockets lie. Removed at the end, or by the next navigator that makes one.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(super) struct SocketDirectory {
     pub(super) path: PathBuf,
     /// Locked for as long as this navigator lives.
     _held: OwnedFd,
 }
 
-impl Directory {
+impl SocketDirectory {
     /// Makes one, and removes those that killed navigators left. Its way must be trusted: what lies in it is given to users by path.
-    pub(super) fn make(base: &Path) -> io::Result<Directory> {
+    pub(super) fn make(base: &Path) -> io::Result<SocketDirectory> {
         remove_abandoned(base);
         // The keys of the standard library's hash maps are random numbers of the operating system.
         let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
@@ -34,11 +34,11 @@ impl Directory {
         // Under its own name it is locked from the beginning, or another navigator would take it for abandoned.
         let held = hold(&new)?;
         std::fs::rename(&new, &path)?;
-        Ok(Directory { path, _held: held })
+        Ok(SocketDirectory { path, _held: held })
     }
 }
 
-impl Drop for Directory {
+impl Drop for SocketDirectory {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
             warn!(target: "navigator", path = %self.path.display(), %error, "The directory of notification sockets is left");
@@ -84,9 +84,9 @@ mod tests {
         std::fs::create_dir(&abandoned).expect("it is ours");
         std::fs::write(abandoned.join("1"), "").expect("it is ours");
         std::fs::create_dir(&strangers).expect("it is ours");
-        let first = Directory::make(&base).expect("a directory");
+        let first = SocketDirectory::make(&base).expect("a directory");
         assert!(!abandoned.exists() && strangers.exists());
-        let second = Directory::make(&base).expect("a directory");
+        let second = SocketDirectory::make(&base).expect("a directory");
         assert!(first.path.exists(), "it is in use");
         drop((first, second));
         std::fs::remove_dir_all(&base).expect("it is ours");

@@ -15,14 +15,14 @@ const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// What is left of a run's budget. A run that sends more has to wait: its messages stay in the socket, which holds a few.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct MessageBudget {
     left: u32,
     until: Instant,
 }
 
-impl Budget {
-    pub(super) fn new() -> Budget {
-        Budget { left: BUDGET, until: Instant::now() + INTERVAL }
+impl MessageBudget {
+    pub(super) fn new() -> MessageBudget {
+        MessageBudget { left: BUDGET, until: Instant::now() + INTERVAL }
     }
 
     /// Spends some of it, if need be of the next interval's, which is waited for.
@@ -31,7 +31,7 @@ impl Budget {
             sleep_until(self.until).await;
         }
         if Instant::now() >= self.until {
-            *self = Budget::new();
+            *self = MessageBudget::new();
         }
         self.left = self.left.saturating_sub(cost);
     }
@@ -86,7 +86,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_read_at_the_pace_of_the_budget() {
-        let (mut budget, begun) = (Budget::new(), Instant::now());
+        let (mut budget, begun) = (MessageBudget::new(), Instant::now());
         for _ in 0..BUDGET {
             budget.spend(1).await;
         }
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_not_spent_is_not_kept() {
-        let mut budget = Budget::new();
+        let mut budget = MessageBudget::new();
         sleep_until(Instant::now() + INTERVAL * 50).await;
         let begun = Instant::now();
         for _ in 0..=BUDGET {

@@ -13,14 +13,14 @@ mod directory;
 mod limits;
 mod message;
 
-use super::standing::Standing;
+use super::standing::ProbeState;
 use super::watchdog::Watchdog;
+use crate::error_text::words;
 use crate::runtime::commands::Principal;
 use crate::runtime::proc;
-use crate::runtime::refusal::words;
 use crate::sys;
-use directory::Directory;
-use limits::{Budget, CHANGE, Ignored};
+use directory::SocketDirectory;
+use limits::{CHANGE, Ignored, MessageBudget};
 use message::{Sign, signs};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
@@ -47,7 +47,7 @@ const MOST_DESCRIPTORS: usize = 253;
 
 /// Makes the sockets of runs.
 #[derive(Debug, Default)]
-pub(super) struct Notifications(Mutex<Option<Directory>>);
+pub(super) struct Notifications(Mutex<Option<SocketDirectory>>);
 
 impl Notifications {
     /// Makes the socket of a run; the first one makes the directory, too.
@@ -55,7 +55,7 @@ impl Notifications {
         let mut directory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = match &mut *directory {
             Some(directory) => directory,
-            none => none.insert(Directory::make(&std::env::temp_dir())?),
+            none => none.insert(SocketDirectory::make(&std::env::temp_dir())?),
         };
         Socket::open(directory.path.join(run.0.to_string()))
     }
@@ -124,13 +124,13 @@ fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
 /// Whom the messages of a run are for.
 pub(super) struct Audience {
     pub(super) principal: Principal,
-    pub(super) standing: Arc<Standing>,
+    pub(super) standing: Arc<ProbeState>,
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
 
 /// Takes the messages of a run until the task is ended.
 pub(super) async fn receive(socket: Socket, audience: Audience) {
-    let (mut noted, mut budget, mut ignored) = (BTreeSet::new(), Budget::new(), Ignored::default());
+    let (mut noted, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
     let name = audience.principal.spec.name.as_str();
     loop {
         let received = tokio::select! {

@@ -8,17 +8,17 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const MARK: char = '…';
 
 /// How many columns a text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// A text with blanks behind it, to this width.
-pub(super) fn padded(text: &str, columns: usize) -> String {
+pub(crate) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// As much of the beginning of a text as fits.
-pub(super) fn cut(text: &str, room: usize) -> String {
+pub(crate) fn cut(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
     }
@@ -26,7 +26,7 @@ pub(super) fn cut(text: &str, room: usize) -> String {
 }
 
 /// Beginning and end of a text, as much as fits: what differs is nearer to its end than to its beginning as often as not.
-pub(super) fn cut_within(text: &str, room: usize) -> String {
+pub(crate) fn cut_within(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
     }
@@ -45,7 +45,7 @@ pub(super) fn cut_within(text: &str, room: usize) -> String {
 }
 
 /// A text in lines of at most this width, broken between words; a word that is longer is broken within.
-pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for (place, mut word) in text.split(' ').enumerate() {

@@ -1,0 +1,145 @@
+//! The lines around the place at which the parser gave up, and a guess at what is wrong there.
+
+use crate::config::fields::PROCESS;
+use crate::config::scope::is_secret;
+use crate::config::words::{is_variable, quoted_if_needed};
+use std::ops::Range;
+
+/// A guess at what is wrong, where, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::config::yaml) struct Slip {
+    pub(in crate::config::yaml) place: Range<usize>,
+    pub(in crate::config::yaml) message: String,
+    pub(in crate::config::yaml) help: String,
+    /// Another place that belongs to it.
+    pub(in crate::config::yaml) also: Option<(Range<usize>, String)>,
+}
+
+impl Slip {
+    pub(super) fn new(place: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Slip {
+        Slip { place, message: message.into(), help: help.into(), also: None }
+    }
+
+    pub(super) fn also(self, place: Range<usize>, message: impl Into<String>) -> Slip {
+        Slip { also: Some((place, message.into())), ..self }
+    }
+}
+
+/// The line at which the parser gave up, and what stands above it.
+pub(super) struct ErrorSite<'s> {
+    pub(super) source: &'s str,
+    /// Where the parser gave up.
+    pub(super) at: usize,
+    pub(super) here: Line<'s>,
+    /// The nearest line above that isn't blank or a comment.
+    pub(super) above: Option<Line<'s>>,
+}
+
+impl<'s> ErrorSite<'s> {
+    /// Asks of both lines, the upper one first: it is more often to blame.
+    pub(super) fn either(&self, ask: fn(Line<'s>) -> Option<Slip>) -> Option<Slip> {
+        self.above.and_then(ask).or_else(|| ask(self.here)).or_else(|| self.here.below(self.source).and_then(ask))
+    }
+}
+
+/// A key and its value as they should stand; a value that may be nobody's business is left out.
+pub(super) fn written(key: &str, value: &str) -> String {
+    let value = value.trim();
+    let is_shown =
+        PROCESS.iter().any(|field| field.key.name == key) && !is_secret(value) && !value.is_empty() && value.len() <= 60;
+    let value = if !is_shown {
+        "…".to_owned()
+    } else if value.starts_with(['"', '\'', '[', '{']) || value.contains(' ') && !value.contains(": ") {
+        value.to_owned()
+    } else {
+        quoted_if_needed(value)
+    };
+    format!("{key}: {value}")
+}
+
+/// Whether this could be a key: a name as programs have them.
+pub(super) fn is_word(text: &str) -> bool {
+    let mut parts = text.split(['-', '.']);
+    parts.all(is_variable)
+}
+
+/// A line of a text, without its line break.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'s> {
+    pub(super) start: usize,
+    pub(super) text: &'s str,
+}
+
+impl<'s> Line<'s> {
+    pub(super) fn at(source: &'s str, at: usize) -> Line<'s> {
+        let start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = source[at..].find('\n').map_or(source.len(), |length| at + length);
+        Line { start, text: source[start..end].trim_end() }
+    }
+
+    /// The nearest line above that says something.
+    pub(super) fn above(&self, source: &'s str) -> Option<Line<'s>> {
+        let mut line = *self;
+        while line.start > 0 {
+            line = Line::at(source, line.start - 1);
+            if line.says_something() {
+                return Some(line);
+            }
+        }
+        None
+    }
+
+    pub(super) fn below(&self, source: &'s str) -> Option<Line<'s>> {
+        let newline = source[self.start..].find('\n')?;
+        Some(Line::at(source, self.start + newline + 1))
+    }
+
+    pub(super) fn says_something(&self) -> bool {
+        let content = self.text.trim_start();
+        !content.is_empty() && !content.starts_with('#')
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+
+    /// How many characters stand before the first one that isn't blank.
+    pub(super) fn indent(&self) -> usize {
+        self.text.len() - self.text.trim_start().len()
+    }
+
+    /// What stands on it, without the dashes of lists.
+    pub(super) fn item(&self) -> &'s str {
+        let mut content = self.text.trim_start();
+        while let Some(rest) = content.strip_prefix("- ") {
+            content = rest.trim_start();
+        }
+        content
+    }
+
+    /// How many characters stand before its key.
+    pub(super) fn key_column(&self) -> usize {
+        self.text.len() - self.item().len()
+    }
+
+    /// Its key, if it has one.
+    pub(super) fn key(&self) -> Option<&'s str> {
+        let content = self.item();
+        let key = content.split_once(": ").map(|(key, _)| key).or_else(|| content.strip_suffix(':'))?;
+        let key = key.trim();
+        is_word(key.trim_matches(['"', '\''])).then_some(key)
+    }
+
+    /// Where its first word is, or the part of it before a `:`.
+    pub(super) fn word(&self) -> Range<usize> {
+        let start = self.start + self.key_column();
+        let length = self.item().find([' ', ':', '=', '\t']).unwrap_or(self.item().len());
+        start..start + length
+    }
+
+    pub(super) fn begins_with_field(&self) -> bool {
+        let content = self.item().trim_start_matches('-');
+        let word = content.split([':', '=', ' ']).next().unwrap_or_default();
+        PROCESS.iter().any(|field| field.key.name == word)
+    }
+}
