@@ -55,12 +55,76 @@ fn blocks(document: &str) -> Vec<Block> {
     blocks
 }
 
+/// Every page for users and contributors, by its path.
 fn documents() -> BTreeMap<PathBuf, String> {
-    let entries = fs::read_dir("docs").expect("the folder of documents can be listed");
-    let paths = entries.map(|entry| entry.expect("an entry of the folder").path());
-    let paths = paths.chain(Some(PathBuf::from("README.md")).filter(|path| path.exists()));
+    let entries =
+        [".", "docs", "docs/design", "benches"].map(|folder| fs::read_dir(folder).expect("a folder of documents can be listed"));
+    let paths = entries.into_iter().flatten().map(|entry| entry.expect("an entry of the folder").path());
     let markdown = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    markdown.map(|path| (path.clone(), fs::read_to_string(&path).expect("a document can be read"))).collect()
+    markdown
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("a document can be read");
+            (path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path), text)
+        })
+        .collect()
+}
+
+#[test]
+fn pages_stay_within_their_word_budgets() {
+    let documents = documents();
+    for (page, budget) in [("README.md", 700), ("docs/performance.md", 900)] {
+        let count = documents[Path::new(page)].split_whitespace().count();
+        assert!(count < budget, "{page} has {count} words; fewer than {budget} are allowed");
+    }
+}
+
+/// Relative links lead to files that exist, and their fragments to headings of Markdown pages.
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let documents = documents();
+    let mut count = 0;
+    for (path, text) in &documents {
+        let prose = without_blocks(text);
+        for (_, rest) in prose.match_indices("](").map(|(at, _)| prose.split_at(at + 2)) {
+            let target = rest.split(')').next().unwrap_or_default();
+            if target.contains("://") {
+                continue;
+            }
+            let (file, fragment) = target.split_once('#').map_or((target, None), |(file, fragment)| (file, Some(fragment)));
+            let folder = path.parent().expect("a page is in a folder");
+            let linked = if file.is_empty() { path.clone() } else { folder.join(file) };
+            let linked_text = fs::read(&linked).unwrap_or_else(|error| panic!("{}: `{target}`: {error}", path.display()));
+            if let Some(fragment) = fragment {
+                let linked_text = String::from_utf8_lossy(&linked_text);
+                let headings = without_blocks(&linked_text);
+                let mut headings = headings.lines().filter(|line| line.starts_with('#')).map(fragment_of);
+                assert!(headings.any(|heading| heading == fragment), "{}: `{target}` names no heading", path.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 50, "only {count} links were found");
+}
+
+/// The text without its fenced blocks.
+fn without_blocks(text: &str) -> String {
+    let parts = text.split("\n```").enumerate().filter(|(number, _)| number % 2 == 0);
+    parts.map(|(_, part)| part).collect::<Vec<_>>().join("\n")
+}
+
+/// What GitHub makes of a heading for links to it.
+fn fragment_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
+    kept.map(|character| if character == ' ' { '-' } else { character }).collect()
+}
+
+#[test]
+fn the_readme_links_every_page() {
+    let readme = fs::read_to_string("README.md").expect("the document can be read");
+    for path in documents().keys().filter(|path| path.parent() == Some(Path::new("docs"))) {
+        assert!(readme.contains(&format!("({})", path.display())), "README.md has no link to {}", path.display());
+    }
 }
 
 #[test]
