@@ -277,20 +277,13 @@ fn name(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 
 fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     if let NodeKind::List(items) = &node.kind {
-        let words: Vec<&str> = items.iter().filter_map(|item| scalar_text(item)).collect();
+        let words: Vec<&str> = items.iter().filter_map(Node::text).collect();
         let problem = Problem::error(node.span, "`command` is one program, not a list");
         let help =
             words.split_first().map(|(program, args)| format!("write `command: {program}` and `args: [{}]`", args.join(", ")));
         return reader.report(problem.maybe_help(help));
     }
     draft.spec.exec.command = reader.filled(node, "`command`").unwrap_or_default();
-}
-
-fn scalar_text(node: &Node) -> Option<&str> {
-    match &node.kind {
-        NodeKind::Scalar(Scalar { text, .. }) => Some(text),
-        _ => None,
-    }
 }
 
 fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
@@ -331,7 +324,7 @@ fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
         NodeKind::Scalar(Scalar { style: NodeStyle::Null, text, .. }) if !text.is_empty() => {
-            draft.spec.exec.output = Output::Null
+            draft.spec.exec.output = Output::Null;
         }
         NodeKind::Map(_) => parts::output_file(reader, node, draft),
         NodeKind::Scalar(scalar) => {

@@ -20,18 +20,16 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
     match plain(key).as_str() {
         "environment" => environment(value),
         "healthcheck" => healthcheck(value),
-        "execstop" | "execreload" if scalar_text(value).is_some_and(|line| line.contains("$MAINPID")) => {
+        "execstop" | "execreload" if value.text().is_some_and(|line| line.contains("$MAINPID")) => {
             let (field, usual) = if plain(key) == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
             Some(format!("write `{field}: {{signal: {usual}}}`: navigator knows the process itself"))
         }
-        "autorestart" | "autostart" | "startup" if scalar_text(value).is_none_or(|text| !matches!(text, "true" | "false")) => {
-            None
-        }
-        "standardoutput" | "standarderror" if scalar_text(value).is_none_or(|text| !text.contains('/')) => {
+        "autorestart" | "autostart" | "startup" if value.text().is_none_or(|text| !matches!(text, "true" | "false")) => None,
+        "standardoutput" | "standarderror" if value.text().is_none_or(|text| !text.contains('/')) => {
             Some("write `output: log`, or `null` to drop it".to_owned())
         }
         "execstart" | "entrypoint" | "program" | "script" | "cmd" | "exec" | "run" | "executable" => {
-            let line = scalar_text(value).filter(|line| !is_secret(line))?;
+            let line = value.text().filter(|line| !is_secret(line))?;
             let interpreter = INTERPRETERS.iter().find(|(ending, _)| line.ends_with(ending) && !line.contains(' '));
             let line = interpreter.map_or(line.to_owned(), |(_, program)| format!("{program} {line}"));
             match definition(&line)?.as_slice() {
@@ -67,7 +65,7 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
         }),
         NodeKind::List(items) => items.iter().find_map(|item| match &item.kind {
             NodeKind::Map(fields) => {
-                let name = entry(&fields.entries, "name").and_then(|name| scalar_text(&name.value))?;
+                let name = entry(&fields.entries, "name").and_then(|name| name.value.text())?;
                 Some(as_lines(name, &fields.entries))
             }
             _ => None,
@@ -78,16 +76,9 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
     Some(format!("write a list of processes:\nmanaged_processes:\n{}", lines.join("\n")))
 }
 
-fn scalar_text(node: &Node) -> Option<&str> {
-    match &node.kind {
-        NodeKind::Scalar(scalar) => Some(&scalar.text),
-        _ => None,
-    }
-}
-
 /// A value that may be written into a help.
 fn shown<'a>(key: &str, value: &'a Node) -> Option<&'a str> {
-    let text = scalar_text(value)?;
+    let text = value.text()?;
     let is_short = !text.is_empty() && text.len() <= MAX_SHOWN && !text.contains('\n');
     (is_short && !is_secret(key) && !is_secret(text)).then_some(text)
 }
@@ -95,7 +86,7 @@ fn shown<'a>(key: &str, value: &'a Node) -> Option<&'a str> {
 /// A list of names, or the words of a command, as they may be written into a help.
 fn listed(key: &str, value: &Node) -> Option<String> {
     let words: Vec<String> = match &value.kind {
-        NodeKind::List(items) => items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect(),
+        NodeKind::List(items) => items.iter().filter_map(|item| item.text().map(str::to_owned)).collect(),
         _ => words::split(shown(key, value)?).ok()?,
     };
     let words: Vec<String> = words.iter().map(|word| word.trim_end_matches(".service").to_owned()).collect();
@@ -105,7 +96,7 @@ fn listed(key: &str, value: &Node) -> Option<String> {
 /// Variables as Compose has them, `- NAME=value`, without their values.
 fn environment(value: &Node) -> Option<String> {
     let NodeKind::List(items) = &value.kind else { return None };
-    let name = items.iter().find_map(|item| scalar_text(item)?.split_once('='))?.0;
+    let name = items.iter().find_map(|item| item.text()?.split_once('='))?.0;
     Some(format!("write `env`, as a map:\nenv:\n  {name}: …"))
 }
 
@@ -113,7 +104,7 @@ fn environment(value: &Node) -> Option<String> {
 fn healthcheck(value: &Node) -> Option<String> {
     let NodeKind::Map(map) = &value.kind else { return None };
     let NodeKind::List(items) = &entry(&map.entries, "test")?.value.kind else { return None };
-    let words: Vec<String> = items.iter().filter_map(|item| scalar_text(item).map(str::to_owned)).collect();
+    let words: Vec<String> = items.iter().filter_map(|item| item.text().map(str::to_owned)).collect();
     let command = match words.split_first()? {
         (first, rest) if first == "CMD" => list(rest),
         (first, [line]) if first == "CMD-SHELL" => format!("[sh, -c, {}]", quoted_if_needed(line)),

@@ -4,7 +4,7 @@
 use super::draft::{Given, given};
 use super::problems::{Problem, Problems};
 use super::texts::Span;
-use super::tree::{Node, NodeKind, Scalar};
+use super::tree::Node;
 use super::words::{self, definition, is_variable};
 
 /// Programs that do themselves what is warned of here.
@@ -42,10 +42,7 @@ pub(super) fn of_variable(node: &Node, problems: &mut Problems) {
 }
 
 fn text(node: &Node) -> Option<(&str, Span)> {
-    match &node.kind {
-        NodeKind::Scalar(Scalar { text, .. }) => Some((text, node.span)),
-        _ => None,
-    }
+    node.text().map(|text| (text, node.span))
 }
 
 fn is_shell(text: &str) -> bool {

@@ -99,7 +99,7 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
             let reason = match key.as_str() {
                 "" => "a variable needs a name",
                 key if key.contains('=') => "the name of a variable can't hold a `=`",
-                key if is_empty(value) && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
+                key if value.is_empty() && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
                     "a space is missing behind the `:`"
                 }
                 key if key.contains('\0') => "the name of a variable can't hold a NUL character",
@@ -117,7 +117,7 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
 
 /// What is wrong with an `env` that is no map. Of what stands there only the name of a variable is told.
 fn no_variables(node: &Node) -> Problem {
-    let first = node.one_or_more().first().map(scalar_text).unwrap_or_default();
+    let first = node.one_or_more().first().and_then(Node::text).unwrap_or_default();
     Problem::error(node.span, format!("expected a map of variables, found {}", node.described())).help(variable_form(first))
 }
 
@@ -133,16 +133,12 @@ pub(super) fn read(reader: &mut Reader<'_, '_, '_>, fields: &[Given<'_>]) -> Dra
     for &Given { entry, field } in fields {
         reader.not_yet(field.key.name, entry.key_span);
         // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
-        if field.key.shape.takes_null() && !is_empty(&entry.value) || reader.is_given(entry) {
+        if field.key.shape.takes_null() && !entry.value.is_empty() || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
     }
     on_watch(reader, &mut draft, given(fields, "reload").is_some());
     draft
-}
-
-fn is_empty(node: &Node) -> bool {
-    matches!(&node.kind, NodeKind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
 }
 
 fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
@@ -178,7 +174,7 @@ pub(super) fn complete(
         problems.add(Problem::error(node.span, format!("this process has {lacks}")).help(help));
     } else if no_command {
         let (span, whose) = match (given(fields, "name"), draft.name) {
-            (Some(entry), Some(name)) => (name, format!("process `{}`", scalar_text(&entry.value))),
+            (Some(entry), Some(name)) => (name, format!("process `{}`", entry.value.text().unwrap_or_default())),
             _ => (node.span, "this process".to_owned()),
         };
         problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
@@ -187,17 +183,10 @@ pub(super) fn complete(
     Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
 }
 
-fn scalar_text(node: &Node) -> &str {
-    match &node.kind {
-        NodeKind::Scalar(scalar) => &scalar.text,
-        _ => "",
-    }
-}
-
 /// The name that a process bears as written, for messages about others that refer to it.
 pub(super) fn written_name(node: &Node) -> Option<&str> {
     match &node.kind {
-        NodeKind::Map(map) => entry(&map.entries, "name").map(|entry| scalar_text(&entry.value)),
+        NodeKind::Map(map) => entry(&map.entries, "name").map(|entry| entry.value.text().unwrap_or_default()),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use super::problems::Problem;
 use super::redact::short;
 use super::scalar;
 use super::scope::{Context, Scope};
-use super::table::{Key, NOT_YET};
+use super::table::{Key, NOT_YET, either};
 use super::texts::Span;
 use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
 use super::{meant, words};
@@ -256,14 +256,14 @@ impl Reader<'_, '_, '_> {
         if let Some(&(_, value)) = words.iter().find(|(word, _)| *word == text.value()) {
             return Some(value);
         }
-        let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let help = foreign
             .iter()
             .find(|(word, _)| *word == text.value())
             .map(|(_, help)| (*help).to_owned())
-            .or_else(|| did_you_mean(text.value(), words.iter().map(|(word, _)| *word)))
-            .unwrap_or_else(|| format!("write {}", one_of(&known)));
-        self.refuse(node, &text, &format!("one of {}", known.join(", ")), Some(&help));
+            .or_else(|| did_you_mean(text.value(), known.iter().copied()))
+            .unwrap_or_else(|| format!("write {}", either(&known)));
+        self.refuse(node, &text, &format!("one of `{}`", known.join("`, `")), Some(&help));
         None
     }
 
@@ -309,14 +309,6 @@ impl Reader<'_, '_, '_> {
 /// The path that `path` is for a file that names it.
 pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
-}
-
-/// Some words as a choice.
-fn one_of(words: &[String]) -> String {
-    match words {
-        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        words => words.concat(),
-    }
 }
 
 /// What a map takes.

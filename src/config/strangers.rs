@@ -25,7 +25,7 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
             problems.add_with(|| unknown(entry, with_help));
             continue;
         };
-        let outside = if is_empty(&entry.value) { not_indented(field, &map.entries[index + 1..]) } else { &[] };
+        let outside = if entry.value.is_empty() { not_indented(field, &map.entries[index + 1..]) } else { &[] };
         if let [first, ..] = outside {
             problems.add(outdented(entry, first));
             entries.nth(outside.len() - 1);
@@ -99,10 +99,6 @@ fn glued(key: &str) -> Option<&'static str> {
     field_of(before).map(|field| field.key.name)
 }
 
-fn is_empty(node: &Node) -> bool {
-    matches!(&node.kind, NodeKind::Scalar(scalar) if node.is_null() && scalar.text.is_empty())
-}
-
 /// The entries right behind an empty one that belong to it, but stand beside it.
 fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [MapEntry] {
     let belongs = |entry: &&MapEntry| {
@@ -135,7 +131,7 @@ fn named_by_key(map: &Map) -> Option<Problem> {
     let inside = match &first.value.kind {
         NodeKind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
         NodeKind::Scalar(_) if is_foreign => return None,
-        NodeKind::Scalar(_) if is_empty(&first.value) && has_command(rest) => as_lines(&first.key, rest),
+        NodeKind::Scalar(_) if first.value.is_empty() && has_command(rest) => as_lines(&first.key, rest),
         NodeKind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
         _ => return None,
     };

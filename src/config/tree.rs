@@ -88,6 +88,19 @@ impl Node {
         }
     }
 
+    /// The characters of a single value.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            NodeKind::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is written here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_null() && self.text() == Some("")
+    }
+
     /// Whether nothing is written here, or YAML's null.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, NodeKind::Scalar(Scalar { style: NodeStyle::Null, .. }))
