@@ -6,7 +6,6 @@ mod file;
 #[cfg(test)]
 mod folder;
 mod hints;
-mod inotify;
 mod look;
 mod places;
 mod stamps;

@@ -5,8 +5,7 @@
 //! Every content is delivered once, whatever way it was saved.
 
 use super::file::{Answers, Evidence, FileSource, Reading};
-use super::hints::{Backlog, Hint, Hints};
-use super::inotify::Refused;
+use super::hints::{Backlog, Hint, Hints, Refused};
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;
@@ -222,10 +221,12 @@ impl<D: Fn(Delivery)> Follower<D> {
 
     /// Takes a hint in, if it is about anything that decides what is read.
     fn note(&mut self, hint: Hint) -> bool {
+        let hints = if let Some(hints) = &mut self.hints { hints.note(hint) } else { vec![hint] };
+        hints.into_iter().fold(false, |concerns, hint| self.note_one(hint) || concerns)
+    }
+
+    fn note_one(&mut self, hint: Hint) -> bool {
         let concerns = hint.name().is_none_or(|name| self.places.concern(name));
-        if let (Hint::Gone(name), Some(hints)) = (&hint, &mut self.hints) {
-            hints.doubt(name);
-        }
         let concerns_watched = hint.name().is_none_or(|name| self.watched.concern(name));
         if concerns_watched {
             self.watched.note(hint.clone(), Instant::now());
