@@ -10,6 +10,7 @@ use super::{Ending, News, Perform, Request, Signal, tell};
 use crate::journal::{Definition, Entry, Record};
 use crate::signals;
 use crate::snapshot::{self, Snapshot};
+use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Action, Event, Order, Pid, RunId};
@@ -20,7 +21,7 @@ use reconcile::state::State;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -163,7 +164,7 @@ pub(super) fn processes(engine: &Engine, now: Time, wanted: &Desired) -> Vec<sna
     let waiting = engine.waiting(now);
     let of_left = |name: &Name| {
         let waits_for = engine.wait_in_words(name, &waiting, now);
-        let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, SystemTime::now())));
+        let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, Timestamp::now())));
         // When it was started, and by which generation, its own navigator knew.
         shown.map(|shown| snapshot::Process { reason: LEFT.to_owned(), started_at: None, generation: 0, ..shown })
     };

@@ -15,6 +15,7 @@ pub use story::Follow;
 
 use crate::config::{Diagnostic, Loaded, Rejected};
 use crate::snapshot::{self, Plan, Watch};
+use jiff::Timestamp;
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Content, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
@@ -25,7 +26,6 @@ use requests::Waiters;
 use std::io;
 use std::mem;
 use std::path::PathBuf;
-use std::time::SystemTime;
 use story::Story;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -145,7 +145,7 @@ pub struct Supervisor<P, S> {
     /// Why what stands in the file is not in force; empty: it is.
     rejected: Vec<Diagnostic>,
     /// Since when it isn't.
-    rejected_at: Option<SystemTime>,
+    rejected_at: Option<Timestamp>,
     story: Story,
     /// Clients that wait for something.
     waiters: Waiters,
@@ -288,7 +288,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.rejected = rejected.diagnostics;
-        self.rejected_at.get_or_insert_with(SystemTime::now);
+        self.rejected_at.get_or_insert_with(Timestamp::now);
         self.answer_reloads(&Reloaded::Rejected(problems));
     }
 

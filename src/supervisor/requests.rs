@@ -5,8 +5,8 @@
 
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
 use crate::config::{Diagnostic, did_you_mean};
-use crate::runtime::utc::Utc;
 use crate::snapshot::{self, Plan, Snapshot};
+use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
 use reconcile::goal::{Goal, Progress, newest_run};
@@ -16,7 +16,6 @@ use reconcile::state::{Standing, State};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::VecDeque;
-use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 /// How many of its last lines are shown of a process that failed.
@@ -231,7 +230,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let mut standings = self.engine.standings();
         let desired = self.engine.desired();
         standings.sort_by_key(|standing| desired.get(&standing.name).map_or(usize::MAX, |entry| entry.position));
-        let now = (self.now(), SystemTime::now());
+        let now = (self.now(), Timestamp::now());
         let mut is_converged = self.rejected.is_empty();
         let processes = standings.into_iter().map(|standing| {
             let waits_for = self.engine.wait_in_words(&standing.name, &waiting, now.0);
@@ -257,7 +256,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 state,
                 watch: self.surroundings.watch(),
                 diagnostics: diagnostics.iter().map(problem).collect(),
-                rejected_at: self.rejected_at.map(|at| Utc::from(at).to_string()),
+                rejected_at: self.rejected_at.map(|at| format!("{at:.3}")),
             },
             converged,
             processes,
@@ -273,9 +272,9 @@ pub(super) fn process(
     standing: &Standing,
     as_wanted: bool,
     waiting: Option<String>,
-    (now, wall): (Time, SystemTime),
+    (now, wall): (Time, Timestamp),
 ) -> snapshot::Process {
-    let on_wall = |at: Time| Utc::from(wall - now.since(at)).to_string();
+    let on_wall = |at: Time| format!("{:.3}", wall - now.since(at));
     snapshot::Process {
         name: standing.name.to_string(),
         tier: tier(standing.tier).to_owned(),
