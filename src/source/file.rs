@@ -2,8 +2,8 @@
 //!
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
+use super::revision::Means;
 use super::stamps::{Stamp, Stamps};
-use super::watch::Means;
 use crate::access::identity::Identity;
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};

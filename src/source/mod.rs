@@ -8,6 +8,7 @@ mod folder;
 mod hints;
 mod look;
 mod places;
+mod revision;
 mod stamps;
 mod survey;
 mod watch;
@@ -15,6 +16,7 @@ mod watched;
 mod writers;
 
 pub use file::{AskForWriter, FileSource, Reading};
+pub use revision::{Delivery, Means, Revision, Source, Ticket, Tickets};
 pub use survey::Contents;
-pub use watch::{Asker, Delivery, Means};
+pub use watch::Asker;
 pub use writers::has_writer;

@@ -5,7 +5,8 @@
 
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
 use crate::config::{Diagnostic, did_you_mean};
-use crate::snapshot::{self, Plan, Snapshot};
+use crate::snapshot::{self, Plan, Snapshot, Watch};
+use crate::source::{Means, Ticket};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
@@ -74,7 +75,7 @@ pub(super) struct Waiters {
     /// Until somebody has looked whether the file on disk is the one in force.
     unlooked: VecDeque<(Vec<Name>, oneshot::Sender<()>)>,
     converged: Vec<(Vec<Name>, oneshot::Sender<()>)>,
-    reloads: Vec<oneshot::Sender<Reloaded>>,
+    reloads: Vec<(Ticket, oneshot::Sender<Reloaded>)>,
     process_reloads: Vec<(RunId, oneshot::Sender<Outcome>)>,
 }
 
@@ -91,12 +92,12 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             Request::Follow(since, reply) => drop(reply.send(self.story.follow(since))),
             Request::Reload(reply) if self.engine.orders().closing().is_some() => drop(reply.send(Reloaded::Closing)),
             Request::Reload(reply) => {
-                self.waiters.reloads.push(reply);
-                self.surroundings.reload();
+                let ticket = self.surroundings.source().reload();
+                self.waiters.reloads.push((ticket, reply));
             }
             Request::Converged(names, reply) => {
                 self.waiters.unlooked.push_back((names, reply));
-                self.surroundings.look();
+                self.surroundings.source().look();
             }
         }
         None
@@ -215,9 +216,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         }
     }
 
-    /// Answers those who asked for the file to be read.
-    pub(super) fn answer_reloads(&mut self, reloaded: &Reloaded) {
-        self.waiters.reloads.drain(..).for_each(|reply| drop(reply.send(reloaded.clone())));
+    /// Answers those who asked for the file to be read before this reading of it began.
+    pub(super) fn answer_reloads(&mut self, answers: Ticket, reloaded: &Reloaded) {
+        let answered = self.waiters.reloads.extract_if(.., |(ticket, _)| *ticket <= answers);
+        answered.for_each(|(_, reply)| drop(reply.send(reloaded.clone())));
     }
 
     /// What a configuration would change now.
@@ -254,7 +256,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             config: snapshot::Config {
                 path: self.surroundings.config(),
                 state,
-                watch: self.surroundings.watch(),
+                watch: match self.surroundings.source().means() {
+                    Means::Events => Watch::Events,
+                    Means::Poll => Watch::Poll,
+                    Means::Off => Watch::Off,
+                },
                 diagnostics: diagnostics.iter().map(problem).collect(),
                 rejected_at: self.rejected_at.map(|at| format!("{at:.3}")),
             },
