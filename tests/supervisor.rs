@@ -1,7 +1,7 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
-use navigator::config::{Inputs, Loaded, Rejected, Settings};
-use navigator::journal::Record;
+use navigator::config::{ContentHash, Inputs, Loaded, Rejected, Settings};
+use navigator::journal::{Accepted, Record};
 use navigator::snapshot::Plan;
 use navigator::source::{Means, Revision, Source, Ticket, Tickets};
 use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Reloaded, Request, Signal, Supervisor, Surroundings, noted};
@@ -130,7 +130,7 @@ impl Surroundings for Around {
         PathBuf::from("/etc/navigator.yml")
     }
 
-    fn apply(&self, _: &Loaded) {}
+    fn apply(&self, _: &Loaded, _: u64) {}
 
     fn explain(&self, _: &Rejected) {}
 
@@ -195,8 +195,8 @@ async fn at(epoch: Instant, seconds: u64) {
 
 fn wanted(specs: Vec<Spec>) -> Loaded {
     let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
-    let (settings, inputs) = (Settings::default(), Inputs::default());
-    Loaded { desired, settings, warnings: Vec::new(), inputs, contents: Vec::new() }
+    let (settings, inputs, content) = (Settings::default(), Inputs::default(), ContentHash::default());
+    Loaded { desired, settings, warnings: Vec::new(), inputs, content, contents: Vec::new() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,7 +317,7 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
 /// What a navigator with `db` and `web` left behind.
 fn left() -> Left {
     let former = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
-    let record = Record::of([noted(&former.desired)]);
+    let record = Record::of([noted(&former.desired, Accepted::default())]);
     Left { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
 }
 

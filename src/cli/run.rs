@@ -8,7 +8,7 @@ use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, stat
 use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
-use crate::journal::{Journal, Opened};
+use crate::journal::{Accepted, Journal, Opened};
 use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup, words};
 use crate::snapshot::Plan;
 use crate::source::{Asker, Delivery, FileSource, Means, Reading, Source, has_writer};
@@ -207,9 +207,10 @@ impl Surroundings for Around {
         &self.asker
     }
 
-    fn apply(&self, loaded: &Loaded) {
+    fn apply(&self, loaded: &Loaded, generation: u64) {
         self.log.apply(&loaded.settings);
-        self.journal.note(supervisor::noted(&loaded.desired));
+        let accepted = Accepted { generation, content: loaded.content.to_string() };
+        self.journal.note(supervisor::noted(&loaded.desired, accepted));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
     }

@@ -48,7 +48,8 @@ pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result
     let (diagnostics, omitted) = shown.diagnosed(&loader.texts);
     match outcome {
         Some((desired, settings)) if !rejected => {
-            Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, contents: Vec::new() })
+            let content = loader.content.finish();
+            Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, content, contents: Vec::new() })
         }
         _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
     }

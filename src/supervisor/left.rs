@@ -7,7 +7,7 @@
 use super::requests::{process, tier};
 use super::tell::LEFT;
 use super::{Ending, News, Perform, Request, Signal, tell};
-use crate::journal::{Definition, Entry, Record};
+use crate::journal::{Accepted, Definition, Entry, Record};
 use crate::signals;
 use crate::snapshot::{self, Snapshot};
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ pub struct Left {
 }
 
 /// What has to be noted of an accepted configuration, so that the next navigator can end what this one may leave.
-pub fn noted(desired: &Desired) -> Entry {
+pub fn noted(desired: &Desired, accepted: Accepted) -> Entry {
     let name = |index: usize| desired.entries()[index].spec.name.to_string();
     let definition = |entry: &reconcile::desired::Entry| Definition {
         name: entry.spec.name.to_string(),
@@ -45,7 +45,7 @@ pub fn noted(desired: &Desired) -> Entry {
         timeout_ms: millis(entry.spec.stop.timeout),
     };
     let processes = desired.entries().iter().map(definition).collect();
-    Entry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes }
+    Entry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes, accepted: Some(accepted) }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -228,7 +228,7 @@ mod tests {
     /// What a navigator with these processes notes, and of which these are left.
     fn left(specs: Vec<Spec>, living: &[&str]) -> Left {
         let desired = Desired::new(specs, Duration::from_secs(7)).expect("they fit together");
-        let record = Record::of([noted(&desired)]);
+        let record = Record::of([noted(&desired, Accepted::default())]);
         Left { processes: living.iter().map(|name| (Name::from(*name), vec![Pid(100)])).collect(), record }
     }
 
@@ -290,7 +290,7 @@ mod tests {
             signal: "NOSUCH".to_owned(),
             timeout_ms: 1,
         };
-        let round = Entry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")] };
+        let round = Entry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")], accepted: None };
         let processes = vec![(Name::from("a"), vec![Pid(1)]), (Name::from("b"), vec![Pid(2)])];
         let left = Left { processes, record: Record::of([round]) };
         assert_eq!(waves(&left), [["a TERM", "b TERM"]]);

@@ -70,8 +70,8 @@ pub trait Surroundings {
     /// The real path of the configuration.
     fn config(&self) -> PathBuf;
 
-    /// Takes over what an accepted configuration says beyond its processes.
-    fn apply(&self, loaded: &Loaded);
+    /// Takes over what a configuration says beyond its processes, that is accepted as this generation.
+    fn apply(&self, loaded: &Loaded, generation: u64);
 
     /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
     fn explain(&self, rejected: &Rejected);
@@ -261,7 +261,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     fn accept(&mut self, loaded: Loaded, answers: Ticket) -> Vec<Event> {
         let is_news = self.engine.is_news(&loaded.desired);
         let generation = self.engine.generation() + u64::from(is_news);
-        self.surroundings.apply(&loaded);
+        self.surroundings.apply(&loaded, generation);
         let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
         self.warned = loaded.warnings;
