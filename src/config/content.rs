@@ -44,7 +44,9 @@ mod tests {
 
     fn hash(files: &[Option<&str>]) -> String {
         let mut hasher = ContentHasher::default();
-        files.iter().for_each(|file| hasher.add(file.map(str::as_bytes)));
+        for file in files {
+            hasher.add(file.map(str::as_bytes));
+        }
         hasher.finish().to_string()
     }
 

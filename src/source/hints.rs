@@ -149,7 +149,9 @@ impl Hints {
             names.extend(self.others(directory).map(|directory| directory.join(entry)));
         }
         if matches!(hint, Hint::Gone(_)) {
-            names.iter().for_each(|name| self.doubt(name));
+            for name in &names {
+                self.doubt(name);
+            }
         }
         names.into_iter().map(|name| hint.about(name)).collect()
     }

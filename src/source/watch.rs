@@ -207,7 +207,11 @@ impl<D: Fn(Delivery)> Follower<D> {
     /// Takes a hint in, if it is about anything that decides what is read.
     fn note(&mut self, hint: Hint) -> bool {
         let hints = if let Some(hints) = &mut self.hints { hints.note(hint) } else { vec![hint] };
-        hints.into_iter().fold(false, |concerns, hint| self.note_one(hint) || concerns)
+        let mut concerns = false;
+        for hint in hints {
+            concerns |= self.note_one(hint);
+        }
+        concerns
     }
 
     fn note_one(&mut self, hint: Hint) -> bool {
