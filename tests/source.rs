@@ -1,7 +1,7 @@
 //! Following files from outside of the loop: by the poll alone, not at all, and with a doubt about what was found.
 
 use navigator::config::Environment;
-use navigator::source::{Asker, Contents, Delivery, FileSource, Means};
+use navigator::source::{Asker, Contents, Delivery, FileSource, Means, Revision, Source as _};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,7 +47,7 @@ impl Followed {
                 };
                 // Where they can't be sent, the test is over.
                 match delivery {
-                    Delivery::Revision(revision) => {
+                    Delivery::Revision(Revision { outcome: revision, .. }) => {
                         revision
                             .iter()
                             .filter(|loaded| !loaded.contents.is_empty())
@@ -104,7 +104,7 @@ fn the_poll_alone_sees_every_content_once() {
     followed.save_in_place(&["third"]);
     followed.delivers(&["third"]);
     // The answer to a question comes after everything that was found before.
-    followed.asker.ask();
+    followed.asker.reload();
     followed.delivers(&["third"]);
     assert!(followed.revisions.try_recv().is_err(), "each was delivered once");
 }
@@ -150,12 +150,12 @@ fn without_means_only_a_question_is_answered() {
             // Whoever is about to end has no means from then on.
             followed.asker.look_no_more();
         }
-        followed.asker.ask();
+        followed.asker.reload();
         followed.delivers(&["first"]);
         assert_eq!(followed.asker.means(), Means::Off);
         followed.save_in_place(&["second"]);
         followed.save_by_rename(&["third"]);
-        followed.asker.ask();
+        followed.asker.reload();
         followed.delivers(&["third"]);
         assert!(followed.revisions.try_recv().is_err(), "nothing else was delivered, {means:?}");
     }

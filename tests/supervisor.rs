@@ -1,19 +1,20 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
-use navigator::config::{Inputs, Loaded, Rejected, Settings};
-use navigator::journal::Record;
-use navigator::snapshot::{Plan, Watch};
-use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings, noted};
+use navigator::config::{ContentHash, Inputs, Loaded, Rejected, Settings};
+use navigator::journal::{Accepted, Record};
+use navigator::snapshot::Plan;
+use navigator::source::{Means, Revision, Source, Ticket, Tickets};
+use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Reloaded, Request, Signal, Supervisor, Surroundings, noted};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
 use reconcile::spec::{Restart, Signal as Sent, Spec};
 use reconcile::text::{Name, Text};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Answers as an obedient system would, except to those who ignore being asked to stop; writes down what it was told.
@@ -90,17 +91,19 @@ impl Perform for Script {
     fn let_go(&self) {}
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Around {
+    tickets: Tickets,
     reloads: Rc<Cell<u32>>,
     reopened: Rc<Cell<u32>>,
     looks_no_more: Rc<Cell<bool>>,
     foretold: Rc<RefCell<Vec<Plan>>>,
 }
 
-impl Surroundings for Around {
-    fn reload(&self) {
+impl Source for Around {
+    fn reload(&self) -> Ticket {
         self.reloads.set(self.reloads.get() + 1);
+        self.tickets.next()
     }
 
     fn look(&self) {}
@@ -109,15 +112,25 @@ impl Surroundings for Around {
         self.looks_no_more.set(true);
     }
 
+    fn means(&self) -> Means {
+        Means::Off
+    }
+
+    fn read(&self, _: Option<&Path>) -> Result<Loaded, Rejected> {
+        unreachable!("plans are not asked for here")
+    }
+}
+
+impl Surroundings for Around {
+    fn source(&self) -> &dyn Source {
+        self
+    }
+
     fn config(&self) -> PathBuf {
         PathBuf::from("/etc/navigator.yml")
     }
 
-    fn watch(&self) -> Watch {
-        Watch::Off
-    }
-
-    fn apply(&self, _: &Loaded) {}
+    fn apply(&self, _: &Loaded, _: u64) {}
 
     fn explain(&self, _: &Rejected) {}
 
@@ -182,7 +195,8 @@ async fn at(epoch: Instant, seconds: u64) {
 
 fn wanted(specs: Vec<Spec>) -> Loaded {
     let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
-    Loaded { desired, settings: Settings::default(), warnings: Vec::new(), inputs: Inputs::default(), contents: Vec::new() }
+    let (settings, inputs, content) = (Settings::default(), Inputs::default(), ContentHash::default());
+    Loaded { desired, settings, warnings: Vec::new(), inputs, content, contents: Vec::new() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,6 +255,42 @@ async fn hangup_and_usr2_reach_the_surroundings_and_no_process() {
     assert!(around.looks_no_more.get(), "it has ended");
 }
 
+/// What the source delivers of a reading that began after this request.
+fn read(loaded: Loaded, answers: Ticket) -> News {
+    News::Revision(Revision { answers, outcome: Ok(Box::new(loaded)) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_reload_is_answered_by_a_reading_that_began_after_it() {
+    let world = World::new(false);
+    let around = world.around.clone();
+    let revision = |name: &str| wanted(vec![Spec::new(name, name)]);
+    world
+        .run(revision("a"), async |_, news| {
+            let send = async |item| news.send(item).await.expect("the loop listens");
+            let reload = async || {
+                let (reply, answer) = oneshot::channel();
+                send(News::Request(Request::Reload(reply))).await;
+                // What comes after a request finds it taken in.
+                let (reply, taken) = oneshot::channel();
+                send(News::Request(Request::Follow(None, reply))).await;
+                taken.await.expect("it is answered");
+                (around.tickets.last(), answer)
+            };
+            let (first, mut first_answer) = reload().await;
+            send(read(revision("b"), Ticket::default())).await;
+            let (second, mut second_answer) = reload().await;
+            assert!(first_answer.try_recv().is_err(), "that reading had begun before");
+            send(read(revision("c"), first)).await;
+            assert_eq!(first_answer.await, Ok(Reloaded::Accepted(3, true)));
+            assert!(second_answer.try_recv().is_err(), "that one, too");
+            send(read(revision("c"), second)).await;
+            assert_eq!(second_answer.await, Ok(Reloaded::Accepted(3, false)));
+            signal(news, Signal::Terminate).await;
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
     let world = World::new(false);
@@ -253,7 +303,7 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
     world
         .run(revision(&[]), async |_, news| {
             for args in [&[][..], &["-v"], &["-v"]] {
-                news.send(News::Revision(Ok(revision(args)))).await.expect("the loop listens");
+                news.send(read(revision(args), Ticket::default())).await.expect("the loop listens");
             }
             signal(news, Signal::Terminate).await;
         })
@@ -267,7 +317,7 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
 /// What a navigator with `db` and `web` left behind.
 fn left() -> Left {
     let former = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
-    let record = Record::of([noted(&former.desired)]);
+    let record = Record::of([noted(&former.desired, Accepted::default())]);
     Left { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
 }
 
@@ -308,7 +358,7 @@ async fn what_comes_in_while_it_ends_what_was_left_is_heard_afterwards() {
         .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
             signal(news, Signal::Hangup).await;
             let newer = wanted(vec![Spec::new("newer", "newer")]);
-            news.send(News::Revision(Ok(newer))).await.expect("the loop listens");
+            news.send(read(newer, Ticket::default())).await.expect("the loop listens");
             at(script.epoch, 15).await;
             assert_eq!(around.reloads.get(), 0);
             at(script.epoch, 25).await;

@@ -4,9 +4,9 @@
 //! line: control characters in a message or a field are escaped.
 
 use crate::config::{Level, LogFormat};
-use crate::runtime::utc::Utc;
 use crate::terminal::{escape, escape_json, is_plain};
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use std::fmt::{Debug, Write};
 use std::sync::Arc;
 use tracing::field::{Field, Visit};
@@ -75,7 +75,7 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
     fn event(&self, event: &Event<'_>) {
         let mut fields = EventFields::default();
         event.record(&mut fields);
-        let time = Utc::now().to_string();
+        let time = format!("{:.3}", Timestamp::now());
         let LogShape { format, color, .. } = **self.settings.0.load();
         let line = if format == LogFormat::Json {
             as_json(&time, event.metadata(), &fields)

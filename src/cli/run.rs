@@ -9,10 +9,10 @@ use crate::access::{Directory, Place, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
 use crate::error_text::words;
-use crate::journal::{Journal, Opened};
+use crate::journal::{Accepted, Journal, Opened};
 use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup};
-use crate::snapshot::{Plan, Watch};
-use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
+use crate::snapshot::Plan;
+use crate::source::{Asker, Delivery, FileSource, Means, Reading, Source, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
@@ -91,11 +91,10 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
         let kept = Kept::default();
-        let door =
-            Loop { news: news.clone(), source: source.clone(), kept: kept.clone() };
+        let to_loop = news.clone();
         let followed = source.follow(reading, move |delivery| {
             let delivered = match delivery {
-                Delivery::Revision(revision) => News::Revision(revision.map(|loaded| *loaded)),
+                Delivery::Revision(revision) => News::Revision(revision),
                 Delivery::Contents(contents) => News::Contents(contents),
                 Delivery::Looked => News::Looked,
             };
@@ -105,6 +104,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         let (asker, contents) =
             followed.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let loaded = Loaded { contents, ..loaded };
+        let door = Loop { news: to_loop, source: Arc::new(asker.clone()), kept: kept.clone() };
         let Opened { journal, former, is_first, damaged } = opened;
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
@@ -204,21 +204,14 @@ struct Around {
 }
 
 impl Surroundings for Around {
-    fn reload(&self) {
-        self.asker.ask();
+    fn source(&self) -> &dyn Source {
+        &self.asker
     }
 
-    fn look(&self) {
-        self.asker.look();
-    }
-
-    fn look_no_more(&self) {
-        self.asker.look_no_more();
-    }
-
-    fn apply(&self, loaded: &Loaded) {
+    fn apply(&self, loaded: &Loaded, generation: u64) {
         self.log.apply(&loaded.settings);
-        self.journal.note(supervisor::noted(&loaded.desired));
+        let accepted = Accepted { generation, content: loaded.content.to_string() };
+        self.journal.note(supervisor::noted(&loaded.desired, accepted));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
     }
@@ -229,14 +222,6 @@ impl Surroundings for Around {
 
     fn config(&self) -> PathBuf {
         self.config.clone()
-    }
-
-    fn watch(&self) -> Watch {
-        match self.asker.means() {
-            Means::Events => Watch::Events,
-            Means::Poll => Watch::Poll,
-            Means::Off => Watch::Off,
-        }
     }
 
     fn is_watched(&self) -> bool {

@@ -60,7 +60,8 @@ pub(super) fn load_into(
     let (diagnostics, omitted) = shown.diagnosed(&loader.texts);
     match outcome {
         Some((desired, settings)) if !rejected => {
-            Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, contents: Vec::new() })
+            let content = loader.content.finish();
+            Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, content, contents: Vec::new() })
         }
         _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
     }

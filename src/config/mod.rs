@@ -12,6 +12,7 @@
 //! `foreign` (keys), `meant` (values), and `habits` (what would need a shell). A guess changes what is said,
 //! never what is accepted.
 
+mod content;
 mod diagnostic;
 mod dialects;
 mod dotenv;
@@ -53,6 +54,7 @@ mod words;
 mod written;
 mod yaml;
 
+pub use content::ContentHash;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
 pub use effective::{Effective, NotWritten, Notation, Request, effective};
 pub use environment::Environment;
@@ -82,6 +84,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// What a watcher must watch.
     pub inputs: Inputs,
+    /// The hash of everything that it was read from.
+    pub content: ContentHash,
     /// What the files contain that processes watch. Loading leaves this to whoever reads them.
     pub contents: Vec<(Name, Content)>,
 }

@@ -2,6 +2,7 @@
 //!
 //! What can't be read is reported here. What a tree or a layer means for the processes is said in `load`.
 
+use super::content::ContentHasher;
 use super::environment::Environment;
 use super::files::{Files, MAX_BYTES};
 use super::problems::{Problem, Problems, Shown};
@@ -25,6 +26,8 @@ pub(super) struct Loader<'l> {
     pub(super) texts: Texts,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
+    /// The hash of all files that were read, in their order.
+    pub(super) content: ContentHasher,
     /// Each env file is read once, or the reason why it can't be, unless that has been told.
     env_files: HashMap<PathBuf, Result<Rc<Variables>, Option<Unread>>>,
     /// Bytes that substitution has yielded.
@@ -49,6 +52,7 @@ impl<'l> Loader<'l> {
             texts: Texts::default(),
             problems: Problems::default(),
             inputs: Inputs::default(),
+            content: ContentHasher::default(),
             env_files: HashMap::new(),
             substituted: 0,
             parsed: Vec::new(),
@@ -62,7 +66,9 @@ impl<'l> Loader<'l> {
 
     pub(super) fn open(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         self.inputs.files.insert(path.to_owned());
-        let bytes = self.files.read(path)?;
+        let read = self.files.read(path);
+        self.content.add(read.as_deref().ok());
+        let bytes = read?;
         if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 

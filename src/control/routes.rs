@@ -5,7 +5,7 @@ use crate::config::Diagnostic;
 use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::{ConfigState, Problem, Snapshot};
-use crate::source::FileSource;
+use crate::source::Source;
 use crate::suggest::did_you_mean;
 use crate::supervisor::{ByHand, News, Reloaded, Request, problem};
 use http_body_util::{BodyExt, Limited};
@@ -16,6 +16,7 @@ use reconcile::text::Name;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -35,7 +36,7 @@ pub struct Loop {
     /// Takes requests.
     pub news: mpsc::Sender<News>,
     /// The configuration, for plans of it and of others.
-    pub source: FileSource,
+    pub source: Arc<dyn Source + Send + Sync>,
     /// What processes wrote last.
     pub kept: Kept,
 }
@@ -140,8 +141,8 @@ async fn standing(to: &Loop, query: &Query) -> Result<Snapshot, Failure> {
 }
 
 async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
-    let source = query.all("path").next().map_or_else(|| to.source.clone(), |path| to.source.instead(PathBuf::from(path)));
-    let reading = tokio::task::spawn_blocking(move || source.read().revision);
+    let (source, candidate) = (Arc::clone(&to.source), query.all("path").next().map(PathBuf::from));
+    let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref()));
     let revision = reading.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     match revision {
         Ok(loaded) => Ok(json(StatusCode::OK, &ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?)),

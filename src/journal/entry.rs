@@ -23,6 +23,9 @@ pub enum JournalEntry {
         shutdown_ms: u64,
         /// Every process of it.
         processes: Vec<Definition>,
+        /// Which revision it is; `None` in the journals of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        accepted: Option<Accepted>,
     },
     /// A program was started.
     Started(Started),
@@ -31,6 +34,15 @@ pub enum JournalEntry {
         /// Which run.
         key: RunKey,
     },
+}
+
+/// A revision that is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Its generation in the life of navigator that accepted it.
+    pub generation: u64,
+    /// The hash of everything that it was read from, in hexadecimal digits.
+    pub content: String,
 }
 
 /// The directory in which one life of navigator makes the control groups of its runs.

@@ -18,7 +18,7 @@ mod record;
 mod secret;
 mod writer;
 
-pub use entry::{Definition, GroupDirectory, JournalEntry, RunKey, Started};
+pub use entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started};
 pub use record::Record;
 pub use secret::InstanceSecret;
 
@@ -199,6 +199,7 @@ fn random() -> String {
 mod tests {
     use super::*;
     use crate::access::Trust;
+    use crate::checksum::fnv1a;
     use reconcile::spec::Signal;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -269,7 +270,9 @@ mod tests {
         let first = directory.open("boot");
         assert_eq!((names(&first.former), first.damaged), (vec![], None));
         let journal = first.journal;
-        journal.note(JournalEntry::Wanted { shutdown_ms: 5, processes: vec![definition("db"), definition("web")] });
+        let accepted = Some(Accepted { generation: 3, content: "ab12".to_owned() });
+        let processes = vec![definition("db"), definition("web")];
+        journal.note(JournalEntry::Wanted { shutdown_ms: 5, processes, accepted: accepted.clone() });
         journal.note_and_wait(started(&journal, 1, "db"));
         journal.note_and_wait(started(&journal, 2, "web"));
         journal.note(JournalEntry::Gone { key: journal.key(1) });
@@ -279,12 +282,21 @@ mod tests {
         assert_eq!(second.journal.author().instance, journal.author().instance);
         assert_ne!(second.journal.author().life, journal.author().life);
         assert_eq!(second.former.definition("web").unwrap().signal, Signal::TERM.0);
+        assert_eq!(second.former.accepted(), accepted.as_ref());
         // The runs of the first one stay recorded until they are reported gone.
         second.journal.note_and_wait(started(&second.journal, 1, "other"));
         second.journal.close();
-        assert_eq!(names(&directory.open("boot").former), ["other", "web"]);
+        let third = directory.open("boot").former;
+        assert_eq!((names(&third), third.accepted()), (vec!["other", "web"], accepted.as_ref()), "also once it was written anew");
         let rebooted = directory.open("another boot");
         assert_eq!(names(&rebooted.former), [""; 0]);
+    }
+
+    #[test]
+    fn what_an_older_version_noted_of_a_configuration_is_read() {
+        let json = r#"{"wanted":{"shutdown_ms":5,"processes":[]}}"#;
+        let (record, bad_lines) = Record::read(format!("{:016x} {json}\n", fnv1a(json.as_bytes())).as_bytes());
+        assert_eq!((record.shutdown_timeout(), record.accepted(), bad_lines), (Some(Duration::from_millis(5)), None, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The sum of all journal entries: which runs may be left, and how each is stopped. A value; it reads no file.
 
-use super::entry::{Definition, GroupDirectory, JournalEntry, RunKey, Started};
+use super::entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub struct Record {
     /// The names of the last configuration, whose order counts.
     wanted: BTreeSet<String>,
     shutdown_ms: Option<u64>,
+    accepted: Option<Accepted>,
     runs: BTreeMap<RunKey, Started>,
 }
 
@@ -44,7 +45,8 @@ impl Record {
     pub(super) fn fold(&mut self, entry: JournalEntry) {
         match entry {
             JournalEntry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
-            JournalEntry::Wanted { shutdown_ms, processes } => {
+            JournalEntry::Wanted { shutdown_ms, processes, accepted } => {
+                self.accepted = accepted;
                 self.shutdown_ms = Some(shutdown_ms);
                 self.wanted = processes.iter().map(|process| process.name.clone()).collect();
                 let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
@@ -68,8 +70,10 @@ impl Record {
         let shutdown_ms = self.shutdown_ms;
         // Removed processes that still run come first, then those of the last configuration.
         let configurations = [removed.cloned().collect::<Vec<_>>(), wanted.cloned().collect()].into_iter();
-        let configurations =
-            shutdown_ms.map(|shutdown_ms| configurations.map(move |processes| JournalEntry::Wanted { shutdown_ms, processes }));
+        let accepted = self.accepted.clone();
+        let configurations = shutdown_ms.map(|shutdown_ms| {
+            configurations.map(move |processes| JournalEntry::Wanted { shutdown_ms, processes, accepted: accepted.clone() })
+        });
         let runs = self.runs.values().cloned().map(JournalEntry::Started);
         lives.chain(runs).chain(configurations.into_iter().flatten()).collect()
     }
@@ -110,6 +114,11 @@ impl Record {
     /// How to stop every process in the record.
     pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.definitions.values()
+    }
+
+    /// The revision that was accepted last, if its journal says so.
+    pub fn accepted(&self) -> Option<&Accepted> {
+        self.accepted.as_ref()
     }
 
     /// The shutdown timeout, if one was recorded.

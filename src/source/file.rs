@@ -2,6 +2,7 @@
 //!
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
+use super::revision::Means;
 use super::stamps::{Stamp, Stamps};
 use crate::access::identity::Identity;
 use crate::access::{Directory, Place, Trust};
@@ -18,17 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// Answers whether a process has a file open to write to it; `None` where that can't be known.
 pub type AskForWriter = fn(BorrowedFd<'_>) -> Option<bool>;
-
-/// How changes are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
-    /// By what the kernel tells, and by a slow poll beside it.
-    Events,
-    /// By the poll alone.
-    Poll,
-    /// Not at all; only when somebody asks.
-    Off,
-}
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]

@@ -1,11 +1,94 @@
 //! Hints from the kernel that something may have changed. Each is worth a look and nothing more: what is true is seen by
 //! looking.
 
-use super::inotify::{Hint, Refused, Watcher};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::{Config, Error, ErrorKind, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the kernel says has happened to a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// It was put in place whole: renamed to, or a symbolic link replaced.
+    Placed(PathBuf),
+    /// It was opened and written to, and may still be open.
+    Written(PathBuf),
+    /// Whoever wrote to it has closed it.
+    Closed(PathBuf),
+    /// It was removed or moved away.
+    Gone(PathBuf),
+    /// Something else: created, its mode changed.
+    Touched(PathBuf),
+    /// Hints were lost.
+    Anything,
+}
+
+impl Hint {
+    /// The name that it is about; `None`: any.
+    pub(super) fn name(&self) -> Option<&Path> {
+        match self {
+            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
+            Hint::Anything => None,
+        }
+    }
+
+    /// The same about another name.
+    fn about(&self, name: PathBuf) -> Hint {
+        match self {
+            Hint::Placed(_) => Hint::Placed(name),
+            Hint::Written(_) => Hint::Written(name),
+            Hint::Closed(_) => Hint::Closed(name),
+            Hint::Gone(_) => Hint::Gone(name),
+            Hint::Touched(_) => Hint::Touched(name),
+            Hint::Anything => Hint::Anything,
+        }
+    }
+
+    /// What an event means; `None`: it says nothing that another event doesn't say.
+    fn of(event: Result<notify::Event, Error>) -> Option<Hint> {
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else { return Some(Hint::Anything) };
+        let hint: fn(PathBuf) -> Hint = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
+            // Both names of a rename were reported one by one before.
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return None,
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Placed,
+            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => Hint::Gone,
+            EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
+            _ => Hint::Touched,
+        };
+        Some(event.paths.into_iter().next().map_or(Hint::Anything, hint))
+    }
+}
+
+/// Why the kernel gives no hints, or not all.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// `EMFILE`.
+    #[error(
+        "this user has as many watchers as `fs.inotify.max_user_instances` allows, or navigator as many files as `ulimit -n`"
+    )]
+    Instances,
+    /// `ENOSPC` of `inotify_add_watch(2)`.
+    #[error("this user watches as many directories as `fs.inotify.max_user_watches` allows")]
+    Watches,
+    #[error(transparent)]
+    Other(io::Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        match error.kind {
+            ErrorKind::MaxFilesWatch => Refused::Watches,
+            ErrorKind::Io(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => Refused::Instances,
+            ErrorKind::Io(error) => Refused::Other(error),
+            _ => Refused::Other(io::Error::other(error)),
+        }
+    }
+}
 
 /// How many hints may wait to be taken. Somebody may write beside the files all the time, and faster than anybody looks.
 const MOST: usize = 1024;
@@ -33,9 +116,9 @@ impl Backlog {
 /// Which directory stands behind a path: its device and inode.
 type Identity = (u64, u64);
 
-/// Watches directories for hints.
+/// Watches directories for hints; none any more once it is dropped.
 pub(super) struct Hints {
-    watcher: Watcher,
+    watcher: RecommendedWatcher,
     /// Each with the directory that is watched under that path; `None`: the watch may be dead.
     watched: BTreeMap<PathBuf, Option<Identity>>,
 }
@@ -46,12 +129,43 @@ impl Hints {
     /// # Errors
     /// The system's limits on watching are reached.
     pub(super) fn new(take: impl Fn(Hint) + Send + 'static) -> Result<Hints, Refused> {
-        Ok(Hints { watcher: Watcher::new(take)?, watched: BTreeMap::new() })
+        // Other programs open and read files beside a configuration all the time. That must not wake the watcher's thread.
+        let changes = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
+        let take = move |event| Hint::of(event).into_iter().for_each(&take);
+        let watcher = RecommendedWatcher::new(take, Config::default().with_event_kinds(changes))?;
+        Ok(Hints { watcher, watched: BTreeMap::new() })
+    }
+
+    /// Takes note of a hint, and returns it under every path that its directory is watched by: one that is mounted twice has
+    /// two, and the watcher reports only one of them.
+    pub(super) fn note(&mut self, hint: Hint) -> Vec<Hint> {
+        let Some(name) = hint.name() else {
+            self.doubt(Path::new("/"));
+            return vec![hint];
+        };
+        let mut names = BTreeSet::from([name.to_owned()]);
+        names.extend(self.others(name).cloned());
+        if let (Some(directory), Some(entry)) = (name.parent(), name.file_name()) {
+            names.extend(self.others(directory).map(|directory| directory.join(entry)));
+        }
+        if matches!(hint, Hint::Gone(_)) {
+            for name in &names {
+                self.doubt(name);
+            }
+        }
+        names.into_iter().map(|name| hint.about(name)).collect()
+    }
+
+    /// The other paths that the directory at this one is watched by.
+    fn others<'a>(&'a self, directory: &Path) -> impl Iterator<Item = &'a PathBuf> {
+        let identity = self.watched.get(directory).copied().flatten();
+        let is_same = move |(_, other): &(_, &Option<Identity>)| identity.is_some() && **other == identity;
+        self.watched.iter().filter(is_same).map(|(path, _)| path)
     }
 
     /// Takes note that a name is gone. A directory that was watched there is watched no more, nor are those below it; one
     /// that takes its name may even get its inode.
-    pub(super) fn doubt(&mut self, gone: &Path) {
+    fn doubt(&mut self, gone: &Path) {
         for (directory, identity) in &mut self.watched {
             if directory.starts_with(gone) {
                 *identity = None;
@@ -66,11 +180,12 @@ impl Hints {
     pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Result<(), Refused> {
         let wanted: BTreeMap<&PathBuf, Option<Identity>> =
             directories.iter().filter_map(|directory| Some((directory, Some(identity(directory)?)))).collect();
-        let watcher = &self.watcher;
+        let watcher = &mut self.watcher;
         self.watched.retain(|directory, identity| {
             let stays = wanted.get(directory) == Some(identity);
             if !stays {
-                watcher.unwatch(directory);
+                // The kernel drops the watch of a directory that is removed by itself.
+                let _gone_already = watcher.unwatch(directory);
             }
             stays
         });
@@ -78,12 +193,22 @@ impl Hints {
             if self.watched.contains_key(directory) {
                 continue;
             }
-            // Unless it went a moment ago.
-            if self.watcher.watch(directory)? {
-                self.watched.insert(directory.clone(), identity);
+            match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.watched.insert(directory.clone(), identity)),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a directory could not be watched because it went a moment ago.
+fn is_absent(error: &Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotADirectory,
+        _ => false,
     }
 }
 
@@ -96,7 +221,9 @@ fn identity(directory: &Path) -> Option<Identity> {
 mod tests {
     use super::super::folder::Folder;
     use super::*;
+    use rustix::fs::inotify::WatchFlags;
     use std::fs;
+    use std::os::unix::fs::symlink;
     use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
@@ -112,7 +239,7 @@ mod tests {
         assert_eq!(backlog.admit(Hint::Gone(PathBuf::from("log"))), Some(Hint::Gone(PathBuf::from("log"))));
     }
 
-    /// A directory that is watched.
+    /// A directory, and the hints about it.
     struct Watched {
         folder: Folder,
         hints: Hints,
@@ -120,37 +247,41 @@ mod tests {
     }
 
     impl Watched {
+        /// Nothing in it is watched yet.
         fn new() -> Watched {
             let (sender, received) = mpsc::channel();
             // The test is over.
             let hints = Hints::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
-            let mut watched = Watched { folder: Folder::new(), hints, received };
-            watched.watch();
-            watched
+            Watched { folder: Folder::new(), hints, received }
         }
 
-        fn watch(&mut self) {
-            self.hints.watch(&[self.path("")].into()).expect("it can be watched");
+        fn watch(&mut self, names: &[&str]) {
+            let directories = names.iter().map(|name| self.path(name)).collect();
+            self.hints.watch(&directories).expect("they can be watched");
         }
 
         fn path(&self, name: &str) -> PathBuf {
             self.folder.path(name)
         }
 
-        /// The hints up to and with this one.
+        /// The hints up to and with this one, as they come and as they are passed on.
         #[track_caller]
-        fn until(&self, last: &Hint) -> Vec<Hint> {
-            let mut hints = Vec::new();
-            while hints.last() != Some(last) {
-                hints.push(self.received.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("{last:?} comes after {hints:?}")));
+        fn until(&mut self, last: &Hint) -> (Vec<Hint>, Vec<Hint>) {
+            let (mut received, mut passed) = (Vec::new(), Vec::new());
+            while received.last() != Some(last) {
+                let hint = self.received.recv_timeout(DEADLINE);
+                let hint = hint.unwrap_or_else(|_| panic!("{last:?} comes after {received:?}"));
+                passed.extend(self.hints.note(hint.clone()));
+                received.push(hint);
             }
-            hints
+            (received, passed)
         }
     }
 
     #[test]
-    fn every_step_of_a_save_by_rename_is_told_once() {
-        let watched = Watched::new();
+    fn every_step_of_a_save_by_rename_is_reported_once() {
+        let mut watched = Watched::new();
+        watched.watch(&[""]);
         let [new, file] = ["new", "file"].map(|name| watched.path(name));
         fs::write(&new, "text").expect("it is ours");
         fs::read(&new).expect("it was just written");
@@ -164,18 +295,87 @@ mod tests {
             Hint::Placed(file.clone()),
             Hint::Gone(file.clone()),
         ];
-        assert_eq!(watched.until(&Hint::Gone(file)), expected);
+        assert_eq!(watched.until(&Hint::Gone(file)), (expected.to_vec(), expected.to_vec()));
+    }
+
+    #[test]
+    fn the_kernel_is_not_asked_for_reads() {
+        let mut watched = Watched::new();
+        watched.watch(&[""]);
+        let inode = fs::metadata(watched.path("")).expect("it is ours").ino();
+        let descriptors = fs::read_dir("/proc/self/fdinfo").expect("the kernel tells");
+        let infos: String = descriptors.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok()).collect();
+        let line = infos.lines().find(|line| line.starts_with("inotify ") && line.contains(&format!(" ino:{inode:x} ")));
+        let mask = line.and_then(|line| line.split_whitespace().find_map(|word| word.strip_prefix("mask:")));
+        let mask = mask.and_then(|mask| u32::from_str_radix(mask, 16).ok()).expect("a watch as in proc_pid_fdinfo(5)");
+        let mask = WatchFlags::from_bits_retain(mask);
+        assert!(!mask.intersects(WatchFlags::OPEN | WatchFlags::ACCESS | WatchFlags::CLOSE_NOWRITE), "{mask:?}");
+        assert!(mask.contains(WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO), "{mask:?}");
+    }
+
+    #[test]
+    fn a_directory_that_is_watched_by_two_paths_is_reported_under_both() {
+        let mut watched = Watched::new();
+        fs::create_dir(watched.path("real")).expect("it is ours");
+        symlink("real", watched.path("link")).expect("it is ours");
+        watched.watch(&["real", "link"]);
+        let [real, link] = ["real/file", "link/file"].map(|name| watched.path(name));
+        let either = |watched: &mut Watched, of: fn(PathBuf) -> Hint| {
+            let hint = watched.received.recv_timeout(DEADLINE).expect("it is reported");
+            let mut hints = watched.hints.note(hint);
+            hints.sort_by_key(|hint| hint.name().map(Path::to_owned));
+            assert_eq!(hints, [of(link.clone()), of(real.clone())]);
+        };
+        fs::create_dir(&real).expect("it is ours");
+        either(&mut watched, Hint::Touched);
+        fs::remove_dir(&real).expect("it is ours");
+        either(&mut watched, Hint::Gone);
+        // One of both is watched on when the other isn't any more.
+        watched.watch(&["link"]);
+        fs::create_dir(&real).expect("it is ours");
+        assert_eq!(watched.until(&Hint::Touched(link.clone())).1, [Hint::Touched(link)]);
+    }
+
+    #[test]
+    fn a_directory_that_goes_is_reported_and_may_come_back() {
+        let mut watched = Watched::new();
+        let real = watched.path("real");
+        fs::create_dir(&real).expect("it is ours");
+        watched.watch(&["real"]);
+        fs::remove_dir(&real).expect("it is empty");
+        watched.until(&Hint::Gone(real.clone()));
+        watched.watch(&["real"]);
+        fs::write(&real, "").expect("it is ours");
+        watched.watch(&["real"]);
+        assert!(watched.hints.watched.is_empty(), "it is not there, and then it is no directory");
+        fs::remove_file(&real).expect("it is ours");
+        fs::create_dir(&real).expect("it is ours");
+        watched.watch(&["real"]);
+        fs::write(real.join("file"), "text").expect("it is ours");
+        watched.until(&Hint::Closed(real.join("file")));
     }
 
     #[test]
     fn a_watch_that_may_be_dead_is_renewed_though_the_directory_looks_the_same() {
+        for hint in [|name| Hint::Gone(name), |_| Hint::Anything] {
+            let mut watched = Watched::new();
+            watched.watch(&[""]);
+            let directory = watched.path("");
+            // As the kernel does when a directory is removed; one that is made then may get its inode.
+            watched.hints.watcher.unwatch(&directory).expect("it is watched");
+            watched.hints.note(hint(directory));
+            watched.watch(&[""]);
+            fs::write(watched.path("file"), "text").expect("it is ours");
+            watched.until(&Hint::Closed(watched.path("file")));
+        }
+    }
+
+    #[test]
+    fn once_dropped_it_gives_no_hints_any_more() {
         let mut watched = Watched::new();
-        let directory = watched.path("");
-        // As the kernel does when a directory is removed; one that is made then may get its inode.
-        watched.hints.watcher.unwatch(&directory);
-        watched.hints.doubt(&directory);
-        watched.watch();
-        fs::write(watched.path("file"), "text").expect("it is ours");
-        watched.until(&Hint::Closed(watched.path("file")));
+        watched.watch(&[""]);
+        drop(watched.hints);
+        // The watcher's thread held what sends.
+        assert_eq!(watched.received.recv_timeout(DEADLINE), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }

@@ -6,7 +6,7 @@
 //! argument, and so is what was seen and answered: this can be tested without files.
 
 use super::file::Evidence;
-use super::inotify::Hint;
+use super::hints::Hint;
 use super::stamps::Stamps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

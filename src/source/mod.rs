@@ -6,16 +6,17 @@ mod file;
 #[cfg(test)]
 mod folder;
 mod hints;
-mod inotify;
 mod look;
 mod places;
+mod revision;
 mod stamps;
 mod survey;
 mod watch;
 mod watched;
 mod writers;
 
-pub use file::{AskForWriter, FileSource, Means, Reading};
+pub use file::{AskForWriter, FileSource, Reading};
+pub use revision::{Delivery, Means, Revision, Source, Ticket, Tickets};
 pub use survey::Contents;
-pub use watch::{Asker, Delivery};
+pub use watch::Asker;
 pub use writers::has_writer;

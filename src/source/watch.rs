@@ -4,11 +4,11 @@
 //! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
 //! Every content is delivered once, whatever way it was saved.
 
-use super::file::{Answers, Evidence, FileSource, Means, Reading};
-use super::hints::{Backlog, Hints};
-use super::inotify::{Hint, Refused};
+use super::file::{Answers, Evidence, FileSource, Reading};
+use super::hints::{Backlog, Hint, Hints, Refused};
 use super::look::{Look, Verdict};
 use super::places::Places;
+use super::revision::{Delivery, Means, Revision, Source, Ticket, Tickets};
 use super::stamps::Stamps;
 use super::survey::Contents;
 use super::watched::Watched;
@@ -32,20 +32,11 @@ const REFUSED: Duration = Duration::from_mins(1);
 /// As many processes there must have been for it to be a sign that over half of them vanished: of half a file, mostly.
 const SIGNIFICANT: usize = 4;
 
-/// What is delivered.
-#[derive(Debug)]
-pub enum Delivery {
-    /// A configuration was read. One that can be put in force comes with the contents of all watched files.
-    Revision(Result<Box<Loaded>, Rejected>),
-    /// These watched files have another content.
-    Contents(Contents),
-    /// One who asked for a look has been obeyed: whatever was saved before has been delivered.
-    Looked,
-}
-
-/// Asks for the configuration to be read, and knows how changes are found.
+/// Files that are followed, for those who ask.
 #[derive(Clone, Debug)]
 pub struct Asker {
+    source: FileSource,
+    tickets: Tickets,
     ask: Sender<Message>,
     found_by: FoundBy,
 }
@@ -64,31 +55,30 @@ impl FoundBy {
     }
 }
 
-impl Asker {
-    /// Asks. The answer comes by another way, also if nothing changed.
-    pub fn ask(&self) {
+impl Source for Asker {
+    fn reload(&self) -> Ticket {
+        let ticket = self.tickets.next();
         // The thread ends with the process only; there is nobody left to tell then.
         drop(self.ask.send(Message::Ask));
+        ticket
     }
 
-    /// Asks for a look at the files. [`Delivery::Looked`] answers it, after what was found then.
-    pub fn look(&self) {
+    fn look(&self) {
         // As above.
         drop(self.ask.send(Message::Look));
     }
 
-    /// Has changes be found no more, as if [`Means::Off`] had been asked for from the beginning.
-    ///
-    /// For whoever is about to end: the kernel takes its time to let go of one that it gives hints to (16 to 30 ms were measured), and
-    /// holds up the end of a process that has not let go before.
-    pub fn look_no_more(&self) {
+    fn look_no_more(&self) {
         // As above.
         drop(self.ask.send(Message::LookNoMore));
     }
 
-    /// How changes are found just now.
-    pub fn means(&self) -> Means {
+    fn means(&self) -> Means {
         self.found_by.get()
+    }
+
+    fn read(&self, candidate: Option<&Path>) -> Result<Loaded, Rejected> {
+        candidate.map_or_else(|| self.source.read(), |path| self.source.instead(path.to_owned()).read()).revision
     }
 }
 
@@ -113,13 +103,16 @@ impl FileSource {
         let (sender, messages) = mpsc::channel();
         let means = self.means;
         let found_by = FoundBy(Arc::new(Mutex::new(means)));
+        let tickets = Tickets::default();
+        let asker = Asker { source: self.clone(), tickets: tickets.clone(), ask: sender.clone(), found_by: found_by.clone() };
         let mut follower = Follower {
-            found_by: found_by.clone(),
+            found_by,
+            tickets,
             watched,
             source: self,
             deliver,
             means,
-            hint_to: sender.clone(),
+            hint_to: sender,
             backlog: Arc::default(),
             hints: None,
             refused_at: None,
@@ -136,7 +129,7 @@ impl FileSource {
             is_settled: false,
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
-        Ok((Asker { ask: sender, found_by }, contents))
+        Ok((asker, contents))
     }
 }
 
@@ -146,6 +139,7 @@ struct Follower<D> {
     /// By what means changes are to be found.
     means: Means,
     found_by: FoundBy,
+    tickets: Tickets,
     hint_to: Sender<Message>,
     backlog: Arc<Backlog>,
     hints: Option<Hints>,
@@ -190,8 +184,9 @@ impl<D: Fn(Delivery)> Follower<D> {
                 }
             }
             if is_asked {
+                let answers = self.tickets.last();
                 let reading = self.source.read();
-                self.take(reading, true);
+                self.take(reading, answers, true);
                 self.is_settled = true;
                 self.look_at_watched();
             } else if self.means != Means::Off && (is_hinted || self.lookers > before || Instant::now() >= self.look_at) {
@@ -211,10 +206,16 @@ impl<D: Fn(Delivery)> Follower<D> {
 
     /// Takes a hint in, if it is about anything that decides what is read.
     fn note(&mut self, hint: Hint) -> bool {
-        let concerns = hint.name().is_none_or(|name| self.places.concern(name));
-        if let (Hint::Gone(name), Some(hints)) = (&hint, &mut self.hints) {
-            hints.doubt(name);
+        let hints = if let Some(hints) = &mut self.hints { hints.note(hint) } else { vec![hint] };
+        let mut concerns = false;
+        for hint in hints {
+            concerns |= self.note_one(hint);
         }
+        concerns
+    }
+
+    fn note_one(&mut self, hint: Hint) -> bool {
+        let concerns = hint.name().is_none_or(|name| self.places.concern(name));
         let concerns_watched = hint.name().is_none_or(|name| self.watched.concern(name));
         if concerns_watched {
             self.watched.note(hint.clone(), Instant::now());
@@ -279,12 +280,13 @@ impl<D: Fn(Delivery)> Follower<D> {
             }
             return is_ready;
         }
+        let answers = self.tickets.last();
         let reading = self.source.read();
         let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
         let is_ready = self.is_ready(&reading.evidence, doubt, judged);
         if is_ready {
             let is_new = !reading.answers.are_as_in(&self.answers);
-            self.take(reading, is_new);
+            self.take(reading, answers, is_new);
         }
         is_ready
     }
@@ -310,8 +312,8 @@ impl<D: Fn(Delivery)> Follower<D> {
         known.len() >= SIGNIFICANT && left * 2 < known.len()
     }
 
-    /// Takes a reading for what there is, and delivers it if that is of interest.
-    fn take(&mut self, mut reading: Reading, is_of_interest: bool) {
+    /// Takes a reading for what there is, and delivers it if that is of interest. It began after the request that it `answers`.
+    fn take(&mut self, mut reading: Reading, answers: Ticket, is_of_interest: bool) {
         self.inputs = reading.inputs().clone();
         self.answers = reading.answers;
         self.seen(reading.evidence);
@@ -324,7 +326,7 @@ impl<D: Fn(Delivery)> Follower<D> {
             if let Ok(loaded) = &mut reading.revision {
                 loaded.contents = self.watched.want(&loaded.desired);
             }
-            (self.deliver)(Delivery::Revision(reading.revision.map(Box::new)));
+            (self.deliver)(Delivery::Revision(Revision { answers, outcome: reading.revision.map(Box::new) }));
         }
     }
 

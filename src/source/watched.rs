@@ -2,7 +2,7 @@
 //! configuration itself. What another content leads to is not decided here.
 
 use super::file::AskForWriter;
-use super::inotify::Hint;
+use super::hints::Hint;
 use super::look::{Look, Verdict};
 use super::places::Places;
 use super::stamps::Stamps;

@@ -7,9 +7,10 @@
 use super::requests::{process, tier};
 use super::tell::LEFT;
 use super::{Ending, News, Perform, Request, Signal, tell};
-use crate::journal::{Definition, JournalEntry, Record};
+use crate::journal::{Accepted, Definition, JournalEntry, Record};
 use crate::signals;
 use crate::snapshot::{self, Snapshot};
+use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Action, Event, Order, Pid, RunId};
@@ -20,7 +21,7 @@ use reconcile::state::State;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -34,7 +35,7 @@ pub struct Left {
 }
 
 /// What has to be noted of an accepted configuration, so that the next navigator can end what this one may leave.
-pub fn noted(desired: &Desired) -> JournalEntry {
+pub fn noted(desired: &Desired, accepted: Accepted) -> JournalEntry {
     let name = |index: usize| desired.entries()[index].spec.name.to_string();
     let definition = |entry: &reconcile::desired::Entry| Definition {
         name: entry.spec.name.to_string(),
@@ -44,7 +45,7 @@ pub fn noted(desired: &Desired) -> JournalEntry {
         timeout_ms: millis(entry.spec.stop.timeout),
     };
     let processes = desired.entries().iter().map(definition).collect();
-    JournalEntry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes }
+    JournalEntry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes, accepted: Some(accepted) }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -163,7 +164,7 @@ pub(super) fn processes(engine: &Engine, now: Time, wanted: &Desired) -> Vec<sna
     let waiting = engine.waiting(now);
     let of_left = |name: &Name| {
         let waits_for = engine.wait_in_words(name, &waiting, now);
-        let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, SystemTime::now())));
+        let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, Timestamp::now())));
         // When it was started, and by which generation, its own navigator knew.
         shown.map(|shown| snapshot::Process { reason: LEFT.to_owned(), started_at: None, generation: 0, ..shown })
     };
@@ -227,7 +228,7 @@ mod tests {
     /// What a navigator with these processes notes, and of which these are left.
     fn left(specs: Vec<Spec>, living: &[&str]) -> Left {
         let desired = Desired::new(specs, Duration::from_secs(7)).expect("they fit together");
-        let record = Record::of([noted(&desired)]);
+        let record = Record::of([noted(&desired, Accepted::default())]);
         Left { processes: living.iter().map(|name| (Name::from(*name), vec![Pid(100)])).collect(), record }
     }
 
@@ -289,7 +290,8 @@ mod tests {
             signal: "NOSUCH".to_owned(),
             timeout_ms: 1,
         };
-        let round = JournalEntry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")] };
+        let round =
+            JournalEntry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")], accepted: None };
         let processes = vec![(Name::from("a"), vec![Pid(1)]), (Name::from("b"), vec![Pid(2)])];
         let left = Left { processes, record: Record::of([round]) };
         assert_eq!(waves(&left), [["a TERM", "b TERM"]]);

@@ -14,7 +14,9 @@ pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request, problem};
 pub use story::Follow;
 
 use crate::config::{Diagnostic, Loaded, Rejected};
-use crate::snapshot::{self, Plan, Watch};
+use crate::snapshot::{self, Plan};
+use crate::source::{Revision, Source, Ticket};
+use jiff::Timestamp;
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Content, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
@@ -25,7 +27,6 @@ use requests::Waiters;
 use std::io;
 use std::mem;
 use std::path::PathBuf;
-use std::time::SystemTime;
 use story::Story;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -63,23 +64,14 @@ pub trait Perform {
 
 /// The world around the loop, as far as it isn't processes.
 pub trait Surroundings {
-    /// Asks for the configuration to be read again; it comes back as [`News::Revision`].
-    fn reload(&self);
-
-    /// Asks for a look at the files; [`News::Looked`] comes when everything that was saved before has come.
-    fn look(&self);
-
-    /// Looks out for changes no more: navigator is ending, and a look that is asked for is still obeyed.
-    fn look_no_more(&self);
+    /// Where revisions of the configuration come from. What it delivers comes back as [`News`].
+    fn source(&self) -> &dyn Source;
 
     /// The real path of the configuration.
     fn config(&self) -> PathBuf;
 
-    /// How changes of it are found.
-    fn watch(&self) -> Watch;
-
-    /// Takes over what an accepted configuration says beyond its processes.
-    fn apply(&self, loaded: &Loaded);
+    /// Takes over what a configuration says beyond its processes, that is accepted as this generation.
+    fn apply(&self, loaded: &Loaded, generation: u64);
 
     /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
     fn explain(&self, rejected: &Rejected);
@@ -98,7 +90,7 @@ pub trait Surroundings {
 #[derive(Debug)]
 pub enum News {
     /// A configuration was read.
-    Revision(Result<Loaded, Rejected>),
+    Revision(Revision),
     /// Files that these processes watch have another content.
     Contents(Vec<(Name, Content)>),
     /// Once for each time that a look was asked for: whatever was saved before is known.
@@ -145,7 +137,7 @@ pub struct Supervisor<P, S> {
     /// Why what stands in the file is not in force; empty: it is.
     rejected: Vec<Diagnostic>,
     /// Since when it isn't.
-    rejected_at: Option<SystemTime>,
+    rejected_at: Option<Timestamp>,
     story: Story,
     /// Clients that wait for something.
     waiters: Waiters,
@@ -189,7 +181,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             Ok(heard) => heard,
             Err(ending) => return (self.performer, ending),
         };
-        let mut batch = self.accept(first);
+        let mut batch = self.accept(first, Ticket::default());
         batch.extend(heard.into_iter().flat_map(|item| self.hear(item)));
         loop {
             let outcome = self.engine.step(self.now(), batch.drain(..));
@@ -250,9 +242,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// What news means for the engine.
     fn hear(&mut self, news: News) -> Vec<Event> {
         match news {
-            News::Revision(Ok(loaded)) => self.accept(loaded),
-            News::Revision(Err(rejected)) => {
-                self.reject(rejected);
+            News::Revision(Revision { answers, outcome: Ok(loaded) }) => self.accept(*loaded, answers),
+            News::Revision(Revision { answers, outcome: Err(rejected) }) => {
+                self.reject(rejected, answers);
                 Vec::new()
             }
             News::Contents(contents) => contents.into_iter().map(of_content).collect(),
@@ -266,8 +258,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// What a configuration means: that it is wanted, and at the same moment what the files contain that it names.
-    fn accept(&mut self, loaded: Loaded) -> Vec<Event> {
-        self.surroundings.apply(&loaded);
+    fn accept(&mut self, loaded: Loaded, answers: Ticket) -> Vec<Event> {
+        let is_news = self.engine.is_news(&loaded.desired);
+        let generation = self.engine.generation() + u64::from(is_news);
+        self.surroundings.apply(&loaded, generation);
         let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
         self.warned = loaded.warnings;
@@ -276,20 +270,19 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         self.plan = is_change.then(|| self.plan(&loaded.desired));
         self.rejected.clear();
         self.rejected_at = None;
-        let is_change = self.engine.is_news(&loaded.desired);
-        self.answer_reloads(&Reloaded::Accepted(self.engine.generation() + u64::from(is_change), is_change));
+        self.answer_reloads(answers, &Reloaded::Accepted(generation, is_news));
         let contents = loaded.contents.into_iter().map(of_content);
         std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
-    fn reject(&mut self, rejected: Rejected) {
+    fn reject(&mut self, rejected: Rejected, answers: Ticket) {
         tell::rejected(&rejected);
         self.surroundings.explain(&rejected);
         let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.rejected = rejected.diagnostics;
-        self.rejected_at.get_or_insert_with(SystemTime::now);
-        self.answer_reloads(&Reloaded::Rejected(problems));
+        self.rejected_at.get_or_insert_with(Timestamp::now);
+        self.answer_reloads(answers, &Reloaded::Rejected(problems));
     }
 
     fn obey(&mut self, signal: Signal) -> Option<Event> {
@@ -304,7 +297,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 Order::Hurry
             }
             Signal::Hangup => {
-                self.surroundings.reload();
+                // The log says what comes of it.
+                let _ticket = self.surroundings.source().reload();
                 return None;
             }
             Signal::Reopen => {
@@ -313,7 +307,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             }
         };
         // Every order that a signal gives is one to end.
-        self.surroundings.look_no_more();
+        self.surroundings.source().look_no_more();
         Some(Event::Order(order))
     }
 }

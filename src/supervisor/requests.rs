@@ -5,9 +5,10 @@
 
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
 use crate::config::Diagnostic;
-use crate::runtime::utc::Utc;
-use crate::snapshot::{self, Plan, Snapshot};
+use crate::snapshot::{self, Plan, Snapshot, Watch};
+use crate::source::{Means, Ticket};
 use crate::suggest::did_you_mean;
+use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Order, RunId, Status};
 use reconcile::goal::{Goal, Progress, newest_run};
@@ -17,7 +18,6 @@ use reconcile::state::{Standing, State};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::VecDeque;
-use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 /// How many of its last lines are shown of a process that failed.
@@ -76,7 +76,7 @@ pub(super) struct Waiters {
     /// Until somebody has looked whether the file on disk is the one in force.
     unlooked: VecDeque<(Vec<Name>, oneshot::Sender<()>)>,
     converged: Vec<(Vec<Name>, oneshot::Sender<()>)>,
-    reloads: Vec<oneshot::Sender<Reloaded>>,
+    reloads: Vec<(Ticket, oneshot::Sender<Reloaded>)>,
     process_reloads: Vec<(RunId, oneshot::Sender<Outcome>)>,
 }
 
@@ -93,12 +93,12 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             Request::Follow(since, reply) => drop(reply.send(self.story.follow(since))),
             Request::Reload(reply) if self.engine.orders().closing().is_some() => drop(reply.send(Reloaded::Closing)),
             Request::Reload(reply) => {
-                self.waiters.reloads.push(reply);
-                self.surroundings.reload();
+                let ticket = self.surroundings.source().reload();
+                self.waiters.reloads.push((ticket, reply));
             }
             Request::Converged(names, reply) => {
                 self.waiters.unlooked.push_back((names, reply));
-                self.surroundings.look();
+                self.surroundings.source().look();
             }
         }
         None
@@ -217,9 +217,10 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         }
     }
 
-    /// Answers those who asked for the file to be read.
-    pub(super) fn answer_reloads(&mut self, reloaded: &Reloaded) {
-        self.waiters.reloads.drain(..).for_each(|reply| drop(reply.send(reloaded.clone())));
+    /// Answers those who asked for the file to be read before this reading of it began.
+    pub(super) fn answer_reloads(&mut self, answers: Ticket, reloaded: &Reloaded) {
+        let answered = self.waiters.reloads.extract_if(.., |(ticket, _)| *ticket <= answers);
+        answered.for_each(|(_, reply)| drop(reply.send(reloaded.clone())));
     }
 
     /// What a configuration would change now.
@@ -232,7 +233,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let mut standings = self.engine.standings();
         let desired = self.engine.desired();
         standings.sort_by_key(|standing| desired.get(&standing.name).map_or(usize::MAX, |entry| entry.position));
-        let now = (self.now(), SystemTime::now());
+        let now = (self.now(), Timestamp::now());
         let mut is_converged = self.rejected.is_empty();
         let processes = standings.into_iter().map(|standing| {
             let waits_for = self.engine.wait_in_words(&standing.name, &waiting, now.0);
@@ -256,9 +257,13 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             config: snapshot::Config {
                 path: self.surroundings.config(),
                 state,
-                watch: self.surroundings.watch(),
+                watch: match self.surroundings.source().means() {
+                    Means::Events => Watch::Events,
+                    Means::Poll => Watch::Poll,
+                    Means::Off => Watch::Off,
+                },
                 diagnostics: diagnostics.iter().map(problem).collect(),
-                rejected_at: self.rejected_at.map(|at| Utc::from(at).to_string()),
+                rejected_at: self.rejected_at.map(|at| format!("{at:.3}")),
             },
             converged,
             processes,
@@ -274,9 +279,9 @@ pub(super) fn process(
     standing: &Standing,
     as_wanted: bool,
     waiting: Option<String>,
-    (now, wall): (Time, SystemTime),
+    (now, wall): (Time, Timestamp),
 ) -> snapshot::Process {
-    let on_wall = |at: Time| Utc::from(wall - now.since(at)).to_string();
+    let on_wall = |at: Time| format!("{:.3}", wall - now.since(at));
     snapshot::Process {
         name: standing.name.to_string(),
         tier: tier(standing.tier).to_owned(),

@@ -2,14 +2,13 @@
 //!
 //! A client that doesn't read as fast as things happen misses some and is told how many; nobody waits for it.
 
-use crate::runtime::utc::Utc;
 use crate::snapshot::{Event, More};
+use jiff::Timestamp;
 use reconcile::event::Status;
 use reconcile::report::{Report, Summary, Transition, What};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::sync::broadcast;
 
 /// How many of the last events are kept for those who ask what happened before.
@@ -27,14 +26,14 @@ pub(super) struct Story {
 
 /// What happened, put into words only if somebody asks: mostly nobody does.
 enum Happened {
-    ToProcess { at: SystemTime, transition: Transition },
+    ToProcess { at: Timestamp, transition: Transition },
     Told(Event),
 }
 
 impl Happened {
     /// What the engine reports, which happens now.
     fn now(report: &Report, generation: u64) -> Happened {
-        let at = SystemTime::now();
+        let at = Timestamp::now();
         match report {
             // Of what was updated the names are enough. Values may be secret, and long.
             Report::Process(transition) if matches!(transition.what, What::Updated(_)) => {
@@ -106,7 +105,7 @@ impl Story {
     }
 }
 
-fn of_process(transition: &Transition, at: SystemTime) -> Event {
+fn of_process(transition: &Transition, at: Timestamp) -> Event {
     let status = |status: &Status| match status {
         Status::Code(code) => Some(("status", json!(code))),
         Status::Signal(signal) => Some(("signal", json!(signal.0))),
@@ -136,7 +135,7 @@ fn of_process(transition: &Transition, at: SystemTime) -> Event {
     };
     let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
     Event {
-        time: Utc::from(at).to_string(),
+        time: format!("{at:.3}"),
         generation: transition.generation,
         name: Some(transition.name.to_string()),
         event: event.to_owned(),
@@ -159,5 +158,5 @@ fn of_summary(summary: &Summary) -> Event {
 }
 
 fn of_configuration(event: &str, generation: u64, more: More) -> Event {
-    Event { time: Utc::now().to_string(), generation, name: None, event: event.to_owned(), reason: None, more }
+    Event { time: format!("{:.3}", Timestamp::now()), generation, name: None, event: event.to_owned(), reason: None, more }
 }

@@ -3,18 +3,18 @@
 //!
 //! It words what a snapshot says, and knows nothing else.
 
-use crate::runtime::utc::Utc;
 use crate::snapshot::{Exit, Process, Snapshot};
 use crate::terminal::columns::{padded, width, wrapped};
 use crate::terminal::{TerminalStyle, escape};
+use jiff::Timestamp;
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// As many columns a sentence gets, however narrow the terminal is.
 const ROOM: usize = 20;
 
 /// What is to be said of the processes that are not as the file says, and of those that are so on purpose.
-pub(super) fn account(snapshot: &Snapshot, now: SystemTime, look: TerminalStyle) -> String {
+pub(super) fn account(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
     let amiss = snapshot.processes.iter().filter(|process| !process.as_wanted).map(|it| (it, amiss(it, now)));
     let on_purpose = snapshot.processes.iter().filter_map(|process| Some((process, on_purpose(process, now)?)));
     let parts = [("not as the file says:", amiss.collect::<Vec<_>>()), ("on purpose:", on_purpose.collect())];
@@ -38,7 +38,7 @@ fn paragraph(sentences: &[(&Process, String)], look: TerminalStyle) -> String {
 }
 
 /// What is not as the file says about a process, why, since when, and what happens next.
-pub(super) fn amiss(process: &Process, now: SystemTime) -> String {
+pub(super) fn amiss(process: &Process, now: Timestamp) -> String {
     let Process { name, reason, .. } = process;
     let since = since(process, now);
     let ago = since.as_ref().map(|time| format!(", {time} ago")).unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) fn amiss(process: &Process, now: SystemTime) -> String {
 }
 
 /// What is otherwise than the file says, and is meant to be.
-fn on_purpose(process: &Process, now: SystemTime) -> Option<String> {
+fn on_purpose(process: &Process, now: Timestamp) -> Option<String> {
     let Process { name, generation, .. } = process;
     if process.as_wanted && process.stale {
         return Some(format!(
@@ -85,14 +85,14 @@ fn ended(process: &Process) -> String {
 }
 
 /// For how long it has been in its state.
-fn since(process: &Process, now: SystemTime) -> Option<String> {
+fn since(process: &Process, now: Timestamp) -> Option<String> {
     Some(brief(elapsed(process.entered_at.as_ref()?, now)?))
 }
 
 /// The time that has passed since the moment that an RFC 3339 text of ours names.
-pub(super) fn elapsed(moment: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn elapsed(moment: &str, now: Timestamp) -> Option<Duration> {
     // A clock that was set back makes no moment lie ahead.
-    Utc::parse(moment).map(|at| now.duration_since(SystemTime::from(at)).unwrap_or_default())
+    moment.parse().ok().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
 }
 
 /// A time as people say it, in its two largest units: `3d4h`, `5m12s`.

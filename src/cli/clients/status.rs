@@ -7,11 +7,11 @@ use super::{Target, refused, unanswered, url};
 use crate::snapshot::{ConfigState, Exit, Problem, Process, Snapshot, Watch};
 use crate::terminal::columns::cut;
 use crate::terminal::{TerminalStyle, escape};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 /// Something isn't as the file says.
 const NOT_CONVERGED: u8 = 3;
@@ -31,7 +31,7 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
     if as_json {
         print_json(&json(&snapshot));
     } else {
-        print(&text(&snapshot, SystemTime::now(), TerminalStyle::of(stdout())));
+        print(&text(&snapshot, Timestamp::now(), TerminalStyle::of(stdout())));
     }
     if snapshot.converged { OK.into() } else { NOT_CONVERGED.into() }
 }
@@ -52,7 +52,7 @@ fn without(value: &mut Value, keys: &[&str]) {
     }
 }
 
-fn text(snapshot: &Snapshot, now: SystemTime, look: TerminalStyle) -> String {
+fn text(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
     let mut text = head(snapshot, now, look);
     if snapshot.processes.is_empty() {
         text.push_str("no processes\n");
@@ -83,7 +83,7 @@ fn last_lines(process: &Process, look: TerminalStyle) -> String {
 }
 
 /// Which navigator it is, and what it thinks of the file on disk.
-fn head(snapshot: &Snapshot, now: SystemTime, look: TerminalStyle) -> String {
+fn head(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
     let config = &snapshot.config;
     let watch = match config.watch {
         Watch::Events => "",
@@ -131,7 +131,7 @@ fn colored(line: &str, process: &Process, look: TerminalStyle) -> String {
     before.to_owned() + &after.replacen(&process.state, &look.painted(&process.state, color), 1)
 }
 
-fn row(process: &Process, now: SystemTime) -> Vec<String> {
+fn row(process: &Process, now: Timestamp) -> Vec<String> {
     let dash = || "-".to_owned();
     let uptime = process.started_at.as_ref().and_then(|at| elapsed(at, now)).map(brief);
     let exit = match &process.last_exit {

@@ -5,8 +5,9 @@ use super::account::amiss;
 use super::{Target, refused, unanswered, url};
 use crate::snapshot::{ConfigState, Problem, Process, Snapshot};
 use crate::terminal::escape;
+use jiff::Timestamp;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// It isn't in time.
 const NOT_CONVERGED: u8 = 3;
@@ -26,7 +27,7 @@ pub(in super::super) fn wait(target: &Target, names: &[String], timeout: Duratio
         Err(error) => return unanswered(&error),
     };
     let is_meant = |process: &&Process| names.is_empty() || names.contains(&process.name);
-    let now = SystemTime::now();
+    let now = Timestamp::now();
     for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_meant) {
         let sentence = format!("{} is {}: {}", process.name, process.state, amiss(process, now));
         print_error(&format!("navigator: {}\n", escape(&sentence)));

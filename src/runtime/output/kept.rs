@@ -7,11 +7,11 @@ use super::lines::Piece;
 use super::look::Stream;
 use super::ring::{Moment, Ring};
 use super::tail::{Mailbox, Tail};
+use jiff::Timestamp;
 use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
 
 /// As much of one process is kept at most.
 const EACH: usize = 64 * 1024;
@@ -55,7 +55,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn take(&self, stream: Stream, piece: Piece<'_>) {
         let order = self.shared.pieces.fetch_add(1, Ordering::Relaxed);
-        let at = Moment { order, time: SystemTime::now() };
+        let at = Moment { order, time: Timestamp::now() };
         self.ring.push(stream, piece, at, self.shared.share.load(Ordering::Relaxed));
     }
 }

@@ -1,13 +1,12 @@
 //! How lines look at their destination: who they come from, and the line.
 
 use super::lines::Piece;
-use crate::runtime::utc::Utc;
 use crate::terminal::{escape, escape_json, escape_output, is_plain};
+use jiff::Timestamp;
 use memchr::memchr;
 use reconcile::text::Name;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +78,11 @@ pub(super) enum Look {
 impl Look {
     /// Appends lines that come now, with their newlines, to `out`.
     pub(super) fn write(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
-        self.write_at(SystemTime::now(), piece, out);
+        self.write_at(Timestamp::now(), piece, out);
     }
 
     /// Appends lines that came then, with their newlines, to `out`.
-    pub(super) fn write_at(&self, time: SystemTime, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write_at(&self, time: Timestamp, piece: Piece<'_>, out: &mut Vec<u8>) {
         let mark = if piece.continued { MARK } else { "" };
         out.reserve(piece.bytes.len());
         match self {
@@ -105,7 +104,7 @@ impl Look {
             }),
             Look::Json(middle) => {
                 // They came at once.
-                let time = Utc::from(time).to_string();
+                let time = format!("{time:.3}");
                 each_line(piece.bytes, mark, |mark, line| write_object(&time, middle, mark, line, out));
             }
         }
@@ -161,12 +160,11 @@ fn each_line<'a>(mut lines: &'a [u8], mut mark: &'a str, mut tell: impl FnMut(&s
 
 /// A line of the log, with its newline, about what is missing there.
 fn log_line(format: Format, message: &str) -> String {
-    let time = Utc::now();
+    let time = format!("{:.3}", Timestamp::now());
     match format {
         Format::Terminal { .. } | Format::Text => format!("{time} WARN navigator: {}\n", escape(message)),
         Format::Json => {
-            let object =
-                serde_json::json!({ "@timestamp": time.to_string(), "level": "WARN", "target": "navigator", "message": message });
+            let object = serde_json::json!({ "@timestamp": time, "level": "WARN", "target": "navigator", "message": message });
             format!("{object}\n")
         }
     }

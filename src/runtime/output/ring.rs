@@ -4,11 +4,11 @@
 
 use super::lines::Piece;
 use super::look::Stream;
+use jiff::Timestamp;
 use memchr::{memchr, memchr_iter};
 use reconcile::text::Name;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
 use tokio::sync::Notify;
 
 /// The lines of one process. Whoever writes to it waits for nobody but a reader who copies some.
@@ -35,7 +35,7 @@ struct Inside {
 struct Record {
     /// Among those of all processes.
     order: u64,
-    time: SystemTime,
+    time: Timestamp,
     /// The number of its first line.
     first: u64,
     /// How many bytes there had ever been before it.
@@ -53,7 +53,7 @@ pub(super) struct Copied {
     pub(super) first: u64,
     /// The number of the line behind them.
     pub(super) next: u64,
-    pub(super) time: SystemTime,
+    pub(super) time: Timestamp,
     pub(super) stream: Stream,
     pub(super) continued: bool,
     /// With a newline behind each.
@@ -64,7 +64,7 @@ pub(super) struct Copied {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) order: u64,
-    pub(super) time: SystemTime,
+    pub(super) time: Timestamp,
 }
 
 /// What a record costs beside its bytes.
@@ -238,7 +238,7 @@ mod tests {
     const SHARE: usize = 1_000;
 
     fn push(ring: &Ring, order: u64, lines: &str) {
-        let at = Moment { order, time: SystemTime::UNIX_EPOCH };
+        let at = Moment { order, time: Timestamp::UNIX_EPOCH };
         ring.push(Stream::Stdout, Piece { bytes: lines.as_bytes(), continued: false }, at, SHARE);
     }
 

@@ -5,3 +5,4 @@ mod crowd;
 mod early;
 mod one;
 mod orders;
+mod reloads;

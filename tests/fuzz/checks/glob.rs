@@ -10,6 +10,10 @@ pub(crate) fn check(input: &[u8]) {
     if !is_plain(pattern) || !pattern.contains(['*', '?', '[']) || pattern.contains("**") {
         return;
     }
+    // Within brackets, `[^` is read as `[!`.
+    if pattern.contains("[^") && pattern.matches('[').count() > 1 {
+        return;
+    }
     let names: Vec<&str> = names.lines().filter(|name| is_plain(name) && !matches!(*name, "" | "." | "..")).collect();
     let main = format!("managed_processes: []\ninclude: {}", quoted(&format!("conf/{pattern}")));
     let files = names.iter().fold(Memory::default().with(MAIN, main), |files, name| {
@@ -17,23 +21,33 @@ pub(crate) fn check(input: &[u8]) {
     });
     let loaded = files.load().unwrap_or_else(|rejected| panic!("{pattern:?}: {:?}", rejected.diagnostics));
     let letters: Vec<char> = pattern.chars().collect();
+    let is_closed = are_closed(&letters);
     for name in names {
         let may_match = !name.starts_with('.') || pattern.starts_with('.');
-        let expected = may_match && matches(&letters, &name.chars().collect::<Vec<char>>());
+        let expected = may_match && matches(&letters, is_closed, &name.chars().collect::<Vec<char>>());
         let found = loaded.inputs.files.contains(&Path::new("etc/conf").join(name));
         assert_eq!(found, expected, "{pattern:?} and {name:?}");
     }
 }
 
-fn matches(pattern: &[char], name: &[char]) -> bool {
+/// Whether every bracket is closed. If one is not, all mean themselves.
+fn are_closed(pattern: &[char]) -> bool {
+    match pattern {
+        ['[', rest @ ..] => set(rest).is_some_and(|(_, rest)| are_closed(rest)),
+        [_, rest @ ..] => are_closed(rest),
+        [] => true,
+    }
+}
+
+fn matches(pattern: &[char], is_closed: bool, name: &[char]) -> bool {
     let Some((&first, rest)) = pattern.split_first() else { return name.is_empty() };
-    match first {
-        '*' => (0..=name.len()).any(|taken| matches(rest, &name[taken..])),
-        '?' => !name.is_empty() && matches(rest, &name[1..]),
-        '[' => match set(rest) {
-            Some((members, rest)) => name.first().is_some_and(|&char| is_member(members, char)) && matches(rest, &name[1..]),
-            None => name.first() == Some(&'[') && matches(rest, &name[1..]),
-        },
+    let matches = |rest, name| matches(rest, is_closed, name);
+    match (first, set(rest)) {
+        ('*', _) => (0..=name.len()).any(|taken| matches(rest, &name[taken..])),
+        ('?', _) => !name.is_empty() && matches(rest, &name[1..]),
+        ('[', Some((members, rest))) if is_closed => {
+            name.first().is_some_and(|&char| is_member(members, char)) && matches(rest, &name[1..])
+        }
         _ => name.first() == Some(&first) && matches(rest, &name[1..]),
     }
 }
