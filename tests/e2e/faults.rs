@@ -263,7 +263,7 @@ fn was_injected(site: &Site) -> bool {
 }
 
 /// Kills the tracer, and only then navigator's calls are its own again.
-fn end_fault(navigator: &Navigator<'_>) {
+pub(crate) fn end_fault(navigator: &Navigator<'_>) {
     let tracer = u32::try_from(navigator.status("TracerPid")).expect("a number of a process");
     if let Some(tracer) = leftovers::process(tracer) {
         leftovers::send(&tracer, Signal::KILL);
@@ -272,7 +272,7 @@ fn end_fault(navigator: &Navigator<'_>) {
 }
 
 /// Whether faults can be made here. If they can't, the test is skipped.
-fn is_possible(test: &str) -> bool {
+pub(crate) fn is_possible(test: &str) -> bool {
     let probe =
         ["strace", "-D", "-f", "-b", "execve", "-qq", "-o", "/dev/null", "-e", "inject=setsid:error=EPERM:when=1..2", "true"];
     servers::present(test, &["strace"]) && servers::permitted(test, &probe)

@@ -36,6 +36,7 @@ mod secrets;
 mod seed;
 mod signals;
 mod stack;
+mod stuck;
 mod terminal;
 mod tiers;
 mod transcripts;

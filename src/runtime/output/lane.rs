@@ -13,17 +13,20 @@ use super::lines::Piece;
 use super::look::{Look, Source};
 use super::rotation::Limits;
 use super::share::{Admission, Share};
-use super::sink::Sink;
-use super::writers::Writers;
+use super::sink::{Progress, Sink, wait_for_room};
+use super::writers::{Group, Writers};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// The sources share this many bytes. What the reader takes in one read may exceed it.
+/// The sources share this many bytes, or fewer while all queues together hold much ([`super::budget`]). What the reader takes in
+/// one read may exceed it.
 pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
 /// Navigator's own log may use this much more: a flood of lines costs none of it.
 const RESERVE: usize = 1024 * 1024;
+/// So many entries are written before a thread turns to other lanes that wait.
+const TURN: usize = 4;
 /// Lines are gathered up to this many bytes for one write.
 pub(super) const BATCH: usize = 256 * 1024;
 
@@ -36,15 +39,17 @@ pub(super) struct Lane {
     writers: Arc<Writers>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     entries: VecDeque<Entry>,
     /// Bytes of text in `entries` and in the text that is being written.
     bytes: usize,
     /// The sources that have text in the queue, have to wait, or have lost lines.
     shares: BTreeMap<Source, Share>,
-    /// A thread writes, or is going to.
+    /// A thread writes, or is going to; or it is served again when its destination takes more.
     is_served: bool,
+    /// As the sink said last.
+    group: Group,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,8 @@ enum Entry {
 #[derive(Debug)]
 struct Text {
     bytes: Vec<u8>,
+    /// So many of them need not be written any more.
+    written: usize,
     /// How many of the bytes are of which source. Usually there are one or two.
     by_source: BTreeMap<Source, usize>,
 }
@@ -75,14 +82,16 @@ impl Drop for Due {
 
 impl Lane {
     pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<Lane> {
-        Arc::new(Lane { queue: Mutex::default(), sink: Mutex::new(sink), writers: Arc::clone(writers) })
+        let group = sink.group();
+        let queue = Queue { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
+        Arc::new(Lane { queue: Mutex::new(queue), sink: Mutex::new(sink), writers: Arc::clone(writers) })
     }
 
     /// What is to be done with lines of a process that could be read now. Once some are dropped, so are the next ones,
     /// until the line that says so has its place.
     pub(super) fn admission(&self, source: &Source, now: Instant, bell: &Arc<Bell>) -> Admission {
         let mut queue = self.lock();
-        let free = queue.free();
+        let free = queue.free(&self.writers);
         queue.share(source).admission(free, now, bell)
     }
 
@@ -140,26 +149,46 @@ impl Lane {
         is_done
     }
 
-    /// Writes until nothing waits, for as long as that takes. One thread does it at a time.
-    pub(super) fn serve(&self) {
+    /// Writes what waits, as much as in one turn; returns whether it needs another. Where a pipe or a terminal takes no more, it is
+    /// served again when that has room. One thread does it at a time.
+    pub(super) fn serve(self: &Arc<Self>) -> bool {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(entry) = self.next() {
+        for _ in 0..TURN {
+            let Some(entry) = self.next(&sink) else { return false };
             match entry {
-                Entry::Text(text) => {
-                    sink.write(&text.bytes);
-                    self.lock().written(&text, &self.writers);
-                    self.writers.take_back(text.bytes);
-                }
+                Entry::Text(mut text) => match sink.write(&text.bytes, text.written) {
+                    Progress::Done => {
+                        self.lock().written(&text, &self.writers);
+                        self.writers.take_back(text.bytes);
+                    }
+                    Progress::Full(written) => {
+                        text.written = written;
+                        self.lock().entries.push_front(Entry::Text(text));
+                        let Some(descriptor) = sink.descriptor() else { continue };
+                        if self.writers.watch().add(descriptor, self, &self.writers).is_ok() {
+                            return false;
+                        }
+                        // Where that can't be had, this thread is held.
+                        wait_for_room(descriptor);
+                    }
+                },
                 Entry::Open(limits) => sink.open(limits),
                 Entry::Reopen => sink.reopen(),
                 // Who asked may have lost patience.
                 Entry::Flush(done) => _ = done.send(()),
             }
         }
+        true
     }
 
-    fn next(&self) -> Option<Entry> {
+    /// What it may be held up together with.
+    pub(super) fn group(&self) -> Group {
+        self.lock().group
+    }
+
+    fn next(&self, sink: &Sink) -> Option<Entry> {
         let mut queue = self.lock();
+        queue.group = sink.group();
         let entry = queue.entries.pop_front();
         queue.is_served = entry.is_some();
         entry
@@ -186,9 +215,20 @@ impl Lane {
     }
 }
 
+impl Drop for Lane {
+    /// Has its file closed by a writer: that may wait for a disk, too.
+    fn drop(&mut self) {
+        let sink = self.sink.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if sink.descriptor().is_some() {
+            let lane = Lane::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
+            lane.reopen();
+        }
+    }
+}
+
 impl Queue {
-    fn free(&self) -> usize {
-        CAPACITY.saturating_sub(self.bytes)
+    fn free(&self, writers: &Writers) -> usize {
+        CAPACITY.saturating_sub(self.bytes).min(writers.budget().room(self.bytes))
     }
 
     fn share(&mut self, source: &Source) -> &mut Share {
@@ -199,7 +239,7 @@ impl Queue {
     fn add(&mut self, source: &Source, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
         let fits = matches!(self.entries.back(), Some(Entry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
-            self.entries.push_back(Entry::Text(Text { bytes: writers.empty(), by_source: BTreeMap::new() }));
+            self.entries.push_back(Entry::Text(Text { bytes: writers.empty(), written: 0, by_source: BTreeMap::new() }));
         }
         if let Some(Entry::Text(text)) = self.entries.back_mut() {
             let before = text.bytes.len();
@@ -208,12 +248,14 @@ impl Queue {
             *text.by_source.entry(source.clone()).or_default() += added;
             self.share(source).bytes += added;
             self.bytes += added;
+            writers.budget().add(added);
         }
     }
 
     /// Accounts for a text that is written.
     fn written(&mut self, text: &Text, writers: &Writers) {
         self.bytes -= text.bytes.len();
+        writers.budget().remove(text.bytes.len());
         for (source, bytes) in &text.by_source {
             self.share(source).bytes -= bytes;
         }
@@ -222,7 +264,7 @@ impl Queue {
 
     /// Wakes the reader for the sources that have room again, and says what they have lost.
     fn settle(&mut self, writers: &Writers) {
-        let (free, mut lost) = (self.free(), Vec::new());
+        let (free, mut lost) = (self.free(writers), Vec::new());
         self.shares.retain(|source, share| {
             lost.extend(share.ease(free).map(|dropped| (source.clone(), dropped)));
             !share.is_empty()
@@ -314,6 +356,15 @@ mod tests {
         }
         assert!(stuck.lane.bytes() < CAPACITY);
         assert!(!stuck.lane.lock().share(&modest).is_losing());
+    }
+
+    #[test]
+    fn a_thread_turns_to_other_lanes_after_a_while() {
+        let stuck = Stuck::new();
+        let mut flushes: Vec<_> = (0..=TURN).map(|_| stuck.lane.flush()).collect();
+        let mut is_last_done = || flushes[TURN].try_recv().is_ok();
+        assert!(stuck.lane.serve() && !is_last_done());
+        assert!(!stuck.lane.serve() && is_last_done());
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!  pipes ──► reader ──► lanes ──► writers ──► standard output, standard error, files
-//!            (one        (one for each          (threads: one, and another for each
-//!             thread)     destination)           write that doesn't come back)
+//!            (one        (one for each          (one thread, and up to
+//!             thread)     destination)           seven where it is held)
 //! ```
 //!
 //! The reader splits bytes into lines and gives them the look that they have at their destination. A lane holds what
-//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. A writer's
-//! thread is the only one that ever waits for a disk or a terminal; so a destination that is stuck holds neither a process,
-//! nor the loop, nor what goes elsewhere.
+//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. All lanes together
+//! stay within one budget. Only writers wait for a disk; so a destination that is stuck delays neither a process, nor the loop,
+//! nor what goes elsewhere, within the limits that [`writers`] names.
 //!
 //! Beside the lanes, the last lines of each process are kept in memory for readers who ask later, whatever becomes of them at
 //! their destination.
@@ -17,10 +17,12 @@
 //! It is *not* the place of navigator's log, whose lines come ready made and go the same ways.
 
 mod bell;
+mod budget;
 mod kept;
 mod lane;
 mod lines;
 mod look;
+mod mounts;
 mod printer;
 mod reader;
 mod ring;
@@ -28,6 +30,7 @@ mod rotation;
 mod share;
 mod sink;
 mod tail;
+mod writable_watch;
 mod writers;
 
 pub use kept::Kept;

@@ -4,10 +4,11 @@
 //! first such directory on everything is done with that user's rights ([`crate::access::walk`]). A look by the plain path only
 //! tells whether it is time to walk again.
 
+use super::mounts::device_of;
 use crate::access::Trust;
 use crate::access::identity::Identity;
 use crate::access::walk::{Place, Rules};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -43,6 +44,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     owner: Owner,
     open: Option<Open>,
+    /// The device of the filesystem that it is on, or is to be made on.
+    device: u64,
     limits: Option<Limits>,
     /// Why it couldn't be put aside; it grows meanwhile.
     stuck: Option<io::Error>,
@@ -62,11 +65,21 @@ struct Open {
 
 impl LogFile {
     pub(super) fn new(path: PathBuf, owner: Owner, limits: Option<Limits>) -> LogFile {
-        LogFile { path, owner, open: None, limits, stuck: None }
+        let device = device_of(&path);
+        LogFile { path, owner, open: None, device, limits, stuck: None }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The device of the filesystem that it was on last; of one that was never open, as far as its path tells.
+    pub(super) fn device(&self) -> u64 {
+        self.device
+    }
+
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.open.as_ref().map(|open| open.file.as_fd())
     }
 
     /// Where it is now.
@@ -111,6 +124,7 @@ impl LogFile {
             return Err(no_plain_file());
         }
         let may_rotate = !may_be_special;
+        self.device = opened.st_dev;
         self.open = Some(Open { file: file.into(), identity: identity(&opened), size: size(&opened), may_rotate });
         Ok(true)
     }

@@ -3,6 +3,7 @@
 
 use super::look::MARK;
 use super::rotation::{Limits, LogFile, Owner};
+use super::writers::Group;
 use crate::access::Trust;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -39,6 +40,17 @@ struct Lost {
     lines: usize,
     bytes: usize,
     why: String,
+    /// What is still to be written of the line that says so; empty: none of it is written.
+    mark: Vec<u8>,
+}
+
+/// How far a write came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All is written, or lost and counted.
+    Done,
+    /// The destination takes no more at the moment. So many bytes of the text need not be written any more.
+    Full(usize),
 }
 
 impl Sink {
@@ -83,32 +95,63 @@ impl Sink {
         }
     }
 
-    /// Writes lines, waiting for as long as it takes. An error is kept here: what it cost is told in the next line that
-    /// can be written.
-    pub(super) fn write(&mut self, text: &[u8]) {
-        match self.tell_lost().and_then(|()| self.write_all(text)) {
+    /// Writes lines, of which so many bytes are written already. It waits for disks, and for navigator's standard streams. An
+    /// error is kept here: what it cost is told in the next line that can be written.
+    pub(super) fn write(&mut self, text: &[u8], already: usize) -> Progress {
+        let text = &text[already..];
+        let told = if already == 0 { self.tell_lost() } else { Ok(()) };
+        match told.and_then(|()| self.write_all(text)) {
             Ok(()) => self.has_warned = false,
-            Err(failed) => self.lose(failed.written.map_or(text, |written| &text[written..]), &failed.why),
+            Err(Failed { written, why: Why::Full }) => return Progress::Full(already + written.unwrap_or(0)),
+            Err(Failed { written, why: Why::Error(why) }) => self.lose(&text[written.unwrap_or(0)..], &why),
+        }
+        Progress::Done
+    }
+
+    /// What has to take more before writing goes on, when a write found it full.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.place {
+            Place::File { file, .. } => file.descriptor(),
+            Place::Stdout | Place::Stderr => None,
+        }
+    }
+
+    /// What it may be held up together with.
+    pub(super) fn group(&self) -> Group {
+        match &self.place {
+            Place::Stdout => Group::Stdout,
+            Place::Stderr => Group::Stderr,
+            Place::File { file, .. } => Group::Filesystem(file.device()),
         }
     }
 
     fn tell_lost(&mut self) -> Result<(), Failed> {
-        let Some(Lost { lines, bytes, why }) = &self.lost else { return Ok(()) };
-        if let Place::File { file, .. } = &mut self.place {
-            // Another file than the one whose last line was torn.
-            self.torn &= !file.open().map_err(|why| Failed { written: None, why })?;
+        let Some(Lost { lines, bytes, why, mark }) = &mut self.lost else { return Ok(()) };
+        if mark.is_empty() {
+            if let Place::File { file, .. } = &mut self.place {
+                // Another file than the one whose last line was torn.
+                self.torn &= !file.open().map_err(|why| Failed { written: None, why: Why::Error(why) })?;
+            }
+            let end = if self.torn { "\n" } else { "" };
+            *mark = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n").into_bytes();
         }
-        let end = if self.torn { "\n" } else { "" };
-        let mark = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n");
-        self.write_all(mark.as_bytes()).map_err(|failed| Failed { written: None, ..failed })?;
-        self.lost = None;
-        Ok(())
+        let mut mark = std::mem::take(mark);
+        let told = self.write_all(&mark);
+        match (&told, &mut self.lost) {
+            (Err(Failed { written, why: Why::Full }), Some(lost)) => {
+                mark.drain(..written.unwrap_or(0));
+                lost.mark = mark;
+            }
+            (Ok(()), lost) => *lost = None,
+            _ => {}
+        }
+        told.map_err(|failed| Failed { written: None, ..failed })
     }
 
     fn lose(&mut self, text: &[u8], why: &io::Error) {
         self.warn(why);
         if self.lost.is_none() {
-            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why) });
+            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why), mark: Vec::new() });
         }
         let Some(lost) = &mut self.lost else { return };
         lost.lines += memchr::memchr_iter(b'\n', text).count();
@@ -127,7 +170,7 @@ impl Sink {
             }
             Place::File { shown: None, .. } => {
                 let text = format!("navigator: the file of `logging.file` can't be written: {}\n", self.reason(why));
-                let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes());
+                let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes(), true);
             }
             Place::Stdout | Place::Stderr => {}
         }
@@ -160,11 +203,11 @@ impl Sink {
     /// Writes as much as may go to one file.
     fn write_part(&mut self, text: &[u8]) -> Result<usize, Failed> {
         let (length, result) = match &mut self.place {
-            Place::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text)),
-            Place::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text)),
+            Place::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text, true)),
+            Place::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text, true)),
             Place::File { file, .. } => {
-                let (open, length) = file.room(text).map_err(|why| Failed { written: Some(0), why })?;
-                (length, write_all(open.as_fd(), &text[..length]))
+                let (open, length) = file.room(text).map_err(|why| Failed { written: Some(0), why: Why::Error(why) })?;
+                (length, write_all(open.as_fd(), &text[..length], false))
             }
         };
         let written = result.as_ref().map_or_else(|failed| failed.written.unwrap_or(0), |()| length);
@@ -189,23 +232,34 @@ impl Sink {
 struct Failed {
     /// How much of the text it is about had been written; `None`: it was about another text.
     written: Option<usize>,
-    why: io::Error,
+    why: Why,
 }
 
-/// Writes all of it, through interruptions, and patiently where the launcher made the stream non-blocking.
-fn write_all(to: BorrowedFd<'_>, text: &[u8]) -> Result<(), Failed> {
+#[derive(Debug)]
+enum Why {
+    /// Nothing is wrong: there will be room later.
+    Full,
+    Error(io::Error),
+}
+
+/// Writes all of it, through interruptions. Where a descriptor that doesn't block is full, it waits or breaks off.
+fn write_all(to: BorrowedFd<'_>, text: &[u8], waits: bool) -> Result<(), Failed> {
     let mut written = 0;
     while written < text.len() {
         match rustix::io::write(to, &text[written..]) {
-            Ok(0) => return Err(Failed { written: Some(written), why: io::ErrorKind::WriteZero.into() }),
+            Ok(0) => return Err(Failed { written: Some(written), why: Why::Error(io::ErrorKind::WriteZero.into()) }),
             Ok(count) => written += count,
             Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => {
-                // Whatever ends the waiting, the next write says what it was.
-                let _ended = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
-            }
-            Err(error) => return Err(Failed { written: Some(written), why: error.into() }),
+            Err(rustix::io::Errno::AGAIN) if waits => wait_for_room(to),
+            Err(rustix::io::Errno::AGAIN) => return Err(Failed { written: Some(written), why: Why::Full }),
+            Err(error) => return Err(Failed { written: Some(written), why: Why::Error(error.into()) }),
         }
     }
     Ok(())
+}
+
+/// Holds the thread until the descriptor takes more.
+pub(super) fn wait_for_room(to: BorrowedFd<'_>) {
+    // Whatever ends the waiting, the next write says what it was.
+    let _ended = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
 }
