@@ -4,7 +4,7 @@
 mod golden;
 
 use golden::settle;
-use navigator::config::{ChangeEffect, Disk, Environment, Files, Key, Otherwise, Shape};
+use navigator::config::{ChangeEffect, ConfigKey, DefaultValue, Disk, Environment, Files, ValueShape};
 use navigator::config::{load, process_keys, render_all, schema, top_keys};
 use navigator::terminal::TerminalStyle;
 use serde_json::Value;
@@ -186,7 +186,7 @@ fn the_reference_says_of_every_key_what_the_program_knows() {
             let heading = heading.unwrap_or_else(|| panic!("the reference has no section about {quoted}")).to_owned();
             text = with_table(&text, &heading, &parts, false);
         }
-        if let Shape::Limits(names) = key.shape {
+        if let ValueShape::Limits(names) = key.shape {
             let unnamed: Vec<_> = names.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
             assert!(unnamed.is_empty(), "the reference doesn't name the limits {unnamed:?}");
         }
@@ -197,7 +197,7 @@ fn the_reference_says_of_every_key_what_the_program_knows() {
 }
 
 /// The text with this table in place of the first one below a heading, whose first column keeps its name.
-fn with_table(text: &str, heading: &str, keys: &[Key], changes: bool) -> String {
+fn with_table(text: &str, heading: &str, keys: &[ConfigKey], changes: bool) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let section = lines.iter().position(|line| *line == heading).unwrap_or_else(|| panic!("there is no `{heading}`"));
     let length = lines[section..].iter().position(|line| line.starts_with('|'));
@@ -215,47 +215,47 @@ fn with_table(text: &str, heading: &str, keys: &[Key], changes: bool) -> String 
     format!("{before}\n{}\n{after}\n", table.join("\n"))
 }
 
-fn default(key: &Key) -> String {
+fn default(key: &ConfigKey) -> String {
     match key.otherwise {
-        Otherwise::Nothing => String::new(),
-        Otherwise::Written(default) => format!(" `{default}`"),
-        Otherwise::InWords(words) => format!(" {words}"),
-        Otherwise::Required => " required".to_owned(),
+        DefaultValue::Nothing => String::new(),
+        DefaultValue::Written(default) => format!(" `{default}`"),
+        DefaultValue::InWords(words) => format!(" {words}"),
+        DefaultValue::Required => " required".to_owned(),
     }
 }
 
-fn takes(key: &Key) -> String {
+fn takes(key: &ConfigKey) -> String {
     match key.shape {
-        Shape::Text(called) => called.to_owned(),
-        Shape::File => "path".to_owned(),
-        Shape::Program => "program".to_owned(),
-        Shape::Texts => "list of single values".to_owned(),
-        Shape::Files => "path, or list of them".to_owned(),
-        Shape::Globs => "path or glob, or list of them".to_owned(),
-        Shape::Command => "program and arguments, as a list".to_owned(),
-        Shape::Name => "name of a process".to_owned(),
-        Shape::Url => "URL".to_owned(),
-        Shape::Address => "`HOST:PORT`".to_owned(),
-        Shape::Sockets => "`HOST:PORT` or path, or list of them".to_owned(),
-        Shape::Schedule => "cron expression".to_owned(),
-        Shape::Bool => "`true` or `false`".to_owned(),
-        Shape::BoolOrNames => "`true`, `false`, or list of names".to_owned(),
-        Shape::True => "`true`".to_owned(),
-        Shape::Whole(from, to) if to == i64::from(u32::MAX) => format!("whole number from {from}"),
-        Shape::Whole(from, to) => format!("{from} to {to}"),
-        Shape::Wholes(from, to) => format!("{from} to {to}, or list of them"),
-        Shape::Number(from, to) => format!("number, {from} to {to}"),
-        Shape::Duration | Shape::SomeDuration => "duration".to_owned(),
-        Shape::Size => "size".to_owned(),
-        Shape::Octal => "octal, as written: `0027`".to_owned(),
-        Shape::Signal => "name with or without `SIG`, or number".to_owned(),
-        Shape::Words(words) => either(words),
-        Shape::Variables => "map of variables".to_owned(),
-        Shape::Headers => "map of headers".to_owned(),
-        Shape::Part(_) | Shape::Choice(..) | Shape::Limits(_) => "map, see below".to_owned(),
-        Shape::Edges(_) => "list of names, or map, see below".to_owned(),
-        Shape::WordsOrPart(words, _) => format!("{}, or map, see below", either(words)),
-        Shape::Processes => "list of processes".to_owned(),
+        ValueShape::Text(called) => called.to_owned(),
+        ValueShape::File => "path".to_owned(),
+        ValueShape::Program => "program".to_owned(),
+        ValueShape::Texts => "list of single values".to_owned(),
+        ValueShape::Files => "path, or list of them".to_owned(),
+        ValueShape::Globs => "path or glob, or list of them".to_owned(),
+        ValueShape::Command => "program and arguments, as a list".to_owned(),
+        ValueShape::Name => "name of a process".to_owned(),
+        ValueShape::Url => "URL".to_owned(),
+        ValueShape::Address => "`HOST:PORT`".to_owned(),
+        ValueShape::Sockets => "`HOST:PORT` or path, or list of them".to_owned(),
+        ValueShape::Schedule => "cron expression".to_owned(),
+        ValueShape::Bool => "`true` or `false`".to_owned(),
+        ValueShape::BoolOrNames => "`true`, `false`, or list of names".to_owned(),
+        ValueShape::True => "`true`".to_owned(),
+        ValueShape::Whole(from, to) if to == i64::from(u32::MAX) => format!("whole number from {from}"),
+        ValueShape::Whole(from, to) => format!("{from} to {to}"),
+        ValueShape::Wholes(from, to) => format!("{from} to {to}, or list of them"),
+        ValueShape::Number(from, to) => format!("number, {from} to {to}"),
+        ValueShape::Duration | ValueShape::SomeDuration => "duration".to_owned(),
+        ValueShape::Size => "size".to_owned(),
+        ValueShape::Octal => "octal, as written: `0027`".to_owned(),
+        ValueShape::Signal => "name with or without `SIG`, or number".to_owned(),
+        ValueShape::Words(words) => either(words),
+        ValueShape::Variables => "map of variables".to_owned(),
+        ValueShape::Headers => "map of headers".to_owned(),
+        ValueShape::Part(_) | ValueShape::Choice(..) | ValueShape::Limits(_) => "map, see below".to_owned(),
+        ValueShape::Edges(_) => "list of names, or map, see below".to_owned(),
+        ValueShape::WordsOrPart(words, _) => format!("{}, or map, see below", either(words)),
+        ValueShape::Processes => "list of processes".to_owned(),
     }
 }
 
@@ -275,9 +275,9 @@ fn the_schema_has_the_keys_of_the_reference() {
 }
 
 /// Holds properties of the schema to the keys of a table and of its parts, and counts them.
-fn compare_keys(keys: &[Key], properties: &Value, path: &str) -> usize {
-    let is_later = |key: &Key| navigator::config::not_yet().any(|later| later == format!("{path}{}", key.name));
-    let supported: BTreeMap<&str, &Key> = keys.iter().filter(|key| !is_later(key)).map(|key| (key.name, key)).collect();
+fn compare_keys(keys: &[ConfigKey], properties: &Value, path: &str) -> usize {
+    let is_later = |key: &ConfigKey| navigator::config::not_yet().any(|later| later == format!("{path}{}", key.name));
+    let supported: BTreeMap<&str, &ConfigKey> = keys.iter().filter(|key| !is_later(key)).map(|key| (key.name, key)).collect();
     let offered = properties.as_object().unwrap_or_else(|| panic!("`{path}` has no properties: {properties}"));
     assert_eq!(offered.keys().collect::<Vec<_>>(), supported.keys().collect::<Vec<_>>(), "in `{path}`");
     let mut count = offered.len();
@@ -285,7 +285,7 @@ fn compare_keys(keys: &[Key], properties: &Value, path: &str) -> usize {
         let key = supported[name.as_str()];
         let said = property["description"].as_str().expect("a description");
         assert!(said.contains(&key.meaning[1..]), "`{path}{name}`: {said}");
-        let Otherwise::Written(default) = key.otherwise else {
+        let DefaultValue::Written(default) = key.otherwise else {
             assert!(property.get("default").is_none(), "`{path}{name}` has no default: {property}");
             continue;
         };
@@ -306,14 +306,16 @@ fn compare_keys(keys: &[Key], properties: &Value, path: &str) -> usize {
     count
 }
 
-fn parts(key: &Key) -> Vec<Key> {
+fn parts(key: &ConfigKey) -> Vec<ConfigKey> {
     match key.shape {
-        Shape::Part(keys) | Shape::Choice(_, keys) | Shape::Edges(keys) | Shape::WordsOrPart(_, keys) => keys(),
+        ValueShape::Part(keys) | ValueShape::Choice(_, keys) | ValueShape::Edges(keys) | ValueShape::WordsOrPart(_, keys) => {
+            keys()
+        }
         _ => Vec::new(),
     }
 }
 
-fn in_words(key: &Key) -> &'static str {
+fn in_words(key: &ConfigKey) -> &'static str {
     match key.change {
         ChangeEffect::Restart => "restart",
         ChangeEffect::InPlace => "in place",

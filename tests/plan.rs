@@ -13,8 +13,8 @@ mod support {
     pub(crate) mod world;
 }
 
-use navigator::cli::forecast::{brief, whole};
-use navigator::config::{ChangeEffect, Key, not_yet, process_keys};
+use navigator::cli::plan_text::{brief, whole};
+use navigator::config::{ChangeEffect, ConfigKey, not_yet, process_keys};
 use navigator::snapshot::Plan;
 use navigator::terminal::TerminalStyle;
 use std::fs;
@@ -39,7 +39,7 @@ fn plans() {
 }
 
 /// What the steps of a case must be and name, where one field of `web` has changed.
-fn is_as_promised(key: &Key, plan: &str) -> bool {
+fn is_as_promised(key: &ConfigKey, plan: &str) -> bool {
     let steps: Vec<&str> = plan.lines().map(str::trim_start).filter(|line| line.starts_with(['+', '-', '±', '~'])).collect();
     let signs: String = steps.iter().filter_map(|step| step.chars().next()).collect();
     // What it is called in reasons, where that is another word.

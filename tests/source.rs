@@ -1,7 +1,7 @@
 //! Following files from outside of the loop: by the poll alone, not at all, and with a doubt about what was found.
 
 use navigator::config::Environment;
-use navigator::source::{Asker, Contents, Delivery, FileSource, Means, Revision, Source as _};
+use navigator::source::{Contents, Delivery, FileFollower, FileSource, Revision, Source as _, WatchMethod};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// A directory with a configuration that is followed; removed at the end.
 struct Followed {
     directory: PathBuf,
-    asker: Asker,
+    asker: FileFollower,
     /// The processes of each revision, by name; `None` where it was rejected.
     revisions: Receiver<Option<Vec<String>>>,
     /// The files that were found, at each other content of what is watched.
@@ -24,7 +24,7 @@ struct Followed {
 }
 
 impl Followed {
-    fn new(means: Means) -> Followed {
+    fn new(means: WatchMethod) -> Followed {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("navigator-source-{}-{number}", std::process::id()));
@@ -32,7 +32,7 @@ impl Followed {
         Followed::within(directory, means, &configuration(&["first"]))
     }
 
-    fn within(directory: PathBuf, means: Means, first: &str) -> Followed {
+    fn within(directory: PathBuf, means: WatchMethod, first: &str) -> Followed {
         fs::write(directory.join("navigator.yml"), first).expect("it is ours");
         let source = FileSource::new(directory.join("navigator.yml"), Environment::default()).found_by(means);
         let reading = source.read();
@@ -94,7 +94,7 @@ fn configuration(names: &[&str]) -> String {
 
 #[test]
 fn the_poll_alone_sees_every_content_once() {
-    let followed = Followed::new(Means::Poll);
+    let followed = Followed::new(WatchMethod::Poll);
     followed.save_in_place(&["second"]);
     followed.delivers(&["second"]);
     followed.save_by_rename(&["third"]);
@@ -111,7 +111,7 @@ fn the_poll_alone_sees_every_content_once() {
 
 #[test]
 fn a_look_that_was_asked_for_is_over_when_what_was_saved_before_is_delivered() {
-    for means in [Means::Events, Means::Poll] {
+    for means in [WatchMethod::Events, WatchMethod::Poll] {
         let followed = Followed::new(means);
         for name in ["second", "third", "fourth"] {
             followed.save_in_place(&[name]);
@@ -123,7 +123,7 @@ fn a_look_that_was_asked_for_is_over_when_what_was_saved_before_is_delivered() {
         (0..3).for_each(|_| assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(())));
     }
     // Where nothing is looked at unless one asks for it to be read, there is nothing to wait for.
-    let followed = Followed::new(Means::Off);
+    let followed = Followed::new(WatchMethod::Off);
     followed.save_in_place(&["second"]);
     followed.asker.look();
     assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(()));
@@ -132,7 +132,7 @@ fn a_look_that_was_asked_for_is_over_when_what_was_saved_before_is_delivered() {
 
 #[test]
 fn a_save_in_place_that_loses_most_processes_is_doubted_for_a_second() {
-    let followed = Followed::new(Means::Events);
+    let followed = Followed::new(WatchMethod::Events);
     followed.save_by_rename(&["a", "b", "c", "d", "e"]);
     followed.delivers(&["a", "b", "c", "d", "e"]);
     let begun = Instant::now();
@@ -144,15 +144,15 @@ fn a_save_in_place_that_loses_most_processes_is_doubted_for_a_second() {
 
 #[test]
 fn without_means_only_a_question_is_answered() {
-    for means in [Means::Off, Means::Events, Means::Poll] {
+    for means in [WatchMethod::Off, WatchMethod::Events, WatchMethod::Poll] {
         let followed = Followed::new(means);
-        if means != Means::Off {
+        if means != WatchMethod::Off {
             // Whoever is about to end has no means from then on.
             followed.asker.look_no_more();
         }
         followed.asker.reload();
         followed.delivers(&["first"]);
-        assert_eq!(followed.asker.means(), Means::Off);
+        assert_eq!(followed.asker.means(), WatchMethod::Off);
         followed.save_in_place(&["second"]);
         followed.save_by_rename(&["third"]);
         followed.asker.reload();
@@ -172,7 +172,7 @@ const WATCHING: &str = "managed_processes: [{ name: web, command: x, watch: [web
 
 impl Followed {
     /// Follows a process's files: `web.conf`, and `parts/a.conf`.
-    fn watching(means: Means) -> Followed {
+    fn watching(means: WatchMethod) -> Followed {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("navigator-watching-{}-{number}", std::process::id()));
@@ -197,7 +197,7 @@ impl Followed {
 /// Each change that says nothing is followed by one that does, which shows that nothing was told in between.
 #[test]
 fn only_another_content_of_watched_files_is_told() {
-    let followed = Followed::watching(Means::Events);
+    let followed = Followed::watching(WatchMethod::Events);
     let path = |name: &str| followed.directory.join(name);
     // As `touch` does, and a save of the same content by rename.
     let now = std::time::SystemTime::now();
@@ -223,7 +223,7 @@ fn only_another_content_of_watched_files_is_told() {
 
 #[test]
 fn the_poll_alone_sees_watched_files_too() {
-    let followed = Followed::watching(Means::Poll);
+    let followed = Followed::watching(WatchMethod::Poll);
     followed.write("web.conf", "two");
     fs::remove_file(followed.directory.join("parts/a.conf")).expect("it is ours");
     followed.finds(&["web.conf"]);
@@ -231,7 +231,7 @@ fn the_poll_alone_sees_watched_files_too() {
 
 #[test]
 fn a_burst_of_writes_is_one_change() {
-    let followed = Followed::watching(Means::Events);
+    let followed = Followed::watching(WatchMethod::Events);
     for round in 0..200 {
         followed.write("web.conf", &format!("round {round}"));
         followed.write("parts/a.conf", &format!("round {round}"));
@@ -244,7 +244,7 @@ fn a_burst_of_writes_is_one_change() {
 #[test]
 fn a_swap_of_a_mounted_config_map_is_seen() {
     use std::os::unix::fs::symlink;
-    let followed = Followed::watching(Means::Events);
+    let followed = Followed::watching(WatchMethod::Events);
     let path = |name: &str| followed.directory.join("parts").join(name);
     for version in ["..1", "..2"] {
         fs::create_dir(path(version)).expect("it is ours");
@@ -260,7 +260,7 @@ fn a_swap_of_a_mounted_config_map_is_seen() {
 
 #[test]
 fn a_configuration_comes_with_the_contents_of_what_it_watches() {
-    let followed = Followed::watching(Means::Events);
+    let followed = Followed::watching(WatchMethod::Events);
     followed.write("other.conf", "one");
     followed.write("navigator.yml", &WATCHING.replace("web.conf, parts", "\"*.conf\""));
     followed.finds(&["other.conf", "web.conf"]);
@@ -275,7 +275,7 @@ fn a_configuration_comes_with_the_contents_of_what_it_watches() {
 
 #[test]
 fn a_file_that_is_always_busy_holds_up_no_configuration() {
-    let followed = Followed::watching(Means::Events);
+    let followed = Followed::watching(WatchMethod::Events);
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (busy, path) = (std::sync::Arc::clone(&stop), followed.directory.join("web.conf"));
     let writer = std::thread::spawn(move || {

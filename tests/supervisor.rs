@@ -3,7 +3,7 @@
 use navigator::config::{ContentHash, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::{Accepted, Record};
 use navigator::snapshot::Plan;
-use navigator::source::{Means, Revision, Source, Ticket, Tickets};
+use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
 use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Reloaded, Request, Signal, Supervisor, Surroundings, noted};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
@@ -112,8 +112,8 @@ impl Source for Around {
         self.looks_no_more.set(true);
     }
 
-    fn means(&self) -> Means {
-        Means::Off
+    fn means(&self) -> WatchMethod {
+        WatchMethod::Off
     }
 
     fn read(&self, _: Option<&Path>) -> Result<Loaded, Rejected> {

@@ -1,7 +1,7 @@
 //! A directory of navigator's own, held by a descriptor: whatever happens to its path, this is the one that was judged.
 
 use super::trust::Trust;
-use super::walk::{Place, Rules};
+use super::walk::{FoundPath, Rules};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -87,8 +87,8 @@ impl Directory {
     }
 
     /// The place of an entry in it.
-    pub fn entry(&self, name: &str) -> Place<'static> {
-        Place::in_directory(Arc::clone(&self.held), self.path.join(name), self.trust)
+    pub fn entry(&self, name: &str) -> FoundPath<'static> {
+        FoundPath::in_directory(Arc::clone(&self.held), self.path.join(name), self.trust)
     }
 
     /// Its path, for messages.

@@ -17,4 +17,4 @@ pub(crate) mod walk;
 pub use directory::Directory;
 pub(crate) use identity::number_of as user_number;
 pub use trust::{Distrust, Trust};
-pub use walk::Place;
+pub use walk::FoundPath;

@@ -83,21 +83,21 @@ impl Trust {
 
     /// The user or group, other than trusted users, that can change what has this owner and mode. A link can only be replaced,
     /// so its mode says nothing.
-    pub(super) fn writer(self, stat: &Stat) -> Option<Writer> {
+    pub(super) fn writer(self, stat: &Stat) -> Option<UntrustedWriter> {
         let mode = Mode::from_raw_mode(stat.st_mode);
         if !self.includes(stat.st_uid) {
-            Some(Writer::User(stat.st_uid))
+            Some(UntrustedWriter::User(stat.st_uid))
         } else if self.is_everybody() || FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             None
         } else if mode.contains(Mode::WOTH) {
-            Some(Writer::Everybody)
+            Some(UntrustedWriter::Everybody)
         } else {
-            mode.contains(Mode::WGRP).then_some(Writer::Group(stat.st_gid))
+            mode.contains(Mode::WGRP).then_some(UntrustedWriter::Group(stat.st_gid))
         }
     }
 
     /// As [`Trust::writer`], for what lies at this path.
-    pub(super) fn writer_at(self, path: &Path, stat: &Stat) -> Option<Writer> {
+    pub(super) fn writer_at(self, path: &Path, stat: &Stat) -> Option<UntrustedWriter> {
         let writer = self.writer(stat)?;
         let TrustScope::Users { read_only_is_closed: true, .. } = self.scope else { return Some(writer) };
         let is_read_only =
@@ -108,7 +108,7 @@ impl Trust {
 
 /// A user or group that can change something and is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writer {
+pub(super) enum UntrustedWriter {
     User(u32),
     Group(u32),
     Everybody,
@@ -121,17 +121,17 @@ pub struct Distrust {
     /// The first file, directory or link on the way that isn't.
     path: PathBuf,
     is_link: bool,
-    writer: Writer,
+    writer: UntrustedWriter,
     /// The name of the writer, if it has one.
     name: Option<String>,
 }
 
 impl Distrust {
-    pub(super) fn new(path: &Path, stat: &Stat, writer: Writer) -> Distrust {
+    pub(super) fn new(path: &Path, stat: &Stat, writer: UntrustedWriter) -> Distrust {
         let name = match writer {
-            Writer::User(id) => accounts::user_by_number(id).ok().flatten().map(|account| account.name),
-            Writer::Group(id) => accounts::group_by_number(id).ok().flatten(),
-            Writer::Everybody => None,
+            UntrustedWriter::User(id) => accounts::user_by_number(id).ok().flatten().map(|account| account.name),
+            UntrustedWriter::Group(id) => accounts::group_by_number(id).ok().flatten(),
+            UntrustedWriter::Everybody => None,
         };
         let name = name.map(|name| name.to_string_lossy().into_owned());
         let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
@@ -148,10 +148,10 @@ impl Distrust {
         let named =
             |kind: &str, id: u32| self.name.as_ref().map_or_else(|| format!("{kind}{id}"), |name| format!("{kind}`{name}`"));
         let (writer, they) = match self.writer {
-            Writer::User(id) if self.name.is_some() => (named("", id), "that user"),
-            Writer::User(id) => (named("user ", id), "that user"),
-            Writer::Group(id) => (named("group ", id), "its members"),
-            Writer::Everybody => ("every user".to_owned(), "any of them"),
+            UntrustedWriter::User(id) if self.name.is_some() => (named("", id), "that user"),
+            UntrustedWriter::User(id) => (named("user ", id), "that user"),
+            UntrustedWriter::Group(id) => (named("group ", id), "its members"),
+            UntrustedWriter::Everybody => ("every user".to_owned(), "any of them"),
         };
         let own = geteuid();
         let right = if own.is_root() { "root".to_owned() } else { format!("user {}", own.as_raw()) };
@@ -176,15 +176,15 @@ impl Distrust {
 
     fn remedy_for(&self, path: &str) -> String {
         match self.writer {
-            Writer::User(id) => {
+            UntrustedWriter::User(id) => {
                 let owner = geteuid();
                 let owner = if owner.is_root() { "root".to_owned() } else { owner.as_raw().to_string() };
                 let name = self.name.clone().unwrap_or_else(|| id.to_string());
                 let options = if self.is_link { "-h " } else { "" };
                 format!("`chown {options}{owner}: {path}`, or start with `--trust-user {name}`")
             }
-            Writer::Group(_) => format!("`chmod g-w {path}`"),
-            Writer::Everybody => format!("`chmod go-w {path}`"),
+            UntrustedWriter::Group(_) => format!("`chmod g-w {path}`"),
+            UntrustedWriter::Everybody => format!("`chmod go-w {path}`"),
         }
     }
 }
@@ -206,7 +206,7 @@ fn quoted(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn judged(trust: Trust, owner: u32, mode: u32) -> Option<Writer> {
+    fn judged(trust: Trust, owner: u32, mode: u32) -> Option<UntrustedWriter> {
         let mut stat = rustix::fs::stat("/").expect("the root is there");
         (stat.st_uid, stat.st_gid, stat.st_mode) = (owner, 7, mode);
         trust.writer(&stat)
@@ -218,17 +218,17 @@ mod tests {
         for (trust, owner, mode, writer) in [
             (root, 0, 0o100_644, None),
             (root, 0, 0o040_755, None),
-            (root, 1000, 0o100_600, Some(Writer::User(1000))),
-            (root, 0, 0o100_664, Some(Writer::Group(7))),
-            (root, 0, 0o100_646, Some(Writer::Everybody)),
+            (root, 1000, 0o100_600, Some(UntrustedWriter::User(1000))),
+            (root, 0, 0o100_664, Some(UntrustedWriter::Group(7))),
+            (root, 0, 0o100_646, Some(UntrustedWriter::Everybody)),
             (root, 0, 0o120_777, None),
-            (root, 1000, 0o120_777, Some(Writer::User(1000))),
+            (root, 1000, 0o120_777, Some(UntrustedWriter::User(1000))),
             (root.and(1000), 1000, 0o100_644, None),
-            (root.and(1000), 1001, 0o100_644, Some(Writer::User(1001))),
+            (root.and(1000), 1001, 0o100_644, Some(UntrustedWriter::User(1001))),
             (user, 0, 0o100_644, None),
             (user, 1000, 0o100_644, None),
-            (user, 1000, 0o100_664, Some(Writer::Group(7))),
-            (user, 1001, 0o100_600, Some(Writer::User(1001))),
+            (user, 1000, 0o100_664, Some(UntrustedWriter::Group(7))),
+            (user, 1001, 0o100_600, Some(UntrustedWriter::User(1001))),
             (Trust::everybody(), 1001, 0o100_666, None),
         ] {
             assert_eq!(judged(trust, owner, mode), writer, "{trust:?} {owner} {mode:o}");

@@ -8,7 +8,7 @@
 //! What lies under `/proc` is left to the kernel: its links there lead to what no path names.
 
 use super::identity::Identity;
-use super::trust::{Distrust, Trust, Writer};
+use super::trust::{Distrust, Trust, UntrustedWriter};
 use crate::sys::credentials::Borrowed;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat, statat, unlinkat};
@@ -34,7 +34,7 @@ pub(crate) struct Rules<'a> {
 
 /// Where a path leads: the last directory on its way, and a name in it that was no link when it was looked at.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct FoundPath<'a> {
     directory: Arc<OwnedFd>,
     name: OsString,
     /// The same as a path without links.
@@ -56,7 +56,7 @@ impl<'a> Rules<'a> {
     /// # Errors
     /// A [`Distrust`], or those of `openat(2)`, `readlinkat(2)` and `mkdirat(2)`; what is missing is an error in the middle of
     /// the path alone.
-    pub(crate) fn find(self, path: &Path) -> io::Result<Place<'a>> {
+    pub(crate) fn find(self, path: &Path) -> io::Result<FoundPath<'a>> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let mut rest = parts(&std::path::absolute(path)?);
         let mut walk = PathWalk::begin(self)?;
@@ -134,7 +134,7 @@ impl<'a> PathWalk<'a> {
         }
         let path = self.path.join(part);
         let writer = match FileType::from_raw_mode(stat.st_mode) {
-            _ if !self.rules.trust.includes(stat.st_uid) && self.is_sticky => Some(Writer::User(stat.st_uid)),
+            _ if !self.rules.trust.includes(stat.st_uid) && self.is_sticky => Some(UntrustedWriter::User(stat.st_uid)),
             FileType::Symlink => self.rules.trust.writer(stat),
             FileType::Directory if self.is_shared(stat) => None,
             FileType::Directory => self.rules.trust.writer_at(&path, stat),
@@ -192,11 +192,11 @@ impl<'a> PathWalk<'a> {
         Ok(())
     }
 
-    fn end(self, name: OsString) -> Place<'a> {
+    fn end(self, name: OsString) -> FoundPath<'a> {
         let path = self.path.join(&name);
         let acts_as = self.acting.map(|(identity, _)| identity);
         let PathWalk { rules, directory, is_sticky, .. } = self;
-        Place { directory: Arc::new(directory), name, path, is_sticky, trust: rules.trust, acts_as }
+        FoundPath { directory: Arc::new(directory), name, path, is_sticky, trust: rules.trust, acts_as }
     }
 }
 
@@ -216,19 +216,19 @@ pub(crate) fn parts(path: &Path) -> Vec<OsString> {
     path.components().rev().filter_map(named).collect()
 }
 
-impl<'a> Place<'a> {
+impl<'a> FoundPath<'a> {
     /// The place that a path leads to, if each step of it is trusted.
     ///
     /// # Errors
     /// A [`Distrust`], and that a directory on the way is missing or can't be entered.
-    pub fn find(path: &Path, trust: Trust) -> io::Result<Place<'static>> {
+    pub fn find(path: &Path, trust: Trust) -> io::Result<FoundPath<'static>> {
         Rules::of(trust).find(path)
     }
 
     /// An entry of a directory that is held already, and trusted.
-    pub(super) fn in_directory(directory: Arc<OwnedFd>, path: PathBuf, trust: Trust) -> Place<'a> {
+    pub(super) fn in_directory(directory: Arc<OwnedFd>, path: PathBuf, trust: Trust) -> FoundPath<'a> {
         let name = path.file_name().unwrap_or_default().to_owned();
-        Place { directory, name, path, is_sticky: false, trust, acts_as: None }
+        FoundPath { directory, name, path, is_sticky: false, trust, acts_as: None }
     }
 
     /// Its path without links, for messages.

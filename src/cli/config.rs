@@ -3,7 +3,7 @@
 use super::arguments::Notation;
 use super::check::reject;
 use super::console::{INVALID, OK, fail, print, print_error, print_json};
-use crate::config::{self, Disk, Environment, NotWritten, Request, effective};
+use crate::config::{self, Disk, EffectiveRequest, Environment, NotWritten, effective};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: No
         Notation::Yaml => config::Notation::Yaml,
         Notation::Json => config::Notation::Json,
     };
-    let request = Request { names, defaults, notation: form };
+    let request = EffectiveRequest { names, defaults, notation: form };
     let effective = match effective(path, &Disk, &Environment::current(), request) {
         Ok(effective) => effective,
         Err(NotWritten::Rejected(rejected)) => return reject(&rejected),

@@ -3,16 +3,16 @@
 use super::arguments::Common;
 use super::check::reject;
 use super::console::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
-use super::forecast::brief;
 use super::log::{LogLines, LogSettings};
-use crate::access::{Directory, Place, Trust};
+use super::plan_text::brief;
+use crate::access::{Directory, FoundPath, Trust};
 use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
 use crate::error_text::words;
 use crate::journal::{Accepted, Journal, Opened};
-use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup};
+use crate::runtime::{self, DeferredFlush, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
 use crate::snapshot::Plan;
-use crate::source::{Asker, Delivery, FileSource, Means, Reading, Source, has_writer};
+use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
 use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
 use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
@@ -35,11 +35,11 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Ok(launcher) => launcher,
         Err(error) => return fail(INVALID, &error.to_string()),
     };
-    let ears = match Ears::open() {
+    let ears = match SignalListener::open() {
         Ok(ears) => ears,
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
-    let means = if common.no_watch { Means::Off } else { Means::Events };
+    let means = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
     let source = FileSource::new(path.to_owned(), Environment::current()).trusting(trust).asking(has_writer).found_by(means);
     let reading = source.read();
     let loaded = match &reading.revision {
@@ -60,7 +60,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {}", words(&error))),
     };
     let pid_file = claim_pid_file(&state);
-    let ending = supervise(ears, source, &reading, loaded, Base { launcher, log, opened, directory: instance.directory() });
+    let ending = supervise(ears, source, &reading, loaded, LoopParts { launcher, log, opened, directory: instance.directory() });
     if let Some(claim) = pid_file {
         claim.remove();
     }
@@ -73,7 +73,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
 }
 
 /// What the loop stands on.
-struct Base<'a> {
+struct LoopParts<'a> {
     launcher: Launcher,
     log: Log,
     opened: Opened,
@@ -82,15 +82,21 @@ struct Base<'a> {
 }
 
 /// Builds the loop and everything around it, and stays in it until it ends.
-fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, base: Base<'_>) -> io::Result<Ending> {
-    let Base { launcher, log, opened, directory } = base;
-    let Ears { tokio, news, news_inbox } = ears;
-    let _until_the_end = LogLater::new();
+fn supervise(
+    ears: SignalListener,
+    source: FileSource,
+    reading: &Reading,
+    loaded: Loaded,
+    base: LoopParts<'_>,
+) -> io::Result<Ending> {
+    let LoopParts { launcher, log, opened, directory } = base;
+    let SignalListener { tokio, news, news_inbox } = ears;
+    let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
-        let kept = Kept::default();
+        let kept = OutputHistory::default();
         let to_loop = news.clone();
         let followed = source.follow(reading, move |delivery| {
             let delivered = match delivery {
@@ -115,7 +121,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let processes = if is_first { Vec::new() } else { runtime.find_left().await };
         let left = Left { processes, record: former };
-        let supervisor = Supervisor::new(runtime, Around { config, asker, log, journal: journal.clone() });
+        let supervisor = Supervisor::new(runtime, ForegroundHost { config, asker, log, journal: journal.clone() });
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
         server.close().await;
@@ -129,14 +135,14 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
 
 /// The threadless beginning of the loop. Signals are heard from here on, so that one which comes while the first
 /// configuration is still being read is obeyed afterwards, and doesn't end navigator as the system would have it.
-struct Ears {
+struct SignalListener {
     tokio: tokio::runtime::Runtime,
     news: mpsc::Sender<News>,
     news_inbox: mpsc::Receiver<News>,
 }
 
-impl Ears {
-    fn open() -> io::Result<Ears> {
+impl SignalListener {
+    fn open() -> io::Result<SignalListener> {
         // Tokio makes one too, and panics where it can't.
         drop(UnixStream::pair()?);
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::let_log_go).build()?;
@@ -144,7 +150,7 @@ impl Ears {
         let within = tokio.enter();
         listen(&news)?;
         drop(within);
-        Ok(Ears { tokio, news, news_inbox })
+        Ok(SignalListener { tokio, news, news_inbox })
     }
 }
 
@@ -195,15 +201,15 @@ impl Perform for Runtime {
 }
 
 /// What the loop may ask of the program around it.
-struct Around {
+struct ForegroundHost {
     /// The real path of the configuration.
     config: PathBuf,
-    asker: Asker,
+    asker: FileFollower,
     log: Log,
     journal: Journal,
 }
 
-impl Surroundings for Around {
+impl Surroundings for ForegroundHost {
     fn source(&self) -> &dyn Source {
         &self.asker
     }
@@ -301,12 +307,12 @@ fn asked_level(common: &Common) -> Option<Level> {
     }
 }
 
-fn line_format(settings: &Settings) -> Format {
+fn line_format(settings: &Settings) -> OutputFormat {
     let to_terminal = settings.file.is_none() && io::stdout().is_terminal();
     match settings.format {
-        config::LogFormat::Json => Format::Json,
-        config::LogFormat::Text if to_terminal => Format::Terminal { colour: is_color_welcome() },
-        config::LogFormat::Text => Format::Text,
+        config::LogFormat::Json => OutputFormat::Json,
+        config::LogFormat::Text if to_terminal => OutputFormat::Terminal { colour: is_color_welcome() },
+        config::LogFormat::Text => OutputFormat::Text,
     }
 }
 
@@ -325,7 +331,7 @@ fn destination(settings: &Settings) -> Destination {
 /// Holds the pid file. One that another process holds, or that can't be written, keeps navigator from nothing.
 fn claim_pid_file(state: &StateDir) -> Option<Claim> {
     let (path, asked_for) = pid_file(state);
-    let claimed = Place::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
+    let claimed = FoundPath::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
     match claimed.and_then(Claim::new) {
         Ok(claim) => Some(claim),
         Err(ClaimError::Held(pid)) if !asked_for => {

@@ -5,7 +5,7 @@
 use super::arguments::SignalOrder;
 use super::console::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
 use super::locate::locate;
-use crate::access::Place;
+use crate::access::FoundPath;
 use crate::control::{LOCK, StateDir, send};
 use crate::error_text::words;
 use rustix::process::Signal;
@@ -27,8 +27,8 @@ pub(super) fn signal(order: SignalOrder, named: Option<PathBuf>, state: &StateDi
     // A configuration that is named means that one alone; else the pid file stands in for it.
     let places = match (asked, asked_for) {
         (true, _) => vec![instance()],
-        (false, true) => vec![Some(Place::find(&pid_file, state.trust()).map(Some))],
-        (false, false) => vec![instance(), Some(Place::find(&pid_file, state.trust()).map(Some))],
+        (false, true) => vec![Some(FoundPath::find(&pid_file, state.trust()).map(Some))],
+        (false, false) => vec![instance(), Some(FoundPath::find(&pid_file, state.trust()).map(Some))],
     };
     for place in places.into_iter().flatten() {
         let place = match place {
@@ -50,6 +50,6 @@ pub(super) fn signal(order: SignalOrder, named: Option<PathBuf>, state: &StateDi
 }
 
 /// The lock of the instance for a configuration, if there is such an instance.
-fn lock(state: &StateDir, config: &Path) -> io::Result<Option<Place<'static>>> {
+fn lock(state: &StateDir, config: &Path) -> io::Result<Option<FoundPath<'static>>> {
     Ok(state.find(config)?.map(|directory| directory.entry(LOCK)))
 }

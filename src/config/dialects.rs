@@ -5,7 +5,7 @@
 use super::foreign::procfile_line;
 use super::problems::Problem;
 use super::scope::is_secret;
-use super::texts::{Span, TextId, Texts};
+use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::words::is_variable;
 
 /// As many lines of a text are looked at.
@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 200;
 const SYSTEMD: [&str; 8] = ["[Unit]", "[Service]", "[Install]", "[Timer]", "[Socket]", "[Path]", "[Mount]", "[Container]"];
 
 /// What a text is, if it is known from elsewhere.
-pub(super) fn recognized(text: TextId, texts: &Texts) -> Option<Problem> {
+pub(super) fn recognized(text: TextId, texts: &SourceMap) -> Option<Problem> {
     let source = texts.text(text);
     let mut first = None;
     let mut start = 0;
@@ -23,7 +23,7 @@ pub(super) fn recognized(text: TextId, texts: &Texts) -> Option<Problem> {
         let is_comment = content.starts_with(['#', ';']) && !content.starts_with("#!");
         if !content.is_empty() && !is_comment {
             let begin = start + (line.len() - line.trim_start().len());
-            first = Some(Span::new(text, begin..begin + content.len()));
+            first = Some(SourceSpan::new(text, begin..begin + content.len()));
             break;
         }
         start += line.len();

@@ -1,7 +1,7 @@
 //! A process while it is read: the fields that are given, and what they have said so far.
 
 use super::reader::FieldReader;
-use super::texts::Span;
+use super::source_map::SourceSpan;
 use super::tree::MapEntry;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 pub(super) struct Draft {
     pub(super) spec: Spec,
     /// Its name, once it has been read, and where.
-    pub(super) name: Option<Span>,
+    pub(super) name: Option<SourceSpan>,
     /// Where each named dependency stands.
-    pub(super) edges: BTreeMap<Name, Span>,
+    pub(super) edges: BTreeMap<Name, SourceSpan>,
     /// What it says about `on_watch`, and where.
-    pub(super) on_watch: Option<(OnWatch, Span)>,
+    pub(super) on_watch: Option<(OnWatch, SourceSpan)>,
 }
 
 impl Draft {

@@ -2,7 +2,7 @@
 
 use super::problems::{Problem, Problems};
 use super::redact::short;
-use super::texts::Span;
+use super::source_map::SourceSpan;
 use super::tree::{Map, MapEntry, Node, NodeKind};
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ fn twice(map: &Map, problems: &mut Problems) {
     if map.duplicates().is_empty() {
         return;
     }
-    let places: HashMap<&str, Span> = map.entries.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
+    let places: HashMap<&str, SourceSpan> = map.entries.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
     for MapEntry { key, key_span, .. } in map.duplicates() {
         problems.add_with(|| {
             let problem = Problem::error(*key_span, format!("duplicate key `{}`", short(key)));

@@ -1,7 +1,7 @@
 //! The source line of a place, without what is veiled, and no longer than anybody reads.
 
 use super::diagnostic::Excerpt;
-use super::texts::{Span, TextId, Texts};
+use super::source_map::{SourceMap, SourceSpan, TextId};
 use crate::terminal::is_dangerous;
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ const AROUND: usize = 120;
 ///
 /// Of the place itself a reference (`${NAME}`) is shown even where all around it is veiled: its name is no secret, and it is
 /// what the message is about.
-pub(super) fn excerpt(span: Span, texts: &Texts) -> Option<Excerpt> {
+pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     let text = texts.text(span.text);
     let line = texts.line(span.text, texts.position(span).line);
     if text[line.clone()].trim().is_empty() {
@@ -46,7 +46,7 @@ pub(super) fn excerpt(span: Span, texts: &Texts) -> Option<Excerpt> {
 }
 
 /// A part of a line, each veiled range replaced by one mark.
-fn unveiled(id: TextId, part: Range<usize>, texts: &Texts) -> String {
+fn unveiled(id: TextId, part: Range<usize>, texts: &SourceMap) -> String {
     let text = texts.text(id);
     let mut shown = String::new();
     let mut at = part.start;
@@ -96,11 +96,11 @@ mod tests {
                 char => text.push(char),
             }
         }
-        let mut texts = Texts::default();
+        let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), text);
         texts.veil(id, veils);
         let place = places.remove(0);
-        let excerpt = excerpt(Span::new(id, place), &texts).expect("the line isn't empty");
+        let excerpt = excerpt(SourceSpan::new(id, place), &texts).expect("the line isn't empty");
         let caret = " ".repeat(excerpt.start) + &"^".repeat(excerpt.length);
         (excerpt.line, caret)
     }
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_reference_is_shown_in_what_is_veiled() {
-        let mut texts = Texts::default();
+        let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), "A: secret${B}secret".to_owned());
         texts.veil(id, std::iter::once(3..19));
-        let at = |start, end| excerpt(Span::new(id, start..end), &texts).expect("the line isn't empty");
+        let at = |start, end| excerpt(SourceSpan::new(id, start..end), &texts).expect("the line isn't empty");
         assert_eq!(at(9, 13), Excerpt { line: "A: …${B}…".to_owned(), start: 4, length: 4 });
         assert_eq!(at(5, 8), Excerpt { line: "A: …".to_owned(), start: 3, length: 1 });
     }

@@ -8,8 +8,8 @@ use super::inherited::inherit_env;
 use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
-use super::reader::{FieldReader, Reader, keys};
-use super::table::{ChangeEffect, Key, Shape, words};
+use super::reader::{FieldReader, NodeReader, keys};
+use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
 use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart};
 
@@ -27,32 +27,34 @@ const ON_CHANGES: [(&str, OnChange); 3] =
 const OUTPUTS: [(&str, bool); 2] = [("log", false), ("null", true)];
 const ON_WATCHES: [(&str, OnWatch); 2] = [("reload", OnWatch::Reload), ("restart", OnWatch::Restart)];
 
-const fn field(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Draft)) -> FieldReader<Draft> {
+const fn field(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut Draft)) -> FieldReader<Draft> {
     FieldReader { key, read }
 }
 
 /// Every field of a process.
 pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
-        Key::new("name", Shape::Name, ChangeEffect::AnotherProcess)
+        ConfigKey::new("name", ValueShape::Name, ChangeEffect::AnotherProcess)
             .required()
             .means("what it is called everywhere; unique over both lists and all included files"),
         name,
     ),
     field(
-        Key::new("command", Shape::Program, ChangeEffect::Restart)
+        ConfigKey::new("command", ValueShape::Program, ChangeEffect::Restart)
             .required()
             .means("the program to run, looked up in the `PATH` of the process; there is no shell"),
         command,
     ),
     field(
-        Key::new("args", Shape::Texts, ChangeEffect::Restart).default("[]").means("its arguments, each taken exactly as written"),
+        ConfigKey::new("args", ValueShape::Texts, ChangeEffect::Restart)
+            .default("[]")
+            .means("its arguments, each taken exactly as written"),
         |reader, node, draft| {
             draft.spec.exec.args = reader.texts(node).unwrap_or_default();
         },
     ),
     field(
-        Key::new("working_dir", Shape::Text("path"), ChangeEffect::Restart)
+        ConfigKey::new("working_dir", ValueShape::Text("path"), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("the directory that it runs in, relative to that of navigator"),
         |reader, node, draft| {
@@ -61,22 +63,22 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     ),
     // These two make the scope in which all others are read, and so are read before them.
     field(
-        Key::new("env", Shape::Variables, ChangeEffect::Restart).default("{}").means("its variables, over all others"),
+        ConfigKey::new("env", ValueShape::Variables, ChangeEffect::Restart).default("{}").means("its variables, over all others"),
         |_, _, _| (),
     ),
     field(
-        Key::new("env_file", Shape::Files, ChangeEffect::Restart)
+        ConfigKey::new("env_file", ValueShape::Files, ChangeEffect::Restart)
             .means("files of `KEY=value` lines under `env`, relative to the file that names them"),
         |_, _, _| (),
     ),
     field(
-        Key::new("inherit_env", Shape::BoolOrNames, ChangeEffect::Restart)
+        ConfigKey::new("inherit_env", ValueShape::BoolOrNames, ChangeEffect::Restart)
             .default("true")
             .means("which variables of navigator's own environment it inherits: all, none (`false`), or those in a list"),
         inherit_env,
     ),
     field(
-        Key::new("auto_restart", Shape::Bool, ChangeEffect::InPlace)
+        ConfigKey::new("auto_restart", ValueShape::Bool, ChangeEffect::InPlace)
             .default("false")
             .means("`true` is the same as `restart: on-failure`"),
         |reader, node, draft| {
@@ -86,17 +88,18 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("restart", Shape::Words(const { &words(&RESTARTS) }), ChangeEffect::InPlace)
+        ConfigKey::new("restart", ValueShape::Words(const { &words(&RESTARTS) }), ChangeEffect::InPlace)
             .default("never")
             .means("whether it is started again when it has ended"),
         restart,
     ),
     field(
-        Key::new("backoff", Shape::Part(|| keys(BACKOFF)), ChangeEffect::InPlace).means("how long each restart is put off"),
+        ConfigKey::new("backoff", ValueShape::Part(|| keys(BACKOFF)), ChangeEffect::InPlace)
+            .means("how long each restart is put off"),
         backoff,
     ),
     field(
-        Key::new("max_restarts", Shape::Whole(0, u32::MAX as i64), ChangeEffect::InPlace)
+        ConfigKey::new("max_restarts", ValueShape::Whole(0, u32::MAX as i64), ChangeEffect::InPlace)
             .otherwise("unlimited")
             .means("after so many restarts in a row without healthy running in between, the next failure is final"),
         |reader, node, draft| {
@@ -104,44 +107,47 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("start_delay", Shape::Duration, ChangeEffect::InPlace).default("0").means("how long its start is put off"),
+        ConfigKey::new("start_delay", ValueShape::Duration, ChangeEffect::InPlace)
+            .default("0")
+            .means("how long its start is put off"),
         |reader, node, draft| {
             draft.spec.start_delay = reader.duration(node).unwrap_or_default();
         },
     ),
     field(
-        Key::new("depends_on", Shape::Edges(|| keys(DEPENDENCY)), ChangeEffect::InPlace)
+        ConfigKey::new("depends_on", ValueShape::Edges(|| keys(DEPENDENCY)), ChangeEffect::InPlace)
             .otherwise("the process before it in the list, as by order alone")
             .means("what must have been reached before it is started"),
         parts::depends_on,
     ),
     field(
-        Key::new("ready", Shape::Choice(&probes::READY_PROBES, || keys(READY)), ChangeEffect::InPlace)
+        ConfigKey::new("ready", ValueShape::Choice(&probes::READY_PROBES, || keys(READY)), ChangeEffect::InPlace)
             .means("how it is known to have become able to do its work"),
         probes::ready,
     ),
     field(
-        Key::new("liveness", Shape::Choice(&probes::LIVENESS_PROBES, || keys(LIVENESS)), ChangeEffect::InPlace)
+        ConfigKey::new("liveness", ValueShape::Choice(&probes::LIVENESS_PROBES, || keys(LIVENESS)), ChangeEffect::InPlace)
             .means("how it is known to be able to do its work still"),
         probes::liveness,
     ),
     field(
-        Key::new("stop", Shape::Part(|| keys(STOP)), ChangeEffect::InPlace).means("how it is stopped"),
+        ConfigKey::new("stop", ValueShape::Part(|| keys(STOP)), ChangeEffect::InPlace).means("how it is stopped"),
         |reader, node, draft| {
             reader.map(node, "stop", STOP, &mut draft.spec.stop);
         },
     ),
     field(
-        Key::new("reload", Shape::Choice(&parts::RELOADS, || keys(RELOAD)), ChangeEffect::InPlace)
+        ConfigKey::new("reload", ValueShape::Choice(&parts::RELOADS, || keys(RELOAD)), ChangeEffect::InPlace)
             .means("how it is told to read its own files again"),
         parts::reload,
     ),
     field(
-        Key::new("watch", Shape::Globs, ChangeEffect::InPlace).means("files of its own, whose change leads to `on_watch`"),
+        ConfigKey::new("watch", ValueShape::Globs, ChangeEffect::InPlace)
+            .means("files of its own, whose change leads to `on_watch`"),
         watch,
     ),
     field(
-        Key::new("on_watch", Shape::Words(const { &words(&ON_WATCHES) }), ChangeEffect::InPlace)
+        ConfigKey::new("on_watch", ValueShape::Words(const { &words(&ON_WATCHES) }), ChangeEffect::InPlace)
             .otherwise("`reload` where `reload` is given, else `restart`")
             .means("what a change of a file in `watch` leads to"),
         |reader, node, draft| {
@@ -149,7 +155,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("type", Shape::Words(const { &words(&KINDS) }), ChangeEffect::Restart)
+        ConfigKey::new("type", ValueShape::Words(const { &words(&KINDS) }), ChangeEffect::Restart)
             .default("service")
             .means("whether it runs on, or to completion"),
         |reader, node, draft| {
@@ -163,13 +169,13 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("output", Shape::WordsOrPart(const { &words(&OUTPUTS) }, || keys(OUTPUT)), ChangeEffect::Restart)
+        ConfigKey::new("output", ValueShape::WordsOrPart(const { &words(&OUTPUTS) }, || keys(OUTPUT)), ChangeEffect::Restart)
             .default("log")
             .means("where its lines go: to the output of navigator, nowhere, or into a file of its own"),
         output,
     ),
     field(
-        Key::new("user", Shape::Text("name or number"), ChangeEffect::Restart)
+        ConfigKey::new("user", ValueShape::Text("name or number"), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("the user that it runs as"),
         |reader, node, draft| {
@@ -177,7 +183,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("group", Shape::Text("name or number"), ChangeEffect::Restart)
+        ConfigKey::new("group", ValueShape::Text("name or number"), ChangeEffect::Restart)
             .otherwise("that of the user")
             .means("the group that it runs as"),
         |reader, node, draft| {
@@ -185,7 +191,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("no_new_privs", Shape::Bool, ChangeEffect::Restart)
+        ConfigKey::new("no_new_privs", ValueShape::Bool, ChangeEffect::Restart)
             .default("false")
             .means("`true`: no program that it executes gains privileges, by set-user-ID bits or file capabilities"),
         |reader, node, draft| {
@@ -193,13 +199,13 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("umask", Shape::Octal, ChangeEffect::Restart)
+        ConfigKey::new("umask", ValueShape::Octal, ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("which permissions the files that it makes lack"),
         |reader, node, draft| draft.spec.exec.umask = reader.umask(node),
     ),
     field(
-        Key::new("nice", Shape::Whole(-20, 19), ChangeEffect::Restart)
+        ConfigKey::new("nice", ValueShape::Whole(-20, 19), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("how readily it lets others use the processor"),
         |reader, node, draft| {
@@ -207,13 +213,13 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("limits", Shape::Limits(&parts::LIMITS), ChangeEffect::Restart)
+        ConfigKey::new("limits", ValueShape::Limits(&parts::LIMITS), ChangeEffect::Restart)
             .otherwise("those of navigator")
             .means("resource limits by name"),
         parts::limits,
     ),
     field(
-        Key::new("oom_score_adj", Shape::Whole(-1000, 1000), ChangeEffect::Restart)
+        ConfigKey::new("oom_score_adj", ValueShape::Whole(-1000, 1000), ChangeEffect::Restart)
             .otherwise("that of navigator")
             .means("how likely the kernel ends it when memory runs out"),
         |reader, node, draft| {
@@ -221,13 +227,15 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("enabled", Shape::Bool, ChangeEffect::StartsOrStops).default("true").means("`false`: defined, but not to run"),
+        ConfigKey::new("enabled", ValueShape::Bool, ChangeEffect::StartsOrStops)
+            .default("true")
+            .means("`false`: defined, but not to run"),
         |reader, node, draft| {
             draft.spec.enabled = reader.boolean(node).unwrap_or(true);
         },
     ),
     field(
-        Key::new("on_change", Shape::Words(const { &words(&ON_CHANGES) }), ChangeEffect::InPlace)
+        ConfigKey::new("on_change", ValueShape::Words(const { &words(&ON_CHANGES) }), ChangeEffect::InPlace)
             .default("restart")
             .means("what a change that needs a restart does; `none` keeps the old one running"),
         |reader, node, draft| {
@@ -238,20 +246,23 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        Key::new("listen", Shape::Sockets, ChangeEffect::Restart).means("sockets that navigator holds and passes on"),
+        ConfigKey::new("listen", ValueShape::Sockets, ChangeEffect::Restart).means("sockets that navigator holds and passes on"),
         |reader, node, _| parts::listen(reader, node),
     ),
     field(
-        Key::new("replicas", Shape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("how many of it run"),
+        ConfigKey::new("replicas", ValueShape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("how many of it run"),
         |reader, node, _| {
             reader.whole::<u32>(node, 1, 1000);
         },
     ),
-    field(Key::new("schedule", Shape::Schedule, ChangeEffect::InPlace).means("when a task runs"), |reader, node, _| {
-        parts::schedule(reader, node);
-    }),
     field(
-        Key::new("renamed_from", Shape::Name, ChangeEffect::InPlace).means("its name so far, under which it runs on"),
+        ConfigKey::new("schedule", ValueShape::Schedule, ChangeEffect::InPlace).means("when a task runs"),
+        |reader, node, _| {
+            parts::schedule(reader, node);
+        },
+    ),
+    field(
+        ConfigKey::new("renamed_from", ValueShape::Name, ChangeEffect::InPlace).means("its name so far, under which it runs on"),
         |reader, node, _| {
             reader.name(node);
         },
@@ -268,14 +279,14 @@ pub(super) fn is_field(key: &str) -> bool {
     field_of(key).is_some()
 }
 
-fn name(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+fn name(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     if let Some(name) = reader.name(node) {
         draft.spec.name = name;
         draft.name = Some(node.span);
     }
 }
 
-fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+fn command(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     if let NodeKind::List(items) = &node.kind {
         let words: Vec<&str> = items.iter().filter_map(Node::text).collect();
         let problem = Problem::error(node.span, "`command` is one program, not a list");
@@ -286,7 +297,7 @@ fn command(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     draft.spec.exec.command = reader.filled(node, "`command`").unwrap_or_default();
 }
 
-fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+fn restart(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let foreign = [
         ("no", "write `never`"),
         ("false", "write `never`"),
@@ -304,7 +315,7 @@ fn restart(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     }
 }
 
-fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+fn backoff(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
         let place = |key: &str| match &node.kind {
@@ -321,7 +332,7 @@ fn backoff(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     }
 }
 
-fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+fn output(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
         NodeKind::Scalar(Scalar { style: NodeStyle::Null, text, .. }) if !text.is_empty() => {
             draft.spec.exec.output = Output::Null;
@@ -348,7 +359,7 @@ fn output(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     }
 }
 
-fn watch(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+fn watch(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     for item in node.one_or_more() {
         if let Some(path) = reader.filled(item, "a path") {
             if path.value().contains("**") {

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::problems::Problem;
-use super::reader::Reader;
+use super::reader::NodeReader;
 use super::redact::short;
 use super::tree::{Node, NodeKind};
 use super::words::is_variable;
@@ -12,7 +12,7 @@ use reconcile::text::Text;
 /// What to write where it is none of the three forms.
 const FORMS: &str = "write `true`, `false`, or a list of names, such as `[PATH, LANG]`";
 
-pub(super) fn inherit_env(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn inherit_env(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let inherited = match &node.kind {
         NodeKind::List(items) => Some(InheritEnv::Only(names(reader, items))),
         NodeKind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", instead).map(all_or_none),
@@ -42,7 +42,7 @@ fn instead(text: &str) -> String {
     }
 }
 
-fn names(reader: &mut Reader<'_, '_, '_>, items: &[Node]) -> Names {
+fn names(reader: &mut NodeReader<'_, '_, '_>, items: &[Node]) -> Names {
     let mut known: Vec<(Text, &Node)> = Vec::new();
     for item in items {
         let Some(name) = name(reader, item) else { continue };
@@ -58,7 +58,7 @@ fn names(reader: &mut Reader<'_, '_, '_>, items: &[Node]) -> Names {
 }
 
 /// The name of a variable: not empty, and without a `=`.
-fn name(reader: &mut Reader<'_, '_, '_>, item: &Node) -> Option<Text> {
+fn name(reader: &mut NodeReader<'_, '_, '_>, item: &Node) -> Option<Text> {
     if item.is_null() {
         let problem = Problem::error(item.span, "expected the name of a variable in `inherit_env`, found nothing");
         reader.report(problem.help("write a name, or remove the item"));

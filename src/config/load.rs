@@ -9,8 +9,8 @@ use super::process::{self, ParsedProcess};
 use super::read::{Loader, instead_of_path, remedy, unreadable};
 use super::reader::beside;
 use super::resolve::{Missing, resolve};
-use super::scope::Scope;
-use super::texts::Span;
+use super::scope::VariableScope;
+use super::source_map::SourceSpan;
 use super::tree::{MapEntry, Node, entry};
 use super::{Loaded, Rejected, RejectedKind, Settings, glob, top};
 use crate::access::Distrust;
@@ -46,7 +46,7 @@ pub(super) fn load_into(
             let is_there = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
             let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
-            let problem = Problem::error(Span::beginning(text), unreadable(&error, false));
+            let problem = Problem::error(SourceSpan::beginning(text), unreadable(&error, false));
             loader.problems.add(match remedy(&error, false) {
                 Some(remedy) => problem.help(remedy),
                 None => problem,
@@ -84,7 +84,7 @@ struct SharedSettings<'a> {
 /// An included file.
 struct Included {
     /// Where it was named; `None` if only a glob found it.
-    named: Option<Span>,
+    named: Option<SourceSpan>,
     /// What people see of its path.
     shown: PathBuf,
     is_secret: bool,
@@ -102,7 +102,7 @@ fn shown(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
 }
 
 /// A directory that a pattern asks for and that isn't trusted.
-fn unlisted(pattern: &Text, span: Span, error: &io::Error) -> Problem {
+fn unlisted(pattern: &Text, span: SourceSpan, error: &io::Error) -> Problem {
     let message = format!("`{}`: {}", pattern.shown(), unreadable(error, pattern.is_secret()));
     Problem::error(span, message).maybe_help(remedy(error, pattern.is_secret()))
 }
@@ -147,8 +147,8 @@ impl Loader<'_> {
     /// The trees of the included files, in the order of their paths.
     fn include(&mut self, main: &Path, include: Option<&MapEntry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
         let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
-        let mut scope = Scope::default();
-        let patterns: Vec<(Text, Span)> = self.reading(&mut scope, |reader| {
+        let mut scope = VariableScope::default();
+        let patterns: Vec<(Text, SourceSpan)> = self.reading(&mut scope, |reader| {
             let nodes = include.value.one_or_more();
             nodes.iter().filter_map(|node| Some((reader.filled(node, "a path")?, node.span))).collect()
         });
@@ -201,12 +201,12 @@ impl Loader<'_> {
     fn shared<'a>(&mut self, entries: &'a [MapEntry]) -> SharedSettings<'a> {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
         let (env_file, incomplete) = match given("env_file") {
-            Some(entry) => self.env_files(&entry.value, &mut Scope::default()),
+            Some(entry) => self.env_files(&entry.value, &mut VariableScope::default()),
             None => (Variables::default(), false),
         };
         let maps: Vec<&Node> = given("env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
-        let mut scope = Scope::new(own, vec![&env_file]).incomplete(incomplete);
+        let mut scope = VariableScope::new(own, vec![&env_file]).incomplete(incomplete);
         let env = scope.resolve_own(&mut self.context());
         let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
         self.check_defaults(&defaults);
@@ -218,7 +218,7 @@ impl Loader<'_> {
     fn check_defaults(&mut self, defaults: &[Given<'_>]) {
         let maps: Vec<&Node> = given(defaults, "env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
-        let mut scope = Scope::new(own, Vec::new()).blank();
+        let mut scope = VariableScope::new(own, Vec::new()).blank();
         scope.resolve_own(&mut self.context());
         self.reading(&mut scope, |reader| process::read(reader, defaults));
     }
@@ -239,13 +239,13 @@ impl Loader<'_> {
         let incomplete = shared.incomplete;
         let (env_file, file_missing) = match given(&fields, "env_file").filter(|entry| !entry.value.is_null()) {
             Some(entry) => {
-                let mut scope = Scope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
+                let mut scope = VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
                 self.env_files(&entry.value, &mut scope)
             }
             None => (Variables::default(), false),
         };
         let below = vec![&env_file, &shared.env, &shared.env_file];
-        let mut scope = Scope::new(variables, below).incomplete(incomplete || file_missing);
+        let mut scope = VariableScope::new(variables, below).incomplete(incomplete || file_missing);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.reading(&mut scope, |reader| process::read(reader, &fields));
         if let Some(document) = document {
@@ -263,7 +263,7 @@ impl Loader<'_> {
         document: Option<&mut Document>,
     ) -> (Settings, Duration) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
-        let mut scope = Scope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
+        let mut scope = VariableScope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
         self.reading(&mut scope, |reader| {
             if let Some(document) = document {
                 document.add_top(reader, entries);

@@ -2,21 +2,21 @@
 
 use super::draft::Draft;
 use super::problems::Problem;
-use super::reader::{FieldReader, Reader};
+use super::reader::{FieldReader, NodeReader};
 use super::redact::short;
 use super::scalar;
-use super::table::{ChangeEffect, Key, Shape, words};
+use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
 
 /// A key of a part; a change of it is a change of the whole.
-pub(super) const fn of(name: &'static str, shape: Shape) -> Key {
-    Key::new(name, shape, ChangeEffect::InPlace)
+pub(super) const fn of(name: &'static str, shape: ValueShape) -> ConfigKey {
+    ConfigKey::new(name, shape, ChangeEffect::InPlace)
 }
 
-pub(super) const fn part<T>(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T)) -> FieldReader<T> {
+pub(super) const fn part<T>(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut T)) -> FieldReader<T> {
     FieldReader { key, read }
 }
 
@@ -28,35 +28,35 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 pub(super) static BACKOFF: &[FieldReader<Backoff>] = &[
-    part(of("initial", Shape::Duration).default("500ms").means("the first delay"), |reader, node, backoff| {
+    part(of("initial", ValueShape::Duration).default("500ms").means("the first delay"), |reader, node, backoff| {
         set(&mut backoff.initial, reader.duration(node));
     }),
     part(
-        of("factor", Shape::Number(1.0, 100.0)).default("2").means("each delay is the one before times this"),
+        of("factor", ValueShape::Number(1.0, 100.0)).default("2").means("each delay is the one before times this"),
         |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0)),
     ),
-    part(of("max", Shape::Duration).default("30s").means("no delay is longer"), |reader, node, backoff| {
+    part(of("max", ValueShape::Duration).default("30s").means("no delay is longer"), |reader, node, backoff| {
         set(&mut backoff.max, reader.duration(node));
     }),
     part(
-        of("jitter", Shape::Number(0.0, 1.0)).default("0.1").means("each delay is varied by up to this share"),
+        of("jitter", ValueShape::Number(0.0, 1.0)).default("0.1").means("each delay is varied by up to this share"),
         |reader, node, backoff| set(&mut backoff.jitter, reader.number(node, 0.0, 1.0)),
     ),
     part(
-        of("reset_after", Shape::Duration).default("10s").means("healthy running for this long forgives all failures"),
+        of("reset_after", ValueShape::Duration).default("10s").means("healthy running for this long forgives all failures"),
         |reader, node, backoff| set(&mut backoff.reset_after, reader.duration(node)),
     ),
 ];
 
 pub(super) static STOP: &[FieldReader<Stop>] = &[
-    part(of("signal", Shape::Signal).default("TERM").means("sent to every process of the tree"), |reader, node, stop| {
+    part(of("signal", ValueShape::Signal).default("TERM").means("sent to every process of the tree"), |reader, node, stop| {
         set(&mut stop.signal, reader.signal(node));
     }),
     part(
-        of("timeout", Shape::Duration).default("10s").means("what is left of the tree after it is killed"),
+        of("timeout", ValueShape::Duration).default("10s").means("what is left of the tree after it is killed"),
         |reader, node, stop| set(&mut stop.timeout, reader.duration(node)),
     ),
-    part(of("command", Shape::Command).means("run first, instead of the signal"), |reader, node, stop| {
+    part(of("command", ValueShape::Command).means("run first, instead of the signal"), |reader, node, stop| {
         stop.command = reader.command(node);
     }),
 ];
@@ -66,7 +66,7 @@ const CONDITIONS: [(&str, Condition); 3] =
 
 pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
     part(
-        of("condition", Shape::Words(const { &words(&CONDITIONS) }))
+        of("condition", ValueShape::Words(const { &words(&CONDITIONS) }))
             .otherwise("`ready`; of a task `completed`")
             .means("what it must have reached"),
         |reader, node, dependency| {
@@ -83,18 +83,18 @@ pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
         },
     ),
     part(
-        of("restart", Shape::Bool)
+        of("restart", ValueShape::Bool)
             .default("false")
             .means("whether this process is restarted when the dependency is replaced or restarted by hand"),
         |reader, node, dependency| set(&mut dependency.restart, reader.boolean(node)),
     ),
-    part(of("required", Shape::Bool).default("true").means("`false` makes it order alone"), |reader, node, dependency| {
+    part(of("required", ValueShape::Bool).default("true").means("`false` makes it order alone"), |reader, node, dependency| {
         set(&mut dependency.required, reader.boolean(node));
     }),
 ];
 
 /// `depends_on`: a list of names, or a map from names to conditions.
-pub(super) fn depends_on(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let edges = draft.spec.depends_on.get_or_insert_default();
     match &node.kind {
         NodeKind::List(items) => {
@@ -152,18 +152,18 @@ pub(super) struct ReloadParts {
 pub(super) const RELOADS: [&str; 2] = ["signal", "command"];
 
 pub(super) static RELOAD: &[FieldReader<ReloadParts>] = &[
-    part(of("signal", Shape::Signal).means("sent to it"), |reader, node, reload| {
+    part(of("signal", ValueShape::Signal).means("sent to it"), |reader, node, reload| {
         reload.given += 1;
         reload.signal = reader.signal(node);
     }),
-    part(of("command", Shape::Command).means("run for it"), |reader, node, reload| {
+    part(of("command", ValueShape::Command).means("run for it"), |reader, node, reload| {
         reload.given += 1;
         reload.command = reader.command(node);
     }),
 ];
 
 /// `reload`: how a process is told to read its own files again.
-pub(super) fn reload(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn reload(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut parts = ReloadParts::default();
     reader.map(node, "reload", RELOAD, &mut parts);
     if parts.given != 1 && matches!(node.kind, NodeKind::Map(_)) {
@@ -183,22 +183,24 @@ pub(super) struct OutputParts {
 
 pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
     part(
-        of("file", Shape::File).required().means("the file, relative to the one that names it; missing directories are made"),
+        of("file", ValueShape::File)
+            .required()
+            .means("the file, relative to the one that names it; missing directories are made"),
         |reader, node, output| {
             output.has_file = true;
             output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
         },
     ),
-    part(of("max_size", Shape::Size).default("50MB").means("it is rotated beyond this"), |reader, node, output| {
+    part(of("max_size", ValueShape::Size).default("50MB").means("it is rotated beyond this"), |reader, node, output| {
         output.max_size = reader.size(node);
     }),
-    part(of("keep", Shape::Whole(0, 1000)).default("5").means("as many rotated files are kept"), |reader, node, output| {
+    part(of("keep", ValueShape::Whole(0, 1000)).default("5").means("as many rotated files are kept"), |reader, node, output| {
         output.keep = reader.whole(node, 0, 1000);
     }),
 ];
 
 /// `output` in its map form.
-pub(super) fn output_file(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn output_file(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut parts = OutputParts::default();
     reader.map(node, "output", OUTPUT, &mut parts);
     if !parts.has_file {
@@ -232,7 +234,7 @@ pub(super) const LIMITS: [&str; 16] = [
 ];
 
 /// `limits`: resource limits by name.
-pub(super) fn limits(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let Some(entries) = reader.entries(node) else { return };
     for entry in entries {
         let Some(name) = LIMITS.into_iter().find(|name| entry.key == *name) else {
@@ -261,7 +263,7 @@ pub(super) fn limits(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut D
 }
 
 /// `listen`: addresses and paths of sockets.
-pub(super) fn listen(reader: &mut Reader<'_, '_, '_>, node: &Node) {
+pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     for item in node.one_or_more() {
         if let Some(address) = reader.filled(item, "an address")
             && !address.value().starts_with(['/', '.'])
@@ -272,7 +274,7 @@ pub(super) fn listen(reader: &mut Reader<'_, '_, '_>, node: &Node) {
 }
 
 /// `schedule`: a cron expression of five fields, or one of the `@` words.
-pub(super) fn schedule(reader: &mut Reader<'_, '_, '_>, node: &Node) {
+pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     let Some(text) = reader.filled(node, "a schedule") else { return };
     let words = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly"];
     let plain = |field: &str| field.chars().all(|char| char.is_ascii_alphanumeric() || "*/,-?#".contains(char));
@@ -283,7 +285,7 @@ pub(super) fn schedule(reader: &mut Reader<'_, '_, '_>, node: &Node) {
 }
 
 /// Whether this is `HOST:PORT`; if not, that is reported.
-pub(super) fn host_and_port(reader: &mut Reader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
+pub(super) fn host_and_port(reader: &mut NodeReader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
     let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
     let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
     if !good {

@@ -3,10 +3,10 @@
 use super::draft::Draft;
 use super::parts::{host_and_port, of, part, set};
 use super::problems::Problem;
-use super::reader::{FieldReader, Reader};
+use super::reader::{FieldReader, NodeReader};
 use super::scope::{hidden, is_secret};
-use super::table::{Shape, either};
-use super::texts::Span;
+use super::source_map::SourceSpan;
+use super::table::{ValueShape, either};
 use super::tree::{Node, NodeKind};
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
@@ -25,7 +25,7 @@ pub(super) struct Check {
     /// What belongs to `http` alone: which statuses pass, what is sent along, and where either stands.
     status: Vec<u16>,
     headers: BTreeMap<String, Text>,
-    of_http: Vec<(&'static str, Span)>,
+    of_http: Vec<(&'static str, SourceSpan)>,
 }
 
 impl Check {
@@ -54,38 +54,38 @@ impl Check {
 }
 
 const HTTP: FieldReader<Check> =
-    part(of("http", Shape::Url).means("a GET is answered with a 2xx or 3xx status"), |reader, node, check| {
+    part(of("http", ValueShape::Url).means("a GET is answered with a 2xx or 3xx status"), |reader, node, check| {
         check.by(http(reader, node));
     });
 const STATUS: FieldReader<Check> = part(
-    of("status", Shape::Wholes(100, 599)).otherwise("2xx and 3xx").means("of `http`: the statuses that pass"),
+    of("status", ValueShape::Wholes(100, 599)).otherwise("2xx and 3xx").means("of `http`: the statuses that pass"),
     |reader, node, check| {
         check.of_http.push(("status", node.span));
         check.status.extend(node.one_or_more().iter().filter_map(|item| reader.whole::<u16>(item, 100, 599)));
     },
 );
 const HEADERS: FieldReader<Check> =
-    part(of("headers", Shape::Headers).means("of `http`: what is sent along"), |reader, node, check| {
+    part(of("headers", ValueShape::Headers).means("of `http`: what is sent along"), |reader, node, check| {
         check.of_http.push(("headers", node.span));
         check.headers = headers(reader, node);
     });
 const TCP: FieldReader<Check> =
-    part(of("tcp", Shape::Address).means("a connection is accepted"), |reader, node, check| check.by(tcp(reader, node)));
+    part(of("tcp", ValueShape::Address).means("a connection is accepted"), |reader, node, check| check.by(tcp(reader, node)));
 const EXEC: FieldReader<Check> =
-    part(of("exec", Shape::Command).means("this command exits with status 0"), |reader, node, check| {
+    part(of("exec", ValueShape::Command).means("this command exits with status 0"), |reader, node, check| {
         check.by(reader.command(node).map(Probe::Exec));
     });
 const NOTIFY: FieldReader<Check> =
-    part(of("notify", Shape::True).means("the process says so, by `sd_notify`"), |reader, node, check| {
+    part(of("notify", ValueShape::True).means("the process says so, by `sd_notify`"), |reader, node, check| {
         check.announced(notify(reader, node));
     });
 const TIMEOUT: FieldReader<Check> =
-    part(of("timeout", Shape::SomeDuration).default("1s").means("how long one check may take"), |reader, node, check| {
+    part(of("timeout", ValueShape::SomeDuration).default("1s").means("how long one check may take"), |reader, node, check| {
         set(&mut check.timing.timeout, reader.some_duration(node));
     });
 
 const fn interval(default: &'static str) -> FieldReader<Check> {
-    part(of("interval", Shape::SomeDuration).default(default).means("from one check to the next"), |reader, node, check| {
+    part(of("interval", ValueShape::SomeDuration).default(default).means("from one check to the next"), |reader, node, check| {
         set(&mut check.timing.interval, reader.some_duration(node));
     })
 }
@@ -102,17 +102,17 @@ pub(super) static READY: &[FieldReader<Check>] = &[
     HEADERS,
     TCP,
     EXEC,
-    part(of("log", Shape::Text("regular expression")).means("a line of its own output matches"), |reader, node, check| {
+    part(of("log", ValueShape::Text("regular expression")).means("a line of its own output matches"), |reader, node, check| {
         check.by(log(reader, node));
     }),
     NOTIFY,
-    part(of("fd", Shape::Whole(3, 1023)).means("it writes a line break to this descriptor"), |reader, node, check| {
+    part(of("fd", ValueShape::Whole(3, 1023)).means("it writes a line break to this descriptor"), |reader, node, check| {
         check.announced(reader.whole(node, 3, 1023).map(Announce::Fd));
     }),
     interval("200ms"),
     TIMEOUT,
     part(
-        of("deadline", Shape::SomeDuration).default("60s").means("past it, a process that isn't ready has failed"),
+        of("deadline", ValueShape::SomeDuration).default("60s").means("past it, a process that isn't ready has failed"),
         |reader, node, check| set(&mut check.timing.deadline, reader.some_duration(node)),
     ),
 ];
@@ -127,13 +127,13 @@ pub(super) static LIVENESS: &[FieldReader<Check>] = &[
     interval("10s"),
     TIMEOUT,
     part(
-        of("failures", Shape::Whole(1, 1000)).default("3").means("as many failed checks in a row make the process failed"),
+        of("failures", ValueShape::Whole(1, 1000)).default("3").means("as many failed checks in a row make the process failed"),
         |reader, node, check| set(&mut check.failures, reader.whole(node, 1, 1000)),
     ),
 ];
 
 /// `ready`: how a process is known to be ready.
-pub(super) fn ready(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn ready(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut check = Check::new(ReadyTiming::default().interval);
     reader.map(node, "ready", READY, &mut check);
     one_probe(reader, node, &check, &READY_PROBES);
@@ -144,7 +144,7 @@ pub(super) fn ready(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Dr
 }
 
 /// `liveness`: how a process is known to be well.
-pub(super) fn liveness(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+pub(super) fn liveness(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut check = Check::new(Duration::from_secs(10));
     reader.map(node, "liveness", LIVENESS, &mut check);
     one_probe(reader, node, &check, &LIVENESS_PROBES);
@@ -153,7 +153,7 @@ pub(super) fn liveness(reader: &mut Reader<'_, '_, '_>, node: &Node, draft: &mut
     draft.spec.liveness = Some(Liveness { probe, interval: timing.interval, timeout: timing.timeout, failures });
 }
 
-fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes: &[&str]) {
+fn one_probe(reader: &mut NodeReader<'_, '_, '_>, node: &Node, check: &Check, probes: &[&str]) {
     if check.probes != 1 && matches!(node.kind, NodeKind::Map(_)) {
         let message = if check.probes == 0 { "a probe is missing" } else { "only one probe is possible" };
         reader.report(Problem::error(node.span, message).help(format!("write one of {}", either(probes))));
@@ -161,7 +161,7 @@ fn one_probe(reader: &mut Reader<'_, '_, '_>, node: &Node, check: &Check, probes
 }
 
 /// Puts what belongs to `http` where it belongs.
-fn complete(reader: &mut Reader<'_, '_, '_>, check: &mut Check) {
+fn complete(reader: &mut NodeReader<'_, '_, '_>, check: &mut Check) {
     if let Some(Probe::Http(http)) = &mut check.probe {
         http.status = std::mem::take(&mut check.status);
         http.headers = std::mem::take(&mut check.headers);
@@ -173,7 +173,7 @@ fn complete(reader: &mut Reader<'_, '_, '_>, check: &mut Check) {
     }
 }
 
-fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
+fn http(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let url = reader.filled(node, "a URL")?;
     let help = if url.value().starts_with("https://") {
         Some("probe without TLS, on an address that only this host reaches, or by `exec: [curl, …]`")
@@ -190,7 +190,7 @@ fn http(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     Some(Probe::Http(Box::new(Http { url, ..Http::default() })))
 }
 
-fn headers(reader: &mut Reader<'_, '_, '_>, node: &Node) -> BTreeMap<String, Text> {
+fn headers(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> BTreeMap<String, Text> {
     let mut headers = BTreeMap::new();
     for entry in reader.entries(node).unwrap_or_default() {
         if HeaderName::from_bytes(entry.key.as_bytes()).is_err() {
@@ -214,7 +214,7 @@ fn headers(reader: &mut Reader<'_, '_, '_>, node: &Node) -> BTreeMap<String, Tex
 }
 
 /// A regular expression, which is compiled here only to see whether it is one.
-fn log(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
+fn log(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let pattern = reader.filled(node, "a pattern")?;
     let Err(error) = regex::bytes::Regex::new(pattern.value()) else { return Some(Probe::Log(pattern)) };
     let error = error.to_string();
@@ -226,12 +226,12 @@ fn log(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     None
 }
 
-fn tcp(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Probe> {
+fn tcp(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let address = reader.filled(node, "an address")?;
     host_and_port(reader, node, &address).then_some(Probe::Tcp(address))
 }
 
-fn notify(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Option<Announce> {
+fn notify(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Announce> {
     let on = reader.boolean(node)?;
     if !on {
         reader.report(Problem::error(node.span, "`notify` is `true` or left out"));

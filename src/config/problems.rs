@@ -5,7 +5,7 @@
 use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
 use super::redact::Hidden;
-use super::texts::{Span, TextId, Texts};
+use super::source_map::{SourceMap, SourceSpan, TextId};
 use crate::terminal::escape;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,18 +14,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     severity: Severity,
-    span: Span,
+    span: SourceSpan,
     message: String,
     help: Option<String>,
-    labels: Vec<(Span, String)>,
+    labels: Vec<(SourceSpan, String)>,
 }
 
 impl Problem {
-    pub(super) fn error(span: Span, message: impl Into<String>) -> Problem {
+    pub(super) fn error(span: SourceSpan, message: impl Into<String>) -> Problem {
         Problem { severity: Severity::Error, span, message: message.into(), help: None, labels: Vec::new() }
     }
 
-    pub(super) fn warning(span: Span, message: impl Into<String>) -> Problem {
+    pub(super) fn warning(span: SourceSpan, message: impl Into<String>) -> Problem {
         Problem { severity: Severity::Warning, ..Problem::error(span, message) }
     }
 
@@ -47,7 +47,7 @@ impl Problem {
 
     /// Another place that belongs to it.
     #[must_use]
-    pub(super) fn label(mut self, span: Span, message: impl Into<String>) -> Problem {
+    pub(super) fn label(mut self, span: SourceSpan, message: impl Into<String>) -> Problem {
         self.labels.push((span, message.into()));
         self
     }
@@ -58,10 +58,10 @@ impl Problem {
 pub(super) struct Problems {
     found: Vec<Problem>,
     /// Places of those, with hashes of their messages: what stands in `defaults` is read once for every process.
-    known: HashSet<(Span, u64)>,
+    known: HashSet<(SourceSpan, u64)>,
     dropped: usize,
     /// For what an alias stands for, where the alias is: the first one.
-    aliases: BTreeMap<TextPosition, Span>,
+    aliases: BTreeMap<TextPosition, SourceSpan>,
 }
 
 /// Where something begins.
@@ -99,7 +99,7 @@ impl Problems {
     }
 
     /// Remembers that what stands at `defined` is used by an alias.
-    pub(super) fn used_by_alias(&mut self, defined: Span, alias: Span) {
+    pub(super) fn used_by_alias(&mut self, defined: SourceSpan, alias: SourceSpan) {
         self.aliases.entry((defined.text, defined.start)).or_insert(alias);
     }
 
@@ -113,7 +113,7 @@ impl Problems {
     }
 
     /// Those that people see: in order of place, each once, at most [`MAX_SHOWN`] errors and as many warnings.
-    pub(super) fn shown(self, texts: &Texts) -> Shown {
+    pub(super) fn shown(self, texts: &SourceMap) -> Shown {
         let mut found = self.found;
         found.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
         let mut counts = [0; 2];
@@ -141,7 +141,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// The places of which people see a line.
-    pub(super) fn places(&self) -> impl Iterator<Item = Span> {
+    pub(super) fn places(&self) -> impl Iterator<Item = SourceSpan> {
         self.problems.iter().flat_map(|problem| {
             let labels = problem.labels.iter().map(|&(place, _)| place);
             std::iter::once(problem.span).chain(labels)
@@ -149,24 +149,24 @@ impl Shown {
     }
 
     /// How people see them, and how many errors there are beyond.
-    pub(super) fn diagnosed(self, texts: &Texts) -> (Vec<Diagnostic>, usize) {
+    pub(super) fn diagnosed(self, texts: &SourceMap) -> (Vec<Diagnostic>, usize) {
         (self.problems.into_iter().map(|problem| diagnosed(problem, texts)).collect(), self.omitted)
     }
 }
 
 /// A problem of something that an alias stands for belongs to two places.
-fn with_alias(problem: Problem, alias: Option<Span>, texts: &Texts) -> Problem {
+fn with_alias(problem: Problem, alias: Option<SourceSpan>, texts: &SourceMap) -> Problem {
     match alias {
         Some(alias) => problem.label(alias, format!("`{}` brings it here", texts.slice(alias))),
         None => problem,
     }
 }
 
-fn diagnosed(problem: Problem, texts: &Texts) -> Diagnostic {
+fn diagnosed(problem: Problem, texts: &SourceMap) -> Diagnostic {
     let position = texts.position(problem.span);
     let hidden = Hidden::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
     let told = |message: &str| escape(&hidden.cut(message)).into_owned();
-    let label = |(span, message): (Span, String)| {
+    let label = |(span, message): (SourceSpan, String)| {
         let position = texts.position(span);
         Label {
             file: texts.shown_path(span.text).to_owned(),

@@ -2,13 +2,13 @@
 
 use super::draft::{Draft, Given, given};
 use super::fields::{EITHER, PROCESS, WITHOUT_DEFAULT, field_of};
-use super::habits;
 use super::problems::{Problem, Problems};
-use super::reader::{Reader, keys};
-use super::strangers;
-use super::table::Key;
-use super::texts::Span;
+use super::reader::{NodeReader, keys};
+use super::shell_lints;
+use super::source_map::SourceSpan;
+use super::table::ConfigKey;
 use super::tree::{MapEntry, Node, NodeKind, entry};
+use super::unknown_keys;
 use super::words::is_variable;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
@@ -19,26 +19,26 @@ use std::sync::Arc;
 pub(super) struct ParsedProcess {
     /// Large, and there may be very many.
     pub(super) spec: Arc<Spec>,
-    pub(super) name: Span,
-    pub(super) edges: BTreeMap<Name, Span>,
+    pub(super) name: SourceSpan,
+    pub(super) edges: BTreeMap<Name, SourceSpan>,
 }
 
 /// The keys that `defaults` takes.
-pub(super) fn default_keys() -> Vec<Key> {
+pub(super) fn default_keys() -> Vec<ConfigKey> {
     keys(PROCESS).into_iter().filter(|key| !WITHOUT_DEFAULT.contains(&key.name)).collect()
 }
 
 /// The fields of a process or of `defaults`; keys that are none are reported.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
     let NodeKind::Map(map) = &node.kind else {
-        problems.add(strangers::no_process(node));
+        problems.add(unknown_keys::no_process(node));
         return None;
     };
     let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
     let known: Vec<Given<'_>> = known.collect();
     // Where there are only fields, and something stands behind each, nothing is strange.
     if known.len() < map.entries.len() || known.iter().any(|given| given.entry.value.is_null()) {
-        strangers::report(map, problems);
+        unknown_keys::report(map, problems);
     }
     if let [Some(restart), Some(auto_restart)] = EITHER.map(|key| given(&known, key)) {
         let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
@@ -51,7 +51,7 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
 /// `guess` will be read.
 fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
     let NodeKind::Map(map) = &node.kind else { return false };
-    entry(&map.entries, field).is_none() && !(guess && strangers::stand_for(map, field))
+    entry(&map.entries, field).is_none() && !(guess && unknown_keys::stand_for(map, field))
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
@@ -104,7 +104,7 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
                 }
                 key if key.contains('\0') => "the name of a variable can't hold a NUL character",
                 _ => {
-                    habits::of_variable(value, problems);
+                    shell_lints::of_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }
@@ -128,7 +128,7 @@ fn variable_form(text: &str) -> String {
 }
 
 /// Reads fields into a draft; those that this version can't do are reported.
-pub(super) fn read(reader: &mut Reader<'_, '_, '_>, fields: &[Given<'_>]) -> Draft {
+pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) -> Draft {
     let mut draft = Draft::new();
     for &Given { entry, field } in fields {
         reader.not_yet(field.key.name, entry.key_span);
@@ -141,7 +141,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_, '_>, fields: &[Given<'_>]) -> Dra
     draft
 }
 
-fn on_watch(reader: &mut Reader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
+fn on_watch(reader: &mut NodeReader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
     draft.spec.on_watch = match draft.on_watch {
         Some((OnWatch::Reload, span)) if !can_reload => {
             let problem = Problem::error(span, "this process has no `reload` that a change could lead to");
@@ -179,7 +179,7 @@ pub(super) fn complete(
         };
         problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
     }
-    habits::report(fields, problems);
+    shell_lints::report(fields, problems);
     Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
 }
 

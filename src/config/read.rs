@@ -6,11 +6,11 @@ use super::content::ContentHasher;
 use super::environment::Environment;
 use super::files::{Files, MAX_BYTES};
 use super::problems::{Problem, Problems, Shown};
-use super::reader::{Reader, beside};
-use super::scope::{Context, Scope};
-use super::texts::{Span, TextId, Texts};
+use super::reader::{NodeReader, beside};
+use super::scope::{Context, VariableScope};
+use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::tree::{Node, NodeKind};
-use super::{Inputs, dialects, dotenv, duplicates, glob, secrets, top, veil, yaml};
+use super::{Inputs, dialects, dotenv, duplicates, glob, secret_mask, secrets, top, yaml};
 use crate::access::Distrust;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
@@ -23,7 +23,7 @@ use std::rc::Rc;
 pub(super) struct Loader<'l> {
     files: &'l dyn Files,
     environment: &'l Environment,
-    pub(super) texts: Texts,
+    pub(super) texts: SourceMap,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
     /// The hash of all files that were read, in their order.
@@ -49,7 +49,7 @@ impl<'l> Loader<'l> {
         Loader {
             files,
             environment,
-            texts: Texts::default(),
+            texts: SourceMap::default(),
             problems: Problems::default(),
             inputs: Inputs::default(),
             content: ContentHasher::default(),
@@ -104,11 +104,11 @@ impl<'l> Loader<'l> {
                 continue;
             };
             let source = self.texts.text(*text);
-            let in_tree = tree.as_ref().map(|tree| veil::of_tree(tree, source));
+            let in_tree = tree.as_ref().map(|tree| secret_mask::of_tree(tree, source));
             let in_lines = match tree {
                 // What was meant to be a variable need not be one to YAML.
-                Some(tree) if says_keys(tree) => veil::of_blocks(&source[..end]),
-                _ => veil::of_lines(&source[..end]),
+                Some(tree) if says_keys(tree) => secret_mask::of_blocks(&source[..end]),
+                _ => secret_mask::of_lines(&source[..end]),
             };
             self.texts.veil(*text, in_tree.into_iter().flatten().chain(in_lines));
         }
@@ -130,7 +130,7 @@ impl<'l> Loader<'l> {
         let length = valid.len();
         let text = self.texts.add(path, valid);
         self.texts.show_as(text, shown);
-        let at = |start: usize| Span::new(text, start.min(length)..start.min(length));
+        let at = |start: usize| SourceSpan::new(text, start.min(length)..start.min(length));
         let problem = match (wide, nul, broken) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
             (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character")
@@ -153,14 +153,14 @@ impl<'l> Loader<'l> {
     }
 
     /// Reads with this scope.
-    pub(super) fn reading<T>(&mut self, scope: &mut Scope<'_>, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
+    pub(super) fn reading<T>(&mut self, scope: &mut VariableScope<'_>, read: impl FnOnce(&mut NodeReader<'_, '_, '_>) -> T) -> T {
         let mut context = self.context();
-        read(&mut Reader { scope, context: &mut context })
+        read(&mut NodeReader { scope, context: &mut context })
     }
 
     /// The variables of env files, a later file over an earlier one, and whether one of them could not be read.
-    pub(super) fn env_files(&mut self, node: &Node, scope: &mut Scope<'_>) -> (Variables, bool) {
-        let named: Vec<(Option<Text>, Span)> = self.reading(scope, |reader| {
+    pub(super) fn env_files(&mut self, node: &Node, scope: &mut VariableScope<'_>) -> (Variables, bool) {
+        let named: Vec<(Option<Text>, SourceSpan)> = self.reading(scope, |reader| {
             let nodes = node.one_or_more();
             nodes.iter().map(|node| (reader.filled(node, "a path"), node.span)).collect()
         });
@@ -171,7 +171,7 @@ impl<'l> Loader<'l> {
         (Variables::of_layers(&layers), found.len() < count)
     }
 
-    fn env_file(&mut self, name: &Text, span: Span) -> Option<Rc<Variables>> {
+    fn env_file(&mut self, name: &Text, span: SourceSpan) -> Option<Rc<Variables>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
             let unread = |error: io::Error| Unread {
@@ -216,7 +216,7 @@ impl<'l> Loader<'l> {
         }
         hidden.push(end..content.len());
         for mistake in &found.mistakes {
-            let span = Span::new(text, mistake.range.clone());
+            let span = SourceSpan::new(text, mistake.range.clone());
             self.problems.add(Problem::error(span, mistake.message).help(mistake.help));
         }
         let variables = found.variables.iter();

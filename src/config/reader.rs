@@ -3,11 +3,11 @@
 use super::problems::Problem;
 use super::redact::short;
 use super::scalar;
-use super::scope::{Context, Scope};
-use super::table::{Key, NOT_YET, either};
-use super::texts::Span;
+use super::scope::{Context, VariableScope};
+use super::source_map::SourceSpan;
+use super::table::{ConfigKey, NOT_YET, either};
 use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
-use super::{meant, words};
+use super::{value_hints, words};
 use crate::signals;
 use crate::suggest::did_you_mean;
 use reconcile::spec::Signal;
@@ -17,28 +17,28 @@ use std::time::Duration;
 
 /// A key of a map, and how its value gets into a `T`.
 pub(super) struct FieldReader<T> {
-    pub(super) key: Key,
-    pub(super) read: fn(&mut Reader<'_, '_, '_>, &Node, &mut T),
+    pub(super) key: ConfigKey,
+    pub(super) read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut T),
 }
 
 /// The keys of a table.
-pub(super) fn keys<T>(table: &[FieldReader<T>]) -> Vec<Key> {
+pub(super) fn keys<T>(table: &[FieldReader<T>]) -> Vec<ConfigKey> {
     table.iter().map(|field| field.key).collect()
 }
 
 /// Reads nodes within a scope. Every `None` it returns has been reported.
-pub(super) struct Reader<'r, 'a, 'c> {
-    pub(super) scope: &'r mut Scope<'a>,
+pub(super) struct NodeReader<'r, 'a, 'c> {
+    pub(super) scope: &'r mut VariableScope<'a>,
     pub(super) context: &'r mut Context<'c>,
 }
 
-impl Reader<'_, '_, '_> {
+impl NodeReader<'_, '_, '_> {
     pub(super) fn report(&mut self, problem: Problem) {
         self.context.problems.add(problem);
     }
 
     /// Reports a field that is no part of this version yet.
-    pub(super) fn not_yet(&mut self, path: &str, span: Span) {
+    pub(super) fn not_yet(&mut self, path: &str, span: SourceSpan) {
         if let Some(later) = NOT_YET.iter().find(|later| later.path == path) {
             let name = path.split(':').next().unwrap_or(path);
             let message = match path.split_once(": ") {
@@ -119,7 +119,7 @@ impl Reader<'_, '_, '_> {
         match scalar::name(text.value()) {
             Ok(()) => Some(Name::from(text.value())),
             Err(reason) => {
-                let meant = if text.is_secret() { None } else { meant::name(text.value()) };
+                let meant = if text.is_secret() { None } else { value_hints::name(text.value()) };
                 let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
                 self.refuse(node, &text, "a name of a process", Some(&help));
                 None
@@ -211,7 +211,7 @@ impl Reader<'_, '_, '_> {
 
     pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
         let text = self.text(node)?;
-        self.checked(node, &text, "a duration", scalar::duration(text.value()), meant::duration)
+        self.checked(node, &text, "a duration", scalar::duration(text.value()), value_hints::duration)
     }
 
     /// A duration that isn't zero.
@@ -226,7 +226,7 @@ impl Reader<'_, '_, '_> {
 
     pub(super) fn size(&mut self, node: &Node) -> Option<u64> {
         let text = self.text(node)?;
-        self.checked(node, &text, "a size", scalar::size(text.value()), meant::size)
+        self.checked(node, &text, "a size", scalar::size(text.value()), value_hints::size)
     }
 
     pub(super) fn umask(&mut self, node: &Node) -> Option<u32> {

@@ -3,7 +3,7 @@
 //! Messages quote what is written, in backticks. Who writes one need not know whether that is a value of a variable: what an alias
 //! brings from under `env`, or a tag that was to be a password.
 
-use super::texts::{Span, Texts};
+use super::source_map::{SourceMap, SourceSpan};
 
 /// As far around a place veiled words are looked for, in bytes: a line may have megabytes.
 const AROUND: usize = 8 << 10;
@@ -16,7 +16,7 @@ pub(super) struct Hidden<'t>(Vec<&'t str>);
 
 impl<'t> Hidden<'t> {
     /// What is veiled on the lines of these places, and on those before them.
-    pub(super) fn near(places: impl Iterator<Item = Span>, texts: &'t Texts) -> Hidden<'t> {
+    pub(super) fn near(places: impl Iterator<Item = SourceSpan>, texts: &'t SourceMap) -> Hidden<'t> {
         let mut words = Vec::new();
         for place in places {
             let text = texts.text(place.text);
@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn only_what_quotes_something_hidden_is_cut() {
-        let mut texts = Texts::default();
+        let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), "port: 80\nA: hunter2 ${NAME:-other}\nuser: hunter2\nx: y".to_owned());
         texts.veil(id, std::iter::once(12..33));
-        let at = |start| Hidden::near(std::iter::once(Span::new(id, start..start)), &texts);
+        let at = |start| Hidden::near(std::iter::once(SourceSpan::new(id, start..start)), &texts);
         for (message, expected) in [
             ("`hunter2` is not a number", "`…` is not a number"),
             ("write `[a, hunter2]`, or `hunter`", "write `…`, or `hunter`"),

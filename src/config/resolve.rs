@@ -2,7 +2,7 @@
 
 use super::problems::{MAX_SHOWN, Problem, Problems};
 use super::process::ParsedProcess;
-use super::texts::Span;
+use super::source_map::SourceSpan;
 use crate::suggest::did_you_mean;
 use reconcile::desired::{Desired, Invalid};
 use reconcile::spec::Spec;
@@ -40,9 +40,9 @@ pub(super) fn resolve(
 /// Where what contradicts stands.
 struct DefinitionSpans<'p> {
     /// Where each name stands, in the order of the list.
-    names: Vec<Span>,
-    by_name: BTreeMap<&'p Name, Span>,
-    edges: BTreeMap<&'p Name, &'p BTreeMap<Name, Span>>,
+    names: Vec<SourceSpan>,
+    by_name: BTreeMap<&'p Name, SourceSpan>,
+    edges: BTreeMap<&'p Name, &'p BTreeMap<Name, SourceSpan>>,
 }
 
 impl<'p> DefinitionSpans<'p> {
@@ -57,7 +57,7 @@ impl<'p> DefinitionSpans<'p> {
         places
     }
 
-    fn edge(&self, from: &Name, to: &Name) -> Span {
+    fn edge(&self, from: &Name, to: &Name) -> SourceSpan {
         self.edges.get(from).and_then(|edges| edges.get(to)).or_else(|| self.by_name.get(from)).copied().unwrap_or(self.names[0])
     }
 }

@@ -6,7 +6,7 @@
 use super::fields::{self, EITHER};
 use super::reader::keys;
 use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, SIZE, UMASK};
-use super::table::{ChangeEffect, Key, NOT_YET, Otherwise, Shape};
+use super::table::{ChangeEffect, ConfigKey, DefaultValue, NOT_YET, ValueShape};
 use super::top;
 use crate::signals;
 use serde_json::{Map, Value, json};
@@ -21,12 +21,12 @@ const HEADER: &str = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const PROCESS: &str = "#/$defs/process";
 
 /// The keys at the top of the file, for schema and reference.
-pub fn top_keys() -> Vec<Key> {
+pub fn top_keys() -> Vec<ConfigKey> {
     top::TOP.to_vec()
 }
 
 /// The fields of a process, for schema and reference.
-pub fn process_keys() -> Vec<Key> {
+pub fn process_keys() -> Vec<ConfigKey> {
     keys(fields::PROCESS)
 }
 
@@ -73,10 +73,11 @@ fn one_of_two() -> Value {
 }
 
 /// A map with these keys and no others. `path` is the field that it belongs to, with a dot behind it.
-fn map(keys: &[Key], path: &str) -> Value {
-    let supported: Vec<&Key> = keys.iter().filter(|key| is_supported(&format!("{path}{}", key.name))).collect();
+fn map(keys: &[ConfigKey], path: &str) -> Value {
+    let supported: Vec<&ConfigKey> = keys.iter().filter(|key| is_supported(&format!("{path}{}", key.name))).collect();
     let properties: Map<String, Value> = supported.iter().map(|key| (key.name.to_owned(), property(key, path))).collect();
-    let required: Vec<&str> = supported.iter().filter(|key| key.otherwise == Otherwise::Required).map(|key| key.name).collect();
+    let required: Vec<&str> =
+        supported.iter().filter(|key| key.otherwise == DefaultValue::Required).map(|key| key.name).collect();
     let mut map = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         set(&mut map, "required", required);
@@ -89,19 +90,19 @@ fn is_supported(path: &str) -> bool {
 }
 
 /// What a key takes, and what people are told about it.
-fn property(key: &Key, path: &str) -> Value {
+fn property(key: &ConfigKey, path: &str) -> Value {
     let mut property = value(key, &format!("{path}{}", key.name));
     set(&mut property, "description", description(key, path.is_empty()));
-    if let Otherwise::Written(written) = key.otherwise {
+    if let DefaultValue::Written(written) = key.otherwise {
         // What is no JSON (`500ms`) is a word of the file.
         set(&mut property, "default", serde_json::from_str(written).unwrap_or_else(|_| Value::from(written)));
     }
     property
 }
 
-fn description(key: &Key, whole: bool) -> String {
+fn description(key: &ConfigKey, whole: bool) -> String {
     let mut description = sentence(key.meaning);
-    if let Otherwise::InWords(words) = key.otherwise {
+    if let DefaultValue::InWords(words) = key.otherwise {
         description.extend([" Without it: ", words, "."]);
     }
     // Of a part, what a change does is said of the whole.
@@ -124,66 +125,66 @@ fn sentence(fragment: &str) -> String {
 }
 
 /// What a key takes. `path` is its own.
-fn value(key: &Key, path: &str) -> Value {
+fn value(key: &ConfigKey, path: &str) -> Value {
     let inner = format!("{path}.");
     match key.shape {
-        Shape::Text(_) | Shape::File => text(),
-        Shape::Program => {
+        ValueShape::Text(_) | ValueShape::File => text(),
+        ValueShape::Program => {
             let mut program = any_text();
             set(&mut program, "minLength", 1);
             program
         }
-        Shape::Texts => json!({ "type": "array", "items": any_text() }),
-        Shape::Files => one_or_more(&text()),
-        Shape::Globs => {
+        ValueShape::Texts => json!({ "type": "array", "items": any_text() }),
+        ValueShape::Files => one_or_more(&text()),
+        ValueShape::Globs => {
             let mut glob = text();
             set(&mut glob, "not", json!({ "type": "string", "pattern": r"\*\*" }));
             one_or_more(&glob)
         }
-        Shape::Command => json!({ "type": "array", "items": any_text(), "minItems": 1 }),
-        Shape::Name => name(),
-        Shape::Url => written_as("http://[^/]+.*"),
-        Shape::Address => written_as(".+:[0-9]{1,5}"),
-        Shape::Sockets => one_or_more(&written_as("([/.].*|.+:[0-9]{1,5})")),
-        Shape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
-        Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
-        Shape::BoolOrNames => {
+        ValueShape::Command => json!({ "type": "array", "items": any_text(), "minItems": 1 }),
+        ValueShape::Name => name(),
+        ValueShape::Url => written_as("http://[^/]+.*"),
+        ValueShape::Address => written_as(".+:[0-9]{1,5}"),
+        ValueShape::Sockets => one_or_more(&written_as("([/.].*|.+:[0-9]{1,5})")),
+        ValueShape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
+        ValueShape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
+        ValueShape::BoolOrNames => {
             let name = json!({ "type": ["string", "number", "boolean"], "minLength": 1, "pattern": "^[^=\\u0000]+$" });
             let names = json!({ "type": "array", "items": name, "uniqueItems": true });
             json!({ "anyOf": [{ "type": "boolean" }, names, reference()] })
         }
-        Shape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
-        Shape::Whole(from, to) => whole_number(from, to),
-        Shape::Wholes(from, to) => one_or_more(&whole_number(from, to)),
-        Shape::Number(from, to) => {
+        ValueShape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
+        ValueShape::Whole(from, to) => whole_number(from, to),
+        ValueShape::Wholes(from, to) => one_or_more(&whole_number(from, to)),
+        ValueShape::Number(from, to) => {
             json!({ "anyOf": [{ "type": "number", "minimum": from, "maximum": to }, reference()] })
         }
-        Shape::Duration => duration(),
-        Shape::SomeDuration => {
+        ValueShape::Duration => duration(),
+        ValueShape::SomeDuration => {
             let mut duration = duration();
             set(&mut duration, "exclusiveMinimum", 0);
             set(&mut duration, "not", json!({ "type": "string", "pattern": "^[^1-9$]*$" }));
             duration
         }
-        Shape::Size => number_or(SIZE, json!({ "minimum": 0, "examples": ["50MB", "10MiB"] })),
-        Shape::Octal => number_or(UMASK, json!({ "minimum": 0, "maximum": 777 })),
-        Shape::Signal => signal(),
-        Shape::Words(words) => json!({ "anyOf": [{ "enum": supported_words(words, path) }, reference()] }),
-        Shape::Variables => {
+        ValueShape::Size => number_or(SIZE, json!({ "minimum": 0, "examples": ["50MB", "10MiB"] })),
+        ValueShape::Octal => number_or(UMASK, json!({ "minimum": 0, "maximum": 777 })),
+        ValueShape::Signal => signal(),
+        ValueShape::Words(words) => json!({ "anyOf": [{ "enum": supported_words(words, path) }, reference()] }),
+        ValueShape::Variables => {
             json!({ "type": "object", "propertyNames": { "pattern": "^[^=\\u0000]+$" }, "additionalProperties": any_text() })
         }
-        Shape::Headers => {
+        ValueShape::Headers => {
             json!({ "type": "object", "propertyNames": { "pattern": whole(HEADER) }, "additionalProperties": any_text() })
         }
-        Shape::Part(keys) if path == "defaults" => shared(&keys()),
-        Shape::Part(keys) if path == "logging" => {
+        ValueShape::Part(keys) if path == "defaults" => shared(&keys()),
+        ValueShape::Part(keys) if path == "logging" => {
             let mut logging = map(&keys(), &inner);
             set(&mut logging, "patternProperties", others(&[top::WEB_SERVER_LOGGING]));
             logging
         }
-        Shape::Part(keys) => map(&keys(), &inner),
-        Shape::Choice(of, keys) => choice(of, map(&keys(), &inner)),
-        Shape::Edges(keys) => {
+        ValueShape::Part(keys) => map(&keys(), &inner),
+        ValueShape::Choice(of, keys) => choice(of, map(&keys(), &inner)),
+        ValueShape::Edges(keys) => {
             let mut edge = map(&keys(), &inner);
             set(&mut edge, "type", ["object", "null"]);
             let list = json!({ "type": "array", "items": name(), "uniqueItems": true });
@@ -191,17 +192,17 @@ fn value(key: &Key, path: &str) -> Value {
             let map = json!({ "type": "object", "propertyNames": names, "additionalProperties": edge });
             json!({ "anyOf": [list, map] })
         }
-        Shape::WordsOrPart(words, keys) => {
+        ValueShape::WordsOrPart(words, keys) => {
             // `null` without quotes is YAML's own, and means the word.
             let words: Vec<Value> = words.iter().map(|&word| word.into()).chain([Value::Null]).collect();
             json!({ "anyOf": [{ "enum": words }, map(&keys(), &inner), reference()] })
         }
-        Shape::Limits(names) => {
+        ValueShape::Limits(names) => {
             let limit = number_or("([0-9]+|unlimited)", json!({ "minimum": 0 }));
             let limits: Map<String, Value> = names.iter().map(|&name| (name.to_owned(), limit.clone())).collect();
             json!({ "type": "object", "properties": limits, "additionalProperties": false })
         }
-        Shape::Processes => {
+        ValueShape::Processes => {
             let list = json!({ "type": "array", "items": { "$ref": PROCESS } });
             if key.name == "applications" { json!({ "anyOf": [list, { "type": "object" }] }) } else { list }
         }
@@ -213,9 +214,9 @@ fn whole_number(from: i64, to: i64) -> Value {
 }
 
 /// Fields of a process that stand elsewhere.
-fn shared(keys: &[Key]) -> Value {
+fn shared(keys: &[ConfigKey]) -> Value {
     let supported = keys.iter().filter(|key| is_supported(key.name));
-    let property = |key: &Key| (key.name.to_owned(), json!({ "$ref": format!("{PROCESS}/properties/{}", key.name) }));
+    let property = |key: &ConfigKey| (key.name.to_owned(), json!({ "$ref": format!("{PROCESS}/properties/{}", key.name) }));
     let properties: Map<String, Value> = supported.map(property).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false, "dependentSchemas": one_of_two() })
 }

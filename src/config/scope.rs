@@ -5,8 +5,8 @@
 
 use super::environment::Environment;
 use super::problems::{Problem, Problems};
+use super::source_map::{SourceMap, SourceSpan};
 use super::substitute::{Broken, Reference, ReferenceForm, ValuePart, parse};
-use super::texts::{Span, Texts};
 use super::tree::{Node, NodeKind, NodeStyle};
 use super::written::Written;
 use crate::suggest::nearest;
@@ -25,47 +25,47 @@ const MAX_CHAIN: usize = 100;
 
 /// Something was wrong, and a problem says so already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reported;
+pub(super) struct AlreadyReported;
 
 /// The variables that one process, or the top of the file, can refer to.
 #[derive(Default)]
-pub(super) struct Scope<'a> {
+pub(super) struct VariableScope<'a> {
     /// The `env` map as written.
     own: BTreeMap<&'a str, &'a Node>,
     /// From the highest down.
     below: Vec<&'a Variables>,
     blank: bool,
     incomplete: bool,
-    resolved: HashMap<&'a str, Result<Text, Reported>>,
+    resolved: HashMap<&'a str, Result<Text, AlreadyReported>>,
     /// The variables that are being worked out, each with the reference that led to it.
-    trail: Vec<(&'a str, Option<Span>)>,
+    trail: Vec<(&'a str, Option<SourceSpan>)>,
 }
 
 /// What working out a value needs beside the scope.
 pub(super) struct Context<'a> {
-    pub(super) texts: &'a Texts,
+    pub(super) texts: &'a SourceMap,
     pub(super) environment: &'a Environment,
     pub(super) problems: &'a mut Problems,
     /// Bytes that substitution has yielded so far.
     pub(super) substituted: &'a mut usize,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> VariableScope<'a> {
     /// A scope of an `env` map over layers, from the highest down.
-    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Variables>) -> Scope<'a> {
-        Scope { own, below, ..Scope::default() }
+    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Variables>) -> VariableScope<'a> {
+        VariableScope { own, below, ..VariableScope::default() }
     }
 
     /// The same, of which nothing is known yet: a value with references is neither worked out nor reported.
     #[must_use]
-    pub(super) fn blank(self) -> Scope<'a> {
-        Scope { blank: true, ..self }
+    pub(super) fn blank(self) -> VariableScope<'a> {
+        VariableScope { blank: true, ..self }
     }
 
     /// The same; if an env file is missing, a variable without a value is no news.
     #[must_use]
-    pub(super) fn incomplete(self, incomplete: bool) -> Scope<'a> {
-        Scope { incomplete, ..self }
+    pub(super) fn incomplete(self, incomplete: bool) -> VariableScope<'a> {
+        VariableScope { incomplete, ..self }
     }
 
     /// The `env` map as written.
@@ -80,7 +80,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A single value, its references replaced.
-    pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, Reported> {
+    pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, AlreadyReported> {
         let NodeKind::Scalar(scalar) = &node.kind else {
             return Err(no_single_value(node, context));
         };
@@ -95,7 +95,7 @@ impl<'a> Scope<'a> {
         let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
         let refers = pieces.iter().any(|piece| matches!(piece, ValuePart::Reference(_)));
         if refers && self.blank {
-            return Err(Reported);
+            return Err(AlreadyReported);
         }
         let mut value = String::new();
         self.expand(&pieces, &written, &mut value, context)?;
@@ -123,7 +123,7 @@ impl<'a> Scope<'a> {
         written: &Written<'_>,
         value: &mut String,
         context: &mut Context<'_>,
-    ) -> Result<(), Reported> {
+    ) -> Result<(), AlreadyReported> {
         let mut outcome = Ok(());
         for piece in pieces {
             match piece {
@@ -144,7 +144,7 @@ impl<'a> Scope<'a> {
         written: &Written<'_>,
         value: &mut String,
         context: &mut Context<'_>,
-    ) -> Result<(), Reported> {
+    ) -> Result<(), AlreadyReported> {
         let name = &written.text[reference.name.clone()];
         // Worked out only where it is told: a value may refer to very many variables.
         let place = || written.place(reference.head());
@@ -170,7 +170,7 @@ impl<'a> Scope<'a> {
                 context.problems.add_with(|| self.without_value(name, form, written, place(), environment));
             }
         }
-        Err(Reported)
+        Err(AlreadyReported)
     }
 
     /// What is wrong with a reference to a variable without a value; with an `environment`, also what could have been meant.
@@ -179,7 +179,7 @@ impl<'a> Scope<'a> {
         name: &str,
         form: &ReferenceForm,
         written: &Written<'_>,
-        span: Span,
+        span: SourceSpan,
         environment: Option<&Environment>,
     ) -> Problem {
         if let ReferenceForm::Required(words) = form {
@@ -210,9 +210,9 @@ impl<'a> Scope<'a> {
     pub(super) fn variable(
         &mut self,
         name: &str,
-        at: impl FnOnce() -> Span,
+        at: impl FnOnce() -> SourceSpan,
         context: &mut Context<'_>,
-    ) -> Result<Option<Text>, Reported> {
+    ) -> Result<Option<Text>, AlreadyReported> {
         // A key that names itself means the layer below.
         let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {
@@ -222,7 +222,7 @@ impl<'a> Scope<'a> {
         Ok(below.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
     }
 
-    fn own_value(&mut self, key: &'a str, at: Option<Span>, context: &mut Context<'_>) -> Result<Text, Reported> {
+    fn own_value(&mut self, key: &'a str, at: Option<SourceSpan>, context: &mut Context<'_>) -> Result<Text, AlreadyReported> {
         if let Some(known) = self.resolved.get(key) {
             return known.clone();
         }
@@ -242,7 +242,7 @@ impl<'a> Scope<'a> {
         value
     }
 
-    fn report_loop(&self, start: usize, at: Span, context: &mut Context<'_>) -> Reported {
+    fn report_loop(&self, start: usize, at: SourceSpan, context: &mut Context<'_>) -> AlreadyReported {
         let round = &self.trail[start..];
         let names: Vec<String> = round.iter().chain(round.first()).map(|(key, _)| format!("`{key}`")).collect();
         let mut problem = Problem::error(at, format!("these variables refer to each other in a loop: {}", names.join(" → ")));
@@ -256,11 +256,11 @@ impl<'a> Scope<'a> {
 }
 
 /// Reports a list or a map that stands for a single value.
-fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
+fn no_single_value(node: &Node, context: &mut Context<'_>) -> AlreadyReported {
     let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
     let help = match &node.kind {
         // `{{ … }}`: that a map is no key has been reported.
-        NodeKind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return Reported,
+        NodeKind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return AlreadyReported,
         NodeKind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
         _ => "write one value; if the brackets are part of it, put all of it in quotes",
     };
@@ -268,9 +268,9 @@ fn no_single_value(node: &Node, context: &mut Context<'_>) -> Reported {
 }
 
 impl Context<'_> {
-    pub(super) fn report(&mut self, problem: Problem) -> Reported {
+    pub(super) fn report(&mut self, problem: Problem) -> AlreadyReported {
         self.problems.add(problem);
-        Reported
+        AlreadyReported
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug)]
-pub enum Shape {
+pub enum ValueShape {
     /// Any single value that isn't empty, taken exactly as written; what it is called.
     Text(&'static str),
     /// A single value that isn't empty, taken exactly as written, also the word `null`.
@@ -56,23 +56,23 @@ pub enum Shape {
     /// A map of single values under names of headers, as HTTP writes them.
     Headers,
     /// A map with these keys.
-    Part(fn() -> Vec<Key>),
+    Part(fn() -> Vec<ConfigKey>),
     /// A map with these keys, of which exactly one is among those named.
-    Choice(&'static [&'static str], fn() -> Vec<Key>),
+    Choice(&'static [&'static str], fn() -> Vec<ConfigKey>),
     /// A list of names of processes, or a map of maps with these keys under such names.
-    Edges(fn() -> Vec<Key>),
+    Edges(fn() -> Vec<ConfigKey>),
     /// One of these words, or a map with these keys.
-    WordsOrPart(&'static [&'static str], fn() -> Vec<Key>),
+    WordsOrPart(&'static [&'static str], fn() -> Vec<ConfigKey>),
     /// A map of whole numbers or the word `unlimited` under these names.
     Limits(&'static [&'static str]),
     /// A list of processes.
     Processes,
 }
 
-impl Shape {
+impl ValueShape {
     /// Whether the word `null`, which is nothing to YAML, says something here.
     pub(super) fn takes_null(self) -> bool {
-        matches!(self, Shape::Program | Shape::WordsOrPart(..))
+        matches!(self, ValueShape::Program | ValueShape::WordsOrPart(..))
     }
 }
 
@@ -93,7 +93,7 @@ pub enum ChangeEffect {
 
 /// What holds if a key isn't given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Otherwise {
+pub enum DefaultValue {
     /// Nothing that could be said shortly.
     Nothing,
     /// The same as if this were written.
@@ -106,43 +106,43 @@ pub enum Otherwise {
 
 /// A key of the configuration, for schema and reference.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
+pub struct ConfigKey {
     /// Its name.
     pub name: &'static str,
     /// What it takes.
-    pub shape: Shape,
+    pub shape: ValueShape,
     /// What a change of it does; of parts: what a change of the whole does.
     pub change: ChangeEffect,
     /// What holds without it.
-    pub otherwise: Otherwise,
+    pub otherwise: DefaultValue,
     /// What it is for: a fragment of a sentence.
     pub meaning: &'static str,
 }
 
-impl Key {
+impl ConfigKey {
     /// A key that means nothing in particular if it isn't given.
-    pub(super) const fn new(name: &'static str, shape: Shape, change: ChangeEffect) -> Key {
-        Key { name, shape, change, otherwise: Otherwise::Nothing, meaning: "" }
+    pub(super) const fn new(name: &'static str, shape: ValueShape, change: ChangeEffect) -> ConfigKey {
+        ConfigKey { name, shape, change, otherwise: DefaultValue::Nothing, meaning: "" }
     }
 
     /// What it is for.
-    pub(super) const fn means(self, meaning: &'static str) -> Key {
-        Key { meaning, ..self }
+    pub(super) const fn means(self, meaning: &'static str) -> ConfigKey {
+        ConfigKey { meaning, ..self }
     }
 
     /// What it is if it isn't given, as it would be written.
-    pub(super) const fn default(self, written: &'static str) -> Key {
-        Key { otherwise: Otherwise::Written(written), ..self }
+    pub(super) const fn default(self, written: &'static str) -> ConfigKey {
+        ConfigKey { otherwise: DefaultValue::Written(written), ..self }
     }
 
     /// What holds if it isn't given, in words.
-    pub(super) const fn otherwise(self, words: &'static str) -> Key {
-        Key { otherwise: Otherwise::InWords(words), ..self }
+    pub(super) const fn otherwise(self, words: &'static str) -> ConfigKey {
+        ConfigKey { otherwise: DefaultValue::InWords(words), ..self }
     }
 
     /// It can't be left out.
-    pub(super) const fn required(self) -> Key {
-        Key { otherwise: Otherwise::Required, ..self }
+    pub(super) const fn required(self) -> ConfigKey {
+        ConfigKey { otherwise: DefaultValue::Required, ..self }
     }
 }
 
@@ -167,7 +167,7 @@ pub(super) fn either(words: &[&str]) -> String {
 }
 
 /// Something that is checked like everything else, but that this version can't do yet.
-pub(super) struct Later {
+pub(super) struct UnsupportedKey {
     /// A field of processes, `field.key` for a part of one, `field: word` for one of its values.
     pub(super) path: &'static str,
     /// What to write meanwhile.
@@ -175,10 +175,10 @@ pub(super) struct Later {
 }
 
 /// What the configuration may name but navigator can't do yet. A field leaves this list when the runtime learns it.
-pub(super) const NOT_YET: &[Later] = &[
-    Later { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
-    Later { path: "listen", instead: None },
-    Later { path: "replicas", instead: Some("write one process for each") },
-    Later { path: "schedule", instead: None },
-    Later { path: "renamed_from", instead: None },
+pub(super) const NOT_YET: &[UnsupportedKey] = &[
+    UnsupportedKey { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
+    UnsupportedKey { path: "listen", instead: None },
+    UnsupportedKey { path: "replicas", instead: Some("write one process for each") },
+    UnsupportedKey { path: "schedule", instead: None },
+    UnsupportedKey { path: "renamed_from", instead: None },
 ];

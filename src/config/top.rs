@@ -2,33 +2,35 @@
 
 use super::fields::is_field;
 use super::problems::{Problem, Problems};
-use super::reader::{FieldReader, Reader, beside, keys};
+use super::reader::{FieldReader, NodeReader, beside, keys};
 use super::redact::short;
-use super::table::{ChangeEffect, Key, Shape, words};
-use super::texts::{Span, Texts};
+use super::source_map::{SourceMap, SourceSpan};
+use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{MapEntry, Node, NodeKind, entry};
-use super::{Level, LogFormat, Settings, foreign, process, scalar, strangers};
+use super::{Level, LogFormat, Settings, foreign, process, scalar, unknown_keys};
 use crate::suggest::nearest;
 use reconcile::spec::Tier;
 
-const fn key(name: &'static str, shape: Shape) -> Key {
-    Key::new(name, shape, ChangeEffect::None)
+const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {
+    ConfigKey::new(name, shape, ChangeEffect::None)
 }
 
 /// Every key at the top of the main file.
-pub(super) static TOP: &[Key] = &[
-    key("managed_processes", Shape::Processes).means("started in order, stopped in reverse; `[]` stops everything"),
-    key("applications", Shape::Processes)
+pub(super) static TOP: &[ConfigKey] = &[
+    key("managed_processes", ValueShape::Processes).means("started in order, stopped in reverse; `[]` stops everything"),
+    key("applications", ValueShape::Processes)
         .means("the same fields; started after every managed process, stopped before any of them"),
-    key("env", Shape::Variables).default("{}").means("for every process, under its own"),
-    key("env_file", Shape::Files).means("for every process, under everything else"),
-    key("defaults", Shape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
-    key("include", Shape::Globs).means("files whose processes are added, relative to this one"),
-    key("logging", Shape::Part(|| keys(LOGGING))).default("{}").means("the log of navigator itself, and the lines of processes"),
-    key("shutdown_timeout", Shape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
+    key("env", ValueShape::Variables).default("{}").means("for every process, under its own"),
+    key("env_file", ValueShape::Files).means("for every process, under everything else"),
+    key("defaults", ValueShape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
+    key("include", ValueShape::Globs).means("files whose processes are added, relative to this one"),
+    key("logging", ValueShape::Part(|| keys(LOGGING)))
+        .default("{}")
+        .means("the log of navigator itself, and the lines of processes"),
+    key("shutdown_timeout", ValueShape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
 ];
 
-const fn reads(key: Key, read: fn(&mut Reader<'_, '_, '_>, &Node, &mut Settings)) -> FieldReader<Settings> {
+const fn reads(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut Settings)) -> FieldReader<Settings> {
     FieldReader { key, read }
 }
 
@@ -52,7 +54,7 @@ const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", Log
 /// The keys of `logging`.
 static LOGGING: &[FieldReader<Settings>] = &[
     reads(
-        Key::new("level", Shape::Words(const { &words(&LEVELS) }), ChangeEffect::None)
+        ConfigKey::new("level", ValueShape::Words(const { &words(&LEVELS) }), ChangeEffect::None)
             .default("info")
             .means("the least severe events that are logged"),
         |reader, node, settings| {
@@ -60,7 +62,7 @@ static LOGGING: &[FieldReader<Settings>] = &[
         },
     ),
     reads(
-        Key::new("format", Shape::Words(const { &words(&FORMATS) }), ChangeEffect::None)
+        ConfigKey::new("format", ValueShape::Words(const { &words(&FORMATS) }), ChangeEffect::None)
             .default("text")
             .means("how events and lines are written"),
         |reader, node, settings| {
@@ -68,7 +70,7 @@ static LOGGING: &[FieldReader<Settings>] = &[
         },
     ),
     reads(
-        Key::new("file", Shape::File, ChangeEffect::None)
+        ConfigKey::new("file", ValueShape::File, ChangeEffect::None)
             .means("where both go instead of standard error and output, relative to this file"),
         |reader, node, settings| {
             settings.file =
@@ -78,7 +80,7 @@ static LOGGING: &[FieldReader<Settings>] = &[
 ];
 
 /// Reads `logging`.
-pub(super) fn logging(reader: &mut Reader<'_, '_, '_>, node: &Node) -> Settings {
+pub(super) fn logging(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Settings {
     let mut settings = Settings::default();
     for entry in reader.entries(node).unwrap_or_default() {
         if entry.key == WEB_SERVER_LOGGING {
@@ -174,13 +176,13 @@ fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
 fn process_at_top(entry: &MapEntry) -> Option<String> {
     let NodeKind::Map(fields) = &entry.value.kind else { return None };
     let is_process =
-        scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| strangers::belongs_to_process(&field.key));
+        scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| unknown_keys::belongs_to_process(&field.key));
     let lines = is_process.then(|| foreign::as_lines(&entry.key, &fields.entries))?;
     Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
 /// What is wrong with a file that is no map.
-pub(super) fn no_map(node: &Node, texts: &Texts) -> Problem {
+pub(super) fn no_map(node: &Node, texts: &SourceMap) -> Problem {
     let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
     match &node.kind {
         NodeKind::List(items)
@@ -229,7 +231,7 @@ fn procfile(entries: &[MapEntry]) -> Option<Problem> {
     Some(problem.help(format!("write its lines as a list:\nmanaged_processes:\n{}", lines.join("\n"))))
 }
 
-fn belongs_elsewhere(key: &str, span: Span) -> Problem {
+fn belongs_elsewhere(key: &str, span: SourceSpan) -> Problem {
     Problem::warning(span, format!("`{key}` belongs to a web server's configuration and is ignored"))
 }
 

@@ -1,14 +1,14 @@
 //! A YAML document as nodes with places. It knows neither YAML's syntax nor what a key means.
 
-use super::slice::Slice;
-use super::texts::Span;
+use super::slice::SharedStr;
+use super::source_map::SourceSpan;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) kind: NodeKind,
     /// Where the value is written (for an alias: at its anchor). Of a list or map, its first token.
-    pub(super) span: Span,
+    pub(super) span: SourceSpan,
 }
 
 /// What a value is made of.
@@ -42,7 +42,7 @@ struct Others {
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     /// The characters as written, or, where they are quoted, what they stand for.
-    pub(super) text: Slice,
+    pub(super) text: SharedStr,
     /// How it is written.
     pub(super) style: NodeStyle,
     /// Whether it stands under a key whose name says that it is nobody's business, wherever an alias has brought it from there.
@@ -63,8 +63,8 @@ pub(super) enum NodeStyle {
 /// A key and its value.
 #[derive(Clone, Debug)]
 pub(super) struct MapEntry {
-    pub(super) key: Slice,
-    pub(super) key_span: Span,
+    pub(super) key: SharedStr,
+    pub(super) key_span: SourceSpan,
     pub(super) value: Node,
 }
 

@@ -4,7 +4,7 @@
 //! the `$` that a part begins with is found by counting. Where the numbers differ all the same (`"\x24"`), the whole value is
 //! meant.
 
-use super::texts::{Span, Texts};
+use super::source_map::{SourceMap, SourceSpan};
 use super::tree::{Node, Scalar};
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -13,24 +13,24 @@ use std::ops::Range;
 pub(super) struct Written<'v> {
     /// What the source stands for.
     pub(super) text: &'v str,
-    span: Span,
+    span: SourceSpan,
     source: &'v str,
     /// Where each `$` is in the text and in the source, if there are as many; worked out when first needed.
     dollars: OnceCell<Option<Vec<(usize, usize)>>>,
 }
 
 impl<'v> Written<'v> {
-    pub(super) fn new(node: &Node, scalar: &'v Scalar, texts: &'v Texts) -> Written<'v> {
+    pub(super) fn new(node: &Node, scalar: &'v Scalar, texts: &'v SourceMap) -> Written<'v> {
         Written { text: &scalar.text, span: node.span, source: texts.slice(node.span), dollars: OnceCell::new() }
     }
 
     /// Where all of it stands.
-    pub(super) fn whole(&self) -> Span {
+    pub(super) fn whole(&self) -> SourceSpan {
         self.span
     }
 
     /// Where a part of the text that begins with a `$` stands.
-    pub(super) fn place(&self, part: Range<usize>) -> Span {
+    pub(super) fn place(&self, part: Range<usize>) -> SourceSpan {
         let dollars = self.dollars.get_or_init(|| {
             let text: Vec<usize> = self.text.match_indices('$').map(|(at, _)| at).collect();
             let source: Vec<usize> = self.source.match_indices('$').map(|(at, _)| at).collect();

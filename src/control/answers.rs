@@ -1,6 +1,6 @@
 //! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of lines.
 
-use crate::runtime::{Form, Tail};
+use crate::runtime::{Tail, TailFormat};
 use crate::snapshot::Event;
 use crate::supervisor::Follow;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -64,7 +64,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 /// What processes wrote, for as long as there is something to read and somebody reads it.
 ///
 /// What isn't read stays where it is kept until newer lines push it out, so no more than two batches wait for a client.
-pub(super) fn lines(mut tail: Tail, form: Form) -> Answer {
+pub(super) fn lines(mut tail: Tail, form: TailFormat) -> Answer {
     let (sender, lines) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
@@ -85,7 +85,7 @@ pub(super) fn lines(mut tail: Tail, form: Form) -> Answer {
             }
         }
     });
-    let kind = if form == Form::Json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
+    let kind = if form == TailFormat::Json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
     typed(StatusCode::OK, kind, Lines { lines }.boxed_unsync())
 }
 

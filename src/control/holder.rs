@@ -3,7 +3,7 @@
 //! The number written into it is for people. Programs ask the kernel who holds the lock, so a file that a dead process
 //! left behind is never mistaken for a living one.
 
-use crate::access::{Place, Trust};
+use crate::access::{FoundPath, Trust};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat, fcntl_lock, fstat, ftruncate};
 use rustix::io::{Errno, write};
 use rustix::process::{Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, geteuid, getpid, pidfd_open, pidfd_send_signal};
@@ -18,7 +18,7 @@ const ATTEMPTS: u32 = 10;
 /// A lock held by this process for as long as the value lives.
 #[derive(Debug)]
 pub struct Claim {
-    place: Place<'static>,
+    place: FoundPath<'static>,
     file: OwnedFd,
 }
 
@@ -46,7 +46,7 @@ impl Claim {
     /// by its owner. What exists is taken only if it is a regular file of this user with one name.
     ///
     /// The lock is a POSIX record lock (fcntl(2), `F_SETLK`): it isn't inherited, and the kernel can say who holds it.
-    pub fn new(place: Place<'static>) -> Result<Claim, ClaimError> {
+    pub fn new(place: FoundPath<'static>) -> Result<Claim, ClaimError> {
         let failed = |source: io::Error| ClaimError::System { path: place.path().to_owned(), source };
         let mut attempts = 0;
         let file = loop {
@@ -79,7 +79,7 @@ impl Claim {
     }
 
     /// The process that holds the file, if one does and the file belongs to a trusted user.
-    pub fn holder(place: &Place<'_>) -> Option<Pid> {
+    pub fn holder(place: &FoundPath<'_>) -> Option<Pid> {
         let file = place.open(OFlags::RDONLY, Mode::empty()).ok()?;
         let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         fstat(&file).ok().filter(|stat| is_file(stat) && place.judge(stat).is_ok())?;
@@ -107,7 +107,7 @@ fn is_ours(stat: &Stat) -> bool {
 }
 
 /// Whether a place still leads to the file that was opened there.
-fn is_at(place: &Place<'_>, opened: &Stat) -> bool {
+fn is_at(place: &FoundPath<'_>, opened: &Stat) -> bool {
     let there = place.stat().ok().flatten();
     there.is_some_and(|there| (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino))
 }
@@ -138,7 +138,7 @@ pub enum SendError {
 
 /// Sends a signal to the process that holds the file, if it runs as a trusted user. Returns its number, or `None` if no
 /// process holds it.
-pub fn send(place: &Place<'_>, trust: Trust, signal: Signal) -> Result<Option<Pid>, SendError> {
+pub fn send(place: &FoundPath<'_>, trust: Trust, signal: Signal) -> Result<Option<Pid>, SendError> {
     let Some(pid) = Claim::holder(place) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,

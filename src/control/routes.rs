@@ -2,7 +2,7 @@
 
 use super::answers::{Answer, Failure, events, json, lines};
 use crate::config::Diagnostic;
-use crate::runtime::{Form, Kept};
+use crate::runtime::{OutputHistory, TailFormat};
 use crate::signals;
 use crate::snapshot::{ConfigState, Problem, Snapshot};
 use crate::source::Source;
@@ -38,7 +38,7 @@ pub struct Loop {
     /// The configuration, for plans of it and of others.
     pub source: Arc<dyn Source + Send + Sync>,
     /// What processes wrote last.
-    pub kept: Kept,
+    pub kept: OutputHistory,
 }
 
 /// The body of an order.
@@ -183,10 +183,10 @@ async fn logs(to: &Loop, query: &Query, accept: Option<&HeaderValue>) -> Result<
     }
     let wants_text = accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/"));
     let form = match (wants_text, names.as_slice()) {
-        (false, _) => Form::Json,
-        (true, [_]) => Form::Plain,
+        (false, _) => TailFormat::Json,
+        (true, [_]) => TailFormat::Plain,
         // Of all, there may be more to come.
-        (true, _) => Form::Named,
+        (true, _) => TailFormat::Named,
     };
     let tail = to.kept.tail(&names, query.number("lines")?.unwrap_or(LINES), query.flag("follow")?);
     Ok(lines(tail, form))

@@ -4,7 +4,7 @@
 //! Its news stays here. A run isn't told to be gone while a command beside it is there: what comes next must not meet it.
 
 use super::loop_state::LoopState;
-use super::passed::SpawnExtras;
+use super::spawn_extras::SpawnExtras;
 use super::spawners::{SpawnRequest, Spawners};
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use reconcile::span::Span;
@@ -23,7 +23,7 @@ const LAST_KILL: Duration = Duration::from_secs(5);
 
 /// The run that a command runs beside.
 #[derive(Clone, Debug)]
-pub(super) struct Principal {
+pub(super) struct CommandContext {
     /// The run.
     pub(super) run: RunId,
     /// The definition that it goes by.
@@ -51,11 +51,11 @@ type CommandOutcome = Result<Status, Refusal>;
 pub(super) struct Commands {
     shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
-    table: Arc<Mutex<Table>>,
+    table: Arc<Mutex<CommandTable>>,
 }
 
 #[derive(Default)]
-struct Table {
+struct CommandTable {
     last: u64,
     open: HashMap<RunId, OpenCommand>,
     /// Runs that are gone, and not yet told to be.
@@ -76,7 +76,13 @@ impl Commands {
     }
 
     /// Starts a command beside a run.
-    pub(super) fn start(&self, beside: &Principal, purpose: Purpose, command: &[Text], passed: SpawnExtras) -> StartedCommand {
+    pub(super) fn start(
+        &self,
+        beside: &CommandContext,
+        purpose: Purpose,
+        command: &[Text],
+        passed: SpawnExtras,
+    ) -> StartedCommand {
         let (done, ended) = oneshot::channel();
         let id = self.enter(OpenCommand { beside: beside.run, purpose, status: None, done: Some(done) });
         let spec = Arc::new(definition(beside, purpose, command));
@@ -165,12 +171,12 @@ impl Commands {
     }
 
     /// Never held across an await, and never while the reaper's lock is waited for.
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, CommandTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl CommandTable {
     fn has_any_beside(&self, run: RunId) -> bool {
         self.open.values().any(|open| open.beside == run)
     }
@@ -221,7 +227,7 @@ fn in_words(outcome: CommandOutcome) -> Result<(), String> {
 }
 
 /// A command as a definition: with the environment, the directory, the user and the limits of its run.
-fn definition(beside: &Principal, purpose: Purpose, command: &[Text]) -> Spec {
+fn definition(beside: &CommandContext, purpose: Purpose, command: &[Text]) -> Spec {
     let of_run = &beside.spec.exec;
     let (program, args) = command.split_first().map_or((Text::default(), &[][..]), |(first, rest)| (first.clone(), rest));
     let output = if purpose == Purpose::Check { Output::Null } else { of_run.output.clone() };
@@ -232,7 +238,7 @@ fn definition(beside: &Principal, purpose: Purpose, command: &[Text]) -> Spec {
 }
 
 /// What tells a command which process it is about.
-fn variables(beside: &Principal) -> Vec<(&'static str, String)> {
+fn variables(beside: &CommandContext) -> Vec<(&'static str, String)> {
     let leader = beside.leader.iter();
     leader.flat_map(|pid| ["NAVIGATOR_PID", "MAINPID"].map(|name| (name, pid.to_string()))).collect()
 }

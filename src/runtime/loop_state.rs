@@ -1,6 +1,6 @@
 //! What the tasks of the loop's thread share: the runs of this navigator, and the processes that former ones left.
 
-use super::left::Orphans;
+use super::orphans::Orphans;
 use super::reaper::Reaper;
 use reconcile::event::{Refusal, RunId};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -18,25 +18,28 @@ mod commands;
 mod environment;
 mod group;
 mod launcher;
-mod left;
 mod loop_state;
 mod mark;
-mod orders;
+mod orphans;
 mod output;
-mod passed;
 mod platform;
 mod probe;
 mod proc;
 mod queue;
+mod reap_task;
 mod reaper;
 mod refusal;
+mod run_orders;
 mod spawn;
+mod spawn_extras;
 mod spawners;
 mod tree;
-mod wakes;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
-pub use output::{Destination, Form, Format, Kept, LogLater, Painter, Printer, Tail, let_log_go, log_problem, output_problem};
+pub use output::{
+    DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, let_log_go, log_problem,
+    output_problem,
+};
 pub use platform::{Feature, platform};
 
 use crate::error_text::words;
@@ -46,17 +49,18 @@ use crate::sys;
 use commands::Commands;
 use environment::Inherited;
 use group::Groups;
-use left::Orphans;
 use loop_state::LoopState;
 use mark::Marker;
-use orders::RunOrders;
+use orphans::Orphans;
 use output::Outputs;
 use probe::Prober;
+use reap_task::{ANOTHER_LOOK, ReapSignals, RunObservers};
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
 use reconcile::text::Name;
-use spawn::{Cradle, Ground};
+use run_orders::RunOrders;
+use spawn::{SpawnContext, SpawnSlot};
 use spawners::{SpawnRequest, Spawners};
 use std::io;
 use std::mem;
@@ -68,7 +72,6 @@ use tokio::sync::mpsc::{Sender, unbounded_channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use wakes::{ANOTHER_LOOK, Companions, Signals};
 
 /// How long what is left at the end may take to be gone after it was killed.
 const LAST_KILL: Duration = Duration::from_secs(5);
@@ -83,7 +86,7 @@ pub struct Setup {
     /// Takes the processes' lines.
     pub printer: Printer,
     /// Keeps the last of them.
-    pub kept: Kept,
+    pub kept: OutputHistory,
     /// Where it is noted what runs.
     pub journal: Journal,
     /// What former navigators noted there.
@@ -108,11 +111,11 @@ pub enum StartError {
 pub struct Runtime {
     shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
-    companions: Companions,
+    companions: RunObservers,
     orders: RunOrders,
     outputs: Outputs,
     printer: Printer,
-    kept: Kept,
+    kept: OutputHistory,
     reaping: JoinHandle<()>,
     watching: JoinHandle<()>,
     /// Changes whenever the reaper has looked.
@@ -152,12 +155,12 @@ impl Runtime {
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let companions = Companions { prober: Prober::new(commands.clone(), news.clone()), commands };
+        let companions = RunObservers { prober: Prober::new(commands.clone(), news.clone()), commands };
         let (looked, look) = watch::channel(());
-        let signals = Signals { ended, ends, emptied, done };
-        let reap = wakes::reap(Arc::clone(&shared), companions.clone(), Arc::clone(&spawners), signals, news.clone(), looked);
+        let signals = ReapSignals { ended, ends, emptied, done };
+        let reap = reap_task::reap(Arc::clone(&shared), companions.clone(), Arc::clone(&spawners), signals, news.clone(), looked);
         let reaping = tokio::spawn(reap);
-        let watching = tokio::spawn(wakes::watch_left(Arc::clone(&shared), left_ends, news));
+        let watching = tokio::spawn(reap_task::watch_left(Arc::clone(&shared), left_ends, news));
         Ok(Runtime {
             shared,
             spawners,
@@ -337,7 +340,7 @@ pub fn boot() -> Option<String> {
 /// No memory for the stack of a child.
 pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
     let environment = Inherited::of(std::env::vars_os());
-    let ground = Ground { launcher, environment: &environment };
-    let mut cradle = Cradle::new()?;
+    let ground = SpawnContext { launcher, environment: &environment };
+    let mut cradle = SpawnSlot::new()?;
     Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut cradle).err()).collect())
 }

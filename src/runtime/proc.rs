@@ -109,7 +109,7 @@ pub(super) fn is_like_us(pid: u32) -> bool {
 
 /// A variable of the environment that a process was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Variable {
+pub(super) enum MarkVariable {
     /// Its value.
     Is(Vec<u8>),
     /// It has none, or may not be asked.
@@ -125,18 +125,18 @@ pub(super) enum Variable {
 ///
 /// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
 /// counts only up to its end, and that nothing was found only if all of it was read.
-pub(super) fn variable(pid: u32, name: &str) -> Variable {
+pub(super) fn variable(pid: u32, name: &str) -> MarkVariable {
     let read = contents(format!("/proc/{pid}/environ"));
     let environment = read.as_deref().unwrap_or_default();
     let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
     if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
-        return Variable::Is(value.to_vec());
+        return MarkVariable::Is(value.to_vec());
     }
     // One that is ending has given its memory back a moment before it counts as ended, and can't be read from then on.
     match stat(pid) {
-        Some(stat) if stat.has_ended || (read.is_err() && stat.environment.is_none()) => Variable::Ended,
-        Some(stat) if read.is_ok() && stat.environment != Some(environment.len()) => Variable::NotYet,
-        _ => Variable::Unset,
+        Some(stat) if stat.has_ended || (read.is_err() && stat.environment.is_none()) => MarkVariable::Ended,
+        Some(stat) if read.is_ok() && stat.environment != Some(environment.len()) => MarkVariable::NotYet,
+        _ => MarkVariable::Unset,
     }
 }
 
@@ -260,8 +260,8 @@ mod tests {
         waitid(WaitId::Pid(Pid::from_child(&child)), ended).expect("it is our child");
         let found = variable(child.id(), "MARK");
         child.wait().expect("it is our child");
-        assert_eq!(found, Variable::Ended);
-        assert_eq!(variable(child.id(), "MARK"), Variable::Unset, "nobody has that number");
+        assert_eq!(found, MarkVariable::Ended);
+        assert_eq!(variable(child.id(), "MARK"), MarkVariable::Unset, "nobody has that number");
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn own_environment_is_readable() {
         let (name, value) = std::env::vars().find(|(_, value)| !value.is_empty()).expect("tests have an environment");
-        assert_eq!(variable(std::process::id(), &name), Variable::Is(value.into_bytes()));
-        assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), Variable::Unset);
+        assert_eq!(variable(std::process::id(), &name), MarkVariable::Is(value.into_bytes()));
+        assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), MarkVariable::Unset);
     }
 }

@@ -6,8 +6,8 @@
 
 use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
-use super::passed::SpawnExtras;
 use super::refusal::{self, Attempt};
+use super::spawn_extras::SpawnExtras;
 use crate::access::identity::Identity;
 use crate::sys;
 use crate::sys::clone::{self, Born, Child, CloneFailure, SetLimit, Stack, Stage};
@@ -54,7 +54,7 @@ pub(super) struct NotSpawned {
 }
 
 /// The parts of a start that stay the same from one to the next.
-pub(super) struct Ground<'a> {
+pub(super) struct SpawnContext<'a> {
     /// What navigator was started with.
     pub(super) launcher: &'a Launcher,
     /// The environment that programs inherit.
@@ -79,15 +79,15 @@ pub(super) struct SpawnParameters<'a> {
 pub(super) fn spawn(
     exec: &Exec,
     start: &SpawnParameters<'_>,
-    ground: &Ground<'_>,
-    cradle: &mut Cradle,
+    ground: &SpawnContext<'_>,
+    cradle: &mut SpawnSlot,
 ) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { had_child: false, why };
-    let layout = Layout::of(exec, start, ground).map_err(refuse)?;
+    let layout = ExecImage::of(exec, start, ground).map_err(refuse)?;
     if let Some(socket) = &start.passed.socket {
         layout.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
-    let Cradle { stack, seats } = cradle;
+    let SpawnSlot { stack, seats } = cradle;
     let output = seats.take(&exec.output, start.passed).map_err(refuse)?;
     let child = layout.child(exec, start, ground, seats);
     let born = clone::start(&child, stack, start.slot);
@@ -108,10 +108,10 @@ pub(super) fn spawn(
 
 /// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
 /// have done before, and ends. To be called where nobody else reaps.
-pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) -> Result<(), Refusal> {
+pub(super) fn rehearse(exec: &Exec, ground: &SpawnContext<'_>, cradle: &mut SpawnSlot) -> Result<(), Refusal> {
     let (slot, passed) = (Slot::default(), SpawnExtras::default());
     let start = SpawnParameters { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
-    let layout = Layout::of(exec, &start, ground)?;
+    let layout = ExecImage::of(exec, &start, ground)?;
     let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
     let ended = clone::start(&child, &mut cradle.stack, &slot);
     if let Some(pid) = slot.pid() {
@@ -126,7 +126,7 @@ pub(super) fn rehearse(exec: &Exec, ground: &Ground<'_>, cradle: &mut Cradle) ->
 }
 
 /// A definition, looked up and laid out for the child.
-struct Layout<'a> {
+struct ExecImage<'a> {
     attempt: Attempt,
     arguments: Vec<CString>,
     environment: Vec<Cow<'a, CStr>>,
@@ -135,8 +135,8 @@ struct Layout<'a> {
     limits: Vec<SetLimit>,
 }
 
-impl<'a> Layout<'a> {
-    fn of(exec: &Exec, start: &SpawnParameters<'_>, ground: &Ground<'a>) -> Result<Layout<'a>, Refusal> {
+impl<'a> ExecImage<'a> {
+    fn of(exec: &Exec, start: &SpawnParameters<'_>, ground: &SpawnContext<'a>) -> Result<ExecImage<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
         let mut environment = ground.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
@@ -146,7 +146,7 @@ impl<'a> Layout<'a> {
         let (programs, path) = candidates(exec, &environment)?;
         let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
         let arguments = std::iter::once(&exec.command).chain(&exec.args);
-        Ok(Layout {
+        Ok(ExecImage {
             attempt: Attempt { programs, path, limit_names, identity },
             arguments: arguments.map(|text| string(text, "args")).collect::<Result<_, _>>()?,
             environment: environment.to_strings().map_err(|name| nul(&format!("env.{name}")))?,
@@ -157,8 +157,14 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl Layout<'_> {
-    fn child<'a>(&'a self, exec: &Exec, start: &'a SpawnParameters<'_>, ground: &Ground<'_>, seats: &'a Seats) -> Child<'a> {
+impl ExecImage<'_> {
+    fn child<'a>(
+        &'a self,
+        exec: &Exec,
+        start: &'a SpawnParameters<'_>,
+        ground: &SpawnContext<'_>,
+        seats: &'a StdioFds,
+    ) -> Child<'a> {
         Child {
             programs: &self.attempt.programs,
             arguments: &self.arguments,
@@ -245,27 +251,27 @@ fn resource(name: &str) -> Option<u32> {
 }
 
 /// What starts one child at a time, and is used again for the next.
-pub(super) struct Cradle {
+pub(super) struct SpawnSlot {
     stack: Stack,
-    seats: Seats,
+    seats: StdioFds,
 }
 
-impl Cradle {
+impl SpawnSlot {
     /// # Errors
     /// No memory, no descriptor, or no `/dev/null`.
-    pub(super) fn new() -> io::Result<Cradle> {
-        Ok(Cradle { stack: Stack::new()?, seats: Seats::new()? })
+    pub(super) fn new() -> io::Result<SpawnSlot> {
+        Ok(SpawnSlot { stack: Stack::new()?, seats: StdioFds::new()? })
     }
 }
 
 /// Where the standard input, output and error of the next child lie. They are taken at the very start and so have low
 /// numbers, below which the child has to copy next to nothing. At rest all of them are `/dev/null`.
-struct Seats([OwnedFd; 3]);
+struct StdioFds([OwnedFd; 3]);
 
-impl Seats {
-    fn new() -> io::Result<Seats> {
+impl StdioFds {
+    fn new() -> io::Result<StdioFds> {
         let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        Ok(Seats([null()?, null()?, null()?]))
+        Ok(StdioFds([null()?, null()?, null()?]))
     }
 
     /// Puts the child's ends in place, and answers with ours, unless its output goes to somebody else or nowhere.

@@ -6,10 +6,10 @@ use super::environment::Inherited;
 use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
-use super::passed::SpawnExtras;
 use super::proc::{self, Stat};
 use super::queue::SpawnQueue;
-use super::spawn::{self, Cradle, Ground, NotSpawned, SpawnParameters};
+use super::spawn::{self, NotSpawned, SpawnContext, SpawnParameters, SpawnSlot};
+use super::spawn_extras::SpawnExtras;
 use super::tree;
 use crate::journal::{Journal, JournalEntry, Started};
 use crate::sys::slot::Slot;
@@ -53,11 +53,11 @@ pub(super) struct SpawnReport {
     /// The run.
     pub(super) run: RunId,
     /// Its leader, or why there is none.
-    pub(super) outcome: Result<Up, NotSpawned>,
+    pub(super) outcome: Result<RunningProcess, NotSpawned>,
 }
 
 /// A leader that runs.
-pub(super) struct Up {
+pub(super) struct RunningProcess {
     /// Its number.
     pub(super) pid: u32,
     /// A descriptor of it, where the kernel has such.
@@ -66,14 +66,14 @@ pub(super) struct Up {
 
 /// What is left of runs that are gone.
 #[derive(Default)]
-pub(super) struct Spent {
+pub(super) struct FinishedRuns {
     /// Their control groups.
     pub(super) leaves: Vec<Leaf>,
     /// Descriptors of their leaders, to be closed.
     pub(super) pidfds: Vec<Arc<OwnedFd>>,
 }
 
-impl Spent {
+impl FinishedRuns {
     /// Closes descriptors and removes control groups; those stay in which somebody is, or the kernel has yet to count the end of the
     /// last one.
     pub(super) fn remove(&mut self) {
@@ -83,13 +83,13 @@ impl Spent {
 }
 
 /// What there is to do for a thread.
-enum Work {
+enum SpawnerTask {
     Start(SpawnRequest),
-    Remove(Spent),
+    Remove(FinishedRuns),
 }
 
 /// What a thread has done.
-pub(super) enum Done {
+pub(super) enum TaskOutcome {
     /// A start has an outcome.
     Start(SpawnReport),
     /// Control groups are removed, but for these: the kernel has yet to count the end of the last one in them.
@@ -101,19 +101,19 @@ type User = Option<Text>;
 
 /// Hands work to the threads. Dropping it ends them, each after the work that it is at.
 pub(super) struct Spawners {
-    work: Arc<SpawnQueue<Work, User>>,
-    tools: Tools,
+    work: Arc<SpawnQueue<SpawnerTask, User>>,
+    tools: SpawnerContext,
     threads: Mutex<usize>,
 }
 
 /// What each thread works with.
 #[derive(Clone)]
-struct Tools {
+struct SpawnerContext {
     launcher: Launcher,
     environment: Inherited,
     outputs: Outputs,
     journal: Journal,
-    done: UnboundedSender<Done>,
+    done: UnboundedSender<TaskOutcome>,
 }
 
 impl Spawners {
@@ -124,10 +124,10 @@ impl Spawners {
         environment: &Inherited,
         outputs: &Outputs,
         journal: &Journal,
-        done: &UnboundedSender<Done>,
+        done: &UnboundedSender<TaskOutcome>,
     ) -> io::Result<Spawners> {
         let (environment, outputs, journal, done) = (environment.clone(), outputs.clone(), journal.clone(), done.clone());
-        let tools = Tools { launcher, environment, outputs, journal, done };
+        let tools = SpawnerContext { launcher, environment, outputs, journal, done };
         let spawners = Spawners { work: Arc::new(SpawnQueue::new(OF_ONE_USER)), tools, threads: Mutex::new(0) };
         spawners.employ(OF_ONE_USER)?;
         Ok(spawners)
@@ -137,7 +137,7 @@ impl Spawners {
     fn employ(&self, wanted: usize) -> io::Result<()> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         while *threads < wanted.min(THREADS) {
-            let (queue, tools, cradle) = (Arc::clone(&self.work), self.tools.clone(), Cradle::new()?);
+            let (queue, tools, cradle) = (Arc::clone(&self.work), self.tools.clone(), SpawnSlot::new()?);
             let name = format!("spawner {}", *threads + 1);
             std::thread::Builder::new().name(name).spawn(move || work(&queue, &tools, cradle))?;
             *threads += 1;
@@ -147,27 +147,29 @@ impl Spawners {
 
     /// Has a program started, in the order of the calls. The outcome is a [`Done::Start`].
     pub(super) fn submit(&self, request: SpawnRequest) {
-        let wanted = self.work.push(Some(request.spec.exec.user.clone()), Work::Start(request));
+        let wanted = self.work.push(Some(request.spec.exec.user.clone()), SpawnerTask::Start(request));
         // Where there can't be another thread, those that there are come to it when they can.
         let _fewer = self.employ(wanted);
     }
 
     /// Has removed what is left of runs; [`Done::Remove`] tells when.
-    pub(super) fn remove(&self, spent: Spent) {
-        let _same_threads = self.work.push(None, Work::Remove(spent));
+    pub(super) fn remove(&self, spent: FinishedRuns) {
+        let _same_threads = self.work.push(None, SpawnerTask::Remove(spent));
     }
 }
 
 /// A thread, until there is nothing to do any more.
-fn work(queue: &SpawnQueue<Work, User>, tools: &Tools, mut cradle: Cradle) {
-    let ground = Ground { launcher: &tools.launcher, environment: &tools.environment };
+fn work(queue: &SpawnQueue<SpawnerTask, User>, tools: &SpawnerContext, mut cradle: SpawnSlot) {
+    let ground = SpawnContext { launcher: &tools.launcher, environment: &tools.environment };
     while let Some((taken, work)) = queue.next() {
         let done = match work {
             // With the request go our copies of what it was passed: a reader of those waits for them to be closed.
-            Work::Start(request) => Done::Start(start(&request, &ground, &mut cradle, &tools.outputs, &tools.journal)),
-            Work::Remove(mut spent) => {
+            SpawnerTask::Start(request) => {
+                TaskOutcome::Start(start(&request, &ground, &mut cradle, &tools.outputs, &tools.journal))
+            }
+            SpawnerTask::Remove(mut spent) => {
                 spent.remove();
-                Done::Remove(spent.leaves)
+                TaskOutcome::Remove(spent.leaves)
             }
         };
         drop(taken);
@@ -185,7 +187,13 @@ impl Drop for Spawners {
 }
 
 /// Makes a start, and notes it.
-fn start(request: &SpawnRequest, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs, journal: &Journal) -> SpawnReport {
+fn start(
+    request: &SpawnRequest,
+    ground: &SpawnContext<'_>,
+    cradle: &mut SpawnSlot,
+    outputs: &Outputs,
+    journal: &Journal,
+) -> SpawnReport {
     let outcome = perform(request, ground, cradle, outputs);
     request.slot.end();
     // Before anybody counts it as started.
@@ -194,7 +202,12 @@ fn start(request: &SpawnRequest, ground: &Ground<'_>, cradle: &mut Cradle, outpu
 }
 
 /// Brings a program into the world.
-fn perform(request: &SpawnRequest, ground: &Ground<'_>, cradle: &mut Cradle, outputs: &Outputs) -> Result<Up, NotSpawned> {
+fn perform(
+    request: &SpawnRequest,
+    ground: &SpawnContext<'_>,
+    cradle: &mut SpawnSlot,
+    outputs: &Outputs,
+) -> Result<RunningProcess, NotSpawned> {
     if request.slot.is_cancelled() {
         let (stage, error) = ("starting".to_owned(), "it was killed before its child was made".to_owned());
         return Err(NotSpawned { had_child: false, why: Refusal::Failed { stage, error } });
@@ -211,7 +224,7 @@ fn perform(request: &SpawnRequest, ground: &Ground<'_>, cradle: &mut Cradle, out
             Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), &spawned.identity, pipes),
             None => outputs.read_nothing(&request.spec.name),
         }
-        Up { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| hold(spawned.pid)) }
+        RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| hold(spawned.pid)) }
     })
 }
 
@@ -222,7 +235,7 @@ fn without_group(error: &io::Error) {
 }
 
 /// Notes a leader, by all that tells it from a later process with its number.
-fn note(journal: &Journal, request: &SpawnRequest, &Up { pid, ref pidfd }: &Up) {
+fn note(journal: &Journal, request: &SpawnRequest, &RunningProcess { pid, ref pidfd }: &RunningProcess) {
     let inode = pidfd.as_ref().and_then(tree::inode);
     let ticks = if inode.is_some() { None } else { started(pid) };
     journal.note_and_wait(JournalEntry::Started(Started {

@@ -46,7 +46,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A hold on one process.
 #[derive(Debug)]
-pub(super) enum Handle {
+pub(super) enum ProcessHandle {
     /// That process and no other, also after its number has been recycled.
     Pidfd(Arc<OwnedFd>),
     /// The number of a child that is not yet reaped, where pidfds are refused. Dropped when it is reaped.
@@ -55,20 +55,20 @@ pub(super) enum Handle {
     UnreapedLeader(u32),
 }
 
-impl Handle {
+impl ProcessHandle {
     /// A hold on a child of ours that is not yet reaped.
-    pub(super) fn of_child(pid: u32) -> Handle {
-        open(pid).map_or(Handle::Unreaped(pid), Handle::by)
+    pub(super) fn of_child(pid: u32) -> ProcessHandle {
+        open(pid).map_or(ProcessHandle::Unreaped(pid), ProcessHandle::by)
     }
 
     /// A hold on a leader that is not yet reaped.
-    pub(super) fn of_leader(pid: u32) -> Handle {
-        open(pid).map_or(Handle::UnreapedLeader(pid), Handle::by)
+    pub(super) fn of_leader(pid: u32) -> ProcessHandle {
+        open(pid).map_or(ProcessHandle::UnreapedLeader(pid), ProcessHandle::by)
     }
 
     /// A hold by a pidfd.
-    pub(super) fn by(pidfd: OwnedFd) -> Handle {
-        Handle::Pidfd(Arc::new(pidfd))
+    pub(super) fn by(pidfd: OwnedFd) -> ProcessHandle {
+        ProcessHandle::Pidfd(Arc::new(pidfd))
     }
 
     /// Sends a signal; one that comes too late is not an error.
@@ -77,29 +77,29 @@ impl Handle {
     /// That it is not permitted, as for a program that has changed its user where navigator may not.
     pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
         let result = match self {
-            Handle::Pidfd(pidfd) => sys::signal_pidfd(pidfd.as_fd(), signal),
-            Handle::Unreaped(pid) => sys::signal_unreaped(pid.cast_signed(), signal),
-            Handle::UnreapedLeader(pid) => sys::signal_unreaped(-pid.cast_signed(), signal),
+            ProcessHandle::Pidfd(pidfd) => sys::signal_pidfd(pidfd.as_fd(), signal),
+            ProcessHandle::Unreaped(pid) => sys::signal_unreaped(pid.cast_signed(), signal),
+            ProcessHandle::UnreapedLeader(pid) => sys::signal_unreaped(-pid.cast_signed(), signal),
         };
         result.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
     }
 
     /// Another hold on the same process; `None` for one by its number.
-    pub(super) fn copy(&self) -> Option<Handle> {
-        if let Handle::Pidfd(pidfd) = self { Some(Handle::Pidfd(Arc::clone(pidfd))) } else { None }
+    pub(super) fn copy(&self) -> Option<ProcessHandle> {
+        if let ProcessHandle::Pidfd(pidfd) = self { Some(ProcessHandle::Pidfd(Arc::clone(pidfd))) } else { None }
     }
 
     /// Whether the process still has its number: it lives, or nobody has reaped it yet.
     pub(super) fn has_number(&self) -> bool {
         match self {
-            Handle::Pidfd(pidfd) => has_number(pidfd),
-            Handle::Unreaped(_) | Handle::UnreapedLeader(_) => true,
+            ProcessHandle::Pidfd(pidfd) => has_number(pidfd),
+            ProcessHandle::Unreaped(_) | ProcessHandle::UnreapedLeader(_) => true,
         }
     }
 
     /// Whether the process has not ended. Without a pidfd, one that is not yet reaped counts as alive.
     pub(super) fn is_alive(&self) -> bool {
-        let Handle::Pidfd(pidfd) = self else { return true };
+        let ProcessHandle::Pidfd(pidfd) = self else { return true };
         let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         // A pidfd is readable once its process has ended. An error says nothing, and the living must not be forgotten.
@@ -137,14 +137,14 @@ pub(super) fn inode(pidfd: &OwnedFd) -> Option<u64> {
 }
 
 /// Sends a signal to each of these.
-pub(super) fn send_all(found: &[(u32, Handle)], signal: i32) {
+pub(super) fn send_all(found: &[(u32, ProcessHandle)], signal: i32) {
     for (pid, handle) in found {
         send(*pid, handle, signal);
     }
 }
 
 /// Sends a signal. That it may not be sent is for people to know, and no reason to spare the others.
-pub(super) fn send(pid: u32, handle: &Handle, signal: i32) {
+pub(super) fn send(pid: u32, handle: &ProcessHandle, signal: i32) {
     if let Err(error) = handle.signal(signal) {
         tracing::warn!(target: "managed_processes", pid, signal = signals::name(signal).0, %error, "Signal refused");
     }
@@ -152,16 +152,16 @@ pub(super) fn send(pid: u32, handle: &Handle, signal: i32) {
 
 /// The members of a tree that have been seen and held, so that each is told once, and is known again as an orphan.
 #[derive(Debug, Default)]
-pub(super) struct Members(HashMap<u32, Handle>);
+pub(super) struct TreeMembers(HashMap<u32, ProcessHandle>);
 
-impl Members {
+impl TreeMembers {
     /// Whether the process that has this number is one of them.
     pub(super) fn holds(&self, pid: u32) -> bool {
-        self.0.get(&pid).is_some_and(Handle::has_number)
+        self.0.get(&pid).is_some_and(ProcessHandle::has_number)
     }
 
     /// Holds these too.
-    pub(super) fn add(&mut self, found: Vec<(u32, Handle)>) {
+    pub(super) fn add(&mut self, found: Vec<(u32, ProcessHandle)>) {
         self.0.extend(found);
     }
 
@@ -173,20 +173,20 @@ impl Members {
 
 /// Everything alive at and below these roots, each proven to be there by the time it was held. Roots are held by pidfds,
 /// or are children of ours that are not reaped while this runs.
-pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, Handle)>) -> Vec<(u32, Handle)> {
+pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, ProcessHandle)>) -> Vec<(u32, ProcessHandle)> {
     let mut known: HashSet<u32> = roots.iter().map(|&(pid, _)| pid).collect();
     let mut found = roots;
     let mut next = 0;
     while next < found.len() {
         let (parent, ref holder) = found[next];
         next += 1;
-        if !matches!(holder, Handle::Pidfd(_)) {
+        if !matches!(holder, ProcessHandle::Pidfd(_)) {
             continue;
         }
         let mut below = Vec::new();
         for pid in lineage.children(parent) {
             let Some(pidfd) = open(pid).filter(|_| !known.contains(&pid)) else { continue };
-            let handle = Handle::by(pidfd);
+            let handle = ProcessHandle::by(pidfd);
             let is_child = proc::stat(pid).is_some_and(|stat| stat.parent == parent);
             if is_child && handle.has_number() && holder.has_number() {
                 known.insert(pid);

@@ -2,10 +2,10 @@
 //!
 //! It decides whether what stands in the files can be wanted, not whether anything changed.
 
-use super::revision::Means;
-use super::stamps::{Stamp, Stamps};
+use super::file_stat::{FileStat, FileStats};
+use super::revision::WatchMethod;
 use crate::access::identity::Identity;
-use crate::access::{Directory, Place, Trust};
+use crate::access::{Directory, FoundPath, Trust};
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
 use crate::sys::credentials::Borrowed;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -26,7 +26,7 @@ pub struct FileSource {
     path: PathBuf,
     environment: Environment,
     pub(super) has_writer: AskForWriter,
-    pub(super) means: Means,
+    pub(super) means: WatchMethod,
     trust: Trust,
 }
 
@@ -36,48 +36,48 @@ pub struct Reading {
     /// What stands in them.
     pub revision: Result<Loaded, Rejected>,
     /// What was seen of its inputs.
-    pub(super) evidence: Evidence,
+    pub(super) evidence: ReadRecord,
     /// What they said.
-    pub(super) answers: Answers,
+    pub(super) answers: FsAnswers,
 }
 
 /// What the file system was asked, in order, and what tells each answer from another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Answers(Vec<(Question, PathBuf, u64)>);
+pub(super) struct FsAnswers(Vec<(FsQuestion, PathBuf, u64)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+enum FsQuestion {
     /// What stands in a file.
     Content,
     /// What stands in a directory.
     Names,
 }
 
-impl Answers {
+impl FsAnswers {
     /// Whether the same files said the same. The names in directories are no part of that: those that matter lead to files.
-    pub(super) fn are_as_in(&self, other: &Answers) -> bool {
+    pub(super) fn are_as_in(&self, other: &FsAnswers) -> bool {
         self.contents().eq(other.contents())
     }
 
-    fn contents(&self) -> impl Iterator<Item = &(Question, PathBuf, u64)> {
-        self.0.iter().filter(|(question, ..)| *question == Question::Content)
+    fn contents(&self) -> impl Iterator<Item = &(FsQuestion, PathBuf, u64)> {
+        self.0.iter().filter(|(question, ..)| *question == FsQuestion::Content)
     }
 }
 
 /// What was seen of files while they were read.
 #[derive(Debug, Default)]
-pub(super) struct Evidence {
+pub(super) struct ReadRecord {
     /// Of each file just before it was read, and of each directory that decides which files are read.
-    pub(super) stamps: Stamps,
+    pub(super) stamps: FileStats,
     /// Of each file that was read, whether somebody had it open to write to it just before.
     pub(super) writers: BTreeMap<PathBuf, Option<bool>>,
     /// A file had changed so shortly before that another change may leave the same stamps.
     pub(super) is_fresh: bool,
 }
 
-impl Evidence {
+impl ReadRecord {
     /// Whether what was `judged` to be ready is what was read, as far as anybody can see, and is still there.
-    pub(super) fn is_steady(&self, judged: &Stamps) -> bool {
+    pub(super) fn is_steady(&self, judged: &FileStats) -> bool {
         self.stamps.replaces(judged) && self.stamps.again().replaces(&self.stamps)
     }
 }
@@ -95,7 +95,7 @@ impl Reading {
 impl FileSource {
     /// The file at `path`; `environment` is what substitution sees of navigator's own.
     pub fn new(path: PathBuf, environment: Environment) -> FileSource {
-        FileSource { path, environment, has_writer: |_| None, means: Means::Events, trust: Trust::everybody() }
+        FileSource { path, environment, has_writer: |_| None, means: WatchMethod::Events, trust: Trust::everybody() }
     }
 
     /// The same, with this question asked of every file before it is read. It matters to [`FileSource::follow`] alone.
@@ -112,7 +112,7 @@ impl FileSource {
 
     /// The same, with changes found by these means. It matters to [`FileSource::follow`] alone.
     #[must_use]
-    pub fn found_by(self, means: Means) -> FileSource {
+    pub fn found_by(self, means: WatchMethod) -> FileSource {
         FileSource { means, ..self }
     }
 
@@ -133,7 +133,7 @@ impl FileSource {
 
     /// Reads everything now.
     pub fn read(&self) -> Reading {
-        let witness = Witness::new(self.has_writer).trusting(self.trust);
+        let witness = RecordingFs::new(self.has_writer).trusting(self.trust);
         let revision = config::load(&self.path, &witness, &self.environment);
         let (evidence, answers) = witness.testify();
         Reading { revision, evidence, answers }
@@ -141,13 +141,13 @@ impl FileSource {
 
     /// Asks what an earlier reading asked. Whoever gets the same answers reads the same, so nothing of it needs to be decoded;
     /// `None`: there is another answer.
-    pub(super) fn confirm(&self, earlier: &Answers) -> Option<Evidence> {
-        let witness = Witness::new(self.has_writer).trusting(self.trust);
+    pub(super) fn confirm(&self, earlier: &FsAnswers) -> Option<ReadRecord> {
+        let witness = RecordingFs::new(self.has_writer).trusting(self.trust);
         for (question, path, _) in &earlier.0 {
             // What was answered is noted by the witness.
             match question {
-                Question::Content => drop(witness.pass(path, |_| {})),
-                Question::Names => drop(witness.list(path)),
+                FsQuestion::Content => drop(witness.pass(path, |_| {})),
+                FsQuestion::Names => drop(witness.list(path)),
             }
             let answers = witness.answers.borrow();
             if answers.0.last() != earlier.0.get(answers.0.len() - 1) {
@@ -159,20 +159,20 @@ impl FileSource {
 }
 
 /// The file system, with notes on what was seen.
-pub(super) struct Witness {
+pub(super) struct RecordingFs {
     has_writer: AskForWriter,
-    stamps: RefCell<Stamps>,
+    stamps: RefCell<FileStats>,
     writers: RefCell<BTreeMap<PathBuf, Option<bool>>>,
-    answers: RefCell<Answers>,
+    answers: RefCell<FsAnswers>,
     is_fresh: Cell<bool>,
     trust: Trust,
     /// The rights that files are opened with; `None`: navigator's own.
     acting: Option<Identity>,
 }
 
-impl Witness {
-    pub(super) fn new(has_writer: AskForWriter) -> Witness {
-        Witness {
+impl RecordingFs {
+    pub(super) fn new(has_writer: AskForWriter) -> RecordingFs {
+        RecordingFs {
             has_writer,
             stamps: RefCell::default(),
             writers: RefCell::default(),
@@ -184,14 +184,14 @@ impl Witness {
     }
 
     /// The same, which reads nothing that isn't trusted.
-    fn trusting(self, trust: Trust) -> Witness {
-        Witness { trust, ..self }
+    fn trusting(self, trust: Trust) -> RecordingFs {
+        RecordingFs { trust, ..self }
     }
 
     /// Looks at a path that is about to be read.
-    pub(super) fn look(&self, path: &Path) -> Option<Stamp> {
-        let stamp = Stamp::of(path);
-        self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(Stamp::is_fresh));
+    pub(super) fn look(&self, path: &Path) -> Option<FileStat> {
+        let stamp = FileStat::of(path);
+        self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(FileStat::is_fresh));
         self.stamps.borrow_mut().add(path, stamp);
         stamp
     }
@@ -217,7 +217,7 @@ impl Witness {
         if self.trust == Trust::everybody() {
             return Disk::open(path);
         }
-        let place = Place::find(path, self.trust)?;
+        let place = FoundPath::find(path, self.trust)?;
         let file = place.open(OFlags::RDONLY, Mode::empty())?;
         place.judge(&Disk::regular(&file)?)?;
         Ok(file)
@@ -249,25 +249,25 @@ impl Witness {
             Err(_) => drop(self.writers.borrow_mut().insert(path.to_owned(), None)),
         }
         let answer = opened.and_then(|file| Disk::pass(&file, take));
-        self.note(Question::Content, path, &answer.as_ref().map(|()| print.finish()).map_err(ToString::to_string));
+        self.note(FsQuestion::Content, path, &answer.as_ref().map(|()| print.finish()).map_err(ToString::to_string));
         answer
     }
 
-    fn note(&self, question: Question, path: &Path, answer: &Result<impl Hash, String>) {
+    fn note(&self, question: FsQuestion, path: &Path, answer: &Result<impl Hash, String>) {
         let mut hasher = DefaultHasher::new();
         answer.hash(&mut hasher);
         self.answers.borrow_mut().0.push((question, path.to_owned(), hasher.finish()));
     }
 
     /// Everything that was seen on the way, and what was read.
-    pub(super) fn testify(self) -> (Evidence, Answers) {
+    pub(super) fn testify(self) -> (ReadRecord, FsAnswers) {
         let evidence =
-            Evidence { stamps: self.stamps.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() };
+            ReadRecord { stamps: self.stamps.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() };
         (evidence, self.answers.into_inner())
     }
 }
 
-impl Files for Witness {
+impl Files for RecordingFs {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.pass(path, |piece| bytes.extend_from_slice(piece))?;
@@ -281,7 +281,7 @@ impl Files for Witness {
         if let Ok(names) = &mut answer {
             names.sort_unstable();
         }
-        self.note(Question::Names, directory, &answer.as_ref().map_err(ToString::to_string));
+        self.note(FsQuestion::Names, directory, &answer.as_ref().map_err(ToString::to_string));
         answer
     }
 }

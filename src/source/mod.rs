@@ -2,21 +2,21 @@
 //! somebody asks; and what the files contain that processes watch. It knows files and nothing of processes, and doesn't decide
 //! what a change means.
 
+mod debounce;
 mod file;
-#[cfg(test)]
-mod folder;
-mod hints;
-mod look;
-mod places;
+mod file_digests;
+mod file_stat;
+mod fs_events;
 mod revision;
-mod stamps;
-mod survey;
+#[cfg(test)]
+mod test_directory;
 mod watch;
+mod watch_paths;
 mod watched;
 mod writers;
 
 pub use file::{AskForWriter, FileSource, Reading};
-pub use revision::{Delivery, Means, Revision, Source, Ticket, Tickets};
-pub use survey::Contents;
-pub use watch::Asker;
+pub use file_digests::Contents;
+pub use revision::{Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
+pub use watch::FileFollower;
 pub use writers::has_writer;

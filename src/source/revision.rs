@@ -1,6 +1,6 @@
 //! What a source of revisions delivers, and what it can be asked for. The loop and the control socket know no more of it.
 
-use super::survey::Contents;
+use super::file_digests::Contents;
 use crate::config::{Loaded, Rejected};
 use std::fmt;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub trait Source: fmt::Debug {
     fn look_no_more(&self);
 
     /// How changes are found just now.
-    fn means(&self) -> Means;
+    fn means(&self) -> WatchMethod;
 
     /// Reads the candidate at a path, or what would be delivered now. Nothing follows from it.
     ///
@@ -74,7 +74,7 @@ pub enum Delivery {
 
 /// How changes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
+pub enum WatchMethod {
     /// By what the kernel tells, and by a slow poll beside it.
     Events,
     /// By the poll alone.

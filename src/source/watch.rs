@@ -4,13 +4,13 @@
 //! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
 //! Every content is delivered once, whatever way it was saved.
 
-use super::file::{Answers, Evidence, FileSource, Reading};
-use super::hints::{Backlog, Hint, Hints, Refused};
-use super::look::{Look, Verdict};
-use super::places::Places;
-use super::revision::{Delivery, Means, Revision, Source, Ticket, Tickets};
-use super::stamps::Stamps;
-use super::survey::Contents;
+use super::debounce::{Debounce, DebounceDecision};
+use super::file::{FileSource, FsAnswers, ReadRecord, Reading};
+use super::file_digests::Contents;
+use super::file_stat::FileStats;
+use super::fs_events::{EventBacklog, FsEvent, FsEvents, WatchRefusal};
+use super::revision::{Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
+use super::watch_paths::WatchPaths;
 use super::watched::Watched;
 use crate::config::{Inputs, Loaded, Rejected};
 use reconcile::desired::Desired;
@@ -34,46 +34,46 @@ const SIGNIFICANT: usize = 4;
 
 /// Files that are followed, for those who ask.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct FileFollower {
     source: FileSource,
     tickets: Tickets,
-    ask: Sender<Message>,
+    ask: Sender<FollowerRequest>,
     found_by: FoundBy,
 }
 
 /// How changes are found just now; shared by whoever finds them and whoever wants to know.
 #[derive(Clone, Debug)]
-struct FoundBy(Arc<Mutex<Means>>);
+struct FoundBy(Arc<Mutex<WatchMethod>>);
 
 impl FoundBy {
-    fn get(&self) -> Means {
+    fn get(&self) -> WatchMethod {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, means: Means) {
+    fn set(&self, means: WatchMethod) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = means;
     }
 }
 
-impl Source for Asker {
+impl Source for FileFollower {
     fn reload(&self) -> Ticket {
         let ticket = self.tickets.next();
         // The thread ends with the process only; there is nobody left to tell then.
-        drop(self.ask.send(Message::Ask));
+        drop(self.ask.send(FollowerRequest::Ask));
         ticket
     }
 
     fn look(&self) {
         // As above.
-        drop(self.ask.send(Message::Look));
+        drop(self.ask.send(FollowerRequest::Look));
     }
 
     fn look_no_more(&self) {
         // As above.
-        drop(self.ask.send(Message::LookNoMore));
+        drop(self.ask.send(FollowerRequest::LookNoMore));
     }
 
-    fn means(&self) -> Means {
+    fn means(&self) -> WatchMethod {
         self.found_by.get()
     }
 
@@ -83,11 +83,11 @@ impl Source for Asker {
 }
 
 #[derive(Debug)]
-enum Message {
+enum FollowerRequest {
     Ask,
     Look,
     LookNoMore,
-    Hint(Hint),
+    Hint(FsEvent),
 }
 
 impl FileSource {
@@ -97,15 +97,16 @@ impl FileSource {
     ///
     /// # Errors
     /// The system refuses another thread.
-    pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<(Asker, Contents)> {
+    pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<(FileFollower, Contents)> {
         let mut watched = Watched::new(self.has_writer);
         let contents = first.revision.as_ref().map(|loaded| watched.want(&loaded.desired)).unwrap_or_default();
         let (sender, messages) = mpsc::channel();
         let means = self.means;
         let found_by = FoundBy(Arc::new(Mutex::new(means)));
         let tickets = Tickets::default();
-        let asker = Asker { source: self.clone(), tickets: tickets.clone(), ask: sender.clone(), found_by: found_by.clone() };
-        let mut follower = Follower {
+        let asker =
+            FileFollower { source: self.clone(), tickets: tickets.clone(), ask: sender.clone(), found_by: found_by.clone() };
+        let mut follower = FollowerThread {
             found_by,
             tickets,
             watched,
@@ -117,8 +118,8 @@ impl FileSource {
             hints: None,
             refused_at: None,
             inputs: first.inputs().clone(),
-            places: Places::default(),
-            look: Look::new(first.evidence.stamps.clone(), !first.evidence.is_fresh),
+            places: WatchPaths::default(),
+            look: Debounce::new(first.evidence.stamps.clone(), !first.evidence.is_fresh),
             // A change between the first reading and the first watch is seen by a look.
             look_at: Instant::now(),
             answers: first.answers.clone(),
@@ -133,26 +134,26 @@ impl FileSource {
     }
 }
 
-struct Follower<D> {
+struct FollowerThread<D> {
     source: FileSource,
     deliver: D,
     /// By what means changes are to be found.
-    means: Means,
+    means: WatchMethod,
     found_by: FoundBy,
     tickets: Tickets,
-    hint_to: Sender<Message>,
-    backlog: Arc<Backlog>,
-    hints: Option<Hints>,
+    hint_to: Sender<FollowerRequest>,
+    backlog: Arc<EventBacklog>,
+    hints: Option<FsEvents>,
     /// When the kernel last refused to give hints.
     refused_at: Option<Instant>,
     /// What decided the last reading, and where a change of that can be seen.
     inputs: Inputs,
-    places: Places,
-    look: Look,
+    places: WatchPaths,
+    look: Debounce,
     /// When to look, with or without a hint.
     look_at: Instant,
     /// What the files said at the last reading.
-    answers: Answers,
+    answers: FsAnswers,
     /// What the last revision wanted that was valid. Its definitions are those in force, not copies of them.
     desired: Desired,
     /// The files that were found without a name, and told of.
@@ -165,22 +166,24 @@ struct Follower<D> {
     is_settled: bool,
 }
 
-impl<D: Fn(Delivery)> Follower<D> {
-    fn run(&mut self, messages: &Receiver<Message>) {
+impl<D: Fn(Delivery)> FollowerThread<D> {
+    fn run(&mut self, messages: &Receiver<FollowerRequest>) {
         loop {
             // There is always somebody who may send: this thread itself, on behalf of the kernel.
             let first = match self.means {
-                Means::Off => messages.recv().map_err(RecvTimeoutError::from),
-                Means::Events | Means::Poll => messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now())),
+                WatchMethod::Off => messages.recv().map_err(RecvTimeoutError::from),
+                WatchMethod::Events | WatchMethod::Poll => {
+                    messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now()))
+                }
             };
             let (mut is_asked, mut is_hinted, before) = (false, false, self.lookers);
             self.backlog.clear();
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
-                    Message::Ask => is_asked = true,
-                    Message::Look => self.lookers += 1,
-                    Message::LookNoMore => self.look_no_more(),
-                    Message::Hint(hint) => is_hinted |= self.note(hint),
+                    FollowerRequest::Ask => is_asked = true,
+                    FollowerRequest::Look => self.lookers += 1,
+                    FollowerRequest::LookNoMore => self.look_no_more(),
+                    FollowerRequest::Hint(hint) => is_hinted |= self.note(hint),
                 }
             }
             if is_asked {
@@ -189,23 +192,23 @@ impl<D: Fn(Delivery)> Follower<D> {
                 self.take(reading, answers, true);
                 self.is_settled = true;
                 self.look_at_watched();
-            } else if self.means != Means::Off && (is_hinted || self.lookers > before || Instant::now() >= self.look_at) {
+            } else if self.means != WatchMethod::Off && (is_hinted || self.lookers > before || Instant::now() >= self.look_at) {
                 self.look();
             }
-            if self.means == Means::Off || self.is_settled {
+            if self.means == WatchMethod::Off || self.is_settled {
                 (0..std::mem::take(&mut self.lookers)).for_each(|_| (self.deliver)(Delivery::Looked));
             }
         }
     }
 
     fn look_no_more(&mut self) {
-        self.means = Means::Off;
-        self.found_by.set(Means::Off);
+        self.means = WatchMethod::Off;
+        self.found_by.set(WatchMethod::Off);
         self.hints = None;
     }
 
     /// Takes a hint in, if it is about anything that decides what is read.
-    fn note(&mut self, hint: Hint) -> bool {
+    fn note(&mut self, hint: FsEvent) -> bool {
         let hints = if let Some(hints) = &mut self.hints { hints.note(hint) } else { vec![hint] };
         let mut concerns = false;
         for hint in hints {
@@ -214,7 +217,7 @@ impl<D: Fn(Delivery)> Follower<D> {
         concerns
     }
 
-    fn note_one(&mut self, hint: Hint) -> bool {
+    fn note_one(&mut self, hint: FsEvent) -> bool {
         let concerns = hint.name().is_none_or(|name| self.places.concern(name));
         let concerns_watched = hint.name().is_none_or(|name| self.watched.concern(name));
         if concerns_watched {
@@ -233,15 +236,15 @@ impl<D: Fn(Delivery)> Follower<D> {
         let now = Instant::now();
         self.look_at = now + POLL;
         self.is_settled = match self.look.judge(seen.clone(), now) {
-            Verdict::Same => {
+            DebounceDecision::Same => {
                 self.warn_of_nameless(&seen);
                 true
             }
-            Verdict::Wait(until) => {
+            DebounceDecision::Wait(until) => {
                 self.look_at = self.look_at.min(until);
                 false
             }
-            Verdict::Read => self.read(&seen),
+            DebounceDecision::Read => self.read(&seen),
         };
         self.look_at_watched();
     }
@@ -257,7 +260,7 @@ impl<D: Fn(Delivery)> Follower<D> {
     }
 
     /// Tells once of each file that was replaced where navigator can't see it.
-    fn warn_of_nameless(&mut self, seen: &Stamps) {
+    fn warn_of_nameless(&mut self, seen: &FileStats) {
         for path in seen.nameless() {
             if self.nameless.insert(path.to_owned()) {
                 warn!(
@@ -271,7 +274,7 @@ impl<D: Fn(Delivery)> Follower<D> {
     }
 
     /// Reads what was judged to be ready, unless it turns out that it is not; whether it was.
-    fn read(&mut self, judged: &Stamps) -> bool {
+    fn read(&mut self, judged: &FileStats) -> bool {
         if let Some(evidence) = self.source.confirm(&self.answers) {
             let is_ready = self.is_ready(&evidence, None, judged);
             if is_ready {
@@ -292,7 +295,7 @@ impl<D: Fn(Delivery)> Follower<D> {
     }
 
     /// Whether what was judged to be ready is what was read, whole, and no longer in `doubt`. If not, says when to look again.
-    fn is_ready(&mut self, evidence: &Evidence, doubt: Option<Instant>, judged: &Stamps) -> bool {
+    fn is_ready(&mut self, evidence: &ReadRecord, doubt: Option<Instant>, judged: &FileStats) -> bool {
         let now = Instant::now();
         let until = self.look.unfinished(evidence, now).or(doubt).filter(|until| now < *until);
         let is_steady = evidence.is_steady(judged);
@@ -331,20 +334,20 @@ impl<D: Fn(Delivery)> Follower<D> {
     }
 
     /// Goes on from what was seen of what was read.
-    fn seen(&mut self, evidence: Evidence) {
-        self.look = Look::new(evidence.stamps, !evidence.is_fresh);
+    fn seen(&mut self, evidence: ReadRecord) {
+        self.look = Debounce::new(evidence.stamps, !evidence.is_fresh);
         // What changed while it was read is seen by another look.
         self.look_at = Instant::now();
     }
 
     /// Watches wherever a change can be seen now: that depends on what stands where.
     fn watch(&mut self) {
-        self.places = Places::of(&self.inputs);
-        if self.means != Means::Events || self.refused_at.is_some_and(|at| at.elapsed() < REFUSED) {
+        self.places = WatchPaths::of(&self.inputs);
+        if self.means != WatchMethod::Events || self.refused_at.is_some_and(|at| at.elapsed() < REFUSED) {
             return;
         }
         let watched = self.watch_by_events();
-        self.found_by.set(if watched.is_ok() { Means::Events } else { Means::Poll });
+        self.found_by.set(if watched.is_ok() { WatchMethod::Events } else { WatchMethod::Poll });
         match watched {
             Ok(()) if self.refused_at.take().is_some() => info!(target: "navigator", "Files are watched by events again"),
             Ok(()) => {}
@@ -357,14 +360,14 @@ impl<D: Fn(Delivery)> Follower<D> {
         }
     }
 
-    fn watch_by_events(&mut self) -> Result<(), Refused> {
+    fn watch_by_events(&mut self) -> Result<(), WatchRefusal> {
         let hints = if let Some(hints) = &mut self.hints {
             hints
         } else {
             let (hint_to, backlog) = (self.hint_to.clone(), Arc::clone(&self.backlog));
             // The thread has ended; nobody wants hints any more.
-            let take = move |hint| drop(backlog.admit(hint).map(|hint| hint_to.send(Message::Hint(hint))));
-            self.hints.insert(Hints::new(take)?)
+            let take = move |hint| drop(backlog.admit(hint).map(|hint| hint_to.send(FollowerRequest::Hint(hint))));
+            self.hints.insert(FsEvents::new(take)?)
         };
         let directories = self.places.directories() | self.watched.directories();
         hints.watch(&directories)

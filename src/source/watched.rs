@@ -1,12 +1,12 @@
 //! The files that processes watch, followed: they are read when they change and their writers are done, just as the
 //! configuration itself. What another content leads to is not decided here.
 
+use super::debounce::{Debounce, DebounceDecision};
 use super::file::AskForWriter;
-use super::hints::Hint;
-use super::look::{Look, Verdict};
-use super::places::Places;
-use super::stamps::Stamps;
-use super::survey::{Contents, MOST_BYTES, MOST_FILES, Survey, Wanted};
+use super::file_digests::{Contents, FileDigests, MOST_BYTES, MOST_FILES, WatchRequest};
+use super::file_stat::FileStats;
+use super::fs_events::FsEvent;
+use super::watch_paths::WatchPaths;
 use crate::access::identity::Identity;
 use reconcile::desired::Desired;
 use reconcile::spec::Spec;
@@ -18,11 +18,11 @@ use std::time::Instant;
 use tracing::warn;
 
 /// What each process watches, if it watches anything. A process with an unknown user can't be started, and watches nothing.
-fn wanted(desired: &Desired) -> Vec<Wanted> {
+fn wanted(desired: &Desired) -> Vec<WatchRequest> {
     let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| !spec.watch.is_empty());
     let wanted = |spec: &Arc<Spec>| {
         let identity = if geteuid().is_root() { Some(Identity::of(&spec.exec).ok()?.0) } else { None };
-        Some(Wanted { name: spec.name.clone(), watch: spec.watch.clone(), identity })
+        Some(WatchRequest { name: spec.name.clone(), watch: spec.watch.clone(), identity })
     };
     specs.filter_map(wanted).collect()
 }
@@ -31,10 +31,10 @@ fn wanted(desired: &Desired) -> Vec<Wanted> {
 #[derive(Debug)]
 pub(super) struct Watched {
     has_writer: AskForWriter,
-    wanted: Vec<Wanted>,
-    survey: Survey,
-    look: Look,
-    places: Places,
+    wanted: Vec<WatchRequest>,
+    survey: FileDigests,
+    look: Debounce,
+    places: WatchPaths,
     /// When there may be something to read, before anybody hints at it.
     look_at: Option<Instant>,
 }
@@ -42,8 +42,15 @@ pub(super) struct Watched {
 impl Watched {
     /// Nothing, yet.
     pub(super) fn new(has_writer: AskForWriter) -> Watched {
-        let look = Look::new(Stamps::default(), false);
-        Watched { has_writer, wanted: Vec::new(), survey: Survey::default(), look, places: Places::default(), look_at: None }
+        let look = Debounce::new(FileStats::default(), false);
+        Watched {
+            has_writer,
+            wanted: Vec::new(),
+            survey: FileDigests::default(),
+            look,
+            places: WatchPaths::default(),
+            look_at: None,
+        }
     }
 
     /// Watches what this configuration wants to be watched; answers with what that contains now.
@@ -60,13 +67,13 @@ impl Watched {
     }
 
     /// Takes a hint in that is about something watched.
-    pub(super) fn note(&mut self, hint: Hint, now: Instant) {
+    pub(super) fn note(&mut self, hint: FsEvent, now: Instant) {
         self.look.note(hint, now);
     }
 
     /// Where a change can be seen, as things stand now.
     pub(super) fn directories(&mut self) -> &BTreeSet<PathBuf> {
-        self.places = Places::of(&self.survey.inputs);
+        self.places = WatchPaths::of(&self.survey.inputs);
         self.places.directories()
     }
 
@@ -83,12 +90,12 @@ impl Watched {
         }
         let seen = self.look.again();
         match self.look.judge(seen.clone(), now) {
-            Verdict::Same => Contents::new(),
-            Verdict::Wait(until) => {
+            DebounceDecision::Same => Contents::new(),
+            DebounceDecision::Wait(until) => {
                 self.look_at = Some(until);
                 Contents::new()
             }
-            Verdict::Read => {
+            DebounceDecision::Read => {
                 let survey = self.survey();
                 let unfinished = self.look.unfinished(&survey.evidence, now);
                 self.look_at = match unfinished {
@@ -102,18 +109,18 @@ impl Watched {
     }
 
     /// Reads what is wanted, as far as it may differ from what is known.
-    fn survey(&self) -> Survey {
-        Survey::make(&self.wanted, &self.survey.known, self.has_writer)
+    fn survey(&self) -> FileDigests {
+        FileDigests::make(&self.wanted, &self.survey.known, self.has_writer)
     }
 
     /// Takes a survey for what there is; answers with what differs from the one before.
-    fn take(&mut self, survey: Survey) -> Contents {
+    fn take(&mut self, survey: FileDigests) -> Contents {
         let former = std::mem::replace(&mut self.survey, survey);
         for name in self.survey.beyond.difference(&former.beyond) {
             warn!(target: "managed_processes", %name, files = MOST_FILES, bytes = MOST_BYTES, "Watched files are beyond what is read");
         }
-        self.look = Look::new(self.survey.evidence.stamps.clone(), !self.survey.evidence.is_fresh);
-        self.places = Places::of(&self.survey.inputs);
+        self.look = Debounce::new(self.survey.evidence.stamps.clone(), !self.survey.evidence.is_fresh);
+        self.places = WatchPaths::of(&self.survey.inputs);
         // What changed while it was read is seen by another look.
         self.look_at = Some(Instant::now());
         self.survey.contents.iter().filter(|content| !former.contents.contains(content)).cloned().collect()

@@ -6,7 +6,7 @@
 use super::{Follow, Perform, Supervisor, Surroundings, tell};
 use crate::config::Diagnostic;
 use crate::snapshot::{self, Plan, Snapshot, Watch};
-use crate::source::{Means, Ticket};
+use crate::source::{Ticket, WatchMethod};
 use crate::suggest::did_you_mean;
 use jiff::Timestamp;
 use reconcile::desired::Desired;
@@ -258,9 +258,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 path: self.surroundings.config(),
                 state,
                 watch: match self.surroundings.source().means() {
-                    Means::Events => Watch::Events,
-                    Means::Poll => Watch::Poll,
-                    Means::Off => Watch::Off,
+                    WatchMethod::Events => Watch::Events,
+                    WatchMethod::Poll => Watch::Poll,
+                    WatchMethod::Off => Watch::Off,
                 },
                 diagnostics: diagnostics.iter().map(problem).collect(),
                 rejected_at: self.rejected_at.map(|at| format!("{at:.3}")),

@@ -1,17 +1,17 @@
 //! The effective configuration means the same as what it was made of, however it is written.
 
 use super::fixtures::{environment, over_disk, paths, settle};
-use navigator::config::{Disk, Effective, Environment, Key, NotWritten, Notation, Request, Shape};
+use navigator::config::{ConfigKey, Disk, Effective, EffectiveRequest, Environment, NotWritten, Notation, ValueShape};
 use navigator::config::{effective, load, not_yet, process_keys};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const YAML: Request<'_> = Request { names: &[], defaults: false, notation: Notation::Yaml };
-const ALL: [Request<'_>; 4] = [
+const YAML: EffectiveRequest<'_> = EffectiveRequest { names: &[], defaults: false, notation: Notation::Yaml };
+const ALL: [EffectiveRequest<'_>; 4] = [
     YAML,
-    Request { defaults: true, ..YAML },
-    Request { notation: Notation::Json, ..YAML },
-    Request { defaults: true, notation: Notation::Json, ..YAML },
+    EffectiveRequest { defaults: true, ..YAML },
+    EffectiveRequest { notation: Notation::Json, ..YAML },
+    EffectiveRequest { defaults: true, notation: Notation::Json, ..YAML },
 ];
 
 /// The fixtures' environment, in which the variables that stand for secrets are set.
@@ -22,7 +22,7 @@ fn with_secrets(effective: &Effective) -> Environment {
     known.into_iter().chain(secrets).collect()
 }
 
-fn written(path: &Path, content: &[u8], environment: &Environment, request: Request<'_>) -> Effective {
+fn written(path: &Path, content: &[u8], environment: &Environment, request: EffectiveRequest<'_>) -> Effective {
     effective(path, &over_disk(path, content.to_vec()), environment, request)
         .unwrap_or_else(|error| panic!("{} as {request:?}: {error:?}", path.display()))
 }
@@ -86,11 +86,19 @@ fn it_is_written_as_expected() {
 /// `effective.yml` gives all of them: a new one is added there.
 #[test]
 fn every_key_is_written() {
-    fn names(keys: &[Key], path: &str, into: &mut Vec<String>) {
+    fn names(keys: &[ConfigKey], path: &str, into: &mut Vec<String>) {
         for key in keys.iter().filter(|key| !not_yet().any(|later| later == key.name)) {
             let path = format!("{path}/{}", key.name);
-            if let Shape::Part(keys) | Shape::Choice(_, keys) | Shape::Edges(keys) | Shape::WordsOrPart(_, keys) = key.shape {
-                names(&keys(), &if matches!(key.shape, Shape::Edges(_)) { format!("{path}/cache") } else { path.clone() }, into);
+            if let ValueShape::Part(keys)
+            | ValueShape::Choice(_, keys)
+            | ValueShape::Edges(keys)
+            | ValueShape::WordsOrPart(_, keys) = key.shape
+            {
+                names(
+                    &keys(),
+                    &if matches!(key.shape, ValueShape::Edges(_)) { format!("{path}/cache") } else { path.clone() },
+                    into,
+                );
             }
             into.push(path);
         }
@@ -109,7 +117,7 @@ fn every_key_is_written() {
 fn of_names(names: &[&str]) -> Result<Vec<String>, NotWritten> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let path = Path::new("fixtures/config/good/effective.yml");
-    let effective = effective(path, &Disk, &environment(), Request { names: &names, ..YAML })?;
+    let effective = effective(path, &Disk, &environment(), EffectiveRequest { names: &names, ..YAML })?;
     let loaded = load(path, &over_disk(path, effective.text.clone().into_bytes()), &with_secrets(&effective)).expect("it loads");
     Ok(loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect())
 }
@@ -131,7 +139,7 @@ fn a_secret_in_the_file_becomes_a_reference() {
     let host: Environment = [("TOKEN", "hunter2"), ("A_B_TOKEN_2", "hunter2"), ("T_KEY", "hunter2")].into_iter().collect();
     let names = |request| written(path, text.as_bytes(), &host, request).secrets.into_keys().collect::<Vec<_>>();
     assert_eq!(names(YAML), ["A_B_A_B_TOKEN", "A_B_TOKEN_2"]);
-    assert_eq!(names(Request { names: &["c".to_owned()], ..YAML }), Vec::<String>::new());
+    assert_eq!(names(EffectiveRequest { names: &["c".to_owned()], ..YAML }), Vec::<String>::new());
     let other: Environment = [("A_B_TOKEN_2", "else"), ("TOKEN", "t"), ("T_KEY", "k")].into_iter().collect();
     let effective = written(path, text.as_bytes(), &other, YAML);
     assert!(effective.text.contains("TOKEN: ${A_B_TOKEN_3}"), "{}", effective.text);

@@ -2,7 +2,7 @@
 
 use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
-use navigator::runtime::{self, Destination, Format, Kept, Launcher, Printer, Runtime, Setup};
+use navigator::runtime::{self, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
@@ -52,14 +52,15 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
     let _none = fs::remove_dir_all(&directory);
     fs::create_dir(&directory).expect("a directory for the test");
     let log = directory.join("log");
-    let printer = Printer::start(Format::Text, Destination::File(log.clone()), Trust::everybody()).expect("printer");
+    let printer = Printer::start(OutputFormat::Text, Destination::File(log.clone()), Trust::everybody()).expect("printer");
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
     tokio.block_on(async {
         let (news, inbox) = channel(16);
         let Opened { journal, former, .. } =
             Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), runtime::boot())
                 .expect("journal");
-        let runtime = Runtime::start(Setup { launcher, printer, kept: Kept::default(), journal, former }, news).expect("runtime");
+        let runtime =
+            Runtime::start(Setup { launcher, printer, kept: OutputHistory::default(), journal, former }, news).expect("runtime");
         let mut host = Host { runtime, inbox, told: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;
         let survivors = timeout(DEADLINE, host.runtime.finish()).await.expect("the end takes too long");

@@ -5,7 +5,9 @@
 
 use super::Validator;
 use crate::fixtures::over_disk;
-use navigator::config::{Environment, Key, Loaded, Otherwise, Shape, load, not_yet, process_keys, render_all, top_keys};
+use navigator::config::{
+    ConfigKey, DefaultValue, Environment, Loaded, ValueShape, load, not_yet, process_keys, render_all, top_keys,
+};
 use navigator::terminal::TerminalStyle;
 use std::path::Path;
 
@@ -179,8 +181,8 @@ fn disagreement(validator: &Validator, text: &str, expected: bool) -> Option<Str
 type Text = Box<dyn Fn(Option<&str>) -> String>;
 
 /// Every key of a process and its parts that can be used.
-fn places() -> Vec<(String, Key, Text)> {
-    let mut places: Vec<(String, Key, Text)> = Vec::new();
+fn places() -> Vec<(String, ConfigKey, Text)> {
+    let mut places: Vec<(String, ConfigKey, Text)> = Vec::new();
     let usable = |path: &str| !not_yet().any(|later| later == path);
     for key in process_keys().into_iter().filter(|key| usable(key.name)) {
         let name = key.name;
@@ -190,15 +192,17 @@ fn places() -> Vec<(String, Key, Text)> {
             Box::new(move |value| process(&value.map(|value| format!("{name}: {value}")).unwrap_or_default())),
         ));
         let (parts, open, close) = match key.shape {
-            Shape::Part(keys) => (keys(), "{", "}"),
+            ValueShape::Part(keys) => (keys(), "{", "}"),
             // It has to be one of them, so whatever isn't stands beside one.
-            Shape::Choice(of, keys) => (keys(), if of.contains(&"http") { "{http: \"http://localhost/\", " } else { "{" }, "}"),
-            Shape::Edges(keys) => (keys(), "{b: {", "}}"),
-            Shape::WordsOrPart(_, keys) => (keys(), "{file: a.log, ", "}"),
+            ValueShape::Choice(of, keys) => {
+                (keys(), if of.contains(&"http") { "{http: \"http://localhost/\", " } else { "{" }, "}")
+            }
+            ValueShape::Edges(keys) => (keys(), "{b: {", "}}"),
+            ValueShape::WordsOrPart(_, keys) => (keys(), "{file: a.log, ", "}"),
             _ => continue,
         };
         for part in parts.into_iter().filter(|part| part.name != "file" && usable(&format!("{name}.{}", part.name))) {
-            let is_chosen = matches!(key.shape, Shape::Choice(of, _) if of.contains(&part.name));
+            let is_chosen = matches!(key.shape, ValueShape::Choice(of, _) if of.contains(&part.name));
             let open = if is_chosen { "{" } else { open };
             let around = move |value: Option<&str>| {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
@@ -216,10 +220,12 @@ fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
     let (mut count, mut failures) = (0, Vec::new());
     for (_, key, text) in places() {
         let (good, bad) = match key.shape {
-            Shape::Whole(from, to) | Shape::Wholes(from, to) => {
+            ValueShape::Whole(from, to) | ValueShape::Wholes(from, to) => {
                 ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()])
             }
-            Shape::Number(from, to) => ([from.to_string(), to.to_string()], [(from - 0.01).to_string(), (to + 0.01).to_string()]),
+            ValueShape::Number(from, to) => {
+                ([from.to_string(), to.to_string()], [(from - 0.01).to_string(), (to + 0.01).to_string()])
+            }
             _ => continue,
         };
         count += 1;
@@ -235,13 +241,13 @@ fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
 fn what_the_tables_call_a_default_holds_without_the_key() {
     let mut count = 0;
     for (path, key, text) in places() {
-        let Otherwise::Written(default) = key.otherwise else { continue };
+        let DefaultValue::Written(default) = key.otherwise else { continue };
         let [with, without] = [Some(default), None].map(|value| loaded(&text(value)).unwrap_or_else(|error| panic!("{error}")));
         assert_eq!(with.desired, without.desired, "`{path}: {default}`");
         count += 1;
     }
     for key in top_keys() {
-        let Otherwise::Written(default) = key.otherwise else { continue };
+        let DefaultValue::Written(default) = key.otherwise else { continue };
         let base = "managed_processes: []\n";
         let [with, without] = [format!("{base}{}: {default}\n", key.name), base.to_owned()]
             .map(|text| loaded(&text).unwrap_or_else(|error| panic!("{error}")));

@@ -4,7 +4,7 @@
 //! `hunter2` is the secret. What navigator does with it while it runs is looked at in `tests/e2e/secrets.rs`.
 
 use super::fixtures::{environment, over_disk};
-use navigator::config::{Environment, Files, Notation, Request, effective, load, render_all};
+use navigator::config::{EffectiveRequest, Environment, Files, Notation, effective, load, render_all};
 use navigator::terminal::TerminalStyle;
 use reconcile::preview::preview;
 use reconcile::{engine::Engine, time::Time};
@@ -35,7 +35,7 @@ fn told(text: &str) -> [String; 2] {
 /// What `navigator config` prints, in each way.
 fn printed(path: &Path, files: &dyn Files, environment: &Environment) -> String {
     let print = |(notation, defaults)| {
-        let effective = effective(path, files, environment, Request { names: &[], defaults, notation });
+        let effective = effective(path, files, environment, EffectiveRequest { names: &[], defaults, notation });
         let effective = effective.unwrap_or_else(|error| panic!("an accepted file can be written: {error:?}"));
         format!("{effective:?}\n{}", effective.text)
     };

@@ -3,7 +3,7 @@
 use super::super::arguments::ReportFormat;
 use super::super::check::reject;
 use super::super::console::{INVALID, OK, print, print_json};
-use super::super::forecast::whole;
+use super::super::plan_text::whole;
 use super::{Target, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;

@@ -1,11 +1,11 @@
 //! A configuration while it is written: what its top says, and each process with all that it takes from elsewhere.
 
-use super::scribe::Scribe;
+use super::node_writer::NodeWriter;
 use crate::config::draft::{Given, given};
 use crate::config::fields::{EITHER, PROCESS};
-use crate::config::reader::Reader;
+use crate::config::reader::NodeReader;
 use crate::config::reader::keys;
-use crate::config::table::{NOT_YET, Shape};
+use crate::config::table::{NOT_YET, ValueShape};
 use crate::config::top::TOP;
 use crate::config::tree::{MapEntry, entry};
 use crate::config::yaml::Value;
@@ -51,8 +51,8 @@ impl Document {
     }
 
     /// Adds what the top of the main file says beside its processes.
-    pub(in crate::config) fn add_top(&mut self, reader: &mut Reader<'_, '_, '_>, given: &[MapEntry]) {
-        let mut scribe = Scribe {
+    pub(in crate::config) fn add_top(&mut self, reader: &mut NodeReader<'_, '_, '_>, given: &[MapEntry]) {
+        let mut scribe = NodeWriter {
             reader,
             directory: &self.directory,
             defaults: self.defaults,
@@ -60,7 +60,7 @@ impl Document {
             needed: BTreeSet::new(),
             path: Vec::new(),
         };
-        for key in TOP.iter().filter(|key| !RESOLVED.contains(&key.name) && !matches!(key.shape, Shape::Processes)) {
+        for key in TOP.iter().filter(|key| !RESOLVED.contains(&key.name) && !matches!(key.shape, ValueShape::Processes)) {
             let value = match entry(given, key.name) {
                 Some(entry) => Some(scribe.below(key.name, |scribe| scribe.value(key.shape, &entry.value))),
                 None => scribe.default(key),
@@ -73,13 +73,13 @@ impl Document {
     /// Adds a process: its fields, `defaults` among them, in the order of the table.
     pub(in crate::config) fn add_process(
         &mut self,
-        reader: &mut Reader<'_, '_, '_>,
+        reader: &mut NodeReader<'_, '_, '_>,
         tier: Tier,
         name: &Name,
         fields: &[Given<'_>],
     ) {
         let variables = reader.scope.own().clone();
-        let mut scribe = Scribe {
+        let mut scribe = NodeWriter {
             reader,
             directory: &self.directory,
             defaults: self.defaults,
@@ -92,7 +92,7 @@ impl Document {
         for key in keys(PROCESS) {
             let value = match (key.shape, given(fields, key.name)) {
                 // Those of the process and those of `defaults` together.
-                (Shape::Variables, _) if !variables.is_empty() => {
+                (ValueShape::Variables, _) if !variables.is_empty() => {
                     Some(scribe.variables(variables.iter().map(|(name, node)| (*name, *node))))
                 }
                 (_, Some(entry)) => Some(scribe.below(key.name, |scribe| scribe.value(key.shape, &entry.value))),

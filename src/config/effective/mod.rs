@@ -4,7 +4,7 @@
 //! and compared before it is returned, so that it never means anything else.
 
 mod document;
-mod scribe;
+mod node_writer;
 
 pub(super) use document::Document;
 
@@ -31,7 +31,7 @@ pub enum Notation {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
+pub struct EffectiveRequest<'r> {
     /// Only these processes and those that they depend on; empty: all.
     pub names: &'r [String],
     /// Also what the configuration leaves out, with its default.
@@ -68,7 +68,7 @@ pub fn effective(
     main: &Path,
     files: &dyn Files,
     environment: &Environment,
-    request: Request<'_>,
+    request: EffectiveRequest<'_>,
 ) -> Result<Effective, NotWritten> {
     let mut document = Document::new(main, request.defaults);
     let loaded = load_into(main, files, environment, Some(&mut document)).map_err(NotWritten::Rejected)?;
@@ -81,7 +81,7 @@ pub fn effective(
         Notation::Json => format!("{}\n", serde_json::to_string_pretty(&value).map_err(|error| failed(error.to_string()))?),
     };
     let environment = environment.with(secrets.iter().map(|(name, value)| (name.as_str(), value.value())));
-    let again = load(main, &Instead { main, text: &text, files }, &environment).map_err(|rejected| {
+    let again = load(main, &SecretStandIns { main, text: &text, files }, &environment).map_err(|rejected| {
         let message = rejected.diagnostics.into_iter().next().map(|diagnostic| diagnostic.message);
         failed(message.unwrap_or_default())
     })?;
@@ -124,13 +124,13 @@ fn difference(loaded: &Loaded, again: &Loaded, is_all: bool) -> Option<String> {
 }
 
 /// Files, with another text for the main one.
-struct Instead<'i> {
+struct SecretStandIns<'i> {
     main: &'i Path,
     text: &'i str,
     files: &'i dyn Files,
 }
 
-impl Files for Instead<'_> {
+impl Files for SecretStandIns<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         if path == self.main { Ok(self.text.as_bytes().to_vec()) } else { self.files.read(path) }
     }

@@ -6,8 +6,8 @@
 use super::anchors::Anchors;
 use super::errors::{MAX_DEPTH, MAX_NODES, ParseRefusal, Unacceptable};
 use crate::config::problems::{Problem, Problems};
-use crate::config::slice::Slice;
-use crate::config::texts::{Span, TextId, offset};
+use crate::config::slice::SharedStr;
+use crate::config::source_map::{SourceSpan, TextId, offset};
 use crate::config::tree::{Map, MapEntry, Node, NodeKind, NodeStyle, Scalar};
 use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, Tag};
 use std::borrow::Cow;
@@ -36,14 +36,14 @@ pub(super) struct Composer<'s, 'p> {
 /// A node, and the alias that stands for it, if one does.
 struct Found {
     node: Node,
-    alias: Option<Span>,
+    alias: Option<SourceSpan>,
 }
 
 /// What merge keys bring to a map.
 #[derive(Default)]
 struct Brought {
     /// In the order in which they count, each with the alias that brings it.
-    entries: Vec<(MapEntry, Option<Span>)>,
+    entries: Vec<(MapEntry, Option<SourceSpan>)>,
     duplicates: Vec<MapEntry>,
     strays: Vec<MapEntry>,
 }
@@ -81,7 +81,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                 }
                 (Event::StreamEnd, place) => {
                     self.problems.add_all(self.unusable);
-                    return Ok(root.unwrap_or_else(|| scalar(place, Slice::from(String::new()), NodeStyle::Null)));
+                    return Ok(root.unwrap_or_else(|| scalar(place, SharedStr::from(String::new()), NodeStyle::Null)));
                 }
                 _ => {}
             }
@@ -89,19 +89,19 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// The next event, and where it stands.
-    fn next(&mut self) -> Result<(Event<'s>, Span), ParseRefusal> {
+    fn next(&mut self) -> Result<(Event<'s>, SourceSpan), ParseRefusal> {
         let end = self.source.len();
         let (event, place) = match self.parser.next_event() {
             Some(event) => event.map_err(ParseRefusal::Syntax)?,
-            None => return Ok((Event::StreamEnd, Span::new(self.text, end..end))),
+            None => return Ok((Event::StreamEnd, SourceSpan::new(self.text, end..end))),
         };
         let byte = |offset: Option<usize>| self.source.floor_char_boundary(offset.unwrap_or(end));
         let (start, end) = (byte(place.start.byte_offset()), byte(place.end.byte_offset()));
-        Ok((event, Span::new(self.text, start..end.max(start))))
+        Ok((event, SourceSpan::new(self.text, start..end.max(start))))
     }
 
     /// The node that begins with an event.
-    fn node(&mut self, event: Event<'s>, place: Span) -> Result<Found, ParseRefusal> {
+    fn node(&mut self, event: Event<'s>, place: SourceSpan) -> Result<Found, ParseRefusal> {
         self.count(1, place)?;
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, place),
@@ -115,7 +115,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                 (self.within(place, Self::map)?, anchor)
             }
             // The parser has no other event where a node must stand.
-            _ => (scalar(place, Slice::from(String::new()), NodeStyle::Null), 0),
+            _ => (scalar(place, SharedStr::from(String::new()), NodeStyle::Null), 0),
         };
         if anchor > 0 {
             self.anchors.name(anchor, &node).map_err(|what| refused(place, what))?;
@@ -124,13 +124,17 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// Takes note of more nodes.
-    fn count(&mut self, nodes: usize, place: Span) -> Result<(), ParseRefusal> {
+    fn count(&mut self, nodes: usize, place: SourceSpan) -> Result<(), ParseRefusal> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES { Err(refused(place, Unacceptable::TooLarge)) } else { Ok(()) }
     }
 
     /// Reads what a list or a map holds.
-    fn within(&mut self, place: Span, read: fn(&mut Self, Span) -> Result<Node, ParseRefusal>) -> Result<Node, ParseRefusal> {
+    fn within(
+        &mut self,
+        place: SourceSpan,
+        read: fn(&mut Self, SourceSpan) -> Result<Node, ParseRefusal>,
+    ) -> Result<Node, ParseRefusal> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(refused(place, Unacceptable::TooDeep));
@@ -142,14 +146,20 @@ impl<'s, 'p> Composer<'s, 'p> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, place: Span) -> Result<Found, ParseRefusal> {
+    fn alias(&mut self, anchor: usize, place: SourceSpan) -> Result<Found, ParseRefusal> {
         let copy = self.anchors.copy(anchor, self.depth, MAX_NODES - self.nodes);
         let (node, nodes) = copy.map_err(|what| refused(place, what))?;
         self.count(nodes, place)?;
         Ok(Found { node, alias: Some(place) })
     }
 
-    fn scalar(&self, value: Cow<'s, str>, style: ScalarStyle, tag: Option<&Tag>, place: Span) -> Result<Node, ParseRefusal> {
+    fn scalar(
+        &self,
+        value: Cow<'s, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        place: SourceSpan,
+    ) -> Result<Node, ParseRefusal> {
         let written = &self.source[place.range()];
         if style != ScalarStyle::Plain {
             untagged_but(tag, "str int float bool null", place)?;
@@ -163,20 +173,20 @@ impl<'s, 'p> Composer<'s, 'p> {
             Some(_) => return Err(refused(place, Unacceptable::Tag)),
         };
         // Only over several lines is there a difference; and the parser has a `~` for nothing at all.
-        let text = if written.contains('\n') { Slice::from(value.into_owned()) } else { Slice::of(self.source, place) };
+        let text = if written.contains('\n') { SharedStr::from(value.into_owned()) } else { SharedStr::of(self.source, place) };
         Ok(scalar(place, text, if is_null { NodeStyle::Null } else { NodeStyle::Plain }))
     }
 
     /// What stands in quotes: a part of the text, where that says it in the same characters.
-    fn quoted(&self, value: Cow<'s, str>, place: Span) -> Slice {
-        let inside = Span { start: place.start + 1, end: place.end.saturating_sub(1), ..place };
+    fn quoted(&self, value: Cow<'s, str>, place: SourceSpan) -> SharedStr {
+        let inside = SourceSpan { start: place.start + 1, end: place.end.saturating_sub(1), ..place };
         if self.source.get(inside.range()) == Some(&*value) {
-            return Slice::of(self.source, inside);
+            return SharedStr::of(self.source, inside);
         }
-        Slice::from(value.into_owned())
+        SharedStr::from(value.into_owned())
     }
 
-    fn list(&mut self, place: Span) -> Result<Node, ParseRefusal> {
+    fn list(&mut self, place: SourceSpan) -> Result<Node, ParseRefusal> {
         let first = self.items.len();
         loop {
             let (event, at) = self.next()?;
@@ -188,11 +198,11 @@ impl<'s, 'p> Composer<'s, 'p> {
         }
         let items = taken(&mut self.items, first).into();
         let end = place.end.max(self.next_char(place));
-        Ok(Node { span: Span { end, ..place }, kind: NodeKind::List(items) })
+        Ok(Node { span: SourceSpan { end, ..place }, kind: NodeKind::List(items) })
     }
 
     /// A node where it is used. If an alias stands for it, takes note of that.
-    fn used(&mut self, event: Event<'s>, place: Span) -> Result<Node, ParseRefusal> {
+    fn used(&mut self, event: Event<'s>, place: SourceSpan) -> Result<Node, ParseRefusal> {
         let Found { node, alias } = self.node(event, place)?;
         if let Some(alias) = alias {
             self.note(&node, alias);
@@ -200,7 +210,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         Ok(node)
     }
 
-    fn note(&mut self, node: &Node, alias: Span) {
+    fn note(&mut self, node: &Node, alias: SourceSpan) {
         self.problems.used_by_alias(node.span, alias);
         match &node.kind {
             NodeKind::Scalar(_) => {}
@@ -214,7 +224,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         }
     }
 
-    fn map(&mut self, place: Span) -> Result<Node, ParseRefusal> {
+    fn map(&mut self, place: SourceSpan) -> Result<Node, ParseRefusal> {
         let first = self.entries.len();
         let mut strays = Vec::new();
         let mut brought = Brought::default();
@@ -235,7 +245,7 @@ impl<'s, 'p> Composer<'s, 'p> {
                         NodeKind::List(_) | NodeKind::Map(_) => {
                             self.unusable.push(unusable_key(&key));
                             strays.push(MapEntry {
-                                key: Slice::of(self.source, Span { end: key.span.start, ..key.span }),
+                                key: SharedStr::of(self.source, SourceSpan { end: key.span.start, ..key.span }),
                                 key_span: key.span,
                                 value,
                             });
@@ -249,7 +259,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         // A map in block style has no token of its own: its first key stands for it.
         let first = map.entries.first().filter(|entry| entry.key_span.start == place.start);
         let end = first.map_or_else(|| self.next_char(place).max(place.end), |entry| entry.key_span.end);
-        Ok(Node { span: Span { end, ..place }, kind: NodeKind::Map(map) })
+        Ok(Node { span: SourceSpan { end, ..place }, kind: NodeKind::Map(map) })
     }
 
     /// What stands behind a merge key: a map, a list of maps, or nothing.
@@ -273,7 +283,7 @@ impl<'s, 'p> Composer<'s, 'p> {
     /// A map of its own entries and those that are brought: these give way.
     fn with_brought(&mut self, mut entries: Vec<MapEntry>, mut strays: Vec<MapEntry>, brought: Brought) -> Map {
         let own = entries.len();
-        let (more, aliases): (Vec<MapEntry>, Vec<Option<Span>>) = brought.entries.into_iter().unzip();
+        let (more, aliases): (Vec<MapEntry>, Vec<Option<SourceSpan>>) = brought.entries.into_iter().unzip();
         entries.extend(more);
         let repeated = repeated(&entries);
         let mut duplicates = Vec::new();
@@ -300,7 +310,7 @@ impl<'s, 'p> Composer<'s, 'p> {
     }
 
     /// The place behind the first character of this one.
-    fn next_char(&self, place: Span) -> u32 {
+    fn next_char(&self, place: SourceSpan) -> u32 {
         let at = place.start();
         offset(self.source[at..].chars().next().map_or(at, |char| at + char.len_utf8()))
     }
@@ -342,7 +352,7 @@ fn repeated(entries: &[MapEntry]) -> Vec<usize> {
 }
 
 /// A value may say that it is what it is, or text; everything else that a tag can say means nothing here.
-fn untagged_but(tag: Option<&Tag>, allowed: &str, place: Span) -> Result<(), ParseRefusal> {
+fn untagged_but(tag: Option<&Tag>, allowed: &str, place: SourceSpan) -> Result<(), ParseRefusal> {
     let is_allowed = |name: &str| allowed.split(' ').any(|allowed| allowed == name);
     match tag {
         Some(tag) if !tag.core_suffix().is_some_and(is_allowed) && !is_non_specific(tag) => {
@@ -357,7 +367,7 @@ fn is_non_specific(tag: &Tag) -> bool {
     matches!(tag.parts(), ("", "!") | ("!", ""))
 }
 
-fn refused(place: Span, what: Unacceptable) -> ParseRefusal {
+fn refused(place: SourceSpan, what: Unacceptable) -> ParseRefusal {
     ParseRefusal::Here { at: place.start(), what }
 }
 
@@ -372,6 +382,6 @@ fn unusable_key(key: &Node) -> Problem {
     }
 }
 
-fn scalar(span: Span, text: Slice, style: NodeStyle) -> Node {
+fn scalar(span: SourceSpan, text: SharedStr, style: NodeStyle) -> Node {
     Node { span, kind: NodeKind::Scalar(Scalar { text, style, is_secret: false }) }
 }

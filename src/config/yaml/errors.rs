@@ -1,8 +1,8 @@
 //! Why a text can't become a tree, in the words of somebody who writes a configuration.
 
-use super::slips::{self, Slip};
+use super::syntax_hints::{self, Slip};
 use crate::config::problems::Problem;
-use crate::config::texts::{Span, TextId, Texts};
+use crate::config::source_map::{SourceMap, SourceSpan, TextId};
 use granit_parser::{ErrorKind, ScanError};
 use std::ops::Range;
 
@@ -54,7 +54,7 @@ pub(super) enum Unacceptable {
 }
 
 /// What people are told.
-pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &Texts) -> Problem {
+pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &SourceMap) -> Problem {
     let source = texts.text(text);
     let start = match refused {
         ParseRefusal::Here { at, .. } => *at,
@@ -65,7 +65,7 @@ pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &Texts) -> Pr
     };
     let start = source.floor_char_boundary(start.min(source.len()));
     if let Some(Slip { place, message, help, also }) = slip(refused, source, start) {
-        let at = |place: Range<usize>| Span::new(text, place);
+        let at = |place: Range<usize>| SourceSpan::new(text, place);
         let problem = Problem::error(at(place), message).help(help);
         return also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(place), message));
     }
@@ -74,18 +74,18 @@ pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &Texts) -> Pr
         ParseRefusal::Syntax(error) => syntax(error),
         ParseRefusal::Here { what, .. } => unacceptable(*what),
     };
-    Problem::error(Span::new(text, start..end), message).maybe_help(help)
+    Problem::error(SourceSpan::new(text, start..end), message).maybe_help(help)
 }
 
 /// What was probably typed wrong.
 fn slip(refused: &ParseRefusal, source: &str, start: usize) -> Option<Slip> {
     match refused {
         ParseRefusal::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => {
-            Some(slips::unknown_alias(source, start))
+            Some(syntax_hints::unknown_alias(source, start))
         }
-        ParseRefusal::Syntax(error) => slips::slip(source, start, error.kind()),
-        ParseRefusal::Here { what: Unacceptable::Tag, .. } => slips::tag(source, start),
-        ParseRefusal::Here { what: Unacceptable::NoMap, .. } => slips::merge(source, start),
+        ParseRefusal::Syntax(error) => syntax_hints::slip(source, start, error.kind()),
+        ParseRefusal::Here { what: Unacceptable::Tag, .. } => syntax_hints::tag(source, start),
+        ParseRefusal::Here { what: Unacceptable::NoMap, .. } => syntax_hints::merge(source, start),
         ParseRefusal::Here { .. } => None,
     }
 }

@@ -7,7 +7,7 @@
 mod anchors;
 mod compose;
 mod errors;
-mod slips;
+mod syntax_hints;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -15,7 +15,7 @@ mod write;
 pub(super) use write::{Value, write};
 
 use super::problems::{Problem, Problems};
-use super::texts::{TextId, Texts};
+use super::source_map::{SourceMap, TextId};
 use super::tree::Node;
 use compose::Composer;
 
@@ -23,7 +23,7 @@ use compose::Composer;
 ///
 /// # Errors
 /// What keeps the text from being YAML, or from being read in bounded time and memory.
-pub(super) fn parse(text: TextId, texts: &Texts, problems: &mut Problems) -> Result<Node, Problem> {
+pub(super) fn parse(text: TextId, texts: &SourceMap, problems: &mut Problems) -> Result<Node, Problem> {
     let composer = Composer::new(text, texts.shared(text), problems);
     composer.document().map_err(|refused| errors::problem(&refused, text, texts))
 }

@@ -2,7 +2,7 @@
 
 use super::parse;
 use crate::config::problems::Problems;
-use crate::config::texts::Texts;
+use crate::config::source_map::SourceMap;
 use crate::config::tree::{Node, NodeKind, NodeStyle};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::DuplicateKeyPolicy;
@@ -109,7 +109,7 @@ fn theirs(text: &str) -> Option<Value> {
 
 /// What is composed, or nothing.
 fn ours(text: &str) -> Option<Value> {
-    let mut texts = Texts::default();
+    let mut texts = SourceMap::default();
     let id = texts.add(Path::new("a.yml"), text.to_owned());
     parse(id, &texts, &mut Problems::default()).ok().map(|node| value(&node))
 }

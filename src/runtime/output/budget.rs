@@ -1,6 +1,6 @@
 //! The bound on all queued output together, and what each queue may take of it.
 
-use super::lane::CAPACITY;
+use super::sink_queue::CAPACITY;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// All queues together hold this many bytes: with twice its capacity, one queue alone can use all of that.
@@ -11,11 +11,11 @@ const MINIMUM: usize = 16 * 1024;
 
 /// What all queues hold.
 #[derive(Debug, Default)]
-pub(super) struct Budget {
+pub(super) struct QueueBudget {
     queued: AtomicUsize,
 }
 
-impl Budget {
+impl QueueBudget {
     /// How much a queue may add that holds this many bytes. By dynamic thresholds, as among the sources of one queue: it may
     /// hold as much as would then be free. One queue could hold half of the total, a thousand a thousandth each.
     pub(super) fn room(&self, held: usize) -> usize {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     /// Fills queues in turns, a kilobyte at a time, as far as each may; returns what each holds.
-    fn fill(budget: &Budget, queues: usize) -> Vec<usize> {
+    fn fill(budget: &QueueBudget, queues: usize) -> Vec<usize> {
         let mut held = vec![0; queues];
         let mut goes_on = true;
         while goes_on {
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn queues_share_the_total_and_one_more_has_room() {
         for queues in [1, 2, 10, 100, 1000, 5000] {
-            let budget = Budget::default();
+            let budget = QueueBudget::default();
             let held = fill(&budget, queues);
             let (sum, least) = (held.iter().sum::<usize>(), held.iter().min().unwrap());
             assert!(sum <= TOTAL + queues * MINIMUM && *least * 2 >= MINIMUM, "{queues} queues: {sum} bytes, at least {least}");

@@ -9,7 +9,7 @@ const KEPT: usize = 4 * 1024;
 
 /// Lines that came together, as many as there were; or a piece of one that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::runtime) struct Piece<'a> {
+pub(in crate::runtime) struct LineChunk<'a> {
     /// Whole lines, without the newline of the last one.
     pub(in crate::runtime) bytes: &'a [u8],
     /// Whether the first of them goes on with the line of the piece before.
@@ -18,14 +18,14 @@ pub(in crate::runtime) struct Piece<'a> {
 
 /// What has come of a line whose end is still to come. Never holds more than [`LONGEST`] bytes.
 #[derive(Debug, Default)]
-pub(in crate::runtime) struct Lines {
+pub(in crate::runtime) struct LineSplitter {
     partial: Vec<u8>,
     continued: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     /// Takes bytes, and tells the lines that they end.
-    pub(in crate::runtime) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) {
+    pub(in crate::runtime) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) {
         while !bytes.is_empty() {
             let taken =
                 if self.partial.is_empty() && !self.continued { self.take_lines(bytes, each) } else { self.go_on(bytes, each) };
@@ -34,7 +34,7 @@ impl Lines {
     }
 
     /// Tells what is left: a last line that has no newline.
-    pub(in crate::runtime) fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
+    pub(in crate::runtime) fn finish(&mut self, each: &mut dyn FnMut(LineChunk<'_>)) {
         if !self.partial.is_empty() {
             self.end(each);
         }
@@ -42,27 +42,27 @@ impl Lines {
     }
 
     /// At the start of a line: takes all lines up to one that is too long or has no end yet, at once.
-    fn take_lines(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> usize {
+    fn take_lines(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
         let mut whole = 0;
         while let Some(end) = last_end(&bytes[whole..]) {
             whole += end + 1;
         }
         if let Some(end) = whole.checked_sub(1) {
-            each(Piece { bytes: &bytes[..end], continued: false });
+            each(LineChunk { bytes: &bytes[..end], continued: false });
             return whole;
         }
         let taken = bytes.len().min(LONGEST);
         if bytes.len() <= LONGEST {
             self.partial.extend_from_slice(bytes);
         } else {
-            each(Piece { bytes: &bytes[..LONGEST], continued: false });
+            each(LineChunk { bytes: &bytes[..LONGEST], continued: false });
             self.continued = true;
         }
         taken
     }
 
     /// Within a line: takes what belongs to it, or as much as there is room for.
-    fn go_on(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> usize {
+    fn go_on(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
         let room = LONGEST - self.partial.len();
         let end = memchr(b'\n', &bytes[..bytes.len().min(room + 1)]);
         let taken = end.unwrap_or(bytes.len().min(room));
@@ -79,8 +79,8 @@ impl Lines {
         taken
     }
 
-    fn end(&mut self, each: &mut dyn FnMut(Piece<'_>)) {
-        each(Piece { bytes: &self.partial, continued: self.continued });
+    fn end(&mut self, each: &mut dyn FnMut(LineChunk<'_>)) {
+        each(LineChunk { bytes: &self.partial, continued: self.continued });
         self.partial.clear();
         self.continued = false;
     }
@@ -97,8 +97,8 @@ mod tests {
 
     /// Feeds chunks, finishes, and gives back each line with its `continued`.
     fn lines(chunks: &[&[u8]]) -> Vec<(Vec<u8>, bool)> {
-        let (mut lines, mut found) = (Lines::default(), Vec::new());
-        let mut each = |piece: Piece<'_>| {
+        let (mut lines, mut found) = (LineSplitter::default(), Vec::new());
+        let mut each = |piece: LineChunk<'_>| {
             let mut continued = piece.continued;
             for line in piece.bytes.split(|&byte| byte == b'\n') {
                 found.push((line.to_vec(), continued));
@@ -138,7 +138,7 @@ mod tests {
     fn lines_that_come_together_are_one_piece_up_to_one_that_is_too_long() {
         let short = ("x".repeat(99) + "\n").repeat(3000).into_bytes();
         let long = ("y".repeat(LONGEST + 1) + "\n").into_bytes();
-        let (mut lines, mut lengths) = (Lines::default(), Vec::new());
+        let (mut lines, mut lengths) = (LineSplitter::default(), Vec::new());
         let text = [&short[..], &long, &short, b"rest"].concat();
         lines.feed(&text, &mut |piece| lengths.push((piece.bytes.len(), piece.continued)));
         lines.finish(&mut |piece| lengths.push((piece.bytes.len(), piece.continued)));
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn ten_million_bytes_without_a_newline_stay_within_bounds() {
-        let (mut lines, mut total, chunk) = (Lines::default(), 0, vec![b'x'; 100_000]);
+        let (mut lines, mut total, chunk) = (LineSplitter::default(), 0, vec![b'x'; 100_000]);
         for _ in 0..100 {
             lines.feed(&chunk, &mut |piece| total += piece.bytes.len());
             assert!(lines.partial.capacity() <= 2 * LONGEST);

@@ -16,30 +16,30 @@
 //!
 //! It is *not* the place of navigator's log, whose lines come ready made and go the same ways.
 
-mod bell;
 mod budget;
-mod kept;
-mod lane;
+mod history;
+mod line_buffer;
+mod line_format;
 mod lines;
-mod look;
 mod mounts;
 mod printer;
 mod reader;
-mod ring;
 mod rotation;
 mod share;
 mod sink;
+mod sink_queue;
 mod tail;
+mod waker;
 mod writable_watch;
 mod writers;
 
-pub use kept::Kept;
-pub(super) use lines::{Lines, Piece};
-pub use look::{Format, Painter};
+pub use history::OutputHistory;
+pub use line_format::{OutputFormat, Painter};
+pub(super) use lines::{LineChunk, LineSplitter};
 pub(super) use printer::more_log_is_to_come;
-pub use printer::{Destination, LogLater, Printer, let_log_go};
+pub use printer::{DeferredFlush, Destination, Printer, let_log_go};
 pub(super) use reader::Outputs;
-pub use tail::{Form, Tail};
+pub use tail::{Tail, TailFormat};
 
 use crate::access::identity::Identity;
 use crate::access::{Distrust, Trust};
@@ -51,14 +51,14 @@ pub fn output_problem(exec: &Exec, trust: Trust) -> Option<String> {
     let Output::File { path, .. } = &exec.output else { return None };
     // That the user is unknown is another problem.
     let (identity, _) = Identity::of(exec).ok()?;
-    let owner = rotation::Owner { trust, identity: Some(identity) };
+    let owner = rotation::FileOwner { trust, identity: Some(identity) };
     let error = rotation::try_out(Path::new(path.value()), &owner).err()?;
     Some(format!("output.file `{}`: {}", path.shown(), reason(&error, path.is_secret())))
 }
 
 /// The same of navigator's own log.
 pub fn log_problem(path: &Path, trust: Trust) -> Option<String> {
-    let error = rotation::try_out(path, &rotation::Owner { trust, identity: None }).err()?;
+    let error = rotation::try_out(path, &rotation::FileOwner { trust, identity: None }).err()?;
     Some(reason(&error, false))
 }
 

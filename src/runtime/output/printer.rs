@@ -3,10 +3,10 @@
 //!
 //! It knows which lane leads where, and how lines look there. What a lane can't hold is the lane's affair.
 
-use super::lane::{Due, Lane};
-use super::look::{Format, Look, Source, Style};
-use super::rotation::{Limits, Owner as FileOwner};
+use super::line_format::{LineFormat, LineStyles, OutputFormat, Source};
+use super::rotation::{FileOwner, Limits};
 use super::sink::Sink;
+use super::sink_queue::{SinkQueue, UnservedQueue};
 use super::writers::Writers;
 use crate::access::Trust;
 use crate::access::identity::Identity;
@@ -29,7 +29,7 @@ pub enum Destination {
 
 thread_local! {
     /// Lanes with lines of the log to which this thread has yet to send somebody, if it does so when it has time.
-    static HELD: RefCell<Option<Vec<Due>>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Vec<UnservedQueue>>> = const { RefCell::new(None) };
     /// There will be more of them in a moment.
     static IS_MORE_TO_COME: Cell<bool> = const { Cell::new(false) };
 }
@@ -37,18 +37,18 @@ thread_local! {
 /// As long as it exists, the log of this thread is written when the thread calls [`let_log_go`], at the latest by the end. For the
 /// loop, which has more urgent affairs than waking a writer, and is done with them before anybody could have read a line.
 #[derive(Debug)]
-pub struct LogLater(PhantomData<*const ()>);
+pub struct DeferredFlush(PhantomData<*const ()>);
 
-impl LogLater {
+impl DeferredFlush {
     /// Begins on the calling thread.
     #[expect(clippy::new_without_default, reason = "it begins something")]
-    pub fn new() -> LogLater {
+    pub fn new() -> DeferredFlush {
         HELD.set(Some(Vec::new()));
-        LogLater(PhantomData)
+        DeferredFlush(PhantomData)
     }
 }
 
-impl Drop for LogLater {
+impl Drop for DeferredFlush {
     fn drop(&mut self) {
         drop(HELD.take());
     }
@@ -72,37 +72,37 @@ pub(in crate::runtime) fn more_log_is_to_come(is_so: bool) {
 /// Takes lines from anywhere, and has them written. Clones are the same printer.
 #[derive(Clone, Debug)]
 pub struct Printer {
-    owner: Arc<Owner>,
+    owner: Arc<PrinterThreads>,
 }
 
 /// Ends the threads, after all that is queued, when nobody has the printer any more.
 #[derive(Debug)]
-struct Owner {
+struct PrinterThreads {
     writers: Arc<Writers>,
-    ways: Mutex<Ways>,
+    ways: Mutex<OutputRoutes>,
     /// Counts the changes of how lines look and where they go.
     changes: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Ways {
-    style: Style,
+struct OutputRoutes {
+    style: LineStyles,
     destination: Destination,
     /// The users that may own directories on the way to a file.
     trust: Trust,
     /// For the lines of processes that have no file of their own.
-    lines: Arc<Lane>,
+    lines: Arc<SinkQueue>,
     /// For the log. The same lane where both go to the same place, so that they stay in order.
-    log: Arc<Lane>,
+    log: Arc<SinkQueue>,
     /// For processes' own files, as long as somebody writes to them.
-    files: Vec<(PathBuf, FileOwner, Weak<Lane>)>,
+    files: Vec<(PathBuf, FileOwner, Weak<SinkQueue>)>,
 }
 
 /// Where the lines of one source go, and how they look there.
 #[derive(Clone, Debug)]
-pub(super) struct Way {
-    pub(super) lane: Arc<Lane>,
-    pub(super) look: Look,
+pub(super) struct OutputRoute {
+    pub(super) lane: Arc<SinkQueue>,
+    pub(super) look: LineFormat,
     /// Which of the printer's changes it is from; `None`: none of them concerns it.
     change: Option<u64>,
 }
@@ -112,11 +112,11 @@ impl Printer {
     ///
     /// # Errors
     /// No thread could be made.
-    pub fn start(format: Format, destination: Destination, trust: Trust) -> io::Result<Printer> {
+    pub fn start(format: OutputFormat, destination: Destination, trust: Trust) -> io::Result<Printer> {
         let writers = Writers::start()?;
         let (lines, log) = lanes(&destination, trust, &writers);
-        let ways = Ways { style: Style::new(format), destination, trust, lines, log, files: Vec::new() };
-        Ok(Printer { owner: Arc::new(Owner { writers, ways: Mutex::new(ways), changes: AtomicU64::new(0) }) })
+        let ways = OutputRoutes { style: LineStyles::new(format), destination, trust, lines, log, files: Vec::new() };
+        Ok(Printer { owner: Arc::new(PrinterThreads { writers, ways: Mutex::new(ways), changes: AtomicU64::new(0) }) })
     }
 
     /// Takes a line of navigator's own log, or several, each with its newline.
@@ -131,7 +131,7 @@ impl Printer {
     }
 
     /// Shows what comes from now on like this, and there.
-    pub fn redirect(&self, format: Format, destination: Destination) {
+    pub fn redirect(&self, format: OutputFormat, destination: Destination) {
         self.change(|ways, writers| {
             ways.style.set(format);
             // A file stays open if it is the same: what others see of it doesn't change.
@@ -149,12 +149,12 @@ impl Printer {
 
     /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
     pub fn reopen(&self) {
-        self.ways().lanes().iter().for_each(Lane::reopen);
+        self.ways().lanes().iter().for_each(SinkQueue::reopen);
     }
 
     /// Waits until everything that was handed over before is written: for ever, where a terminal is stuck.
     pub async fn flush(&self) {
-        let flushes: Vec<_> = self.ways().lanes().iter().map(Lane::flush).collect();
+        let flushes: Vec<_> = self.ways().lanes().iter().map(SinkQueue::flush).collect();
         for is_done in flushes {
             // A thread ends only after the last entry of the last lane.
             let _always = is_done.await;
@@ -162,68 +162,68 @@ impl Printer {
     }
 
     /// The way of a source's lines among those of others.
-    pub(super) fn way(&self, source: &Source) -> Way {
+    pub(super) fn way(&self, source: &Source) -> OutputRoute {
         let change = self.owner.changes.load(Ordering::Acquire);
         let mut ways = self.ways();
-        Way { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
+        OutputRoute { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
     }
 
     /// The way to a process's own file. All processes of one user that write to one file share its lane.
-    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> Way {
+    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> OutputRoute {
         let mut ways = self.ways();
         let owner = FileOwner { trust: ways.trust, identity: Some(identity.clone()) };
         ways.files.retain(|(.., lane)| lane.strong_count() > 0);
         let known = ways.files.iter().find(|(known, of, _)| known == path && *of == owner);
         let lane = known.and_then(|(.., lane)| lane.upgrade()).unwrap_or_else(|| {
             let sink = Sink::own_file(path.to_owned(), owner.clone(), shown.to_owned(), limits);
-            let lane = Lane::new(sink, &self.owner.writers);
+            let lane = SinkQueue::new(sink, &self.owner.writers);
             ways.files.push((path.to_owned(), owner, Arc::downgrade(&lane)));
             lane
         });
         lane.open(limits);
-        Way { lane, look: Look::Plain, change: None }
+        OutputRoute { lane, look: LineFormat::Plain, change: None }
     }
 
     /// Whether lines still go this way.
-    pub(super) fn is_current(&self, way: &Way) -> bool {
+    pub(super) fn is_current(&self, way: &OutputRoute) -> bool {
         way.change.is_none_or(|change| change == self.owner.changes.load(Ordering::Acquire))
     }
 
-    fn change(&self, change: impl FnOnce(&mut Ways, &Arc<Writers>)) {
+    fn change(&self, change: impl FnOnce(&mut OutputRoutes, &Arc<Writers>)) {
         change(&mut self.ways(), &self.owner.writers);
         self.owner.changes.fetch_add(1, Ordering::Release);
     }
 
     /// A panic elsewhere leaves the ways as whole as they were: every change of them is complete before the next begins.
-    fn ways(&self) -> MutexGuard<'_, Ways> {
+    fn ways(&self) -> MutexGuard<'_, OutputRoutes> {
         self.owner.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Owner {
+impl Drop for PrinterThreads {
     fn drop(&mut self) {
         self.writers.close();
     }
 }
 
-impl Ways {
+impl OutputRoutes {
     /// Every lane there is.
-    fn lanes(&self) -> Vec<Arc<Lane>> {
+    fn lanes(&self) -> Vec<Arc<SinkQueue>> {
         let files = self.files.iter().filter_map(|(.., lane)| lane.upgrade());
         [&self.lines, &self.log].into_iter().cloned().chain(files).collect()
     }
 }
 
 /// The lanes for processes' lines, and for the log.
-fn lanes(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<Lane>, Arc<Lane>) {
+fn lanes(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<SinkQueue>, Arc<SinkQueue>) {
     let shared = match destination {
         Destination::Standard if are_streams_one() => Sink::stdout(),
         Destination::Standard => {
-            return (Lane::new(Sink::stdout(), writers), Lane::new(Sink::stderr(), writers));
+            return (SinkQueue::new(Sink::stdout(), writers), SinkQueue::new(Sink::stderr(), writers));
         }
         Destination::File(path) => Sink::file(path.clone(), trust),
     };
-    let lane = Lane::new(shared, writers);
+    let lane = SinkQueue::new(shared, writers);
     (Arc::clone(&lane), lane)
 }
 
@@ -235,11 +235,11 @@ fn are_streams_one() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bell::Bell;
-    use super::super::lane::CAPACITY;
-    use super::super::lines::Piece;
-    use super::super::look::Stream;
+    use super::super::line_format::Stream;
+    use super::super::lines::LineChunk;
     use super::super::share::{Admission, PATIENCE};
+    use super::super::sink_queue::CAPACITY;
+    use super::super::waker::PollWaker;
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fd::{AsRawFd, OwnedFd};
@@ -248,13 +248,13 @@ mod tests {
     use std::time::Instant;
 
     /// A place for the files of a test, removed with it.
-    struct Directory(PathBuf);
+    struct LogDirectory(PathBuf);
 
-    impl Directory {
-        fn new(name: &str) -> Directory {
+    impl LogDirectory {
+        fn new(name: &str) -> LogDirectory {
             let path = std::env::temp_dir().join(format!("navigator-printer-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
-            Directory(path)
+            LogDirectory(path)
         }
 
         fn file(&self, name: &str) -> PathBuf {
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    impl Drop for Directory {
+    impl Drop for LogDirectory {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).unwrap();
         }
@@ -271,9 +271,9 @@ mod tests {
     /// What the reader does with a line of a process: takes it, or drops it when it has had patience enough.
     fn say(printer: &Printer, name: &str, line: &[u8]) {
         let source = Source::Process(name.into(), Stream::Stdout);
-        let (way, bell) = (printer.way(&source), Arc::new(Bell::new().unwrap()));
+        let (way, bell) = (printer.way(&source), Arc::new(PollWaker::new().unwrap()));
         let drops = !matches!(way.lane.admission(&source, Instant::now(), &bell), Admission::Take(_));
-        way.lane.take(&source, &way.look, drops, |each| each(Piece { bytes: line, continued: false }));
+        way.lane.take(&source, &way.look, drops, |each| each(LineChunk { bytes: line, continued: false }));
     }
 
     fn flush(printer: &Printer) {
@@ -282,9 +282,9 @@ mod tests {
 
     #[test]
     fn lines_and_log_go_to_one_file_in_order() {
-        let directory = Directory::new("order");
+        let directory = LogDirectory::new("order");
         let path = directory.file("log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         say(&printer, "web", b"one");
         printer.log(b"Starting process\n");
         say(&printer, "web", b"two");
@@ -294,12 +294,13 @@ mod tests {
 
     #[test]
     fn lines_wait_for_more_as_long_as_their_answer_is_held_and_no_longer() {
-        let directory = Directory::new("due");
+        let directory = LogDirectory::new("due");
         let path = directory.file("log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let source = Source::Process("web".into(), Stream::Stdout);
         let way = printer.way(&source);
-        let take = |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(Piece { bytes: line, continued: false }));
+        let take =
+            |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: line, continued: false }));
         let (first, second) = (take(b"one"), take(b"two"));
         assert!(first.is_some() && second.is_none(), "somebody is sent once");
         printer.log(b"Starting process\n");
@@ -311,9 +312,9 @@ mod tests {
 
     #[test]
     fn every_byte_arrives() {
-        let directory = Directory::new("bytes");
+        let directory = LogDirectory::new("bytes");
         let path = directory.file("log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
         say(&printer, "web", &all);
         flush(&printer);
@@ -322,9 +323,9 @@ mod tests {
 
     #[test]
     fn a_file_that_was_moved_away_is_opened_anew() {
-        let directory = Directory::new("reopen");
+        let directory = LogDirectory::new("reopen");
         let (path, moved) = (directory.file("log"), directory.file("log.1"));
-        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         printer.log(b"before\n");
         flush(&printer);
         fs::rename(&path, &moved).unwrap();
@@ -342,10 +343,10 @@ mod tests {
 
     #[test]
     fn what_an_obstacle_costs_is_told_when_it_is_gone() {
-        let directory = Directory::new("obstacle");
+        let directory = LogDirectory::new("obstacle");
         fs::write(directory.file("logs"), "").unwrap();
         let path = directory.file("logs/log");
-        let printer = Printer::start(Format::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         printer.log(b"one\n");
         flush(&printer);
         printer.log(b"two\nthree\n");
@@ -358,7 +359,7 @@ mod tests {
     }
 
     /// A place that takes nothing: a pipe that is not read, as a terminal that was stopped.
-    fn stuck(_: &Directory) -> (PathBuf, OwnedFd) {
+    fn stuck(_: &LogDirectory) -> (PathBuf, OwnedFd) {
         let (reader, _) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         (format!("/proc/self/fd/{}", reader.as_raw_fd()).into(), reader)
     }
@@ -375,9 +376,9 @@ mod tests {
     #[test]
     fn a_stuck_place_holds_nobody_and_what_it_misses_is_counted() {
         const LINES: usize = 500_000;
-        let directory = Directory::new("stuck");
+        let directory = LogDirectory::new("stuck");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         for number in 0..LINES {
             say(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
         }
@@ -406,10 +407,10 @@ mod tests {
 
     #[test]
     fn a_place_that_is_merely_busy_loses_nothing() {
-        let directory = Directory::new("busy");
+        let directory = LogDirectory::new("busy");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
-        let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(Bell::new().unwrap()));
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
+        let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
         let (way, now) = (printer.way(&source), Instant::now());
         let mut lines = 0;
         while matches!(way.lane.admission(&source, now, &bell), Admission::Take(_)) {
@@ -430,9 +431,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_lines_costs_no_line_of_the_log() {
-        let directory = Directory::new("flood");
+        let directory = LogDirectory::new("flood");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let line = [b'x'; 1000];
         for _ in 0..10_000 {
             say(&printer, "flood", &line);
@@ -447,9 +448,9 @@ mod tests {
 
     #[test]
     fn a_stuck_place_holds_no_other() {
-        let directory = Directory::new("others");
+        let directory = LogDirectory::new("others");
         let (path, reader) = stuck(&directory);
-        let printer = Printer::start(Format::Text, Destination::File(path), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let to_file = |name: &str| {
             let limits = Limits { max_size: 1_000_000, keep: 1 };
             printer.way_to_file(&directory.file(name), name, limits, &Identity::default())
@@ -459,7 +460,7 @@ mod tests {
         let ways = ["one", "two"].map(to_file);
         for way in &ways {
             let source = Source::Process("any".into(), Stream::Stdout);
-            way.lane.take(&source, &way.look, false, |each| each(Piece { bytes: b"line", continued: false }));
+            way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: b"line", continued: false }));
             way.lane.flush().blocking_recv().unwrap();
         }
         assert_eq!(["one", "two"].map(|name| fs::read_to_string(directory.file(name)).unwrap()), ["line\n", "line\n"]);
@@ -470,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_survived() {
-        let printer = Printer::start(Format::Text, Destination::File("/dev/full".into()), Trust::everybody()).unwrap();
+        let printer = Printer::start(OutputFormat::Text, Destination::File("/dev/full".into()), Trust::everybody()).unwrap();
         for _ in 0..100 {
             printer.log(b"into the void\n");
         }

@@ -4,16 +4,16 @@
 //! The end of a stream and the end of a process are two facts that have nothing to do with one another: a grandchild may
 //! hold the pipe after its parent's end, and a process may close its output and go on.
 
-use super::bell::Bell;
-use super::kept::{Kept, Place};
-use super::lane::Due;
-use super::lines::{Lines, Piece};
-use super::look::{Look, Source, Stream};
-use super::printer::{Printer, Way};
+use super::history::{HistorySlot, OutputHistory};
+use super::line_format::{LineFormat, Source, Stream};
+use super::lines::{LineChunk, LineSplitter};
+use super::printer::{OutputRoute, Printer};
 use super::rotation::Limits;
 use super::share::Admission;
+use super::sink_queue::UnservedQueue;
+use super::waker::PollWaker;
 use crate::access::identity::Identity;
-use crate::runtime::probe::{Ear, Hearing};
+use crate::runtime::probe::{LogMatcher, PartialLine};
 use crate::sys;
 use reconcile::spec::Output;
 use reconcile::text::Name;
@@ -52,39 +52,39 @@ const LAST_READS: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(in crate::runtime) struct Outputs {
     printer: Printer,
-    kept: Kept,
-    shared: Arc<Shared>,
+    kept: OutputHistory,
+    shared: Arc<ReaderState>,
 }
 
-struct Shared {
+struct ReaderState {
     requests: Mutex<Requests>,
     /// What the reader waits at: the bell, and the streams.
     poll: OwnedFd,
     /// There is something to ask that no event of a stream tells of, or room in a lane.
-    bell: Arc<Bell>,
+    bell: Arc<PollWaker>,
 }
 
 /// What the reader doesn't know yet. A stream that is in the poll wakes nobody: the reader hears of it with its first event.
 struct Requests {
     /// The number of the next stream; none is used twice.
     next: u64,
-    streams: Vec<(u64, Box<Open>)>,
+    streams: Vec<(u64, Box<OpenStream>)>,
     /// Those of them that the poll has not taken.
     unwatched: Vec<u64>,
     finish: Option<oneshot::Sender<()>>,
 }
 
 /// A stream that is read.
-struct Open {
+struct OpenStream {
     source: Source,
     stream: Stream,
     pipe: OwnedFd,
-    lines: Lines,
+    lines: LineSplitter,
     /// Somebody may listen for a line.
-    hearing: Option<Hearing>,
+    hearing: Option<PartialLine>,
     /// Where its lines are kept; `None`: they are thrown away, and it is read for whoever listens alone.
-    place: Option<Place>,
-    way: Way,
+    place: Option<HistorySlot>,
+    way: OutputRoute,
     has_large_pipe: bool,
     /// The poll doesn't take it.
     is_unwatched: bool,
@@ -95,15 +95,15 @@ impl Outputs {
     ///
     /// # Errors
     /// No descriptor or no thread.
-    pub(in crate::runtime) fn start(printer: Printer, kept: Kept) -> io::Result<Outputs> {
-        let bell = Arc::new(Bell::new()?);
+    pub(in crate::runtime) fn start(printer: Printer, kept: OutputHistory) -> io::Result<Outputs> {
+        let bell = Arc::new(PollWaker::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
         let requests = Mutex::new(Requests { next: BELL + 1, streams: Vec::new(), unwatched: Vec::new(), finish: None });
-        let shared = Arc::new(Shared { requests, poll, bell });
+        let shared = Arc::new(ReaderState { requests, poll, bell });
         let outputs = Outputs { printer: printer.clone(), kept, shared: Arc::clone(&shared) };
         let (streams, paused) = (HashMap::new(), HashMap::new());
-        let reader = Reader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
+        let reader = StreamReader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
         let work = move || {
             // Else each end of a process would be interrupted twice, by the end of each of its streams.
             sys::schedule_as_batch();
@@ -119,7 +119,7 @@ impl Outputs {
         &self,
         name: &Name,
         output: &Output,
-        ear: Option<&Arc<Ear>>,
+        ear: Option<&Arc<LogMatcher>>,
         identity: &Identity,
         pipes: [OwnedFd; 2],
     ) {
@@ -138,10 +138,10 @@ impl Outputs {
                 }
                 Output::Log | Output::Null => self.printer.way(&source),
             };
-            let hearing = ear.map(|ear| Hearing::new(Arc::clone(ear)));
-            let (place, lines) = (place.clone(), Lines::default());
+            let hearing = ear.map(|ear| PartialLine::new(Arc::clone(ear)));
+            let (place, lines) = (place.clone(), LineSplitter::default());
             let (has_large_pipe, is_unwatched) = (false, false);
-            Box::new(Open { source, stream, pipe, lines, hearing, place, way, has_large_pipe, is_unwatched })
+            Box::new(OpenStream { source, stream, pipe, lines, hearing, place, way, has_large_pipe, is_unwatched })
         };
         let [stdout, stderr] = pipes;
         let streams = [open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)];
@@ -176,14 +176,14 @@ impl Outputs {
     }
 }
 
-impl Shared {
+impl ReaderState {
     /// A panic elsewhere leaves them as whole as they were.
     fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a stream into the poll.
-    fn watch(&self, number: u64, stream: &Open) -> Result<(), Errno> {
+    fn watch(&self, number: u64, stream: &OpenStream) -> Result<(), Errno> {
         epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(number), epoll::EventFlags::IN)
     }
 }
@@ -191,11 +191,11 @@ impl Shared {
 /// What the bell is called in the poll; streams have numbers above it.
 const BELL: u64 = 0;
 
-struct Reader {
-    shared: Arc<Shared>,
+struct StreamReader {
+    shared: Arc<ReaderState>,
     printer: Printer,
     /// Boxed, because a table has more places than values.
-    streams: HashMap<u64, Box<Open>>,
+    streams: HashMap<u64, Box<OpenStream>>,
     /// Streams that are not in the poll, with the time to look at them again.
     paused: HashMap<u64, Instant>,
     unwritten: Unwritten,
@@ -206,12 +206,12 @@ struct Reader {
 /// sent when there is enough for them, or nothing more to read.
 #[derive(Default)]
 struct Unwritten {
-    lanes: Vec<Due>,
+    lanes: Vec<UnservedQueue>,
     bytes: usize,
 }
 
 impl Unwritten {
-    fn add(&mut self, lane: Option<Due>, bytes: usize) {
+    fn add(&mut self, lane: Option<UnservedQueue>, bytes: usize) {
         self.lanes.extend(lane);
         self.bytes += bytes;
         if self.bytes >= ENOUGH {
@@ -230,7 +230,7 @@ struct Finishing {
     until: Instant,
 }
 
-impl Reader {
+impl StreamReader {
     fn run(mut self) {
         let mut events = Vec::with_capacity(256);
         let mut chunk = vec![0; CHUNK];
@@ -304,7 +304,7 @@ impl Reader {
             Admission::Drop => (true, CHUNK),
             Admission::Wait(until) => return self.pause(token, until),
         };
-        let usual = if stream.way.look == Look::Plain { CHUNK } else { SMALL_CHUNK };
+        let usual = if stream.way.look == LineFormat::Plain { CHUNK } else { SMALL_CHUNK };
         let chunk = &mut chunk[..most.clamp(LEAST, usual)];
         match rustix::io::read(&stream.pipe, &mut *chunk) {
             Ok(0) => {
@@ -376,9 +376,9 @@ impl Reader {
     }
 }
 
-impl Open {
+impl OpenStream {
     /// Whether there is room for its lines.
-    fn admission(&self, bell: &Arc<Bell>) -> Admission {
+    fn admission(&self, bell: &Arc<PollWaker>) -> Admission {
         if self.place.is_none() {
             Admission::Take(usize::MAX)
         } else {
@@ -386,22 +386,22 @@ impl Open {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], drops: bool) -> Option<Due> {
+    fn take(&mut self, bytes: &[u8], drops: bool) -> Option<UnservedQueue> {
         if let Some(hearing) = &mut self.hearing {
             hearing.hear(bytes);
         }
         let place = self.place.as_ref()?;
-        let Way { lane, look, .. } = &self.way;
+        let OutputRoute { lane, look, .. } = &self.way;
         lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, &mut both(place, self.stream, each)))
     }
 
     /// Tells a last line that has no newline.
-    fn finish(&mut self, drops: bool) -> Option<Due> {
+    fn finish(&mut self, drops: bool) -> Option<UnservedQueue> {
         if let Some(hearing) = &mut self.hearing {
             hearing.end();
         }
         let place = self.place.as_ref()?;
-        let Way { lane, look, .. } = &self.way;
+        let OutputRoute { lane, look, .. } = &self.way;
         lane.take(&self.source, look, drops, |each| self.lines.finish(&mut both(place, self.stream, each)))
     }
 
@@ -423,7 +423,7 @@ impl Open {
 }
 
 /// Keeps lines, and passes them on.
-fn both(place: &Place, stream: Stream, each: &mut dyn FnMut(Piece<'_>)) -> impl FnMut(Piece<'_>) {
+fn both(place: &HistorySlot, stream: Stream, each: &mut dyn FnMut(LineChunk<'_>)) -> impl FnMut(LineChunk<'_>) {
     move |piece| {
         place.take(stream, piece);
         each(piece);

@@ -7,7 +7,7 @@
 use super::mounts::device_of;
 use crate::access::Trust;
 use crate::access::identity::Identity;
-use crate::access::walk::{Place, Rules};
+use crate::access::walk::{FoundPath, Rules};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -31,7 +31,7 @@ pub(super) struct Limits {
 
 /// The user that a file is opened for, and the users that are trusted on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(super) struct FileOwner {
     /// Beyond it, navigator acts with the rights of the user.
     pub(super) trust: Trust,
     /// The user of the process; `None` for navigator's own log.
@@ -42,8 +42,8 @@ pub(super) struct Owner {
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    owner: Owner,
-    open: Option<Open>,
+    owner: FileOwner,
+    open: Option<OpenFile>,
     /// The device of the filesystem that it is on, or is to be made on.
     device: u64,
     limits: Option<Limits>,
@@ -53,7 +53,7 @@ pub(super) struct LogFile {
 
 /// A file that is open.
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: File,
     /// What no other file has as long as this one is open: device and inode.
     identity: (u64, u64),
@@ -64,7 +64,7 @@ struct Open {
 }
 
 impl LogFile {
-    pub(super) fn new(path: PathBuf, owner: Owner, limits: Option<Limits>) -> LogFile {
+    pub(super) fn new(path: PathBuf, owner: FileOwner, limits: Option<Limits>) -> LogFile {
         let device = device_of(&path);
         LogFile { path, owner, open: None, device, limits, stuck: None }
     }
@@ -83,8 +83,8 @@ impl LogFile {
     }
 
     /// Where it is now.
-    fn place(&self) -> io::Result<Place<'_>> {
-        let Owner { trust, identity } = &self.owner;
+    fn place(&self) -> io::Result<FoundPath<'_>> {
+        let FileOwner { trust, identity } = &self.owner;
         Rules { trust: *trust, beyond: identity.as_ref(), make: Some(DIRECTORY_MODE) }.find(&self.path)
     }
 
@@ -125,7 +125,7 @@ impl LogFile {
         }
         let may_rotate = !may_be_special;
         self.device = opened.st_dev;
-        self.open = Some(Open { file: file.into(), identity: identity(&opened), size: size(&opened), may_rotate });
+        self.open = Some(OpenFile { file: file.into(), identity: identity(&opened), size: size(&opened), may_rotate });
         Ok(true)
     }
 
@@ -138,7 +138,7 @@ impl LogFile {
     pub(super) fn room(&mut self, text: &[u8]) -> io::Result<(&File, usize)> {
         self.open()?;
         self.stuck = None;
-        let &Open { may_rotate, size, .. } = self.opened()?;
+        let &OpenFile { may_rotate, size, .. } = self.opened()?;
         if let Some(limits) = self.limits.filter(|_| may_rotate) {
             let mut fitting = fitting(text, limits.max_size.saturating_sub(size));
             if fitting == 0 && size > 0 {
@@ -160,7 +160,7 @@ impl LogFile {
         self.stuck.as_ref()
     }
 
-    fn opened(&self) -> io::Result<&Open> {
+    fn opened(&self) -> io::Result<&OpenFile> {
         self.open.as_ref().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
@@ -188,7 +188,7 @@ impl LogFile {
 ///
 /// # Errors
 /// As for opening it.
-pub(super) fn try_out(path: &Path, owner: &Owner) -> io::Result<()> {
+pub(super) fn try_out(path: &Path, owner: &FileOwner) -> io::Result<()> {
     let rules = Rules { trust: owner.trust, beyond: owner.identity.as_ref(), make: None };
     match rules.find(path).and_then(|place| Ok((place.may_be_special(), place.stat()?))) {
         Ok((false, Some(stat))) if !is_plain(&stat) => Err(no_plain_file()),
@@ -202,7 +202,7 @@ fn no_plain_file() -> io::Error {
 }
 
 /// Renames the file to the first of these names, what had that to the second, and so on; without names, removes it.
-fn shift(directory: BorrowedFd<'_>, place: &Place<'_>, names: &[OsString]) -> Result<(), Errno> {
+fn shift(directory: BorrowedFd<'_>, place: &FoundPath<'_>, names: &[OsString]) -> Result<(), Errno> {
     let Some(first) = names.first() else { return present(unlinkat(directory, place.name(), AtFlags::empty())) };
     for pair in names.windows(2).rev() {
         present(renameat(directory, &pair[0], directory, &pair[1]))?;
@@ -264,7 +264,7 @@ mod tests {
     fn so_many_are_kept_and_no_line_is_broken() {
         let (directory, content) = directory("keep");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), Owner::default(), Some(Limits { max_size: 10, keep: 2 }));
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 10, keep: 2 }));
         write(&mut file, "one\ntwo\nthree\nand a long one\n");
         write(&mut file, "four\nfive\n");
         write(&mut file, "six\n");
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(content("log.1").as_deref(), Some("four\nfive\n"));
         assert_eq!(content("log.2").as_deref(), Some("and a long one\n"));
         assert_eq!(content("log.3"), None);
-        let mut none_kept = LogFile::new(path, Owner::default(), Some(Limits { max_size: 5, keep: 0 }));
+        let mut none_kept = LogFile::new(path, FileOwner::default(), Some(Limits { max_size: 5, keep: 0 }));
         write(&mut none_kept, "seven\neight\n");
         assert_eq!(content("log").as_deref(), Some("eight\n"));
         fs::remove_dir_all(directory).unwrap();
@@ -282,7 +282,7 @@ mod tests {
     fn a_file_that_was_emptied_has_all_its_room_again() {
         let (directory, content) = directory("emptied");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), Owner::default(), Some(Limits { max_size: 10, keep: 1 }));
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 10, keep: 1 }));
         write(&mut file, "one\ntwo\n");
         fs::write(&path, "").unwrap();
         write(&mut file, "three\nsix\n");
@@ -297,7 +297,7 @@ mod tests {
     fn after_the_file_was_taken_away_there_is_a_new_one() {
         let (directory, content) = directory("away");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), Owner::default(), None);
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), None);
         write(&mut file, "one\n");
         fs::rename(&path, directory.join("moved")).unwrap();
         write(&mut file, "two\n");
@@ -321,7 +321,7 @@ mod tests {
         let path = directory.join("log");
         // A directory that isn't empty stands in the way.
         fs::create_dir_all(directory.join("log.1/full")).unwrap();
-        let mut file = LogFile::new(path, Owner::default(), Some(Limits { max_size: 5, keep: 1 }));
+        let mut file = LogFile::new(path, FileOwner::default(), Some(Limits { max_size: 5, keep: 1 }));
         write(&mut file, "one\ntwo\nthree\n");
         assert!(file.stuck().is_some());
         assert_eq!(content("log").as_deref(), Some("one\ntwo\nthree\n"));
@@ -338,7 +338,7 @@ mod tests {
         fs::create_dir(directory.join("real")).unwrap();
         let path = directory.join("log");
         std::os::unix::fs::symlink("real/web", &path).unwrap();
-        let mut file = LogFile::new(path.clone(), Owner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
         write(&mut file, "one\ntwo\n");
         assert_eq!(fs::read_link(&path).unwrap(), Path::new("real/web"));
         assert_eq!([content("real/web").as_deref(), content("real/web.1").as_deref()], [Some("two\n"), Some("one\n")]);
@@ -349,7 +349,8 @@ mod tests {
     #[test]
     fn only_a_regular_file_with_one_name_is_taken_and_missing_directories_are_made() {
         let (directory, content) = directory("plain");
-        let open = |name: &str| LogFile::new(directory.join(name), Owner::default(), None).open().map_err(|error| error.kind());
+        let open =
+            |name: &str| LogFile::new(directory.join(name), FileOwner::default(), None).open().map_err(|error| error.kind());
         rustix::fs::mkfifoat(rustix::fs::CWD, directory.join("fifo"), Mode::RWXU).unwrap();
         let reader = rustix::fs::open(directory.join("fifo"), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
         fs::write(directory.join("one"), "").unwrap();
@@ -365,13 +366,13 @@ mod tests {
     fn what_lies_under_dev_or_proc_is_taken_where_it_is_named_and_never_rotated() {
         let (ours, theirs) = rustix::pipe::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&theirs));
-        let mut file = LogFile::new(path.into(), Owner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        let mut file = LogFile::new(path.into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
         write(&mut file, "one\ntwo\nthree\n");
         drop((file, theirs));
         let mut text = String::new();
         io::Read::read_to_string(&mut File::from(ours), &mut text).unwrap();
         assert_eq!(text, "one\ntwo\nthree\n");
-        let mut null = LogFile::new("/dev/null".into(), Owner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        let mut null = LogFile::new("/dev/null".into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
         write(&mut null, "one\ntwo\n");
         assert!(null.stuck().is_none());
     }

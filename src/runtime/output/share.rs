@@ -1,8 +1,8 @@
 //! The share that one source has of a queue: what it has queued, since when it waits for room, and what it has lost.
 
-use super::bell::Bell;
-use super::lines::Piece;
-use super::look::Look;
+use super::line_format::LineFormat;
+use super::lines::LineChunk;
+use super::waker::PollWaker;
 use memchr::memchr_iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,41 +24,41 @@ pub(super) enum Admission {
 
 /// What a queue knows of one source.
 #[derive(Debug, Default)]
-pub(super) struct Share {
+pub(super) struct StreamShare {
     /// Bytes of its text in the queue.
     pub(super) bytes: usize,
     /// Set when it has used up its share, until half of that is written.
-    full: Option<Full>,
+    full: Option<FullQueue>,
     /// Lines that it has lost, and that are not reported yet.
     dropped: Option<Dropped>,
 }
 
 #[derive(Debug)]
-struct Full {
+struct FullQueue {
     since: Instant,
     /// What it had in the queue then.
     bytes: usize,
     /// Wakes the reader.
-    bell: Arc<Bell>,
+    bell: Arc<PollWaker>,
 }
 
 /// Lines that were dropped.
 #[derive(Debug)]
 pub(super) struct Dropped {
-    look: Look,
+    look: LineFormat,
     lines: usize,
     bytes: usize,
 }
 
-impl Share {
+impl StreamShare {
     /// What is to be done with its next lines, with this many bytes free in the queue.
-    pub(super) fn admission(&mut self, free: usize, now: Instant, bell: &Arc<Bell>) -> Admission {
+    pub(super) fn admission(&mut self, free: usize, now: Instant, bell: &Arc<PollWaker>) -> Admission {
         if self.is_losing() {
             return Admission::Drop;
         }
         if !self.has_room(free) {
             let bytes = self.bytes;
-            self.full.get_or_insert_with(|| Full { since: now, bytes, bell: Arc::clone(bell) });
+            self.full.get_or_insert_with(|| FullQueue { since: now, bytes, bell: Arc::clone(bell) });
         }
         // Until half of it is written it waits even if there is some room: filled up again and again, it would never get there.
         match &self.full {
@@ -69,7 +69,7 @@ impl Share {
     }
 
     /// Counts lines that are dropped.
-    pub(super) fn lose(&mut self, look: &Look, piece: Piece<'_>) {
+    pub(super) fn lose(&mut self, look: &LineFormat, piece: LineChunk<'_>) {
         let dropped = self.dropped.get_or_insert_with(|| Dropped { look: look.clone(), lines: 0, bytes: 0 });
         dropped.lines += memchr_iter(b'\n', piece.bytes).count() + 1;
         dropped.bytes += piece.bytes.len() + 1;

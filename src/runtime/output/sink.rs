@@ -1,9 +1,9 @@
 //! Where text ends up: a standard stream of navigator, or a file. What can't be written is counted, and told there as
 //! soon as something can be; nothing of this ever reaches a process.
 
-use super::look::MARK;
-use super::rotation::{Limits, LogFile, Owner};
-use super::writers::Group;
+use super::line_format::MARK;
+use super::rotation::{FileOwner, Limits, LogFile};
+use super::writers::SinkGroup;
 use crate::access::Trust;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Takes whole lines.
 #[derive(Debug)]
 pub(super) struct Sink {
-    place: Place,
+    place: SinkTarget,
     lost: Option<Lost>,
     /// Since the last text that arrived whole, people were told that something is wrong.
     has_warned: bool,
@@ -24,7 +24,7 @@ pub(super) struct Sink {
 }
 
 #[derive(Debug)]
-enum Place {
+enum SinkTarget {
     Stdout,
     Stderr,
     File {
@@ -46,7 +46,7 @@ struct Lost {
 
 /// How far a write came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum WriteProgress {
     /// All is written, or lost and counted.
     Done,
     /// The destination takes no more at the moment. So many bytes of the text need not be written any more.
@@ -54,32 +54,32 @@ pub(super) enum Progress {
 }
 
 impl Sink {
-    fn new(place: Place) -> Sink {
+    fn new(place: SinkTarget) -> Sink {
         Sink { place, lost: None, has_warned: false, has_warned_of_size: false, torn: false }
     }
 
     pub(super) fn stdout() -> Sink {
-        Sink::new(Place::Stdout)
+        Sink::new(SinkTarget::Stdout)
     }
 
     pub(super) fn stderr() -> Sink {
-        Sink::new(Place::Stderr)
+        Sink::new(SinkTarget::Stderr)
     }
 
     /// A file for navigator's log.
     pub(super) fn file(path: PathBuf, trust: Trust) -> Sink {
-        let owner = Owner { trust, identity: None };
-        Sink::new(Place::File { file: LogFile::new(path, owner, None), shown: None })
+        let owner = FileOwner { trust, identity: None };
+        Sink::new(SinkTarget::File { file: LogFile::new(path, owner, None), shown: None })
     }
 
     /// A file of a process.
-    pub(super) fn own_file(path: PathBuf, owner: Owner, shown: String, limits: Limits) -> Sink {
-        Sink::new(Place::File { file: LogFile::new(path, owner, Some(limits)), shown: Some(shown) })
+    pub(super) fn own_file(path: PathBuf, owner: FileOwner, shown: String, limits: Limits) -> Sink {
+        Sink::new(SinkTarget::File { file: LogFile::new(path, owner, Some(limits)), shown: Some(shown) })
     }
 
     /// Opens its file, if it has one, and rotates it by these limits from now on.
     pub(super) fn open(&mut self, limits: Limits) {
-        if let Place::File { file, .. } = &mut self.place {
+        if let SinkTarget::File { file, .. } = &mut self.place {
             file.limit(limits);
             if let Err(error) = file.open() {
                 self.warn(&error);
@@ -89,7 +89,7 @@ impl Sink {
 
     /// Lets go of the file, so that the next line goes to a new one of this name.
     pub(super) fn reopen(&mut self) {
-        if let Place::File { file, .. } = &mut self.place {
+        if let SinkTarget::File { file, .. } = &mut self.place {
             file.close();
             self.torn = false;
         }
@@ -97,40 +97,40 @@ impl Sink {
 
     /// Writes lines, of which so many bytes are written already. It waits for disks, and for navigator's standard streams. An
     /// error is kept here: what it cost is told in the next line that can be written.
-    pub(super) fn write(&mut self, text: &[u8], already: usize) -> Progress {
+    pub(super) fn write(&mut self, text: &[u8], already: usize) -> WriteProgress {
         let text = &text[already..];
         let told = if already == 0 { self.tell_lost() } else { Ok(()) };
         match told.and_then(|()| self.write_all(text)) {
             Ok(()) => self.has_warned = false,
-            Err(Failed { written, why: Why::Full }) => return Progress::Full(already + written.unwrap_or(0)),
-            Err(Failed { written, why: Why::Error(why) }) => self.lose(&text[written.unwrap_or(0)..], &why),
+            Err(Failed { written, why: FailureCause::Full }) => return WriteProgress::Full(already + written.unwrap_or(0)),
+            Err(Failed { written, why: FailureCause::Error(why) }) => self.lose(&text[written.unwrap_or(0)..], &why),
         }
-        Progress::Done
+        WriteProgress::Done
     }
 
     /// What has to take more before writing goes on, when a write found it full.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.place {
-            Place::File { file, .. } => file.descriptor(),
-            Place::Stdout | Place::Stderr => None,
+            SinkTarget::File { file, .. } => file.descriptor(),
+            SinkTarget::Stdout | SinkTarget::Stderr => None,
         }
     }
 
     /// What it may be held up together with.
-    pub(super) fn group(&self) -> Group {
+    pub(super) fn group(&self) -> SinkGroup {
         match &self.place {
-            Place::Stdout => Group::Stdout,
-            Place::Stderr => Group::Stderr,
-            Place::File { file, .. } => Group::Filesystem(file.device()),
+            SinkTarget::Stdout => SinkGroup::Stdout,
+            SinkTarget::Stderr => SinkGroup::Stderr,
+            SinkTarget::File { file, .. } => SinkGroup::Filesystem(file.device()),
         }
     }
 
     fn tell_lost(&mut self) -> Result<(), Failed> {
         let Some(Lost { lines, bytes, why, mark }) = &mut self.lost else { return Ok(()) };
         if mark.is_empty() {
-            if let Place::File { file, .. } = &mut self.place {
+            if let SinkTarget::File { file, .. } = &mut self.place {
                 // Another file than the one whose last line was torn.
-                self.torn &= !file.open().map_err(|why| Failed { written: None, why: Why::Error(why) })?;
+                self.torn &= !file.open().map_err(|why| Failed { written: None, why: FailureCause::Error(why) })?;
             }
             let end = if self.torn { "\n" } else { "" };
             *mark = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n").into_bytes();
@@ -138,7 +138,7 @@ impl Sink {
         let mut mark = std::mem::take(mark);
         let told = self.write_all(&mark);
         match (&told, &mut self.lost) {
-            (Err(Failed { written, why: Why::Full }), Some(lost)) => {
+            (Err(Failed { written, why: FailureCause::Full }), Some(lost)) => {
                 mark.drain(..written.unwrap_or(0));
                 lost.mark = mark;
             }
@@ -165,14 +165,14 @@ impl Sink {
             return;
         }
         match &self.place {
-            Place::File { shown: Some(shown), .. } => {
+            SinkTarget::File { shown: Some(shown), .. } => {
                 tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be written");
             }
-            Place::File { shown: None, .. } => {
+            SinkTarget::File { shown: None, .. } => {
                 let text = format!("navigator: the file of `logging.file` can't be written: {}\n", self.reason(why));
                 let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes(), true);
             }
-            Place::Stdout | Place::Stderr => {}
+            SinkTarget::Stdout | SinkTarget::Stderr => {}
         }
     }
 
@@ -180,7 +180,7 @@ impl Sink {
     /// a secret, which is then not shown.
     fn reason(&self, why: &io::Error) -> String {
         let is_secret = match &self.place {
-            Place::File { file, shown: Some(shown) } => Path::new(shown) != file.path(),
+            SinkTarget::File { file, shown: Some(shown) } => Path::new(shown) != file.path(),
             _ => false,
         };
         super::reason(why, is_secret)
@@ -203,10 +203,10 @@ impl Sink {
     /// Writes as much as may go to one file.
     fn write_part(&mut self, text: &[u8]) -> Result<usize, Failed> {
         let (length, result) = match &mut self.place {
-            Place::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text, true)),
-            Place::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text, true)),
-            Place::File { file, .. } => {
-                let (open, length) = file.room(text).map_err(|why| Failed { written: Some(0), why: Why::Error(why) })?;
+            SinkTarget::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text, true)),
+            SinkTarget::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text, true)),
+            SinkTarget::File { file, .. } => {
+                let (open, length) = file.room(text).map_err(|why| Failed { written: Some(0), why: FailureCause::Error(why) })?;
                 (length, write_all(open.as_fd(), &text[..length], false))
             }
         };
@@ -219,7 +219,7 @@ impl Sink {
 
     /// Says once that a file grows beyond its limits.
     fn warn_of_size(&mut self) {
-        let Place::File { file, shown: Some(shown) } = &self.place else { return };
+        let SinkTarget::File { file, shown: Some(shown) } = &self.place else { return };
         let Some(why) = file.stuck() else { return self.has_warned_of_size = false };
         if !std::mem::replace(&mut self.has_warned_of_size, true) {
             tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be rotated");
@@ -232,11 +232,11 @@ impl Sink {
 struct Failed {
     /// How much of the text it is about had been written; `None`: it was about another text.
     written: Option<usize>,
-    why: Why,
+    why: FailureCause,
 }
 
 #[derive(Debug)]
-enum Why {
+enum FailureCause {
     /// Nothing is wrong: there will be room later.
     Full,
     Error(io::Error),
@@ -247,12 +247,12 @@ fn write_all(to: BorrowedFd<'_>, text: &[u8], waits: bool) -> Result<(), Failed>
     let mut written = 0;
     while written < text.len() {
         match rustix::io::write(to, &text[written..]) {
-            Ok(0) => return Err(Failed { written: Some(written), why: Why::Error(io::ErrorKind::WriteZero.into()) }),
+            Ok(0) => return Err(Failed { written: Some(written), why: FailureCause::Error(io::ErrorKind::WriteZero.into()) }),
             Ok(count) => written += count,
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) if waits => wait_for_room(to),
-            Err(rustix::io::Errno::AGAIN) => return Err(Failed { written: Some(written), why: Why::Full }),
-            Err(error) => return Err(Failed { written: Some(written), why: Why::Error(error.into()) }),
+            Err(rustix::io::Errno::AGAIN) => return Err(Failed { written: Some(written), why: FailureCause::Full }),
+            Err(error) => return Err(Failed { written: Some(written), why: FailureCause::Error(error.into()) }),
         }
     }
     Ok(())

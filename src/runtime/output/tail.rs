@@ -3,10 +3,10 @@
 //! A reader has its place in each ring, and takes what is behind it when it has time: nobody waits for it, and what was pushed
 //! out in between is counted.
 
-use super::Format;
-use super::lines::Piece;
-use super::look::{Look, Source, Stream, Style};
-use super::ring::{Copied, Ring};
+use super::OutputFormat;
+use super::line_buffer::{CopiedLines, LineBuffer};
+use super::line_format::{LineFormat, LineStyles, Source, Stream};
+use super::lines::LineChunk;
 use reconcile::text::Name;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,7 +28,7 @@ pub struct Tail {
 
 #[derive(Debug)]
 pub(super) struct Followed {
-    ring: Arc<Ring>,
+    ring: Arc<LineBuffer>,
     /// The number of the line that comes next.
     next: u64,
     /// The number of the line that isn't of interest any more.
@@ -37,15 +37,15 @@ pub(super) struct Followed {
 
 /// What a reader gets: lines of one process that came together, or the news that some are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct TailItem {
     /// The process.
     pub name: Name,
-    what: What,
+    what: TailContent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
-    Lines(Copied),
+enum TailContent {
+    Lines(CopiedLines),
     Missed(u64),
 }
 
@@ -55,7 +55,7 @@ impl Tail {
     }
 
     /// What there is to read, of which it gets a bounded number of bytes; nothing: nothing more for now.
-    pub fn take(&mut self) -> Vec<Said> {
+    pub fn take(&mut self) -> Vec<TailItem> {
         let new = std::mem::take(&mut *self.mailbox.rings());
         self.rings.extend(new.into_iter().map(|ring| Followed { ring, next: 0, end: None }));
         let place = |(index, followed): (usize, &Followed)| Some(Reverse((followed.order()?, index)));
@@ -89,23 +89,23 @@ impl Followed {
     }
 
     /// Reads on; answers with how many bytes that were.
-    fn read(&mut self, said: &mut Vec<Said>) -> usize {
+    fn read(&mut self, said: &mut Vec<TailItem>) -> usize {
         let Some(copied) = self.ring.copy(self.next) else { return 0 };
         let name = self.ring.name();
         let missed = copied.first - self.next;
         if missed > 0 {
-            said.push(Said { name: name.clone(), what: What::Missed(missed) });
+            said.push(TailItem { name: name.clone(), what: TailContent::Missed(missed) });
         }
         self.next = copied.next;
         let bytes = copied.bytes.len();
-        said.push(Said { name: name.clone(), what: What::Lines(copied) });
+        said.push(TailItem { name: name.clone(), what: TailContent::Lines(copied) });
         bytes
     }
 }
 
 /// How lines look to whoever reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum TailFormat {
     /// As they were written.
     Plain,
     /// With the name and the stream before each.
@@ -114,30 +114,30 @@ pub enum Form {
     Json,
 }
 
-impl Said {
+impl TailItem {
     /// Appends it, whole lines each with its newline, to `out`.
-    pub fn write(&self, form: Form, out: &mut Vec<u8>) {
+    pub fn write(&self, form: TailFormat, out: &mut Vec<u8>) {
         match &self.what {
-            What::Lines(lines) => {
+            TailContent::Lines(lines) => {
                 let look = self.look(form, lines.stream);
                 let bytes = lines.bytes.strip_suffix(b"\n").unwrap_or(&lines.bytes);
-                look.write_at(lines.time, Piece { bytes, continued: lines.continued }, out);
+                look.write_at(lines.time, LineChunk { bytes, continued: lines.continued }, out);
             }
-            What::Missed(count) if form == Form::Json => {
+            TailContent::Missed(count) if form == TailFormat::Json => {
                 let missed = serde_json::json!({ "source": self.name.as_str(), "missed": count });
                 out.extend_from_slice(format!("{missed}\n").as_bytes());
             }
-            What::Missed(count) => self.look(form, Stream::Stdout).remark(&format!("missed {count} lines"), out),
+            TailContent::Missed(count) => self.look(form, Stream::Stdout).remark(&format!("missed {count} lines"), out),
         }
     }
 
-    fn look(&self, form: Form, stream: Stream) -> Look {
+    fn look(&self, form: TailFormat, stream: Stream) -> LineFormat {
         let format = match form {
-            Form::Plain => return Look::Plain,
-            Form::Named => Format::Text,
-            Form::Json => Format::Json,
+            TailFormat::Plain => return LineFormat::Plain,
+            TailFormat::Named => OutputFormat::Text,
+            TailFormat::Json => OutputFormat::Json,
         };
-        Style::new(format).look(&Source::Process(self.name.clone(), stream))
+        LineStyles::new(format).look(&Source::Process(self.name.clone(), stream))
     }
 }
 
@@ -147,7 +147,7 @@ pub(super) struct Mailbox {
     /// Whose lines it reads; empty: everybody's.
     names: Vec<Name>,
     /// Rings that are new.
-    rings: Mutex<Vec<Arc<Ring>>>,
+    rings: Mutex<Vec<Arc<LineBuffer>>>,
     news: Arc<Notify>,
 }
 
@@ -158,13 +158,13 @@ impl Mailbox {
     }
 
     /// Begins to read a ring: its last lines and, if it `follows`, those behind them.
-    pub(super) fn begin(&self, ring: &Arc<Ring>, lines: u64, follows: bool) -> Followed {
+    pub(super) fn begin(&self, ring: &Arc<LineBuffer>, lines: u64, follows: bool) -> Followed {
         ring.tell(&self.news);
         Followed { next: ring.first_of_last(lines), end: (!follows).then(|| ring.end()), ring: Arc::clone(ring) }
     }
 
     /// Takes a new ring, if it is of interest.
-    pub(super) fn offer(&self, ring: &Arc<Ring>) {
+    pub(super) fn offer(&self, ring: &Arc<LineBuffer>) {
         if self.wants(ring) {
             ring.tell(&self.news);
             self.rings().push(Arc::clone(ring));
@@ -177,11 +177,11 @@ impl Mailbox {
     }
 
     /// Whether a ring is of interest.
-    pub(super) fn wants(&self, ring: &Ring) -> bool {
+    pub(super) fn wants(&self, ring: &LineBuffer) -> bool {
         self.names.is_empty() || self.names.contains(ring.name())
     }
 
-    fn rings(&self) -> MutexGuard<'_, Vec<Arc<Ring>>> {
+    fn rings(&self) -> MutexGuard<'_, Vec<Arc<LineBuffer>>> {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! Waits, on one thread, for pipes and terminals that took less than they were given, and has their lanes served again when
 //! they take more. The thread is there only while there is something to wait for.
 
-use super::lane::Lane;
+use super::sink_queue::SinkQueue;
 use super::writers::{IDLE, Writers};
 use crate::sys;
 use rustix::buffer::spare_capacity;
@@ -17,13 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub(super) struct WritableWatch {
     /// Made when it is needed first. A descriptor is in it from its first wait to its closing, and reports once for each wait.
     poll: OnceLock<OwnedFd>,
-    waits: Mutex<Waits>,
+    waits: Mutex<WaitingQueues>,
 }
 
 #[derive(Debug, Default)]
-struct Waits {
+struct WaitingQueues {
     /// By the number that the poll knows them by.
-    lanes: HashMap<u64, Arc<Lane>>,
+    lanes: HashMap<u64, Arc<SinkQueue>>,
     /// The next of these numbers; none is used twice.
     next: u64,
     has_thread: bool,
@@ -34,14 +34,13 @@ impl WritableWatch {
     ///
     /// # Errors
     /// No descriptor for the poll, no room in it, or no thread.
-    pub(super) fn add(&self, descriptor: BorrowedFd<'_>, lane: &Arc<Lane>, writers: &Arc<Writers>) -> io::Result<()> {
+    pub(super) fn add(&self, descriptor: BorrowedFd<'_>, lane: &Arc<SinkQueue>, writers: &Arc<Writers>) -> io::Result<()> {
         let mut waits = self.waits();
-        let poll = match self.poll.get() {
-            Some(poll) => poll,
-            None => {
-                let new = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-                self.poll.get_or_init(|| new)
-            }
+        let poll = if let Some(poll) = self.poll.get() {
+            poll
+        } else {
+            let new = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+            self.poll.get_or_init(|| new)
         };
         if !waits.has_thread {
             let writers = Arc::clone(writers);
@@ -78,12 +77,14 @@ impl WritableWatch {
             }
             let ready: Vec<_> = events.iter().filter_map(|event| waits.lanes.remove(&event.data.u64())).collect();
             drop(waits);
-            ready.into_iter().for_each(|lane| writers.submit(lane));
+            for queue in ready {
+                writers.submit(queue);
+            }
         }
     }
 
     /// A panic elsewhere leaves them as whole as they were.
-    fn waits(&self) -> MutexGuard<'_, Waits> {
+    fn waits(&self) -> MutexGuard<'_, WaitingQueues> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,8 +18,8 @@
 //!
 //! What waits is bounded all the same, and is dropped and counted.
 
-use super::budget::Budget;
-use super::lane::{BATCH, CAPACITY, Lane};
+use super::budget::QueueBudget;
+use super::sink_queue::{BATCH, CAPACITY, SinkQueue};
 use super::writable_watch::WritableWatch;
 use crate::sys;
 use std::collections::{BTreeMap, VecDeque};
@@ -44,7 +44,7 @@ const LARGEST_SPARE: usize = 4 * BATCH;
 
 /// Destinations that are likely to hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Group {
+pub(super) enum SinkGroup {
     Stdout,
     Stderr,
     /// Files on the filesystem of this device.
@@ -54,19 +54,19 @@ pub(super) enum Group {
 /// The threads, and what they are to do.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
-    state: Mutex<State>,
+    state: Mutex<WritersState>,
     /// Memory of texts that are written. Fresh memory costs as much as copying the text.
     spares: Mutex<Vec<Vec<u8>>>,
-    budget: Budget,
+    budget: QueueBudget,
     watch: WritableWatch,
     /// There is a lane to serve, or there will be none any more.
     news: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WritersState {
     /// Those that have a thread, or lanes that wait for one.
-    groups: BTreeMap<Group, Members>,
+    groups: BTreeMap<SinkGroup, GroupMembers>,
     /// How many lanes have been submitted.
     submitted: u64,
     /// Threads that have no lane: those that wait for one, and those that are about to.
@@ -77,10 +77,10 @@ struct State {
 
 /// The members of a group that are to be served, or are.
 #[derive(Debug, Default)]
-struct Members {
+struct GroupMembers {
     threads: usize,
     /// Each with its place among all that wait.
-    lanes: VecDeque<(u64, Arc<Lane>)>,
+    lanes: VecDeque<(u64, Arc<SinkQueue>)>,
 }
 
 impl Writers {
@@ -93,7 +93,7 @@ impl Writers {
     }
 
     /// Has a lane served that nobody serves.
-    pub(super) fn submit(self: &Arc<Self>, lane: Arc<Lane>) {
+    pub(super) fn submit(self: &Arc<Self>, lane: Arc<SinkQueue>) {
         let group = lane.group();
         let mut state = self.lock();
         state.push(group, lane);
@@ -101,7 +101,7 @@ impl Writers {
     }
 
     /// Sends a thread to the lanes that may have one. Those that may not are served by the threads that their group has.
-    fn call(self: &Arc<Self>, state: MutexGuard<'_, State>) {
+    fn call(self: &Arc<Self>, state: MutexGuard<'_, WritersState>) {
         let ready = state.ready();
         let wants_another = ready > state.idle && state.threads < THREADS;
         drop(state);
@@ -129,7 +129,7 @@ impl Writers {
     }
 
     /// The bound on what all lanes hold.
-    pub(super) fn budget(&self) -> &Budget {
+    pub(super) fn budget(&self) -> &QueueBudget {
         &self.budget
     }
 
@@ -164,7 +164,7 @@ impl Writers {
     }
 
     /// The next lane, waiting for it; `None` when this thread isn't needed any more.
-    fn next(self: &Arc<Self>) -> Option<(Group, Arc<Lane>)> {
+    fn next(self: &Arc<Self>) -> Option<(SinkGroup, Arc<SinkQueue>)> {
         let (mut state, mut is_bored) = (self.lock(), false);
         loop {
             if let Some(picked) = state.pick() {
@@ -193,12 +193,12 @@ impl Writers {
     }
 
     /// A panic elsewhere leaves the state as whole as it was: every change of it is complete before the next begins.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WritersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl WritersState {
     fn hire(&mut self) {
         self.threads += 1;
         self.idle += 1;
@@ -221,7 +221,7 @@ impl State {
     }
 
     /// Takes, for an idle thread, the lane that has waited for the longest time of those that may have one.
-    fn pick(&mut self) -> Option<(Group, Arc<Lane>)> {
+    fn pick(&mut self) -> Option<(SinkGroup, Arc<SinkQueue>)> {
         let limit = self.limit();
         let open = self.groups.iter_mut().filter(|(_, members)| members.threads < limit);
         let waiting = open.filter_map(|(group, members)| Some((members.lanes.front()?.0, *group, members)));
@@ -232,13 +232,13 @@ impl State {
         Some((group, lane))
     }
 
-    fn push(&mut self, group: Group, lane: Arc<Lane>) {
+    fn push(&mut self, group: SinkGroup, lane: Arc<SinkQueue>) {
         self.submitted += 1;
         self.groups.entry(group).or_default().lanes.push_back((self.submitted, lane));
     }
 
     /// Takes note that a thread of the group is idle again, and that its lane waits for its next turn if it is unfinished.
-    fn release(&mut self, group: Group, unfinished: Option<Arc<Lane>>) {
+    fn release(&mut self, group: SinkGroup, unfinished: Option<Arc<SinkQueue>>) {
         self.idle += 1;
         if let Some(lane) = unfinished {
             self.push(group, lane);
@@ -258,8 +258,8 @@ mod tests {
     use super::*;
 
     /// Threads that are all idle, and never serve what they pick.
-    fn idle() -> (Arc<Writers>, State) {
-        (Arc::default(), State { idle: THREADS, threads: THREADS, ..State::default() })
+    fn idle() -> (Arc<Writers>, WritersState) {
+        (Arc::default(), WritersState { idle: THREADS, threads: THREADS, ..WritersState::default() })
     }
 
     #[test]
@@ -267,24 +267,26 @@ mod tests {
         let (writers, mut state) = idle();
         let mut picked = Vec::new();
         for device in 0..5 {
-            (0..10).for_each(|_| state.push(Group::Filesystem(device), Lane::new(Sink::stdout(), &writers)));
+            (0..10).for_each(|_| state.push(SinkGroup::Filesystem(device), SinkQueue::new(Sink::stdout(), &writers)));
             picked.extend(std::iter::from_fn(|| state.pick()).map(|(group, _)| group));
         }
-        assert_eq!(picked, [0, 0, 1, 1, 2, 3, 4].map(Group::Filesystem));
+        assert_eq!(picked, [0, 0, 1, 1, 2, 3, 4].map(SinkGroup::Filesystem));
         assert_eq!(state.ready(), 0);
-        state.push(Group::Stdout, Lane::new(Sink::stdout(), &writers));
+        state.push(SinkGroup::Stdout, SinkQueue::new(Sink::stdout(), &writers));
         assert_eq!(state.ready(), 1);
-        assert_eq!(state.pick().map(|(group, _)| group), Some(Group::Stdout));
+        assert_eq!(state.pick().map(|(group, _)| group), Some(SinkGroup::Stdout));
         // One that comes back serves the next of its own filesystem.
-        state.release(Group::Filesystem(3), None);
-        assert_eq!(state.pick().map(|(group, _)| group), Some(Group::Filesystem(3)));
+        state.release(SinkGroup::Filesystem(3), None);
+        assert_eq!(state.pick().map(|(group, _)| group), Some(SinkGroup::Filesystem(3)));
     }
 
     #[test]
     fn lanes_take_turns_and_what_has_none_is_forgotten() {
         let (writers, mut state) = idle();
-        let lanes = [(); 3].map(|()| Lane::new(Sink::stdout(), &writers));
-        lanes.iter().for_each(|lane| state.push(Group::Stderr, Arc::clone(lane)));
+        let lanes = [(); 3].map(|()| SinkQueue::new(Sink::stdout(), &writers));
+        for lane in &lanes {
+            state.push(SinkGroup::Stderr, Arc::clone(lane));
+        }
         for turn in 0..6 {
             let (group, lane) = state.pick().unwrap();
             assert!(Arc::ptr_eq(&lane, &lanes[turn % 3]));

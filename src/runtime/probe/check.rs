@@ -1,7 +1,7 @@
 //! One check of a run: by the probe that is asked for, within its time, and not too many at the same moment.
 
 use super::{exec, http, net};
-use crate::runtime::commands::{Commands, Principal};
+use crate::runtime::commands::{CommandContext, Commands};
 use reconcile::span::Span;
 use reconcile::spec::Probe;
 use std::convert::Infallible;
@@ -32,7 +32,7 @@ impl Checks {
     ///
     /// # Errors
     /// What it met with, for people.
-    pub(super) async fn check(&self, principal: &Principal, probe: &Probe, within: Duration) -> Result<(), String> {
+    pub(super) async fn check(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         // It is never closed.
         let turn = self.turns.acquire().await.ok();
         tokio::select! {
@@ -41,7 +41,7 @@ impl Checks {
         }
     }
 
-    async fn ask(&self, principal: &Principal, probe: &Probe, within: Duration) -> Result<(), String> {
+    async fn ask(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         let answer = async {
             match probe {
                 Probe::Tcp(address) => net::connect(&self.names, address.value()).await.map(drop),

@@ -2,8 +2,8 @@
 
 use super::pipe;
 use crate::error_text::words;
-use crate::runtime::commands::{Commands, Principal, Purpose};
-use crate::runtime::passed::SpawnExtras;
+use crate::runtime::commands::{CommandContext, Commands, Purpose};
+use crate::runtime::spawn_extras::SpawnExtras;
 use crate::sys;
 use reconcile::text::Text;
 use rustix::fd::OwnedFd;
@@ -21,7 +21,12 @@ const SHOWN: usize = 160;
 ///
 /// # Errors
 /// How it ended, and the last line that it wrote, for people.
-pub(super) async fn run(commands: &Commands, principal: &Principal, command: &[Text], within: Duration) -> Result<(), String> {
+pub(super) async fn run(
+    commands: &Commands,
+    principal: &CommandContext,
+    command: &[Text],
+    within: Duration,
+) -> Result<(), String> {
     let (mut said, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
     let passed = SpawnExtras { output: Some(theirs), ..SpawnExtras::default() };
     let mut command = commands.start(principal, Purpose::Check, command, passed);

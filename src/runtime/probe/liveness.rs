@@ -1,10 +1,10 @@
 //! Whether a run that was ready is still alive: one task for each way of finding out. Each tells of one failure, and ends.
 
 use super::check::Checks;
-use super::judge::share;
-use super::standing::ProbeState;
+use super::probe_state::ProbeState;
+use super::thresholds::share;
 use super::watchdog::Watchdog;
-use crate::runtime::commands::Principal;
+use crate::runtime::commands::CommandContext;
 use reconcile::spec::{Liveness, Probe};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) async fn by_checks(
     standing: Arc<ProbeState>,
     checks: Checks,
-    principal: Principal,
+    principal: CommandContext,
     probe: Probe,
     Liveness { interval, timeout, failures, .. }: Liveness,
 ) {

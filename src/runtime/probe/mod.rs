@@ -8,28 +8,28 @@
 //! notifications. Another definition ends those that it changes and begins them anew; what is ready stays ready.
 
 mod check;
-mod ear;
 mod exec;
 mod http;
-mod judge;
 mod liveness;
+mod log_matcher;
 mod net;
 mod notify;
 mod pipe;
+mod probe_state;
 mod readiness;
-mod standing;
+mod thresholds;
 mod watchdog;
 
-pub(super) use ear::{Ear, Hearing};
+pub(super) use log_matcher::{LogMatcher, PartialLine};
 
-use super::commands::{Commands, Principal};
-use super::passed::SpawnExtras;
+use super::commands::{CommandContext, Commands};
+use super::spawn_extras::SpawnExtras;
 use check::Checks;
 use notify::Notifications;
+use probe_state::ProbeState;
 use reconcile::event::{Event, Pid, RunId};
 use reconcile::spec::{Announce, Liveness, Probe, ReadyTiming, Spec};
 use rustix::fd::OwnedFd;
-use standing::ProbeState;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,14 +43,14 @@ pub(super) struct Prober {
     checks: Checks,
     news: Sender<Event>,
     notifications: Arc<Notifications>,
-    subjects: Arc<Mutex<HashMap<RunId, Box<Subject>>>>,
+    subjects: Arc<Mutex<HashMap<RunId, Box<ProbedRun>>>>,
 }
 
 /// A run that is probed.
-struct Subject {
-    principal: Principal,
+struct ProbedRun {
+    principal: CommandContext,
     standing: Arc<ProbeState>,
-    ear: Option<Arc<Ear>>,
+    ear: Option<Arc<LogMatcher>>,
     watchdog: Option<Arc<Watchdog>>,
     /// Where its announcements come from, until it is begun.
     channel: Channel,
@@ -113,13 +113,13 @@ impl Prober {
             passed.variables.push(("WATCHDOG_USEC", watchdog.limit().as_micros().to_string()));
             passed.own_number = Some("WATCHDOG_PID");
         }
-        let ear = Ear::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
+        let ear = LogMatcher::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
         if let (Some(ear), Some(Probe::Log(pattern))) = (&ear, &spec.ready) {
             ear.listen_for(pattern);
         }
         passed.ear.clone_from(&ear);
-        let subject = Subject {
-            principal: Principal { run, spec: Arc::clone(spec), leader: None },
+        let subject = ProbedRun {
+            principal: CommandContext { run, spec: Arc::clone(spec), leader: None },
             standing: Arc::new(ProbeState::new(run, self.news.clone())),
             ear,
             watchdog,
@@ -183,21 +183,21 @@ impl Prober {
     }
 
     /// The run, as whoever runs a command beside it has to know it.
-    pub(super) fn principal(&self, run: RunId) -> Option<Principal> {
+    pub(super) fn principal(&self, run: RunId) -> Option<CommandContext> {
         self.lock().get(&run).map(|subject| subject.principal.clone())
     }
 
     /// Never held across an await; all who lock it are on the loop's thread.
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Box<Subject>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Box<ProbedRun>>> {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Subject {
+impl ProbedRun {
     /// Listens to what it says of itself, from its first word on.
     fn begin_receiving(&mut self) {
         let Some(socket) = self.channel.socket.take() else { return };
-        let audience = notify::Audience {
+        let audience = notify::NotificationHandlers {
             principal: self.principal.clone(),
             standing: Arc::clone(&self.standing),
             watchdog: self.watchdog.clone(),

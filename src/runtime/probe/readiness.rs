@@ -1,11 +1,11 @@
 //! How a run becomes ready, and how that lapses: one task for each way of finding out.
 
 use super::check::Checks;
-use super::ear::Ear;
-use super::judge::{Judge, ProbeVerdict, share};
+use super::log_matcher::LogMatcher;
 use super::pipe;
-use super::standing::ProbeState;
-use crate::runtime::commands::Principal;
+use super::probe_state::ProbeState;
+use super::thresholds::{ProbeVerdict, Thresholds, share};
+use crate::runtime::commands::CommandContext;
 use reconcile::spec::{Probe, ReadyTiming};
 use rustix::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep_until};
 pub(super) async fn by_checks(
     standing: Arc<ProbeState>,
     checks: Checks,
-    principal: Principal,
+    principal: CommandContext,
     probe: Probe,
     timing: ReadyTiming,
 ) {
-    let mut judge = Judge::new(timing.interval, share(&principal.spec.name), standing.is_ready());
+    let mut judge = Thresholds::new(timing.interval, share(&principal.spec.name), standing.is_ready());
     loop {
         let outcome = checks.check(&principal, &probe, timing.timeout).await;
         match (judge.take(outcome.is_ok()), outcome) {
@@ -32,7 +32,7 @@ pub(super) async fn by_checks(
 }
 
 /// By a line of its output; that it is ready is never taken back.
-pub(super) async fn by_log(standing: Arc<ProbeState>, ear: Option<Arc<Ear>>, pattern: String) {
+pub(super) async fn by_log(standing: Arc<ProbeState>, ear: Option<Arc<LogMatcher>>, pattern: String) {
     if standing.is_ready() {
         return;
     }

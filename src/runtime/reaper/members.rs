@@ -3,9 +3,9 @@
 
 use super::super::group::Leaf;
 use super::super::mark::MARK;
-use super::super::proc::{self, Lineage, Variable};
-use super::super::tree::{self, Handle};
-use super::{Leader, Reaper, TrackedRun};
+use super::super::proc::{self, Lineage, MarkVariable};
+use super::super::tree::{self, ProcessHandle};
+use super::{MainProcess, Reaper, TrackedRun};
 use crate::sys;
 use reconcile::event::RunId;
 use std::collections::HashSet;
@@ -42,13 +42,15 @@ impl Reaper {
     }
 
     /// Everything alive in a run's tree, held.
-    pub(super) fn find(&self, look: &ProcessScan, id: RunId) -> Vec<(u32, Handle)> {
+    pub(super) fn find(&self, look: &ProcessScan, id: RunId) -> Vec<(u32, ProcessHandle)> {
         let mut roots = match self.runs.get(&id).map(|run| &run.leader) {
-            Some(Leader::Up(pid) | Leader::Doubtful(pid)) => vec![(*pid, self.hold_leader(*pid, Handle::of_leader))],
+            Some(MainProcess::Up(pid) | MainProcess::Doubtful(pid)) => {
+                vec![(*pid, self.hold_leader(*pid, ProcessHandle::of_leader))]
+            }
             _ => Vec::new(),
         };
         let of_run = look.orphans.iter().filter(|&&(_, run)| run == Some(id));
-        roots.extend(of_run.map(|&(pid, _)| (pid, Handle::of_child(pid))));
+        roots.extend(of_run.map(|&(pid, _)| (pid, ProcessHandle::of_child(pid))));
         let mut found = tree::descend(&look.lineage, roots);
         // Where nobody has lost its parent, a leader without children is alone, and of no children the kernel's list is exact.
         let is_alone = look.orphans.is_empty() && found.len() <= 1;
@@ -60,8 +62,8 @@ impl Reaper {
     }
 
     /// A hold on a leader that isn't reaped: the one that there is, or another.
-    pub(super) fn hold_leader(&self, pid: u32, another: fn(u32) -> Handle) -> Handle {
-        self.ends.holds(pid).map_or_else(|| another(pid), Handle::Pidfd)
+    pub(super) fn hold_leader(&self, pid: u32, another: fn(u32) -> ProcessHandle) -> ProcessHandle {
+        self.ends.holds(pid).map_or_else(|| another(pid), ProcessHandle::Pidfd)
     }
 
     /// The orphans that were handed to us, by their numbers, and the run of each, as far as it is known to belong to one. Notes if
@@ -88,8 +90,8 @@ impl Reaper {
     /// Those that may have ended before anybody could call them started, with their numbers.
     pub(super) fn unborn_pids(&self) -> impl Iterator<Item = (RunId, u32)> {
         let pid = |run: &TrackedRun| match &run.leader {
-            Leader::Starting { slot, ended: None, .. } | Leader::Refused { slot, .. } => slot.pid(),
-            Leader::Doubtful(pid) => Some(*pid),
+            MainProcess::Starting { slot, ended: None, .. } | MainProcess::Refused { slot, .. } => slot.pid(),
+            MainProcess::Doubtful(pid) => Some(*pid),
             _ => None,
         };
         self.unborn.iter().filter_map(move |&id| Some((id, pid(self.runs.get(&id)?)?)))
@@ -111,9 +113,9 @@ impl Reaper {
         let owner = match of_members.or_else(of_session) {
             Some(owner) => Some(owner),
             None => match proc::variable(pid, MARK) {
-                Variable::Is(mark) => self.marked(&mark),
-                Variable::Unset => None,
-                Variable::NotYet | Variable::Ended => return OrphanOwner::Undecided,
+                MarkVariable::Is(mark) => self.marked(&mark),
+                MarkVariable::Unset => None,
+                MarkVariable::NotYet | MarkVariable::Ended => return OrphanOwner::Undecided,
             },
         };
         let Some(owner) = owner else { return OrphanOwner::Nobody };
@@ -123,8 +125,8 @@ impl Reaper {
 }
 
 /// A hold on a member of a control group, unless it has just left or ended. Needs a pidfd: it may be no child of ours.
-fn hold(leaf: &Leaf, pid: u32) -> Option<(u32, Handle)> {
+fn hold(leaf: &Leaf, pid: u32) -> Option<(u32, ProcessHandle)> {
     let pidfd = tree::try_open(pid).ok()?;
     let is_member = leaf.holds(pid) && tree::has_number(&pidfd);
-    is_member.then_some((pid, Handle::by(pidfd))).filter(|(_, handle)| handle.is_alive())
+    is_member.then_some((pid, ProcessHandle::by(pidfd))).filter(|(_, handle)| handle.is_alive())
 }

@@ -6,23 +6,23 @@
 //! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
 //! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
 
-mod ends;
-mod looks;
+mod exit_watch;
 mod members;
+mod spawn_order;
 mod starts;
 mod stops;
-mod turns;
+mod wait;
 
 use super::group::{Groups, Leaf};
 use super::mark::Marker;
 use super::proc::{self, Lineage};
-use super::spawners::{SpawnReport, Spent};
-use super::tree::{self, Handle, Members, send, send_all};
+use super::spawners::{FinishedRuns, SpawnReport};
+use super::tree::{self, ProcessHandle, TreeMembers, send, send_all};
 use crate::journal::{Journal, JournalEntry};
 use crate::signals;
 use crate::sys::slot::Slot;
 use crate::sys::{self, How};
-use ends::Ends;
+use exit_watch::ExitWatch;
 use reconcile::event::{Event, Pid, Refusal, RunId, Status};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
@@ -69,9 +69,9 @@ pub(super) struct Reaper {
     /// Runs by the session that their leader made. A number stays in use as long as a session has it.
     sessions: HashMap<u32, RunId>,
     /// What tells of the end of those.
-    ends: Ends,
+    ends: ExitWatch,
     /// What is left of runs that are gone.
-    spent: Spent,
+    spent: FinishedRuns,
     /// How many times others have been given such, and aren't through.
     being_removed: usize,
     /// Many end together: their descriptors are closed beside the loop.
@@ -87,17 +87,17 @@ pub(super) struct Reaper {
 
 struct TrackedRun {
     name: Name,
-    leader: Leader,
+    leader: MainProcess,
     /// The run whose start has to be over before its own.
     after: Option<RunId>,
     /// The session that its leader made.
     session: Option<u32>,
     /// Who was told to stop.
-    told: Members,
+    told: TreeMembers,
     /// Who was killed.
-    killed: Members,
+    killed: TreeMembers,
     /// Asked for before the start's outcome was known.
-    wish: Option<Wish>,
+    wish: Option<SignalWish>,
     /// Everything found from now on is killed.
     killing: bool,
     /// Its control group, which may not exist.
@@ -106,7 +106,7 @@ struct TrackedRun {
     emptying: Option<OwnedFd>,
 }
 
-enum Leader {
+enum MainProcess {
     /// Being started. It may have ended already, before its spawner could report.
     Starting {
         slot: Arc<Slot>,
@@ -133,7 +133,7 @@ struct EarlyEnd {
 }
 
 #[derive(Clone, Copy)]
-enum Wish {
+enum SignalWish {
     Stop(i32),
     Kill,
     /// The child was there, and was killed, before anybody could say whether it had executed its program.
@@ -156,9 +156,9 @@ impl Reaper {
             early: Vec::new(),
             leaderless: BTreeSet::new(),
             leaders: HashMap::new(),
-            ends: Ends::new()?,
+            ends: ExitWatch::new()?,
             sessions: HashMap::new(),
-            spent: Spent::default(),
+            spent: FinishedRuns::default(),
             being_removed: 0,
             are_many_ending: false,
             unwritten: Vec::new(),
@@ -179,12 +179,12 @@ impl Reaper {
     }
 
     /// Notes what has become of a run's leader.
-    fn lead(&mut self, id: RunId, leader: Leader) -> Option<&mut TrackedRun> {
-        if let Leader::Up(_) | Leader::Ended = leader {
+    fn lead(&mut self, id: RunId, leader: MainProcess) -> Option<&mut TrackedRun> {
+        if let MainProcess::Up(_) | MainProcess::Ended = leader {
             self.is_over(id);
         }
         let run = self.runs.get_mut(&id)?;
-        if let Leader::Ended = leader {
+        if let MainProcess::Ended = leader {
             self.leaderless.insert(id);
         }
         run.leader = leader;
@@ -198,7 +198,7 @@ impl Reaper {
     pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> io::Result<()> {
         match self.runs.get(&id).map(|run| &run.leader) {
             // Never its group, which is what a leader's number may stand for.
-            Some(Leader::Up(pid)) => self.hold_leader(*pid, Handle::of_child).signal(signal),
+            Some(MainProcess::Up(pid)) => self.hold_leader(*pid, ProcessHandle::of_child).signal(signal),
             _ => Err(io::Error::other("its program has ended")),
         }
     }
@@ -206,14 +206,14 @@ impl Reaper {
     /// Kills everything in the run's tree, and whatever of it turns up later.
     pub(super) fn kill(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        if let Leader::Starting { slot, ended: None, .. } = &run.leader {
+        if let MainProcess::Starting { slot, ended: None, .. } = &run.leader {
             // First of all: a child that has no number yet sees it before it executes its program, and might hang there.
             slot.cancel();
             // It may hang in its exec; and as only this table reaps it, its number is its own.
             let child = slot.pid();
-            run.wish = Some(if child.is_some() { Wish::Killed } else { Wish::Kill });
+            run.wish = Some(if child.is_some() { SignalWish::Killed } else { SignalWish::Kill });
             if let Some(pid) = child {
-                send(pid, &Handle::of_child(pid), libc::SIGKILL);
+                send(pid, &ProcessHandle::of_child(pid), libc::SIGKILL);
             }
             return;
         }
@@ -265,7 +265,7 @@ impl Reaper {
             if self.are_many_ending {
                 self.spent.pidfds.extend(pidfd);
             }
-            if let Some(run) = self.lead(id, Leader::Ended) {
+            if let Some(run) = self.lead(id, MainProcess::Ended) {
                 run.forget(pid);
             }
             self.news.push_back(Event::Exited { run: id, status: status.clone() });
@@ -274,9 +274,9 @@ impl Reaper {
             let has_executed = proc::stat(pid).is_none_or(|stat| stat.has_executed);
             let end = EarlyEnd { status: status.clone(), has_executed };
             match self.runs.get_mut(&id).map(|run| &mut run.leader) {
-                Some(Leader::Starting { ended, .. }) => *ended = Some(end),
-                Some(Leader::Doubtful(_)) => self.has_been(id, pid, end),
-                Some(Leader::Refused { why, .. }) => {
+                Some(MainProcess::Starting { ended, .. }) => *ended = Some(end),
+                Some(MainProcess::Doubtful(_)) => self.has_been(id, pid, end),
+                Some(MainProcess::Refused { why, .. }) => {
                     let why = why.clone();
                     self.refused(id, why);
                 }
@@ -344,7 +344,7 @@ impl Reaper {
 
     /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Returns what is too much for
     /// that here.
-    pub(super) fn tidy(&mut self) -> Option<Spent> {
+    pub(super) fn tidy(&mut self) -> Option<FinishedRuns> {
         self.write_down();
         if self.are_enough_removing() {
             return None;
@@ -407,7 +407,7 @@ impl Reaper {
 
     /// How many starts have no outcome.
     pub(super) fn under_way(&self) -> usize {
-        let is_under_way = |run: &TrackedRun| matches!(run.leader, Leader::Starting { .. } | Leader::Doubtful(_));
+        let is_under_way = |run: &TrackedRun| matches!(run.leader, MainProcess::Starting { .. } | MainProcess::Doubtful(_));
         self.unborn.iter().filter(|id| self.runs.get(id).is_some_and(|run| is_under_way(run))).count()
     }
 }
@@ -424,7 +424,7 @@ impl TrackedRun {
 /// loop's thread, where no child is reaped meanwhile.
 pub(super) fn kill_every_child() -> Vec<Pid> {
     let lineage = Lineage::now();
-    let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, Handle::of_child(pid))).collect();
+    let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, ProcessHandle::of_child(pid))).collect();
     let found = tree::descend(&lineage, roots);
     send_all(&found, libc::SIGKILL);
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()

@@ -3,9 +3,9 @@
 use super::super::group::Leaf;
 use super::super::refusal;
 use super::super::spawn::NotSpawned;
-use super::super::spawners::{SpawnReport, Up};
-use super::super::tree::Members;
-use super::{EarlyEnd, Leader, Reaper, TrackedRun, Wish};
+use super::super::spawners::{RunningProcess, SpawnReport};
+use super::super::tree::TreeMembers;
+use super::{EarlyEnd, MainProcess, Reaper, SignalWish, TrackedRun};
 use crate::sys::slot::Slot;
 use reconcile::event::{Event, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
@@ -24,8 +24,8 @@ impl Reaper {
     pub(in crate::runtime) fn expect(&mut self, run: RunId, spec: &Arc<Spec>) -> (String, Arc<Slot>, Option<Leaf>) {
         let slot = Arc::new(Slot::default());
         let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, &spec.name));
-        let leader = Leader::Starting { slot: Arc::clone(&slot), spec: Arc::clone(spec), turn: None, ended: None };
-        let (told, killed) = (Members::default(), Members::default());
+        let leader = MainProcess::Starting { slot: Arc::clone(&slot), spec: Arc::clone(spec), turn: None, ended: None };
+        let (told, killed) = (TreeMembers::default(), TreeMembers::default());
         let leaf_of_run = leaf.clone();
         let entered = TrackedRun {
             name: spec.name.clone(),
@@ -50,20 +50,20 @@ impl Reaper {
     pub(super) fn take(&mut self, report: SpawnReport) {
         let SpawnReport { run: id, outcome } = report;
         let Some(run) = self.runs.get_mut(&id) else { return };
-        let Leader::Starting { slot, ended, .. } = &mut run.leader else { return };
+        let MainProcess::Starting { slot, ended, .. } = &mut run.leader else { return };
         let (slot, ended) = (Arc::clone(slot), ended.take());
         match (outcome, ended) {
-            (Ok(up), None) if matches!(run.wish, Some(Wish::Killed)) => run.leader = Leader::Doubtful(up.pid),
+            (Ok(up), None) if matches!(run.wish, Some(SignalWish::Killed)) => run.leader = MainProcess::Doubtful(up.pid),
             (Ok(up), None) => self.is_up(id, up),
             (Ok(up), Some(ended)) => self.has_been(id, up.pid, ended),
-            (Err(NotSpawned { had_child: true, why }), None) => run.leader = Leader::Refused { slot, why },
+            (Err(NotSpawned { had_child: true, why }), None) => run.leader = MainProcess::Refused { slot, why },
             (Err(NotSpawned { why, .. }), _) => self.refused(id, why),
         }
     }
 
     /// Enters a leader that runs, and does what was asked for meanwhile.
-    fn is_up(&mut self, id: RunId, Up { pid, pidfd }: Up) {
-        let Some(run) = self.lead(id, Leader::Up(pid)) else { return };
+    fn is_up(&mut self, id: RunId, RunningProcess { pid, pidfd }: RunningProcess) {
+        let Some(run) = self.lead(id, MainProcess::Up(pid)) else { return };
         run.session = Some(pid);
         let wish = run.wish.take();
         self.leaders.insert(pid, id);
@@ -73,8 +73,8 @@ impl Reaper {
         self.orphans.remove(&pid);
         self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
         match wish {
-            Some(Wish::Stop(signal)) => self.stop(&[(id, signal)]),
-            Some(Wish::Kill | Wish::Killed) => self.kill(id),
+            Some(SignalWish::Stop(signal)) => self.stop(&[(id, signal)]),
+            Some(SignalWish::Kill | SignalWish::Killed) => self.kill(id),
             None => {}
         }
     }
@@ -90,9 +90,9 @@ impl Reaper {
             self.unwritten.push(id);
             return self.refused(id, why);
         }
-        let Some(run) = self.lead(id, Leader::Ended) else { return };
+        let Some(run) = self.lead(id, MainProcess::Ended) else { return };
         run.session = Some(pid);
-        run.killing |= matches!(run.wish, Some(Wish::Kill | Wish::Killed));
+        run.killing |= matches!(run.wish, Some(SignalWish::Kill | SignalWish::Killed));
         // Its number may be another leader's by now; then nothing is left in the session that it made.
         self.sessions.entry(pid).or_insert(id);
         self.news.push_back(Event::Spawned { run: id, pid: Pid(pid) });
@@ -114,7 +114,7 @@ impl Reaper {
         let due: Vec<(RunId, Instant)> = self.unborn.iter().filter_map(|&id| Some((id, self.due(id, now)?))).collect();
         self.starts_due = due.iter().map(|&(_, due)| due).filter(|due| *due > now).min();
         for (id, _) in due.into_iter().filter(|&(_, due)| due <= now) {
-            if let Some(Leader::Starting { spec, .. }) = self.runs.get(&id).map(|run| &run.leader) {
+            if let Some(MainProcess::Starting { spec, .. }) = self.runs.get(&id).map(|run| &run.leader) {
                 self.overdue.insert(id, refusal::of_hanging(&spec.exec, LONGEST_START));
                 self.kill(id);
             }
@@ -124,8 +124,8 @@ impl Reaper {
     /// When the program of a start must have been executed. If its time doesn't count yet: the earliest that this can be.
     fn due(&self, id: RunId, now: Instant) -> Option<Instant> {
         let run = self.runs.get(&id)?;
-        let Leader::Starting { slot, turn, ended: None, .. } = &run.leader else { return None };
-        if let Some(Wish::Killed) = run.wish {
+        let MainProcess::Starting { slot, turn, ended: None, .. } = &run.leader else { return None };
+        if let Some(SignalWish::Killed) = run.wish {
             return None;
         }
         let cloned = slot.begun().filter(|_| slot.pid().is_some() && !self.is_early(id));

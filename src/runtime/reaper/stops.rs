@@ -1,8 +1,8 @@
 //! How runs are told to stop. When all of a host stops at once, whom to tell is looked up once for all of them.
 
 use super::super::proc;
-use super::super::tree::{Handle, send_all};
-use super::{Leader, Reaper, Wish};
+use super::super::tree::{ProcessHandle, send_all};
+use super::{MainProcess, Reaper, SignalWish};
 use reconcile::event::RunId;
 
 /// To look at each of fewer is no dearer than one look at whoever lives on this host.
@@ -48,14 +48,14 @@ impl Reaper {
     /// Whether a run has a program that can be told anything; if it has yet to have one, it will be told then.
     fn can_be_told(&mut self, id: RunId, signal: i32) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
-        if let Leader::Starting { .. } | Leader::Refused { .. } | Leader::Doubtful(_) = run.leader {
-            run.wish = run.wish.or(Some(Wish::Stop(signal)));
+        if let MainProcess::Starting { .. } | MainProcess::Refused { .. } | MainProcess::Doubtful(_) = run.leader {
+            run.wish = run.wish.or(Some(SignalWish::Stop(signal)));
             return false;
         }
         true
     }
 
-    fn tell(&mut self, id: RunId, signal: i32, found: Vec<(u32, Handle)>) {
+    fn tell(&mut self, id: RunId, signal: i32, found: Vec<(u32, ProcessHandle)>) {
         // All of them first, so that nobody sees another end before being told to end itself.
         for signal in [signal, libc::SIGCONT] {
             send_all(&found, signal);

@@ -1,6 +1,6 @@
 //! The directory that the sockets for notifications lie in: every user can pass it, and nobody can list it.
 
-use crate::access::{Place, Trust};
+use crate::access::{FoundPath, Trust};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::Permissions;
@@ -28,7 +28,7 @@ impl SocketDirectory {
         // The keys of the standard library's hash maps are random numbers of the operating system.
         let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
         let (new, path) = (base.join(format!("{name}.new")), base.join(name));
-        Place::find(&new, Trust::of_this_process())?.make_directory(Mode::from_raw_mode(0o711))?;
+        FoundPath::find(&new, Trust::of_this_process())?.make_directory(Mode::from_raw_mode(0o711))?;
         // Whatever the mask of navigator's launcher was.
         std::fs::set_permissions(&new, Permissions::from_mode(0o711))?;
         // Under its own name it is locked from the beginning, or another navigator would take it for abandoned.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a line of a message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Notification {
     Ready,
     /// It is ready no more, until it says so again.
     Withdrawn(&'static str),
@@ -17,23 +17,25 @@ pub(super) enum Sign {
 }
 
 /// What a message says, in the order of its lines. What isn't part of the protocol says nothing.
-pub(super) fn signs(message: &[u8]) -> Vec<Sign> {
+pub(super) fn signs(message: &[u8]) -> Vec<Notification> {
     let lines = message.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
     lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| sign(key, value)).collect()
 }
 
-fn sign(key: &str, value: &str) -> Option<Sign> {
+fn sign(key: &str, value: &str) -> Option<Notification> {
     Some(match (key, value) {
-        ("READY", "1") => Sign::Ready,
-        ("RELOADING", "1") => Sign::Withdrawn("it is reloading"),
-        ("STOPPING", "1") => Sign::Withdrawn("it is stopping"),
-        ("STATUS", status) if !status.is_empty() => Sign::Status(status.to_owned()),
-        ("WATCHDOG", "1") => Sign::Alive,
-        ("WATCHDOG", "trigger") => Sign::Trigger,
-        ("WATCHDOG_USEC", micros) => Sign::Limit(Duration::from_micros(micros.parse().ok().filter(|micros| *micros > 0)?)),
-        ("MAINPID", pid) => Sign::MainPid(pid.parse().ok()?),
+        ("READY", "1") => Notification::Ready,
+        ("RELOADING", "1") => Notification::Withdrawn("it is reloading"),
+        ("STOPPING", "1") => Notification::Withdrawn("it is stopping"),
+        ("STATUS", status) if !status.is_empty() => Notification::Status(status.to_owned()),
+        ("WATCHDOG", "1") => Notification::Alive,
+        ("WATCHDOG", "trigger") => Notification::Trigger,
+        ("WATCHDOG_USEC", micros) => {
+            Notification::Limit(Duration::from_micros(micros.parse().ok().filter(|micros| *micros > 0)?))
+        }
+        ("MAINPID", pid) => Notification::MainPid(pid.parse().ok()?),
         ("ERRNO" | "BUSERROR" | "VARLINKERROR" | "FDSTORE" | "FDSTOREREMOVE" | "NOTIFYACCESS" | "EXTEND_TIMEOUT_USEC", _) => {
-            Sign::Ignored(key.to_owned())
+            Notification::Ignored(key.to_owned())
         }
         // `BARRIER=1` asks for nothing but that its descriptor is closed once all before it was read.
         _ => return None,
@@ -48,19 +50,19 @@ mod tests {
     fn lines_of_the_protocol_are_understood_in_their_order() {
         let found = signs(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
         let expected = [
-            Sign::Withdrawn("it is reloading"),
-            Sign::Status("Loading 50 % of a=b".to_owned()),
-            Sign::Ready,
-            Sign::MainPid(42),
-            Sign::Alive,
+            Notification::Withdrawn("it is reloading"),
+            Notification::Status("Loading 50 % of a=b".to_owned()),
+            Notification::Ready,
+            Notification::MainPid(42),
+            Notification::Alive,
         ];
         assert_eq!(found, expected);
         let found = signs(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
         let expected = [
-            Sign::Trigger,
-            Sign::Limit(Duration::from_secs(5)),
-            Sign::Ignored("ERRNO".to_owned()),
-            Sign::Withdrawn("it is stopping"),
+            Notification::Trigger,
+            Notification::Limit(Duration::from_secs(5)),
+            Notification::Ignored("ERRNO".to_owned()),
+            Notification::Withdrawn("it is stopping"),
         ];
         assert_eq!(found, expected);
     }

@@ -13,15 +13,15 @@ mod directory;
 mod limits;
 mod message;
 
-use super::standing::ProbeState;
+use super::probe_state::ProbeState;
 use super::watchdog::Watchdog;
 use crate::error_text::words;
-use crate::runtime::commands::Principal;
+use crate::runtime::commands::CommandContext;
 use crate::runtime::proc;
 use crate::sys;
 use directory::SocketDirectory;
 use limits::{CHANGE, Ignored, MessageBudget};
-use message::{Sign, signs};
+use message::{Notification, signs};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, fchmod};
@@ -122,14 +122,14 @@ fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
 }
 
 /// Whom the messages of a run are for.
-pub(super) struct Audience {
-    pub(super) principal: Principal,
+pub(super) struct NotificationHandlers {
+    pub(super) principal: CommandContext,
     pub(super) standing: Arc<ProbeState>,
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
 
 /// Takes the messages of a run until the task is ended.
-pub(super) async fn receive(socket: Socket, audience: Audience) {
+pub(super) async fn receive(socket: Socket, audience: NotificationHandlers) {
     let (mut noted, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
     let name = audience.principal.spec.name.as_str();
     loop {
@@ -161,7 +161,7 @@ pub(super) async fn receive(socket: Socket, audience: Audience) {
     }
 }
 
-impl Audience {
+impl NotificationHandlers {
     /// Whether the sender may speak for the run.
     fn trusts(&self, sender: UCred) -> bool {
         let Some(leader) = self.principal.leader.map(|pid| pid.0) else { return false };
@@ -177,34 +177,34 @@ impl Audience {
     }
 
     /// What is spent of the run's budget for this.
-    fn cost(&self, sign: &Sign) -> u32 {
+    fn cost(&self, sign: &Notification) -> u32 {
         let is_change = match sign {
-            Sign::Ready => !self.standing.is_ready(),
-            Sign::Withdrawn(_) => self.standing.is_ready(),
+            Notification::Ready => !self.standing.is_ready(),
+            Notification::Withdrawn(_) => self.standing.is_ready(),
             _ => false,
         };
         if is_change && self.speaks_for_itself() { CHANGE } else { 1 }
     }
 
-    async fn take(&self, sign: Sign, noted: &mut BTreeSet<String>) {
+    async fn take(&self, sign: Notification, noted: &mut BTreeSet<String>) {
         let name = self.principal.spec.name.as_str();
         let speaks_for_itself = self.speaks_for_itself();
         match sign {
-            Sign::Ready if speaks_for_itself => self.standing.ready().await,
-            Sign::Withdrawn(why) if speaks_for_itself => self.standing.unready(why.to_owned()).await,
-            Sign::Ready | Sign::Withdrawn(_) => {}
-            Sign::Status(status) => {
+            Notification::Ready if speaks_for_itself => self.standing.ready().await,
+            Notification::Withdrawn(why) if speaks_for_itself => self.standing.unready(why.to_owned()).await,
+            Notification::Ready | Notification::Withdrawn(_) => {}
+            Notification::Status(status) => {
                 debug!(target: "managed_processes", name, status, "Notification");
                 if speaks_for_itself && !self.standing.is_ready() {
                     self.standing.unready(status).await;
                 }
             }
-            Sign::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.alive()),
-            Sign::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
-            Sign::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
-            Sign::MainPid(pid) if Some(pid) == self.principal.leader.map(|leader| leader.0) => {}
-            Sign::MainPid(_) => note(name, "MAINPID", noted),
-            Sign::Ignored(key) => note(name, &key, noted),
+            Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.alive()),
+            Notification::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
+            Notification::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
+            Notification::MainPid(pid) if Some(pid) == self.principal.leader.map(|leader| leader.0) => {}
+            Notification::MainPid(_) => note(name, "MAINPID", noted),
+            Notification::Ignored(key) => note(name, &key, noted),
         }
     }
 }

@@ -4,10 +4,10 @@
 //! (numbers, durations, words, names of processes) is written as the value that it has. A secret whose source would show its
 //! value is replaced by a reference to a variable.
 
-use crate::config::reader::Reader;
+use crate::config::reader::NodeReader;
 use crate::config::scalar;
 use crate::config::scope::{is_bare, is_secret};
-use crate::config::table::{Key, Otherwise, Shape};
+use crate::config::table::{ConfigKey, DefaultValue, ValueShape};
 use crate::config::tree::{MapEntry, Node, NodeKind, Scalar, entry};
 use crate::config::yaml::Value;
 use crate::signals;
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Writes what stands in one scope.
-pub(super) struct Scribe<'s, 'r, 'a, 'c> {
-    pub(super) reader: &'s mut Reader<'r, 'a, 'c>,
+pub(super) struct NodeWriter<'s, 'r, 'a, 'c> {
+    pub(super) reader: &'s mut NodeReader<'r, 'a, 'c>,
     /// The directory of the main file.
     pub(super) directory: &'s Path,
     /// Keys that are left out are written with their defaults.
@@ -32,9 +32,9 @@ pub(super) struct Scribe<'s, 'r, 'a, 'c> {
     pub(super) path: Vec<String>,
 }
 
-impl Scribe<'_, '_, '_, '_> {
+impl NodeWriter<'_, '_, '_, '_> {
     /// The entries of a map, in the order of its keys. Keys that are not in the table are left out.
-    pub(super) fn part(&mut self, entries: &[MapEntry], keys: &[Key]) -> Value {
+    pub(super) fn part(&mut self, entries: &[MapEntry], keys: &[ConfigKey]) -> Value {
         let written = keys.iter().filter_map(|key| {
             let value = match entry(entries, key.name) {
                 Some(entry) => self.below(key.name, |scribe| scribe.value(key.shape, &entry.value)),
@@ -46,51 +46,55 @@ impl Scribe<'_, '_, '_, '_> {
     }
 
     /// The default of a key, where defaults are written and it can be.
-    pub(super) fn default(&mut self, key: &Key) -> Option<Value> {
+    pub(super) fn default(&mut self, key: &ConfigKey) -> Option<Value> {
         match (key.shape, key.otherwise) {
             _ if !self.defaults => None,
-            (Shape::Part(keys), _) => Some(self.part(&[], &keys())).filter(|part| !part.is_empty_map()),
-            (shape, Otherwise::Written(written)) => Some(of_text(shape, written)),
+            (ValueShape::Part(keys), _) => Some(self.part(&[], &keys())).filter(|part| !part.is_empty_map()),
+            (shape, DefaultValue::Written(written)) => Some(of_text(shape, written)),
             _ => None,
         }
     }
 
     /// What a node says as a value of this shape.
-    pub(super) fn value(&mut self, shape: Shape, node: &Node) -> Value {
+    pub(super) fn value(&mut self, shape: ValueShape, node: &Node) -> Value {
         match shape {
-            Shape::Text(_) | Shape::Program | Shape::Url | Shape::Address | Shape::Schedule => self.source(node, false),
-            Shape::Texts | Shape::Command | Shape::Sockets => self.each(node, |scribe, item| scribe.source(item, false)),
-            Shape::File | Shape::Files | Shape::Globs => self.each(node, Scribe::file),
-            Shape::BoolOrNames if matches!(node.kind, NodeKind::List(_)) => self.value(Shape::Texts, node),
-            Shape::Name => self.name(node),
-            Shape::BoolOrNames
-            | Shape::Bool
-            | Shape::True
-            | Shape::Whole(..)
-            | Shape::Wholes(..)
-            | Shape::Number(..)
-            | Shape::Duration
-            | Shape::SomeDuration
-            | Shape::Size
-            | Shape::Octal
-            | Shape::Signal
-            | Shape::Words(_) => self.each(node, |scribe, item| scribe.typed(shape, item)),
-            Shape::Variables | Shape::Headers => {
+            ValueShape::Text(_) | ValueShape::Program | ValueShape::Url | ValueShape::Address | ValueShape::Schedule => {
+                self.source(node, false)
+            }
+            ValueShape::Texts | ValueShape::Command | ValueShape::Sockets => {
+                self.each(node, |scribe, item| scribe.source(item, false))
+            }
+            ValueShape::File | ValueShape::Files | ValueShape::Globs => self.each(node, NodeWriter::file),
+            ValueShape::BoolOrNames if matches!(node.kind, NodeKind::List(_)) => self.value(ValueShape::Texts, node),
+            ValueShape::Name => self.name(node),
+            ValueShape::BoolOrNames
+            | ValueShape::Bool
+            | ValueShape::True
+            | ValueShape::Whole(..)
+            | ValueShape::Wholes(..)
+            | ValueShape::Number(..)
+            | ValueShape::Duration
+            | ValueShape::SomeDuration
+            | ValueShape::Size
+            | ValueShape::Octal
+            | ValueShape::Signal
+            | ValueShape::Words(_) => self.each(node, |scribe, item| scribe.typed(shape, item)),
+            ValueShape::Variables | ValueShape::Headers => {
                 self.variables(entries(node).iter().map(|entry| (entry.key.as_str(), &entry.value)))
             }
-            Shape::Limits(_) => {
+            ValueShape::Limits(_) => {
                 let limits = entries(node).iter();
                 Value::Map(limits.map(|entry| (entry.key.to_string(), self.typed(shape, &entry.value))).collect())
             }
-            Shape::Part(keys) | Shape::Choice(_, keys) => self.part(entries(node), &keys()),
-            Shape::WordsOrPart(_, keys) => match &node.kind {
+            ValueShape::Part(keys) | ValueShape::Choice(_, keys) => self.part(entries(node), &keys()),
+            ValueShape::WordsOrPart(_, keys) => match &node.kind {
                 NodeKind::Map(map) => self.part(&map.entries, &keys()),
                 _ if node.is_null() => Value::Null,
                 _ => self.typed(shape, node),
             },
-            Shape::Edges(keys) => self.edges(node, &keys()),
+            ValueShape::Edges(keys) => self.edges(node, &keys()),
             // They are not below any other key, and are written one by one.
-            Shape::Processes => Value::List(Vec::new()),
+            ValueShape::Processes => Value::List(Vec::new()),
         }
     }
 
@@ -101,7 +105,7 @@ impl Scribe<'_, '_, '_, '_> {
         Value::Map(sorted.into_iter().map(&mut write).collect())
     }
 
-    fn edges(&mut self, node: &Node, keys: &[Key]) -> Value {
+    fn edges(&mut self, node: &Node, keys: &[ConfigKey]) -> Value {
         match &node.kind {
             NodeKind::List(items) if !self.defaults => Value::List(items.iter().map(|item| self.name(item)).collect()),
             NodeKind::List(items) => {
@@ -163,7 +167,7 @@ impl Scribe<'_, '_, '_, '_> {
     }
 
     /// A single value that is not taken as text.
-    fn typed(&mut self, shape: Shape, node: &Node) -> Value {
+    fn typed(&mut self, shape: ValueShape, node: &Node) -> Value {
         if matches!(&node.kind, NodeKind::Scalar(scalar) if scalar.is_secret) {
             return self.source(node, true);
         }
@@ -216,16 +220,18 @@ pub(super) fn entries(node: &Node) -> &[MapEntry] {
 }
 
 /// The value that a text is, as one of this shape.
-fn of_text(shape: Shape, text: &str) -> Value {
+fn of_text(shape: ValueShape, text: &str) -> Value {
     let value = match shape {
-        Shape::Bool | Shape::True | Shape::BoolOrNames => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
-        Shape::Whole(..) | Shape::Wholes(..) | Shape::Limits(_) | Shape::Size | Shape::Number(..) => number(text),
-        Shape::Duration | Shape::SomeDuration => duration(text).map(Value::Text),
-        Shape::Octal => scalar::umask(text).ok().map(|mask| Value::Text(format!("{mask:04o}"))),
-        Shape::Signal => signals::parse(text).map(|signal| Value::text(signal.0)),
-        Shape::WordsOrPart(..) if text == "null" => Some(Value::Null),
-        Shape::Texts => Some(Value::List(Vec::new())).filter(|_| text == "[]"),
-        Shape::Variables => Some(Value::Map(Vec::new())).filter(|_| text == "{}"),
+        ValueShape::Bool | ValueShape::True | ValueShape::BoolOrNames => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
+        ValueShape::Whole(..) | ValueShape::Wholes(..) | ValueShape::Limits(_) | ValueShape::Size | ValueShape::Number(..) => {
+            number(text)
+        }
+        ValueShape::Duration | ValueShape::SomeDuration => duration(text).map(Value::Text),
+        ValueShape::Octal => scalar::umask(text).ok().map(|mask| Value::Text(format!("{mask:04o}"))),
+        ValueShape::Signal => signals::parse(text).map(|signal| Value::text(signal.0)),
+        ValueShape::WordsOrPart(..) if text == "null" => Some(Value::Null),
+        ValueShape::Texts => Some(Value::List(Vec::new())).filter(|_| text == "[]"),
+        ValueShape::Variables => Some(Value::Map(Vec::new())).filter(|_| text == "{}"),
         _ => None,
     };
     value.unwrap_or_else(|| Value::text(text))

@@ -1,8 +1,8 @@
 //! How a run is told to stop, or to read its own files again: by a signal, or by a command that runs beside it.
 
-use super::commands::{Commands, Principal, Purpose};
+use super::commands::{CommandContext, Commands, Purpose};
 use super::loop_state::LoopState;
-use super::passed::SpawnExtras;
+use super::spawn_extras::SpawnExtras;
 use crate::error_text::words;
 use crate::signals;
 use reconcile::event::{Event, RunId};
@@ -24,7 +24,7 @@ pub(super) struct RunOrders {
 }
 
 /// A reload by a command.
-type PendingReload = (Principal, Vec<Text>);
+type PendingReload = (CommandContext, Vec<Text>);
 
 impl RunOrders {
     pub(super) fn new(shared: Arc<LoopState>, commands: Commands, news: Sender<Event>) -> RunOrders {
@@ -33,7 +33,7 @@ impl RunOrders {
 
     /// Tells a run to stop by a command; by this signal after all, if that fails. How long it may take is for others to
     /// say, who then kill the run, and what runs beside it.
-    pub(super) fn stop(&self, principal: Principal, command: &[Text], signal: Signal) {
+    pub(super) fn stop(&self, principal: CommandContext, command: &[Text], signal: Signal) {
         let mut command = self.commands.start(&principal, Purpose::Stop, command, SpawnExtras::default());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
@@ -51,7 +51,7 @@ impl RunOrders {
     }
 
     /// Tells a run to read its own files again.
-    pub(super) fn reload(&self, principal: Principal, by: Reload) {
+    pub(super) fn reload(&self, principal: CommandContext, by: Reload) {
         match by {
             Reload::Signal(signal) => {
                 let told = self.shared.lock().signal_leader(principal.run, signals::number(signal));
@@ -63,7 +63,7 @@ impl RunOrders {
     }
 
     /// One after the other. Of those that are asked for while one is at it, the last is enough.
-    fn reload_by_command(&self, principal: Principal, command: Vec<Text>) {
+    fn reload_by_command(&self, principal: CommandContext, command: Vec<Text>) {
         let run = principal.run;
         if let Some(meanwhile) = self.lock().get_mut(&run) {
             *meanwhile = Some((principal, command));

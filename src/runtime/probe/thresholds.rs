@@ -13,7 +13,7 @@ const RAREST: Duration = Duration::from_secs(2);
 
 /// The checks of a process's readiness so far.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct Thresholds {
     interval: Duration,
     share: f64,
     /// It has passed at least once.
@@ -35,11 +35,11 @@ pub(super) enum ProbeVerdict {
     Doubt,
 }
 
-impl Judge {
+impl Thresholds {
     /// Checks every `interval` while it starts. `share` of the first rare pause is left out, which spreads the checks of
     /// many processes that became ready together.
-    pub(super) fn new(interval: Duration, share: f64, is_ready: bool) -> Judge {
-        Judge { interval, share, has_passed: is_ready, is_ready, failures: 0, is_to_be_spread: is_ready }
+    pub(super) fn new(interval: Duration, share: f64, is_ready: bool) -> Thresholds {
+        Thresholds { interval, share, has_passed: is_ready, is_ready, failures: 0, is_to_be_spread: is_ready }
     }
 
     /// Takes an outcome.
@@ -84,19 +84,19 @@ mod tests {
 
     #[test]
     fn a_starting_process_is_asked_often_and_a_ready_one_rarely() {
-        let mut judge = Judge::new(INTERVAL, 0.25, false);
+        let mut judge = Thresholds::new(INTERVAL, 0.25, false);
         for _ in 0..5 {
             assert_eq!((judge.take(false), judge.pause()), (ProbeVerdict::Unready, INTERVAL));
         }
         assert_eq!((judge.take(true), judge.pause()), (ProbeVerdict::Ready, SLOW.mul_f64(0.75)));
         assert_eq!((judge.take(true), judge.pause()), (ProbeVerdict::Ready, SLOW));
-        let mut patient = Judge::new(Duration::from_secs(1), 0.0, true);
+        let mut patient = Thresholds::new(Duration::from_secs(1), 0.0, true);
         assert_eq!((patient.take(true), patient.pause()), (ProbeVerdict::Ready, Duration::from_secs(10)));
     }
 
     #[test]
     fn three_failures_in_a_row_take_readiness_back_and_one_success_gives_it_again() {
-        let mut judge = Judge::new(INTERVAL, 0.0, false);
+        let mut judge = Thresholds::new(INTERVAL, 0.0, false);
         judge.take(true);
         assert_eq!([false, false, true, false, false].map(|passed| judge.take(passed)), {
             use ProbeVerdict::{Doubt, Ready};
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_ready_already_is_checked_as_such() {
-        let mut judge = Judge::new(INTERVAL, 0.5, true);
+        let mut judge = Thresholds::new(INTERVAL, 0.5, true);
         assert_eq!((judge.take(false), judge.pause()), (ProbeVerdict::Doubt, Duration::from_secs(1)));
         assert_eq!((judge.take(false), judge.take(false)), (ProbeVerdict::Doubt, ProbeVerdict::Unready));
     }

@@ -1,7 +1,7 @@
 //! What a program is passed beyond its definition: variables of the protocols that navigator speaks with it, a descriptor
 //! to announce itself on, and who hears its output. Nothing in here is part of its identity.
 
-use super::probe::Ear;
+use super::probe::LogMatcher;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,5 +20,5 @@ pub(super) struct SpawnExtras {
     /// Takes standard output and error, in place of what the definition says.
     pub(super) output: Option<OwnedFd>,
     /// Hears what it writes, wherever that goes.
-    pub(super) ear: Option<Arc<Ear>>,
+    pub(super) ear: Option<Arc<LogMatcher>>,
 }

@@ -22,7 +22,7 @@ const INDENT: usize = 8;
 
 /// What is shown of a reload, while it goes on: no more than somebody reads meanwhile. The log has the counts.
 pub fn brief(plan: &Plan, look: TerminalStyle) -> String {
-    let page = Page { look, names: widest_name(plan.names().take(PROCESSES)) };
+    let page = PlanPage { look, names: widest_name(plan.names().take(PROCESSES)) };
     let mut all = page.entries(plan, |change| page.change(change));
     let omitted = all.len().saturating_sub(PROCESSES);
     all.truncate(PROCESSES);
@@ -35,7 +35,7 @@ pub fn brief(plan: &Plan, look: TerminalStyle) -> String {
 
 /// The whole plan: every process, each changed definition as a unified diff, and the counts at the end.
 pub fn whole(plan: &Plan, look: TerminalStyle) -> String {
-    let page = Page { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
+    let page = PlanPage { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
     for part in [page.order(&plan.waves), count(plan)].iter().filter(|part| !part.is_empty()) {
@@ -97,13 +97,13 @@ fn names_of(wave: &[Step], kind: EffectKind) -> impl Iterator<Item = &str> {
     wave.iter().filter(move |step| step.action == kind.as_str()).map(|step| step.name.as_str())
 }
 
-struct Page {
+struct PlanPage {
     look: TerminalStyle,
     /// How many columns names take.
     names: usize,
 }
 
-impl Page {
+impl PlanPage {
     /// The lines of each process.
     fn entries(&self, plan: &Plan, change: impl Fn(&Change) -> String) -> Vec<String> {
         plan.changes.iter().map(change).chain(plan.stale.iter().map(|stale| self.stale(stale))).collect()

@@ -14,9 +14,9 @@ mod groups;
 
 use super::group;
 use super::mark::{MARK, Marker};
-use super::proc::{self, Lineage, Stat, Variable};
+use super::proc::{self, Lineage, MarkVariable, Stat};
 use super::reaper::LONGEST_EXEC;
-use super::tree::{self, Handle};
+use super::tree::{self, ProcessHandle};
 use crate::journal::{Journal, JournalEntry, Record, RunKey};
 use crate::sys;
 use evidence::{KnownFacts, OrphanClaim, OrphanEvidence, SeenProcess};
@@ -56,8 +56,8 @@ pub(super) struct Orphans {
 }
 
 /// What came of holding a process that was claimed.
-enum Hold {
-    Held(Handle),
+enum HoldOutcome {
+    Held(ProcessHandle),
     /// It has ended, or isn't the one that was seen.
     Other,
     /// It is in the middle of an exec: ask again.
@@ -69,7 +69,7 @@ enum Hold {
 /// The living processes of one name.
 #[derive(Default)]
 struct OrphanTree {
-    held: BTreeMap<u32, Handle>,
+    held: BTreeMap<u32, ProcessHandle>,
     /// Proven, but not to be held where pidfds are refused: nobody signals these.
     unheld: BTreeSet<u32>,
     keys: BTreeSet<RunKey>,
@@ -120,10 +120,10 @@ impl Orphans {
             members.groups.extend(noted.and_then(|run| run.leaf.clone()).map(PathBuf::from));
             members.keys.insert(claim.key.clone());
             match held {
-                Hold::Held(handle) => members.add(claim.pid, handle, &self.ends),
-                Hold::Other => {}
-                Hold::NotYet => is_undecided = true,
-                Hold::Refused => {
+                HoldOutcome::Held(handle) => members.add(claim.pid, handle, &self.ends),
+                HoldOutcome::Other => {}
+                HoldOutcome::NotYet => is_undecided = true,
+                HoldOutcome::Refused => {
                     members.unheld.insert(claim.pid);
                 }
             }
@@ -139,18 +139,18 @@ impl Orphans {
     }
 
     /// Holds a process that was claimed, if it still is the one that was seen.
-    fn hold(&self, claim: &OrphanClaim) -> Hold {
+    fn hold(&self, claim: &OrphanClaim) -> HoldOutcome {
         let pidfd = match tree::try_open(claim.pid) {
             Ok(pidfd) => pidfd,
-            Err(Errno::SRCH | Errno::INVAL) => return Hold::Other,
-            Err(_refused) => return Hold::Refused,
+            Err(Errno::SRCH | Errno::INVAL) => return HoldOutcome::Other,
+            Err(_refused) => return HoldOutcome::Refused,
         };
         let mark = proc::variable(claim.pid, MARK);
         // One that began an exec since it was seen has no mark at this moment, and may well be the same.
-        let is_legible = mark != Variable::NotYet;
-        let Some(again) = look_at(claim.pid, mark, &self.groups) else { return Hold::Other };
+        let is_legible = mark != MarkVariable::NotYet;
+        let Some(again) = look_at(claim.pid, mark, &self.groups) else { return HoldOutcome::Other };
         let holds = match &claim.evidence {
-            OrphanEvidence::Mark if !is_legible => return Hold::NotYet,
+            OrphanEvidence::Mark if !is_legible => return HoldOutcome::NotYet,
             OrphanEvidence::Mark => evidence::by_mark(&self.marker, &again).is_some_and(|again| again == *claim),
             OrphanEvidence::Group => evidence::by_group(&again).is_some_and(|again| again == *claim),
             OrphanEvidence::Leader => {
@@ -159,11 +159,11 @@ impl Orphans {
             }
             OrphanEvidence::Session(leader) => {
                 let members = self.processes.get(claim.name.as_str());
-                let leads = |members: &OrphanTree| members.held.get(leader).is_some_and(Handle::has_number);
+                let leads = |members: &OrphanTree| members.held.get(leader).is_some_and(ProcessHandle::has_number);
                 again.session == *leader && members.is_some_and(leads)
             }
         };
-        if holds && tree::has_number(&pidfd) { Hold::Held(Handle::by(pidfd)) } else { Hold::Other }
+        if holds && tree::has_number(&pidfd) { HoldOutcome::Held(ProcessHandle::by(pidfd)) } else { HoldOutcome::Other }
     }
 
     /// Everybody who was not looked at before; and whether the mark of somebody can't be read yet.
@@ -182,7 +182,7 @@ impl Orphans {
                 continue;
             }
             let mark = proc::variable(pid, MARK);
-            let is_legible = mark != Variable::NotYet;
+            let is_legible = mark != MarkVariable::NotYet;
             is_undecided |= !is_legible;
             let Some(mut one) = look_at(pid, mark, &self.groups) else { continue };
             if noted.contains(&pid) {
@@ -312,11 +312,11 @@ impl OrphanTree {
         self.held.keys().chain(&self.unheld).copied().map(Pid).collect()
     }
 
-    fn add(&mut self, pid: u32, handle: Handle, ends: &AsyncFd<OwnedFd>) {
-        if self.held.get(&pid).is_some_and(Handle::has_number) || !handle.is_alive() {
+    fn add(&mut self, pid: u32, handle: ProcessHandle, ends: &AsyncFd<OwnedFd>) {
+        if self.held.get(&pid).is_some_and(ProcessHandle::has_number) || !handle.is_alive() {
             return;
         }
-        if let Handle::Pidfd(pidfd) = &handle {
+        if let ProcessHandle::Pidfd(pidfd) = &handle {
             let data = epoll::EventData::new_u64(u64::from(pid));
             if let Err(error) = epoll::add(ends.get_ref().as_fd(), pidfd, data, epoll::EventFlags::IN) {
                 tracing::warn!(target: "managed_processes", pid, %error, "The end of a process can't be waited for");
@@ -328,7 +328,8 @@ impl OrphanTree {
 
     /// Takes in what descends from those that are known.
     fn descend(&mut self, ends: &AsyncFd<OwnedFd>) {
-        let roots: Vec<(u32, Handle)> = self.held.iter().filter_map(|(&pid, handle)| Some((pid, handle.copy()?))).collect();
+        let roots: Vec<(u32, ProcessHandle)> =
+            self.held.iter().filter_map(|(&pid, handle)| Some((pid, handle.copy()?))).collect();
         for (pid, handle) in tree::descend(&Lineage::now(), roots) {
             self.add(pid, handle, ends);
         }
@@ -351,9 +352,9 @@ impl OrphanTree {
 }
 
 /// What is to be seen of a process without a hold on it; `None` if it has ended.
-fn look_at(pid: u32, mark: Variable, groups: &FormerGroups) -> Option<SeenProcess> {
+fn look_at(pid: u32, mark: MarkVariable, groups: &FormerGroups) -> Option<SeenProcess> {
     let stat = proc::stat(pid).filter(|stat| !stat.has_ended)?;
-    let mark = if let Variable::Is(mark) = mark { Some(mark) } else { None };
+    let mark = if let MarkVariable::Is(mark) = mark { Some(mark) } else { None };
     let place = proc::group(pid).and_then(|path| groups.place(&path));
     let Stat { parent, session, started, has_executed, .. } = stat;
     Some(SeenProcess { pid, parent, session, started, inode: None, has_executed, mark, place })
@@ -371,9 +372,9 @@ mod tests {
     const RESTLESS: &str = "exec sh -c \"$0\" \"$0\"";
 
     /// A process and a directory, which go with the test.
-    struct Site(Child, PathBuf);
+    struct OrphanSite(Child, PathBuf);
 
-    impl Drop for Site {
+    impl Drop for OrphanSite {
         fn drop(&mut self) {
             let _gone = self.0.kill();
             let _reaped = self.0.wait();
@@ -392,7 +393,7 @@ mod tests {
         // The next life of the same instance.
         let Opened { journal, .. } = Journal::open(&held, None).expect("a thread");
         let child = Command::new("sh").args(["-c", RESTLESS, RESTLESS]).env(MARK, mark).spawn().expect("there is a shell");
-        let site = Site(child, directory);
+        let site = OrphanSite(child, directory);
         for round in 0..300 {
             let mut left = Orphans::new(journal.clone(), Marker::new(&journal, None), Record::default()).expect("descriptors");
             while left.find() {}

@@ -1,6 +1,6 @@
 //! How lines look at their destination: who they come from, and the line.
 
-use super::lines::Piece;
+use super::lines::LineChunk;
 use crate::terminal::{escape, escape_json, escape_output, is_plain};
 use jiff::Timestamp;
 use memchr::memchr;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people: `name | line`, aligned.
     Terminal {
         /// Whether each name has a colour of its own.
@@ -62,7 +62,7 @@ pub(super) const MARK: &str = "… ";
 
 /// What is put around the lines of one source. Cheap to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum LineFormat {
     /// Nothing: they are alone in their file.
     Plain,
     /// This text before each.
@@ -72,37 +72,37 @@ pub(super) enum Look {
     /// A JSON object around each. The text is what stands between the time and the line.
     Json(Arc<str>),
     /// Nothing: they are lines of navigator's log, and come ready made.
-    Log(Format),
+    Log(OutputFormat),
 }
 
-impl Look {
+impl LineFormat {
     /// Appends lines that come now, with their newlines, to `out`.
-    pub(super) fn write(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, piece: LineChunk<'_>, out: &mut Vec<u8>) {
         self.write_at(Timestamp::now(), piece, out);
     }
 
     /// Appends lines that came then, with their newlines, to `out`.
-    pub(super) fn write_at(&self, time: Timestamp, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write_at(&self, time: Timestamp, piece: LineChunk<'_>, out: &mut Vec<u8>) {
         let mark = if piece.continued { MARK } else { "" };
         out.reserve(piece.bytes.len());
         match self {
-            Look::Plain | Look::Log(_) => {
+            LineFormat::Plain | LineFormat::Log(_) => {
                 out.extend_from_slice(mark.as_bytes());
                 out.extend_from_slice(piece.bytes);
                 out.push(b'\n');
             }
-            Look::Prefixed(prefix) => each_line(piece.bytes, mark, |mark, line| {
+            LineFormat::Prefixed(prefix) => each_line(piece.bytes, mark, |mark, line| {
                 out.extend_from_slice(prefix);
                 out.extend_from_slice(mark.as_bytes());
                 out.extend_from_slice(line);
                 out.push(b'\n');
             }),
-            Look::Terminal(prefix) => each_line(piece.bytes, mark, |mark, line| {
+            LineFormat::Terminal(prefix) => each_line(piece.bytes, mark, |mark, line| {
                 for part in [prefix, mark.as_bytes(), &escape_output(line), b"\n"] {
                     out.extend_from_slice(part);
                 }
             }),
-            Look::Json(middle) => {
+            LineFormat::Json(middle) => {
                 // They came at once.
                 let time = format!("{time:.3}");
                 each_line(piece.bytes, mark, |mark, line| write_object(&time, middle, mark, line, out));
@@ -115,11 +115,11 @@ impl Look {
         /// More than the time and the punctuation of an object.
         const OBJECT: usize = 64;
         match self {
-            Look::Plain | Look::Log(_) => 1,
-            Look::Prefixed(prefix) => prefix.len() + 1,
+            LineFormat::Plain | LineFormat::Log(_) => 1,
+            LineFormat::Prefixed(prefix) => prefix.len() + 1,
             // A byte that is no text becomes four, a control character up to eight.
-            Look::Terminal(prefix) => (prefix.len() + 1).max(8),
-            Look::Json(middle) => middle.len() + OBJECT,
+            LineFormat::Terminal(prefix) => (prefix.len() + 1).max(8),
+            LineFormat::Json(middle) => middle.len() + OBJECT,
         }
     }
 
@@ -127,8 +127,8 @@ impl Look {
     pub(super) fn remark(&self, text: &str, out: &mut Vec<u8>) {
         let message = format!("{MARK}{text}");
         match self {
-            Look::Log(format) => out.extend_from_slice(log_line(*format, &message).as_bytes()),
-            _ => self.write(Piece { bytes: message.as_bytes(), continued: false }, out),
+            LineFormat::Log(format) => out.extend_from_slice(log_line(*format, &message).as_bytes()),
+            _ => self.write(LineChunk { bytes: message.as_bytes(), continued: false }, out),
         }
     }
 }
@@ -159,11 +159,11 @@ fn each_line<'a>(mut lines: &'a [u8], mut mark: &'a str, mut tell: impl FnMut(&s
 }
 
 /// A line of the log, with its newline, about what is missing there.
-fn log_line(format: Format, message: &str) -> String {
+fn log_line(format: OutputFormat, message: &str) -> String {
     let time = format!("{:.3}", Timestamp::now());
     match format {
-        Format::Terminal { .. } | Format::Text => format!("{time} WARN navigator: {}\n", escape(message)),
-        Format::Json => {
+        OutputFormat::Terminal { .. } | OutputFormat::Text => format!("{time} WARN navigator: {}\n", escape(message)),
+        OutputFormat::Json => {
             let object = serde_json::json!({ "@timestamp": time, "level": "WARN", "target": "navigator", "message": message });
             format!("{object}\n")
         }
@@ -172,8 +172,8 @@ fn log_line(format: Format, message: &str) -> String {
 
 /// Gives sources their looks. Remembers names, for their colours and for the width of the widest.
 #[derive(Debug)]
-pub(super) struct Style {
-    format: Format,
+pub(super) struct LineStyles {
+    format: OutputFormat,
     colours: HashMap<Name, usize>,
     width: usize,
 }
@@ -181,9 +181,9 @@ pub(super) struct Style {
 /// Foreground colours that can be read on dark and on light: cyan, yellow, green, magenta, blue, then the bright ones.
 const COLOURS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
 
-impl Style {
-    pub(super) fn new(format: Format) -> Style {
-        Style { format, colours: HashMap::new(), width: 0 }
+impl LineStyles {
+    pub(super) fn new(format: OutputFormat) -> LineStyles {
+        LineStyles { format, colours: HashMap::new(), width: 0 }
     }
 
     /// Makes room for names of this many characters.
@@ -192,19 +192,19 @@ impl Style {
     }
 
     /// Shows lines like this from now on.
-    pub(super) fn set(&mut self, format: Format) {
+    pub(super) fn set(&mut self, format: OutputFormat) {
         self.format = format;
     }
 
     /// The look of a source's lines among those of others.
-    pub(super) fn look(&mut self, source: &Source) -> Look {
-        let Source::Process(name, stream) = source else { return Look::Log(self.format) };
+    pub(super) fn look(&mut self, source: &Source) -> LineFormat {
+        let Source::Process(name, stream) = source else { return LineFormat::Log(self.format) };
         match self.format {
-            Format::Terminal { colour } => Look::Terminal(self.name(name, colour).into_bytes().into()),
-            Format::Text => Look::Prefixed(format!("[{name}.{}] ", stream.name()).into_bytes().into()),
-            Format::Json => {
+            OutputFormat::Terminal { colour } => LineFormat::Terminal(self.name(name, colour).into_bytes().into()),
+            OutputFormat::Text => LineFormat::Prefixed(format!("[{name}.{}] ", stream.name()).into_bytes().into()),
+            OutputFormat::Json => {
                 let name = serde_json::Value::from(name.as_str());
-                Look::Json(format!(r#","source":{name},"stream":"{}","message":"#, stream.name()).into())
+                LineFormat::Json(format!(r#","source":{name},"stream":"{}","message":"#, stream.name()).into())
             }
         }
     }
@@ -224,12 +224,12 @@ impl Style {
 
 /// Shows lines that name their source as in a file the way that a terminal shows it.
 #[derive(Debug)]
-pub struct Painter(Style);
+pub struct Painter(LineStyles);
 
 impl Painter {
     /// For names of this many characters, at least as it begins.
     pub fn new(colour: bool, width: usize) -> Painter {
-        let mut style = Style::new(Format::Terminal { colour });
+        let mut style = LineStyles::new(OutputFormat::Terminal { colour });
         style.align(width);
         Painter(style)
     }
@@ -237,7 +237,7 @@ impl Painter {
     /// A line with the look of its source, both without their newline. The caller has escaped it.
     pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
         let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
-        let Look::Terminal(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
+        let LineFormat::Terminal(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
         [&prefix, rest].concat()
     }
 }
@@ -254,11 +254,11 @@ fn named(line: &[u8]) -> Option<(&str, Stream, &[u8])> {
 mod tests {
     use super::*;
 
-    fn written(format: Format, pieces: &[(&str, Stream, &[u8], bool)]) -> String {
-        let (mut style, mut out) = (Style::new(format), Vec::new());
+    fn written(format: OutputFormat, pieces: &[(&str, Stream, &[u8], bool)]) -> String {
+        let (mut style, mut out) = (LineStyles::new(format), Vec::new());
         for &(name, stream, bytes, continued) in pieces {
             let look = style.look(&Source::Process(name.into(), stream));
-            look.write(Piece { bytes, continued }, &mut out);
+            look.write(LineChunk { bytes, continued }, &mut out);
         }
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -267,7 +267,7 @@ mod tests {
     fn text_names_the_stream_before_each_line() {
         let pieces = [("web", Stream::Stdout, &b"GET /\n\nPUT /"[..], false), ("web", Stream::Stderr, b"rest\nnext", true)];
         let expected = "[web.stdout] GET /\n[web.stdout] \n[web.stdout] PUT /\n[web.stderr] … rest\n[web.stderr] next\n";
-        assert_eq!(written(Format::Text, &pieces), expected);
+        assert_eq!(written(OutputFormat::Text, &pieces), expected);
     }
 
     #[test]
@@ -277,8 +277,8 @@ mod tests {
             ("worker", Stream::Stdout, b"up", false),
             ("db", Stream::Stderr, b"up", false),
         ];
-        assert_eq!(written(Format::Terminal { colour: false }, &pieces), "db | up\nworker | up\ndb     | up\n");
-        let coloured = written(Format::Terminal { colour: true }, &pieces);
+        assert_eq!(written(OutputFormat::Terminal { colour: false }, &pieces), "db | up\nworker | up\ndb     | up\n");
+        let coloured = written(OutputFormat::Terminal { colour: true }, &pieces);
         assert_eq!(coloured, "\x1b[36mdb |\x1b[0m up\n\x1b[33mworker |\x1b[0m up\n\x1b[36mdb     |\x1b[0m up\n");
     }
 
@@ -286,10 +286,10 @@ mod tests {
     fn a_terminal_gets_no_control_character_but_tabs_and_colours_that_end_with_the_line() {
         let pieces = [("web", Stream::Stdout, &b"\x1b[31mred\ta\r\nnext\x1b[2J\xff"[..], true)];
         let expected = "web | … \x1b[31mred\ta\x1b[0m\nweb | next\\u{1b}[2J\\xff\n";
-        assert_eq!(written(Format::Terminal { colour: false }, &pieces), expected);
+        assert_eq!(written(OutputFormat::Terminal { colour: false }, &pieces), expected);
         let text = "[web.stdout] … \x1b[31mred\ta\r\n[web.stdout] next\x1b[2J\u{fffd}\n";
-        assert_eq!(written(Format::Text, &pieces), text, "elsewhere every byte stays");
-        let json = written(Format::Json, &[("web", Stream::Stdout, "\x1b\u{9b}\u{202e}".as_bytes(), false)]);
+        assert_eq!(written(OutputFormat::Text, &pieces), text, "elsewhere every byte stays");
+        let json = written(OutputFormat::Json, &[("web", Stream::Stdout, "\x1b\u{9b}\u{202e}".as_bytes(), false)]);
         assert!(json.ends_with("\"message\":\"\\u001b\\u009b\\u202e\"}\n"), "{json}");
     }
 
@@ -305,11 +305,11 @@ mod tests {
 
     #[test]
     fn no_byte_grows_by_more_than_is_said() {
-        for format in [Format::Terminal { colour: true }, Format::Text, Format::Json] {
-            let look = Style::new(format).look(&Source::Process("web".into(), Stream::Stdout));
+        for format in [OutputFormat::Terminal { colour: true }, OutputFormat::Text, OutputFormat::Json] {
+            let look = LineStyles::new(format).look(&Source::Process("web".into(), Stream::Stdout));
             for bytes in [&b"\n".repeat(999)[..], &b"\x01".repeat(999), &b"\xff".repeat(999)] {
                 let mut out = Vec::new();
-                look.write(Piece { bytes, continued: false }, &mut out);
+                look.write(LineChunk { bytes, continued: false }, &mut out);
                 assert!(out.len() <= (bytes.len() + 1) * look.growth(), "{format:?}: {} bytes", out.len());
             }
         }
@@ -319,12 +319,12 @@ mod tests {
     fn a_gap_in_the_log_is_a_line_of_the_log() {
         let remark = |format| {
             let mut out = Vec::new();
-            Style::new(format).look(&Source::Log).remark("dropped 2 lines (9 bytes)", &mut out);
+            LineStyles::new(format).look(&Source::Log).remark("dropped 2 lines (9 bytes)", &mut out);
             String::from_utf8(out).unwrap()
         };
-        let text = remark(Format::Text);
+        let text = remark(OutputFormat::Text);
         assert!(text.ends_with("Z WARN navigator: … dropped 2 lines (9 bytes)\n"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&remark(Format::Json)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&remark(OutputFormat::Json)).unwrap();
         assert_eq!([&json["level"], &json["target"]], ["WARN", "navigator"]);
         assert_eq!(json["message"], "… dropped 2 lines (9 bytes)");
         assert_eq!(json["@timestamp"].as_str().map(str::len), Some("2026-11-22T18:00:00.000Z".len()));
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line_and_lossy_only_in_there() {
-        let lines = written(Format::Json, &[("web", Stream::Stderr, b"a \"b\" \xff\nnext", true)]);
+        let lines = written(OutputFormat::Json, &[("web", Stream::Stderr, b"a \"b\" \xff\nnext", true)]);
         let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for (object, message) in objects.iter().zip(["… a \"b\" \u{fffd}", "next"]) {
             assert_eq!([&object["source"], &object["stream"], &object["message"]], ["web", "stderr", message]);

@@ -11,10 +11,10 @@ use std::ops::Range;
 /// The ranges to hide in a text that could be parsed: of a value not only what YAML makes of it, but all that stands behind its
 /// key, because `!secret` and `&secret` are no values to YAML.
 pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
-    let mut places = MaskedRanges::default();
+    let mut places = SecretMask::default();
     places.node(node);
     places.seen.sort_unstable();
-    let MaskedRanges { seen, keys, mut ranges } = places;
+    let SecretMask { seen, keys, mut ranges } = places;
     ranges.extend(keys.into_iter().map(|key| {
         let next = seen.partition_point(|&start| start < key);
         behind(key, seen.get(next).copied().unwrap_or(source.len()), source)
@@ -25,7 +25,7 @@ pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
 
 /// What is seen of a text, and what isn't.
 #[derive(Default)]
-struct MaskedRanges {
+struct SecretMask {
     /// Where something begins that may be shown.
     seen: Vec<usize>,
     /// Where the keys end whose values are hidden.
@@ -34,7 +34,7 @@ struct MaskedRanges {
     ranges: Vec<Range<usize>>,
 }
 
-impl MaskedRanges {
+impl SecretMask {
     fn node(&mut self, node: &Node) {
         self.seen.push(node.span.start());
         match &node.kind {

@@ -3,7 +3,7 @@
 
 use super::draft::{Given, given};
 use super::problems::{Problem, Problems};
-use super::texts::Span;
+use super::source_map::SourceSpan;
 use super::tree::Node;
 use super::words::{self, definition, is_variable};
 
@@ -16,7 +16,7 @@ const OPERATORS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "2>", "2>&1", "&
 /// Warns of what a process seems to expect from a shell.
 pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
     let find = |name: &str| given(fields, name).map(|entry| &entry.value);
-    let args: Vec<(&str, Span)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
+    let args: Vec<(&str, SourceSpan)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
     let command = find("command").and_then(text);
     if let Some((command, span)) = command {
         problems.add_all(of_command(command, span, &args));
@@ -41,7 +41,7 @@ pub(super) fn of_variable(node: &Node, problems: &mut Problems) {
     problems.add(not_replaced(span, name));
 }
 
-fn text(node: &Node) -> Option<(&str, Span)> {
+fn text(node: &Node) -> Option<(&str, SourceSpan)> {
     node.text().map(|text| (text, node.span))
 }
 
@@ -50,7 +50,7 @@ fn is_shell(text: &str) -> bool {
     SHELLS.contains(&first.rsplit('/').next().unwrap_or_default())
 }
 
-fn of_command(command: &str, span: Span, args: &[(&str, Span)]) -> Option<Problem> {
+fn of_command(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
     quotes(command, span)
         .or_else(|| windows(command, span))
         .or_else(|| command_line(command, span, args))
@@ -59,7 +59,7 @@ fn of_command(command: &str, span: Span, args: &[(&str, Span)]) -> Option<Proble
         .or_else(|| shell_word(command, span))
 }
 
-fn of_argument(arg: &str, span: Span) -> Option<Problem> {
+fn of_argument(arg: &str, span: SourceSpan) -> Option<Problem> {
     let operator = OPERATORS.contains(&arg).then(|| {
         Problem::warning(span, format!("`{arg}` is an argument like any other: there is no shell"))
             .help("write `command: sh` and `args: [-c, \"…\"]` with the whole line in the quotes")
@@ -68,7 +68,7 @@ fn of_argument(arg: &str, span: Span) -> Option<Problem> {
 }
 
 /// A whole command line where one program is expected: it could be the name of a file, but hardly ever is.
-fn command_line(command: &str, span: Span, args: &[(&str, Span)]) -> Option<Problem> {
+fn command_line(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
     let given: Vec<&str> = command.split_whitespace().collect();
     let [first, _, ..] = given.as_slice() else { return None };
     // With arguments of its own, a path may well be one that has a space in it.
@@ -88,14 +88,14 @@ fn command_line(command: &str, span: Span, args: &[(&str, Span)]) -> Option<Prob
 }
 
 /// `~/…`, which only a shell knows.
-fn tilde(text: &str, span: Span) -> Option<Problem> {
+fn tilde(text: &str, span: SourceSpan) -> Option<Problem> {
     let rest = text.strip_prefix("~/")?;
     let problem = Problem::warning(span, "`~` is the name of a directory here: there is no shell to replace it");
     Some(problem.help(format!("write `${{HOME}}/{rest}`")))
 }
 
 /// `$NAME` as a whole, or behind a `=`.
-fn variable(text: &str, span: Span) -> Option<Problem> {
+fn variable(text: &str, span: SourceSpan) -> Option<Problem> {
     let value = text.rsplit('=').next().unwrap_or(text);
     let name = value.split(['/', ':']).find_map(unbraced).filter(|_| !text.contains(char::is_whitespace))?;
     Some(not_replaced(span, name))
@@ -107,26 +107,26 @@ fn unbraced(part: &str) -> Option<&str> {
     (is_variable(name) && !name.contains(|char: char| char.is_ascii_lowercase())).then_some(name)
 }
 
-fn not_replaced(span: Span, name: &str) -> Problem {
+fn not_replaced(span: SourceSpan, name: &str) -> Problem {
     Problem::warning(span, format!("`${name}` is not replaced: that takes braces"))
         .help(format!("write `${{{name}}}` for the value of the variable, or `$${name}` for these characters themselves"))
 }
 
 /// One word that only a shell would understand.
-fn shell_word(command: &str, span: Span) -> Option<Problem> {
+fn shell_word(command: &str, span: SourceSpan) -> Option<Problem> {
     let found = command.chars().find(|&char| "|&;<>*?`".contains(char))?;
     let problem = Problem::warning(span, format!("`{found}` is part of the program's name here: there is no shell"));
     Some(problem.help(format!("write\n{}", definition(command)?.join("\n"))))
 }
 
 /// Quotes that a word processor has put in place of real ones.
-fn quotes(text: &str, span: Span) -> Option<Problem> {
+fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
     let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
     let problem = Problem::warning(span, "these are typographic quotes, which belong to the value");
     Some(problem.help(format!("write `\"{inside}\"`")))
 }
 
-fn windows(command: &str, span: Span) -> Option<Problem> {
+fn windows(command: &str, span: SourceSpan) -> Option<Problem> {
     let drive = command.strip_prefix(|char: char| char.is_ascii_alphabetic())?;
     drive.starts_with(":\\").then(|| {
         Problem::warning(span, "this is a path of Windows").help("write the path on this host, with `/` between its parts")

@@ -3,7 +3,7 @@
 
 use super::super::spawn::NotSpawned;
 use super::super::spawners::SpawnReport;
-use super::{Leader, Reaper, TrackedRun};
+use super::{MainProcess, Reaper, TrackedRun};
 use crate::sys::slot::Slot;
 use reconcile::event::{Refusal, RunId};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ impl Reaper {
             run.after = Some(after);
         }
         let known = |id: RunId| self.runs.get(&id).map(|run| &**run);
-        let slot = |run: &TrackedRun| if let Leader::Starting { slot, .. } = &run.leader { Some(Arc::clone(slot)) } else { None };
+        let slot =
+            |run: &TrackedRun| if let MainProcess::Starting { slot, .. } = &run.leader { Some(Arc::clone(slot)) } else { None };
         std::iter::successors(known(after), |run| known(run.after?)).filter_map(slot).collect()
     }
 
@@ -33,7 +34,7 @@ impl Reaper {
         }
         for id in &self.unborn {
             if let Some(run) = self.runs.get_mut(id).filter(|run| run.after == Some(start))
-                && let Leader::Starting { turn, .. } = &mut run.leader
+                && let MainProcess::Starting { turn, .. } = &mut run.leader
             {
                 *turn = Some(Instant::now());
             }
@@ -42,7 +43,7 @@ impl Reaper {
 
     /// Takes it that a start can't even be attempted. No spawner sees to those who wait for it, so that is done here.
     pub(in super::super) fn refuse(&mut self, run: RunId, why: Refusal) {
-        if let Some(Leader::Starting { slot, .. }) = self.runs.get(&run).map(|run| &run.leader) {
+        if let Some(MainProcess::Starting { slot, .. }) = self.runs.get(&run).map(|run| &run.leader) {
             slot.end();
         }
         self.reported(SpawnReport { run, outcome: Err(NotSpawned { had_child: false, why }) });

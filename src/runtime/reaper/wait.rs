@@ -1,6 +1,6 @@
 //! Which children are looked at for having ended, and when all of them have to be. Whose they are is told elsewhere.
 
-use super::ends::AT_ONCE;
+use super::exit_watch::AT_ONCE;
 use super::{MUCH_TO_TIDY, Reaper, status};
 use crate::sys::{self, Ended};
 use std::io;

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Known by a path without symbolic links.
-pub(super) struct Folder(PathBuf);
+pub(super) struct TestDirectory(PathBuf);
 
-impl Folder {
-    pub(super) fn new() -> Folder {
+impl TestDirectory {
+    pub(super) fn new() -> TestDirectory {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("navigator-source-{}-{number}", std::process::id()));
         fs::create_dir(&path).expect("its name is new");
-        Folder(fs::canonicalize(path).expect("it was just made"))
+        TestDirectory(fs::canonicalize(path).expect("it was just made"))
     }
 
     /// A path in it; of no name, its own.
@@ -22,7 +22,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TestDirectory {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.0));
     }

@@ -6,13 +6,13 @@ use std::io;
 
 /// Something to poll that is readable from its being rung until its being hushed.
 #[derive(Debug)]
-pub(super) struct Bell(OwnedFd);
+pub(super) struct PollWaker(OwnedFd);
 
-impl Bell {
+impl PollWaker {
     /// # Errors
     /// No descriptor.
-    pub(super) fn new() -> io::Result<Bell> {
-        Ok(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    pub(super) fn new() -> io::Result<PollWaker> {
+        Ok(PollWaker(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
     /// Wakes whoever polls it, now or next.
@@ -29,7 +29,7 @@ impl Bell {
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for PollWaker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

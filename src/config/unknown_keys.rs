@@ -9,7 +9,7 @@ use super::problems::{Problem, Problems};
 use super::reader::FieldReader;
 use super::redact::short;
 use super::scalar;
-use super::table::Shape;
+use super::table::ValueShape;
 use super::tree::{Map, MapEntry, Node, NodeKind, entry};
 use super::words::is_variable;
 
@@ -105,9 +105,9 @@ fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [
         let key = entry.key.as_str();
         field_of(key).is_none()
             && match field.key.shape {
-                Shape::Variables => is_variable(key) && !key.contains(|char: char| char.is_ascii_lowercase()),
-                Shape::Part(keys) | Shape::Choice(_, keys) => keys().iter().any(|part| part.name == key),
-                Shape::Limits(names) => names.contains(&key),
+                ValueShape::Variables => is_variable(key) && !key.contains(|char: char| char.is_ascii_lowercase()),
+                ValueShape::Part(keys) | ValueShape::Choice(_, keys) => keys().iter().any(|part| part.name == key),
+                ValueShape::Limits(names) => names.contains(&key),
                 _ => false,
             }
     };

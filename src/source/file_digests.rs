@@ -6,8 +6,8 @@
 //! Files are opened with the rights of the process's user, and only regular files are read. What one process has read for it
 //! is bounded ([`MOST_FILES`], [`MOST_BYTES`]); beyond that it is said.
 
-use super::file::{AskForWriter, Evidence, Witness};
-use super::stamps::Stamp;
+use super::file::{AskForWriter, ReadRecord, RecordingFs};
+use super::file_stat::FileStat;
 use crate::access::identity::Identity;
 use crate::access::regular::open_regular;
 use crate::config::{Files, Inputs, expand, is_glob};
@@ -30,7 +30,7 @@ pub type Contents = Vec<(Name, Content)>;
 
 /// What a process wants to be watched.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct WatchRequest {
     pub(super) name: Name,
     pub(super) watch: Vec<Text>,
     /// The rights that are needed to read it; `None`: navigator's own.
@@ -38,24 +38,24 @@ pub(super) struct Wanted {
 }
 
 /// What tells one look at a file from another: for which user, and at which path.
-type Key = (Option<u32>, PathBuf);
+type DigestKey = (Option<u32>, PathBuf);
 
 /// One reading of everything that is watched.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct FileDigests {
     pub(super) contents: Contents,
     /// The files and directories that decide what is there.
     pub(super) inputs: Inputs,
-    pub(super) evidence: Evidence,
-    pub(super) known: BTreeMap<Key, Known>,
+    pub(super) evidence: ReadRecord,
+    pub(super) known: BTreeMap<DigestKey, CachedDigest>,
     /// The processes that watch more than is read for them.
     pub(super) beyond: BTreeSet<Name>,
 }
 
 /// A file that was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    stamp: Option<Stamp>,
+pub(super) struct CachedDigest {
+    stamp: Option<FileStat>,
     /// The same stamp means the same content.
     is_certain: bool,
     /// Its content was read, and not only its size and time.
@@ -64,50 +64,54 @@ pub(super) struct Known {
     print: Option<u64>,
 }
 
-impl Survey {
+impl FileDigests {
     /// Reads everything, but for the files that are `known` and look the same.
-    pub(super) fn make(wanted: &[Wanted], known: &BTreeMap<Key, Known>, has_writer: AskForWriter) -> Survey {
-        let mut surveyor = Surveyor {
-            witness: Witness::new(has_writer),
+    pub(super) fn make(
+        wanted: &[WatchRequest],
+        known: &BTreeMap<DigestKey, CachedDigest>,
+        has_writer: AskForWriter,
+    ) -> FileDigests {
+        let mut surveyor = DigestReader {
+            witness: RecordingFs::new(has_writer),
             inputs: Inputs::default(),
             before: known,
             known: BTreeMap::new(),
             user: None,
-            budget: Budget::default(),
+            budget: ReadBudget::default(),
         };
         let (mut contents, mut beyond) = (Contents::new(), BTreeSet::new());
-        for Wanted { name, watch, identity } in wanted {
+        for WatchRequest { name, watch, identity } in wanted {
             surveyor.begin(identity.as_ref());
             contents.push((name.clone(), surveyor.content(watch)));
             if surveyor.budget.is_exceeded {
                 beyond.insert(name.clone());
             }
         }
-        let Surveyor { witness, inputs, known, .. } = surveyor;
-        Survey { contents, inputs, evidence: witness.testify().0, known, beyond }
+        let DigestReader { witness, inputs, known, .. } = surveyor;
+        FileDigests { contents, inputs, evidence: witness.testify().0, known, beyond }
     }
 }
 
 /// A reading under way.
-struct Surveyor<'a> {
-    witness: Witness,
+struct DigestReader<'a> {
+    witness: RecordingFs,
     inputs: Inputs,
-    before: &'a BTreeMap<Key, Known>,
-    known: BTreeMap<Key, Known>,
+    before: &'a BTreeMap<DigestKey, CachedDigest>,
+    known: BTreeMap<DigestKey, CachedDigest>,
     /// The user that files are read for.
     user: Option<u32>,
-    budget: Budget,
+    budget: ReadBudget,
 }
 
 /// What has been read for one process.
 #[derive(Debug, Default)]
-struct Budget {
+struct ReadBudget {
     files: usize,
     bytes: u64,
     is_exceeded: bool,
 }
 
-impl Budget {
+impl ReadBudget {
     /// Whether one more file may be followed.
     fn takes_file(&mut self) -> bool {
         self.files += 1;
@@ -125,12 +129,12 @@ impl Budget {
     }
 }
 
-impl Surveyor<'_> {
+impl DigestReader<'_> {
     /// Goes on with the files of a process of this user.
     fn begin(&mut self, identity: Option<&Identity>) {
         self.user = identity.and_then(|identity| identity.user);
         self.witness.act_as(identity.cloned());
-        self.budget = Budget::default();
+        self.budget = ReadBudget::default();
     }
 
     fn content(&mut self, watch: &[Text]) -> Content {
@@ -186,14 +190,14 @@ impl Surveyor<'_> {
             return known.print;
         }
         let stamp = self.witness.look(path);
-        let is_read = self.budget.takes_bytes(stamp.as_ref().map_or(0, Stamp::size));
+        let is_read = self.budget.takes_bytes(stamp.as_ref().map_or(0, FileStat::size));
         let known = match self.before.get(&key) {
             Some(known) if known.is_certain && known.stamp == stamp && known.is_read == is_read => *known,
             _ => {
-                let is_certain = !stamp.as_ref().is_some_and(Stamp::is_fresh);
+                let is_certain = !stamp.as_ref().is_some_and(FileStat::is_fresh);
                 // What navigator can't even see is not opened: a file system that a user has mounted may never answer.
                 let print = stamp.and_then(|_| self.read(path, is_read).ok());
-                Known { stamp, is_certain, is_read, print }
+                CachedDigest { stamp, is_certain, is_read, print }
             }
         };
         self.known.insert(key, known);
@@ -238,17 +242,17 @@ fn mixed(prints: &[u64]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::Folder;
+    use super::super::test_directory::TestDirectory;
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
 
     /// What a process of navigator's own user watches.
-    fn wanted(watch: Vec<Text>) -> Wanted {
-        Wanted { name: Name::from("web"), watch, identity: None }
+    fn wanted(watch: Vec<Text>) -> WatchRequest {
+        WatchRequest { name: Name::from("web"), watch, identity: None }
     }
 
-    impl Folder {
+    impl TestDirectory {
         fn write(&self, name: &str, text: &str) {
             let path = self.path(name);
             fs::create_dir_all(path.parent().expect("it lies in the folder")).expect("it is ours");
@@ -258,7 +262,7 @@ mod tests {
         /// What is found there, below this folder, and what tells the contents apart.
         fn found(&self, watch: &str) -> BTreeMap<String, u64> {
             let text = Text::plain(&self.path(watch).display().to_string());
-            let mut survey = Survey::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None);
+            let mut survey = FileDigests::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None);
             let (_, content) = survey.contents.remove(0);
             let below = format!("{}/", self.path("").display());
             content.files.into_iter().map(|(path, print)| (path.replace(&below, ""), print)).collect()
@@ -271,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_path_stands_for_its_file_or_for_the_files_directly_in_it() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         for name in ["a.conf", "b.conf", ".b.conf.swp", "c.txt", "deeper/d.conf", "deeper/.hidden"] {
             folder.write(name, name);
         }
@@ -287,7 +291,7 @@ mod tests {
 
     #[test]
     fn only_another_content_makes_a_difference() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.write("a.conf", "one");
         let before = folder.found("a.conf");
         folder.write("new", "one");
@@ -301,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_not_there_and_what_is_huge_is_not_read() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         rustix::fs::mkfifoat(rustix::fs::CWD, folder.path("fifo"), rustix::fs::Mode::RWXU).expect("it is ours");
         assert_eq!(folder.names("fifo"), Vec::<String>::new());
         let huge = File::create(folder.path("huge")).expect("it is ours");
@@ -314,7 +318,7 @@ mod tests {
 
     #[test]
     fn secret_parts_of_paths_are_not_shown() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.write("hunter2/a.conf", "a");
         folder.write("hunter2/b.conf", "b");
         let real = |path: &str| folder.path(path).display().to_string();
@@ -330,7 +334,7 @@ mod tests {
             &["${DIR}/a.conf", "${DIR}/b.conf"],
             &["a.conf", "b.conf"],
         ]) {
-            let survey = Survey::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None);
+            let survey = FileDigests::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None);
             let shown: Vec<&String> = survey.contents[0].1.files.keys().collect();
             assert_eq!(shown, expected);
         }
@@ -338,29 +342,29 @@ mod tests {
 
     #[test]
     fn what_looks_the_same_is_not_read_again() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.write("a.conf", "one");
         let path = folder.path("a.conf");
         let wanted = [wanted(vec![Text::plain(&path.display().to_string())])];
         let key = (None, path.clone());
-        let stamp = Stamp::of(&path);
-        let known = BTreeMap::from([(key.clone(), Known { stamp, is_certain: true, is_read: true, print: Some(42) })]);
-        assert_eq!(Survey::make(&wanted, &known, |_| None).known[&key].print, Some(42));
-        let doubtful = BTreeMap::from([(key.clone(), Known { stamp, is_certain: false, is_read: true, print: Some(42) })]);
-        assert_ne!(Survey::make(&wanted, &doubtful, |_| None).known[&key].print, Some(42));
+        let stamp = FileStat::of(&path);
+        let known = BTreeMap::from([(key.clone(), CachedDigest { stamp, is_certain: true, is_read: true, print: Some(42) })]);
+        assert_eq!(FileDigests::make(&wanted, &known, |_| None).known[&key].print, Some(42));
+        let doubtful = BTreeMap::from([(key.clone(), CachedDigest { stamp, is_certain: false, is_read: true, print: Some(42) })]);
+        assert_ne!(FileDigests::make(&wanted, &doubtful, |_| None).known[&key].print, Some(42));
         folder.write("a.conf", "longer");
-        assert_ne!(Survey::make(&wanted, &known, |_| None).known[&key].print, Some(42));
+        assert_ne!(FileDigests::make(&wanted, &known, |_| None).known[&key].print, Some(42));
     }
 
     #[test]
     fn what_is_read_for_one_process_is_bounded_and_it_shows() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         for number in 0..=MOST_FILES {
             folder.write(&format!("many/{number:04}"), "");
         }
         let survey = |watch: &str| {
             let text = Text::plain(&folder.path(watch).display().to_string());
-            Survey::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None)
+            FileDigests::make(&[wanted(vec![text])], &BTreeMap::new(), |_| None)
         };
         let many = survey("many");
         assert_eq!((many.contents[0].1.files.len(), many.beyond.len()), (MOST_FILES, 1));

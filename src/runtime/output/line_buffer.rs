@@ -2,8 +2,8 @@
 //!
 //! Each line has a number, so that whoever reads along knows how many were gone before it came to read them.
 
-use super::lines::Piece;
-use super::look::Stream;
+use super::line_format::Stream;
+use super::lines::LineChunk;
 use jiff::Timestamp;
 use memchr::{memchr, memchr_iter};
 use reconcile::text::Name;
@@ -13,17 +13,17 @@ use tokio::sync::Notify;
 
 /// The lines of one process. Whoever writes to it waits for nobody but a reader who copies some.
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(super) struct LineBuffer {
     name: Name,
-    inside: Mutex<Inside>,
+    inside: Mutex<BufferContents>,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct BufferContents {
     /// Whole lines, each with its newline.
     bytes: VecDeque<u8>,
     /// What is known of them, in the same order.
-    records: VecDeque<Record>,
+    records: VecDeque<BufferedLines>,
     /// How many lines there have ever been.
     end: u64,
     /// Those who want to know of more.
@@ -32,7 +32,7 @@ struct Inside {
 
 /// Lines that came together.
 #[derive(Clone, Copy, Debug)]
-struct Record {
+struct BufferedLines {
     /// Among those of all processes.
     order: u64,
     time: Timestamp,
@@ -48,7 +48,7 @@ struct Record {
 
 /// Some lines of a ring, copied out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Copied {
+pub(super) struct CopiedLines {
     /// The number of the first of them; what was asked for may be gone.
     pub(super) first: u64,
     /// The number of the line behind them.
@@ -62,17 +62,17 @@ pub(super) struct Copied {
 
 /// When lines came, and in which order among those of all processes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct Arrival {
     pub(super) order: u64,
     pub(super) time: Timestamp,
 }
 
 /// What a record costs beside its bytes.
-const RECORD: usize = size_of::<Record>();
+const RECORD: usize = size_of::<BufferedLines>();
 
-impl Ring {
-    pub(super) fn new(name: Name) -> Ring {
-        Ring { name, inside: Mutex::default() }
+impl LineBuffer {
+    pub(super) fn new(name: Name) -> LineBuffer {
+        LineBuffer { name, inside: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &Name {
@@ -80,7 +80,7 @@ impl Ring {
     }
 
     /// Takes lines, within this share of memory. Of what doesn't fit, the end is kept.
-    pub(super) fn push(&self, stream: Stream, piece: Piece<'_>, at: Moment, share: usize) {
+    pub(super) fn push(&self, stream: Stream, piece: LineChunk<'_>, at: Arrival, share: usize) {
         let mut inside = self.lock();
         let first = inside.end;
         inside.end += memchr_iter(b'\n', piece.bytes).count() as u64 + 1;
@@ -93,7 +93,7 @@ impl Ring {
         inside.bytes.extend(bytes);
         inside.bytes.push_back(b'\n');
         let begins = inside.records.back().map_or(0, |last| last.begins + last.length as u64);
-        inside.records.push_back(Record { order: at.order, time: at.time, first, begins, length, stream, continued });
+        inside.records.push_back(BufferedLines { order: at.order, time: at.time, first, begins, length, stream, continued });
         inside.listeners.retain(|listener| listener.upgrade().inspect(|listener| listener.notify_one()).is_some());
     }
 
@@ -129,7 +129,7 @@ impl Ring {
     }
 
     /// Copies the lines from this number on that came together.
-    pub(super) fn copy(&self, from: u64) -> Option<Copied> {
+    pub(super) fn copy(&self, from: u64) -> Option<CopiedLines> {
         let inside = self.lock();
         let place = inside.place(from);
         let record = *inside.records.get(place)?;
@@ -141,11 +141,11 @@ impl Ring {
             bytes.drain(..=end);
         }
         let continued = record.continued && skipped == 0;
-        Some(Copied { first: record.first + skipped, next, time: record.time, stream: record.stream, continued, bytes })
+        Some(CopiedLines { first: record.first + skipped, next, time: record.time, stream: record.stream, continued, bytes })
     }
 
     /// A panic elsewhere leaves the lines as whole as they were: every change of them is complete before the next begins.
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, BufferContents> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,7 +157,7 @@ impl Ring {
     }
 }
 
-impl Inside {
+impl BufferContents {
     /// The place of the record that has the line of this number or, if that is gone, the next.
     fn place(&self, line: u64) -> usize {
         let behind = self.records.partition_point(|record| record.first <= line);
@@ -166,7 +166,7 @@ impl Inside {
     }
 
     /// The lines of one of the records.
-    fn bytes_of(&self, record: &Record) -> Vec<u8> {
+    fn bytes_of(&self, record: &BufferedLines) -> Vec<u8> {
         let begins = self.records.front().map_or(0, |oldest| record.begins - oldest.begins);
         // It is an offset within what is held, so it fits.
         let begins = usize::try_from(begins).unwrap_or(usize::MAX);
@@ -237,13 +237,13 @@ mod tests {
 
     const SHARE: usize = 1_000;
 
-    fn push(ring: &Ring, order: u64, lines: &str) {
-        let at = Moment { order, time: Timestamp::UNIX_EPOCH };
-        ring.push(Stream::Stdout, Piece { bytes: lines.as_bytes(), continued: false }, at, SHARE);
+    fn push(ring: &LineBuffer, order: u64, lines: &str) {
+        let at = Arrival { order, time: Timestamp::UNIX_EPOCH };
+        ring.push(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false }, at, SHARE);
     }
 
     /// The lines from this number on, and how many of those are gone.
-    fn read(ring: &Ring, mut from: u64) -> (u64, Vec<String>) {
+    fn read(ring: &LineBuffer, mut from: u64) -> (u64, Vec<String>) {
         let (mut lost, mut lines) = (0, Vec::new());
         while let Some(copied) = ring.copy(from) {
             lost += copied.first - from;
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn lines_are_read_from_any_number_on() {
-        let ring = Ring::new("web".into());
+        let ring = LineBuffer::new("web".into());
         for (order, lines) in ["a\nb", "", "c\n", "d"].into_iter().enumerate() {
             push(&ring, order as u64, lines);
         }
@@ -270,7 +270,7 @@ mod tests {
     /// Against a list of all lines that there ever were, with pieces of every size and bounded memory.
     #[test]
     fn the_oldest_lines_go_first_and_are_counted() {
-        let (ring, mut all, mut seed) = (Ring::new("web".into()), Vec::new(), 1_u64);
+        let (ring, mut all, mut seed) = (LineBuffer::new("web".into()), Vec::new(), 1_u64);
         let mut random = |below: usize| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).unwrap() % below
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn of_a_line_beyond_all_bounds_the_end_is_kept() {
-        let ring = Ring::new("web".into());
+        let ring = LineBuffer::new("web".into());
         push(&ring, 0, "before");
         push(&ring, 1, &("x".repeat(5_000) + "end"));
         let copied = ring.copy(0).unwrap();
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_smaller_share_is_kept_to_at_once() {
-        let ring = Ring::new("web".into());
+        let ring = LineBuffer::new("web".into());
         (0..100).for_each(|order| push(&ring, order, &order.to_string()));
         ring.shrink(200);
         assert!(ring.cost() <= 200, "{} bytes", ring.cost());

@@ -177,12 +177,12 @@ fn find_key(content: &str, key: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::texts::Texts;
+    use crate::config::source_map::SourceMap;
     use std::path::Path;
 
     /// The ranges as whoever shows a text sees them: sorted, and each once.
     fn joined(text: &str) -> Vec<Range<usize>> {
-        let mut texts = Texts::default();
+        let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), text.to_owned());
         texts.veil(id, of_lines(text));
         texts.veiled(id, 0..text.len()).collect()

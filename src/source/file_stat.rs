@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 /// What was seen at some paths; `None` where nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamps(BTreeMap<PathBuf, Option<Stamp>>);
+pub(super) struct FileStats(BTreeMap<PathBuf, Option<FileStat>>);
 
 /// What can be seen of a file without reading it. The content may differ only if this does, but for changes within the
 /// resolution of the file system's clock: see [`Stamp::is_fresh`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStat {
     is_directory: bool,
     /// It has no name any more. That can be seen by a path only where the file is mounted by itself: there it stays when
     /// another one takes its name outside.
@@ -25,25 +25,25 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamps {
+impl FileStats {
     /// Adds what was seen at a path, unless it was seen before: then the two differ if it changed, and another look tells.
-    pub(super) fn add(&mut self, path: &Path, stamp: Option<Stamp>) {
+    pub(super) fn add(&mut self, path: &Path, stamp: Option<FileStat>) {
         self.0.entry(path.to_owned()).or_insert(stamp);
     }
 
     /// What is at the same paths now.
-    pub(super) fn again(&self) -> Stamps {
-        Stamps(self.0.keys().map(|path| (path.clone(), Stamp::of(path))).collect())
+    pub(super) fn again(&self) -> FileStats {
+        FileStats(self.0.keys().map(|path| (path.clone(), FileStat::of(path))).collect())
     }
 
     /// Whether every file is as it was. Directories don't count: who knows what else is kept in them.
-    pub(super) fn has_the_files_of(&self, earlier: &Stamps) -> bool {
+    pub(super) fn has_the_files_of(&self, earlier: &FileStats) -> bool {
         self.pairs(earlier).all(|(was, is)| was == is || both_directories(was, is))
     }
 
     /// Whether each file is as it was or is another one, put in its place: none was written to, and none is missing.
-    pub(super) fn replaces(&self, earlier: &Stamps) -> bool {
-        let is_replaced = |was: Option<Stamp>, is: Option<Stamp>| match (was, is) {
+    pub(super) fn replaces(&self, earlier: &FileStats) -> bool {
+        let is_replaced = |was: Option<FileStat>, is: Option<FileStat>| match (was, is) {
             (Some(was), Some(is)) => (was.device, was.inode) != (is.device, is.inode),
             (was, is) => was.is_none() && is.is_some(),
         };
@@ -51,7 +51,7 @@ impl Stamps {
     }
 
     /// Whether what is at this path is seen as it was earlier.
-    pub(super) fn is_as_in(&self, earlier: &Stamps, path: &Path) -> bool {
+    pub(super) fn is_as_in(&self, earlier: &FileStats, path: &Path) -> bool {
         self.0.get(path) == earlier.0.get(path)
     }
 
@@ -61,21 +61,21 @@ impl Stamps {
     }
 
     /// Earlier and now, for every path that is in both.
-    fn pairs(&self, earlier: &Stamps) -> impl Iterator<Item = (Option<Stamp>, Option<Stamp>)> {
+    fn pairs(&self, earlier: &FileStats) -> impl Iterator<Item = (Option<FileStat>, Option<FileStat>)> {
         self.0.iter().filter_map(|(path, is)| Some((*earlier.0.get(path)?, *is)))
     }
 }
 
-fn both_directories(was: Option<Stamp>, is: Option<Stamp>) -> bool {
+fn both_directories(was: Option<FileStat>, is: Option<FileStat>) -> bool {
     was.zip(is).is_some_and(|(was, is)| was.is_directory && is.is_directory)
 }
 
-impl Stamp {
+impl FileStat {
     /// What is at a path now, symbolic links followed.
-    pub(super) fn of(path: &Path) -> Option<Stamp> {
+    pub(super) fn of(path: &Path) -> Option<FileStat> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let stat = std::fs::metadata(path).ok()?;
-        Some(Stamp {
+        Some(FileStat {
             is_directory: stat.is_dir(),
             is_nameless: stat.is_file() && stat.nlink() == 0,
             device: stat.dev(),
@@ -104,10 +104,10 @@ impl Stamp {
 }
 
 #[cfg(test)]
-impl Stamps {
+impl FileStats {
     /// Made-up files: a path, and its inode and size, or nothing. A path that ends in `/` is a directory.
-    pub(super) fn made(files: &[(&str, Option<(u64, u64)>)]) -> Stamps {
-        let stamp = |is_directory, (inode, size)| Stamp {
+    pub(super) fn made(files: &[(&str, Option<(u64, u64)>)]) -> FileStats {
+        let stamp = |is_directory, (inode, size)| FileStat {
             is_directory,
             is_nameless: false,
             device: 1,
@@ -116,7 +116,7 @@ impl Stamps {
             modified: (i64::try_from(size).unwrap_or(0), 0),
             changed: (i64::try_from(size).unwrap_or(0), 0),
         };
-        Stamps(files.iter().map(|(path, is)| (PathBuf::from(path), is.map(|is| stamp(path.ends_with('/'), is)))).collect())
+        FileStats(files.iter().map(|(path, is)| (PathBuf::from(path), is.map(|is| stamp(path.ends_with('/'), is)))).collect())
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_place_is_told_from_what_was_written_to() {
-        let file = |is| Stamps::made(&[("a", is), ("optional", None)]);
+        let file = |is| FileStats::made(&[("a", is), ("optional", None)]);
         let was = file(Some((1, 10)));
         for (is, same, replaces) in
             [(Some((1, 10)), true, true), (Some((1, 11)), false, false), (Some((2, 10)), false, true), (None, false, false)]
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn a_busy_directory_is_no_change_of_a_file() {
-        let was = Stamps::made(&[("a", Some((1, 10))), ("parts/", Some((2, 1)))]);
-        let now = Stamps::made(&[("a", Some((1, 10))), ("parts/", Some((2, 2)))]);
+        let was = FileStats::made(&[("a", Some((1, 10))), ("parts/", Some((2, 1)))]);
+        let now = FileStats::made(&[("a", Some((1, 10))), ("parts/", Some((2, 2)))]);
         assert_ne!(now, was);
         assert!(now.has_the_files_of(&was) && now.replaces(&was));
     }

@@ -17,7 +17,7 @@ const MOST_LINKS: usize = 40;
 
 /// Names whose change may change what is read. All paths in here are free of symbolic links but for their last part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct WatchPaths {
     names: BTreeSet<PathBuf>,
     /// The directories to watch.
     directories: BTreeSet<PathBuf>,
@@ -25,10 +25,10 @@ pub(super) struct Places {
     listed: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
-impl Places {
+impl WatchPaths {
     /// Wherever a change of these inputs can be seen.
-    pub(super) fn of(inputs: &Inputs) -> Places {
-        let mut places = Places::default();
+    pub(super) fn of(inputs: &Inputs) -> WatchPaths {
+        let mut places = WatchPaths::default();
         for file in &inputs.files {
             places.add(file);
         }
@@ -101,12 +101,12 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::Folder;
+    use super::super::test_directory::TestDirectory;
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    impl Folder {
+    impl TestDirectory {
         fn directory(&self, path: &str) {
             fs::create_dir_all(self.path(path)).expect("it is ours");
         }
@@ -117,7 +117,7 @@ mod tests {
 
         /// What there is on the way to a file, below this folder.
         fn way(&self, path: &str) -> (Vec<String>, Vec<String>) {
-            let places = Places::of(&Inputs { files: [self.path(path)].into(), directories: BTreeMap::new() });
+            let places = WatchPaths::of(&Inputs { files: [self.path(path)].into(), directories: BTreeMap::new() });
             let below = |paths: &BTreeSet<PathBuf>| {
                 paths.iter().filter_map(|path| Some(path.strip_prefix(self.path("")).ok()?.display().to_string())).collect()
             };
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_way(folder: &Folder, path: &str, names: &[&str], directories: &[&str]) {
+    fn assert_way(folder: &TestDirectory, path: &str, names: &[&str], directories: &[&str]) {
         let (found_names, found_directories) = folder.way(path);
         assert_eq!(
             (found_names, found_directories),
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_plain_file_is_seen_in_its_directory_and_that_in_its_own() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.directory("etc");
         fs::write(folder.path("etc/navigator.yml"), "").expect("it is ours");
         assert_way(&folder, "etc/navigator.yml", &["etc", "etc/navigator.yml"], &["", "etc"]);
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn every_link_on_the_way_is_a_name() {
         // As Kubernetes mounts a ConfigMap: navigator.yml -> ..data/navigator.yml, ..data -> ..1.
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.directory("etc/..1");
         fs::write(folder.path("etc/..1/navigator.yml"), "").expect("it is ours");
         folder.link("etc/..data", "..1");
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_link_is_looked_up_where_it_leads() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.directory("a/b");
         folder.directory("c");
         folder.link("c/down", "../a/b");
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_absolute_link_begins_anew() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.directory("a");
         folder.directory("b");
         fs::write(folder.path("b/file"), "").expect("it is ours");
@@ -177,14 +177,14 @@ mod tests {
 
     #[test]
     fn the_first_part_that_is_missing_is_waited_for_where_it_would_be() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         let (names, directories) = folder.way("not/here/yet/file");
         assert!(names.contains(&"not".to_owned()) && directories.contains(&String::new()), "{names:?} {directories:?}");
     }
 
     #[test]
     fn a_link_that_leads_nowhere_leads_to_where_its_target_would_be() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.link("dangling", "gone");
         let (names, directories) = folder.way("dangling");
         assert_eq!(names, ["", "dangling", "gone"]);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn links_in_a_circle_come_to_an_end() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.link("a", "b");
         folder.link("b", "a");
         let (names, _) = folder.way("a/file");
@@ -202,11 +202,11 @@ mod tests {
 
     #[test]
     fn entries_of_a_listed_directory_count_if_they_match_wherever_it_really_is() {
-        let folder = Folder::new();
+        let folder = TestDirectory::new();
         folder.directory("real");
         folder.link("parts", "real");
         let patterns = BTreeMap::from([(folder.path("parts"), BTreeSet::from(["*.yml".to_owned()]))]);
-        let places = Places::of(&Inputs { files: BTreeSet::new(), directories: patterns });
+        let places = WatchPaths::of(&Inputs { files: BTreeSet::new(), directories: patterns });
         assert!(places.concern(&folder.path("real/new.yml")));
         assert!(!places.concern(&folder.path("real/busy.log")) && !places.concern(&folder.path("real/.new.yml.swp")));
         assert!(places.concern(&folder.path("parts")) && places.concern(&folder.path("real")));

@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 pub(super) const AT_ONCE: usize = 64;
 
 /// The leaders that are not reaped.
-pub(super) struct Ends {
+pub(super) struct ExitWatch {
     /// Becomes readable when one of them has ended.
     told: Arc<AsyncFd<OwnedFd>>,
     held: HashMap<u32, Arc<OwnedFd>>,
@@ -30,17 +30,17 @@ pub(super) struct Ends {
     wants_a_look: bool,
 }
 
-impl Ends {
+impl ExitWatch {
     /// # Errors
     /// Out of descriptors.
-    pub(super) fn new() -> io::Result<Ends> {
+    pub(super) fn new() -> io::Result<ExitWatch> {
         let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         // Each process takes two others, which it reads.
-        Ends::with_room(limit / 4)
+        ExitWatch::with_room(limit / 4)
     }
 
-    fn with_room(room: usize) -> io::Result<Ends> {
-        Ok(Ends {
+    fn with_room(room: usize) -> io::Result<ExitWatch> {
+        Ok(ExitWatch {
             told: sys::epoll_set()?,
             held: HashMap::new(),
             untold: BTreeSet::new(),
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_is_told_once_and_in_doubt_only_a_look_tells() {
-        let mut ends = Ends::with_room(8).expect("descriptors");
+        let mut ends = ExitWatch::with_room(8).expect("descriptors");
         let (mut one, other) = (child(), child());
         ends.expect(one.id(), pidfd(&one));
         ends.expect(other.id(), pidfd(&other));
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_takes_no_descriptors_until_it_is_gone() {
-        let mut ends = Ends::with_room(4).expect("descriptors");
+        let mut ends = ExitWatch::with_room(4).expect("descriptors");
         let children: Vec<Child> = (0..5).map(|_| child()).collect();
         for child in &children {
             ends.expect(child.id(), pidfd(child));

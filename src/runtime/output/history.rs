@@ -3,9 +3,9 @@
 //! It is bounded: a ring of lines for each process, and all of them together. A reader that is slower than a process
 //! misses lines and is told how many; nobody ever waits for it.
 
-use super::lines::Piece;
-use super::look::Stream;
-use super::ring::{Moment, Ring};
+use super::line_buffer::{Arrival, LineBuffer};
+use super::line_format::Stream;
+use super::lines::LineChunk;
 use super::tail::{Mailbox, Tail};
 use jiff::Timestamp;
 use reconcile::text::Name;
@@ -23,11 +23,11 @@ const GLANCE: usize = 400;
 
 /// The last lines of every process. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Kept(Arc<Shared>);
+pub struct OutputHistory(Arc<HistoryState>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    rings: Mutex<Rings>,
+struct HistoryState {
+    rings: Mutex<LineBuffers>,
     /// What one ring may hold now; 0: there is none yet.
     share: AtomicUsize,
     /// How many pieces of output there have been.
@@ -37,8 +37,8 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Rings {
-    by_name: BTreeMap<Name, Arc<Ring>>,
+struct LineBuffers {
+    by_name: BTreeMap<Name, Arc<LineBuffer>>,
     /// Those whose output is thrown away.
     silent: BTreeSet<Name>,
     /// Readers that are to get rings that come later.
@@ -47,33 +47,33 @@ struct Rings {
 
 /// The place where one process's lines are kept.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    ring: Arc<Ring>,
-    shared: Arc<Shared>,
+pub(super) struct HistorySlot {
+    ring: Arc<LineBuffer>,
+    shared: Arc<HistoryState>,
 }
 
-impl Place {
-    pub(super) fn take(&self, stream: Stream, piece: Piece<'_>) {
+impl HistorySlot {
+    pub(super) fn take(&self, stream: Stream, piece: LineChunk<'_>) {
         let order = self.shared.pieces.fetch_add(1, Ordering::Relaxed);
-        let at = Moment { order, time: Timestamp::now() };
+        let at = Arrival { order, time: Timestamp::now() };
         self.ring.push(stream, piece, at, self.shared.share.load(Ordering::Relaxed));
     }
 }
 
-impl Kept {
+impl OutputHistory {
     /// The place for what a process writes from now on.
-    pub(super) fn place(&self, name: &Name) -> Place {
+    pub(super) fn place(&self, name: &Name) -> HistorySlot {
         let mut rings = self.rings();
         rings.silent.remove(name);
         let ring = rings.by_name.get(name).cloned().unwrap_or_else(|| {
-            let ring = Arc::new(Ring::new(name.clone()));
+            let ring = Arc::new(LineBuffer::new(name.clone()));
             rings.by_name.insert(name.clone(), Arc::clone(&ring));
             rings.announce(&ring);
             self.share_out(&rings);
             ring
         });
         drop(rings);
-        Place { ring, shared: Arc::clone(&self.0) }
+        HistorySlot { ring, shared: Arc::clone(&self.0) }
     }
 
     /// Takes note that nothing is kept of what a process writes from now on.
@@ -128,7 +128,7 @@ impl Kept {
     }
 
     /// Gives each ring its share of memory.
-    fn share_out(&self, rings: &Rings) {
+    fn share_out(&self, rings: &LineBuffers) {
         let share = EACH.min(ALL / rings.by_name.len().next_power_of_two());
         if self.0.share.swap(share, Ordering::Relaxed) > share {
             rings.by_name.values().for_each(|ring| ring.shrink(share));
@@ -136,14 +136,14 @@ impl Kept {
     }
 
     /// A panic elsewhere leaves the rings as whole as they were: every change of them is complete before the next begins.
-    fn rings(&self) -> MutexGuard<'_, Rings> {
+    fn rings(&self) -> MutexGuard<'_, LineBuffers> {
         self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Rings {
+impl LineBuffers {
     /// Gives a new ring to those who want to read it.
-    fn announce(&mut self, ring: &Arc<Ring>) {
+    fn announce(&mut self, ring: &Arc<LineBuffer>) {
         self.mailboxes.retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else { return false };
             mailbox.offer(ring);
@@ -154,15 +154,15 @@ impl Rings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tail::Form;
+    use super::super::tail::TailFormat;
     use super::*;
 
-    fn say(kept: &Kept, name: &str, lines: &str) {
-        kept.place(&name.into()).take(Stream::Stdout, Piece { bytes: lines.as_bytes(), continued: false });
+    fn say(kept: &OutputHistory, name: &str, lines: &str) {
+        kept.place(&name.into()).take(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false });
     }
 
     /// What there is to read now.
-    fn read(tail: &mut Tail, form: Form) -> String {
+    fn read(tail: &mut Tail, form: TailFormat) -> String {
         let mut text = Vec::new();
         loop {
             let said = tail.take();
@@ -177,18 +177,18 @@ mod tests {
 
     #[test]
     fn lines_of_several_come_in_the_order_in_which_they_were_written() {
-        let kept = Kept::default();
+        let kept = OutputHistory::default();
         for (name, lines) in [("a", "1"), ("b", "2\n3"), ("a", "4"), ("c", "5"), ("b", "6")] {
             say(&kept, name, lines);
         }
         let all = kept.tail(&[], 10, false);
         assert!(!all.goes_on());
-        assert_eq!(read(&mut { all }, Form::Plain), "1\n2\n3\n4\n5\n6\n");
+        assert_eq!(read(&mut { all }, TailFormat::Plain), "1\n2\n3\n4\n5\n6\n");
         let mut some = kept.tail(&["b".into(), "a".into()], 1, true);
-        assert_eq!(read(&mut some, Form::Named), "[a.stdout] 4\n[b.stdout] 6\n");
+        assert_eq!(read(&mut some, TailFormat::Named), "[a.stdout] 4\n[b.stdout] 6\n");
         say(&kept, "c", "not of interest");
         say(&kept, "b", "7");
-        assert_eq!(read(&mut some, Form::Plain), "7\n");
+        assert_eq!(read(&mut some, TailFormat::Plain), "7\n");
         assert_eq!(kept.last("b", 2), ["6", "7"]);
         kept.finish();
         assert!(!some.goes_on());
@@ -196,19 +196,19 @@ mod tests {
 
     #[test]
     fn what_was_not_of_interest_when_it_began_is_no_miss_and_what_was_is() {
-        let kept = Kept::default();
+        let kept = OutputHistory::default();
         (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
         let mut late = kept.tail(&[], 100_000, true);
-        assert!(!read(&mut late, Form::Plain).contains("missed"));
+        assert!(!read(&mut late, TailFormat::Plain).contains("missed"));
         (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
-        let text = read(&mut late, Form::Plain);
+        let text = read(&mut late, TailFormat::Plain);
         let (told, lines) = text.split_once('\n').unwrap();
         assert_eq!(told, format!("… missed {} lines", 10_000 - lines.lines().count()));
     }
 
     #[test]
     fn all_together_are_bounded_and_what_is_gone_is_forgotten() {
-        let kept = Kept::default();
+        let kept = OutputHistory::default();
         let line = "x".repeat(999);
         for number in 0..1_000 {
             let name = format!("process-{number}");

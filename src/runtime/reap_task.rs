@@ -7,7 +7,7 @@ use super::loop_state::LoopState;
 use super::output::more_log_is_to_come;
 use super::probe::Prober;
 use super::reaper::Reaper;
-use super::spawners::{Done, SpawnReport, Spawners};
+use super::spawners::{SpawnReport, Spawners, TaskOutcome};
 use crate::sys;
 use reconcile::event::Event;
 use rustix::fd::OwnedFd;
@@ -33,7 +33,7 @@ const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
 const LOGGED_WITHIN: Duration = Duration::from_millis(5);
 
 /// What the reaper looks up for.
-pub(super) struct Signals {
+pub(super) struct ReapSignals {
     /// A child has ended.
     pub(super) ended: Signal,
     /// Leaders have ended.
@@ -41,11 +41,11 @@ pub(super) struct Signals {
     /// A control group may be empty.
     pub(super) emptied: Arc<AsyncFd<OwnedFd>>,
     /// The spawners have done something.
-    pub(super) done: UnboundedReceiver<Done>,
+    pub(super) done: UnboundedReceiver<TaskOutcome>,
 }
 
 /// What the reaper is woken by.
-enum Wake {
+enum WakeCause {
     /// A child has ended; whose end it is, if that is known.
     Ended(Option<u32>),
     /// Leaders have ended.
@@ -67,71 +67,71 @@ enum Wake {
 /// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
 pub(super) async fn reap(
     shared: Arc<LoopState>,
-    companions: Companions,
+    companions: RunObservers,
     spawners: Arc<Spawners>,
-    signals: Signals,
+    signals: ReapSignals,
     news: Sender<Event>,
     looked: watch::Sender<()>,
 ) {
-    let Signals { mut ended, ends, emptied, mut done } = signals;
+    let ReapSignals { mut ended, ends, emptied, mut done } = signals;
     let mut has_failed = false;
     let mut is_new = false;
-    let mut to_look = ToLook::default();
+    let mut to_look = PendingLookups::default();
     let mut untold: Vec<SpawnReport> = Vec::new();
     let mut told_by = Instant::now();
-    let mut chatter = Chatter::default();
+    let mut chatter = LogCoalescer::default();
     loop {
         let logged_by = chatter.goes_on_by(shared.lock().is_any_starting());
         let wants_another_look = has_failed || shared.lock().wants_another_look();
         let starts_due = shared.lock().starts_due().map(Instant::from_std);
         let is_untidy = is_new && shared.lock().is_untidy();
         let wake = tokio::select! {
-            _ = ended.recv() => Wake::Ended(sys::last_ended()),
+            _ = ended.recv() => WakeCause::Ended(sys::last_ended()),
             Some(done) = done.recv() => match done {
-                Done::Start(report) => {
+                TaskOutcome::Start(report) => {
                     untold.push(report);
-                    Wake::Reported
+                    WakeCause::Reported
                 }
-                Done::Remove(kept) => {
+                TaskOutcome::Remove(kept) => {
                     let are_all = kept.is_empty();
                     shared.lock().removed(kept);
-                    Wake::Tidied { are_all }
+                    WakeCause::Tidied { are_all }
                 }
             },
-            () = shared.news.notified() => Wake::Other,
+            () = shared.news.notified() => WakeCause::Other,
             ready = ends.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
-                Wake::Told
+                WakeCause::Told
             }
             ready = emptied.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
-                Wake::Other
+                WakeCause::Other
             }
             // Whoever has heard the last news acts on it first. That is not a task, but what the runtime blocks on: to be woken
             // at once would be too early, and to yield isn't.
-            () = yield_now(), if to_look.are_more_told && !is_untidy => Wake::Told,
-            () = yield_now(), if to_look.at_all => Wake::Look,
-            () = yield_now(), if is_untidy => Wake::Quiet,
-            () = sleep_until(starts_due.unwrap_or(told_by)), if starts_due.is_some() => Wake::Overdue,
-            () = sleep_until(told_by), if !untold.is_empty() => Wake::Other,
+            () = yield_now(), if to_look.are_more_told && !is_untidy => WakeCause::Told,
+            () = yield_now(), if to_look.at_all => WakeCause::Look,
+            () = yield_now(), if is_untidy => WakeCause::Quiet,
+            () = sleep_until(starts_due.unwrap_or(told_by)), if starts_due.is_some() => WakeCause::Overdue,
+            () = sleep_until(told_by), if !untold.is_empty() => WakeCause::Other,
             () = sleep_until(logged_by.unwrap_or(told_by)), if logged_by.is_some() => {
                 chatter.falls_silent();
                 continue;
             }
-            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => Wake::Look,
+            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => WakeCause::Look,
         };
         chatter.is_stirred = true;
         // What can't be removed is tried again when something has happened.
         is_new = match wake {
-            Wake::Quiet => false,
-            Wake::Tidied { are_all: false } => is_new,
+            WakeCause::Quiet => false,
+            WakeCause::Tidied { are_all: false } => is_new,
             _ => true,
         };
-        if let Wake::Reported = wake {
+        if let WakeCause::Reported = wake {
             if untold.len() == 1 {
                 told_by = Instant::now() + TOGETHER_WITHIN;
             }
@@ -142,10 +142,10 @@ pub(super) async fn reap(
         for report in untold.drain(..) {
             shared.lock().reported(report);
         }
-        if let Wake::Overdue = wake {
+        if let WakeCause::Overdue = wake {
             shared.lock().kill_overdue(Instant::now().into_std());
         }
-        if let Wake::Quiet = wake {
+        if let WakeCause::Quiet = wake {
             let mut reaper = shared.lock();
             // Whoever has heard the news may have begun a start.
             if reaper.is_untidy()
@@ -173,43 +173,43 @@ pub(super) async fn reap(
 
 /// Whom there is still to look at.
 #[derive(Default)]
-struct ToLook {
+struct PendingLookups {
     at_all: bool,
     are_more_told: bool,
 }
 
-impl ToLook {
+impl PendingLookups {
     /// Reaps whoever has ended, as far as this wake is about that.
-    fn reap(&mut self, reaper: &mut Reaper, wake: &Wake) -> io::Result<()> {
+    fn reap(&mut self, reaper: &mut Reaper, wake: &WakeCause) -> io::Result<()> {
         match wake {
-            Wake::Ended(pid) => {
+            WakeCause::Ended(pid) => {
                 // Another end may have been told by the same signal.
                 self.at_all |= reaper.needs_looks();
                 pid.map_or(Ok(()), |pid| reaper.reap_leader(pid)).and_then(|()| reaper.reap_others())
             }
-            Wake::Told => {
+            WakeCause::Told => {
                 let are_more = reaper.reap_told();
                 self.are_more_told = matches!(are_more, Ok(true));
                 are_more.map(drop)
             }
-            Wake::Look => {
+            WakeCause::Look => {
                 self.at_all = false;
                 reaper.reap()
             }
-            Wake::Quiet | Wake::Tidied { .. } | Wake::Reported | Wake::Overdue | Wake::Other => Ok(()),
+            WakeCause::Quiet | WakeCause::Tidied { .. } | WakeCause::Reported | WakeCause::Overdue | WakeCause::Other => Ok(()),
         }
     }
 }
 
 /// Holds the loop's log back while there will be more lines in a moment.
 #[derive(Default)]
-struct Chatter {
+struct LogCoalescer {
     until: Option<Instant>,
     /// Something has happened since it last fell silent.
     is_stirred: bool,
 }
 
-impl Chatter {
+impl LogCoalescer {
     /// Until when the log is held back, if it is: while starts are under way.
     fn goes_on_by(&mut self, is_any_starting: bool) -> Option<Instant> {
         self.until = self.until.filter(|_| is_any_starting);
@@ -222,11 +222,11 @@ impl Chatter {
 
     /// The time is over. A start may hang, so that nothing happens for long.
     fn falls_silent(&mut self) {
-        *self = Chatter::default();
+        *self = LogCoalescer::default();
     }
 }
 
-impl Drop for Chatter {
+impl Drop for LogCoalescer {
     fn drop(&mut self) {
         more_log_is_to_come(false);
     }
@@ -257,12 +257,12 @@ pub(super) async fn watch_left(shared: Arc<LoopState>, ends: Arc<AsyncFd<OwnedFd
 
 /// What accompanies runs, and hears of what happens to them before anybody else does.
 #[derive(Clone)]
-pub(super) struct Companions {
+pub(super) struct RunObservers {
     pub(super) commands: Commands,
     pub(super) prober: Prober,
 }
 
-impl Companions {
+impl RunObservers {
     /// Takes news in, and passes on what isn't theirs alone.
     async fn tell(&self, event: Event, news: &Sender<Event>) {
         let Some(event) = self.commands.route(event) else { return };

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the kernel says has happened to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(super) enum FsEvent {
     /// It was put in place whole: renamed to, or a symbolic link replaced.
     Placed(PathBuf),
     /// It was opened and written to, and may still be open.
@@ -27,46 +27,50 @@ pub(super) enum Hint {
     Anything,
 }
 
-impl Hint {
+impl FsEvent {
     /// The name that it is about; `None`: any.
     pub(super) fn name(&self) -> Option<&Path> {
         match self {
-            Hint::Placed(name) | Hint::Written(name) | Hint::Closed(name) | Hint::Gone(name) | Hint::Touched(name) => Some(name),
-            Hint::Anything => None,
+            FsEvent::Placed(name)
+            | FsEvent::Written(name)
+            | FsEvent::Closed(name)
+            | FsEvent::Gone(name)
+            | FsEvent::Touched(name) => Some(name),
+            FsEvent::Anything => None,
         }
     }
 
     /// The same about another name.
-    fn about(&self, name: PathBuf) -> Hint {
+    fn about(&self, name: PathBuf) -> FsEvent {
         match self {
-            Hint::Placed(_) => Hint::Placed(name),
-            Hint::Written(_) => Hint::Written(name),
-            Hint::Closed(_) => Hint::Closed(name),
-            Hint::Gone(_) => Hint::Gone(name),
-            Hint::Touched(_) => Hint::Touched(name),
-            Hint::Anything => Hint::Anything,
+            FsEvent::Placed(_) => FsEvent::Placed(name),
+            FsEvent::Written(_) => FsEvent::Written(name),
+            FsEvent::Closed(_) => FsEvent::Closed(name),
+            FsEvent::Gone(_) => FsEvent::Gone(name),
+            FsEvent::Touched(_) => FsEvent::Touched(name),
+            FsEvent::Anything => FsEvent::Anything,
         }
     }
 
     /// What an event means; `None`: it says nothing that another event doesn't say.
-    fn of(event: Result<notify::Event, Error>) -> Option<Hint> {
-        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else { return Some(Hint::Anything) };
-        let hint: fn(PathBuf) -> Hint = match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
+    fn of(event: Result<notify::Event, Error>) -> Option<FsEvent> {
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else { return Some(FsEvent::Anything) };
+        let hint: fn(PathBuf) -> FsEvent = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => FsEvent::Closed,
             // Both names of a rename were reported one by one before.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return None,
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Placed,
-            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => Hint::Gone,
-            EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
-            _ => Hint::Touched,
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => FsEvent::Placed,
+            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => FsEvent::Gone,
+            EventKind::Modify(ModifyKind::Data(_)) => FsEvent::Written,
+            _ => FsEvent::Touched,
         };
-        Some(event.paths.into_iter().next().map_or(Hint::Anything, hint))
+        Some(event.paths.into_iter().next().map_or(FsEvent::Anything, hint))
     }
 }
 
 /// Why the kernel gives no hints, or not all.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum WatchRefusal {
     /// `EMFILE`.
     #[error(
         "this user has as many watchers as `fs.inotify.max_user_instances` allows, or navigator as many files as `ulimit -n`"
@@ -79,13 +83,13 @@ pub(super) enum Refused {
     Other(io::Error),
 }
 
-impl From<Error> for Refused {
-    fn from(error: Error) -> Refused {
+impl From<Error> for WatchRefusal {
+    fn from(error: Error) -> WatchRefusal {
         match error.kind {
-            ErrorKind::MaxFilesWatch => Refused::Watches,
-            ErrorKind::Io(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => Refused::Instances,
-            ErrorKind::Io(error) => Refused::Other(error),
-            _ => Refused::Other(io::Error::other(error)),
+            ErrorKind::MaxFilesWatch => WatchRefusal::Watches,
+            ErrorKind::Io(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => WatchRefusal::Instances,
+            ErrorKind::Io(error) => WatchRefusal::Other(error),
+            _ => WatchRefusal::Other(io::Error::other(error)),
         }
     }
 }
@@ -95,14 +99,14 @@ const MOST: usize = 1024;
 
 /// Counts the hints that wait.
 #[derive(Debug, Default)]
-pub(super) struct Backlog(AtomicUsize);
+pub(super) struct EventBacklog(AtomicUsize);
 
-impl Backlog {
+impl EventBacklog {
     /// What is to be passed on of a hint: itself, or of those beyond the most that may wait, once, that some were lost.
-    pub(super) fn admit(&self, hint: Hint) -> Option<Hint> {
+    pub(super) fn admit(&self, hint: FsEvent) -> Option<FsEvent> {
         match self.0.fetch_add(1, Ordering::AcqRel) {
             0..MOST => Some(hint),
-            MOST => Some(Hint::Anything),
+            MOST => Some(FsEvent::Anything),
             _ => None,
         }
     }
@@ -114,31 +118,31 @@ impl Backlog {
 }
 
 /// Which directory stands behind a path: its device and inode.
-type Identity = (u64, u64);
+type DirectoryId = (u64, u64);
 
 /// Watches directories for hints; none any more once it is dropped.
-pub(super) struct Hints {
+pub(super) struct FsEvents {
     watcher: RecommendedWatcher,
     /// Each with the directory that is watched under that path; `None`: the watch may be dead.
-    watched: BTreeMap<PathBuf, Option<Identity>>,
+    watched: BTreeMap<PathBuf, Option<DirectoryId>>,
 }
 
-impl Hints {
+impl FsEvents {
     /// Gives every hint to `take`, from a thread of the watcher's own.
     ///
     /// # Errors
     /// The system's limits on watching are reached.
-    pub(super) fn new(take: impl Fn(Hint) + Send + 'static) -> Result<Hints, Refused> {
+    pub(super) fn new(take: impl Fn(FsEvent) + Send + 'static) -> Result<FsEvents, WatchRefusal> {
         // Other programs open and read files beside a configuration all the time. That must not wake the watcher's thread.
         let changes = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
-        let take = move |event| Hint::of(event).into_iter().for_each(&take);
+        let take = move |event| FsEvent::of(event).into_iter().for_each(&take);
         let watcher = RecommendedWatcher::new(take, Config::default().with_event_kinds(changes))?;
-        Ok(Hints { watcher, watched: BTreeMap::new() })
+        Ok(FsEvents { watcher, watched: BTreeMap::new() })
     }
 
     /// Takes note of a hint, and returns it under every path that its directory is watched by: one that is mounted twice has
     /// two, and the watcher reports only one of them.
-    pub(super) fn note(&mut self, hint: Hint) -> Vec<Hint> {
+    pub(super) fn note(&mut self, hint: FsEvent) -> Vec<FsEvent> {
         let Some(name) = hint.name() else {
             self.doubt(Path::new("/"));
             return vec![hint];
@@ -148,7 +152,7 @@ impl Hints {
         if let (Some(directory), Some(entry)) = (name.parent(), name.file_name()) {
             names.extend(self.others(directory).map(|directory| directory.join(entry)));
         }
-        if matches!(hint, Hint::Gone(_)) {
+        if matches!(hint, FsEvent::Gone(_)) {
             for name in &names {
                 self.doubt(name);
             }
@@ -159,7 +163,7 @@ impl Hints {
     /// The other paths that the directory at this one is watched by.
     fn others<'a>(&'a self, directory: &Path) -> impl Iterator<Item = &'a PathBuf> {
         let identity = self.watched.get(directory).copied().flatten();
-        let is_same = move |(_, other): &(_, &Option<Identity>)| identity.is_some() && **other == identity;
+        let is_same = move |(_, other): &(_, &Option<DirectoryId>)| identity.is_some() && **other == identity;
         self.watched.iter().filter(is_same).map(|(path, _)| path)
     }
 
@@ -177,8 +181,8 @@ impl Hints {
     ///
     /// # Errors
     /// One that is there can't be watched.
-    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Result<(), Refused> {
-        let wanted: BTreeMap<&PathBuf, Option<Identity>> =
+    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Result<(), WatchRefusal> {
+        let wanted: BTreeMap<&PathBuf, Option<DirectoryId>> =
             directories.iter().filter_map(|directory| Some((directory, Some(identity(directory)?)))).collect();
         let watcher = &mut self.watcher;
         self.watched.retain(|directory, identity| {
@@ -212,14 +216,14 @@ fn is_absent(error: &Error) -> bool {
     }
 }
 
-fn identity(directory: &Path) -> Option<Identity> {
+fn identity(directory: &Path) -> Option<DirectoryId> {
     let stat = std::fs::metadata(directory).ok()?;
     stat.is_dir().then(|| (stat.dev(), stat.ino()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::Folder;
+    use super::super::test_directory::TestDirectory;
     use super::*;
     use rustix::fs::inotify::WatchFlags;
     use std::fs;
@@ -232,27 +236,28 @@ mod tests {
 
     #[test]
     fn of_more_hints_than_anybody_takes_the_last_says_that_some_were_lost() {
-        let backlog = Backlog::default();
-        let admitted: Vec<Hint> = (0..3 * MOST).filter_map(|_| backlog.admit(Hint::Written(PathBuf::from("log")))).collect();
-        assert_eq!((admitted.len(), admitted.last()), (MOST + 1, Some(&Hint::Anything)));
+        let backlog = EventBacklog::default();
+        let admitted: Vec<FsEvent> =
+            (0..3 * MOST).filter_map(|_| backlog.admit(FsEvent::Written(PathBuf::from("log")))).collect();
+        assert_eq!((admitted.len(), admitted.last()), (MOST + 1, Some(&FsEvent::Anything)));
         backlog.clear();
-        assert_eq!(backlog.admit(Hint::Gone(PathBuf::from("log"))), Some(Hint::Gone(PathBuf::from("log"))));
+        assert_eq!(backlog.admit(FsEvent::Gone(PathBuf::from("log"))), Some(FsEvent::Gone(PathBuf::from("log"))));
     }
 
     /// A directory, and the hints about it.
-    struct Watched {
-        folder: Folder,
-        hints: Hints,
-        received: Receiver<Hint>,
+    struct WatchedDirectory {
+        folder: TestDirectory,
+        hints: FsEvents,
+        received: Receiver<FsEvent>,
     }
 
-    impl Watched {
+    impl WatchedDirectory {
         /// Nothing in it is watched yet.
-        fn new() -> Watched {
+        fn new() -> WatchedDirectory {
             let (sender, received) = mpsc::channel();
             // The test is over.
-            let hints = Hints::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
-            Watched { folder: Folder::new(), hints, received }
+            let hints = FsEvents::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
+            WatchedDirectory { folder: TestDirectory::new(), hints, received }
         }
 
         fn watch(&mut self, names: &[&str]) {
@@ -266,7 +271,7 @@ mod tests {
 
         /// The hints up to and with this one, as they come and as they are passed on.
         #[track_caller]
-        fn until(&mut self, last: &Hint) -> (Vec<Hint>, Vec<Hint>) {
+        fn until(&mut self, last: &FsEvent) -> (Vec<FsEvent>, Vec<FsEvent>) {
             let (mut received, mut passed) = (Vec::new(), Vec::new());
             while received.last() != Some(last) {
                 let hint = self.received.recv_timeout(DEADLINE);
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn every_step_of_a_save_by_rename_is_reported_once() {
-        let mut watched = Watched::new();
+        let mut watched = WatchedDirectory::new();
         watched.watch(&[""]);
         let [new, file] = ["new", "file"].map(|name| watched.path(name));
         fs::write(&new, "text").expect("it is ours");
@@ -288,19 +293,19 @@ mod tests {
         fs::rename(&new, &file).expect("it is ours");
         fs::remove_file(&file).expect("it is ours");
         let expected = [
-            Hint::Touched(new.clone()),
-            Hint::Written(new.clone()),
-            Hint::Closed(new.clone()),
-            Hint::Gone(new),
-            Hint::Placed(file.clone()),
-            Hint::Gone(file.clone()),
+            FsEvent::Touched(new.clone()),
+            FsEvent::Written(new.clone()),
+            FsEvent::Closed(new.clone()),
+            FsEvent::Gone(new),
+            FsEvent::Placed(file.clone()),
+            FsEvent::Gone(file.clone()),
         ];
-        assert_eq!(watched.until(&Hint::Gone(file)), (expected.to_vec(), expected.to_vec()));
+        assert_eq!(watched.until(&FsEvent::Gone(file)), (expected.to_vec(), expected.to_vec()));
     }
 
     #[test]
     fn the_kernel_is_not_asked_for_reads() {
-        let mut watched = Watched::new();
+        let mut watched = WatchedDirectory::new();
         watched.watch(&[""]);
         let inode = fs::metadata(watched.path("")).expect("it is ours").ino();
         let descriptors = fs::read_dir("/proc/self/fdinfo").expect("the kernel tells");
@@ -315,35 +320,35 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_watched_by_two_paths_is_reported_under_both() {
-        let mut watched = Watched::new();
+        let mut watched = WatchedDirectory::new();
         fs::create_dir(watched.path("real")).expect("it is ours");
         symlink("real", watched.path("link")).expect("it is ours");
         watched.watch(&["real", "link"]);
         let [real, link] = ["real/file", "link/file"].map(|name| watched.path(name));
-        let either = |watched: &mut Watched, of: fn(PathBuf) -> Hint| {
+        let either = |watched: &mut WatchedDirectory, of: fn(PathBuf) -> FsEvent| {
             let hint = watched.received.recv_timeout(DEADLINE).expect("it is reported");
             let mut hints = watched.hints.note(hint);
             hints.sort_by_key(|hint| hint.name().map(Path::to_owned));
             assert_eq!(hints, [of(link.clone()), of(real.clone())]);
         };
         fs::create_dir(&real).expect("it is ours");
-        either(&mut watched, Hint::Touched);
+        either(&mut watched, FsEvent::Touched);
         fs::remove_dir(&real).expect("it is ours");
-        either(&mut watched, Hint::Gone);
+        either(&mut watched, FsEvent::Gone);
         // One of both is watched on when the other isn't any more.
         watched.watch(&["link"]);
         fs::create_dir(&real).expect("it is ours");
-        assert_eq!(watched.until(&Hint::Touched(link.clone())).1, [Hint::Touched(link)]);
+        assert_eq!(watched.until(&FsEvent::Touched(link.clone())).1, [FsEvent::Touched(link)]);
     }
 
     #[test]
     fn a_directory_that_goes_is_reported_and_may_come_back() {
-        let mut watched = Watched::new();
+        let mut watched = WatchedDirectory::new();
         let real = watched.path("real");
         fs::create_dir(&real).expect("it is ours");
         watched.watch(&["real"]);
         fs::remove_dir(&real).expect("it is empty");
-        watched.until(&Hint::Gone(real.clone()));
+        watched.until(&FsEvent::Gone(real.clone()));
         watched.watch(&["real"]);
         fs::write(&real, "").expect("it is ours");
         watched.watch(&["real"]);
@@ -352,13 +357,13 @@ mod tests {
         fs::create_dir(&real).expect("it is ours");
         watched.watch(&["real"]);
         fs::write(real.join("file"), "text").expect("it is ours");
-        watched.until(&Hint::Closed(real.join("file")));
+        watched.until(&FsEvent::Closed(real.join("file")));
     }
 
     #[test]
     fn a_watch_that_may_be_dead_is_renewed_though_the_directory_looks_the_same() {
-        for hint in [|name| Hint::Gone(name), |_| Hint::Anything] {
-            let mut watched = Watched::new();
+        for hint in [|name| FsEvent::Gone(name), |_| FsEvent::Anything] {
+            let mut watched = WatchedDirectory::new();
             watched.watch(&[""]);
             let directory = watched.path("");
             // As the kernel does when a directory is removed; one that is made then may get its inode.
@@ -366,13 +371,13 @@ mod tests {
             watched.hints.note(hint(directory));
             watched.watch(&[""]);
             fs::write(watched.path("file"), "text").expect("it is ours");
-            watched.until(&Hint::Closed(watched.path("file")));
+            watched.until(&FsEvent::Closed(watched.path("file")));
         }
     }
 
     #[test]
     fn once_dropped_it_gives_no_hints_any_more() {
-        let mut watched = Watched::new();
+        let mut watched = WatchedDirectory::new();
         watched.watch(&[""]);
         drop(watched.hints);
         // The watcher's thread held what sends.

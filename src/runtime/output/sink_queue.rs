@@ -8,13 +8,13 @@
 //! output in the pipe, so a disk that is busy for a short time loses nothing. After that, the lines of this source are
 //! dropped and counted, and a line in their place says how many. Other sources are not affected.
 
-use super::bell::Bell;
-use super::lines::Piece;
-use super::look::{Look, Source};
+use super::line_format::{LineFormat, Source};
+use super::lines::LineChunk;
 use super::rotation::Limits;
-use super::share::{Admission, Share};
-use super::sink::{Progress, Sink, wait_for_room};
-use super::writers::{Group, Writers};
+use super::share::{Admission, StreamShare};
+use super::sink::{Sink, WriteProgress, wait_for_room};
+use super::waker::PollWaker;
+use super::writers::{SinkGroup, Writers};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -32,29 +32,29 @@ pub(super) const BATCH: usize = 256 * 1024;
 
 /// What waits for one destination.
 #[derive(Debug)]
-pub(super) struct Lane {
-    queue: Mutex<Queue>,
+pub(super) struct SinkQueue {
+    queue: Mutex<QueueState>,
     /// Held by the one thread that writes.
     sink: Mutex<Sink>,
     writers: Arc<Writers>,
 }
 
 #[derive(Debug)]
-struct Queue {
-    entries: VecDeque<Entry>,
+struct QueueState {
+    entries: VecDeque<QueueEntry>,
     /// Bytes of text in `entries` and in the text that is being written.
     bytes: usize,
     /// The sources that have text in the queue, have to wait, or have lost lines.
-    shares: BTreeMap<Source, Share>,
+    shares: BTreeMap<Source, StreamShare>,
     /// A thread writes, or is going to; or it is served again when its destination takes more.
     is_served: bool,
     /// As the sink said last.
-    group: Group,
+    group: SinkGroup,
 }
 
 #[derive(Debug)]
-enum Entry {
-    Text(Text),
+enum QueueEntry {
+    Text(QueuedText),
     Open(Limits),
     Reopen,
     Flush(oneshot::Sender<()>),
@@ -62,7 +62,7 @@ enum Entry {
 
 /// Lines that are written at once.
 #[derive(Debug)]
-struct Text {
+struct QueuedText {
     bytes: Vec<u8>,
     /// So many of them need not be written any more.
     written: usize,
@@ -72,24 +72,24 @@ struct Text {
 
 /// A lane with lines that nobody writes yet: somebody is sent when this is dropped.
 #[derive(Debug)]
-pub(super) struct Due(Arc<Lane>);
+pub(super) struct UnservedQueue(Arc<SinkQueue>);
 
-impl Drop for Due {
+impl Drop for UnservedQueue {
     fn drop(&mut self) {
         self.0.writers.submit(Arc::clone(&self.0));
     }
 }
 
-impl Lane {
-    pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<Lane> {
+impl SinkQueue {
+    pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<SinkQueue> {
         let group = sink.group();
-        let queue = Queue { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
-        Arc::new(Lane { queue: Mutex::new(queue), sink: Mutex::new(sink), writers: Arc::clone(writers) })
+        let queue = QueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
+        Arc::new(SinkQueue { queue: Mutex::new(queue), sink: Mutex::new(sink), writers: Arc::clone(writers) })
     }
 
     /// What is to be done with lines of a process that could be read now. Once some are dropped, so are the next ones,
     /// until the line that says so has its place.
-    pub(super) fn admission(&self, source: &Source, now: Instant, bell: &Arc<Bell>) -> Admission {
+    pub(super) fn admission(&self, source: &Source, now: Instant, bell: &Arc<PollWaker>) -> Admission {
         let mut queue = self.lock();
         let free = queue.free(&self.writers);
         queue.share(source).admission(free, now, bell)
@@ -100,10 +100,10 @@ impl Lane {
     pub(super) fn take(
         self: &Arc<Self>,
         source: &Source,
-        look: &Look,
+        look: &LineFormat,
         drops: bool,
-        feed: impl FnOnce(&mut dyn FnMut(Piece<'_>)),
-    ) -> Option<Due> {
+        feed: impl FnOnce(&mut dyn FnMut(LineChunk<'_>)),
+    ) -> Option<UnservedQueue> {
         self.change(|queue| {
             feed(&mut |piece| {
                 if drops {
@@ -120,8 +120,8 @@ impl Lane {
     }
 
     /// Takes whole lines of navigator's own log, or counts them. They may be written as soon as what this answers with is dropped.
-    pub(super) fn log(self: &Arc<Self>, look: &Look, lines: &[u8]) -> Option<Due> {
-        let piece = Piece { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
+    pub(super) fn log(self: &Arc<Self>, look: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
+        let piece = LineChunk { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
         self.change(|queue| {
             if queue.bytes < CAPACITY + RESERVE && !queue.share(&Source::Log).is_losing() {
                 queue.add(&Source::Log, &self.writers, |text| look.write(piece, text));
@@ -134,18 +134,18 @@ impl Lane {
     /// Opens its file, before there is anything to write, so that what is wrong with it shows at once; and rotates it by
     /// these limits from now on.
     pub(super) fn open(self: &Arc<Self>, limits: Limits) {
-        self.change(|queue| queue.entries.push_back(Entry::Open(limits)));
+        self.change(|queue| queue.entries.push_back(QueueEntry::Open(limits)));
     }
 
     /// Opens its file anew for what comes from now on: somebody has moved the old one away.
     pub(super) fn reopen(self: &Arc<Self>) {
-        self.change(|queue| queue.entries.push_back(Entry::Reopen));
+        self.change(|queue| queue.entries.push_back(QueueEntry::Reopen));
     }
 
     /// Answers when everything is written that came before.
     pub(super) fn flush(self: &Arc<Self>) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
-        self.change(|queue| queue.entries.push_back(Entry::Flush(done)));
+        self.change(|queue| queue.entries.push_back(QueueEntry::Flush(done)));
         is_done
     }
 
@@ -156,14 +156,14 @@ impl Lane {
         for _ in 0..TURN {
             let Some(entry) = self.next(&sink) else { return false };
             match entry {
-                Entry::Text(mut text) => match sink.write(&text.bytes, text.written) {
-                    Progress::Done => {
+                QueueEntry::Text(mut text) => match sink.write(&text.bytes, text.written) {
+                    WriteProgress::Done => {
                         self.lock().written(&text, &self.writers);
                         self.writers.take_back(text.bytes);
                     }
-                    Progress::Full(written) => {
+                    WriteProgress::Full(written) => {
                         text.written = written;
-                        self.lock().entries.push_front(Entry::Text(text));
+                        self.lock().entries.push_front(QueueEntry::Text(text));
                         let Some(descriptor) = sink.descriptor() else { continue };
                         if self.writers.watch().add(descriptor, self, &self.writers).is_ok() {
                             return false;
@@ -172,21 +172,21 @@ impl Lane {
                         wait_for_room(descriptor);
                     }
                 },
-                Entry::Open(limits) => sink.open(limits),
-                Entry::Reopen => sink.reopen(),
+                QueueEntry::Open(limits) => sink.open(limits),
+                QueueEntry::Reopen => sink.reopen(),
                 // Who asked may have lost patience.
-                Entry::Flush(done) => _ = done.send(()),
+                QueueEntry::Flush(done) => _ = done.send(()),
             }
         }
         true
     }
 
     /// What it may be held up together with.
-    pub(super) fn group(&self) -> Group {
+    pub(super) fn group(&self) -> SinkGroup {
         self.lock().group
     }
 
-    fn next(&self, sink: &Sink) -> Option<Entry> {
+    fn next(&self, sink: &Sink) -> Option<QueueEntry> {
         let mut queue = self.lock();
         queue.group = sink.group();
         let entry = queue.entries.pop_front();
@@ -195,16 +195,16 @@ impl Lane {
     }
 
     /// Changes the queue. Answers whether somebody has to be sent who writes what is new in it.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Queue)) -> Option<Due> {
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut QueueState)) -> Option<UnservedQueue> {
         let mut queue = self.lock();
         change(&mut queue);
         let wants_service = !queue.entries.is_empty() && !queue.is_served;
         queue.is_served |= wants_service;
-        wants_service.then(|| Due(Arc::clone(self)))
+        wants_service.then(|| UnservedQueue(Arc::clone(self)))
     }
 
     /// A panic elsewhere leaves the queue as whole as it was: every change of it is complete before the next begins.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -215,33 +215,37 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for SinkQueue {
     /// Has its file closed by a writer: that may wait for a disk, too.
     fn drop(&mut self) {
         let sink = self.sink.get_mut().unwrap_or_else(PoisonError::into_inner);
         if sink.descriptor().is_some() {
-            let lane = Lane::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
+            let lane = SinkQueue::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
             lane.reopen();
         }
     }
 }
 
-impl Queue {
+impl QueueState {
     fn free(&self, writers: &Writers) -> usize {
         CAPACITY.saturating_sub(self.bytes).min(writers.budget().room(self.bytes))
     }
 
-    fn share(&mut self, source: &Source) -> &mut Share {
+    fn share(&mut self, source: &Source) -> &mut StreamShare {
         self.shares.entry(source.clone()).or_default()
     }
 
     /// Adds what `write` appends to the text that is gathered at the end of the queue.
     fn add(&mut self, source: &Source, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
-        let fits = matches!(self.entries.back(), Some(Entry::Text(text)) if text.bytes.len() < BATCH);
+        let fits = matches!(self.entries.back(), Some(QueueEntry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
-            self.entries.push_back(Entry::Text(Text { bytes: writers.empty(), written: 0, by_source: BTreeMap::new() }));
+            self.entries.push_back(QueueEntry::Text(QueuedText {
+                bytes: writers.empty(),
+                written: 0,
+                by_source: BTreeMap::new(),
+            }));
         }
-        if let Some(Entry::Text(text)) = self.entries.back_mut() {
+        if let Some(QueueEntry::Text(text)) = self.entries.back_mut() {
             let before = text.bytes.len();
             write(&mut text.bytes);
             let added = text.bytes.len() - before;
@@ -253,7 +257,7 @@ impl Queue {
     }
 
     /// Accounts for a text that is written.
-    fn written(&mut self, text: &Text, writers: &Writers) {
+    fn written(&mut self, text: &QueuedText, writers: &Writers) {
         self.bytes -= text.bytes.len();
         writers.budget().remove(text.bytes.len());
         for (source, bytes) in &text.by_source {
@@ -277,7 +281,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::look::Stream;
+    use super::super::line_format::Stream;
     use super::super::share::PATIENCE;
     use super::*;
     use crate::access::Trust;
@@ -289,17 +293,17 @@ mod tests {
 
     /// A lane that is not written until the test does it.
     struct Stuck {
-        lane: Arc<Lane>,
-        bell: Arc<Bell>,
+        lane: Arc<SinkQueue>,
+        bell: Arc<PollWaker>,
         now: Instant,
     }
 
     impl Stuck {
         fn new() -> Stuck {
-            let lane = Lane::new(Sink::file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
+            let lane = SinkQueue::new(Sink::file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
             // As if a thread were held in a write: none is sent.
             lane.lock().is_served = true;
-            Stuck { lane, bell: Arc::new(Bell::new().unwrap()), now: Instant::now() }
+            Stuck { lane, bell: Arc::new(PollWaker::new().unwrap()), now: Instant::now() }
         }
 
         /// Takes one line as the reader does at this time; returns whether there was room for it.
@@ -309,7 +313,8 @@ mod tests {
                 Admission::Wait(_) => return false,
                 Admission::Drop => true,
             };
-            let due = self.lane.take(source, &Look::Plain, drops, |each| each(Piece { bytes: &LINE, continued: false }));
+            let due =
+                self.lane.take(source, &LineFormat::Plain, drops, |each| each(LineChunk { bytes: &LINE, continued: false }));
             assert!(due.is_none());
             !drops
         }
@@ -327,7 +332,7 @@ mod tests {
         /// Takes this many texts out of the queue, as if they were written.
         fn write(&self, texts: usize) {
             for _ in 0..texts {
-                let Some(Entry::Text(text)) = self.lane.lock().entries.pop_front() else { panic!("nothing is queued") };
+                let Some(QueueEntry::Text(text)) = self.lane.lock().entries.pop_front() else { panic!("nothing is queued") };
                 self.lane.lock().written(&text, &self.lane.writers);
             }
         }
@@ -444,7 +449,7 @@ mod tests {
         assert!(!lose(), "it has room, but what it lost isn't said yet");
         stuck.write(1);
         let queue = stuck.lane.lock();
-        let Some(Entry::Text(last)) = queue.entries.back() else { panic!("nothing is queued") };
+        let Some(QueueEntry::Text(last)) = queue.entries.back() else { panic!("nothing is queued") };
         assert!(last.bytes.ends_with("… dropped 3 lines (3000 bytes)\n".as_bytes()));
         drop(queue);
         assert!(lose(), "it has room again");
@@ -460,7 +465,7 @@ mod tests {
         while !stuck.lane.lock().entries.is_empty() {
             stuck.write(1);
         }
-        stuck.lane.take(&flood, &Look::Plain, true, |each| each(Piece { bytes: &LINE, continued: false }));
+        stuck.lane.take(&flood, &LineFormat::Plain, true, |each| each(LineChunk { bytes: &LINE, continued: false }));
         assert!(stuck.say(&flood));
         stuck.write(1);
         assert!(stuck.lane.lock().shares.is_empty(), "nothing is remembered of a source that has nothing in the queue");

@@ -14,7 +14,7 @@ pub(super) struct TextId(u32);
 
 /// A range of bytes in one of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Span {
+pub(super) struct SourceSpan {
     pub(super) text: TextId,
     // Half the size of `usize`, and there are very many of these.
     pub(super) start: u32,
@@ -26,10 +26,10 @@ pub(super) fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-impl Span {
+impl SourceSpan {
     /// A range of a text.
-    pub(super) fn new(text: TextId, range: Range<usize>) -> Span {
-        Span { text, start: offset(range.start), end: offset(range.end) }
+    pub(super) fn new(text: TextId, range: Range<usize>) -> SourceSpan {
+        SourceSpan { text, start: offset(range.start), end: offset(range.end) }
     }
 
     /// Its first byte.
@@ -48,19 +48,19 @@ impl Span {
     }
 
     /// The beginning of a text, for problems that have no better place.
-    pub(super) fn beginning(text: TextId) -> Span {
-        Span { text, start: 0, end: 0 }
+    pub(super) fn beginning(text: TextId) -> SourceSpan {
+        SourceSpan { text, start: 0, end: 0 }
     }
 
     /// The range from `start` to `end` within this one, counted from its beginning.
-    pub(super) fn part(self, start: usize, end: usize) -> Span {
-        Span::new(self.text, self.start() + start..self.start() + end)
+    pub(super) fn part(self, start: usize, end: usize) -> SourceSpan {
+        SourceSpan::new(self.text, self.start() + start..self.start() + end)
     }
 }
 
 /// Everything that was read, in order of reading.
 #[derive(Debug, Default)]
-pub(super) struct Texts(Vec<TextEntry>);
+pub(super) struct SourceMap(Vec<TextEntry>);
 
 #[derive(Debug)]
 struct TextEntry {
@@ -94,7 +94,7 @@ impl TextEntry {
     }
 }
 
-impl Texts {
+impl SourceMap {
     fn entry(&self, text: TextId) -> &TextEntry {
         &self.0[text.0 as usize]
     }
@@ -140,7 +140,7 @@ impl Texts {
     }
 
     /// The characters of a range.
-    pub(super) fn slice(&self, span: Span) -> &str {
+    pub(super) fn slice(&self, span: SourceSpan) -> &str {
         self.text(span.text).get(span.range()).unwrap_or_default()
     }
 
@@ -170,7 +170,7 @@ impl Texts {
     }
 
     /// Line and column of the beginning of a range.
-    pub(super) fn position(&self, span: Span) -> Position {
+    pub(super) fn position(&self, span: SourceSpan) -> Position {
         let entry = self.entry(span.text);
         let lines = entry.lines();
         let line = lines.partition_point(|&start| start <= span.start);
@@ -179,7 +179,7 @@ impl Texts {
     }
 
     /// The column behind the last character of a range, or of its first line; at least one behind the first.
-    pub(super) fn end_column(&self, span: Span) -> usize {
+    pub(super) fn end_column(&self, span: SourceSpan) -> usize {
         let Position { line, column } = self.position(span);
         let end = span.end().min(self.line(span.text, line).end);
         let length = self.text(span.text).get(span.start()..end).map_or(0, |text| text.chars().count());
@@ -196,7 +196,7 @@ impl Texts {
     }
 
     /// The end of the line that a range begins on.
-    pub(super) fn line_end(&self, span: Span) -> usize {
+    pub(super) fn line_end(&self, span: SourceSpan) -> usize {
         self.line(span.text, self.position(span).line).end
     }
 
@@ -213,9 +213,9 @@ mod tests {
 
     #[test]
     fn positions_count_characters() {
-        let mut texts = Texts::default();
+        let mut texts = SourceMap::default();
         let text = texts.add(Path::new("a.yml"), "é: 1\r\nb: ü!\n".to_owned());
-        let at = |start| texts.position(Span::new(text, start..start));
+        let at = |start| texts.position(SourceSpan::new(text, start..start));
         assert_eq!(at(0), Position { line: 1, column: 1 });
         assert_eq!(at(2), Position { line: 1, column: 2 });
         assert_eq!(at(12), Position { line: 2, column: 5 });
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn veils_are_joined() {
-        let mut texts = Texts::default();
+        let mut texts = SourceMap::default();
         let text = texts.add(Path::new("a.yml"), "0123456789".to_owned());
         texts.veil(text, [6..8, 1..3]);
         texts.veil(text, std::iter::once(2..4));

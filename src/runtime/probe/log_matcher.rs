@@ -1,7 +1,7 @@
 //! Listens to what a run writes for a line that says that it is ready. It hears bytes as they come from the pipe, before
 //! anything else is done with them, and costs one look at a flag where nobody listens.
 
-use crate::runtime::output::{Lines, Piece};
+use crate::runtime::output::{LineChunk, LineSplitter};
 use reconcile::spec::Output;
 use reconcile::text::Text;
 use regex::bytes::Regex;
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// Listens to the output of one run, both streams.
 #[derive(Debug, Default)]
-pub(in crate::runtime) struct Ear {
+pub(in crate::runtime) struct LogMatcher {
     is_open: AtomicBool,
     heard: Mutex<MatchState>,
     news: Notify,
@@ -30,14 +30,14 @@ enum MatchState {
 
 /// The part of a line that one stream has come to.
 #[derive(Debug)]
-pub(in crate::runtime) struct Hearing {
-    ear: Arc<Ear>,
-    lines: Lines,
+pub(in crate::runtime) struct PartialLine {
+    ear: Arc<LogMatcher>,
+    lines: LineSplitter,
 }
 
-impl Ear {
+impl LogMatcher {
     /// An ear for output that is read anyway, or must be read because there is something to listen for.
-    pub(super) fn for_output(output: &Output, is_needed: bool) -> Option<Arc<Ear>> {
+    pub(super) fn for_output(output: &Output, is_needed: bool) -> Option<Arc<LogMatcher>> {
         (is_needed || *output != Output::Null).then(Arc::default)
     }
 
@@ -93,17 +93,17 @@ impl Ear {
     }
 }
 
-impl Hearing {
+impl PartialLine {
     /// One stream of those that the ear listens to.
-    pub(in crate::runtime) fn new(ear: Arc<Ear>) -> Hearing {
-        Hearing { ear, lines: Lines::default() }
+    pub(in crate::runtime) fn new(ear: Arc<LogMatcher>) -> PartialLine {
+        PartialLine { ear, lines: LineSplitter::default() }
     }
 
     /// Takes what the stream says.
     pub(in crate::runtime) fn hear(&mut self, bytes: &[u8]) {
         if self.ear.is_open.load(Ordering::Acquire) {
             let ear = &self.ear;
-            self.lines.feed(bytes, &mut |piece: Piece<'_>| ear.hear(piece.bytes));
+            self.lines.feed(bytes, &mut |piece: LineChunk<'_>| ear.hear(piece.bytes));
         }
     }
 
@@ -111,7 +111,7 @@ impl Hearing {
     pub(in crate::runtime) fn end(&mut self) {
         if self.ear.is_open.load(Ordering::Acquire) {
             let ear = &self.ear;
-            self.lines.finish(&mut |piece: Piece<'_>| ear.hear(piece.bytes));
+            self.lines.finish(&mut |piece: LineChunk<'_>| ear.hear(piece.bytes));
         }
     }
 }
@@ -122,9 +122,9 @@ mod tests {
 
     /// Whether a pattern is heard in these pieces of a stream.
     fn is_heard(pattern: &str, pieces: &[&[u8]]) -> bool {
-        let ear = Ear::for_output(&Output::Log, true).expect("there is something to listen for");
+        let ear = LogMatcher::for_output(&Output::Log, true).expect("there is something to listen for");
         ear.listen_for(&pattern.into());
-        let mut hearing = Hearing::new(Arc::clone(&ear));
+        let mut hearing = PartialLine::new(Arc::clone(&ear));
         for piece in pieces {
             hearing.hear(piece);
         }
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn nobody_listens_once_it_was_heard_or_where_nothing_was_asked() {
-        let ear = Ear::for_output(&Output::Log, false).expect("its output is read anyway");
-        let mut hearing = Hearing::new(Arc::clone(&ear));
+        let ear = LogMatcher::for_output(&Output::Log, false).expect("its output is read anyway");
+        let mut hearing = PartialLine::new(Arc::clone(&ear));
         hearing.hear(b"half a li");
         ear.listen_for(&"line".into());
         hearing.hear(b"ne\nline\n");
@@ -154,13 +154,13 @@ mod tests {
         ear.cover();
         hearing.hear(b"line\n");
         assert!(matches!(*ear.lock(), MatchState::Nothing));
-        assert!(Ear::for_output(&Output::Null, false).is_none());
+        assert!(LogMatcher::for_output(&Output::Null, false).is_none());
     }
 
     #[test]
     fn what_is_no_pattern_is_said() {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let ear = Ear::default();
+        let ear = LogMatcher::default();
         ear.listen_for(&"(".into());
         let why = tokio.block_on(ear.heard()).expect_err("nothing can match");
         assert!(why.starts_with("`(` is not a pattern"), "{why}");
