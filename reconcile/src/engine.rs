@@ -8,7 +8,7 @@ use crate::diff::{Change, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId, StopBy};
 use crate::observed::{Observed, Process, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Quiet, Rest, Step, View, Waiting, is_mended, loud_plan, missed, rest_in, silent_plan};
+use crate::plan::{Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, What};
 use crate::spec::{OnChange, Spec};
@@ -26,8 +26,7 @@ pub struct Engine {
     pub(crate) desired: Desired,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
-    /// What each of [`Desired::entries`] is at, as long as nobody stirs it.
-    pub(crate) quiet: Vec<Quiet>,
+    pub(crate) planner: Planner,
     pub(crate) generation: u64,
     /// The generation in which each wanted definition appeared.
     pub(crate) since: BTreeMap<Name, u64>,
@@ -35,7 +34,7 @@ pub struct Engine {
 
 /// What a step of the engine asks for and tells.
 #[must_use]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// To be performed, in this order.
     pub actions: Vec<Action>,
@@ -58,10 +57,18 @@ impl Engine {
             desired: Desired::nothing(),
             orders: Orders::default(),
             observed: Observed::default(),
-            quiet: Vec::new(),
+            planner: Planner::default(),
             generation: 0,
             since: BTreeMap::new(),
         }
+    }
+
+    /// Plans by reading all facts each time, and until there is nothing left to do. That is slow, and for tests: the outcomes are the
+    /// same.
+    #[must_use]
+    pub fn with_plain_plans(mut self) -> Engine {
+        self.planner = Planner::plain();
+        self
     }
 
     /// Has starts begun while those before them in the list are still being executed: the caller sees to the order of the execs,
@@ -81,16 +88,12 @@ impl Engine {
             self.fold(now, event, &mut outcome.reports);
         }
         loop {
-            let view = self.view(now);
-            let (plan, found) = (silent_plan(&view), view.found_quiet());
-            self.let_rest(&found);
-            // One that is final needs no other to say when to look again.
-            let is_last = plan.steps.is_empty() || plan.is_final;
-            for step in plan.steps {
+            let next = self.planner.next(&self.desired, &self.orders, &mut self.observed, now);
+            for step in next.steps {
                 self.begin(now, step, &mut outcome);
             }
-            if is_last {
-                outcome.wake_at = plan.wake_at;
+            if next.is_last {
+                outcome.wake_at = next.wake_at;
                 return outcome;
             }
         }
@@ -98,20 +101,7 @@ impl Engine {
 
     /// What there is to do now. After a step there is nothing, until there is news or its time to wake has come.
     pub fn plan(&self, now: Time) -> Plan {
-        loud_plan(&self.view(now))
-    }
-
-    fn view(&self, now: Time) -> View<'_> {
-        View::new(&self.desired, &self.orders, &self.observed, self.observed.stirred(), &self.quiet, now)
-    }
-
-    /// Notes what entries are at that nobody has to look at until they are stirred, by their numbers.
-    fn let_rest(&mut self, found: &[(usize, Quiet)]) {
-        for &(index, quiet) in found {
-            self.quiet[index] = quiet;
-        }
-        let entries = self.desired.entries();
-        self.observed.let_rest(found.iter().map(|&(index, _)| &entries[index].spec.name));
+        self.planner.plan(&self.desired, &self.orders, &self.observed, now)
     }
 
     /// What is not as it should be, and what it waits for; as true as the last step.
@@ -216,7 +206,7 @@ impl Engine {
         let generation = self.generation_of(name);
         let id = self.observed.next_run();
         let process = self.observed.process_or_new(name);
-        let rest = rest_in(Some(process), &spec);
+        let rest = resting_state(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
         // What is known of other paths, or of a time when these were not watched, is not what it is going to read.
@@ -225,9 +215,9 @@ impl Engine {
             process.replacement = Some(id);
         }
         match (rest, process.past.as_mut()) {
-            (Rest::Again(_), _) => process.restarts = process.restarts.saturating_add(1),
+            (RestingState::Again(_), _) => process.restarts = process.restarts.saturating_add(1),
             // What another definition did, or did with other files, says nothing any more.
-            (Rest::Fresh, Some(past)) => past.streak = None,
+            (RestingState::Fresh, Some(past)) => past.streak = None,
             _ => {}
         }
         outcome.actions.push(Action::Spawn { run: id, spec: spec.clone(), after });
@@ -345,8 +335,8 @@ fn start_reason(process: &mut Process, spec: &Arc<Spec>) -> Reason {
 /// what it ended by is mended.
 pub(crate) fn why_again(process: &Process, spec: &Arc<Spec>) -> Option<Reason> {
     let past = process.past.as_ref().filter(|past| past.streak.is_some() && !is_mended(past, spec))?;
-    let missed = missed(past, process.content.as_ref(), spec);
-    Some(missed.map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into())))
+    let changed = changed_since_end(past, process.content.as_ref(), spec);
+    Some(changed.map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into())))
 }
 
 pub(crate) fn about(run: &Run, what: What) -> Report {

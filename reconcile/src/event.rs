@@ -118,7 +118,7 @@ pub enum Order {
 }
 
 /// What the runtime is to do. It returns at once; the outcome is an [`Event`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Start a run. Answered by `Spawned` or `NotSpawned`.
     Spawn {

@@ -7,14 +7,13 @@ use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
 use crate::observed::{Past, Process, Run};
-use crate::plan::{Quiet, Rest, is_same, rest_of};
+use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
 use crate::text::Name;
 use crate::time::Time;
 use crate::walk::Walk;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -61,8 +60,7 @@ impl Engine {
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
         let former = core::mem::replace(&mut self.desired, desired);
-        // Everybody is stirred now, and so none of these counts.
-        self.quiet = vec![Quiet::default(); self.desired.entries().len()];
+        self.planner.reset(&self.desired);
         self.want_anew_what_changed(&former);
         self.forget_what_is_removed();
         self.place_what_stays();
@@ -148,9 +146,9 @@ impl Engine {
         }
     }
 
-    /// Ends everything. From now on nobody is settled.
+    /// Ends everything, which concerns every process.
     fn close(&mut self, now: Time, hurry: bool) {
-        self.observed.stir_all();
+        self.observed.mark_all_dirty();
         if hurry {
             self.orders.hurry(now);
         } else {
@@ -270,13 +268,15 @@ impl Engine {
                     let (name, generation) = (name.clone(), run.generation);
                     Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
                 };
-                match rest_of(Some(&past), process.content.as_ref(), &entry.spec) {
-                    Rest::Again(due) => reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() })),
+                match resting_state_after(Some(&past), process.content.as_ref(), &entry.spec) {
+                    RestingState::Again(due) => {
+                        reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() }));
+                    }
                     // A start that was refused has been reported as a failure already.
-                    Rest::Failed if !matches!(past.status, Status::NotStarted(_)) => {
+                    RestingState::Failed if !matches!(past.status, Status::NotStarted(_)) => {
                         reports.push(tell(What::Failed(past.why.clone())));
                     }
-                    Rest::Failed | Rest::Completed | Rest::Fresh => {}
+                    RestingState::Failed | RestingState::Completed | RestingState::Fresh => {}
                 }
             }
             // A run that was stopped beside another one says nothing about that one, nor about how that ended.

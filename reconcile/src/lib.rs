@@ -30,7 +30,6 @@ pub mod report;
 pub mod span;
 pub mod spec;
 pub mod state;
-mod stirred;
 pub mod text;
 pub mod time;
 pub mod variables;

@@ -1,13 +1,13 @@
-//! What happened: runs and how they ended. Facts only; never what should be.
+//! What happened: runs and how they ended. Facts only, never what should be.
 //!
-//! There is no "restarting", "backing off" or "failed" in here. Those are answers, derived from these facts and from what
-//! is wanted, by [`crate::plan`] and [`crate::state`].
+//! There is no "restarting", "backing off" or "failed" here. [`crate::plan`] and [`crate::state`] derive those from these facts
+//! and from the definitions.
 
 use crate::backoff::Streak;
 use crate::event::{Content, Pid, RunId, Status};
+use crate::plan::Dirty;
 use crate::reason::Reason;
 use crate::spec::Spec;
-use crate::stirred::Stirred;
 use crate::text::Name;
 use crate::time::Time;
 use crate::walk::Walk;
@@ -17,34 +17,33 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Everything that is known to have happened.
+/// All facts.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     processes: BTreeMap<Name, Process>,
-    /// Of those, whom a plan has to look at.
-    stirred: Stirred,
+    dirty: Dirty,
     names: BTreeMap<RunId, Name>,
     last_run: u64,
-    /// The host can have the exec of one start wait for another's, see [`Action::Spawn`](crate::event::Action::Spawn).
+    /// The host keeps the order of execs, see [`Action::Spawn`](crate::event::Action::Spawn).
     pub(crate) orders_execs: bool,
 }
 
-/// What is known of one process.
+/// The facts about one process.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
-    /// Its runs that are not gone, oldest first; more than one only while one replaces another that still serves.
+    /// Its runs that are not gone, oldest first. There are several only while one replaces another that still serves.
     pub runs: Vec<Run>,
     /// How its last run ended.
     pub past: Option<Past>,
-    /// Since when it has been wanted with its named dependencies holding, without running.
+    /// Since when its start delay counts: it is wanted, doesn't run, and its required dependencies hold.
     pub due_since: Option<Time>,
-    /// It has been started since it was added or enabled.
+    /// It was started since it was added or enabled.
     pub tried: bool,
-    /// Why it will be started, where that is not how it ended.
+    /// Why it will be started, if the reason is not how it ended.
     pub cue: Option<Reason>,
-    /// The newest of its runs, gone or not, that was started in place of another: changed, or restarted by hand or along.
+    /// Its newest run, gone or not, that was started in place of another: changed, or restarted by hand or along.
     pub replacement: Option<RunId>,
-    /// What the files that it watches contain.
+    /// The content of the files that it watches.
     pub content: Option<Content>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
@@ -55,53 +54,53 @@ pub struct Process {
 pub struct Run {
     /// Never reused.
     pub id: RunId,
-    /// The definition it runs; its upkeep is the newest that was taken over.
+    /// Its definition, with the newest upkeep that was taken over.
     pub spec: Arc<Spec>,
-    /// The generation that brought this definition.
+    /// The generation that this definition came with.
     pub generation: u64,
-    /// The newest of all runs when it took over this definition. What came later was started under it.
+    /// The newest of all runs when it took over this definition. Later runs were started under it.
     pub taken_over: RunId,
     /// Why it was started.
     pub reason: Reason,
-    /// The processes it was placed after: named dependencies and the one before it in the list.
+    /// The processes that it comes after: named dependencies and the one before it in the list.
     pub waits: Vec<Name>,
-    /// The run whose exec its own may not come before.
+    /// The run whose exec must come before its own.
     pub after: Option<RunId>,
     /// When its start was asked for.
     pub begun: Time,
-    /// The number of its leader, once its program runs.
+    /// The pid of its main process, once its program runs.
     pub pid: Option<Pid>,
     /// Since when its program runs.
     pub up: Option<Time>,
     /// Since when it is ready.
     pub ready: Option<Time>,
-    /// The longest that it was ready before it ceased to be.
+    /// The longest time that it was ready without a break, not counting the current one.
     pub was_ready_for: Duration,
-    /// When it was ready for the first time, which is what its deadline is about.
+    /// When it was ready for the first time, which its readiness deadline is about.
     pub first_ready: Option<Time>,
-    /// What its probe met with last, where it didn't pass.
+    /// The last failure of its readiness probe, if it didn't pass since.
     pub unready: Option<String>,
-    /// What its liveness probe met with, once it has failed too often.
+    /// The failure of its liveness probe, once it failed too often.
     pub unhealthy: Option<String>,
-    /// What the files that it watches contained when it last read them.
+    /// The content of the files that it watches when it last read them.
     pub content: Option<Content>,
-    /// How many times it was told to read its files again without an answer whether it could be.
+    /// How many reloads it was told to do that are not confirmed yet.
     pub reloads: u32,
-    /// An operator asked for another run in place of this one.
+    /// It is to be restarted by hand.
     pub unwanted_by_hand: bool,
     /// It was told to stop.
     pub stop: Option<Stopping>,
-    /// When it was told to be killed.
+    /// When its kill was asked for.
     pub killed: Option<Time>,
-    /// Its leader has ended; processes that it started may be left.
+    /// How and when its main process ended. Processes that it started may be left.
     pub exit: Option<(Status, Time)>,
     /// It was reported to survive being killed.
     pub reported: bool,
-    /// However it ends, that counts for nothing: since it began to end, its process was wanted anew.
+    /// Its end doesn't count, because its process was wanted anew since it began to end.
     pub forgiven: bool,
 }
 
-/// A run was told to stop.
+/// The stop of a run.
 #[derive(Clone, Debug)]
 pub struct Stopping {
     /// When.
@@ -117,33 +116,33 @@ pub struct Past {
     pub run: RunId,
     /// The definition it ran.
     pub spec: Arc<Spec>,
-    /// How its leader ended.
+    /// How its main process ended.
     pub status: Status,
-    /// When its leader ended.
+    /// When its main process ended.
     pub at: Time,
     /// Why it ended.
     pub why: Reason,
-    /// Ends in a row, if it ended by itself and that still counts against it.
+    /// How often in a row the process ended by itself. `None`: this end was not by itself, or is forgiven.
     pub streak: Option<Streak>,
-    /// What the files that it watches contained when it last read them.
+    /// The content of the files that it watches when it last read them.
     pub content: Option<Content>,
 }
 
 impl Past {
-    /// Whether it says more of the process than that another run was stopped: it is of a newer one, or of one that ended by
-    /// itself while the other was there.
+    /// Whether it says more about the process than the stop of another run: it is of a newer run, or of one that ended by itself
+    /// while the other was there.
     pub(crate) fn tells_more_than(&self, other: &Run) -> bool {
         self.run > other.id || (self.streak.is_some() && self.at > other.begun)
     }
 
-    /// Whether it did what it was to do, and wasn't stopped for a failure.
+    /// Whether it exited with success, and wasn't stopped for a failure.
     pub fn succeeded(&self) -> bool {
         self.status.is_success() && !self.why.is_failure()
     }
 }
 
 impl Process {
-    /// Lets nothing that happened count against it: it may be started as if for the first time.
+    /// Forgives all failures: it may be started as if for the first time.
     pub(crate) fn forgive(&mut self) {
         if let Some(past) = &mut self.past {
             past.streak = None;
@@ -154,7 +153,7 @@ impl Process {
         self.cue = None;
     }
 
-    /// Wants it anew, for this reason, whatever it did before. What runs undisturbed goes on running.
+    /// Wants it anew, for this reason, whatever happened before. A run that is neither stopping nor ending goes on.
     pub(crate) fn want_anew(&mut self, why: Reason) {
         self.forgive();
         if !self.is_running() {
@@ -162,24 +161,24 @@ impl Process {
         }
     }
 
-    /// Whether all that runs of it is one run, which is what is wanted and ready, and of which nothing else is known.
+    /// Whether it has one run, which is up to date and ready, and needs no attention.
     pub(crate) fn is_settled(&self, wanted: &Arc<Spec>) -> bool {
         matches!(&self.runs[..], [run] if run.is_settled(wanted))
     }
 
-    /// Whether a run of it is neither stopping nor at its end.
+    /// Whether it has a run that is neither stopping nor ending.
     pub fn is_running(&self) -> bool {
         self.runs.iter().any(Run::is_undisturbed)
     }
 }
 
 impl Run {
-    /// Whether it is neither stopping nor at its end.
+    /// Whether it is neither stopping nor ending.
     pub fn is_undisturbed(&self) -> bool {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
     }
 
-    /// Whether its exec is still to come.
+    /// Whether its program doesn't run yet.
     pub(crate) fn is_under_way(&self) -> bool {
         self.up.is_none() && self.exit.is_none()
     }
@@ -189,45 +188,45 @@ impl Run {
         is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && !self.unwanted_by_hand
     }
 
-    /// Whether it is neither stopping nor at its end, or wasn't at this moment.
+    /// Whether it was neither stopping nor ending at this moment.
     pub fn was_undisturbed(&self, at: Time) -> bool {
         let stop = self.stop.as_ref().map(|stop| stop.since);
         let exit = self.exit.as_ref().map(|(_, at)| *at);
         [stop, self.killed, exit].into_iter().flatten().all(|since| since > at)
     }
 
-    /// Whether the definition that it runs asks for a restart along with that dependency.
+    /// Whether its definition asks for a restart along with this dependency.
     pub(crate) fn follows(&self, dependency: &Name) -> bool {
         self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
     }
 
-    /// It is ready from now on.
+    /// Notes that it is ready from now on.
     pub(crate) fn become_ready(&mut self, now: Time) {
         self.ready.get_or_insert(now);
         self.first_ready.get_or_insert(now);
         self.unready = None;
     }
 
-    /// It is not ready any more.
+    /// Notes that it is no longer ready.
     pub(crate) fn lapse(&mut self, now: Time) {
         self.was_ready_for = self.longest_ready(now);
         self.ready = None;
     }
 
-    /// The longest that it has been ready without a break until this moment, or until it was told to stop.
+    /// The longest time that it was ready without a break until this moment, or until it was told to stop.
     pub(crate) fn longest_ready(&self, at: Time) -> Duration {
         let end = self.stop.as_ref().map_or(at, |stop| stop.since.min(at));
         self.ready.map_or(self.was_ready_for, |ready| self.was_ready_for.max(end.since(ready)))
     }
 
-    /// Whether it ended by itself, or is stopped for a failure, and that counts.
+    /// Whether it ended by itself or is stopped for a failure, and that counts.
     pub fn ends_by_itself(&self) -> bool {
         !self.forgiven && self.stop.as_ref().map_or(self.exit.is_some(), |stop| stop.why.is_failure())
     }
 }
 
 impl Observed {
-    /// What is known, by name.
+    /// The processes, by name.
     pub fn processes(&self) -> &BTreeMap<Name, Process> {
         &self.processes
     }
@@ -237,55 +236,54 @@ impl Observed {
         self.processes.get(self.names.get(&id)?)?.runs.iter().find(|run| run.id == id)
     }
 
-    /// Whether nothing runs, apart from what was reported to survive being killed.
+    /// Whether nothing runs but what was reported to survive being killed.
     pub fn is_quiet(&self) -> bool {
         self.processes.values().flat_map(|process| &process.runs).all(|run| run.reported)
     }
 
-    /// Those who have to be looked at, sorted by name: everybody who was touched since there was nothing to do about him.
-    pub(crate) fn stirred(&self) -> &[Name] {
-        self.stirred.names()
+    /// The processes that are dirty, sorted.
+    pub(crate) fn dirty(&self) -> &[Name] {
+        self.dirty.names()
     }
 
-    /// There is nothing to do about those; sorted by name.
-    pub(crate) fn let_rest<'a>(&mut self, quiet: impl Iterator<Item = &'a Name>) {
-        self.stirred.let_rest(quiet);
+    /// Notes that these processes are quiescent; `names` is sorted.
+    pub(crate) fn clear_dirty<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
+        self.dirty.clear(names);
     }
 
-    /// Everybody has to be looked at.
-    pub(crate) fn stir_all(&mut self) {
-        self.stirred.note_all(self.processes.keys());
+    pub(crate) fn mark_all_dirty(&mut self) {
+        self.dirty.mark_all(self.processes.keys());
     }
 
     pub(crate) fn process_mut(&mut self, name: &Name) -> Option<&mut Process> {
-        self.processes.get_mut(name).inspect(|_| self.stirred.note(name))
+        self.processes.get_mut(name).inspect(|_| self.dirty.mark(name))
     }
 
-    /// A process, of which nothing may be known so far.
+    /// A process, which is added if it is unknown.
     pub(crate) fn process_or_new(&mut self, name: &Name) -> &mut Process {
-        self.stirred.note(name);
+        self.dirty.mark(name);
         self.processes.entry(name.clone()).or_default()
     }
 
     pub(crate) fn processes_mut(&mut self) -> impl Iterator<Item = (&Name, &mut Process)> {
-        self.stir_all();
+        self.mark_all_dirty();
         self.processes.iter_mut()
     }
 
-    /// Makes room for processes of which nothing is known so far.
+    /// Adds those of these processes that are unknown; sorted by name.
     pub(crate) fn know<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
         let mut known = Walk::over(&self.processes);
         let unknown: Vec<&Name> = names.filter(|name| known.to(name).is_none()).collect();
         self.processes.extend(unknown.into_iter().map(|name| (name.clone(), Process::default())));
-        self.stir_all();
+        self.mark_all_dirty();
     }
 
-    /// Forgets processes; sorted by name.
+    /// Forgets these processes; sorted by name.
     pub(crate) fn forget(&mut self, names: &[Name]) {
         for name in names {
             self.processes.remove(name);
         }
-        self.stirred.let_rest(names.iter());
+        self.dirty.clear(names.iter());
     }
 
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
@@ -306,12 +304,12 @@ impl Observed {
     pub(crate) fn add(&mut self, run: Run) {
         self.names.insert(run.id, run.spec.name.clone());
         let runs = &mut self.process_or_new(&run.spec.name).runs;
-        // Hardly any process has a second one, and a list would make room for four.
+        // Hardly any process has a second run, and a vector makes room for four.
         runs.reserve_exact(1);
         runs.push(run);
     }
 
-    /// Takes out a run that is gone.
+    /// Removes a run that is gone.
     pub(crate) fn remove(&mut self, id: RunId) -> Option<Run> {
         let name = self.names.remove(&id)?;
         let runs = &mut self.process_mut(&name)?.runs;

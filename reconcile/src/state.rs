@@ -4,7 +4,7 @@ use crate::engine::{Engine, why_again};
 use crate::event::{Pid, Status};
 use crate::observed::{Observed, Past, Process, Run};
 use crate::orders::Orders;
-use crate::plan::{Rest, is_same, rest_in};
+use crate::plan::{RestingState, is_same, resting_state};
 use crate::reason::Reason;
 use crate::spec::{Kind, OnChange, Spec, Tier};
 use crate::text::Name;
@@ -199,11 +199,11 @@ fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: 
         return (State::Stopped, Reason::StoppedByHand);
     }
     let ended = past.map_or(Reason::Added, |past| past.why.clone());
-    match rest_in(process, spec) {
-        Rest::Fresh => (State::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended)),
-        Rest::Completed => (State::Completed, ended),
-        Rest::Failed => (State::Failed, ended),
-        Rest::Again(_) => (State::Backoff, ended),
+    match resting_state(process, spec) {
+        RestingState::Fresh => (State::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended)),
+        RestingState::Completed => (State::Completed, ended),
+        RestingState::Failed => (State::Failed, ended),
+        RestingState::Again(_) => (State::Backoff, ended),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
-use crate::invariants::{check_looks, check_update, check_updates};
+use crate::invariants::{check_speed, check_update, check_updates};
 use crate::news::stranger;
 use crate::previews::check_previews;
 use crate::rules::{Free, Moment};
@@ -25,10 +25,10 @@ use std::time::Duration;
 /// # Errors
 /// The first invariant that doesn't hold.
 pub(crate) fn drive(history: &History, trace: &mut Trace) -> Result<Figures, Violation> {
-    let engine = Engine::new();
+    let new = || if history.seed.is_multiple_of(2) { Engine::new().with_ordered_execs() } else { Engine::new() };
     let mut trial = Trial {
-        // Some hosts keep the order of execs themselves.
-        engine: if history.seed.is_multiple_of(2) { engine.with_ordered_execs() } else { engine },
+        engine: new(),
+        plain: new().with_plain_plans(),
         facts: Facts::new(),
         world: World::new(history.seed),
         now: Time::ZERO,
@@ -61,6 +61,8 @@ impl std::ops::AddAssign for Figures {
 
 struct Trial<'t> {
     engine: Engine,
+    /// The same without anything that makes planning fast.
+    plain: Engine,
     facts: Facts,
     world: World,
     now: Time,
@@ -146,10 +148,11 @@ impl Trial<'_> {
             }
             news.push(event);
         }
+        let plain = self.plain.step(self.now, news.iter().cloned());
         let outcome = self.engine.step(self.now, news);
         self.figures.steps += 1;
         let after = self.engine.plan(self.now);
-        check_looks(&self.engine, self.now, &after)?;
+        check_speed((&outcome, &after), (&plain, &self.plain.plan(self.now)))?;
         self.trace.outcome(self.now, &outcome, &after.waiting, &self.facts);
         for report in &outcome.reports {
             check_report(&self.facts, report)?;

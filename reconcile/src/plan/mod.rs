@@ -1,37 +1,35 @@
 //! What to do now, what is waited for and why, and when to look again.
 //!
-//! # How a plan comes about
+//! # How a plan is made
 //!
-//! Order is not computed, it emerges: each process that is to start and each run that is to stop passes through a short
-//! list of conditions, its *gate*, and the gates are asked again after every event. A newer generation in the middle of
-//! an older one therefore needs no cancelling: the next plan simply sees other wishes.
+//! No order is computed. Each start and each stop has to pass a *gate*, a short list of conditions, which are checked again after
+//! every event. So a newer generation that comes while an older one is under way needs no cancelling: the next plan reads other
+//! definitions.
 //!
-//! Wishes and facts lie side by side in `view`, which looks only at those who may not be `quiet`.
-//!
-//! 1. `fate` says of every run whether it stays, must go (and why), or has to outlive its own replacement.
-//! 2. `outlook` says of every wanted process whether it runs, is on its way, or is stuck, in dependency order.
-//! 3. `stop` lets a run go once the runs that depend on it, and are going too, are gone.
-//! 4. `start` starts a process once its predecessor is gone, its backoff and delay have passed, its dependencies hold,
-//!    and those before it in the list have been started.
+//! 1. `view` puts definitions and facts side by side.
+//! 2. `disposition` decides of every run whether it is kept, must stop (and why), or is kept until it is replaced.
+//! 3. `stop` lets a run stop once the processes that come after it, and are stopping too, are gone.
+//! 4. `progress` finds out of every process of the file whether it runs, is on its way or is stuck, dependencies first.
+//! 5. `start` starts a process once its former run is gone, its backoff and delay are over, its dependencies hold, and the
+//!    processes before it in the list have been started.
 //!
 //! # Laws
 //!
-//! - `wake_at` comes from the plan that is made after all steps are begun, so a stop's deadline is never missed.
-//! - How a process announces that it is ready is identity; active probes are upkeep.
-//! - A dependent that restarts along with a dependency is bound to its *run*, not to its name.
-//! - Wishes are acyclic, facts may be cyclic (runs of different generations wait on each other): inside a strongly connected
-//!   component, edges that are no longer wanted are ignored.
-//! - A run that outlives its own replacement holds up nothing that it depends on.
-//! - A stop is complete when the whole tree is gone; a start reads the newest wishes at the moment it is begun.
+//! - `wake_at` is that of the plan made after all steps are begun, so that the deadline of a stop is never missed.
+//! - How a process announces that it is ready is part of its identity; active probes are upkeep.
+//! - A process that restarts along with a dependency is bound to a *run* of it, not to its name.
+//! - Definitions are acyclic; facts may be cyclic, when runs of different generations wait for each other. Inside a strongly
+//!   connected component, places that are no longer wanted are ignored.
+//! - A run that is kept until it is replaced doesn't block a stop of what it depends on.
+//! - A stop is complete when the whole process tree is gone; a start uses the newest definition at the moment it is begun.
 //!
-//! Planning is total: [`Desired`] can't be built wrong, and facts are never assumed to be consistent.
+//! Planning is total: a [`Desired`] is always valid, and nothing relies on consistent facts.
 
-mod fate;
-mod outlook;
-mod quiet;
+mod disposition;
+mod progress;
+mod quota;
 mod start;
 mod stop;
-mod turns;
 mod view;
 
 use crate::desired::Desired;
@@ -46,41 +44,36 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub(crate) use fate::{Fate, Fates, is_same};
-pub(crate) use outlook::{Rest, is_mended, missed, rest_in, rest_of};
-pub(crate) use quiet::Quiet;
-pub(crate) use view::{Row, View};
+pub(crate) use disposition::is_same;
+pub(crate) use progress::{RestingState, changed_since_end, is_mended, resting_state, resting_state_after};
+use view::View;
+pub(crate) use view::{Dirty, Planner};
 
-/// How many starts of one user may be under way at once, so that a start reads wishes that are new and a host is not stampeded.
+/// How many starts of one user may be under way at once, so that the host isn't overloaded and each start uses the newest definition.
 pub const STARTS_OF_ONE_USER: usize = 16;
 
-/// How many starts may be under way at once. A user can make each of its starts hang until it is given up, so all starts of one user
-/// take no more than half.
+/// How many starts may be under way at once. A user can make all of its starts hang until they time out, so those of one user take
+/// at most half.
 pub const STARTS_AT_ONCE: usize = 2 * STARTS_OF_ONE_USER;
 
-/// How many of them may wait for the exec of the one before them in the list, and so on: of a list, that many more are under way
-/// than the one that is being executed.
+/// How many starts of a list may be begun behind the one whose exec is under way.
 pub const STARTS_AHEAD: usize = 2;
 
 /// How long a run may survive being killed before that is reported.
 pub const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What to do now, what is waited for, and when to look again.
+/// What to do now, what is waited for, and when to plan again.
 #[must_use]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to do now; the order has no meaning, everything in it may be begun at once.
+    /// What to do now. Everything may be begun at once, in any order.
     pub steps: Vec<Step>,
     /// For each process that is not as it should be and for which nothing can be done now: what it waits for.
     pub waiting: Vec<(Name, Waiting)>,
     /// When to plan again if nothing happens before.
     pub wake_at: Option<Time>,
-    /// Another plan, made right after all steps are begun, would have none, and the same time to wake as this.
-    ///
-    /// It may be so where this says that it isn't: then planning again shows it.
-    pub is_final: bool,
-    /// Nobody wants to know what is waited for.
-    is_silent: bool,
+    /// Whether `waiting` is filled in.
+    explains: bool,
 }
 
 /// Something to do now.
@@ -121,7 +114,7 @@ pub enum Waiting {
         /// Why it hasn't.
         why: Block,
     },
-    /// A start waits for the one before it in the list, or for a managed process before an application.
+    /// A start waits for the process before it in the list, or for a managed process before an application.
     Order(Name),
     /// A start waits for its delay.
     Delay(Time),
@@ -167,32 +160,21 @@ pub enum Block {
     Stuck,
 }
 
-/// Compares what is wanted with what happened. Asked again right away, it answers with nothing to do.
+/// Compares what is wanted with what happened.
 ///
-/// It looks at everybody. An engine says the same faster, as it knows who is quiet.
+/// It reads all facts. [`Engine::step`](crate::engine::Engine::step) does the same faster.
 pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) -> Plan {
-    loud_plan(&View::whole(desired, orders, observed, now))
+    plan_of(&mut View::whole(desired, orders, observed, now))
 }
 
-/// What there is to do by a view, and what is waited for.
-pub(crate) fn loud_plan(view: &View<'_>) -> Plan {
-    filled(Plan::default(), view)
-}
-
-/// The same without what is waited for, which takes as long to say as all the rest.
-pub(crate) fn silent_plan(view: &View<'_>) -> Plan {
-    filled(Plan { is_silent: true, ..Plan::default() }, view)
-}
-
-fn filled(mut plan: Plan, view: &View<'_>) -> Plan {
-    let fates = fate::fates(view, &mut plan);
-    if !plan.steps.is_empty() {
-        // An upkeep that is taken over, such as a deadline, is in force before anything is decided by it.
-        return plan;
+fn plan_of(view: &mut View<'_>) -> Plan {
+    let mut plan = Plan { explains: view.explains, ..Plan::default() };
+    let dispositions = disposition::dispositions(view, &mut plan);
+    // A new upkeep, such as a deadline, takes effect before anything is decided by it.
+    if plan.steps.is_empty() {
+        stop::stop(view, &dispositions, &mut plan);
+        start::start(view, &dispositions, &mut plan);
     }
-    let stops_are_final = stop::stop(view, &fates, &mut plan);
-    let starts_are_final = start::start(view, &fates, &mut plan);
-    plan.is_final = stops_are_final && starts_are_final;
     plan
 }
 
@@ -202,7 +184,7 @@ impl Plan {
     }
 
     fn wait(&mut self, name: &Name, what: Waiting) {
-        if !self.is_silent {
+        if self.explains {
             self.waiting.push((name.clone(), what));
         }
     }

@@ -1,8 +1,10 @@
-//! The gate of a stop: a run goes once those that depend on it, and are going too, are gone.
+//! The gate of a stop: it passes once the processes that come after the run's process, and are stopping too, are gone.
 
-use super::fate::Why;
-use super::{Fate, Fates, Plan, Quiet, Row, Step, View, Waiting};
+use super::disposition::{Cause, Disposition, Dispositions};
+use super::view::{Row, View};
+use super::{Plan, Step, Waiting};
 use crate::desired::Entry;
+use crate::event::Status;
 use crate::graph::Graph;
 use crate::observed::Run;
 use crate::reason::Reason;
@@ -11,59 +13,42 @@ use crate::text::Name;
 use crate::time::Time;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::time::Duration;
 
-/// Says what is to be told to stop, and what is to be killed. Answers whether that leads to nothing else, as far as that is
-/// easily seen: a stop changes nothing for others until it is over, if it has a grace, and if it is of a process's only run, as
-/// another one would be judged anew.
-pub(super) fn stop(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool {
-    let mut is_final = true;
-    let before = plan.steps.len();
+/// Adds the steps of stops and kills to the plan.
+pub(super) fn stop(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut Plan) {
     let hurry = is_hurried(view);
     if let (Some(closing), false) = (view.orders.closing(), hurry) {
         plan.wake(closing.since + view.desired.shutdown_timeout());
     }
-    let anybody_goes = fates.all().iter().any(|fate| matches!(fate, Fate::Go(_)));
-    let held_by = if anybody_goes && !hurry { holders(view, fates) } else { Vec::new() };
+    let any_stops = dispositions.any_stops();
+    let blockers = if any_stops && !hurry { blockers(view, dispositions) } else { Vec::new() };
+    let blocker = |index: usize| blockers.get(index).copied().flatten();
+    let next: Vec<usize> = (0..view.rows().len()).filter(|&index| any_stops && blocker(index).is_none()).collect();
     let mut stops = Vec::new();
-    // In a shutdown everybody has to go who is held.
-    let all_of_them = !plan.is_silent || view.orders.closing().is_some();
-    let numbers = if all_of_them { (0..view.rows().len()).collect() } else { fates.noticed(view, &[]) };
-    for (index, row) in numbers.into_iter().map(|index| (index, &view.rows()[index])) {
-        if fates.are_settled(row) {
-            continue;
-        }
-        let holder = held_by.get(index).copied().flatten();
-        // Of thousands in a shutdown, nearly all.
-        if plan.is_silent && holder.is_some() && row.quiet() == Some(Quiet::Held) {
-            continue;
-        }
-        for (run, fate) in row.runs().iter().zip(fates.of(row)) {
-            match fate {
-                Fate::Stay | Fate::Outlive => {}
-                Fate::Leaving => leave(row.name, run, hurry, view, plan),
-                Fate::Go(_) if run.up.is_none() && !hurry => plan.wait(row.name, Waiting::Exec),
-                Fate::Go(why) => {
-                    let reason = || why.reason(run, row.entry.map(|entry| &entry.spec));
-                    match holder {
-                        _ if hurry => plan.steps.push(Step::Kill(run.id, reason())),
-                        Some(holder) => plan.wait(row.name, Waiting::Dependent(view.rows()[holder].name.clone())),
-                        None => {
-                            stops.push(Step::Stop(run.id, reason()));
-                            have_grace(row.name, view.now + run.spec.stop.timeout, plan);
-                            let has_grace = run.spec.stop.timeout > Duration::ZERO;
-                            // Of one that is well but for a file the deadline was looked at, and doesn't count any more.
-                            is_final &= has_grace && row.count() == 1 && !matches!(why, Why::Watched(_));
-                        }
+    for index in view.candidates(&next, |_| true) {
+        let row = &view.rows()[index];
+        for (run, disposition) in row.runs().iter().zip(dispositions.of(row)) {
+            match disposition {
+                Disposition::Keep | Disposition::KeepUntilReplaced => {}
+                Disposition::Ending => end(row.name, run, hurry, view, plan),
+                Disposition::Stop(cause) if hurry => plan.steps.push(Step::Kill(run.id, reason(*cause, run, row))),
+                Disposition::Stop(_) if run.up.is_none() => plan.wait(row.name, Waiting::Exec),
+                Disposition::Stop(cause) => {
+                    if let Some(blocker) = blocker(index) {
+                        plan.wait(row.name, Waiting::Dependent(view.rows()[blocker].name.clone()));
+                    } else {
+                        stops.push(Step::Stop(run.id, reason(*cause, run, row)));
+                        grant_grace(row.name, view.now + run.spec.stop.timeout, plan);
                     }
                 }
             }
         }
     }
-    // A kill goes on until everything is gone, and may be another run's.
-    is_final &= plan.steps.len() == before;
     plan.steps.append(&mut stops);
-    is_final
+}
+
+fn reason(cause: Cause<'_>, run: &Run, row: &Row<'_>) -> Reason {
+    cause.reason(run, row.entry.map(|entry| &entry.spec))
 }
 
 /// Whether everything is to be killed now: by order, or because the shutdown takes too long.
@@ -72,137 +57,117 @@ fn is_hurried(view: &View<'_>) -> bool {
     closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
 }
 
-/// A run that was told to stop, or whose leader ended by itself: kill what is left when its time is up.
-fn leave(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
+/// Kills what is left of a run that was told to stop when its grace is over, or at once if its main process ended by itself.
+fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
     if run.killed.is_some() {
         return plan.wait(name, Waiting::Kill);
     }
     let Some(stop) = &run.stop else {
-        // The leader ended by itself: what it leaves behind has nobody to answer to.
-        let status = run.exit.as_ref().map_or(crate::event::Status::Lost, |(status, _)| status.clone());
+        let status = run.exit.as_ref().map_or(Status::Lost, |(status, _)| status.clone());
         return plan.steps.push(Step::Kill(run.id, Reason::Ended(status)));
     };
     let until = stop.since + run.spec.stop.timeout;
     if hurry || view.now >= until {
         plan.steps.push(Step::Kill(run.id, stop.why.clone()));
     } else {
-        have_grace(name, until, plan);
+        grant_grace(name, until, plan);
     }
 }
 
-fn have_grace(name: &Name, until: Time, plan: &mut Plan) {
+fn grant_grace(name: &Name, until: Time, plan: &mut Plan) {
     plan.wake(until);
     plan.wait(name, Waiting::Grace(until));
 }
 
-/// For each row, a row that has to be gone before it may be told to stop.
-fn holders(view: &View<'_>, fates: &Fates<'_>) -> Vec<Option<usize>> {
-    let is_going = |row: &Row<'_>| match row.quiet() {
-        Some(Quiet::Held) => true,
-        _ => !fates.are_settled(row) && is_going(row.runs(), fates.of(row)),
-    };
-    let going: Vec<bool> = view.rows().iter().map(is_going).collect();
-    let former = former_places(view);
-    let is_all_wanted = view.rows().len() == view.desired.entries().len();
-    if former.is_empty() && is_all_wanted { holders_by_wishes(view, &going) } else { holders_by_places(view, &going, former) }
-}
-
-/// Where nothing has a place but by the wanted definitions: their order is known.
-fn holders_by_wishes(view: &View<'_>, going: &[bool]) -> Vec<Option<usize>> {
-    let entries = view.desired.entries();
-    let mut held_by = vec![None; entries.len()];
+/// For each row, a row that must be gone before it may be told to stop.
+fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> Vec<Option<usize>> {
+    let mut blockers = vec![None; view.rows().len()];
     let mut application = None;
-    for &index in view.desired.order().iter().rev() {
-        let entry = &entries[index];
-        if entry.tier == Tier::Managed {
-            held_by[index] = held_by[index].or(application);
+    let (order, former) = stop_order(view);
+    for index in order {
+        let row = &view.rows()[index];
+        let tier = tier(row);
+        // A managed process stops after all applications, which come first in this order.
+        if tier == Tier::Managed {
+            blockers[index] = blockers[index].or(application);
         }
-        let holds = if going[index] { Some(index) } else { held_by[index] };
-        for on in entry.comes_after() {
-            held_by[on] = held_by[on].or(holds);
+        let blocker = if is_stopping(row, dispositions) { Some(index) } else { blockers[index] };
+        let wanted = row.entry.into_iter().flat_map(Entry::comes_after);
+        for on in wanted.chain(former.iter().filter(|(from, _)| *from == index).map(|(_, on)| *on)) {
+            blockers[on] = blockers[on].or(blocker);
         }
-        if entry.tier == Tier::Application {
-            application = application.or(holds);
-        }
-    }
-    held_by
-}
-
-fn holders_by_places(view: &View<'_>, going: &[bool], former: Vec<(usize, usize)>) -> Vec<Option<usize>> {
-    let graph = places(view, former);
-    let mut held_by = vec![None; graph.len()];
-    // Dependents first: a component comes after everything that its edges lead to.
-    for node in graph.components().into_iter().rev().flatten() {
-        let holds = if going.get(node) == Some(&true) { Some(node) } else { held_by[node] };
-        for &on in graph.next(node) {
-            held_by[on] = held_by[on].or(holds);
+        if tier == Tier::Application {
+            application = application.or(blocker);
         }
     }
-    held_by.truncate(view.rows().len());
-    held_by
+    blockers
 }
 
-/// What each row comes after: by the wanted definitions, and by the places that its runs have had.
+/// Pairs of a row and one that it comes after.
+type Places = Vec<(usize, usize)>;
+
+/// All rows, each before those that it comes after, and the former places that count.
 ///
-/// Wishes are acyclic. Places that runs got from different generations need not be, so inside a strongly connected
-/// component those don't count that are no longer wanted.
-fn places(view: &View<'_>, former: Vec<(usize, usize)>) -> Graph {
-    let mut wanted = wanted_places(view);
-    if former.is_empty() {
-        return wanted;
+/// The definitions are acyclic. Places that runs got from different generations need not be, so former places inside a strongly
+/// connected component don't count.
+fn stop_order(view: &View<'_>) -> (Vec<usize>, Places) {
+    let (mut former, count) = (former_places(view), view.rows().len());
+    if former.is_empty() && count == view.desired.entries().len() {
+        return (view.desired.order().iter().rev().copied().collect(), former);
     }
-    let mut all = wanted.clone();
+    let mut places = wanted_places(view);
+    let mut all = places.clone();
     for &(index, on) in &former {
         all.add(index, on);
     }
-    let components = all.components();
     let mut component_of = vec![0; all.len()];
-    for (number, component) in components.iter().enumerate() {
-        for &node in component {
+    for (number, component) in all.components().into_iter().enumerate() {
+        for node in component {
             component_of[node] = number;
         }
     }
-    for (index, on) in former {
-        if component_of[index] != component_of[on] {
-            wanted.add(index, on);
-        }
+    former.retain(|&(index, on)| component_of[index] != component_of[on]);
+    for &(index, on) in &former {
+        places.add(index, on);
     }
-    wanted
+    (places.components().into_iter().rev().flatten().filter(|&node| node < count).collect(), former)
 }
 
+/// What each row comes after by the definitions in force.
 fn wanted_places(view: &View<'_>) -> Graph {
     // Every application comes after this node, and this node after every managed process.
-    let tiers = view.rows().len();
-    let mut graph = Graph::new(tiers + 1);
+    let between = view.rows().len();
+    let mut graph = Graph::new(between + 1);
     for (index, row) in view.rows().iter().enumerate() {
-        if let Some(entry) = row.entry {
-            entry.comes_after().for_each(|on| graph.add(index, on));
-        }
+        row.entry.into_iter().flat_map(Entry::comes_after).for_each(|on| graph.add(index, on));
         match tier(row) {
-            Tier::Managed => graph.add(tiers, index),
-            Tier::Application => graph.add(index, tiers),
+            Tier::Managed => graph.add(between, index),
+            Tier::Application => graph.add(index, between),
         }
     }
     graph
 }
 
-/// The places that runs have had, and that are no longer wanted.
-fn former_places(view: &View<'_>) -> Vec<(usize, usize)> {
+/// The places that runs were given and that are no longer wanted.
+fn former_places(view: &View<'_>) -> Places {
     let mut former = Vec::new();
-    // Who is quiet has the place that is wanted, or none.
-    for (index, row) in view.rows().iter().enumerate().filter(|(_, row)| row.quiet().is_none()) {
-        let wanted = || row.entry.into_iter().flat_map(Entry::comes_after).map(|on| view.rows()[on].name);
-        let is_wanted = |name: &Name| wanted().any(|other| other == name);
-        let waits = row.runs().iter().flat_map(|run| &run.waits);
-        let gone = waits.filter(|name| !is_wanted(name)).filter_map(|name| find(view, name));
-        former.extend(gone.map(|on| (index, on)));
+    for index in view.active_numbers() {
+        let row = &view.rows()[index];
+        let is_wanted = |on: &usize| row.entry.is_some_and(|entry| entry.comes_after().any(|wanted| wanted == *on));
+        let places = row.runs().iter().flat_map(|run| &run.waits).filter_map(|name| find(view, name));
+        former.extend(places.filter(|on| !is_wanted(on)).map(|on| (index, on)));
     }
     former
 }
 
-/// Whether anything of a row is to be waited for: it is going, and neither outlives its replacement nor can't be killed.
-fn is_going(runs: &[Run], fates: &[Fate<'_>]) -> bool {
-    runs.iter().zip(fates).any(|(run, fate)| matches!(fate, Fate::Go(_) | Fate::Leaving) && !run.reported)
+/// Whether a process is stopping and has to be waited for. A run that survives being killed is not waited for, nor one that is kept
+/// until it is replaced.
+fn is_stopping(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
+    dispositions.of(row).iter().enumerate().any(|(place, disposition)| match disposition {
+        Disposition::Stop(_) => true,
+        Disposition::Ending => !row.runs()[place].reported,
+        Disposition::Keep | Disposition::KeepUntilReplaced => false,
+    })
 }
 
 fn tier(row: &Row<'_>) -> Tier {
@@ -211,8 +176,7 @@ fn tier(row: &Row<'_>) -> Tier {
 
 fn find(view: &View<'_>, name: &Name) -> Option<usize> {
     let wanted = view.desired.entries().len();
-    view.desired.index(name).or_else(|| {
-        // The rows that are no longer wanted follow, sorted by name as well.
-        view.rows()[wanted..].binary_search_by(|row| row.name.cmp(name)).ok().map(|place| wanted + place)
-    })
+    // The rows that are not in the file follow, sorted by name as well.
+    let others = || view.rows()[wanted..].binary_search_by(|row| row.name.cmp(name)).ok().map(|place| wanted + place);
+    view.desired.index(name).or_else(others)
 }

@@ -1,0 +1,263 @@
+//! What becomes of each run: it is kept, is kept until it is replaced, or must stop, and why.
+
+use super::progress::{RestingState, changed_file, resting_state};
+use super::view::{Row, View};
+use super::{KILL_PATIENCE, Plan, Step};
+use crate::desired::Entry;
+use crate::diff::changed_fields;
+use crate::event::{Content, RunId};
+use crate::observed::Run;
+use crate::reason::Reason;
+use crate::spec::{OnChange, OnWatch, Spec};
+use crate::text::Name;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// What becomes of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition<'a> {
+    /// It is up to date, or is kept although it isn't.
+    Keep,
+    /// It is to be replaced, and serves until its replacement is ready.
+    KeepUntilReplaced,
+    /// It is to be told to stop.
+    Stop(Cause<'a>),
+    /// It was told to stop, or its main process ended by itself.
+    Ending,
+}
+
+/// Why a run must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause<'a> {
+    Shutdown,
+    Removed,
+    Disabled,
+    ByHand,
+    RestartedByHand,
+    Changed,
+    Unready,
+    Unhealthy,
+    Watched(&'a str),
+    With(&'a Name),
+}
+
+impl Cause<'_> {
+    /// Whether another run is to take the place of the one that stops.
+    fn replaces(self) -> bool {
+        matches!(self, Cause::Changed | Cause::RestartedByHand | Cause::Watched(_) | Cause::With(_))
+    }
+
+    /// Whether the run has failed.
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Cause::Unready | Cause::Unhealthy)
+    }
+
+    /// The reason to report, for a run of a process that the file defines as `wanted`.
+    pub(super) fn reason(self, run: &Run, wanted: Option<&Arc<Spec>>) -> Reason {
+        match self {
+            Cause::Shutdown => Reason::Shutdown,
+            Cause::Removed => Reason::Removed,
+            Cause::Disabled => Reason::Disabled,
+            Cause::ByHand => Reason::StoppedByHand,
+            Cause::RestartedByHand => Reason::RestartedByHand,
+            Cause::Changed => Reason::Changed(wanted.map(|spec| changed_fields(&run.spec, spec)).unwrap_or_default()),
+            Cause::Unready => Reason::Unready(run.spec.ready_timing.deadline, run.unready.clone()),
+            Cause::Unhealthy => Reason::Unhealthy(run.unhealthy.clone().unwrap_or_default()),
+            Cause::Watched(path) => Reason::Watched(path.into()),
+            Cause::With(name) => Reason::With(name.clone()),
+        }
+    }
+}
+
+/// The disposition of every run.
+pub(super) struct Dispositions<'a>(Vec<Disposition<'a>>);
+
+impl<'a> Dispositions<'a> {
+    /// Those of the runs of a row, as in [`Row::runs`].
+    pub(super) fn of(&self, row: &Row<'_>) -> &[Disposition<'a>] {
+        &self.0[row.first_run..row.first_run + row.count()]
+    }
+
+    /// Whether any run must stop.
+    pub(super) fn any_stops(&self) -> bool {
+        self.0.iter().any(|disposition| matches!(disposition, Disposition::Stop(_)))
+    }
+}
+
+/// Decides what becomes of every run. Updates and reloads those that are kept, and reports those that survive being killed.
+pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Dispositions<'a> {
+    let mut all = Vec::with_capacity(view.rows().len());
+    for row in view.rows() {
+        row.judge_runs(&mut all, |run| disposition(view, row, run, plan));
+    }
+    let mut all = Dispositions(all);
+    // A process comes after those it depends on, so one pass finds all that are restarted along with others.
+    for &index in view.desired.followers() {
+        let row = view.rows()[index];
+        for (place, run) in row.runs().iter().enumerate() {
+            if all.of(&row)[place] == Disposition::Keep
+                && let Some(name) = replaced_dependency(view, &all, &row, run)
+            {
+                all.0[row.first_run + place] = Disposition::Stop(Cause::With(name));
+                view.activate(index);
+            }
+        }
+    }
+    for row in view.active() {
+        for (run, disposition) in row.runs().iter().zip(all.of(row)) {
+            maintain(row, run, *disposition, view, plan);
+        }
+    }
+    all
+}
+
+/// What becomes of a run because of its own definition and facts.
+fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan) -> Disposition<'a> {
+    if !run.is_undisturbed() {
+        return Disposition::Ending;
+    }
+    if view.orders.closing().is_some() {
+        return Disposition::Stop(Cause::Shutdown);
+    }
+    let Some(entry) = row.entry else { return Disposition::Stop(Cause::Removed) };
+    if !entry.spec.enabled {
+        return Disposition::Stop(Cause::Disabled);
+    }
+    if !view.wants(row) {
+        return Disposition::Stop(Cause::ByHand);
+    }
+    if run.unwanted_by_hand {
+        return Disposition::Stop(Cause::RestartedByHand);
+    }
+    if !is_same(run, &entry.spec) {
+        return match entry.spec.on_change {
+            _ if is_superseded(row, run, &entry.spec) => Disposition::Stop(Cause::Changed),
+            OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
+            // A run that was ready once isn't given up because it is not ready for a moment.
+            OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
+                Disposition::KeepUntilReplaced
+            }
+            OnChange::Keep | OnChange::Rolling | OnChange::Restart => Disposition::Stop(Cause::Changed),
+        };
+    }
+    match health(view, run, plan) {
+        Disposition::Keep if entry.spec.on_watch == OnWatch::Restart => {
+            let changed = changed_file(run.content.as_ref(), content(row), &entry.spec);
+            changed.map_or(Disposition::Keep, |path| Disposition::Stop(Cause::Watched(path)))
+        }
+        disposition => disposition,
+    }
+}
+
+/// What the files that a process watches contain.
+fn content<'a>(row: &Row<'a>) -> Option<&'a Content> {
+    row.process()?.content.as_ref()
+}
+
+/// Whether the identity of a run is the one that is wanted.
+pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
+    Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
+}
+
+/// Whether an outdated run is no longer needed: an up-to-date one is ready, another outdated one serves better, or the process has
+/// completed.
+fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
+    healthy_runs(row).any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))
+        || resting_state(row.process(), wanted) == RestingState::Completed
+}
+
+fn has_current_run(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
+    healthy_runs(row).any(|other| is_same(other, wanted))
+}
+
+/// The runs that are neither ending nor failed.
+fn healthy_runs<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Run> {
+    row.runs().iter().filter(|run| run.is_undisturbed() && run.unhealthy.is_none())
+}
+
+/// How well a run serves, to be compared: one that is ready serves better than one that was, then a newer one better than an
+/// older one. A run that never was ready doesn't serve.
+fn service(run: &Run) -> Option<(bool, RunId)> {
+    run.first_ready.map(|_| (run.ready.is_some(), run.id))
+}
+
+/// Stops a run that is unhealthy, or that isn't ready by its deadline.
+fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
+    if run.unhealthy.is_some() {
+        return Disposition::Stop(Cause::Unhealthy);
+    }
+    let (Some(up), None) = (run.up, run.first_ready) else { return Disposition::Keep };
+    let deadline = up + run.spec.ready_timing.deadline;
+    if view.now >= deadline {
+        return Disposition::Stop(Cause::Unready);
+    }
+    plan.wake(deadline);
+    Disposition::Keep
+}
+
+/// The dependency, if any, whose replacement restarts this run.
+///
+/// A run follows the run of the dependency that serves it. So a dependency that crashed and came back is still followed. And where
+/// a replacement runs already, the old run takes along only those that it serves.
+fn replaced_dependency<'a>(view: &View<'a>, all: &Dispositions<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
+    row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
+        let dependency = &view.rows()[need.on];
+        let serving = serving(dependency, run);
+        let is_replaced = serving.is_some_and(|(place, served_by)| match all.of(dependency)[place] {
+            Disposition::Stop(cause) => cause.replaces(),
+            Disposition::Ending => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
+            Disposition::Keep | Disposition::KeepUntilReplaced => false,
+        });
+        // A dependency that was down, such as a completed task, is replaced when it is started again.
+        let is_older = serving.is_some_and(|(_, served_by)| served_by.id < run.id);
+        let was_replaced = !is_older && run.follows(dependency.name) && dependency.replacement() > Some(run.taken_over);
+        (is_replaced || was_replaced).then_some(dependency.name)
+    })
+}
+
+/// The run of a dependency that serves a run: the newest that was there when that run began or, once it is gone, the oldest later
+/// one.
+fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
+    let runs = dependency.runs();
+    let there = runs.iter().rposition(|other| other.id < run.id && other.was_undisturbed(run.begun));
+    let place = there.or_else(|| runs.iter().position(|other| other.id > run.id))?;
+    Some((place, &runs[place]))
+}
+
+/// Updates a run whose upkeep changed, reloads one whose files changed, and reports one that survives being killed.
+fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<'_>, plan: &mut Plan) {
+    if is_outdated(row, run, disposition) {
+        plan.steps.push(Step::Update(run.id));
+    } else if disposition == Disposition::Keep
+        && let Some(path) = file_to_reload(row, run)
+    {
+        plan.steps.push(Step::Reload(run.id, Reason::Watched(path.into())));
+    }
+    if let (Some(killed), false) = (run.killed, run.reported) {
+        if view.now >= killed + KILL_PATIENCE {
+            plan.steps.push(Step::Report(run.id));
+        } else {
+            plan.wake(killed + KILL_PATIENCE);
+        }
+    }
+}
+
+/// Whether the upkeep of a run changed. A failed run is updated too: by the new upkeep it may not have failed.
+fn is_outdated(row: &Row<'_>, run: &Run, disposition: Disposition<'_>) -> bool {
+    let is_concerned = match disposition {
+        Disposition::Keep => true,
+        Disposition::Stop(cause) => cause.is_failure(),
+        Disposition::KeepUntilReplaced | Disposition::Ending => false,
+    };
+    let differs = |entry: &Entry| !Arc::ptr_eq(&run.spec, &entry.spec) && run.spec != entry.spec && is_same(run, &entry.spec);
+    is_concerned && row.entry.is_some_and(differs)
+}
+
+/// The changed file, if any, because of which a run is told to read its files again.
+///
+/// Until it is ready for the first time, a program may not know yet what to do when told. Afterwards it is told even when it isn't
+/// ready: the change may be the remedy.
+fn file_to_reload<'a>(row: &Row<'a>, run: &'a Run) -> Option<&'a str> {
+    let can_reload = run.spec.on_watch == OnWatch::Reload && run.spec.reload.is_some() && run.first_ready.is_some();
+    if can_reload { changed_file(run.content.as_ref(), content(row), &run.spec) } else { None }
+}

@@ -1,0 +1,234 @@
+//! How far each process of the file is on its way to run, and which process each one waits for by order alone.
+
+use super::Block;
+use super::disposition::{Disposition, Dispositions};
+use super::view::{Row, View};
+use crate::backoff::{Due, due};
+use crate::desired::{Entry, Need};
+use crate::event::Content;
+use crate::observed::{Past, Process, Run};
+use crate::reason::Reason;
+use crate::spec::{Condition, Kind, OnWatch, Spec, Tier};
+use crate::time::Time;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// How far a process of the file is on its way to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is not to run.
+    NotWanted,
+    /// It was started, or a start failed: those after it need not wait for it.
+    Started,
+    /// It wasn't started yet, and will be without help.
+    Coming,
+    /// It wasn't started yet, and waits for something that doesn't happen by itself.
+    Stuck,
+}
+
+/// What is to be done about a process without runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RestingState {
+    /// It wasn't started since it is wanted like this.
+    Fresh,
+    /// It completed.
+    Completed,
+    /// It failed, and is not started again.
+    Failed,
+    /// It is started again at this time.
+    Again(Time),
+}
+
+/// The progress of every process of the file, and the order in which they start.
+pub(super) struct StartOrder {
+    progress: Vec<Progress>,
+    /// For each process: the one on its way that processes after it have to wait for.
+    pending: Vec<Option<usize>>,
+    /// The managed process that applications have to wait for.
+    pub(super) pending_managed: Option<usize>,
+    /// The processes on their way that wait for none before them in the list, or for its exec alone.
+    pub(super) next: Vec<usize>,
+}
+
+impl StartOrder {
+    pub(super) fn new(view: &View<'_>, dispositions: &Dispositions<'_>) -> StartOrder {
+        let count = view.desired.entries().len();
+        let mut order = StartOrder {
+            progress: vec![Progress::NotWanted; count],
+            pending: vec![None; count],
+            pending_managed: None,
+            next: Vec::new(),
+        };
+        for &index in view.desired.order() {
+            order.add(view, dispositions, index);
+        }
+        order
+    }
+
+    /// Adds a process; all that it comes after have been added.
+    fn add(&mut self, view: &View<'_>, dispositions: &Dispositions<'_>, index: usize) {
+        let (row, entry) = (&view.rows()[index], &view.desired.entries()[index]);
+        let progress = row.known_progress().unwrap_or_else(|| self.progress(view, dispositions, row, entry));
+        self.progress[index] = progress;
+        self.pending[index] = match progress {
+            Progress::Coming => Some(index),
+            // A process that runs doesn't part those before it from those after it.
+            Progress::Started => self.before(view, entry),
+            // Order alone never blocks: the next ones wait for what this one would wait for in the list.
+            Progress::NotWanted | Progress::Stuck => self.before_in_list(entry),
+        };
+        if progress == Progress::Coming {
+            if entry.tier == Tier::Managed {
+                self.pending_managed.get_or_insert(index);
+            }
+            if self.before_in_list(entry).is_none() || exec_before(view, dispositions, entry).is_some() {
+                self.next.push(index);
+            }
+        }
+    }
+
+    fn progress(&self, view: &View<'_>, dispositions: &Dispositions<'_>, row: &Row<'_>, entry: &Entry) -> Progress {
+        if !view.wants(row) {
+            return Progress::NotWanted;
+        }
+        if let Some(run) = current_run(row, dispositions) {
+            return if run.up.is_some() { Progress::Started } else { Progress::Coming };
+        }
+        if is_ending(row, dispositions) {
+            // Replaced on purpose, it starts again in its place; after a failure it has had its place.
+            let has_failed =
+                |disposition: &Disposition<'_>| matches!(disposition, Disposition::Stop(cause) if cause.is_failure());
+            let failed = |(run, disposition): (&Run, &Disposition<'_>)| run.ends_by_itself() || has_failed(disposition);
+            let all_failed = row.runs().iter().zip(dispositions.of(row)).all(failed);
+            return if all_failed { Progress::Started } else { Progress::Coming };
+        }
+        match resting_state(row.process(), &entry.spec) {
+            RestingState::Completed | RestingState::Failed | RestingState::Again(_) => Progress::Started,
+            RestingState::Fresh => {
+                let is_blocked = |need: &Need| !matches!(self.blocked(view, dispositions, need), None | Some(Block::Coming));
+                let survives = row.runs().iter().any(|run| run.reported);
+                let is_stuck = survives || entry.needs.iter().any(|need| need.required && is_blocked(need));
+                if is_stuck { Progress::Stuck } else { Progress::Coming }
+            }
+        }
+    }
+
+    /// The process that order alone makes an entry wait for.
+    ///
+    /// In the list, that is one before it on its way to run. By name, a run that serves already is enough, unless something below
+    /// it is being replaced as well: then they start again in order.
+    pub(super) fn before(&self, view: &View<'_>, entry: &Entry) -> Option<usize> {
+        let by_name = || entry.needs.iter().filter_map(|need| self.pending[need.on]).find(|&on| is_returning(&view.rows()[on]));
+        self.before_in_list(entry).or_else(by_name)
+    }
+
+    fn before_in_list(&self, entry: &Entry) -> Option<usize> {
+        entry.after.and_then(|on| self.pending[on])
+    }
+
+    /// Whether processes that come after this one by order alone have to wait.
+    pub(super) fn is_pending(&self, on: usize) -> bool {
+        self.pending[on].is_some()
+    }
+
+    /// Why a named dependency doesn't hold; `None` if it does.
+    pub(super) fn blocked(&self, view: &View<'_>, dispositions: &Dispositions<'_>, need: &Need) -> Option<Block> {
+        let row = &view.rows()[need.on];
+        let spec = &view.desired.entries()[need.on].spec;
+        if !view.wants(row) {
+            return Some(if spec.enabled { Block::StoppedByHand } else { Block::Disabled });
+        }
+        // A run that is kept although it is outdated counts like any other.
+        if let Some(run) = current_run(row, dispositions) {
+            let holds = match need.condition {
+                Condition::Started => run.up.is_some(),
+                Condition::Ready => run.ready.is_some(),
+                Condition::Completed => false,
+            };
+            return if holds { None } else { Some(Block::Coming) };
+        }
+        if is_ending(row, dispositions) {
+            return Some(Block::Coming);
+        }
+        match resting_state(row.process(), spec) {
+            RestingState::Completed if need.condition == Condition::Completed || spec.exec.kind == Kind::Task => None,
+            RestingState::Completed => Some(Block::Ended),
+            RestingState::Failed => Some(Block::Failed),
+            RestingState::Again(_) => Some(Block::BackingOff),
+            RestingState::Fresh if self.progress[need.on] == Progress::Stuck => Some(Block::Stuck),
+            RestingState::Fresh => Some(Block::Coming),
+        }
+    }
+}
+
+/// The run right before an entry in the list, if its exec is under way and the host keeps the order of execs.
+pub(super) fn exec_before<'a>(view: &View<'a>, dispositions: &Dispositions<'_>, entry: &Entry) -> Option<&'a Run> {
+    let before = &view.rows()[entry.after.filter(|_| view.orders_execs)?];
+    current_run(before, dispositions).filter(|run| run.is_under_way())
+}
+
+/// Whether a process that is on its way is being replaced.
+fn is_returning(row: &Row<'_>) -> bool {
+    row.process().is_some_and(|process| {
+        let was_replaced = process.past.as_ref().is_some_and(|past| past.why.replaces());
+        was_replaced || !process.runs.is_empty()
+    })
+}
+
+/// The run of a process that is kept, if there is one.
+pub(super) fn current_run<'a>(row: &Row<'a>, dispositions: &Dispositions<'_>) -> Option<&'a Run> {
+    let place = dispositions.of(row).iter().rposition(|disposition| *disposition == Disposition::Keep)?;
+    row.runs().get(place)
+}
+
+/// Whether a run of a process must be gone before another one is started. A run that is kept until it is replaced need not, nor one
+/// that can't be killed.
+fn is_ending(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
+    let mut runs = row.runs().iter().zip(dispositions.of(row));
+    runs.any(|(run, disposition)| *disposition != Disposition::KeepUntilReplaced && !run.reported)
+}
+
+/// The changed file, if any, because of which a process that ended is started again: like a changed definition, it may be the
+/// remedy.
+pub(crate) fn changed_since_end<'a>(past: &'a Past, content: Option<&'a Content>, spec: &Spec) -> Option<&'a str> {
+    if spec.on_watch == OnWatch::Restart { changed_file(past.content.as_ref(), content, spec) } else { None }
+}
+
+/// The watched file, if any, that changed since its content was `read`.
+pub(super) fn changed_file<'a>(read: Option<&'a Content>, content: Option<&'a Content>, spec: &Spec) -> Option<&'a str> {
+    content.filter(|content| content.watch == spec.watch)?.first_difference(read?)
+}
+
+/// What is to be done about a process that is wanted as `spec` and has no runs.
+pub(crate) fn resting_state(process: Option<&Process>, spec: &Arc<Spec>) -> RestingState {
+    process.map_or(RestingState::Fresh, |process| resting_state_after(process.past.as_ref(), process.content.as_ref(), spec))
+}
+
+/// The same of one that ended as `past` says, and whose files have this content.
+pub(crate) fn resting_state_after(past: Option<&Past>, content: Option<&Content>, spec: &Arc<Spec>) -> RestingState {
+    let Some(past) = past else { return RestingState::Fresh };
+    let Some(streak) = past.streak else { return RestingState::Fresh };
+    if is_mended(past, spec) || changed_since_end(past, content, spec).is_some() {
+        return RestingState::Fresh;
+    }
+    match due(spec, past.succeeded(), streak, past.at, past.run.0) {
+        Due::Completed => RestingState::Completed,
+        Due::Failed => RestingState::Failed,
+        Due::Again(at) => RestingState::Again(at),
+    }
+}
+
+/// Whether the definition changed since a run ended, in a way that its end had to do with: it is another program, or has another
+/// check where it failed a check.
+pub(crate) fn is_mended(past: &Past, spec: &Arc<Spec>) -> bool {
+    if Arc::ptr_eq(&past.spec, spec) {
+        return false;
+    }
+    let other_check = match past.why {
+        Reason::Unready(..) => (&past.spec.ready, past.spec.ready_timing) != (&spec.ready, spec.ready_timing),
+        Reason::Unhealthy(_) => past.spec.liveness != spec.liveness,
+        _ => false,
+    };
+    past.spec.exec != spec.exec || other_check
+}
