@@ -36,12 +36,11 @@ impl WritableWatch {
     /// No descriptor for the poll, no room in it, or no thread.
     pub(super) fn add(&self, descriptor: BorrowedFd<'_>, lane: &Arc<Lane>, writers: &Arc<Writers>) -> io::Result<()> {
         let mut waits = self.waits();
-        let poll = match self.poll.get() {
-            Some(poll) => poll,
-            None => {
-                let new = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-                self.poll.get_or_init(|| new)
-            }
+        let poll = if let Some(poll) = self.poll.get() {
+            poll
+        } else {
+            let new = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+            self.poll.get_or_init(|| new)
         };
         if !waits.has_thread {
             let writers = Arc::clone(writers);
@@ -78,7 +77,9 @@ impl WritableWatch {
             }
             let ready: Vec<_> = events.iter().filter_map(|event| waits.lanes.remove(&event.data.u64())).collect();
             drop(waits);
-            ready.into_iter().for_each(|lane| writers.submit(lane));
+            for lane in ready {
+                writers.submit(lane);
+            }
         }
     }
 

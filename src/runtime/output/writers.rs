@@ -284,7 +284,9 @@ mod tests {
     fn lanes_take_turns_and_what_has_none_is_forgotten() {
         let (writers, mut state) = idle();
         let lanes = [(); 3].map(|()| Lane::new(Sink::stdout(), &writers));
-        lanes.iter().for_each(|lane| state.push(Group::Stderr, Arc::clone(lane)));
+        for lane in &lanes {
+            state.push(Group::Stderr, Arc::clone(lane));
+        }
         for turn in 0..6 {
             let (group, lane) = state.pick().unwrap();
             assert!(Arc::ptr_eq(&lane, &lanes[turn % 3]));
