@@ -25,12 +25,12 @@ fn count() -> usize {
 }
 
 /// A process that writes to a file of its own, and one that writes to navigator's output, both without end.
-const HEALTHY: &str = r#"
+const HEALTHY: &str = r"
 defaults: { depends_on: [], restart: never }
 managed_processes:
   - { name: file, command: sh, args: [-c, 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done'], output: { file: healthy.log } }
   - { name: shared, command: sh, args: [-c, 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done'] }
-"#;
+";
 
 /// Waits until both have written this many lines more, and checks that they have lost none.
 #[track_caller]
@@ -58,12 +58,12 @@ fn memory(navigator: &Navigator<'_>) -> u64 {
 /// Checks that every line of a stuck destination has arrived, or is counted where it would have been. Returns whether some were
 /// dropped.
 fn check(text: &str, lines: usize, name: &str) -> bool {
-    let count = |line: &str| match line.strip_prefix("… dropped ") {
-        Some(rest) => rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number"),
-        None => {
+    let count = |line: &str| {
+        let Some(rest) = line.strip_prefix("… dropped ") else {
             assert_eq!(line.len(), LINE - 1, "a whole line of `{name}`: {line}");
-            1
-        }
+            return 1;
+        };
+        rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
     };
     assert_eq!(text.lines().map(count).sum::<usize>(), lines, "lines of `{name}`");
     text.contains("… dropped ")
