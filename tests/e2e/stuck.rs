@@ -25,12 +25,12 @@ fn count() -> usize {
 }
 
 /// A process that writes to a file of its own, and one that writes to navigator's output, both without end.
-const HEALTHY: &str = r#"
+const HEALTHY: &str = r"
 defaults: { depends_on: [], restart: never }
 managed_processes:
   - { name: file, command: sh, args: [-c, 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done'], output: { file: healthy.log } }
   - { name: shared, command: sh, args: [-c, 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done'] }
-"#;
+";
 
 /// Waits until both have written this many lines more, and checks that they have lost none.
 #[track_caller]
@@ -55,17 +55,18 @@ fn memory(navigator: &Navigator<'_>) -> u64 {
     rss.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Checks that every line of a stuck destination has arrived, or is counted where it would have been.
-fn check(text: &str, lines: usize, name: &str) {
-    let count = |line: &str| match line.strip_prefix("… dropped ") {
-        Some(rest) => rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number"),
-        None => {
+/// Checks that every line of a stuck destination has arrived, or is counted where it would have been. Returns whether some were
+/// dropped.
+fn check(text: &str, lines: usize, name: &str) -> bool {
+    let count = |line: &str| {
+        let Some(rest) = line.strip_prefix("… dropped ") else {
             assert_eq!(line.len(), LINE - 1, "a whole line of `{name}`: {line}");
-            1
-        }
+            return 1;
+        };
+        rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
     };
-    assert!(text.contains("… dropped "), "`{name}` lost lines");
     assert_eq!(text.lines().map(count).sum::<usize>(), lines, "lines of `{name}`");
+    text.contains("… dropped ")
 }
 
 /// A process that writes so many lines into a file and ends.
@@ -97,11 +98,14 @@ fn many_stuck_destinations_cost_little_and_nothing_of_others() {
     report(&format!("{count} stuck: {threads} threads, then {after}; {memory} kB"));
     assert!(after <= threads + THREADS, "{after} threads, {threads} before");
     assert!(memory < MEMORY, "{memory} kB");
+    let mut losing = 0;
     for (number, pipe) in pipes.into_iter().enumerate() {
         let mut text = String::new();
         File::from(pipe).read_to_string(&mut text).expect("it is text");
-        check(&text, lines, &format!("stuck-{number}"));
+        losing += usize::from(check(&text, lines, &format!("stuck-{number}")));
     }
+    // The first ones may have found room for all that they had to write.
+    assert!(losing > count / 2, "{losing} of {count} lost lines");
     healthy_lines_arrive(&site, &navigator, 5);
     navigator.ends();
 }
@@ -119,7 +123,8 @@ impl Drop for Elsewhere {
 #[test]
 fn a_filesystem_that_hangs_with_many_files_costs_nothing_of_others() {
     const FILES: usize = 20;
-    const LINES: usize = 20_000;
+    // Twice what one process may have in a queue.
+    const LINES: usize = 40_000;
     if !is_possible("stuck::a_filesystem_that_hangs_with_many_files_costs_nothing_of_others") {
         return;
     }
@@ -148,7 +153,7 @@ fn a_filesystem_that_hangs_with_many_files_costs_nothing_of_others() {
     for (number, file) in files.iter().enumerate() {
         let is_done = || fs::read_to_string(file).is_ok_and(|text| !text.is_empty() && text.ends_with(" bytes)\n"));
         navigator.log().until("the loss in the file", || is_done().then_some(()));
-        check(&fs::read_to_string(file).expect("it is text"), LINES, &format!("stuck-{number}"));
+        assert!(check(&fs::read_to_string(file).expect("it is text"), LINES, &format!("stuck-{number}")));
     }
     navigator.ends();
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// All queues together hold this many bytes: with twice its capacity, one queue alone can use all of that.
 const TOTAL: usize = 2 * CAPACITY;
-/// A queue that holds less than this may take up to it, however much others hold. So a destination that is written has always
-/// room for what comes next, and many that are not written exceed the total by little.
+/// A queue may hold this much, however much others hold. So a destination that isn't stuck has always room for what comes next,
+/// and each that is stuck exceeds the total by this at most.
 const MINIMUM: usize = 16 * 1024;
 
 /// What all queues hold.
@@ -17,7 +17,7 @@ pub(super) struct QueueBudget {
 
 impl QueueBudget {
     /// How much a queue may add that holds this many bytes. By dynamic thresholds, as among the sources of one queue: it may
-    /// hold as much as would then be free. One queue could hold half of the total, a thousand a thousandth each.
+    /// hold as much as would then be free.
     pub(super) fn room(&self, held: usize) -> usize {
         let free = TOTAL.saturating_sub(self.queued.load(Ordering::Relaxed));
         (free.saturating_sub(held) / 2).max(MINIMUM.saturating_sub(held))
