@@ -18,3 +18,4 @@ pub mod source;
 pub mod supervisor;
 mod sys;
 pub mod terminal;
+pub mod utc;

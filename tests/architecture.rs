@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room: a module at the top of `src/`. A room imports rooms of lower floors only.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("cli", 6),
     ("control", 5),
     ("supervisor", 4),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("signals", 0),
     ("sys", 0),
     ("terminal", 0),
+    ("utc", 0),
 ];
 
 /// A file longer than this is looked at for a second room in it.

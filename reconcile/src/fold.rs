@@ -6,7 +6,7 @@ use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
-use crate::observed::{Past, Process, Run};
+use crate::observed::{Facts, Past, Run};
 use crate::plan::{Quiet, Rest, is_same, rest_of};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
@@ -14,6 +14,7 @@ use crate::text::Name;
 use crate::time::Time;
 use crate::walk::Walk;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -60,7 +61,7 @@ impl Engine {
         let summary = Summary::of(&self.changes(&desired));
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
-        let former = core::mem::replace(&mut self.desired, desired);
+        let former = core::mem::replace(&mut self.desired, Arc::new(desired));
         // Everybody is stirred now, and so none of these counts.
         self.quiet = vec![Quiet::default(); self.desired.entries().len()];
         self.want_anew_what_changed(&former);
@@ -73,12 +74,13 @@ impl Engine {
     fn want_anew_what_changed(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
         self.observed.know(self.desired.specs().map(|(name, _)| name));
+        let since = Arc::make_mut(&mut self.since);
         let mut former = Walk::over(former.specs());
         let mut processes = Walk::over(self.observed.processes_mut());
         for (name, wanted) in self.desired.specs() {
             let before = former.to(name);
             if before != Some(wanted) {
-                self.since.insert(name.clone(), self.generation);
+                since.insert(name.clone(), self.generation);
             }
             let Some(process) = processes.to(name) else { continue };
             match before {
@@ -99,10 +101,10 @@ impl Engine {
     /// Added again, a process is new: nothing of what happened before counts but the runs that are still there.
     fn forget_what_is_removed(&mut self) {
         let mut wanted = Walk::over(self.desired.specs());
-        self.since.retain(|name, _| wanted.to(name).is_some());
+        Arc::make_mut(&mut self.since).retain(|name, _| wanted.to(name).is_some());
         let mut wanted = Walk::over(self.desired.specs());
         for (_, process) in self.observed.processes_mut().filter(|(name, _)| wanted.to(name).is_none()) {
-            *process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() };
+            *process = Facts { runs: core::mem::take(&mut process.runs), ..Facts::default() }.into();
         }
     }
 
@@ -217,7 +219,7 @@ impl Engine {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
-        let process = self.observed.process_or_new(name);
+        let process: &mut Facts = self.observed.process_or_new(name);
         for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
         {
             match read {

@@ -34,5 +34,5 @@ mod stirred;
 pub mod text;
 pub mod time;
 pub mod variables;
-mod waits;
+pub mod waits;
 mod walk;

@@ -15,6 +15,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 /// Everything that is known to have happened.
@@ -29,9 +30,13 @@ pub struct Observed {
     pub(crate) orders_execs: bool,
 }
 
-/// What is known of one process.
+/// What is known of one process. A copy costs nothing: it shares all of it until either is changed.
 #[derive(Clone, Debug, Default)]
-pub struct Process {
+pub struct Process(Arc<Facts>);
+
+/// The facts about one process.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
     /// Its runs that are not gone, oldest first; more than one only while one replaces another that still serves.
     pub runs: Vec<Run>,
     /// How its last run ended.
@@ -48,6 +53,26 @@ pub struct Process {
     pub content: Option<Content>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
+}
+
+impl From<Facts> for Process {
+    fn from(facts: Facts) -> Process {
+        Process(Arc::new(facts))
+    }
+}
+
+impl Deref for Process {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Facts {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 /// One execution of a process.
@@ -142,7 +167,7 @@ impl Past {
     }
 }
 
-impl Process {
+impl Facts {
     /// Lets nothing that happened count against it: it may be started as if for the first time.
     pub(crate) fn forgive(&mut self) {
         if let Some(past) = &mut self.past {
@@ -235,6 +260,11 @@ impl Observed {
     /// A run that is not gone.
     pub fn run(&self, id: RunId) -> Option<&Run> {
         self.processes.get(self.names.get(&id)?)?.runs.iter().find(|run| run.id == id)
+    }
+
+    /// How many runs are not gone.
+    pub(crate) fn runs(&self) -> usize {
+        self.names.len()
     }
 
     /// Whether nothing runs, apart from what was reported to survive being killed.

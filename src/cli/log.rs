@@ -4,8 +4,8 @@
 //! line: control characters in a message or a field are escaped.
 
 use crate::config::{Format, Level};
-use crate::runtime::utc::Utc;
 use crate::terminal::{escape, escape_json, is_plain};
+use crate::utc::Utc;
 use arc_swap::ArcSwap;
 use std::fmt::{Debug, Write};
 use std::sync::Arc;

@@ -6,13 +6,13 @@ use super::forecast::brief;
 use super::log::{Lines, LogSettings};
 use super::{INTERRUPTED, INVALID, OK, fail, look_of, pid_file, print_error, state_dir, variable};
 use crate::access::{Directory, Place, Trust};
-use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
+use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
 use crate::journal::{Journal, Opened};
 use crate::runtime::{self, Destination, Format, Kept, Launcher, LogLater, Printer, Runtime, Setup, words};
-use crate::snapshot::{Plan, Watch};
+use crate::snapshot::Plan;
 use crate::source::{Asker, Delivery, FileSource, Means, Reading, has_writer};
-use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
+use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Published, Signal, Supervisor, Surroundings};
 use crate::terminal::{escape, guard};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
 /// Runs a configuration until navigator is told to end.
@@ -90,8 +90,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
         let kept = Kept::default();
-        let door =
-            Loop { news: news.clone(), source: source.clone(), kept: kept.clone() };
+        let (asked, file) = (news.clone(), source.clone());
         let followed = source.follow(reading, move |delivery| {
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision.map(|loaded| *loaded)),
@@ -108,13 +107,22 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
         }
+        let (published, retired) = Published::new();
+        let door = Loop {
+            news: asked,
+            source: file,
+            asker: asker.clone(),
+            kept: kept.clone(),
+            published: published.clone(),
+            planning: Arc::new(Semaphore::new(1)),
+        };
         let setup = Setup { launcher, printer: log.printer.clone(), kept, journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let server = Server::open(directory, door)
+        let server = Server::open(directory, door, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let processes = if is_first { Vec::new() } else { runtime.find_left().await };
         let left = Left { processes, record: former };
-        let supervisor = Supervisor::new(runtime, Around { config, asker, log, journal: journal.clone() });
+        let supervisor = Supervisor::new(runtime, Around { config, asker, log, journal: journal.clone() }, published);
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
         server.close().await;
@@ -176,10 +184,6 @@ impl Perform for Runtime {
         Runtime::pids(self, run)
     }
 
-    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
-        Runtime::last_lines(self, name, lines)
-    }
-
     fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool) {
         Runtime::retain_lines(self, is_there);
     }
@@ -222,20 +226,12 @@ impl Surroundings for Around {
         self.log.printer.align(names.max().unwrap_or(0));
     }
 
-    fn explain(&self, rejected: &Rejected) {
-        self.log.explain(rejected);
+    fn explain(&self, diagnostics: &[Diagnostic], omitted: usize) {
+        self.log.explain(diagnostics, omitted);
     }
 
     fn config(&self) -> PathBuf {
         self.config.clone()
-    }
-
-    fn watch(&self) -> Watch {
-        match self.asker.means() {
-            Means::Events => Watch::Events,
-            Means::Poll => Watch::Poll,
-            Means::Off => Watch::Off,
-        }
     }
 
     fn is_watched(&self) -> bool {
@@ -276,9 +272,9 @@ impl Log {
     }
 
     /// On a terminal, the source lines with their carets follow the log line.
-    fn explain(&self, rejected: &Rejected) {
-        if self.to_terminal.get() {
-            let text = render_all(&rejected.diagnostics, rejected.omitted, look_of(io::stderr()));
+    fn explain(&self, diagnostics: &[Diagnostic], omitted: usize) {
+        if self.to_terminal.get() && !diagnostics.is_empty() {
+            let text = render_all(diagnostics, omitted, look_of(io::stderr()));
             self.printer.log(guard(&text).as_bytes());
         }
     }

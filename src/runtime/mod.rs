@@ -32,7 +32,6 @@ mod refusal;
 mod spawn;
 mod spawners;
 mod tree;
-pub mod utc;
 mod wakes;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};

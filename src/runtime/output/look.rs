@@ -1,8 +1,8 @@
 //! How lines look at their destination: who they come from, and the line.
 
 use super::lines::Piece;
-use crate::runtime::utc::Utc;
 use crate::terminal::{escape, escape_json, escape_output, is_plain};
+use crate::utc::Utc;
 use memchr::memchr;
 use reconcile::text::Name;
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! Wall-clock time as people and log collectors read it: `2026-11-22T18:00:00.000Z`. For display alone; whoever
 //! measures time takes the monotonic clock.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -65,6 +66,19 @@ impl fmt::Display for Utc {
             }
         }
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl Serialize for Utc {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Utc {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Utc, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Utc::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no time like 2026-11-22T18:00:00.000Z")))
     }
 }
 
