@@ -42,6 +42,9 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
 fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
     without(&mut value["config"], &["rejected_at"]);
+    for problem in value["config"]["diagnostics"].as_array_mut().into_iter().flatten() {
+        without(problem, &["excerpt"]);
+    }
     for process in value["processes"].as_array_mut().into_iter().flatten() {
         without(process, &["as_wanted", "entered_at", "failures", "waiting", "output"]);
     }
