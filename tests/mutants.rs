@@ -97,7 +97,7 @@ const BUGS: &[Bug] = &[
     Bug {
         title: "what was removed is remembered when it comes back",
         file: "fold.rs",
-        line: "«*process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() }»;",
+        line: "«*process = Facts { runs: core::mem::take(&mut process.runs), ..Facts::default() }.into()»;",
         instead: "let _ = process;",
     },
     Bug {

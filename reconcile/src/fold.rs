@@ -114,8 +114,10 @@ impl Engine {
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
-            for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && is_same(run, &entry.spec)) {
-                run.waits.clone_from(&waits);
+            let is_misplaced = |run: &Run| run.is_undisturbed() && is_same(run, &entry.spec) && run.waits != waits;
+            // What keeps its place isn't touched, and stays shared with copies.
+            if process.runs.iter().any(is_misplaced) {
+                process.runs.iter_mut().filter(|run| is_misplaced(run)).for_each(|run| run.waits.clone_from(&waits));
             }
         }
     }

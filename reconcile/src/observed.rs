@@ -28,6 +28,8 @@ pub struct Observed {
     last_run: u64,
     /// The host can have the exec of one start wait for another's, see [`Action::Spawn`](crate::event::Action::Spawn).
     pub(crate) orders_execs: bool,
+    /// It is the world of a preview, in which no start takes any time.
+    pub(crate) is_ideal: bool,
 }
 
 /// What is known of one process. A copy costs nothing: it shares all of it until either is changed.

@@ -21,7 +21,7 @@ pub(super) fn start(view: &View<'_>, fates: &Fates<'_>, plan: &mut Plan) -> bool
     }
     let outlooks = &outlooks(view, fates);
     let under_way: Vec<&Run> = view.unquiet().flat_map(Row::runs).filter(|run| run.is_under_way()).collect();
-    let mut turns = Turns::left(view.desired, &under_way);
+    let mut turns = if view.is_ideal { Turns::for_all(view.desired) } else { Turns::left(view.desired, &under_way) };
     let removed = still_removing(view);
     let mut starts = Vec::new();
     let wanted = view.desired.entries().len();

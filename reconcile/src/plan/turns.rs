@@ -25,6 +25,11 @@ impl Turns {
         Turns { of_all: STARTS_AT_ONCE.saturating_sub(under_way.len()), of_users }
     }
 
+    /// Enough for all.
+    pub(super) fn for_all(desired: &Desired) -> Turns {
+        Turns { of_all: usize::MAX, of_users: vec![usize::MAX; desired.users()] }
+    }
+
     /// Whether a start of this user may be begun.
     pub(super) fn has(&self, user: usize) -> bool {
         self.of_all > 0 && self.of_users.get(user).is_some_and(|left| *left > 0)

@@ -23,6 +23,8 @@ pub(crate) struct View<'a> {
     pub(crate) now: Time,
     /// See [`Engine::with_ordered_execs`](crate::engine::Engine::with_ordered_execs).
     pub(super) orders_execs: bool,
+    /// No start takes any time, so that any number of them may be under way at once.
+    pub(super) is_ideal: bool,
     rows: Vec<Row<'a>>,
     /// The numbers of the rows that were looked at.
     looked_at: Vec<usize>,
@@ -89,7 +91,7 @@ impl<'a> View<'a> {
         let others = observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
         rows.extend(others.map(|(name, process)| row(name, None, Some(process))));
         let looked_at = (0..rows.len()).collect();
-        View { desired, orders, now, orders_execs: observed.orders_execs, rows, looked_at }.counted()
+        View { desired, orders, now, orders_execs: observed.orders_execs, is_ideal: observed.is_ideal, rows, looked_at }.counted()
     }
 
     /// Looks at those who may not be quiet, sorted by name. Of everybody else in [`Desired::entries`] `quiet` says what he is at.
@@ -126,7 +128,7 @@ impl<'a> View<'a> {
         }
         looked_at.extend(entries.len()..entries.len() + others.len());
         rows.append(&mut others);
-        View { desired, orders, now, orders_execs: observed.orders_execs, rows, looked_at }.counted()
+        View { desired, orders, now, orders_execs: observed.orders_execs, is_ideal: observed.is_ideal, rows, looked_at }.counted()
     }
 
     /// Gives the runs their places.
