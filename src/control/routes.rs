@@ -6,8 +6,7 @@ use crate::runtime::{Form, Kept};
 use crate::signals;
 use crate::snapshot::{ConfigState, Problem, Snapshot, Watch};
 use crate::source::{Asker, FileSource, Means};
-use crate::supervisor::{Beside, ByHand, Followed, News, OrderOutcome, Published, Reloaded, Request, View, problem};
-use crate::sys;
+use crate::supervisor::{Beside, ByHand, Followed, News, OrderOutcome, Published, Reloaded, Request, Shown, View, problem};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue};
@@ -147,7 +146,7 @@ fn asked_for(method: &Method, path: &str) -> Result<Route, Failure> {
 async fn status(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     let view = known(to, query).await?;
     let names: Vec<&str> = query.all("name").collect();
-    let shown = view.shown(to);
+    let shown = shown(to, view).await?;
     if names.is_empty() {
         return Ok(snapshot(StatusCode::OK, shown));
     }
@@ -163,6 +162,18 @@ async fn view(to: &Loop) -> Result<Arc<View>, Failure> {
         Some(view) => Ok(view),
         None => ask(to, |reply| Request::View(None, reply)).await,
     }
+}
+
+/// How everything stands in a view. That takes milliseconds where there are thousands, and so a thread for it.
+async fn shown(to: &Loop, view: Arc<View>) -> Result<Arc<Shown>, Failure> {
+    let beside = to.clone();
+    let shown = tokio::task::spawn_blocking(move || {
+        let shown = view.shown(&beside);
+        // Put into words here, it is only sent there.
+        let _text = shown.json();
+        shown
+    });
+    shown.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 /// The next view that differs from one.
@@ -191,10 +202,7 @@ async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
         }
     };
     let view = view(to).await?;
-    let planning = tokio::task::spawn_blocking(move || {
-        sys::come_after_others();
-        json(StatusCode::OK, &view.plan(&loaded.desired))
-    });
+    let planning = tokio::task::spawn_blocking(move || json(StatusCode::OK, &view.plan(&loaded.desired)));
     let answer = planning.await.map_err(|error| broken(&error));
     drop(turn);
     answer
@@ -223,7 +231,7 @@ async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
         Ok(view) => (StatusCode::OK, view?),
         Err(_) => (StatusCode::REQUEST_TIMEOUT, view(to).await?),
     };
-    Ok(snapshot(code, view.shown(to)))
+    Ok(snapshot(code, shown(to, view).await?))
 }
 
 /// What processes wrote last, and write from now on if that is asked for.

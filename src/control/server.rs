@@ -67,7 +67,7 @@ impl Server {
             // What is done for readers interrupts nothing that is done for processes.
             sys::come_after_others();
             let _until_the_end = done;
-            let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(come_last).build() {
                 Ok(tokio) => tokio,
                 Err(error) => return drop(opened.send(Err(error))),
             };
@@ -95,6 +95,16 @@ impl Server {
         // It ends by being dropped.
         drop(self.closed.await);
     }
+}
+
+/// How much less of a busy processor those threads get that derive what is shown (`setpriority(2)`).
+const NICE: i32 = 10;
+
+/// For threads that make what takes long: also where processors are scarce, supervision hardly notices them.
+fn come_last() {
+    sys::come_after_others();
+    // Where it is refused, everything is as it was.
+    let _as_before = rustix::process::nice(NICE);
 }
 
 /// Answers clients until the server is to close, and then sends what is under way.

@@ -165,7 +165,13 @@ pub(super) fn processes(view: &View, wanted: &Desired) -> Vec<snapshot::Process>
     let of_left = |name: &Name| {
         let shown = engine.standing(name).map(|standing| view.process(&standing));
         // When it was started, and by which generation, its own navigator knew.
-        shown.map(|shown| snapshot::Process { reason: Cause::Other(LEFT.to_owned()), started_at: None, generation: 0, ..shown })
+        shown.map(|shown| snapshot::Process {
+            reason: Cause::Other(LEFT.to_owned()),
+            as_wanted: false,
+            started_at: None,
+            generation: 0,
+            ..shown
+        })
     };
     let others = engine.observed().processes().keys().filter(|name| left(name) && wanted.get(name).is_none());
     let wanted = entries.iter().map(|entry| match &entry.spec.name {

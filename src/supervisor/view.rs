@@ -192,13 +192,12 @@ impl View {
 
     /// Every process of the file, in its order, and those that are still going.
     fn all(&self, beside: &impl Beside) -> Vec<snapshot::Process> {
-        let desired = self.engine.desired();
         let mut standings = self.engine.standings();
-        standings.sort_by_cached_key(|standing| desired.get(&standing.name).map_or(usize::MAX, |entry| entry.position));
+        standings.sort_by_key(|standing| standing.position.unwrap_or(usize::MAX));
         let of = |standing: &Standing| {
             let is_down = matches!(standing.state, State::Failed | State::Backoff);
             let output = if is_down { beside.last_lines(&standing.name, GLANCE) } else { Vec::new() };
-            snapshot::Process { output, as_wanted: self.engine.is_settled(standing), ..self.process(standing) }
+            snapshot::Process { output, ..self.process(standing) }
         };
         standings.iter().map(of).collect()
     }
@@ -207,7 +206,7 @@ impl View {
         &self.engine
     }
 
-    /// How a process stands, without its output, and as if it weren't as wanted.
+    /// How a process stands, without its output.
     pub(super) fn process(&self, standing: &Standing) -> snapshot::Process {
         let (at, _, wall) = self.at;
         let on_wall = |time: Time| Utc::from(wall - at.since(time));
@@ -224,7 +223,7 @@ impl View {
             started_at: standing.since.map(on_wall),
             last_exit: standing.last_exit.as_ref().and_then(Exit::of),
             reason: Cause::from(&standing.reason),
-            as_wanted: false,
+            as_wanted: standing.as_wanted,
             entered_at: standing.entered.map(on_wall),
             failures: standing.failures,
             waiting: self.engine.wait_in_words(&standing.name, waits, self.now()),
