@@ -1,10 +1,12 @@
 //! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
 
-use navigator::config::{ContentHash, Inputs, Loaded, Rejected, Settings};
+use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::{Accepted, Record};
 use navigator::snapshot::Plan;
 use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
-use navigator::supervisor::{Ending, INBOX, Left, News, Perform, Reloaded, Request, Signal, Supervisor, Surroundings, noted};
+use navigator::supervisor::{
+    ByHand, Ending, INBOX, Left, News, Perform, Published, Reloaded, Request, Signal, Supervisor, Surroundings, View, noted,
+};
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
 use reconcile::spec::{Restart, Signal as Sent, Spec};
@@ -13,6 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -77,10 +80,6 @@ impl Perform for Script {
         Vec::new()
     }
 
-    fn last_lines(&self, _: &Name, _: u64) -> Vec<String> {
-        Vec::new()
-    }
-
     fn retain_lines(&self, _: &dyn Fn(&Name) -> bool) {}
 
     fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
@@ -98,6 +97,7 @@ struct Around {
     reopened: Rc<Cell<u32>>,
     looks_no_more: Rc<Cell<bool>>,
     foretold: Rc<RefCell<Vec<Plan>>>,
+    applied: Rc<Cell<u32>>,
 }
 
 impl Source for Around {
@@ -130,9 +130,11 @@ impl Surroundings for Around {
         PathBuf::from("/etc/navigator.yml")
     }
 
-    fn apply(&self, _: &Loaded, _: u64) {}
+    fn apply(&self, _: &Loaded, _: u64) {
+        self.applied.set(self.applied.get() + 1);
+    }
 
-    fn explain(&self, _: &Rejected) {}
+    fn explain(&self, _: &[Diagnostic], _: usize) {}
 
     fn is_watched(&self) -> bool {
         true
@@ -153,6 +155,7 @@ struct World {
     news: mpsc::Sender<News>,
     supervisor: Supervisor<Script, Around>,
     inboxes: (mpsc::Receiver<Event>, mpsc::Receiver<News>),
+    published: Published,
 }
 
 impl World {
@@ -161,8 +164,9 @@ impl World {
         let (news, news_inbox) = mpsc::channel(INBOX);
         let script = Script { events, told: Rc::default(), ignores_stop, epoch: Instant::now() };
         let around = Around::default();
-        let supervisor = Supervisor::new(script.clone(), around.clone());
-        World { script, around, news, supervisor, inboxes: (event_inbox, news_inbox) }
+        let (published, _) = Published::new();
+        let supervisor = Supervisor::new(script.clone(), around.clone(), published.clone());
+        World { script, around, news, supervisor, inboxes: (event_inbox, news_inbox), published }
     }
 
     /// Runs the loop while `story` goes on beside it; answers with what the runtime was told.
@@ -197,6 +201,101 @@ fn wanted(specs: Vec<Spec>) -> Loaded {
     let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
     let (settings, inputs, content) = (Settings::default(), Inputs::default(), ContentHash::default());
     Loaded { desired, settings, warnings: Vec::new(), inputs, content, contents: Vec::new() }
+}
+
+/// Asks for a view: of now, or newer than one.
+async fn view(news: &mpsc::Sender<News>, newer_than: Option<&View>) -> Arc<View> {
+    let (reply, answer) = oneshot::channel();
+    let request = Request::View(newer_than.map(View::version), reply);
+    news.send(News::Request(request)).await.expect("the loop listens");
+    answer.await.expect("the loop answers")
+}
+
+/// Gives an order, and waits for what comes of it.
+async fn order(news: &mpsc::Sender<News>, by_hand: ByHand, names: &[&str]) -> Vec<Result<(), String>> {
+    let (reply, answer) = oneshot::channel();
+    let names = names.iter().map(|name| Name::from(*name)).collect();
+    news.send(News::Request(Request::Order(by_hand, names, reply))).await.expect("the loop listens");
+    let mut outcomes = Vec::new();
+    for followed in answer.await.expect("the loop answers") {
+        outcomes.push(followed.outcome.await.expect("the loop answers"));
+    }
+    outcomes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_is_of_now_and_taken_back_by_the_next_change() {
+    let world = World::new(false);
+    let published = world.published.clone();
+    let mut web = Spec::new("web", "web");
+    web.restart = Restart::Never;
+    world
+        .run(wanted(vec![web]), async |script, news| {
+            assert!(published.current().is_none(), "none asks, so none is made");
+            at(script.epoch, 1).await;
+            let first = view(news, None).await;
+            assert!(first.is_converged(&[]) && first.knows("web"));
+            assert!(Arc::ptr_eq(&first, &view(news, None).await), "nothing changed");
+            assert!(Arc::ptr_eq(&first, &published.current().expect("it is still of now")));
+            script.end(RunId(1), Status::Code(1));
+            let second = view(news, Some(&first)).await;
+            assert!(!second.is_converged(&[]) && first.is_converged(&[]), "a view doesn't change");
+            assert_eq!(order(news, ByHand::Start, &["web", "wbe"]).await[0], Ok(()));
+            assert!(published.current().is_none(), "it was of the past when the order was answered");
+            assert!(view(news, None).await.is_converged(&[]));
+            signal(news, Signal::Terminate).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_more_processes_there_are_the_less_often_views_are_made() {
+    let specs: Vec<Spec> = (0..200).map(|number| Spec::new(&*format!("process-{number}"), "it")).collect();
+    World::new(false)
+        .run(wanted(specs), async |script, news| {
+            at(script.epoch, 1).await;
+            let (mut views, mut seen) = (0, view(news, None).await);
+            let begun = Instant::now();
+            for number in 1..=100 {
+                // Each is a change; the reader asks again as soon as it is answered.
+                script.end(RunId(number), Status::Code(1));
+                let next = view(news, Some(&seen)).await;
+                (views, seen) = (views + 1, next);
+            }
+            let least = Duration::from_millis(4) * (views - 1);
+            assert!(begun.elapsed() >= least, "{views} views in {:?}", begun.elapsed());
+            signal(news, Signal::Quit).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_of_several_is_one_step_so_that_they_stop_and_start_in_their_order() {
+    let specs = vec![Spec::new("a", "a"), Spec::new("b", "b"), Spec::new("c", "c")];
+    let (told, _) = World::new(false)
+        .run(wanted(specs), async |script, news| {
+            at(script.epoch, 1).await;
+            assert_eq!(order(news, ByHand::Restart, &["a", "b", "c"]).await, [Ok(()), Ok(()), Ok(())]);
+            signal(news, Signal::Quit).await;
+        })
+        .await;
+    let restarted = ["1.0s TERM #3", "1.0s TERM #2", "1.0s TERM #1", "1.0s spawn a#4", "1.0s spawn b#5", "1.0s spawn c#6"];
+    assert_eq!(told[3..9], restarted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_comes_after_the_order_to_end_changes_nothing() {
+    let world = World::new(true);
+    let around = world.around.clone();
+    world
+        .run(wanted(vec![Spec::new("web", "web")]), async |script, news| {
+            at(script.epoch, 1).await;
+            signal(news, Signal::Terminate).await;
+            let late = wanted(vec![Spec::new("late", "late")]);
+            news.send(read(late, Ticket::default())).await.expect("the loop listens");
+        })
+        .await;
+    assert_eq!((around.applied.get(), around.foretold.borrow().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ mod life;
 mod lines;
 mod output;
 mod place;
+mod readers;
 mod saves;
 
 use place::Place;
@@ -33,7 +34,7 @@ struct Request {
     scenes: Vec<String>,
 }
 
-const SCENES: [&str; 6] = ["binary", "life", "saves", "crowd", "output", "growth"];
+const SCENES: [&str; 7] = ["binary", "life", "saves", "crowd", "readers", "output", "growth"];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -53,6 +54,7 @@ fn main() {
             "life" => life::measure(&place, request.rounds, request.processes, request.with_peers),
             "saves" => saves::measure(&place, &[request.processes / 100, request.processes / 10, request.processes]),
             "crowd" => crowd::measure(&place, 10 * request.processes),
+            "readers" => readers::measure(&place, request.rounds, request.processes),
             "output" => output::measure(&place, request.rounds),
             _ => growth::measure(&place, request.growth),
         }

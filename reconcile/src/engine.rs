@@ -21,15 +21,18 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Wishes, orders and facts, and the rules between them.
+///
+/// A copy shares what is known with the original, process by process, until either changes it: it costs little, and is how
+/// readers on other threads get to see one moment.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(crate) desired: Desired,
+    pub(crate) desired: Arc<Desired>,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
     pub(crate) planner: Planner,
     pub(crate) generation: u64,
     /// The generation in which each wanted definition appeared.
-    pub(crate) since: BTreeMap<Name, u64>,
+    pub(crate) since: Arc<BTreeMap<Name, u64>>,
 }
 
 /// What a step of the engine asks for and tells.
@@ -54,12 +57,12 @@ impl Engine {
     /// An engine that wants nothing and knows of nothing.
     pub fn new() -> Engine {
         Engine {
-            desired: Desired::nothing(),
+            desired: Arc::new(Desired::nothing()),
             orders: Orders::default(),
             observed: Observed::default(),
             planner: Planner::default(),
             generation: 0,
-            since: BTreeMap::new(),
+            since: Arc::default(),
         }
     }
 
@@ -87,7 +90,7 @@ impl Engine {
         for event in news {
             self.fold(now, event, &mut outcome.reports);
         }
-        loop {
+        for _ in 0..self.most_plans() {
             let next = self.planner.next(&self.desired, &self.orders, &mut self.observed, now);
             for step in next.steps {
                 self.begin(now, step, &mut outcome);
@@ -97,6 +100,15 @@ impl Engine {
                 return outcome;
             }
         }
+        panic!("a step of the engine doesn't come to an end");
+    }
+
+    /// More plans than one step can need. Each but the last begins something. Within one step a process has its delay counted or
+    /// not, and is started; and one of its runs takes over an upkeep, is told to reload, to stop, to be killed, and is reported:
+    /// each at most once.
+    fn most_plans(&self) -> usize {
+        const OF_ONE: usize = 8;
+        1 + OF_ONE * (self.desired.entries().len() + self.observed.runs())
     }
 
     /// What there is to do now. After a step there is nothing, until there is news or its time to wake has come.
@@ -136,7 +148,7 @@ impl Engine {
 
     /// Whether a configuration would be a generation: it is the first, or means something else than the one in force.
     pub fn is_news(&self, wanted: &Desired) -> bool {
-        self.orders.closing().is_none() && (self.generation == 0 || *wanted != self.desired)
+        self.orders.closing().is_none() && (self.generation == 0 || *wanted != *self.desired)
     }
 
     /// What a configuration means for each process, compared with the definitions in force.

@@ -6,7 +6,7 @@ use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
 use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
-use crate::observed::{Past, Process, Run};
+use crate::observed::{Facts, Past, Run};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, What};
@@ -14,6 +14,7 @@ use crate::text::Name;
 use crate::time::Time;
 use crate::walk::Walk;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Engine {
@@ -59,7 +60,7 @@ impl Engine {
         let summary = Summary::of(&self.changes(&desired));
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
-        let former = core::mem::replace(&mut self.desired, desired);
+        let former = core::mem::replace(&mut self.desired, Arc::new(desired));
         self.planner.reset(&self.desired);
         self.want_anew_what_changed(&former);
         self.forget_what_is_removed();
@@ -71,12 +72,13 @@ impl Engine {
     fn want_anew_what_changed(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
         self.observed.know(self.desired.specs().map(|(name, _)| name));
+        let since = Arc::make_mut(&mut self.since);
         let mut former = Walk::over(former.specs());
         let mut processes = Walk::over(self.observed.processes_mut());
         for (name, wanted) in self.desired.specs() {
             let before = former.to(name);
             if before != Some(wanted) {
-                self.since.insert(name.clone(), self.generation);
+                since.insert(name.clone(), self.generation);
             }
             let Some(process) = processes.to(name) else { continue };
             match before {
@@ -97,10 +99,10 @@ impl Engine {
     /// Added again, a process is new: nothing of what happened before counts but the runs that are still there.
     fn forget_what_is_removed(&mut self) {
         let mut wanted = Walk::over(self.desired.specs());
-        self.since.retain(|name, _| wanted.to(name).is_some());
+        Arc::make_mut(&mut self.since).retain(|name, _| wanted.to(name).is_some());
         let mut wanted = Walk::over(self.desired.specs());
         for (_, process) in self.observed.processes_mut().filter(|(name, _)| wanted.to(name).is_none()) {
-            *process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() };
+            *process = Facts { runs: core::mem::take(&mut process.runs), ..Facts::default() }.into();
         }
     }
 
@@ -110,8 +112,10 @@ impl Engine {
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
-            for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && is_same(run, &entry.spec)) {
-                run.waits.clone_from(&waits);
+            let is_misplaced = |run: &Run| run.is_undisturbed() && is_same(run, &entry.spec) && run.waits != waits;
+            // What keeps its place isn't touched, and stays shared with copies.
+            if process.runs.iter().any(is_misplaced) {
+                process.runs.iter_mut().filter(|run| is_misplaced(run)).for_each(|run| run.waits.clone_from(&waits));
             }
         }
     }
@@ -215,7 +219,7 @@ impl Engine {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
-        let process = self.observed.process_or_new(name);
+        let process: &mut Facts = self.observed.process_or_new(name);
         for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
         {
             match read {

@@ -1,12 +1,15 @@
-//! Whether what somebody asked for by hand has come about: done, still on its way, or not going to happen.
+//! Whether what was ordered by hand has come about: done, still on its way, or not going to happen.
 //!
-//! It is asked again after every step, and looks at facts alone, so that it doesn't matter by which way they came about.
+//! It looks at facts alone, so that it doesn't matter by which way they came about. Whether it is done shows in the facts about the
+//! process itself ([`Goal::progress`]), and is asked when those change. Whether it is stuck depends on other processes
+//! ([`Goal::stuck`]): that lasts, and may be found out a moment later.
 
 use crate::engine::Engine;
 use crate::event::RunId;
 use crate::plan::{Block, Waiting};
-use crate::state::{Standing, State};
+use crate::state::State;
 use crate::text::Name;
+use crate::waits::Waits;
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -26,19 +29,37 @@ pub enum Goal {
 pub enum Progress {
     /// It has come about.
     Reached,
-    /// It is on its way.
+    /// It is on its way, unless it is stuck.
     Coming,
     /// It doesn't come about by itself; and why.
     Missed(String),
 }
 
 impl Goal {
-    /// How far it has come. `waiting` is what the last step said of it.
-    pub fn progress(&self, engine: &Engine, waiting: &[(Name, Waiting)]) -> Progress {
+    /// The process that it is about.
+    pub fn name(&self) -> &Name {
+        let (Goal::Up(name) | Goal::UpAnew(name, _) | Goal::Down(name)) = self;
+        name
+    }
+
+    /// How far it has come, by the facts about its process.
+    pub fn progress(&self, engine: &Engine) -> Progress {
         match self {
-            Goal::Up(name) => up(engine, name, waiting, None),
-            Goal::UpAnew(name, former) => up(engine, name, waiting, Some(*former)),
-            Goal::Down(name) => down(engine, name, waiting),
+            Goal::Up(name) => up(engine, name, None),
+            Goal::UpAnew(name, former) => up(engine, name, Some(*former)),
+            Goal::Down(name) => down(engine, name),
+        }
+    }
+
+    /// Why a goal that is [`Progress::Coming`] doesn't come about by itself; `None`: it does.
+    pub fn stuck(&self, engine: &Engine, waits: &Waits) -> Option<String> {
+        let mut waiting = waits.of(self.name());
+        match self {
+            Goal::Up(_) | Goal::UpAnew(..) => waiting.find(|waiting| is_stuck(waiting)).map(ToString::to_string),
+            Goal::Down(name) => {
+                let is_wanted = engine.desired().get(name).is_some_and(|entry| engine.orders().let_run(&entry.spec));
+                (is_wanted && !waiting.any(is_going)).then(|| format!("{name} was started again"))
+            }
         }
     }
 }
@@ -51,27 +72,18 @@ pub fn newest_run(engine: &Engine, name: &Name) -> RunId {
     living.max(past).unwrap_or(RunId(0))
 }
 
-fn up(engine: &Engine, name: &Name, waiting: &[(Name, Waiting)], former: Option<RunId>) -> Progress {
+fn up(engine: &Engine, name: &Name, former: Option<RunId>) -> Progress {
     let Some(standing) = engine.standing(name) else { return Progress::Missed("no longer in the file".to_string()) };
     let is_new = former.is_none_or(|former| newest_run(engine, name) > former);
     match standing.state {
         State::Running | State::Completed if is_new => Progress::Reached,
         State::Failed | State::Backoff if is_new => Progress::Missed(standing.reason.to_string()),
         State::Stopped => Progress::Missed(standing.reason.to_string()),
-        _ => stuck(&standing, waiting).map_or(Progress::Coming, Progress::Missed),
+        _ => Progress::Coming,
     }
 }
 
-/// What a process waits for, if that doesn't come by itself.
-fn stuck(standing: &Standing, waiting: &[(Name, Waiting)]) -> Option<String> {
-    waiting.iter().filter(|(name, _)| *name == standing.name).find_map(|(_, waiting)| match waiting {
-        Waiting::Dependency { why: Block::Coming, .. } => None,
-        Waiting::Dependency { .. } => Some(waiting.to_string()),
-        _ => None,
-    })
-}
-
-fn down(engine: &Engine, name: &Name, waiting: &[(Name, Waiting)]) -> Progress {
+fn down(engine: &Engine, name: &Name) -> Progress {
     let runs = engine.observed().processes().get(name).map_or(&[][..], |process| &process.runs);
     if runs.is_empty() {
         return Progress::Reached;
@@ -79,11 +91,15 @@ fn down(engine: &Engine, name: &Name, waiting: &[(Name, Waiting)]) -> Progress {
     if runs.iter().any(|run| run.reported) {
         return Progress::Missed("it survives being killed".to_string());
     }
-    let is_wanted = engine.desired().get(name).is_some_and(|entry| engine.orders().let_run(&entry.spec));
-    let is_going =
-        |waiting: &Waiting| matches!(waiting, Waiting::Grace(_) | Waiting::Kill | Waiting::Dependent(_) | Waiting::Exec);
-    if is_wanted && !waiting.iter().any(|(other, waiting)| other == name && is_going(waiting)) {
-        return Progress::Missed(format!("{name} was started again"));
-    }
     Progress::Coming
+}
+
+/// Whether a start waits for something that doesn't come by itself.
+fn is_stuck(waiting: &&Waiting) -> bool {
+    matches!(waiting, Waiting::Dependency { why, .. } if *why != Block::Coming)
+}
+
+/// Whether a run is on its way out, or is to be told to stop once it has begun.
+fn is_going(waiting: &Waiting) -> bool {
+    matches!(waiting, Waiting::Grace(_) | Waiting::Kill | Waiting::Dependent(_) | Waiting::Exec)
 }

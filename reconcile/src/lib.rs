@@ -33,5 +33,5 @@ pub mod state;
 pub mod text;
 pub mod time;
 pub mod variables;
-mod waits;
+pub mod waits;
 mod walk;

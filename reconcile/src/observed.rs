@@ -15,6 +15,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 /// All facts.
@@ -26,11 +27,17 @@ pub struct Observed {
     last_run: u64,
     /// The host keeps the order of execs, see [`Action::Spawn`](crate::event::Action::Spawn).
     pub(crate) orders_execs: bool,
+    /// It is the world of a preview, in which no start takes any time.
+    pub(crate) is_ideal: bool,
 }
+
+/// What is known of one process. Copies share the facts until one of them changes.
+#[derive(Clone, Debug, Default)]
+pub struct Process(Arc<Facts>);
 
 /// The facts about one process.
 #[derive(Clone, Debug, Default)]
-pub struct Process {
+pub struct Facts {
     /// Its runs that are not gone, oldest first. There are several only while one replaces another that still serves.
     pub runs: Vec<Run>,
     /// How its last run ended.
@@ -47,6 +54,26 @@ pub struct Process {
     pub content: Option<Content>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
+}
+
+impl From<Facts> for Process {
+    fn from(facts: Facts) -> Process {
+        Process(Arc::new(facts))
+    }
+}
+
+impl Deref for Process {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Facts {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 /// One execution of a process.
@@ -141,7 +168,7 @@ impl Past {
     }
 }
 
-impl Process {
+impl Facts {
     /// Forgives all failures: it may be started as if for the first time.
     pub(crate) fn forgive(&mut self) {
         if let Some(past) = &mut self.past {
@@ -234,6 +261,11 @@ impl Observed {
     /// A run that is not gone.
     pub fn run(&self, id: RunId) -> Option<&Run> {
         self.processes.get(self.names.get(&id)?)?.runs.iter().find(|run| run.id == id)
+    }
+
+    /// How many runs are not gone.
+    pub(crate) fn runs(&self) -> usize {
+        self.names.len()
     }
 
     /// Whether nothing runs but what was reported to survive being killed.

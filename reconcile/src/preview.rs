@@ -70,6 +70,7 @@ pub fn settle(engine: &mut Engine, now: Time, wanted: Desired) -> Time {
     world.play(Event::Wanted(wanted));
     *engine = world.engine;
     engine.observed.orders_execs = orders_execs;
+    engine.observed.is_ideal = false;
     world.now
 }
 
@@ -83,6 +84,7 @@ impl World {
         let mut engine = engine.clone();
         // In an ideal world no start takes any time; and each wave is what the one before has led to.
         engine.observed.orders_execs = false;
+        engine.observed.is_ideal = true;
         World { engine, now }
     }
 
@@ -91,6 +93,7 @@ impl World {
         let mut news = alloc::vec![first];
         // What is on its way already comes about first, and is no deed of what is wanted now.
         news.extend(self.pending());
+        let mut is_first = true;
         loop {
             let outcome = self.engine.step(self.now, core::mem::take(&mut news));
             let wave = self.wave(&outcome);
@@ -100,7 +103,10 @@ impl World {
             for action in &outcome.actions {
                 answer(action, &mut news);
             }
-            news.extend(self.completions());
+            // What is started from now on completes when it has been started.
+            if core::mem::take(&mut is_first) {
+                news.extend(self.completions());
+            }
             if news.is_empty() {
                 let Some(at) = outcome.wake_at else { return waves };
                 self.now = at;

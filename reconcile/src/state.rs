@@ -1,15 +1,18 @@
 //! The states that people read, derived from wishes and facts: nobody sets them.
 
+use crate::desired::Entry;
 use crate::engine::{Engine, why_again};
 use crate::event::{Pid, Status};
-use crate::observed::{Observed, Past, Process, Run};
+use crate::observed::{Past, Process, Run};
 use crate::orders::Orders;
 use crate::plan::{RestingState, is_same, resting_state};
 use crate::reason::Reason;
 use crate::spec::{Kind, OnChange, Spec, Tier};
 use crate::text::Name;
 use crate::time::Time;
+use crate::walk::Walk;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// What people call the state of a process; everywhere the same words.
@@ -60,10 +63,14 @@ impl fmt::Display for State {
 pub struct Standing {
     /// The process.
     pub name: Name,
+    /// Its place in the file; `None`: it is no longer in it.
+    pub position: Option<usize>,
     /// Which list of the file it stands in.
     pub tier: Tier,
     /// Its state.
     pub state: State,
+    /// Whether it is as the file says.
+    pub as_wanted: bool,
     /// The leader of what runs.
     pub pid: Option<Pid>,
     /// Whether what runs is not what the file says, and is kept on purpose.
@@ -87,63 +94,60 @@ pub struct Standing {
 }
 
 impl Engine {
-    /// How every process stands: those of the file by name, and those that are still going.
-    pub fn standings(&self) -> alloc::vec::Vec<Standing> {
-        let mut names: alloc::vec::Vec<&Name> = self.desired().entries().iter().map(|entry| &entry.spec.name).collect();
-        names.extend(self.observed().processes().keys().filter(|name| self.desired().get(name).is_none()));
-        names.sort_unstable();
-        names.into_iter().map(|name| self.stand(name)).collect()
+    /// How every process stands, by name: those of the file, and those that are still going.
+    pub fn standings(&self) -> Vec<Standing> {
+        let (mut processes, mut wanted) = (Walk::over(self.observed.processes()), Walk::over(self.desired.specs()));
+        let of_entry = |entry: &Entry| self.stand(&entry.spec.name, Some(entry), processes.to(&entry.spec.name));
+        let mut all: Vec<Standing> = self.desired.entries().iter().map(of_entry).collect();
+        let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
+        all.extend(others.map(|(name, process)| self.stand(name, None, Some(process))));
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 
     /// How a process stands that is in the file, or still going.
     pub fn standing(&self, name: &Name) -> Option<Standing> {
-        let is_known = self.desired().get(name).is_some() || newest(self.observed(), name).is_some();
-        is_known.then(|| self.stand(name))
+        let (entry, process) = (self.desired.get(name), self.observed.processes().get(name));
+        let is_known = entry.is_some() || process.is_some_and(|process| !process.runs.is_empty());
+        is_known.then(|| self.stand(name, entry, process))
     }
 
     /// Whether every process is as the file says: running, completed, or stopped on purpose.
     ///
     /// A task that still runs is not there yet; one that is kept stale is.
     pub fn is_converged(&self) -> bool {
-        self.standings().iter().all(|standing| self.is_settled(standing))
+        self.standings().iter().all(|standing| standing.as_wanted)
     }
 
     /// The same of one process.
     pub fn is_as_wanted(&self, name: &Name) -> bool {
-        self.standing(name).is_none_or(|standing| self.is_settled(&standing))
+        self.standing(name).is_none_or(|standing| standing.as_wanted)
     }
 
-    /// The same of one that stands like this now.
-    pub fn is_settled(&self, standing: &Standing) -> bool {
-        let task = self.desired().get(&standing.name).is_some_and(|entry| entry.spec.exec.kind == Kind::Task);
-        match standing.state {
-            State::Running => !task && self.runs_what_is_wanted(standing),
-            State::Completed | State::Stopped => true,
-            State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
-        }
-    }
-
-    fn runs_what_is_wanted(&self, standing: &Standing) -> bool {
-        let name = &standing.name;
-        let Some(entry) = self.desired.get(name) else { return false };
-        let right = |run: &Run| !run.unwanted_by_hand && (standing.stale || run.spec == entry.spec);
-        self.orders.let_run(&entry.spec) && newest(self.observed(), name).is_some_and(right)
-    }
-
-    fn stand(&self, name: &Name) -> Standing {
-        let process = self.observed().processes().get(name);
-        let wanted = self.desired().get(name).map(|entry| &entry.spec);
-        let run = newest(self.observed(), name);
+    fn stand(&self, name: &Name, entry: Option<&Entry>, process: Option<&Process>) -> Standing {
+        let wanted = entry.map(|entry| &entry.spec);
+        let run = process.and_then(|process| process.runs.last());
         let (state, reason) = match run {
             Some(run) => state_of_run(run),
-            None => state_without_run(self.observed(), self.orders(), name, wanted),
+            None => state_without_run(process, &self.orders, name, wanted),
+        };
+        let stale = run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
+        let as_wanted = match state {
+            State::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
+                let is_right = !run.unwanted_by_hand && (stale || run.spec == *wanted);
+                wanted.exec.kind != Kind::Task && is_right && self.orders.let_run(wanted)
+            }),
+            State::Completed | State::Stopped => true,
+            State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
         };
         Standing {
             name: name.clone(),
+            position: entry.map(|entry| entry.position),
             tier: wanted.or(run.map(|run| &run.spec)).map(|spec| spec.tier).unwrap_or_default(),
             state,
+            as_wanted,
             pid: run.filter(|run| run.exit.is_none()).and_then(|run| run.pid),
-            stale: run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted))),
+            stale,
             ready: run.is_some_and(|run| run.ready.is_some() && run.is_undisturbed()),
             since: run.filter(|run| run.exit.is_none()).and_then(|run| run.up),
             restarts: process.map_or(0, |process| process.restarts),
@@ -159,10 +163,6 @@ impl Engine {
 /// Whether a run is not what is wanted, and is to go on all the same; one that is only waiting for its successor isn't.
 fn is_kept(run: &Run, wanted: &Arc<Spec>) -> bool {
     wanted.on_change == OnChange::Keep && !is_same(run, wanted)
-}
-
-fn newest<'a>(observed: &'a Observed, name: &Name) -> Option<&'a Run> {
-    observed.processes().get(name)?.runs.last()
 }
 
 fn past_of(process: Option<&Process>) -> Option<&Past> {
@@ -185,8 +185,7 @@ fn state_of_run(run: &Run) -> (State, Reason) {
     (if run.ready.is_some() { State::Running } else { State::Starting }, run.reason.clone())
 }
 
-fn state_without_run(observed: &Observed, orders: &Orders, name: &Name, wanted: Option<&Arc<Spec>>) -> (State, Reason) {
-    let process = observed.processes().get(name);
+fn state_without_run(process: Option<&Process>, orders: &Orders, name: &Name, wanted: Option<&Arc<Spec>>) -> (State, Reason) {
     let past = past_of(process);
     let Some(spec) = wanted else { return (State::Stopped, Reason::Removed) };
     if orders.closing().is_some() {

@@ -10,17 +10,41 @@ use crate::text::Name;
 use crate::time::Time;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+/// What processes wait for, found by name.
+#[derive(Clone, Debug, Default)]
+pub struct Waits {
+    /// Sorted by name.
+    all: Vec<(Name, Waiting)>,
+}
+
+impl Waits {
+    /// What a process waits for, its stops before its start.
+    pub fn of(&self, name: &Name) -> impl Iterator<Item = &Waiting> {
+        let first = self.all.partition_point(|(other, _)| other < name);
+        self.all[first..].iter().take_while(move |(other, _)| other == name).map(|(_, waiting)| waiting)
+    }
+}
+
 impl Engine {
+    /// What is not as it should be, and what it waits for; as true as the last step.
+    pub fn waits(&self, now: Time) -> Waits {
+        let mut all = self.waiting(now);
+        // The sort is stable: of one process, what came first stays first.
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Waits { all }
+    }
+
     /// What a process waits for, by a plan's waits, with times told from a moment on and with the reason that lies with
     /// another process: `waits for redis: not ready: connection refused`. `None`: it waits for nothing.
-    pub fn wait_in_words(&self, name: &Name, waits: &[(Name, Waiting)], now: Time) -> Option<String> {
-        let waiting = wait_of(name, waits)?;
+    pub fn wait_in_words(&self, name: &Name, waits: &Waits, now: Time) -> Option<String> {
+        let waiting = waits.of(name).next()?;
         let Waiting::Dependency { on, why, .. } = waiting else { return Some(told_at(waiting, now)) };
         let deeper = match why {
-            Block::Coming => match wait_of(on, waits) {
+            Block::Coming => match waits.of(on).next() {
                 Some(Waiting::Readiness { why, .. }) => why.clone(),
                 _ => None,
             },
@@ -29,10 +53,6 @@ impl Engine {
         };
         Some(deeper.map_or_else(|| waiting.to_string(), |deeper| format!("{waiting}: {deeper}")))
     }
-}
-
-fn wait_of<'a>(name: &Name, waits: &'a [(Name, Waiting)]) -> Option<&'a Waiting> {
-    waits.iter().find(|(other, _)| other == name).map(|(_, waiting)| waiting)
 }
 
 /// What is waited for, with times told from a moment on: `next start in 4s`.

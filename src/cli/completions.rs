@@ -13,6 +13,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// A line that is being typed waits no longer than this, once for a navigator that is starting and once for its answer.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The variable by which a shell asks for completions instead of running a command.
 const ASKS: &str = "NAVIGATOR_COMPLETE";
@@ -45,8 +49,8 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
     let named = option(&line, &["-c", "--config"]).map(PathBuf::from);
     let state = option(&line, &["--state-dir"]).map(PathBuf::from);
     let Ok(config) = locate(named, variable("NAVIGATOR_CONFIG")) else { return Vec::new() };
-    let answer =
-        Client::connect(&state_dir(state, Trust::of_this_process()), &config).and_then(|mut client| client.get("/v1/status"));
+    let client = Client::connect_within(&state_dir(state, Trust::of_this_process()), &config, PATIENCE);
+    let answer = client.and_then(|client| client.within(PATIENCE).get("/v1/status"));
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();
     let candidate = |process: &serde_json::Value| {

@@ -6,14 +6,14 @@ use super::console::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, stat
 use super::log::{LogLines, LogSettings};
 use super::plan_text::brief;
 use crate::access::{Directory, FoundPath, Trust};
-use crate::config::{self, Environment, Level, Loaded, Rejected, Settings, render_all};
+use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, render_all};
 use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
 use crate::error_text::words;
 use crate::journal::{Accepted, Journal, Opened};
 use crate::runtime::{self, DeferredFlush, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
 use crate::snapshot::Plan;
 use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
-use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Signal, Supervisor, Surroundings};
+use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Published, Signal, Supervisor, Surroundings};
 use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
 /// Runs a configuration until navigator is told to end.
@@ -110,18 +110,25 @@ fn supervise(
         let (asker, contents) =
             followed.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let loaded = Loaded { contents, ..loaded };
-        let door = Loop { news: to_loop, source: Arc::new(asker.clone()), kept: kept.clone() };
         let Opened { journal, former, is_first, damaged } = opened;
         if let Some(aside) = damaged {
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
         }
+        let (published, retired) = Published::new();
+        let door = Loop {
+            news: to_loop,
+            source: Arc::new(asker.clone()),
+            kept: kept.clone(),
+            published: published.clone(),
+            planning: Arc::new(Semaphore::new(1)),
+        };
         let setup = Setup { launcher, printer: log.printer.clone(), kept, journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let server = Server::open(directory, door)
+        let server = Server::open(directory, door, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let processes = if is_first { Vec::new() } else { runtime.find_left().await };
         let left = Left { processes, record: former };
-        let supervisor = Supervisor::new(runtime, ForegroundHost { config, asker, log, journal: journal.clone() });
+        let supervisor = Supervisor::new(runtime, ForegroundHost { config, asker, log, journal: journal.clone() }, published);
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
         server.close().await;
@@ -183,10 +190,6 @@ impl Perform for Runtime {
         Runtime::pids(self, run)
     }
 
-    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
-        Runtime::last_lines(self, name, lines)
-    }
-
     fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool) {
         Runtime::retain_lines(self, is_there);
     }
@@ -222,8 +225,8 @@ impl Surroundings for ForegroundHost {
         self.log.printer.align(names.max().unwrap_or(0));
     }
 
-    fn explain(&self, rejected: &Rejected) {
-        self.log.explain(rejected);
+    fn explain(&self, diagnostics: &[Diagnostic], omitted: usize) {
+        self.log.explain(diagnostics, omitted);
     }
 
     fn config(&self) -> PathBuf {
@@ -267,9 +270,9 @@ impl Log {
     }
 
     /// On a terminal, the source lines with their carets follow the log line.
-    fn explain(&self, rejected: &Rejected) {
-        if self.to_terminal.get() {
-            let text = render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::of(io::stderr()));
+    fn explain(&self, diagnostics: &[Diagnostic], omitted: usize) {
+        if self.to_terminal.get() && !diagnostics.is_empty() {
+            let text = render_all(diagnostics, omitted, TerminalStyle::of(io::stderr()));
             self.printer.log(guard(&text).as_bytes());
         }
     }

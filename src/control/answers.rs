@@ -1,8 +1,7 @@
 //! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of lines.
 
 use crate::runtime::{Tail, TailFormat};
-use crate::snapshot::Event;
-use crate::supervisor::Follow;
+use crate::supervisor::{Follow, Happened, Shown};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
@@ -11,10 +10,12 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::mpsc;
 
 /// An answer.
@@ -61,6 +62,24 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
 }
 
+/// How everything stands, in the text that all who ask within a moment share.
+pub(super) fn snapshot(status: StatusCode, shown: Arc<Shown>) -> Answer {
+    if let Err(why) = shown.json() {
+        let why = format!("failed to write the answer: {why}");
+        return Failure::new(StatusCode::INTERNAL_SERVER_ERROR, why).answer();
+    }
+    typed(status, "application/json", Full::new(Bytes::from_owner(Text(shown))).boxed_unsync())
+}
+
+struct Text(Arc<Shown>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        // It has been written: else there is a failure in its place.
+        self.0.json().unwrap_or_default()
+    }
+}
+
 /// What processes wrote, for as long as there is something to read and somebody reads it.
 ///
 /// What isn't read stays where it is kept until newer lines push it out, so no more than two batches wait for a client.
@@ -92,35 +111,52 @@ pub(super) fn lines(mut tail: Tail, form: TailFormat) -> Answer {
 /// A stream of events, one JSON object a line, which ends when navigator does.
 pub(super) fn events(follow: Follow) -> Answer {
     let Follow { past, mut live } = follow;
-    let (sender, lines) = mpsc::channel(64);
+    let (sender, lines) = mpsc::channel(1);
     tokio::spawn(async move {
-        for event in past {
-            if sender.send(line(&event)).await.is_err() {
-                return;
-            }
+        let mut batch = Vec::new();
+        for happened in past {
+            write(&happened, &mut batch);
         }
         loop {
+            // What has happened meanwhile goes along.
+            while batch.len() < BATCH {
+                match live.try_recv() {
+                    Ok(happened) => write(&happened, &mut batch),
+                    Err(TryRecvError::Lagged(count)) => write_lost(count, &mut batch),
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            if !batch.is_empty() && sender.send(Bytes::from(mem::take(&mut batch))).await.is_err() {
+                return;
+            }
             let next = tokio::select! {
                 next = live.recv() => next,
                 () = sender.closed() => return,
             };
-            let line = match next {
-                Ok(event) => line(&event),
-                Err(RecvError::Lagged(count)) => Bytes::from(format!("{}\n", json!({ "event": "lost", "count": count }))),
+            match next {
+                Ok(happened) => write(&happened, &mut batch),
+                Err(RecvError::Lagged(count)) => write_lost(count, &mut batch),
                 Err(RecvError::Closed) => return,
-            };
-            if sender.send(line).await.is_err() {
-                return;
             }
         }
     });
     typed(StatusCode::OK, "application/x-ndjson", Lines { lines }.boxed_unsync())
 }
 
-fn line(event: &Arc<Event>) -> Bytes {
-    let mut text = serde_json::to_vec(&**event).unwrap_or_default();
-    text.push(b'\n');
-    Bytes::from(text)
+/// About as much of a stream of events is sent in one piece.
+const BATCH: usize = 16 * 1024;
+
+fn write(happened: &Happened, lines: &mut Vec<u8>) {
+    let before = lines.len();
+    // It fails nowhere but in memory, which doesn't fail; half a line would be worse than none.
+    match serde_json::to_writer(&mut *lines, &happened.event()) {
+        Ok(()) => lines.push(b'\n'),
+        Err(_) => lines.truncate(before),
+    }
+}
+
+fn write_lost(count: u64, lines: &mut Vec<u8>) {
+    lines.extend_from_slice(format!("{}\n", json!({ "event": "lost", "count": count })).as_bytes());
 }
 
 fn typed(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
@@ -128,6 +164,14 @@ fn typed(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infa
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
+}
+
+/// How many pieces of streams have been taken to be sent.
+static SENT: AtomicU64 = AtomicU64::new(0);
+
+/// Grows as long as clients that follow something read.
+pub(super) fn sent() -> u64 {
+    SENT.load(Ordering::Relaxed)
 }
 
 /// A body that is sent line by line, as the lines come.
@@ -140,6 +184,9 @@ impl Body for Lines {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.lines.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+        self.lines.poll_recv(context).map(|line| {
+            SENT.fetch_add(1, Ordering::Relaxed);
+            line.map(|line| Ok(Frame::data(line)))
+        })
     }
 }

@@ -12,8 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long somebody may hold the lock and have no socket.
-const STARTING: Duration = Duration::from_secs(10);
+/// How long a navigator may hold the lock and have no socket.
+pub(super) const STARTING: Duration = Duration::from_secs(10);
 
 /// How soon is looked again where the kernel doesn't tell of a socket that comes.
 const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -32,9 +32,9 @@ pub(super) enum Unreached {
 }
 
 /// Connects to the socket of the instance for a configuration. Waits for it while the navigator that holds the lock is
-/// starting.
-pub(super) fn reach(state: &StateDir, config: &Path) -> Result<UnixStream, Unreached> {
-    let until = Instant::now() + STARTING;
+/// starting, for as long as this.
+pub(super) fn reach(state: &StateDir, config: &Path, patience: Duration) -> Result<UnixStream, Unreached> {
+    let until = Instant::now() + patience;
     let directory = state.find(config).map_err(Unreached::System)?.ok_or(Unreached::NotRunning)?;
     loop {
         // Before the attempt, so that a socket which comes after it is told of.

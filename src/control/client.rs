@@ -1,6 +1,6 @@
 //! The client's end of the socket: asks a running navigator, and waits for its answer.
 
-use super::arrival::{Unreached, reach};
+use super::arrival::{STARTING, Unreached, reach};
 use super::instance::StateDir;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -16,15 +16,19 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// A connection to a running navigator. Its calls block.
 #[derive(Debug)]
 pub struct Client {
     tokio: Runtime,
     sender: SendRequest<Full<Bytes>>,
+    /// How long an answer may take; `None`: as long as it takes.
+    patience: Option<Duration>,
 }
 
 /// Why there is no answer.
@@ -42,6 +46,11 @@ pub enum ClientError {
     /// The socket can't be used.
     #[error("failed to reach the running navigator: {0}")]
     System(#[from] io::Error),
+    /// It has been reached, and doesn't answer in time.
+    #[error(
+        "the running navigator doesn't answer within {0:?}; where it is stopped, `kill -CONT` wakes it, and on a busy host, ask again"
+    )]
+    Late(Duration),
     /// The connection broke, or what came isn't an answer.
     #[error("failed to talk to the running navigator: {0}")]
     Broken(String),
@@ -56,8 +65,16 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn connect(state: &StateDir, config: &Path) -> Result<Client, ClientError> {
+        Client::connect_within(state, config, STARTING)
+    }
+
+    /// The same for a caller that has only so much time.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn connect_within(state: &StateDir, config: &Path, patience: Duration) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stream = reach(state, config).map_err(|unreached| match unreached {
+        let stream = reach(state, config, patience).map_err(|unreached| match unreached {
             Unreached::NotRunning => ClientError::NotRunning(config.to_owned()),
             Unreached::Silent(pid) => ClientError::Silent(pid),
             Unreached::Stranger(user) => ClientError::Stranger(user),
@@ -70,7 +87,13 @@ impl Client {
             tokio::spawn(async move { drop(connection.await) });
             Ok::<_, ClientError>(sender)
         })?;
-        Ok(Client { tokio, sender })
+        Ok(Client { tokio, sender, patience: None })
+    }
+
+    /// Waits for no answer longer than this. For questions that are answered at once; what waits for something takes its time.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Client {
+        Client { patience: Some(patience), ..self }
     }
 
     /// Asks a question. Answers with the status of HTTP and the JSON that came.
@@ -134,11 +157,17 @@ impl Client {
 
     fn whole(&mut self, method: Method, path: &str, body: Bytes) -> Result<(u16, Value), ClientError> {
         let request = request(method, path, body)?;
-        self.tokio.block_on(async {
+        let answered = async {
             let answer: Response<Incoming> = self.sender.send_request(request).await.map_err(broken)?;
             let status = answer.status().as_u16();
             let text = answer.into_body().collect().await.map_err(broken)?.to_bytes();
             Ok((status, serde_json::from_slice(&text).map_err(broken)?))
+        };
+        self.tokio.block_on(async {
+            match self.patience {
+                None => answered.await,
+                Some(patience) => timeout(patience, answered).await.unwrap_or(Err(ClientError::Late(patience))),
+            }
         })
     }
 }

@@ -1,13 +1,13 @@
-//! What each path under `/v1/` means: a request of the loop, or an answer that needs none. It decides nothing.
+//! What each path under `/v1/` means: something to be taken from a view, or a request of the loop. It decides nothing.
 
-use super::answers::{Answer, Failure, events, json, lines};
+use super::answers::{Answer, Failure, events, json, lines, snapshot};
 use crate::config::Diagnostic;
 use crate::runtime::{OutputHistory, TailFormat};
 use crate::signals;
-use crate::snapshot::{ConfigState, Problem, Snapshot};
-use crate::source::Source;
+use crate::snapshot::{ConfigState, Problem, Snapshot, Watch};
+use crate::source::{Source, WatchMethod};
 use crate::suggest::did_you_mean;
-use crate::supervisor::{ByHand, News, Reloaded, Request, problem};
+use crate::supervisor::{Beside, ByHand, Followed, News, OrderOutcome, Published, Reloaded, Request, Shown, View, problem};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue};
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 /// The longest body that a client may send.
@@ -39,6 +40,24 @@ pub struct Loop {
     pub source: Arc<dyn Source + Send + Sync>,
     /// What processes wrote last.
     pub kept: OutputHistory,
+    /// The view of now, if there is one.
+    pub published: Published,
+    /// One plan is made at a time: each takes a whole processor.
+    pub planning: Arc<Semaphore>,
+}
+
+impl Beside for Loop {
+    fn watch(&self) -> Watch {
+        match self.source.means() {
+            WatchMethod::Events => Watch::Events,
+            WatchMethod::Poll => Watch::Poll,
+            WatchMethod::Off => Watch::Off,
+        }
+    }
+
+    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
+        self.kept.last(name, lines)
+    }
 }
 
 /// The body of an order.
@@ -124,31 +143,68 @@ fn asked_for(method: &Method, path: &str) -> Result<Route, Failure> {
 }
 
 async fn status(to: &Loop, query: &Query) -> Result<Answer, Failure> {
-    Ok(json(StatusCode::OK, &standing(to, query).await?))
+    let view = known(to, query).await?;
+    let names: Vec<&str> = query.all("name").collect();
+    let shown = shown(to, view).await?;
+    if names.is_empty() {
+        return Ok(snapshot(StatusCode::OK, shown));
+    }
+    let all = shown.snapshot();
+    let processes: Vec<_> = all.processes.iter().filter(|process| names.contains(&process.name.as_str())).cloned().collect();
+    let converged = all.config.state == ConfigState::Accepted && processes.iter().all(|process| process.as_wanted);
+    Ok(json(StatusCode::OK, &Snapshot { config: all.config.clone(), converged, processes, ..*all }))
 }
 
-/// How those stand that the query names, or all.
-async fn standing(to: &Loop, query: &Query) -> Result<Snapshot, Failure> {
-    let mut snapshot = ask(to, Request::Status).await?;
-    let names: Vec<&str> = query.all("name").collect();
-    if !names.is_empty() {
-        known(&names, &snapshot)?;
-        snapshot.processes.retain(|process| names.contains(&process.name.as_str()));
-        let is_in_force = snapshot.config.state == ConfigState::Accepted;
-        snapshot.converged = is_in_force && snapshot.processes.iter().all(|process| process.as_wanted);
+/// The view of now: everything that was handled before is in it.
+async fn view(to: &Loop) -> Result<Arc<View>, Failure> {
+    match to.published.current() {
+        Some(view) => Ok(view),
+        None => ask(to, |reply| Request::View(None, reply)).await,
     }
-    Ok(snapshot)
+}
+
+/// How everything stands in a view. That takes milliseconds where there are thousands, and so a thread for it.
+async fn shown(to: &Loop, view: Arc<View>) -> Result<Arc<Shown>, Failure> {
+    let beside = to.clone();
+    let shown = tokio::task::spawn_blocking(move || {
+        let shown = view.shown(&beside);
+        // Put into words here, it is only sent there.
+        let _text = shown.json();
+        shown
+    });
+    shown.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// The next view that differs from one.
+async fn newer(to: &Loop, view: &View) -> Result<Arc<View>, Failure> {
+    ask(to, |reply| Request::View(Some(view.version()), reply)).await
+}
+
+/// The view of now, in which everything is that the query names.
+async fn known(to: &Loop, query: &Query) -> Result<Arc<View>, Failure> {
+    let view = view(to).await?;
+    let Some(name) = query.all("name").find(|name| !view.knows(name)) else { return Ok(view) };
+    let hint = did_you_mean(name, view.names().map(Name::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(Failure::new(StatusCode::NOT_FOUND, format!("no process `{name}` in the file{hint}")))
 }
 
 async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+    let broken = |error: &dyn std::fmt::Display| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let (source, candidate) = (Arc::clone(&to.source), query.all("path").next().map(PathBuf::from));
+    let turn = to.planning.acquire().await.map_err(|error| broken(&error))?;
     let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref()));
-    let revision = reading.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    match revision {
-        Ok(loaded) => Ok(json(StatusCode::OK, &ask(to, |reply| Request::Plan(Box::new(loaded.desired), reply)).await?)),
-        Err(rejected) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
-            .with("diagnostics", json!(rejected.diagnostics.iter().map(placed).collect::<Vec<_>>()))),
-    }
+    let loaded = match reading.await.map_err(|error| broken(&error))? {
+        Ok(loaded) => loaded,
+        Err(rejected) => {
+            return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
+                .with("diagnostics", json!(rejected.diagnostics.iter().map(placed).collect::<Vec<_>>())));
+        }
+    };
+    let view = view(to).await?;
+    let planning = tokio::task::spawn_blocking(move || json(StatusCode::OK, &view.plan(&loaded.desired)));
+    let answer = planning.await.map_err(|error| broken(&error));
+    drop(turn);
+    answer
 }
 
 /// A problem with its place from the root: who asked may have another working directory.
@@ -161,21 +217,25 @@ async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
     let patience = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
     // For what isn't there one could wait for ever, or not at all.
-    standing(to, query).await?;
-    let (reply, answer) = oneshot::channel();
-    send(to, Request::Converged(names, reply)).await?;
-    let code = match timeout(patience, answer).await {
-        Ok(Ok(())) => StatusCode::OK,
-        Ok(Err(_)) => return Err(Failure::closing()),
-        Err(_) => StatusCode::REQUEST_TIMEOUT,
+    known(to, query).await?;
+    let converged = async {
+        ask(to, Request::Look).await?;
+        let mut view = view(to).await?;
+        while !view.is_converged(&names) {
+            view = newer(to, &view).await?;
+        }
+        Ok(view)
     };
-    let snapshot = ask(to, Request::Status).await?;
-    Ok(json(code, &snapshot))
+    let (code, view) = match timeout(patience, converged).await {
+        Ok(view) => (StatusCode::OK, view?),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, view(to).await?),
+    };
+    Ok(snapshot(code, shown(to, view).await?))
 }
 
 /// What processes wrote last, and write from now on if that is asked for.
 async fn logs(to: &Loop, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, Failure> {
-    standing(to, query).await?;
+    known(to, query).await?;
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
     if let Some(name) = names.iter().find(|name| to.kept.is_silent(name)) {
         let why = format!("nothing is kept of what `{name}` writes: its `output` is `null`");
@@ -198,19 +258,45 @@ async fn order(to: &Loop, order: Order, by_hand: impl Fn(&Order) -> Result<ByHan
     if order.names.is_empty() {
         return Err(Failure::new(StatusCode::BAD_REQUEST, "no process is named: `{\"names\": [\"web\"]}`"));
     }
-    let mut answers = Vec::new();
-    for name in &order.names {
-        let (reply, answer) = oneshot::channel();
-        send(to, Request::Order(by_hand.clone(), Name::from(name.as_str()), reply)).await?;
-        answers.push((name, answer));
-    }
+    let names = order.names.iter().map(|name| Name::from(name.as_str())).collect();
+    let followed = ask(to, |reply| Request::Order(by_hand, names, reply)).await?;
     let mut results = Vec::new();
-    for (name, answer) in answers {
-        let outcome = answer.await.map_err(|_| Failure::closing())?;
+    for (name, outcome) in order.names.iter().zip(outcomes(to, followed).await?) {
         results.push(json!({ "name": name, "ok": outcome.is_ok(), "error": outcome.err() }));
     }
     let all = results.iter().all(|result| result["ok"] == Value::Bool(true));
     Ok(json(if all { StatusCode::OK } else { StatusCode::CONFLICT }, &json!({ "results": results })))
+}
+
+/// Follows orders until it is known what came of each.
+async fn outcomes(to: &Loop, followed: Vec<Followed>) -> Result<Vec<OrderOutcome>, Failure> {
+    let mut outcomes = Vec::with_capacity(followed.len());
+    let mut seen: Option<Arc<View>> = None;
+    for mut order in followed {
+        outcomes.push(loop {
+            match order.outcome.try_recv() {
+                Ok(outcome) => break outcome,
+                Err(TryRecvError::Closed) => return Err(Failure::closing()),
+                Err(TryRecvError::Empty) => {}
+            }
+            // What came about before the view was made was told before.
+            if let Some(why) = seen.as_ref().and_then(|view| order.stuck(view)) {
+                break Err(why);
+            }
+            let next = async {
+                match &seen {
+                    Some(view) => newer(to, view).await,
+                    None => view(to).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                outcome = &mut order.outcome => break outcome.map_err(|_| Failure::closing())?,
+                view = next => seen = Some(view?),
+            }
+        });
+    }
+    Ok(outcomes)
 }
 
 fn signal(order: &Order) -> Result<ByHand, Failure> {
@@ -256,13 +342,6 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Order, Failure> {
         return Ok(Order::default());
     }
     serde_json::from_slice(&body).map_err(|error| wrong(&error))
-}
-
-fn known(names: &[&str], snapshot: &Snapshot) -> Result<(), Failure> {
-    let all = || snapshot.processes.iter().map(|process| process.name.as_str());
-    let Some(name) = names.iter().find(|name| all().all(|known| known != **name)) else { return Ok(()) };
-    let hint = did_you_mean(name, all()).map(|hint| format!("; {hint}")).unwrap_or_default();
-    Err(Failure::new(StatusCode::NOT_FOUND, format!("no process `{name}` in the file{hint}")))
 }
 
 /// The part of a URL behind its question mark.

@@ -1,11 +1,14 @@
 //! The socket of a running navigator: takes connections of its own user, and gives each request to the routes.
 //!
-//! Clients can't slow supervision down: each connection is a task of its own that waits for nobody else, their number is
-//! bounded, and when it is reached the oldest goes that never asked for anything or, if all have, the oldest.
+//! Clients can't slow supervision down: they are answered on another thread than the loop's, where each connection is a task of its
+//! own that waits for no other; their number is bounded, and when it is reached the oldest goes that never asked for anything or, if all have, the oldest.
 
+use super::answers::sent;
 use super::routes::{self, Loop};
 use super::socket;
 use crate::access::Directory;
+use crate::supervisor::View;
+use crate::sys;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,10 +18,12 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
@@ -31,38 +36,95 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long after a client could not be let in it is tried again; nothing tells when there is room.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// How long the rest of the answers may take when navigator ends.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// How long clients that read nothing are waited for when navigator ends.
+const DEAF: Duration = Duration::from_millis(500);
+
+/// How long clients are waited for in all that read the rest of their answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The open socket of an instance.
 #[derive(Debug)]
 pub struct Server {
     directory: Directory,
-    accepting: JoinHandle<()>,
-    /// Tells every connection to end, and knows whether one is left.
-    closing: watch::Sender<()>,
+    /// Dropped, it has the thread send the last answers and end.
+    close: oneshot::Sender<()>,
+    /// Fails once it has.
+    closed: oneshot::Receiver<()>,
 }
 
 impl Server {
-    /// Opens the socket in an instance's directory, whose lock the caller holds, within a tokio runtime.
+    /// Opens the socket in an instance's directory, whose lock the caller holds, and answers clients on a thread of its own. There
+    /// views of the past are dropped, too.
     ///
     /// # Errors
-    /// The socket can't be made.
-    pub fn open(directory: &Directory, to: Loop) -> io::Result<Server> {
-        let listener = UnixListener::from_std(socket::bind(directory)?)?;
-        let (closing, is_closing) = watch::channel(());
-        let accepting = tokio::spawn(accept(listener, to, is_closing));
-        Ok(Server { directory: directory.clone(), accepting, closing })
+    /// The socket can't be made, or there is no thread for it.
+    pub fn open(directory: &Directory, to: Loop, retired: UnboundedReceiver<Arc<View>>) -> io::Result<Server> {
+        let socket = socket::bind(directory)?;
+        let (close, is_closing) = oneshot::channel();
+        let (done, closed) = oneshot::channel();
+        let (opened, is_open) = std::sync::mpsc::channel();
+        thread::Builder::new().name("control".to_owned()).spawn(move || {
+            // What is done for readers interrupts nothing that is done for processes.
+            sys::schedule_as_batch();
+            let _until_the_end = done;
+            let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(come_last).build() {
+                Ok(tokio) => tokio,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            tokio.block_on(async {
+                match UnixListener::from_std(socket) {
+                    Ok(listener) => {
+                        drop(opened.send(Ok(())));
+                        answer(listener, to, retired, is_closing).await;
+                    }
+                    Err(error) => drop(opened.send(Err(error))),
+                }
+            });
+            // A plan that is still being made is of no use to anything.
+            tokio.shutdown_background();
+        })?;
+        is_open.recv().unwrap_or_else(|_| Err(io::Error::other("its thread ended")))?;
+        Ok(Server { directory: directory.clone(), close, closed })
     }
 
     /// Takes no more connections, removes the socket, and sends the rest of the answers that are under way. The loop has
-    /// ended, so there is a rest; who doesn't read it in time doesn't get it.
+    /// ended, so there is a rest; a client that doesn't read it in time doesn't get it.
     pub async fn close(self) {
-        self.accepting.abort();
         socket::remove(&self.directory);
-        self.closing.send_replace(());
-        if timeout(LAST_ANSWERS, self.closing.closed()).await.is_err() {
+        drop(self.close);
+        // It ends by being dropped.
+        drop(self.closed.await);
+    }
+}
+
+/// How much less of a busy processor those threads get that derive what is shown (`setpriority(2)`).
+const NICE: i32 = 10;
+
+/// For threads that make what takes long: also where processors are scarce, supervision hardly notices them.
+fn come_last() {
+    sys::schedule_as_batch();
+    // Where it is refused, everything is as it was.
+    let _as_before = rustix::process::nice(NICE);
+}
+
+/// Answers clients until the server is to close, and then sends what is under way.
+async fn answer(listener: UnixListener, to: Loop, mut retired: UnboundedReceiver<Arc<View>>, is_to_close: oneshot::Receiver<()>) {
+    tokio::spawn(async move { while retired.recv().await.is_some() {} });
+    let (closing, is_closing) = watch::channel(());
+    tokio::select! {
+        () = accept(listener, to, is_closing) => {}
+        _ = is_to_close => {}
+    }
+    closing.send_replace(());
+    let until = Instant::now() + LAST_ANSWERS;
+    loop {
+        let before = sent();
+        if timeout(DEAF, closing.closed()).await.is_ok() {
+            return;
+        }
+        if sent() == before || Instant::now() >= until {
             debug!(target: "navigator", "A client doesn't read the rest of its answer");
+            return;
         }
     }
 }

@@ -1,14 +1,20 @@
-//! The immutable view of a running navigator that readers see: what `status` shows, in the form in which it is sent.
+//! What clients see of a running navigator: what `status` shows, in the form in which it is sent.
 //!
-//! It is made when somebody asks, of one moment between two steps of the engine, so it is never torn. It holds texts
+//! It is made when a client asks, of one moment between two steps of the engine, so it is never torn. It holds texts
 //! that people may see, and no value of a secret.
 
+mod cause;
 mod event;
+mod moment;
 pub mod plan;
 
+pub use cause::Cause;
 pub use event::{Event, More};
+pub use moment::Moment;
 pub use plan::Plan;
 
+use reconcile::spec::Tier;
+use reconcile::state::State;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -39,9 +45,9 @@ pub struct Config {
     pub watch: Watch,
     /// Why it is rejected; or what it was accepted with a warning for.
     pub diagnostics: Vec<Problem>,
-    /// Since when it is rejected, RFC 3339; `None`: it isn't.
+    /// Since when it is rejected; `None`: it isn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rejected_at: Option<String>,
+    pub rejected_at: Option<Moment>,
 }
 
 /// Whether what stands in the configuration is in force.
@@ -80,17 +86,33 @@ pub struct Problem {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// The line that it is about; `None`: there is none to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// A line of a file as it may be shown: cropped around a place, values of variables replaced by `…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// The line.
+    pub text: String,
+    /// How many characters of it come before the place.
+    pub start: usize,
+    /// How many characters the place has, at least 1.
+    pub length: usize,
 }
 
 /// A process at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name.
     pub name: String,
     /// The list in the file that it stands in.
-    pub tier: String,
+    #[serde(with = "TierWord")]
+    pub tier: Tier,
     /// Its state, in the words of the contract.
-    pub state: String,
+    #[serde(with = "StateWord")]
+    pub state: State,
     /// The leader of what runs.
     pub pid: Option<u32>,
     /// Whether it runs and is ready.
@@ -101,18 +123,18 @@ pub struct Process {
     pub generation: u64,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
-    /// Since when its program runs, RFC 3339.
-    pub started_at: Option<String>,
+    /// Since when its program runs.
+    pub started_at: Option<Moment>,
     /// How it last ended.
     pub last_exit: Option<Exit>,
     /// Why it is in its state.
-    pub reason: String,
+    pub reason: Cause,
     /// Whether it is as the file says.
     #[serde(default)]
     pub as_wanted: bool,
-    /// Since when it is in its state, RFC 3339; `None`: nobody knows.
+    /// Since when it is in its state; `None`: that is not known.
     #[serde(default)]
-    pub entered_at: Option<String>,
+    pub entered_at: Option<Moment>,
     /// How often in a row it has ended by itself.
     #[serde(default)]
     pub failures: u32,
@@ -131,4 +153,28 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(String),
+}
+
+/// The names of the lists, as the file has them.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Tier")]
+enum TierWord {
+    #[serde(rename = "managed_processes")]
+    Managed,
+    #[serde(rename = "applications")]
+    Application,
+}
+
+/// The words for states, which are those of [`State::as_str`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "State", rename_all = "lowercase")]
+enum StateWord {
+    Pending,
+    Starting,
+    Running,
+    Stopping,
+    Backoff,
+    Completed,
+    Failed,
+    Stopped,
 }

@@ -4,13 +4,12 @@
 //! So this is a shutdown, planned by the engine itself, of a world in which all of it was started. What is wanted now
 //! plays no part in it, and nothing is started before it is over.
 
-use super::requests::{process, tier};
 use super::tell::LEFT;
+use super::view::View;
 use super::{Ending, News, Perform, Request, Signal, tell};
 use crate::journal::{Accepted, Definition, JournalEntry, Record};
 use crate::signals;
-use crate::snapshot::{self, Snapshot};
-use jiff::Timestamp;
+use crate::snapshot::{self, Cause};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Action, Event, Order, Pid, RunId};
@@ -21,6 +20,7 @@ use reconcile::state::State;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -59,7 +59,7 @@ pub(super) async fn end<P: Perform>(
     left: Left,
     events: &mut mpsc::Receiver<Event>,
     news: &mut mpsc::Receiver<News>,
-    shown: impl Fn(&Engine, Time) -> Snapshot,
+    shown: impl Fn(&Engine, Time) -> View,
 ) -> Result<Vec<News>, Ending> {
     if left.processes.is_empty() {
         return Ok(Vec::new());
@@ -86,7 +86,7 @@ pub(super) async fn end<P: Perform>(
             Some(event) = events.recv() => batch.push(event),
             Some(item) = news.recv() => match item {
                 // Who asked may be gone.
-                News::Request(Request::Status(reply)) => drop(reply.send(shown(&engine, now()))),
+                News::Request(Request::View(None, reply)) => drop(reply.send(Arc::new(shown(&engine, now())))),
                 item => batch.extend(heard.hear(item)),
             },
             () = sleep_until(wake_at.unwrap_or(epoch)), if wake_at.is_some() => {}
@@ -157,16 +157,21 @@ fn placeless(name: &str) -> Spec {
 }
 
 /// How the processes stand while what was left is being ended: first those that are wanted, then the rest of what was left.
-pub(super) fn processes(engine: &Engine, now: Time, wanted: &Desired) -> Vec<snapshot::Process> {
+pub(super) fn processes(view: &View, wanted: &Desired) -> Vec<snapshot::Process> {
+    let engine = view.engine();
     let left = |name: &Name| engine.observed().processes().get(name).is_some_and(|process| !process.runs.is_empty());
     let mut entries: Vec<_> = wanted.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
-    let waiting = engine.waiting(now);
     let of_left = |name: &Name| {
-        let waits_for = engine.wait_in_words(name, &waiting, now);
-        let shown = engine.standing(name).map(|standing| process(&standing, false, waits_for, (now, Timestamp::now())));
+        let shown = engine.standing(name).map(|standing| view.process(&standing));
         // When it was started, and by which generation, its own navigator knew.
-        shown.map(|shown| snapshot::Process { reason: LEFT.to_owned(), started_at: None, generation: 0, ..shown })
+        shown.map(|shown| snapshot::Process {
+            reason: Cause::Other(LEFT.to_owned()),
+            as_wanted: false,
+            started_at: None,
+            generation: 0,
+            ..shown
+        })
     };
     let others = engine.observed().processes().keys().filter(|name| left(name) && wanted.get(name).is_none());
     let wanted = entries.iter().map(|entry| match &entry.spec.name {
@@ -181,12 +186,21 @@ fn awaiting(spec: &Spec) -> snapshot::Process {
     let (state, reason) = if spec.enabled { (State::Pending, Reason::Added) } else { (State::Stopped, Reason::Disabled) };
     snapshot::Process {
         name: spec.name.to_string(),
-        tier: tier(spec.tier).to_owned(),
-        state: state.to_string(),
-        reason: reason.to_string(),
+        tier: spec.tier,
+        state,
+        pid: None,
+        ready: false,
+        stale: false,
+        generation: 0,
+        restarts: 0,
+        started_at: None,
+        last_exit: None,
+        reason: Cause::from(&reason),
         as_wanted: !spec.enabled,
+        entered_at: None,
+        failures: 0,
         waiting: spec.enabled.then(|| "waits for what a killed navigator left to be gone".to_owned()),
-        ..snapshot::Process::default()
+        output: Vec::new(),
     }
 }
 

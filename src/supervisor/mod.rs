@@ -4,19 +4,30 @@
 //! hands its actions to whoever performs them, and tells people what changed. A wake-up that wasn't needed plans
 //! nothing, so nothing is ever cancelled.
 
+mod foretold;
+mod goals;
 mod left;
+mod readers;
 mod requests;
 mod story;
 mod tell;
+mod view;
 
+pub use goals::{Followed, Outcome as OrderOutcome};
 pub use left::{Left, noted};
-pub use requests::{ByHand, Outcome as OrderOutcome, Reloaded, Request, problem};
-pub use story::Follow;
+pub use readers::Published;
+pub use requests::{ByHand, Reloaded, Request, problem};
+pub use story::{Follow, Happened};
+pub use view::{Beside, Shown, View};
 
 use crate::config::{Diagnostic, Loaded, Rejected};
 use crate::snapshot::{self, Plan};
 use crate::source::{Revision, Source, Ticket};
+use foretold::Foretold;
+use goals::{Goals, Touched};
 use jiff::Timestamp;
+use readers::Readers;
+use reconcile::desired::Desired;
 use reconcile::engine::{Engine, Outcome};
 use reconcile::event::{Action, Content, Event, Order, Pid, RunId};
 use reconcile::report::{Report, What};
@@ -27,9 +38,11 @@ use requests::Waiters;
 use std::io;
 use std::mem;
 use std::path::PathBuf;
+use std::sync::Arc;
 use story::Story;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use view::File;
 
 /// How much news may wait for the loop; producers that are faster wait for it.
 pub const INBOX: usize = 1024;
@@ -47,9 +60,6 @@ pub trait Perform {
 
     /// The living processes of a run, for people.
     fn pids(&self, run: RunId) -> Vec<Pid>;
-
-    /// The last lines that a process wrote, as many as these or as are kept, for people.
-    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String>;
 
     /// Forgets what processes wrote that aren't there any more.
     fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool);
@@ -73,8 +83,9 @@ pub trait Surroundings {
     /// Takes over what a configuration says beyond its processes, that is accepted as this generation.
     fn apply(&self, loaded: &Loaded, generation: u64);
 
-    /// Shows somebody who is watching why a configuration changes nothing, beyond what the log says of it.
-    fn explain(&self, rejected: &Rejected);
+    /// Shows on a terminal what is wrong with a configuration, or dubious, beyond what the log says of it; and that so many more
+    /// problems are not shown.
+    fn explain(&self, diagnostics: &[Diagnostic], omitted: usize);
 
     /// Whether somebody is watching who wants to see what a configuration changes.
     fn is_watched(&self) -> bool;
@@ -132,34 +143,32 @@ pub struct Supervisor<P, S> {
     performer: P,
     surroundings: S,
     interrupts: u32,
-    /// The warnings of the configuration that was accepted last.
-    warned: Vec<Diagnostic>,
-    /// Why what stands in the file is not in force; empty: it is.
-    rejected: Vec<Diagnostic>,
-    /// Since when it isn't.
-    rejected_at: Option<Timestamp>,
+    /// What is known of the file.
+    file: File,
     story: Story,
-    /// Clients that wait for something.
+    readers: Readers,
+    goals: Goals,
     waiters: Waiters,
-    /// What the configuration that is about to be taken changes, if somebody wants to see it.
-    plan: Option<Plan>,
+    /// What the configuration that was taken last changes, for a terminal.
+    foretold: Foretold,
 }
 
 impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// A loop that wants nothing yet.
-    pub fn new(performer: P, surroundings: S) -> Supervisor<P, S> {
+    pub fn new(performer: P, surroundings: S, published: Published) -> Supervisor<P, S> {
+        let file = File { path: surroundings.config(), ..File::default() };
         Supervisor {
             engine: Engine::new().with_ordered_execs(),
             epoch: Instant::now(),
             performer,
             surroundings,
             interrupts: 0,
-            warned: Vec::new(),
-            rejected: Vec::new(),
-            rejected_at: None,
+            file,
             story: Story::new(),
+            readers: Readers::new(published),
+            goals: Goals::default(),
             waiters: Waiters::default(),
-            plan: None,
+            foretold: Foretold::default(),
         }
     }
 
@@ -174,7 +183,8 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         mut events: mpsc::Receiver<Event>,
         mut news: mpsc::Receiver<News>,
     ) -> (P, Ending) {
-        let shown = |engine: &Engine, now| self.snapshot_of(false, left::processes(engine, now, &first.desired));
+        let wanted = Arc::new(if left.processes.is_empty() { Desired::nothing() } else { first.desired.clone() });
+        let shown = |engine: &Engine, now| View::new(0, engine.clone(), now, self.file.clone(), Some(Arc::clone(&wanted)));
         let ended = left::end(&self.performer, left, &mut events, &mut news, shown).await;
         self.performer.let_go();
         let heard = match ended {
@@ -183,14 +193,19 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         };
         let mut batch = self.accept(first, Ticket::default());
         batch.extend(heard.into_iter().flat_map(|item| self.hear(item)));
+        let mut wake_at = None;
+        let mut has_news = true;
         loop {
-            let outcome = self.engine.step(self.now(), batch.drain(..));
-            let wake_at = self.carry_out(outcome);
-            if self.engine.is_finished() {
-                let ending = if self.interrupts > 0 { Ending::Interrupted } else { Ending::Terminated };
-                return (self.performer, ending);
+            if has_news {
+                wake_at = self.step(&mut batch);
+                if self.engine.is_finished() {
+                    let ending = if self.interrupts > 0 { Ending::Interrupted } else { Ending::Terminated };
+                    return (self.performer, ending);
+                }
             }
-            tokio::select! {
+            self.publish_if_due();
+            let publish_at = self.readers.due();
+            has_news = tokio::select! {
                 Some(event) = events.recv() => {
                     batch.push(event);
                     while let Ok(event) = events.try_recv() {
@@ -199,11 +214,33 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                     for event in &batch {
                         self.answer_process_reload(event);
                     }
+                    true
                 }
-                Some(item) = news.recv() => batch.extend(self.hear(item)),
-                () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => {}
-            }
+                Some(item) = news.recv() => {
+                    batch.extend(self.hear(item));
+                    // What readers ask for is nothing to plan about.
+                    !batch.is_empty()
+                }
+                () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => true,
+                () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
+                plan = self.foretold.made() => {
+                    self.surroundings.foretell(&plan);
+                    false
+                }
+            };
         }
+    }
+
+    /// Has the engine take in what happened, and carries out what it says. Answers with when to look again.
+    fn step(&mut self, batch: &mut Vec<Event>) -> Option<Instant> {
+        self.readers.changed();
+        // Mostly no client waits.
+        let touched = (!self.goals.is_empty()).then(|| Touched::before(&self.engine, batch));
+        let outcome = self.engine.step(self.now(), batch.drain(..));
+        let touched = touched.map(|touched| touched.by(&self.engine, &outcome));
+        let wake_at = self.carry_out(outcome);
+        touched.into_iter().for_each(|touched| self.goals.answer(&self.engine, touched));
+        wake_at
     }
 
     fn now(&self) -> Time {
@@ -223,7 +260,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             self.story.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
-                    self.plan.take().iter().for_each(|plan| self.surroundings.foretell(plan));
+                    self.foretold.is_in_force().iter().for_each(|plan| self.surroundings.foretell(plan));
                     self.performer.retain_lines(&|name| self.engine.standing(name).is_some());
                 }
                 Report::Process(transition) => {
@@ -235,7 +272,6 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             }
         }
         self.performer.perform(actions);
-        self.answer();
         wake_at.map(|at| self.epoch + at.since_epoch())
     }
 
@@ -253,35 +289,46 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 Vec::new()
             }
             News::Signal(signal) => Vec::from_iter(self.obey(signal)),
-            News::Request(request) => Vec::from_iter(self.take(request)),
+            News::Request(request) => self.take(request),
         }
     }
 
-    /// What a configuration means: that it is wanted, and at the same moment what the files contain that it names.
+    /// What a configuration means: that it is wanted, and at the same moment what the files contain that it names. Nothing, once
+    /// navigator is told to end.
     fn accept(&mut self, loaded: Loaded, answers: Ticket) -> Vec<Event> {
+        if self.engine.orders().closing().is_some() {
+            self.answer_reloads(answers, &Reloaded::Closing);
+            return Vec::new();
+        }
+        self.readers.changed();
         let is_news = self.engine.is_news(&loaded.desired);
         let generation = self.engine.generation() + u64::from(is_news);
         self.surroundings.apply(&loaded, generation);
-        let is_told = |new: &&Diagnostic| self.warned.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
-        loaded.warnings.iter().filter(|new| !is_told(new)).for_each(tell::warning);
-        self.warned = loaded.warnings;
+        let warnings: Arc<[_]> = loaded.warnings.iter().map(problem).collect();
+        let told = mem::replace(&mut self.file.warnings, warnings);
+        let is_told = |new: &&Diagnostic| told.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
+        let new: Vec<Diagnostic> = loaded.warnings.iter().filter(|new| !is_told(new)).cloned().collect();
+        new.iter().for_each(tell::warning);
+        self.surroundings.explain(&new, 0);
         // What the first one starts is told by the log alone.
-        let is_change = self.engine.generation() > 0 && self.surroundings.is_watched();
-        self.plan = is_change.then(|| self.plan(&loaded.desired));
-        self.rejected.clear();
-        self.rejected_at = None;
+        if self.engine.generation() > 0 && self.surroundings.is_watched() {
+            self.foretold.make(&self.engine, self.now(), &loaded.desired);
+        }
+        self.file.errors = Arc::default();
+        self.file.rejected_at = None;
         self.answer_reloads(answers, &Reloaded::Accepted(generation, is_news));
         let contents = loaded.contents.into_iter().map(of_content);
         std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
     fn reject(&mut self, rejected: Rejected, answers: Ticket) {
+        self.readers.changed();
         tell::rejected(&rejected);
-        self.surroundings.explain(&rejected);
+        self.surroundings.explain(&rejected.diagnostics, rejected.omitted);
         let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
-        self.rejected = rejected.diagnostics;
-        self.rejected_at.get_or_insert_with(Timestamp::now);
+        self.file.errors = problems.clone().into();
+        self.file.rejected_at.get_or_insert_with(Timestamp::now);
         self.answer_reloads(answers, &Reloaded::Rejected(problems));
     }
 

@@ -1,11 +1,12 @@
 //! The stream of events: what the engine reports, for clients that follow it, and the last of it for those that come late.
 //!
-//! A client that doesn't read as fast as things happen misses some and is told how many; nobody waits for it.
+//! A client that doesn't read as fast as things happen misses some and is told how many; nothing waits for it. What happened is put into
+//! words by the reader.
 
 use crate::snapshot::{Event, More};
 use jiff::Timestamp;
 use reconcile::event::Status;
-use reconcile::report::{Report, Summary, Transition, What};
+use reconcile::report::{Report, Summary, Transition, What as Kind};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,13 +20,17 @@ const BEHIND: usize = 1_024;
 
 /// What happened lately, and who wants to know what happens.
 pub(super) struct Story {
-    past: VecDeque<Happened>,
+    past: VecDeque<Arc<Happened>>,
     /// For those who follow, once there was one: it has room for all that such a one may fall behind.
-    live: Option<broadcast::Sender<Arc<Event>>>,
+    live: Option<broadcast::Sender<Arc<Happened>>>,
 }
 
-/// What happened, put into words only if somebody asks: mostly nobody does.
-enum Happened {
+/// Something that happened, not yet put into words: mostly no client wants to know.
+#[derive(Debug)]
+pub struct Happened(What);
+
+#[derive(Debug)]
+enum What {
     ToProcess { at: Timestamp, transition: Transition },
     Told(Event),
 }
@@ -34,28 +39,27 @@ impl Happened {
     /// What the engine reports, which happens now.
     fn now(report: &Report, generation: u64) -> Happened {
         let at = Timestamp::now();
-        match report {
+        Happened(match report {
             // Of what was updated the names are enough. Values may be secret, and long.
-            Report::Process(transition) if matches!(transition.what, What::Updated(_)) => {
-                Happened::Told(of_process(transition, at))
-            }
-            Report::Process(transition) => Happened::ToProcess { at, transition: transition.clone() },
-            Report::Accepted(summary) => Happened::Told(of_summary(summary)),
-            Report::Unchanged => Happened::Told(of_configuration("unchanged", generation, More::default())),
-        }
+            Report::Process(transition) if matches!(transition.what, Kind::Updated(_)) => What::Told(of_process(transition, at)),
+            Report::Process(transition) => What::ToProcess { at, transition: transition.clone() },
+            Report::Accepted(summary) => What::Told(of_summary(summary)),
+            Report::Unchanged => What::Told(of_configuration("unchanged", generation, More::default())),
+        })
     }
 
     fn generation(&self) -> u64 {
-        match self {
-            Happened::ToProcess { transition, .. } => transition.generation,
-            Happened::Told(event) => event.generation,
+        match &self.0 {
+            What::ToProcess { transition, .. } => transition.generation,
+            What::Told(event) => event.generation,
         }
     }
 
-    fn event(&self) -> Event {
-        match self {
-            Happened::ToProcess { at, transition } => of_process(transition, *at),
-            Happened::Told(event) => event.clone(),
+    /// It in the form in which it is sent.
+    pub fn event(&self) -> Event {
+        match &self.0 {
+            What::ToProcess { at, transition } => of_process(transition, *at),
+            What::Told(event) => event.clone(),
         }
     }
 }
@@ -64,9 +68,9 @@ impl Happened {
 #[derive(Debug)]
 pub struct Follow {
     /// What was asked for of the past.
-    pub past: Vec<Arc<Event>>,
+    pub past: Vec<Arc<Happened>>,
     /// Everything from now on.
-    pub live: broadcast::Receiver<Arc<Event>>,
+    pub live: broadcast::Receiver<Arc<Happened>>,
 }
 
 impl Story {
@@ -82,13 +86,14 @@ impl Story {
     /// Takes up that a configuration was rejected.
     pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
         let problems = More::from_iter([("diagnostics", problems.clone())]);
-        self.add(Happened::Told(of_configuration("rejected", generation, problems)));
+        self.add(Happened(What::Told(of_configuration("rejected", generation, problems))));
     }
 
     fn add(&mut self, happened: Happened) {
+        let happened = Arc::new(happened);
         if let Some(live) = &self.live {
-            // Nobody listens any more: then it is for the past alone.
-            drop(live.send(Arc::new(happened.event())));
+            // No client follows any more: then it is for the past alone.
+            drop(live.send(Arc::clone(&happened)));
         }
         if self.past.len() == KEPT {
             self.past.pop_front();
@@ -98,9 +103,9 @@ impl Story {
 
     /// Follows what happens from now on, and what happened since a generation; `None`: nothing of the past.
     pub(super) fn follow(&mut self, since: Option<u64>) -> Follow {
-        let is_asked_for = |happened: &&Happened| since.is_some_and(|since| happened.generation() >= since);
+        let is_asked_for = |happened: &&Arc<Happened>| since.is_some_and(|since| happened.generation() >= since);
         let live = self.live.get_or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe();
-        let past = self.past.iter().filter(is_asked_for).map(|happened| Arc::new(happened.event())).collect();
+        let past = self.past.iter().filter(is_asked_for).map(Arc::clone).collect();
         Follow { past, live }
     }
 }
@@ -112,26 +117,26 @@ fn of_process(transition: &Transition, at: Timestamp) -> Event {
         Status::NotStarted(_) | Status::Lost => None,
     };
     let (event, reason, more) = match &transition.what {
-        What::Starting(reason) => ("starting", Some(reason.to_string()), None),
-        What::Started => ("started", None, None),
-        What::Ready => ("ready", None, None),
-        What::Unready(why) => ("unready", Some(why.clone()), None),
-        What::Reloading(reason) => ("reloading", Some(reason.to_string()), None),
-        What::NotReloaded(why) => ("not_reloaded", Some(why.clone()), None),
-        What::Stopping(reason) => ("stopping", Some(reason.to_string()), None),
-        What::Stopped { status: ended, reason } => ("stopped", Some(reason.to_string()), status(ended)),
-        What::Killing(reason) => ("killing", Some(reason.to_string()), None),
-        What::Exited => ("exited", None, Some(("status", json!(0)))),
-        What::Crashed(ended) => ("crashed", Some(ended.to_string()), status(ended)),
-        What::Restarting { delay, reason } => {
+        Kind::Starting(reason) => ("starting", Some(reason.to_string()), None),
+        Kind::Started => ("started", None, None),
+        Kind::Ready => ("ready", None, None),
+        Kind::Unready(why) => ("unready", Some(why.clone()), None),
+        Kind::Reloading(reason) => ("reloading", Some(reason.to_string()), None),
+        Kind::NotReloaded(why) => ("not_reloaded", Some(why.clone()), None),
+        Kind::Stopping(reason) => ("stopping", Some(reason.to_string()), None),
+        Kind::Stopped { status: ended, reason } => ("stopped", Some(reason.to_string()), status(ended)),
+        Kind::Killing(reason) => ("killing", Some(reason.to_string()), None),
+        Kind::Exited => ("exited", None, Some(("status", json!(0)))),
+        Kind::Crashed(ended) => ("crashed", Some(ended.to_string()), status(ended)),
+        Kind::Restarting { delay, reason } => {
             ("restarting", Some(reason.to_string()), Some(("delay", json!(delay.as_secs_f64()))))
         }
-        What::Updated(differences) => {
+        Kind::Updated(differences) => {
             let names: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
             ("updated", Some(format!("{} changed", names.join(", "))), Some(("fields", json!(names))))
         }
-        What::Failed(reason) => ("failed", Some(reason.to_string()), None),
-        What::Survives => ("survives", None, None),
+        Kind::Failed(reason) => ("failed", Some(reason.to_string()), None),
+        Kind::Survives => ("survives", None, None),
     };
     let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
     Event {

@@ -55,15 +55,33 @@ fn complete(shell: &str, script: &str) {
 
 #[test]
 fn bash_completes_the_names_of_what_runs() {
-    // As bash itself does it: `=` parts words.
-    complete(
-        "bash",
-        r#"source <(navigator completions bash)
+    complete("bash", BASH);
+}
+
+/// As bash itself completes the last word of `$LINE`: `=` parts words.
+const BASH: &str = r#"source <(navigator completions bash)
         read -ra COMP_WORDS <<<"${LINE//=/ = }"
         COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_TYPE=9
         _clap_complete_navigator navigator "${COMP_WORDS[COMP_CWORD]}" ""
-        printf '%s\n' "${COMPREPLY[@]}""#,
-    );
+        printf '%s\n' "${COMPREPLY[@]}""#;
+
+#[test]
+fn a_navigator_that_does_not_answer_holds_up_no_shell() {
+    let site = Site::new();
+    site.write("navigator.yml", "managed_processes: [{ name: web, command: sleep, args: [infinity] }]");
+    let mut navigator = site.command(["--no-watch", "navigator.yml"]).start();
+    navigator.started("web");
+    navigator.signal(Signal::STOP);
+    let program = Path::new(env!("CARGO_BIN_EXE_navigator")).parent().expect("it lies in a folder");
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    site.surround(&mut command);
+    command.env("PATH", &path).args(["-c", BASH]).env("LINE", "navigator stop w").env("HOME", site.path(""));
+    // It would wait for as long as navigator is stopped.
+    assert_eq!(attempt(&mut command).map(|offered| offered.trim().to_owned()), Ok(String::new()));
+    navigator.signal(Signal::CONT);
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
 }
 
 #[test]

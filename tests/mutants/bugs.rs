@@ -61,7 +61,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a removed process is remembered when it comes back",
-        code: "«*process = Process { runs: core::mem::take(&mut process.runs), ..Process::default() }»;",
+        code: "«*process = Facts { runs: core::mem::take(&mut process.runs), ..Facts::default() }.into()»;",
         instead: "let _ = process;",
     },
     Bug {

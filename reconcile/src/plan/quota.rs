@@ -26,6 +26,11 @@ impl StartQuota {
         StartQuota { of_all: STARTS_AT_ONCE.saturating_sub(under_way.len()), of_users }
     }
 
+    /// No limit: in a preview, starts take no time.
+    pub(super) fn unlimited(desired: &Desired) -> StartQuota {
+        StartQuota { of_all: usize::MAX, of_users: vec![usize::MAX; desired.users()] }
+    }
+
     /// Takes one start of this user from the quota; returns whether there was one left.
     pub(super) fn take(&mut self, user: usize) -> bool {
         let of_user = self.of_users.get_mut(user).filter(|of_user| **of_user > 0);

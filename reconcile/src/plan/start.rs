@@ -23,7 +23,7 @@ pub(super) fn start(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut
     }
     let mut order = StartOrder::new(view, dispositions);
     let under_way = starts_under_way(view);
-    let mut quota = StartQuota::left(view.desired, &under_way);
+    let mut quota = if view.is_ideal { StartQuota::unlimited(view.desired) } else { StartQuota::left(view.desired, &under_way) };
     let removed = still_removing(view);
     let entries = view.desired.entries();
     let mut possible = quota.clone();

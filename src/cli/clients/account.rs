@@ -3,10 +3,11 @@
 //!
 //! It words what a snapshot says, and knows nothing else.
 
-use crate::snapshot::{Exit, Process, Snapshot};
+use crate::snapshot::{Cause, Exit, Moment, Process, Snapshot};
 use crate::terminal::columns::{padded, width, wrapped};
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
+use reconcile::state::State;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -45,14 +46,14 @@ pub(super) fn amiss(process: &Process, now: Timestamp) -> String {
     let lasting = since.as_ref().map(|time| format!(" for {time}")).unwrap_or_default();
     let waiting = process.waiting.as_deref();
     let next = waiting.map(|waiting| format!("; {waiting}")).unwrap_or_default();
-    match process.state.as_str() {
-        "pending" => waiting.unwrap_or("is about to be started").to_owned(),
-        "running" if waiting.is_none() => format!("a task, has run{lasting} and not completed"),
-        "starting" | "running" => format!("has run{lasting}{next}"),
-        "stopping" => format!("stopping{lasting}, {reason}{next}"),
-        "backoff" => format!("{}: {reason}{ago}{next}", ended(process)),
-        "failed" => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
-        other => format!("{other}{lasting}, {reason}{next}"),
+    match process.state {
+        State::Pending => waiting.unwrap_or("is about to be started").to_owned(),
+        State::Running if waiting.is_none() => format!("a task, has run{lasting} and not completed"),
+        State::Starting | State::Running => format!("has run{lasting}{next}"),
+        State::Stopping => format!("stopping{lasting}, {reason}{next}"),
+        State::Backoff => format!("{}: {reason}{ago}{next}", ended(process)),
+        State::Failed => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
+        state @ (State::Completed | State::Stopped) => format!("{state}{lasting}, {reason}{next}"),
     }
 }
 
@@ -64,19 +65,18 @@ fn on_purpose(process: &Process, now: Timestamp) -> Option<String> {
             "stale: runs what generation {generation} said, as `on_change: none` asks; `navigator restart {name}` renews it"
         ));
     }
-    let by_hand = process.state == "stopped" && process.reason == "stopped by hand";
+    let by_hand = process.state == State::Stopped && process.reason == Cause::StoppedByHand;
     let ago = since(process, now).map(|time| format!(" {time} ago")).unwrap_or_default();
     by_hand.then(|| format!("stopped by hand{ago}, and stays so; `navigator start {name}` lets it run"))
 }
 
 /// How it ended, and how often in a row.
 fn ended(process: &Process) -> String {
-    let verb = match &process.last_exit {
-        None => "failed to start",
-        Some(Exit::Code(0)) if process.reason == "exit status 0" => "ended",
-        Some(Exit::Code(code)) if process.reason == format!("exit status {code}") => "crashed",
-        Some(Exit::Signal(signal)) if process.reason == format!("killed by {signal}") => "crashed",
-        Some(_) => "failed",
+    let verb = match (&process.last_exit, &process.reason) {
+        (None, _) => "failed to start",
+        (Some(Exit::Code(0)), Cause::Ended(Exit::Code(0))) => "ended",
+        (Some(exit), Cause::Ended(why)) if exit == why => "crashed",
+        (Some(_), _) => "failed",
     };
     match process.failures {
         0 | 1 => verb.to_owned(),
@@ -86,13 +86,13 @@ fn ended(process: &Process) -> String {
 
 /// For how long it has been in its state.
 fn since(process: &Process, now: Timestamp) -> Option<String> {
-    Some(brief(elapsed(process.entered_at.as_ref()?, now)?))
+    Some(brief(elapsed(process.entered_at?, now)))
 }
 
-/// The time that has passed since the moment that an RFC 3339 text of ours names.
-pub(super) fn elapsed(moment: &str, now: Timestamp) -> Option<Duration> {
+/// The time that has passed since a moment.
+pub(super) fn elapsed(moment: Moment, now: Timestamp) -> Duration {
     // A clock that was set back makes no moment lie ahead.
-    moment.parse().ok().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+    Duration::try_from(now.duration_since(moment.0)).unwrap_or_default()
 }
 
 /// A time as people say it, in its two largest units: `3d4h`, `5m12s`.

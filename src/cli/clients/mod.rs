@@ -17,12 +17,20 @@ pub(super) use status::status;
 pub(super) use wait::wait;
 
 use super::console::{INVALID, NOT_RUNNING, fail, print_error};
+use crate::config::{Diagnostic, Excerpt, Severity, render_all};
 use crate::control::{Client, ClientError, StateDir};
-use crate::terminal::{escape, escape_lines};
+use crate::snapshot::{self, Problem};
+use crate::terminal::{TerminalStyle, guard};
 use form_urlencoded::Serializer;
+use serde::Deserialize;
 use serde_json::Value;
+use std::io::stderr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long an answer may take that waits for nothing: more than a busy host needs, and less than a person's patience.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Which navigator a command is about.
 #[derive(Debug)]
@@ -50,16 +58,21 @@ fn unanswered(error: &ClientError) -> ExitCode {
 
 /// Ends because the answer is a refusal: says why, and every diagnostic that came with it.
 fn refused(answer: &Value) -> ExitCode {
-    for diagnostic in answer["diagnostics"].as_array().into_iter().flatten() {
-        let text = |key: &str| escape(diagnostic[key].as_str().unwrap_or_default());
-        let place = |key: &str| diagnostic[key].as_u64().unwrap_or_default();
-        print_error(&format!("{}:{}:{}: error: {}\n", text("file"), place("line"), place("column"), text("message")));
-        if let Some(help) = diagnostic["help"].as_str() {
-            // Further lines are indented, so that no text from outside begins a line.
-            print_error(&format!("  help: {}\n", escape_lines(help).replace('\n', "\n        ")));
-        }
-    }
+    let problems = answer["diagnostics"].as_array().into_iter().flatten();
+    let problems: Vec<Problem> = problems.filter_map(|problem| Problem::deserialize(problem).ok()).collect();
+    print_error(&guard(&rendered(&problems, Severity::Error, TerminalStyle::of(stderr()))));
     fail(INVALID, answer["error"].as_str().unwrap_or("the running navigator refused without a reason"))
+}
+
+/// Problems as `navigator check` shows them, with the lines that they are about.
+fn rendered(problems: &[Problem], severity: Severity, look: TerminalStyle) -> String {
+    let diagnostic = |problem: &Problem| {
+        let Problem { file, line, column, message, help, excerpt } = problem.clone();
+        let excerpt = excerpt.map(|snapshot::Excerpt { text, start, length }| Excerpt { line: text, start, length });
+        let end_column = column + excerpt.as_ref().map_or(1, |excerpt| excerpt.length);
+        Diagnostic { severity, file, line, column, end_column, message, help, labels: Vec::new(), excerpt }
+    };
+    render_all(&problems.iter().map(diagnostic).collect::<Vec<_>>(), 0, look)
 }
 
 /// A path with what stands behind its question mark.

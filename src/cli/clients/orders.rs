@@ -1,19 +1,22 @@
 //! `navigator start`, `stop`, `restart`, `signal` and `reload`: orders by hand, which wait for their outcome.
 
 use super::super::console::{INVALID, OK, print, print_error};
-use super::{Target, refused, unanswered};
+use super::{SOON, Target, refused, unanswered};
+use crate::control::{Client, ClientError};
 use crate::terminal::escape;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Orders `word` (a path under `/v1/`) of these processes.
 pub(in super::super) fn order(target: &Target, word: &str, names: &[String]) -> ExitCode {
-    send(target, word, &json!({ "names": names }))
+    send(target.connect(), word, &json!({ "names": names }))
 }
 
 /// Sends the processes a signal.
 pub(in super::super) fn signal(target: &Target, signal: &str, names: &[String]) -> ExitCode {
-    send(target, "signal", &json!({ "names": names, "signal": signal }))
+    let body = json!({ "names": names, "signal": signal });
+    // To send one waits for nothing.
+    send(target.connect().map(|client| client.within(SOON)), "signal", &body)
 }
 
 /// Has the configuration read again or, where processes are named, has them read their own files again.
@@ -33,8 +36,8 @@ pub(in super::super) fn reload(target: &Target, names: &[String]) -> ExitCode {
     }
 }
 
-fn send(target: &Target, word: &str, body: &Value) -> ExitCode {
-    let answer = match target.connect().and_then(|mut client| client.post(&format!("/v1/{word}"), body)) {
+fn send(client: Result<Client, ClientError>, word: &str, body: &Value) -> ExitCode {
+    let answer = match client.and_then(|mut client| client.post(&format!("/v1/{word}"), body)) {
         Ok((200 | 409, answer)) => answer,
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),

@@ -3,11 +3,13 @@
 use super::super::console::{OK, print, print_json};
 use super::account::{account, brief, elapsed};
 use super::table::{Column, table};
-use super::{Target, refused, unanswered, url};
-use crate::snapshot::{ConfigState, Exit, Problem, Process, Snapshot, Watch};
+use super::{SOON, Target, refused, rendered, unanswered, url};
+use crate::config::Severity;
+use crate::snapshot::{ConfigState, Exit, Process, Snapshot, Watch};
 use crate::terminal::columns::cut;
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
+use reconcile::state::State;
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
@@ -19,7 +21,7 @@ const NOT_CONVERGED: u8 = 3;
 /// Shows how the processes stand; all of them if none is named.
 pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool) -> ExitCode {
     let path = url("/v1/status", names.iter().map(|name| ("name", name.as_str())));
-    let answer = match target.connect().and_then(|mut client| client.get(&path)) {
+    let answer = match target.connect().and_then(|client| client.within(SOON).get(&path)) {
         Ok((200, answer)) => answer,
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
@@ -40,6 +42,9 @@ pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool)
 fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
     without(&mut value["config"], &["rejected_at"]);
+    for problem in value["config"]["diagnostics"].as_array_mut().into_iter().flatten() {
+        without(problem, &["excerpt"]);
+    }
     for process in value["processes"].as_array_mut().into_iter().flatten() {
         without(process, &["as_wanted", "entered_at", "failures", "waiting", "output"]);
     }
@@ -94,17 +99,13 @@ fn head(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
     let mut text = format!("{}: generation {}, pid {}{watch}\n", escape(&path), snapshot.generation, snapshot.pid);
     let is_rejected = config.state == ConfigState::Rejected;
     if is_rejected {
-        let ago = config.rejected_at.as_ref().and_then(|at| elapsed(at, now)).map(brief);
+        let ago = config.rejected_at.map(|at| brief(elapsed(at, now)));
         let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
         let rejected = look.painted(&format!("rejected{ago}:"), "1;31");
         let _ = writeln!(text, "{rejected} generation {} stays in force until the file is mended", snapshot.generation);
     }
-    for Problem { file, line, column, message, help } in &config.diagnostics {
-        let word = if is_rejected { "error" } else { "warning" };
-        let _ = writeln!(text, "  {}:{line}:{column}: {word}: {}", escape(&file.to_string_lossy()), escape(message));
-        let help = help.as_ref().map(|help| format!("    help: {}\n", escape(help)));
-        text.push_str(&help.unwrap_or_default());
-    }
+    let severity = if is_rejected { Severity::Error } else { Severity::Warning };
+    text.push_str(&rendered(&config.diagnostics, severity, look));
     text
 }
 
@@ -121,25 +122,26 @@ const COLUMNS: [Column; 7] = [
 
 /// A line with its state in colour; the state stands behind the first column, and is one word.
 fn colored(line: &str, process: &Process, look: TerminalStyle) -> String {
-    let color = match process.state.as_str() {
-        "running" | "completed" => "32",
-        "failed" | "backoff" => "31",
-        "stopped" => "2",
-        _ => "33",
+    let color = match process.state {
+        State::Running | State::Completed => "32",
+        State::Failed | State::Backoff => "31",
+        State::Stopped => "2",
+        State::Pending | State::Starting | State::Stopping => "33",
     };
+    let state = process.state.as_str();
     let (before, after) = line.split_at_checked(process.name.len()).unwrap_or((line, ""));
-    before.to_owned() + &after.replacen(&process.state, &look.painted(&process.state, color), 1)
+    before.to_owned() + &after.replacen(state, &look.painted(state, color), 1)
 }
 
 fn row(process: &Process, now: Timestamp) -> Vec<String> {
     let dash = || "-".to_owned();
-    let uptime = process.started_at.as_ref().and_then(|at| elapsed(at, now)).map(brief);
+    let uptime = process.started_at.map(|at| brief(elapsed(at, now)));
     let exit = match &process.last_exit {
         None => dash(),
         Some(Exit::Code(code)) => code.to_string(),
         Some(Exit::Signal(signal)) => signal.clone(),
     };
-    let state = if process.stale { format!("{} (stale)", process.state) } else { process.state.clone() };
+    let state = if process.stale { format!("{} (stale)", process.state) } else { process.state.to_string() };
     let cells = [
         process.name.clone(),
         state,
@@ -147,7 +149,7 @@ fn row(process: &Process, now: Timestamp) -> Vec<String> {
         uptime.unwrap_or_else(dash),
         process.restarts.to_string(),
         exit,
-        process.reason.clone(),
+        process.reason.to_string(),
     ];
     cells.iter().map(|cell| escape(cell).into_owned()).collect()
 }

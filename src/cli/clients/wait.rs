@@ -2,10 +2,12 @@
 
 use super::super::console::{OK, print_error};
 use super::account::amiss;
-use super::{Target, refused, unanswered, url};
-use crate::snapshot::{ConfigState, Problem, Process, Snapshot};
-use crate::terminal::escape;
+use super::{Target, refused, rendered, unanswered, url};
+use crate::config::Severity;
+use crate::snapshot::{ConfigState, Process, Snapshot};
+use crate::terminal::{TerminalStyle, escape, guard};
 use jiff::Timestamp;
+use std::io::stderr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,9 +34,8 @@ pub(in super::super) fn wait(target: &Target, names: &[String], timeout: Duratio
         let sentence = format!("{} is {}: {}", process.name, process.state, amiss(process, now));
         print_error(&format!("navigator: {}\n", escape(&sentence)));
     }
-    let is_rejected = snapshot.config.state == ConfigState::Rejected;
-    for Problem { file, line, column, message, .. } in snapshot.config.diagnostics.iter().filter(|_| is_rejected) {
-        print_error(&format!("{}:{line}:{column}: error: {}\n", escape(&file.to_string_lossy()), escape(message)));
+    if snapshot.config.state == ConfigState::Rejected {
+        print_error(&guard(&rendered(&snapshot.config.diagnostics, Severity::Error, TerminalStyle::of(stderr()))));
     }
     NOT_CONVERGED.into()
 }

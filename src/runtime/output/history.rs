@@ -102,7 +102,7 @@ impl OutputHistory {
     }
 
     /// The last lines of a process, as a person sees them at a glance.
-    pub(in crate::runtime) fn last(&self, name: &str, lines: u64) -> Vec<String> {
+    pub fn last(&self, name: &str, lines: u64) -> Vec<String> {
         let Some(ring) = self.rings().by_name.get(name).cloned() else { return Vec::new() };
         let mut from = ring.first_of_last(lines);
         let mut text = Vec::new();

@@ -104,6 +104,8 @@ struct TrackedRun {
     leaf: Option<Leaf>,
     /// Its `cgroup.events`, once nobody else tells when the last of it has ended.
     emptying: Option<OwnedFd>,
+    /// It was reported that the group can't be watched.
+    is_unwatched: bool,
 }
 
 enum MainProcess {
@@ -321,7 +323,16 @@ impl Reaper {
         drop(run.leaf.take_if(|leaf| leaf.remove_if_empty()));
         let Some(leaf) = &run.leaf else { return false };
         if run.emptying.is_none() {
-            run.emptying = leaf.watch(self.emptied.get_ref()).ok();
+            // Asked again whenever anything happens: what frees a descriptor is mostly an end, which is told.
+            match leaf.watch(self.emptied.get_ref()) {
+                Ok(watched) => run.emptying = Some(watched),
+                Err(error) => {
+                    if !mem::replace(&mut run.is_unwatched, true) {
+                        let name = run.name.as_str();
+                        tracing::warn!(target: "managed_processes", name, %error, "Control group can't be watched yet");
+                    }
+                }
+            }
         }
         let (is_killing, is_populated) = (run.killing, leaf.is_populated());
         if is_killing && is_populated {

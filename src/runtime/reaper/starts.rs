@@ -38,6 +38,7 @@ impl Reaper {
             killing: false,
             leaf: leaf_of_run,
             emptying: None,
+            is_unwatched: false,
         };
         self.runs.insert(run, Box::new(entered));
         self.unborn.insert(run);

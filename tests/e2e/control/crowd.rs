@@ -1,7 +1,7 @@
 //! Clients in crowds, clients that don't speak, clients that don't listen: supervision goes on as if they weren't there.
 
 use crate::harness::socket::{ask, connect, request};
-use crate::harness::{Navigator, Site, report};
+use crate::harness::{Navigator, Signal, Site, report};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -164,4 +164,21 @@ fn a_crash_is_answered_as_fast_beside_a_crowd_that_neither_speaks_nor_listens() 
     assert!(is_told("still here"), "who asked for something has to go for those who never did");
     drop((silent, deaf, half));
     navigator.ends();
+}
+
+#[test]
+fn the_last_events_reach_a_client_that_reads() {
+    /// Fewer events than may wait for a client.
+    const COUNT: usize = 200;
+    let site = Site::new();
+    let process = |number: usize| format!("  - {{ name: p{number}, command: sleep, args: [1h], depends_on: [] }}\n");
+    let mut navigator = site.start(&("managed_processes:\n".to_owned() + &(0..COUNT).map(process).collect::<String>()));
+    (0..COUNT).for_each(|number| assert!(navigator.started(&format!("p{number}")) > 0));
+    let mut stream = connect(&site);
+    request(&mut stream, "GET", "/v1/events?since=0", "");
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("it is told on"));
+    assert!(lines.any(|line| line.contains("\"reloaded\"")), "it follows from the beginning");
+    navigator.signal(Signal::TERM);
+    assert_eq!(lines.filter(|line| line.contains("\"event\":\"stopped\"")).count(), COUNT);
+    navigator.exits(0);
 }

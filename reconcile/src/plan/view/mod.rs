@@ -33,6 +33,8 @@ pub(super) struct View<'a> {
     pub(super) now: Time,
     /// See [`Engine::with_ordered_execs`](crate::engine::Engine::with_ordered_execs).
     pub(super) orders_execs: bool,
+    /// Starts take no time, so their number is not limited.
+    pub(super) is_ideal: bool,
     /// The plan says what is waited for.
     pub(super) explains: bool,
     observed: &'a Observed,
@@ -170,7 +172,17 @@ impl<'a> View<'a> {
             row.first_run = first_run;
             first_run += row.count();
         }
-        View { desired, orders, now, orders_execs: observed.orders_execs, explains: true, observed, rows, read }
+        View {
+            desired,
+            orders,
+            now,
+            orders_execs: observed.orders_execs,
+            is_ideal: observed.is_ideal,
+            explains: true,
+            observed,
+            rows,
+            read,
+        }
     }
 
     pub(super) fn rows(&self) -> &[Row<'a>] {

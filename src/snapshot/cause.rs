@@ -1,0 +1,107 @@
+//! Why a process is in its state: typed where a reader goes by it, and otherwise in words. Sent, it is the words alone.
+
+use super::Exit;
+use reconcile::event::Status;
+use reconcile::reason::Reason;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a process is in its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It ended by itself, like this.
+    Ended(Exit),
+    /// It was stopped by hand.
+    StoppedByHand,
+    /// Anything else, in the words of [`Reason`].
+    Other(String),
+}
+
+impl Exit {
+    /// How a run ended. What was never started, or ended unseen, has no exit that could be shown as one.
+    pub fn of(status: &Status) -> Option<Exit> {
+        match status {
+            Status::Code(code) => Some(Exit::Code(*code)),
+            Status::Signal(signal) => Some(Exit::Signal(signal.to_string())),
+            Status::NotStarted(_) | Status::Lost => None,
+        }
+    }
+}
+
+impl From<&Reason> for Cause {
+    fn from(reason: &Reason) -> Cause {
+        match reason {
+            Reason::StoppedByHand => Cause::StoppedByHand,
+            Reason::Ended(status) => Exit::of(status).map_or_else(|| Cause::Other(reason.to_string()), Cause::Ended),
+            other => Cause::Other(other.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Ended(Exit::Code(code)) => Status::Code(*code).fmt(f),
+            Cause::Ended(Exit::Signal(signal)) => write!(f, "{KILLED_BY}{signal}"),
+            Cause::StoppedByHand => Reason::StoppedByHand.fmt(f),
+            Cause::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+/// What stands before the name of a signal in the words of [`Status`].
+const KILLED_BY: &str = "killed by ";
+
+/// What stands before the number in the words of [`Status`].
+const EXIT_STATUS: &str = "exit status ";
+
+impl FromStr for Cause {
+    type Err = Infallible;
+
+    fn from_str(words: &str) -> Result<Cause, Infallible> {
+        let code = words.strip_prefix(EXIT_STATUS).and_then(|code| code.parse().ok()).map(Exit::Code);
+        let signal = || words.strip_prefix(KILLED_BY).map(|signal| Exit::Signal(signal.to_owned()));
+        let typed = code.or_else(signal).map_or(Cause::StoppedByHand, Cause::Ended);
+        Ok(if typed.to_string() == words { typed } else { Cause::Other(words.to_owned()) })
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cause {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cause, D::Error> {
+        let Ok(cause) = String::deserialize(deserializer)?.parse();
+        Ok(cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reconcile::spec::Signal;
+
+    #[test]
+    fn a_cause_is_sent_in_the_words_of_its_reason_and_read_back_as_what_it_was() {
+        let ended = |status: Status| Reason::Ended(status);
+        let typed = [
+            (ended(Status::Code(0)), Cause::Ended(Exit::Code(0))),
+            (ended(Status::Code(17)), Cause::Ended(Exit::Code(17))),
+            (ended(Status::Signal(Signal::KILL)), Cause::Ended(Exit::Signal(Signal::KILL.to_string()))),
+            (Reason::StoppedByHand, Cause::StoppedByHand),
+            (Reason::Added, Cause::Other("added to file".to_owned())),
+            (ended(Status::Lost), Cause::Other(Status::Lost.to_string())),
+            (Reason::Unhealthy("exit status 01".to_owned()), Cause::Other("liveness probe failed: exit status 01".to_owned())),
+        ];
+        for (reason, cause) in typed {
+            assert_eq!(Cause::from(&reason), cause);
+            assert_eq!(cause.to_string(), reason.to_string());
+            assert_eq!(cause.to_string().parse(), Ok(cause));
+        }
+    }
+}
