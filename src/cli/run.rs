@@ -90,7 +90,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
         let kept = Kept::default();
-        let (asked, file) = (news.clone(), source.clone());
+        let (requests, file) = (news.clone(), source.clone());
         let followed = source.follow(reading, move |delivery| {
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision.map(|loaded| *loaded)),
@@ -109,7 +109,7 @@ fn supervise(ears: Ears, source: FileSource, reading: &Reading, loaded: Loaded, 
         }
         let (published, retired) = Published::new();
         let door = Loop {
-            news: asked,
+            news: requests,
             source: file,
             asker: asker.clone(),
             kept: kept.clone(),

@@ -244,7 +244,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let outcome = self.engine.step(self.now(), batch.drain(..));
         let touched = touched.map(|touched| touched.by(&self.engine, &outcome));
         let wake_at = self.carry_out(outcome);
-        touched.into_iter().for_each(|touched| self.goals.answer(&self.engine, touched));
+        if let Some(touched) = touched {
+            self.goals.answer(&self.engine, touched);
+        }
         wake_at
     }
 
@@ -285,7 +287,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         match news {
             News::Revision(Ok(loaded)) => self.accept(loaded),
             News::Revision(Err(rejected)) => {
-                self.reject(rejected);
+                self.reject(&rejected);
                 Vec::new()
             }
             News::Contents(contents) => contents.into_iter().map(of_content).collect(),
@@ -325,9 +327,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
-    fn reject(&mut self, rejected: Rejected) {
+    fn reject(&mut self, rejected: &Rejected) {
         self.readers.changed();
-        tell::rejected(&rejected);
+        tell::rejected(rejected);
         self.surroundings.explain(&rejected.diagnostics, rejected.omitted);
         let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
