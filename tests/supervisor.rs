@@ -250,7 +250,7 @@ async fn a_view_is_of_now_and_taken_back_by_the_next_change() {
 
 #[tokio::test(start_paused = true)]
 async fn the_more_processes_there_are_the_less_often_views_are_made() {
-    let specs: Vec<Spec> = (0..200).map(|number| Spec::new(&*format!("process-{number}"), "it")).collect();
+    let specs: Vec<Spec> = (0..200).map(|number| Spec::new(&format!("process-{number}"), "it")).collect();
     World::new(false)
         .run(wanted(specs), async |script, news| {
             at(script.epoch, 1).await;

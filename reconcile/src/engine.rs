@@ -85,6 +85,9 @@ impl Engine {
     /// Takes all news, then plans and begins until nothing is left to begin.
     ///
     /// The time to wake is that of the last plan, so that it includes what was begun just now.
+    ///
+    /// # Panics
+    /// There is always something left to begin: a bug, which would keep the caller busy for ever.
     pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> Outcome {
         let mut outcome = Outcome::default();
         for event in news {

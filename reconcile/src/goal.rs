@@ -95,7 +95,7 @@ fn down(engine: &Engine, name: &Name) -> Progress {
 }
 
 /// Whether a start waits for something that doesn't come by itself.
-fn is_stuck(waiting: &&Waiting) -> bool {
+fn is_stuck(waiting: &Waiting) -> bool {
     matches!(waiting, Waiting::Dependency { why, .. } if *why != Block::Coming)
 }
 

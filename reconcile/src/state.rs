@@ -131,10 +131,10 @@ impl Engine {
             Some(run) => state_of_run(run),
             None => state_without_run(process, &self.orders, name, wanted),
         };
-        let stale = run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
+        let is_stale = run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
         let as_wanted = match state {
             State::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
-                let is_right = !run.unwanted_by_hand && (stale || run.spec == *wanted);
+                let is_right = !run.unwanted_by_hand && (is_stale || run.spec == *wanted);
                 wanted.exec.kind != Kind::Task && is_right && self.orders.let_run(wanted)
             }),
             State::Completed | State::Stopped => true,
@@ -147,7 +147,7 @@ impl Engine {
             state,
             as_wanted,
             pid: run.filter(|run| run.exit.is_none()).and_then(|run| run.pid),
-            stale,
+            stale: is_stale,
             ready: run.is_some_and(|run| run.ready.is_some() && run.is_undisturbed()),
             since: run.filter(|run| run.exit.is_none()).and_then(|run| run.up),
             restarts: process.map_or(0, |process| process.restarts),

@@ -8,6 +8,7 @@
 
 use super::file::{AskForWriter, ReadRecord, RecordingFs};
 use super::file_stat::FileStat;
+use super::revision::Contents;
 use crate::access::identity::Identity;
 use crate::access::regular::open_regular;
 use crate::config::{Files, Inputs, expand, is_glob};
@@ -24,9 +25,6 @@ use std::path::{Path, PathBuf};
 pub(super) const MOST_FILES: usize = 1000;
 /// So many bytes are read for one process; of further files, another content is known by size and time alone.
 pub(super) const MOST_BYTES: u64 = 64 << 20;
-
-/// What files contain, for each process that watches some.
-pub type Contents = Vec<(Name, Content)>;
 
 /// What a process wants to be watched.
 #[derive(Clone, Debug)]

@@ -16,7 +16,6 @@ mod watched;
 mod writers;
 
 pub use file::{AskForWriter, FileSource, Reading};
-pub use file_digests::Contents;
-pub use revision::{Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
+pub use revision::{Contents, Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
 pub use watch::FileFollower;
 pub use writers::has_writer;

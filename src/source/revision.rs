@@ -1,7 +1,8 @@
 //! What a source of revisions delivers, and what it can be asked for. The loop and the control socket know no more of it.
 
-use super::file_digests::Contents;
 use crate::config::{Loaded, Rejected};
+use reconcile::event::Content;
+use reconcile::text::Name;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,9 @@ pub trait Source: fmt::Debug {
     /// Every problem that keeps it from being put in force.
     fn read(&self, candidate: Option<&Path>) -> Result<Loaded, Rejected>;
 }
+
+/// The digests of watched files, for each process that watches some.
+pub type Contents = Vec<(Name, Content)>;
 
 /// A request for a reading. A later request has a greater ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,10 +6,9 @@
 
 use super::debounce::{Debounce, DebounceDecision};
 use super::file::{FileSource, FsAnswers, ReadRecord, Reading};
-use super::file_digests::Contents;
 use super::file_stat::FileStats;
 use super::fs_events::{EventBacklog, FsEvent, FsEvents, WatchRefusal};
-use super::revision::{Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
+use super::revision::{Contents, Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
 use super::watch_paths::WatchPaths;
 use super::watched::Watched;
 use crate::config::{Inputs, Loaded, Rejected};

@@ -3,9 +3,10 @@
 
 use super::debounce::{Debounce, DebounceDecision};
 use super::file::AskForWriter;
-use super::file_digests::{Contents, FileDigests, MOST_BYTES, MOST_FILES, WatchRequest};
+use super::file_digests::{FileDigests, MOST_BYTES, MOST_FILES, WatchRequest};
 use super::file_stat::FileStats;
 use super::fs_events::FsEvent;
+use super::revision::Contents;
 use super::watch_paths::WatchPaths;
 use crate::access::identity::Identity;
 use reconcile::desired::Desired;

@@ -239,7 +239,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let outcome = self.engine.step(self.now(), batch.drain(..));
         let touched = touched.map(|touched| touched.by(&self.engine, &outcome));
         let wake_at = self.carry_out(outcome);
-        touched.into_iter().for_each(|touched| self.goals.answer(&self.engine, touched));
+        if let Some(touched) = touched {
+            self.goals.answer(&self.engine, touched);
+        }
         wake_at
     }
 
@@ -280,7 +282,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         match news {
             News::Revision(Revision { answers, outcome: Ok(loaded) }) => self.accept(*loaded, answers),
             News::Revision(Revision { answers, outcome: Err(rejected) }) => {
-                self.reject(rejected, answers);
+                self.reject(&rejected, answers);
                 Vec::new()
             }
             News::Contents(contents) => contents.into_iter().map(of_content).collect(),
@@ -321,9 +323,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
-    fn reject(&mut self, rejected: Rejected, answers: Ticket) {
+    fn reject(&mut self, rejected: &Rejected, answers: Ticket) {
         self.readers.changed();
-        tell::rejected(&rejected);
+        tell::rejected(rejected);
         self.surroundings.explain(&rejected.diagnostics, rejected.omitted);
         let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));

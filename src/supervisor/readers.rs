@@ -99,7 +99,9 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             self.readers.not_before = now + EACH.saturating_mul(u32::try_from(view.processes()).unwrap_or(u32::MAX)).min(LONGEST);
             view
         });
-        // A reader may have gone meanwhile.
-        mem::take(&mut self.readers.now).into_iter().for_each(|reply| drop(reply.send(Arc::clone(&view))));
+        for reply in mem::take(&mut self.readers.now) {
+            // The reader may have gone meanwhile.
+            drop(reply.send(Arc::clone(&view)));
+        }
     }
 }

@@ -81,7 +81,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 // What the client then sees comes after its order.
                 self.readers.changed();
                 let mut events = Vec::new();
-                let followed = names.into_iter().map(|name| self.order(&by_hand, name, &mut events)).collect();
+                let followed = names.iter().map(|name| self.order(&by_hand, name, &mut events)).collect();
                 drop(reply.send(followed));
                 return events;
             }
@@ -99,24 +99,24 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         Vec::new()
     }
 
-    fn order(&mut self, by_hand: &ByHand, name: Name, events: &mut Vec<Event>) -> Followed {
+    fn order(&mut self, by_hand: &ByHand, name: &Name, events: &mut Vec<Event>) -> Followed {
         let (order, goal) = match by_hand {
             ByHand::Start => (Order::Start(name.clone()), Goal::Up(name.clone())),
             ByHand::Stop => (Order::Stop(name.clone()), Goal::Down(name.clone())),
-            ByHand::Restart => (Order::Restart(name.clone()), Goal::UpAnew(name.clone(), newest_run(&self.engine, &name))),
+            ByHand::Restart => (Order::Restart(name.clone()), Goal::UpAnew(name.clone(), newest_run(&self.engine, name))),
             ByHand::Signal(_) | ByHand::Reload => {
                 let (followed, reply) = Followed::new(None);
-                let outcome = self.check(&name, by_hand);
+                let outcome = self.check(name, by_hand);
                 match (outcome, by_hand) {
-                    (Ok(()), ByHand::Signal(signal)) => drop(reply.send(self.signal(&name, *signal))),
-                    (Ok(()), _) => self.reload_by_hand(&name, reply),
+                    (Ok(()), ByHand::Signal(signal)) => drop(reply.send(self.signal(name, *signal))),
+                    (Ok(()), _) => self.reload_by_hand(name, reply),
                     (Err(why), _) => drop(reply.send(Err(why))),
                 }
                 return followed;
             }
         };
         let (followed, reply) = Followed::new(Some(goal.clone()));
-        match self.check(&name, by_hand) {
+        match self.check(name, by_hand) {
             Ok(()) => {
                 self.goals.add(goal, reply);
                 events.push(Event::Order(order));
