@@ -7,7 +7,7 @@ use divan::{Bencher, counter::ItemsCount};
 use navigator::config::{Environment, Files, load};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
-use reconcile::event::{Action, Event, Order as Command, Pid, RunId, Status};
+use reconcile::event::{Action, Event, ExitStatus, Order as Command, Pid, RunId};
 use reconcile::preview::{preview, settle};
 use reconcile::time::Time;
 use std::ffi::OsString;
@@ -133,7 +133,7 @@ fn step_of_shutdown(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
     let begun = engine.step(now, [Event::Order(Command::Shutdown)]);
     let run = begun.actions.iter().map(Action::run).next().expect("something is stopped");
     bencher.counter(ItemsCount::new(count)).with_inputs(|| engine.clone()).bench_local_values(|mut engine| {
-        let outcome = engine.step(now, [Event::Exited { run, status: Status::Code(0) }, Event::Gone { run }]);
+        let outcome = engine.step(now, [Event::Exited { run, status: ExitStatus::Code(0) }, Event::Gone { run }]);
         (engine, outcome)
     });
 }
@@ -147,7 +147,7 @@ fn crash_and_successor(bencher: Bencher<'_, '_>, (count, order): (usize, Order))
         engine.observed().processes().values().flat_map(|process| &process.runs).map(|run| run.id.0).max().unwrap_or(0) + 1,
     );
     bencher.counter(ItemsCount::new(count)).with_inputs(|| engine.clone()).bench_local_values(|mut engine| {
-        let ended = [Event::Exited { run, status: Status::Code(1) }, Event::Gone { run }];
+        let ended = [Event::Exited { run, status: ExitStatus::Code(1) }, Event::Gone { run }];
         let outcome = engine.step(now, ended);
         let started = engine.step(outcome.wake_at.unwrap_or(now), []);
         let up = engine.step(now, [Event::Spawned { run: successor, pid: Pid(1) }]);

@@ -15,7 +15,7 @@ mod support {
 
 use navigator::cli::plan_text::{brief, whole};
 use navigator::config::{ChangeEffect, ConfigKey, not_yet, process_keys};
-use navigator::snapshot::Plan;
+use navigator::snapshot::PlanReport;
 use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn plans() {
         let Case { story, after } = Case::of(&folder);
         let steps = steps(&story.world.engine, story.world.now, &after);
         golden::settle(&folder.join("plan.txt"), &steps, &mut failures);
-        let plan = Plan::of(&story.world.engine, story.world.now, &after);
+        let plan = PlanReport::of(&story.world.engine, story.world.now, &after);
         let look = TerminalStyle { width: Some(80), color: false };
         golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
         golden::settle(&folder.join("asked.txt"), &whole(&plan, look), &mut failures);

@@ -11,10 +11,10 @@ mod support {
 }
 
 use reconcile::desired::Desired;
-use reconcile::engine::Outcome;
+use reconcile::engine::StepOutcome;
 use reconcile::event::{Action, Event};
-use reconcile::preview::{Act, Deed, preview};
-use reconcile::report::{Report, What};
+use reconcile::preview::{PreviewAction, PreviewStep, preview};
+use reconcile::report::{Report, TransitionKind};
 use std::path::Path;
 use std::time::Duration;
 use support::case::Case;
@@ -61,29 +61,30 @@ fn both(folder: &Path, make: impl FnOnce(&mut World, &Desired)) -> (Vec<Vec<Stri
     make(&mut world, &after);
     let previewed = preview(&world.engine, world.now, after.clone());
     let mut done = Vec::new();
-    let mut seen = |world: &World, outcome: &Outcome| done.extend(Some(deeds(world, outcome)).filter(|wave| !wave.is_empty()));
+    let mut seen =
+        |world: &World, outcome: &StepOutcome| done.extend(Some(deeds(world, outcome)).filter(|wave| !wave.is_empty()));
     world.news([Event::Wanted(after)], &mut seen);
     while let Some(at) = world.next() {
         world.pass_until(at, &mut seen);
     }
-    (previewed.iter().map(|wave| wave.iter().map(Deed::to_string).collect()).collect(), done)
+    (previewed.iter().map(|wave| wave.iter().map(PreviewStep::to_string).collect()).collect(), done)
 }
 
 /// What a step of the engine did, in the words of a preview.
-fn deeds(world: &World, outcome: &Outcome) -> Vec<String> {
+fn deeds(world: &World, outcome: &StepOutcome) -> Vec<String> {
     let reported = outcome.reports.iter().filter_map(|report| {
         let Report::Process(transition) = report else { return None };
         let act = match &transition.what {
-            What::Stopping(reason) => Act::Stop(reason.clone()),
-            What::Updated(differences) => Act::Update(differences.clone()),
+            TransitionKind::Stopping(reason) => PreviewAction::Stop(reason.clone()),
+            TransitionKind::Updated(differences) => PreviewAction::Update(differences.clone()),
             _ => return None,
         };
-        Some(Deed { name: transition.name.clone(), act })
+        Some(PreviewStep { name: transition.name.clone(), act })
     });
     let started = outcome.actions.iter().filter_map(|action| {
         let Action::Spawn { run, spec, .. } = action else { return None };
         let run = world.engine.observed().run(*run)?;
-        Some(Deed { name: spec.name.clone(), act: Act::Start(run.reason.clone()) })
+        Some(PreviewStep { name: spec.name.clone(), act: PreviewAction::Start(run.reason.clone()) })
     });
     reported.chain(started).map(|deed| deed.to_string()).collect()
 }

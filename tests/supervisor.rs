@@ -2,13 +2,14 @@
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::{Accepted, Record};
-use navigator::snapshot::Plan;
+use navigator::snapshot::PlanReport;
 use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
 use navigator::supervisor::{
-    ByHand, Ending, INBOX, Left, News, Perform, Published, Reloaded, Request, Signal, Supervisor, Surroundings, View, noted,
+    Ending, FormerProcesses, Host, INBOX, LoopView, ManualOrder, NavigatorSignal, News, Perform, Published, ReloadOutcome,
+    Request, Supervisor, noted,
 };
 use reconcile::desired::Desired;
-use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
+use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
 use reconcile::spec::{Restart, Signal as Sent, Spec};
 use reconcile::text::{Name, Text};
 use std::cell::{Cell, RefCell};
@@ -38,7 +39,7 @@ impl Script {
         self.events.try_send(event).expect("the inbox has room");
     }
 
-    fn end(&self, run: RunId, status: Status) {
+    fn end(&self, run: RunId, status: ExitStatus) {
         self.answer(Event::Exited { run, status });
         self.answer(Event::Gone { run });
     }
@@ -52,13 +53,13 @@ impl Script {
             Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
                 self.write(&format!("{signal} {run}"));
                 if !self.ignores_stop {
-                    self.end(run, Status::Signal(Sent::TERM));
+                    self.end(run, ExitStatus::Signal(Sent::TERM));
                 }
             }
             Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => {
                 self.write(&format!("kill {run}"));
-                self.end(run, Status::Signal(Sent::KILL));
+                self.end(run, ExitStatus::Signal(Sent::KILL));
             }
         }
     }
@@ -96,7 +97,7 @@ struct Around {
     reloads: Rc<Cell<u32>>,
     reopened: Rc<Cell<u32>>,
     looks_no_more: Rc<Cell<bool>>,
-    foretold: Rc<RefCell<Vec<Plan>>>,
+    foretold: Rc<RefCell<Vec<PlanReport>>>,
     applied: Rc<Cell<u32>>,
 }
 
@@ -121,7 +122,7 @@ impl Source for Around {
     }
 }
 
-impl Surroundings for Around {
+impl Host for Around {
     fn source(&self) -> &dyn Source {
         self
     }
@@ -140,7 +141,7 @@ impl Surroundings for Around {
         true
     }
 
-    fn foretell(&self, plan: &Plan) {
+    fn foretell(&self, plan: &PlanReport) {
         self.foretold.borrow_mut().push(plan.clone());
     }
 
@@ -171,13 +172,13 @@ impl World {
 
     /// Runs the loop while `story` goes on beside it; answers with what the runtime was told.
     async fn run(self, first: Loaded, story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
-        self.run_after(Left::default(), first, story).await
+        self.run_after(FormerProcesses::default(), first, story).await
     }
 
     /// The same, with something to end first.
     async fn run_after(
         self,
-        left: Left,
+        left: FormerProcesses,
         first: Loaded,
         story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>),
     ) -> (Vec<String>, Ending) {
@@ -189,7 +190,7 @@ impl World {
     }
 }
 
-async fn signal(news: &mpsc::Sender<News>, signal: Signal) {
+async fn signal(news: &mpsc::Sender<News>, signal: NavigatorSignal) {
     news.send(News::Signal(signal)).await.expect("the loop listens");
 }
 
@@ -204,15 +205,15 @@ fn wanted(specs: Vec<Spec>) -> Loaded {
 }
 
 /// Asks for a view: of now, or newer than one.
-async fn view(news: &mpsc::Sender<News>, newer_than: Option<&View>) -> Arc<View> {
+async fn view(news: &mpsc::Sender<News>, newer_than: Option<&LoopView>) -> Arc<LoopView> {
     let (reply, answer) = oneshot::channel();
-    let request = Request::View(newer_than.map(View::version), reply);
+    let request = Request::View(newer_than.map(LoopView::version), reply);
     news.send(News::Request(request)).await.expect("the loop listens");
     answer.await.expect("the loop answers")
 }
 
 /// Gives an order, and waits for what comes of it.
-async fn order(news: &mpsc::Sender<News>, by_hand: ByHand, names: &[&str]) -> Vec<Result<(), String>> {
+async fn order(news: &mpsc::Sender<News>, by_hand: ManualOrder, names: &[&str]) -> Vec<Result<(), String>> {
     let (reply, answer) = oneshot::channel();
     let names = names.iter().map(|name| Name::from(*name)).collect();
     news.send(News::Request(Request::Order(by_hand, names, reply))).await.expect("the loop listens");
@@ -237,13 +238,13 @@ async fn a_view_is_of_now_and_taken_back_by_the_next_change() {
             assert!(first.is_converged(&[]) && first.knows("web"));
             assert!(Arc::ptr_eq(&first, &view(news, None).await), "nothing changed");
             assert!(Arc::ptr_eq(&first, &published.current().expect("it is still of now")));
-            script.end(RunId(1), Status::Code(1));
+            script.end(RunId(1), ExitStatus::Code(1));
             let second = view(news, Some(&first)).await;
             assert!(!second.is_converged(&[]) && first.is_converged(&[]), "a view doesn't change");
-            assert_eq!(order(news, ByHand::Start, &["web", "wbe"]).await[0], Ok(()));
+            assert_eq!(order(news, ManualOrder::Start, &["web", "wbe"]).await[0], Ok(()));
             assert!(published.current().is_none(), "it was of the past when the order was answered");
             assert!(view(news, None).await.is_converged(&[]));
-            signal(news, Signal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
 }
@@ -258,13 +259,13 @@ async fn the_more_processes_there_are_the_less_often_views_are_made() {
             let begun = Instant::now();
             for number in 1..=100 {
                 // Each is a change; the reader asks again as soon as it is answered.
-                script.end(RunId(number), Status::Code(1));
+                script.end(RunId(number), ExitStatus::Code(1));
                 let next = view(news, Some(&seen)).await;
                 (views, seen) = (views + 1, next);
             }
             let least = Duration::from_millis(4) * (views - 1);
             assert!(begun.elapsed() >= least, "{views} views in {:?}", begun.elapsed());
-            signal(news, Signal::Quit).await;
+            signal(news, NavigatorSignal::Quit).await;
         })
         .await;
 }
@@ -275,8 +276,8 @@ async fn an_order_of_several_is_one_step_so_that_they_stop_and_start_in_their_or
     let (told, _) = World::new(false)
         .run(wanted(specs), async |script, news| {
             at(script.epoch, 1).await;
-            assert_eq!(order(news, ByHand::Restart, &["a", "b", "c"]).await, [Ok(()), Ok(()), Ok(())]);
-            signal(news, Signal::Quit).await;
+            assert_eq!(order(news, ManualOrder::Restart, &["a", "b", "c"]).await, [Ok(()), Ok(()), Ok(())]);
+            signal(news, NavigatorSignal::Quit).await;
         })
         .await;
     let restarted = ["1.0s TERM #3", "1.0s TERM #2", "1.0s TERM #1", "1.0s spawn a#4", "1.0s spawn b#5", "1.0s spawn c#6"];
@@ -290,7 +291,7 @@ async fn a_revision_that_comes_after_the_order_to_end_changes_nothing() {
     world
         .run(wanted(vec![Spec::new("web", "web")]), async |script, news| {
             at(script.epoch, 1).await;
-            signal(news, Signal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
             let late = wanted(vec![Spec::new("late", "late")]);
             news.send(read(late, Ticket::default())).await.expect("the loop listens");
         })
@@ -301,7 +302,7 @@ async fn a_revision_that_comes_after_the_order_to_end_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn processes_start_in_order_and_stop_in_reverse() {
     let desired = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
-    let (told, ending) = World::new(false).run(desired, async |_, news| signal(news, Signal::Terminate).await).await;
+    let (told, ending) = World::new(false).run(desired, async |_, news| signal(news, NavigatorSignal::Terminate).await).await;
     assert_eq!(told, ["0.0s spawn db#1", "0.0s spawn web#2", "0.0s TERM #2", "0.0s TERM #1"]);
     assert_eq!(ending, Ending::Terminated);
 }
@@ -314,10 +315,10 @@ async fn the_loop_wakes_for_backoff_and_for_the_end_of_grace() {
     let (told, _) = World::new(true)
         .run(wanted(vec![spec]), async |script, news| {
             at(script.epoch, 1).await;
-            script.end(RunId(1), Status::Code(1));
+            script.end(RunId(1), ExitStatus::Code(1));
             at(script.epoch, 5).await;
-            signal(news, Signal::Terminate).await;
-            signal(news, Signal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
     assert_eq!(told, ["0.0s spawn web#1", "1.5s spawn web#2", "5.0s TERM #2", "15.0s kill #2"]);
@@ -327,11 +328,11 @@ async fn the_loop_wakes_for_backoff_and_for_the_end_of_grace() {
 async fn a_second_interrupt_kills_at_once_and_repeated_terms_do_not() {
     let (told, ending) = World::new(true)
         .run(wanted(vec![Spec::new("web", "web")]), async |script, news| {
-            signal(news, Signal::Interrupt).await;
+            signal(news, NavigatorSignal::Interrupt).await;
             at(script.epoch, 2).await;
-            signal(news, Signal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
             at(script.epoch, 3).await;
-            signal(news, Signal::Interrupt).await;
+            signal(news, NavigatorSignal::Interrupt).await;
         })
         .await;
     assert_eq!(told, ["0.0s spawn web#1", "0.0s TERM #1", "3.0s kill #1"]);
@@ -344,9 +345,9 @@ async fn hangup_and_usr2_reach_the_surroundings_and_no_process() {
     let around = world.around.clone();
     let (told, _) = world
         .run(wanted(vec![Spec::new("web", "web")]), async |_, news| {
-            signal(news, Signal::Hangup).await;
-            signal(news, Signal::Reopen).await;
-            signal(news, Signal::Quit).await;
+            signal(news, NavigatorSignal::Hangup).await;
+            signal(news, NavigatorSignal::Reopen).await;
+            signal(news, NavigatorSignal::Quit).await;
         })
         .await;
     assert_eq!(told, ["0.0s spawn web#1", "0.0s kill #1"]);
@@ -381,11 +382,11 @@ async fn a_request_to_reload_is_answered_by_a_reading_that_began_after_it() {
             let (second, mut second_answer) = reload().await;
             assert!(first_answer.try_recv().is_err(), "that reading had begun before");
             send(read(revision("c"), first)).await;
-            assert_eq!(first_answer.await, Ok(Reloaded::Accepted(3, true)));
+            assert_eq!(first_answer.await, Ok(ReloadOutcome::Accepted(3, true)));
             assert!(second_answer.try_recv().is_err(), "that one, too");
             send(read(revision("c"), second)).await;
-            assert_eq!(second_answer.await, Ok(Reloaded::Accepted(3, false)));
-            signal(news, Signal::Terminate).await;
+            assert_eq!(second_answer.await, Ok(ReloadOutcome::Accepted(3, false)));
+            signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
 }
@@ -404,7 +405,7 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
             for args in [&[][..], &["-v"], &["-v"]] {
                 news.send(read(revision(args), Ticket::default())).await.expect("the loop listens");
             }
-            signal(news, Signal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
     let foretold = around.foretold.borrow();
@@ -414,10 +415,10 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
 }
 
 /// What a navigator with `db` and `web` left behind.
-fn left() -> Left {
+fn left() -> FormerProcesses {
     let former = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
     let record = Record::of([noted(&former.desired, Accepted::default())]);
-    Left { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
+    FormerProcesses { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
 }
 
 #[tokio::test(start_paused = true)]
@@ -425,7 +426,7 @@ async fn what_a_killed_navigator_left_is_ended_in_its_order_before_anything_star
     let (told, ending) = World::new(false)
         .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
             at(script.epoch, 1).await;
-            signal(news, Signal::Terminate).await;
+            signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
     let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
@@ -438,10 +439,10 @@ async fn what_a_killed_navigator_left_is_ended_in_its_order_before_anything_star
 async fn told_to_end_while_it_ends_what_was_left_it_starts_nothing() {
     let (told, ending) = World::new(true)
         .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
-            signal(news, Signal::Hangup).await;
-            signal(news, Signal::Interrupt).await;
+            signal(news, NavigatorSignal::Hangup).await;
+            signal(news, NavigatorSignal::Interrupt).await;
             at(script.epoch, 2).await;
-            signal(news, Signal::Interrupt).await;
+            signal(news, NavigatorSignal::Interrupt).await;
         })
         .await;
     let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
@@ -455,14 +456,14 @@ async fn what_comes_in_while_it_ends_what_was_left_is_heard_afterwards() {
     let around = world.around.clone();
     let (told, _) = world
         .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
-            signal(news, Signal::Hangup).await;
+            signal(news, NavigatorSignal::Hangup).await;
             let newer = wanted(vec![Spec::new("newer", "newer")]);
             news.send(read(newer, Ticket::default())).await.expect("the loop listens");
             at(script.epoch, 15).await;
             assert_eq!(around.reloads.get(), 0);
             at(script.epoch, 25).await;
             assert_eq!(around.reloads.get(), 1);
-            signal(news, Signal::Quit).await;
+            signal(news, NavigatorSignal::Quit).await;
         })
         .await;
     assert_eq!(

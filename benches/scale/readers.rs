@@ -8,7 +8,7 @@ use crate::journal::{Journal, Kind, now};
 use crate::life::PATIENCE;
 use crate::place::Place;
 use navigator::config::{Environment, Files, load};
-use navigator::snapshot::Plan;
+use navigator::snapshot::PlanReport;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::preview::settle;
@@ -129,7 +129,7 @@ fn previews(counts: &[usize]) {
             }
             let next = wish(count, order, 1);
             let begun = Instant::now();
-            let plan = Plan::of(&engine, now, &next);
+            let plan = PlanReport::of(&engine, now, &next);
             assert_eq!(plan.changes.len(), count);
             shown(milliseconds(begun.elapsed()))
         };

@@ -3,7 +3,7 @@
 //! The delays are those of good habit: the first failure after a healthy run is restarted at once, every other
 //! after a delay that grows from `initial` by `factor` up to `max`, varied by `jitter` so that many don't come back in step.
 
-use crate::spec::{Backoff, Kind, Restart, Spec};
+use crate::spec::{Backoff, ProcessKind, Restart, Spec};
 use crate::time::Time;
 use core::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Streak {
 
 /// What is due to a process that ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum RestartDecision {
     /// Nothing: it did what it was to do.
     Completed,
     /// Nothing: it failed, and is left alone.
@@ -30,17 +30,17 @@ pub enum Due {
 /// What is due to a process that ended at `at`, by its definition; `success`: with status 0, and not for a failure.
 ///
 /// `dice` is any number that differs from end to end; it varies the delay.
-pub fn due(spec: &Spec, success: bool, streak: Streak, at: Time, dice: u64) -> Due {
+pub fn due(spec: &Spec, success: bool, streak: Streak, at: Time, dice: u64) -> RestartDecision {
     let again = match spec.restart {
         Restart::Never => false,
         Restart::OnFailure => !success,
-        Restart::Always => !success || spec.exec.kind == Kind::Service,
+        Restart::Always => !success || spec.exec.kind == ProcessKind::Service,
     };
     let spent = !success && spec.max_restarts.is_some_and(|most| streak.length > most);
     match (again, success) {
-        (true, _) if !spent => Due::Again(at + delay(&spec.backoff, streak, dice)),
-        (_, true) => Due::Completed,
-        (_, false) => Due::Failed,
+        (true, _) if !spent => RestartDecision::Again(at + delay(&spec.backoff, streak, dice)),
+        (_, true) => RestartDecision::Completed,
+        (_, false) => RestartDecision::Failed,
     }
 }
 
@@ -129,11 +129,11 @@ mod tests {
             spec.restart = restart;
             due(&spec, success, streak, Time::ZERO, 0)
         };
-        assert_eq!(check(Restart::Never, false), Due::Failed);
-        assert_eq!(check(Restart::Never, true), Due::Completed);
-        assert_eq!(check(Restart::OnFailure, false), Due::Again(Time::ZERO));
-        assert_eq!(check(Restart::OnFailure, true), Due::Completed);
-        assert_eq!(check(Restart::Always, true), Due::Again(Time::ZERO));
+        assert_eq!(check(Restart::Never, false), RestartDecision::Failed);
+        assert_eq!(check(Restart::Never, true), RestartDecision::Completed);
+        assert_eq!(check(Restart::OnFailure, false), RestartDecision::Again(Time::ZERO));
+        assert_eq!(check(Restart::OnFailure, true), RestartDecision::Completed);
+        assert_eq!(check(Restart::Always, true), RestartDecision::Again(Time::ZERO));
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         let mut spec = Spec::new("a", "a");
         (spec.restart, spec.max_restarts) = (Restart::OnFailure, Some(2));
         let at = |length| due(&spec, false, Streak { length, after_health: false }, Time::ZERO, 0);
-        assert!(matches!(at(2), Due::Again(_)));
-        assert_eq!(at(3), Due::Failed);
+        assert!(matches!(at(2), RestartDecision::Again(_)));
+        assert_eq!(at(3), RestartDecision::Failed);
     }
 }

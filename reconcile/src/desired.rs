@@ -4,9 +4,9 @@
 //! operator asked for by hand lies over it, in [`crate::orders`].
 
 use crate::graph::Graph;
-use crate::spec::{Condition, Kind, Spec, Tier};
+use crate::merge_lookup::MergeLookup;
+use crate::spec::{Condition, ProcessKind, Spec, Tier};
 use crate::text::{Name, Text};
-use crate::walk::Walk;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,7 +17,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
     /// Sorted by name.
-    entries: Vec<Entry>,
+    entries: Vec<DesiredProcess>,
     /// Entries such that each comes after everything it waits for.
     order: Box<[usize]>,
     /// The users that they run as, as the file has them, each once, sorted.
@@ -34,7 +34,7 @@ pub struct Desired {
 
 /// One process of a [`Desired`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct DesiredProcess {
     /// Its definition.
     pub spec: Arc<Spec>,
     /// Its place in the file: managed processes first, then applications.
@@ -46,12 +46,12 @@ pub struct Entry {
     /// The place of the user that it runs as in `Desired::users`.
     pub user: usize,
     /// What it names as dependencies.
-    pub needs: Vec<Need>,
+    pub needs: Vec<ResolvedDependency>,
     /// The entry that it comes after by its place in the list.
     pub after: Option<usize>,
 }
 
-impl Entry {
+impl DesiredProcess {
     /// Every entry that it comes after, by name and by its place in the list.
     pub fn comes_after(&self) -> impl Iterator<Item = usize> {
         self.needs.iter().map(|need| need.on).chain(self.after)
@@ -60,7 +60,7 @@ impl Entry {
 
 /// A named dependency, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct ResolvedDependency {
     /// The entry depended on.
     pub on: usize,
     /// What it must have reached.
@@ -73,7 +73,7 @@ pub struct Need {
 
 /// Why definitions can't be wanted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Invalid {
+pub enum InvalidDesired {
     /// Two definitions have one name; their places in the list given to [`Desired::new`].
     Duplicate {
         /// The name.
@@ -106,19 +106,19 @@ pub enum Invalid {
     Cycle(Vec<Name>),
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidDesired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Invalid::Duplicate { name, .. } => write!(f, "duplicate process name `{name}`"),
-            Invalid::Unknown { dependency, .. } => write!(f, "unknown process `{dependency}`"),
-            Invalid::Itself { name } => write!(f, "process `{name}` depends on itself"),
-            Invalid::Backwards { name, dependency } => {
+            InvalidDesired::Duplicate { name, .. } => write!(f, "duplicate process name `{name}`"),
+            InvalidDesired::Unknown { dependency, .. } => write!(f, "unknown process `{dependency}`"),
+            InvalidDesired::Itself { name } => write!(f, "process `{name}` depends on itself"),
+            InvalidDesired::Backwards { name, dependency } => {
                 write!(
                     f,
                     "managed process `{name}` depends on application `{dependency}`, which starts after every managed process"
                 )
             }
-            Invalid::Cycle(names) => {
+            InvalidDesired::Cycle(names) => {
                 f.write_str("dependency cycle: ")?;
                 for name in names {
                     write!(f, "`{name}` → ")?;
@@ -137,15 +137,15 @@ impl Desired {
     ///
     /// # Errors
     /// Everything that keeps them from being wanted together, not just the first.
-    pub fn new<S: Into<Arc<Spec>>>(specs: Vec<S>, shutdown_timeout: Duration) -> Result<Desired, Vec<Invalid>> {
+    pub fn new<S: Into<Arc<Spec>>>(specs: Vec<S>, shutdown_timeout: Duration) -> Result<Desired, Vec<InvalidDesired>> {
         let specs: Vec<Arc<Spec>> = specs.into_iter().map(Into::into).collect();
         // From here on `position` is the place in the file, and an index is the place by name.
         let (positions, mut problems) = by_name(&specs);
         let users = users(&specs);
-        let mut entries: Vec<Entry> = positions
+        let mut entries: Vec<DesiredProcess> = positions
             .into_iter()
             .map(|position| (position, specs[position].clone()))
-            .map(|(position, spec)| Entry {
+            .map(|(position, spec)| DesiredProcess {
                 tier: spec.tier,
                 enabled: spec.enabled,
                 user: place_of(&users, spec.exec.user.as_ref()).unwrap_or_default(),
@@ -160,18 +160,23 @@ impl Desired {
             let spec = entries[index].spec.clone();
             for (dependency, edge) in spec.depends_on.iter().flatten() {
                 match index_of(&entries, dependency) {
-                    None => problems.push(Invalid::Unknown { name: spec.name.clone(), dependency: dependency.clone() }),
-                    Some(on) if on == index => problems.push(Invalid::Itself { name: spec.name.clone() }),
+                    None => problems.push(InvalidDesired::Unknown { name: spec.name.clone(), dependency: dependency.clone() }),
+                    Some(on) if on == index => problems.push(InvalidDesired::Itself { name: spec.name.clone() }),
                     Some(on) if spec.tier < entries[on].spec.tier => {
-                        problems.push(Invalid::Backwards { name: spec.name.clone(), dependency: dependency.clone() });
+                        problems.push(InvalidDesired::Backwards { name: spec.name.clone(), dependency: dependency.clone() });
                     }
                     Some(on) => {
                         let usual = match entries[on].spec.exec.kind {
-                            Kind::Service => Condition::Ready,
-                            Kind::Task => Condition::Completed,
+                            ProcessKind::Service => Condition::Ready,
+                            ProcessKind::Task => Condition::Completed,
                         };
                         let condition = edge.condition.unwrap_or(usual);
-                        entries[index].needs.push(Need { on, condition, restart: edge.restart, required: edge.required });
+                        entries[index].needs.push(ResolvedDependency {
+                            on,
+                            condition,
+                            restart: edge.restart,
+                            required: edge.required,
+                        });
                     }
                 }
             }
@@ -185,7 +190,7 @@ impl Desired {
         for component in graph.components() {
             let first = component.iter().min_by_key(|&&index| entries[index].position).copied();
             if let Some(cycle) = first.filter(|_| component.len() > 1).and_then(|first| graph.cycle_through(first, &component)) {
-                problems.push(Invalid::Cycle(cycle.iter().map(|&index| entries[index].spec.name.clone()).collect()));
+                problems.push(InvalidDesired::Cycle(cycle.iter().map(|&index| entries[index].spec.name.clone()).collect()));
             }
         }
         if !problems.is_empty() {
@@ -235,8 +240,8 @@ impl Desired {
     /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
     /// found to be equal without being compared.
     pub fn share(&mut self, former: &Desired) {
-        let mut former = Walk::over(former.specs());
-        for Entry { spec, .. } in &mut self.entries {
+        let mut former = MergeLookup::over(former.specs());
+        for DesiredProcess { spec, .. } in &mut self.entries {
             if let Some(known) = former.to(&spec.name)
                 && !Arc::ptr_eq(known, spec)
                 && known == spec
@@ -247,7 +252,7 @@ impl Desired {
     }
 
     /// The processes, sorted by name.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[DesiredProcess] {
         &self.entries
     }
 
@@ -287,7 +292,7 @@ impl Desired {
     }
 
     /// The names of everything that an entry comes after.
-    pub(crate) fn names_before(&self, entry: &Entry) -> Vec<Name> {
+    pub(crate) fn names_before(&self, entry: &DesiredProcess) -> Vec<Name> {
         entry.comes_after().map(|on| self.entries[on].spec.name.clone()).collect()
     }
 
@@ -297,7 +302,7 @@ impl Desired {
     }
 
     /// The definition of a process.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
+    pub fn get(&self, name: &str) -> Option<&DesiredProcess> {
         self.index(name).map(|index| &self.entries[index])
     }
 
@@ -308,7 +313,7 @@ impl Desired {
 }
 
 /// The places of definitions in the order of their names. Of those with one name the first counts, and the others are told.
-fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<Invalid>) {
+fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<InvalidDesired>) {
     let mut named: Vec<(&Name, usize)> = specs.iter().map(|spec| &spec.name).zip(0..).collect();
     // Names are often in their order already, in parts at least: that is what this sort is fast at.
     named.sort_by_key(|&(name, _)| name);
@@ -321,7 +326,8 @@ fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<Invalid>) {
         is_same
     });
     doubled.sort_unstable();
-    let duplicate = |(second, first): (usize, usize)| Invalid::Duplicate { name: specs[second].name.clone(), first, second };
+    let duplicate =
+        |(second, first): (usize, usize)| InvalidDesired::Duplicate { name: specs[second].name.clone(), first, second };
     (named.into_iter().map(|(_, position)| position).collect(), doubled.into_iter().map(duplicate).collect())
 }
 
@@ -340,7 +346,7 @@ fn place_of(users: &[Option<Text>], user: Option<&Text>) -> Option<usize> {
 }
 
 /// The place of a process among others that are sorted by name.
-fn index_of(entries: &[Entry], name: &str) -> Option<usize> {
+fn index_of(entries: &[DesiredProcess], name: &str) -> Option<usize> {
     entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
 }
 
@@ -348,7 +354,7 @@ fn index_of(entries: &[Entry], name: &str) -> Option<usize> {
 ///
 /// Where that one depends on it, however indirectly, it can't come first: then the nearest one that doesn't is taken.
 /// So `web` (which depends on `db`) may stand before `db` in the list, as people write it.
-fn place_by_list(entries: &mut [Entry], graph: &mut Graph) {
+fn place_by_list(entries: &mut [DesiredProcess], graph: &mut Graph) {
     let mut listed: Vec<usize> = (0..entries.len()).filter(|&index| entries[index].spec.tier == Tier::Managed).collect();
     listed.sort_by_key(|&index| entries[index].position);
     let mut dependents = graph.reversed();

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 /// What a wanted definition means for a process, compared with the definition that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChangeClass {
     /// It is to run, and didn't before.
     Add,
     /// It is not to run any more.
@@ -38,15 +38,15 @@ pub struct Difference {
 }
 
 /// What changes for a process between two definitions, `None` being a file that doesn't have it.
-pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> Change {
+pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> ChangeClass {
     let runs = |spec: &&Spec| spec.enabled;
     match (old.filter(runs), new.filter(runs)) {
-        (None, Some(_)) => Change::Add,
-        (Some(_), None) => Change::Remove,
-        (None, None) => Change::Keep,
-        (Some(old), Some(new)) if core::ptr::eq(old, new) || old == new => Change::Keep,
-        (Some(old), Some(new)) if old.exec == new.exec => Change::Update(differences(old, new)),
-        (Some(old), Some(new)) => Change::Replace(differences(old, new)),
+        (None, Some(_)) => ChangeClass::Add,
+        (Some(_), None) => ChangeClass::Remove,
+        (None, None) => ChangeClass::Keep,
+        (Some(old), Some(new)) if core::ptr::eq(old, new) || old == new => ChangeClass::Keep,
+        (Some(old), Some(new)) if old.exec == new.exec => ChangeClass::Update(differences(old, new)),
+        (Some(old), Some(new)) => ChangeClass::Replace(differences(old, new)),
     }
 }
 

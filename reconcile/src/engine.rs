@@ -4,17 +4,17 @@
 //! time; its caller performs the actions it returns, and reports what comes of them as news.
 
 use crate::desired::Desired;
-use crate::diff::{Change, change, changed_fields, differences};
+use crate::diff::{ChangeClass, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId, StopBy};
-use crate::observed::{Observed, Process, Run, Stopping};
+use crate::merge_lookup::MergeLookup;
+use crate::observed::{Observed, ObservedProcess, Run, Stopping};
 use crate::orders::Orders;
 use crate::plan::{Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
 use crate::reason::Reason;
-use crate::report::{Report, Transition, What};
+use crate::report::{Report, Transition, TransitionKind};
 use crate::spec::{OnChange, Spec};
 use crate::text::Name;
 use crate::time::Time;
-use crate::walk::Walk;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub struct Engine {
 /// What a step of the engine asks for and tells.
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct StepOutcome {
     /// To be performed, in this order.
     pub actions: Vec<Action>,
     /// To be told, in this order.
@@ -88,8 +88,8 @@ impl Engine {
     ///
     /// # Panics
     /// There is always something left to begin: a bug, which would keep the caller busy for ever.
-    pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> StepOutcome {
+        let mut outcome = StepOutcome::default();
         for event in news {
             self.fold(now, event, &mut outcome.reports);
         }
@@ -155,17 +155,17 @@ impl Engine {
     }
 
     /// What a configuration means for each process, compared with the definitions in force.
-    pub fn changes(&self, wanted: &Desired) -> BTreeMap<Name, Change> {
+    pub fn changes(&self, wanted: &Desired) -> BTreeMap<Name, ChangeClass> {
         let mut names: Vec<&Name> = self.desired.specs().chain(wanted.specs()).map(|(name, _)| name).collect();
         names.sort();
         names.dedup();
-        let (mut former, mut next) = (Walk::over(self.desired.specs()), Walk::over(wanted.specs()));
-        let mut processes = Walk::over(self.observed.processes());
+        let (mut former, mut next) = (MergeLookup::over(self.desired.specs()), MergeLookup::over(wanted.specs()));
+        let mut processes = MergeLookup::over(self.observed.processes());
         let mut change_of = |name: &Name| {
             let (former, next) = (former.to(name), next.to(name));
             let serving = processes.to(name).and_then(serving);
             match change(former.map(|former| in_force(former, serving)), next.map(|spec| &**spec)) {
-                Change::Replace(fields) if keeps(serving, next) => Change::Stale(fields),
+                ChangeClass::Replace(fields) if keeps(serving, next) => ChangeClass::Stale(fields),
                 change => change,
             }
         };
@@ -176,14 +176,14 @@ impl Engine {
         self.since.get(name).copied().unwrap_or(self.generation)
     }
 
-    fn begin(&mut self, now: Time, step: Step, outcome: &mut Outcome) {
+    fn begin(&mut self, now: Time, step: Step, outcome: &mut StepOutcome) {
         match step {
             Step::Start { name, after } => self.begin_start(now, &name, after, outcome),
             Step::Stop(id, why) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.stop = Some(Stopping { since: now, why: why.clone() });
                     outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec) });
-                    outcome.reports.push(about(run, What::Stopping(why)));
+                    outcome.reports.push(about(run, TransitionKind::Stopping(why)));
                 }
             }
             Step::Kill(id, why) => {
@@ -191,7 +191,7 @@ impl Engine {
                     run.killed = Some(now);
                     // What a leader that ended by itself leaves behind is swept without a word.
                     if run.exit.is_none() || run.stop.is_some() {
-                        outcome.reports.push(about(run, What::Killing(why.clone())));
+                        outcome.reports.push(about(run, TransitionKind::Killing(why.clone())));
                         run.stop.get_or_insert(Stopping { since: now, why });
                     }
                     outcome.actions.push(Action::Kill { run: id });
@@ -208,13 +208,13 @@ impl Engine {
             Step::Report(id) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.reported = true;
-                    outcome.reports.push(about(run, What::Survives));
+                    outcome.reports.push(about(run, TransitionKind::Survives));
                 }
             }
         }
     }
 
-    fn begin_start(&mut self, now: Time, name: &Name, after: Option<RunId>, outcome: &mut Outcome) {
+    fn begin_start(&mut self, now: Time, name: &Name, after: Option<RunId>, outcome: &mut StepOutcome) {
         let Some(entry) = self.desired.get(name) else { return };
         let spec = entry.spec.clone();
         let waits = self.desired.names_before(entry);
@@ -263,7 +263,7 @@ impl Engine {
         });
     }
 
-    fn begin_reload(&mut self, id: RunId, why: Reason, outcome: &mut Outcome) {
+    fn begin_reload(&mut self, id: RunId, why: Reason, outcome: &mut StepOutcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let content = self.observed.processes().get(&name).and_then(|process| process.content.clone());
         if let Some(run) = self.observed.run_mut(id) {
@@ -271,12 +271,12 @@ impl Engine {
             if let Some(by) = run.spec.reload.clone() {
                 run.reloads = run.reloads.saturating_add(1);
                 outcome.actions.push(Action::Reload { run: id, by });
-                outcome.reports.push(about(run, What::Reloading(why)));
+                outcome.reports.push(about(run, TransitionKind::Reloading(why)));
             }
         }
     }
 
-    fn begin_update(&mut self, now: Time, id: RunId, outcome: &mut Outcome) {
+    fn begin_update(&mut self, now: Time, id: RunId, outcome: &mut StepOutcome) {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
         let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
@@ -293,11 +293,11 @@ impl Engine {
             run.spec = spec;
             run.generation = generation;
             run.taken_over = newest;
-            outcome.reports.push(about(run, What::Updated(differences)));
+            outcome.reports.push(about(run, TransitionKind::Updated(differences)));
             // Without a probe, to run is to be ready.
             if run.up.is_some() && run.ready.is_none() && !run.spec.has_readiness() {
                 run.become_ready(now);
-                outcome.reports.push(about(run, What::Ready));
+                outcome.reports.push(about(run, TransitionKind::Ready));
             }
         }
     }
@@ -316,7 +316,7 @@ fn keeps(serving: Option<&Run>, wanted: Option<&Arc<Spec>>) -> bool {
 }
 
 /// The newest run of a process that is neither stopping nor at its end.
-fn serving(process: &Process) -> Option<&Run> {
+fn serving(process: &ObservedProcess) -> Option<&Run> {
     process.runs.iter().rev().find(|run| run.is_undisturbed())
 }
 
@@ -329,7 +329,7 @@ fn stop_by(spec: &Spec) -> StopBy {
 }
 
 /// Why a process is started: what was asked for, or how it last ended, or what changed since.
-fn start_reason(process: &mut Process, spec: &Arc<Spec>) -> Reason {
+fn start_reason(process: &mut ObservedProcess, spec: &Arc<Spec>) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
     }
@@ -348,12 +348,12 @@ fn start_reason(process: &mut Process, spec: &Arc<Spec>) -> Reason {
 
 /// Why a process that ended by itself is started again: for a file that changed since, or for how it ended. `None`: it didn't, or
 /// what it ended by is mended.
-pub(crate) fn why_again(process: &Process, spec: &Arc<Spec>) -> Option<Reason> {
+pub(crate) fn why_again(process: &ObservedProcess, spec: &Arc<Spec>) -> Option<Reason> {
     let past = process.past.as_ref().filter(|past| past.streak.is_some() && !is_mended(past, spec))?;
     let changed = changed_since_end(past, process.content.as_ref(), spec);
     Some(changed.map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into())))
 }
 
-pub(crate) fn about(run: &Run, what: What) -> Report {
+pub(crate) fn about(run: &Run, what: TransitionKind) -> Report {
     Report::Process(Transition { name: run.spec.name.clone(), run: Some(run.id), pid: run.pid, generation: run.generation, what })
 }

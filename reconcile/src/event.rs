@@ -93,7 +93,7 @@ pub enum Event {
         /// The run.
         run: RunId,
         /// How.
-        status: Status,
+        status: ExitStatus,
     },
     /// Nothing of the run is left. Comes after `Exited`.
     Gone {
@@ -228,7 +228,7 @@ impl Content {
 
 /// How a leader ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum ExitStatus {
     /// It exited with this status.
     Code(i32),
     /// It was ended by this signal.
@@ -239,20 +239,20 @@ pub enum Status {
     Lost,
 }
 
-impl Status {
+impl ExitStatus {
     /// Whether it exited with status 0.
     pub fn is_success(&self) -> bool {
-        *self == Status::Code(0)
+        *self == ExitStatus::Code(0)
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Status::Code(code) => write!(f, "exit status {code}"),
-            Status::Signal(signal) => write!(f, "killed by {signal}"),
-            Status::NotStarted(why) => why.fmt(f),
-            Status::Lost => f.write_str("exit status unknown"),
+            ExitStatus::Code(code) => write!(f, "exit status {code}"),
+            ExitStatus::Signal(signal) => write!(f, "killed by {signal}"),
+            ExitStatus::NotStarted(why) => why.fmt(f),
+            ExitStatus::Lost => f.write_str("exit status unknown"),
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! It is for people's eyes: whether a difference needs another run is decided by comparing [`crate::spec::Exec`], not here.
 
-use crate::span::Span;
+use crate::human_duration::HumanDuration;
 use crate::spec::{
-    Announce, Condition, Dependency, InheritEnv, Kind, Limit, Liveness, OnChange, OnWatch, Output, Probe, Reload, Restart, Spec,
-    Tier,
+    Announce, Condition, Dependency, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, Probe, ProcessKind, Reload, Restart,
+    Spec, Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -96,7 +96,7 @@ impl Fields {
                 self.id(path, value.clone());
             }
         }
-        self.id("type", Text::plain(if exec.kind == Kind::Task { "task" } else { "service" }));
+        self.id("type", Text::plain(if exec.kind == ProcessKind::Task { "task" } else { "service" }));
         match &exec.output {
             Output::Log => self.id("output", Text::plain("log")),
             Output::Null => self.id("output", Text::plain("null")),
@@ -158,7 +158,7 @@ impl Fields {
             ("start_delay", spec.start_delay),
             ("stop.timeout", spec.stop.timeout),
         ] {
-            self.up(path, Span(span).to_string());
+            self.up(path, HumanDuration(span).to_string());
         }
         self.up("backoff.factor", backoff.factor.to_string());
         self.up("backoff.jitter", backoff.jitter.to_string());
@@ -173,7 +173,7 @@ impl Fields {
             ("ready.timeout", spec.ready_timing.timeout),
             ("ready.deadline", spec.ready_timing.deadline),
         ] {
-            self.up(path, Span(span).to_string());
+            self.up(path, HumanDuration(span).to_string());
         }
         if let Some(liveness) = &spec.liveness {
             self.liveness(liveness);
@@ -236,8 +236,8 @@ impl Fields {
             Some(probe) => self.probe("liveness", probe),
             None => self.up("liveness.notify", "true"),
         }
-        self.up("liveness.interval", Span(liveness.interval).to_string());
-        self.up("liveness.timeout", Span(liveness.timeout).to_string());
+        self.up("liveness.interval", HumanDuration(liveness.interval).to_string());
+        self.up("liveness.timeout", HumanDuration(liveness.timeout).to_string());
         self.up("liveness.failures", liveness.failures.to_string());
     }
 }

@@ -5,14 +5,14 @@ use crate::backoff::Streak;
 use crate::desired::Desired;
 use crate::diff::changed_fields;
 use crate::engine::{Engine, about};
-use crate::event::{Content, Event, Order, Pid, Refusal, RunId, Status};
-use crate::observed::{Facts, Past, Run};
+use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId};
+use crate::merge_lookup::MergeLookup;
+use crate::observed::{Past, ProcessFacts, Run};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
-use crate::report::{Report, Summary, Transition, What};
+use crate::report::{Report, Summary, Transition, TransitionKind};
 use crate::text::Name;
 use crate::time::Time;
-use crate::walk::Walk;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ impl Engine {
                     && run.ready.is_none()
                 {
                     run.become_ready(now);
-                    reports.push(about(run, What::Ready));
+                    reports.push(about(run, TransitionKind::Ready));
                 }
             }
             Event::Unready { run, why } => self.fold_unready(now, run, why, reports),
@@ -73,8 +73,8 @@ impl Engine {
         let orders_lifted = self.orders.forget_changed(&self.desired);
         self.observed.know(self.desired.specs().map(|(name, _)| name));
         let since = Arc::make_mut(&mut self.since);
-        let mut former = Walk::over(former.specs());
-        let mut processes = Walk::over(self.observed.processes_mut());
+        let mut former = MergeLookup::over(former.specs());
+        let mut processes = MergeLookup::over(self.observed.processes_mut());
         for (name, wanted) in self.desired.specs() {
             let before = former.to(name);
             if before != Some(wanted) {
@@ -98,17 +98,17 @@ impl Engine {
 
     /// Added again, a process is new: nothing of what happened before counts but the runs that are still there.
     fn forget_what_is_removed(&mut self) {
-        let mut wanted = Walk::over(self.desired.specs());
+        let mut wanted = MergeLookup::over(self.desired.specs());
         Arc::make_mut(&mut self.since).retain(|name, _| wanted.to(name).is_some());
-        let mut wanted = Walk::over(self.desired.specs());
+        let mut wanted = MergeLookup::over(self.desired.specs());
         for (_, process) in self.observed.processes_mut().filter(|(name, _)| wanted.to(name).is_none()) {
-            *process = Facts { runs: core::mem::take(&mut process.runs), ..Facts::default() }.into();
+            *process = ProcessFacts { runs: core::mem::take(&mut process.runs), ..ProcessFacts::default() }.into();
         }
     }
 
     /// What goes on running is placed by the new file; what is to stop does so by the place it had.
     fn place_what_stays(&mut self) {
-        let mut processes = Walk::over(self.observed.processes_mut());
+        let mut processes = MergeLookup::over(self.observed.processes_mut());
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
@@ -170,8 +170,8 @@ impl Engine {
         if !run.spec.has_readiness() {
             run.become_ready(now);
         }
-        reports.push(about(run, What::Starting(run.reason.clone())));
-        reports.push(about(run, What::Started));
+        reports.push(about(run, TransitionKind::Starting(run.reason.clone())));
+        reports.push(about(run, TransitionKind::Started));
     }
 
     fn fold_not_spawned(&mut self, now: Time, id: RunId, why: Refusal, reports: &mut Vec<Report>) {
@@ -179,13 +179,13 @@ impl Engine {
             return;
         }
         let Some(run) = self.observed.remove(id) else { return };
-        let status = Status::NotStarted(why);
+        let status = ExitStatus::NotStarted(why);
         if let Some(stop) = &run.stop {
             // Killed in a hurry before its program ran, it hasn't failed.
-            reports.push(about(&run, What::Stopped { status: status.clone(), reason: stop.why.clone() }));
+            reports.push(about(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
         } else {
-            reports.push(about(&run, What::Starting(run.reason.clone())));
-            reports.push(about(&run, What::Failed(Reason::Ended(status.clone()))));
+            reports.push(about(&run, TransitionKind::Starting(run.reason.clone())));
+            reports.push(about(&run, TransitionKind::Failed(Reason::Ended(status.clone()))));
         }
         self.record_end(&run, status, now, reports);
     }
@@ -200,7 +200,7 @@ impl Engine {
         let Some(run) = self.serving_mut(id).filter(|run| run.spec.has_readiness()) else { return };
         if run.ready.is_some() {
             run.lapse(now);
-            reports.push(about(run, What::Unready(why.clone())));
+            reports.push(about(run, TransitionKind::Unready(why.clone())));
         }
         run.unready = Some(why);
     }
@@ -210,7 +210,7 @@ impl Engine {
         let Some(run) = self.serving_mut(id).filter(|run| run.reloads > 0) else { return };
         run.reloads -= 1;
         if let Some(failure) = failure {
-            reports.push(about(run, What::NotReloaded(failure)));
+            reports.push(about(run, TransitionKind::NotReloaded(failure)));
         }
     }
 
@@ -219,7 +219,7 @@ impl Engine {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
-        let process: &mut Facts = self.observed.process_or_new(name);
+        let process: &mut ProcessFacts = self.observed.process_or_new(name);
         for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
         {
             match read {
@@ -232,7 +232,7 @@ impl Engine {
         process.content = Some(content);
     }
 
-    fn fold_exited(&mut self, now: Time, id: RunId, status: Status, reports: &mut Vec<Report>) {
+    fn fold_exited(&mut self, now: Time, id: RunId, status: ExitStatus, reports: &mut Vec<Report>) {
         let Some(run) = self.observed.run_mut(id) else { return };
         if run.exit.is_some() {
             return;
@@ -240,7 +240,7 @@ impl Engine {
         // Its start went unreported: what ended has certainly run.
         run.up.get_or_insert(now);
         if run.stop.is_none() && run.killed.is_none() {
-            let what = if status.is_success() { What::Exited } else { What::Crashed(status.clone()) };
+            let what = if status.is_success() { TransitionKind::Exited } else { TransitionKind::Crashed(status.clone()) };
             reports.push(about(run, what));
         }
         run.exit = Some((status, now));
@@ -248,15 +248,15 @@ impl Engine {
 
     fn fold_gone(&mut self, now: Time, id: RunId, reports: &mut Vec<Report>) {
         let Some(run) = self.observed.remove(id) else { return };
-        let (status, at) = run.exit.clone().unwrap_or((Status::Lost, now));
+        let (status, at) = run.exit.clone().unwrap_or((ExitStatus::Lost, now));
         if let Some(stop) = &run.stop {
-            reports.push(about(&run, What::Stopped { status: status.clone(), reason: stop.why.clone() }));
+            reports.push(about(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
         }
         self.record_end(&run, status, at, reports);
     }
 
     /// Remembers how a run ended, which its restart policy goes by if it ended by itself.
-    fn record_end(&mut self, run: &Run, status: Status, at: Time, reports: &mut Vec<Report>) {
+    fn record_end(&mut self, run: &Run, status: ExitStatus, at: Time, reports: &mut Vec<Report>) {
         let name = &run.spec.name;
         let entry = self.desired.get(name);
         if let Some(process) = self.observed.process_mut(name) {
@@ -274,11 +274,11 @@ impl Engine {
                 };
                 match resting_state_after(Some(&past), process.content.as_ref(), &entry.spec) {
                     RestingState::Again(due) => {
-                        reports.push(tell(What::Restarting { delay: due.since(at), reason: past.why.clone() }));
+                        reports.push(tell(TransitionKind::Restarting { delay: due.since(at), reason: past.why.clone() }));
                     }
                     // A start that was refused has been reported as a failure already.
-                    RestingState::Failed if !matches!(past.status, Status::NotStarted(_)) => {
-                        reports.push(tell(What::Failed(past.why.clone())));
+                    RestingState::Failed if !matches!(past.status, ExitStatus::NotStarted(_)) => {
+                        reports.push(tell(TransitionKind::Failed(past.why.clone())));
                     }
                     RestingState::Failed | RestingState::Completed | RestingState::Fresh => {}
                 }
@@ -294,7 +294,7 @@ impl Engine {
 
     /// Of what is neither wanted nor runs, nothing is to be remembered.
     fn drop_unwanted(&mut self) {
-        let mut wanted = Walk::over(self.desired.specs());
+        let mut wanted = MergeLookup::over(self.desired.specs());
         let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
         let unused: Vec<Name> = others.filter(|(_, process)| process.runs.is_empty()).map(|(name, _)| name.clone()).collect();
         self.observed.forget(&unused);

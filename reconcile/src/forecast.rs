@@ -4,9 +4,9 @@
 //! definitions. It computes no order of its own.
 
 use crate::desired::Desired;
-use crate::diff::{Change, Difference, tops};
+use crate::diff::{ChangeClass, Difference, tops};
 use crate::engine::Engine;
-use crate::preview::{Act, Deed, preview};
+use crate::preview::{PreviewAction, PreviewStep, preview};
 use crate::reason::Reason;
 use crate::report::Summary;
 use crate::text::Name;
@@ -24,9 +24,9 @@ pub struct Forecast {
     pub effects: Vec<Effect>,
     /// The steps of these effects in the order of execution: those of a wave are begun at once, and a wave begins when the
     /// former one is done.
-    pub waves: Vec<Vec<Deed>>,
+    pub waves: Vec<Vec<PreviewStep>>,
     /// Processes that would need another run, and keep the one they have on purpose; by name.
-    pub stale: Vec<Stale>,
+    pub stale: Vec<StaleProcess>,
     /// How many of each class; its generation is the one that the configuration would become.
     pub summary: Summary,
 }
@@ -46,7 +46,7 @@ pub struct Effect {
 
 /// A process that goes on running what is no longer wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stale {
+pub struct StaleProcess {
     /// The process.
     pub name: Name,
     /// The fields in which what is wanted differs from what runs.
@@ -110,7 +110,7 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
     let mut stale = Vec::new();
     for (name, change) in &changes {
         let own = steps.0.get(name);
-        let own = own.filter(|own| *change != Change::Keep || anyway.0.get(name).is_none_or(|other| !own.is_same(other)));
+        let own = own.filter(|own| *change != ChangeClass::Keep || anyway.0.get(name).is_none_or(|other| !own.is_same(other)));
         let effect = |kind, reason, fields: &[Difference]| {
             let effect = Effect { name: name.clone(), kind, reason, fields: fields.to_vec() };
             (own.map(|own| own.last), effect)
@@ -118,29 +118,29 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
         let started = || own.and_then(|own| own.start.clone());
         let stopped = || own.and_then(|own| own.stop.clone());
         match change {
-            Change::Add => {
+            ChangeClass::Add => {
                 let usual = if engine.desired().get(name).is_some() { Reason::Enabled } else { Reason::Added };
                 effects.push(effect(EffectKind::Start, started().unwrap_or(usual), &[]));
             }
-            Change::Remove => {
+            ChangeClass::Remove => {
                 let usual = if wanted.get(name).is_some() { Reason::Disabled } else { Reason::Removed };
                 effects.push(effect(EffectKind::Stop, stopped().unwrap_or(usual), &[]));
             }
-            Change::Replace(fields) => {
+            ChangeClass::Replace(fields) => {
                 let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Restart, Reason::Changed(tops(fields))));
                 effects.push(effect(kind, why, fields));
             }
-            Change::Update(fields) => {
+            ChangeClass::Update(fields) => {
                 let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Update, Reason::Changed(tops(fields))));
                 effects.push(effect(kind, why, fields));
             }
             // It follows another one, which takes it along.
-            Change::Stale(fields) => match done(own) {
+            ChangeClass::Stale(fields) => match done(own) {
                 Some((kind, why)) => effects.push(effect(kind, why, fields)),
-                None => stale.push(Stale { name: name.clone(), fields: fields.clone() }),
+                None => stale.push(StaleProcess { name: name.clone(), fields: fields.clone() }),
             },
             // It follows another one, or waited for one that now comes.
-            Change::Keep => effects.extend(done(own).map(|(kind, why)| effect(kind, why, &[]))),
+            ChangeClass::Keep => effects.extend(done(own).map(|(kind, why)| effect(kind, why, &[]))),
         }
     }
     effects.sort_by_key(|(last, _)| *last);
@@ -156,7 +156,7 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
 
 /// What its starts and stops come to, and why; `None`: there is none of them. What is stopped and can't be started again, such as
 /// for a dependency that is disabled, is stopped.
-fn done(own: Option<&Own>) -> Option<(EffectKind, Reason)> {
+fn done(own: Option<&ProcessSteps>) -> Option<(EffectKind, Reason)> {
     match own.map(|own| (own.stop.clone(), own.start.clone()))? {
         (Some(_), Some(why)) => Some((EffectKind::Restart, why)),
         (Some(why), None) => Some((EffectKind::Stop, why)),
@@ -166,34 +166,34 @@ fn done(own: Option<&Own>) -> Option<(EffectKind, Reason)> {
 }
 
 /// What a preview does to each process.
-struct Steps(BTreeMap<Name, Own>);
+struct Steps(BTreeMap<Name, ProcessSteps>);
 
 /// What is done to one process.
 #[derive(Default)]
-struct Own {
+struct ProcessSteps {
     start: Option<Reason>,
     stop: Option<Reason>,
     /// The place of the last step among all.
     last: usize,
 }
 
-impl Own {
+impl ProcessSteps {
     /// Whether the same is done, if perhaps at another time.
-    fn is_same(&self, other: &Own) -> bool {
+    fn is_same(&self, other: &ProcessSteps) -> bool {
         (&self.start, &self.stop) == (&other.start, &other.stop)
     }
 }
 
 impl Steps {
-    fn of(waves: &[Vec<Deed>]) -> Steps {
-        let mut steps: BTreeMap<Name, Own> = BTreeMap::new();
-        for (place, Deed { name, act }) in waves.iter().flatten().enumerate() {
+    fn of(waves: &[Vec<PreviewStep>]) -> Steps {
+        let mut steps: BTreeMap<Name, ProcessSteps> = BTreeMap::new();
+        for (place, PreviewStep { name, act }) in waves.iter().flatten().enumerate() {
             let own = steps.entry(name.clone()).or_default();
             own.last = place;
             match act {
-                Act::Start(why) => own.start = Some(why.clone()),
-                Act::Stop(why) => own.stop = Some(why.clone()),
-                Act::Update(_) => {}
+                PreviewAction::Start(why) => own.start = Some(why.clone()),
+                PreviewAction::Stop(why) => own.stop = Some(why.clone()),
+                PreviewAction::Update(_) => {}
             }
         }
         Steps(steps)

@@ -4,13 +4,13 @@
 //! and from the definitions.
 
 use crate::backoff::Streak;
-use crate::event::{Content, Pid, RunId, Status};
+use crate::event::{Content, ExitStatus, Pid, RunId};
+use crate::merge_lookup::MergeLookup;
 use crate::plan::Dirty;
 use crate::reason::Reason;
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
-use crate::walk::Walk;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -21,7 +21,7 @@ use core::time::Duration;
 /// All facts.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    processes: BTreeMap<Name, Process>,
+    processes: BTreeMap<Name, ObservedProcess>,
     dirty: Dirty,
     names: BTreeMap<RunId, Name>,
     last_run: u64,
@@ -33,11 +33,11 @@ pub struct Observed {
 
 /// What is known of one process. Copies share the facts until one of them changes.
 #[derive(Clone, Debug, Default)]
-pub struct Process(Arc<Facts>);
+pub struct ObservedProcess(Arc<ProcessFacts>);
 
 /// The facts about one process.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct ProcessFacts {
     /// Its runs that are not gone, oldest first. There are several only while one replaces another that still serves.
     pub runs: Vec<Run>,
     /// How its last run ended.
@@ -56,22 +56,22 @@ pub struct Facts {
     pub restarts: u32,
 }
 
-impl From<Facts> for Process {
-    fn from(facts: Facts) -> Process {
-        Process(Arc::new(facts))
+impl From<ProcessFacts> for ObservedProcess {
+    fn from(facts: ProcessFacts) -> ObservedProcess {
+        ObservedProcess(Arc::new(facts))
     }
 }
 
-impl Deref for Process {
-    type Target = Facts;
+impl Deref for ObservedProcess {
+    type Target = ProcessFacts;
 
-    fn deref(&self) -> &Facts {
+    fn deref(&self) -> &ProcessFacts {
         &self.0
     }
 }
 
-impl DerefMut for Process {
-    fn deref_mut(&mut self) -> &mut Facts {
+impl DerefMut for ObservedProcess {
+    fn deref_mut(&mut self) -> &mut ProcessFacts {
         Arc::make_mut(&mut self.0)
     }
 }
@@ -120,7 +120,7 @@ pub struct Run {
     /// When its kill was asked for.
     pub killed: Option<Time>,
     /// How and when its main process ended. Processes that it started may be left.
-    pub exit: Option<(Status, Time)>,
+    pub exit: Option<(ExitStatus, Time)>,
     /// It was reported to survive being killed.
     pub reported: bool,
     /// Its end doesn't count, because its process was wanted anew since it began to end.
@@ -144,7 +144,7 @@ pub struct Past {
     /// The definition it ran.
     pub spec: Arc<Spec>,
     /// How its main process ended.
-    pub status: Status,
+    pub status: ExitStatus,
     /// When its main process ended.
     pub at: Time,
     /// Why it ended.
@@ -168,7 +168,7 @@ impl Past {
     }
 }
 
-impl Facts {
+impl ProcessFacts {
     /// Forgives all failures: it may be started as if for the first time.
     pub(crate) fn forgive(&mut self) {
         if let Some(past) = &mut self.past {
@@ -254,7 +254,7 @@ impl Run {
 
 impl Observed {
     /// The processes, by name.
-    pub fn processes(&self) -> &BTreeMap<Name, Process> {
+    pub fn processes(&self) -> &BTreeMap<Name, ObservedProcess> {
         &self.processes
     }
 
@@ -287,26 +287,26 @@ impl Observed {
         self.dirty.mark_all(self.processes.keys());
     }
 
-    pub(crate) fn process_mut(&mut self, name: &Name) -> Option<&mut Process> {
+    pub(crate) fn process_mut(&mut self, name: &Name) -> Option<&mut ObservedProcess> {
         self.processes.get_mut(name).inspect(|_| self.dirty.mark(name))
     }
 
     /// A process, which is added if it is unknown.
-    pub(crate) fn process_or_new(&mut self, name: &Name) -> &mut Process {
+    pub(crate) fn process_or_new(&mut self, name: &Name) -> &mut ObservedProcess {
         self.dirty.mark(name);
         self.processes.entry(name.clone()).or_default()
     }
 
-    pub(crate) fn processes_mut(&mut self) -> impl Iterator<Item = (&Name, &mut Process)> {
+    pub(crate) fn processes_mut(&mut self) -> impl Iterator<Item = (&Name, &mut ObservedProcess)> {
         self.mark_all_dirty();
         self.processes.iter_mut()
     }
 
     /// Adds those of these processes that are unknown; sorted by name.
     pub(crate) fn know<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
-        let mut known = Walk::over(&self.processes);
+        let mut known = MergeLookup::over(&self.processes);
         let unknown: Vec<&Name> = names.filter(|name| known.to(name).is_none()).collect();
-        self.processes.extend(unknown.into_iter().map(|name| (name.clone(), Process::default())));
+        self.processes.extend(unknown.into_iter().map(|name| (name.clone(), ObservedProcess::default())));
         self.mark_all_dirty();
     }
 

@@ -3,7 +3,7 @@
 //! By hand is sticky: a stopped process stays stopped, over reloads too, until it is started by hand, until its own
 //! definition changes, or until it is removed. Restarts are not in here: they are done once, so they are facts of a run.
 
-use crate::desired::{Desired, Entry};
+use crate::desired::{Desired, DesiredProcess};
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
@@ -50,7 +50,7 @@ impl Orders {
     }
 
     /// The same of an entry, without looking at its definition.
-    pub(crate) fn let_entry_run(&self, entry: &Entry) -> bool {
+    pub(crate) fn let_entry_run(&self, entry: &DesiredProcess) -> bool {
         self.let_one_run(entry.enabled, &entry.spec.name)
     }
 

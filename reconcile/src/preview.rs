@@ -4,11 +4,11 @@
 
 use crate::desired::Desired;
 use crate::diff::Difference;
-use crate::engine::{Engine, Outcome};
-use crate::event::{Action, Event, Order, Pid, RunId, Status};
+use crate::engine::{Engine, StepOutcome};
+use crate::event::{Action, Event, ExitStatus, Order, Pid, RunId};
 use crate::reason::Reason;
-use crate::report::{Report, What};
-use crate::spec::{Kind, Spec};
+use crate::report::{Report, TransitionKind};
+use crate::spec::{ProcessKind, Spec};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::sync::Arc;
@@ -17,16 +17,16 @@ use core::fmt;
 
 /// One thing that would be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct PreviewStep {
     /// To which process.
     pub name: Name,
     /// What.
-    pub act: Act,
+    pub act: PreviewAction,
 }
 
 /// What would be done to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum PreviewAction {
     /// It is started.
     Start(Reason),
     /// It is stopped.
@@ -35,12 +35,12 @@ pub enum Act {
     Update(Vec<Difference>),
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for PreviewStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.act {
-            Act::Start(reason) => write!(f, "start {} ({reason})", self.name),
-            Act::Stop(reason) => write!(f, "stop {} ({reason})", self.name),
-            Act::Update(differences) => {
+            PreviewAction::Start(reason) => write!(f, "start {} ({reason})", self.name),
+            PreviewAction::Stop(reason) => write!(f, "stop {} ({reason})", self.name),
+            PreviewAction::Update(differences) => {
                 write!(f, "update {} (", self.name)?;
                 for (place, difference) in differences.iter().enumerate() {
                     write!(f, "{}{}", if place > 0 { ", " } else { "" }, difference.field)?;
@@ -53,20 +53,20 @@ impl fmt::Display for Deed {
 
 /// What an engine would do if this were wanted now, in waves: everything in a wave happens at once, and a wave begins
 /// when the former one is done. The engine itself is left as it is.
-pub fn preview(engine: &Engine, now: Time, wanted: Desired) -> Vec<Vec<Deed>> {
-    World::of(engine, now).play(Event::Wanted(wanted))
+pub fn preview(engine: &Engine, now: Time, wanted: Desired) -> Vec<Vec<PreviewStep>> {
+    IdealWorld::of(engine, now).play(Event::Wanted(wanted))
 }
 
 /// What an engine would do if it were told to end now, in waves.
-pub fn preview_shutdown(engine: &Engine, now: Time) -> Vec<Vec<Deed>> {
-    World::of(engine, now).play(Event::Order(Order::Shutdown))
+pub fn preview_shutdown(engine: &Engine, now: Time) -> Vec<Vec<PreviewStep>> {
+    IdealWorld::of(engine, now).play(Event::Order(Order::Shutdown))
 }
 
 /// Settles an engine as the ideal world would: everything that can start has started. For tests and previews of wishes
 /// on an empty host.
 pub fn settle(engine: &mut Engine, now: Time, wanted: Desired) -> Time {
     let orders_execs = engine.observed.orders_execs;
-    let mut world = World::of(engine, now);
+    let mut world = IdealWorld::of(engine, now);
     world.play(Event::Wanted(wanted));
     *engine = world.engine;
     engine.observed.orders_execs = orders_execs;
@@ -74,21 +74,21 @@ pub fn settle(engine: &mut Engine, now: Time, wanted: Desired) -> Time {
     world.now
 }
 
-struct World {
+struct IdealWorld {
     engine: Engine,
     now: Time,
 }
 
-impl World {
-    fn of(engine: &Engine, now: Time) -> World {
+impl IdealWorld {
+    fn of(engine: &Engine, now: Time) -> IdealWorld {
         let mut engine = engine.clone();
         // In an ideal world no start takes any time; and each wave is what the one before has led to.
         engine.observed.orders_execs = false;
         engine.observed.is_ideal = true;
-        World { engine, now }
+        IdealWorld { engine, now }
     }
 
-    fn play(&mut self, first: Event) -> Vec<Vec<Deed>> {
+    fn play(&mut self, first: Event) -> Vec<Vec<PreviewStep>> {
         let mut waves = Vec::new();
         let mut news = alloc::vec![first];
         // What is on its way already comes about first, and is no deed of what is wanted now.
@@ -132,26 +132,26 @@ impl World {
     /// The outcome of every task that still runs, and that nothing is to be done about.
     fn completions(&self) -> Vec<Event> {
         let runs = self.engine.observed().processes().values().flat_map(|process| &process.runs);
-        let tasks = runs.filter(|run| run.spec.exec.kind == Kind::Task && run.up.is_some() && run.is_undisturbed());
+        let tasks = runs.filter(|run| run.spec.exec.kind == ProcessKind::Task && run.up.is_some() && run.is_undisturbed());
         tasks.flat_map(|run| ended(run.id)).collect()
     }
 
-    fn wave(&self, outcome: &Outcome) -> Vec<Deed> {
+    fn wave(&self, outcome: &StepOutcome) -> Vec<PreviewStep> {
         let mut wave = Vec::new();
         for report in &outcome.reports {
             let Report::Process(transition) = report else { continue };
             let act = match &transition.what {
-                What::Stopping(reason) => Act::Stop(reason.clone()),
-                What::Updated(differences) => Act::Update(differences.clone()),
+                TransitionKind::Stopping(reason) => PreviewAction::Stop(reason.clone()),
+                TransitionKind::Updated(differences) => PreviewAction::Update(differences.clone()),
                 _ => continue,
             };
-            wave.push(Deed { name: transition.name.clone(), act });
+            wave.push(PreviewStep { name: transition.name.clone(), act });
         }
         for action in &outcome.actions {
             if let Action::Spawn { run, spec, .. } = action
                 && let Some(run) = self.engine.observed().run(*run)
             {
-                wave.push(Deed { name: spec.name.clone(), act: Act::Start(run.reason.clone()) });
+                wave.push(PreviewStep { name: spec.name.clone(), act: PreviewAction::Start(run.reason.clone()) });
             }
         }
         wave
@@ -163,7 +163,7 @@ fn answer(action: &Action, news: &mut Vec<Event>) {
     match action {
         Action::Spawn { run, spec, .. } => {
             started(*run, spec, news);
-            if spec.exec.kind == Kind::Task {
+            if spec.exec.kind == ProcessKind::Task {
                 news.extend(ended(*run));
             }
         }
@@ -174,7 +174,7 @@ fn answer(action: &Action, news: &mut Vec<Event>) {
 
 /// The end of a run that does as it is told, or has done what it was to do.
 fn ended(run: RunId) -> [Event; 2] {
-    [Event::Exited { run, status: Status::Code(0) }, Event::Gone { run }]
+    [Event::Exited { run, status: ExitStatus::Code(0) }, Event::Gone { run }]
 }
 
 /// A start that succeeds, and is ready at once.

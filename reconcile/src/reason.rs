@@ -3,8 +3,8 @@
 //! A reason is recorded with what is done for it. Nothing is decided by it afterwards, except what a stop means: see
 //! [`Reason::replaces`] and [`Reason::is_failure`].
 
-use crate::event::Status;
-use crate::span::Span;
+use crate::event::ExitStatus;
+use crate::human_duration::HumanDuration;
 use crate::text::Name;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -33,7 +33,7 @@ pub enum Reason {
     /// An operator restarted it.
     RestartedByHand,
     /// It ended by itself, or could not be started.
-    Ended(Status),
+    Ended(ExitStatus),
     /// It was not ready within this time; and what its probe last met with.
     Unready(Duration, Option<String>),
     /// Its liveness probe failed; and what it met with.
@@ -75,8 +75,8 @@ impl fmt::Display for Reason {
             Reason::StartedByHand => f.write_str("started by hand"),
             Reason::RestartedByHand => f.write_str("restarted by hand"),
             Reason::Ended(status) => status.fmt(f),
-            Reason::Unready(deadline, None) => write!(f, "not ready within {}", Span(*deadline)),
-            Reason::Unready(deadline, Some(why)) => write!(f, "not ready within {}: {why}", Span(*deadline)),
+            Reason::Unready(deadline, None) => write!(f, "not ready within {}", HumanDuration(*deadline)),
+            Reason::Unready(deadline, Some(why)) => write!(f, "not ready within {}: {why}", HumanDuration(*deadline)),
             Reason::Unhealthy(why) => write!(f, "liveness probe failed: {why}"),
             Reason::Watched(path) => write!(f, "{path} changed"),
             Reason::Shutdown => f.write_str("shutdown"),

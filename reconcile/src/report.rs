@@ -2,8 +2,8 @@
 //!
 //! The core doesn't log. It returns reports, and one place turns each into whatever is to be told.
 
-use crate::diff::{Change, Difference};
-use crate::event::{Pid, RunId, Status};
+use crate::diff::{ChangeClass, Difference};
+use crate::event::{ExitStatus, Pid, RunId};
 use crate::reason::Reason;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
@@ -34,12 +34,12 @@ pub struct Transition {
     /// The generation of the definition that it is about.
     pub generation: u64,
     /// What happened.
-    pub what: What,
+    pub what: TransitionKind,
 }
 
 /// What happened to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum TransitionKind {
     /// It is being started.
     Starting(Reason),
     /// Its program runs.
@@ -57,7 +57,7 @@ pub enum What {
     /// It was told to stop, and is gone.
     Stopped {
         /// How its leader ended.
-        status: Status,
+        status: ExitStatus,
         /// Why it was told to.
         reason: Reason,
     },
@@ -66,7 +66,7 @@ pub enum What {
     /// It ended by itself, with status 0.
     Exited,
     /// It ended by itself: a non-zero status, or a signal that was not ours.
-    Crashed(Status),
+    Crashed(ExitStatus),
     /// It will be started again after this delay.
     Restarting {
         /// How long after its end.
@@ -103,16 +103,16 @@ pub struct Summary {
 
 impl Summary {
     /// Counts changes; they say nothing of a generation.
-    pub fn of(changes: &BTreeMap<Name, Change>) -> Summary {
+    pub fn of(changes: &BTreeMap<Name, ChangeClass>) -> Summary {
         let mut summary = Summary::default();
         for change in changes.values() {
             let count = match change {
-                Change::Add => &mut summary.added,
-                Change::Remove => &mut summary.removed,
-                Change::Replace(_) => &mut summary.changed,
-                Change::Update(_) => &mut summary.updated,
-                Change::Stale(_) => &mut summary.stale,
-                Change::Keep => &mut summary.unchanged,
+                ChangeClass::Add => &mut summary.added,
+                ChangeClass::Remove => &mut summary.removed,
+                ChangeClass::Replace(_) => &mut summary.changed,
+                ChangeClass::Update(_) => &mut summary.updated,
+                ChangeClass::Stale(_) => &mut summary.stale,
+                ChangeClass::Keep => &mut summary.unchanged,
             };
             *count += 1;
         }

@@ -65,7 +65,7 @@ pub struct Exec {
     /// Relative to navigator's working directory; `None`: that directory itself.
     pub working_dir: Option<Text>,
     /// Runs until stopped, or to completion.
-    pub kind: Kind,
+    pub kind: ProcessKind,
     /// Where its standard output and error go.
     pub output: Output,
     /// How it announces by itself that it is ready.
@@ -93,26 +93,26 @@ pub enum InheritEnv {
     #[default]
     All,
     /// Those with these names; none if there are no names.
-    Only(Names),
+    Only(VariableNames),
 }
 
 /// Names of variables: sorted, each once, so that lists with the same names are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(Vec<Text>);
+pub struct VariableNames(Vec<Text>);
 
-impl Names {
+impl VariableNames {
     /// Each name, in order.
     pub fn as_slice(&self) -> &[Text] {
         &self.0
     }
 }
 
-impl FromIterator<Text> for Names {
-    fn from_iter<I: IntoIterator<Item = Text>>(names: I) -> Names {
+impl FromIterator<Text> for VariableNames {
+    fn from_iter<I: IntoIterator<Item = Text>>(names: I) -> VariableNames {
         let mut names: Vec<Text> = names.into_iter().collect();
         names.sort_by(|one, other| one.value().cmp(other.value()));
         names.dedup();
-        Names(names)
+        VariableNames(names)
     }
 }
 
@@ -156,7 +156,7 @@ pub enum Condition {
 
 /// Runs until stopped, or to completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProcessKind {
     /// Meant to run until it is stopped.
     #[default]
     Service,

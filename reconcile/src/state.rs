@@ -1,23 +1,23 @@
 //! The states that people read, derived from wishes and facts: nobody sets them.
 
-use crate::desired::Entry;
+use crate::desired::DesiredProcess;
 use crate::engine::{Engine, why_again};
-use crate::event::{Pid, Status};
-use crate::observed::{Past, Process, Run};
+use crate::event::{ExitStatus, Pid};
+use crate::merge_lookup::MergeLookup;
+use crate::observed::{ObservedProcess, Past, Run};
 use crate::orders::Orders;
 use crate::plan::{RestingState, is_same, resting_state};
 use crate::reason::Reason;
-use crate::spec::{Kind, OnChange, Spec, Tier};
+use crate::spec::{OnChange, ProcessKind, Spec, Tier};
 use crate::text::Name;
 use crate::time::Time;
-use crate::walk::Walk;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 /// What people call the state of a process; everywhere the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum ProcessState {
     /// Waits for order, a dependency or its delay.
     Pending,
     /// Runs, and is not ready yet.
@@ -36,23 +36,23 @@ pub enum State {
     Stopped,
 }
 
-impl State {
+impl ProcessState {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
-            State::Pending => "pending",
-            State::Starting => "starting",
-            State::Running => "running",
-            State::Stopping => "stopping",
-            State::Backoff => "backoff",
-            State::Completed => "completed",
-            State::Failed => "failed",
-            State::Stopped => "stopped",
+            ProcessState::Pending => "pending",
+            ProcessState::Starting => "starting",
+            ProcessState::Running => "running",
+            ProcessState::Stopping => "stopping",
+            ProcessState::Backoff => "backoff",
+            ProcessState::Completed => "completed",
+            ProcessState::Failed => "failed",
+            ProcessState::Stopped => "stopped",
         }
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ProcessState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -60,7 +60,7 @@ impl fmt::Display for State {
 
 /// What people read about one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct ProcessStatus {
     /// The process.
     pub name: Name,
     /// Its place in the file; `None`: it is no longer in it.
@@ -68,7 +68,7 @@ pub struct Standing {
     /// Which list of the file it stands in.
     pub tier: Tier,
     /// Its state.
-    pub state: State,
+    pub state: ProcessState,
     /// Whether it is as the file says.
     pub as_wanted: bool,
     /// The leader of what runs.
@@ -86,7 +86,7 @@ pub struct Standing {
     /// Since when it is in this state, if that is known.
     pub entered: Option<Time>,
     /// How its last run ended, that is gone.
-    pub last_exit: Option<Status>,
+    pub last_exit: Option<ExitStatus>,
     /// The generation whose definition runs or, where nothing runs, is wanted.
     pub generation: u64,
     /// Why it is in this state.
@@ -95,10 +95,10 @@ pub struct Standing {
 
 impl Engine {
     /// How every process stands, by name: those of the file, and those that are still going.
-    pub fn standings(&self) -> Vec<Standing> {
-        let (mut processes, mut wanted) = (Walk::over(self.observed.processes()), Walk::over(self.desired.specs()));
-        let of_entry = |entry: &Entry| self.stand(&entry.spec.name, Some(entry), processes.to(&entry.spec.name));
-        let mut all: Vec<Standing> = self.desired.entries().iter().map(of_entry).collect();
+    pub fn statuses(&self) -> Vec<ProcessStatus> {
+        let (mut processes, mut wanted) = (MergeLookup::over(self.observed.processes()), MergeLookup::over(self.desired.specs()));
+        let of_entry = |entry: &DesiredProcess| self.stand(&entry.spec.name, Some(entry), processes.to(&entry.spec.name));
+        let mut all: Vec<ProcessStatus> = self.desired.entries().iter().map(of_entry).collect();
         let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
         all.extend(others.map(|(name, process)| self.stand(name, None, Some(process))));
         all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -106,7 +106,7 @@ impl Engine {
     }
 
     /// How a process stands that is in the file, or still going.
-    pub fn standing(&self, name: &Name) -> Option<Standing> {
+    pub fn status(&self, name: &Name) -> Option<ProcessStatus> {
         let (entry, process) = (self.desired.get(name), self.observed.processes().get(name));
         let is_known = entry.is_some() || process.is_some_and(|process| !process.runs.is_empty());
         is_known.then(|| self.stand(name, entry, process))
@@ -116,15 +116,15 @@ impl Engine {
     ///
     /// A task that still runs is not there yet; one that is kept stale is.
     pub fn is_converged(&self) -> bool {
-        self.standings().iter().all(|standing| standing.as_wanted)
+        self.statuses().iter().all(|standing| standing.as_wanted)
     }
 
     /// The same of one process.
     pub fn is_as_wanted(&self, name: &Name) -> bool {
-        self.standing(name).is_none_or(|standing| standing.as_wanted)
+        self.status(name).is_none_or(|standing| standing.as_wanted)
     }
 
-    fn stand(&self, name: &Name, entry: Option<&Entry>, process: Option<&Process>) -> Standing {
+    fn stand(&self, name: &Name, entry: Option<&DesiredProcess>, process: Option<&ObservedProcess>) -> ProcessStatus {
         let wanted = entry.map(|entry| &entry.spec);
         let run = process.and_then(|process| process.runs.last());
         let (state, reason) = match run {
@@ -133,14 +133,18 @@ impl Engine {
         };
         let is_stale = run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
         let as_wanted = match state {
-            State::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
+            ProcessState::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
                 let is_right = !run.unwanted_by_hand && (is_stale || run.spec == *wanted);
-                wanted.exec.kind != Kind::Task && is_right && self.orders.let_run(wanted)
+                wanted.exec.kind != ProcessKind::Task && is_right && self.orders.let_run(wanted)
             }),
-            State::Completed | State::Stopped => true,
-            State::Pending | State::Starting | State::Stopping | State::Backoff | State::Failed => false,
+            ProcessState::Completed | ProcessState::Stopped => true,
+            ProcessState::Pending
+            | ProcessState::Starting
+            | ProcessState::Stopping
+            | ProcessState::Backoff
+            | ProcessState::Failed => false,
         };
-        Standing {
+        ProcessStatus {
             name: name.clone(),
             position: entry.map(|entry| entry.position),
             tier: wanted.or(run.map(|run| &run.spec)).map(|spec| spec.tier).unwrap_or_default(),
@@ -165,7 +169,7 @@ fn is_kept(run: &Run, wanted: &Arc<Spec>) -> bool {
     wanted.on_change == OnChange::Keep && !is_same(run, wanted)
 }
 
-fn past_of(process: Option<&Process>) -> Option<&Past> {
+fn past_of(process: Option<&ObservedProcess>) -> Option<&Past> {
     process?.past.as_ref()
 }
 
@@ -175,38 +179,45 @@ fn entered(run: &Run) -> Time {
     stopping.or(run.ready).or(run.up).unwrap_or(run.begun)
 }
 
-fn state_of_run(run: &Run) -> (State, Reason) {
+fn state_of_run(run: &Run) -> (ProcessState, Reason) {
     if let Some(stop) = &run.stop {
-        return (State::Stopping, stop.why.clone());
+        return (ProcessState::Stopping, stop.why.clone());
     }
     if let Some((status, _)) = &run.exit {
-        return (State::Stopping, Reason::Ended(status.clone()));
+        return (ProcessState::Stopping, Reason::Ended(status.clone()));
     }
-    (if run.ready.is_some() { State::Running } else { State::Starting }, run.reason.clone())
+    (if run.ready.is_some() { ProcessState::Running } else { ProcessState::Starting }, run.reason.clone())
 }
 
-fn state_without_run(process: Option<&Process>, orders: &Orders, name: &Name, wanted: Option<&Arc<Spec>>) -> (State, Reason) {
+fn state_without_run(
+    process: Option<&ObservedProcess>,
+    orders: &Orders,
+    name: &Name,
+    wanted: Option<&Arc<Spec>>,
+) -> (ProcessState, Reason) {
     let past = past_of(process);
-    let Some(spec) = wanted else { return (State::Stopped, Reason::Removed) };
+    let Some(spec) = wanted else { return (ProcessState::Stopped, Reason::Removed) };
     if orders.closing().is_some() {
-        return (State::Stopped, Reason::Shutdown);
+        return (ProcessState::Stopped, Reason::Shutdown);
     }
     if !spec.enabled {
-        return (State::Stopped, Reason::Disabled);
+        return (ProcessState::Stopped, Reason::Disabled);
     }
     if orders.is_stopped(name) {
-        return (State::Stopped, Reason::StoppedByHand);
+        return (ProcessState::Stopped, Reason::StoppedByHand);
     }
     let ended = past.map_or(Reason::Added, |past| past.why.clone());
     match resting_state(process, spec) {
-        RestingState::Fresh => (State::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended)),
-        RestingState::Completed => (State::Completed, ended),
-        RestingState::Failed => (State::Failed, ended),
-        RestingState::Again(_) => (State::Backoff, ended),
+        RestingState::Fresh => {
+            (ProcessState::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended))
+        }
+        RestingState::Completed => (ProcessState::Completed, ended),
+        RestingState::Failed => (ProcessState::Failed, ended),
+        RestingState::Again(_) => (ProcessState::Backoff, ended),
     }
 }
 
 /// Why a process is to be started, where that is not how it ended.
-fn pending_reason(process: &Process, spec: &Arc<Spec>) -> Option<Reason> {
+fn pending_reason(process: &ObservedProcess, spec: &Arc<Spec>) -> Option<Reason> {
     process.cue.clone().or_else(|| why_again(process, spec))
 }

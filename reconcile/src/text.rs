@@ -97,16 +97,16 @@ impl fmt::Debug for Name {
 ///
 /// `Debug` and `Display` write what people see. Comparisons look at the value alone.
 #[derive(Clone)]
-pub struct Text(Form);
+pub struct Text(TextForm);
 
 // Hardly any text is secret, and there are very many: one that isn't takes no room for what others are shown as.
 #[derive(Clone)]
-enum Form {
+enum TextForm {
     Plain(Arc<str>),
-    Secret(Arc<Secret>),
+    Secret(Arc<SecretText>),
 }
 
-struct Secret {
+struct SecretText {
     value: Box<str>,
     shown: Box<str>,
 }
@@ -114,33 +114,33 @@ struct Secret {
 impl Text {
     /// A text that may be shown as it is.
     pub fn plain(value: &str) -> Text {
-        Text(Form::Plain(Arc::from(value)))
+        Text(TextForm::Plain(Arc::from(value)))
     }
 
     /// A secret: the program gets `value`, people see `shown` (the source text, such as `${PASSWORD}`, or a mark).
     pub fn secret(value: &str, shown: &str) -> Text {
-        Text(Form::Secret(Arc::new(Secret { value: Box::from(value), shown: Box::from(shown) })))
+        Text(TextForm::Secret(Arc::new(SecretText { value: Box::from(value), shown: Box::from(shown) })))
     }
 
     /// What the program gets. Never for logs, plans, status or errors.
     pub fn value(&self) -> &str {
         match &self.0 {
-            Form::Plain(value) => value,
-            Form::Secret(secret) => &secret.value,
+            TextForm::Plain(value) => value,
+            TextForm::Secret(secret) => &secret.value,
         }
     }
 
     /// What people see.
     pub fn shown(&self) -> &str {
         match &self.0 {
-            Form::Plain(value) => value,
-            Form::Secret(secret) => &secret.shown,
+            TextForm::Plain(value) => value,
+            TextForm::Secret(secret) => &secret.shown,
         }
     }
 
     /// Whether the value must not be shown.
     pub fn is_secret(&self) -> bool {
-        matches!(self.0, Form::Secret(_))
+        matches!(self.0, TextForm::Secret(_))
     }
 }
 
@@ -155,7 +155,7 @@ impl Eq for Text {}
 impl Default for Text {
     fn default() -> Text {
         // Without asking for memory: each definition begins with some of these.
-        Text(Form::Plain(Arc::default()))
+        Text(TextForm::Plain(Arc::default()))
     }
 }
 

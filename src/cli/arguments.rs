@@ -90,8 +90,8 @@ pub(super) enum Command {
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
         /// How to write it
-        #[arg(long, value_enum, default_value_t = Notation::Yaml)]
-        format: Notation,
+        #[arg(long, value_enum, default_value_t = ConfigFormat::Yaml)]
+        format: ConfigFormat,
         /// Also write the defaults of keys that are left out
         #[arg(long)]
         defaults: bool,
@@ -157,7 +157,7 @@ pub(super) enum ReportFormat {
 
 /// How a configuration is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Notation {
+pub(super) enum ConfigFormat {
     Yaml,
     Json,
 }

@@ -1,6 +1,6 @@
 //! `navigator config`: the effective configuration.
 
-use super::arguments::Notation;
+use super::arguments::ConfigFormat;
 use super::check::reject;
 use super::console::{INVALID, OK, fail, print, print_error, print_json};
 use crate::config::{self, Disk, EffectiveRequest, Environment, NotWritten, effective};
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Prints a configuration with everything that it takes from elsewhere.
-pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: Notation) -> ExitCode {
+pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: ConfigFormat) -> ExitCode {
     let form = match notation {
-        Notation::Yaml => config::Notation::Yaml,
-        Notation::Json => config::Notation::Json,
+        ConfigFormat::Yaml => config::Notation::Yaml,
+        ConfigFormat::Json => config::Notation::Json,
     };
     let request = EffectiveRequest { names, defaults, notation: form };
     let effective = match effective(path, &Disk, &Environment::current(), request) {
@@ -26,8 +26,8 @@ pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: No
         }
     };
     match notation {
-        Notation::Yaml => print(&effective.text),
-        Notation::Json => print_json(&effective.text),
+        ConfigFormat::Yaml => print(&effective.text),
+        ConfigFormat::Json => print_json(&effective.text),
     }
     if !effective.secrets.is_empty() {
         let names: Vec<&str> = effective.secrets.keys().map(String::as_str).collect();

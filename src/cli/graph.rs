@@ -5,7 +5,7 @@ use super::check::reject;
 use super::console::{OK, print};
 use crate::config::Environment;
 use crate::source::FileSource;
-use reconcile::desired::{Desired, Entry, Need};
+use reconcile::desired::{Desired, DesiredProcess, ResolvedDependency};
 use reconcile::fields::condition_word;
 use reconcile::spec::Tier;
 use std::fmt::Write;
@@ -37,11 +37,11 @@ struct Edge<'a> {
 }
 
 /// The processes in the order in which they start.
-fn ordered(desired: &Desired) -> impl Iterator<Item = &Entry> {
+fn ordered(desired: &Desired) -> impl Iterator<Item = &DesiredProcess> {
     desired.order().iter().map(|index| &desired.entries()[*index])
 }
 
-fn edges<'a>(desired: &'a Desired, entry: &'a Entry) -> Vec<Edge<'a>> {
+fn edges<'a>(desired: &'a Desired, entry: &'a DesiredProcess) -> Vec<Edge<'a>> {
     let name = |index: usize| desired.entries()[index].spec.name.as_str();
     let from = entry.spec.name.as_str();
     let named = entry.needs.iter().map(|need| Edge { from, to: name(need.on), label: label(need), blocks: need.required });
@@ -49,7 +49,7 @@ fn edges<'a>(desired: &'a Desired, entry: &'a Entry) -> Vec<Edge<'a>> {
     named.chain(listed).collect()
 }
 
-fn label(need: &Need) -> String {
+fn label(need: &ResolvedDependency) -> String {
     let mut label = condition_word(need.condition).to_owned();
     if need.restart {
         label.push_str(", restart");

@@ -22,7 +22,7 @@ use crate::error_text::words;
 use crate::suggest::did_you_mean;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
-use clients::{LogSelection, Target};
+use clients::{InstanceTarget, LogSelection};
 use console::{INVALID, USAGE, fail, state_dir, variable};
 use locate::{NoConfiguration, locate};
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: 
         Some(Command::Man) => man::man(),
         Some(Command::Client(command)) => {
             let state = state_dir(common.state_dir.clone(), trust(common, None)?);
-            client(command, &Target { config: located(None, common)?, state })
+            client(command, &InstanceTarget { config: located(None, common)?, state })
         }
     })
 }
@@ -113,7 +113,7 @@ fn sought(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf, NoC
 }
 
 /// Runs a command that talks to a running navigator.
-fn client(command: ClientCommand, target: &Target) -> ExitCode {
+fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
     match command {
         ClientCommand::Plan { candidate, format, detailed_exitcode } => {
             clients::plan(target, candidate.as_deref(), format, detailed_exitcode)

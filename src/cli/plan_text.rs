@@ -4,8 +4,8 @@
 //! It writes down a plan that is given, and computes nothing of it.
 
 use super::console::plural;
-use crate::snapshot::Plan;
-use crate::snapshot::plan::{Change, Field, Stale, Step, Summary};
+use crate::snapshot::PlanReport;
+use crate::snapshot::plan::{FieldChange, PlanSummary, PlannedChange, PlannedStale, PlannedStep};
 use crate::terminal::columns::{cut_within, padded, width, wrapped};
 use crate::terminal::{TerminalStyle, escape};
 use reconcile::forecast::EffectKind;
@@ -21,7 +21,7 @@ const ROOM: usize = 20;
 const INDENT: usize = 8;
 
 /// What is shown of a reload, while it goes on: no more than somebody reads meanwhile. The log has the counts.
-pub fn brief(plan: &Plan, look: TerminalStyle) -> String {
+pub fn brief(plan: &PlanReport, look: TerminalStyle) -> String {
     let page = PlanPage { look, names: widest_name(plan.names().take(PROCESSES)) };
     let mut all = page.entries(plan, |change| page.change(change));
     let omitted = all.len().saturating_sub(PROCESSES);
@@ -34,7 +34,7 @@ pub fn brief(plan: &Plan, look: TerminalStyle) -> String {
 }
 
 /// The whole plan: every process, each changed definition as a unified diff, and the counts at the end.
-pub fn whole(plan: &Plan, look: TerminalStyle) -> String {
+pub fn whole(plan: &PlanReport, look: TerminalStyle) -> String {
     let page = PlanPage { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
@@ -48,7 +48,7 @@ pub fn whole(plan: &Plan, look: TerminalStyle) -> String {
 }
 
 /// The last line: how many of each.
-fn count(plan: &Plan) -> String {
+fn count(plan: &PlanReport) -> String {
     let by_hand = match plan.stopped_by_hand.len() {
         0 => String::new(),
         count => format!(", {count} of them stopped by hand"),
@@ -72,8 +72,8 @@ fn count(plan: &Plan) -> String {
 
 /// How many processes nothing is done about. The summary counts definitions: of those that are unchanged, some are started, stopped
 /// or restarted along with others.
-fn untouched(plan: &Plan) -> usize {
-    let Summary { added, removed, unchanged, .. } = plan.summary;
+fn untouched(plan: &PlanReport) -> usize {
+    let PlanSummary { added, removed, unchanged, .. } = plan.summary;
     let without_fields = plan.changes.iter().filter(|change| change.fields.is_empty()).count();
     unchanged.saturating_sub(without_fields.saturating_sub(added + removed))
 }
@@ -93,7 +93,7 @@ fn color(kind: EffectKind) -> &'static str {
     }
 }
 
-fn names_of(wave: &[Step], kind: EffectKind) -> impl Iterator<Item = &str> {
+fn names_of(wave: &[PlannedStep], kind: EffectKind) -> impl Iterator<Item = &str> {
     wave.iter().filter(move |step| step.action == kind.as_str()).map(|step| step.name.as_str())
 }
 
@@ -105,23 +105,23 @@ struct PlanPage {
 
 impl PlanPage {
     /// The lines of each process.
-    fn entries(&self, plan: &Plan, change: impl Fn(&Change) -> String) -> Vec<String> {
+    fn entries(&self, plan: &PlanReport, change: impl Fn(&PlannedChange) -> String) -> Vec<String> {
         plan.changes.iter().map(change).chain(plan.stale.iter().map(|stale| self.stale(stale))).collect()
     }
 
-    fn change(&self, change: &Change) -> String {
+    fn change(&self, change: &PlannedChange) -> String {
         let kind = KINDS.into_iter().find(|kind| kind.as_str() == change.action);
         // A newer navigator may know more of them than the client that asks it.
         let (sign, color) = kind.map_or(('?', "35"), |kind| (kind.sign(), color(kind)));
         self.process(sign, color, &change.name, &change.reason, &change.fields)
     }
 
-    fn stale(&self, stale: &Stale) -> String {
+    fn stale(&self, stale: &PlannedStale) -> String {
         let why = format!("stale: {}, but `on_change: none` keeps what runs", stale.reason);
         self.process('!', "35", &stale.name, &why, &stale.fields)
     }
 
-    fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[Field]) -> String {
+    fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[FieldChange]) -> String {
         let margin = 4 + self.names + 2;
         let why: Vec<String> = wrapped(&escape(why), self.room(margin)).iter().map(|line| self.look.painted(line, "2")).collect();
         let why = why.join(&format!("\n{:margin$}", ""));
@@ -135,7 +135,7 @@ impl PlanPage {
     }
 
     /// Old and new on one line where they fit, else each on a line of its own.
-    fn field(&self, field: &Field, paths: usize) -> String {
+    fn field(&self, field: &FieldChange, paths: usize) -> String {
         let room = self.room(INDENT + paths + 2);
         let start = format!("{:INDENT$}{}  ", "", padded(&escape(&field.field), paths));
         let (old, new) = match (&field.old, &field.new) {
@@ -154,7 +154,7 @@ impl PlanPage {
     }
 
     /// What is done when: the steps in waves. For a single process there is nothing to tell.
-    fn order(&self, waves: &[Vec<Step>]) -> String {
+    fn order(&self, waves: &[Vec<PlannedStep>]) -> String {
         let mut names = waves.iter().flatten().map(|step| &step.name);
         let first = names.next();
         if names.all(|name| Some(name) == first) {
@@ -189,7 +189,7 @@ impl PlanPage {
 
     /// The definition before and after. The whole of what is new or gone stands in the file; what differs is worth seeing
     /// among what surrounds it.
-    fn diff(&self, change: &Change) -> String {
+    fn diff(&self, change: &PlannedChange) -> String {
         let room = self.room(INDENT);
         let is_edited = !change.fields.is_empty();
         let lines = change.diff.iter().filter(|_| is_edited).flat_map(|diff| diff.lines());

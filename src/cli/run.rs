@@ -7,13 +7,13 @@ use super::log::{LogLines, LogSettings};
 use super::plan_text::brief;
 use crate::access::{Directory, FoundPath, Trust};
 use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, render_all};
-use crate::control::{Claim, ClaimError, Instance, Loop, Server, StateDir};
+use crate::control::{ClaimError, HeldLock, Instance, LoopAccess, Server, StateDir};
 use crate::error_text::words;
 use crate::journal::{Accepted, Journal, Opened};
 use crate::runtime::{self, DeferredFlush, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
-use crate::snapshot::Plan;
+use crate::snapshot::PlanReport;
 use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
-use crate::supervisor::{self, Ending, INBOX, Left, News, Perform, Published, Signal, Supervisor, Surroundings};
+use crate::supervisor::{self, Ending, FormerProcesses, Host, INBOX, NavigatorSignal, News, Perform, Published, Supervisor};
 use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -115,7 +115,7 @@ fn supervise(
             warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
         }
         let (published, retired) = Published::new();
-        let door = Loop {
+        let door = LoopAccess {
             news: to_loop,
             source: Arc::new(asker.clone()),
             kept: kept.clone(),
@@ -127,7 +127,7 @@ fn supervise(
         let server = Server::open(directory, door, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let processes = if is_first { Vec::new() } else { runtime.find_left().await };
-        let left = Left { processes, record: former };
+        let left = FormerProcesses { processes, record: former };
         let supervisor = Supervisor::new(runtime, ForegroundHost { config, asker, log, journal: journal.clone() }, published);
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
@@ -164,11 +164,11 @@ impl SignalListener {
 /// Turns the signals to navigator into news.
 fn listen(news: &mpsc::Sender<News>) -> io::Result<()> {
     let signals = [
-        (SignalKind::terminate(), Signal::Terminate),
-        (SignalKind::interrupt(), Signal::Interrupt),
-        (SignalKind::quit(), Signal::Quit),
-        (SignalKind::hangup(), Signal::Hangup),
-        (SignalKind::user_defined2(), Signal::Reopen),
+        (SignalKind::terminate(), NavigatorSignal::Terminate),
+        (SignalKind::interrupt(), NavigatorSignal::Interrupt),
+        (SignalKind::quit(), NavigatorSignal::Quit),
+        (SignalKind::hangup(), NavigatorSignal::Hangup),
+        (SignalKind::user_defined2(), NavigatorSignal::Reopen),
     ];
     for (kind, meaning) in signals {
         let (mut stream, news) = (signal(kind)?, news.clone());
@@ -212,7 +212,7 @@ struct ForegroundHost {
     journal: Journal,
 }
 
-impl Surroundings for ForegroundHost {
+impl Host for ForegroundHost {
     fn source(&self) -> &dyn Source {
         &self.asker
     }
@@ -237,7 +237,7 @@ impl Surroundings for ForegroundHost {
         self.log.to_terminal.get()
     }
 
-    fn foretell(&self, plan: &Plan) {
+    fn foretell(&self, plan: &PlanReport) {
         self.log.printer.log(guard(&brief(plan, TerminalStyle::of(io::stderr()))).as_bytes());
     }
 
@@ -332,10 +332,10 @@ fn destination(settings: &Settings) -> Destination {
 }
 
 /// Holds the pid file. One that another process holds, or that can't be written, keeps navigator from nothing.
-fn claim_pid_file(state: &StateDir) -> Option<Claim> {
+fn claim_pid_file(state: &StateDir) -> Option<HeldLock> {
     let (path, asked_for) = pid_file(state);
     let claimed = FoundPath::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
-    match claimed.and_then(Claim::new) {
+    match claimed.and_then(HeldLock::new) {
         Ok(claim) => Some(claim),
         Err(ClaimError::Held(pid)) if !asked_for => {
             debug!(target: "navigator", path = %path.display(), pid, "The usual pid file is held by another navigator");

@@ -11,7 +11,7 @@ use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader, keys};
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
-use reconcile::spec::{Kind as ProcessKind, OnChange, OnWatch, Output, Restart};
+use reconcile::spec::{OnChange, OnWatch, Output, ProcessKind, Restart};
 
 /// Two fields that say the same in two ways, of which a process gives one.
 pub(super) const EITHER: [&str; 2] = ["restart", "auto_restart"];

@@ -6,7 +6,7 @@ use super::reader::NodeReader;
 use super::redact::short;
 use super::tree::{Node, NodeKind};
 use super::words::is_variable;
-use reconcile::spec::{InheritEnv, Names};
+use reconcile::spec::{InheritEnv, VariableNames};
 use reconcile::text::Text;
 
 /// What to write where it is none of the three forms.
@@ -26,7 +26,7 @@ pub(super) fn inherit_env(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draf
 }
 
 fn all_or_none(all: bool) -> InheritEnv {
-    if all { InheritEnv::All } else { InheritEnv::Only(Names::default()) }
+    if all { InheritEnv::All } else { InheritEnv::Only(VariableNames::default()) }
 }
 
 /// What a single value that is not a truth value probably means.
@@ -42,7 +42,7 @@ fn instead(text: &str) -> String {
     }
 }
 
-fn names(reader: &mut NodeReader<'_, '_, '_>, items: &[Node]) -> Names {
+fn names(reader: &mut NodeReader<'_, '_, '_>, items: &[Node]) -> VariableNames {
     let mut known: Vec<(Text, &Node)> = Vec::new();
     for item in items {
         let Some(name) = name(reader, item) else { continue };

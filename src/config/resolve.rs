@@ -4,7 +4,7 @@ use super::problems::{MAX_SHOWN, Problem, Problems};
 use super::process::ParsedProcess;
 use super::source_map::SourceSpan;
 use crate::suggest::did_you_mean;
-use reconcile::desired::{Desired, Invalid};
+use reconcile::desired::{Desired, InvalidDesired};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,26 +62,28 @@ impl<'p> DefinitionSpans<'p> {
     }
 }
 
-fn report(invalid: Vec<Invalid>, places: &DefinitionSpans<'_>, missing: &Missing<'_>, problems: &mut Problems) {
+fn report(invalid: Vec<InvalidDesired>, places: &DefinitionSpans<'_>, missing: &Missing<'_>, problems: &mut Problems) {
     let mut suggested = 0;
     for invalid in invalid {
         let message = invalid.to_string();
         let problem = match &invalid {
-            Invalid::Duplicate { first, second, .. } => Problem::error(places.names[*second], message)
+            InvalidDesired::Duplicate { first, second, .. } => Problem::error(places.names[*second], message)
                 .label(places.names[*first], "first given here")
                 .help("give one of the two another name"),
-            Invalid::Unknown { dependency, .. } if missing.files || missing.names.contains(dependency.as_str()) => continue,
-            Invalid::Unknown { name, dependency } => {
+            InvalidDesired::Unknown { dependency, .. } if missing.files || missing.names.contains(dependency.as_str()) => {
+                continue;
+            }
+            InvalidDesired::Unknown { name, dependency } => {
                 // Comparing every unknown name with every known one could take long, and nobody would read it.
                 suggested += 1;
                 let known = places.by_name.keys().map(|known| known.as_str()).filter(|known| known != &name.as_str());
                 let problem = Problem::error(places.edge(name, dependency), message);
                 if suggested <= MAX_SHOWN { problem.help(meant(dependency, &known.collect::<Vec<_>>())) } else { problem }
             }
-            Invalid::Itself { name } => {
+            InvalidDesired::Itself { name } => {
                 Problem::error(places.edge(name, name), message).help("remove it: a process can't wait for itself")
             }
-            Invalid::Backwards { name, dependency } => {
+            InvalidDesired::Backwards { name, dependency } => {
                 let problem = Problem::error(places.edge(name, dependency), message);
                 let problem = match places.by_name.get(dependency) {
                     Some(&span) => problem.label(span, "this is an application"),
@@ -89,7 +91,7 @@ fn report(invalid: Vec<Invalid>, places: &DefinitionSpans<'_>, missing: &Missing
                 };
                 problem.help("move one of the two into the other list")
             }
-            Invalid::Cycle(names) => cycle(names, message, places),
+            InvalidDesired::Cycle(names) => cycle(names, message, places),
         };
         problems.add(problem);
     }

@@ -1,7 +1,7 @@
 //! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of lines.
 
 use crate::runtime::{Tail, TailFormat};
-use crate::supervisor::{Follow, Happened, Shown};
+use crate::supervisor::{EventSubscription, PastEvent, RenderedSnapshot};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
@@ -23,22 +23,22 @@ pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Why there is no answer: a status, and a JSON object with an `error`.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ErrorAnswer {
     status: StatusCode,
     body: Value,
 }
 
-impl Failure {
-    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Failure {
-        Failure { status, body: json!({ "error": error.into() }) }
+impl ErrorAnswer {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> ErrorAnswer {
+        ErrorAnswer { status, body: json!({ "error": error.into() }) }
     }
 
     /// Navigator ends before it can answer.
-    pub(super) fn closing() -> Failure {
-        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "navigator is shutting down")
+    pub(super) fn closing() -> ErrorAnswer {
+        ErrorAnswer::new(StatusCode::SERVICE_UNAVAILABLE, "navigator is shutting down")
     }
 
-    pub(super) fn with(mut self, key: &str, value: Value) -> Failure {
+    pub(super) fn with(mut self, key: &str, value: Value) -> ErrorAnswer {
         self.body[key] = value;
         self
     }
@@ -53,7 +53,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     let mut text = match serde_json::to_vec(value) {
         Ok(text) => text,
         Err(error) => {
-            let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the answer: {error}"));
+            let failure = ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the answer: {error}"));
             return failure.answer();
         }
     };
@@ -63,15 +63,15 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 }
 
 /// How everything stands, in the text that all who ask within a moment share.
-pub(super) fn snapshot(status: StatusCode, shown: Arc<Shown>) -> Answer {
+pub(super) fn snapshot(status: StatusCode, shown: Arc<RenderedSnapshot>) -> Answer {
     if let Err(why) = shown.json() {
         let why = format!("failed to write the answer: {why}");
-        return Failure::new(StatusCode::INTERNAL_SERVER_ERROR, why).answer();
+        return ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, why).answer();
     }
     typed(status, "application/json", Full::new(Bytes::from_owner(Text(shown))).boxed_unsync())
 }
 
-struct Text(Arc<Shown>);
+struct Text(Arc<RenderedSnapshot>);
 
 impl AsRef<[u8]> for Text {
     fn as_ref(&self) -> &[u8] {
@@ -105,12 +105,12 @@ pub(super) fn lines(mut tail: Tail, form: TailFormat) -> Answer {
         }
     });
     let kind = if form == TailFormat::Json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
-    typed(StatusCode::OK, kind, Lines { lines }.boxed_unsync())
+    typed(StatusCode::OK, kind, LineBody { lines }.boxed_unsync())
 }
 
 /// A stream of events, one JSON object a line, which ends when navigator does.
-pub(super) fn events(follow: Follow) -> Answer {
-    let Follow { past, mut live } = follow;
+pub(super) fn events(follow: EventSubscription) -> Answer {
+    let EventSubscription { past, mut live } = follow;
     let (sender, lines) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut batch = Vec::new();
@@ -140,13 +140,13 @@ pub(super) fn events(follow: Follow) -> Answer {
             }
         }
     });
-    typed(StatusCode::OK, "application/x-ndjson", Lines { lines }.boxed_unsync())
+    typed(StatusCode::OK, "application/x-ndjson", LineBody { lines }.boxed_unsync())
 }
 
 /// About as much of a stream of events is sent in one piece.
 const BATCH: usize = 16 * 1024;
 
-fn write(happened: &Happened, lines: &mut Vec<u8>) {
+fn write(happened: &PastEvent, lines: &mut Vec<u8>) {
     let before = lines.len();
     // It fails nowhere but in memory, which doesn't fail; half a line would be worse than none.
     match serde_json::to_writer(&mut *lines, &happened.event()) {
@@ -175,11 +175,11 @@ pub(super) fn sent() -> u64 {
 }
 
 /// A body that is sent line by line, as the lines come.
-struct Lines {
+struct LineBody {
     lines: mpsc::Receiver<Bytes>,
 }
 
-impl Body for Lines {
+impl Body for LineBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,6 +1,6 @@
 //! Reaching a navigator that may only just be starting: its lock is held before its socket is there.
 
-use super::holder::Claim;
+use super::holder::HeldLock;
 use super::instance::{LOCK, StateDir};
 use super::socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,7 +20,7 @@ const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Why nobody was reached.
 #[derive(Debug)]
-pub(super) enum Unreached {
+pub(super) enum NotReached {
     /// Nobody holds the lock.
     NotRunning,
     /// This one does, and has no socket.
@@ -33,23 +33,23 @@ pub(super) enum Unreached {
 
 /// Connects to the socket of the instance for a configuration. Waits for it while the navigator that holds the lock is
 /// starting, for as long as this.
-pub(super) fn reach(state: &StateDir, config: &Path, patience: Duration) -> Result<UnixStream, Unreached> {
+pub(super) fn reach(state: &StateDir, config: &Path, patience: Duration) -> Result<UnixStream, NotReached> {
     let until = Instant::now() + patience;
-    let directory = state.find(config).map_err(Unreached::System)?.ok_or(Unreached::NotRunning)?;
+    let directory = state.find(config).map_err(NotReached::System)?.ok_or(NotReached::NotRunning)?;
     loop {
         // Before the attempt, so that a socket which comes after it is told of.
         let arrivals = watch(directory.path());
         match socket::connect(&directory, state.trust()) {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(user)) => return Err(Unreached::Stranger(user)),
+            Ok(Err(user)) => return Err(NotReached::Stranger(user)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
-            Err(error) => return Err(Unreached::System(error)),
+            Err(error) => return Err(NotReached::System(error)),
         }
-        let Some(holder) = Claim::holder(&directory.entry(LOCK)) else { return Err(Unreached::NotRunning) };
+        let Some(holder) = HeldLock::holder(&directory.entry(LOCK)) else { return Err(NotReached::NotRunning) };
         if Instant::now() >= until {
-            return Err(Unreached::Silent(holder.as_raw_nonzero().get()));
+            return Err(NotReached::Silent(holder.as_raw_nonzero().get()));
         }
-        wait(arrivals.as_ref(), holder, until).map_err(Unreached::System)?;
+        wait(arrivals.as_ref(), holder, until).map_err(NotReached::System)?;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The client's end of the socket: asks a running navigator, and waits for its answer.
 
-use super::arrival::{STARTING, Unreached, reach};
+use super::arrival::{NotReached, STARTING, reach};
 use super::instance::StateDir;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -75,10 +75,10 @@ impl Client {
     pub fn connect_within(state: &StateDir, config: &Path, patience: Duration) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stream = reach(state, config, patience).map_err(|unreached| match unreached {
-            Unreached::NotRunning => ClientError::NotRunning(config.to_owned()),
-            Unreached::Silent(pid) => ClientError::Silent(pid),
-            Unreached::Stranger(user) => ClientError::Stranger(user),
-            Unreached::System(error) => ClientError::System(error),
+            NotReached::NotRunning => ClientError::NotRunning(config.to_owned()),
+            NotReached::Silent(pid) => ClientError::Silent(pid),
+            NotReached::Stranger(user) => ClientError::Stranger(user),
+            NotReached::System(error) => ClientError::System(error),
         })?;
         stream.set_nonblocking(true)?;
         let sender = tokio.block_on(async {

@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 10;
 
 /// A lock held by this process for as long as the value lives.
 #[derive(Debug)]
-pub struct Claim {
+pub struct HeldLock {
     place: FoundPath<'static>,
     file: OwnedFd,
 }
@@ -41,12 +41,12 @@ pub enum ClaimError {
     },
 }
 
-impl Claim {
+impl HeldLock {
     /// Locks the file for this process and writes its number into it. Creates the file, readable by all users, writable
     /// by its owner. What exists is taken only if it is a regular file of this user with one name.
     ///
     /// The lock is a POSIX record lock (fcntl(2), `F_SETLK`): it isn't inherited, and the kernel can say who holds it.
-    pub fn new(place: FoundPath<'static>) -> Result<Claim, ClaimError> {
+    pub fn new(place: FoundPath<'static>) -> Result<HeldLock, ClaimError> {
         let failed = |source: io::Error| ClaimError::System { path: place.path().to_owned(), source };
         let mut attempts = 0;
         let file = loop {
@@ -75,7 +75,7 @@ impl Claim {
         };
         let line = format!("{}\n", getpid());
         ftruncate(&file, 0).and_then(|()| write(&file, line.as_bytes())).map_err(|error| failed(error.into()))?;
-        Ok(Claim { place, file })
+        Ok(HeldLock { place, file })
     }
 
     /// The process that holds the file, if one does and the file belongs to a trusted user.
@@ -139,7 +139,7 @@ pub enum SendError {
 /// Sends a signal to the process that holds the file, if it runs as a trusted user. Returns its number, or `None` if no
 /// process holds it.
 pub fn send(place: &FoundPath<'_>, trust: Trust, signal: Signal) -> Result<Option<Pid>, SendError> {
-    let Some(pid) = Claim::holder(place) else { return Ok(None) };
+    let Some(pid) = HeldLock::holder(place) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
         Err(Errno::SRCH) => return Ok(None),
@@ -147,7 +147,7 @@ pub fn send(place: &FoundPath<'_>, trust: Trust, signal: Signal) -> Result<Optio
     };
     let user = user_of(pid);
     // Asked again with the process pinned: its number may have passed to another one in between.
-    if Claim::holder(place) != Some(pid) {
+    if HeldLock::holder(place) != Some(pid) {
         return Ok(None);
     }
     match user {
@@ -204,9 +204,9 @@ mod tests {
         std::os::unix::fs::symlink("file", directory.join("link")).unwrap();
         fs::create_dir(directory.join("directory")).unwrap();
         for name in ["second", "link", "directory"] {
-            assert!(matches!(Claim::new(held.entry(name)), Err(ClaimError::NotOurs(_))), "{name}");
+            assert!(matches!(HeldLock::new(held.entry(name)), Err(ClaimError::NotOurs(_))), "{name}");
         }
-        Claim::new(held.entry("new")).unwrap().remove();
+        HeldLock::new(held.entry("new")).unwrap().remove();
         fs::remove_dir_all(directory).unwrap();
     }
 }

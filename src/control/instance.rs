@@ -3,7 +3,7 @@
 //! A state directory is a base, in which each real path of a configuration has a directory of its own, readable by its
 //! owner alone. The lock in it makes a second navigator for the same configuration step back.
 
-use super::holder::{Claim, ClaimError};
+use super::holder::{ClaimError, HeldLock};
 use crate::access::{Directory, Distrust, Trust};
 use crate::checksum::fnv1a;
 use rustix::process::geteuid;
@@ -109,7 +109,7 @@ pub const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct Instance {
     directory: Directory,
-    claim: Claim,
+    claim: HeldLock,
 }
 
 /// Why this process can't be the one for its configuration.
@@ -151,7 +151,7 @@ impl Instance {
     /// Claims a configuration for this process.
     pub fn claim(state: &StateDir, config: &Path) -> Result<Instance, InstanceError> {
         let directory = state.make_private(&state.make()?, &name_of(config))?;
-        let claim = Claim::new(directory.entry(LOCK)).map_err(|error| match error {
+        let claim = HeldLock::new(directory.entry(LOCK)).map_err(|error| match error {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
             other => InstanceError::Lock(other),
         })?;

@@ -13,7 +13,7 @@ mod server;
 mod socket;
 
 pub use client::{Client, ClientError};
-pub use holder::{Claim, ClaimError, SendError, send};
+pub use holder::{ClaimError, HeldLock, SendError, send};
 pub use instance::{Instance, InstanceError, LOCK, StateDir};
-pub use routes::{Loop, routes};
+pub use routes::{LoopAccess, routes};
 pub use server::Server;

@@ -1,13 +1,16 @@
 //! What each path under `/v1/` means: something to be taken from a view, or a request of the loop. It decides nothing.
 
-use super::answers::{Answer, Failure, events, json, lines, snapshot};
+use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
 use crate::config::Diagnostic;
 use crate::runtime::{OutputHistory, TailFormat};
 use crate::signals;
-use crate::snapshot::{ConfigState, Problem, Snapshot, Watch};
+use crate::snapshot::{ConfigProblem, ConfigState, Snapshot, Watch};
 use crate::source::{Source, WatchMethod};
 use crate::suggest::did_you_mean;
-use crate::supervisor::{Beside, ByHand, Followed, News, OrderOutcome, Published, Reloaded, Request, Shown, View, problem};
+use crate::supervisor::{
+    LiveData, LoopView, ManualOrder, News, OrderOutcome, Published, ReloadOutcome, RenderedSnapshot, Request, TrackedOrder,
+    problem,
+};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue};
@@ -33,7 +36,7 @@ const LINES: u64 = 100;
 
 /// The way to the loop, and what answers take from the world around it.
 #[derive(Clone, Debug)]
-pub struct Loop {
+pub struct LoopAccess {
     /// Takes requests.
     pub news: mpsc::Sender<News>,
     /// The configuration, for plans of it and of others.
@@ -46,7 +49,7 @@ pub struct Loop {
     pub planning: Arc<Semaphore>,
 }
 
-impl Beside for Loop {
+impl LiveData for LoopAccess {
     fn watch(&self) -> Watch {
         match self.source.means() {
             WatchMethod::Events => Watch::Events,
@@ -63,23 +66,23 @@ impl Beside for Loop {
 /// The body of an order.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct OrderBody {
     #[serde(default)]
     names: Vec<String>,
     signal: Option<String>,
 }
 
 /// Answers a request.
-pub(super) async fn answer(request: hyper::Request<Incoming>, to: &Loop) -> Answer {
-    route(request, to).await.unwrap_or_else(Failure::answer)
+pub(super) async fn answer(request: hyper::Request<Incoming>, to: &LoopAccess) -> Answer {
+    route(request, to).await.unwrap_or_else(ErrorAnswer::answer)
 }
 
 /// For a client of another user.
 pub(super) fn forbidden() -> Answer {
-    Failure::new(StatusCode::FORBIDDEN, "only root and navigator's own user may ask").answer()
+    ErrorAnswer::new(StatusCode::FORBIDDEN, "only root and navigator's own user may ask").answer()
 }
 
-async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, Failure> {
+async fn route(request: hyper::Request<Incoming>, to: &LoopAccess) -> Result<Answer, ErrorAnswer> {
     let query = Query::of(request.uri().query().unwrap_or_default());
     match asked_for(request.method(), request.uri().path())? {
         Route::Status => status(to, &query).await,
@@ -90,9 +93,9 @@ async fn route(request: hyper::Request<Incoming>, to: &Loop) -> Result<Answer, F
             Ok(events(ask(to, |reply| Request::Follow(since, reply)).await?))
         }
         Route::Logs => logs(to, &query, request.headers().get(ACCEPT)).await,
-        Route::Start => order(to, read(request).await?, |_| Ok(ByHand::Start)).await,
-        Route::Stop => order(to, read(request).await?, |_| Ok(ByHand::Stop)).await,
-        Route::Restart => order(to, read(request).await?, |_| Ok(ByHand::Restart)).await,
+        Route::Start => order(to, read(request).await?, |_| Ok(ManualOrder::Start)).await,
+        Route::Stop => order(to, read(request).await?, |_| Ok(ManualOrder::Stop)).await,
+        Route::Restart => order(to, read(request).await?, |_| Ok(ManualOrder::Restart)).await,
         Route::Signal => order(to, read(request).await?, signal).await,
         Route::Reload => reload(to, read(request).await?).await,
     }
@@ -132,17 +135,17 @@ pub fn routes() -> impl Iterator<Item = (String, &'static str)> {
     ROUTES.into_iter().map(|(method, path, _)| (method.to_string(), path))
 }
 
-fn asked_for(method: &Method, path: &str) -> Result<Route, Failure> {
+fn asked_for(method: &Method, path: &str) -> Result<Route, ErrorAnswer> {
     match ROUTES.into_iter().find(|(_, known, _)| *known == path) {
         Some((known, _, route)) if known == *method => Ok(route),
         Some((known, ..)) => {
-            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with {known}, not {method}")))
+            Err(ErrorAnswer::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with {known}, not {method}")))
         }
-        None => Err(Failure::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
+        None => Err(ErrorAnswer::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
     }
 }
 
-async fn status(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+async fn status(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let view = known(to, query).await?;
     let names: Vec<&str> = query.all("name").collect();
     let shown = shown(to, view).await?;
@@ -156,7 +159,7 @@ async fn status(to: &Loop, query: &Query) -> Result<Answer, Failure> {
 }
 
 /// The view of now: everything that was handled before is in it.
-async fn view(to: &Loop) -> Result<Arc<View>, Failure> {
+async fn view(to: &LoopAccess) -> Result<Arc<LoopView>, ErrorAnswer> {
     match to.published.current() {
         Some(view) => Ok(view),
         None => ask(to, |reply| Request::View(None, reply)).await,
@@ -164,7 +167,7 @@ async fn view(to: &Loop) -> Result<Arc<View>, Failure> {
 }
 
 /// How everything stands in a view. That takes milliseconds where there are thousands, and so a thread for it.
-async fn shown(to: &Loop, view: Arc<View>) -> Result<Arc<Shown>, Failure> {
+async fn shown(to: &LoopAccess, view: Arc<LoopView>) -> Result<Arc<RenderedSnapshot>, ErrorAnswer> {
     let beside = to.clone();
     let shown = tokio::task::spawn_blocking(move || {
         let shown = view.shown(&beside);
@@ -172,31 +175,31 @@ async fn shown(to: &Loop, view: Arc<View>) -> Result<Arc<Shown>, Failure> {
         let _text = shown.json();
         shown
     });
-    shown.await.map_err(|error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    shown.await.map_err(|error| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 /// The next view that differs from one.
-async fn newer(to: &Loop, view: &View) -> Result<Arc<View>, Failure> {
+async fn newer(to: &LoopAccess, view: &LoopView) -> Result<Arc<LoopView>, ErrorAnswer> {
     ask(to, |reply| Request::View(Some(view.version()), reply)).await
 }
 
 /// The view of now, in which everything is that the query names.
-async fn known(to: &Loop, query: &Query) -> Result<Arc<View>, Failure> {
+async fn known(to: &LoopAccess, query: &Query) -> Result<Arc<LoopView>, ErrorAnswer> {
     let view = view(to).await?;
     let Some(name) = query.all("name").find(|name| !view.knows(name)) else { return Ok(view) };
     let hint = did_you_mean(name, view.names().map(Name::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
-    Err(Failure::new(StatusCode::NOT_FOUND, format!("no process `{name}` in the file{hint}")))
+    Err(ErrorAnswer::new(StatusCode::NOT_FOUND, format!("no process `{name}` in the file{hint}")))
 }
 
-async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
-    let broken = |error: &dyn std::fmt::Display| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+async fn plan(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
+    let broken = |error: &dyn std::fmt::Display| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let (source, candidate) = (Arc::clone(&to.source), query.all("path").next().map(PathBuf::from));
     let turn = to.planning.acquire().await.map_err(|error| broken(&error))?;
     let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref()));
     let loaded = match reading.await.map_err(|error| broken(&error))? {
         Ok(loaded) => loaded,
         Err(rejected) => {
-            return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
+            return Err(ErrorAnswer::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
                 .with("diagnostics", json!(rejected.diagnostics.iter().map(placed).collect::<Vec<_>>())));
         }
     };
@@ -208,12 +211,12 @@ async fn plan(to: &Loop, query: &Query) -> Result<Answer, Failure> {
 }
 
 /// A problem with its place from the root: who asked may have another working directory.
-fn placed(diagnostic: &Diagnostic) -> Problem {
+fn placed(diagnostic: &Diagnostic) -> ConfigProblem {
     let problem = problem(diagnostic);
-    Problem { file: std::path::absolute(&problem.file).unwrap_or(problem.file), ..problem }
+    ConfigProblem { file: std::path::absolute(&problem.file).unwrap_or(problem.file), ..problem }
 }
 
-async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
+async fn wait(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let patience = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
     // For what isn't there one could wait for ever, or not at all.
@@ -234,12 +237,12 @@ async fn wait(to: &Loop, query: &Query) -> Result<Answer, Failure> {
 }
 
 /// What processes wrote last, and write from now on if that is asked for.
-async fn logs(to: &Loop, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, Failure> {
+async fn logs(to: &LoopAccess, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, ErrorAnswer> {
     known(to, query).await?;
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
     if let Some(name) = names.iter().find(|name| to.kept.is_silent(name)) {
         let why = format!("nothing is kept of what `{name}` writes: its `output` is `null`");
-        return Err(Failure::new(StatusCode::CONFLICT, why));
+        return Err(ErrorAnswer::new(StatusCode::CONFLICT, why));
     }
     let wants_text = accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/"));
     let form = match (wants_text, names.as_slice()) {
@@ -253,10 +256,14 @@ async fn logs(to: &Loop, query: &Query, accept: Option<&HeaderValue>) -> Result<
 }
 
 /// Orders the same of several processes at once; answered when it is known what came of each.
-async fn order(to: &Loop, order: Order, by_hand: impl Fn(&Order) -> Result<ByHand, Failure>) -> Result<Answer, Failure> {
+async fn order(
+    to: &LoopAccess,
+    order: OrderBody,
+    by_hand: impl Fn(&OrderBody) -> Result<ManualOrder, ErrorAnswer>,
+) -> Result<Answer, ErrorAnswer> {
     let by_hand = by_hand(&order)?;
     if order.names.is_empty() {
-        return Err(Failure::new(StatusCode::BAD_REQUEST, "no process is named: `{\"names\": [\"web\"]}`"));
+        return Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, "no process is named: `{\"names\": [\"web\"]}`"));
     }
     let names = order.names.iter().map(|name| Name::from(name.as_str())).collect();
     let followed = ask(to, |reply| Request::Order(by_hand, names, reply)).await?;
@@ -269,14 +276,14 @@ async fn order(to: &Loop, order: Order, by_hand: impl Fn(&Order) -> Result<ByHan
 }
 
 /// Follows orders until it is known what came of each.
-async fn outcomes(to: &Loop, followed: Vec<Followed>) -> Result<Vec<OrderOutcome>, Failure> {
+async fn outcomes(to: &LoopAccess, followed: Vec<TrackedOrder>) -> Result<Vec<OrderOutcome>, ErrorAnswer> {
     let mut outcomes = Vec::with_capacity(followed.len());
-    let mut seen: Option<Arc<View>> = None;
+    let mut seen: Option<Arc<LoopView>> = None;
     for mut order in followed {
         outcomes.push(loop {
             match order.outcome.try_recv() {
                 Ok(outcome) => break outcome,
-                Err(TryRecvError::Closed) => return Err(Failure::closing()),
+                Err(TryRecvError::Closed) => return Err(ErrorAnswer::closing()),
                 Err(TryRecvError::Empty) => {}
             }
             // What came about before the view was made was told before.
@@ -291,7 +298,7 @@ async fn outcomes(to: &Loop, followed: Vec<Followed>) -> Result<Vec<OrderOutcome
             };
             tokio::select! {
                 biased;
-                outcome = &mut order.outcome => break outcome.map_err(|_| Failure::closing())?,
+                outcome = &mut order.outcome => break outcome.map_err(|_| ErrorAnswer::closing())?,
                 view = next => seen = Some(view?),
             }
         });
@@ -299,47 +306,47 @@ async fn outcomes(to: &Loop, followed: Vec<Followed>) -> Result<Vec<OrderOutcome
     Ok(outcomes)
 }
 
-fn signal(order: &Order) -> Result<ByHand, Failure> {
-    let wrong = |message: &str| Failure::new(StatusCode::BAD_REQUEST, message);
+fn signal(order: &OrderBody) -> Result<ManualOrder, ErrorAnswer> {
+    let wrong = |message: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, message);
     let name = order.signal.as_deref().ok_or_else(|| wrong("no signal is named: `{\"signal\": \"HUP\", \"names\": […]}`"))?;
     let signal = signals::parse(name).ok_or_else(|| wrong(&format!("no signal is called `{name}`")))?;
-    Ok(ByHand::Signal(signal))
+    Ok(ManualOrder::Signal(signal))
 }
 
-async fn reload(to: &Loop, request: Order) -> Result<Answer, Failure> {
+async fn reload(to: &LoopAccess, request: OrderBody) -> Result<Answer, ErrorAnswer> {
     if !request.names.is_empty() {
-        return order(to, request, |_| Ok(ByHand::Reload)).await;
+        return order(to, request, |_| Ok(ManualOrder::Reload)).await;
     }
     match ask(to, Request::Reload).await? {
-        Reloaded::Accepted(generation, changed) => {
+        ReloadOutcome::Accepted(generation, changed) => {
             Ok(json(StatusCode::OK, &json!({ "generation": generation, "changed": changed })))
         }
-        Reloaded::Rejected(problems) => {
-            Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
+        ReloadOutcome::Rejected(problems) => {
+            Err(ErrorAnswer::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
                 .with("diagnostics", json!(problems)))
         }
-        Reloaded::Closing => Err(Failure::closing()),
+        ReloadOutcome::Closing => Err(ErrorAnswer::closing()),
     }
 }
 
 /// Asks the loop, and waits for its answer.
-async fn ask<T>(to: &Loop, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Failure> {
+async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
     let (reply, answer) = oneshot::channel();
     send(to, request(reply)).await?;
-    answer.await.map_err(|_| Failure::closing())
+    answer.await.map_err(|_| ErrorAnswer::closing())
 }
 
-async fn send(to: &Loop, request: Request) -> Result<(), Failure> {
-    to.news.send(News::Request(request)).await.map_err(|_| Failure::closing())
+async fn send(to: &LoopAccess, request: Request) -> Result<(), ErrorAnswer> {
+    to.news.send(News::Request(request)).await.map_err(|_| ErrorAnswer::closing())
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Result<Order, Failure> {
+async fn read(request: hyper::Request<Incoming>) -> Result<OrderBody, ErrorAnswer> {
     let wrong =
-        |error: &dyn std::fmt::Display| Failure::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}"));
+        |error: &dyn std::fmt::Display| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}"));
     let body = timeout(SENDING, Limited::new(request.into_body(), BODY).collect()).await;
     let body = body.map_err(|_| wrong(&"its end is missing"))?.map_err(|error| wrong(&error))?.to_bytes();
     if body.is_empty() {
-        return Ok(Order::default());
+        return Ok(OrderBody::default());
     }
     serde_json::from_slice(&body).map_err(|error| wrong(&error))
 }
@@ -356,21 +363,22 @@ impl Query {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
-        let wrong = |value: &str| Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is a whole number, not `{value}`"));
+    fn number(&self, key: &str) -> Result<Option<u64>, ErrorAnswer> {
+        let wrong = |value: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` is a whole number, not `{value}`"));
         self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
     }
 
-    fn flag(&self, key: &str) -> Result<bool, Failure> {
+    fn flag(&self, key: &str) -> Result<bool, ErrorAnswer> {
         match self.all(key).next() {
             None | Some("false") => Ok(false),
             Some("true" | "") => Ok(true),
-            Some(other) => Err(Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is `true` or `false`, not `{other}`"))),
+            Some(other) => Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` is `true` or `false`, not `{other}`"))),
         }
     }
 
-    fn seconds(&self, key: &str) -> Result<Option<f64>, Failure> {
-        let wrong = |value: &str| Failure::new(StatusCode::BAD_REQUEST, format!("`{key}` is a number of seconds, not `{value}`"));
+    fn seconds(&self, key: &str) -> Result<Option<f64>, ErrorAnswer> {
+        let wrong =
+            |value: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` is a number of seconds, not `{value}`"));
         let parse =
             |value: &str| value.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds)).ok_or_else(|| wrong(value));
         self.all(key).next().map(parse).transpose()

@@ -4,10 +4,10 @@
 //! own that waits for no other; their number is bounded, and when it is reached the oldest goes that never asked for anything or, if all have, the oldest.
 
 use super::answers::sent;
-use super::routes::{self, Loop};
+use super::routes::{self, LoopAccess};
 use super::socket;
 use crate::access::Directory;
-use crate::supervisor::View;
+use crate::supervisor::LoopView;
 use crate::sys;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -58,7 +58,7 @@ impl Server {
     ///
     /// # Errors
     /// The socket can't be made, or there is no thread for it.
-    pub fn open(directory: &Directory, to: Loop, retired: UnboundedReceiver<Arc<View>>) -> io::Result<Server> {
+    pub fn open(directory: &Directory, to: LoopAccess, retired: UnboundedReceiver<Arc<LoopView>>) -> io::Result<Server> {
         let socket = socket::bind(directory)?;
         let (close, is_closing) = oneshot::channel();
         let (done, closed) = oneshot::channel();
@@ -108,7 +108,12 @@ fn come_last() {
 }
 
 /// Answers clients until the server is to close, and then sends what is under way.
-async fn answer(listener: UnixListener, to: Loop, mut retired: UnboundedReceiver<Arc<View>>, is_to_close: oneshot::Receiver<()>) {
+async fn answer(
+    listener: UnixListener,
+    to: LoopAccess,
+    mut retired: UnboundedReceiver<Arc<LoopView>>,
+    is_to_close: oneshot::Receiver<()>,
+) {
     tokio::spawn(async move { while retired.recv().await.is_some() {} });
     let (closing, is_closing) = watch::channel(());
     tokio::select! {
@@ -136,7 +141,7 @@ struct Connection {
     has_asked: Arc<AtomicBool>,
 }
 
-async fn accept(listener: UnixListener, to: Loop, is_closing: watch::Receiver<()>) {
+async fn accept(listener: UnixListener, to: LoopAccess, is_closing: watch::Receiver<()>) {
     let mut open: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
@@ -160,7 +165,7 @@ async fn accept(listener: UnixListener, to: Loop, is_closing: watch::Receiver<()
     }
 }
 
-async fn serve(stream: UnixStream, to: Loop, has_asked: Arc<AtomicBool>, mut is_closing: watch::Receiver<()>) {
+async fn serve(stream: UnixStream, to: LoopAccess, has_asked: Arc<AtomicBool>, mut is_closing: watch::Receiver<()>) {
     let is_allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
     let service = service_fn(move |request| {
         has_asked.store(true, Ordering::Relaxed);

@@ -6,8 +6,8 @@
 use super::loop_state::LoopState;
 use super::spawn_extras::SpawnExtras;
 use super::spawners::{SpawnRequest, Spawners};
-use reconcile::event::{Event, Pid, Refusal, RunId, Status};
-use reconcile::span::Span;
+use reconcile::event::{Event, ExitStatus, Pid, Refusal, RunId};
+use reconcile::human_duration::HumanDuration;
 use reconcile::spec::{Exec, Output, Spec};
 use reconcile::text::Text;
 use std::collections::{HashMap, HashSet};
@@ -44,7 +44,7 @@ pub(super) enum Purpose {
 }
 
 /// How a command ended.
-type CommandOutcome = Result<Status, Refusal>;
+type CommandOutcome = Result<ExitStatus, Refusal>;
 
 /// Starts commands, and takes their news. Clones are the same.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ struct CommandTable {
 struct OpenCommand {
     beside: RunId,
     purpose: Purpose,
-    status: Option<Status>,
+    status: Option<ExitStatus>,
     /// Who waits for its end. Nobody, once it was killed for the sake of its run.
     done: Option<oneshot::Sender<CommandOutcome>>,
 }
@@ -139,7 +139,7 @@ impl Commands {
         let mut table = self.lock();
         let OpenCommand { beside, status, done, .. } = table.open.remove(&id)?;
         if let Some(done) = done {
-            let outcome = refusal.map_or_else(|| Ok(status.unwrap_or(Status::Lost)), Err);
+            let outcome = refusal.map_or_else(|| Ok(status.unwrap_or(ExitStatus::Lost)), Err);
             // Who asked may have lost patience.
             let _unheard = done.send(outcome);
         }
@@ -200,7 +200,7 @@ impl StartedCommand {
         // Another one must not be started beside it.
         match timeout(LAST_KILL, &mut self.ended).await {
             Ok(Err(_for_its_run)) => None,
-            _ => Some(Err(format!("no end within {}", Span(within)))),
+            _ => Some(Err(format!("no end within {}", HumanDuration(within)))),
         }
     }
 

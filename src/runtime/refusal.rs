@@ -6,7 +6,7 @@ use crate::access::regular::open_regular;
 use crate::error_text::{used_up, words};
 use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
-use reconcile::span::Span;
+use reconcile::human_duration::HumanDuration;
 use reconcile::spec::{Announce, Exec};
 use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Read};
@@ -124,7 +124,7 @@ pub(super) fn of_hanging(exec: &Exec, after: Duration) -> Refusal {
         stage: format!("starting `{}`", exec.command.shown()),
         error: format!(
             "it was not executed within {}: a file system does not answer, or another process has a lease on the program",
-            Span(after)
+            HumanDuration(after)
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! Why a process is in its state: typed where a reader goes by it, and otherwise in words. Sent, it is the words alone.
 
 use super::Exit;
-use reconcile::event::Status;
+use reconcile::event::ExitStatus;
 use reconcile::reason::Reason;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::convert::Infallible;
@@ -21,11 +21,11 @@ pub enum Cause {
 
 impl Exit {
     /// How a run ended. What was never started, or ended unseen, has no exit that could be shown as one.
-    pub fn of(status: &Status) -> Option<Exit> {
+    pub fn of(status: &ExitStatus) -> Option<Exit> {
         match status {
-            Status::Code(code) => Some(Exit::Code(*code)),
-            Status::Signal(signal) => Some(Exit::Signal(signal.to_string())),
-            Status::NotStarted(_) | Status::Lost => None,
+            ExitStatus::Code(code) => Some(Exit::Code(*code)),
+            ExitStatus::Signal(signal) => Some(Exit::Signal(signal.to_string())),
+            ExitStatus::NotStarted(_) | ExitStatus::Lost => None,
         }
     }
 }
@@ -43,7 +43,7 @@ impl From<&Reason> for Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Ended(Exit::Code(code)) => Status::Code(*code).fmt(f),
+            Cause::Ended(Exit::Code(code)) => ExitStatus::Code(*code).fmt(f),
             Cause::Ended(Exit::Signal(signal)) => write!(f, "{KILLED_BY}{signal}"),
             Cause::StoppedByHand => Reason::StoppedByHand.fmt(f),
             Cause::Other(words) => f.write_str(words),
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn a_cause_is_sent_in_the_words_of_its_reason_and_read_back_as_what_it_was() {
-        let ended = |status: Status| Reason::Ended(status);
+        let ended = |status: ExitStatus| Reason::Ended(status);
         let typed = [
-            (ended(Status::Code(0)), Cause::Ended(Exit::Code(0))),
-            (ended(Status::Code(17)), Cause::Ended(Exit::Code(17))),
-            (ended(Status::Signal(Signal::KILL)), Cause::Ended(Exit::Signal(Signal::KILL.to_string()))),
+            (ended(ExitStatus::Code(0)), Cause::Ended(Exit::Code(0))),
+            (ended(ExitStatus::Code(17)), Cause::Ended(Exit::Code(17))),
+            (ended(ExitStatus::Signal(Signal::KILL)), Cause::Ended(Exit::Signal(Signal::KILL.to_string()))),
             (Reason::StoppedByHand, Cause::StoppedByHand),
             (Reason::Added, Cause::Other("added to file".to_owned())),
-            (ended(Status::Lost), Cause::Other(Status::Lost.to_string())),
+            (ended(ExitStatus::Lost), Cause::Other(ExitStatus::Lost.to_string())),
             (Reason::Unhealthy("exit status 01".to_owned()), Cause::Other("liveness probe failed: exit status 01".to_owned())),
         ];
         for (reason, cause) in typed {

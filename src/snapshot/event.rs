@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Event {
+pub struct StreamEvent {
     /// When, RFC 3339.
     pub time: String,
     /// The generation of the definition that it is about, or of the configuration.
@@ -18,30 +18,30 @@ pub struct Event {
     pub reason: Option<String>,
     /// What else belongs to it, such as `pid`, `status` or `delay`.
     #[serde(flatten)]
-    pub more: More,
+    pub more: EventDetails,
 }
 
 /// Fields by name, sorted. A tree of them would take ten times the room of the one or two that there are.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct More(Vec<(String, Value)>);
+pub struct EventDetails(Vec<(String, Value)>);
 
-impl<N: Into<String>> FromIterator<(N, Value)> for More {
-    fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> More {
+impl<N: Into<String>> FromIterator<(N, Value)> for EventDetails {
+    fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> EventDetails {
         let mut fields: Vec<(String, Value)> = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
         fields.shrink_to_fit();
-        More(fields)
+        EventDetails(fields)
     }
 }
 
-impl Serialize for More {
+impl Serialize for EventDetails {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
-impl<'de> Deserialize<'de> for More {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<More, D::Error> {
+impl<'de> Deserialize<'de> for EventDetails {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EventDetails, D::Error> {
         Ok(Map::deserialize(deserializer)?.into_iter().collect())
     }
 }

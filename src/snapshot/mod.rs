@@ -9,12 +9,12 @@ mod moment;
 pub mod plan;
 
 pub use cause::Cause;
-pub use event::{Event, More};
+pub use event::{EventDetails, StreamEvent};
 pub use moment::Moment;
-pub use plan::Plan;
+pub use plan::PlanReport;
 
 use reconcile::spec::Tier;
-use reconcile::state::State;
+use reconcile::state::ProcessState;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Whether the file on disk is in force and everything is as it says.
     pub converged: bool,
     /// Every process of the file, in its order, and those that are still going.
-    pub processes: Vec<Process>,
+    pub processes: Vec<ProcessSnapshot>,
 }
 
 /// The configuration on disk.
@@ -44,7 +44,7 @@ pub struct Config {
     /// How changes are found.
     pub watch: Watch,
     /// Why it is rejected; or what it was accepted with a warning for.
-    pub diagnostics: Vec<Problem>,
+    pub diagnostics: Vec<ConfigProblem>,
     /// Since when it is rejected; `None`: it isn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_at: Option<Moment>,
@@ -74,7 +74,7 @@ pub enum Watch {
 
 /// A problem of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The file, as it was named.
     #[serde(serialize_with = "crate::path_text::serialize")]
     pub file: PathBuf,
@@ -88,12 +88,12 @@ pub struct Problem {
     pub help: Option<String>,
     /// The line that it is about; `None`: there is none to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub excerpt: Option<Excerpt>,
+    pub excerpt: Option<ProblemExcerpt>,
 }
 
 /// A line of a file as it may be shown: cropped around a place, values of variables replaced by `…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excerpt {
+pub struct ProblemExcerpt {
     /// The line.
     pub text: String,
     /// How many characters of it come before the place.
@@ -104,7 +104,7 @@ pub struct Excerpt {
 
 /// A process at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
+pub struct ProcessSnapshot {
     /// Its name.
     pub name: String,
     /// The list in the file that it stands in.
@@ -112,7 +112,7 @@ pub struct Process {
     pub tier: Tier,
     /// Its state, in the words of the contract.
     #[serde(with = "StateWord")]
-    pub state: State,
+    pub state: ProcessState,
     /// The leader of what runs.
     pub pid: Option<u32>,
     /// Whether it runs and is ready.
@@ -167,7 +167,7 @@ enum TierWord {
 
 /// The words for states, which are those of [`State::as_str`].
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "State", rename_all = "lowercase")]
+#[serde(remote = "ProcessState", rename_all = "lowercase")]
 enum StateWord {
     Pending,
     Starting,

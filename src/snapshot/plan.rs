@@ -5,7 +5,7 @@ use reconcile::diff::{Difference, tops};
 use reconcile::engine::Engine;
 use reconcile::fields::lines;
 use reconcile::forecast::{EffectKind, forecast};
-use reconcile::preview::{Act, Deed};
+use reconcile::preview::{PreviewAction, PreviewStep};
 use reconcile::reason::Reason;
 use reconcile::report;
 use reconcile::time::Time;
@@ -16,33 +16,33 @@ use similar::udiff::UnifiedHunkHeader;
 
 /// What a configuration would change now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct PlanReport {
     /// The generation in force, which the plan starts from; 0: nothing runs.
     pub generation: u64,
     /// In the order of execution.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PlannedChange>,
     /// The steps of these changes: those of a wave are begun at once, and a wave begins when the former one is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waves: Vec<Vec<Step>>,
+    pub waves: Vec<Vec<PlannedStep>>,
     /// Processes that would run on as they are, although something else is wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stale: Vec<Stale>,
+    pub stale: Vec<PlannedStale>,
     /// Processes that would stay stopped, because somebody stopped them by hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped_by_hand: Vec<String>,
     /// How many of each class.
-    pub summary: Summary,
+    pub summary: PlanSummary,
 }
 
 /// What would be done to one process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct PlannedChange {
     /// `start`, `stop`, `restart` or `update`.
     pub action: String,
     /// The process.
     pub name: String,
     /// The fields that differ.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldChange>,
     /// Why.
     pub reason: String,
     /// The definition before and after, as a unified diff.
@@ -52,7 +52,7 @@ pub struct Change {
 
 /// One thing that would be done to one process; a restart takes two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct PlannedStep {
     /// `start`, `stop` or `update`.
     pub action: String,
     /// The process.
@@ -61,18 +61,18 @@ pub struct Step {
 
 /// A process that would run on as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stale {
+pub struct PlannedStale {
     /// The process.
     pub name: String,
     /// The fields in which it would differ from what is wanted.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldChange>,
     /// Why it would be replaced otherwise.
     pub reason: String,
 }
 
 /// A field that differs. Of a secret it says no more than that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
+pub struct FieldChange {
     /// Its path in the file.
     pub field: String,
     /// What it is; `None`: not there.
@@ -83,7 +83,7 @@ pub struct Field {
 
 /// How many processes of each class of change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct PlanSummary {
     /// To start.
     pub added: usize,
     /// To stop.
@@ -96,30 +96,30 @@ pub struct Summary {
     pub unchanged: usize,
 }
 
-impl Plan {
+impl PlanReport {
     /// What wanting this would change now.
-    pub fn of(engine: &Engine, now: Time, wanted: &Desired) -> Plan {
+    pub fn of(engine: &Engine, now: Time, wanted: &Desired) -> PlanReport {
         let (generation, before) = (engine.generation(), engine.desired());
         let stopped_by_hand = engine.orders().outlasting(wanted).map(ToString::to_string).collect();
         let Some(forecast) = forecast(engine, now, wanted) else {
-            let summary = Summary { unchanged: wanted.entries().len(), ..Summary::default() };
-            return Plan { generation, stopped_by_hand, summary, ..Plan::default() };
+            let summary = PlanSummary { unchanged: wanted.entries().len(), ..PlanSummary::default() };
+            return PlanReport { generation, stopped_by_hand, summary, ..PlanReport::default() };
         };
-        let changes = forecast.effects.iter().map(|effect| Change {
+        let changes = forecast.effects.iter().map(|effect| PlannedChange {
             action: effect.kind.to_string(),
             name: effect.name.to_string(),
             fields: fields(&effect.fields),
             reason: effect.reason.to_string(),
             diff: diff(&effect.name, before, wanted),
         });
-        let stale = forecast.stale.iter().map(|stale| Stale {
+        let stale = forecast.stale.iter().map(|stale| PlannedStale {
             name: stale.name.to_string(),
             fields: fields(&stale.fields),
             reason: Reason::Changed(tops(&stale.fields)).to_string(),
         });
         let (changes, stale) = (changes.collect(), stale.collect());
         let waves = forecast.waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
-        Plan { generation, changes, waves, stale, stopped_by_hand, summary: Summary::of(&forecast.summary) }
+        PlanReport { generation, changes, waves, stale, stopped_by_hand, summary: PlanSummary::of(&forecast.summary) }
     }
 
     /// The processes that it tells of, in its order.
@@ -128,26 +128,26 @@ impl Plan {
     }
 }
 
-impl Summary {
-    fn of(summary: &report::Summary) -> Summary {
+impl PlanSummary {
+    fn of(summary: &report::Summary) -> PlanSummary {
         let report::Summary { added, removed, changed, updated, unchanged, .. } = *summary;
-        Summary { added, removed, changed, updated, unchanged }
+        PlanSummary { added, removed, changed, updated, unchanged }
     }
 }
 
-fn step(deed: &Deed) -> Step {
+fn step(deed: &PreviewStep) -> PlannedStep {
     let kind = match deed.act {
-        Act::Start(_) => EffectKind::Start,
-        Act::Stop(_) => EffectKind::Stop,
-        Act::Update(_) => EffectKind::Update,
+        PreviewAction::Start(_) => EffectKind::Start,
+        PreviewAction::Stop(_) => EffectKind::Stop,
+        PreviewAction::Update(_) => EffectKind::Update,
     };
-    Step { action: kind.to_string(), name: deed.name.to_string() }
+    PlannedStep { action: kind.to_string(), name: deed.name.to_string() }
 }
 
-fn fields(differences: &[Difference]) -> Vec<Field> {
+fn fields(differences: &[Difference]) -> Vec<FieldChange> {
     let field = |difference: &Difference| {
         let Difference { field, old, new, .. } = difference;
-        Field { field: field.clone(), old: old.clone(), new: new.clone() }
+        FieldChange { field: field.clone(), old: old.clone(), new: new.clone() }
     };
     differences.iter().map(field).collect()
 }

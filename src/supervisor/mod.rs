@@ -4,42 +4,42 @@
 //! hands its actions to whoever performs them, and tells people what changed. A wake-up that wasn't needed plans
 //! nothing, so nothing is ever cancelled.
 
-mod foretold;
-mod goals;
-mod left;
+mod event_stream;
+mod log_events;
+mod orphans;
+mod pending_orders;
 mod readers;
 mod requests;
-mod story;
-mod tell;
+mod shown_plan;
 mod view;
 
-pub use goals::{Followed, Outcome as OrderOutcome};
-pub use left::{Left, noted};
+pub use event_stream::{EventSubscription, PastEvent};
+pub use orphans::{FormerProcesses, noted};
+pub use pending_orders::{OrderOutcome, TrackedOrder};
 pub use readers::Published;
-pub use requests::{ByHand, Reloaded, Request, problem};
-pub use story::{Follow, Happened};
-pub use view::{Beside, Shown, View};
+pub use requests::{ManualOrder, ReloadOutcome, Request, problem};
+pub use view::{LiveData, LoopView, RenderedSnapshot};
 
 use crate::config::{Diagnostic, Loaded, Rejected};
-use crate::snapshot::{self, Plan};
+use crate::snapshot::{self, PlanReport};
 use crate::source::{Revision, Source, Ticket};
-use foretold::Foretold;
-use goals::{Goals, Touched};
+use event_stream::EventHistory;
 use jiff::Timestamp;
+use pending_orders::{ChangedProcesses, PendingOrders};
 use readers::Readers;
 use reconcile::desired::Desired;
-use reconcile::engine::{Engine, Outcome};
+use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, Content, Event, Order, Pid, RunId};
-use reconcile::report::{Report, What};
+use reconcile::report::{Report, TransitionKind};
 use reconcile::spec;
 use reconcile::text::Name;
 use reconcile::time::Time;
-use requests::Waiters;
+use requests::WaitingClients;
+use shown_plan::ShownPlan;
 use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
-use story::Story;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use view::File;
@@ -73,7 +73,7 @@ pub trait Perform {
 }
 
 /// The world around the loop, as far as it isn't processes.
-pub trait Surroundings {
+pub trait Host {
     /// Where revisions of the configuration come from. What it delivers comes back as [`News`].
     fn source(&self) -> &dyn Source;
 
@@ -91,7 +91,7 @@ pub trait Surroundings {
     fn is_watched(&self) -> bool;
 
     /// Shows somebody who is watching what a configuration that has just been accepted changes.
-    fn foretell(&self, plan: &Plan);
+    fn foretell(&self, plan: &PlanReport);
 
     /// Opens every log file anew.
     fn reopen(&self);
@@ -107,14 +107,14 @@ pub enum News {
     /// Once for each time that a look was asked for: whatever was saved before is known.
     Looked,
     /// Somebody sent navigator a signal.
-    Signal(Signal),
+    Signal(NavigatorSignal),
     /// A client asks for something.
     Request(Request),
 }
 
 /// A signal to navigator, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub enum NavigatorSignal {
     /// `TERM`: end in order.
     Terminate,
     /// `INT`: end in order; a second one, at once.
@@ -145,15 +145,15 @@ pub struct Supervisor<P, S> {
     interrupts: u32,
     /// What is known of the file.
     file: File,
-    story: Story,
+    story: EventHistory,
     readers: Readers,
-    goals: Goals,
-    waiters: Waiters,
+    goals: PendingOrders,
+    waiters: WaitingClients,
     /// What the configuration that was taken last changes, for a terminal.
-    foretold: Foretold,
+    foretold: ShownPlan,
 }
 
-impl<P: Perform, S: Surroundings> Supervisor<P, S> {
+impl<P: Perform, S: Host> Supervisor<P, S> {
     /// A loop that wants nothing yet.
     pub fn new(performer: P, surroundings: S, published: Published) -> Supervisor<P, S> {
         let file = File { path: surroundings.config(), ..File::default() };
@@ -164,11 +164,11 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             surroundings,
             interrupts: 0,
             file,
-            story: Story::new(),
+            story: EventHistory::new(),
             readers: Readers::new(published),
-            goals: Goals::default(),
-            waiters: Waiters::default(),
-            foretold: Foretold::default(),
+            goals: PendingOrders::default(),
+            waiters: WaitingClients::default(),
+            foretold: ShownPlan::default(),
         }
     }
 
@@ -178,14 +178,14 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// The caller keeps the performer: what is left of output is drained by whoever made it.
     pub async fn run(
         mut self,
-        left: Left,
+        left: FormerProcesses,
         first: Loaded,
         mut events: mpsc::Receiver<Event>,
         mut news: mpsc::Receiver<News>,
     ) -> (P, Ending) {
         let wanted = Arc::new(if left.processes.is_empty() { Desired::nothing() } else { first.desired.clone() });
-        let shown = |engine: &Engine, now| View::new(0, engine.clone(), now, self.file.clone(), Some(Arc::clone(&wanted)));
-        let ended = left::end(&self.performer, left, &mut events, &mut news, shown).await;
+        let shown = |engine: &Engine, now| LoopView::new(0, engine.clone(), now, self.file.clone(), Some(Arc::clone(&wanted)));
+        let ended = orphans::end(&self.performer, left, &mut events, &mut news, shown).await;
         self.performer.let_go();
         let heard = match ended {
             Ok(heard) => heard,
@@ -235,7 +235,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     fn step(&mut self, batch: &mut Vec<Event>) -> Option<Instant> {
         self.readers.changed();
         // Mostly no client waits.
-        let touched = (!self.goals.is_empty()).then(|| Touched::before(&self.engine, batch));
+        let touched = (!self.goals.is_empty()).then(|| ChangedProcesses::before(&self.engine, batch));
         let outcome = self.engine.step(self.now(), batch.drain(..));
         let touched = touched.map(|touched| touched.by(&self.engine, &outcome));
         let wake_at = self.carry_out(outcome);
@@ -250,24 +250,24 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// Performs what is to be done and tells what changed. Answers with when to look again.
-    fn carry_out(&mut self, outcome: Outcome) -> Option<Instant> {
-        let Outcome { mut actions, reports, wake_at } = outcome;
+    fn carry_out(&mut self, outcome: StepOutcome) -> Option<Instant> {
+        let StepOutcome { mut actions, reports, wake_at } = outcome;
         // Nobody can tell whether a program was on its way already when its start was told of, and it takes a while: so that comes
         // first. Of a stop it's told first, as it may be answered with the last lines of a program.
         if actions.iter().all(|action| matches!(action, Action::Spawn { .. })) {
             self.performer.perform(mem::take(&mut actions));
         }
         for report in &reports {
-            tell::report(report);
+            log_events::report(report);
             self.story.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
                     self.foretold.is_in_force().iter().for_each(|plan| self.surroundings.foretell(plan));
-                    self.performer.retain_lines(&|name| self.engine.standing(name).is_some());
+                    self.performer.retain_lines(&|name| self.engine.status(name).is_some());
                 }
                 Report::Process(transition) => {
-                    if let (What::Survives, Some(run)) = (&transition.what, transition.run) {
-                        tell::survivors(&transition.name, &self.performer.pids(run));
+                    if let (TransitionKind::Survives, Some(run)) = (&transition.what, transition.run) {
+                        log_events::survivors(&transition.name, &self.performer.pids(run));
                     }
                 }
                 Report::Unchanged => {}
@@ -299,7 +299,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     /// navigator is told to end.
     fn accept(&mut self, loaded: Loaded, answers: Ticket) -> Vec<Event> {
         if self.engine.orders().closing().is_some() {
-            self.answer_reloads(answers, &Reloaded::Closing);
+            self.answer_reloads(answers, &ReloadOutcome::Closing);
             return Vec::new();
         }
         self.readers.changed();
@@ -310,7 +310,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         let told = mem::replace(&mut self.file.warnings, warnings);
         let is_told = |new: &&Diagnostic| told.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         let new: Vec<Diagnostic> = loaded.warnings.iter().filter(|new| !is_told(new)).cloned().collect();
-        new.iter().for_each(tell::warning);
+        new.iter().for_each(log_events::warning);
         self.surroundings.explain(&new, 0);
         // What the first one starts is told by the log alone.
         if self.engine.generation() > 0 && self.surroundings.is_watched() {
@@ -318,39 +318,39 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         }
         self.file.errors = Arc::default();
         self.file.rejected_at = None;
-        self.answer_reloads(answers, &Reloaded::Accepted(generation, is_news));
+        self.answer_reloads(answers, &ReloadOutcome::Accepted(generation, is_news));
         let contents = loaded.contents.into_iter().map(of_content);
         std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
     }
 
     fn reject(&mut self, rejected: &Rejected, answers: Ticket) {
         self.readers.changed();
-        tell::rejected(rejected);
+        log_events::rejected(rejected);
         self.surroundings.explain(&rejected.diagnostics, rejected.omitted);
-        let problems: Vec<snapshot::Problem> = rejected.diagnostics.iter().map(problem).collect();
+        let problems: Vec<snapshot::ConfigProblem> = rejected.diagnostics.iter().map(problem).collect();
         self.story.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.file.errors = problems.clone().into();
         self.file.rejected_at.get_or_insert_with(Timestamp::now);
-        self.answer_reloads(answers, &Reloaded::Rejected(problems));
+        self.answer_reloads(answers, &ReloadOutcome::Rejected(problems));
     }
 
-    fn obey(&mut self, signal: Signal) -> Option<Event> {
+    fn obey(&mut self, signal: NavigatorSignal) -> Option<Event> {
         let order = match signal {
-            Signal::Terminate => Order::Shutdown,
-            Signal::Interrupt => {
+            NavigatorSignal::Terminate => Order::Shutdown,
+            NavigatorSignal::Interrupt => {
                 self.interrupts += 1;
                 if self.interrupts > 1 { Order::Hurry } else { Order::Shutdown }
             }
-            Signal::Quit => {
+            NavigatorSignal::Quit => {
                 self.interrupts += 1;
                 Order::Hurry
             }
-            Signal::Hangup => {
+            NavigatorSignal::Hangup => {
                 // The log says what comes of it.
                 let _ticket = self.surroundings.source().reload();
                 return None;
             }
-            Signal::Reopen => {
+            NavigatorSignal::Reopen => {
                 self.surroundings.reopen();
                 return None;
             }

@@ -3,8 +3,8 @@
 //! A view that is published is of now: the first change after it takes it back. So a reader that finds one need not ask, and what it
 //! sees includes everything that was handled before it asked. Where none asks, none is made.
 
-use super::view::View;
-use super::{Perform, Supervisor, Surroundings};
+use super::view::LoopView;
+use super::{Host, Perform, Supervisor};
 use arc_swap::ArcSwapOption;
 use std::mem;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// Where the loop publishes, and readers look first.
 #[derive(Clone, Debug)]
 pub struct Published {
-    current: Arc<ArcSwapOption<View>>,
+    current: Arc<ArcSwapOption<LoopView>>,
     /// Takes views that are of the past. To drop what was derived of one takes longer than to publish it.
-    retired: mpsc::UnboundedSender<Arc<View>>,
+    retired: mpsc::UnboundedSender<Arc<LoopView>>,
 }
 
 impl Published {
     /// A place where nothing is published yet. What comes out at the other end is to be dropped, on a reader's thread.
-    pub fn new() -> (Published, mpsc::UnboundedReceiver<Arc<View>>) {
+    pub fn new() -> (Published, mpsc::UnboundedReceiver<Arc<LoopView>>) {
         let (retired, to_drop) = mpsc::unbounded_channel();
         (Published { current: Arc::default(), retired }, to_drop)
     }
 
     /// The view of now; `None`: none is published, and the loop makes one when it is asked.
-    pub fn current(&self) -> Option<Arc<View>> {
+    pub fn current(&self) -> Option<Arc<LoopView>> {
         self.current.load_full()
     }
 }
@@ -46,9 +46,9 @@ pub(super) struct Readers {
     /// How many moments there have been that differ.
     version: u64,
     /// Wait for what is now, or for anything newer than they have seen.
-    now: Vec<oneshot::Sender<Arc<View>>>,
+    now: Vec<oneshot::Sender<Arc<LoopView>>>,
     /// Have seen what is now, and wait for what comes next.
-    next: Vec<oneshot::Sender<Arc<View>>>,
+    next: Vec<oneshot::Sender<Arc<LoopView>>>,
     /// No other view is made before.
     not_before: Instant,
 }
@@ -59,7 +59,7 @@ impl Readers {
     }
 
     /// A reader wants a view, newer than the one that it has, if it has one.
-    pub(super) fn ask(&mut self, newer_than: Option<u64>, reply: oneshot::Sender<Arc<View>>) {
+    pub(super) fn ask(&mut self, newer_than: Option<u64>, reply: oneshot::Sender<Arc<LoopView>>) {
         if newer_than == Some(self.version) {
             self.next.retain(|other| !other.is_closed());
             self.next.push(reply);
@@ -86,7 +86,7 @@ impl Readers {
     }
 }
 
-impl<P: Perform, S: Surroundings> Supervisor<P, S> {
+impl<P: Perform, S: Host> Supervisor<P, S> {
     /// Makes a view for the readers that wait for one, if it is time for it.
     pub(super) fn publish_if_due(&mut self) {
         let now = Instant::now();
@@ -94,7 +94,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             return;
         }
         let view = self.readers.published.current().unwrap_or_else(|| {
-            let view = Arc::new(View::new(self.readers.version, self.engine.clone(), self.now(), self.file.clone(), None));
+            let view = Arc::new(LoopView::new(self.readers.version, self.engine.clone(), self.now(), self.file.clone(), None));
             self.readers.published.current.store(Some(Arc::clone(&view)));
             self.readers.not_before = now + EACH.saturating_mul(u32::try_from(view.processes()).unwrap_or(u32::MAX)).min(LONGEST);
             view

@@ -3,16 +3,16 @@
 //!
 //! It knows nothing of sockets, and decides nothing about processes: an order is news for the engine like any other.
 
-use super::goals::{Followed, Outcome};
-use super::view::View;
-use super::{Follow, Perform, Supervisor, Surroundings, tell};
+use super::pending_orders::{OrderOutcome, TrackedOrder};
+use super::view::LoopView;
+use super::{EventSubscription, Host, Perform, Supervisor, log_events};
 use crate::config::{Diagnostic, Excerpt};
 use crate::snapshot;
 use crate::source::Ticket;
 use crate::suggest::did_you_mean;
 use reconcile::event::{Action, Event, Order, RunId};
-use reconcile::goal::{Goal, newest_run};
 use reconcile::observed::Run;
+use reconcile::order_progress::{Goal, newest_run};
 use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::collections::VecDeque;
@@ -23,20 +23,20 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub enum Request {
     /// What is to be seen now; or, for one that has seen a view, anything newer than that one's version.
-    View(Option<u64>, oneshot::Sender<Arc<View>>),
+    View(Option<u64>, oneshot::Sender<Arc<LoopView>>),
     /// The same is to be done by hand to all of these, in one step; answered at once with what there is to follow.
-    Order(ByHand, Vec<Name>, oneshot::Sender<Vec<Followed>>),
+    Order(ManualOrder, Vec<Name>, oneshot::Sender<Vec<TrackedOrder>>),
     /// The configuration is to be read again; answered when it is in force or rejected.
-    Reload(oneshot::Sender<Reloaded>),
+    Reload(oneshot::Sender<ReloadOutcome>),
     /// What happens, and what happened since a generation.
-    Follow(Option<u64>, oneshot::Sender<Follow>),
+    Follow(Option<u64>, oneshot::Sender<EventSubscription>),
     /// Answered when everything that was saved before has been taken in.
     Look(oneshot::Sender<()>),
 }
 
 /// What is to be done to a process by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ByHand {
+pub enum ManualOrder {
     /// It is to run, whatever it did before.
     Start,
     /// It is to stop, and stay stopped.
@@ -51,25 +51,25 @@ pub enum ByHand {
 
 /// What became of reading the configuration again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reloaded {
+pub enum ReloadOutcome {
     /// It is in force as this generation; `true`: it means something else than before.
     Accepted(u64, bool),
     /// It is wrong.
-    Rejected(Vec<snapshot::Problem>),
+    Rejected(Vec<snapshot::ConfigProblem>),
     /// Navigator is ending, and reads nothing any more.
     Closing,
 }
 
 /// Clients that wait for something but the end of an order.
 #[derive(Default)]
-pub(super) struct Waiters {
+pub(super) struct WaitingClients {
     /// Until the files have been looked at.
     unlooked: VecDeque<oneshot::Sender<()>>,
-    reloads: Vec<(Ticket, oneshot::Sender<Reloaded>)>,
-    process_reloads: Vec<(RunId, oneshot::Sender<Outcome>)>,
+    reloads: Vec<(Ticket, oneshot::Sender<ReloadOutcome>)>,
+    process_reloads: Vec<(RunId, oneshot::Sender<OrderOutcome>)>,
 }
 
-impl<P: Perform, S: Surroundings> Supervisor<P, S> {
+impl<P: Perform, S: Host> Supervisor<P, S> {
     /// Takes a request in; answers with what it means for the engine.
     ///
     /// A client that has gone away doesn't hear the answer, which harms nobody: so sending it can't fail in a way that
@@ -86,7 +86,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
                 return events;
             }
             Request::Follow(since, reply) => drop(reply.send(self.story.follow(since))),
-            Request::Reload(reply) if self.engine.orders().closing().is_some() => drop(reply.send(Reloaded::Closing)),
+            Request::Reload(reply) if self.engine.orders().closing().is_some() => drop(reply.send(ReloadOutcome::Closing)),
             Request::Reload(reply) => {
                 let ticket = self.surroundings.source().reload();
                 self.waiters.reloads.push((ticket, reply));
@@ -99,23 +99,23 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         Vec::new()
     }
 
-    fn order(&mut self, by_hand: &ByHand, name: &Name, events: &mut Vec<Event>) -> Followed {
+    fn order(&mut self, by_hand: &ManualOrder, name: &Name, events: &mut Vec<Event>) -> TrackedOrder {
         let (order, goal) = match by_hand {
-            ByHand::Start => (Order::Start(name.clone()), Goal::Up(name.clone())),
-            ByHand::Stop => (Order::Stop(name.clone()), Goal::Down(name.clone())),
-            ByHand::Restart => (Order::Restart(name.clone()), Goal::UpAnew(name.clone(), newest_run(&self.engine, name))),
-            ByHand::Signal(_) | ByHand::Reload => {
-                let (followed, reply) = Followed::new(None);
+            ManualOrder::Start => (Order::Start(name.clone()), Goal::Up(name.clone())),
+            ManualOrder::Stop => (Order::Stop(name.clone()), Goal::Down(name.clone())),
+            ManualOrder::Restart => (Order::Restart(name.clone()), Goal::UpAnew(name.clone(), newest_run(&self.engine, name))),
+            ManualOrder::Signal(_) | ManualOrder::Reload => {
+                let (followed, reply) = TrackedOrder::new(None);
                 let outcome = self.check(name, by_hand);
                 match (outcome, by_hand) {
-                    (Ok(()), ByHand::Signal(signal)) => drop(reply.send(self.signal(name, *signal))),
+                    (Ok(()), ManualOrder::Signal(signal)) => drop(reply.send(self.signal(name, *signal))),
                     (Ok(()), _) => self.reload_by_hand(name, reply),
                     (Err(why), _) => drop(reply.send(Err(why))),
                 }
                 return followed;
             }
         };
-        let (followed, reply) = Followed::new(Some(goal.clone()));
+        let (followed, reply) = TrackedOrder::new(Some(goal.clone()));
         match self.check(name, by_hand) {
             Ok(()) => {
                 self.goals.add(goal, reply);
@@ -133,18 +133,18 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
         run.ok_or_else(|| "it does not run".to_owned())
     }
 
-    fn signal(&self, name: &Name, signal: Signal) -> Outcome {
+    fn signal(&self, name: &Name, signal: Signal) -> OrderOutcome {
         self.performer.signal(self.run_of(name)?.id, signal).map_err(|error| error.to_string())
     }
 
-    fn reload_by_hand(&mut self, name: &Name, reply: oneshot::Sender<Outcome>) {
+    fn reload_by_hand(&mut self, name: &Name, reply: oneshot::Sender<OrderOutcome>) {
         let found = self.run_of(name).and_then(|run| match &run.spec.reload {
             Some(by) => Ok((run.id, by.clone())),
             None => Err("it has no `reload` in the file; `restart` is what is left".to_owned()),
         });
         match found {
             Ok((run, by)) => {
-                tell::reloading(name);
+                log_events::reloading(name);
                 self.waiters.process_reloads.push((run, reply));
                 self.performer.perform(vec![Action::Reload { run, by }]);
             }
@@ -172,7 +172,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// Whether an order can be followed at all.
-    fn check(&self, name: &Name, by_hand: &ByHand) -> Outcome {
+    fn check(&self, name: &Name, by_hand: &ManualOrder) -> OrderOutcome {
         if self.engine.orders().closing().is_some() {
             return Err("navigator is shutting down".to_owned());
         }
@@ -183,7 +183,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             return Err(format!("no process `{name}` in the file{hint}"));
         };
         match by_hand {
-            ByHand::Start | ByHand::Restart if !entry.spec.enabled => {
+            ManualOrder::Start | ManualOrder::Restart if !entry.spec.enabled => {
                 Err("it is disabled in the file: `enabled: true` lets it run".to_owned())
             }
             _ => Ok(()),
@@ -191,22 +191,22 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
     }
 
     /// Answers the clients that asked for the file to be read before this reading of it began.
-    pub(super) fn answer_reloads(&mut self, answers: Ticket, reloaded: &Reloaded) {
+    pub(super) fn answer_reloads(&mut self, answers: Ticket, reloaded: &ReloadOutcome) {
         let answered = self.waiters.reloads.extract_if(.., |(ticket, _)| *ticket <= answers);
         answered.for_each(|(_, reply)| drop(reply.send(reloaded.clone())));
     }
 }
 
 /// A diagnostic in the form in which it is sent.
-pub fn problem(diagnostic: &Diagnostic) -> snapshot::Problem {
+pub fn problem(diagnostic: &Diagnostic) -> snapshot::ConfigProblem {
     let Diagnostic { file, line, column, message, help, excerpt, .. } = diagnostic;
-    snapshot::Problem {
+    snapshot::ConfigProblem {
         file: file.clone(),
         line: *line,
         column: *column,
         message: message.clone(),
         help: help.clone(),
-        excerpt: excerpt.as_ref().map(|Excerpt { line, start, length }| snapshot::Excerpt {
+        excerpt: excerpt.as_ref().map(|Excerpt { line, start, length }| snapshot::ProblemExcerpt {
             text: line.clone(),
             start: *start,
             length: *length,

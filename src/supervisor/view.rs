@@ -1,16 +1,16 @@
 //! What readers see: one moment of the loop, immutable and shared. The loop publishes the facts of that moment, which costs it little;
 //! whatever is derived from them is derived by the reader that first asks for it, on the reader's thread.
 
-use super::left;
-use crate::snapshot::{self, Cause, ConfigState, Exit, Moment, Plan, Problem, Snapshot, Watch};
+use super::orphans;
+use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, PlanReport, Snapshot, Watch};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
-use reconcile::goal::Goal;
-use reconcile::state::{Standing, State};
+use reconcile::order_progress::Goal;
+use reconcile::pending_reason::Waits;
+use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::Name;
 use reconcile::time::Time;
-use reconcile::waits::Waits;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// One moment of the loop.
 #[derive(Debug)]
-pub struct View {
+pub struct LoopView {
     /// How many moments there were before it that differed.
     version: u64,
     engine: Engine,
@@ -36,7 +36,7 @@ pub struct View {
     after: Option<Arc<Desired>>,
     waits: OnceLock<Waits>,
     converged: OnceLock<bool>,
-    shown: Mutex<Option<(Instant, Arc<Shown>)>>,
+    shown: Mutex<Option<(Instant, Arc<RenderedSnapshot>)>>,
 }
 
 /// What the loop knows of the configuration on disk.
@@ -44,15 +44,15 @@ pub struct View {
 pub(super) struct File {
     pub(super) path: PathBuf,
     /// Warnings of the one that was accepted last.
-    pub(super) warnings: Arc<[Problem]>,
+    pub(super) warnings: Arc<[ConfigProblem]>,
     /// Why what is in the file is not in force; empty: it is.
-    pub(super) errors: Arc<[Problem]>,
+    pub(super) errors: Arc<[ConfigProblem]>,
     /// Since when it isn't.
     pub(super) rejected_at: Option<Timestamp>,
 }
 
 /// What a view doesn't hold, because it changes without the loop.
-pub trait Beside {
+pub trait LiveData {
     /// How changes of the configuration are found.
     fn watch(&self) -> Watch;
 
@@ -62,12 +62,12 @@ pub trait Beside {
 
 /// A snapshot, and its text.
 #[derive(Debug)]
-pub struct Shown {
+pub struct RenderedSnapshot {
     snapshot: Snapshot,
     json: OnceLock<Result<Vec<u8>, String>>,
 }
 
-impl Shown {
+impl RenderedSnapshot {
     /// How everything stands.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -88,9 +88,9 @@ impl Shown {
     }
 }
 
-impl View {
-    pub(super) fn new(version: u64, engine: Engine, now: Time, file: File, after: Option<Arc<Desired>>) -> View {
-        View {
+impl LoopView {
+    pub(super) fn new(version: u64, engine: Engine, now: Time, file: File, after: Option<Arc<Desired>>) -> LoopView {
+        LoopView {
             version,
             engine,
             at: (now, Instant::now(), Timestamp::now()),
@@ -145,19 +145,19 @@ impl View {
     }
 
     /// What a configuration would change.
-    pub fn plan(&self, wanted: &Desired) -> Plan {
-        Plan::of(&self.engine, self.at.0, wanted)
+    pub fn plan(&self, wanted: &Desired) -> PlanReport {
+        PlanReport::of(&self.engine, self.at.0, wanted)
     }
 
     /// How everything stands.
-    pub fn shown(&self, beside: &impl Beside) -> Arc<Shown> {
+    pub fn shown(&self, beside: &impl LiveData) -> Arc<RenderedSnapshot> {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, shown)) = &*shown
             && at.elapsed() < FRESH
         {
             return Arc::clone(shown);
         }
-        let new = Arc::new(Shown { snapshot: self.snapshot(beside), json: OnceLock::new() });
+        let new = Arc::new(RenderedSnapshot { snapshot: self.snapshot(beside), json: OnceLock::new() });
         *shown = Some((Instant::now(), Arc::clone(&new)));
         new
     }
@@ -167,11 +167,11 @@ impl View {
         self.at.0 + self.at.1.elapsed()
     }
 
-    fn snapshot(&self, beside: &impl Beside) -> Snapshot {
+    fn snapshot(&self, beside: &impl LiveData) -> Snapshot {
         let File { path, warnings, errors, rejected_at } = &self.file;
         let is_accepted = errors.is_empty();
         let processes = match &self.after {
-            Some(wanted) => left::processes(self, wanted),
+            Some(wanted) => orphans::processes(self, wanted),
             None => self.all(beside),
         };
         Snapshot {
@@ -191,13 +191,13 @@ impl View {
     }
 
     /// Every process of the file, in its order, and those that are still going.
-    fn all(&self, beside: &impl Beside) -> Vec<snapshot::Process> {
-        let mut standings = self.engine.standings();
+    fn all(&self, beside: &impl LiveData) -> Vec<snapshot::ProcessSnapshot> {
+        let mut standings = self.engine.statuses();
         standings.sort_by_key(|standing| standing.position.unwrap_or(usize::MAX));
-        let of = |standing: &Standing| {
-            let is_down = matches!(standing.state, State::Failed | State::Backoff);
+        let of = |standing: &ProcessStatus| {
+            let is_down = matches!(standing.state, ProcessState::Failed | ProcessState::Backoff);
             let output = if is_down { beside.last_lines(&standing.name, GLANCE) } else { Vec::new() };
-            snapshot::Process { output, ..self.process(standing) }
+            snapshot::ProcessSnapshot { output, ..self.process(standing) }
         };
         standings.iter().map(of).collect()
     }
@@ -207,11 +207,11 @@ impl View {
     }
 
     /// How a process stands, without its output.
-    pub(super) fn process(&self, standing: &Standing) -> snapshot::Process {
+    pub(super) fn process(&self, standing: &ProcessStatus) -> snapshot::ProcessSnapshot {
         let (at, _, wall) = self.at;
         let on_wall = |time: Time| Moment(wall - at.since(time));
         let waits = self.waits.get_or_init(|| self.engine.waits(self.now()));
-        snapshot::Process {
+        snapshot::ProcessSnapshot {
             name: standing.name.to_string(),
             tier: standing.tier,
             state: standing.state,

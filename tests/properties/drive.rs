@@ -13,7 +13,7 @@ use crate::rules::{Free, Moment};
 use crate::trace::Trace;
 use crate::wishes::{MOST, Wish, name};
 use crate::world::World;
-use reconcile::engine::{Engine, Outcome};
+use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, Event, Order};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -137,7 +137,7 @@ impl Trial<'_> {
         ensure(quiet || self.facts.differs(&known), "news without news changes nothing", || format!("{story}: {outcome:?}"))
     }
 
-    fn step(&mut self, batch: Vec<Item>) -> Result<Outcome, Violation> {
+    fn step(&mut self, batch: Vec<Item>) -> Result<StepOutcome, Violation> {
         let mut news = Vec::with_capacity(batch.len());
         for (event, wish) in batch {
             self.trace.news(self.now, &event, &self.facts);

@@ -7,8 +7,8 @@
 use crate::places::{Places, Set};
 use crate::rules::{Moment, Rest, Why, rest};
 use crate::wishes::{MOST, Wish, number};
-use reconcile::event::{Action, Content, Event, Order, RunId, Status};
-use reconcile::report::{Report, What};
+use reconcile::event::{Action, Content, Event, ExitStatus, Order, RunId};
+use reconcile::report::{Report, TransitionKind};
 use reconcile::spec::Spec;
 use reconcile::time::Time;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub(crate) struct Run {
     pub(crate) read: Option<Content>,
     pub(crate) stop: Option<(Time, Why)>,
     pub(crate) killed: Option<Time>,
-    pub(crate) exit: Option<(Status, Time)>,
+    pub(crate) exit: Option<(ExitStatus, Time)>,
     pub(crate) reported: bool,
     pub(crate) unwanted_by_hand: bool,
     /// However it ends, it counts for nothing.
@@ -288,7 +288,7 @@ impl Facts {
         let last = !self.runs_of(run.process).any(Run::undisturbed);
         let process = &mut self.processes[run.process];
         let by_itself = !run.forgiven && (run.failing() || (run.stop.is_none() && run.exit.is_none()));
-        let (status, at) = run.exit.clone().unwrap_or((Status::Lost, now));
+        let (status, at) = run.exit.clone().unwrap_or((ExitStatus::Lost, now));
         let success = !refused && status.is_success() && run.stop.is_none_or(|(_, why)| !why.fails());
         let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
         let told = run.stop.map_or(at, |(told, _)| told.min(at));
@@ -387,7 +387,7 @@ impl Facts {
     /// Takes what was reported of a run that isn't known from actions.
     pub(crate) fn report(&mut self, report: &Report) {
         let Report::Process(transition) = report else { return };
-        if transition.what == What::Survives
+        if transition.what == TransitionKind::Survives
             && let Some(run) = transition.run.and_then(|run| self.run_mut(run))
         {
             run.reported = true;

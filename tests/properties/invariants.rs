@@ -4,13 +4,13 @@ use crate::facts::{Facts, Run};
 use crate::places::has;
 use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reload, rest};
 use crate::wishes::{MOST, name, number};
-use reconcile::engine::{Engine, Outcome};
+use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, RunId};
 use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE, STARTS_OF_ONE_USER};
 use reconcile::reason::Reason;
-use reconcile::report::{Report, What};
-use reconcile::spec::{Kind, OnChange, Reload, Spec};
-use reconcile::state::{Standing, State};
+use reconcile::report::{Report, TransitionKind};
+use reconcile::spec::{OnChange, ProcessKind, Reload, Spec};
+use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::time::Time;
 use std::fmt::Display;
 
@@ -54,7 +54,7 @@ pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Act
 }
 
 /// Checks that an engine does, reports and explains the same as one without anything that makes planning fast.
-pub(crate) fn check_speed(fast: (&Outcome, &Plan), slow: (&Outcome, &Plan)) -> Check {
+pub(crate) fn check_speed(fast: (&StepOutcome, &Plan), slow: (&StepOutcome, &Plan)) -> Check {
     ensure(fast == slow, "fast planning yields the same", || format!("{fast:?}, but slowly {slow:?}"))
 }
 
@@ -68,10 +68,10 @@ pub(crate) fn check_update(facts: &Facts, action: &Action) -> Check {
 }
 
 /// Checks that whoever performs actions and whoever reads reports are told of the same updates.
-pub(crate) fn check_updates(outcome: &Outcome) -> Check {
+pub(crate) fn check_updates(outcome: &StepOutcome) -> Check {
     let performed = outcome.actions.iter().filter(|action| matches!(action, Action::Update { .. })).map(Action::run);
     let told = outcome.reports.iter().filter_map(|report| match report {
-        Report::Process(about) if matches!(about.what, What::Updated(_)) => about.run,
+        Report::Process(about) if matches!(about.what, TransitionKind::Updated(_)) => about.run,
         _ => None,
     });
     ensure(performed.eq(told), "what is taken over in place is told", || format!("{:?}", outcome.actions))
@@ -155,7 +155,7 @@ fn is_hurried(facts: &Facts, now: Time) -> bool {
 }
 
 /// Checks what must hold whenever a step is done, after which this is the plan.
-pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcome: &Outcome, after: &Plan) -> Check {
+pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcome: &StepOutcome, after: &Plan) -> Check {
     let now = moment.now();
     let story = || format!("generation {}", engine.generation());
     ensure(engine.generation() == facts.generation, "a generation is a difference in meaning", story)?;
@@ -275,7 +275,7 @@ pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
     let Report::Process(about) = report else { return Ok(()) };
     ensure(about.generation <= facts.generation, "no generation is ahead of the last", || about.generation)?;
     match &about.what {
-        What::Starting(reason) => {
+        TransitionKind::Starting(reason) => {
             let tells = !matches!(reason, Reason::Removed | Reason::Disabled | Reason::StoppedByHand | Reason::Shutdown);
             ensure(tells, "a start's reason is why it is started", || format!("{}: {reason}", about.name))
         }
@@ -286,7 +286,7 @@ pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
 /// Checks that the words for people agree with the facts.
 pub(crate) fn check_standings(facts: &Facts, now: Time, engine: &Engine) -> Check {
     let moment = Moment::of(facts, now);
-    let standings = engine.standings();
+    let standings = engine.statuses();
     let wished = facts.wish.specs.len();
     let leaving = (0..MOST).filter(|&process| facts.spec(process).is_none() && facts.runs_of(process).next().is_some());
     ensure(standings.len() == wished + leaving.count(), "every process has a state", || format!("{standings:?}"))?;
@@ -301,7 +301,7 @@ pub(crate) fn check_standings(facts: &Facts, now: Time, engine: &Engine) -> Chec
     ensure(engine.is_converged() == converged, "converged is what the file says", || format!("{standings:?}"))
 }
 
-fn check_standing(facts: &Facts, standing: &Standing, process: usize) -> Check {
+fn check_standing(facts: &Facts, standing: &ProcessStatus, process: usize) -> Check {
     let newest = facts.runs_of(process).next_back();
     let pid = newest.is_some_and(|run| run.up.is_some() && run.exit.is_none());
     ensure(standing.pid.is_some() == pid, "a pid is one of something that runs", || format!("{standing:?}"))?;
@@ -312,17 +312,17 @@ fn check_standing(facts: &Facts, standing: &Standing, process: usize) -> Check {
     ensure(standing.stale == newest.is_some_and(stale), "stale is what is kept on purpose", || format!("{standing:?}"))
 }
 
-fn state(facts: &Facts, moment: &Moment, process: usize) -> State {
+fn state(facts: &Facts, moment: &Moment, process: usize) -> ProcessState {
     match facts.runs_of(process).next_back() {
-        Some(run) if !run.undisturbed() => State::Stopping,
-        Some(run) if run.ready.is_some() => State::Running,
-        Some(_) => State::Starting,
-        None if !moment.wanted(facts, process) => State::Stopped,
+        Some(run) if !run.undisturbed() => ProcessState::Stopping,
+        Some(run) if run.ready.is_some() => ProcessState::Running,
+        Some(_) => ProcessState::Starting,
+        None if !moment.wanted(facts, process) => ProcessState::Stopped,
         None => match rest(facts, process) {
-            Rest::Fresh => State::Pending,
-            Rest::Completed => State::Completed,
-            Rest::Failed => State::Failed,
-            Rest::Again(..) => State::Backoff,
+            Rest::Fresh => ProcessState::Pending,
+            Rest::Completed => ProcessState::Completed,
+            Rest::Failed => ProcessState::Failed,
+            Rest::Again(..) => ProcessState::Backoff,
         },
     }
 }
@@ -338,11 +338,11 @@ fn is_as_wanted(facts: &Facts, moment: &Moment, process: usize) -> bool {
     }
     let Some(run) = facts.runs_of(process).next_back() else { return false };
     let right = *run.spec == *spec || (spec.on_change == OnChange::Keep && run.spec.exec != spec.exec);
-    run.undisturbed() && run.ready.is_some() && !run.unwanted_by_hand && right && spec.exec.kind == Kind::Service
+    run.undisturbed() && run.ready.is_some() && !run.unwanted_by_hand && right && spec.exec.kind == ProcessKind::Service
 }
 
 /// Checks what must hold once a kind world has settled.
-pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: &Outcome) -> Check {
+pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: &StepOutcome) -> Check {
     const RULE: &str = "a kind world settles on what is wanted";
     let moment = Moment::of(facts, now);
     ensure(outcome.wake_at.is_none(), "a settled world needs no waking", || format!("{:?}", outcome.wake_at))?;
@@ -358,7 +358,7 @@ pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: 
         let blocked = rests || moment.is_blocked(facts, process);
         match moment.current(facts, process) {
             Some(run) => {
-                let task = facts.spec(process).is_some_and(|spec| spec.exec.kind == Kind::Task);
+                let task = facts.spec(process).is_some_and(|spec| spec.exec.kind == ProcessKind::Task);
                 let stale = task && facts.spec(process).is_some_and(|spec| spec.exec != run.spec.exec);
                 ensure(runs == 1 && run.ready.is_some() && (!task || stale), RULE, story)?;
             }

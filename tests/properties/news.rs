@@ -1,7 +1,7 @@
 //! News of a world: what may be told of a run or of watched files, in a form that can be ordered.
 
 use crate::wishes::{FILES, name};
-use reconcile::event::{Content, Event, Pid, Refusal, RunId, Status};
+use reconcile::event::{Content, Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::spec::Signal;
 use reconcile::text::{Name, Text};
 
@@ -46,8 +46,8 @@ impl News {
             }
             News::Exited(run, end) => {
                 let status = match end {
-                    End::Code(code) => Status::Code(code),
-                    End::Signal(signal) => Status::Signal(signal),
+                    End::Code(code) => ExitStatus::Code(code),
+                    End::Signal(signal) => ExitStatus::Signal(signal),
                 };
                 Event::Exited { run, status }
             }

@@ -11,7 +11,7 @@ use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::Event;
 use reconcile::forecast::{Forecast, forecast};
-use reconcile::preview::Deed;
+use reconcile::preview::PreviewStep;
 use reconcile::spec::{OnChange, Tier};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -125,7 +125,7 @@ fn waves(played: &Played) -> Vec<Vec<Step>> {
     played.waves.iter().map(|wave| wave.iter().map(step).collect()).collect()
 }
 
-fn step(deed: &Deed) -> Step {
+fn step(deed: &PreviewStep) -> Step {
     (verb(&deed.to_string()), deed.name.to_string())
 }
 

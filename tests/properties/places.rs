@@ -1,7 +1,7 @@
 //! Where a wish places its processes: what each depends on by name, and what it only comes after.
 
 use crate::wishes::{MOST, Wish, number};
-use reconcile::spec::{Condition, Kind, Spec, Tier};
+use reconcile::spec::{Condition, ProcessKind, Spec, Tier};
 
 /// A set of processes, by their numbers.
 pub(crate) type Set = u32;
@@ -42,7 +42,7 @@ impl Places {
             places.listed[process] = Some(place);
             for (on, edge) in spec.depends_on.iter().flatten() {
                 let on = number(on);
-                let task = wish.spec(on).is_some_and(|spec| spec.exec.kind == Kind::Task);
+                let task = wish.spec(on).is_some_and(|spec| spec.exec.kind == ProcessKind::Task);
                 let usual = if task { Condition::Completed } else { Condition::Ready };
                 let condition = edge.condition.unwrap_or(usual);
                 places.needs[process].push(Need { on, condition, restart: edge.restart, required: edge.required });

@@ -6,11 +6,11 @@
 use crate::dice::Dice;
 use crate::invariants::{Check, ensure};
 use crate::wishes::Wish;
-use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Event, Order, Pid, RunId, Status};
-use reconcile::preview::{Deed, preview, preview_shutdown};
-use reconcile::report::{Report, What};
-use reconcile::spec::{Kind, Spec};
+use reconcile::engine::{Engine, StepOutcome};
+use reconcile::event::{Action, Event, ExitStatus, Order, Pid, RunId};
+use reconcile::preview::{PreviewStep, preview, preview_shutdown};
+use reconcile::report::{Report, TransitionKind};
+use reconcile::spec::{ProcessKind, Spec};
 use reconcile::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) fn check_previews(engine: &Engine, now: Time, wish: &Wish, dice: &mut
     check_preview(closed, play(&mut engine.clone(), now, Event::Order(Order::Shutdown), &mut pace).deeds())
 }
 
-fn check_preview(waves: Vec<Vec<Deed>>, played: Vec<(String, String)>) -> Check {
+fn check_preview(waves: Vec<Vec<PreviewStep>>, played: Vec<(String, String)>) -> Check {
     let mut promised: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for deed in waves.into_iter().flatten() {
         promised.entry(deed.name.to_string()).or_default().push(deed.to_string());
@@ -107,13 +107,13 @@ pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut 
 }
 
 /// What an engine did in one step.
-fn deeds(engine: &Engine, outcome: &Outcome) -> Vec<(String, String)> {
+fn deeds(engine: &Engine, outcome: &StepOutcome) -> Vec<(String, String)> {
     let reported = outcome.reports.iter().filter_map(|report| {
         let Report::Process(about) = report else { return None };
         let name = about.name.to_string();
         let deed = match &about.what {
-            What::Stopping(reason) => format!("stop {name} ({reason})"),
-            What::Updated(differences) => {
+            TransitionKind::Stopping(reason) => format!("stop {name} ({reason})"),
+            TransitionKind::Updated(differences) => {
                 let fields: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
                 format!("update {name} ({} changed)", fields.join(", "))
             }
@@ -131,12 +131,12 @@ fn deeds(engine: &Engine, outcome: &Outcome) -> Vec<(String, String)> {
 
 fn starts(run: RunId, spec: &Spec) -> Vec<Event> {
     let mut answers = vec![Event::Spawned { run, pid: Pid(1) }, Event::Ready { run }];
-    if spec.exec.kind == Kind::Task {
+    if spec.exec.kind == ProcessKind::Task {
         answers.extend(ends(run));
     }
     answers
 }
 
 fn ends(run: RunId) -> Vec<Event> {
-    vec![Event::Exited { run, status: Status::Code(0) }, Event::Gone { run }]
+    vec![Event::Exited { run, status: ExitStatus::Code(0) }, Event::Gone { run }]
 }

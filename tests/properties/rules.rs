@@ -8,7 +8,7 @@ use crate::places::{Need, Set, has};
 use crate::wishes::{MOST, number};
 use reconcile::event::{Content, RunId};
 use reconcile::plan::STARTS_AHEAD;
-use reconcile::spec::{Condition, Kind, OnChange, OnWatch, Restart, Spec, Tier};
+use reconcile::spec::{Condition, OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::time::Duration;
 
@@ -235,7 +235,7 @@ impl Moment {
             return Holds::NotYet;
         }
         match rest(facts, need.on) {
-            Rest::Completed if spec.exec.kind == Kind::Task => Holds::Yes,
+            Rest::Completed if spec.exec.kind == ProcessKind::Task => Holds::Yes,
             Rest::Fresh if self.outlooks[need.on] != Outlook::Stuck => Holds::NotYet,
             _ => Holds::No,
         }
@@ -432,7 +432,7 @@ pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     let again = match spec.restart {
         Restart::Never => false,
         Restart::OnFailure => !past.success,
-        Restart::Always => !past.success || spec.exec.kind == Kind::Service,
+        Restart::Always => !past.success || spec.exec.kind == ProcessKind::Service,
     };
     let spent = !past.success && spec.max_restarts.is_some_and(|most| length > most);
     match past.success {

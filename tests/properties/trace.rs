@@ -3,13 +3,13 @@
 use crate::facts::Facts;
 use crate::history::{History, Op};
 use crate::wishes::{FILES, Wish, name};
-use reconcile::engine::Outcome;
+use reconcile::engine::StepOutcome;
 use reconcile::event::{Action, Event, RunId};
 use reconcile::fields::condition_word;
+use reconcile::human_duration::HumanDuration;
 use reconcile::plan::Waiting;
-use reconcile::report::{Report, What};
-use reconcile::span::Span;
-use reconcile::spec::{Kind, OnChange, OnWatch, Restart, Spec, Tier};
+use reconcile::report::{Report, TransitionKind};
+use reconcile::spec::{OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::fmt::Write;
@@ -66,7 +66,7 @@ impl Trace {
         });
     }
 
-    pub(crate) fn outcome(&mut self, now: Time, outcome: &Outcome, waiting: &[(Name, Waiting)], facts: &Facts) {
+    pub(crate) fn outcome(&mut self, now: Time, outcome: &StepOutcome, waiting: &[(Name, Waiting)], facts: &Facts) {
         if self.0.is_none() {
             return;
         }
@@ -74,15 +74,15 @@ impl Trace {
             let Report::Process(transition) = report else { continue };
             let name = &transition.name;
             match &transition.what {
-                What::Stopping(reason) => self.line(|| format!("  {now} -- {name} stops: {reason}")),
-                What::Killing(reason) => self.line(|| format!("  {now} -- {name} is killed: {reason}")),
-                What::Restarting { delay, reason } => {
-                    self.line(|| format!("  {now} -- {name} restarts after {}: {reason}", Span(*delay)));
+                TransitionKind::Stopping(reason) => self.line(|| format!("  {now} -- {name} stops: {reason}")),
+                TransitionKind::Killing(reason) => self.line(|| format!("  {now} -- {name} is killed: {reason}")),
+                TransitionKind::Restarting { delay, reason } => {
+                    self.line(|| format!("  {now} -- {name} restarts after {}: {reason}", HumanDuration(*delay)));
                 }
-                What::Failed(reason) => self.line(|| format!("  {now} -- {name} failed: {reason}")),
-                What::Reloading(reason) => self.line(|| format!("  {now} -- {name} reads its files again: {reason}")),
-                What::Updated(_) => self.line(|| format!("  {now} -- {name} is updated")),
-                What::Survives => self.line(|| format!("  {now} -- {name} survives")),
+                TransitionKind::Failed(reason) => self.line(|| format!("  {now} -- {name} failed: {reason}")),
+                TransitionKind::Reloading(reason) => self.line(|| format!("  {now} -- {name} reads its files again: {reason}")),
+                TransitionKind::Updated(_) => self.line(|| format!("  {now} -- {name} is updated")),
+                TransitionKind::Survives => self.line(|| format!("  {now} -- {name} survives")),
                 _ => {}
             }
         }
@@ -141,7 +141,7 @@ fn describe(op: &Op) -> String {
 /// A wish in a line: of each process, what differs from the default.
 pub(crate) fn describe_wish(wish: &Wish) -> String {
     let all: Vec<String> = wish.specs.iter().map(describe_spec).collect();
-    let within = Span(wish.shutdown_timeout);
+    let within = HumanDuration(wish.shutdown_timeout);
     if all.is_empty() { "nothing".to_string() } else { format!("{} | shutdown within {within}", all.join(", ")) }
 }
 
@@ -161,7 +161,7 @@ fn describe_spec(spec: &Spec) -> String {
         }
     }
     says.extend((spec.tier == Tier::Application).then(|| "application".to_string()));
-    says.extend((spec.exec.kind == Kind::Task).then(|| "task".to_string()));
+    says.extend((spec.exec.kind == ProcessKind::Task).then(|| "task".to_string()));
     says.extend((!spec.enabled).then(|| "disabled".to_string()));
     says.extend(match spec.restart {
         Restart::Never => None,
@@ -170,11 +170,12 @@ fn describe_spec(spec: &Spec) -> String {
     });
     let backoff = &spec.backoff;
     if spec.restart != Restart::Never {
-        let (initial, max, reset) = (Span(backoff.initial), Span(backoff.max), Span(backoff.reset_after));
+        let (initial, max, reset) =
+            (HumanDuration(backoff.initial), HumanDuration(backoff.max), HumanDuration(backoff.reset_after));
         says.push(format!("backoff {initial} x{} to {max} jitter {} reset {reset}", backoff.factor, backoff.jitter));
         says.extend(spec.max_restarts.map(|most| format!("at most {most} restarts")));
     }
-    says.extend((!spec.start_delay.is_zero()).then(|| format!("delay {}", Span(spec.start_delay))));
+    says.extend((!spec.start_delay.is_zero()).then(|| format!("delay {}", HumanDuration(spec.start_delay))));
     says.extend(spec.ready.as_ref().map(|probe| format!("probed by {probe:?}")));
     says.extend(spec.liveness.as_ref().map(|liveness| format!("alive but for {} failures", liveness.failures)));
     if !spec.watch.is_empty() {
@@ -184,8 +185,8 @@ fn describe_spec(spec: &Spec) -> String {
     says.extend(spec.reload.as_ref().map(|_| "can reload".to_string()));
     says.extend((spec.on_watch == OnWatch::Reload).then(|| "reloads".to_string()));
     says.extend(spec.exec.announce.map(|_| "notifies".to_string()));
-    says.extend(spec.has_readiness().then(|| format!("ready within {}", Span(spec.ready_timing.deadline))));
-    says.extend((spec.stop.timeout != plain.stop.timeout).then(|| format!("stops within {}", Span(spec.stop.timeout))));
+    says.extend(spec.has_readiness().then(|| format!("ready within {}", HumanDuration(spec.ready_timing.deadline))));
+    says.extend((spec.stop.timeout != plain.stop.timeout).then(|| format!("stops within {}", HumanDuration(spec.stop.timeout))));
     says.extend(match spec.on_change {
         OnChange::Restart => None,
         OnChange::Keep => Some("kept on change".to_string()),

@@ -6,8 +6,8 @@
 use crate::dice::Dice;
 use reconcile::desired::Desired;
 use reconcile::spec::{
-    Announce, Backoff, Condition, Dependency, Kind, Liveness, OnChange, OnWatch, Probe, ReadyTiming, Reload, Restart, Signal,
-    Spec, Tier,
+    Announce, Backoff, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Reload, Restart,
+    Signal, Spec, Tier,
 };
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ impl Wish {
             let Some(mut needs) = self.specs[place].depends_on.take() else { continue };
             needs.retain(|on, edge| {
                 let Some(other) = self.spec(number(on)) else { return false };
-                if edge.condition == Some(Condition::Completed) && other.exec.kind == Kind::Service {
+                if edge.condition == Some(Condition::Completed) && other.exec.kind == ProcessKind::Service {
                     // Nobody could say when that is to settle.
                     edge.condition = None;
                 }
@@ -138,7 +138,7 @@ impl Wish {
             });
             self.specs[place].depends_on = Some(needs);
         }
-        for spec in self.specs.iter_mut().filter(|spec| spec.exec.kind == Kind::Task && spec.on_change == OnChange::Keep) {
+        for spec in self.specs.iter_mut().filter(|spec| spec.exec.kind == ProcessKind::Task && spec.on_change == OnChange::Keep) {
             // A service that is kept in place of a task never completes, nor do those settle that wait for it.
             spec.on_change = OnChange::Restart;
         }
@@ -186,7 +186,7 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
     spec.exec.args = vec![Text::plain(&dice.below(3).to_string())];
     // Two of twenty run as another user: their starts have turns of their own.
     spec.exec.user = (process % 10 == 9).then(|| Text::plain("other"));
-    spec.exec.kind = if dice.chance(15) { Kind::Task } else { Kind::Service };
+    spec.exec.kind = if dice.chance(15) { ProcessKind::Task } else { ProcessKind::Service };
     spec.exec.announce = dice.chance(12).then_some(Announce::Notify);
     spec.tier = if dice.chance(20) { Tier::Application } else { Tier::Managed };
     spec.enabled = dice.chance(92);

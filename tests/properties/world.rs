@@ -9,7 +9,7 @@ use crate::history::Op;
 use crate::news::{End, News};
 use crate::wishes::{FILES, MOST, Wish, number};
 use reconcile::event::{Action, Event, RunId};
-use reconcile::spec::{Kind, Signal, Spec};
+use reconcile::spec::{ProcessKind, Signal, Spec};
 use reconcile::time::Time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -235,7 +235,7 @@ impl World {
         let process = number(&spec.name);
         self.counts[process] += 1;
         let mut dice = Dice::of(&[self.seed, process as u64, self.counts[process]]);
-        let task = spec.exec.kind == Kind::Task;
+        let task = spec.exec.kind == ProcessKind::Task;
         let before = after.and_then(|after| self.trees.get(&after)).map_or(now, |tree| tree.told_until);
         let up = before.max(now) + self.latency(&mut dice);
         let refused = !self.kind && dice.chance(10);

@@ -1,7 +1,7 @@
 //! Runs that are told to stop, or to read their own files again: by signals and by commands.
 
 use crate::host::{Host, on_host, script};
-use reconcile::event::{Action, Event, Pid, RunId, Status, StopBy};
+use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
 use reconcile::spec::{Reload, Signal, Spec};
 use reconcile::text::Text;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn a_stop_command_runs_instead_of_the_signal() {
         let journal = host.directory.join("journal");
         let (run, pid) = wait_up(host).await;
         stop(host, run, "echo \"stopping $MAINPID\" >> journal; touch end");
-        assert_eq!(host.exited(run).await, Status::Code(5));
+        assert_eq!(host.exited(run).await, ExitStatus::Code(5));
         host.gone(run).await;
         assert_eq!(read(&journal), format!("stopping {pid}\n"));
     });
@@ -47,7 +47,7 @@ fn where_a_stop_command_fails_the_signal_is_sent_after_all() {
         for failing in [command("exit 1"), vec!["no-such-command".into()]] {
             let (run, _) = wait_up(host).await;
             host.perform(Action::Stop { run, by: StopBy::Command(failing, Signal::TERM) });
-            assert_eq!(host.exited(run).await, Status::Code(7));
+            assert_eq!(host.exited(run).await, ExitStatus::Code(7));
             host.gone(run).await;
         }
     });
@@ -79,7 +79,7 @@ fn a_run_that_has_not_been_started_yet_is_stopped_by_the_signal() {
         spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
         let run = host.spawn(spec);
         stop(host, run, "exit 0");
-        assert_eq!(host.exited(run).await, Status::Signal(Signal::TERM));
+        assert_eq!(host.exited(run).await, ExitStatus::Signal(Signal::TERM));
         host.gone(run).await;
     });
 }

@@ -2,7 +2,7 @@
 //! `STARTS=1000 cargo test --release --test runtime -- --nocapture cost`
 
 use crate::host::{children, on_host, without_host};
-use reconcile::event::Status;
+use reconcile::event::ExitStatus;
 use reconcile::spec::{Output, Spec};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn cost_of_a_start() {
             for _ in 0..starts {
                 let mut spec = Spec::new("true", "/bin/true");
                 spec.exec.output = output.clone();
-                assert_eq!(host.complete(spec).await, Status::Code(0));
+                assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
                 host.told.clear();
             }
             report(&format!("runtime, output {output:?}, to Gone"), begin.elapsed() / starts);

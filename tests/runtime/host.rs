@@ -3,7 +3,7 @@
 use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
 use navigator::runtime::{self, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, Status, StopBy};
+use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
 use std::fs;
@@ -163,7 +163,7 @@ impl Host {
         .await
     }
 
-    pub(crate) async fn exited(&mut self, run: RunId) -> Status {
+    pub(crate) async fn exited(&mut self, run: RunId) -> ExitStatus {
         self.until(|event| match event {
             Event::Exited { run: of, status } if *of == run => Some(status.clone()),
             Event::NotSpawned { run: of, why } if *of == run => panic!("not spawned: {why}"),
@@ -211,7 +211,7 @@ impl Host {
     }
 
     /// Runs a process to its end.
-    pub(crate) async fn complete(&mut self, spec: Spec) -> Status {
+    pub(crate) async fn complete(&mut self, spec: Spec) -> ExitStatus {
         let run = self.spawn(spec);
         let status = self.exited(run).await;
         self.gone(run).await;

@@ -1,7 +1,7 @@
 //! What a program finds when it starts: the same, however oddly navigator itself was started.
 
 use crate::host::{on_host, on_host_of, script};
-use reconcile::event::Status;
+use reconcile::event::ExitStatus;
 use reconcile::spec::{Limit, Output, Spec};
 use reconcile::text::Text;
 use std::fs;
@@ -32,7 +32,7 @@ fn whatever_the_circumstances() {
     let (umask, oom) = (own_status("Umask"), fs::read_to_string("/proc/self/oom_score_adj").unwrap());
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let printed = on_host("circumstances", async |host| {
-        assert_eq!(host.complete(script("look", LOOK)).await, Status::Code(0));
+        assert_eq!(host.complete(script("look", LOOK)).await, ExitStatus::Code(0));
     });
     let expected = [
         "SigBlk 0000000000000000".to_owned(),
@@ -52,7 +52,7 @@ fn whatever_the_circumstances() {
 
 #[test]
 fn an_odd_launcher_makes_no_odd_processes() {
-    let mut status = Status::Lost;
+    let mut status = ExitStatus::Lost;
     let printed = on_host("odd", async |host| {
         let test = std::env::current_exe().unwrap();
         // `env` of coreutils blocks and ignores; what doesn't know the options fails the test, and says so.
@@ -65,7 +65,7 @@ fn an_odd_launcher_makes_no_odd_processes() {
         );
         status = host.complete(script("odd", &odd)).await;
     });
-    assert_eq!(status, Status::Code(0), "{printed}");
+    assert_eq!(status, ExitStatus::Code(0), "{printed}");
     assert!(printed.contains("1 passed"), "{printed}");
 }
 
@@ -82,7 +82,7 @@ fn own_settings_are_those_of_the_definition() {
         spec.exec.oom_score_adj = Some(500);
         spec.exec.working_dir = Some("/usr".into());
         spec.exec.env.insert("LOOK", "1.10".into());
-        assert_eq!(host.complete(spec).await, Status::Code(0));
+        assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
     });
     assert_eq!(printed, "[settings.stdout] 0077 128 128 0 7 500 /usr 1.10 zero a b\n");
 }
@@ -109,10 +109,10 @@ fn another_user_is_that_user_wholly() {
         let mut spec = script("user", "echo $(id -u) $(id -g) $(id -G) $HOME $USER $LOGNAME $SHELL; grep ^Uid /proc/self/status");
         spec.exec.user = Some("nobody".into());
         spec.exec.env.insert("SHELL", "/bin/own".into());
-        assert_eq!(host.complete(spec.clone()).await, Status::Code(0));
+        assert_eq!(host.complete(spec.clone()).await, ExitStatus::Code(0));
         spec.exec.args = vec!["-c".into(), "test \"$(id -g) $(id -u)\" = \"12 $(id -u nobody)\" && id -G | grep -qw 12".into()];
         spec.exec.group = Some("12".into());
-        assert_eq!(host.complete(spec).await, Status::Code(0));
+        assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
     });
     let groups = printed.split_whitespace().skip(3).take_while(|word| word.parse::<u32>().is_ok()).collect::<Vec<_>>().join(" ");
     assert!(groups.split(' ').any(|number| number == group), "{printed}");
@@ -127,8 +127,8 @@ fn output_null_goes_nowhere() {
         let mut spec =
             script("null", "echo lost; test \"$(readlink /proc/$$/fd/1) $(readlink /proc/$$/fd/2)\" = '/dev/null /dev/null'");
         spec.exec.output = Output::Null;
-        assert_eq!(host.complete(spec).await, Status::Code(0));
-        assert_eq!(host.complete(Spec::new("true", "true")).await, Status::Code(0));
+        assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
+        assert_eq!(host.complete(Spec::new("true", "true")).await, ExitStatus::Code(0));
     });
     assert_eq!(printed, "");
 }

@@ -1,7 +1,7 @@
 //! What processes write, and how it arrives: whole, in order, and never at anybody's expense.
 
 use crate::host::{on_host, script};
-use reconcile::event::Status;
+use reconcile::event::ExitStatus;
 use reconcile::spec::Output;
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +36,7 @@ fn no_two_writers_share_a_line() {
         };
         let runs = ["one", "two", "three"].map(|name| host.spawn(writer(name)));
         for run in runs {
-            assert_eq!(host.exited(run).await, Status::Code(0));
+            assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         }
     });
     let mut next: HashMap<&str, usize> = HashMap::new();
@@ -55,7 +55,7 @@ fn a_line_of_ten_megabytes_arrives_in_pieces() {
     const SIZE: usize = 10_000_000;
     let printed = on_host("long", async |host| {
         let run = host.spawn(script("long", &format!("head -c {SIZE} /dev/zero | tr '\\0' x; echo; echo next")));
-        assert_eq!(host.exited(run).await, Status::Code(0));
+        assert_eq!(host.exited(run).await, ExitStatus::Code(0));
     });
     let lines: Vec<_> = printed.lines().map(|line| line.strip_prefix("[long.stdout] ").expect("a prefix")).collect();
     assert_eq!(lines.last(), Some(&"next"));
@@ -84,7 +84,7 @@ fn output_that_is_closed_costs_nothing_and_ends_nothing() {
 #[test]
 fn both_streams_have_their_names() {
     let printed = on_host("streams", async |host| {
-        assert_eq!(host.complete(script("web", "echo out; echo err >&2; echo")).await, Status::Code(0));
+        assert_eq!(host.complete(script("web", "echo out; echo err >&2; echo")).await, ExitStatus::Code(0));
     });
     let mut lines: Vec<_> = printed.lines().collect();
     lines.sort_unstable();
@@ -102,7 +102,7 @@ fn floods_arrive_whole_and_in_order_in_a_file_and_behind_a_prefix() {
         let mut own = flood("own");
         own.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: u64::MAX, keep: 1 };
         for run in [own, flood("a"), flood("b")].map(|spec| host.spawn(spec)) {
-            assert_eq!(host.exited(run).await, Status::Code(0));
+            assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         }
     });
     let own = fs::read_to_string(&path).unwrap();
@@ -124,7 +124,7 @@ fn a_file_of_its_own_is_rotated_and_nothing_is_lost() {
         let path = directory.join("own.log");
         let mut spec = script("file", "seq 10000 10999; seq 20000 20999 >&2");
         spec.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: 1000, keep: 20 };
-        assert_eq!(host.complete(spec).await, Status::Code(0));
+        assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
     });
     assert_eq!(printed, "");
     let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());

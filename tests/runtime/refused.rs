@@ -1,7 +1,7 @@
 //! Starts that fail: each for its own reason, in words of its own, and with nothing left.
 
 use crate::host::{Host, on_host, script};
-use reconcile::event::{Refusal, Status};
+use reconcile::event::{ExitStatus, Refusal};
 use reconcile::spec::{Limit, Spec};
 use reconcile::text::Text;
 use std::fs::{self, OpenOptions, Permissions};
@@ -82,7 +82,7 @@ fn a_command_is_searched_in_the_processes_own_path() {
             spec.exec.env.insert("PATH", Text::secret(&path, "${TOOLS}"));
             spec
         };
-        assert_eq!(host.complete(with_path("tool")).await, Status::Code(7));
+        assert_eq!(host.complete(with_path("tool")).await, ExitStatus::Code(7));
         let not_found = Refusal::CommandNotFound { command: "sh".to_owned(), path: "${TOOLS}".to_owned() };
         assert_eq!(refusal(host, with_path("sh")).await, not_found);
         assert_eq!(refusal(host, with_path("only")).await, Refusal::NotExecutable { command: "only".to_owned() });
@@ -99,7 +99,7 @@ fn a_relative_command_counts_from_the_working_directory() {
         write(&host.directory.join("tool"), b"#!/bin/sh\nexit 9\n", 0o755);
         let mut spec = Spec::new("relative", "./tool");
         spec.exec.working_dir = Some(host.directory.to_str().unwrap().into());
-        assert_eq!(host.complete(spec).await, Status::Code(9));
+        assert_eq!(host.complete(spec).await, ExitStatus::Code(9));
     });
 }
 

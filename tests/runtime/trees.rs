@@ -1,7 +1,7 @@
 //! Ends: of leaders, of trees, of orphans; exact, complete, and each told once.
 
 use crate::host::{children, on_host, script, without_host};
-use reconcile::event::{Event, Status};
+use reconcile::event::{Event, ExitStatus};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Text;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn many_short_lives_are_told_exactly() {
             let runs: Vec<_> =
                 codes.map(|code| (host.spawn(script("short", &format!("{family} {}", code % 200))), code)).collect();
             for &(run, code) in &runs {
-                assert_eq!(host.exited(run).await, Status::Code(code % 200));
+                assert_eq!(host.exited(run).await, ExitStatus::Code(code % 200));
                 // What the core does when the leader has ended by itself.
                 host.kill(run);
             }
@@ -88,7 +88,7 @@ fn an_end_without_leftovers_is_told_in_one_go() {
     on_host("simple", async |host| {
         let run = host.spawn(Spec::new("false", "false"));
         assert!(matches!(host.next().await, Event::Spawned { run: of, .. } if of == run));
-        assert!(matches!(host.next().await, Event::Exited { run: of, status: Status::Code(1) } if of == run));
+        assert!(matches!(host.next().await, Event::Exited { run: of, status: ExitStatus::Code(1) } if of == run));
         assert!(matches!(host.next().await, Event::Gone { run: of } if of == run));
     });
 }
@@ -96,10 +96,10 @@ fn an_end_without_leftovers_is_told_in_one_go() {
 #[test]
 fn a_signal_is_told_by_its_name() {
     on_host("signal", async |host| {
-        assert_eq!(host.complete(script("signalled", "kill -SEGV $$")).await, Status::Signal(Signal("SEGV")));
+        assert_eq!(host.complete(script("signalled", "kill -SEGV $$")).await, ExitStatus::Signal(Signal("SEGV")));
         assert_eq!(
             host.complete(script("signalled", "kill -$(kill -l RTMIN 2>/dev/null || echo 34) $$")).await,
-            Status::Signal(Signal("RTMIN"))
+            ExitStatus::Signal(Signal("RTMIN"))
         );
     });
 }
@@ -130,7 +130,7 @@ fn no_member_of_a_tree_survives() {
         let all = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).map_or(1, |_| 6);
         assert!(members.len() >= all, "{members:?}");
         host.stop(run);
-        assert_eq!(host.exited(run).await, Status::Signal(Signal::TERM));
+        assert_eq!(host.exited(run).await, ExitStatus::Signal(Signal::TERM));
         assert_ne!(host.pids(run), [], "the one that ignores TERM is left");
         host.kill(run);
         host.gone(run).await;
@@ -148,7 +148,7 @@ fn a_frozen_process_is_stopped() {
         host.spawned(run).await;
         assert_eq!(host.hears(&fifo).await, "stopped\n");
         host.stop(run);
-        assert_eq!(host.exited(run).await, Status::Code(5));
+        assert_eq!(host.exited(run).await, ExitStatus::Code(5));
         host.gone(run).await;
     });
 }
@@ -160,7 +160,7 @@ fn a_leaders_end_waits_for_no_one_and_the_rest_is_told_later() {
         let fifo = fifo.display();
         let other = format!("setsid sh -c 'echo there >{fifo}; sleep 3600; :'");
         let run = host.spawn(script("leftover", &format!("sleep 3600 & {other} & read there <{fifo}; echo hi")));
-        assert_eq!(host.exited(run).await, Status::Code(0));
+        assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         assert!(host.pids(run).len() >= 2);
         assert!(!host.told.iter().any(|event| matches!(event, Event::Gone { .. })));
         // Each end makes the reaper look again; after the last one, it's gone.
@@ -177,7 +177,7 @@ fn a_daemon_is_known_by_its_mark() {
         let fifo = host.fifo("fifo");
         let run = host.spawn(script("daemon", &format!("(setsid sh -c 'echo there >{}; sleep 3600; :' &)", fifo.display())));
         assert_eq!(host.hears(&fifo).await, "there\n");
-        assert_eq!(host.exited(run).await, Status::Code(0));
+        assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         assert_ne!(host.pids(run), []);
         host.kill(run);
         host.gone(run).await;
@@ -220,7 +220,7 @@ fn a_daemon_in_the_middle_of_its_exec_is_not_overlooked() {
             let fifo = fifo.display();
             let daemon = format!("setsid sh -c 'exec 3>{fifo}; exec 3>&-; exec {chain} sleep 3600'");
             let run = host.spawn(script("exec", &format!("({daemon} &) ; read there <{fifo}; exit 0")));
-            assert_eq!(host.exited(run).await, Status::Code(0));
+            assert_eq!(host.exited(run).await, ExitStatus::Code(0));
             host.kill(run);
             host.gone(run).await;
             assert_eq!(children(), "");
@@ -235,7 +235,7 @@ fn what_hides_from_everything_but_its_control_group_ends_with_its_run_or_with_na
         let fifo = fifo.display();
         let lost = format!("(setsid env -i /bin/sh -c 'echo there >{fifo}; exec sleep 3600' &); read there <{fifo}");
         let run = host.spawn(script("lost", &lost));
-        assert_eq!(host.exited(run).await, Status::Code(0));
+        assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         let is_in_group = !host.pids(run).is_empty();
         if is_in_group {
             host.kill(run);
@@ -255,7 +255,7 @@ fn actions_come_at_any_moment() {
         for _ in 0..50 {
             let run = host.spawn(sleeper());
             host.stop(run);
-            assert_eq!(host.exited(run).await, Status::Signal(Signal::TERM));
+            assert_eq!(host.exited(run).await, ExitStatus::Signal(Signal::TERM));
             host.gone(run).await;
         }
         for _ in 0..100 {
@@ -268,7 +268,7 @@ fn actions_come_at_any_moment() {
                 _ => None,
             });
             if started.await {
-                assert_eq!(host.exited(run).await, Status::Signal(Signal::KILL));
+                assert_eq!(host.exited(run).await, ExitStatus::Signal(Signal::KILL));
                 host.gone(run).await;
             }
             host.kill(run);

@@ -5,7 +5,7 @@
 
 use super::script::span;
 use reconcile::spec::{
-    Announce, Condition, Dependency, Kind, Liveness, OnChange, OnWatch, Probe, Reload, Restart, Signal, Spec, Tier,
+    Announce, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, Reload, Restart, Signal, Spec, Tier,
 };
 use reconcile::text::{Name, Text};
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn trait_of(spec: &mut Spec, words: &[&str]) -> Result<(), String> {
             needs.insert(Name::from(name), dependency(how)?);
         }
         ["application"] => spec.tier = Tier::Application,
-        ["task"] => spec.exec.kind = Kind::Task,
+        ["task"] => spec.exec.kind = ProcessKind::Task,
         ["disabled"] => spec.enabled = false,
         ["delay", time] => spec.start_delay = span(time)?,
         ["probe"] => spec.ready = Some(Probe::Tcp(Text::plain("localhost"))),

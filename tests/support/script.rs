@@ -4,7 +4,7 @@
 
 use super::process;
 use reconcile::desired::Desired;
-use reconcile::event::{Order, RunId, Status};
+use reconcile::event::{ExitStatus, Order, RunId};
 use reconcile::spec::{Signal, Spec};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -55,7 +55,7 @@ pub(crate) enum Happening {
     /// Its liveness probe has failed as often as is allowed.
     Unhealthy,
     /// Its leader ends.
-    Ends(Status),
+    Ends(ExitStatus),
     /// Nothing of it is left.
     Gone,
 }
@@ -84,7 +84,7 @@ pub(crate) enum Habit {
     /// It can't be told to read its files again.
     Unreloadable,
     /// Each run ends by itself after this long.
-    EndsAfter(Duration, Status),
+    EndsAfter(Duration, ExitStatus),
     /// Runs go on until they are stopped.
     LivesOn,
     /// It does or doesn't go when it is told to stop.
@@ -176,11 +176,11 @@ fn habit(words: &[&str]) -> Result<Option<Habit>, String> {
     }))
 }
 
-fn status(words: &[&str]) -> Result<Status, String> {
+fn status(words: &[&str]) -> Result<ExitStatus, String> {
     match *words {
-        ["exits", code] => code.parse().map(Status::Code).map_err(|error| format!("exit status `{code}`: {error}")),
-        ["is", "killed", "by", "SEGV"] => Ok(Status::Signal(Signal("SEGV"))),
-        ["is", "killed", "by", "KILL"] => Ok(Status::Signal(Signal::KILL)),
+        ["exits", code] => code.parse().map(ExitStatus::Code).map_err(|error| format!("exit status `{code}`: {error}")),
+        ["is", "killed", "by", "SEGV"] => Ok(ExitStatus::Signal(Signal("SEGV"))),
+        ["is", "killed", "by", "KILL"] => Ok(ExitStatus::Signal(Signal::KILL)),
         _ => Err(format!("no end reads like `{}`; write `exits 1` or `is killed by SEGV`", words.join(" "))),
     }
 }

@@ -2,10 +2,10 @@
 //! that differ, and a count.
 
 use reconcile::desired::Desired;
-use reconcile::diff::{Change, Difference};
+use reconcile::diff::{ChangeClass, Difference};
 use reconcile::engine::Engine;
 use reconcile::event::Event;
-use reconcile::preview::{Act, Deed, preview};
+use reconcile::preview::{PreviewAction, PreviewStep, preview};
 use reconcile::report::Report;
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -35,19 +35,21 @@ pub(crate) fn steps(engine: &Engine, now: Time, wanted: &Desired) -> String {
 }
 
 /// The sign of the class of change that a step belongs to: `+` start, `-` stop, `±` restart, `~` update in place.
-fn sign(deed: &Deed, waves: &[Vec<Deed>]) -> char {
-    let also = |test: fn(&Act) -> bool| waves.iter().flatten().any(|other| other.name == deed.name && test(&other.act));
+fn sign(deed: &PreviewStep, waves: &[Vec<PreviewStep>]) -> char {
+    let also = |test: fn(&PreviewAction) -> bool| waves.iter().flatten().any(|other| other.name == deed.name && test(&other.act));
     match deed.act {
-        Act::Update(_) => '~',
-        _ if also(|act| matches!(act, Act::Start(_))) && also(|act| matches!(act, Act::Stop(_))) => '±',
-        Act::Start(_) => '+',
-        Act::Stop(_) => '-',
+        PreviewAction::Update(_) => '~',
+        _ if also(|act| matches!(act, PreviewAction::Start(_))) && also(|act| matches!(act, PreviewAction::Stop(_))) => '±',
+        PreviewAction::Start(_) => '+',
+        PreviewAction::Stop(_) => '-',
     }
 }
 
-fn differences<'a>(changes: &'a BTreeMap<Name, Change>, name: &Name) -> &'a [Difference] {
+fn differences<'a>(changes: &'a BTreeMap<Name, ChangeClass>, name: &Name) -> &'a [Difference] {
     match changes.get(name) {
-        Some(Change::Replace(differences) | Change::Update(differences) | Change::Stale(differences)) => differences,
+        Some(ChangeClass::Replace(differences) | ChangeClass::Update(differences) | ChangeClass::Stale(differences)) => {
+            differences
+        }
         _ => &[],
     }
 }

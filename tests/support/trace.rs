@@ -3,13 +3,13 @@
 //! What takes no time is not said twice: a start that is answered at once is its action alone.
 
 use super::world::World;
-use reconcile::engine::{Engine, Outcome};
+use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, RunId, StopBy};
+use reconcile::human_duration::HumanDuration;
 use reconcile::plan::Waiting;
-use reconcile::report::{Report, Summary, Transition, What};
-use reconcile::span::Span;
+use reconcile::report::{Report, Summary, Transition, TransitionKind};
 use reconcile::spec::{Reload, Signal};
-use reconcile::state::Standing;
+use reconcile::state::ProcessStatus;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Takes up one step.
-    pub(crate) fn step(&mut self, world: &World, outcome: &Outcome) {
+    pub(crate) fn step(&mut self, world: &World, outcome: &StepOutcome) {
         let mut lines: Vec<String> = outcome.reports.iter().filter_map(|report| self.report(report, world.now)).collect();
         // What is taken over has been told with its fields.
         let actions = || outcome.actions.iter().filter(|action| !matches!(action, Action::Update { .. }));
@@ -54,9 +54,9 @@ impl Trace {
     /// Writes how everything stands.
     pub(crate) fn status(&mut self, world: &World) {
         let mut lines: Vec<String> = Vec::new();
-        for standing in world.engine.standings() {
+        for standing in world.engine.statuses() {
             let stale = if standing.stale { ", stale" } else { "" };
-            let Standing { name, state, generation, reason, .. } = &standing;
+            let ProcessStatus { name, state, generation, reason, .. } = &standing;
             let restarts = match world.engine.observed().processes().get(name).map_or(0, |process| process.restarts) {
                 0 => String::new(),
                 restarts => format!(", restarts {restarts}"),
@@ -99,19 +99,21 @@ impl Trace {
         let later = transition.run.and_then(|run| self.acted.get(&run)).is_some_and(|acted| *acted != now);
         let words = match &transition.what {
             // These are told by their actions.
-            What::Starting(_) | What::Stopping(_) | What::Killing(_) => return None,
-            What::Reloading(reason) => format!("Reloading process ({reason})"),
-            What::NotReloaded(why) => format!("Process not reloaded ({why})"),
-            What::Unready(why) => format!("Process unready ({why})"),
-            What::Started => Some("Process started".to_owned()).filter(|_| later)?,
-            What::Stopped { status, .. } => Some(format!("Process stopped ({status})")).filter(|_| later)?,
-            What::Ready => "Process ready".to_owned(),
-            What::Exited => "Process exited".to_owned(),
-            What::Crashed(status) => format!("Process crashed ({status})"),
-            What::Restarting { delay, reason } => format!("Restarting process, delay {} ({reason})", Span(*delay)),
-            What::Failed(reason) => format!("Process failed ({reason})"),
-            What::Survives => "Process survives being killed".to_owned(),
-            What::Updated(differences) => {
+            TransitionKind::Starting(_) | TransitionKind::Stopping(_) | TransitionKind::Killing(_) => return None,
+            TransitionKind::Reloading(reason) => format!("Reloading process ({reason})"),
+            TransitionKind::NotReloaded(why) => format!("Process not reloaded ({why})"),
+            TransitionKind::Unready(why) => format!("Process unready ({why})"),
+            TransitionKind::Started => Some("Process started".to_owned()).filter(|_| later)?,
+            TransitionKind::Stopped { status, .. } => Some(format!("Process stopped ({status})")).filter(|_| later)?,
+            TransitionKind::Ready => "Process ready".to_owned(),
+            TransitionKind::Exited => "Process exited".to_owned(),
+            TransitionKind::Crashed(status) => format!("Process crashed ({status})"),
+            TransitionKind::Restarting { delay, reason } => {
+                format!("Restarting process, delay {} ({reason})", HumanDuration(*delay))
+            }
+            TransitionKind::Failed(reason) => format!("Process failed ({reason})"),
+            TransitionKind::Survives => "Process survives being killed".to_owned(),
+            TransitionKind::Updated(differences) => {
                 let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
                 let fields: Vec<String> = (differences.iter())
                     .map(|field| format!("{} {} → {}", field.field, or_none(&field.old), or_none(&field.new)))

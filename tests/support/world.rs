@@ -4,9 +4,9 @@
 //! what is told to stop goes. Time jumps from event to event. It decides nothing and writes nothing.
 
 use super::script::{Habit, Happening, Run, Written};
-use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Content, Event, Pid, Refusal, RunId, Status, StopBy};
-use reconcile::spec::{Kind, Signal, Spec};
+use reconcile::engine::{Engine, StepOutcome};
+use reconcile::event::{Action, Content, Event, ExitStatus, Pid, Refusal, RunId, StopBy};
+use reconcile::spec::{ProcessKind, Signal, Spec};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ struct Habits {
     ready_takes: Duration,
     flaps: Option<Duration>,
     unreloadable: bool,
-    ends_after: Option<(Duration, Status)>,
+    ends_after: Option<(Duration, ExitStatus)>,
     lives_on: bool,
     ignores_stop: bool,
     stop_takes: Duration,
@@ -52,13 +52,13 @@ struct Habits {
 
 impl World {
     /// Gives the engine some news now, and tells `seen` of each step that follows at this moment.
-    pub(crate) fn news(&mut self, news: impl IntoIterator<Item = Event>, mut seen: impl FnMut(&World, &Outcome)) {
+    pub(crate) fn news(&mut self, news: impl IntoIterator<Item = Event>, mut seen: impl FnMut(&World, &StepOutcome)) {
         self.step(news.into_iter().collect(), &mut seen);
         self.play_moment(&mut seen);
     }
 
     /// Lets time pass until `end`.
-    pub(crate) fn pass_until(&mut self, end: Time, mut seen: impl FnMut(&World, &Outcome)) {
+    pub(crate) fn pass_until(&mut self, end: Time, mut seen: impl FnMut(&World, &StepOutcome)) {
         while let Some(at) = self.next().filter(|at| *at <= end) {
             self.now = at;
             let news = self.arrived();
@@ -121,7 +121,7 @@ impl World {
             Happening::Unhealthy => vec![Event::Unhealthy { run, why: "no answer".to_owned() }],
             Happening::Ends(status) if leaves_children => vec![Event::Exited { run, status }],
             Happening::Ends(status) => vec![Event::Exited { run, status }, Event::Gone { run }],
-            Happening::Gone => self.end(run, Status::Signal(Signal::KILL)),
+            Happening::Gone => self.end(run, ExitStatus::Signal(Signal::KILL)),
         })
     }
 
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// Plays everything that takes no time.
-    fn play_moment(&mut self, seen: &mut impl FnMut(&World, &Outcome)) {
+    fn play_moment(&mut self, seen: &mut impl FnMut(&World, &StepOutcome)) {
         for _ in 0..STEPS_AT_ONCE {
             if self.next().is_none_or(|at| at > self.now) {
                 return;
@@ -168,7 +168,7 @@ impl World {
         std::mem::replace(&mut self.coming, later).into_values().collect()
     }
 
-    fn step(&mut self, news: Vec<Event>, seen: &mut impl FnMut(&World, &Outcome)) {
+    fn step(&mut self, news: Vec<Event>, seen: &mut impl FnMut(&World, &StepOutcome)) {
         for event in &news {
             self.flap(event);
         }
@@ -202,14 +202,14 @@ impl World {
                 let habits = self.habits_of(*run);
                 if !habits.is_some_and(|habits| habits.ignores_stop) {
                     let takes = habits.map_or(Duration::ZERO, |habits| habits.stop_takes);
-                    for event in self.end(*run, Status::Signal(*signal)) {
+                    for event in self.end(*run, ExitStatus::Signal(*signal)) {
                         self.come(takes, event);
                     }
                 }
             }
             Action::Kill { run } => {
                 if !self.habits_of(*run).is_some_and(|habits| habits.survives_kill) {
-                    for event in self.end(*run, Status::Signal(Signal::KILL)) {
+                    for event in self.end(*run, ExitStatus::Signal(Signal::KILL)) {
                         self.come(Duration::ZERO, event);
                     }
                 }
@@ -229,7 +229,8 @@ impl World {
             return self.come(takes, Event::NotSpawned { run, why });
         }
         let ready = Some(habits.ready_takes).filter(|_| spec.has_readiness() && !habits.never_ready);
-        let task = Some((Duration::ZERO, Status::Code(0))).filter(|_| spec.exec.kind == Kind::Task && !habits.lives_on);
+        let task =
+            Some((Duration::ZERO, ExitStatus::Code(0))).filter(|_| spec.exec.kind == ProcessKind::Task && !habits.lives_on);
         let end = habits.ends_after.clone().or(task);
         let leaves_children = habits.leaves_children;
         self.come(takes, spawned(run));
@@ -257,7 +258,7 @@ impl World {
     }
 
     /// The end of a whole tree; its leader may have ended before.
-    fn end(&self, run: RunId, status: Status) -> Vec<Event> {
+    fn end(&self, run: RunId, status: ExitStatus) -> Vec<Event> {
         let ended = self.engine.observed().run(run).is_some_and(|run| run.exit.is_some());
         let exited = Some(Event::Exited { run, status }).filter(|_| !ended);
         exited.into_iter().chain([Event::Gone { run }]).collect()

@@ -3,7 +3,7 @@
 use super::progress::{RestingState, changed_file, resting_state};
 use super::view::{Row, View};
 use super::{KILL_PATIENCE, Plan, Step};
-use crate::desired::Entry;
+use crate::desired::DesiredProcess;
 use crate::diff::changed_fields;
 use crate::event::{Content, RunId};
 use crate::observed::Run;
@@ -21,14 +21,14 @@ pub(super) enum Disposition<'a> {
     /// It is to be replaced, and serves until its replacement is ready.
     KeepUntilReplaced,
     /// It is to be told to stop.
-    Stop(Cause<'a>),
+    Stop(StopCause<'a>),
     /// It was told to stop, or its main process ended by itself.
     Ending,
 }
 
 /// Why a run must stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause<'a> {
+pub(super) enum StopCause<'a> {
     Shutdown,
     Removed,
     Disabled,
@@ -41,30 +41,30 @@ pub(super) enum Cause<'a> {
     With(&'a Name),
 }
 
-impl Cause<'_> {
+impl StopCause<'_> {
     /// Whether another run is to take the place of the one that stops.
     fn replaces(self) -> bool {
-        matches!(self, Cause::Changed | Cause::RestartedByHand | Cause::Watched(_) | Cause::With(_))
+        matches!(self, StopCause::Changed | StopCause::RestartedByHand | StopCause::Watched(_) | StopCause::With(_))
     }
 
     /// Whether the run has failed.
     pub(super) fn is_failure(self) -> bool {
-        matches!(self, Cause::Unready | Cause::Unhealthy)
+        matches!(self, StopCause::Unready | StopCause::Unhealthy)
     }
 
     /// The reason to report, for a run of a process that the file defines as `wanted`.
     pub(super) fn reason(self, run: &Run, wanted: Option<&Arc<Spec>>) -> Reason {
         match self {
-            Cause::Shutdown => Reason::Shutdown,
-            Cause::Removed => Reason::Removed,
-            Cause::Disabled => Reason::Disabled,
-            Cause::ByHand => Reason::StoppedByHand,
-            Cause::RestartedByHand => Reason::RestartedByHand,
-            Cause::Changed => Reason::Changed(wanted.map(|spec| changed_fields(&run.spec, spec)).unwrap_or_default()),
-            Cause::Unready => Reason::Unready(run.spec.ready_timing.deadline, run.unready.clone()),
-            Cause::Unhealthy => Reason::Unhealthy(run.unhealthy.clone().unwrap_or_default()),
-            Cause::Watched(path) => Reason::Watched(path.into()),
-            Cause::With(name) => Reason::With(name.clone()),
+            StopCause::Shutdown => Reason::Shutdown,
+            StopCause::Removed => Reason::Removed,
+            StopCause::Disabled => Reason::Disabled,
+            StopCause::ByHand => Reason::StoppedByHand,
+            StopCause::RestartedByHand => Reason::RestartedByHand,
+            StopCause::Changed => Reason::Changed(wanted.map(|spec| changed_fields(&run.spec, spec)).unwrap_or_default()),
+            StopCause::Unready => Reason::Unready(run.spec.ready_timing.deadline, run.unready.clone()),
+            StopCause::Unhealthy => Reason::Unhealthy(run.unhealthy.clone().unwrap_or_default()),
+            StopCause::Watched(path) => Reason::Watched(path.into()),
+            StopCause::With(name) => Reason::With(name.clone()),
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Disposit
             if all.of(&row)[place] == Disposition::Keep
                 && let Some(name) = replaced_dependency(view, &all, &row, run)
             {
-                all.0[row.first_run + place] = Disposition::Stop(Cause::With(name));
+                all.0[row.first_run + place] = Disposition::Stop(StopCause::With(name));
                 view.activate(index);
             }
         }
@@ -117,33 +117,33 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return Disposition::Ending;
     }
     if view.orders.closing().is_some() {
-        return Disposition::Stop(Cause::Shutdown);
+        return Disposition::Stop(StopCause::Shutdown);
     }
-    let Some(entry) = row.entry else { return Disposition::Stop(Cause::Removed) };
+    let Some(entry) = row.entry else { return Disposition::Stop(StopCause::Removed) };
     if !entry.spec.enabled {
-        return Disposition::Stop(Cause::Disabled);
+        return Disposition::Stop(StopCause::Disabled);
     }
     if !view.wants(row) {
-        return Disposition::Stop(Cause::ByHand);
+        return Disposition::Stop(StopCause::ByHand);
     }
     if run.unwanted_by_hand {
-        return Disposition::Stop(Cause::RestartedByHand);
+        return Disposition::Stop(StopCause::RestartedByHand);
     }
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
-            _ if is_superseded(row, run, &entry.spec) => Disposition::Stop(Cause::Changed),
+            _ if is_superseded(row, run, &entry.spec) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
             // A run that was ready once isn't given up because it is not ready for a moment.
             OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
                 Disposition::KeepUntilReplaced
             }
-            OnChange::Keep | OnChange::Rolling | OnChange::Restart => Disposition::Stop(Cause::Changed),
+            OnChange::Keep | OnChange::Rolling | OnChange::Restart => Disposition::Stop(StopCause::Changed),
         };
     }
     match health(view, run, plan) {
         Disposition::Keep if entry.spec.on_watch == OnWatch::Restart => {
             let changed = changed_file(run.content.as_ref(), content(row), &entry.spec);
-            changed.map_or(Disposition::Keep, |path| Disposition::Stop(Cause::Watched(path)))
+            changed.map_or(Disposition::Keep, |path| Disposition::Stop(StopCause::Watched(path)))
         }
         disposition => disposition,
     }
@@ -184,12 +184,12 @@ fn service(run: &Run) -> Option<(bool, RunId)> {
 /// Stops a run that is unhealthy, or that isn't ready by its deadline.
 fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
     if run.unhealthy.is_some() {
-        return Disposition::Stop(Cause::Unhealthy);
+        return Disposition::Stop(StopCause::Unhealthy);
     }
     let (Some(up), None) = (run.up, run.first_ready) else { return Disposition::Keep };
     let deadline = up + run.spec.ready_timing.deadline;
     if view.now >= deadline {
-        return Disposition::Stop(Cause::Unready);
+        return Disposition::Stop(StopCause::Unready);
     }
     plan.wake(deadline);
     Disposition::Keep
@@ -249,7 +249,8 @@ fn is_outdated(row: &Row<'_>, run: &Run, disposition: Disposition<'_>) -> bool {
         Disposition::Stop(cause) => cause.is_failure(),
         Disposition::KeepUntilReplaced | Disposition::Ending => false,
     };
-    let differs = |entry: &Entry| !Arc::ptr_eq(&run.spec, &entry.spec) && run.spec != entry.spec && is_same(run, &entry.spec);
+    let differs =
+        |entry: &DesiredProcess| !Arc::ptr_eq(&run.spec, &entry.spec) && run.spec != entry.spec && is_same(run, &entry.spec);
     is_concerned && row.entry.is_some_and(differs)
 }
 

@@ -3,12 +3,12 @@
 use super::Block;
 use super::disposition::{Disposition, Dispositions};
 use super::view::{Row, View};
-use crate::backoff::{Due, due};
-use crate::desired::{Entry, Need};
+use crate::backoff::{RestartDecision, due};
+use crate::desired::{DesiredProcess, ResolvedDependency};
 use crate::event::Content;
-use crate::observed::{Past, Process, Run};
+use crate::observed::{ObservedProcess, Past, Run};
 use crate::reason::Reason;
-use crate::spec::{Condition, Kind, OnWatch, Spec, Tier};
+use crate::spec::{Condition, OnWatch, ProcessKind, Spec, Tier};
 use crate::time::Time;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -88,7 +88,7 @@ impl StartOrder {
         }
     }
 
-    fn progress(&self, view: &View<'_>, dispositions: &Dispositions<'_>, row: &Row<'_>, entry: &Entry) -> Progress {
+    fn progress(&self, view: &View<'_>, dispositions: &Dispositions<'_>, row: &Row<'_>, entry: &DesiredProcess) -> Progress {
         if !view.wants(row) {
             return Progress::NotWanted;
         }
@@ -106,7 +106,8 @@ impl StartOrder {
         match resting_state(row.process(), &entry.spec) {
             RestingState::Completed | RestingState::Failed | RestingState::Again(_) => Progress::Started,
             RestingState::Fresh => {
-                let is_blocked = |need: &Need| !matches!(self.blocked(view, dispositions, need), None | Some(Block::Coming));
+                let is_blocked =
+                    |need: &ResolvedDependency| !matches!(self.blocked(view, dispositions, need), None | Some(Block::Coming));
                 let survives = row.runs().iter().any(|run| run.reported);
                 let is_stuck = survives || entry.needs.iter().any(|need| need.required && is_blocked(need));
                 if is_stuck { Progress::Stuck } else { Progress::Coming }
@@ -118,12 +119,12 @@ impl StartOrder {
     ///
     /// In the list, that is one before it on its way to run. By name, a run that serves already is enough, unless something below
     /// it is being replaced as well: then they start again in order.
-    pub(super) fn before(&self, view: &View<'_>, entry: &Entry) -> Option<usize> {
+    pub(super) fn before(&self, view: &View<'_>, entry: &DesiredProcess) -> Option<usize> {
         let by_name = || entry.needs.iter().filter_map(|need| self.pending[need.on]).find(|&on| is_returning(&view.rows()[on]));
         self.before_in_list(entry).or_else(by_name)
     }
 
-    fn before_in_list(&self, entry: &Entry) -> Option<usize> {
+    fn before_in_list(&self, entry: &DesiredProcess) -> Option<usize> {
         entry.after.and_then(|on| self.pending[on])
     }
 
@@ -133,7 +134,7 @@ impl StartOrder {
     }
 
     /// Why a named dependency doesn't hold; `None` if it does.
-    pub(super) fn blocked(&self, view: &View<'_>, dispositions: &Dispositions<'_>, need: &Need) -> Option<Block> {
+    pub(super) fn blocked(&self, view: &View<'_>, dispositions: &Dispositions<'_>, need: &ResolvedDependency) -> Option<Block> {
         let row = &view.rows()[need.on];
         let spec = &view.desired.entries()[need.on].spec;
         if !view.wants(row) {
@@ -152,7 +153,7 @@ impl StartOrder {
             return Some(Block::Coming);
         }
         match resting_state(row.process(), spec) {
-            RestingState::Completed if need.condition == Condition::Completed || spec.exec.kind == Kind::Task => None,
+            RestingState::Completed if need.condition == Condition::Completed || spec.exec.kind == ProcessKind::Task => None,
             RestingState::Completed => Some(Block::Ended),
             RestingState::Failed => Some(Block::Failed),
             RestingState::Again(_) => Some(Block::BackingOff),
@@ -163,7 +164,7 @@ impl StartOrder {
 }
 
 /// The run right before an entry in the list, if its exec is under way and the host keeps the order of execs.
-pub(super) fn exec_before<'a>(view: &View<'a>, dispositions: &Dispositions<'_>, entry: &Entry) -> Option<&'a Run> {
+pub(super) fn exec_before<'a>(view: &View<'a>, dispositions: &Dispositions<'_>, entry: &DesiredProcess) -> Option<&'a Run> {
     let before = &view.rows()[entry.after.filter(|_| view.orders_execs)?];
     current_run(before, dispositions).filter(|run| run.is_under_way())
 }
@@ -201,7 +202,7 @@ pub(super) fn changed_file<'a>(read: Option<&'a Content>, content: Option<&'a Co
 }
 
 /// What is to be done about a process that is wanted as `spec` and has no runs.
-pub(crate) fn resting_state(process: Option<&Process>, spec: &Arc<Spec>) -> RestingState {
+pub(crate) fn resting_state(process: Option<&ObservedProcess>, spec: &Arc<Spec>) -> RestingState {
     process.map_or(RestingState::Fresh, |process| resting_state_after(process.past.as_ref(), process.content.as_ref(), spec))
 }
 
@@ -213,9 +214,9 @@ pub(crate) fn resting_state_after(past: Option<&Past>, content: Option<&Content>
         return RestingState::Fresh;
     }
     match due(spec, past.succeeded(), streak, past.at, past.run.0) {
-        Due::Completed => RestingState::Completed,
-        Due::Failed => RestingState::Failed,
-        Due::Again(at) => RestingState::Again(at),
+        RestartDecision::Completed => RestingState::Completed,
+        RestartDecision::Failed => RestingState::Failed,
+        RestartDecision::Again(at) => RestingState::Again(at),
     }
 }
 

@@ -6,7 +6,7 @@ use super::progress::{RestingState, StartOrder, current_run, exec_before, restin
 use super::quota::StartQuota;
 use super::view::{Row, View};
 use super::{Block, Plan, STARTS_AHEAD, Step, Waiting};
-use crate::desired::Entry;
+use crate::desired::DesiredProcess;
 use crate::event::RunId;
 use crate::observed::Run;
 use crate::spec::Tier;
@@ -124,7 +124,7 @@ struct Gate<'v, 'a> {
     order: &'v StartOrder,
     under_way: &'v [&'a Run],
     row: &'v Row<'a>,
-    entry: &'v Entry,
+    entry: &'v DesiredProcess,
     removed: Option<&'v Name>,
 }
 

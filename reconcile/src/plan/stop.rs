@@ -1,10 +1,10 @@
 //! The gate of a stop: it passes once the processes that come after the run's process, and are stopping too, are gone.
 
-use super::disposition::{Cause, Disposition, Dispositions};
+use super::disposition::{Disposition, Dispositions, StopCause};
 use super::view::{Row, View};
 use super::{Plan, Step, Waiting};
-use crate::desired::Entry;
-use crate::event::Status;
+use crate::desired::DesiredProcess;
+use crate::event::ExitStatus;
 use crate::graph::Graph;
 use crate::observed::Run;
 use crate::reason::Reason;
@@ -47,7 +47,7 @@ pub(super) fn stop(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut 
     plan.steps.append(&mut stops);
 }
 
-fn reason(cause: Cause<'_>, run: &Run, row: &Row<'_>) -> Reason {
+fn reason(cause: StopCause<'_>, run: &Run, row: &Row<'_>) -> Reason {
     cause.reason(run, row.entry.map(|entry| &entry.spec))
 }
 
@@ -63,7 +63,7 @@ fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
         return plan.wait(name, Waiting::Kill);
     }
     let Some(stop) = &run.stop else {
-        let status = run.exit.as_ref().map_or(Status::Lost, |(status, _)| status.clone());
+        let status = run.exit.as_ref().map_or(ExitStatus::Lost, |(status, _)| status.clone());
         return plan.steps.push(Step::Kill(run.id, Reason::Ended(status)));
     };
     let until = stop.since + run.spec.stop.timeout;
@@ -92,7 +92,7 @@ fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> Vec<Option<usiz
             blockers[index] = blockers[index].or(application);
         }
         let blocker = if is_stopping(row, dispositions) { Some(index) } else { blockers[index] };
-        let wanted = row.entry.into_iter().flat_map(Entry::comes_after);
+        let wanted = row.entry.into_iter().flat_map(DesiredProcess::comes_after);
         for on in wanted.chain(former.iter().filter(|(from, _)| *from == index).map(|(_, on)| *on)) {
             blockers[on] = blockers[on].or(blocker);
         }
@@ -139,7 +139,7 @@ fn wanted_places(view: &View<'_>) -> Graph {
     let between = view.rows().len();
     let mut graph = Graph::new(between + 1);
     for (index, row) in view.rows().iter().enumerate() {
-        row.entry.into_iter().flat_map(Entry::comes_after).for_each(|on| graph.add(index, on));
+        row.entry.into_iter().flat_map(DesiredProcess::comes_after).for_each(|on| graph.add(index, on));
         match tier(row) {
             Tier::Managed => graph.add(between, index),
             Tier::Application => graph.add(index, between),

@@ -2,8 +2,8 @@
 
 use crate::stage::{Stage, after, by_hand, content, exited, gone, probed, ready, refused, spec, started, unready, wanted, with};
 use reconcile::event::{Event, Order};
-use reconcile::spec::{Kind, OnChange, OnWatch, Reload, Restart, Signal, Spec};
-use reconcile::state::State;
+use reconcile::spec::{OnChange, OnWatch, ProcessKind, Reload, Restart, Signal, Spec};
+use reconcile::state::ProcessState;
 use reconcile::text::Text;
 
 const NOTHING: [&str; 0] = [];
@@ -18,7 +18,7 @@ fn reloading(spec: Spec) -> Spec {
 }
 
 fn task(spec: Spec) -> Spec {
-    with(spec, |spec| spec.exec.kind = Kind::Task)
+    with(spec, |spec| spec.exec.kind = ProcessKind::Task)
 }
 
 /// The file `x` that `a` watches has this content.
@@ -94,7 +94,7 @@ fn files_of_what_is_not_to_run_start_nothing() {
     let mut stage = Stage::with([watching(spec("a", 0))], &[1]);
     stage.tell([x(1), by_hand(Order::Stop, "a"), exited(1, 0), gone(1)]);
     assert_eq!(stage.tell([x(2)]), NOTHING);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Stopped));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Stopped));
     stage.tell([wanted([disabled(watching(spec("a", 0)))])]);
     assert_eq!(stage.tell([x(3)]), NOTHING);
     stage.tell([wanted([])]);
@@ -139,10 +139,10 @@ fn what_was_known_before_a_pause_in_watching_says_nothing_of_what_a_new_run_read
 fn a_task_that_completed_runs_again_when_what_it_read_changes() {
     let mut stage = Stage::with([task(watching(spec("a", 0)))], &[1]);
     stage.tell([x(1), exited(1, 0), gone(1)]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Completed));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Completed));
     assert_eq!(stage.tell([x(2)]), ["spawn a#2 (x changed)"]);
     stage.tell([started(2), exited(2, 0), gone(2)]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Completed));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Completed));
     assert_eq!(stage.tell([x(2)]), NOTHING);
 }
 
@@ -158,7 +158,7 @@ fn a_task_that_completed_before_anybody_looked_at_its_files_has_read_them() {
 fn what_was_given_up_is_tried_again_when_its_files_change() {
     let mut stage = Stage::with([watching(spec("a", 0))], &[]);
     stage.tell([x(1), refused(1)]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Failed));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Failed));
     assert_eq!(stage.tell([x(2)]), ["spawn a#2 (x changed)"]);
     stage.tell([started(2), exited(2, 1), gone(2)]);
     // Where it is only to read its files again, nothing that has ended does.
@@ -171,7 +171,7 @@ fn what_backs_off_is_tried_at_once_when_its_files_change() {
     let again = || with(watching(spec("a", 0)), |spec| spec.restart = Restart::OnFailure);
     let mut stage = Stage::with([again()], &[1]);
     stage.tell([x(1), exited(1, 1), gone(1)]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Backoff));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Backoff));
     assert_eq!(stage.tell([x(2)]), ["spawn a#2 (x changed)"]);
     assert_eq!(stage.engine.observed().processes()["a"].restarts, 0, "that was no automatic restart");
 }
@@ -183,9 +183,9 @@ fn what_waits_for_a_dependency_says_why_it_is_to_run_again() {
     stage.tell([x(1), exited(2, 0), gone(2), by_hand(Order::Stop, "db")]);
     assert_eq!(stage.tell([x(2)]), NOTHING);
     let told = |stage: &Stage| stage.standing("a").map(|standing| (standing.state, standing.reason.to_string()));
-    assert_eq!(told(&stage), Some((State::Pending, "x changed".to_string())));
+    assert_eq!(told(&stage), Some((ProcessState::Pending, "x changed".to_string())));
     stage.tell([x(1)]);
-    assert_eq!(told(&stage), Some((State::Completed, "exit status 0".to_string())));
+    assert_eq!(told(&stage), Some((ProcessState::Completed, "exit status 0".to_string())));
 }
 
 #[test]

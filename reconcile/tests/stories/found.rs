@@ -5,7 +5,7 @@ use crate::stage::{
 };
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
-use reconcile::spec::{Dependency, Kind, OnChange, OnWatch, Reload, Restart, Signal, Spec};
+use reconcile::spec::{Dependency, OnChange, OnWatch, ProcessKind, Reload, Restart, Signal, Spec};
 use reconcile::text::{Name, Text};
 use std::time::Duration;
 
@@ -68,11 +68,11 @@ fn what_is_added_again_is_new_even_if_its_former_run_is_not_gone() {
 
 #[test]
 fn what_was_tried_by_hand_is_tried_whatever_the_file_goes_back_to() {
-    let done = || with(spec("a", 0), |spec| spec.exec.kind = Kind::Task);
+    let done = || with(spec("a", 0), |spec| spec.exec.kind = ProcessKind::Task);
     let mut stage = Stage::with([spec("b", 0), done()], &[1, 2]);
     stage.tell([exited(1, 0), gone(1)]);
     // The next version of `a` waits for `b`, which is refused; meanwhile somebody asks for `a`.
-    let next = after(with(spec("a", 1), |spec| spec.exec.kind = Kind::Task), "b", false);
+    let next = after(with(spec("a", 1), |spec| spec.exec.kind = ProcessKind::Task), "b", false);
     stage.tell([exited(2, 1), gone(2), wanted([spec("b", 0), next])]);
     stage.tell([by_hand(Order::Start, "a")]);
     assert_eq!(stage.tell([wanted([spec("b", 0), done()])]), ["spawn a#3 (started by hand)"]);
@@ -246,7 +246,7 @@ fn of_two_obsolete_runs_only_the_newer_waits_for_a_successor() {
 #[test]
 fn an_old_run_goes_when_its_successor_has_done_its_work() {
     let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
-    stage.tell([wanted([rolling(with(spec("a", 1), |spec| spec.exec.kind = Kind::Task))])]);
+    stage.tell([wanted([rolling(with(spec("a", 1), |spec| spec.exec.kind = ProcessKind::Task))])]);
     assert_eq!(stage.tell([started(2), exited(2, 0), gone(2)]), ["stop a#1 (args, type changed)"]);
     // And its end says nothing about that work: it isn't done a second time.
     assert_eq!(stage.tell([exited(1, 0), gone(1)]), NOTHING);
@@ -265,7 +265,7 @@ fn an_old_run_is_not_kept_beside_the_one_that_replaced_it() {
 
 #[test]
 fn a_preview_counts_on_tasks_that_still_run() {
-    let migrate = || with(spec("migrate", 0), |spec| spec.exec.kind = Kind::Task);
+    let migrate = || with(spec("migrate", 0), |spec| spec.exec.kind = ProcessKind::Task);
     let web = || {
         with(after(spec("web", 0), "migrate", false), |spec| {
             spec.depends_on.iter_mut().flatten().for_each(|(_, edge)| edge.condition = None);

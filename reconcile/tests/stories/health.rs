@@ -5,7 +5,7 @@ use crate::stage::{
 };
 use reconcile::event::Order;
 use reconcile::spec::{Announce, OnChange, Probe, Restart, Spec};
-use reconcile::state::State;
+use reconcile::state::ProcessState;
 use reconcile::text::{Name, Text};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn what_was_ready_has_no_deadline_any_more() {
     assert_eq!(stage.wake_at, None);
     assert_eq!(stage.wait(3_600_000), NOTHING);
     assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Starting));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Starting));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_check_that_is_removed_saves_a_run_that_was_not_told_to_stop_yet() {
     assert_eq!(stage.tell([unhealthy(1)]), NOTHING);
     assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", false)])]), ["update a#1"]);
     assert_eq!(stage.tell([exited(2, 0), gone(2)]), NOTHING);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Running));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Running));
 }
 
 #[test]
@@ -120,10 +120,10 @@ fn a_run_that_is_not_alive_has_failed_whatever_its_exit_status_is() {
         stage.tell([exited(1, 0), gone(1)]);
         stage.standing("a").map(|standing| standing.state)
     };
-    assert_eq!(ends(Restart::Never, None), Some(State::Failed));
-    assert_eq!(ends(Restart::OnFailure, None), Some(State::Backoff));
-    assert_eq!(ends(Restart::Always, None), Some(State::Backoff));
-    assert_eq!(ends(Restart::Always, Some(0)), Some(State::Failed));
+    assert_eq!(ends(Restart::Never, None), Some(ProcessState::Failed));
+    assert_eq!(ends(Restart::OnFailure, None), Some(ProcessState::Backoff));
+    assert_eq!(ends(Restart::Always, None), Some(ProcessState::Backoff));
+    assert_eq!(ends(Restart::Always, Some(0)), Some(ProcessState::Failed));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn an_unhealthy_replacement_does_not_take_the_place_of_the_old_run() {
     let mut stage = Stage::with([a(0)], &[1]);
     stage.tell([ready(1), wanted([a(1)])]);
     assert_eq!(stage.tell([started(2), ready(2), unhealthy(2)]), ["stop a#2 (liveness probe failed: no answer)"]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(State::Stopping));
+    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Stopping));
     stage.tell([exited(2, 0), gone(2)]);
     assert_eq!(stage.wait(500), ["spawn a#3 (liveness probe failed: no answer)"]);
     assert_eq!(stage.tell([started(3), ready(3)]), ["stop a#1 (args changed)"]);

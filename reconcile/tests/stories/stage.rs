@@ -3,11 +3,11 @@
 //! The story says itself what comes of each action; nothing here answers by itself.
 
 use reconcile::desired::Desired;
-use reconcile::engine::{Engine, Outcome};
-use reconcile::event::{Action, Content, Event, Order, Pid, RunId, Status};
-use reconcile::report::{Report, What};
+use reconcile::engine::{Engine, StepOutcome};
+use reconcile::event::{Action, Content, Event, ExitStatus, Order, Pid, RunId};
+use reconcile::report::{Report, TransitionKind};
 use reconcile::spec::{Condition, Dependency, Liveness, OnChange, Probe, Spec};
-use reconcile::state::Standing;
+use reconcile::state::ProcessStatus;
 use reconcile::text::{Name, Text};
 use reconcile::time::Time;
 use std::collections::BTreeMap;
@@ -58,11 +58,11 @@ impl Stage {
         self.tell([])
     }
 
-    pub(crate) fn standing(&self, name: &str) -> Option<Standing> {
-        self.engine.standings().into_iter().find(|standing| standing.name.as_str() == name)
+    pub(crate) fn standing(&self, name: &str) -> Option<ProcessStatus> {
+        self.engine.statuses().into_iter().find(|standing| standing.name.as_str() == name)
     }
 
-    fn describe(&self, action: &Action, outcome: &Outcome) -> String {
+    fn describe(&self, action: &Action, outcome: &StepOutcome) -> String {
         let of = |run: RunId| {
             self.engine.observed().run(run).map_or_else(|| run.to_string(), |known| format!("{}{run}", known.spec.name))
         };
@@ -75,7 +75,7 @@ impl Stage {
             Action::Stop { run, .. } => {
                 let why = outcome.reports.iter().find_map(|report| match report {
                     Report::Process(about) if about.run == Some(*run) => match &about.what {
-                        What::Stopping(reason) => Some(reason.to_string()),
+                        TransitionKind::Stopping(reason) => Some(reason.to_string()),
                         _ => None,
                     },
                     _ => None,
@@ -163,7 +163,7 @@ pub(crate) fn content<const N: usize>(name: &str, watch: &[&str], files: [(&str,
 }
 
 pub(crate) fn exited(run: u64, code: i32) -> Event {
-    Event::Exited { run: RunId(run), status: Status::Code(code) }
+    Event::Exited { run: RunId(run), status: ExitStatus::Code(code) }
 }
 
 pub(crate) fn gone(run: u64) -> Event {

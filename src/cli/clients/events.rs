@@ -1,13 +1,13 @@
 //! `navigator events`: what happens, one JSON object a line, as it happens.
 
 use super::super::console::OK;
-use super::{Target, unanswered, url};
+use super::{InstanceTarget, unanswered, url};
 use crate::terminal::escape_json;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 /// Writes what happens until navigator ends, or nobody reads any more.
-pub(in super::super) fn events(target: &Target, since: Option<u64>) -> ExitCode {
+pub(in super::super) fn events(target: &InstanceTarget, since: Option<u64>) -> ExitCode {
     let since = since.map(|since| since.to_string());
     let path = url("/v1/events", since.iter().map(|since| ("since", since.as_str())));
     let take = |line: &[u8]| {

@@ -1,7 +1,7 @@
 //! `navigator logs`: what processes wrote last, and what they write from now on.
 
 use super::super::console::OK;
-use super::{Target, unanswered, url};
+use super::{InstanceTarget, unanswered, url};
 use crate::runtime::Painter;
 use crate::terminal::{escape_json, escape_output, is_color_welcome};
 use rustix::termios::isatty;
@@ -23,7 +23,7 @@ pub(in super::super) struct LogSelection {
 }
 
 /// Writes lines until there are no more, navigator ends, or nobody reads any more.
-pub(in super::super) fn logs(target: &Target, names: &[String], wanted: &LogSelection) -> ExitCode {
+pub(in super::super) fn logs(target: &InstanceTarget, names: &[String], wanted: &LogSelection) -> ExitCode {
     let lines = wanted.lines.to_string();
     let pairs = [("lines", lines.as_str()), ("follow", if wanted.follow { "true" } else { "false" })];
     let path = url("/v1/logs", names.iter().map(|name| ("name", name.as_str())).chain(pairs));

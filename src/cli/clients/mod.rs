@@ -1,7 +1,7 @@
 //! The commands that talk to a running navigator. Each asks, waits and writes; what is done is decided at the other end.
 
-mod account;
 mod events;
+mod explain;
 mod logs;
 mod orders;
 mod plan;
@@ -19,7 +19,7 @@ pub(super) use wait::wait;
 use super::console::{INVALID, NOT_RUNNING, fail, print_error};
 use crate::config::{Diagnostic, Excerpt, Severity, render_all};
 use crate::control::{Client, ClientError, StateDir};
-use crate::snapshot::{self, Problem};
+use crate::snapshot::{self, ConfigProblem};
 use crate::terminal::{TerminalStyle, guard};
 use form_urlencoded::Serializer;
 use serde::Deserialize;
@@ -34,14 +34,14 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Which navigator a command is about.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct InstanceTarget {
     /// Its configuration.
     pub(super) config: PathBuf,
     /// Where instances keep their state.
     pub(super) state: StateDir,
 }
 
-impl Target {
+impl InstanceTarget {
     fn connect(&self) -> Result<Client, ClientError> {
         Client::connect(&self.state, &self.config)
     }
@@ -59,16 +59,16 @@ fn unanswered(error: &ClientError) -> ExitCode {
 /// Ends because the answer is a refusal: says why, and every diagnostic that came with it.
 fn refused(answer: &Value) -> ExitCode {
     let problems = answer["diagnostics"].as_array().into_iter().flatten();
-    let problems: Vec<Problem> = problems.filter_map(|problem| Problem::deserialize(problem).ok()).collect();
+    let problems: Vec<ConfigProblem> = problems.filter_map(|problem| ConfigProblem::deserialize(problem).ok()).collect();
     print_error(&guard(&rendered(&problems, Severity::Error, TerminalStyle::of(stderr()))));
     fail(INVALID, answer["error"].as_str().unwrap_or("the running navigator refused without a reason"))
 }
 
 /// Problems as `navigator check` shows them, with the lines that they are about.
-fn rendered(problems: &[Problem], severity: Severity, look: TerminalStyle) -> String {
-    let diagnostic = |problem: &Problem| {
-        let Problem { file, line, column, message, help, excerpt } = problem.clone();
-        let excerpt = excerpt.map(|snapshot::Excerpt { text, start, length }| Excerpt { line: text, start, length });
+fn rendered(problems: &[ConfigProblem], severity: Severity, look: TerminalStyle) -> String {
+    let diagnostic = |problem: &ConfigProblem| {
+        let ConfigProblem { file, line, column, message, help, excerpt } = problem.clone();
+        let excerpt = excerpt.map(|snapshot::ProblemExcerpt { text, start, length }| Excerpt { line: text, start, length });
         let end_column = column + excerpt.as_ref().map_or(1, |excerpt| excerpt.length);
         Diagnostic { severity, file, line, column, end_column, message, help, labels: Vec::new(), excerpt }
     };

@@ -1,26 +1,26 @@
 //! `navigator start`, `stop`, `restart`, `signal` and `reload`: orders by hand, which wait for their outcome.
 
 use super::super::console::{INVALID, OK, print, print_error};
-use super::{SOON, Target, refused, unanswered};
+use super::{InstanceTarget, SOON, refused, unanswered};
 use crate::control::{Client, ClientError};
 use crate::terminal::escape;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Orders `word` (a path under `/v1/`) of these processes.
-pub(in super::super) fn order(target: &Target, word: &str, names: &[String]) -> ExitCode {
+pub(in super::super) fn order(target: &InstanceTarget, word: &str, names: &[String]) -> ExitCode {
     send(target.connect(), word, &json!({ "names": names }))
 }
 
 /// Sends the processes a signal.
-pub(in super::super) fn signal(target: &Target, signal: &str, names: &[String]) -> ExitCode {
+pub(in super::super) fn signal(target: &InstanceTarget, signal: &str, names: &[String]) -> ExitCode {
     let body = json!({ "names": names, "signal": signal });
     // To send one waits for nothing.
     send(target.connect().map(|client| client.within(SOON)), "signal", &body)
 }
 
 /// Has the configuration read again or, where processes are named, has them read their own files again.
-pub(in super::super) fn reload(target: &Target, names: &[String]) -> ExitCode {
+pub(in super::super) fn reload(target: &InstanceTarget, names: &[String]) -> ExitCode {
     if !names.is_empty() {
         return order(target, "reload", names);
     }

@@ -4,10 +4,10 @@ use super::super::arguments::ReportFormat;
 use super::super::check::reject;
 use super::super::console::{INVALID, OK, print, print_json};
 use super::super::plan_text::whole;
-use super::{Target, refused, unanswered, url};
+use super::{InstanceTarget, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;
-use crate::snapshot::Plan;
+use crate::snapshot::PlanReport;
 use crate::source::FileSource;
 use crate::terminal::TerminalStyle;
 use reconcile::engine::Engine;
@@ -20,7 +20,12 @@ use std::process::ExitCode;
 const CHANGES: u8 = 2;
 
 /// Shows what a candidate, or the configuration itself, would do. With `detailed`, the exit code tells whether anything.
-pub(in super::super) fn plan(target: &Target, candidate: Option<&Path>, format: ReportFormat, detailed: bool) -> ExitCode {
+pub(in super::super) fn plan(
+    target: &InstanceTarget,
+    candidate: Option<&Path>,
+    format: ReportFormat,
+    detailed: bool,
+) -> ExitCode {
     let plan = match asked(target, candidate) {
         Ok(plan) => plan,
         Err(code) => return code,
@@ -32,7 +37,7 @@ pub(in super::super) fn plan(target: &Target, candidate: Option<&Path>, format: 
     if detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }
 }
 
-fn asked(target: &Target, candidate: Option<&Path>) -> Result<Plan, ExitCode> {
+fn asked(target: &InstanceTarget, candidate: Option<&Path>) -> Result<PlanReport, ExitCode> {
     let path = match candidate {
         // The other end may have another working directory.
         Some(candidate) => Some(std::path::absolute(candidate).map_err(|error| unanswered(&ClientError::System(error)))?),
@@ -50,9 +55,9 @@ fn asked(target: &Target, candidate: Option<&Path>) -> Result<Plan, ExitCode> {
 }
 
 /// The plan where no navigator runs.
-fn on_empty_host(path: PathBuf) -> Result<Plan, ExitCode> {
+fn on_empty_host(path: PathBuf) -> Result<PlanReport, ExitCode> {
     match FileSource::new(path, Environment::current()).read().revision {
-        Ok(loaded) => Ok(Plan::of(&Engine::new(), Time::ZERO, &loaded.desired)),
+        Ok(loaded) => Ok(PlanReport::of(&Engine::new(), Time::ZERO, &loaded.desired)),
         Err(rejected) => {
             // 2 would say that something would change.
             reject(&rejected);
@@ -62,7 +67,7 @@ fn on_empty_host(path: PathBuf) -> Result<Plan, ExitCode> {
 }
 
 /// As the contract has it, one object.
-fn json(mut plan: Plan) -> String {
+fn json(mut plan: PlanReport) -> String {
     plan.changes.iter_mut().for_each(|change| change.diff = None);
     plan.waves.clear();
     format!("{:#}\n", serde_json::json!(plan))

@@ -1,15 +1,15 @@
 //! `navigator status`: how every process stands, and what keeps it from standing otherwise.
 
 use super::super::console::{OK, print, print_json};
-use super::account::{account, brief, elapsed};
+use super::explain::{account, brief, elapsed};
 use super::table::{Column, table};
-use super::{SOON, Target, refused, rendered, unanswered, url};
+use super::{InstanceTarget, SOON, refused, rendered, unanswered, url};
 use crate::config::Severity;
-use crate::snapshot::{ConfigState, Exit, Process, Snapshot, Watch};
+use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, Snapshot, Watch};
 use crate::terminal::columns::cut;
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
-use reconcile::state::State;
+use reconcile::state::ProcessState;
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 const NOT_CONVERGED: u8 = 3;
 
 /// Shows how the processes stand; all of them if none is named.
-pub(in super::super) fn status(target: &Target, names: &[String], as_json: bool) -> ExitCode {
+pub(in super::super) fn status(target: &InstanceTarget, names: &[String], as_json: bool) -> ExitCode {
     let path = url("/v1/status", names.iter().map(|name| ("name", name.as_str())));
     let answer = match target.connect().and_then(|client| client.within(SOON).get(&path)) {
         Ok((200, answer)) => answer,
@@ -78,7 +78,7 @@ fn text(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
 }
 
 /// What a process wrote last, below its name.
-fn last_lines(process: &Process, look: TerminalStyle) -> String {
+fn last_lines(process: &ProcessSnapshot, look: TerminalStyle) -> String {
     let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", escape(&process.name)), "1"));
     for line in &process.output {
         let line = format!("  {}", escape(line));
@@ -121,19 +121,19 @@ const COLUMNS: [Column; 7] = [
 ];
 
 /// A line with its state in colour; the state stands behind the first column, and is one word.
-fn colored(line: &str, process: &Process, look: TerminalStyle) -> String {
+fn colored(line: &str, process: &ProcessSnapshot, look: TerminalStyle) -> String {
     let color = match process.state {
-        State::Running | State::Completed => "32",
-        State::Failed | State::Backoff => "31",
-        State::Stopped => "2",
-        State::Pending | State::Starting | State::Stopping => "33",
+        ProcessState::Running | ProcessState::Completed => "32",
+        ProcessState::Failed | ProcessState::Backoff => "31",
+        ProcessState::Stopped => "2",
+        ProcessState::Pending | ProcessState::Starting | ProcessState::Stopping => "33",
     };
     let state = process.state.as_str();
     let (before, after) = line.split_at_checked(process.name.len()).unwrap_or((line, ""));
     before.to_owned() + &after.replacen(state, &look.painted(state, color), 1)
 }
 
-fn row(process: &Process, now: Timestamp) -> Vec<String> {
+fn row(process: &ProcessSnapshot, now: Timestamp) -> Vec<String> {
     let dash = || "-".to_owned();
     let uptime = process.started_at.map(|at| brief(elapsed(at, now)));
     let exit = match &process.last_exit {

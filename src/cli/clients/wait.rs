@@ -1,10 +1,10 @@
 //! `navigator wait`: ends when everything is as the file says.
 
 use super::super::console::{OK, print_error};
-use super::account::amiss;
-use super::{Target, refused, rendered, unanswered, url};
+use super::explain::amiss;
+use super::{InstanceTarget, refused, rendered, unanswered, url};
 use crate::config::Severity;
-use crate::snapshot::{ConfigState, Process, Snapshot};
+use crate::snapshot::{ConfigState, ProcessSnapshot, Snapshot};
 use crate::terminal::{TerminalStyle, escape, guard};
 use jiff::Timestamp;
 use std::io::stderr;
@@ -15,7 +15,7 @@ use std::time::Duration;
 const NOT_CONVERGED: u8 = 3;
 
 /// Waits for the processes, or for everything.
-pub(in super::super) fn wait(target: &Target, names: &[String], timeout: Duration) -> ExitCode {
+pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout: Duration) -> ExitCode {
     let seconds = timeout.as_secs_f64().to_string();
     let pairs = names.iter().map(|name| ("name", name.as_str())).chain([("timeout", seconds.as_str())]);
     let answer = target.connect().and_then(|mut client| client.get(&url("/v1/wait", pairs)));
@@ -28,7 +28,7 @@ pub(in super::super) fn wait(target: &Target, names: &[String], timeout: Duratio
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
     };
-    let is_meant = |process: &&Process| names.is_empty() || names.contains(&process.name);
+    let is_meant = |process: &&ProcessSnapshot| names.is_empty() || names.contains(&process.name);
     let now = Timestamp::now();
     for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_meant) {
         let sentence = format!("{} is {}: {}", process.name, process.state, amiss(process, now));

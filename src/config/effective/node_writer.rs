@@ -11,7 +11,7 @@ use crate::config::table::{ConfigKey, DefaultValue, ValueShape};
 use crate::config::tree::{MapEntry, Node, NodeKind, Scalar, entry};
 use crate::config::yaml::Value;
 use crate::signals;
-use reconcile::span::Span;
+use reconcile::human_duration::HumanDuration;
 use reconcile::text::Text;
 use serde_json::Number;
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,5 +245,5 @@ fn number(text: &str) -> Option<Value> {
 /// A duration in its usual form, where that is exact.
 fn duration(text: &str) -> Option<String> {
     let duration = scalar::duration(text).ok()?;
-    Some(Span(duration).to_string()).filter(|usual| scalar::duration(usual) == Ok(duration))
+    Some(HumanDuration(duration).to_string()).filter(|usual| scalar::duration(usual) == Ok(duration))
 }

@@ -40,19 +40,19 @@ impl Stream {
 
 /// Where lines come from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Source {
+pub(super) enum LineSource {
     /// Navigator itself.
     Log,
     /// A process.
     Process(Name, Stream),
 }
 
-impl Source {
+impl LineSource {
     /// The name of the process, if it is one.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
-            Source::Log => None,
-            Source::Process(name, _) => Some(name.as_str()),
+            LineSource::Log => None,
+            LineSource::Process(name, _) => Some(name.as_str()),
         }
     }
 }
@@ -197,8 +197,8 @@ impl LineStyles {
     }
 
     /// The look of a source's lines among those of others.
-    pub(super) fn look(&mut self, source: &Source) -> LineFormat {
-        let Source::Process(name, stream) = source else { return LineFormat::Log(self.format) };
+    pub(super) fn look(&mut self, source: &LineSource) -> LineFormat {
+        let LineSource::Process(name, stream) = source else { return LineFormat::Log(self.format) };
         match self.format {
             OutputFormat::Terminal { colour } => LineFormat::Terminal(self.name(name, colour).into_bytes().into()),
             OutputFormat::Text => LineFormat::Prefixed(format!("[{name}.{}] ", stream.name()).into_bytes().into()),
@@ -237,7 +237,7 @@ impl Painter {
     /// A line with the look of its source, both without their newline. The caller has escaped it.
     pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
         let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
-        let LineFormat::Terminal(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
+        let LineFormat::Terminal(prefix) = self.0.look(&LineSource::Process(name.into(), stream)) else { return line.to_vec() };
         [&prefix, rest].concat()
     }
 }
@@ -257,7 +257,7 @@ mod tests {
     fn written(format: OutputFormat, pieces: &[(&str, Stream, &[u8], bool)]) -> String {
         let (mut style, mut out) = (LineStyles::new(format), Vec::new());
         for &(name, stream, bytes, continued) in pieces {
-            let look = style.look(&Source::Process(name.into(), stream));
+            let look = style.look(&LineSource::Process(name.into(), stream));
             look.write(LineChunk { bytes, continued }, &mut out);
         }
         String::from_utf8_lossy(&out).into_owned()
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn no_byte_grows_by_more_than_is_said() {
         for format in [OutputFormat::Terminal { colour: true }, OutputFormat::Text, OutputFormat::Json] {
-            let look = LineStyles::new(format).look(&Source::Process("web".into(), Stream::Stdout));
+            let look = LineStyles::new(format).look(&LineSource::Process("web".into(), Stream::Stdout));
             for bytes in [&b"\n".repeat(999)[..], &b"\x01".repeat(999), &b"\xff".repeat(999)] {
                 let mut out = Vec::new();
                 look.write(LineChunk { bytes, continued: false }, &mut out);
@@ -319,7 +319,7 @@ mod tests {
     fn a_gap_in_the_log_is_a_line_of_the_log() {
         let remark = |format| {
             let mut out = Vec::new();
-            LineStyles::new(format).look(&Source::Log).remark("dropped 2 lines (9 bytes)", &mut out);
+            LineStyles::new(format).look(&LineSource::Log).remark("dropped 2 lines (9 bytes)", &mut out);
             String::from_utf8(out).unwrap()
         };
         let text = remark(OutputFormat::Text);

@@ -3,7 +3,7 @@
 //!
 //! It knows which lane leads where, and how lines look there. What a lane can't hold is the lane's affair.
 
-use super::line_format::{LineFormat, LineStyles, OutputFormat, Source};
+use super::line_format::{LineFormat, LineSource, LineStyles, OutputFormat};
 use super::rotation::{FileOwner, Limits};
 use super::sink::Sink;
 use super::sink_queue::{SinkQueue, UnservedQueue};
@@ -122,7 +122,7 @@ impl Printer {
     /// Takes a line of navigator's own log, or several, each with its newline.
     pub fn log(&self, lines: &[u8]) {
         let mut ways = self.ways();
-        let look = ways.style.look(&Source::Log);
+        let look = ways.style.look(&LineSource::Log);
         let due = ways.log.log(&look, lines);
         HELD.with_borrow_mut(|held| match held {
             Some(held) => held.extend(due),
@@ -162,7 +162,7 @@ impl Printer {
     }
 
     /// The way of a source's lines among those of others.
-    pub(super) fn way(&self, source: &Source) -> OutputRoute {
+    pub(super) fn way(&self, source: &LineSource) -> OutputRoute {
         let change = self.owner.changes.load(Ordering::Acquire);
         let mut ways = self.ways();
         OutputRoute { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
@@ -270,7 +270,7 @@ mod tests {
 
     /// What the reader does with a line of a process: takes it, or drops it when it has had patience enough.
     fn say(printer: &Printer, name: &str, line: &[u8]) {
-        let source = Source::Process(name.into(), Stream::Stdout);
+        let source = LineSource::Process(name.into(), Stream::Stdout);
         let (way, bell) = (printer.way(&source), Arc::new(PollWaker::new().unwrap()));
         let drops = !matches!(way.lane.admission(&source, Instant::now(), &bell), Admission::Take(_));
         way.lane.take(&source, &way.look, drops, |each| each(LineChunk { bytes: line, continued: false }));
@@ -297,7 +297,7 @@ mod tests {
         let directory = LogDirectory::new("due");
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
-        let source = Source::Process("web".into(), Stream::Stdout);
+        let source = LineSource::Process("web".into(), Stream::Stdout);
         let way = printer.way(&source);
         let take =
             |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: line, continued: false }));
@@ -410,7 +410,7 @@ mod tests {
         let directory = LogDirectory::new("busy");
         let (path, reader) = stuck(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
-        let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
+        let (source, bell) = (LineSource::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
         let (way, now) = (printer.way(&source), Instant::now());
         let mut lines = 0;
         while matches!(way.lane.admission(&source, now, &bell), Admission::Take(_)) {
@@ -459,7 +459,7 @@ mod tests {
         printer.log(&b"\n".repeat(200_000));
         let ways = ["one", "two"].map(to_file);
         for way in &ways {
-            let source = Source::Process("any".into(), Stream::Stdout);
+            let source = LineSource::Process("any".into(), Stream::Stdout);
             way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: b"line", continued: false }));
             way.lane.flush().blocking_recv().unwrap();
         }

@@ -5,7 +5,7 @@
 //! hold the pipe after its parent's end, and a process may close its output and go on.
 
 use super::history::{HistorySlot, OutputHistory};
-use super::line_format::{LineFormat, Source, Stream};
+use super::line_format::{LineFormat, LineSource, Stream};
 use super::lines::{LineChunk, LineSplitter};
 use super::printer::{OutputRoute, Printer};
 use super::rotation::Limits;
@@ -76,7 +76,7 @@ struct Requests {
 
 /// A stream that is read.
 struct OpenStream {
-    source: Source,
+    source: LineSource,
     stream: Stream,
     pipe: OwnedFd,
     lines: LineSplitter,
@@ -130,7 +130,7 @@ impl Outputs {
             Some(self.kept.place(name))
         };
         let open = |stream, pipe| {
-            let source = Source::Process(name.clone(), stream);
+            let source = LineSource::Process(name.clone(), stream);
             let way = match output {
                 Output::File { path, max_size, keep } => {
                     let limits = Limits { max_size: *max_size, keep: *keep };

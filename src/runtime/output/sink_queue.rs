@@ -8,7 +8,7 @@
 //! output in the pipe, so a disk that is busy for a short time loses nothing. After that, the lines of this source are
 //! dropped and counted, and a line in their place says how many. Other sources are not affected.
 
-use super::line_format::{LineFormat, Source};
+use super::line_format::{LineFormat, LineSource};
 use super::lines::LineChunk;
 use super::rotation::Limits;
 use super::share::{Admission, StreamShare};
@@ -33,19 +33,19 @@ pub(super) const BATCH: usize = 256 * 1024;
 /// What waits for one destination.
 #[derive(Debug)]
 pub(super) struct SinkQueue {
-    queue: Mutex<QueueState>,
+    queue: Mutex<SinkQueueState>,
     /// Held by the one thread that writes.
     sink: Mutex<Sink>,
     writers: Arc<Writers>,
 }
 
 #[derive(Debug)]
-struct QueueState {
+struct SinkQueueState {
     entries: VecDeque<QueueEntry>,
     /// Bytes of text in `entries` and in the text that is being written.
     bytes: usize,
     /// The sources that have text in the queue, have to wait, or have lost lines.
-    shares: BTreeMap<Source, StreamShare>,
+    shares: BTreeMap<LineSource, StreamShare>,
     /// A thread writes, or is going to; or it is served again when its destination takes more.
     is_served: bool,
     /// As the sink said last.
@@ -67,7 +67,7 @@ struct QueuedText {
     /// So many of them need not be written any more.
     written: usize,
     /// How many of the bytes are of which source. Usually there are one or two.
-    by_source: BTreeMap<Source, usize>,
+    by_source: BTreeMap<LineSource, usize>,
 }
 
 /// A lane with lines that nobody writes yet: somebody is sent when this is dropped.
@@ -83,13 +83,13 @@ impl Drop for UnservedQueue {
 impl SinkQueue {
     pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<SinkQueue> {
         let group = sink.group();
-        let queue = QueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
+        let queue = SinkQueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
         Arc::new(SinkQueue { queue: Mutex::new(queue), sink: Mutex::new(sink), writers: Arc::clone(writers) })
     }
 
     /// What is to be done with lines of a process that could be read now. Once some are dropped, so are the next ones,
     /// until the line that says so has its place.
-    pub(super) fn admission(&self, source: &Source, now: Instant, bell: &Arc<PollWaker>) -> Admission {
+    pub(super) fn admission(&self, source: &LineSource, now: Instant, bell: &Arc<PollWaker>) -> Admission {
         let mut queue = self.lock();
         let free = queue.free(&self.writers);
         queue.share(source).admission(free, now, bell)
@@ -99,7 +99,7 @@ impl SinkQueue {
     /// lines written at once.
     pub(super) fn take(
         self: &Arc<Self>,
-        source: &Source,
+        source: &LineSource,
         look: &LineFormat,
         drops: bool,
         feed: impl FnOnce(&mut dyn FnMut(LineChunk<'_>)),
@@ -123,10 +123,10 @@ impl SinkQueue {
     pub(super) fn log(self: &Arc<Self>, look: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
         let piece = LineChunk { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
         self.change(|queue| {
-            if queue.bytes < CAPACITY + RESERVE && !queue.share(&Source::Log).is_losing() {
-                queue.add(&Source::Log, &self.writers, |text| look.write(piece, text));
+            if queue.bytes < CAPACITY + RESERVE && !queue.share(&LineSource::Log).is_losing() {
+                queue.add(&LineSource::Log, &self.writers, |text| look.write(piece, text));
             } else {
-                queue.share(&Source::Log).lose(look, piece);
+                queue.share(&LineSource::Log).lose(look, piece);
             }
         })
     }
@@ -195,7 +195,7 @@ impl SinkQueue {
     }
 
     /// Changes the queue. Answers whether somebody has to be sent who writes what is new in it.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut QueueState)) -> Option<UnservedQueue> {
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut SinkQueueState)) -> Option<UnservedQueue> {
         let mut queue = self.lock();
         change(&mut queue);
         let wants_service = !queue.entries.is_empty() && !queue.is_served;
@@ -204,7 +204,7 @@ impl SinkQueue {
     }
 
     /// A panic elsewhere leaves the queue as whole as it was: every change of it is complete before the next begins.
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
+    fn lock(&self) -> MutexGuard<'_, SinkQueueState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -226,17 +226,17 @@ impl Drop for SinkQueue {
     }
 }
 
-impl QueueState {
+impl SinkQueueState {
     fn free(&self, writers: &Writers) -> usize {
         CAPACITY.saturating_sub(self.bytes).min(writers.budget().room(self.bytes))
     }
 
-    fn share(&mut self, source: &Source) -> &mut StreamShare {
+    fn share(&mut self, source: &LineSource) -> &mut StreamShare {
         self.shares.entry(source.clone()).or_default()
     }
 
     /// Adds what `write` appends to the text that is gathered at the end of the queue.
-    fn add(&mut self, source: &Source, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
+    fn add(&mut self, source: &LineSource, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
         let fits = matches!(self.entries.back(), Some(QueueEntry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
             self.entries.push_back(QueueEntry::Text(QueuedText {
@@ -307,7 +307,7 @@ mod tests {
         }
 
         /// Takes one line as the reader does at this time; returns whether there was room for it.
-        fn say_at(&self, source: &Source, now: Instant) -> bool {
+        fn say_at(&self, source: &LineSource, now: Instant) -> bool {
             let drops = match self.lane.admission(source, now, &self.bell) {
                 Admission::Take(_) => false,
                 Admission::Wait(_) => return false,
@@ -319,12 +319,12 @@ mod tests {
             !drops
         }
 
-        fn say(&self, source: &Source) -> bool {
+        fn say(&self, source: &LineSource) -> bool {
             self.say_at(source, self.now)
         }
 
         /// Fills the share of a source; returns what it has in the queue then.
-        fn flood(&self, source: &Source) -> usize {
+        fn flood(&self, source: &LineSource) -> usize {
             while self.say(source) {}
             self.lane.lock().share(source).bytes
         }
@@ -343,8 +343,8 @@ mod tests {
         }
     }
 
-    fn source(name: &str) -> Source {
-        Source::Process(name.into(), Stream::Stdout)
+    fn source(name: &str) -> LineSource {
+        LineSource::Process(name.into(), Stream::Stdout)
     }
 
     #[test]
@@ -397,7 +397,7 @@ mod tests {
     fn each_source_waits_and_is_woken_for_itself() {
         let stuck = Stuck::new();
         let (first, second) = (source("first"), source("second"));
-        let waits = |source: &Source, now| stuck.lane.admission(source, now, &stuck.bell) == Admission::Wait(now + PATIENCE);
+        let waits = |source: &LineSource, now| stuck.lane.admission(source, now, &stuck.bell) == Admission::Wait(now + PATIENCE);
         let all = stuck.flood(&first);
         assert!(waits(&first, stuck.now));
         // The patience of another source begins when its own share is used up.

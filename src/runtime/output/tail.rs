@@ -5,7 +5,7 @@
 
 use super::OutputFormat;
 use super::line_buffer::{CopiedLines, LineBuffer};
-use super::line_format::{LineFormat, LineStyles, Source, Stream};
+use super::line_format::{LineFormat, LineSource, LineStyles, Stream};
 use super::lines::LineChunk;
 use reconcile::text::Name;
 use std::cmp::Reverse;
@@ -137,7 +137,7 @@ impl TailItem {
             TailFormat::Named => OutputFormat::Text,
             TailFormat::Json => OutputFormat::Json,
         };
-        LineStyles::new(format).look(&Source::Process(self.name.clone(), stream))
+        LineStyles::new(format).look(&LineSource::Process(self.name.clone(), stream))
     }
 }
 

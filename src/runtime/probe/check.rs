@@ -2,7 +2,7 @@
 
 use super::{exec, http, net};
 use crate::runtime::commands::{CommandContext, Commands};
-use reconcile::span::Span;
+use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Probe;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Checks {
             // It sees to its time itself: what it started has to be gone before it has ended.
             return answer.await;
         }
-        timeout(within, answer).await.unwrap_or_else(|_| Err(format!("no answer within {}", Span(within))))
+        timeout(within, answer).await.unwrap_or_else(|_| Err(format!("no answer within {}", HumanDuration(within))))
     }
 }
 

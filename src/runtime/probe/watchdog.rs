@@ -1,6 +1,6 @@
 //! The watchdog of a run: signs of life must come within a time that the program was told (`sd_watchdog_enabled(3)`).
 
-use reconcile::span::Span;
+use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Liveness;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Watchdog {
                 return "it asked for it by `WATCHDOG=trigger`".to_owned();
             }
             if Instant::now() >= due {
-                return format!("no `WATCHDOG=1` for {}", Span(limit));
+                return format!("no `WATCHDOG=1` for {}", HumanDuration(limit));
             }
             tokio::select! {
                 () = sleep_until(due) => {}

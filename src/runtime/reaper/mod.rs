@@ -23,7 +23,7 @@ use crate::signals;
 use crate::sys::slot::Slot;
 use crate::sys::{self, How};
 use exit_watch::ExitWatch;
-use reconcile::event::{Event, Pid, Refusal, RunId, Status};
+use reconcile::event::{Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
@@ -130,7 +130,7 @@ enum MainProcess {
 /// The end of a child that nobody had reported yet.
 #[derive(Clone)]
 struct EarlyEnd {
-    status: Status,
+    status: ExitStatus,
     has_executed: bool,
 }
 
@@ -261,7 +261,7 @@ impl Reaper {
     }
 
     /// Routes one child that has ended.
-    fn ended(&mut self, pid: u32, status: &Status) {
+    fn ended(&mut self, pid: u32, status: &ExitStatus) {
         if let Some(id) = self.leaders.remove(&pid) {
             let pidfd = self.ends.forget(pid);
             if self.are_many_ending {
@@ -441,9 +441,9 @@ pub(super) fn kill_every_child() -> Vec<Pid> {
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()
 }
 
-fn status(how: How) -> Status {
+fn status(how: How) -> ExitStatus {
     match how {
-        How::Code(code) => Status::Code(code),
-        How::Signal(number) => Status::Signal(signals::name(number)),
+        How::Code(code) => ExitStatus::Code(code),
+        How::Signal(number) => ExitStatus::Signal(signals::name(number)),
     }
 }

@@ -2,10 +2,10 @@
 
 use super::files::{MAIN, Memory};
 use reconcile::desired::Desired;
-use reconcile::diff::Change;
+use reconcile::diff::ChangeClass;
 use reconcile::engine::Engine;
-use reconcile::preview::{Act, Deed, preview, preview_shutdown, settle};
-use reconcile::spec::{Condition, Kind, OnChange};
+use reconcile::preview::{PreviewAction, PreviewStep, preview, preview_shutdown, settle};
+use reconcile::spec::{Condition, OnChange, ProcessKind};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::BTreeMap;
@@ -27,14 +27,14 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(waves, preview(&engine, now, after.clone()), "a preview leaves the engine alone");
     starts_in_order(&after, &waves);
     let now = settle(&mut engine, now, after.clone());
-    assert!(engine.is_converged() || !can_all_start(&after), "{:?}", engine.standings());
+    assert!(engine.is_converged() || !can_all_start(&after), "{:?}", engine.statuses());
     assert!(preview(&engine, now, after.clone()).is_empty(), "doing it once is enough");
     let kept_stale = |name: &Name| after.get(name).is_some_and(|entry| entry.spec.on_change == OnChange::Keep);
     for (name, change) in engine.changes(&after) {
-        assert!(matches!(change, Change::Keep) || kept_stale(&name), "`{name}` is left with {change:?}");
+        assert!(matches!(change, ChangeClass::Keep) || kept_stale(&name), "`{name}` is left with {change:?}");
     }
     let left = preview_shutdown(&engine, now).concat();
-    assert!(left.iter().all(|deed| matches!(deed.act, Act::Stop(_))), "a shutdown only stops: {left:?}");
+    assert!(left.iter().all(|deed| matches!(deed.act, PreviewAction::Stop(_))), "a shutdown only stops: {left:?}");
 }
 
 fn desired(text: &str) -> Option<Desired> {
@@ -57,15 +57,15 @@ fn can_all_start(desired: &Desired) -> bool {
     let needs = entries.iter().filter(|entry| entry.spec.enabled).flat_map(|entry| &entry.needs).filter(|need| need.required);
     needs.into_iter().all(|need| {
         let other = &entries[need.on].spec;
-        other.enabled && (need.condition != Condition::Completed || other.exec.kind == Kind::Task)
+        other.enabled && (need.condition != Condition::Completed || other.exec.kind == ProcessKind::Task)
     })
 }
 
 /// A process is started after everything that it needs and that is started, too.
-fn starts_in_order(desired: &Desired, waves: &[Vec<Deed>]) {
+fn starts_in_order(desired: &Desired, waves: &[Vec<PreviewStep>]) {
     let mut starts: BTreeMap<&Name, usize> = BTreeMap::new();
     for (number, wave) in waves.iter().enumerate() {
-        for deed in wave.iter().filter(|deed| matches!(deed.act, Act::Start(_))) {
+        for deed in wave.iter().filter(|deed| matches!(deed.act, PreviewAction::Start(_))) {
             starts.insert(&deed.name, number);
         }
     }

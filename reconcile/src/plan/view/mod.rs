@@ -16,13 +16,13 @@ use quiescent::Quiescent;
 
 use super::disposition::Disposition;
 use super::progress::Progress;
-use crate::desired::{Desired, Entry};
+use crate::desired::{Desired, DesiredProcess};
 use crate::event::RunId;
-use crate::observed::{Observed, Process, Run};
+use crate::merge_lookup::MergeLookup;
+use crate::observed::{Observed, ObservedProcess, Run};
 use crate::orders::Orders;
 use crate::text::Name;
 use crate::time::Time;
-use crate::walk::Walk;
 use alloc::vec::Vec;
 use lookup::{Lookup, place_from};
 
@@ -47,7 +47,7 @@ pub(super) struct View<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) name: &'a Name,
-    pub(super) entry: Option<&'a Entry>,
+    pub(super) entry: Option<&'a DesiredProcess>,
     facts: Facts<'a>,
     /// The place of its first run among all runs.
     pub(super) first_run: usize,
@@ -55,16 +55,16 @@ pub(super) struct Row<'a> {
 
 #[derive(Clone, Copy)]
 enum Facts<'a> {
-    Read(Option<&'a Process>),
+    Read(Option<&'a ObservedProcess>),
     Unread(Quiescent, &'a Observed),
 }
 
 impl<'a> Row<'a> {
-    fn new(name: &'a Name, entry: Option<&'a Entry>, facts: Facts<'a>) -> Row<'a> {
+    fn new(name: &'a Name, entry: Option<&'a DesiredProcess>, facts: Facts<'a>) -> Row<'a> {
         Row { name, entry, facts, first_run: 0 }
     }
 
-    pub(super) fn process(&self) -> Option<&'a Process> {
+    pub(super) fn process(&self) -> Option<&'a ObservedProcess> {
         match self.facts {
             Facts::Read(process) => process,
             Facts::Unread(_, observed) => look_up(observed, self.name),
@@ -108,13 +108,13 @@ impl<'a> Row<'a> {
 impl<'a> View<'a> {
     /// A view of all facts.
     pub(super) fn whole(desired: &'a Desired, orders: &'a Orders, observed: &'a Observed, now: Time) -> View<'a> {
-        let mut processes = Walk::over(observed.processes());
-        let of_entry = |entry: &'a Entry| {
+        let mut processes = MergeLookup::over(observed.processes());
+        let of_entry = |entry: &'a DesiredProcess| {
             let name = &entry.spec.name;
             Row::new(name, Some(entry), Facts::Read(processes.to(name)))
         };
         let mut rows: Vec<Row<'a>> = desired.entries().iter().map(of_entry).collect();
-        let mut wanted = Walk::over(desired.specs());
+        let mut wanted = MergeLookup::over(desired.specs());
         let others = observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
         rows.extend(others.map(|(name, process)| Row::new(name, None, Facts::Read(Some(process)))));
         let read = (0..rows.len()).collect();
@@ -131,7 +131,7 @@ impl<'a> View<'a> {
         now: Time,
     ) -> (View<'a>, Vec<(usize, Quiescent)>) {
         let entries = desired.entries();
-        let of_entry = |(entry, quiescent): (&'a Entry, &Quiescent)| {
+        let of_entry = |(entry, quiescent): (&'a DesiredProcess, &Quiescent)| {
             Row::new(&entry.spec.name, Some(entry), Facts::Unread(*quiescent, observed))
         };
         let mut rows: Vec<Row<'a>> = entries.iter().zip(quiescent).map(of_entry).collect();
@@ -232,6 +232,6 @@ impl<'a> View<'a> {
 
 /// Rarely called, and kept out of the way of what calls it.
 #[cold]
-fn look_up<'a>(observed: &'a Observed, name: &Name) -> Option<&'a Process> {
+fn look_up<'a>(observed: &'a Observed, name: &Name) -> Option<&'a ObservedProcess> {
     observed.processes().get(name)
 }

@@ -1,10 +1,10 @@
 //! Processes about which there is nothing to do by themselves. What a plan says about one is known beforehand, so its facts need
 //! not be read.
 
-use crate::desired::Entry;
-use crate::observed::Process;
+use crate::desired::DesiredProcess;
+use crate::observed::ObservedProcess;
 use crate::orders::Orders;
-use crate::plan::disposition::{Cause, Disposition};
+use crate::plan::disposition::{Disposition, StopCause};
 use crate::plan::progress::{Progress, RestingState, resting_state};
 use crate::time::Time;
 
@@ -24,7 +24,7 @@ pub(crate) enum Quiescent {
 
 impl Quiescent {
     /// The state of a process; `None`: its facts have to be read.
-    pub(super) fn of(process: Option<&Process>, entry: &Entry, orders: &Orders, now: Time) -> Option<Quiescent> {
+    pub(super) fn of(process: Option<&ObservedProcess>, entry: &DesiredProcess, orders: &Orders, now: Time) -> Option<Quiescent> {
         let spec = &entry.spec;
         if orders.let_entry_run(entry) {
             let process = process?;
@@ -47,7 +47,7 @@ impl Quiescent {
     pub(super) fn disposition(self) -> Option<Disposition<'static>> {
         match self {
             Quiescent::Settled => Some(Disposition::Keep),
-            Quiescent::Closing => Some(Disposition::Stop(Cause::Shutdown)),
+            Quiescent::Closing => Some(Disposition::Stop(StopCause::Shutdown)),
             Quiescent::Idle | Quiescent::Queued => None,
         }
     }

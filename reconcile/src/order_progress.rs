@@ -6,10 +6,10 @@
 
 use crate::engine::Engine;
 use crate::event::RunId;
+use crate::pending_reason::Waits;
 use crate::plan::{Block, Waiting};
-use crate::state::State;
+use crate::state::ProcessState;
 use crate::text::Name;
-use crate::waits::Waits;
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -26,7 +26,7 @@ pub enum Goal {
 
 /// How far a goal has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum OrderProgress {
     /// It has come about.
     Reached,
     /// It is on its way, unless it is stuck.
@@ -43,7 +43,7 @@ impl Goal {
     }
 
     /// How far it has come, by the facts about its process.
-    pub fn progress(&self, engine: &Engine) -> Progress {
+    pub fn progress(&self, engine: &Engine) -> OrderProgress {
         match self {
             Goal::Up(name) => up(engine, name, None),
             Goal::UpAnew(name, former) => up(engine, name, Some(*former)),
@@ -72,26 +72,26 @@ pub fn newest_run(engine: &Engine, name: &Name) -> RunId {
     living.max(past).unwrap_or(RunId(0))
 }
 
-fn up(engine: &Engine, name: &Name, former: Option<RunId>) -> Progress {
-    let Some(standing) = engine.standing(name) else { return Progress::Missed("no longer in the file".to_string()) };
+fn up(engine: &Engine, name: &Name, former: Option<RunId>) -> OrderProgress {
+    let Some(standing) = engine.status(name) else { return OrderProgress::Missed("no longer in the file".to_string()) };
     let is_new = former.is_none_or(|former| newest_run(engine, name) > former);
     match standing.state {
-        State::Running | State::Completed if is_new => Progress::Reached,
-        State::Failed | State::Backoff if is_new => Progress::Missed(standing.reason.to_string()),
-        State::Stopped => Progress::Missed(standing.reason.to_string()),
-        _ => Progress::Coming,
+        ProcessState::Running | ProcessState::Completed if is_new => OrderProgress::Reached,
+        ProcessState::Failed | ProcessState::Backoff if is_new => OrderProgress::Missed(standing.reason.to_string()),
+        ProcessState::Stopped => OrderProgress::Missed(standing.reason.to_string()),
+        _ => OrderProgress::Coming,
     }
 }
 
-fn down(engine: &Engine, name: &Name) -> Progress {
+fn down(engine: &Engine, name: &Name) -> OrderProgress {
     let runs = engine.observed().processes().get(name).map_or(&[][..], |process| &process.runs);
     if runs.is_empty() {
-        return Progress::Reached;
+        return OrderProgress::Reached;
     }
     if runs.iter().any(|run| run.reported) {
-        return Progress::Missed("it survives being killed".to_string());
+        return OrderProgress::Missed("it survives being killed".to_string());
     }
-    Progress::Coming
+    OrderProgress::Coming
 }
 
 /// Whether a start waits for something that doesn't come by itself.

@@ -3,10 +3,10 @@
 //! A client that doesn't read as fast as things happen misses some and is told how many; nothing waits for it. What happened is put into
 //! words by the reader.
 
-use crate::snapshot::{Event, More};
+use crate::snapshot::{EventDetails, StreamEvent};
 use jiff::Timestamp;
-use reconcile::event::Status;
-use reconcile::report::{Report, Summary, Transition, What as Kind};
+use reconcile::event::ExitStatus;
+use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,77 +19,79 @@ const KEPT: usize = 1_000;
 const BEHIND: usize = 1_024;
 
 /// What happened lately, and who wants to know what happens.
-pub(super) struct Story {
-    past: VecDeque<Arc<Happened>>,
+pub(super) struct EventHistory {
+    past: VecDeque<Arc<PastEvent>>,
     /// For those who follow, once there was one: it has room for all that such a one may fall behind.
-    live: Option<broadcast::Sender<Arc<Happened>>>,
+    live: Option<broadcast::Sender<Arc<PastEvent>>>,
 }
 
 /// Something that happened, not yet put into words: mostly no client wants to know.
 #[derive(Debug)]
-pub struct Happened(What);
+pub struct PastEvent(PastEventKind);
 
 #[derive(Debug)]
-enum What {
+enum PastEventKind {
     ToProcess { at: Timestamp, transition: Transition },
-    Told(Event),
+    Told(StreamEvent),
 }
 
-impl Happened {
+impl PastEvent {
     /// What the engine reports, which happens now.
-    fn now(report: &Report, generation: u64) -> Happened {
+    fn now(report: &Report, generation: u64) -> PastEvent {
         let at = Timestamp::now();
-        Happened(match report {
+        PastEvent(match report {
             // Of what was updated the names are enough. Values may be secret, and long.
-            Report::Process(transition) if matches!(transition.what, Kind::Updated(_)) => What::Told(of_process(transition, at)),
-            Report::Process(transition) => What::ToProcess { at, transition: transition.clone() },
-            Report::Accepted(summary) => What::Told(of_summary(summary)),
-            Report::Unchanged => What::Told(of_configuration("unchanged", generation, More::default())),
+            Report::Process(transition) if matches!(transition.what, Kind::Updated(_)) => {
+                PastEventKind::Told(of_process(transition, at))
+            }
+            Report::Process(transition) => PastEventKind::ToProcess { at, transition: transition.clone() },
+            Report::Accepted(summary) => PastEventKind::Told(of_summary(summary)),
+            Report::Unchanged => PastEventKind::Told(of_configuration("unchanged", generation, EventDetails::default())),
         })
     }
 
     fn generation(&self) -> u64 {
         match &self.0 {
-            What::ToProcess { transition, .. } => transition.generation,
-            What::Told(event) => event.generation,
+            PastEventKind::ToProcess { transition, .. } => transition.generation,
+            PastEventKind::Told(event) => event.generation,
         }
     }
 
     /// It in the form in which it is sent.
-    pub fn event(&self) -> Event {
+    pub fn event(&self) -> StreamEvent {
         match &self.0 {
-            What::ToProcess { at, transition } => of_process(transition, *at),
-            What::Told(event) => event.clone(),
+            PastEventKind::ToProcess { at, transition } => of_process(transition, *at),
+            PastEventKind::Told(event) => event.clone(),
         }
     }
 }
 
 /// What happened, and then what happens.
 #[derive(Debug)]
-pub struct Follow {
+pub struct EventSubscription {
     /// What was asked for of the past.
-    pub past: Vec<Arc<Happened>>,
+    pub past: Vec<Arc<PastEvent>>,
     /// Everything from now on.
-    pub live: broadcast::Receiver<Arc<Happened>>,
+    pub live: broadcast::Receiver<Arc<PastEvent>>,
 }
 
-impl Story {
-    pub(super) fn new() -> Story {
-        Story { past: VecDeque::new(), live: None }
+impl EventHistory {
+    pub(super) fn new() -> EventHistory {
+        EventHistory { past: VecDeque::new(), live: None }
     }
 
     /// Takes up what the engine reports.
     pub(super) fn report(&mut self, report: &Report, generation: u64) {
-        self.add(Happened::now(report, generation));
+        self.add(PastEvent::now(report, generation));
     }
 
     /// Takes up that a configuration was rejected.
     pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
-        let problems = More::from_iter([("diagnostics", problems.clone())]);
-        self.add(Happened(What::Told(of_configuration("rejected", generation, problems))));
+        let problems = EventDetails::from_iter([("diagnostics", problems.clone())]);
+        self.add(PastEvent(PastEventKind::Told(of_configuration("rejected", generation, problems))));
     }
 
-    fn add(&mut self, happened: Happened) {
+    fn add(&mut self, happened: PastEvent) {
         let happened = Arc::new(happened);
         if let Some(live) = &self.live {
             // No client follows any more: then it is for the past alone.
@@ -102,19 +104,19 @@ impl Story {
     }
 
     /// Follows what happens from now on, and what happened since a generation; `None`: nothing of the past.
-    pub(super) fn follow(&mut self, since: Option<u64>) -> Follow {
-        let is_asked_for = |happened: &&Arc<Happened>| since.is_some_and(|since| happened.generation() >= since);
+    pub(super) fn follow(&mut self, since: Option<u64>) -> EventSubscription {
+        let is_asked_for = |happened: &&Arc<PastEvent>| since.is_some_and(|since| happened.generation() >= since);
         let live = self.live.get_or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe();
         let past = self.past.iter().filter(is_asked_for).map(Arc::clone).collect();
-        Follow { past, live }
+        EventSubscription { past, live }
     }
 }
 
-fn of_process(transition: &Transition, at: Timestamp) -> Event {
-    let status = |status: &Status| match status {
-        Status::Code(code) => Some(("status", json!(code))),
-        Status::Signal(signal) => Some(("signal", json!(signal.0))),
-        Status::NotStarted(_) | Status::Lost => None,
+fn of_process(transition: &Transition, at: Timestamp) -> StreamEvent {
+    let status = |status: &ExitStatus| match status {
+        ExitStatus::Code(code) => Some(("status", json!(code))),
+        ExitStatus::Signal(signal) => Some(("signal", json!(signal.0))),
+        ExitStatus::NotStarted(_) | ExitStatus::Lost => None,
     };
     let (event, reason, more) = match &transition.what {
         Kind::Starting(reason) => ("starting", Some(reason.to_string()), None),
@@ -139,7 +141,7 @@ fn of_process(transition: &Transition, at: Timestamp) -> Event {
         Kind::Survives => ("survives", None, None),
     };
     let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
-    Event {
+    StreamEvent {
         time: format!("{at:.3}"),
         generation: transition.generation,
         name: Some(transition.name.to_string()),
@@ -149,7 +151,7 @@ fn of_process(transition: &Transition, at: Timestamp) -> Event {
     }
 }
 
-fn of_summary(summary: &Summary) -> Event {
+fn of_summary(summary: &Summary) -> StreamEvent {
     let Summary { generation, added, removed, changed, updated, stale, unchanged } = *summary;
     let counts = [
         ("added", added),
@@ -162,6 +164,6 @@ fn of_summary(summary: &Summary) -> Event {
     of_configuration("reloaded", generation, counts.map(|(name, count)| (name, json!(count))).into_iter().collect())
 }
 
-fn of_configuration(event: &str, generation: u64, more: More) -> Event {
-    Event { time: format!("{:.3}", Timestamp::now()), generation, name: None, event: event.to_owned(), reason: None, more }
+fn of_configuration(event: &str, generation: u64, more: EventDetails) -> StreamEvent {
+    StreamEvent { time: format!("{:.3}", Timestamp::now()), generation, name: None, event: event.to_owned(), reason: None, more }
 }

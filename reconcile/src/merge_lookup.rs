@@ -5,11 +5,11 @@ use crate::text::Name;
 use core::iter::Peekable;
 
 /// A walk over pairs of a name and a value that are sorted by name.
-pub(crate) struct Walk<I: Iterator>(Peekable<I>);
+pub(crate) struct MergeLookup<I: Iterator>(Peekable<I>);
 
-impl<'a, T, I: Iterator<Item = (&'a Name, T)>> Walk<I> {
-    pub(crate) fn over(sorted: impl IntoIterator<IntoIter = I>) -> Walk<I> {
-        Walk(sorted.into_iter().peekable())
+impl<'a, T, I: Iterator<Item = (&'a Name, T)>> MergeLookup<I> {
+    pub(crate) fn over(sorted: impl IntoIterator<IntoIter = I>) -> MergeLookup<I> {
+        MergeLookup(sorted.into_iter().peekable())
     }
 
     /// The value of a name that comes behind every name that was asked for before.

@@ -5,9 +5,9 @@ use core::time::Duration;
 
 /// Writes a duration the way a configuration file would. Below a second it is exact to the microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.0.as_secs();
         let (days, hours, minutes, seconds) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
@@ -39,7 +39,7 @@ mod tests {
             (172_800_000, "2d"),
             (1_500, "1s500ms"),
         ] {
-            assert_eq!(Span(Duration::from_millis(millis)).to_string(), text);
+            assert_eq!(HumanDuration(Duration::from_millis(millis)).to_string(), text);
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Nothing is decided here. The waits are those of the plan; what is added is why something isn't as it must be.
 
 use crate::engine::Engine;
+use crate::human_duration::HumanDuration;
 use crate::plan::{Block, Waiting};
-use crate::span::Span;
 use crate::spec::Condition;
 use crate::text::Name;
 use crate::time::Time;
@@ -48,7 +48,7 @@ impl Engine {
                 Some(Waiting::Readiness { why, .. }) => why.clone(),
                 _ => None,
             },
-            Block::Failed | Block::BackingOff => self.standing(on).map(|standing| standing.reason.to_string()),
+            Block::Failed | Block::BackingOff => self.status(on).map(|standing| standing.reason.to_string()),
             Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Stuck => None,
         };
         Some(deeper.map_or_else(|| waiting.to_string(), |deeper| format!("{waiting}: {deeper}")))
@@ -70,10 +70,10 @@ fn told_at(waiting: &Waiting, now: Time) -> String {
 }
 
 /// A time that is left, as exact as anybody reads it: whole seconds, and below one of them tenths. Never less than there is.
-fn rounded(left: Duration) -> Span {
+fn rounded(left: Duration) -> HumanDuration {
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     let step = if millis < 1_000 { 100 } else { 1_000 };
-    Span(Duration::from_millis(millis.div_ceil(step).saturating_mul(step)))
+    HumanDuration(Duration::from_millis(millis.div_ceil(step).saturating_mul(step)))
 }
 
 impl fmt::Display for Waiting {

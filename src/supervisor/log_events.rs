@@ -1,9 +1,9 @@
 //! Turns what changed into log lines. The fixed words in here are what people grep for: they are part of the contract.
 
 use crate::config::{Diagnostic, Rejected, Severity};
-use reconcile::event::{Pid, Status};
-use reconcile::report::{Report, Summary, Transition, What};
-use reconcile::span::Span;
+use reconcile::event::{ExitStatus, Pid};
+use reconcile::human_duration::HumanDuration;
+use reconcile::report::{Report, Summary, Transition, TransitionKind};
 use reconcile::text::Name;
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -33,14 +33,14 @@ macro_rules! line {
 
 fn process(transition: &Transition) {
     match &transition.what {
-        What::Starting(reason) => line!(info, transition, "Starting process", reason = reason.to_string()),
-        What::Started => line!(info, transition, "Process started"),
-        What::Ready => line!(info, transition, "Process ready"),
-        What::Unready(why) => line!(warn, transition, "Process unready", reason = why.as_str()),
-        What::Reloading(reason) => line!(info, transition, "Reloading process", reason = reason.to_string()),
-        What::NotReloaded(why) => line!(warn, transition, "Process not reloaded", reason = why.as_str()),
-        What::Stopping(reason) => line!(info, transition, "Stopping process", reason = reason.to_string()),
-        What::Stopped { status, reason } => {
+        TransitionKind::Starting(reason) => line!(info, transition, "Starting process", reason = reason.to_string()),
+        TransitionKind::Started => line!(info, transition, "Process started"),
+        TransitionKind::Ready => line!(info, transition, "Process ready"),
+        TransitionKind::Unready(why) => line!(warn, transition, "Process unready", reason = why.as_str()),
+        TransitionKind::Reloading(reason) => line!(info, transition, "Reloading process", reason = reason.to_string()),
+        TransitionKind::NotReloaded(why) => line!(warn, transition, "Process not reloaded", reason = why.as_str()),
+        TransitionKind::Stopping(reason) => line!(info, transition, "Stopping process", reason = reason.to_string()),
+        TransitionKind::Stopped { status, reason } => {
             line!(
                 info,
                 transition,
@@ -50,9 +50,9 @@ fn process(transition: &Transition) {
                 reason = reason.to_string()
             );
         }
-        What::Killing(reason) => line!(warn, transition, "Killing process", reason = reason.to_string()),
-        What::Exited => line!(info, transition, "Process exited", status = 0),
-        What::Crashed(status) => {
+        TransitionKind::Killing(reason) => line!(warn, transition, "Killing process", reason = reason.to_string()),
+        TransitionKind::Exited => line!(info, transition, "Process exited", status = 0),
+        TransitionKind::Crashed(status) => {
             line!(
                 warn,
                 transition,
@@ -62,22 +62,22 @@ fn process(transition: &Transition) {
                 reason = status.to_string()
             );
         }
-        What::Restarting { delay, reason } => {
+        TransitionKind::Restarting { delay, reason } => {
             line!(
                 info,
                 transition,
                 "Restarting process",
-                delay = Span(to_millis(*delay)).to_string(),
+                delay = HumanDuration(to_millis(*delay)).to_string(),
                 reason = reason.to_string()
             );
         }
-        What::Updated(differences) => {
+        TransitionKind::Updated(differences) => {
             let fields: Vec<String> = differences.iter().map(|difference| difference.field.clone()).collect();
             line!(info, transition, "Process updated", reason = format!("{} changed", fields.join(", ")));
         }
-        What::Failed(reason) => line!(error, transition, "Process failed", reason = reason.to_string()),
+        TransitionKind::Failed(reason) => line!(error, transition, "Process failed", reason = reason.to_string()),
         // Told by `survivors`, with the numbers that only the runtime knows.
-        What::Survives => {}
+        TransitionKind::Survives => {}
     }
 }
 
@@ -86,12 +86,12 @@ fn to_millis(delay: Duration) -> Duration {
     Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn code(status: &Status) -> Option<i32> {
-    if let Status::Code(code) = status { Some(*code) } else { None }
+fn code(status: &ExitStatus) -> Option<i32> {
+    if let ExitStatus::Code(code) = status { Some(*code) } else { None }
 }
 
-fn signal(status: &Status) -> Option<&'static str> {
-    if let Status::Signal(signal) = status { Some(signal.0) } else { None }
+fn signal(status: &ExitStatus) -> Option<&'static str> {
+    if let ExitStatus::Signal(signal) = status { Some(signal.0) } else { None }
 }
 
 fn accepted(summary: &Summary) {
@@ -130,10 +130,12 @@ pub(super) fn left(processes: &[(Name, Vec<Pid>)]) {
 pub(super) fn of_left(transition: &Transition, alive: &[Pid]) {
     let (name, pid) = (transition.name.as_str(), transition.pid.map(|pid| pid.0));
     match &transition.what {
-        What::Stopping(_) => info!(target: "managed_processes", name, pid, pids = list(alive), reason = LEFT, "Stopping process"),
-        What::Killing(_) => warn!(target: "managed_processes", name, pid, reason = LEFT, "Killing process"),
-        What::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = LEFT, "Process stopped"),
-        What::Survives => survivors(&transition.name, alive),
+        TransitionKind::Stopping(_) => {
+            info!(target: "managed_processes", name, pid, pids = list(alive), reason = LEFT, "Stopping process")
+        }
+        TransitionKind::Killing(_) => warn!(target: "managed_processes", name, pid, reason = LEFT, "Killing process"),
+        TransitionKind::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = LEFT, "Process stopped"),
+        TransitionKind::Survives => survivors(&transition.name, alive),
         // What it would say of its being started is long past.
         _ => {}
     }

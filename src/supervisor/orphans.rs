@@ -4,9 +4,9 @@
 //! So this is a shutdown, planned by the engine itself, of a world in which all of it was started. What is wanted now
 //! plays no part in it, and nothing is started before it is over.
 
-use super::tell::LEFT;
-use super::view::View;
-use super::{Ending, News, Perform, Request, Signal, tell};
+use super::log_events::LEFT;
+use super::view::LoopView;
+use super::{Ending, NavigatorSignal, News, Perform, Request, log_events};
 use crate::journal::{Accepted, Definition, JournalEntry, Record};
 use crate::signals;
 use crate::snapshot::{self, Cause};
@@ -16,7 +16,7 @@ use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::reason::Reason;
 use reconcile::report::Report;
 use reconcile::spec::{self, Condition, Dependency, Spec, Stop, Tier};
-use reconcile::state::State;
+use reconcile::state::ProcessState;
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// What a killed navigator left behind.
 #[derive(Clone, Debug, Default)]
-pub struct Left {
+pub struct FormerProcesses {
     /// The living processes, by the name of the managed process that each belongs to.
     pub processes: Vec<(Name, Vec<Pid>)>,
     /// What that navigator noted.
@@ -37,7 +37,7 @@ pub struct Left {
 /// What has to be noted of an accepted configuration, so that the next navigator can end what this one may leave.
 pub fn noted(desired: &Desired, accepted: Accepted) -> JournalEntry {
     let name = |index: usize| desired.entries()[index].spec.name.to_string();
-    let definition = |entry: &reconcile::desired::Entry| Definition {
+    let definition = |entry: &reconcile::desired::DesiredProcess| Definition {
         name: entry.spec.name.to_string(),
         application: entry.spec.tier == Tier::Application,
         after: entry.needs.iter().map(|need| need.on).chain(entry.after).map(name).collect(),
@@ -56,25 +56,25 @@ fn millis(duration: Duration) -> u64 {
 /// told to end. Those who ask meanwhile how everything stands are `shown` it.
 pub(super) async fn end<P: Perform>(
     performer: &P,
-    left: Left,
+    left: FormerProcesses,
     events: &mut mpsc::Receiver<Event>,
     news: &mut mpsc::Receiver<News>,
-    shown: impl Fn(&Engine, Time) -> View,
+    shown: impl Fn(&Engine, Time) -> LoopView,
 ) -> Result<Vec<News>, Ending> {
     if left.processes.is_empty() {
         return Ok(Vec::new());
     }
-    tell::left(&left.processes);
+    log_events::left(&left.processes);
     let epoch = Instant::now();
     let mut engine = take_over(performer, &left);
     let mut batch = vec![Event::Order(Order::Shutdown)];
-    let mut heard = Heard::default();
+    let mut heard = DeferredNews::default();
     loop {
         let now = || Time::after_epoch(epoch.elapsed());
         let outcome = engine.step(now(), batch.drain(..));
         for report in &outcome.reports {
             if let Report::Process(transition) = report {
-                tell::of_left(transition, &transition.run.map(|run| performer.pids(run)).unwrap_or_default());
+                log_events::of_left(transition, &transition.run.map(|run| performer.pids(run)).unwrap_or_default());
             }
         }
         performer.perform(outcome.actions);
@@ -95,7 +95,7 @@ pub(super) async fn end<P: Perform>(
 }
 
 /// An engine that believes to have started all that is left.
-fn take_over<P: Perform>(performer: &P, left: &Left) -> Engine {
+fn take_over<P: Perform>(performer: &P, left: &FormerProcesses) -> Engine {
     let mut engine = Engine::new();
     let mut batch = vec![Event::Wanted(wishes(left))];
     while !batch.is_empty() {
@@ -118,7 +118,7 @@ fn taken_over<P: Perform>(performer: &P, run: RunId, name: &Name) -> Vec<Event> 
 }
 
 /// The processes of the former configuration, of which those are to run that are left. The others pass their places on.
-fn wishes(left: &Left) -> Desired {
+fn wishes(left: &FormerProcesses) -> Desired {
     let timeout = left.record.shutdown_timeout().unwrap_or(Desired::SHUTDOWN_TIMEOUT);
     let specs = specs(left);
     Desired::new(specs.clone(), timeout).unwrap_or_else(|_not_ordered| {
@@ -128,7 +128,7 @@ fn wishes(left: &Left) -> Desired {
     })
 }
 
-fn specs(left: &Left) -> Vec<Spec> {
+fn specs(left: &FormerProcesses) -> Vec<Spec> {
     let living: BTreeSet<&str> = left.processes.iter().map(|(name, _)| name.as_str()).collect();
     let known: BTreeSet<&str> = left.record.definitions().map(|definition| definition.name.as_str()).collect();
     let mut specs: Vec<Spec> = left.record.definitions().map(|definition| placed(definition, &known)).collect();
@@ -157,15 +157,15 @@ fn placeless(name: &str) -> Spec {
 }
 
 /// How the processes stand while what was left is being ended: first those that are wanted, then the rest of what was left.
-pub(super) fn processes(view: &View, wanted: &Desired) -> Vec<snapshot::Process> {
+pub(super) fn processes(view: &LoopView, wanted: &Desired) -> Vec<snapshot::ProcessSnapshot> {
     let engine = view.engine();
     let left = |name: &Name| engine.observed().processes().get(name).is_some_and(|process| !process.runs.is_empty());
     let mut entries: Vec<_> = wanted.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
     let of_left = |name: &Name| {
-        let shown = engine.standing(name).map(|standing| view.process(&standing));
+        let shown = engine.status(name).map(|standing| view.process(&standing));
         // When it was started, and by which generation, its own navigator knew.
-        shown.map(|shown| snapshot::Process {
+        shown.map(|shown| snapshot::ProcessSnapshot {
             reason: Cause::Other(LEFT.to_owned()),
             as_wanted: false,
             started_at: None,
@@ -182,9 +182,10 @@ pub(super) fn processes(view: &View, wanted: &Desired) -> Vec<snapshot::Process>
 }
 
 /// A process that is to run when what was left is gone.
-fn awaiting(spec: &Spec) -> snapshot::Process {
-    let (state, reason) = if spec.enabled { (State::Pending, Reason::Added) } else { (State::Stopped, Reason::Disabled) };
-    snapshot::Process {
+fn awaiting(spec: &Spec) -> snapshot::ProcessSnapshot {
+    let (state, reason) =
+        if spec.enabled { (ProcessState::Pending, Reason::Added) } else { (ProcessState::Stopped, Reason::Disabled) };
+    snapshot::ProcessSnapshot {
         name: spec.name.to_string(),
         tier: spec.tier,
         state,
@@ -206,29 +207,29 @@ fn awaiting(spec: &Spec) -> snapshot::Process {
 
 /// What is heard while what was left is being ended.
 #[derive(Default)]
-struct Heard {
+struct DeferredNews {
     later: Vec<News>,
     ending: Option<Ending>,
     interrupts: u32,
 }
 
-impl Heard {
+impl DeferredNews {
     fn hear(&mut self, item: News) -> Option<Event> {
         let News::Signal(signal) = &item else {
             self.later.push(item);
             return None;
         };
         match signal {
-            Signal::Terminate => self.ending = self.ending.or(Some(Ending::Terminated)),
-            Signal::Interrupt => {
+            NavigatorSignal::Terminate => self.ending = self.ending.or(Some(Ending::Terminated)),
+            NavigatorSignal::Interrupt => {
                 self.interrupts += 1;
                 self.ending = Some(Ending::Interrupted);
             }
-            Signal::Quit => {
+            NavigatorSignal::Quit => {
                 self.interrupts += 2;
                 self.ending = Some(Ending::Interrupted);
             }
-            Signal::Hangup | Signal::Reopen => self.later.push(item),
+            NavigatorSignal::Hangup | NavigatorSignal::Reopen => self.later.push(item),
         }
         (self.interrupts > 1).then_some(Event::Order(Order::Hurry))
     }
@@ -240,14 +241,14 @@ mod tests {
     use reconcile::event::StopBy;
 
     /// What a navigator with these processes notes, and of which these are left.
-    fn left(specs: Vec<Spec>, living: &[&str]) -> Left {
+    fn left(specs: Vec<Spec>, living: &[&str]) -> FormerProcesses {
         let desired = Desired::new(specs, Duration::from_secs(7)).expect("they fit together");
         let record = Record::of([noted(&desired, Accepted::default())]);
-        Left { processes: living.iter().map(|name| (Name::from(*name), vec![Pid(100)])).collect(), record }
+        FormerProcesses { processes: living.iter().map(|name| (Name::from(*name), vec![Pid(100)])).collect(), record }
     }
 
     /// Who is told to stop, and is gone, at which step.
-    fn waves(left: &Left) -> Vec<Vec<String>> {
+    fn waves(left: &FormerProcesses) -> Vec<Vec<String>> {
         let mut engine = Engine::new();
         let mut batch = vec![Event::Wanted(wishes(left))];
         let mut waves = Vec::new();
@@ -289,8 +290,10 @@ mod tests {
 
     #[test]
     fn what_nobody_noted_is_stopped_too() {
-        let unknown =
-            Left { processes: vec![(Name::from("x"), vec![Pid(1)]), (Name::from("y"), vec![])], record: Record::default() };
+        let unknown = FormerProcesses {
+            processes: vec![(Name::from("x"), vec![Pid(1)]), (Name::from("y"), vec![])],
+            record: Record::default(),
+        };
         assert_eq!(waves(&unknown), [["x TERM", "y TERM"]]);
         assert_eq!(waves(&left(vec![Spec::new("a", "a")], &["x", "a"])), [["a TERM", "x TERM"]]);
     }
@@ -307,7 +310,7 @@ mod tests {
         let round =
             JournalEntry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")], accepted: None };
         let processes = vec![(Name::from("a"), vec![Pid(1)]), (Name::from("b"), vec![Pid(2)])];
-        let left = Left { processes, record: Record::of([round]) };
+        let left = FormerProcesses { processes, record: Record::of([round]) };
         assert_eq!(waves(&left), [["a TERM", "b TERM"]]);
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! It words what a snapshot says, and knows nothing else.
 
-use crate::snapshot::{Cause, Exit, Moment, Process, Snapshot};
+use crate::snapshot::{Cause, Exit, Moment, ProcessSnapshot, Snapshot};
 use crate::terminal::columns::{padded, width, wrapped};
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
-use reconcile::state::State;
+use reconcile::state::ProcessState;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -27,11 +27,11 @@ pub(super) fn account(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) 
 }
 
 /// Names, and a sentence behind each.
-fn paragraph(sentences: &[(&Process, String)], look: TerminalStyle) -> String {
+fn paragraph(sentences: &[(&ProcessSnapshot, String)], look: TerminalStyle) -> String {
     let names = sentences.iter().map(|(process, _)| width(&escape(&process.name))).max().unwrap_or(0);
     let margin = 2 + names + 2;
     let room = look.columns().map_or(usize::MAX, |columns| columns.saturating_sub(margin).max(ROOM));
-    let line = |(process, sentence): &(&Process, String)| {
+    let line = |(process, sentence): &(&ProcessSnapshot, String)| {
         let sentence = wrapped(&escape(sentence), room).join(&format!("\n{:margin$}", ""));
         format!("  {}  {sentence}\n", padded(&escape(&process.name), names))
     };
@@ -39,39 +39,39 @@ fn paragraph(sentences: &[(&Process, String)], look: TerminalStyle) -> String {
 }
 
 /// What is not as the file says about a process, why, since when, and what happens next.
-pub(super) fn amiss(process: &Process, now: Timestamp) -> String {
-    let Process { name, reason, .. } = process;
+pub(super) fn amiss(process: &ProcessSnapshot, now: Timestamp) -> String {
+    let ProcessSnapshot { name, reason, .. } = process;
     let since = since(process, now);
     let ago = since.as_ref().map(|time| format!(", {time} ago")).unwrap_or_default();
     let lasting = since.as_ref().map(|time| format!(" for {time}")).unwrap_or_default();
     let waiting = process.waiting.as_deref();
     let next = waiting.map(|waiting| format!("; {waiting}")).unwrap_or_default();
     match process.state {
-        State::Pending => waiting.unwrap_or("is about to be started").to_owned(),
-        State::Running if waiting.is_none() => format!("a task, has run{lasting} and not completed"),
-        State::Starting | State::Running => format!("has run{lasting}{next}"),
-        State::Stopping => format!("stopping{lasting}, {reason}{next}"),
-        State::Backoff => format!("{}: {reason}{ago}{next}", ended(process)),
-        State::Failed => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
-        state @ (State::Completed | State::Stopped) => format!("{state}{lasting}, {reason}{next}"),
+        ProcessState::Pending => waiting.unwrap_or("is about to be started").to_owned(),
+        ProcessState::Running if waiting.is_none() => format!("a task, has run{lasting} and not completed"),
+        ProcessState::Starting | ProcessState::Running => format!("has run{lasting}{next}"),
+        ProcessState::Stopping => format!("stopping{lasting}, {reason}{next}"),
+        ProcessState::Backoff => format!("{}: {reason}{ago}{next}", ended(process)),
+        ProcessState::Failed => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
+        state @ (ProcessState::Completed | ProcessState::Stopped) => format!("{state}{lasting}, {reason}{next}"),
     }
 }
 
 /// What is otherwise than the file says, and is meant to be.
-fn on_purpose(process: &Process, now: Timestamp) -> Option<String> {
-    let Process { name, generation, .. } = process;
+fn on_purpose(process: &ProcessSnapshot, now: Timestamp) -> Option<String> {
+    let ProcessSnapshot { name, generation, .. } = process;
     if process.as_wanted && process.stale {
         return Some(format!(
             "stale: runs what generation {generation} said, as `on_change: none` asks; `navigator restart {name}` renews it"
         ));
     }
-    let by_hand = process.state == State::Stopped && process.reason == Cause::StoppedByHand;
+    let by_hand = process.state == ProcessState::Stopped && process.reason == Cause::StoppedByHand;
     let ago = since(process, now).map(|time| format!(" {time} ago")).unwrap_or_default();
     by_hand.then(|| format!("stopped by hand{ago}, and stays so; `navigator start {name}` lets it run"))
 }
 
 /// How it ended, and how often in a row.
-fn ended(process: &Process) -> String {
+fn ended(process: &ProcessSnapshot) -> String {
     let verb = match (&process.last_exit, &process.reason) {
         (None, _) => "failed to start",
         (Some(Exit::Code(0)), Cause::Ended(Exit::Code(0))) => "ended",
@@ -85,7 +85,7 @@ fn ended(process: &Process) -> String {
 }
 
 /// For how long it has been in its state.
-fn since(process: &Process, now: Timestamp) -> Option<String> {
+fn since(process: &ProcessSnapshot, now: Timestamp) -> Option<String> {
     Some(brief(elapsed(process.entered_at?, now)))
 }
 
