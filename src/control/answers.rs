@@ -68,12 +68,12 @@ pub(super) fn snapshot(status: StatusCode, shown: Arc<RenderedSnapshot>) -> Answ
         let why = format!("failed to write the answer: {why}");
         return ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, why).answer();
     }
-    typed(status, "application/json", Full::new(Bytes::from_owner(Text(shown))).boxed_unsync())
+    typed(status, "application/json", Full::new(Bytes::from_owner(TextBody(shown))).boxed_unsync())
 }
 
-struct Text(Arc<RenderedSnapshot>);
+struct TextBody(Arc<RenderedSnapshot>);
 
-impl AsRef<[u8]> for Text {
+impl AsRef<[u8]> for TextBody {
     fn as_ref(&self) -> &[u8] {
         // It has been written: else there is a failure in its place.
         self.0.json().unwrap_or_default()

@@ -131,7 +131,7 @@ pub(super) fn of_left(transition: &Transition, alive: &[Pid]) {
     let (name, pid) = (transition.name.as_str(), transition.pid.map(|pid| pid.0));
     match &transition.what {
         TransitionKind::Stopping(_) => {
-            info!(target: "managed_processes", name, pid, pids = list(alive), reason = LEFT, "Stopping process")
+            info!(target: "managed_processes", name, pid, pids = list(alive), reason = LEFT, "Stopping process");
         }
         TransitionKind::Killing(_) => warn!(target: "managed_processes", name, pid, reason = LEFT, "Killing process"),
         TransitionKind::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = LEFT, "Process stopped"),
