@@ -87,7 +87,7 @@ fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, Strin
             let rest = text[after..end].trim();
             if !rest.is_empty() && !rest.starts_with('#') {
                 let help = "put the whole value in quotes";
-                return Err(Mistake { range: key, message: "something follows the closing quote of this value", help });
+                return Err(Mistake { range: key, message: "unexpected text after the closing quote of this value", help });
             }
             Ok((key, value, end + 1))
         }
@@ -169,7 +169,7 @@ mod tests {
                 "this line has no `=`",
                 "a variable has no name",
                 "this is not a variable name",
-                "something follows the closing quote of this value",
+                "unexpected text after the closing quote of this value",
                 "the quote of this value is never closed"
             ]
         );

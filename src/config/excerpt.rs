@@ -20,17 +20,17 @@ pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     }
     let start = span.start().min(line.end);
     let marked = start..span.end().clamp(start, line.end);
-    let seen = crop(text, &line, start);
-    let mut before = masked(span.text, seen.start..start, texts);
-    if seen.start > line.start {
+    let visible = crop(text, &line, start);
+    let mut before = masked(span.text, visible.start..start, texts);
+    if visible.start > line.start {
         before.insert(0, '…');
     }
     let place = if is_reference(&text[marked.clone()]) {
         text[marked.clone()].to_owned()
     } else {
-        masked(span.text, start..marked.end.min(seen.end), texts)
+        masked(span.text, start..marked.end.min(visible.end), texts)
     };
-    let mut after = masked(span.text, marked.end.min(seen.end)..seen.end, texts);
+    let mut after = masked(span.text, marked.end.min(visible.end)..visible.end, texts);
     // In the middle of a masked range, one `…` is enough.
     if place.starts_with('…') && before.ends_with('…') {
         before.pop();
@@ -38,7 +38,7 @@ pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     if place.ends_with('…') && after.starts_with('…') {
         after.remove(0);
     }
-    if seen.end < line.end {
+    if visible.end < line.end {
         after.push('…');
     }
     let (start, length) = (before.chars().count(), place.chars().count().max(1));

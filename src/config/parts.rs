@@ -12,7 +12,7 @@ use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Sig
 use reconcile::text::{Name, Text};
 
 /// A key of a map field. Its change effect is that of the whole field.
-pub(super) const fn part_key(name: &'static str, shape: ValueShape) -> ConfigKey {
+pub(super) const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {
     ConfigKey::new(name, shape, ChangeEffect::InPlace)
 }
 
@@ -21,51 +21,46 @@ pub(super) const fn part<T>(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>
 }
 
 /// Sets `place` if there is a value.
-pub(super) fn set_some<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
 }
 
 pub(super) static BACKOFF: &[FieldReader<Backoff>] = &[
-    part(part_key("initial", ValueShape::Duration).default("500ms").means("first delay"), |reader, node, backoff| {
-        set_some(&mut backoff.initial, reader.duration(node));
+    part(key("initial", ValueShape::Duration).default("500ms").means("first delay"), |reader, node, backoff| {
+        set(&mut backoff.initial, reader.duration(node));
     }),
     part(
-        part_key("factor", ValueShape::Number(1.0, 100.0)).default("2").means("each delay is the previous one times this"),
-        |reader, node, backoff| set_some(&mut backoff.factor, reader.number(node, 1.0, 100.0)),
+        key("factor", ValueShape::Number(1.0, 100.0)).default("2").means("each delay is the previous one times this"),
+        |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0)),
     ),
-    part(part_key("max", ValueShape::Duration).default("30s").means("longest delay"), |reader, node, backoff| {
-        set_some(&mut backoff.max, reader.duration(node));
+    part(key("max", ValueShape::Duration).default("30s").means("longest delay"), |reader, node, backoff| {
+        set(&mut backoff.max, reader.duration(node));
     }),
     part(
-        part_key("jitter", ValueShape::Number(0.0, 1.0))
-            .default("0.1")
-            .means("random variation of each delay, as a fraction of it"),
-        |reader, node, backoff| set_some(&mut backoff.jitter, reader.number(node, 0.0, 1.0)),
+        key("jitter", ValueShape::Number(0.0, 1.0)).default("0.1").means("random variation of each delay, as a fraction of it"),
+        |reader, node, backoff| set(&mut backoff.jitter, reader.number(node, 0.0, 1.0)),
     ),
     part(
-        part_key("reset_after", ValueShape::Duration)
+        key("reset_after", ValueShape::Duration)
             .default("10s")
             .means("time of healthy running that resets the count of failures"),
-        |reader, node, backoff| set_some(&mut backoff.reset_after, reader.duration(node)),
+        |reader, node, backoff| set(&mut backoff.reset_after, reader.duration(node)),
     ),
 ];
 
 pub(super) static STOP: &[FieldReader<Stop>] = &[
+    part(key("signal", ValueShape::Signal).default("TERM").means("signal to every process of the tree"), |reader, node, stop| {
+        set(&mut stop.signal, reader.signal(node));
+    }),
     part(
-        part_key("signal", ValueShape::Signal).default("TERM").means("signal to every process of the tree"),
-        |reader, node, stop| {
-            set_some(&mut stop.signal, reader.signal(node));
-        },
-    ),
-    part(
-        part_key("timeout", ValueShape::Duration)
+        key("timeout", ValueShape::Duration)
             .default("10s")
             .means("time after which the remaining processes of the tree are killed"),
-        |reader, node, stop| set_some(&mut stop.timeout, reader.duration(node)),
+        |reader, node, stop| set(&mut stop.timeout, reader.duration(node)),
     ),
-    part(part_key("command", ValueShape::Command).means("command to run instead of sending the signal"), |reader, node, stop| {
+    part(key("command", ValueShape::Command).means("command to run instead of sending the signal"), |reader, node, stop| {
         stop.command = reader.command(node);
     }),
 ];
@@ -75,7 +70,7 @@ const CONDITIONS: [(&str, Condition); 3] =
 
 pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
     part(
-        part_key("condition", ValueShape::Words(const { &words(&CONDITIONS) }))
+        key("condition", ValueShape::Words(const { &words(&CONDITIONS) }))
             .otherwise("`ready`; for a task `completed`")
             .means("state that the dependency must reach"),
         |reader, node, dependency| {
@@ -92,17 +87,17 @@ pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
         },
     ),
     part(
-        part_key("restart", ValueShape::Bool)
+        key("restart", ValueShape::Bool)
             .default("false")
             .means("restart this process when the dependency is replaced or restarted by hand"),
-        |reader, node, dependency| set_some(&mut dependency.restart, reader.boolean(node)),
+        |reader, node, dependency| set(&mut dependency.restart, reader.boolean(node)),
     ),
     part(
-        part_key("required", ValueShape::Bool)
+        key("required", ValueShape::Bool)
             .default("true")
             .means("`false`: order only; a dependency that can't start doesn't block"),
         |reader, node, dependency| {
-            set_some(&mut dependency.required, reader.boolean(node));
+            set(&mut dependency.required, reader.boolean(node));
         },
     ),
 ];
@@ -167,11 +162,11 @@ pub(super) struct ReloadParts {
 pub(super) const RELOAD_ACTIONS: [&str; 2] = ["signal", "command"];
 
 pub(super) static RELOAD: &[FieldReader<ReloadParts>] = &[
-    part(part_key("signal", ValueShape::Signal).means("signal to the main process"), |reader, node, reload| {
+    part(key("signal", ValueShape::Signal).means("signal to the main process"), |reader, node, reload| {
         reload.count += 1;
         reload.signal = reader.signal(node);
     }),
-    part(part_key("command", ValueShape::Command).means("command to run"), |reader, node, reload| {
+    part(key("command", ValueShape::Command).means("command to run"), |reader, node, reload| {
         reload.count += 1;
         reload.command = reader.command(node);
     }),
@@ -198,7 +193,7 @@ pub(super) struct OutputParts {
 
 pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
     part(
-        part_key("file", ValueShape::File)
+        key("file", ValueShape::File)
             .required()
             .means("path, relative to the configuration file that names it; missing directories are created"),
         |reader, node, output| {
@@ -206,14 +201,11 @@ pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
             output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
         },
     ),
+    part(key("max_size", ValueShape::Size).default("50MB").means("size at which the file is rotated"), |reader, node, output| {
+        output.max_size = reader.size(node);
+    }),
     part(
-        part_key("max_size", ValueShape::Size).default("50MB").means("size at which the file is rotated"),
-        |reader, node, output| {
-            output.max_size = reader.size(node);
-        },
-    ),
-    part(
-        part_key("keep", ValueShape::Whole(0, 1000)).default("5").means("number of rotated files to keep"),
+        key("keep", ValueShape::Whole(0, 1000)).default("5").means("number of rotated files to keep"),
         |reader, node, output| {
             output.keep = reader.whole(node, 0, 1000);
         },

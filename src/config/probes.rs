@@ -1,7 +1,7 @@
 //! Probes of a process: tables of the keys of `ready` and `liveness`, and their decoders.
 
 use super::draft::Draft;
-use super::parts::{host_and_port, part, part_key, set_some};
+use super::parts::{host_and_port, key, part, set};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader};
 use super::scope::{hidden, is_secret};
@@ -57,45 +57,43 @@ impl ProbeDraft {
 }
 
 const HTTP: FieldReader<ProbeDraft> =
-    part(part_key("http", ValueShape::Url).means("passes if a GET is answered with status 2xx or 3xx"), |reader, node, check| {
+    part(key("http", ValueShape::Url).means("passes if a GET is answered with status 2xx or 3xx"), |reader, node, check| {
         check.set_probe(http(reader, node));
     });
 const STATUS: FieldReader<ProbeDraft> = part(
-    part_key("status", ValueShape::Wholes(100, 599)).otherwise("2xx and 3xx").means("status codes that pass, for `http`"),
+    key("status", ValueShape::Wholes(100, 599)).otherwise("2xx and 3xx").means("status codes that pass, for `http`"),
     |reader, node, check| {
         check.http_only.push(("status", node.span));
         check.status.extend(node.one_or_more().iter().filter_map(|item| reader.whole::<u16>(item, 100, 599)));
     },
 );
 const HEADERS: FieldReader<ProbeDraft> =
-    part(part_key("headers", ValueShape::Headers).means("request headers, for `http`"), |reader, node, check| {
+    part(key("headers", ValueShape::Headers).means("request headers, for `http`"), |reader, node, check| {
         check.http_only.push(("headers", node.span));
         check.headers = headers(reader, node);
     });
 const TCP: FieldReader<ProbeDraft> =
-    part(part_key("tcp", ValueShape::Address).means("passes if a connection is accepted"), |reader, node, check| {
+    part(key("tcp", ValueShape::Address).means("passes if a connection is accepted"), |reader, node, check| {
         check.set_probe(tcp(reader, node));
     });
 const EXEC: FieldReader<ProbeDraft> =
-    part(part_key("exec", ValueShape::Command).means("passes if this command exits with status 0"), |reader, node, check| {
+    part(key("exec", ValueShape::Command).means("passes if this command exits with status 0"), |reader, node, check| {
         check.set_probe(reader.command(node).map(Probe::Exec));
     });
-const NOTIFY: FieldReader<ProbeDraft> = part(
-    part_key("notify", ValueShape::True).means("passes when the process reports it with `sd_notify`"),
-    |reader, node, check| {
+const NOTIFY: FieldReader<ProbeDraft> =
+    part(key("notify", ValueShape::True).means("passes when the process reports it with `sd_notify`"), |reader, node, check| {
         check.set_announce(notify(reader, node));
-    },
-);
+    });
 const TIMEOUT: FieldReader<ProbeDraft> =
-    part(part_key("timeout", ValueShape::SomeDuration).default("1s").means("time limit of one check"), |reader, node, check| {
-        set_some(&mut check.timing.timeout, reader.some_duration(node));
+    part(key("timeout", ValueShape::SomeDuration).default("1s").means("time limit of one check"), |reader, node, check| {
+        set(&mut check.timing.timeout, reader.some_duration(node));
     });
 
 const fn interval(default: &'static str) -> FieldReader<ProbeDraft> {
     part(
-        part_key("interval", ValueShape::SomeDuration).default(default).means("time from one check to the next"),
+        key("interval", ValueShape::SomeDuration).default(default).means("time from one check to the next"),
         |reader, node, check| {
-            set_some(&mut check.timing.interval, reader.some_duration(node));
+            set(&mut check.timing.interval, reader.some_duration(node));
         },
     )
 }
@@ -113,14 +111,14 @@ pub(super) static READY: &[FieldReader<ProbeDraft>] = &[
     TCP,
     EXEC,
     part(
-        part_key("log", ValueShape::Text("regular expression")).means("passes when a line of the process's output matches"),
+        key("log", ValueShape::Text("regular expression")).means("passes when a line of the process's output matches"),
         |reader, node, check| {
             check.set_probe(log(reader, node));
         },
     ),
     NOTIFY,
     part(
-        part_key("fd", ValueShape::Whole(3, 1023)).means("passes when the process writes a newline to this file descriptor"),
+        key("fd", ValueShape::Whole(3, 1023)).means("passes when the process writes a newline to this file descriptor"),
         |reader, node, check| {
             check.set_announce(reader.whole(node, 3, 1023).map(Announce::Fd));
         },
@@ -128,10 +126,10 @@ pub(super) static READY: &[FieldReader<ProbeDraft>] = &[
     interval("200ms"),
     TIMEOUT,
     part(
-        part_key("deadline", ValueShape::SomeDuration)
+        key("deadline", ValueShape::SomeDuration)
             .default("60s")
             .means("time limit for becoming ready; after it the process has failed"),
-        |reader, node, check| set_some(&mut check.timing.deadline, reader.some_duration(node)),
+        |reader, node, check| set(&mut check.timing.deadline, reader.some_duration(node)),
     ),
 ];
 
@@ -145,10 +143,10 @@ pub(super) static LIVENESS: &[FieldReader<ProbeDraft>] = &[
     interval("10s"),
     TIMEOUT,
     part(
-        part_key("failures", ValueShape::Whole(1, 1000))
+        key("failures", ValueShape::Whole(1, 1000))
             .default("3")
             .means("number of failed checks in a row after which the process has failed"),
-        |reader, node, check| set_some(&mut check.failures, reader.whole(node, 1, 1000)),
+        |reader, node, check| set(&mut check.failures, reader.whole(node, 1, 1000)),
     ),
 ];
 

@@ -64,7 +64,7 @@ pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<Given
     fields.retain(|given| {
         let allowed = !NO_DEFAULT.contains(&given.name());
         if !allowed {
-            problems.add(Problem::error(given.entry.key_span, format!("`{}` can't have a default", given.name())));
+            problems.add(Problem::error(given.entry.key_span, format!("`{}` is not allowed in `defaults`", given.name())));
         }
         allowed
     });

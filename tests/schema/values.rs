@@ -177,15 +177,15 @@ fn disagreement(validator: &Validator, text: &str, expected: bool) -> Option<Str
 }
 
 /// Makes a configuration in which a key has this value, or is missing.
-type Text = Box<dyn Fn(Option<&str>) -> String>;
+type MakeConfig = Box<dyn Fn(Option<&str>) -> String>;
 
 /// Every supported key of a process and of its map fields: path, key, configuration.
-fn places() -> Vec<(String, ConfigKey, Text)> {
-    let mut places: Vec<(String, ConfigKey, Text)> = Vec::new();
+fn supported_keys() -> Vec<(String, ConfigKey, MakeConfig)> {
+    let mut found: Vec<(String, ConfigKey, MakeConfig)> = Vec::new();
     let usable = |path: &str| !not_yet().any(|later| later == path);
     for key in process_keys().into_iter().filter(|key| usable(key.name)) {
         let name = key.name;
-        places.push((
+        found.push((
             name.to_owned(),
             key,
             Box::new(move |value| process(&value.map(|value| format!("{name}: {value}")).unwrap_or_default())),
@@ -207,17 +207,17 @@ fn places() -> Vec<(String, ConfigKey, Text)> {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
                 process(&format!("{name}: {open}{inner}{close}"))
             };
-            places.push((format!("{name}.{}", part.name), part, Box::new(around)));
+            found.push((format!("{name}.{}", part.name), part, Box::new(around)));
         }
     }
-    places
+    found
 }
 
 #[test]
 fn the_loader_enforces_the_bounds_in_the_tables() {
     let validator = Validator::new();
     let (mut count, mut failures) = (0, Vec::new());
-    for (_, key, text) in places() {
+    for (_, key, text) in supported_keys() {
         let (good, bad) = match key.shape {
             ValueShape::Whole(from, to) | ValueShape::Wholes(from, to) => {
                 ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()])
@@ -239,7 +239,7 @@ fn the_loader_enforces_the_bounds_in_the_tables() {
 #[test]
 fn a_missing_key_has_the_default_in_the_tables() {
     let mut count = 0;
-    for (path, key, text) in places() {
+    for (path, key, text) in supported_keys() {
         let DefaultValue::Written(default) = key.otherwise else { continue };
         let [with, without] = [Some(default), None].map(|value| loaded(&text(value)).unwrap_or_else(|error| panic!("{error}")));
         assert_eq!(with.desired, without.desired, "`{path}: {default}`");
