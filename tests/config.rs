@@ -1,8 +1,8 @@
-//! Configurations in `fixtures/config`: what they mean, or the errors that they hold.
+//! Loads the configurations in `fixtures/config`, and compares the result or the diagnostics with the expected ones.
 //!
-//! `good/NAME.yml` loads, and `good/NAME.txt` says what it means. `bad/NAME.yml` doesn't, and holds its own errors as comments
-//! below the lines they are about; where the text can't hold comments, `bad/NAME.expect` has them as people see them.
-//! `UPDATE_FIXTURES=1` writes what is found instead of comparing.
+//! `good/NAME.yml` is valid; `good/NAME.txt` describes what it is loaded into. `bad/NAME.yml` is invalid; its diagnostics are
+//! comments below the lines they point at, or in `bad/NAME.expect` if the text can't contain comments. `UPDATE_FIXTURES=1`
+//! writes the actual results instead of comparing.
 
 mod effective;
 mod fixtures;
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[test]
-fn good_configurations_mean_what_is_written_beside_them() {
+fn good_configurations_load_as_described() {
     let paths = paths("good");
     assert!(paths.len() >= 50, "only {} fixtures", paths.len());
     let mut failures = Vec::new();
@@ -34,7 +34,7 @@ fn good_configurations_mean_what_is_written_beside_them() {
 }
 
 #[test]
-fn bad_configurations_are_rejected_for_the_reasons_in_them() {
+fn bad_configurations_are_rejected_with_the_expected_diagnostics() {
     let paths = paths("bad");
     assert!(paths.len() >= 180, "only {} fixtures", paths.len());
     let mut failures = Vec::new();
@@ -57,23 +57,23 @@ fn bad_configurations_are_rejected_for_the_reasons_in_them() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// In the fixtures `hunter2` is the value of variables, and of nothing else.
+/// In the fixtures, `hunter2` occurs only as the value of variables.
 #[test]
 fn no_message_shows_the_value_of_a_variable() {
-    let mut told = 0;
+    let mut masked = 0;
     for path in paths("bad") {
         let bytes = unannotated(&path);
         for end in 0..=bytes.len() {
             let Err(rejected) = load(&path, &over_disk(&path, bytes[..end].to_vec()), &environment()) else { continue };
             let text = render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN);
-            assert!(!text.contains("hunter"), "the first {end} bytes of {} are answered by\n{text}", path.display());
-            told += usize::from(text.contains('…'));
+            assert!(!text.contains("hunter"), "the diagnostics for the first {end} bytes of {}:\n{text}", path.display());
+            masked += usize::from(text.contains('…'));
         }
     }
-    assert!(told > 0, "the fixtures hold no value that must be hidden");
+    assert!(masked > 0, "the fixtures contain no value that must be masked");
 }
 
-/// A text that is being written is a prefix of what it will be.
+/// A file may be read while it is still being written.
 #[test]
 fn no_prefix_of_a_configuration_panics_or_takes_long() {
     for path in paths("good").into_iter().chain(paths("bad")) {
@@ -102,7 +102,7 @@ fn no_mutation_of_a_configuration_panics_or_takes_long() {
 
 const TYPED: &[u8] = b"\n\t -:{}[]&*!|>'\"%@`#,?$~0aZ\0\xff";
 
-/// Changes a text the way typing, pasting and broken disks do.
+/// Changes a text as typing, pasting or a broken disk would.
 fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len() + 1);
     let end = (at + random.below(20)).min(bytes.len());
@@ -136,7 +136,7 @@ fn load_in_time(path: &Path, bytes: Vec<u8>) {
     assert!(start.elapsed() < Duration::from_secs(5), "took {:?}:\n{text}", start.elapsed());
 }
 
-/// A small generator (xorshift), so that a failure can be repeated.
+/// A small deterministic generator (xorshift), so that failures can be reproduced.
 struct Random(u64);
 
 impl Random {

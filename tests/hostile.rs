@@ -1,9 +1,9 @@
-//! No text takes long or much: what nobody writes by hand, what a broken disk leaves, and what an attacker would write.
+//! `navigator check` takes bounded memory and CPU time for any text: huge files, garbage, and attacks such as alias bombs.
 //!
-//! Each text is checked by the program itself, which the kernel ends if it takes more than its share of memory
-//! (`RLIMIT_DATA`) or far too much processor time (`RLIMIT_CPU`). What it takes of that, which the kernel counts too, is held
-//! to what a large but ordinary configuration takes in the same run, so that neither this machine nor how the program was
-//! built decides. `cargo test --release --test hostile -- --nocapture | sort -rn` shows what an optimized build takes of each.
+//! Each text is checked by the program itself, under limits of the kernel for memory (`RLIMIT_DATA`) and CPU time
+//! (`RLIMIT_CPU`). The CPU time is compared with that for a large ordinary configuration in the same run, so that the result
+//! doesn't depend on the machine or on the build. `cargo test --release --test hostile -- --nocapture | sort -rn` prints
+//! the time for each text with an optimized build.
 
 use std::fs;
 use std::path::Path;
@@ -11,39 +11,39 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// All that the program may allocate, in KiB.
+/// Memory limit of the program, in KiB.
 const MEMORY: usize = 64 << 10;
 
-/// All the processor time that it may take, in seconds, before it is ended.
+/// CPU time after which the kernel kills the program, in seconds.
 const SECONDS: usize = 5;
 
-/// No text may take longer than so many configurations of 10,000 processes. The longest take about half of that.
+/// CPU time limit of a text, in configurations of 10,000 processes. The slowest texts take about half of it.
 const MOST: u32 = 3;
 
-/// The largest text that is read at all.
+/// Size limit of a configuration, in bytes.
 const MAX: usize = 4 << 20;
 
-/// Checks a text, and returns the exit code and what was said.
+/// Checks a text, and returns the exit code and the output.
 fn check(name: &str, text: &str) -> (i32, String) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder can be made");
-    let path = folder.join(format!("{name}.yml"));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a directory can be made");
+    let path = directory.join(format!("{name}.yml"));
     fs::write(&path, text).expect("a file can be written");
-    // Another program may have been in the way of the first attempts.
+    // Retried: load by other programs can slow an attempt down.
     let mut attempts = (0..3).map(|_| run(name, &path));
-    let (mut code, mut said, mut time) = attempts.next().expect("there is a first");
+    let (mut code, mut output, mut time) = attempts.next().expect("there is a first");
     let limit = MOST * *ordinary();
     while time > limit {
-        (code, said, time) = attempts.next().unwrap_or_else(|| panic!("`{name}` takes {time:?}, more than {limit:?}"));
+        (code, output, time) = attempts.next().unwrap_or_else(|| panic!("`{name}` takes {time:?}, more than {limit:?}"));
     }
     fs::remove_file(&path).expect("the file can be removed");
-    // Gone with its last file; another test of this program may still have one there.
-    drop(fs::remove_dir(&folder));
+    // Fails while another test has a file in it; the last one removes it.
+    drop(fs::remove_dir(&directory));
     show(name, time);
-    (code, said)
+    (code, output)
 }
 
-/// Runs the program once, and returns its exit code, what it said, and what it took of processor time.
+/// Runs the program once, and returns its exit code, output and CPU time.
 #[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
 fn run(name: &str, path: &Path) -> (i32, String, Duration) {
     let limits = format!("ulimit -d {MEMORY}; ulimit -t {SECONDS}; ulimit -c 0");
@@ -54,26 +54,26 @@ fn run(name: &str, path: &Path) -> (i32, String, Duration) {
         .env("EMPTY", "")
         .output()
         .expect("a shell can be started");
-    let said = String::from_utf8(stdout).expect("it is text");
+    let output = String::from_utf8(stdout).expect("it is text");
     let code = status.code().unwrap_or_else(|| panic!("`{name}`: {status}"));
-    assert!(code <= 1, "`{name}`: {status}: {}", said.lines().last().unwrap_or_default());
-    assert!(said.len() < 256 << 10, "`{name}` is answered by {} bytes", said.len());
-    // The second line of `times` is about children: `0m0.123s 0m0.045s`, in user space and in the kernel.
+    assert!(code <= 1, "`{name}`: {status}: {}", output.lines().last().unwrap_or_default());
+    assert!(output.len() < 256 << 10, "`{name}` has {} bytes of output", output.len());
+    // The second line of `times` has the user and system time of children: `0m0.123s 0m0.045s`.
     let times = String::from_utf8(stderr).expect("it is text");
     let time = times.lines().nth(1).unwrap_or_default().split_whitespace().map(duration).sum();
-    (code, said, time)
+    (code, output, time)
 }
 
-/// `1m2.345s`.
+/// Parses `1m2.345s`.
 fn duration(text: &str) -> Duration {
     let parsed = text.strip_suffix('s').and_then(|text| text.split_once('m')).and_then(|(minutes, seconds)| {
         let minutes: u64 = minutes.parse().ok()?;
         Some(Duration::from_secs(60 * minutes) + Duration::from_secs_f64(seconds.parse().ok()?))
     });
-    parsed.unwrap_or_else(|| panic!("`{text}` is no time"))
+    parsed.unwrap_or_else(|| panic!("`{text}` is not a time"))
 }
 
-/// What an ordinary configuration of 10,000 processes takes: what all else is compared with.
+/// CPU time for an ordinary configuration of 10,000 processes, the reference for all others.
 fn ordinary() -> &'static Duration {
     static ORDINARY: OnceLock<Duration> = OnceLock::new();
     ORDINARY.get_or_init(|| {
@@ -86,22 +86,22 @@ fn ordinary() -> &'static Duration {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "for whoever runs this by hand")]
+#[expect(clippy::print_stdout, reason = "output for a run by hand")]
 fn show(name: &str, time: Duration) {
     println!("{:6} ms  {name}", time.as_millis());
 }
 
 /// Checks a text that is valid.
 fn valid(name: &str, text: &str) {
-    let (code, said) = check(name, text);
-    assert_eq!(code, 0, "`{name}`: {said}");
+    let (code, output) = check(name, text);
+    assert_eq!(code, 0, "`{name}`: {output}");
 }
 
-/// Checks a text that is not, and returns what was said.
+/// Checks a text that is invalid, and returns the output.
 fn invalid(name: &str, text: &str) -> String {
-    let (code, said) = check(name, text);
+    let (code, output) = check(name, text);
     assert_eq!(code, 1, "`{name}` was accepted");
-    said
+    output
 }
 
 fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
@@ -121,7 +121,7 @@ fn argument(argument: &str) -> String {
     list(1, |_| format!("- {{name: p, command: ./p, args: [\"{argument}\"]}}\n"))
 }
 
-/// A text under a key of the user's own, where anything is allowed.
+/// A text under an `x-` key, where anything is allowed.
 fn own(text: &str) -> String {
     format!("managed_processes: []\nx-own: {text}\n")
 }
@@ -149,7 +149,7 @@ fn large_configurations_load() {
 }
 
 #[test]
-fn as_many_mistakes_as_fit_are_counted() {
+fn at_most_100_errors_are_shown_and_the_others_counted() {
     for (name, text) in [
         ("names", list(12_000, |n| format!("- {{name: p {n}, comand: x}}\n"))),
         ("misspelled", list(12_000, |n| format!("- {{name: p{n}, comand{n}: x}}\n"))),
@@ -163,16 +163,16 @@ fn as_many_mistakes_as_fit_are_counted() {
             format!("managed_processes: []\nenv:\n{}  V50000: x\n", lines(50_000, |n| format!("  V{n}: \"${{V{}}}\"\n", n + 1))),
         ),
     ] {
-        let said = invalid(name, &text);
-        let count = said.lines().filter(|line| line.contains(": error: ")).count();
+        let output = invalid(name, &text);
+        let count = output.lines().filter(|line| line.contains(": error: ")).count();
         assert_eq!(count, 100, "`{name}`");
-        let last = said.lines().last().unwrap_or_default();
+        let last = output.lines().last().unwrap_or_default();
         assert!(last.starts_with("and ") && last.ends_with(" more"), "`{name}` ends in {last}");
     }
 }
 
 #[test]
-fn cycles_and_loops_are_told_in_short() {
+fn long_cycles_are_reported_in_short() {
     let cycle = list(3_000, |n| format!("- {{name: p{n}, command: ./p, depends_on: [p{}]}}\n", (n + 1) % 3_000));
     assert!(invalid("cycle", &cycle).contains("dependency cycle of 3000 processes"));
     let doubling = lines(40, |n| format!("    V{n}: \"${{V{0}}}${{V{0}}}\"\n", n + 1));
@@ -180,15 +180,15 @@ fn cycles_and_loops_are_told_in_short() {
 }
 
 #[test]
-fn one_mistake_behind_all_else_is_found() {
+fn a_single_error_at_the_end_of_a_large_file_is_found() {
     let keys = |last: &str| format!("x-own:\n{}{last}\n", lines(99_000, |n| format!("  k{n}: v\n")));
     assert!(invalid("key-at-the-end", &keys("managed_process: []")).contains("did you mean `managed_processes`"));
     assert!(invalid("bracket-at-the-end", &keys("managed_processes: [")).contains("never closed"));
-    assert!(invalid("crowd", &list(30_000, |n| format!("- {{name: p{n}, command: p}}\n"))).contains("12001 processes"));
+    assert!(invalid("crowd", &list(30_000, |n| format!("- {{name: p{n}, command: p}}\n"))).contains("number 12001"));
 }
 
 #[test]
-fn values_without_end_are_refused() {
+fn huge_values_are_rejected() {
     for (name, value) in [
         ("long", "x".repeat(2 << 20)),
         ("dollars", "$".repeat(MAX - 100)),
@@ -201,7 +201,7 @@ fn values_without_end_are_refused() {
 }
 
 #[test]
-fn bombs_do_not_go_off() {
+fn alias_and_merge_bombs_are_rejected() {
     let nested = lines(6, |level| format!("x-{}: &a{} [{}]\n", level + 1, level + 1, format!("*a{level}, ").repeat(10)));
     let laughs = invalid("laughs", &format!("x-0: &a0 [x]\n{nested}managed_processes: []\n"));
     assert!(laughs.contains("stand for too much"), "{laughs}");
@@ -219,7 +219,7 @@ fn bombs_do_not_go_off() {
 }
 
 #[test]
-fn depth_is_bounded() {
+fn deep_nesting_is_rejected() {
     for (name, text) in [
         ("brackets", format!("x: {}", "[".repeat(MAX - 10))),
         ("braces", format!("x: {}", "{a: ".repeat(1_000_000))),
@@ -233,7 +233,7 @@ fn depth_is_bounded() {
 }
 
 #[test]
-fn garbage_is_refused() {
+fn garbage_is_rejected() {
     let printable = |mut state: u64| {
         let next = move || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,4 +1,4 @@
-//! What loading says beside the meaning of a configuration: what it read, why it couldn't, and what is no difference.
+//! Results of loading other than the spec: inputs, kinds of rejection, JSON diagnostics, limits, equal meanings.
 
 #[path = "support/memory.rs"]
 mod memory;
@@ -22,7 +22,7 @@ fn paths(paths: &[&str]) -> Vec<PathBuf> {
 }
 
 #[test]
-fn everything_that_decided_the_outcome_is_an_input() {
+fn every_file_and_directory_that_affects_the_result_is_an_input() {
     let main = "include: [conf.d/*.yml, ../extra.yml]\nenv_file: global.env\nmanaged_processes: [{name: a, command: ./a, env_file: /run/a.env}]\n";
     let without_env_files = || Memory::default().with("etc/navigator.yml", main).with("etc/../extra.yml", "applications: []");
     let files = without_env_files()
@@ -39,21 +39,21 @@ fn everything_that_decided_the_outcome_is_an_input() {
     let broken = without_env_files().with("etc/conf.d/b.yml", "managed_processes: [");
     let rejected = read(&broken).expect_err("it is not valid");
     let files: Vec<PathBuf> = rejected.inputs.files.into_iter().collect();
-    let all_but_the_unknown: Vec<PathBuf> = expected.into_iter().filter(|path| path != Path::new("etc/conf.d/b.env")).collect();
-    assert_eq!(files, all_but_the_unknown);
+    let without_broken: Vec<PathBuf> = expected.into_iter().filter(|path| path != Path::new("etc/conf.d/b.env")).collect();
+    assert_eq!(files, without_broken);
     assert_eq!(rejected.inputs.directories.into_keys().collect::<Vec<_>>(), paths(&["etc/conf.d"]));
 }
 
 #[test]
-fn a_main_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
-    fs::create_dir_all(folder.join("directory.yml")).expect("a directory can be made");
-    let fifo = folder.join("fifo.yml");
+fn an_unreadable_main_file_is_distinguished_from_an_invalid_one() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
+    fs::create_dir_all(directory.join("directory.yml")).expect("a directory can be made");
+    let fifo = directory.join("fifo.yml");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0)
         .expect("a FIFO can be made");
-    fs::write(folder.join("large.yml"), vec![b'#'; usize::try_from(MAX_BYTES).expect("it fits") + 1])
+    fs::write(directory.join("large.yml"), vec![b'#'; usize::try_from(MAX_BYTES).expect("it fits") + 1])
         .expect("a file can be written");
-    fs::write(folder.join("wrong.yml"), "x").expect("a file can be written");
+    fs::write(directory.join("wrong.yml"), "x").expect("a file can be written");
     for (name, kind, words) in [
         ("missing.yml", RejectedKind::Unreadable, "there is no such file"),
         ("directory.yml", RejectedKind::Unreadable, "it is a directory"),
@@ -61,17 +61,17 @@ fn a_main_file_that_cannot_be_read_is_told_from_one_that_is_wrong() {
         ("large.yml", RejectedKind::Invalid, "larger than 4 MiB"),
         ("wrong.yml", RejectedKind::Invalid, "expected a map"),
     ] {
-        let path = folder.join(name);
+        let path = directory.join(name);
         let rejected = load(&path, &Disk, &Environment::default()).expect_err("it can't be loaded");
         assert_eq!(rejected.kind, kind, "{name}");
         assert_eq!(rejected.inputs.files, [path].into(), "{name}");
         assert!(rejected.diagnostics[0].message.contains(words), "{name}: {}", rejected.diagnostics[0].message);
     }
-    fs::remove_dir_all(&folder).expect("the directory can be removed");
+    fs::remove_dir_all(&directory).expect("the directory can be removed");
 }
 
 #[test]
-fn the_same_meaning_is_the_same_value() {
+fn files_with_the_same_meaning_load_into_equal_values() {
     let plain = loaded(
         "env: {STAGE: test}\nmanaged_processes:\n  - name: a\n    command: ./a\n    args: [--port, '80']\n    start_delay: 90\n    auto_restart: true\n",
     );
@@ -85,7 +85,7 @@ fn the_same_meaning_is_the_same_value() {
 }
 
 #[test]
-fn a_variable_that_is_removed_from_an_env_file_is_gone() {
+fn a_variable_removed_from_an_env_file_is_removed_from_the_process() {
     let main = "managed_processes: [{name: a, command: ./a, env_file: a.env}]";
     let keys = |content: &str| {
         let files = Memory::default().with("etc/navigator.yml", main).with("etc/a.env", content);
@@ -97,7 +97,7 @@ fn a_variable_that_is_removed_from_an_env_file_is_gone() {
 }
 
 #[test]
-fn a_diagnostic_is_complete_for_machines() {
+fn a_diagnostic_has_every_field_in_json() {
     let text = "managed_processes:\n- {name: a, comand: b}\n- {name: c, command: d}\napplications:\n- {name: c, command: e}\n";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo, and a name given twice");
     let json = serde_json::to_value(&rejected.diagnostics).expect("it can be serialized");
@@ -118,7 +118,7 @@ fn a_diagnostic_is_complete_for_machines() {
 }
 
 #[test]
-fn a_caret_stands_below_wide_characters_and_behind_tabs() {
+fn a_caret_is_aligned_after_wide_characters_and_tabs() {
     let text = "managed_processes: [{name: a, command: 日本,\tcomand: b}]";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo");
     let rendered = render(&rejected.diagnostics[0], TerminalStyle::PLAIN);
@@ -128,7 +128,7 @@ fn a_caret_stands_below_wide_characters_and_behind_tabs() {
 }
 
 #[test]
-fn characters_that_move_a_cursor_are_written_out() {
+fn control_characters_are_escaped() {
     let text = "managed_processes: [{name: \"a\\e[2J\", command: \"./a\\nb\", \"k\\e[31m\": 1}]";
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("the name is wrong");
     let rendered: String = rejected.diagnostics.iter().map(|diagnostic| render(diagnostic, TerminalStyle::PLAIN)).collect();
@@ -141,29 +141,29 @@ fn characters_that_move_a_cursor_are_written_out() {
 }
 
 #[test]
-fn any_number_of_processes_may_share_a_base() {
+fn thousands_of_processes_may_share_a_merge_base() {
     let processes = (0..2_000).map(|n| format!("- {{<<: *base, name: p{n}}}\n")).collect::<Vec<_>>().concat();
     let text = format!("x-base: &base {{command: ./p, restart: always, env: {{A: a}}}}\nmanaged_processes:\n{processes}");
     assert_eq!(loaded(&text).desired.entries().len(), 2_000);
 }
 
 #[test]
-fn a_file_has_a_last_value_that_is_taken() {
-    // Beside the items: the map and the two lists, each twice, and two keys.
+fn a_file_has_at_most_200000_values() {
+    // Eight more than the items: the map and the two lists count twice, and there are two keys.
     let of_items = |count: usize| format!("managed_processes: []\nx-own:\n{}", "- a\n".repeat(count));
     assert!(loaded(&of_items(200_000 - 8)).desired.entries().is_empty());
     let text = of_items(200_001 - 8);
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("too large");
-    let told: Vec<_> = rejected.diagnostics.iter().map(|told| told.message.as_str()).collect();
-    assert_eq!(told, ["this document is too large: it has more than 200000 values, keys, lists and maps"]);
+    let messages: Vec<_> = rejected.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+    assert_eq!(messages, ["this document is too large: it has more than 200000 values, keys, lists and maps"]);
 }
 
 #[test]
-fn more_processes_than_are_taken_are_one_mistake() {
+fn too_many_processes_are_a_single_error() {
     let processes =
         (0..12_010).map(|n| format!("- {{name: p{n}, command: ./p, depends_on: [p12009]}}\n")).collect::<Vec<_>>().concat();
     let rejected =
         read(&Memory::default().with("etc/navigator.yml", format!("managed_processes:\n{processes}"))).expect_err("too many");
-    let told: Vec<_> = rejected.diagnostics.iter().map(|told| (told.line, told.message.as_str())).collect();
-    assert_eq!(told, [(12_002, "there are 12001 processes up to here")]);
+    let errors: Vec<_> = rejected.diagnostics.iter().map(|error| (error.line, error.message.as_str())).collect();
+    assert_eq!(errors, [(12_002, "too many processes: this is number 12001")]);
 }

@@ -1,9 +1,9 @@
-//! How diagnostics look: on narrow and on wide terminals, in colour, and where there is no terminal.
+//! Layout of diagnostics: on narrow and wide terminals, in colour, and without a terminal.
 //!
-//! `fixtures/config/look/NAME.yml` is rendered into `NAME.60.txt`, `NAME.100.txt`, `NAME.txt` (as wide as needed) and
-//! `NAME.color.txt` (the escape character written as `␛`). `UPDATE_FIXTURES=1` writes what is found instead of comparing.
+//! `fixtures/config/look/NAME.yml` is rendered into `NAME.60.txt`, `NAME.100.txt`, `NAME.txt` (unlimited width) and
+//! `NAME.color.txt` (the escape character written as `␛`). `UPDATE_FIXTURES=1` writes the actual results instead of comparing.
 
-#[expect(dead_code, reason = "what fixtures mean is compared elsewhere")]
+#[expect(dead_code, reason = "used by other test programs")]
 mod fixtures;
 
 use fixtures::{environment, over_disk, paths, settle, unannotated};
@@ -20,8 +20,8 @@ fn diagnostics(path: &Path) -> (Vec<Diagnostic>, usize) {
 }
 
 #[test]
-fn diagnostics_look_as_they_should() {
-    let looks = [
+fn diagnostics_are_rendered_as_expected() {
+    let styles = [
         ("60.txt", TerminalStyle { color: false, width: Some(60) }),
         ("100.txt", TerminalStyle { color: false, width: Some(100) }),
         ("txt", TerminalStyle::PLAIN),
@@ -30,15 +30,15 @@ fn diagnostics_look_as_they_should() {
     let mut failures = Vec::new();
     for path in paths("look") {
         let (diagnostics, omitted) = diagnostics(&path);
-        for (extension, look) in looks {
-            let rendered = render_all(&diagnostics, omitted, look).replace('\x1b', "␛");
+        for (extension, style) in styles {
+            let rendered = render_all(&diagnostics, omitted, style).replace('\x1b', "␛");
             settle(&path.with_extension(extension), &rendered, &mut failures);
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Of every mistake in the fixtures.
+/// For every error in the fixtures.
 #[test]
 fn no_source_line_is_wider_than_the_terminal_and_no_caret_is_lost() {
     let mut cut = 0;

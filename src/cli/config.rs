@@ -3,7 +3,7 @@
 use super::arguments::ConfigFormat;
 use super::check::reject;
 use super::console::{INVALID, OK, fail, print, print_error, print_json};
-use crate::config::{self, Disk, EffectiveRequest, Environment, NotWritten, effective};
+use crate::config::{self, Disk, EffectiveError, EffectiveRequest, Environment, effective};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,12 +16,12 @@ pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: Co
     let request = EffectiveRequest { names, defaults, notation: form };
     let effective = match effective(path, &Disk, &Environment::current(), request) {
         Ok(effective) => effective,
-        Err(NotWritten::Rejected(rejected)) => return reject(&rejected),
-        Err(NotWritten::Unknown(name, meant)) => {
+        Err(EffectiveError::Rejected(rejected)) => return reject(&rejected),
+        Err(EffectiveError::Unknown(name, meant)) => {
             let meant = meant.map(|meant| format!("; {meant}")).unwrap_or_default();
             return fail(INVALID, &format!("no process `{name}` in the file{meant}"));
         }
-        Err(NotWritten::Differs(what)) => {
+        Err(EffectiveError::Differs(what)) => {
             return fail(INVALID, &format!("failed to write a configuration with the same meaning: {what}"));
         }
     };

@@ -1,21 +1,20 @@
-//! The hash of everything that a configuration was read from: it tells one revision from another, wherever its files lie.
+//! Hash over the content of all files of a configuration: identifies a revision, independent of paths.
 
 use hmac_sha256::Hash;
 use std::fmt;
 
-/// SHA-256 over the texts of all files in the order in which they were read: the configuration, its includes, its env files.
-/// Shown as 64 hexadecimal digits.
+/// SHA-256 over the configuration, its includes and its env files, in the order of reading. Displayed as 64 hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContentHash([u8; 32]);
 
-/// Files that are being read.
+/// Computes a [`ContentHash`] file by file.
 #[derive(Clone, Default)]
 pub(super) struct ContentHasher(Hash);
 
 impl ContentHasher {
-    /// Adds the next file; `None`: it can't be read.
+    /// Adds the next file; `None` for one that can't be read.
     pub(super) fn add(&mut self, content: Option<&[u8]>) {
-        // The length comes first, so that a text can't move from one file to the next. No file is as long as a missing one.
+        // The length prefix separates files: moving text from one to the next changes the hash. `u64::MAX` is no real length.
         let length = content.map_or(u64::MAX, |content| content.len() as u64);
         self.0.update(length.to_be_bytes());
         self.0.update(content.unwrap_or_default());
@@ -51,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn another_text_in_any_file_has_another_hash() {
+    fn different_contents_have_different_hashes() {
         let files: [&[Option<&str>]; 8] = [
             &[],
             &[None],

@@ -1,72 +1,72 @@
-//! What people and machines are told about a text: the finished form of a problem. How it looks is in `render`.
+//! Diagnostics: errors and warnings with their positions, for people and as JSON. `render` formats them as text.
 
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// A problem of a configuration, with its place.
+/// An error or warning with its position.
 ///
-/// Serialized, it is `{"severity","file","line","column","end_column","message","help","labels"}`. No part of it holds the
-/// value of a variable.
+/// JSON: `{"severity","file","line","column","end_column","message","help","labels"}`. No part contains the value of a
+/// variable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Whether it keeps the configuration from being used.
+    /// Whether it makes the configuration invalid.
     pub severity: Severity,
-    /// The file, as it was named.
+    /// The file, as it was given.
     #[serde(serialize_with = "crate::path_text::serialize")]
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// The column behind the last character of the place, on the same line.
+    /// The column after the last character of the span, on the same line.
     pub end_column: usize,
     /// What is wrong: a fragment of a sentence.
     pub message: String,
-    /// What to write instead: a sentence, in further lines perhaps what it means for this text, written out.
+    /// What to write instead: a sentence; further lines may hold the corrected text.
     pub help: Option<String>,
-    /// Other places that belong to it.
+    /// Related positions.
     pub labels: Vec<Label>,
-    /// The source line; `None` where there is none to show.
+    /// The source line; `None` if it is empty.
     #[serde(skip)]
     pub excerpt: Option<Excerpt>,
 }
 
-/// Whether a problem keeps a configuration from being used.
+/// Whether a problem makes a configuration invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It does.
+    /// The configuration is rejected.
     Error,
-    /// It doesn't.
+    /// The configuration is accepted.
     Warning,
 }
 
-/// Another place that belongs to a problem.
+/// A position related to a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Label {
-    /// The file, as it was named.
+    /// The file, as it was given.
     #[serde(serialize_with = "crate::path_text::serialize")]
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// The column behind the last character of the place, on the same line.
+    /// The column after the last character of the span, on the same line.
     pub end_column: usize,
-    /// What is there.
+    /// What is at this position.
     pub message: String,
-    /// The source line.
+    /// The source line; `None` if it is empty.
     #[serde(skip)]
     pub excerpt: Option<Excerpt>,
 }
 
-/// A source line as it may be shown, values of variables replaced by `…`.
+/// A source line with the values of variables replaced by `…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The line, cropped around the place.
+    /// The line, cropped around the marked part.
     pub line: String,
-    /// How many characters of `line` stand before the place.
+    /// Where the marked part begins in `line`, in characters from 0.
     pub start: usize,
-    /// How many characters the place has, at least 1.
+    /// Length of the marked part in characters, at least 1.
     pub length: usize,
 }

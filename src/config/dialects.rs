@@ -1,6 +1,6 @@
-//! Files of other programs, recognized by their first lines: what a person gave instead of a configuration.
+//! Recognizes files of other programs (systemd, supervisord, Dockerfile, …) that were given instead of a configuration.
 //!
-//! It is asked only of texts that can't be a configuration, so it may guess.
+//! Only called for texts that are no valid configuration, so it may guess.
 
 use super::foreign::procfile_line;
 use super::problems::Problem;
@@ -8,17 +8,17 @@ use super::scope::is_secret;
 use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::words::is_variable;
 
-/// As many lines of a text are looked at.
-const LOOKED_AT: usize = 200;
+/// Number of lines that are examined.
+const SCANNED_LINES: usize = 200;
 
 const SYSTEMD: [&str; 8] = ["[Unit]", "[Service]", "[Install]", "[Timer]", "[Socket]", "[Path]", "[Mount]", "[Container]"];
 
-/// What a text is, if it is known from elsewhere.
+/// The error for a text of another program's kind, if it is recognized.
 pub(super) fn recognized(text: TextId, texts: &SourceMap) -> Option<Problem> {
     let source = texts.text(text);
     let mut first = None;
     let mut start = 0;
-    for line in source.split_inclusive('\n').take(LOOKED_AT) {
+    for line in source.split_inclusive('\n').take(SCANNED_LINES) {
         let content = line.trim();
         let is_comment = content.starts_with(['#', ';']) && !content.starts_with("#!");
         if !content.is_empty() && !is_comment {
@@ -34,19 +34,20 @@ pub(super) fn recognized(text: TextId, texts: &SourceMap) -> Option<Problem> {
     Some(Problem::error(place, format!("this is {what}, not a configuration of navigator")).help(help(source, name.as_deref())))
 }
 
-/// What to write instead of a whole text, which has this name.
-type Instead = fn(&str, Option<&str>) -> String;
+/// Makes the help from the text and the stem of its file name.
+type Advice = fn(&str, Option<&str>) -> String;
 
-fn dialect(first: &str, source: &str) -> Option<(&'static str, Instead)> {
-    let lines = || source.lines().take(LOOKED_AT).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+fn dialect(first: &str, source: &str) -> Option<(&'static str, Advice)> {
+    let lines =
+        || source.lines().take(SCANNED_LINES).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     if SYSTEMD.contains(&first) {
-        return Some(("a systemd unit", |source, name| list(source, "ExecStart=", name)));
+        return Some(("a systemd unit", |source, name| process_list(source, "ExecStart=", name)));
     }
     if ["[program:", "[supervisord", "[unix_http_server", "[inet_http_server", "[group:"]
         .iter()
         .any(|head| first.starts_with(head))
     {
-        return Some(("a file of supervisord", |source, _| list(source, "command=", program_name(source))));
+        return Some(("a supervisord file", |source, _| process_list(source, "command=", program_name(source))));
     }
     if first.starts_with('[') && first.ends_with(']') && lines().nth(1).is_some_and(|line| line.contains('=')) {
         return Some(("TOML or INI", |_, _| "write it as YAML: `key: value`, and each process as an item of a list".to_owned()));
@@ -79,14 +80,14 @@ fn program_name(source: &str) -> Option<&str> {
     source.lines().find_map(|line| line.trim().strip_prefix("[program:")?.strip_suffix(']'))
 }
 
-/// A list with the process whose command stands behind this key.
-fn list(source: &str, key: &str, name: Option<&str>) -> String {
+/// The help for a unit or program file: its process, with the command given under `key`, as an item of a list.
+fn process_list(source: &str, key: &str, name: Option<&str>) -> String {
     let line = source
         .lines()
         .find_map(|line| line.trim().strip_prefix(key))
         .map(|line| line.trim_start_matches(['-', '@', '+', '!', ':']));
-    let known =
+    let item =
         line.filter(|line| !is_secret(line) && line.len() <= 200).and_then(|line| procfile_line(name.unwrap_or("…"), line));
-    let lines = known.unwrap_or_else(|| vec![format!("- name: {}", name.unwrap_or("…")), "  command: …".to_owned()]);
+    let lines = item.unwrap_or_else(|| vec![format!("- name: {}", name.unwrap_or("…")), "  command: …".to_owned()]);
     format!("write each process as an item of a list, in YAML:\nmanaged_processes:\n  {}", lines.join("\n  "))
 }

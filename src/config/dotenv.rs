@@ -1,29 +1,29 @@
-//! Env files: `KEY=value` lines with comments, `export`, quotes and CRLF. There is no substitution in them.
+//! Parser of env files: `KEY=value` lines with comments, `export`, quotes and CRLF, without substitution.
 //!
-//! Without quotes a value ends at the end of the line or at ` #`. In single quotes everything stands for itself; in double
-//! quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes. A quoted value may go over several lines.
+//! Without quotes a value ends at the end of the line or at ` #`. Single quotes have no escapes. Double quotes have `\n`,
+//! `\r`, `\t`, `\"`, `\\` and `\$`. A quoted value may span several lines.
 
 use super::words::is_variable;
 use std::ops::Range;
 
-/// What an env file says.
+/// A parsed env file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Dotenv {
-    /// Where each key is, and its value, in the order of the text; a key may come twice, and then the last one counts.
+    /// Range of each key, and its value, in order. Of a repeated key the last value counts.
     pub(super) variables: Vec<(Range<usize>, String)>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
-/// A line that says nothing usable.
+/// A line that can't be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
-    /// Where. Never shown beyond keys.
+    /// Its position. Only keys are ever shown, never values.
     pub(super) range: Range<usize>,
     pub(super) message: &'static str,
     pub(super) help: &'static str,
 }
 
-/// Reads a whole file.
+/// Parses a whole file.
 pub(super) fn parse(text: &str) -> Dotenv {
     let mut found = Dotenv::default();
     let mut at = 0;
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Dotenv {
     found
 }
 
-/// The variable whose line begins at `start` and ends at `end`: its key, its value, and where the next line begins.
+/// Parses the variable on the line from `start` to `end`: range of the key, value, start of the next line.
 fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, String, usize), Mistake> {
     let line = &text[start..end];
     let Some(equals) = line.find('=') else {
@@ -58,7 +58,7 @@ fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, Strin
         let help = if is_yaml {
             "an env file isn't YAML: write `KEY=value`"
         } else {
-            "write `KEY=value`, and quote a value that goes over several lines"
+            "write `KEY=value`, and quote a value that spans several lines"
         };
         return Err(Mistake { range: start..end, message: "this line has no `=`", help });
     };
@@ -70,24 +70,24 @@ fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, Strin
         return Err(Mistake { range: start..start + equals + 1, message: "a variable has no name", help: "write `KEY=value`" });
     }
     if text[key.clone()].contains(|char: char| char.is_whitespace() || char.is_control() || "\"'#".contains(char)) {
-        return Err(Mistake { range: key, message: "this is no name of a variable", help: "write `KEY=value`" });
+        return Err(Mistake { range: key, message: "this is not a variable name", help: "write `KEY=value`" });
     }
     let value_start = start + equals + 1;
     let rest = &text[value_start..end];
     let quote_at = value_start + (rest.len() - rest.trim_start().len());
     match text[quote_at..end].chars().next() {
         Some(quote @ ('"' | '\'')) => {
-            let (value, behind) = quoted(&text[quote_at + 1..], quote).ok_or_else(|| Mistake {
+            let (value, length) = quoted(&text[quote_at + 1..], quote).ok_or_else(|| Mistake {
                 range: key.clone(),
                 message: "the quote of this value is never closed",
                 help: "close it, or escape a quote that belongs to the value: `\\\"`",
             })?;
-            let behind = quote_at + 1 + behind;
-            let end = text[behind..].find('\n').map_or(text.len(), |length| behind + length);
-            let rest = text[behind..end].trim();
+            let after = quote_at + 1 + length;
+            let end = text[after..].find('\n').map_or(text.len(), |length| after + length);
+            let rest = text[after..end].trim();
             if !rest.is_empty() && !rest.starts_with('#') {
                 let help = "put the whole value in quotes";
-                return Err(Mistake { range: key, message: "something follows the closing quote of this value", help });
+                return Err(Mistake { range: key, message: "unexpected text after the closing quote of this value", help });
             }
             Ok((key, value, end + 1))
         }
@@ -95,13 +95,13 @@ fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, Strin
     }
 }
 
-/// A value without quotes, without the comment behind it.
+/// An unquoted value, without the comment that follows it.
 fn unquoted(rest: &str) -> &str {
     let comment = rest.char_indices().find(|&(at, char)| char == '#' && (at == 0 || rest[..at].ends_with([' ', '\t'])));
     rest[..comment.map_or(rest.len(), |(at, _)| at)].trim()
 }
 
-/// The value up to its closing quote, and how far that reaches.
+/// The value up to its closing quote, and the offset after that quote.
 fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -113,10 +113,10 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
                 'r' => value.push('\r'),
                 't' => value.push('\t'),
                 escaped @ ('"' | '\\' | '$') => value.push(escaped),
-                // Not an escape: both stand for themselves, as in a Windows path.
+                // Not an escape: both are kept, as in a Windows path.
                 other => value.extend(['\\', other]),
             },
-            // A line break of the file is one line break, whatever the file was edited with.
+            // CRLF becomes LF.
             '\r' if text[at..].starts_with("\r\n") => {}
             char => value.push(char),
         }
@@ -168,8 +168,8 @@ mod tests {
             [
                 "this line has no `=`",
                 "a variable has no name",
-                "this is no name of a variable",
-                "something follows the closing quote of this value",
+                "this is not a variable name",
+                "unexpected text after the closing quote of this value",
                 "the quote of this value is never closed"
             ]
         );

@@ -1,4 +1,4 @@
-//! A process while it is read: the fields that are given, and what they have said so far.
+//! A process while it is being decoded: its given fields and the spec so far.
 
 use super::reader::FieldReader;
 use super::source_map::SourceSpan;
@@ -7,14 +7,14 @@ use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
 use std::collections::BTreeMap;
 
-/// A process while it is read.
+/// A process while it is being decoded.
 pub(super) struct Draft {
     pub(super) spec: Spec,
-    /// Its name, once it has been read, and where.
+    /// Position of its name, if the name is valid.
     pub(super) name: Option<SourceSpan>,
-    /// Where each named dependency stands.
+    /// Position of each named dependency.
     pub(super) edges: BTreeMap<Name, SourceSpan>,
-    /// What it says about `on_watch`, and where.
+    /// Value and position of `on_watch`.
     pub(super) on_watch: Option<(OnWatch, SourceSpan)>,
 }
 
@@ -24,7 +24,7 @@ impl Draft {
     }
 }
 
-/// A field that a process gives, or `defaults` give it.
+/// A field that a process or `defaults` contains.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) entry: &'a MapEntry,
@@ -37,7 +37,7 @@ impl Given<'_> {
     }
 }
 
-/// The entry of a field, if it is given.
+/// The entry of a field, if it is present.
 pub(super) fn given<'a>(fields: &[Given<'a>], name: &str) -> Option<&'a MapEntry> {
     fields.iter().find(|given| given.name() == name).map(|given| given.entry)
 }

@@ -1,4 +1,4 @@
-//! Keys that are given twice in one map. Whether a map should be one at all is not asked here.
+//! Reports duplicate keys.
 
 use super::problems::{Problem, Problems};
 use super::redact::short;
@@ -6,34 +6,34 @@ use super::source_map::SourceSpan;
 use super::tree::{Map, MapEntry, Node, NodeKind};
 use std::collections::HashMap;
 
-/// Reports every duplicate key of a file, but for those of a map that stands where a list of processes is expected: there the
-/// same keys come again for every process, and what is missing is the dashes.
+/// Reports every duplicate key of a file. A map in place of a list of processes is left out: its keys repeat because the
+/// dashes are missing, which is reported elsewhere.
 pub(super) fn report(root: &Node, problems: &mut Problems) {
-    let NodeKind::Map(top) = &root.kind else { return within(root, problems) };
-    twice(top, problems);
+    let NodeKind::Map(top) = &root.kind else { return check_node(root, problems) };
+    report_map(top, problems);
     for entry in top.all() {
-        let without_dashes = entry.key == "managed_processes" || entry.key == "applications";
+        let is_list_key = entry.key == "managed_processes" || entry.key == "applications";
         match &entry.value.kind {
-            NodeKind::Map(map) if without_dashes && map.entries.iter().any(|entry| entry.key == "name") => {
-                map.all().for_each(|entry| within(&entry.value, problems));
+            NodeKind::Map(map) if is_list_key && map.entries.iter().any(|entry| entry.key == "name") => {
+                map.all().for_each(|entry| check_node(&entry.value, problems));
             }
-            _ => within(&entry.value, problems),
+            _ => check_node(&entry.value, problems),
         }
     }
 }
 
-fn within(node: &Node, problems: &mut Problems) {
+fn check_node(node: &Node, problems: &mut Problems) {
     match &node.kind {
         NodeKind::Scalar(_) => {}
-        NodeKind::List(items) => items.iter().for_each(|item| within(item, problems)),
+        NodeKind::List(items) => items.iter().for_each(|item| check_node(item, problems)),
         NodeKind::Map(map) => {
-            twice(map, problems);
-            map.all().for_each(|entry| within(&entry.value, problems));
+            report_map(map, problems);
+            map.all().for_each(|entry| check_node(&entry.value, problems));
         }
     }
 }
 
-fn twice(map: &Map, problems: &mut Problems) {
+fn report_map(map: &Map, problems: &mut Problems) {
     if map.duplicates().is_empty() {
         return;
     }

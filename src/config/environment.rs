@@ -1,7 +1,6 @@
-//! Navigator's own environment, as a value: the lowest layer that `${VAR}` is looked up in.
+//! Snapshot of navigator's own environment: the lowest layer in which `${VAR}` is looked up.
 //!
-//! A snapshot, so that loading the same files twice means the same. It is not copied into the processes here; they
-//! inherit it when they are started.
+//! Processes do not get their variables from here: they inherit them when they are started.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +10,7 @@ use std::fmt;
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// This process's environment now. A variable whose name or value is not UTF-8 can't be written in a YAML file
-    /// either, and counts as not set.
+    /// The current environment of this process. Variables that are not UTF-8 are left out.
     pub fn current() -> Environment {
         std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
     }
@@ -22,7 +20,7 @@ impl Environment {
         self.0.keys().map(String::as_str)
     }
 
-    /// The same, with these variables in it.
+    /// A copy with these variables added.
     pub(super) fn with<'v>(&self, variables: impl IntoIterator<Item = (&'v str, &'v str)>) -> Environment {
         let mut all = self.0.clone();
         all.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));

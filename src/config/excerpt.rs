@@ -1,17 +1,17 @@
-//! The source line of a place, without what is veiled, and no longer than anybody reads.
+//! Excerpts: the source line of a span, cropped, with secret values masked.
 
 use super::diagnostic::Excerpt;
 use super::source_map::{SourceMap, SourceSpan, TextId};
 use crate::terminal::is_dangerous;
 use std::ops::Range;
 
-/// As many characters of a line are shown on either side of a place.
-const AROUND: usize = 120;
+/// Characters shown before and after the marked part.
+const CONTEXT: usize = 120;
 
-/// What may be shown of the line of a place; `None` if there is nothing on it.
+/// The excerpt of a span; `None` if its line is empty.
 ///
-/// Of the place itself a reference (`${NAME}`) is shown even where all around it is veiled: its name is no secret, and it is
-/// what the message is about.
+/// A reference (`${NAME}`) at the span itself is shown even in a masked value: the name is not secret, and the message is
+/// about it.
 pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     let text = texts.text(span.text);
     let line = texts.line(span.text, texts.position(span).line);
@@ -20,51 +20,51 @@ pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     }
     let start = span.start().min(line.end);
     let marked = start..span.end().clamp(start, line.end);
-    let seen = window(text, &line, start);
-    let mut before = unveiled(span.text, seen.start..start, texts);
-    if seen.start > line.start {
+    let visible = crop(text, &line, start);
+    let mut before = masked(span.text, visible.start..start, texts);
+    if visible.start > line.start {
         before.insert(0, '…');
     }
     let place = if is_reference(&text[marked.clone()]) {
         text[marked.clone()].to_owned()
     } else {
-        unveiled(span.text, start..marked.end.min(seen.end), texts)
+        masked(span.text, start..marked.end.min(visible.end), texts)
     };
-    let mut after = unveiled(span.text, marked.end.min(seen.end)..seen.end, texts);
-    // A place in the middle of what is veiled: one mark is enough.
+    let mut after = masked(span.text, marked.end.min(visible.end)..visible.end, texts);
+    // In the middle of a masked range, one `…` is enough.
     if place.starts_with('…') && before.ends_with('…') {
         before.pop();
     }
     if place.ends_with('…') && after.starts_with('…') {
         after.remove(0);
     }
-    if seen.end < line.end {
+    if visible.end < line.end {
         after.push('…');
     }
     let (start, length) = (before.chars().count(), place.chars().count().max(1));
     Some(Excerpt { line: before + &place + &after, start, length })
 }
 
-/// A part of a line, each veiled range replaced by one mark.
-fn unveiled(id: TextId, part: Range<usize>, texts: &SourceMap) -> String {
+/// A part of a line, each masked range replaced by one `…`.
+fn masked(id: TextId, part: Range<usize>, texts: &SourceMap) -> String {
     let text = texts.text(id);
     let mut shown = String::new();
     let mut at = part.start;
     for veiled in texts.veiled(id, part.clone()) {
-        shown.extend(text[at..veiled.start].chars().map(harmless));
+        shown.extend(text[at..veiled.start].chars().map(printable));
         shown.push('…');
         at = veiled.end;
     }
-    shown.extend(text[at..part.end].chars().map(harmless));
+    shown.extend(text[at..part.end].chars().map(printable));
     shown
 }
 
-/// Replaces a dangerous character by one of the same width, so that carets stay in place. Tabs stay.
-fn harmless(char: char) -> char {
+/// Replaces a control character by one of the same width, so that carets stay aligned. Tabs are kept.
+fn printable(char: char) -> char {
     if is_dangerous(char) && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
 }
 
-/// Whether the characters are those of a plain reference to a variable, or the beginning of one.
+/// Whether the text is a plain reference to a variable, or the beginning of one.
 fn is_reference(marked: &str) -> bool {
     marked.strip_prefix("${").is_some_and(|name| {
         let name = name.strip_suffix('}').unwrap_or(name);
@@ -72,10 +72,10 @@ fn is_reference(marked: &str) -> bool {
     })
 }
 
-/// The part of a line around a place, so that a line of megabytes doesn't flood a terminal.
-fn window(text: &str, line: &Range<usize>, at: usize) -> Range<usize> {
-    let from = text[line.start..at].char_indices().rev().nth(AROUND).map_or(line.start, |(from, _)| line.start + from);
-    let to = text[at..line.end].char_indices().nth(AROUND).map_or(line.end, |(to, _)| at + to);
+/// The part of a line around an offset: bounds the output for lines of megabytes.
+fn crop(text: &str, line: &Range<usize>, at: usize) -> Range<usize> {
+    let from = text[line.start..at].char_indices().rev().nth(CONTEXT).map_or(line.start, |(from, _)| line.start + from);
+    let to = text[at..line.end].char_indices().nth(CONTEXT).map_or(line.end, |(to, _)| at + to);
     from..to
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// The excerpt for the place in square brackets, what is in angle brackets being veiled.
+    /// The excerpt for the span in square brackets; text in angle brackets is masked.
     fn shown(marked: &str) -> (String, String) {
         let mut text = String::new();
         let (mut opened, mut places, mut veils) = (0, Vec::new(), Vec::new());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_shown_without_what_is_veiled() {
+    fn masked_parts_are_not_shown() {
         for (marked, line, caret) in [
             ("a: [bc]\nd: e", "a: bc", "   ^^"),
             ("x\na: é[ü]", "a: éü", "    ^"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_shown_in_what_is_veiled() {
+    fn a_reference_is_shown_inside_a_masked_value() {
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), "A: secret${B}secret".to_owned());
         texts.veil(id, std::iter::once(3..19));

@@ -1,7 +1,6 @@
-//! The fields of a process: the table that everything about them comes from.
+//! Table of the fields of a process: decoding, checks, suggestions, schema and reference are driven by it.
 //!
-//! Order, spelling and meaning of a field have this one place. What a field that is a map takes is in `parts` and
-//! `probes`.
+//! The keys of fields that are maps are in `parts` and `probes`.
 
 use super::draft::Draft;
 use super::inherited::inherit_env;
@@ -13,11 +12,11 @@ use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
 use reconcile::spec::{OnChange, OnWatch, Output, ProcessKind, Restart};
 
-/// Two fields that say the same in two ways, of which a process gives one.
-pub(super) const EITHER: [&str; 2] = ["restart", "auto_restart"];
+/// Two fields for the same setting; a process may use only one of them.
+pub(super) const RESTART_FIELDS: [&str; 2] = ["restart", "auto_restart"];
 
-/// Fields that a `defaults` map can't fill.
-pub(super) const WITHOUT_DEFAULT: [&str; 3] = ["name", "command", "args"];
+/// Fields that are not allowed in `defaults`.
+pub(super) const NO_DEFAULT: [&str; 3] = ["name", "command", "args"];
 
 const RESTARTS: [(&str, Restart); 3] =
     [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
@@ -36,45 +35,47 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("name", ValueShape::Name, ChangeEffect::AnotherProcess)
             .required()
-            .means("what it is called everywhere; unique over both lists and all included files"),
+            .means("name of the process; unique over both lists and all included files"),
         name,
     ),
     field(
         ConfigKey::new("command", ValueShape::Program, ChangeEffect::Restart)
             .required()
-            .means("the program to run, looked up in the `PATH` of the process; there is no shell"),
+            .means("program to run, looked up in the `PATH` of the process; no shell"),
         command,
     ),
     field(
         ConfigKey::new("args", ValueShape::Texts, ChangeEffect::Restart)
             .default("[]")
-            .means("its arguments, each taken exactly as written"),
+            .means("arguments of the program, each taken exactly as written"),
         |reader, node, draft| {
             draft.spec.exec.args = reader.texts(node).unwrap_or_default();
         },
     ),
     field(
         ConfigKey::new("working_dir", ValueShape::Text("path"), ChangeEffect::Restart)
-            .otherwise("that of navigator")
-            .means("the directory that it runs in, relative to that of navigator"),
+            .otherwise("navigator's")
+            .means("working directory, relative to navigator's"),
         |reader, node, draft| {
             draft.spec.exec.working_dir = reader.filled(node, "`working_dir`");
         },
     ),
-    // These two make the scope in which all others are read, and so are read before them.
+    // `load` reads these two before all others, because they define the scope for substitution.
     field(
-        ConfigKey::new("env", ValueShape::Variables, ChangeEffect::Restart).default("{}").means("its variables, over all others"),
+        ConfigKey::new("env", ValueShape::Variables, ChangeEffect::Restart)
+            .default("{}")
+            .means("environment variables; override all others"),
         |_, _, _| (),
     ),
     field(
         ConfigKey::new("env_file", ValueShape::Files, ChangeEffect::Restart)
-            .means("files of `KEY=value` lines under `env`, relative to the file that names them"),
+            .means("files of `KEY=value` lines, overridden by `env`; relative to the file that names them"),
         |_, _, _| (),
     ),
     field(
         ConfigKey::new("inherit_env", ValueShape::BoolOrNames, ChangeEffect::Restart)
             .default("true")
-            .means("which variables of navigator's own environment it inherits: all, none (`false`), or those in a list"),
+            .means("variables to inherit from navigator's environment: all, none (`false`), or the listed ones"),
         inherit_env,
     ),
     field(
@@ -90,66 +91,63 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("restart", ValueShape::Words(const { &words(&RESTARTS) }), ChangeEffect::InPlace)
             .default("never")
-            .means("whether it is started again when it has ended"),
+            .means("when to restart the process after it exits"),
         restart,
     ),
     field(
-        ConfigKey::new("backoff", ValueShape::Part(|| keys(BACKOFF)), ChangeEffect::InPlace)
-            .means("how long each restart is put off"),
+        ConfigKey::new("backoff", ValueShape::Part(|| keys(BACKOFF)), ChangeEffect::InPlace).means("delays before restarts"),
         backoff,
     ),
     field(
         ConfigKey::new("max_restarts", ValueShape::Whole(0, u32::MAX as i64), ChangeEffect::InPlace)
             .otherwise("unlimited")
-            .means("after so many restarts in a row without healthy running in between, the next failure is final"),
+            .means("number of restarts in a row, without healthy running in between, after which the next failure is final"),
         |reader, node, draft| {
             draft.spec.max_restarts = reader.whole(node, 0, u32::MAX.into());
         },
     ),
     field(
-        ConfigKey::new("start_delay", ValueShape::Duration, ChangeEffect::InPlace)
-            .default("0")
-            .means("how long its start is put off"),
+        ConfigKey::new("start_delay", ValueShape::Duration, ChangeEffect::InPlace).default("0").means("delay before the start"),
         |reader, node, draft| {
             draft.spec.start_delay = reader.duration(node).unwrap_or_default();
         },
     ),
     field(
         ConfigKey::new("depends_on", ValueShape::Edges(|| keys(DEPENDENCY)), ChangeEffect::InPlace)
-            .otherwise("the process before it in the list, as by order alone")
-            .means("what must have been reached before it is started"),
+            .otherwise("after the previous process in the list, order only")
+            .means("processes that must be started, ready or completed first"),
         parts::depends_on,
     ),
     field(
         ConfigKey::new("ready", ValueShape::Choice(&probes::READY_PROBES, || keys(READY)), ChangeEffect::InPlace)
-            .means("how it is known to have become able to do its work"),
+            .means("probe that tells when the process is ready to do its work"),
         probes::ready,
     ),
     field(
         ConfigKey::new("liveness", ValueShape::Choice(&probes::LIVENESS_PROBES, || keys(LIVENESS)), ChangeEffect::InPlace)
-            .means("how it is known to be able to do its work still"),
+            .means("probe that tells whether the running process still works"),
         probes::liveness,
     ),
     field(
-        ConfigKey::new("stop", ValueShape::Part(|| keys(STOP)), ChangeEffect::InPlace).means("how it is stopped"),
+        ConfigKey::new("stop", ValueShape::Part(|| keys(STOP)), ChangeEffect::InPlace).means("how to stop the process"),
         |reader, node, draft| {
             reader.map(node, "stop", STOP, &mut draft.spec.stop);
         },
     ),
     field(
-        ConfigKey::new("reload", ValueShape::Choice(&parts::RELOADS, || keys(RELOAD)), ChangeEffect::InPlace)
-            .means("how it is told to read its own files again"),
+        ConfigKey::new("reload", ValueShape::Choice(&parts::RELOAD_ACTIONS, || keys(RELOAD)), ChangeEffect::InPlace)
+            .means("how to make the process re-read its own files"),
         parts::reload,
     ),
     field(
         ConfigKey::new("watch", ValueShape::Globs, ChangeEffect::InPlace)
-            .means("files of its own, whose change leads to `on_watch`"),
+            .means("files of the process; a change of one triggers `on_watch`"),
         watch,
     ),
     field(
         ConfigKey::new("on_watch", ValueShape::Words(const { &words(&ON_WATCHES) }), ChangeEffect::InPlace)
             .otherwise("`reload` where `reload` is given, else `restart`")
-            .means("what a change of a file in `watch` leads to"),
+            .means("action when a file in `watch` changes"),
         |reader, node, draft| {
             draft.on_watch = reader.word(node, &ON_WATCHES, &[]).map(|on_watch| (on_watch, node.span));
         },
@@ -157,7 +155,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("type", ValueShape::Words(const { &words(&KINDS) }), ChangeEffect::Restart)
             .default("service")
-            .means("whether it runs on, or to completion"),
+            .means("`service` runs until it is stopped, `task` runs to completion"),
         |reader, node, draft| {
             let foreign = [
                 ("oneshot", "write `task`"),
@@ -171,21 +169,21 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("output", ValueShape::WordsOrPart(const { &words(&OUTPUTS) }, || keys(OUTPUT)), ChangeEffect::Restart)
             .default("log")
-            .means("where its lines go: to the output of navigator, nowhere, or into a file of its own"),
+            .means("destination of output lines: navigator's output, nowhere (`null`), or a file"),
         output,
     ),
     field(
         ConfigKey::new("user", ValueShape::Text("name or number"), ChangeEffect::Restart)
-            .otherwise("that of navigator")
-            .means("the user that it runs as"),
+            .otherwise("navigator's")
+            .means("user that the process runs as"),
         |reader, node, draft| {
             draft.spec.exec.user = reader.filled(node, "`user`");
         },
     ),
     field(
         ConfigKey::new("group", ValueShape::Text("name or number"), ChangeEffect::Restart)
-            .otherwise("that of the user")
-            .means("the group that it runs as"),
+            .otherwise("the group of the user")
+            .means("group that the process runs as"),
         |reader, node, draft| {
             draft.spec.exec.group = reader.filled(node, "`group`");
         },
@@ -193,35 +191,35 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("no_new_privs", ValueShape::Bool, ChangeEffect::Restart)
             .default("false")
-            .means("`true`: no program that it executes gains privileges, by set-user-ID bits or file capabilities"),
+            .means("`true`: executing a program never grants privileges, by set-user-ID bits or file capabilities"),
         |reader, node, draft| {
             draft.spec.exec.no_new_privs = reader.boolean(node).unwrap_or_default();
         },
     ),
     field(
         ConfigKey::new("umask", ValueShape::Octal, ChangeEffect::Restart)
-            .otherwise("that of navigator")
-            .means("which permissions the files that it makes lack"),
+            .otherwise("navigator's")
+            .means("permission bits to clear in the mode of new files"),
         |reader, node, draft| draft.spec.exec.umask = reader.umask(node),
     ),
     field(
         ConfigKey::new("nice", ValueShape::Whole(-20, 19), ChangeEffect::Restart)
-            .otherwise("that of navigator")
-            .means("how readily it lets others use the processor"),
+            .otherwise("navigator's")
+            .means("nice value: a higher one means a lower CPU priority"),
         |reader, node, draft| {
             draft.spec.exec.nice = reader.whole(node, -20, 19);
         },
     ),
     field(
         ConfigKey::new("limits", ValueShape::Limits(&parts::LIMITS), ChangeEffect::Restart)
-            .otherwise("those of navigator")
+            .otherwise("navigator's")
             .means("resource limits by name"),
         parts::limits,
     ),
     field(
         ConfigKey::new("oom_score_adj", ValueShape::Whole(-1000, 1000), ChangeEffect::Restart)
-            .otherwise("that of navigator")
-            .means("how likely the kernel ends it when memory runs out"),
+            .otherwise("navigator's")
+            .means("how likely the kernel kills the process when memory runs out"),
         |reader, node, draft| {
             draft.spec.exec.oom_score_adj = reader.whole(node, -1000, 1000);
         },
@@ -229,7 +227,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("enabled", ValueShape::Bool, ChangeEffect::StartsOrStops)
             .default("true")
-            .means("`false`: defined, but not to run"),
+            .means("`false`: defined, but not run"),
         |reader, node, draft| {
             draft.spec.enabled = reader.boolean(node).unwrap_or(true);
         },
@@ -237,7 +235,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("on_change", ValueShape::Words(const { &words(&ON_CHANGES) }), ChangeEffect::InPlace)
             .default("restart")
-            .means("what a change that needs a restart does; `none` keeps the old one running"),
+            .means("what a change that needs a restart does; `none` keeps the old process running"),
         |reader, node, draft| {
             draft.spec.on_change = reader.word(node, &ON_CHANGES, &[]).unwrap_or_default();
             if draft.spec.on_change == OnChange::Rolling {
@@ -246,35 +244,37 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        ConfigKey::new("listen", ValueShape::Sockets, ChangeEffect::Restart).means("sockets that navigator holds and passes on"),
+        ConfigKey::new("listen", ValueShape::Sockets, ChangeEffect::Restart)
+            .means("sockets that navigator opens and passes to the process"),
         |reader, node, _| parts::listen(reader, node),
     ),
     field(
-        ConfigKey::new("replicas", ValueShape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("how many of it run"),
+        ConfigKey::new("replicas", ValueShape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("number of instances"),
         |reader, node, _| {
             reader.whole::<u32>(node, 1, 1000);
         },
     ),
     field(
-        ConfigKey::new("schedule", ValueShape::Schedule, ChangeEffect::InPlace).means("when a task runs"),
+        ConfigKey::new("schedule", ValueShape::Schedule, ChangeEffect::InPlace).means("when to run a task"),
         |reader, node, _| {
             parts::schedule(reader, node);
         },
     ),
     field(
-        ConfigKey::new("renamed_from", ValueShape::Name, ChangeEffect::InPlace).means("its name so far, under which it runs on"),
+        ConfigKey::new("renamed_from", ValueShape::Name, ChangeEffect::InPlace)
+            .means("previous name, under which the process runs"),
         |reader, node, _| {
             reader.name(node);
         },
     ),
 ];
 
-/// The field of processes that has this name.
+/// The process field with this name.
 pub(super) fn field_of(name: &str) -> Option<&'static FieldReader<Draft>> {
     PROCESS.iter().find(|field| field.key.name == name)
 }
 
-/// Whether a key is a field of processes.
+/// Whether a key is a process field.
 pub(super) fn is_field(key: &str) -> bool {
     field_of(key).is_some()
 }
@@ -289,7 +289,7 @@ fn name(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn command(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     if let NodeKind::List(items) = &node.kind {
         let words: Vec<&str> = items.iter().filter_map(Node::text).collect();
-        let problem = Problem::error(node.span, "`command` is one program, not a list");
+        let problem = Problem::error(node.span, "`command` must be one program, not a list");
         let help =
             words.split_first().map(|(program, args)| format!("write `command: {program}` and `args: [{}]`", args.join(", ")));
         return reader.report(problem.maybe_help(help));
@@ -304,7 +304,7 @@ fn restart(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) 
         ("true", "write `on-failure`, or `always`"),
         ("yes", "write `on-failure`, or `always`"),
         ("on_failure", "write `on-failure`"),
-        ("unless-stopped", "write `always`: what is stopped by hand stays stopped"),
+        ("unless-stopped", "write `always`: a process that is stopped by hand stays stopped"),
         ("unexpected", "write `on-failure`"),
         ("exit_on_failure", "write `never`"),
         ("on-abnormal", "write `on-failure`"),
@@ -363,7 +363,7 @@ fn watch(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     for item in node.one_or_more() {
         if let Some(path) = reader.filled(item, "a path") {
             if path.value().contains("**") {
-                let problem = Problem::error(item.span, "`**` is not possible in a path");
+                let problem = Problem::error(item.span, "`**` is not supported in a path");
                 reader.report(problem.help("name each directory, as in `conf.d/*.conf`"));
                 continue;
             }

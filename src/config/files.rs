@@ -1,7 +1,6 @@
-//! How loading sees the file system: two questions, so that tests can answer them from memory.
+//! File access of the loader: the trait [`Files`], and [`Disk`] for the real file system. Tests load from memory.
 //!
-//! [`Disk`] answers them from the real one, and lets nothing but a regular file of bounded size through: a FIFO must not
-//! hang whoever loads, and a device must not fill the memory.
+//! [`Disk`] reads only regular files up to a size limit: a FIFO must not block the loader, a device must not fill memory.
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
@@ -10,25 +9,24 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
-/// A configuration or env file may have this many bytes.
+/// Size limit of a configuration or env file, in bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
 
-/// As much of a file is read at once.
-pub const PIECE: usize = 32 << 10;
+/// Size of the chunks in which a file is read, in bytes.
+pub const CHUNK: usize = 32 << 10;
 
-/// The two questions that loading asks.
+/// The file operations of the loader.
 pub trait Files {
     /// The content of a regular file of at most [`MAX_BYTES`].
     ///
     /// # Errors
-    /// As the operating system says; `IsADirectory`, `InvalidInput` for other things that are no regular file, and
-    /// `FileTooLarge`.
+    /// Those of the operating system; `IsADirectory`; `InvalidInput` for other non-regular files; `FileTooLarge`.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// The names in a directory, in any order, without `.` and `..`. The empty path is the working directory.
     ///
     /// # Errors
-    /// As the operating system says.
+    /// Those of the operating system.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 }
 
@@ -37,20 +35,20 @@ pub trait Files {
 pub struct Disk;
 
 impl Disk {
-    /// Passes on the content of a file in pieces of at most [`PIECE`] bytes.
+    /// Reads a file in chunks of at most [`CHUNK`] bytes. The last chunk may be empty.
     ///
     /// # Errors
     /// Those of [`Files::read`].
-    pub fn pass(file: &OwnedFd, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
-        let (mut filled, mut passed) = (0, 0);
-        // Whatever its size said a moment ago.
-        while passed <= MAX_BYTES {
-            let count = retry_on_intr(|| read(file, &mut piece[filled..]))?;
+    pub fn read_chunks(file: &OwnedFd, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        let (mut filled, mut total) = (0, 0);
+        // Counts what is read: the file may grow after `fstat`.
+        while total <= MAX_BYTES {
+            let count = retry_on_intr(|| read(file, &mut chunk[filled..]))?;
             filled += count;
-            passed += count as u64;
-            if filled == PIECE || count == 0 {
-                take(&piece[..filled]);
+            total += count as u64;
+            if filled == CHUNK || count == 0 {
+                take(&chunk[..filled]);
                 filled = 0;
             }
             if count == 0 {
@@ -65,23 +63,23 @@ impl Disk {
     /// # Errors
     /// Those of [`Files::read`].
     pub fn open(path: &Path) -> io::Result<OwnedFd> {
-        // NONBLOCK, or opening a FIFO waits for its writer; it has no effect on a regular file.
+        // Without NONBLOCK, opening a FIFO waits for its writer. It has no effect on a regular file.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
-        Disk::regular(&file)?;
+        Disk::stat_regular(&file)?;
         Ok(file)
     }
 
-    /// What is known of an open file, if it is a regular one.
+    /// The metadata of an open regular file.
     ///
     /// # Errors
-    /// `IsADirectory`, or `InvalidInput` for other things.
-    pub fn regular(file: &OwnedFd) -> io::Result<Stat> {
+    /// `IsADirectory`; `InvalidInput` for other non-regular files.
+    pub fn stat_regular(file: &OwnedFd) -> io::Result<Stat> {
         let stat = rustix::fs::fstat(file)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok(stat),
             FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
-            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", named(other)))),
+            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a regular file but {}", type_name(other)))),
         }
     }
 }
@@ -89,7 +87,7 @@ impl Disk {
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        Disk::pass(&Disk::open(path)?, |piece| bytes.extend_from_slice(piece))?;
+        Disk::read_chunks(&Disk::open(path)?, |chunk| bytes.extend_from_slice(chunk))?;
         Ok(bytes)
     }
 
@@ -99,7 +97,7 @@ impl Files for Disk {
     }
 }
 
-fn named(file_type: FileType) -> &'static str {
+fn type_name(file_type: FileType) -> &'static str {
     match file_type {
         FileType::Fifo => "a FIFO",
         FileType::Socket => "a socket",

@@ -1,5 +1,6 @@
-//! Keys that people bring from other programs, and what they are called here, with what their values show is meant. The table
-//! of keys is in `keys`.
+//! Suggestions for keys of other programs (systemd, Compose, PM2, …), using their values where they help.
+//!
+//! The table of keys is in `keys`.
 
 mod keys;
 
@@ -7,22 +8,22 @@ use super::scope::is_secret;
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::words::{self, definition, list, quoted_if_needed};
 use crate::suggest::{did_you_mean, nearest};
-use keys::{Foreign, PROCESS_KEYS, TOP_KEYS, known};
+use keys::{ForeignKeys, PROCESS_KEYS, TOP_KEYS, lookup};
 
-/// What runs a script that is named in place of a program.
+/// Interpreters by the extension of a script that is given as the program.
 const INTERPRETERS: [(&str, &str); 4] = [(".js", "node"), (".py", "python3"), (".rb", "ruby"), (".sh", "sh")];
 
-/// The longest value that is written into a help.
-const MAX_SHOWN: usize = 40;
+/// Longest value that is quoted in a help, in bytes.
+const MAX_VALUE: usize = 40;
 
-/// What to write instead of an entry whose value shows what is meant.
+/// What to write instead of an entry of a process, if its value makes that clear.
 pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
-    match plain(key).as_str() {
+    match normalized(key).as_str() {
         "environment" => environment(value),
         "healthcheck" => healthcheck(value),
         "execstop" | "execreload" if value.text().is_some_and(|line| line.contains("$MAINPID")) => {
-            let (field, usual) = if plain(key) == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
-            Some(format!("write `{field}: {{signal: {usual}}}`: navigator knows the process itself"))
+            let (field, usual) = if normalized(key) == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
+            Some(format!("write `{field}: {{signal: {usual}}}`: navigator knows the pid"))
         }
         "autorestart" | "autostart" | "startup" if value.text().is_none_or(|text| !matches!(text, "true" | "false")) => None,
         "standardoutput" | "standarderror" if value.text().is_none_or(|text| !text.contains('/')) => {
@@ -38,35 +39,35 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
             }
         }
         limit if limit.starts_with("limit") && limit.len() > 5 => {
-            Some(format!("write `limits: {{{}: {}}}`", &limit[5..], shown(key, value).unwrap_or("…")))
+            Some(format!("write `limits: {{{}: {}}}`", &limit[5..], printable_value(key, value).unwrap_or("…")))
         }
         plain => {
-            let instead = known(plain, PROCESS_KEYS)?;
+            let instead = lookup(plain, PROCESS_KEYS)?;
             if instead.contains("[…]") {
-                return Some(instead.replace("[…]", &listed(key, value)?));
+                return Some(instead.replace("[…]", &printable_list(key, value)?));
             }
-            let shown = shown(key, value)?;
+            let shown = printable_value(key, value)?;
             let is_number = shown.bytes().all(|byte| byte.is_ascii_digit());
             Some(instead.replace(if is_number || !instead.contains("…ms") { "…" } else { "…ms" }, shown))
         }
     }
 }
 
-/// What to write instead of an entry at the top of a file whose value shows what is meant.
+/// What to write instead of a top-level entry, if its value makes that clear.
 pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
-    let instead = known(&plain(key), TOP_KEYS)?;
+    let instead = lookup(&normalized(key), TOP_KEYS)?;
     if !instead.contains("`managed_processes`") {
-        return Some(instead.replace("…", shown(key, value)?));
+        return Some(instead.replace("…", printable_value(key, value)?));
     }
     let lines = match &value.kind {
         NodeKind::Map(map) => map.entries.iter().find_map(|process| match &process.value.kind {
-            NodeKind::Map(fields) => Some(as_lines(&process.key, &fields.entries)),
+            NodeKind::Map(fields) => Some(process_as_yaml(&process.key, &fields.entries)),
             _ => None,
         }),
         NodeKind::List(items) => items.iter().find_map(|item| match &item.kind {
             NodeKind::Map(fields) => {
                 let name = entry(&fields.entries, "name").and_then(|name| name.value.text())?;
-                Some(as_lines(name, &fields.entries))
+                Some(process_as_yaml(name, &fields.entries))
             }
             _ => None,
         }),
@@ -76,31 +77,31 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
     Some(format!("write a list of processes:\nmanaged_processes:\n{}", lines.join("\n")))
 }
 
-/// A value that may be written into a help.
-fn shown<'a>(key: &str, value: &'a Node) -> Option<&'a str> {
+/// A value that may be quoted in a help: short, on one line, not secret.
+fn printable_value<'a>(key: &str, value: &'a Node) -> Option<&'a str> {
     let text = value.text()?;
-    let is_short = !text.is_empty() && text.len() <= MAX_SHOWN && !text.contains('\n');
+    let is_short = !text.is_empty() && text.len() <= MAX_VALUE && !text.contains('\n');
     (is_short && !is_secret(key) && !is_secret(text)).then_some(text)
 }
 
-/// A list of names, or the words of a command, as they may be written into a help.
-fn listed(key: &str, value: &Node) -> Option<String> {
+/// A list of names, or the words of a command, if they may be quoted in a help.
+fn printable_list(key: &str, value: &Node) -> Option<String> {
     let words: Vec<String> = match &value.kind {
         NodeKind::List(items) => items.iter().filter_map(|item| item.text().map(str::to_owned)).collect(),
-        _ => words::split(shown(key, value)?).ok()?,
+        _ => words::split(printable_value(key, value)?).ok()?,
     };
     let words: Vec<String> = words.iter().map(|word| word.trim_end_matches(".service").to_owned()).collect();
     (!words.is_empty() && words.len() <= 8 && !words.iter().any(|word| is_secret(word))).then(|| list(&words))
 }
 
-/// Variables as Compose has them, `- NAME=value`, without their values.
+/// Help for variables in Compose's list form, `- NAME=value`. The values are not shown.
 fn environment(value: &Node) -> Option<String> {
     let NodeKind::List(items) = &value.kind else { return None };
     let name = items.iter().find_map(|item| item.text()?.split_once('='))?.0;
     Some(format!("write `env`, as a map:\nenv:\n  {name}: …"))
 }
 
-/// A check as Compose has it, `test: [CMD, …]`.
+/// Help for a health check of Compose, `test: [CMD, …]`.
 fn healthcheck(value: &Node) -> Option<String> {
     let NodeKind::Map(map) = &value.kind else { return None };
     let NodeKind::List(items) = &entry(&map.entries, "test")?.value.kind else { return None };
@@ -110,36 +111,36 @@ fn healthcheck(value: &Node) -> Option<String> {
         (first, [line]) if first == "CMD-SHELL" => format!("[sh, -c, {}]", quoted_if_needed(line)),
         _ => return None,
     };
-    Some(format!("write `ready`, or `liveness` for a check that goes on while it runs:\nready:\n  exec: {command}"))
+    Some(format!("write `ready`, or `liveness` for a check that repeats while the process runs:\nready:\n  exec: {command}"))
 }
 
-/// What to write instead of a key that is no field of processes.
+/// What to write instead of a key that is not a process field.
 pub(super) fn instead_of_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>) -> Option<String> {
     instead_of(key, PROCESS_KEYS, fields)
 }
 
-/// What to write instead of a key that doesn't belong at the top of a file.
+/// What to write instead of an unknown top-level key.
 pub(super) fn instead_of_top_key<'a>(key: &str, keys: impl Iterator<Item = &'a str>) -> Option<String> {
     instead_of(key, TOP_KEYS, keys)
 }
 
-/// What is known from elsewhere, then what is near to a key of ours, then what is near to one from elsewhere.
-fn instead_of<'a>(key: &str, foreign: Foreign, ours: impl Iterator<Item = &'a str>) -> Option<String> {
-    let plain = plain(key);
-    // Short words are near to too many others.
+/// Tries an exact foreign key, then a similar key of ours, then a similar foreign key.
+fn instead_of<'a>(key: &str, foreign: ForeignKeys, ours: impl Iterator<Item = &'a str>) -> Option<String> {
+    let plain = normalized(key);
+    // Short words are similar to too many others.
     let long = foreign.iter().flat_map(|(keys, _)| keys.iter().copied()).filter(|key| key.len() >= 8);
-    let near = || nearest(&plain, long).and_then(|near| known(near, foreign));
-    let instead = known(&plain, foreign).map(str::to_owned);
+    let near = || nearest(&plain, long).and_then(|near| lookup(near, foreign));
+    let instead = lookup(&plain, foreign).map(str::to_owned);
     instead.or_else(|| did_you_mean(key, ours)).or_else(|| near().map(str::to_owned))
 }
 
-/// A key without the differences that nobody means.
-fn plain(key: &str) -> String {
+/// A key in lower case, with underscores.
+fn normalized(key: &str) -> String {
     key.to_ascii_lowercase().replace(['-', ' '], "_")
 }
 
-/// A process as this program has it: the beginning of a list.
-pub(super) fn as_lines(name: &str, entries: &[MapEntry]) -> Vec<String> {
+/// A foreign process definition as YAML lines of an item of a list.
+pub(super) fn process_as_yaml(name: &str, entries: &[MapEntry]) -> Vec<String> {
     let given = ["command", "cmd", "script", "entrypoint", "exec", "run"].iter().find_map(|key| entry(entries, key));
     let line = given.and_then(|given| match &given.value.kind {
         NodeKind::Scalar(scalar) if !scalar.text.contains('\n') && !is_secret(&scalar.text) => Some(scalar.text.as_str()),
@@ -150,17 +151,17 @@ pub(super) fn as_lines(name: &str, entries: &[MapEntry]) -> Vec<String> {
         Some(lines) => lines,
         None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
     };
-    item(name, command)
+    list_item(name, command)
 }
 
-/// A line of a Procfile, `web: bundle exec puma`, as this program has it.
+/// A line of a Procfile, `web: bundle exec puma`, as YAML lines of an item of a list.
 pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
     let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line)? };
-    Some(item(name, lines))
+    Some(list_item(name, lines))
 }
 
-/// An item of a list of processes; a name that isn't known is `…`.
-pub(super) fn item(name: &str, lines: Vec<String>) -> Vec<String> {
+/// YAML lines of an item of a list of processes. An unknown name is `…`.
+pub(super) fn list_item(name: &str, lines: Vec<String>) -> Vec<String> {
     let name = if name == "…" { name.to_owned() } else { quoted_if_needed(name) };
     std::iter::once(format!("- name: {name}")).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn no_key_of_ours_is_foreign() {
-        let foreign = |table: Foreign| table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect::<Vec<_>>();
+        let foreign = |table: ForeignKeys| table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect::<Vec<_>>();
         for field in PROCESS {
             assert!(!foreign(PROCESS_KEYS).contains(&field.key.name), "{}", field.key.name);
         }
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_meaning_is_found() {
+    fn similar_keys_are_suggested() {
         let fields = || PROCESS.iter().map(|field| field.key.name);
         for (key, expected) in [
             ("ExecStart", Some("write `command` for the program and `args` for its arguments")),

@@ -1,8 +1,7 @@
-//! Paths with wildcards, as a shell knows them: `*`, `?` and `[…]` within one segment. The `glob` crate matches names; directories
-//! are listed by [`Files`], which knows what navigator may read.
+//! Globs in paths: `*`, `?` and `[…]` within one path segment, as in a shell.
 //!
-//! A wildcard doesn't match a leading dot, so that an editor's swap file is not taken for a configuration. There is no
-//! `**`: what is included should be seen from the pattern.
+//! The `glob` crate matches names; [`Files`] lists directories, because it knows what navigator may read. A wildcard doesn't
+//! match a leading dot, so that an editor's swap file is not included. `**` is not supported: a pattern names each directory.
 
 use super::files::Files;
 use crate::access::Distrust;
@@ -11,20 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// Whether a path means more than itself.
+/// Whether a path contains wildcards.
 pub(crate) fn is_glob(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
-/// Directories, each with the segments of patterns that were held against its entries.
-pub(crate) type Asked = BTreeMap<PathBuf, BTreeSet<String>>;
+/// Listed directories, each with the pattern segments that its entries were matched against.
+pub(crate) type ListedDirectories = BTreeMap<PathBuf, BTreeSet<String>>;
 
-/// The paths that a pattern matches, sorted. Every directory that was asked is added to `asked`; one that can't be listed
+/// The paths that a pattern matches, sorted. Every listed directory is added to `listed`. A directory that can't be listed
 /// matches nothing.
 ///
 /// # Errors
-/// A [`Distrust`]: the user that can change a directory decides what matches in it.
-pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> io::Result<BTreeSet<PathBuf>> {
+/// A [`Distrust`] if a directory isn't trusted: a user that can write to it decides what matches.
+pub(crate) fn expand(pattern: &Path, files: &dyn Files, listed: &mut ListedDirectories) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::from([PathBuf::new()]);
     let mut wild = false;
     for component in pattern.components() {
@@ -44,11 +43,11 @@ pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> io
             deeper.extend(
                 names
                     .iter()
-                    .filter(|name| name.to_str().is_some_and(|name| fits(&segment, &pattern, name)))
+                    .filter(|name| name.to_str().is_some_and(|name| matches_compiled(&segment, &pattern, name)))
                     .map(|name| directory.join(name)),
             );
             let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
-            asked.entry(directory).or_default().insert(segment.to_string());
+            listed.entry(directory).or_default().insert(segment.to_string());
         }
         found = deeper;
     }
@@ -57,18 +56,18 @@ pub(crate) fn expand(pattern: &Path, files: &dyn Files, asked: &mut Asked) -> io
 
 /// Whether a segment of a pattern matches a file name.
 pub(crate) fn matches(segment: &str, name: &str) -> bool {
-    fits(segment, &compiled(segment), name)
+    matches_compiled(segment, &compiled(segment), name)
 }
 
-fn fits(segment: &str, compiled: &Pattern, name: &str) -> bool {
+fn matches_compiled(segment: &str, compiled: &Pattern, name: &str) -> bool {
     (segment.starts_with('.') || !name.starts_with('.')) && compiled.matches(name)
 }
 
-/// A segment as the library reads patterns. It knows neither `[^…]` nor a bracket that is never closed, which means itself.
+/// Compiles a segment. The `glob` crate lacks `[^…]`, and rejects an unclosed bracket, which a shell takes literally.
 fn compiled(segment: &str) -> Pattern {
     let negated = Pattern::new(&segment.replace("[^", "[!"));
     let compiled = negated.or_else(|_| Pattern::new(&segment.replace('[', "[[]")));
-    compiled.unwrap_or_else(|error| unreachable!("`**` was refused where `{segment}` was read: {error}"))
+    compiled.unwrap_or_else(|error| unreachable!("`**` in `{segment}` was rejected before: {error}"))
 }
 
 #[cfg(test)]
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn many_stars_take_no_exponential_time() {
+    fn matching_many_stars_takes_no_exponential_time() {
         assert!(!matches(&format!("{}c", "a*".repeat(50)), &"a".repeat(5_000)));
     }
 }

@@ -1,4 +1,4 @@
-//! `inherit_env`: which variables of navigator's own environment a process inherits.
+//! Decodes `inherit_env`: which variables of navigator's own environment a process inherits.
 
 use super::draft::Draft;
 use super::problems::Problem;
@@ -9,13 +9,13 @@ use super::words::is_variable;
 use reconcile::spec::{InheritEnv, VariableNames};
 use reconcile::text::Text;
 
-/// What to write where it is none of the three forms.
+/// Help for a value of any other form.
 const FORMS: &str = "write `true`, `false`, or a list of names, such as `[PATH, LANG]`";
 
 pub(super) fn inherit_env(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let inherited = match &node.kind {
         NodeKind::List(items) => Some(InheritEnv::Only(names(reader, items))),
-        NodeKind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", instead).map(all_or_none),
+        NodeKind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", suggestion).map(all_or_none),
         NodeKind::Map(_) => {
             let problem = Problem::error(node.span, "expected `true`, `false` or a list of names, found a map");
             reader.report(problem.help(format!("{FORMS}; set variables in `env`")));
@@ -29,8 +29,8 @@ fn all_or_none(all: bool) -> InheritEnv {
     if all { InheritEnv::All } else { InheritEnv::Only(VariableNames::default()) }
 }
 
-/// What a single value that is not a truth value probably means.
-fn instead(text: &str) -> String {
+/// Help for a single value that is not a boolean.
+fn suggestion(text: &str) -> String {
     let names: Vec<&str> = text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
     match text {
         "all" => "write `true`".to_owned(),
@@ -43,21 +43,21 @@ fn instead(text: &str) -> String {
 }
 
 fn names(reader: &mut NodeReader<'_, '_, '_>, items: &[Node]) -> VariableNames {
-    let mut known: Vec<(Text, &Node)> = Vec::new();
+    let mut names: Vec<(Text, &Node)> = Vec::new();
     for item in items {
         let Some(name) = name(reader, item) else { continue };
-        match known.iter().find(|(other, _)| *other == name) {
+        match names.iter().find(|(other, _)| *other == name) {
             Some((_, first)) => {
                 let problem = Problem::error(item.span, format!("`{}` is named twice in `inherit_env`", short(name.shown())));
                 reader.report(problem.label(first.span, "first named here").help("remove one of the two"));
             }
-            None => known.push((name, item)),
+            None => names.push((name, item)),
         }
     }
-    known.into_iter().map(|(name, _)| name).collect()
+    names.into_iter().map(|(name, _)| name).collect()
 }
 
-/// The name of a variable: not empty, and without a `=`.
+/// Reads the name of a variable: not empty, without `=`.
 fn name(reader: &mut NodeReader<'_, '_, '_>, item: &Node) -> Option<Text> {
     if item.is_null() {
         let problem = Problem::error(item.span, "expected the name of a variable in `inherit_env`, found nothing");
@@ -66,8 +66,8 @@ fn name(reader: &mut NodeReader<'_, '_, '_>, item: &Node) -> Option<Text> {
     }
     let name = reader.filled(item, "a name in `inherit_env`")?;
     if name.value().contains('=') {
-        // What stands behind the `=` is a value, and values of variables are not shown.
-        let message = format!("`{}` is not the name of a variable: it holds a `=`", short(name.shown()));
+        // The text after the `=` is a value, and values of variables are not shown.
+        let message = format!("`{}` is not the name of a variable: it contains a `=`", short(name.shown()));
         reader.report(Problem::error(item.span, message).help("write the name alone; set variables in `env`"));
         return None;
     }

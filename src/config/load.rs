@@ -1,4 +1,4 @@
-//! From the main file to everything it names: the stages that a configuration goes through.
+//! Loads the main file, its includes and its env files: the stages of loading in order.
 
 use super::draft::{Given, given};
 use super::effective::Document;
@@ -24,15 +24,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Reads a configuration and everything it names.
+/// Loads a configuration with its includes and env files.
 ///
 /// # Errors
-/// Every problem that keeps it from being put in force.
+/// Every problem of these files, if one of them is an error.
 pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result<Loaded, Rejected> {
     load_into(main, files, environment, None)
 }
 
-/// Does the same, and writes what it reads into a document.
+/// Like [`load`]; also writes the effective configuration into a document.
 pub(super) fn load_into(
     main: &Path,
     files: &dyn Files,
@@ -43,8 +43,8 @@ pub(super) fn load_into(
     let (outcome, kind) = match loader.open(main) {
         Ok(bytes) => (loader.load(main, bytes, document), RejectedKind::Invalid),
         Err(error) => {
-            let is_there = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
-            let kind = if is_there { RejectedKind::Invalid } else { RejectedKind::Unreadable };
+            let exists = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
+            let kind = if exists { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
             let problem = Problem::error(SourceSpan::beginning(text), unreadable(&error, false));
             loader.problems.add(match remedy(&error, false) {
@@ -55,9 +55,9 @@ pub(super) fn load_into(
         }
     };
     let rejected = loader.problems.has_errors();
-    let shown = std::mem::take(&mut loader.problems).shown(&loader.texts);
+    let shown = std::mem::take(&mut loader.problems).into_shown(&loader.texts);
     loader.hide_around(&shown);
-    let (diagnostics, omitted) = shown.diagnosed(&loader.texts);
+    let (diagnostics, omitted) = shown.into_diagnostics(&loader.texts);
     match outcome {
         Some((desired, settings)) if !rejected => {
             let content = loader.content.finish();
@@ -67,32 +67,32 @@ pub(super) fn load_into(
     }
 }
 
-/// As many processes are taken; each costs about a KiB.
+/// Limit of processes; each takes about 1 KiB of memory.
 const MAX_PROCESSES: usize = 12_000;
 
-/// What every process shares.
+/// Top-level settings that apply to every process.
 struct SharedSettings<'a> {
     defaults: Vec<Given<'a>>,
     env: Variables,
     env_file: Variables,
     /// A global env file could not be read.
     incomplete: bool,
-    /// A `command` stands at the top of the file.
+    /// The file has a `command` at its top level.
     stray_command: bool,
 }
 
 /// An included file.
 struct Included {
-    /// Where it was named; `None` if only a glob found it.
-    named: Option<SourceSpan>,
-    /// What people see of its path.
+    /// Position of its path; `None` if only a glob matched it.
+    named_at: Option<SourceSpan>,
+    /// Its path for messages.
     shown: PathBuf,
+    /// Its path comes from a variable.
     is_secret: bool,
 }
 
-/// What people see of a path that this pattern means: nothing of what a variable decided, but for the name of a file that a
-/// wildcard found.
-fn shown(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
+/// A path for messages. Parts from variables are shown as written, except for a file name that a wildcard matched.
+fn displayed_path(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
     let written = beside(main, pattern.shown());
     match found.file_name() {
         _ if !pattern.is_secret() => found.to_owned(),
@@ -101,8 +101,8 @@ fn shown(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
     }
 }
 
-/// A directory that a pattern asks for and that isn't trusted.
-fn unlisted(pattern: &Text, span: SourceSpan, error: &io::Error) -> Problem {
+/// The error for a pattern that needs an untrusted directory.
+fn untrusted_directory(pattern: &Text, span: SourceSpan, error: &io::Error) -> Problem {
     let message = format!("`{}`: {}", pattern.shown(), unreadable(error, pattern.is_secret()));
     Problem::error(span, message).maybe_help(remedy(error, pattern.is_secret()))
 }
@@ -119,15 +119,15 @@ impl Loader<'_> {
             nodes.extend(top::processes(entries, &mut self.problems));
         }
         if let Some((_, node)) = nodes.get(MAX_PROCESSES) {
-            let problem = Problem::error(node.span, format!("there are {} processes up to here", MAX_PROCESSES + 1));
+            let problem = Problem::error(node.span, format!("too many processes: this is number {}", MAX_PROCESSES + 1));
             let help =
-                format!("one navigator takes {MAX_PROCESSES}: give the others to another one, with a configuration of its own");
+                format!("one navigator runs at most {MAX_PROCESSES}: move the others to the configuration of another navigator");
             self.problems.add(problem.help(help));
-            // Whoever has so many of them learns nothing from what is wrong with each.
+            // Errors in single processes would hide this one.
             nodes.clear();
             missing.files = true;
         }
-        // Applications come after every managed process, in whichever file either stands.
+        // Applications come after every managed process, whatever file they are in.
         nodes.sort_by_key(|&(tier, _)| tier);
         let shared = self.shared(entries);
         let mut processes = Vec::with_capacity(nodes.len());
@@ -139,12 +139,12 @@ impl Loader<'_> {
         }
         let (settings, timeout) = self.settings(entries, &shared, document);
         let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
-        // A change of the settings alone is a change of what the configuration means.
+        // A change of the settings alone makes a new generation.
         let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
     }
 
-    /// The trees of the included files, in the order of their paths.
+    /// The trees of the included files, sorted by path.
     fn include(&mut self, main: &Path, include: Option<&MapEntry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
         let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
         let mut scope = VariableScope::default();
@@ -157,37 +157,37 @@ impl Loader<'_> {
             let path = beside(main, pattern.value());
             if pattern.value().contains("**") {
                 self.problems.add(
-                    Problem::error(span, "`**` is not possible in a path").help("name each directory, as in `conf.d/*.yml`"),
+                    Problem::error(span, "`**` is not supported in a path").help("name each directory, as in `conf.d/*.yml`"),
                 );
             } else if glob::is_glob(pattern.value()) {
                 match self.expand(&path) {
                     Ok(all) => paths.extend(all.into_iter().map(|found| {
-                        let shown = shown(main, &pattern, &found);
-                        (found, Included { named: None, shown, is_secret: pattern.is_secret() })
+                        let shown = displayed_path(main, &pattern, &found);
+                        (found, Included { named_at: None, shown, is_secret: pattern.is_secret() })
                     })),
-                    Err(error) => self.problems.add(unlisted(&pattern, span, &error)),
+                    Err(error) => self.problems.add(untrusted_directory(&pattern, span, &error)),
                 }
             } else if path == main {
                 self.problems.add(Problem::error(span, "a file can't include itself"));
             } else {
-                let shown = shown(main, &pattern, &path);
-                paths.insert(path, Included { named: Some(span), shown, is_secret: pattern.is_secret() });
+                let shown = displayed_path(main, &pattern, &path);
+                paths.insert(path, Included { named_at: Some(span), shown, is_secret: pattern.is_secret() });
             }
         }
         paths.remove(main);
         let mut nodes = Vec::new();
-        for (path, Included { named, shown, is_secret }) in paths {
+        for (path, Included { named_at, shown, is_secret }) in paths {
             let node = match self.open(&path) {
                 Ok(bytes) => self.tree(&path, &shown, bytes),
-                // A glob is about files; a directory beside them is not meant.
-                Err(error) if named.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
+                // A directory that matches a glob is skipped.
+                Err(error) if named_at.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
                 Err(error) => {
                     let message = format!("`{}`: {}", shown.display(), unreadable(&error, is_secret));
                     let help = match error.kind() {
                         io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", shown.display()),
                         _ => instead_of_path(&error, is_secret),
                     };
-                    self.problems.add(Problem::error(named.unwrap_or(include.value.span), message).help(help));
+                    self.problems.add(Problem::error(named_at.unwrap_or(include.value.span), message).help(help));
                     None
                 }
             };
@@ -197,7 +197,7 @@ impl Loader<'_> {
         nodes
     }
 
-    /// What the top of the main file says for every process.
+    /// Decodes the top-level settings that apply to every process.
     fn shared<'a>(&mut self, entries: &'a [MapEntry]) -> SharedSettings<'a> {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
         let (env_file, incomplete) = match given("env_file") {
@@ -213,8 +213,7 @@ impl Loader<'_> {
         SharedSettings { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
     }
 
-    /// Reads defaults that perhaps no process takes, so that mistakes in them are found all the same. What they refer to is
-    /// known only in a process.
+    /// Reports errors in `defaults`, even if no process uses them. Their variables are known only in a process.
     fn check_defaults(&mut self, defaults: &[Given<'_>]) {
         let maps: Vec<&Node> = given(defaults, "env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
@@ -234,7 +233,7 @@ impl Loader<'_> {
         let default_env = given(&shared.defaults, "env");
         let own_env = given(&own, "env");
         let maps: Vec<&Node> = own_env.into_iter().chain(default_env).map(|entry| &entry.value).collect();
-        let fields = process::filled_up(own, &shared.defaults);
+        let fields = process::with_defaults(own, &shared.defaults);
         let variables = process::variables(&maps, &mut self.problems);
         let incomplete = shared.incomplete;
         let (env_file, file_missing) = match given(&fields, "env_file").filter(|entry| !entry.value.is_null()) {
@@ -253,7 +252,7 @@ impl Loader<'_> {
         }
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
-        process::complete(draft, node, &fields, shared.stray_command, &mut self.problems)
+        process::finish(draft, node, &fields, shared.stray_command, &mut self.problems)
     }
 
     fn settings(

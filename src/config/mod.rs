@@ -1,16 +1,15 @@
-//! Text → desired, or diagnostics with places. The only place that knows YAML.
+//! Loads the configuration: YAML text in, the desired state or diagnostics out. The only module that knows YAML.
 //!
-//! [`load`] reads the file, what it includes and the env files it names, and returns either a [`Desired`] or every
-//! problem that keeps it from being one. It is a pure function of the files and of an [`Environment`]; it starts
-//! nothing, watches nothing and remembers nothing.
+//! [`load`] reads the file, its includes and its env files. It returns a [`Desired`], or every problem of the files. It is
+//! a pure function of the files and an [`Environment`]: it starts nothing, watches nothing and keeps no state.
 //!
-//! The way of a text: `yaml` makes a tree of nodes with places (`tree`), `load` and `process` decode the tree by the
-//! tables in `fields`, `resolve` puts the definitions together. Problems are collected on the way (`problems`), become
-//! [`Diagnostic`]s at the end, and are shown by `render`.
+//! Stages: `yaml` parses a text into a `tree` of nodes with their positions. `load` and `process` decode the tree by the
+//! tables in `fields`. `resolve` links the processes. Problems are collected in `problems`, become [`Diagnostic`]s at the
+//! end, and are printed by `render`.
 //!
-//! What people probably meant is guessed by `yaml::slips` (typing), `dialects` (files of other programs), `strangers` and
-//! `foreign` (keys), `meant` (values), and `habits` (what would need a shell). A guess changes what is said,
-//! never what is accepted.
+//! Suggestions come from `yaml::syntax_hints` (typing errors), `dialects` (files of other programs), `unknown_keys` and
+//! `foreign` (keys), `value_hints` (values) and `shell_lints` (shell syntax). A suggestion changes a message, never what
+//! is accepted.
 
 mod content;
 mod diagnostic;
@@ -56,9 +55,9 @@ mod yaml;
 
 pub use content::ContentHash;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
-pub use effective::{Effective, EffectiveRequest, NotWritten, Notation, effective};
+pub use effective::{Effective, EffectiveError, EffectiveRequest, Notation, effective};
 pub use environment::Environment;
-pub use files::{Disk, Files, MAX_BYTES, PIECE};
+pub use files::{CHUNK, Disk, Files, MAX_BYTES};
 pub(crate) use glob::{expand, is_glob, matches};
 pub use load::load;
 pub use problems::MAX_SHOWN;
@@ -73,54 +72,54 @@ use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// A configuration that can be put in force.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What is wanted.
+    /// The desired state.
     pub desired: Desired,
     /// Settings of navigator itself.
     pub settings: Settings,
-    /// What is not wrong but worth a look, in order of place.
+    /// Warnings in order of position: at most [`MAX_SHOWN`].
     pub warnings: Vec<Diagnostic>,
-    /// What a watcher must watch.
+    /// The paths to watch for changes.
     pub inputs: Inputs,
-    /// The hash of everything that it was read from.
+    /// The hash of every file that was read.
     pub content: ContentHash,
-    /// What the files contain that processes watch. Loading leaves this to whoever reads them.
+    /// Content of the files in `watch`, by process. [`load`] leaves it empty: the caller fills it in.
     pub contents: Vec<(Name, Content)>,
 }
 
-/// A configuration that can't be put in force; nothing of it is used.
+/// An invalid configuration; no part of it is used.
 #[derive(Clone, Debug)]
 pub struct Rejected {
-    /// Errors and warnings in order of place: at most [`MAX_SHOWN`] of each, at least one error.
+    /// Errors and warnings in order of position: at most [`MAX_SHOWN`] of each, at least one error.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many errors were found beyond those in `diagnostics`.
+    /// Number of errors that `diagnostics` leaves out.
     pub omitted: usize,
-    /// Whether the main file was read at all.
+    /// Whether the main file could be read.
     pub kind: RejectedKind,
-    /// What a watcher must watch to see it mended.
+    /// The paths to watch for a corrected configuration.
     pub inputs: Inputs,
 }
 
 /// Why a configuration was rejected; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedKind {
-    /// Something in it is wrong (exit code 1).
+    /// It has errors (exit code 1).
     Invalid,
     /// The main file is missing, unreadable, or not a regular file (exit code 2).
     Unreadable,
 }
 
-/// Settings of navigator itself: the key `logging`.
+/// Settings of navigator itself, from the key `logging`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The least severe events that are logged.
+    /// Events of this severity and above are logged.
     pub level: Level,
-    /// How events and the processes' lines are written.
+    /// Format of navigator's log and of the processes' lines.
     pub format: LogFormat,
-    /// Where both go instead of standard error and output; relative to navigator's working directory like the path of
-    /// the configuration itself.
+    /// File for both, instead of standard error and standard output. Relative to navigator's working directory, like the
+    /// path of the configuration.
     pub file: Option<PathBuf>,
 }
 
@@ -140,7 +139,7 @@ pub enum Level {
     Trace,
 }
 
-/// Form of the log.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -150,11 +149,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// Every path that decided the outcome, whether it could be read or not.
+/// Every path that the result of loading depends on, readable or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// The main file, includes and env files.
     pub files: BTreeSet<PathBuf>,
-    /// Directories whose entries decide which files are included, each with the patterns that name those that count.
+    /// Directories listed for `include` globs, each with the patterns for its entries.
     pub directories: BTreeMap<PathBuf, BTreeSet<String>>,
 }

@@ -1,4 +1,4 @@
-//! The fields of a process that are maps of their own: their tables, and what can be said only of the whole map.
+//! Process fields that are maps (`backoff`, `stop`, `depends_on`, …): tables of their keys, and decoders.
 
 use super::draft::Draft;
 use super::problems::Problem;
@@ -11,8 +11,8 @@ use crate::suggest::did_you_mean;
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
 
-/// A key of a part; a change of it is a change of the whole.
-pub(super) const fn of(name: &'static str, shape: ValueShape) -> ConfigKey {
+/// A key of a map field. Its change effect is that of the whole field.
+pub(super) const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {
     ConfigKey::new(name, shape, ChangeEffect::InPlace)
 }
 
@@ -20,7 +20,7 @@ pub(super) const fn part<T>(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>
     FieldReader { key, read }
 }
 
-/// Replaces a value where another one could be read.
+/// Sets `place` if there is a value.
 pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
@@ -28,35 +28,39 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 pub(super) static BACKOFF: &[FieldReader<Backoff>] = &[
-    part(of("initial", ValueShape::Duration).default("500ms").means("the first delay"), |reader, node, backoff| {
+    part(key("initial", ValueShape::Duration).default("500ms").means("first delay"), |reader, node, backoff| {
         set(&mut backoff.initial, reader.duration(node));
     }),
     part(
-        of("factor", ValueShape::Number(1.0, 100.0)).default("2").means("each delay is the one before times this"),
+        key("factor", ValueShape::Number(1.0, 100.0)).default("2").means("each delay is the previous one times this"),
         |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0)),
     ),
-    part(of("max", ValueShape::Duration).default("30s").means("no delay is longer"), |reader, node, backoff| {
+    part(key("max", ValueShape::Duration).default("30s").means("longest delay"), |reader, node, backoff| {
         set(&mut backoff.max, reader.duration(node));
     }),
     part(
-        of("jitter", ValueShape::Number(0.0, 1.0)).default("0.1").means("each delay is varied by up to this share"),
+        key("jitter", ValueShape::Number(0.0, 1.0)).default("0.1").means("random variation of each delay, as a fraction of it"),
         |reader, node, backoff| set(&mut backoff.jitter, reader.number(node, 0.0, 1.0)),
     ),
     part(
-        of("reset_after", ValueShape::Duration).default("10s").means("healthy running for this long forgives all failures"),
+        key("reset_after", ValueShape::Duration)
+            .default("10s")
+            .means("time of healthy running that resets the count of failures"),
         |reader, node, backoff| set(&mut backoff.reset_after, reader.duration(node)),
     ),
 ];
 
 pub(super) static STOP: &[FieldReader<Stop>] = &[
-    part(of("signal", ValueShape::Signal).default("TERM").means("sent to every process of the tree"), |reader, node, stop| {
+    part(key("signal", ValueShape::Signal).default("TERM").means("signal to every process of the tree"), |reader, node, stop| {
         set(&mut stop.signal, reader.signal(node));
     }),
     part(
-        of("timeout", ValueShape::Duration).default("10s").means("what is left of the tree after it is killed"),
+        key("timeout", ValueShape::Duration)
+            .default("10s")
+            .means("time after which the remaining processes of the tree are killed"),
         |reader, node, stop| set(&mut stop.timeout, reader.duration(node)),
     ),
-    part(of("command", ValueShape::Command).means("run first, instead of the signal"), |reader, node, stop| {
+    part(key("command", ValueShape::Command).means("command to run instead of sending the signal"), |reader, node, stop| {
         stop.command = reader.command(node);
     }),
 ];
@@ -66,9 +70,9 @@ const CONDITIONS: [(&str, Condition); 3] =
 
 pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
     part(
-        of("condition", ValueShape::Words(const { &words(&CONDITIONS) }))
-            .otherwise("`ready`; of a task `completed`")
-            .means("what it must have reached"),
+        key("condition", ValueShape::Words(const { &words(&CONDITIONS) }))
+            .otherwise("`ready`; for a task `completed`")
+            .means("state that the dependency must reach"),
         |reader, node, dependency| {
             let foreign = [
                 ("service_started", "write `started`"),
@@ -83,17 +87,22 @@ pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
         },
     ),
     part(
-        of("restart", ValueShape::Bool)
+        key("restart", ValueShape::Bool)
             .default("false")
-            .means("whether this process is restarted when the dependency is replaced or restarted by hand"),
+            .means("restart this process when the dependency is replaced or restarted by hand"),
         |reader, node, dependency| set(&mut dependency.restart, reader.boolean(node)),
     ),
-    part(of("required", ValueShape::Bool).default("true").means("`false` makes it order alone"), |reader, node, dependency| {
-        set(&mut dependency.required, reader.boolean(node));
-    }),
+    part(
+        key("required", ValueShape::Bool)
+            .default("true")
+            .means("`false`: order only; a dependency that can't start doesn't block"),
+        |reader, node, dependency| {
+            set(&mut dependency.required, reader.boolean(node));
+        },
+    ),
 ];
 
-/// `depends_on`: a list of names, or a map from names to conditions.
+/// Decodes `depends_on`: a list of names, or a map from names to conditions.
 pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let edges = draft.spec.depends_on.get_or_insert_default();
     match &node.kind {
@@ -124,7 +133,7 @@ pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft
                 }
                 let name = Name::from(entry.key.as_str());
                 let mut dependency = Dependency::default();
-                // `db:` with nothing behind it says all that a list would.
+                // `db:` without a value is the same as an item of a list.
                 if !entry.value.is_null() {
                     reader.map(&entry.value, "depends_on", DEPENDENCY, &mut dependency);
                 }
@@ -140,39 +149,40 @@ pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft
     }
 }
 
-/// `reload` while it is read.
+/// `reload` while it is being decoded.
 #[derive(Default)]
 pub(super) struct ReloadParts {
     signal: Option<Signal>,
     command: Option<Vec<Text>>,
-    given: usize,
+    /// Number of actions given, valid or not.
+    count: usize,
 }
 
-/// The keys of `reload`, of which it takes one.
-pub(super) const RELOADS: [&str; 2] = ["signal", "command"];
+/// The keys of `reload`; exactly one is allowed.
+pub(super) const RELOAD_ACTIONS: [&str; 2] = ["signal", "command"];
 
 pub(super) static RELOAD: &[FieldReader<ReloadParts>] = &[
-    part(of("signal", ValueShape::Signal).means("sent to it"), |reader, node, reload| {
-        reload.given += 1;
+    part(key("signal", ValueShape::Signal).means("signal to the main process"), |reader, node, reload| {
+        reload.count += 1;
         reload.signal = reader.signal(node);
     }),
-    part(of("command", ValueShape::Command).means("run for it"), |reader, node, reload| {
-        reload.given += 1;
+    part(key("command", ValueShape::Command).means("command to run"), |reader, node, reload| {
+        reload.count += 1;
         reload.command = reader.command(node);
     }),
 ];
 
-/// `reload`: how a process is told to read its own files again.
+/// Decodes `reload`.
 pub(super) fn reload(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut parts = ReloadParts::default();
     reader.map(node, "reload", RELOAD, &mut parts);
-    if parts.given != 1 && matches!(node.kind, NodeKind::Map(_)) {
+    if parts.count != 1 && matches!(node.kind, NodeKind::Map(_)) {
         reader.report(Problem::error(node.span, "`reload` takes either `signal` or `command`"));
     }
     draft.spec.reload = parts.signal.map(Reload::Signal).or(parts.command.map(Reload::Command));
 }
 
-/// A file for output while it is read.
+/// `output` in its map form while it is being decoded.
 #[derive(Default)]
 pub(super) struct OutputParts {
     file: Option<Text>,
@@ -183,29 +193,31 @@ pub(super) struct OutputParts {
 
 pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
     part(
-        of("file", ValueShape::File)
+        key("file", ValueShape::File)
             .required()
-            .means("the file, relative to the one that names it; missing directories are made"),
+            .means("path, relative to the configuration file that names it; missing directories are created"),
         |reader, node, output| {
             output.has_file = true;
             output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
         },
     ),
-    part(of("max_size", ValueShape::Size).default("50MB").means("it is rotated beyond this"), |reader, node, output| {
+    part(key("max_size", ValueShape::Size).default("50MB").means("size at which the file is rotated"), |reader, node, output| {
         output.max_size = reader.size(node);
     }),
-    part(of("keep", ValueShape::Whole(0, 1000)).default("5").means("as many rotated files are kept"), |reader, node, output| {
-        output.keep = reader.whole(node, 0, 1000);
-    }),
+    part(
+        key("keep", ValueShape::Whole(0, 1000)).default("5").means("number of rotated files to keep"),
+        |reader, node, output| {
+            output.keep = reader.whole(node, 0, 1000);
+        },
+    ),
 ];
 
-/// `output` in its map form.
+/// Decodes `output` in its map form.
 pub(super) fn output_file(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut parts = OutputParts::default();
     reader.map(node, "output", OUTPUT, &mut parts);
     if !parts.has_file {
-        reader
-            .report(Problem::error(node.span, "`output` names no `file`").help("write `output: {file: PATH}`, `log`, or `null`"));
+        reader.report(Problem::error(node.span, "`output` has no `file`").help("write `output: {file: PATH}`, `log`, or `null`"));
     }
     if let Some(path) = parts.file {
         draft.spec.exec.output =
@@ -213,7 +225,7 @@ pub(super) fn output_file(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draf
     }
 }
 
-/// Names of resource limits: those of `prlimit(1)`.
+/// Names of resource limits, as in `prlimit(1)`.
 pub(super) const LIMITS: [&str; 16] = [
     "as",
     "core",
@@ -233,14 +245,14 @@ pub(super) const LIMITS: [&str; 16] = [
     "stack",
 ];
 
-/// `limits`: resource limits by name.
+/// Decodes `limits`: resource limits by name.
 pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let Some(entries) = reader.entries(node) else { return };
     for entry in entries {
         let Some(name) = LIMITS.into_iter().find(|name| entry.key == *name) else {
             let plain = entry.key.to_ascii_lowercase();
             let plain = plain.strip_prefix("limit").or(plain.strip_prefix("rlimit_")).unwrap_or(&plain);
-            let help = did_you_mean(plain, LIMITS).unwrap_or_else(|| format!("the limits are {}", LIMITS.join(", ")));
+            let help = did_you_mean(plain, LIMITS).unwrap_or_else(|| format!("use one of {}", LIMITS.join(", ")));
             reader.report(Problem::error(entry.key_span, format!("unknown limit `{}`", entry.key)).help(help));
             continue;
         };
@@ -262,7 +274,7 @@ pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
     }
 }
 
-/// `listen`: addresses and paths of sockets.
+/// Checks `listen`: addresses and paths of sockets.
 pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     for item in node.one_or_more() {
         if let Some(address) = reader.filled(item, "an address")
@@ -273,7 +285,7 @@ pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     }
 }
 
-/// `schedule`: a cron expression of five fields, or one of the `@` words.
+/// Checks `schedule`: a cron expression of five fields, or one of the `@` words.
 pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     let Some(text) = reader.filled(node, "a schedule") else { return };
     let words = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly"];
@@ -284,12 +296,12 @@ pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     }
 }
 
-/// Whether this is `HOST:PORT`; if not, that is reported.
+/// Checks for `HOST:PORT`, and reports anything else.
 pub(super) fn host_and_port(reader: &mut NodeReader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
     let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
-    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
-    if !good {
+    let is_valid = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
+    if !is_valid {
         reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
     }
-    good
+    is_valid
 }

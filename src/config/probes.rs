@@ -1,7 +1,7 @@
-//! `ready` and `liveness`: how a process is known to be ready and well. The tables, and that there is exactly one probe.
+//! Probes of a process: tables of the keys of `ready` and `liveness`, and their decoders.
 
 use super::draft::Draft;
-use super::parts::{host_and_port, of, part, set};
+use super::parts::{host_and_port, key, part, set};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader};
 use super::scope::{hidden, is_secret};
@@ -15,22 +15,25 @@ use reconcile::text::Text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// `ready` or `liveness` while it is read.
-pub(super) struct Check {
+/// `ready` or `liveness` while it is being decoded.
+pub(super) struct ProbeDraft {
+    /// Number of probes given, valid or not.
     probes: usize,
     probe: Option<Probe>,
     announce: Option<Announce>,
     timing: ReadyTiming,
     failures: u32,
-    /// What belongs to `http` alone: which statuses pass, what is sent along, and where either stands.
+    /// Status codes that pass, for `http`; empty: 2xx and 3xx.
     status: Vec<u16>,
+    /// Request headers, for `http`.
     headers: BTreeMap<String, Text>,
-    of_http: Vec<(&'static str, SourceSpan)>,
+    /// Names and positions of the given keys that require `http`.
+    http_only: Vec<(&'static str, SourceSpan)>,
 }
 
-impl Check {
-    fn new(interval: Duration) -> Check {
-        Check {
+impl ProbeDraft {
+    fn new(interval: Duration) -> ProbeDraft {
+        ProbeDraft {
             probes: 0,
             probe: None,
             announce: None,
@@ -38,86 +41,99 @@ impl Check {
             failures: 3,
             status: Vec::new(),
             headers: BTreeMap::new(),
-            of_http: Vec::new(),
+            http_only: Vec::new(),
         }
     }
 
-    fn by(&mut self, probe: Option<Probe>) {
+    fn set_probe(&mut self, probe: Option<Probe>) {
         self.probes += 1;
         self.probe = probe;
     }
 
-    fn announced(&mut self, announce: Option<Announce>) {
+    fn set_announce(&mut self, announce: Option<Announce>) {
         self.probes += 1;
         self.announce = announce;
     }
 }
 
-const HTTP: FieldReader<Check> =
-    part(of("http", ValueShape::Url).means("a GET is answered with a 2xx or 3xx status"), |reader, node, check| {
-        check.by(http(reader, node));
+const HTTP: FieldReader<ProbeDraft> =
+    part(key("http", ValueShape::Url).means("passes if a GET is answered with status 2xx or 3xx"), |reader, node, check| {
+        check.set_probe(http(reader, node));
     });
-const STATUS: FieldReader<Check> = part(
-    of("status", ValueShape::Wholes(100, 599)).otherwise("2xx and 3xx").means("of `http`: the statuses that pass"),
+const STATUS: FieldReader<ProbeDraft> = part(
+    key("status", ValueShape::Wholes(100, 599)).otherwise("2xx and 3xx").means("status codes that pass, for `http`"),
     |reader, node, check| {
-        check.of_http.push(("status", node.span));
+        check.http_only.push(("status", node.span));
         check.status.extend(node.one_or_more().iter().filter_map(|item| reader.whole::<u16>(item, 100, 599)));
     },
 );
-const HEADERS: FieldReader<Check> =
-    part(of("headers", ValueShape::Headers).means("of `http`: what is sent along"), |reader, node, check| {
-        check.of_http.push(("headers", node.span));
+const HEADERS: FieldReader<ProbeDraft> =
+    part(key("headers", ValueShape::Headers).means("request headers, for `http`"), |reader, node, check| {
+        check.http_only.push(("headers", node.span));
         check.headers = headers(reader, node);
     });
-const TCP: FieldReader<Check> =
-    part(of("tcp", ValueShape::Address).means("a connection is accepted"), |reader, node, check| check.by(tcp(reader, node)));
-const EXEC: FieldReader<Check> =
-    part(of("exec", ValueShape::Command).means("this command exits with status 0"), |reader, node, check| {
-        check.by(reader.command(node).map(Probe::Exec));
+const TCP: FieldReader<ProbeDraft> =
+    part(key("tcp", ValueShape::Address).means("passes if a connection is accepted"), |reader, node, check| {
+        check.set_probe(tcp(reader, node));
     });
-const NOTIFY: FieldReader<Check> =
-    part(of("notify", ValueShape::True).means("the process says so, by `sd_notify`"), |reader, node, check| {
-        check.announced(notify(reader, node));
+const EXEC: FieldReader<ProbeDraft> =
+    part(key("exec", ValueShape::Command).means("passes if this command exits with status 0"), |reader, node, check| {
+        check.set_probe(reader.command(node).map(Probe::Exec));
     });
-const TIMEOUT: FieldReader<Check> =
-    part(of("timeout", ValueShape::SomeDuration).default("1s").means("how long one check may take"), |reader, node, check| {
+const NOTIFY: FieldReader<ProbeDraft> =
+    part(key("notify", ValueShape::True).means("passes when the process reports it with `sd_notify`"), |reader, node, check| {
+        check.set_announce(notify(reader, node));
+    });
+const TIMEOUT: FieldReader<ProbeDraft> =
+    part(key("timeout", ValueShape::SomeDuration).default("1s").means("time limit of one check"), |reader, node, check| {
         set(&mut check.timing.timeout, reader.some_duration(node));
     });
 
-const fn interval(default: &'static str) -> FieldReader<Check> {
-    part(of("interval", ValueShape::SomeDuration).default(default).means("from one check to the next"), |reader, node, check| {
-        set(&mut check.timing.interval, reader.some_duration(node));
-    })
+const fn interval(default: &'static str) -> FieldReader<ProbeDraft> {
+    part(
+        key("interval", ValueShape::SomeDuration).default(default).means("time from one check to the next"),
+        |reader, node, check| {
+            set(&mut check.timing.interval, reader.some_duration(node));
+        },
+    )
 }
 
-/// What tells that a process is ready, of which `ready` takes one.
+/// Probes of `ready`; exactly one is required.
 pub(super) const READY_PROBES: [&str; 6] = ["http", "tcp", "exec", "log", "notify", "fd"];
 
-/// What tells that a process is well, of which `liveness` takes one.
+/// Probes of `liveness`; exactly one is required.
 pub(super) const LIVENESS_PROBES: [&str; 4] = ["http", "tcp", "exec", "notify"];
 
-pub(super) static READY: &[FieldReader<Check>] = &[
+pub(super) static READY: &[FieldReader<ProbeDraft>] = &[
     HTTP,
     STATUS,
     HEADERS,
     TCP,
     EXEC,
-    part(of("log", ValueShape::Text("regular expression")).means("a line of its own output matches"), |reader, node, check| {
-        check.by(log(reader, node));
-    }),
+    part(
+        key("log", ValueShape::Text("regular expression")).means("passes when a line of the process's output matches"),
+        |reader, node, check| {
+            check.set_probe(log(reader, node));
+        },
+    ),
     NOTIFY,
-    part(of("fd", ValueShape::Whole(3, 1023)).means("it writes a line break to this descriptor"), |reader, node, check| {
-        check.announced(reader.whole(node, 3, 1023).map(Announce::Fd));
-    }),
+    part(
+        key("fd", ValueShape::Whole(3, 1023)).means("passes when the process writes a newline to this file descriptor"),
+        |reader, node, check| {
+            check.set_announce(reader.whole(node, 3, 1023).map(Announce::Fd));
+        },
+    ),
     interval("200ms"),
     TIMEOUT,
     part(
-        of("deadline", ValueShape::SomeDuration).default("60s").means("past it, a process that isn't ready has failed"),
+        key("deadline", ValueShape::SomeDuration)
+            .default("60s")
+            .means("time limit for becoming ready; after it the process has failed"),
         |reader, node, check| set(&mut check.timing.deadline, reader.some_duration(node)),
     ),
 ];
 
-pub(super) static LIVENESS: &[FieldReader<Check>] = &[
+pub(super) static LIVENESS: &[FieldReader<ProbeDraft>] = &[
     HTTP,
     STATUS,
     HEADERS,
@@ -127,48 +143,51 @@ pub(super) static LIVENESS: &[FieldReader<Check>] = &[
     interval("10s"),
     TIMEOUT,
     part(
-        of("failures", ValueShape::Whole(1, 1000)).default("3").means("as many failed checks in a row make the process failed"),
+        key("failures", ValueShape::Whole(1, 1000))
+            .default("3")
+            .means("number of failed checks in a row after which the process has failed"),
         |reader, node, check| set(&mut check.failures, reader.whole(node, 1, 1000)),
     ),
 ];
 
-/// `ready`: how a process is known to be ready.
+/// Decodes `ready`.
 pub(super) fn ready(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    let mut check = Check::new(ReadyTiming::default().interval);
+    let mut check = ProbeDraft::new(ReadyTiming::default().interval);
     reader.map(node, "ready", READY, &mut check);
-    one_probe(reader, node, &check, &READY_PROBES);
-    complete(reader, &mut check);
+    require_one_probe(reader, node, "ready", &check, &READY_PROBES);
+    attach_http_parts(reader, &mut check);
     draft.spec.ready = check.probe;
     draft.spec.exec.announce = check.announce;
     draft.spec.ready_timing = check.timing;
 }
 
-/// `liveness`: how a process is known to be well.
+/// Decodes `liveness`.
 pub(super) fn liveness(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    let mut check = Check::new(Duration::from_secs(10));
+    let mut check = ProbeDraft::new(Duration::from_secs(10));
     reader.map(node, "liveness", LIVENESS, &mut check);
-    one_probe(reader, node, &check, &LIVENESS_PROBES);
-    complete(reader, &mut check);
-    let Check { probe, timing, failures, .. } = check;
+    require_one_probe(reader, node, "liveness", &check, &LIVENESS_PROBES);
+    attach_http_parts(reader, &mut check);
+    let ProbeDraft { probe, timing, failures, .. } = check;
     draft.spec.liveness = Some(Liveness { probe, interval: timing.interval, timeout: timing.timeout, failures });
 }
 
-fn one_probe(reader: &mut NodeReader<'_, '_, '_>, node: &Node, check: &Check, probes: &[&str]) {
+fn require_one_probe(reader: &mut NodeReader<'_, '_, '_>, node: &Node, field: &str, check: &ProbeDraft, probes: &[&str]) {
     if check.probes != 1 && matches!(node.kind, NodeKind::Map(_)) {
-        let message = if check.probes == 0 { "a probe is missing" } else { "only one probe is possible" };
-        reader.report(Problem::error(node.span, message).help(format!("write one of {}", either(probes))));
+        let number = if check.probes == 0 { "no probe" } else { "more than one probe" };
+        let problem = Problem::error(node.span, format!("`{field}` has {number}"));
+        reader.report(problem.help(format!("write exactly one of {}", either(probes))));
     }
 }
 
-/// Puts what belongs to `http` where it belongs.
-fn complete(reader: &mut NodeReader<'_, '_, '_>, check: &mut Check) {
+/// Adds `status` and `headers` to the `http` probe, and reports them for any other probe.
+fn attach_http_parts(reader: &mut NodeReader<'_, '_, '_>, check: &mut ProbeDraft) {
     if let Some(Probe::Http(http)) = &mut check.probe {
         http.status = std::mem::take(&mut check.status);
         http.headers = std::mem::take(&mut check.headers);
     } else if check.probe.is_some() || check.announce.is_some() {
-        for (key, span) in std::mem::take(&mut check.of_http) {
-            let problem = Problem::error(span, format!("`{key}` belongs to `http`, which isn't given here"));
-            reader.report(problem.help("remove it, or probe by `http: URL`"));
+        for (key, span) in std::mem::take(&mut check.http_only) {
+            let problem = Problem::error(span, format!("`{key}` needs an `http` probe"));
+            reader.report(problem.help("remove it, or write `http: URL`"));
         }
     }
 }
@@ -176,7 +195,7 @@ fn complete(reader: &mut NodeReader<'_, '_, '_>, check: &mut Check) {
 fn http(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let url = reader.filled(node, "a URL")?;
     let help = if url.value().starts_with("https://") {
-        Some("probe without TLS, on an address that only this host reaches, or by `exec: [curl, …]`")
+        Some("TLS is not supported: write a local `http://` URL, or `exec: [curl, …]`")
     } else {
         let parsed = url.value().parse::<Uri>().ok();
         let is_good =
@@ -203,7 +222,7 @@ fn headers(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> BTreeMap<String,
         }
         let Some(value) = reader.text(&entry.value) else { continue };
         if HeaderValue::from_str(value.value()).is_err() {
-            let message = format!("the value of header `{}` holds a character that can't be sent", entry.key);
+            let message = format!("the value of header `{}` contains a character that can't be sent", entry.key);
             reader.report(Problem::error(entry.value.span, message).help("write it on one line, of printable characters"));
             continue;
         }
@@ -213,12 +232,12 @@ fn headers(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> BTreeMap<String,
     headers
 }
 
-/// A regular expression, which is compiled here only to see whether it is one.
+/// Reads a regular expression; compiles it only to check it.
 fn log(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
     let pattern = reader.filled(node, "a pattern")?;
     let Err(error) = regex::bytes::Regex::new(pattern.value()) else { return Some(Probe::Log(pattern)) };
     let error = error.to_string();
-    // Its own excerpt of the pattern stands above the last line, and here there is one already.
+    // Only the last line: the ones above it repeat the pattern, and the diagnostic shows it already.
     let reason = error.lines().last().unwrap_or_default();
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
     let reason = if pattern.is_secret() { "see the syntax of regular expressions" } else { reason };
@@ -232,9 +251,9 @@ fn tcp(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
 }
 
 fn notify(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Announce> {
-    let on = reader.boolean(node)?;
-    if !on {
-        reader.report(Problem::error(node.span, "`notify` is `true` or left out"));
+    let is_on = reader.boolean(node)?;
+    if !is_on {
+        reader.report(Problem::error(node.span, "`notify` must be `true`").help("write `true`, or remove the line"));
     }
-    on.then_some(Announce::Notify)
+    is_on.then_some(Announce::Notify)
 }

@@ -1,6 +1,4 @@
-//! Problems as they are found, in any order, until they become diagnostics.
-//!
-//! Collecting is bounded: whoever checks a file need not count.
+//! Collects problems, in any order and bounded in number, and turns them into sorted diagnostics.
 
 use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
@@ -10,7 +8,7 @@ use crate::terminal::escape;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Something that is wrong at a place.
+/// An error or warning at a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     severity: Severity,
@@ -33,19 +31,19 @@ impl Problem {
         self.severity == Severity::Error
     }
 
-    /// What to write instead.
+    /// Sets what to write instead.
     #[must_use]
     pub(super) fn help(self, help: impl Into<String>) -> Problem {
         Problem { help: Some(help.into()), ..self }
     }
 
-    /// What to write instead, where something is known.
+    /// Sets what to write instead, if there is a suggestion.
     #[must_use]
     pub(super) fn maybe_help(self, help: Option<impl Into<String>>) -> Problem {
         Problem { help: help.map(Into::into), ..self }
     }
 
-    /// Another place that belongs to it.
+    /// Adds a related span.
     #[must_use]
     pub(super) fn label(mut self, span: SourceSpan, message: impl Into<String>) -> Problem {
         self.labels.push((span, message.into()));
@@ -53,43 +51,45 @@ impl Problem {
     }
 }
 
-/// Everything found so far.
+/// The problems found so far.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Problem>,
-    /// Places of those, with hashes of their messages: what stands in `defaults` is read once for every process.
-    known: HashSet<(SourceSpan, u64)>,
+    /// Spans of `found` with hashes of their messages: `defaults` are decoded for each process, and must not repeat a problem.
+    seen: HashSet<(SourceSpan, u64)>,
+    /// Number of errors beyond [`MAX_REMEMBERED`].
     dropped: usize,
-    /// For what an alias stands for, where the alias is: the first one.
+    /// The first alias of each anchored node, by the position of that node.
     aliases: BTreeMap<TextPosition, SourceSpan>,
 }
 
-/// Where something begins.
+/// Start of a node: text and byte offset.
 type TextPosition = (TextId, u32);
 
-/// As many errors are shown at once.
+/// Number of errors, and of warnings, that are shown.
 pub const MAX_SHOWN: usize = 100;
 
-/// So many problems are remembered; of the others only the number.
+/// Number of problems that are stored; further errors are only counted.
 const MAX_REMEMBERED: usize = 2_000;
 
 impl Problems {
+    /// Adds a problem, unless the same one was added before.
     pub(super) fn add(&mut self, problem: Problem) {
         let mut hasher = DefaultHasher::new();
         problem.message.hash(&mut hasher);
         let key = (problem.span, hasher.finish());
-        if self.known.contains(&key) {
+        if self.seen.contains(&key) {
             return;
         }
         if self.found.len() < MAX_REMEMBERED {
-            self.known.insert(key);
+            self.seen.insert(key);
             self.found.push(problem);
         } else if problem.is_error() {
             self.dropped += 1;
         }
     }
 
-    /// Adds what is only put into words if it can be remembered. If it can't, it counts as another problem each time.
+    /// Adds an error; formats it only if it will be stored. Otherwise repeated errors are counted each time.
     pub(super) fn add_with(&mut self, error: impl FnOnce() -> Problem) {
         if self.found.len() < MAX_REMEMBERED { self.add(error()) } else { self.dropped += 1 }
     }
@@ -98,12 +98,12 @@ impl Problems {
         problems.into_iter().for_each(|problem| self.add(problem));
     }
 
-    /// Remembers that what stands at `defined` is used by an alias.
+    /// Records that an alias refers to the node at `defined`.
     pub(super) fn used_by_alias(&mut self, defined: SourceSpan, alias: SourceSpan) {
         self.aliases.entry((defined.text, defined.start)).or_insert(alias);
     }
 
-    /// Whether more problems will be shown. Of others nobody reads what could have been meant.
+    /// Whether a new problem may be shown. If not, suggestions for it are not worth computing.
     pub(super) fn has_room(&self) -> bool {
         self.found.len() < 4 * MAX_SHOWN
     }
@@ -112,12 +112,12 @@ impl Problems {
         self.dropped > 0 || self.found.iter().any(Problem::is_error)
     }
 
-    /// Those that people see: in order of place, each once, at most [`MAX_SHOWN`] errors and as many warnings.
-    pub(super) fn shown(self, texts: &SourceMap) -> Shown {
+    /// Selects the problems to show, in order of position: at most [`MAX_SHOWN`] errors and as many warnings.
+    pub(super) fn into_shown(self, texts: &SourceMap) -> ShownProblems {
         let mut found = self.found;
         found.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
         let mut counts = [0; 2];
-        let mut shown = Shown { problems: Vec::new(), omitted: self.dropped };
+        let mut shown = ShownProblems { problems: Vec::new(), omitted: self.dropped };
         for problem in found {
             let count = &mut counts[usize::from(problem.severity == Severity::Warning)];
             *count += 1;
@@ -132,15 +132,15 @@ impl Problems {
     }
 }
 
-/// The problems that people see.
-pub(super) struct Shown {
+/// The problems to show.
+pub(super) struct ShownProblems {
     problems: Vec<Problem>,
-    /// How many errors there are beyond those.
+    /// Number of errors that are left out.
     omitted: usize,
 }
 
-impl Shown {
-    /// The places of which people see a line.
+impl ShownProblems {
+    /// The spans that are shown with an excerpt.
     pub(super) fn places(&self) -> impl Iterator<Item = SourceSpan> {
         self.problems.iter().flat_map(|problem| {
             let labels = problem.labels.iter().map(|&(place, _)| place);
@@ -148,24 +148,24 @@ impl Shown {
         })
     }
 
-    /// How people see them, and how many errors there are beyond.
-    pub(super) fn diagnosed(self, texts: &SourceMap) -> (Vec<Diagnostic>, usize) {
-        (self.problems.into_iter().map(|problem| diagnosed(problem, texts)).collect(), self.omitted)
+    /// The diagnostics, and the number of errors that are left out.
+    pub(super) fn into_diagnostics(self, texts: &SourceMap) -> (Vec<Diagnostic>, usize) {
+        (self.problems.into_iter().map(|problem| to_diagnostic(problem, texts)).collect(), self.omitted)
     }
 }
 
-/// A problem of something that an alias stands for belongs to two places.
+/// Labels a problem of an anchored node with the alias that uses it.
 fn with_alias(problem: Problem, alias: Option<SourceSpan>, texts: &SourceMap) -> Problem {
     match alias {
-        Some(alias) => problem.label(alias, format!("`{}` brings it here", texts.slice(alias))),
+        Some(alias) => problem.label(alias, format!("used here by `{}`", texts.slice(alias))),
         None => problem,
     }
 }
 
-fn diagnosed(problem: Problem, texts: &SourceMap) -> Diagnostic {
+fn to_diagnostic(problem: Problem, texts: &SourceMap) -> Diagnostic {
     let position = texts.position(problem.span);
     let hidden = Hidden::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
-    let told = |message: &str| escape(&hidden.cut(message)).into_owned();
+    let sanitize = |message: &str| escape(&hidden.cut(message)).into_owned();
     let label = |(span, message): (SourceSpan, String)| {
         let position = texts.position(span);
         Label {
@@ -173,7 +173,7 @@ fn diagnosed(problem: Problem, texts: &SourceMap) -> Diagnostic {
             line: position.line,
             column: position.column,
             end_column: texts.end_column(span),
-            message: told(&message),
+            message: sanitize(&message),
             excerpt: excerpt(span, texts),
         }
     };
@@ -183,8 +183,8 @@ fn diagnosed(problem: Problem, texts: &SourceMap) -> Diagnostic {
         line: position.line,
         column: position.column,
         end_column: texts.end_column(problem.span),
-        message: told(&problem.message),
-        help: problem.help.map(|help| help.split('\n').map(told).collect::<Vec<_>>().join("\n")),
+        message: sanitize(&problem.message),
+        help: problem.help.map(|help| help.split('\n').map(sanitize).collect::<Vec<_>>().join("\n")),
         labels: problem.labels.into_iter().map(label).collect(),
         excerpt: excerpt(problem.span, texts),
     }

@@ -1,7 +1,7 @@
-//! One process: its entries, what `defaults` add to them, and the definition they make.
+//! Decodes one process: its fields, filled from `defaults`, become a [`Spec`].
 
 use super::draft::{Draft, Given, given};
-use super::fields::{EITHER, PROCESS, WITHOUT_DEFAULT, field_of};
+use super::fields::{NO_DEFAULT, PROCESS, RESTART_FIELDS, field_of};
 use super::problems::{Problem, Problems};
 use super::reader::{NodeReader, keys};
 use super::shell_lints;
@@ -15,124 +15,123 @@ use reconcile::text::Name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A process that could be read, and where its parts stand.
+/// A decoded process, with the positions of its parts.
 pub(super) struct ParsedProcess {
-    /// Large, and there may be very many.
+    /// Shared: it is large, and there may be thousands.
     pub(super) spec: Arc<Spec>,
     pub(super) name: SourceSpan,
     pub(super) edges: BTreeMap<Name, SourceSpan>,
 }
 
-/// The keys that `defaults` takes.
+/// The keys that are allowed in `defaults`.
 pub(super) fn default_keys() -> Vec<ConfigKey> {
-    keys(PROCESS).into_iter().filter(|key| !WITHOUT_DEFAULT.contains(&key.name)).collect()
+    keys(PROCESS).into_iter().filter(|key| !NO_DEFAULT.contains(&key.name)).collect()
 }
 
-/// The fields of a process or of `defaults`; keys that are none are reported.
+/// The fields of a process or of `defaults`; reports unknown keys.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
     let NodeKind::Map(map) = &node.kind else {
         problems.add(unknown_keys::no_process(node));
         return None;
     };
-    let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
-    let known: Vec<Given<'_>> = known.collect();
-    // Where there are only fields, and something stands behind each, nothing is strange.
-    if known.len() < map.entries.len() || known.iter().any(|given| given.entry.value.is_null()) {
+    let found = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
+    let found: Vec<Given<'_>> = found.collect();
+    // If every key is a field and has a value, there is nothing to report.
+    if found.len() < map.entries.len() || found.iter().any(|given| given.entry.value.is_null()) {
         unknown_keys::report(map, problems);
     }
-    if let [Some(restart), Some(auto_restart)] = EITHER.map(|key| given(&known, key)) {
-        let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` exclude each other");
-        problems.add(problem.label(restart.key_span, "`restart` is here").help("keep `restart`, and remove `auto_restart`"));
+    if let [Some(restart), Some(auto_restart)] = RESTART_FIELDS.map(|key| given(&found, key)) {
+        let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` can't be used together");
+        problems.add(problem.label(restart.key_span, "`restart` is here").help("remove `auto_restart`"));
     }
-    Some(known)
+    Some(found)
 }
 
-/// Whether a field is missing, and not just called by another name; that has been reported, and is looked for only where a
-/// `guess` will be read.
+/// Whether a field is missing. With `guess`, a foreign key for it counts as present: that one is reported already.
 fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
     let NodeKind::Map(map) = &node.kind else { return false };
     entry(&map.entries, field).is_none() && !(guess && unknown_keys::stand_for(map, field))
 }
 
-/// Reports the entries of `defaults` that no default can be given for, and returns the others.
+/// The fields of `defaults`; reports those that are not allowed in it.
 pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<Given<'a>> {
     if !matches!(node.kind, NodeKind::Map(_)) {
         let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
-        problems.add(problem.help("write fields of processes in it, as in `defaults: {restart: on-failure}`"));
+        problems.add(problem.help("write process fields in it, as in `defaults: {restart: on-failure}`"));
         return Vec::new();
     }
     let mut fields = fields(node, problems).unwrap_or_default();
     fields.retain(|given| {
-        let allowed = !WITHOUT_DEFAULT.contains(&given.name());
+        let allowed = !NO_DEFAULT.contains(&given.name());
         if !allowed {
-            problems.add(Problem::error(given.entry.key_span, format!("`{}` can't have a default", given.name())));
+            problems.add(Problem::error(given.entry.key_span, format!("`{}` is not allowed in `defaults`", given.name())));
         }
         allowed
     });
     fields
 }
 
-/// A process's own fields and, of the defaults, those that it leaves open.
-pub(super) fn filled_up<'a>(mut own: Vec<Given<'a>>, defaults: &[Given<'a>]) -> Vec<Given<'a>> {
-    let says = |key: &str| given(&own, key).is_some();
-    let left_open = |given: &&Given<'_>| match given.name() {
-        key if EITHER.contains(&key) => !EITHER.into_iter().any(says),
-        key => !says(key),
+/// The fields of a process, and the defaults for fields that it doesn't set.
+pub(super) fn with_defaults<'a>(mut own: Vec<Given<'a>>, defaults: &[Given<'a>]) -> Vec<Given<'a>> {
+    let is_set = |key: &str| given(&own, key).is_some();
+    let is_open = |given: &&Given<'_>| match given.name() {
+        key if RESTART_FIELDS.contains(&key) => !RESTART_FIELDS.into_iter().any(is_set),
+        key => !is_set(key),
     };
-    let filled: Vec<Given<'a>> = defaults.iter().filter(left_open).copied().collect();
+    let filled: Vec<Given<'a>> = defaults.iter().filter(is_open).copied().collect();
     own.extend(filled);
     own
 }
 
-/// The variables of `env` maps, the first map being the highest.
+/// The variables of `env` maps; the first map overrides the others.
 pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTreeMap<&'a str, &'a Node> {
     let mut variables = BTreeMap::new();
     for node in maps {
         let NodeKind::Map(map) = &node.kind else {
-            // A null has been reported by whoever saw the key.
+            // A null is reported with its key.
             if !node.is_null() {
-                problems.add(no_variables(node));
+                problems.add(not_variables(node));
             }
             continue;
         };
         for MapEntry { key, key_span, value } in &map.entries {
             let reason = match key.as_str() {
                 "" => "a variable needs a name",
-                key if key.contains('=') => "the name of a variable can't hold a `=`",
+                key if key.contains('=') => "the name of a variable can't contain `=`",
                 key if value.is_empty() && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
-                    "a space is missing behind the `:`"
+                    "a space is missing after the `:`"
                 }
-                key if key.contains('\0') => "the name of a variable can't hold a NUL character",
+                key if key.contains('\0') => "the name of a variable can't contain a NUL character",
                 _ => {
                     shell_lints::of_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }
             };
-            problems.add(Problem::error(*key_span, reason).help(variable_form(key)));
+            problems.add(Problem::error(*key_span, reason).help(variable_hint(key)));
         }
     }
     variables
 }
 
-/// What is wrong with an `env` that is no map. Of what stands there only the name of a variable is told.
-fn no_variables(node: &Node) -> Problem {
+/// The error for an `env` that is not a map. Shows the name of a variable at most, never its value.
+fn not_variables(node: &Node) -> Problem {
     let first = node.one_or_more().first().and_then(Node::text).unwrap_or_default();
-    Problem::error(node.span, format!("expected a map of variables, found {}", node.described())).help(variable_form(first))
+    Problem::error(node.span, format!("expected a map of variables, found {}", node.described())).help(variable_hint(first))
 }
 
-/// How a variable is written, its name being what stands before a `=` or `:` here.
-fn variable_form(text: &str) -> String {
+/// The help for a variable; its name is the text before the first `=` or `:`.
+fn variable_hint(text: &str) -> String {
     let name = text.split(['=', ':']).next().map(str::trim).filter(|name| is_variable(name) && text.len() > name.len());
     format!("write each variable as `{}: …`, on a line of its own", name.unwrap_or("NAME"))
 }
 
-/// Reads fields into a draft; those that this version can't do are reported.
+/// Decodes fields into a draft; reports those that are not supported yet.
 pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) -> Draft {
     let mut draft = Draft::new();
     for &Given { entry, field } in fields {
         reader.not_yet(field.key.name, entry.key_span);
-        // `output: null` and `command: null` say something; nothing at all behind the key doesn't.
+        // `output: null` and `command: null` are values; a key without any value isn't.
         if field.key.shape.takes_null() && !entry.value.is_empty() || reader.is_given(entry) {
             (field.read)(reader, &entry.value, &mut draft);
         }
@@ -144,7 +143,7 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
 fn on_watch(reader: &mut NodeReader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
     draft.spec.on_watch = match draft.on_watch {
         Some((OnWatch::Reload, span)) if !can_reload => {
-            let problem = Problem::error(span, "this process has no `reload` that a change could lead to");
+            let problem = Problem::error(span, "`on_watch: reload` needs a `reload`");
             reader.report(problem.help("add `reload: {signal: HUP}`, or write `on_watch: restart`"));
             OnWatch::Reload
         }
@@ -154,9 +153,10 @@ fn on_watch(reader: &mut NodeReader<'_, '_, '_>, draft: &mut Draft, can_reload: 
     };
 }
 
-/// Turns a draft into a process; what it lacks is reported.
-/// A `command` that stands outside of any process has been reported, and is hardly missing elsewhere.
-pub(super) fn complete(
+/// Turns a draft into a process; reports a missing `name` or `command`.
+///
+/// `stray_command`: the file has a `command` outside of any process. That is reported already, so no other is missed.
+pub(super) fn finish(
     draft: Draft,
     node: &Node,
     fields: &[Given<'_>],
@@ -173,17 +173,17 @@ pub(super) fn complete(
         };
         problems.add(Problem::error(node.span, format!("this process has {lacks}")).help(help));
     } else if no_command {
-        let (span, whose) = match (given(fields, "name"), draft.name) {
+        let (span, subject) = match (given(fields, "name"), draft.name) {
             (Some(entry), Some(name)) => (name, format!("process `{}`", entry.value.text().unwrap_or_default())),
             _ => (node.span, "this process".to_owned()),
         };
-        problems.add(Problem::error(span, format!("{whose} has no `command`")).help("add `command: …`"));
+        problems.add(Problem::error(span, format!("{subject} has no `command`")).help("add `command: …`"));
     }
     shell_lints::report(fields, problems);
     Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
 }
 
-/// The name that a process bears as written, for messages about others that refer to it.
+/// The name of a process as written, for messages about references to it.
 pub(super) fn written_name(node: &Node) -> Option<&str> {
     match &node.kind {
         NodeKind::Map(map) => entry(&map.entries, "name").map(|entry| entry.value.text().unwrap_or_default()),

@@ -5,7 +5,7 @@
 use super::content::ContentHasher;
 use super::environment::Environment;
 use super::files::{Files, MAX_BYTES};
-use super::problems::{Problem, Problems, Shown};
+use super::problems::{Problem, Problems, ShownProblems};
 use super::reader::{NodeReader, beside};
 use super::scope::{Context, VariableScope};
 use super::source_map::{SourceMap, SourceSpan, TextId};
@@ -97,7 +97,7 @@ impl<'l> Loader<'l> {
 
     /// Hides what must not be shown where problems are shown. Nobody sees any other part of a text, so it is only now that this
     /// is worked out, up to the last of those places.
-    pub(super) fn hide_around(&mut self, shown: &Shown) {
+    pub(super) fn hide_around(&mut self, shown: &ShownProblems) {
         for (text, tree) in &self.parsed {
             let Some(end) = shown.places().filter(|place| place.text == *text).map(|place| self.texts.line_end(place)).max()
             else {

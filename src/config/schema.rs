@@ -3,7 +3,7 @@
 //! It says what can be said of a file without knowing its variables and what else it names; the whole truth is what `load`
 //! says. Where the two can't agree, the schema allows too much rather than too little. What is not supported yet is left out.
 
-use super::fields::{self, EITHER};
+use super::fields::{self, RESTART_FIELDS};
 use super::reader::keys;
 use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, SIZE, UMASK};
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, NOT_YET, ValueShape};
@@ -68,7 +68,7 @@ fn process() -> Value {
 
 /// Where the second of [`EITHER`] is given, the first isn't possible.
 fn one_of_two() -> Value {
-    let [first, second] = EITHER;
+    let [first, second] = RESTART_FIELDS;
     json!({ (second): { "properties": { (first): false } } })
 }
 

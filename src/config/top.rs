@@ -17,17 +17,22 @@ const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {
 
 /// Every key at the top of the main file.
 pub(super) static TOP: &[ConfigKey] = &[
-    key("managed_processes", ValueShape::Processes).means("started in order, stopped in reverse; `[]` stops everything"),
+    key("managed_processes", ValueShape::Processes)
+        .means("processes, started in order and stopped in reverse order; `[]` stops all"),
     key("applications", ValueShape::Processes)
-        .means("the same fields; started after every managed process, stopped before any of them"),
-    key("env", ValueShape::Variables).default("{}").means("for every process, under its own"),
-    key("env_file", ValueShape::Files).means("for every process, under everything else"),
-    key("defaults", ValueShape::Part(process::default_keys)).default("{}").means("fills what a process leaves out"),
-    key("include", ValueShape::Globs).means("files whose processes are added, relative to this one"),
-    key("logging", ValueShape::Part(|| keys(LOGGING)))
+        .means("processes that are started after all managed processes and stopped before them"),
+    key("env", ValueShape::Variables)
         .default("{}")
-        .means("the log of navigator itself, and the lines of processes"),
-    key("shutdown_timeout", ValueShape::Duration).default("90s").means("the whole shutdown; past it everything left is killed"),
+        .means("variables for every process, overridden by its own `env` and `env_file`"),
+    key("env_file", ValueShape::Files).means("env files for every process; override only navigator's own environment"),
+    key("defaults", ValueShape::Part(process::default_keys))
+        .default("{}")
+        .means("fields for every process that doesn't set them"),
+    key("include", ValueShape::Globs).means("files with more processes, relative to this file"),
+    key("logging", ValueShape::Part(|| keys(LOGGING))).default("{}").means("navigator's log and the output lines of processes"),
+    key("shutdown_timeout", ValueShape::Duration)
+        .default("90s")
+        .means("time limit of a shutdown; after it the remaining processes are killed"),
 ];
 
 const fn reads(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut Settings)) -> FieldReader<Settings> {
@@ -56,7 +61,7 @@ static LOGGING: &[FieldReader<Settings>] = &[
     reads(
         ConfigKey::new("level", ValueShape::Words(const { &words(&LEVELS) }), ChangeEffect::None)
             .default("info")
-            .means("the least severe events that are logged"),
+            .means("lowest severity that is logged"),
         |reader, node, settings| {
             settings.level = reader.word(node, &LEVELS, &FOREIGN_LEVELS).unwrap_or_default();
         },
@@ -64,14 +69,14 @@ static LOGGING: &[FieldReader<Settings>] = &[
     reads(
         ConfigKey::new("format", ValueShape::Words(const { &words(&FORMATS) }), ChangeEffect::None)
             .default("text")
-            .means("how events and lines are written"),
+            .means("format of log events and output lines"),
         |reader, node, settings| {
             settings.format = reader.word(node, &FORMATS, &[]).unwrap_or_default();
         },
     ),
     reads(
         ConfigKey::new("file", ValueShape::File, ChangeEffect::None)
-            .means("where both go instead of standard error and output, relative to this file"),
+            .means("file for both instead of standard error and output, relative to this file"),
         |reader, node, settings| {
             settings.file =
                 reader.filled(node, "a path").map(|path| beside(reader.context.texts.path(node.span.text), path.value()));
@@ -177,7 +182,7 @@ fn process_at_top(entry: &MapEntry) -> Option<String> {
     let NodeKind::Map(fields) = &entry.value.kind else { return None };
     let is_process =
         scalar::name(&entry.key).is_ok() && fields.entries.iter().any(|field| unknown_keys::belongs_to_process(&field.key));
-    let lines = is_process.then(|| foreign::as_lines(&entry.key, &fields.entries))?;
+    let lines = is_process.then(|| foreign::process_as_yaml(&entry.key, &fields.entries))?;
     Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
@@ -282,7 +287,7 @@ fn no_list(key: &str, value: &Node) -> Problem {
     }
     let problem = Problem::error(value.span, "expected a list of processes, found a map of them");
     let lines = map.entries.first().and_then(|first| match &first.value.kind {
-        NodeKind::Map(fields) => Some(foreign::as_lines(&first.key, &fields.entries)),
+        NodeKind::Map(fields) => Some(foreign::process_as_yaml(&first.key, &fields.entries)),
         NodeKind::Scalar(scalar) if !first.value.is_null() => foreign::procfile_line(&first.key, &scalar.text),
         _ => None,
     });

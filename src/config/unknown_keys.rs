@@ -4,7 +4,7 @@
 
 use super::draft::Draft;
 use super::fields::{PROCESS, field_of};
-use super::foreign::{self, as_lines, item, procfile_line};
+use super::foreign::{self, list_item, process_as_yaml, procfile_line};
 use super::problems::{Problem, Problems};
 use super::reader::FieldReader;
 use super::redact::short;
@@ -61,7 +61,7 @@ pub(super) fn no_process(node: &Node) -> Problem {
     }
     let name =
         text.split_whitespace().next().and_then(|program| program.rsplit('/').next()).filter(|name| scalar::name(name).is_ok());
-    let lines = name.and_then(|name| procfile_line(name, text)).unwrap_or_else(|| item("…", vec!["command: …".to_owned()]));
+    let lines = name.and_then(|name| procfile_line(name, text)).unwrap_or_else(|| list_item("…", vec!["command: …".to_owned()]));
     problem.help(format!("write a name and a command:\n{}", lines.join("\n")))
 }
 
@@ -129,9 +129,9 @@ fn named_by_key(map: &Map) -> Option<Problem> {
     }
     let is_foreign = instead_of(&first.key).is_some();
     let inside = match &first.value.kind {
-        NodeKind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => as_lines(&first.key, &inside.entries),
+        NodeKind::Map(inside) if rest.is_empty() && has_command(&inside.entries) => process_as_yaml(&first.key, &inside.entries),
         NodeKind::Scalar(_) if is_foreign => return None,
-        NodeKind::Scalar(_) if first.value.is_empty() && has_command(rest) => as_lines(&first.key, rest),
+        NodeKind::Scalar(_) if first.value.is_empty() && has_command(rest) => process_as_yaml(&first.key, rest),
         NodeKind::Scalar(line) if rest.is_empty() && !line.text.is_empty() => procfile_line(&first.key, &line.text)?,
         _ => return None,
     };

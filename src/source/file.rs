@@ -219,7 +219,7 @@ impl RecordingFs {
         }
         let place = FoundPath::find(path, self.trust)?;
         let file = place.open(OFlags::RDONLY, Mode::empty())?;
-        place.judge(&Disk::regular(&file)?)?;
+        place.judge(&Disk::stat_regular(&file)?)?;
         Ok(file)
     }
 
@@ -248,7 +248,7 @@ impl RecordingFs {
             Ok(file) => self.ask(path, file.as_fd()),
             Err(_) => drop(self.writers.borrow_mut().insert(path.to_owned(), None)),
         }
-        let answer = opened.and_then(|file| Disk::pass(&file, take));
+        let answer = opened.and_then(|file| Disk::read_chunks(&file, take));
         self.note(FsQuestion::Content, path, &answer.as_ref().map(|()| print.finish()).map_err(ToString::to_string));
         answer
     }
@@ -289,7 +289,7 @@ impl Files for RecordingFs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::PIECE;
+    use crate::config::CHUNK;
     use std::fs;
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         assert!(!confirms(&reading));
 
         // As much as a piece, and around it.
-        for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE] {
+        for length in [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK] {
             let text = "#".repeat(length);
             write(&part, &text);
             let reading = source.read();

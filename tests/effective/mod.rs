@@ -1,7 +1,7 @@
 //! The effective configuration means the same as what it was made of, however it is written.
 
 use super::fixtures::{environment, over_disk, paths, settle};
-use navigator::config::{ConfigKey, Disk, Effective, EffectiveRequest, Environment, NotWritten, Notation, ValueShape};
+use navigator::config::{ConfigKey, Disk, Effective, EffectiveError, EffectiveRequest, Environment, Notation, ValueShape};
 use navigator::config::{effective, load, not_yet, process_keys};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,7 +114,7 @@ fn every_key_is_written() {
     assert!(wanted.is_empty(), "these keys are not written: {wanted:?}");
 }
 
-fn of_names(names: &[&str]) -> Result<Vec<String>, NotWritten> {
+fn of_names(names: &[&str]) -> Result<Vec<String>, EffectiveError> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let path = Path::new("fixtures/config/good/effective.yml");
     let effective = effective(path, &Disk, &environment(), EffectiveRequest { names: &names, ..YAML })?;
@@ -127,7 +127,7 @@ fn named_processes_come_with_what_they_depend_on() {
     assert_eq!(of_names(&["every"]).expect("it is written"), ["cache", "every", "migrate"]);
     assert_eq!(of_names(&["web", "asks"]).expect("it is written"), ["asks", "db", "web"]);
     let unknown = of_names(&["db", "wbe"]);
-    assert!(matches!(&unknown, Err(NotWritten::Unknown(name, Some(_))) if name == "wbe"), "{unknown:?}");
+    assert!(matches!(&unknown, Err(EffectiveError::Unknown(name, Some(_))) if name == "wbe"), "{unknown:?}");
 }
 
 /// The reference is found where nothing else has its name, and only what is printed needs one.

@@ -1,7 +1,7 @@
-//! The schema says of a configuration what the loader says, as far as a schema can.
+//! The JSON Schema accepts and rejects the same configurations as the loader, as far as a schema can.
 //!
-//! Configurations reach the schema as an editor's language server would give them to it: by YAML 1.2, so that `0777` and `1.10`
-//! are numbers there. `fixtures/schema.json` is what `navigator schema` prints.
+//! Configurations are parsed as an editor's language server does it: by YAML 1.2, in which `0777` and `1.10` are numbers.
+//! `fixtures/schema.json` is the output of `navigator schema`.
 
 mod values;
 
@@ -13,26 +13,26 @@ use serde_json::Value;
 use serde_yaml::options::NonFiniteFloatPolicy;
 use std::path::Path;
 
-/// What a schema can't say of the text itself, by a part of the loader's message, and why it can't.
-const BEYOND: &[(&str, &str)] = &[
-    ("duplicate process name", "it would compare items of two lists, and of other files"),
-    ("unknown process", "what one item says would depend on the names of others"),
-    ("depends on itself", "what one key says would depend on another"),
-    ("is less than its", "it would compare two values"),
-    ("dependency cycle", "it is about a graph"),
-    ("which starts after every managed process", "it is about a graph"),
-    ("is never closed", "references nest, and no regular expression counts"),
-    ("variable `", "what variables there are is known in an environment only"),
-    ("`${", "what a reference stands for is known in an environment only"),
-    ("has no value", "what is empty and what is `null` are the same to an editor"),
-    ("refer to each other in a loop", "it is about a graph"),
-    ("there is no such file", "it is about other files"),
-    ("a file can't include itself", "it is about other files"),
-    ("it is a directory", "it is about other files"),
-    ("the tag `", "an editor has replaced the tag by what it knows of it"),
+/// Errors that no schema can find: a part of the loader's message, and the reason.
+const NOT_IN_SCHEMA: &[(&str, &str)] = &[
+    ("duplicate process name", "needs comparing items of two lists, and of other files"),
+    ("unknown process", "depends on the names of other items"),
+    ("depends on itself", "depends on another key"),
+    ("is less than its", "needs comparing two values"),
+    ("dependency cycle", "needs a graph"),
+    ("which starts after every managed process", "needs a graph"),
+    ("is never closed", "references nest, which a regular expression can't check"),
+    ("variable `", "depends on the environment"),
+    ("`${", "depends on the value of a variable"),
+    ("has no value", "an editor doesn't distinguish an empty value from `null`"),
+    ("refer to each other in a loop", "needs a graph"),
+    ("there is no such file", "concerns other files"),
+    ("a file can't include itself", "concerns other files"),
+    ("it is a directory", "concerns other files"),
+    ("the tag `", "an editor resolves tags before it validates"),
 ];
 
-/// The schema, ready to be held against values.
+/// The compiled schema.
 pub(crate) struct Validator {
     schemas: Schemas,
     root: SchemaIndex,
@@ -46,16 +46,16 @@ impl Validator {
         Validator { schemas, root }
     }
 
-    /// What the schema objects to, if it does.
+    /// The schema's error for a text, if any.
     pub(crate) fn objection(&self, text: &[u8]) -> Option<String> {
-        match as_an_editor_reads_it(text) {
+        match parse_like_an_editor(text) {
             Ok(value) => self.schemas.validate(&value, self.root).err().map(|error| format!("{error:#}")),
-            Err(error) => Some(format!("this is no YAML: {error}")),
+            Err(error) => Some(format!("not YAML: {error}")),
         }
     }
 }
 
-fn as_an_editor_reads_it(text: &[u8]) -> Result<Value, String> {
+fn parse_like_an_editor(text: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let options = serde_yaml::options! {
         with_snippet: false,
@@ -67,14 +67,14 @@ fn as_an_editor_reads_it(text: &[u8]) -> Result<Value, String> {
 }
 
 #[test]
-fn what_is_printed_is_known() {
+fn the_printed_schema_is_the_fixture() {
     let mut failures = Vec::new();
     settle(Path::new("fixtures/schema.json"), &format!("{:#}\n", schema()), &mut failures);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
-fn good_configurations_are_valid() {
+fn the_schema_accepts_good_configurations() {
     let validator = Validator::new();
     let objections = paths("good").into_iter().filter_map(|path| {
         let objection = validator.objection(&unannotated(&path))?;
@@ -85,9 +85,9 @@ fn good_configurations_are_valid() {
 }
 
 #[test]
-fn bad_configurations_are_invalid_but_for_what_no_schema_can_say() {
+fn the_schema_rejects_bad_configurations_as_far_as_a_schema_can() {
     let validator = Validator::new();
-    let mut unneeded: Vec<&str> = BEYOND.iter().map(|(part, _)| *part).collect();
+    let mut unneeded: Vec<&str> = NOT_IN_SCHEMA.iter().map(|(part, _)| *part).collect();
     let (mut rejected, mut elsewhere, mut failures) = (0, 0, Vec::new());
     for path in paths("bad") {
         let text = unannotated(&path);
@@ -100,15 +100,15 @@ fn bad_configurations_are_invalid_but_for_what_no_schema_can_say() {
                 elsewhere += 1;
                 continue;
             }
-            let beyond = BEYOND.iter().find(|(part, _)| message.contains(part));
-            match beyond {
+            let exception = NOT_IN_SCHEMA.iter().find(|(part, _)| message.contains(part));
+            match exception {
                 Some((part, _)) => unneeded.retain(|other| other != part),
-                None => failures.push(format!("{}: the schema says nothing of: {message}", path.display())),
+                None => failures.push(format!("{}: the schema doesn't find: {message}", path.display())),
             }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert_eq!(unneeded, Vec::<&str>::new(), "these need not be listed any more");
+    assert_eq!(unneeded, Vec::<&str>::new(), "remove these from the list");
     assert!(rejected > 40, "the schema rejects only {rejected} of the fixtures");
     assert!(elsewhere > 5, "only {elsewhere} errors are in other files");
 }

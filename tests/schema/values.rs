@@ -1,7 +1,6 @@
-//! Single values, each where it belongs: loader and schema say the same of it.
+//! Loader and schema agree on single values of each field, and the tables name the right bounds and defaults.
 //!
-//! What both must say stands beside each value, so that they can't be wrong together. And what the tables call the default of
-//! a key is what holds without it.
+//! The expected result is listed with each value, so that the two can't be wrong together.
 
 use super::Validator;
 use crate::fixtures::over_disk;
@@ -11,7 +10,7 @@ use navigator::config::{
 use navigator::terminal::TerminalStyle;
 use std::path::Path;
 
-/// A configuration with a process that has this in it, on one line.
+/// A configuration with these fields in a process, on one line.
 fn process(with: &str) -> String {
     format!("managed_processes: [{{name: b, command: ./b}}, {{name: a, command: ./a, {with}}}]\n")
 }
@@ -23,7 +22,7 @@ fn loaded(text: &str) -> Result<Loaded, String> {
     load(path, &files, &environment).map_err(|rejected| render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN))
 }
 
-/// Field by field, what is taken and what isn't.
+/// Fields with valid and invalid values.
 const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("auto_restart", &["true", "False", "TRUE", "\"${NONE:-true}\""], &["yes", "\"true\"", "1", "[]", "null", ""]),
     ("restart", &["always", "\"never\"", "\"${NONE:-always}\""], &["Always", "true", "\"\"", "sometimes", "$ONE"]),
@@ -116,7 +115,7 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("unknown", &[], &["x"]),
 ];
 
-/// Whole files, and what is to be said of them.
+/// Whole files, and whether they are valid.
 const FILES: &[(&str, bool)] = &[
     ("managed_processes: []", true),
     ("applications: []", true),
@@ -151,7 +150,7 @@ const FILES: &[(&str, bool)] = &[
 ];
 
 #[test]
-fn loader_and_schema_say_what_is_written_here() {
+fn loader_and_schema_agree_on_listed_values() {
     let mut failures = Vec::new();
     let validator = Validator::new();
     let mut check = |text: &str, expected: bool| failures.extend(disagreement(&validator, text, expected));
@@ -165,35 +164,35 @@ fn loader_and_schema_say_what_is_written_here() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// How loader or schema differ from what they should say of a text.
+/// Describes a wrong result of the loader or the schema for a text.
 fn disagreement(validator: &Validator, text: &str, expected: bool) -> Option<String> {
     let (found, objection) = (loaded(text).err(), validator.objection(text.as_bytes()));
     if found.is_none() == expected && objection.is_none() == expected {
         return None;
     }
-    let found = found.unwrap_or_else(|| "nothing".to_owned());
-    let objection = objection.unwrap_or_else(|| "nothing".to_owned());
-    let expected = if expected { "is right" } else { "is wrong" };
-    Some(format!("{text} {expected}\n  against it says the loader: {found}\n  the schema: {objection}\n"))
+    let found = found.unwrap_or_else(|| "none".to_owned());
+    let objection = objection.unwrap_or_else(|| "none".to_owned());
+    let expected = if expected { "is valid" } else { "is invalid" };
+    Some(format!("{text} {expected}\n  error of the loader: {found}\n  error of the schema: {objection}\n"))
 }
 
-/// A configuration that gives a key this value, or leaves it out.
-type Text = Box<dyn Fn(Option<&str>) -> String>;
+/// Makes a configuration in which a key has this value, or is missing.
+type MakeConfig = Box<dyn Fn(Option<&str>) -> String>;
 
-/// Every key of a process and its parts that can be used.
-fn places() -> Vec<(String, ConfigKey, Text)> {
-    let mut places: Vec<(String, ConfigKey, Text)> = Vec::new();
+/// Every supported key of a process and of its map fields: path, key, configuration.
+fn supported_keys() -> Vec<(String, ConfigKey, MakeConfig)> {
+    let mut found: Vec<(String, ConfigKey, MakeConfig)> = Vec::new();
     let usable = |path: &str| !not_yet().any(|later| later == path);
     for key in process_keys().into_iter().filter(|key| usable(key.name)) {
         let name = key.name;
-        places.push((
+        found.push((
             name.to_owned(),
             key,
             Box::new(move |value| process(&value.map(|value| format!("{name}: {value}")).unwrap_or_default())),
         ));
         let (parts, open, close) = match key.shape {
             ValueShape::Part(keys) => (keys(), "{", "}"),
-            // It has to be one of them, so whatever isn't stands beside one.
+            // One of these keys is required, so `http` is added to the others.
             ValueShape::Choice(of, keys) => {
                 (keys(), if of.contains(&"http") { "{http: \"http://localhost/\", " } else { "{" }, "}")
             }
@@ -208,17 +207,17 @@ fn places() -> Vec<(String, ConfigKey, Text)> {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
                 process(&format!("{name}: {open}{inner}{close}"))
             };
-            places.push((format!("{name}.{}", part.name), part, Box::new(around)));
+            found.push((format!("{name}.{}", part.name), part, Box::new(around)));
         }
     }
-    places
+    found
 }
 
 #[test]
-fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
+fn the_loader_enforces_the_bounds_in_the_tables() {
     let validator = Validator::new();
     let (mut count, mut failures) = (0, Vec::new());
-    for (_, key, text) in places() {
+    for (_, key, text) in supported_keys() {
         let (good, bad) = match key.shape {
             ValueShape::Whole(from, to) | ValueShape::Wholes(from, to) => {
                 ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()])
@@ -238,9 +237,9 @@ fn the_tables_name_the_bounds_that_the_loader_keeps_to() {
 }
 
 #[test]
-fn what_the_tables_call_a_default_holds_without_the_key() {
+fn a_missing_key_has_the_default_in_the_tables() {
     let mut count = 0;
-    for (path, key, text) in places() {
+    for (path, key, text) in supported_keys() {
         let DefaultValue::Written(default) = key.otherwise else { continue };
         let [with, without] = [Some(default), None].map(|value| loaded(&text(value)).unwrap_or_else(|error| panic!("{error}")));
         assert_eq!(with.desired, without.desired, "`{path}: {default}`");

@@ -1,7 +1,6 @@
-//! A secret that a configuration holds or refers to is told nowhere: not by diagnostics, whatever is wrong beside it, and not by
-//! what a definition shows of itself.
+//! Secrets never appear in output: not in diagnostics, plans, `Debug` output or the effective configuration.
 //!
-//! `hunter2` is the secret. What navigator does with it while it runs is looked at in `tests/e2e/secrets.rs`.
+//! The secret is `hunter2`. `tests/e2e/secrets.rs` tests the same for a running navigator.
 
 use super::fixtures::{environment, over_disk};
 use navigator::config::{EffectiveRequest, Environment, Files, Notation, effective, load, render_all};
@@ -10,9 +9,8 @@ use reconcile::preview::preview;
 use reconcile::{engine::Engine, time::Time};
 use std::path::Path;
 
-/// What is told of a text: by diagnostics for people and machines, and of what is accepted by the definitions and by the plan
-/// to reach them.
-fn told(text: &str) -> [String; 2] {
+/// Everything that is printed about a text: its diagnostics; and if it is valid, its definitions, plan and effective forms.
+fn outputs(text: &str) -> [String; 2] {
     let path = Path::new("etc/navigator.yml");
     let files = over_disk(path, text.as_bytes().to_vec());
     let with_secret = [("SECRET", "hunter2"), ("SECRET_DIR", "none/hunter2"), ("HOME", "/home/deploy")];
@@ -32,7 +30,7 @@ fn told(text: &str) -> [String; 2] {
     }
 }
 
-/// What `navigator config` prints, in each way.
+/// What `navigator config` prints, with each of its options.
 fn printed(path: &Path, files: &dyn Files, environment: &Environment) -> String {
     let print = |(notation, defaults)| {
         let effective = effective(path, files, environment, EffectiveRequest { names: &[], defaults, notation });
@@ -42,29 +40,29 @@ fn printed(path: &Path, files: &dyn Files, environment: &Environment) -> String 
     [(Notation::Yaml, true), (Notation::Yaml, false), (Notation::Json, true)].map(print).concat()
 }
 
-/// Holds every text to the rule, and shows each that breaks it.
+/// Fails if any output for one of the texts contains the secret.
 #[track_caller]
-fn assert_untold(texts: impl IntoIterator<Item = String>) {
-    assert_none(texts.into_iter().map(|text| (told(&text).concat(), text)));
+fn assert_not_shown(texts: impl IntoIterator<Item = String>) {
+    assert_no_leak(texts.into_iter().map(|text| (outputs(&text).concat(), text)));
 }
 
-/// The same for values that are no secrets as such: what is accepted may show them, but no diagnostic.
+/// Fails if a diagnostic contains the secret; for values that the outputs of a valid text may show.
 #[track_caller]
-fn assert_undiagnosed(texts: impl IntoIterator<Item = String>) {
-    assert_none(texts.into_iter().map(|text| {
-        let [diagnostics, _] = told(&text);
+fn assert_not_in_diagnostics(texts: impl IntoIterator<Item = String>) {
+    assert_no_leak(texts.into_iter().map(|text| {
+        let [diagnostics, _] = outputs(&text);
         (diagnostics, text)
     }));
 }
 
 #[track_caller]
-fn assert_none(told: impl Iterator<Item = (String, String)>) {
+fn assert_no_leak(outputs: impl Iterator<Item = (String, String)>) {
     let leaks: Vec<String> =
-        told.filter(|(told, _)| told.contains("unter2")).map(|(told, text)| format!("{text}\n{told}")).collect();
-    assert!(leaks.is_empty(), "{} texts tell it:\n{}", leaks.len(), leaks.join("\n----\n"));
+        outputs.filter(|(output, _)| output.contains("unter2")).map(|(output, text)| format!("{text}\n{output}")).collect();
+    assert!(leaks.is_empty(), "{} texts leak the secret:\n{}", leaks.len(), leaks.join("\n----\n"));
 }
 
-/// Values that begin with what means something to YAML, as generated passwords do, and others that are half written.
+/// Values that begin with special characters of YAML, as generated passwords do, and incomplete ones.
 const VALUES: &[&str] = &[
     "hunter2",
     "\"hunter2\"",
@@ -129,7 +127,7 @@ const VALUES: &[&str] = &[
     "!a\n        hunter2",
 ];
 
-/// Where a value can stand: `VALUE` stands for it.
+/// Contexts of a value; `VALUE` is replaced by it.
 const PLACES: &[&str] = &[
     "managed_processes:\n  - name: a\n    command: ./a\n    env:\n      PASSWORD: VALUE\n      PORT: 80\n    args: [x]\n",
     "managed_processes:\n  - name: a\n    command: ./a\n    env:\n      PASSWORD: VALUE\n",
@@ -145,26 +143,26 @@ const PLACES: &[&str] = &[
 ];
 
 #[test]
-fn no_value_of_a_variable_is_told_however_it_is_written() {
+fn no_diagnostic_shows_the_value_of_a_variable_in_any_notation() {
     let texts = PLACES.iter().flat_map(|place| VALUES.iter().map(move |value| (place, value)));
-    // Between brackets, or as `env` itself, what is in a map or on lines of its own is no value but names.
+    // In flow style, or as `env` itself, a map or a value on its own lines is not a value but names.
     let is_value = |place: &str, value: &str| match value {
         _ if place.starts_with("env: VALUE") => !value.contains(['{', ':']),
         _ if place.contains(['{', '=']) => !value.contains('\n'),
         _ => true,
     };
     let texts = texts.filter(|(place, value)| is_value(place, value));
-    assert_undiagnosed(texts.map(|(place, value)| place.replace("VALUE", value)));
+    assert_not_in_diagnostics(texts.map(|(place, value)| place.replace("VALUE", value)));
 }
 
-/// What people leave behind while they type, at the beginning and at the end of every line.
+/// Inserts incomplete syntax at the beginning and end of every line, as while typing.
 #[test]
-fn no_value_is_told_whatever_is_typed_around_it() {
+fn no_diagnostic_shows_a_value_next_to_incomplete_syntax() {
     let typed = [
         "\t", " ", "\"", "'", "{", "}", "[", "]", ":", ": ", "- ", "-", "@", "&a ", "*a ", "!a ", "#", "|", "%", ",", "? ", "=",
         "x", "\0", "é",
     ];
-    // An `env` that is misspelled or commented out holds no variables any more.
+    // A misspelled or commented-out `env` has no variables.
     let spoils_key = |text: &str, at: usize, typed: &str| {
         let start = text[..at].rfind('\n').map_or(0, |before| before + 1);
         let line = text[start..].lines().next().unwrap_or_default();
@@ -179,12 +177,11 @@ fn no_value_is_told_whatever_is_typed_around_it() {
             }
         }
     }
-    assert_undiagnosed(texts);
+    assert_not_in_diagnostics(texts);
 }
 
-/// A secret stays one where an alias, a merge key or a reference brings it.
 #[test]
-fn a_secret_is_one_wherever_it_is_brought() {
+fn a_value_stays_secret_through_aliases_merge_keys_and_references() {
     let process = |with: &str| format!("managed_processes:\n  - name: a\n    command: ./a\n{with}");
     let alias = |with: &str| process(&format!("    env: {{PASSWORD: &secret hunter2}}\n{with}"));
     let fields = [
@@ -211,18 +208,18 @@ fn a_secret_is_one_wherever_it_is_brought() {
         "env_file: [*secret ]",
         "type: *secret ",
     ];
-    assert_untold(fields.iter().map(|field| alias(&format!("    {field}\n"))));
-    assert_untold(
+    assert_not_shown(fields.iter().map(|field| alias(&format!("    {field}\n"))));
+    assert_not_shown(
         fields.iter().map(|field| format!("x-all: {{db_password: &secret hunter2}}\n{}", process(&format!("    {field}\n")))),
     );
-    assert_untold(
+    assert_not_shown(
         fields
             .iter()
             .filter(|field| !field.starts_with("depends_on: ["))
             .map(|field| process(&format!("    {field}\n").replace("*secret ", "\"${SECRET}\""))),
     );
-    assert_untold(fields.iter().map(|field| process(&format!("    {field}\n").replace("*secret ", "\"${SECRET}!\""))));
-    assert_untold([
+    assert_not_shown(fields.iter().map(|field| process(&format!("    {field}\n").replace("*secret ", "\"${SECRET}!\""))));
+    assert_not_shown([
         "include: \"${SECRET_DIR}/a.yml\"\nmanaged_processes: []\n".to_owned(),
         "include: [\"${SECRET_DIR}/*.yml\", \"${SECRET}/**\"]\nmanaged_processes: []\n".to_owned(),
         "env_file: \"${SECRET_DIR}/.env\"\nmanaged_processes: []\n".to_owned(),
@@ -237,11 +234,11 @@ fn a_secret_is_one_wherever_it_is_brought() {
     ]);
 }
 
-/// A rule that nothing could break would hold nothing.
+/// Shows that the other tests can fail.
 #[test]
-fn what_is_no_secret_is_told() {
+fn a_value_that_is_not_secret_is_shown() {
     let text = "managed_processes:\n  - name: a\n    command: ./a\n    args: [hunter2]\n";
-    assert!(told(text).concat().contains("hunter2"));
-    assert!(told("managed_processes: [{name: hunter2 x}]").concat().contains("hunter2"));
+    assert!(outputs(text).concat().contains("hunter2"));
+    assert!(outputs("managed_processes: [{name: hunter2 x}]").concat().contains("hunter2"));
     assert!(environment().get("DATABASE_PASSWORD").is_some_and(|secret| secret == "hunter2"));
 }

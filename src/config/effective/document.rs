@@ -1,8 +1,8 @@
-//! A configuration while it is written: what its top says, and each process with all that it takes from elsewhere.
+//! The effective configuration while it is being written: top-level settings, and each process with its defaults.
 
 use super::node_writer::NodeWriter;
 use crate::config::draft::{Given, given};
-use crate::config::fields::{EITHER, PROCESS};
+use crate::config::fields::{PROCESS, RESTART_FIELDS};
 use crate::config::reader::NodeReader;
 use crate::config::reader::keys;
 use crate::config::table::{NOT_YET, ValueShape};
@@ -14,31 +14,32 @@ use reconcile::text::{Name, Text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Keys at the top whose meaning is written with each process.
+/// Top-level keys that are left out: their content is written with each process.
 const RESOLVED: [&str; 2] = ["defaults", "include"];
 
-/// What is written of a configuration.
+/// An effective configuration.
 pub(in crate::config) struct Document {
     directory: PathBuf,
     defaults: bool,
     top: Vec<(String, Value)>,
-    processes: Vec<Item>,
-    /// The variables that stand for secrets, with their values.
+    processes: Vec<ProcessItem>,
+    /// The variables that replace secrets, with their values.
     secrets: BTreeMap<String, Text>,
-    /// Those of them that the top needs.
+    /// The variables that top-level settings refer to.
     needed: BTreeSet<String>,
 }
 
-/// What is written of a process.
-struct Item {
+/// A process of an effective configuration.
+struct ProcessItem {
     tier: Tier,
     name: Name,
     value: Value,
+    /// The variables that it refers to.
     needed: BTreeSet<String>,
 }
 
 impl Document {
-    /// Of the configuration at `main`; with `defaults`, also what it leaves out.
+    /// An empty document for the configuration at `main`. With `defaults`, omitted keys are written, too.
     pub(super) fn new(main: &Path, defaults: bool) -> Document {
         Document {
             directory: main.parent().unwrap_or(Path::new("")).to_owned(),
@@ -50,9 +51,9 @@ impl Document {
         }
     }
 
-    /// Adds what the top of the main file says beside its processes.
+    /// Adds the top-level settings of the main file.
     pub(in crate::config) fn add_top(&mut self, reader: &mut NodeReader<'_, '_, '_>, given: &[MapEntry]) {
-        let mut scribe = NodeWriter {
+        let mut writer = NodeWriter {
             reader,
             directory: &self.directory,
             defaults: self.defaults,
@@ -62,15 +63,15 @@ impl Document {
         };
         for key in TOP.iter().filter(|key| !RESOLVED.contains(&key.name) && !matches!(key.shape, ValueShape::Processes)) {
             let value = match entry(given, key.name) {
-                Some(entry) => Some(scribe.below(key.name, |scribe| scribe.value(key.shape, &entry.value))),
-                None => scribe.default(key),
+                Some(entry) => Some(writer.at_key(key.name, |writer| writer.value(key.shape, &entry.value))),
+                None => writer.default(key),
             };
             self.top.extend(value.map(|value| (key.name.to_owned(), value)));
         }
-        self.needed = scribe.needed;
+        self.needed = writer.needed;
     }
 
-    /// Adds a process: its fields, `defaults` among them, in the order of the table.
+    /// Adds a process: its fields, including those from `defaults`, in the order of the table.
     pub(in crate::config) fn add_process(
         &mut self,
         reader: &mut NodeReader<'_, '_, '_>,
@@ -79,7 +80,7 @@ impl Document {
         fields: &[Given<'_>],
     ) {
         let variables = reader.scope.own().clone();
-        let mut scribe = NodeWriter {
+        let mut writer = NodeWriter {
             reader,
             directory: &self.directory,
             defaults: self.defaults,
@@ -87,27 +88,27 @@ impl Document {
             needed: BTreeSet::new(),
             path: vec![name.to_string()],
         };
-        let has_policy = EITHER.iter().any(|key| given(fields, key).is_some());
+        let has_policy = RESTART_FIELDS.iter().any(|key| given(fields, key).is_some());
         let mut written = Vec::new();
         for key in keys(PROCESS) {
             let value = match (key.shape, given(fields, key.name)) {
-                // Those of the process and those of `defaults` together.
+                // The `env` of the process merged with that of `defaults`.
                 (ValueShape::Variables, _) if !variables.is_empty() => {
-                    Some(scribe.variables(variables.iter().map(|(name, node)| (*name, *node))))
+                    Some(writer.variables(variables.iter().map(|(name, node)| (*name, *node))))
                 }
-                (_, Some(entry)) => Some(scribe.below(key.name, |scribe| scribe.value(key.shape, &entry.value))),
+                (_, Some(entry)) => Some(writer.at_key(key.name, |writer| writer.value(key.shape, &entry.value))),
                 _ if NOT_YET.iter().any(|later| later.path == key.name) => None,
-                // Of two fields that say the same, one has a default.
+                // `restart` has the default for both of them.
                 _ if key.name == "auto_restart" || key.name == "restart" && has_policy => None,
-                _ => scribe.default(&key),
+                _ => writer.default(&key),
             };
             written.extend(value.map(|value| (key.name.to_owned(), value)));
         }
-        let needed = scribe.needed;
-        self.processes.push(Item { tier, name: name.clone(), value: Value::Map(written), needed });
+        let needed = writer.needed;
+        self.processes.push(ProcessItem { tier, name: name.clone(), value: Value::Map(written), needed });
     }
 
-    /// All of it, with the processes that are `wanted`, and the variables that it needs with their values.
+    /// The document with the `wanted` processes, and the variables that it refers to with their values.
     pub(super) fn finish(self, wanted: impl Fn(&Name) -> bool) -> (Value, BTreeMap<String, Text>) {
         let Document { mut top, processes, mut secrets, mut needed, .. } = self;
         let (mut managed, mut applications) = (Vec::new(), Vec::new());
@@ -118,7 +119,7 @@ impl Document {
                 Tier::Application => applications.push(item.value),
             }
         }
-        // A file needs one of the lists, and an empty one is valid.
+        // Written even if empty: a file needs one of the lists.
         top.push(("managed_processes".to_owned(), Value::List(managed)));
         if !applications.is_empty() {
             top.push(("applications".to_owned(), Value::List(applications)));

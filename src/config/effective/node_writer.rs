@@ -1,8 +1,7 @@
-//! Writes nodes as the shapes of their keys: the reverse of `reader`, by the same tables.
+//! Writes nodes as YAML values by the shapes of their keys: the reverse of `reader`, with the same tables.
 //!
-//! A text is written as its source, so that its references are resolved again in the scope they stand in. Everything else
-//! (numbers, durations, words, names of processes) is written as the value that it has. A secret whose source would show its
-//! value is replaced by a reference to a variable.
+//! Texts are written as in the source: loading resolves their references again. Other values (numbers, durations, words,
+//! process names) are written resolved. A secret that is literal in the source is replaced by a reference to a variable.
 
 use crate::config::reader::NodeReader;
 use crate::config::scalar;
@@ -17,27 +16,27 @@ use serde_json::Number;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Writes what stands in one scope.
+/// Writes the nodes of one scope.
 pub(super) struct NodeWriter<'s, 'r, 'a, 'c> {
     pub(super) reader: &'s mut NodeReader<'r, 'a, 'c>,
     /// The directory of the main file.
     pub(super) directory: &'s Path,
-    /// Keys that are left out are written with their defaults.
+    /// Whether omitted keys are written, with their defaults.
     pub(super) defaults: bool,
-    /// The variables that stand for secrets so far, with their values.
+    /// The variables that replace secrets so far, with their values.
     pub(super) secrets: &'s mut BTreeMap<String, Text>,
-    /// Those of them that were needed here.
+    /// The variables that this scope refers to.
     pub(super) needed: BTreeSet<String>,
-    /// The keys that lead to the value.
+    /// The keys from the top down to the current value.
     pub(super) path: Vec<String>,
 }
 
 impl NodeWriter<'_, '_, '_, '_> {
-    /// The entries of a map, in the order of its keys. Keys that are not in the table are left out.
-    pub(super) fn part(&mut self, entries: &[MapEntry], keys: &[ConfigKey]) -> Value {
+    /// A map, in the order of `keys`. Entries with other keys are left out.
+    pub(super) fn map(&mut self, entries: &[MapEntry], keys: &[ConfigKey]) -> Value {
         let written = keys.iter().filter_map(|key| {
             let value = match entry(entries, key.name) {
-                Some(entry) => self.below(key.name, |scribe| scribe.value(key.shape, &entry.value)),
+                Some(entry) => self.at_key(key.name, |writer| writer.value(key.shape, &entry.value)),
                 None => self.default(key)?,
             };
             Some((key.name.to_owned(), value))
@@ -45,26 +44,26 @@ impl NodeWriter<'_, '_, '_, '_> {
         Value::Map(written.collect())
     }
 
-    /// The default of a key, where defaults are written and it can be.
+    /// The default of a key, if defaults are written and it has one that is a value.
     pub(super) fn default(&mut self, key: &ConfigKey) -> Option<Value> {
         match (key.shape, key.otherwise) {
             _ if !self.defaults => None,
-            (ValueShape::Part(keys), _) => Some(self.part(&[], &keys())).filter(|part| !part.is_empty_map()),
-            (shape, DefaultValue::Written(written)) => Some(of_text(shape, written)),
+            (ValueShape::Part(keys), _) => Some(self.map(&[], &keys())).filter(|part| !part.is_empty_map()),
+            (shape, DefaultValue::Written(written)) => Some(typed_value(shape, written)),
             _ => None,
         }
     }
 
-    /// What a node says as a value of this shape.
+    /// A node as a value of this shape.
     pub(super) fn value(&mut self, shape: ValueShape, node: &Node) -> Value {
         match shape {
             ValueShape::Text(_) | ValueShape::Program | ValueShape::Url | ValueShape::Address | ValueShape::Schedule => {
                 self.source(node, false)
             }
             ValueShape::Texts | ValueShape::Command | ValueShape::Sockets => {
-                self.each(node, |scribe, item| scribe.source(item, false))
+                self.each_item(node, |writer, item| writer.source(item, false))
             }
-            ValueShape::File | ValueShape::Files | ValueShape::Globs => self.each(node, NodeWriter::file),
+            ValueShape::File | ValueShape::Files | ValueShape::Globs => self.each_item(node, NodeWriter::file),
             ValueShape::BoolOrNames if matches!(node.kind, NodeKind::List(_)) => self.value(ValueShape::Texts, node),
             ValueShape::Name => self.name(node),
             ValueShape::BoolOrNames
@@ -78,7 +77,7 @@ impl NodeWriter<'_, '_, '_, '_> {
             | ValueShape::Size
             | ValueShape::Octal
             | ValueShape::Signal
-            | ValueShape::Words(_) => self.each(node, |scribe, item| scribe.typed(shape, item)),
+            | ValueShape::Words(_) => self.each_item(node, |writer, item| writer.typed(shape, item)),
             ValueShape::Variables | ValueShape::Headers => {
                 self.variables(entries(node).iter().map(|entry| (entry.key.as_str(), &entry.value)))
             }
@@ -86,22 +85,22 @@ impl NodeWriter<'_, '_, '_, '_> {
                 let limits = entries(node).iter();
                 Value::Map(limits.map(|entry| (entry.key.to_string(), self.typed(shape, &entry.value))).collect())
             }
-            ValueShape::Part(keys) | ValueShape::Choice(_, keys) => self.part(entries(node), &keys()),
+            ValueShape::Part(keys) | ValueShape::Choice(_, keys) => self.map(entries(node), &keys()),
             ValueShape::WordsOrPart(_, keys) => match &node.kind {
-                NodeKind::Map(map) => self.part(&map.entries, &keys()),
+                NodeKind::Map(map) => self.map(&map.entries, &keys()),
                 _ if node.is_null() => Value::Null,
                 _ => self.typed(shape, node),
             },
             ValueShape::Edges(keys) => self.edges(node, &keys()),
-            // They are not below any other key, and are written one by one.
+            // `Document` writes processes one by one.
             ValueShape::Processes => Value::List(Vec::new()),
         }
     }
 
-    /// Texts under names that the user chose, sorted.
+    /// A map of texts under names chosen by the user, sorted.
     pub(super) fn variables<'n>(&mut self, variables: impl Iterator<Item = (&'n str, &'n Node)>) -> Value {
         let sorted: BTreeMap<&str, &Node> = variables.collect();
-        let mut write = |(key, node)| (str::to_owned(key), self.below(key, |scribe| scribe.source(node, is_secret(key))));
+        let mut write = |(key, node)| (str::to_owned(key), self.at_key(key, |writer| writer.source(node, is_secret(key))));
         Value::Map(sorted.into_iter().map(&mut write).collect())
     }
 
@@ -111,23 +110,23 @@ impl NodeWriter<'_, '_, '_, '_> {
             NodeKind::List(items) => {
                 let names: Vec<Option<Text>> = items.iter().map(|item| self.reader.text(item)).collect();
                 let names = names.into_iter().flatten();
-                Value::Map(names.map(|name| (name.value().to_owned(), self.part(&[], keys))).collect())
+                Value::Map(names.map(|name| (name.value().to_owned(), self.map(&[], keys))).collect())
             }
             _ => {
                 let edges = entries(node).iter();
-                Value::Map(edges.map(|edge| (edge.key.to_string(), self.part(entries(&edge.value), keys))).collect())
+                Value::Map(edges.map(|edge| (edge.key.to_string(), self.map(entries(&edge.value), keys))).collect())
             }
         }
     }
 
-    /// Each item of a list, or a single value.
-    fn each(&mut self, node: &Node, mut write: impl FnMut(&mut Self, &Node) -> Value) -> Value {
+    /// Writes each item of a list, or a single value.
+    fn each_item(&mut self, node: &Node, mut write: impl FnMut(&mut Self, &Node) -> Value) -> Value {
         match &node.kind {
             NodeKind::List(items) => {
                 let items = items.iter().zip(1..);
                 Value::List(
                     items
-                        .map(|(item, number): (_, usize)| self.below(&number.to_string(), |scribe| write(scribe, item)))
+                        .map(|(item, number): (_, usize)| self.at_key(&number.to_string(), |writer| write(writer, item)))
                         .collect(),
                 )
             }
@@ -135,7 +134,7 @@ impl NodeWriter<'_, '_, '_, '_> {
         }
     }
 
-    /// A text as it is written; with `hide`, no more of a secret than its bare reference.
+    /// A text as in the source. A secret, and with `hide` any text, is replaced by a reference unless it is one.
     fn source(&mut self, node: &Node, hide: bool) -> Value {
         match &node.kind {
             NodeKind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_bare(text) => self.reference(node),
@@ -144,7 +143,7 @@ impl NodeWriter<'_, '_, '_, '_> {
         }
     }
 
-    /// A path that is relative to the file that names it, as one that is relative to the main file.
+    /// Makes a path that is relative to its file relative to the main file.
     fn file(&mut self, node: &Node) -> Value {
         let source = self.source(node, false);
         let texts = self.reader.context.texts;
@@ -156,25 +155,25 @@ impl NodeWriter<'_, '_, '_, '_> {
             return source;
         }
         let directory = directory.to_string_lossy();
-        // Where a variable decided the directory, its source is shown; else the `$` in it are characters.
+        // A directory from a variable is written as its source; otherwise a `$` is literal and must be escaped.
         let directory = if file == shown { directory.replace('$', "$$") } else { directory.into_owned() };
         Value::Text(format!("{directory}/{path}"))
     }
 
-    /// The name of a process, which is shown wherever it comes from.
+    /// A process name: always written resolved, because names are not secret.
     fn name(&mut self, node: &Node) -> Value {
         self.reader.text(node).map_or(Value::Null, |name| Value::text(name.value()))
     }
 
-    /// A single value that is not taken as text.
+    /// A single value of a shape other than text.
     fn typed(&mut self, shape: ValueShape, node: &Node) -> Value {
         if matches!(&node.kind, NodeKind::Scalar(scalar) if scalar.is_secret) {
             return self.source(node, true);
         }
-        self.reader.text(node).map_or(Value::Null, |text| of_text(shape, text.value()))
+        self.reader.text(node).map_or(Value::Null, |text| typed_value(shape, text.value()))
     }
 
-    /// A reference to a variable that stands for the value of a secret.
+    /// A reference to a variable that replaces the value of a secret, named after its keys.
     fn reference(&mut self, node: &Node) -> Value {
         let Some(value) = self.reader.text(node) else { return Value::Null };
         let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
@@ -184,7 +183,7 @@ impl NodeWriter<'_, '_, '_, '_> {
         }
         let mut name = base.clone();
         for number in 2.. {
-            if self.can_be(&name, &value, node) {
+            if self.is_usable(&name, &value, node) {
                 break;
             }
             name = format!("{base}_{number}");
@@ -195,15 +194,15 @@ impl NodeWriter<'_, '_, '_, '_> {
         reference
     }
 
-    /// Whether a variable has this value already, or none.
-    fn can_be(&mut self, name: &str, value: &Text, node: &Node) -> bool {
-        let known = self.reader.scope.variable(name, || node.span, self.reader.context);
-        let is_it = |other: &Text| other == value;
-        known.is_ok_and(|known| known.as_ref().is_none_or(is_it)) && self.secrets.get(name).is_none_or(is_it)
+    /// Whether a variable is unset or has this value already.
+    fn is_usable(&mut self, name: &str, value: &Text, node: &Node) -> bool {
+        let current = self.reader.scope.variable(name, || node.span, self.reader.context);
+        let is_equal = |other: &Text| other == value;
+        current.is_ok_and(|current| current.as_ref().is_none_or(is_equal)) && self.secrets.get(name).is_none_or(is_equal)
     }
 
-    /// Writes what stands under a key.
-    pub(super) fn below<T>(&mut self, key: &str, write: impl FnOnce(&mut Self) -> T) -> T {
+    /// Calls `write` with `key` added to the path.
+    pub(super) fn at_key<T>(&mut self, key: &str, write: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(key.to_owned());
         let written = write(self);
         self.path.pop();
@@ -211,7 +210,7 @@ impl NodeWriter<'_, '_, '_, '_> {
     }
 }
 
-/// The entries of a map; none of anything else.
+/// The entries of a map; empty for other nodes.
 pub(super) fn entries(node: &Node) -> &[MapEntry] {
     match &node.kind {
         NodeKind::Map(map) => &map.entries,
@@ -219,8 +218,8 @@ pub(super) fn entries(node: &Node) -> &[MapEntry] {
     }
 }
 
-/// The value that a text is, as one of this shape.
-fn of_text(shape: ValueShape, text: &str) -> Value {
+/// Converts a text to a value of this shape.
+fn typed_value(shape: ValueShape, text: &str) -> Value {
     let value = match shape {
         ValueShape::Bool | ValueShape::True | ValueShape::BoolOrNames => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
         ValueShape::Whole(..) | ValueShape::Wholes(..) | ValueShape::Limits(_) | ValueShape::Size | ValueShape::Number(..) => {
@@ -242,8 +241,8 @@ fn number(text: &str) -> Option<Value> {
     whole.ok().or_else(|| Number::from_f64(text.parse().ok()?)).map(Value::Number)
 }
 
-/// A duration in its usual form, where that is exact.
+/// A duration in canonical form, if that is exact.
 fn duration(text: &str) -> Option<String> {
     let duration = scalar::duration(text).ok()?;
-    Some(HumanDuration(duration).to_string()).filter(|usual| scalar::duration(usual) == Ok(duration))
+    Some(HumanDuration(duration).to_string()).filter(|canonical| scalar::duration(canonical) == Ok(duration))
 }

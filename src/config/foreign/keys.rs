@@ -1,11 +1,11 @@
-//! The keys of other programs, and what is written here for each: a table, and the look-up in it.
+//! Table of keys of other programs, and what to write instead of each.
 
-/// Keys with one meaning, in lower case with underscores, and what to write instead; `…` stands for the value.
-pub(super) type Foreign = &'static [(&'static [&'static str], &'static str)];
+/// Keys with one meaning, in lower case with underscores, and the help for them; `…` is replaced by the value.
+pub(super) type ForeignKeys = &'static [(&'static [&'static str], &'static str)];
 
-/// Instead of keys of a process.
-pub(super) const PROCESS_KEYS: Foreign = &[
-    // What a process runs.
+/// Help for keys of a process.
+pub(super) const PROCESS_KEYS: ForeignKeys = &[
+    // Program and environment.
     (&["program", "script", "cmd", "exec", "run", "executable", "bin"], "write `command: …`"),
     (&["entrypoint", "execstart"], "write `command` for the program and `args` for its arguments"),
     (&["arguments", "argv", "params", "parameters", "cmd_args"], "write `args`, as a list"),
@@ -36,26 +36,26 @@ pub(super) const PROCESS_KEYS: Foreign = &[
             "privileged",
             "platform",
         ],
-        "navigator runs programs of this host, not containers: write `command`",
+        "navigator runs programs on this host, not containers: write `command`",
     ),
     (&["ports", "expose", "port"], "the program opens its own port: remove this, and give the port in `args` or `env`"),
     (
         &["labels", "annotations", "description", "summary", "documentation", "namespace", "comment"],
         "write it as a comment: `# …`",
     ),
-    (&["wantedby"], "every process of the file is wanted: remove this line"),
-    (&["profiles", "tags"], "write `enabled: false` for what isn't wanted"),
+    (&["wantedby"], "every process in the file is started: remove this line"),
+    (&["profiles", "tags"], "write `enabled: false` for a process that should not run"),
     (&["deploy"], "write `replicas` and `limits`"),
-    (&["tty", "stdin_open", "is_tty", "is_interactive", "is_foreground"], "a process has no terminal here: remove this line"),
-    // How it is known to be well.
+    (&["tty", "stdin_open", "is_tty", "is_interactive", "is_foreground"], "processes run without a terminal: remove this line"),
+    // Health checks.
     (
         &["healthcheck", "readiness_probe", "readiness", "health_check", "health"],
-        "write `ready`, or `liveness` for a check that goes on while it runs",
+        "write `ready`, or `liveness` for a check that repeats while the process runs",
     ),
     (&["liveness_probe", "watchdogsec", "watchdog"], "write `liveness`"),
     (&["wait_ready"], "write `ready: {notify: true}`"),
     (&["timeoutstartsec", "start_timeout", "startup_timeout"], "write `ready: {deadline: …}`"),
-    // When it is started again.
+    // Restarts.
     (&["autorestart", "restart_on_exit"], "write `auto_restart: …`, or `restart`"),
     (&["availability"], "write its keys beside `command`: `restart`, `max_restarts`, `backoff: {initial: …}`"),
     (&["restart_policy", "exitcodes", "exit_on_failure"], "write `restart`, and `backoff` for the delays"),
@@ -68,14 +68,14 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     (&["startlimitburst", "startretries", "max_retries", "retries"], "write `max_restarts: …`"),
     (
         &["max_memory_restart", "memorymax", "cpuquota", "mem_limit", "cpus", "memory"],
-        "navigator doesn't limit memory or CPU in this way: see `limits`",
+        "memory and CPU limits of this kind are not supported: see `limits`",
     ),
-    // PM2 counts in milliseconds.
+    // PM2 uses milliseconds.
     (&["restart_delay", "exp_backoff_restart_delay"], "write `backoff: {initial: …ms}`"),
     (&["min_uptime"], "write `backoff: {reset_after: …ms}`"),
     (&["kill_timeout"], "write `stop: {timeout: …ms}`"),
     (&["listen_timeout"], "write `ready: {deadline: …ms}`"),
-    // How it is stopped.
+    // Stop and reload.
     (&["stop_grace_period", "timeoutstopsec", "stopwaitsecs", "kill_delay", "stop_timeout"], "write `stop: {timeout: …}`"),
     (&["stop_signal", "stopsignal", "killsignal", "kill_signal"], "write `stop: {signal: …}`"),
     (&["execstop", "stop_command"], "write `stop: {command: […]}`"),
@@ -83,18 +83,18 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     (&["execreload", "reload_command"], "write `reload: {command: […]}`"),
     (&["stopasgroup", "killasgroup", "killmode", "treekill"], "navigator always stops the whole tree: remove this line"),
     (&["is_daemon", "pidfile", "pid_file", "forking", "daemon"], "let the program run in the foreground, and remove this line"),
-    // Where it stands.
+    // Order, dependencies and scheduling.
     (&["after", "requires", "wants", "bindsto", "needs", "dependencies", "requisite"], "write `depends_on: […]`"),
     (&["before"], "write `depends_on` in the other process"),
     (&["priority", "order"], "processes start in the order of the list: write `depends_on` where that isn't enough"),
     (&["delay", "wait", "startdelay", "start_after"], "write `start_delay: …`"),
     (&["autostart", "autoload", "startup"], "write `enabled: true`, or `false`"),
     (&["disabled", "is_disabled", "disable"], "write `enabled: false`"),
-    (&["override"], "a process is defined once, and nothing overrides it: remove this line"),
+    (&["override"], "definitions can't be overridden: remove this line"),
     (&["scale", "numprocs", "instances", "count"], "write `replicas: …`"),
-    (&["exec_mode"], "write `replicas` where several are wanted, and remove this line"),
+    (&["exec_mode"], "write `replicas` to run several instances, and remove this line"),
     (&["cron", "cron_restart", "oncalendar"], "write `schedule: …`"),
-    // What becomes of its output.
+    // Output and limits.
     (
         &[
             "standardoutput",
@@ -113,16 +113,16 @@ pub(super) const PROCESS_KEYS: Foreign = &[
     ),
     (&["stdout_logfile_maxbytes", "stderr_logfile_maxbytes", "logfile_maxbytes"], "write `output: {file: PATH, max_size: …}`"),
     (&["stdout_logfile_backups", "stderr_logfile_backups", "logfile_backups"], "write `output: {file: PATH, keep: …}`"),
-    (&["redirect_stderr", "merge_logs"], "both go the same way: remove this line"),
+    (&["redirect_stderr", "merge_logs"], "both streams go to the same output: remove this line"),
     (&["logging", "log_driver"], "write `output`"),
     (&["ulimits"], "write `limits`, as in `limits: {nofile: 65536}`"),
     (&["nonewprivileges", "no_new_privileges"], "write `no_new_privs: …`"),
     (&["oomscoreadjust"], "write `oom_score_adj: …`"),
-    (&["watch_files", "ignore_watch", "watch_paths"], "write `watch`, a list of what to look at"),
+    (&["watch_files", "ignore_watch", "watch_paths"], "write `watch`, a list of paths"),
 ];
 
-/// Instead of keys at the top of a file.
-pub(super) const TOP_KEYS: Foreign = &[
+/// Help for top-level keys.
+pub(super) const TOP_KEYS: ForeignKeys = &[
     (
         &["services", "processes", "programs", "apps", "units", "jobs", "process", "tasks", "procs", "containers", "spec"],
         "write `managed_processes`: a list in which every process has a `name` and a `command`",
@@ -134,13 +134,13 @@ pub(super) const TOP_KEYS: Foreign = &[
     (&["log_format"], "write `logging: {format: …}`"),
     (&["log", "log_location", "logfile", "log_file"], "write `logging: {file: …}`"),
     (&["timeout", "stop_timeout", "grace_period"], "write `shutdown_timeout: …`"),
-    (&["volumes", "networks", "secrets", "configs"], "navigator runs programs of this host, not containers: remove this section"),
-    (&["checks", "healthchecks"], "write `ready` or `liveness` in the process that is checked"),
+    (&["volumes", "networks", "secrets", "configs"], "navigator runs programs on this host, not containers: remove this section"),
+    (&["checks", "healthchecks"], "write `ready` or `liveness` in the process"),
     (&["summary", "description", "kind", "metadata", "title"], "write it as a comment: `# …`"),
     (&["default", "common"], "write `defaults`"),
 ];
 
-/// What to write instead of a key, in the form that the tables have it in.
-pub(super) fn known(plain: &str, foreign: Foreign) -> Option<&'static str> {
+/// The help for a key in lower case with underscores.
+pub(super) fn lookup(plain: &str, foreign: ForeignKeys) -> Option<&'static str> {
     foreign.iter().find(|(keys, _)| keys.contains(&plain)).map(|&(_, instead)| instead)
 }
