@@ -287,7 +287,7 @@ pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
 /// Whether this is `HOST:PORT`; if not, that is reported.
 pub(super) fn host_and_port(reader: &mut NodeReader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
     let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
-    let good = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
+    let good = !host.is_empty() && scalar::whole_number::<u16>(port, 1, 65535).is_some();
     if !good {
         reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
     }

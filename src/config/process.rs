@@ -31,7 +31,7 @@ pub(super) fn default_keys() -> Vec<ConfigKey> {
 /// The fields of a process or of `defaults`; keys that are none are reported.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
     let NodeKind::Map(map) = &node.kind else {
-        problems.add(unknown_keys::no_process(node));
+        problems.add(unknown_keys::not_a_process(node));
         return None;
     };
     let known = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
@@ -51,7 +51,7 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
 /// `guess` will be read.
 fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
     let NodeKind::Map(map) = &node.kind else { return false };
-    entry(&map.entries, field).is_none() && !(guess && unknown_keys::stand_for(map, field))
+    entry(&map.entries, field).is_none() && !(guess && unknown_keys::some_key_means(map, field))
 }
 
 /// Reports the entries of `defaults` that no default can be given for, and returns the others.
@@ -100,11 +100,11 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
                 "" => "a variable needs a name",
                 key if key.contains('=') => "the name of a variable can't hold a `=`",
                 key if value.is_empty() && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
-                    "a space is missing behind the `:`"
+                    "a space is missing after the `:`"
                 }
                 key if key.contains('\0') => "the name of a variable can't hold a NUL character",
                 _ => {
-                    shell_lints::of_variable(value, problems);
+                    shell_lints::report_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }

@@ -98,7 +98,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             }
             Request::Converged(names, reply) => {
                 self.waiters.unlooked.push_back((names, reply));
-                self.surroundings.source().look();
+                self.surroundings.source().check();
             }
         }
         None
@@ -257,7 +257,7 @@ impl<P: Perform, S: Surroundings> Supervisor<P, S> {
             config: snapshot::Config {
                 path: self.surroundings.config(),
                 state,
-                watch: match self.surroundings.source().means() {
+                watch: match self.surroundings.source().watch_method() {
                     WatchMethod::Events => Watch::Events,
                     WatchMethod::Poll => Watch::Poll,
                     WatchMethod::Off => Watch::Off,

@@ -29,7 +29,7 @@ const BEYOND: &[(&str, &str)] = &[
     ("there is no such file", "it is about other files"),
     ("a file can't include itself", "it is about other files"),
     ("it is a directory", "it is about other files"),
-    ("the tag `", "an editor has replaced the tag by what it knows of it"),
+    ("the YAML tag `", "an editor has replaced the tag by what it knows of it"),
 ];
 
 /// The schema, ready to be held against values.

@@ -6,7 +6,7 @@
 
 use crate::config::reader::NodeReader;
 use crate::config::scalar;
-use crate::config::scope::{is_bare, is_secret};
+use crate::config::scope::{is_lone_reference, is_secret};
 use crate::config::table::{ConfigKey, DefaultValue, ValueShape};
 use crate::config::tree::{MapEntry, Node, NodeKind, Scalar, entry};
 use crate::config::yaml::Value;
@@ -138,7 +138,9 @@ impl NodeWriter<'_, '_, '_, '_> {
     /// A text as it is written; with `hide`, no more of a secret than its bare reference.
     fn source(&mut self, node: &Node, hide: bool) -> Value {
         match &node.kind {
-            NodeKind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_bare(text) => self.reference(node),
+            NodeKind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_lone_reference(text) => {
+                self.reference(node)
+            }
             NodeKind::Scalar(scalar) => Value::text(&scalar.text),
             _ => Value::Null,
         }
