@@ -1,4 +1,4 @@
-//! Following files from outside of the loop: by the poll alone, not at all, and with a doubt about what was found.
+//! Following files through the public interface: by events, by the poll alone, not at all, and with truncated files.
 
 use navigator::config::Environment;
 use navigator::source::{Contents, Delivery, FileFollower, FileSource, Revision, Source as _, WatchMethod};
@@ -8,61 +8,61 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// How long anything that must happen may take.
+/// The longest that anything may take that must happen.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A directory with a configuration that is followed; removed at the end.
 struct Followed {
     directory: PathBuf,
-    asker: FileFollower,
-    /// The processes of each revision, by name; `None` where it was rejected.
+    follower: FileFollower,
+    /// The processes of each revision, by name; `None` for a rejected one.
     revisions: Receiver<Option<Vec<String>>>,
-    /// The files that were found, at each other content of what is watched.
+    /// The files found, at each change of watched files.
     contents: Receiver<Vec<String>>,
-    /// The looks that were asked for.
-    looks: Receiver<()>,
+    /// The requested checks that are done.
+    checks: Receiver<()>,
 }
 
 impl Followed {
-    fn new(means: WatchMethod) -> Followed {
+    fn new(method: WatchMethod) -> Followed {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("navigator-source-{}-{number}", std::process::id()));
         fs::create_dir(&directory).expect("its name is new");
-        Followed::within(directory, means, &configuration(&["first"]))
+        Followed::within(directory, method, &configuration(&["first"]))
     }
 
-    fn within(directory: PathBuf, means: WatchMethod, first: &str) -> Followed {
+    fn within(directory: PathBuf, method: WatchMethod, first: &str) -> Followed {
         fs::write(directory.join("navigator.yml"), first).expect("it is ours");
-        let source = FileSource::new(directory.join("navigator.yml"), Environment::default()).found_by(means);
+        let source = FileSource::new(directory.join("navigator.yml"), Environment::default()).with_watch_method(method);
         let reading = source.read();
-        let (sender, revisions) = mpsc::channel();
-        let (teller, contents) = mpsc::channel();
-        let (looked, looks) = mpsc::channel();
-        let tell = teller.clone();
-        let (asker, first) = source
+        let (revision_sender, revisions) = mpsc::channel();
+        let (contents_sender, contents) = mpsc::channel();
+        let (check_sender, checks) = mpsc::channel();
+        let first_contents = contents_sender.clone();
+        let (follower, first) = source
             .follow(&reading, move |delivery| {
                 let names = |loaded: Box<navigator::config::Loaded>| {
                     loaded.desired.entries().iter().map(|entry| entry.spec.name.to_string()).collect()
                 };
-                // Where they can't be sent, the test is over.
+                // Sending fails when the test is over.
                 match delivery {
                     Delivery::Revision(Revision { outcome: revision, .. }) => {
                         revision
                             .iter()
                             .filter(|loaded| !loaded.contents.is_empty())
-                            .for_each(|loaded| drop(teller.send(found(&loaded.contents))));
-                        drop(sender.send(revision.ok().map(names)));
+                            .for_each(|loaded| drop(contents_sender.send(file_names(&loaded.contents))));
+                        drop(revision_sender.send(revision.ok().map(names)));
                     }
-                    Delivery::Contents(contents) => drop(teller.send(found(&contents))),
-                    Delivery::Looked => drop(looked.send(())),
+                    Delivery::Contents(contents) => drop(contents_sender.send(file_names(&contents))),
+                    Delivery::Checked => drop(check_sender.send(())),
                 }
             })
             .expect("a thread can be started");
         if !first.is_empty() {
-            tell.send(found(&first)).expect("it is heard here");
+            first_contents.send(file_names(&first)).expect("it has a receiver");
         }
-        Followed { directory, asker, revisions, contents, looks }
+        Followed { directory, follower, revisions, contents, checks }
     }
 
     fn save_in_place(&self, names: &[&str]) {
@@ -75,7 +75,7 @@ impl Followed {
     }
 
     #[track_caller]
-    fn delivers(&self, names: &[&str]) {
+    fn expect_revision(&self, names: &[&str]) {
         let revision = self.revisions.recv_timeout(DEADLINE).expect("a revision in time");
         assert_eq!(revision, Some(names.iter().map(ToString::to_string).collect()));
     }
@@ -96,37 +96,37 @@ fn configuration(names: &[&str]) -> String {
 fn the_poll_alone_sees_every_content_once() {
     let followed = Followed::new(WatchMethod::Poll);
     followed.save_in_place(&["second"]);
-    followed.delivers(&["second"]);
+    followed.expect_revision(&["second"]);
     followed.save_by_rename(&["third"]);
-    followed.delivers(&["third"]);
+    followed.expect_revision(&["third"]);
     fs::remove_file(followed.directory.join("navigator.yml")).expect("it was there");
     assert_eq!(followed.revisions.recv_timeout(DEADLINE), Ok(None), "it is missing");
     followed.save_in_place(&["third"]);
-    followed.delivers(&["third"]);
-    // The answer to a question comes after everything that was found before.
-    followed.asker.reload();
-    followed.delivers(&["third"]);
+    followed.expect_revision(&["third"]);
+    // The answer to a request comes after everything found before.
+    followed.follower.reload();
+    followed.expect_revision(&["third"]);
     assert!(followed.revisions.try_recv().is_err(), "each was delivered once");
 }
 
 #[test]
-fn a_look_that_was_asked_for_is_over_when_what_was_saved_before_is_delivered() {
-    for means in [WatchMethod::Events, WatchMethod::Poll] {
-        let followed = Followed::new(means);
+fn a_check_ends_after_earlier_saves_are_delivered() {
+    for method in [WatchMethod::Events, WatchMethod::Poll] {
+        let followed = Followed::new(method);
         for name in ["second", "third", "fourth"] {
             followed.save_in_place(&[name]);
-            followed.asker.look();
-            assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(()));
-            assert_eq!(followed.revisions.try_recv(), Ok(Some(vec![name.to_owned()])), "{means:?}");
+            followed.follower.check();
+            assert_eq!(followed.checks.recv_timeout(DEADLINE), Ok(()));
+            assert_eq!(followed.revisions.try_recv(), Ok(Some(vec![name.to_owned()])), "{method:?}");
         }
-        (0..3).for_each(|_| followed.asker.look());
-        (0..3).for_each(|_| assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(())));
+        (0..3).for_each(|_| followed.follower.check());
+        (0..3).for_each(|_| assert_eq!(followed.checks.recv_timeout(DEADLINE), Ok(())));
     }
-    // Where nothing is looked at unless one asks for it to be read, there is nothing to wait for.
+    // Without watching, a check has nothing to wait for.
     let followed = Followed::new(WatchMethod::Off);
     followed.save_in_place(&["second"]);
-    followed.asker.look();
-    assert_eq!(followed.looks.recv_timeout(DEADLINE), Ok(()));
+    followed.follower.check();
+    assert_eq!(followed.checks.recv_timeout(DEADLINE), Ok(()));
     assert!(followed.revisions.try_recv().is_err());
 }
 
@@ -134,35 +134,34 @@ fn a_look_that_was_asked_for_is_over_when_what_was_saved_before_is_delivered() {
 fn a_save_in_place_that_loses_most_processes_is_doubted_for_a_second() {
     let followed = Followed::new(WatchMethod::Events);
     followed.save_by_rename(&["a", "b", "c", "d", "e"]);
-    followed.delivers(&["a", "b", "c", "d", "e"]);
+    followed.expect_revision(&["a", "b", "c", "d", "e"]);
     let begun = Instant::now();
     followed.save_in_place(&["a", "b"]);
-    followed.delivers(&["a", "b"]);
-    // Closed, quiet for 200 ms, and a second more.
+    followed.expect_revision(&["a", "b"]);
+    // The file is closed, quiet for 200 ms, and doubted for a second more.
     assert!(begun.elapsed() >= Duration::from_millis(1200), "{:?}", begun.elapsed());
 }
 
 #[test]
-fn without_means_only_a_question_is_answered() {
-    for means in [WatchMethod::Off, WatchMethod::Events, WatchMethod::Poll] {
-        let followed = Followed::new(means);
-        if means != WatchMethod::Off {
-            // Whoever is about to end has no means from then on.
-            followed.asker.look_no_more();
+fn without_watching_only_requests_are_answered() {
+    for method in [WatchMethod::Off, WatchMethod::Events, WatchMethod::Poll] {
+        let followed = Followed::new(method);
+        if method != WatchMethod::Off {
+            followed.follower.stop_watching();
         }
-        followed.asker.reload();
-        followed.delivers(&["first"]);
-        assert_eq!(followed.asker.means(), WatchMethod::Off);
+        followed.follower.reload();
+        followed.expect_revision(&["first"]);
+        assert_eq!(followed.follower.watch_method(), WatchMethod::Off);
         followed.save_in_place(&["second"]);
         followed.save_by_rename(&["third"]);
-        followed.asker.reload();
-        followed.delivers(&["third"]);
-        assert!(followed.revisions.try_recv().is_err(), "nothing else was delivered, {means:?}");
+        followed.follower.reload();
+        followed.expect_revision(&["third"]);
+        assert!(followed.revisions.try_recv().is_err(), "nothing else was delivered, {method:?}");
     }
 }
 
-/// The files that were found, by name.
-fn found(contents: &Contents) -> Vec<String> {
+/// The files found, by name.
+fn file_names(contents: &Contents) -> Vec<String> {
     let files = contents.iter().flat_map(|(_, content)| content.files.keys());
     files.map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect()
 }
@@ -171,16 +170,16 @@ fn found(contents: &Contents) -> Vec<String> {
 const WATCHING: &str = "managed_processes: [{ name: web, command: x, watch: [web.conf, parts] }]\n";
 
 impl Followed {
-    /// Follows a process's files: `web.conf`, and `parts/a.conf`.
-    fn watching(means: WatchMethod) -> Followed {
+    /// Follows the files `web.conf` and `parts/a.conf` of a process.
+    fn watching(method: WatchMethod) -> Followed {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("navigator-watching-{}-{number}", std::process::id()));
         fs::create_dir_all(directory.join("parts")).expect("its name is new");
         fs::write(directory.join("web.conf"), "one").expect("it is ours");
         fs::write(directory.join("parts/a.conf"), "one").expect("it is ours");
-        let followed = Followed::within(directory, means, WATCHING);
-        followed.finds(&["a.conf", "web.conf"]);
+        let followed = Followed::within(directory, method, WATCHING);
+        followed.expect_files(&["a.conf", "web.conf"]);
         followed
     }
 
@@ -189,14 +188,14 @@ impl Followed {
     }
 
     #[track_caller]
-    fn finds(&self, names: &[&str]) {
+    fn expect_files(&self, names: &[&str]) {
         assert_eq!(self.contents.recv_timeout(DEADLINE).expect("contents in time"), names);
     }
 }
 
-/// Each change that says nothing is followed by one that does, which shows that nothing was told in between.
+/// Each save without a change is followed by one with a change, which shows that nothing was delivered in between.
 #[test]
-fn only_another_content_of_watched_files_is_told() {
+fn only_changed_content_of_watched_files_is_delivered() {
     let followed = Followed::watching(WatchMethod::Events);
     let path = |name: &str| followed.directory.join(name);
     // As `touch` does, and a save of the same content by rename.
@@ -206,19 +205,19 @@ fn only_another_content_of_watched_files_is_told() {
     fs::write(path("new"), "one").expect("it is ours");
     fs::rename(path("new"), path("parts/a.conf")).expect("it is ours");
     followed.write("parts/b.conf", "one");
-    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "b.conf", "web.conf"]);
 
     followed.write("web.conf", "two");
-    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "b.conf", "web.conf"]);
     fs::write(path("new"), "three").expect("it is ours");
     fs::rename(path("new"), path("web.conf")).expect("it is ours");
-    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "b.conf", "web.conf"]);
     fs::remove_file(path("parts/a.conf")).expect("it is ours");
-    followed.finds(&["b.conf", "web.conf"]);
+    followed.expect_files(&["b.conf", "web.conf"]);
     fs::remove_file(path("web.conf")).expect("it is ours");
-    followed.finds(&["b.conf"]);
+    followed.expect_files(&["b.conf"]);
     assert!(followed.revisions.try_recv().is_err(), "none of this is a change of the configuration");
-    assert!(followed.contents.try_recv().is_err(), "each was told once");
+    assert!(followed.contents.try_recv().is_err(), "each was delivered once");
 }
 
 #[test]
@@ -226,7 +225,7 @@ fn the_poll_alone_sees_watched_files_too() {
     let followed = Followed::watching(WatchMethod::Poll);
     followed.write("web.conf", "two");
     fs::remove_file(followed.directory.join("parts/a.conf")).expect("it is ours");
-    followed.finds(&["web.conf"]);
+    followed.expect_files(&["web.conf"]);
 }
 
 #[test]
@@ -236,9 +235,9 @@ fn a_burst_of_writes_is_one_change() {
         followed.write("web.conf", &format!("round {round}"));
         followed.write("parts/a.conf", &format!("round {round}"));
     }
-    followed.finds(&["a.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "web.conf"]);
     followed.write("parts/b.conf", "the end");
-    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "b.conf", "web.conf"]);
 }
 
 #[test]
@@ -252,10 +251,10 @@ fn a_swap_of_a_mounted_config_map_is_seen() {
     }
     symlink("..1", path("..data")).expect("it is ours");
     symlink("..data/b.conf", path("b.conf")).expect("it is ours");
-    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "b.conf", "web.conf"]);
     symlink("..2", path("..new")).expect("it is ours");
     fs::rename(path("..new"), path("..data")).expect("it is ours");
-    followed.finds(&["a.conf", "b.conf", "web.conf"]);
+    followed.expect_files(&["a.conf", "b.conf", "web.conf"]);
 }
 
 #[test]
@@ -263,18 +262,18 @@ fn a_configuration_comes_with_the_contents_of_what_it_watches() {
     let followed = Followed::watching(WatchMethod::Events);
     followed.write("other.conf", "one");
     followed.write("navigator.yml", &WATCHING.replace("web.conf, parts", "\"*.conf\""));
-    followed.finds(&["other.conf", "web.conf"]);
-    followed.delivers(&["web"]);
+    followed.expect_files(&["other.conf", "web.conf"]);
+    followed.expect_revision(&["web"]);
     followed.write("other.conf", "two");
-    followed.finds(&["other.conf", "web.conf"]);
-    // A file that is the configuration itself may be watched like any other.
+    followed.expect_files(&["other.conf", "web.conf"]);
+    // The configuration itself may be watched like any other file.
     followed.write("navigator.yml", &WATCHING.replace("web.conf, parts", "navigator.yml"));
-    followed.finds(&["navigator.yml"]);
-    followed.delivers(&["web"]);
+    followed.expect_files(&["navigator.yml"]);
+    followed.expect_revision(&["web"]);
 }
 
 #[test]
-fn a_file_that_is_always_busy_holds_up_no_configuration() {
+fn a_busy_watched_file_does_not_delay_the_configuration() {
     let followed = Followed::watching(WatchMethod::Events);
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (busy, path) = (std::sync::Arc::clone(&stop), followed.directory.join("web.conf"));
@@ -286,7 +285,7 @@ fn a_file_that_is_always_busy_holds_up_no_configuration() {
         }
     });
     followed.write("navigator.yml", &configuration(&["second"]));
-    followed.delivers(&["second"]);
+    followed.expect_revision(&["second"]);
     stop.store(true, Ordering::Relaxed);
     writer.join().expect("it could write");
 }

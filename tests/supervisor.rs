@@ -107,13 +107,13 @@ impl Source for Around {
         self.tickets.next()
     }
 
-    fn look(&self) {}
+    fn check(&self) {}
 
-    fn look_no_more(&self) {
+    fn stop_watching(&self) {
         self.looks_no_more.set(true);
     }
 
-    fn means(&self) -> WatchMethod {
+    fn watch_method(&self) -> WatchMethod {
         WatchMethod::Off
     }
 

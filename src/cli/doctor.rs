@@ -31,7 +31,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
     print(&table("host", &rows));
     let Some(path) = path else { return OK.into() };
     let shown = path.display().to_string();
-    let loaded = match FileSource::new(path, Environment::current()).trusting(trust).read().revision {
+    let loaded = match FileSource::new(path, Environment::current()).with_trust(trust).read().revision {
         Ok(loaded) => loaded,
         Err(rejected) => return reject(&rejected),
     };

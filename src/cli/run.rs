@@ -40,7 +40,10 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
     };
     let means = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
-    let source = FileSource::new(path.to_owned(), Environment::current()).trusting(trust).asking(has_writer).found_by(means);
+    let source = FileSource::new(path.to_owned(), Environment::current())
+        .with_trust(trust)
+        .with_writer_check(has_writer)
+        .with_watch_method(means);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
@@ -102,7 +105,7 @@ fn supervise(
             let delivered = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision),
                 Delivery::Contents(contents) => News::Contents(contents),
-                Delivery::Looked => News::Looked,
+                Delivery::Checked => News::Looked,
             };
             // The loop has ended; nobody wants to know any more.
             drop(news.blocking_send(delivered));

@@ -31,7 +31,7 @@ pub(super) fn recognized(text: TextId, texts: &SourceMap) -> Option<Problem> {
     let place = first?;
     let (what, help) = dialect(texts.slice(place), source)?;
     let name = texts.path(text).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    Some(Problem::error(place, format!("this is {what}, not a configuration of navigator")).help(help(source, name.as_deref())))
+    Some(Problem::error(place, format!("this is {what}, not a navigator configuration")).help(help(source, name.as_deref())))
 }
 
 /// Makes the help from the text and the stem of its file name.

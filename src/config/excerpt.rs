@@ -50,7 +50,7 @@ fn masked(id: TextId, part: Range<usize>, texts: &SourceMap) -> String {
     let text = texts.text(id);
     let mut shown = String::new();
     let mut at = part.start;
-    for veiled in texts.veiled(id, part.clone()) {
+    for veiled in texts.masked(id, part.clone()) {
         shown.extend(text[at..veiled.start].chars().map(printable));
         shown.push('…');
         at = veiled.end;
@@ -98,7 +98,7 @@ mod tests {
         }
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), text);
-        texts.veil(id, veils);
+        texts.mask(id, veils);
         let place = places.remove(0);
         let excerpt = excerpt(SourceSpan::new(id, place), &texts).expect("the line isn't empty");
         let caret = " ".repeat(excerpt.start) + &"^".repeat(excerpt.length);
@@ -123,7 +123,7 @@ mod tests {
     fn a_reference_is_shown_inside_a_masked_value() {
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), "A: secret${B}secret".to_owned());
-        texts.veil(id, std::iter::once(3..19));
+        texts.mask(id, std::iter::once(3..19));
         let at = |start, end| excerpt(SourceSpan::new(id, start..end), &texts).expect("the line isn't empty");
         assert_eq!(at(9, 13), Excerpt { line: "A: …${B}…".to_owned(), start: 4, length: 4 });
         assert_eq!(at(5, 8), Excerpt { line: "A: …".to_owned(), start: 3, length: 1 });

@@ -6,9 +6,9 @@ use super::environment::Environment;
 use super::files::Files;
 use super::problems::Problem;
 use super::process::{self, ParsedProcess};
-use super::read::{Loader, instead_of_path, remedy, unreadable};
+use super::read::{Loader, path_help, read_failure, remedy};
 use super::reader::beside;
-use super::resolve::{Missing, resolve};
+use super::resolve::{UnreadProcesses, resolve};
 use super::scope::VariableScope;
 use super::source_map::SourceSpan;
 use super::tree::{MapEntry, Node, entry};
@@ -40,13 +40,13 @@ pub(super) fn load_into(
     document: Option<&mut Document>,
 ) -> Result<Loaded, Rejected> {
     let mut loader = Loader::new(files, environment);
-    let (outcome, kind) = match loader.open(main) {
+    let (outcome, kind) = match loader.read_file(main) {
         Ok(bytes) => (loader.load(main, bytes, document), RejectedKind::Invalid),
         Err(error) => {
             let exists = error.kind() == io::ErrorKind::FileTooLarge || Distrust::behind(&error).is_some();
             let kind = if exists { RejectedKind::Invalid } else { RejectedKind::Unreadable };
             let text = loader.texts.add(main, String::new());
-            let problem = Problem::error(SourceSpan::beginning(text), unreadable(&error, false));
+            let problem = Problem::error(SourceSpan::beginning(text), read_failure(&error, false));
             loader.problems.add(match remedy(&error, false) {
                 Some(remedy) => problem.help(remedy),
                 None => problem,
@@ -56,7 +56,7 @@ pub(super) fn load_into(
     };
     let rejected = loader.problems.has_errors();
     let shown = std::mem::take(&mut loader.problems).into_shown(&loader.texts);
-    loader.hide_around(&shown);
+    loader.mask_shown(&shown);
     let (diagnostics, omitted) = shown.into_diagnostics(&loader.texts);
     match outcome {
         Some((desired, settings)) if !rejected => {
@@ -103,7 +103,7 @@ fn displayed_path(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
 
 /// The error for a pattern that needs an untrusted directory.
 fn untrusted_directory(pattern: &Text, span: SourceSpan, error: &io::Error) -> Problem {
-    let message = format!("`{}`: {}", pattern.shown(), unreadable(error, pattern.is_secret()));
+    let message = format!("`{}`: {}", pattern.shown(), read_failure(error, pattern.is_secret()));
     Problem::error(span, message).maybe_help(remedy(error, pattern.is_secret()))
 }
 
@@ -111,7 +111,7 @@ impl Loader<'_> {
     fn load(&mut self, main: &Path, bytes: Vec<u8>, mut document: Option<&mut Document>) -> Option<(Desired, Settings)> {
         let node = self.tree(main, main, bytes)?;
         let entries = top::entries(&node, true, &mut self.problems);
-        let mut missing = Missing::default();
+        let mut missing = UnreadProcesses::default();
         let included = self.include(main, entry(entries, "include"), &mut missing);
         let mut nodes = top::processes(entries, &mut self.problems);
         for node in &included {
@@ -125,7 +125,7 @@ impl Loader<'_> {
             self.problems.add(problem.help(help));
             // Errors in single processes would hide this one.
             nodes.clear();
-            missing.files = true;
+            missing.any_name = true;
         }
         // Applications come after every managed process, whatever file they are in.
         nodes.sort_by_key(|&(tier, _)| tier);
@@ -145,10 +145,10 @@ impl Loader<'_> {
     }
 
     /// The trees of the included files, sorted by path.
-    fn include(&mut self, main: &Path, include: Option<&MapEntry>, missing: &mut Missing<'_>) -> Vec<Rc<Node>> {
+    fn include(&mut self, main: &Path, include: Option<&MapEntry>, missing: &mut UnreadProcesses<'_>) -> Vec<Rc<Node>> {
         let Some(include) = include.filter(|entry| !entry.value.is_null()) else { return Vec::new() };
         let mut scope = VariableScope::default();
-        let patterns: Vec<(Text, SourceSpan)> = self.reading(&mut scope, |reader| {
+        let patterns: Vec<(Text, SourceSpan)> = self.with_reader(&mut scope, |reader| {
             let nodes = include.value.one_or_more();
             nodes.iter().filter_map(|node| Some((reader.filled(node, "a path")?, node.span))).collect()
         });
@@ -177,21 +177,21 @@ impl Loader<'_> {
         paths.remove(main);
         let mut nodes = Vec::new();
         for (path, Included { named_at, shown, is_secret }) in paths {
-            let node = match self.open(&path) {
+            let node = match self.read_file(&path) {
                 Ok(bytes) => self.tree(&path, &shown, bytes),
                 // A directory that matches a glob is skipped.
                 Err(error) if named_at.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
                 Err(error) => {
-                    let message = format!("`{}`: {}", shown.display(), unreadable(&error, is_secret));
+                    let message = format!("`{}`: {}", shown.display(), read_failure(&error, is_secret));
                     let help = match error.kind() {
                         io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", shown.display()),
-                        _ => instead_of_path(&error, is_secret),
+                        _ => path_help(&error, is_secret),
                     };
                     self.problems.add(Problem::error(named_at.unwrap_or(include.value.span), message).help(help));
                     None
                 }
             };
-            missing.files |= node.is_none();
+            missing.any_name |= node.is_none();
             nodes.extend(node);
         }
         nodes
@@ -217,9 +217,9 @@ impl Loader<'_> {
     fn check_defaults(&mut self, defaults: &[Given<'_>]) {
         let maps: Vec<&Node> = given(defaults, "env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
-        let mut scope = VariableScope::new(own, Vec::new()).blank();
+        let mut scope = VariableScope::new(own, Vec::new()).unresolved();
         scope.resolve_own(&mut self.context());
-        self.reading(&mut scope, |reader| process::read(reader, defaults));
+        self.with_reader(&mut scope, |reader| process::read(reader, defaults));
     }
 
     fn process(
@@ -246,9 +246,9 @@ impl Loader<'_> {
         let below = vec![&env_file, &shared.env, &shared.env_file];
         let mut scope = VariableScope::new(variables, below).incomplete(incomplete || file_missing);
         let env = scope.resolve_own(&mut self.context());
-        let mut draft = self.reading(&mut scope, |reader| process::read(reader, &fields));
+        let mut draft = self.with_reader(&mut scope, |reader| process::read(reader, &fields));
         if let Some(document) = document {
-            self.reading(&mut scope, |reader| document.add_process(reader, tier, &draft.spec.name, &fields));
+            self.with_reader(&mut scope, |reader| document.add_process(reader, tier, &draft.spec.name, &fields));
         }
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
@@ -263,7 +263,7 @@ impl Loader<'_> {
     ) -> (Settings, Duration) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
         let mut scope = VariableScope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
-        self.reading(&mut scope, |reader| {
+        self.with_reader(&mut scope, |reader| {
             if let Some(document) = document {
                 document.add_top(reader, entries);
             }

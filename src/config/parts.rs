@@ -299,7 +299,7 @@ pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
 /// Checks for `HOST:PORT`, and reports anything else.
 pub(super) fn host_and_port(reader: &mut NodeReader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
     let (host, port) = address.value().rsplit_once(':').unwrap_or_default();
-    let is_valid = !host.is_empty() && scalar::whole::<u16>(port, 1, 65535).is_some();
+    let is_valid = !host.is_empty() && scalar::whole_number::<u16>(port, 1, 65535).is_some();
     if !is_valid {
         reader.refuse(node, address, "an address", Some("write host and port, such as `127.0.0.1:6379`"));
     }

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::parts::{host_and_port, key, part, set};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader};
-use super::scope::{hidden, is_secret};
+use super::scope::{as_secret, is_secret};
 use super::source_map::SourceSpan;
 use super::table::{ValueShape, either};
 use super::tree::{Node, NodeKind};
@@ -226,7 +226,7 @@ fn headers(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> BTreeMap<String,
             reader.report(Problem::error(entry.value.span, message).help("write it on one line, of printable characters"));
             continue;
         }
-        let value = if is_secret(&entry.key) { hidden(&value) } else { value };
+        let value = if is_secret(&entry.key) { as_secret(&value) } else { value };
         headers.insert(entry.key.to_string(), value);
     }
     headers

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
-use super::redact::Hidden;
+use super::redact::MaskedWords;
 use super::source_map::{SourceMap, SourceSpan, TextId};
 use crate::terminal::escape;
 use std::collections::{BTreeMap, HashSet};
@@ -164,8 +164,8 @@ fn with_alias(problem: Problem, alias: Option<SourceSpan>, texts: &SourceMap) ->
 
 fn to_diagnostic(problem: Problem, texts: &SourceMap) -> Diagnostic {
     let position = texts.position(problem.span);
-    let hidden = Hidden::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
-    let sanitize = |message: &str| escape(&hidden.cut(message)).into_owned();
+    let hidden = MaskedWords::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
+    let sanitize = |message: &str| escape(&hidden.redact(message)).into_owned();
     let label = |(span, message): (SourceSpan, String)| {
         let position = texts.position(span);
         Label {

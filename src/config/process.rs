@@ -31,7 +31,7 @@ pub(super) fn default_keys() -> Vec<ConfigKey> {
 /// The fields of a process or of `defaults`; reports unknown keys.
 pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<Given<'a>>> {
     let NodeKind::Map(map) = &node.kind else {
-        problems.add(unknown_keys::no_process(node));
+        problems.add(unknown_keys::not_a_process(node));
         return None;
     };
     let found = map.entries.iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
@@ -50,7 +50,7 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
 /// Whether a field is missing. With `guess`, a foreign key for it counts as present: that one is reported already.
 fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
     let NodeKind::Map(map) = &node.kind else { return false };
-    entry(&map.entries, field).is_none() && !(guess && unknown_keys::stand_for(map, field))
+    entry(&map.entries, field).is_none() && !(guess && unknown_keys::some_key_means(map, field))
 }
 
 /// The fields of `defaults`; reports those that are not allowed in it.
@@ -103,7 +103,7 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
                 }
                 key if key.contains('\0') => "the name of a variable can't contain a NUL character",
                 _ => {
-                    shell_lints::of_variable(value, problems);
+                    shell_lints::report_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }

@@ -1,6 +1,6 @@
-//! Files become texts, texts become trees and layers of variables, each once.
+//! Reads files: configuration files become trees, env files become layers of variables, each file once.
 //!
-//! What can't be read is reported here. What a tree or a layer means for the processes is said in `load`.
+//! This module reports files that can't be read. `load` reports what is wrong with a tree or a layer.
 
 use super::content::ContentHasher;
 use super::environment::Environment;
@@ -26,19 +26,19 @@ pub(super) struct Loader<'l> {
     pub(super) texts: SourceMap,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
-    /// The hash of all files that were read, in their order.
+    /// The hash of all files in the order of reading.
     pub(super) content: ContentHasher,
-    /// Each env file is read once, or the reason why it can't be, unless that has been told.
-    env_files: HashMap<PathBuf, Result<Rc<Variables>, Option<Unread>>>,
-    /// Bytes that substitution has yielded.
+    /// The variables of each env file, or why it can't be read (`None`: that has been reported).
+    env_files: HashMap<PathBuf, Result<Rc<Variables>, Option<EnvFileError>>>,
+    /// Bytes that substitution has produced.
     substituted: usize,
-    /// The texts that should be YAML, each with its tree if it is.
+    /// The configuration files, each with its tree if it is YAML.
     parsed: Vec<(TextId, Option<Rc<Node>>)>,
 }
 
-/// Why an env file says nothing.
+/// Why an env file can't be read.
 #[derive(Clone)]
-struct Unread {
+struct EnvFileError {
     reason: String,
     is_missing: bool,
     remedy: Option<String>,
@@ -64,7 +64,7 @@ impl<'l> Loader<'l> {
         glob::expand(pattern, self.files, &mut self.inputs.directories)
     }
 
-    pub(super) fn open(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    pub(super) fn read_file(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         self.inputs.files.insert(path.to_owned());
         let read = self.files.read(path);
         self.content.add(read.as_deref().ok());
@@ -72,20 +72,20 @@ impl<'l> Loader<'l> {
         if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
-    /// The tree of a configuration file, of whose path people see `shown`.
+    /// Parses a configuration file; problems show its path as `shown`.
     pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Rc<Node>> {
-        let text = self.text(path, shown, bytes)?;
+        let text = self.add_text(path, shown, bytes)?;
         let (tree, problem) = match yaml::parse(text, &self.texts, &mut self.problems) {
-            Ok(mut node) if says_keys(&node) => {
+            Ok(mut node) if is_map_or_empty(&node) => {
                 secrets::mark(&mut node);
                 duplicates::report(&node, &mut self.problems);
                 let node = Rc::new(node);
                 self.parsed.push((text, Some(Rc::clone(&node))));
                 return Some(node);
             }
-            // Many a text of another form is a single value, or a list, to YAML.
+            // Many texts in another format are a single value or a list in YAML.
             Ok(node) => {
-                let problem = top::no_map(&node, &self.texts);
+                let problem = top::not_a_map(&node, &self.texts);
                 (Some(Rc::new(node)), problem)
             }
             Err(problem) => (None, problem),
@@ -95,9 +95,9 @@ impl<'l> Loader<'l> {
         None
     }
 
-    /// Hides what must not be shown where problems are shown. Nobody sees any other part of a text, so it is only now that this
-    /// is worked out, up to the last of those places.
-    pub(super) fn hide_around(&mut self, shown: &ShownProblems) {
+    /// Masks the secrets around the places where problems are shown. No other part of a text is ever shown, so this is done at
+    /// the end, and only up to the last of these places.
+    pub(super) fn mask_shown(&mut self, shown: &ShownProblems) {
         for (text, tree) in &self.parsed {
             let Some(end) = shown.places().filter(|place| place.text == *text).map(|place| self.texts.line_end(place)).max()
             else {
@@ -106,19 +106,19 @@ impl<'l> Loader<'l> {
             let source = self.texts.text(*text);
             let in_tree = tree.as_ref().map(|tree| secret_mask::of_tree(tree, source));
             let in_lines = match tree {
-                // What was meant to be a variable need not be one to YAML.
-                Some(tree) if says_keys(tree) => secret_mask::of_blocks(&source[..end]),
+                // A line meant as a variable need not be one in YAML.
+                Some(tree) if is_map_or_empty(tree) => secret_mask::of_blocks(&source[..end]),
                 _ => secret_mask::of_lines(&source[..end]),
             };
-            self.texts.veil(*text, in_tree.into_iter().flatten().chain(in_lines));
+            self.texts.mask(*text, in_tree.into_iter().flatten().chain(in_lines));
         }
     }
 
-    /// Takes the bytes of a file in as a text, if they are one.
-    fn text(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<TextId> {
-        // In UTF-16 every other byte of what a configuration begins with is zero.
-        let wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]);
-        let (valid, broken) = match String::from_utf8(bytes) {
+    /// Adds a file's bytes as a text, if they are UTF-8 without NUL.
+    fn add_text(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<TextId> {
+        // In UTF-16, every other byte of ASCII text is zero.
+        let is_utf16 = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]);
+        let (valid, invalid_at) = match String::from_utf8(bytes) {
             Ok(text) => (text, None),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
@@ -131,14 +131,14 @@ impl<'l> Loader<'l> {
         let text = self.texts.add(path, valid);
         self.texts.show_as(text, shown);
         let at = |start: usize| SourceSpan::new(text, start.min(length)..start.min(length));
-        let problem = match (wide, nul, broken) {
+        let problem = match (is_utf16, nul, invalid_at) {
             (true, ..) => Problem::error(at(0), "this file is not UTF-8 but looks like UTF-16").help("save it as UTF-8"),
-            (_, Some(nul), _) => Problem::error(at(nul), "this file holds a NUL character")
+            (_, Some(nul), _) => Problem::error(at(nul), "this file contains a NUL character")
                 .help("a crash or a full disk can leave such a file: restore it, or remove the character"),
             (_, _, Some(end)) => Problem::error(at(end), "this file is not UTF-8").help("save it as UTF-8"),
             _ => return Some(text),
         };
-        self.texts.veil(text, std::iter::once(0..length));
+        self.texts.mask(text, std::iter::once(0..length));
         self.problems.add(problem);
         None
     }
@@ -153,14 +153,18 @@ impl<'l> Loader<'l> {
     }
 
     /// Reads with this scope.
-    pub(super) fn reading<T>(&mut self, scope: &mut VariableScope<'_>, read: impl FnOnce(&mut NodeReader<'_, '_, '_>) -> T) -> T {
+    pub(super) fn with_reader<T>(
+        &mut self,
+        scope: &mut VariableScope<'_>,
+        read: impl FnOnce(&mut NodeReader<'_, '_, '_>) -> T,
+    ) -> T {
         let mut context = self.context();
         read(&mut NodeReader { scope, context: &mut context })
     }
 
-    /// The variables of env files, a later file over an earlier one, and whether one of them could not be read.
+    /// The variables of env files, and whether a file could not be read. Later files override earlier ones.
     pub(super) fn env_files(&mut self, node: &Node, scope: &mut VariableScope<'_>) -> (Variables, bool) {
-        let named: Vec<(Option<Text>, SourceSpan)> = self.reading(scope, |reader| {
+        let named: Vec<(Option<Text>, SourceSpan)> = self.with_reader(scope, |reader| {
             let nodes = node.one_or_more();
             nodes.iter().map(|node| (reader.filled(node, "a path"), node.span)).collect()
         });
@@ -174,29 +178,29 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: SourceSpan) -> Option<Rc<Variables>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
-            let unread = |error: io::Error| Unread {
-                reason: unreadable(&error, name.is_secret()),
+            let failure = |error: io::Error| EnvFileError {
+                reason: read_failure(&error, name.is_secret()),
                 is_missing: error.kind() == io::ErrorKind::NotFound,
                 remedy: remedy(&error, name.is_secret()),
             };
-            let read = self.open(&path).map_err(|error| Some(unread(error)));
+            let read = self.read_file(&path).map_err(|error| Some(failure(error)));
             let shown = format!("(from {})", name.shown());
-            let seen = beside(self.texts.shown_path(span.text), name.shown());
-            let layer = read.and_then(|bytes| self.read_env_file(&path, &seen, bytes, &shown).ok_or(None));
+            let shown_path = beside(self.texts.shown_path(span.text), name.shown());
+            let layer = read.and_then(|bytes| self.read_env_file(&path, &shown_path, bytes, &shown).ok_or(None));
             self.env_files.insert(path.clone(), layer.map(Rc::new));
         }
-        // Reported at each place that names it.
+        // An unreadable file is reported at each place that names it.
         match self.env_files[&path].clone() {
             Ok(layer) => Some(layer),
-            // That it is no text has been reported there.
+            // Invalid text has been reported in the file itself.
             Err(None) => None,
-            Err(Some(Unread { reason, is_missing, remedy })) => {
+            Err(Some(EnvFileError { reason, is_missing, remedy })) => {
                 let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
                     _ if remedy.is_some() => remedy.unwrap_or_default(),
                     Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
                     None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
-                    None => format!("it was looked for at `{}`, beside the file that names it", path.display()),
+                    None => format!("it was expected at `{}`: a path is relative to the file that names it", path.display()),
                 };
                 self.problems.add(problem.help(help));
                 None
@@ -204,8 +208,8 @@ impl<'l> Loader<'l> {
         }
     }
 
-    fn read_env_file(&mut self, path: &Path, seen: &Path, bytes: Vec<u8>, shown: &str) -> Option<Variables> {
-        let text = self.text(path, seen, bytes)?;
+    fn read_env_file(&mut self, path: &Path, shown_path: &Path, bytes: Vec<u8>, shown: &str) -> Option<Variables> {
+        let text = self.add_text(path, shown_path, bytes)?;
         let content = self.texts.text(text);
         let found = dotenv::parse(content);
         let mut hidden = Vec::new();
@@ -221,20 +225,20 @@ impl<'l> Loader<'l> {
         }
         let variables = found.variables.iter();
         let layer = variables.map(|(key, value)| (content[key.clone()].into(), Text::secret(value, shown))).collect();
-        self.texts.veil(text, hidden);
+        self.texts.mask(text, hidden);
         Some(layer)
     }
 }
 
-/// Whether this can be a configuration, if perhaps an empty one.
-fn says_keys(tree: &Node) -> bool {
+/// Whether this can be a configuration, even an empty one.
+fn is_map_or_empty(tree: &Node) -> bool {
     matches!(tree.kind, NodeKind::Map(_)) || tree.is_null()
 }
 
-const NAME_OR_REMOVE: &str = "name a file that is there and can be read, or remove this";
+const NAME_OR_REMOVE: &str = "name a readable file, or remove this";
 
 /// What to do about a path at which no file can be read.
-pub(super) fn instead_of_path(error: &io::Error, is_secret: bool) -> String {
+pub(super) fn path_help(error: &io::Error, is_secret: bool) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
             "a path is relative to the file that names it; with a `*` in it, it need not match any file".to_owned()
@@ -243,14 +247,14 @@ pub(super) fn instead_of_path(error: &io::Error, is_secret: bool) -> String {
     }
 }
 
-/// What makes a file one that can be trusted, if that is what it isn't.
+/// How to make an untrusted file trusted, if that is the problem.
 pub(super) fn remedy(error: &io::Error, is_secret: bool) -> Option<String> {
     let distrust = Distrust::behind(error)?;
     Some(if is_secret { distrust.remedy_without_path() } else { distrust.remedy() })
 }
 
-/// Why a file can't be read, in words of one line; of its path they say nothing if that is secret.
-pub(super) fn unreadable(error: &io::Error, is_secret: bool) -> String {
+/// Why a file can't be read, in one line; without its path if that is secret.
+pub(super) fn read_failure(error: &io::Error, is_secret: bool) -> String {
     if let Some(distrust) = Distrust::behind(error) {
         return if is_secret { distrust.without_path() } else { distrust.to_string() };
     }

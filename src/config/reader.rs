@@ -1,4 +1,4 @@
-//! Reads nodes as the types that fields have. Each method answers "what is written here, as a …?", and reports why not.
+//! Reads nodes as typed values (durations, sizes, names, …), and reports nodes of a wrong type.
 
 use super::problems::Problem;
 use super::redact::short;
@@ -15,7 +15,7 @@ use reconcile::text::{Name, Text};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A key of a map, and how its value gets into a `T`.
+/// A key of a map, and how its value is read into a `T`.
 pub(super) struct FieldReader<T> {
     pub(super) key: ConfigKey,
     pub(super) read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut T),
@@ -26,7 +26,7 @@ pub(super) fn keys<T>(table: &[FieldReader<T>]) -> Vec<ConfigKey> {
     table.iter().map(|field| field.key).collect()
 }
 
-/// Reads nodes within a scope. Every `None` it returns has been reported.
+/// Reads nodes within a scope. Every `None` that it returns has been reported.
 pub(super) struct NodeReader<'r, 'a, 'c> {
     pub(super) scope: &'r mut VariableScope<'a>,
     pub(super) context: &'r mut Context<'c>,
@@ -37,7 +37,7 @@ impl NodeReader<'_, '_, '_> {
         self.context.problems.add(problem);
     }
 
-    /// Reports a field that is no part of this version yet.
+    /// Reports a field that this version doesn't support yet.
     pub(super) fn not_yet(&mut self, path: &str, span: SourceSpan) {
         if let Some(later) = NOT_YET.iter().find(|later| later.path == path) {
             let name = path.split(':').next().unwrap_or(path);
@@ -49,11 +49,11 @@ impl NodeReader<'_, '_, '_> {
         }
     }
 
-    /// Reads the entries of a map by a table, `path` being the field that the map stands in.
+    /// Reads the entries of a map by a table; `path` is the field that holds the map.
     pub(super) fn map<T>(&mut self, node: &Node, path: &str, table: &[FieldReader<T>], into: &mut T) {
         if let (NodeKind::Scalar(scalar), false) = (&node.kind, node.is_null()) {
             let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
-            return self.report(problem.help(as_map(path, &scalar.text, table)));
+            return self.report(problem.help(map_help(path, &scalar.text, table)));
         }
         if let Some(entries) = self.entries(node) {
             for entry in entries {
@@ -66,7 +66,7 @@ impl NodeReader<'_, '_, '_> {
     pub(super) fn entry<T>(&mut self, entry: &MapEntry, path: &str, table: &[FieldReader<T>], into: &mut T) {
         let Some(field) = table.iter().find(|field| entry.key == field.key.name) else {
             let known = table.iter().map(|field| field.key.name);
-            let help = did_you_mean(&entry.key, known).unwrap_or_else(|| takes(path, table));
+            let help = did_you_mean(&entry.key, known).unwrap_or_else(|| known_keys(path, table));
             let message = format!("unknown key `{}` in `{path}`", short(&entry.key));
             return self.report(Problem::error(entry.key_span, message).help(help));
         };
@@ -95,16 +95,16 @@ impl NodeReader<'_, '_, '_> {
         None
     }
 
-    /// Any single value, taken exactly as written, references replaced.
+    /// Any single value, exactly as written, with references replaced.
     pub(super) fn text(&mut self, node: &Node) -> Option<Text> {
         self.scope.value(node, self.context).ok()
     }
 
-    /// A single value with at least one character.
+    /// A single value that isn't empty.
     pub(super) fn filled(&mut self, node: &Node, what: &str) -> Option<Text> {
         let text = self.text(node)?;
         if text.value().is_empty() {
-            let source = if text.is_secret() { format!(": `{}` stands for nothing", text.shown()) } else { String::new() };
+            let source = if text.is_secret() { format!(": `{}` is empty", text.shown()) } else { String::new() };
             self.report(
                 Problem::error(node.span, format!("{what} can't be empty{source}")).help("write a value, or remove the line"),
             );
@@ -113,28 +113,28 @@ impl NodeReader<'_, '_, '_> {
         Some(text)
     }
 
-    /// A name of a process.
+    /// A process name.
     pub(super) fn name(&mut self, node: &Node) -> Option<Name> {
         let text = self.filled(node, "a name")?;
         match scalar::name(text.value()) {
             Ok(()) => Some(Name::from(text.value())),
             Err(reason) => {
-                let meant = if text.is_secret() { None } else { value_hints::name(text.value()) };
-                let help = meant.map_or(reason.clone(), |meant| format!("write `{meant}`: {reason}"));
+                let guess = if text.is_secret() { None } else { value_hints::name(text.value()) };
+                let help = guess.map_or(reason.clone(), |guess| format!("write `{guess}`: {reason}"));
                 self.refuse(node, &text, "a name of a process", Some(&help));
                 None
             }
         }
     }
 
-    /// A path that is relative to the file that names it.
+    /// A path, relative to the file that names it.
     pub(super) fn beside(&self, node: &Node, path: &Text) -> Text {
         let joined = beside(self.context.texts.path(node.span.text), path.value());
         let joined = joined.to_string_lossy();
         if path.is_secret() { Text::secret(&joined, path.shown()) } else { Text::plain(&joined) }
     }
 
-    /// A list of single values, each taken exactly as written.
+    /// A list of single values, each exactly as written.
     pub(super) fn texts(&mut self, node: &Node) -> Option<Vec<Text>> {
         let NodeKind::List(items) = &node.kind else {
             let problem = Problem::error(node.span, format!("expected a list, found {}", node.described()));
@@ -145,16 +145,16 @@ impl NodeReader<'_, '_, '_> {
                 _ => None,
             };
             self.report(
-                problem.help(help.unwrap_or_else(|| "write `[…, …]`, or each item behind a `-` on a line of its own".to_owned())),
+                problem.help(help.unwrap_or_else(|| "write `[…, …]`, or each item after a `-` on its own line".to_owned())),
             );
             return None;
         };
-        // Not `collect::<Option<_>>`, which stops at the first mistake.
+        // Unlike `collect::<Option<_>>`, this doesn't stop at the first mistake.
         let texts: Vec<Option<Text>> = items.iter().map(|item| self.text(item)).collect();
         texts.into_iter().collect()
     }
 
-    /// A command: a list that isn't empty, of which the first is a program.
+    /// A command: a list that isn't empty and begins with a program.
     pub(super) fn command(&mut self, node: &Node) -> Option<Vec<Text>> {
         let command = self.texts(node)?;
         if command.first().is_none_or(|program| program.value().is_empty()) {
@@ -169,20 +169,20 @@ impl NodeReader<'_, '_, '_> {
         self.truth(node, "`true` or `false`", |_| "write `true` or `false`".to_owned())
     }
 
-    /// A truth value where something else may be written too; `instead` says what to write for a value that is neither.
+    /// A boolean where something else may be written too; `instead` returns the help for any other value.
     pub(super) fn truth(&mut self, node: &Node, what: &str, instead: fn(&str) -> String) -> Option<bool> {
         let text = self.unquoted(node, "write `true` or `false` without quotes")?;
         match text.value() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
             other => {
-                let meant = match other.to_ascii_lowercase().as_str() {
+                let guess = match other.to_ascii_lowercase().as_str() {
                     "yes" | "on" | "y" | "1" => "write `true`".to_owned(),
                     "no" | "off" | "n" | "0" => "write `false`".to_owned(),
-                    // What was meant would tell too much of a substituted value.
+                    // A suggestion would reveal a substituted value.
                     _ => instead(if text.is_secret() { "" } else { other }),
                 };
-                self.refuse(node, &text, what, Some(&meant));
+                self.refuse(node, &text, what, Some(&guess));
                 None
             }
         }
@@ -190,7 +190,7 @@ impl NodeReader<'_, '_, '_> {
 
     pub(super) fn whole<T: TryFrom<i64>>(&mut self, node: &Node, from: i64, to: i64) -> Option<T> {
         let text = self.unquoted(node, "write the number without quotes")?;
-        let number = scalar::whole(text.value(), from, to);
+        let number = scalar::whole_number(text.value(), from, to);
         if number.is_none() {
             let what =
                 if to < u32::MAX.into() { format!("a whole number from {from} to {to}") } else { "a whole number".to_owned() };
@@ -250,7 +250,7 @@ impl NodeReader<'_, '_, '_> {
         signal
     }
 
-    /// One of a few words.
+    /// One of these words.
     pub(super) fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)], foreign: &[(&str, &str)]) -> Option<T> {
         let text = self.text(node)?;
         if let Some(&(_, value)) = words.iter().find(|(word, _)| *word == text.value()) {
@@ -267,7 +267,7 @@ impl NodeReader<'_, '_, '_> {
         None
     }
 
-    /// A single value that isn't a quoted string: for numbers and truth values. A reference needs its quotes at times.
+    /// A single value that isn't a quoted string, for numbers and booleans. A reference may need quotes.
     fn unquoted(&mut self, node: &Node, help: &str) -> Option<Text> {
         let text = self.text(node)?;
         if matches!(&node.kind, NodeKind::Scalar(Scalar { style: NodeStyle::Quoted, .. })) && !text.is_secret() {
@@ -283,20 +283,20 @@ impl NodeReader<'_, '_, '_> {
         text: &Text,
         what: &str,
         outcome: Result<T, String>,
-        meant: fn(&str) -> Option<String>,
+        guess: fn(&str) -> Option<String>,
     ) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(reason) => {
-                // What was meant would tell too much of a substituted value.
-                let meant = if text.is_secret() { None } else { meant(text.value()) };
-                self.refuse(node, text, what, Some(&meant.map_or(reason, |meant| format!("write `{meant}`"))));
+                // A suggestion would reveal a substituted value.
+                let guess = if text.is_secret() { None } else { guess(text.value()) };
+                self.refuse(node, text, what, Some(&guess.map_or(reason, |guess| format!("write `{guess}`"))));
                 None
             }
         }
     }
 
-    /// Reports a single value that is not what a field takes. Of a substituted one the source is quoted, not the value.
+    /// Reports a value that a field doesn't take. For a substituted value, the message quotes the source.
     pub(super) fn refuse(&mut self, node: &Node, text: &Text, what: &str, help: Option<&str>) {
         let mut shown: String = text.shown().chars().take(60).collect();
         if shown.len() < text.shown().len() {
@@ -306,19 +306,19 @@ impl NodeReader<'_, '_, '_> {
     }
 }
 
-/// The path that `path` is for a file that names it.
+/// Resolves `path` relative to the file that names it.
 pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
-/// What a map takes.
-fn takes<T>(path: &str, table: &[FieldReader<T>]) -> String {
+/// The keys that a map takes, as a help.
+fn known_keys<T>(path: &str, table: &[FieldReader<T>]) -> String {
     let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key.name)).collect();
     format!("`{path}` takes {}", known.join(", "))
 }
 
-/// What a single value probably means where a map is expected.
-fn as_map<T>(path: &str, text: &str, table: &[FieldReader<T>]) -> String {
+/// The help for a single value where a map is expected.
+fn map_help<T>(path: &str, text: &str, table: &[FieldReader<T>]) -> String {
     let key = match path {
         "backoff" => "initial",
         "stop" if scalar::duration(text).is_ok() => "timeout",
@@ -327,7 +327,7 @@ fn as_map<T>(path: &str, text: &str, table: &[FieldReader<T>]) -> String {
         "ready" | "liveness" if text.contains(':') => "tcp",
         "depends_on" => "condition",
         "logging" => "level",
-        _ => return takes(path, table),
+        _ => return known_keys(path, table),
     };
     let value = if text.len() <= 60 { text } else { "…" };
     format!("write `{{{key}: {value}}}`")

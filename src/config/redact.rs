@@ -1,59 +1,59 @@
-//! What a problem tells, without what is veiled where it stands.
+//! Removes masked text from messages.
 //!
-//! Messages quote what is written, in backticks. Who writes one need not know whether that is a value of a variable: what an alias
-//! brings from under `env`, or a tag that was to be a password.
+//! Messages quote what is written, in backticks. The code that writes a message need not know whether the quoted text is secret:
+//! an alias may bring the value from an `env` map, or a tag may be a mistyped password.
 
 use super::source_map::{SourceMap, SourceSpan};
 
-/// As far around a place veiled words are looked for, in bytes: a line may have megabytes.
-const AROUND: usize = 8 << 10;
+/// How far around a place masked words are collected, in bytes: a line may have megabytes.
+const CONTEXT_BYTES: usize = 8 << 10;
 
 /// Shorter words are part of too many others.
-const SHORTEST: usize = 4;
+const MIN_WORD: usize = 4;
 
-/// The words that messages about some places may not hold.
-pub(super) struct Hidden<'t>(Vec<&'t str>);
+/// The words that messages about some places must not show.
+pub(super) struct MaskedWords<'t>(Vec<&'t str>);
 
-impl<'t> Hidden<'t> {
-    /// What is veiled on the lines of these places, and on those before them.
-    pub(super) fn near(places: impl Iterator<Item = SourceSpan>, texts: &'t SourceMap) -> Hidden<'t> {
+impl<'t> MaskedWords<'t> {
+    /// The masked words on the lines of these places and on the lines before them.
+    pub(super) fn near(places: impl Iterator<Item = SourceSpan>, texts: &'t SourceMap) -> MaskedWords<'t> {
         let mut words = Vec::new();
         for place in places {
             let text = texts.text(place.text);
             let line = texts.position(place).line;
             let first = texts.line(place.text, line.saturating_sub(1).max(1)).start;
-            let start = text.floor_char_boundary(first.max(place.start().saturating_sub(AROUND)));
-            let end = text.floor_char_boundary(texts.line(place.text, line).end.min(place.start() + AROUND));
-            for range in texts.veiled(place.text, start..end) {
+            let start = text.floor_char_boundary(first.max(place.start().saturating_sub(CONTEXT_BYTES)));
+            let end = text.floor_char_boundary(texts.line(place.text, line).end.min(place.start() + CONTEXT_BYTES));
+            for range in texts.masked(place.text, start..end) {
                 words.extend(words_of(&text[range]));
             }
         }
-        Hidden(words)
+        MaskedWords(words)
     }
 
-    /// A message in which a mark stands for what quotes something hidden.
-    pub(super) fn cut(&self, message: &str) -> String {
+    /// The message, with every quotation of a masked word replaced by `…`.
+    pub(super) fn redact(&self, message: &str) -> String {
         if self.0.is_empty() {
             return message.to_owned();
         }
         let parts: Vec<&str> = message.split('`').collect();
-        // Something that is quoted may hold a backtick itself; then nobody knows what is quoted.
+        // Quoted text may contain a backtick; then any part may be quoted.
         let is_clear = parts.len() % 2 == 1;
         let cut = parts.iter().enumerate().map(|(place, part)| {
             let is_quoted = !is_clear || place % 2 == 1;
-            if is_quoted && self.is_told_by(part) { "…" } else { part }
+            if is_quoted && self.is_revealed_by(part) { "…" } else { part }
         });
         cut.collect::<Vec<_>>().join("`")
     }
 
-    fn is_told_by(&self, part: &str) -> bool {
+    fn is_revealed_by(&self, part: &str) -> bool {
         // Long texts are quoted by their beginning.
-        let beginning = part.strip_suffix('…').filter(|beginning| beginning.len() >= SHORTEST);
+        let beginning = part.strip_suffix('…').filter(|beginning| beginning.len() >= MIN_WORD);
         self.0.iter().any(|word| part.contains(word) || beginning.is_some_and(|beginning| word.starts_with(beginning)))
     }
 }
 
-/// The words of a value, without the names of variables that it refers to: those are what messages are about.
+/// The words of a value, except names of variables that it refers to: messages are about those.
 fn words_of(value: &str) -> impl Iterator<Item = &str> {
     let literal = value.split("${").enumerate().map(|(number, part)| match number {
         0 => part,
@@ -62,12 +62,12 @@ fn words_of(value: &str) -> impl Iterator<Item = &str> {
     let separates = |char: char| char.is_whitespace() || "\"'`,[]{}".contains(char);
     let words = literal.flat_map(move |part| part.split(separates));
     // `!secret` and `*secret` are quoted without their marks.
-    words.map(|word| word.trim_matches(|char: char| !char.is_alphanumeric())).filter(|word| word.len() >= SHORTEST)
+    words.map(|word| word.trim_matches(|char: char| !char.is_alphanumeric())).filter(|word| word.len() >= MIN_WORD)
 }
 
-/// A key without what would flood a terminal, or must not be shown.
+/// A key, shortened to 60 characters and without a value glued to it.
 pub(super) fn short(key: &str) -> String {
-    // What stands behind a `=` or a `:` is a value that was glued to its key.
+    // After a `=` or `:` comes a value glued to the key.
     let key_alone = key.split(['=', ':']).next().unwrap_or(key);
     let end = key_alone.char_indices().nth(60).map_or(key_alone.len(), |(end, _)| end);
     if end == key.len() { key.to_owned() } else { format!("{}…", &key_alone[..end]) }
@@ -82,20 +82,20 @@ mod tests {
     fn only_what_quotes_something_hidden_is_cut() {
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), "port: 80\nA: hunter2 ${NAME:-other}\nuser: hunter2\nx: y".to_owned());
-        texts.veil(id, std::iter::once(12..33));
-        let at = |start| Hidden::near(std::iter::once(SourceSpan::new(id, start..start)), &texts);
+        texts.mask(id, std::iter::once(12..33));
+        let at = |start| MaskedWords::near(std::iter::once(SourceSpan::new(id, start..start)), &texts);
         for (message, expected) in [
             ("`hunter2` is not a number", "`…` is not a number"),
             ("write `[a, hunter2]`, or `hunter`", "write `…`, or `hunter`"),
             ("`hunt…` is too long", "`…` is too long"),
-            ("hunter2 is said by `nobody`", "hunter2 is said by `nobody`"),
+            ("hunter2 is used by `root`", "hunter2 is used by `root`"),
             ("`a`b` is not hunter2", "`a`b`…"),
             ("variable `NAME` has no value", "variable `NAME` has no value"),
         ] {
-            assert_eq!(at(12).cut(message), expected);
+            assert_eq!(at(12).redact(message), expected);
         }
-        assert_eq!(at(40).cut("`hunter2`"), "`…`", "on the line before");
-        assert_eq!(at(50).cut("`hunter2`"), "`hunter2`", "far from it");
-        assert_eq!(at(0).cut("`hunter2`"), "`hunter2`", "before it");
+        assert_eq!(at(40).redact("`hunter2`"), "`…`", "on the line before");
+        assert_eq!(at(50).redact("`hunter2`"), "`hunter2`", "far from it");
+        assert_eq!(at(0).redact("`hunter2`"), "`hunter2`", "before it");
     }
 }

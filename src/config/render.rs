@@ -1,7 +1,7 @@
-//! Diagnostics as people read them: places, source lines with carets, help. It decides no words, only where they stand.
+//! Renders diagnostics as text: places, source lines with carets, help.
 //!
-//! Every place of a problem has a line of its own that begins with `file:line:column:`, which editors and terminals turn
-//! into a link. Source lines are cut around the caret, sentences go on in the next line, if a [`TerminalStyle`] has a width.
+//! Every place of a problem has its own line, which begins with `file:line:column:`: editors and terminals turn it into a link.
+//! If the [`TerminalStyle`] has a width, source lines are cut around the caret and sentences are wrapped.
 
 use super::diagnostic::{Diagnostic, Excerpt, Label, Severity};
 use crate::terminal::{TerminalStyle, escape};
@@ -13,58 +13,58 @@ const WARNING: &str = "1;33";
 const NOTE: &str = "1;34";
 const HELP: &str = "1;36";
 
-/// The text of a diagnostic for people, ending in a line break.
-pub fn render(diagnostic: &Diagnostic, look: TerminalStyle) -> String {
+/// The text of a diagnostic, ending in a line break.
+pub fn render(diagnostic: &Diagnostic, terminal: TerminalStyle) -> String {
     let Diagnostic { severity, file, line, column, message, help, labels, excerpt, .. } = diagnostic;
     let (word, style) = match severity {
         Severity::Error => ("error", ERROR),
         Severity::Warning => ("warning", WARNING),
     };
-    let mut lines = place_lines((file, *line, *column), (word, style), message, look);
-    lines.extend(excerpt_lines(*line, excerpt.as_ref(), style, look));
+    let mut lines = place_lines((file, *line, *column), (word, style), message, terminal);
+    lines.extend(excerpt_lines(*line, excerpt.as_ref(), style, terminal));
     for Label { file, line, column, message, excerpt, .. } in labels {
-        lines.extend(place_lines((file, *line, *column), ("note", NOTE), message, look));
-        lines.extend(excerpt_lines(*line, excerpt.as_ref(), NOTE, look));
+        lines.extend(place_lines((file, *line, *column), ("note", NOTE), message, terminal));
+        lines.extend(excerpt_lines(*line, excerpt.as_ref(), NOTE, terminal));
     }
-    lines.extend(help.iter().flat_map(|help| help_lines(help, look)));
+    lines.extend(help.iter().flat_map(|help| help_lines(help, terminal)));
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// All diagnostics, and how many errors were left out.
-pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, look: TerminalStyle) -> String {
-    let mut out: String = diagnostics.iter().map(|diagnostic| render(diagnostic, look)).collect();
+/// The text of all diagnostics, and how many errors were left out.
+pub fn render_all(diagnostics: &[Diagnostic], omitted: usize, terminal: TerminalStyle) -> String {
+    let mut out: String = diagnostics.iter().map(|diagnostic| render(diagnostic, terminal)).collect();
     if omitted > 0 {
         out.extend(["and ", &omitted.to_string(), " more\n"]);
     }
     out
 }
 
-fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), message: &str, look: TerminalStyle) -> Vec<String> {
+fn place_lines(place: (&Path, usize, usize), (word, style): (&str, &str), message: &str, terminal: TerminalStyle) -> Vec<String> {
     let (file, line, column) = place;
     let place = format!("{}:{line}:{column}:", escape(&file.to_string_lossy()));
-    let mut lines = wrapped(&escape(message), place.width() + word.len() + 3, 4, look.width());
-    let first = format!("{place} {} {}", look.painted(&format!("{word}:"), style), lines[0]);
+    let mut lines = wrapped(&escape(message), place.width() + word.len() + 3, 4, terminal.width());
+    let first = format!("{place} {} {}", terminal.painted(&format!("{word}:"), style), lines[0]);
     first.trim_end().clone_into(&mut lines[0]);
     lines
 }
 
-/// What to write instead. Only the first line is a sentence that may be broken; others are written out as they are meant.
-fn help_lines(help: &str, look: TerminalStyle) -> Vec<String> {
+/// What to write instead. Only the first line may be wrapped; the others are code.
+fn help_lines(help: &str, terminal: TerminalStyle) -> Vec<String> {
     const INDENT: usize = "  help: ".len();
-    let mut given = help.lines().map(escape);
-    let mut lines = wrapped(&given.next().unwrap_or_default(), INDENT, INDENT, look.width());
-    let first = format!("  {} {}", look.painted("help:", HELP), lines[0]);
+    let mut help_text = help.lines().map(escape);
+    let mut lines = wrapped(&help_text.next().unwrap_or_default(), INDENT, INDENT, terminal.width());
+    let first = format!("  {} {}", terminal.painted("help:", HELP), lines[0]);
     first.trim_end().clone_into(&mut lines[0]);
-    lines.extend(given.map(|line| format!("{}{line}", " ".repeat(INDENT))));
+    lines.extend(help_text.map(|line| format!("{}{line}", " ".repeat(INDENT))));
     lines
 }
 
-/// A sentence in lines of a width, the first of which begins behind `taken` columns; the others are indented. A word that is
-/// wider than a line is left whole.
-fn wrapped(text: &str, taken: usize, indent: usize, width: usize) -> Vec<String> {
+/// Wraps a sentence. The first line begins after `start_column` columns, the others are indented. A word that is wider than a line stays
+/// in one piece.
+fn wrapped(text: &str, start_column: usize, indent: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    let mut used = taken;
+    let mut used = start_column;
     for (index, word) in words(text).into_iter().enumerate() {
         let gap = if index == 0 { "" } else { " " };
         if used + gap.len() + word.width() <= width {
@@ -78,7 +78,7 @@ fn wrapped(text: &str, taken: usize, indent: usize, width: usize) -> Vec<String>
     lines
 }
 
-/// The parts that a sentence may be broken between: words, and what stands in backticks as long as it isn't long.
+/// The parts between which a sentence may be wrapped: words, and short quotations in backticks.
 fn words(text: &str) -> Vec<&str> {
     const MAX: usize = 40;
     let mut words = Vec::new();
@@ -96,47 +96,47 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 /// The source line, and below it a caret under every character of the place.
-fn excerpt_lines(line: usize, excerpt: Option<&Excerpt>, style: &str, look: TerminalStyle) -> Vec<String> {
+fn excerpt_lines(line: usize, excerpt: Option<&Excerpt>, style: &str, terminal: TerminalStyle) -> Vec<String> {
     let Some(excerpt) = excerpt else { return Vec::new() };
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    let Cut { line, start, length } = cut(excerpt, look.width().saturating_sub(number.len() + "   | ".len()));
-    let before: String = line[..start].iter().map(|&char| blank(char)).collect();
+    let ExcerptWindow { line, start, length } =
+        excerpt_window(excerpt, terminal.width().saturating_sub(number.len() + "   | ".len()));
+    let before: String = line[..start].iter().map(|&char| padding(char)).collect();
     let carets = "^".repeat(line[start..].iter().take(length).map(|&char| columns(char)).sum::<usize>().max(1));
     let shown: String = line.into_iter().collect();
-    vec![format!("  {number} | {shown}"), format!("  {margin} | {before}{}", look.painted(&carets, style))]
+    vec![format!("  {number} | {shown}"), format!("  {margin} | {before}{}", terminal.painted(&carets, style))]
 }
 
-/// What stands below a character that has no caret. A tab stays a tab, so that the caret stands right however wide a terminal
-/// makes it.
-fn blank(char: char) -> String {
+/// The padding below a character without a caret. A tab stays a tab, so that the caret is in the right column at any tab width.
+fn padding(char: char) -> String {
     if char == '\t' { "\t".to_owned() } else { " ".repeat(char.width().unwrap_or(0)) }
 }
 
-/// How many columns a character takes; a tab at most eight, and under a tab itself one caret is enough.
+/// How many columns a character takes. Under a tab, one caret is enough.
 fn columns(char: char) -> usize {
     char.width().unwrap_or(usize::from(char == '\t'))
 }
 
-/// What is seen of a source line.
-struct Cut {
+/// The visible part of a source line.
+struct ExcerptWindow {
     line: Vec<char>,
     start: usize,
     length: usize,
 }
 
-/// The part of a line around its place that fits into so many columns.
-fn cut(excerpt: &Excerpt, room: usize) -> Cut {
+/// The part of a line around its place that fits into `room` columns.
+fn excerpt_window(excerpt: &Excerpt, room: usize) -> ExcerptWindow {
     let line: Vec<char> = excerpt.line.chars().collect();
     let width_of = |chars: &[char]| chars.iter().map(|&char| if char == '\t' { 8 } else { columns(char) }).sum::<usize>();
     let end = (excerpt.start + excerpt.length).min(line.len());
     if width_of(&line) <= room {
-        return Cut { length: end.saturating_sub(excerpt.start), start: excerpt.start.min(line.len()), line };
+        return ExcerptWindow { length: end.saturating_sub(excerpt.start), start: excerpt.start.min(line.len()), line };
     }
-    // Room for a mark at either end.
+    // Room for a `…` at either end.
     let room = room.saturating_sub(2);
     let place = width_of(&line[excerpt.start..end]).min(room);
-    // As long as the place is seen from the beginning of the line, that is where people look.
+    // Begin at the start of the line if the place is visible from there.
     let before = if width_of(&line[..excerpt.start]) + place <= room { usize::MAX } else { (room - place) / 2 };
     let mut from = excerpt.start;
     let mut used = 0;
@@ -149,10 +149,11 @@ fn cut(excerpt: &Excerpt, room: usize) -> Cut {
         used += width_of(&line[to..=to]);
         to += 1;
     }
-    let mark = |is_cut: bool| is_cut.then_some('…');
-    let seen: Vec<char> = mark(from > 0).into_iter().chain(line[from..to].iter().copied()).chain(mark(to < line.len())).collect();
+    let ellipsis = |is_cut: bool| is_cut.then_some('…');
+    let visible: Vec<char> =
+        ellipsis(from > 0).into_iter().chain(line[from..to].iter().copied()).chain(ellipsis(to < line.len())).collect();
     let start = excerpt.start - from + usize::from(from > 0);
-    Cut { line: seen, start, length: end.min(to) - excerpt.start }
+    ExcerptWindow { line: visible, start, length: end.min(to) - excerpt.start }
 }
 
 #[cfg(test)]
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_are_broken_between_words() {
+    fn sentences_are_wrapped_between_words() {
         assert_eq!(wrapped("one two three", 0, 2, 9), ["one two", "  three"]);
         assert_eq!(wrapped("one two three", 6, 2, 9), ["one", "  two", "  three"]);
         assert_eq!(wrapped("one", 8, 2, 9), ["", "  one"]);
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn lines_are_cut_around_the_place() {
         let shown = |line: &str, start, length, room| {
-            let Cut { line, start, length } = cut(&Excerpt { line: line.to_owned(), start, length }, room);
+            let ExcerptWindow { line, start, length } = excerpt_window(&Excerpt { line: line.to_owned(), start, length }, room);
             (line.into_iter().collect::<String>(), " ".repeat(start) + &"^".repeat(length))
         };
         let of = |line: &str, carets: &str| (line.to_owned(), carets.to_owned());

@@ -1,4 +1,4 @@
-//! Puts definitions together: from processes with places to a [`Desired`], or to the places where they contradict.
+//! Combines process definitions into a [`Desired`], or reports the places where they contradict.
 
 use super::problems::{MAX_SHOWN, Problem, Problems};
 use super::process::ParsedProcess;
@@ -13,17 +13,17 @@ use std::time::Duration;
 
 /// What is known of processes that could not be read.
 #[derive(Default)]
-pub(super) struct Missing<'a> {
-    /// Names that stand in the file, though something is wrong with them.
+pub(super) struct UnreadProcesses<'a> {
+    /// Names of processes that have problems.
     pub(super) names: BTreeSet<&'a str>,
-    /// A whole file is missing, or processes beyond those that are taken, so any name may be defined there.
-    pub(super) files: bool,
+    /// A whole file is missing, or there are too many processes, so any name may be defined there.
+    pub(super) any_name: bool,
 }
 
-/// Wants these processes together.
+/// Combines these processes.
 pub(super) fn resolve(
     processes: &[ParsedProcess],
-    missing: &Missing<'_>,
+    unread: &UnreadProcesses<'_>,
     timeout: Duration,
     problems: &mut Problems,
 ) -> Option<Desired> {
@@ -31,15 +31,15 @@ pub(super) fn resolve(
     match Desired::new(specs, timeout) {
         Ok(desired) => Some(desired),
         Err(invalid) => {
-            report(invalid, &DefinitionSpans::of(processes), missing, problems);
+            report(invalid, &DefinitionSpans::of(processes), unread, problems);
             None
         }
     }
 }
 
-/// Where what contradicts stands.
+/// The places of process definitions.
 struct DefinitionSpans<'p> {
-    /// Where each name stands, in the order of the list.
+    /// The place of each name, in the order of the list.
     names: Vec<SourceSpan>,
     by_name: BTreeMap<&'p Name, SourceSpan>,
     edges: BTreeMap<&'p Name, &'p BTreeMap<Name, SourceSpan>>,
@@ -47,14 +47,14 @@ struct DefinitionSpans<'p> {
 
 impl<'p> DefinitionSpans<'p> {
     fn of(processes: &'p [ParsedProcess]) -> DefinitionSpans<'p> {
-        let mut places = DefinitionSpans { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
+        let mut spans = DefinitionSpans { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
         for ParsedProcess { spec, name, edges } in processes {
-            places.names.push(*name);
-            // Of two processes of one name, the first is the one that others mean.
-            places.by_name.entry(&spec.name).or_insert(*name);
-            places.edges.entry(&spec.name).or_insert(edges);
+            spans.names.push(*name);
+            // Of two processes with one name, references mean the first.
+            spans.by_name.entry(&spec.name).or_insert(*name);
+            spans.edges.entry(&spec.name).or_insert(edges);
         }
-        places
+        spans
     }
 
     fn edge(&self, from: &Name, to: &Name) -> SourceSpan {
@@ -62,43 +62,43 @@ impl<'p> DefinitionSpans<'p> {
     }
 }
 
-fn report(invalid: Vec<InvalidDesired>, places: &DefinitionSpans<'_>, missing: &Missing<'_>, problems: &mut Problems) {
+fn report(invalid: Vec<InvalidDesired>, spans: &DefinitionSpans<'_>, unread: &UnreadProcesses<'_>, problems: &mut Problems) {
     let mut suggested = 0;
     for invalid in invalid {
         let message = invalid.to_string();
         let problem = match &invalid {
-            InvalidDesired::Duplicate { first, second, .. } => Problem::error(places.names[*second], message)
-                .label(places.names[*first], "first given here")
+            InvalidDesired::Duplicate { first, second, .. } => Problem::error(spans.names[*second], message)
+                .label(spans.names[*first], "first given here")
                 .help("give one of the two another name"),
-            InvalidDesired::Unknown { dependency, .. } if missing.files || missing.names.contains(dependency.as_str()) => {
+            InvalidDesired::Unknown { dependency, .. } if unread.any_name || unread.names.contains(dependency.as_str()) => {
                 continue;
             }
             InvalidDesired::Unknown { name, dependency } => {
-                // Comparing every unknown name with every known one could take long, and nobody would read it.
+                // Comparing every unknown name with every known one could take long, and only some are shown.
                 suggested += 1;
-                let known = places.by_name.keys().map(|known| known.as_str()).filter(|known| known != &name.as_str());
-                let problem = Problem::error(places.edge(name, dependency), message);
-                if suggested <= MAX_SHOWN { problem.help(meant(dependency, &known.collect::<Vec<_>>())) } else { problem }
+                let known = spans.by_name.keys().map(|known| known.as_str()).filter(|known| known != &name.as_str());
+                let problem = Problem::error(spans.edge(name, dependency), message);
+                if suggested <= MAX_SHOWN { problem.help(suggest(dependency, &known.collect::<Vec<_>>())) } else { problem }
             }
             InvalidDesired::Itself { name } => {
-                Problem::error(places.edge(name, name), message).help("remove it: a process can't wait for itself")
+                Problem::error(spans.edge(name, name), message).help("remove it: a process can't wait for itself")
             }
             InvalidDesired::Backwards { name, dependency } => {
-                let problem = Problem::error(places.edge(name, dependency), message);
-                let problem = match places.by_name.get(dependency) {
+                let problem = Problem::error(spans.edge(name, dependency), message);
+                let problem = match spans.by_name.get(dependency) {
                     Some(&span) => problem.label(span, "this is an application"),
                     None => problem,
                 };
                 problem.help("move one of the two into the other list")
             }
-            InvalidDesired::Cycle(names) => cycle(names, message, places),
+            InvalidDesired::Cycle(names) => cycle(names, message, spans),
         };
         problems.add(problem);
     }
 }
 
-/// Which process could be meant.
-fn meant(unknown: &str, known: &[&str]) -> String {
+/// The help for an unknown dependency.
+fn suggest(unknown: &str, known: &[&str]) -> String {
     const LISTED: usize = 8;
     let list = || known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     did_you_mean(unknown, known.iter().copied()).unwrap_or_else(|| match known.len() {
@@ -109,18 +109,18 @@ fn meant(unknown: &str, known: &[&str]) -> String {
     })
 }
 
-/// As many members of a cycle are shown.
+/// The most members of a cycle that are shown.
 const MAX_IN_CYCLE: usize = 10;
 
-fn cycle(names: &[Name], message: String, places: &DefinitionSpans<'_>) -> Problem {
+fn cycle(names: &[Name], message: String, spans: &DefinitionSpans<'_>) -> Problem {
     let next = |index: usize| &names[(index + 1) % names.len()];
     let message = if names.len() > MAX_IN_CYCLE {
         format!("dependency cycle of {} processes, beginning with `{}` → `{}` → …", names.len(), names[0], names[1])
     } else {
         message
     };
-    let problem = Problem::error(places.edge(&names[0], next(0)), message).help("remove one of these dependencies");
+    let problem = Problem::error(spans.edge(&names[0], next(0)), message).help("remove one of these dependencies");
     names.iter().enumerate().take(MAX_IN_CYCLE).skip(1).fold(problem, |problem, (index, name)| {
-        problem.label(places.edge(name, next(index)), format!("`{name}` depends on `{}`", next(index)))
+        problem.label(spans.edge(name, next(index)), format!("`{name}` depends on `{}`", next(index)))
     })
 }

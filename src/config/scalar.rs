@@ -1,9 +1,9 @@
-//! Single values that have a form of their own: durations, sizes, numbers, masks, names. Text in, value or the reason out.
+//! Parses single values: durations, sizes, numbers, masks, names.
 //!
-//! Each form that a regular expression can tell has one beside its function, for editors: in what ECMAScript and Rust have in
-//! common, without anchors. Where the two could differ, `tests/schema.rs` holds them together.
+//! Each format that a regular expression can describe has one beside its function, for editors: unanchored, in the common subset
+//! of ECMAScript and Rust. `tests/schema.rs` checks that both agree.
 //!
-//! Reasons are fragments that follow the words "not a …:"; they never quote the text, which may be secret.
+//! Error texts are fragments that follow "not a …:". They never quote the value, which may be secret.
 
 use reconcile::text::is_name;
 use std::time::Duration;
@@ -14,23 +14,23 @@ pub(super) const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
 /// A number, perhaps with a fraction.
 pub(super) const NUMBER: &str = r"[0-9]*\.?[0-9]+";
 
-/// What [`duration`] takes, `N` standing for a [`NUMBER`], and what isn't empty.
+/// What [`duration`] accepts, with `N` for a [`NUMBER`], except that it isn't empty.
 pub(super) const DURATION: &str = r"(N|(Nd)?(Nh)?(Nm)?(Ns)?(Nms)?)";
 
-/// What [`size`] takes.
+/// What [`size`] accepts.
 pub(super) const SIZE: &str = "[0-9]+([Bb]|[KkMmGg][Ii]?[Bb])?";
 
-/// What [`umask`] takes.
+/// What [`umask`] accepts.
 pub(super) const UMASK: &str = "(0o)?0*[0-7]{1,3}";
 
-/// What [`name`] takes.
+/// What [`name`] accepts.
 pub(super) const NAME: &str = "[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}";
 
 /// Units of duration in nanoseconds, the longest first.
 const UNITS: [(&str, u128); 5] =
     [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
 
-/// `250ms`, `2s`, `1m30s`, `1h`, `2d`, a number of seconds; each number may have a fraction.
+/// Parses `250ms`, `2s`, `1m30s`, `1h`, `2d` or a number of seconds; each number may have a fraction.
 pub fn duration(text: &str) -> Result<Duration, String> {
     const FORM: &str = "write a number with a unit, such as `250ms`, `2s`, `1m30s`, `1h` or `2d`";
     if text.starts_with('-') {
@@ -77,7 +77,7 @@ pub(super) fn decimal(number: &str, scale: u128) -> Option<u128> {
     Some(whole.checked_mul(scale)? + fraction * scale / parts)
 }
 
-/// `50MB`, `10MiB`, a number of bytes.
+/// Parses `50MB`, `10MiB` or a number of bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     const FORM: &str = "write a number of bytes, or one with `KB`, `MB`, `GB`, `KiB`, `MiB` or `GiB`, such as `50MB`";
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
@@ -96,29 +96,29 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(scale).ok_or_else(|| "it is too large".to_owned())
 }
 
-/// A file mode creation mask in octal, as in a shell: `0027`, `22`.
+/// Parses a file mode creation mask in octal, as in a shell: `0027`, `22`.
 pub(super) fn umask(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let mask = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| u32::from_str_radix(digits, 8).ok()).flatten();
     mask.filter(|&mask| mask <= 0o777).ok_or_else(|| "write it in octal, `0000` to `0777`, such as `0027`".to_owned())
 }
 
-/// A whole number between two bounds, both included.
-pub(super) fn whole<T: TryFrom<i64>>(text: &str, from: i64, to: i64) -> Option<T> {
+/// Parses a whole number from `from` to `to`.
+pub(super) fn whole_number<T: TryFrom<i64>>(text: &str, from: i64, to: i64) -> Option<T> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number = if plain { text.parse::<i64>().ok() } else { None };
     number.filter(|number| (from..=to).contains(number)).and_then(|number| T::try_from(number).ok())
 }
 
-/// A number, perhaps with a fraction, between two bounds, both included.
+/// Parses a number, perhaps with a fraction, from `from` to `to`.
 pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.bytes().any(|byte| byte.is_ascii_digit());
     let number = if plain { text.parse::<f64>().ok() } else { None };
     number.filter(|number| (from..=to).contains(number))
 }
 
-/// Names of processes become names of log and control files, so they are plain.
+/// Checks a process name: it becomes part of file names, so few characters are allowed.
 pub(super) fn name(text: &str) -> Result<(), String> {
     const FORM: &str = "a name has up to 64 letters `a` to `z`, digits, `_`, `.`, `@` or `-`, and begins with a letter or digit";
     if is_name(text) { Ok(()) } else { Err(FORM.to_owned()) }
@@ -185,10 +185,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_to_their_bounds() {
-        assert_eq!(whole::<i32>("-20", -20, 19), Some(-20));
-        assert_eq!(whole::<u32>("4294967295", 0, u32::MAX.into()), Some(u32::MAX));
+        assert_eq!(whole_number::<i32>("-20", -20, 19), Some(-20));
+        assert_eq!(whole_number::<u32>("4294967295", 0, u32::MAX.into()), Some(u32::MAX));
         for text in ["", "-", "-21", "20", "1.0", "+1", "1e1", "0x1", "99999999999999999999"] {
-            assert_eq!(whole::<i32>(text, -20, 19), None, "{text}");
+            assert_eq!(whole_number::<i32>(text, -20, 19), None, "{text}");
         }
         assert_eq!(number("0.25", 0.0, 1.0), Some(0.25));
         for text in ["", ".", "1.1", "nan", "inf", "-0.5", "1e-1", "1.1.1"] {

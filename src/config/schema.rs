@@ -1,7 +1,7 @@
-//! The schema of the configuration, for editors: JSON Schema 2020-12, made from the tables that the file is read by.
+//! The JSON Schema (2020-12) of the configuration, for editors, made from the tables that the file is read by.
 //!
-//! It says what can be said of a file without knowing its variables and what else it names; the whole truth is what `load`
-//! says. Where the two can't agree, the schema allows too much rather than too little. What is not supported yet is left out.
+//! A schema can't know variables or other files, so where it can't be exact it allows too much rather than too little; `load`
+//! decides. Unsupported keys are left out.
 
 use super::fields::{self, RESTART_FIELDS};
 use super::reader::keys;
@@ -11,13 +11,13 @@ use super::top;
 use crate::signals;
 use serde_json::{Map, Value, json};
 
-/// A reference to a variable, which can stand wherever a single value does, whatever that is to be.
+/// A reference to a variable, allowed wherever a single value is.
 const REFERENCE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*(\}|:?-|:\?|:\+)";
 
 /// The name of a header: a token (RFC 9110 §5.1).
 const HEADER: &str = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 
-/// Where the fields of a process are described.
+/// The definition of a process.
 const PROCESS: &str = "#/$defs/process";
 
 /// The keys at the top of the file, for schema and reference.
@@ -30,13 +30,13 @@ pub fn process_keys() -> Vec<ConfigKey> {
     keys(fields::PROCESS)
 }
 
-/// What may be named but isn't supported yet, using which is an error: fields of a process, `field.key` for a part of one,
-/// `field: word` for one of its values.
+/// The keys and values that are errors because they aren't supported yet: `field`, `field.key`, or `field: word` for one value of
+/// a field.
 pub fn not_yet() -> impl Iterator<Item = &'static str> {
     NOT_YET.iter().map(|later| later.path)
 }
 
-/// The schema of a configuration. Objects have their keys in alphabetical order, so that it is always the same text.
+/// The schema of a configuration. Keys are in alphabetical order, so that the text is always the same.
 pub fn schema() -> Value {
     let mut schema = map(&top_keys(), "");
     let lists = json!([
@@ -44,35 +44,35 @@ pub fn schema() -> Value {
         {"required": ["applications"], "properties": {"applications": {"type": "array"}}},
         {"required": ["include"]},
     ]);
-    let mut own = others(&top::WEB_SERVER);
-    set(&mut own, "^x-", true);
+    let mut ignored = foreign_keys(&top::WEB_SERVER);
+    set(&mut ignored, "^x-", true);
     set(&mut schema, "$schema", "https://json-schema.org/draft/2020-12/schema");
     set(&mut schema, "title", "Configuration of navigator");
     set(&mut schema, "description", "The processes of one host: what runs, and how it is kept so.");
     set(&mut schema, "anyOf", lists);
-    set(&mut schema, "patternProperties", own);
+    set(&mut schema, "patternProperties", ignored);
     set(&mut schema, "$defs", json!({ "process": process() }));
     schema
 }
 
-/// Keys that belong to another program: they are no mistake, but not offered either.
-fn others(keys: &[&str]) -> Value {
-    json!({ (whole(&format!("({})", keys.join("|")))): true })
+/// Keys of other programs: allowed, but not offered.
+fn foreign_keys(keys: &[&str]) -> Value {
+    json!({ (anchored(&format!("({})", keys.join("|")))): true })
 }
 
 fn process() -> Value {
     let mut process = map(&process_keys(), "");
-    set(&mut process, "dependentSchemas", one_of_two());
+    set(&mut process, "dependentSchemas", exclusive_fields());
     process
 }
 
-/// Where the second of [`EITHER`] is given, the first isn't possible.
-fn one_of_two() -> Value {
+/// If the second key of [`RESTART_FIELDS`] is given, the first isn't allowed.
+fn exclusive_fields() -> Value {
     let [first, second] = RESTART_FIELDS;
     json!({ (second): { "properties": { (first): false } } })
 }
 
-/// A map with these keys and no others. `path` is the field that it belongs to, with a dot behind it.
+/// A map with these keys and no others. `path` is the field that holds it, with a dot at its end.
 fn map(keys: &[ConfigKey], path: &str) -> Value {
     let supported: Vec<&ConfigKey> = keys.iter().filter(|key| is_supported(&format!("{path}{}", key.name))).collect();
     let properties: Map<String, Value> = supported.iter().map(|key| (key.name.to_owned(), property(key, path))).collect();
@@ -89,27 +89,27 @@ fn is_supported(path: &str) -> bool {
     !NOT_YET.iter().any(|later| later.path == path)
 }
 
-/// What a key takes, and what people are told about it.
+/// The schema of a key's value, with its description and default.
 fn property(key: &ConfigKey, path: &str) -> Value {
     let mut property = value(key, &format!("{path}{}", key.name));
     set(&mut property, "description", description(key, path.is_empty()));
     if let DefaultValue::Written(written) = key.otherwise {
-        // What is no JSON (`500ms`) is a word of the file.
+        // A default that is not JSON, such as `500ms`, is a string.
         set(&mut property, "default", serde_json::from_str(written).unwrap_or_else(|_| Value::from(written)));
     }
     property
 }
 
-fn description(key: &ConfigKey, whole: bool) -> String {
+fn description(key: &ConfigKey, is_field: bool) -> String {
     let mut description = sentence(key.meaning);
     if let DefaultValue::InWords(words) = key.otherwise {
         description.extend([" Without it: ", words, "."]);
     }
-    // Of a part, what a change does is said of the whole.
+    // The effect of a change is described on the whole field, not on its parts.
     description.push_str(match key.change {
-        _ if !whole => "",
+        _ if !is_field => "",
         ChangeEffect::Restart => " A change restarts the process.",
-        ChangeEffect::InPlace => " A running process takes a change over.",
+        ChangeEffect::InPlace => " A change is applied to the running process.",
         ChangeEffect::StartsOrStops => " A change starts or stops the process.",
         ChangeEffect::AnotherProcess => " Under another name it is another process.",
         ChangeEffect::None => "",
@@ -117,14 +117,14 @@ fn description(key: &ConfigKey, whole: bool) -> String {
     description
 }
 
-/// A fragment, as a sentence of its own.
+/// Turns a fragment into a sentence.
 fn sentence(fragment: &str) -> String {
     let mut chars = fragment.chars();
     let first = chars.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(chars).chain(std::iter::once('.')).collect()
 }
 
-/// What a key takes. `path` is its own.
+/// The schema of a key's value. `path` is the key's own.
 fn value(key: &ConfigKey, path: &str) -> Value {
     let inner = format!("{path}.");
     match key.shape {
@@ -174,12 +174,12 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             json!({ "type": "object", "propertyNames": { "pattern": "^[^=\\u0000]+$" }, "additionalProperties": any_text() })
         }
         ValueShape::Headers => {
-            json!({ "type": "object", "propertyNames": { "pattern": whole(HEADER) }, "additionalProperties": any_text() })
+            json!({ "type": "object", "propertyNames": { "pattern": anchored(HEADER) }, "additionalProperties": any_text() })
         }
-        ValueShape::Part(keys) if path == "defaults" => shared(&keys()),
+        ValueShape::Part(keys) if path == "defaults" => process_properties(&keys()),
         ValueShape::Part(keys) if path == "logging" => {
             let mut logging = map(&keys(), &inner);
-            set(&mut logging, "patternProperties", others(&[top::WEB_SERVER_LOGGING]));
+            set(&mut logging, "patternProperties", foreign_keys(&[top::WEB_SERVER_LOGGING]));
             logging
         }
         ValueShape::Part(keys) => map(&keys(), &inner),
@@ -188,12 +188,12 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             let mut edge = map(&keys(), &inner);
             set(&mut edge, "type", ["object", "null"]);
             let list = json!({ "type": "array", "items": name(), "uniqueItems": true });
-            let names = json!({ "pattern": whole(NAME) });
+            let names = json!({ "pattern": anchored(NAME) });
             let map = json!({ "type": "object", "propertyNames": names, "additionalProperties": edge });
             json!({ "anyOf": [list, map] })
         }
         ValueShape::WordsOrPart(words, keys) => {
-            // `null` without quotes is YAML's own, and means the word.
+            // YAML's own `null` without quotes means the word.
             let words: Vec<Value> = words.iter().map(|&word| word.into()).chain([Value::Null]).collect();
             json!({ "anyOf": [{ "enum": words }, map(&keys(), &inner), reference()] })
         }
@@ -213,12 +213,12 @@ fn whole_number(from: i64, to: i64) -> Value {
     json!({ "anyOf": [{ "type": "integer", "minimum": from, "maximum": to }, reference()] })
 }
 
-/// Fields of a process that stand elsewhere.
-fn shared(keys: &[ConfigKey]) -> Value {
+/// The fields of a process that `defaults` takes, by reference.
+fn process_properties(keys: &[ConfigKey]) -> Value {
     let supported = keys.iter().filter(|key| is_supported(key.name));
     let property = |key: &ConfigKey| (key.name.to_owned(), json!({ "$ref": format!("{PROCESS}/properties/{}", key.name) }));
     let properties: Map<String, Value> = supported.map(property).collect();
-    json!({ "type": "object", "properties": properties, "additionalProperties": false, "dependentSchemas": one_of_two() })
+    json!({ "type": "object", "properties": properties, "additionalProperties": false, "dependentSchemas": exclusive_fields() })
 }
 
 /// A map that has exactly one of these keys.
@@ -228,12 +228,12 @@ fn choice(of: &[&str], mut map: Value) -> Value {
     map
 }
 
-/// A single value that isn't empty. What YAML makes of it doesn't matter: it is taken as written.
+/// A single value that isn't empty. Its YAML type doesn't matter: it is read as written.
 fn text() -> Value {
     json!({ "type": ["string", "number", "boolean"], "minLength": 1 })
 }
 
-/// A single value, also an empty one and the word `null`.
+/// A single value, including an empty one and `null`.
 fn any_text() -> Value {
     json!({ "type": ["string", "number", "boolean", "null"] })
 }
@@ -242,21 +242,21 @@ fn one_or_more(one: &Value) -> Value {
     json!({ "anyOf": [one, { "type": "array", "items": one }] })
 }
 
-/// A text of this form, or one that a variable decides.
+/// A string in this format, or with a reference.
 fn written_as(form: &str) -> Value {
-    json!({ "type": "string", "pattern": whole_or_reference(form) })
+    json!({ "type": "string", "pattern": anchored_or_reference(form) })
 }
 
-/// The name of a process, which may look like a number or a truth value.
+/// A process name, which may look like a number or a boolean.
 fn name() -> Value {
-    json!({ "type": ["string", "number", "boolean"], "minimum": 0, "pattern": whole_or_reference(NAME) })
+    json!({ "type": ["string", "number", "boolean"], "minimum": 0, "pattern": anchored_or_reference(NAME) })
 }
 
-/// A number within bounds, or a text of this form, or one that a variable decides.
+/// A number within bounds, a string in this format, or one with a reference.
 fn number_or(form: &str, bounds: Value) -> Value {
     let mut value = bounds;
     set(&mut value, "type", ["integer", "string"]);
-    set(&mut value, "pattern", whole_or_reference(form));
+    set(&mut value, "pattern", anchored_or_reference(form));
     value
 }
 
@@ -268,7 +268,7 @@ fn duration() -> Value {
     duration
 }
 
-/// A signal; its usual name is offered, in capitals and without `SIG`.
+/// A signal. Editors offer its usual name, in capitals and without `SIG`.
 fn signal() -> Value {
     let names: Vec<&str> = signals::names().collect();
     let known = signals::spellings().map(in_any_case).collect::<Vec<_>>().join("|");
@@ -287,7 +287,7 @@ fn in_any_case(name: &str) -> String {
     name.chars().map(either).collect()
 }
 
-/// Of some words those that can be used.
+/// The supported ones of these words.
 fn supported_words(words: &[&'static str], path: &str) -> Vec<&'static str> {
     words.iter().copied().filter(|word| is_supported(&format!("{path}: {word}"))).collect()
 }
@@ -296,11 +296,11 @@ fn reference() -> Value {
     json!({ "type": "string", "pattern": REFERENCE })
 }
 
-fn whole(form: &str) -> String {
+fn anchored(form: &str) -> String {
     format!("^{form}$")
 }
 
-fn whole_or_reference(form: &str) -> String {
+fn anchored_or_reference(form: &str) -> String {
     format!("^{form}$|{REFERENCE}")
 }
 

@@ -1,12 +1,12 @@
-//! Where `${VAR}` is looked up, and what a value becomes.
+//! Looks up `${VAR}` and computes values.
 //!
-//! A [`Scope`] is an `env` map as written over layers that are known already, over navigator's own environment. Its values
-//! are worked out when they are first asked for, each once, so that they may refer to each other in any order.
+//! A [`VariableScope`] is an `env` map over layers of known variables, over navigator's own environment. Values of the map are
+//! computed on first use, once, so that they may refer to each other in any order.
 
 use super::environment::Environment;
 use super::problems::{Problem, Problems};
 use super::source_map::{SourceMap, SourceSpan};
-use super::substitute::{Broken, Reference, ReferenceForm, ValuePart, parse};
+use super::substitute::{InvalidReference, Reference, ReferenceForm, ValuePart, parse};
 use super::tree::{Node, NodeKind, NodeStyle};
 use super::written::Written;
 use crate::suggest::nearest;
@@ -14,16 +14,16 @@ use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeMap, HashMap};
 
-/// The kernel takes no argument or variable of more bytes, the closing NUL included (`MAX_ARG_STRLEN` in `execve(2)`).
+/// The kernel's limit on one argument or variable, with its closing NUL (`MAX_ARG_STRLEN` in `execve(2)`).
 const MAX_STRING: usize = 128 << 10;
 
-/// All values that substitution yields may have this many bytes together, or a small file could fill the memory.
+/// The most bytes of all substituted values together; otherwise a small file could fill the memory.
 pub(super) const MAX_SUBSTITUTED: usize = 64 << 20;
 
-/// A chain of variables that refer to each other may be this long.
+/// The longest chain of variables that refer to each other.
 const MAX_CHAIN: usize = 100;
 
-/// Something was wrong, and a problem says so already.
+/// A problem was found and has been reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AlreadyReported;
 
@@ -32,37 +32,37 @@ pub(super) struct AlreadyReported;
 pub(super) struct VariableScope<'a> {
     /// The `env` map as written.
     own: BTreeMap<&'a str, &'a Node>,
-    /// From the highest down.
-    below: Vec<&'a Variables>,
-    blank: bool,
+    /// The layers below it, the highest first.
+    layers: Vec<&'a Variables>,
+    unresolved: bool,
     incomplete: bool,
     resolved: HashMap<&'a str, Result<Text, AlreadyReported>>,
-    /// The variables that are being worked out, each with the reference that led to it.
-    trail: Vec<(&'a str, Option<SourceSpan>)>,
+    /// The variables being computed, each with the reference that led to it.
+    resolving: Vec<(&'a str, Option<SourceSpan>)>,
 }
 
-/// What working out a value needs beside the scope.
+/// What computing a value needs besides the scope.
 pub(super) struct Context<'a> {
     pub(super) texts: &'a SourceMap,
     pub(super) environment: &'a Environment,
     pub(super) problems: &'a mut Problems,
-    /// Bytes that substitution has yielded so far.
+    /// Bytes that substitution has produced so far.
     pub(super) substituted: &'a mut usize,
 }
 
 impl<'a> VariableScope<'a> {
-    /// A scope of an `env` map over layers, from the highest down.
-    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, below: Vec<&'a Variables>) -> VariableScope<'a> {
-        VariableScope { own, below, ..VariableScope::default() }
+    /// A scope of an `env` map over layers, the highest first.
+    pub(super) fn new(own: BTreeMap<&'a str, &'a Node>, layers: Vec<&'a Variables>) -> VariableScope<'a> {
+        VariableScope { own, layers, ..VariableScope::default() }
     }
 
-    /// The same, of which nothing is known yet: a value with references is neither worked out nor reported.
+    /// A scope without known values: a value with references is neither computed nor reported.
     #[must_use]
-    pub(super) fn blank(self) -> VariableScope<'a> {
-        VariableScope { blank: true, ..self }
+    pub(super) fn unresolved(self) -> VariableScope<'a> {
+        VariableScope { unresolved: true, ..self }
     }
 
-    /// The same; if an env file is missing, a variable without a value is no news.
+    /// If `incomplete`, an env file is missing, and a variable without a value is not reported.
     #[must_use]
     pub(super) fn incomplete(self, incomplete: bool) -> VariableScope<'a> {
         VariableScope { incomplete, ..self }
@@ -73,45 +73,45 @@ impl<'a> VariableScope<'a> {
         &self.own
     }
 
-    /// Every variable of the `env` map.
+    /// Computes every variable of the `env` map.
     pub(super) fn resolve_own(&mut self, context: &mut Context<'_>) -> Variables {
         let keys: Vec<&'a str> = self.own.keys().copied().collect();
         keys.into_iter().filter_map(|key| Some((key.into(), self.own_value(key, None, context).ok()?))).collect()
     }
 
-    /// A single value, its references replaced.
+    /// Computes a single value: replaces its references.
     pub(super) fn value(&mut self, node: &Node, context: &mut Context<'_>) -> Result<Text, AlreadyReported> {
         let NodeKind::Scalar(scalar) = &node.kind else {
-            return Err(no_single_value(node, context));
+            return Err(not_a_single_value(node, context));
         };
         if scalar.style == NodeStyle::Null && scalar.text.is_empty() {
-            let problem = Problem::error(node.span, "nothing is written here");
+            let problem = Problem::error(node.span, "a value is missing here");
             return Err(context.report(problem.help("write `\"\"` for an empty text")));
         }
         if scalar.text.contains('\0') {
-            return Err(context.report(Problem::error(node.span, "a value can't hold a NUL character")));
+            return Err(context.report(Problem::error(node.span, "a value can't contain a NUL character")));
         }
         let written = Written::new(node, scalar, context.texts);
         let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
-        let refers = pieces.iter().any(|piece| matches!(piece, ValuePart::Reference(_)));
-        if refers && self.blank {
+        let has_references = pieces.iter().any(|piece| matches!(piece, ValuePart::Reference(_)));
+        if has_references && self.unresolved {
             return Err(AlreadyReported);
         }
         let mut value = String::new();
         self.expand(&pieces, &written, &mut value, context)?;
         if value.len() >= MAX_STRING {
-            let message = format!("this value has {} bytes; no program can be given one of {MAX_STRING} or more", value.len());
+            let message = format!("this value has {} bytes; a program takes less than {MAX_STRING}", value.len());
             return Err(context.report(Problem::error(node.span, message)));
         }
-        if refers {
+        if has_references {
             *context.substituted += value.len();
             if *context.substituted > MAX_SUBSTITUTED {
                 let message = format!("all substituted values together have more than {} MiB", MAX_SUBSTITUTED >> 20);
                 return Err(context.report(Problem::error(node.span, message)));
             }
         }
-        Ok(match (scalar.is_secret, refers) {
-            (true, _) => hidden(&if refers { Text::secret(&value, &scalar.text) } else { Text::plain(&value) }),
+        Ok(match (scalar.is_secret, has_references) {
+            (true, _) => as_secret(&if has_references { Text::secret(&value, &scalar.text) } else { Text::plain(&value) }),
             (false, true) => Text::secret(&value, &scalar.text),
             (false, false) => Text::plain(&value),
         })
@@ -128,8 +128,10 @@ impl<'a> VariableScope<'a> {
         for piece in pieces {
             match piece {
                 ValuePart::Literal(range) => value.push_str(&written.text[range.clone()]),
-                // Goes on after a mistake, so that all of them are found.
-                ValuePart::Reference(reference) => outcome = self.refer(reference, written, value, context).and(outcome),
+                // Continues after a mistake, so that all of them are found.
+                ValuePart::Reference(reference) => {
+                    outcome = self.expand_reference(reference, written, value, context).and(outcome);
+                }
             }
             if value.len() > 2 * MAX_STRING {
                 break;
@@ -138,7 +140,7 @@ impl<'a> VariableScope<'a> {
         outcome
     }
 
-    fn refer(
+    fn expand_reference(
         &mut self,
         reference: &Reference,
         written: &Written<'_>,
@@ -146,26 +148,26 @@ impl<'a> VariableScope<'a> {
         context: &mut Context<'_>,
     ) -> Result<(), AlreadyReported> {
         let name = &written.text[reference.name.clone()];
-        // Worked out only where it is told: a value may refer to very many variables.
+        // Computed only for a problem: a value may refer to very many variables.
         let place = || written.place(reference.head());
         let found = self.variable(name, place, context)?;
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
-        let taken = match &reference.form {
+        let result = match &reference.form {
             ReferenceForm::Plain | ReferenceForm::Default { set_is_enough: true, .. } => found,
             ReferenceForm::Required(_) | ReferenceForm::Default { set_is_enough: false, .. } => filled,
             ReferenceForm::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, value, context),
             ReferenceForm::Alternative(_) => Some(""),
         };
-        if let Some(taken) = taken {
-            value.push_str(taken);
+        if let Some(result) = result {
+            value.push_str(result);
             return Ok(());
         }
         match &reference.form {
             ReferenceForm::Default { pieces, .. } => return self.expand(pieces, written, value, context),
             _ if self.incomplete => {}
             form => {
-                // What could have been meant takes a while to find.
+                // Finding a suggestion takes long.
                 let environment = context.problems.has_room().then_some(context.environment);
                 context.problems.add_with(|| self.without_value(name, form, written, place(), environment));
             }
@@ -173,7 +175,7 @@ impl<'a> VariableScope<'a> {
         Err(AlreadyReported)
     }
 
-    /// What is wrong with a reference to a variable without a value; with an `environment`, also what could have been meant.
+    /// Describes a reference to a variable without a value; with an `environment`, also suggests a similar name.
     fn without_value(
         &self,
         name: &str,
@@ -190,7 +192,7 @@ impl<'a> VariableScope<'a> {
             };
             return Problem::error(span, message).help("set it in `env`, in an env file, or where navigator is started");
         }
-        let help = match environment.and_then(|environment| self.near(name, environment)) {
+        let help = match environment.and_then(|environment| self.suggest(name, environment)) {
             Some(near) => format!("did you mean `${{{near}}}`?"),
             None => format!(
                 "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
@@ -199,11 +201,11 @@ impl<'a> VariableScope<'a> {
         Problem::error(span, format!("variable `{name}` has no value")).help(help)
     }
 
-    /// The known variable whose name is nearest to this one.
-    fn near(&self, name: &str, environment: &Environment) -> Option<String> {
+    /// The known variable with the most similar name.
+    fn suggest(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied();
-        let below = self.below.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
-        nearest(name, own.chain(below).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
+        let layers = self.layers.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
+        nearest(name, own.chain(layers).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
@@ -213,13 +215,13 @@ impl<'a> VariableScope<'a> {
         at: impl FnOnce() -> SourceSpan,
         context: &mut Context<'_>,
     ) -> Result<Option<Text>, AlreadyReported> {
-        // A key that names itself means the layer below.
-        let itself = self.trail.last().is_some_and(|&(key, _)| key == name);
-        if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !itself) {
+        // A variable that has_references to its own name means the layer below.
+        let is_own_name = self.resolving.last().is_some_and(|&(key, _)| key == name);
+        if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !is_own_name) {
             return self.own_value(key, Some(at()), context).map(Some);
         }
-        let below = self.below.iter().find_map(|layer| layer.get(name)).cloned();
-        Ok(below.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
+        let value = self.layers.iter().find_map(|layer| layer.get(name)).cloned();
+        Ok(value.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
     }
 
     fn own_value(&mut self, key: &'a str, at: Option<SourceSpan>, context: &mut Context<'_>) -> Result<Text, AlreadyReported> {
@@ -227,26 +229,26 @@ impl<'a> VariableScope<'a> {
             return known.clone();
         }
         let node = self.own[key];
-        // Both are keys of the same map, so that nothing need be read to compare them.
-        if let Some(start) = self.trail.iter().position(|&(open, _)| std::ptr::eq(open, key)) {
+        // Both are keys of the same map, so comparing pointers is enough.
+        if let Some(start) = self.resolving.iter().position(|&(open, _)| std::ptr::eq(open, key)) {
             return Err(self.report_loop(start, at.unwrap_or(node.span), context));
         }
-        if self.trail.len() >= MAX_CHAIN {
+        if self.resolving.len() >= MAX_CHAIN {
             let message = format!("more than {MAX_CHAIN} variables refer to each other in a chain");
             return Err(context.report(Problem::error(at.unwrap_or(node.span), message)));
         }
-        self.trail.push((key, at));
-        let value = self.value(node, context).map(|value| if is_secret(key) { hidden(&value) } else { value });
-        self.trail.pop();
+        self.resolving.push((key, at));
+        let value = self.value(node, context).map(|value| if is_secret(key) { as_secret(&value) } else { value });
+        self.resolving.pop();
         self.resolved.insert(key, value.clone());
         value
     }
 
     fn report_loop(&self, start: usize, at: SourceSpan, context: &mut Context<'_>) -> AlreadyReported {
-        let round = &self.trail[start..];
-        let names: Vec<String> = round.iter().chain(round.first()).map(|(key, _)| format!("`{key}`")).collect();
+        let cycle = &self.resolving[start..];
+        let names: Vec<String> = cycle.iter().chain(cycle.first()).map(|(key, _)| format!("`{key}`")).collect();
         let mut problem = Problem::error(at, format!("these variables refer to each other in a loop: {}", names.join(" → ")));
-        for &(key, reference) in &round[1..] {
+        for &(key, reference) in &cycle[1..] {
             if let Some(reference) = reference {
                 problem = problem.label(reference, format!("`{key}` is referred to here"));
             }
@@ -255,13 +257,13 @@ impl<'a> VariableScope<'a> {
     }
 }
 
-/// Reports a list or a map that stands for a single value.
-fn no_single_value(node: &Node, context: &mut Context<'_>) -> AlreadyReported {
+/// Reports a list or a map where a single value is expected.
+fn not_a_single_value(node: &Node, context: &mut Context<'_>) -> AlreadyReported {
     let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
     let help = match &node.kind {
-        // `{{ … }}`: that a map is no key has been reported.
+        // `{{ … }}`: the map as a key has been reported.
         NodeKind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return AlreadyReported,
-        NodeKind::Map(map) if map.entries.len() == 1 => "if it is text that holds a `: `, put all of it in quotes",
+        NodeKind::Map(map) if map.entries.len() == 1 => "if it is text with `: ` in it, put all of it in quotes",
         _ => "write one value; if the brackets are part of it, put all of it in quotes",
     };
     context.report(problem.help(help))
@@ -274,21 +276,21 @@ impl Context<'_> {
     }
 }
 
-fn broken_reference(written: &Written<'_>, broken: Broken) -> Problem {
+fn broken_reference(written: &Written<'_>, broken: InvalidReference) -> Problem {
     match broken {
-        Broken::Unclosed(range) => {
+        InvalidReference::Unclosed(range) => {
             let name = written.text[range.clone()].trim_start_matches("${").to_owned();
             let problem = Problem::error(written.place(range), "this `${` is never closed");
             problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
         }
-        Broken::TooLong => {
-            Problem::error(written.whole(), format!("no program can be given a value of {MAX_STRING} or more bytes"))
+        InvalidReference::TooLong => {
+            Problem::error(written.span(), format!("this value is too long: a program takes less than {MAX_STRING} bytes"))
         }
-        Broken::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
+        InvalidReference::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
     }
 }
 
-/// Whether the name of a variable or header says that its value is nobody's business.
+/// Whether the name of a variable or header says that its value is secret.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.as_bytes();
     (0..key.len()).any(|at| {
@@ -305,13 +307,13 @@ pub(super) fn is_secret(key: &str) -> bool {
     })
 }
 
-/// A value under a secret key: shown as its source only if that is nothing but a reference.
-pub(super) fn hidden(value: &Text) -> Text {
-    if value.is_secret() && is_bare(value.shown()) { value.clone() } else { Text::secret(value.value(), "(secret)") }
+/// Marks a value under a secret key as secret. Its source is shown only if it is a lone reference.
+pub(super) fn as_secret(value: &Text) -> Text {
+    if value.is_secret() && is_lone_reference(value.shown()) { value.clone() } else { Text::secret(value.value(), "(secret)") }
 }
 
-/// Whether the source of a value is nothing but a reference, without a value of its own to fall back on.
-pub(super) fn is_bare(source: &str) -> bool {
+/// Whether the source of a value is one reference without a default value.
+pub(super) fn is_lone_reference(source: &str) -> bool {
     match parse(source).as_deref() {
         Ok([ValuePart::Reference(Reference { form: ReferenceForm::Default { pieces, .. }, .. })]) => pieces.is_empty(),
         Ok([ValuePart::Reference(reference)]) => matches!(reference.form, ReferenceForm::Plain | ReferenceForm::Required(_)),

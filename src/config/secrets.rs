@@ -1,10 +1,10 @@
-//! Which single values are secrets, wherever aliases and merge keys bring them.
+//! Marks secret values in a tree, wherever aliases and merge keys copy them.
 
 use super::scope::is_secret;
 use super::tree::{Node, NodeKind};
 use std::collections::HashSet;
 
-/// Marks every value that stands under a key whose name says that it is a secret, also where an alias has brought it.
+/// Marks every value under a key whose name says that it is secret, and its copies elsewhere.
 pub(super) fn mark(root: &mut Node) {
     let mut places = HashSet::new();
     collect(root, false, &mut places);
@@ -13,7 +13,7 @@ pub(super) fn mark(root: &mut Node) {
     }
 }
 
-/// Where secrets stand.
+/// Collects the places of secrets.
 fn collect(node: &Node, secret: bool, places: &mut HashSet<u32>) {
     match &node.kind {
         NodeKind::Scalar(_) => {

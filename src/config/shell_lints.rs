@@ -1,5 +1,7 @@
-//! What people write who think of a shell: valid, since a program's name and its arguments are taken as they are written, but
-//! hardly ever meant. Every answer is a warning, and every one can be silenced by saying what is meant.
+//! Warns about shell syntax in values that no shell reads.
+//!
+//! Such values are valid, because a program and its arguments are used as written, but hardly ever meant. Every warning can be
+//! silenced by writing what is meant.
 
 use super::draft::{Given, given};
 use super::problems::{Problem, Problems};
@@ -7,19 +9,19 @@ use super::source_map::SourceSpan;
 use super::tree::Node;
 use super::words::{self, definition, is_variable};
 
-/// Programs that do themselves what is warned of here.
+/// Programs that handle shell syntax themselves.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "busybox", "envsubst"];
 
-/// What stands between the commands of a shell.
+/// Operators between the commands of a shell.
 const OPERATORS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "2>", "2>&1", "&>", "<"];
 
-/// Warns of what a process seems to expect from a shell.
+/// Warns about values of a process that expect a shell.
 pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
     let find = |name: &str| given(fields, name).map(|entry| &entry.value);
     let args: Vec<(&str, SourceSpan)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
     let command = find("command").and_then(text);
     if let Some((command, span)) = command {
-        problems.add_all(of_command(command, span, &args));
+        problems.add_all(command_lint(command, span, &args));
     }
     if let Some((directory, span)) = find("working_dir").and_then(text) {
         problems.add_all(tilde(directory, span).or_else(|| variable(directory, span)));
@@ -27,13 +29,13 @@ pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
     let has_shell = command.iter().chain(&args).any(|(text, _)| is_shell(text));
     if !has_shell {
         for &(arg, span) in &args {
-            problems.add_all(of_argument(arg, span));
+            problems.add_all(argument_lint(arg, span));
         }
     }
 }
 
-/// Warns of a `$NAME` in a variable's value. Only where it can't be part of a password: alone, or as part of a path.
-pub(super) fn of_variable(node: &Node, problems: &mut Problems) {
+/// Warns about `$NAME` in a variable's value, but only where it can't be part of a password: alone, or in a path.
+pub(super) fn report_variable(node: &Node, problems: &mut Problems) {
     let Some((value, span)) = text(node) else { return };
     let mut parts = value.split([':', '/']);
     let is_path = parts.clone().count() > 1 || value.starts_with('$');
@@ -50,7 +52,7 @@ fn is_shell(text: &str) -> bool {
     SHELLS.contains(&first.rsplit('/').next().unwrap_or_default())
 }
 
-fn of_command(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
+fn command_lint(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
     quotes(command, span)
         .or_else(|| windows(command, span))
         .or_else(|| command_line(command, span, args))
@@ -59,7 +61,7 @@ fn of_command(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> O
         .or_else(|| shell_word(command, span))
 }
 
-fn of_argument(arg: &str, span: SourceSpan) -> Option<Problem> {
+fn argument_lint(arg: &str, span: SourceSpan) -> Option<Problem> {
     let operator = OPERATORS.contains(&arg).then(|| {
         Problem::warning(span, format!("`{arg}` is an argument like any other: there is no shell"))
             .help("write `command: sh` and `args: [-c, \"…\"]` with the whole line in the quotes")
@@ -67,11 +69,11 @@ fn of_argument(arg: &str, span: SourceSpan) -> Option<Problem> {
     operator.or_else(|| quotes(arg, span)).or_else(|| tilde(arg, span)).or_else(|| variable(arg, span))
 }
 
-/// A whole command line where one program is expected: it could be the name of a file, but hardly ever is.
+/// A command line where one program is expected. It could be a file name, but hardly ever is.
 fn command_line(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
     let given: Vec<&str> = command.split_whitespace().collect();
     let [first, _, ..] = given.as_slice() else { return None };
-    // With arguments of its own, a path may well be one that has a space in it.
+    // If `args` is given, a path may well contain a space.
     if first.starts_with(['\'', '"']) || !args.is_empty() && first.contains('/') {
         return None;
     }
@@ -83,52 +85,52 @@ fn command_line(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) ->
         lines = vec![format!("command: {program}"), format!("args: {}", words::list(&all))];
     }
     let why = if lines[0] == "command: sh" { "there is no shell unless you name it" } else { "there is no shell to split it" };
-    let problem = Problem::warning(span, "this whole text is taken for the name of one program");
+    let problem = Problem::warning(span, "`command` must be one program; put its arguments in `args`");
     Some(problem.help(format!("{why}: write\n{}", lines.join("\n"))))
 }
 
-/// `~/…`, which only a shell knows.
+/// `~/…`, which only a shell replaces.
 fn tilde(text: &str, span: SourceSpan) -> Option<Problem> {
     let rest = text.strip_prefix("~/")?;
-    let problem = Problem::warning(span, "`~` is the name of a directory here: there is no shell to replace it");
+    let problem = Problem::warning(span, "`~` is not replaced: there is no shell");
     Some(problem.help(format!("write `${{HOME}}/{rest}`")))
 }
 
-/// `$NAME` as a whole, or behind a `=`.
+/// `$NAME` as the whole text, or after a `=`.
 fn variable(text: &str, span: SourceSpan) -> Option<Problem> {
     let value = text.rsplit('=').next().unwrap_or(text);
     let name = value.split(['/', ':']).find_map(unbraced).filter(|_| !text.contains(char::is_whitespace))?;
     Some(not_replaced(span, name))
 }
 
-/// The name in `$NAME`. `$$NAME` and `${NAME}` are none of it, nor is anything in lower case: that belongs to other languages.
+/// The name in `$NAME`. `$$NAME` and `${NAME}` don't count, nor do lower-case names, which belong to other languages.
 fn unbraced(part: &str) -> Option<&str> {
     let name = part.strip_prefix('$')?;
     (is_variable(name) && !name.contains(|char: char| char.is_ascii_lowercase())).then_some(name)
 }
 
 fn not_replaced(span: SourceSpan, name: &str) -> Problem {
-    Problem::warning(span, format!("`${name}` is not replaced: that takes braces"))
+    Problem::warning(span, format!("`${name}` is not replaced: its braces are missing"))
         .help(format!("write `${{{name}}}` for the value of the variable, or `$${name}` for these characters themselves"))
 }
 
-/// One word that only a shell would understand.
+/// A single word that only a shell would understand.
 fn shell_word(command: &str, span: SourceSpan) -> Option<Problem> {
     let found = command.chars().find(|&char| "|&;<>*?`".contains(char))?;
     let problem = Problem::warning(span, format!("`{found}` is part of the program's name here: there is no shell"));
     Some(problem.help(format!("write\n{}", definition(command)?.join("\n"))))
 }
 
-/// Quotes that a word processor has put in place of real ones.
+/// Typographic quotes, as word processors write them.
 fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
     let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
-    let problem = Problem::warning(span, "these are typographic quotes, which belong to the value");
+    let problem = Problem::warning(span, "typographic quotes are part of the value: YAML doesn't know them");
     Some(problem.help(format!("write `\"{inside}\"`")))
 }
 
 fn windows(command: &str, span: SourceSpan) -> Option<Problem> {
     let drive = command.strip_prefix(|char: char| char.is_ascii_alphabetic())?;
-    drive.starts_with(":\\").then(|| {
-        Problem::warning(span, "this is a path of Windows").help("write the path on this host, with `/` between its parts")
-    })
+    drive
+        .starts_with(":\\")
+        .then(|| Problem::warning(span, "this is a Windows path").help("write the path on this host, with `/` between its parts"))
 }

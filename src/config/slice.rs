@@ -1,38 +1,38 @@
-//! A string that is a part of a text which is held anyway. It knows neither what the text is nor what the string says.
+//! A string that is a part of a shared text.
 //!
-//! A tree has one for every key and every value, hundreds of thousands in a large configuration. As a piece of memory of its own
-//! each would cost more than all else that is done about it.
+//! A tree has one for every key and value, hundreds of thousands in a large configuration. Allocating each would cost more than
+//! everything else that is done with them.
 
 use super::source_map::SourceSpan;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// Characters of a text that many share.
+/// A range of a shared text.
 #[derive(Clone)]
 pub(super) struct SharedStr {
     // A thin pointer: there are very many of these, and few texts.
-    of: Rc<String>,
+    text: Rc<String>,
     start: u32,
     end: u32,
 }
 
 impl SharedStr {
-    /// The characters at a place of this text.
+    /// The range of a text at this place.
     pub(super) fn of(text: &Rc<String>, place: SourceSpan) -> SharedStr {
-        SharedStr { of: Rc::clone(text), start: place.start, end: place.end }
+        SharedStr { text: Rc::clone(text), start: place.start, end: place.end }
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.of[self.start as usize..self.end as usize]
+        &self.text[self.start as usize..self.end as usize]
     }
 }
 
 impl From<String> for SharedStr {
-    /// All of a text of its own, for what is written in another way than it is meant.
+    /// All of a new text, for a value that differs from its source.
     fn from(text: String) -> SharedStr {
         let end = super::source_map::offset(text.len());
-        SharedStr { of: Rc::new(text), start: 0, end }
+        SharedStr { text: Rc::new(text), start: 0, end }
     }
 }
 

@@ -1,27 +1,27 @@
-//! The texts that a configuration is made of, and places in them.
+//! The texts of a configuration, and places in them.
 //!
-//! A [`Span`] is a range of bytes of one text; what people see of it (path, line, column, excerpt) is worked out only
-//! for problems that are shown. Ranges that must not be shown are *veiled*. This module doesn't know what a text means.
+//! A [`SourceSpan`] is a range of bytes of one text. Line, column and excerpt are computed only for problems that are shown.
+//! Ranges that must not be shown are *masked*. This module doesn't know what a text means.
 
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// One of the texts, by number.
+/// The index of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TextId(u32);
 
-/// A range of bytes in one of the texts.
+/// A range of bytes in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SourceSpan {
     pub(super) text: TextId,
-    // Half the size of `usize`, and there are very many of these.
+    // Half the size of `usize`: there are very many of these.
     pub(super) start: u32,
     pub(super) end: u32,
 }
 
-/// A place in a text as it is kept here. No text has as many bytes as that can't say.
+/// An offset in a text. Files are limited to far less than 4 GiB.
 pub(super) fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -32,49 +32,49 @@ impl SourceSpan {
         SourceSpan { text, start: offset(range.start), end: offset(range.end) }
     }
 
-    /// Its first byte.
+    /// The first byte.
     pub(super) fn start(self) -> usize {
         self.start as usize
     }
 
-    /// The byte behind its last one.
+    /// The end, exclusive.
     pub(super) fn end(self) -> usize {
         self.end as usize
     }
 
-    /// Its bytes.
+    /// The range of bytes.
     pub(super) fn range(self) -> Range<usize> {
         self.start()..self.end()
     }
 
-    /// The beginning of a text, for problems that have no better place.
+    /// The beginning of a text, for problems without a better place.
     pub(super) fn beginning(text: TextId) -> SourceSpan {
         SourceSpan { text, start: 0, end: 0 }
     }
 
-    /// The range from `start` to `end` within this one, counted from its beginning.
+    /// The part from `start` to `end`, counted from the beginning of this range.
     pub(super) fn part(self, start: usize, end: usize) -> SourceSpan {
         SourceSpan::new(self.text, self.start() + start..self.start() + end)
     }
 }
 
-/// Everything that was read, in order of reading.
+/// All texts, in order of reading.
 #[derive(Debug, Default)]
 pub(super) struct SourceMap(Vec<TextEntry>);
 
 #[derive(Debug)]
 struct TextEntry {
     path: PathBuf,
-    /// What people see of it: a variable may have decided it.
+    /// The path to show: the real one may hold a secret.
     shown: PathBuf,
     text: Rc<String>,
-    /// Where each line begins; worked out when a place is first asked for, which is never where all is well.
+    /// Where each line begins. Computed on first use, which a valid configuration never needs.
     lines: OnceCell<Vec<u32>>,
-    /// Sorted, apart from each other.
-    veiled: Vec<Range<usize>>,
+    /// Sorted and disjoint.
+    masked: Vec<Range<usize>>,
 }
 
-/// What people see of a place: line and column from 1, the column in characters.
+/// The position to show: line and column from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) line: usize,
@@ -85,7 +85,7 @@ impl TextEntry {
     fn lines(&self) -> &[u32] {
         self.lines.get_or_init(|| {
             let text = self.text.as_bytes();
-            // Counted first: of a text that is nothing but line breaks, growing would take twice the memory.
+            // Counted first: if every byte is a line break, a growing vector would take twice the memory.
             let mut lines = Vec::with_capacity(1 + memchr::memchr_iter(b'\n', text).count());
             lines.push(0);
             lines.extend(text.iter().zip(1..).filter(|&(&byte, _)| byte == b'\n').map(|(_, next): (_, u32)| next));
@@ -103,7 +103,7 @@ impl SourceMap {
         &mut self.0[text.0 as usize]
     }
 
-    /// Takes a text in.
+    /// Adds a text.
     pub(super) fn add(&mut self, path: &Path, text: String) -> TextId {
         let (id, text) = (TextId(offset(self.0.len())), Rc::new(text));
         self.0.push(TextEntry {
@@ -111,17 +111,17 @@ impl SourceMap {
             shown: path.to_owned(),
             text,
             lines: OnceCell::new(),
-            veiled: Vec::new(),
+            masked: Vec::new(),
         });
         id
     }
 
-    /// Has people see another path than the one that the text came from.
+    /// Shows another path instead of the real one.
     pub(super) fn show_as(&mut self, text: TextId, shown: &Path) {
         shown.clone_into(&mut self.entry_mut(text).shown);
     }
 
-    /// The path of a text as people see it.
+    /// The path to show.
     pub(super) fn shown_path(&self, text: TextId) -> &Path {
         &self.entry(text).shown
     }
@@ -134,7 +134,7 @@ impl SourceMap {
         &self.entry(text).text
     }
 
-    /// A text, to be held by parts of it.
+    /// A text, to be shared by its parts.
     pub(super) fn shared(&self, text: TextId) -> &Rc<String> {
         &self.entry(text).text
     }
@@ -144,12 +144,12 @@ impl SourceMap {
         self.text(span.text).get(span.range()).unwrap_or_default()
     }
 
-    /// Hides ranges from excerpts.
-    pub(super) fn veil(&mut self, text: TextId, ranges: impl IntoIterator<Item = Range<usize>>) {
-        let veiled = &mut self.entry_mut(text).veiled;
-        veiled.extend(ranges);
-        veiled.sort_by_key(|range| range.start);
-        veiled.dedup_by(|later, earlier| {
+    /// Masks ranges in excerpts and messages.
+    pub(super) fn mask(&mut self, text: TextId, ranges: impl IntoIterator<Item = Range<usize>>) {
+        let masked = &mut self.entry_mut(text).masked;
+        masked.extend(ranges);
+        masked.sort_by_key(|range| range.start);
+        masked.dedup_by(|later, earlier| {
             let touching = later.start <= earlier.end;
             if touching {
                 earlier.end = earlier.end.max(later.end);
@@ -158,18 +158,18 @@ impl SourceMap {
         });
     }
 
-    /// Which parts of a range are hidden.
-    pub(super) fn veiled(&self, text: TextId, within: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let veiled = &self.entry(text).veiled;
-        let first = veiled.partition_point(|range| range.end <= within.start);
-        veiled[first..]
+    /// The masked parts of a range.
+    pub(super) fn masked(&self, text: TextId, within: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let masked = &self.entry(text).masked;
+        let first = masked.partition_point(|range| range.end <= within.start);
+        masked[first..]
             .iter()
             .take_while(move |range| range.start < within.end)
             .map(move |range| range.start.max(within.start)..range.end.min(within.end))
             .filter(|range| !range.is_empty())
     }
 
-    /// Line and column of the beginning of a range.
+    /// The position where a range begins.
     pub(super) fn position(&self, span: SourceSpan) -> Position {
         let entry = self.entry(span.text);
         let lines = entry.lines();
@@ -178,7 +178,7 @@ impl SourceMap {
         Position { line, column: before.chars().count() + 1 }
     }
 
-    /// The column behind the last character of a range, or of its first line; at least one behind the first.
+    /// The column after the last character of a range or of its first line. It is greater than the first column.
     pub(super) fn end_column(&self, span: SourceSpan) -> usize {
         let Position { line, column } = self.position(span);
         let end = span.end().min(self.line(span.text, line).end);
@@ -200,7 +200,7 @@ impl SourceMap {
         self.line(span.text, self.position(span).line).end
     }
 
-    /// The byte at which the character number `index` begins.
+    /// The byte at which a character begins, by the character's index.
     pub(super) fn byte_of_char(&self, text: TextId, index: usize) -> usize {
         let text = self.text(text);
         text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
@@ -224,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn veils_are_joined() {
+    fn masked_ranges_are_joined() {
         let mut texts = SourceMap::default();
         let text = texts.add(Path::new("a.yml"), "0123456789".to_owned());
-        texts.veil(text, [6..8, 1..3]);
-        texts.veil(text, std::iter::once(2..4));
-        assert_eq!(texts.veiled(text, 3..7).collect::<Vec<_>>(), [3..4, 6..7]);
-        assert_eq!(texts.veiled(text, 4..6).count(), 0);
-        assert_eq!(texts.veiled(text, 2..2).count(), 0);
+        texts.mask(text, [6..8, 1..3]);
+        texts.mask(text, std::iter::once(2..4));
+        assert_eq!(texts.masked(text, 3..7).collect::<Vec<_>>(), [3..4, 6..7]);
+        assert_eq!(texts.masked(text, 4..6).count(), 0);
+        assert_eq!(texts.masked(text, 2..2).count(), 0);
     }
 }

@@ -1,7 +1,7 @@
-//! The grammar of `${…}` in a single value. It finds references; what they stand for is looked up elsewhere.
+//! Parses `${…}` in a single value.
 //!
-//! `$VAR` without braces, and braces that hold anything but this grammar (`${list[@]}`, `${#text}`), belong to shells and
-//! stay as they are. A value is read once: what a variable stands for is never searched for references again.
+//! `$VAR` without braces, and braces with anything else inside (`${list[@]}`, `${#text}`), belong to shells and stay as they are.
+//! A value is parsed once: the values of variables are never searched for references.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,59 +9,59 @@ use std::ops::Range;
 /// A part of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValuePart {
-    /// These characters of the value.
+    /// Characters of the value as they are.
     Literal(Range<usize>),
-    /// A variable.
+    /// A reference to a variable.
     Reference(Reference),
 }
 
-/// A `${…}` of the grammar.
+/// A `${…}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
-    /// The name of the variable, within the value.
+    /// The name of the variable, as a range of the value.
     pub(super) name: Range<usize>,
     pub(super) form: ReferenceForm,
 }
 
 impl Reference {
-    /// `${NAME}`, or only `${NAME` where more follows: what may be shown of it.
+    /// `${NAME}`, or `${NAME` if more follows: the part that may be shown.
     pub(super) fn head(&self) -> Range<usize> {
         self.name.start - "${".len()..self.name.end + usize::from(self.form == ReferenceForm::Plain)
     }
 }
 
-/// What is meant if the variable has no value.
+/// What a reference stands for if the variable has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReferenceForm {
     /// `${NAME}`: an error.
     Plain,
-    /// `${NAME:-…}` and, with `set_is_enough`, `${NAME-…}`: this instead.
+    /// `${NAME:-…}` and, with `set_is_enough`, `${NAME-…}`: this default.
     Default { pieces: Vec<ValuePart>, set_is_enough: bool },
     /// `${NAME:?…}`: an error with these words.
     Required(Range<usize>),
-    /// `${NAME:+…}`: this if it has a value, else nothing.
+    /// `${NAME:+…}`: this if the variable has a value, else nothing.
     Alternative(Vec<ValuePart>),
 }
 
-/// Why a value can't be read, and the characters that are to blame.
+/// Why a value can't be parsed, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum InvalidReference {
     /// A `${NAME` without its `}`.
     Unclosed(Range<usize>),
-    /// References within references beyond [`MAX_DEPTH`].
+    /// References nested deeper than [`MAX_DEPTH`].
     TooDeep(Range<usize>),
-    /// More parts than a value of any use has characters.
+    /// More parts than the longest value has characters.
     TooLong,
 }
 
-/// References may stand in each other's defaults this deep.
+/// How deep references may be nested in each other's defaults.
 const MAX_DEPTH: usize = 16;
 
-/// As many `$$` make a value that is too long for any program: each is a character of it.
+/// With this many `$$`, a value is too long for any program: each is one character.
 pub(super) const MAX_ESCAPED: usize = 128 << 10;
 
-/// Cuts a value into its parts.
-pub(super) fn parse(text: &str) -> Result<Vec<ValuePart>, Broken> {
+/// Parses a value into its parts.
+pub(super) fn parse(text: &str) -> Result<Vec<ValuePart>, InvalidReference> {
     if !text.contains('$') {
         return Ok(vec![ValuePart::Literal(0..text.len())]);
     }
@@ -72,15 +72,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<ValuePart>, Broken> {
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    /// For each opening brace its closing one. Worked out once, and only if needed, or many odd braces would take quadratic time.
+    /// The closing brace of each opening one. Computed once and on demand: otherwise many odd braces would take quadratic time.
     braces: Option<HashMap<usize, usize>>,
-    /// How many `$$` there were.
+    /// How many `$$` were found.
     escaped: usize,
 }
 
 impl Lexer<'_> {
-    /// Parts up to the end, or, within a reference, up to the brace that closes it (which is left to the caller).
-    fn pieces(&mut self, depth: usize) -> Result<Vec<ValuePart>, Broken> {
+    /// Parses up to the end or, within a reference, up to the brace that closes it. The caller skips that brace.
+    fn pieces(&mut self, depth: usize) -> Result<Vec<ValuePart>, InvalidReference> {
         let mut pieces = Vec::new();
         let mut literal = self.at;
         while let Some(found) = self.text[self.at..].find(['$', '}']) {
@@ -96,14 +96,14 @@ impl Lexer<'_> {
                 push_literal(&mut pieces, literal..here + 1);
                 self.escaped += 1;
                 if self.escaped >= MAX_ESCAPED {
-                    return Err(Broken::TooLong);
+                    return Err(InvalidReference::TooLong);
                 }
                 self.at = here + 2;
                 literal = self.at;
             } else if let Some((name, follows)) = head(rest) {
                 let name = here + name.start..here + name.end;
                 match follows {
-                    Follows::Nothing => return Err(Broken::Unclosed(here..name.end)),
+                    Follows::Nothing => return Err(InvalidReference::Unclosed(here..name.end)),
                     Follows::Other => self.skip_braces(here),
                     Follows::Form(operator) => {
                         push_literal(&mut pieces, literal..here);
@@ -122,10 +122,16 @@ impl Lexer<'_> {
         Ok(pieces)
     }
 
-    /// A reference whose `${NAME` is at `start`. Goes on behind its closing brace.
-    fn reference(&mut self, start: usize, name: Range<usize>, operator: &str, depth: usize) -> Result<Reference, Broken> {
+    /// Parses a reference whose `${NAME` is at `start`, including its closing brace.
+    fn reference(
+        &mut self,
+        start: usize,
+        name: Range<usize>,
+        operator: &str,
+        depth: usize,
+    ) -> Result<Reference, InvalidReference> {
         if depth >= MAX_DEPTH {
-            return Err(Broken::TooDeep(start..name.end));
+            return Err(InvalidReference::TooDeep(start..name.end));
         }
         self.at = name.end + operator.len();
         if operator == "}" {
@@ -134,7 +140,7 @@ impl Lexer<'_> {
         let operand = self.at;
         let pieces = self.pieces(depth + 1)?;
         if !self.text[self.at..].starts_with('}') {
-            return Err(Broken::Unclosed(start..name.end));
+            return Err(InvalidReference::Unclosed(start..name.end));
         }
         let form = match operator {
             ":-" => ReferenceForm::Default { pieces, set_is_enough: false },
@@ -146,7 +152,7 @@ impl Lexer<'_> {
         Ok(Reference { name, form })
     }
 
-    /// Goes on behind the braces that open at `${`; where they are never closed, behind the `${`.
+    /// Skips the braces that open at `${`, or only the `${` if they are never closed.
     fn skip_braces(&mut self, dollar: usize) {
         let text = self.text;
         let braces = self.braces.get_or_insert_with(|| matching_braces(text));
@@ -160,28 +166,28 @@ fn push_literal(pieces: &mut Vec<ValuePart>, range: Range<usize>) {
     }
 }
 
-/// What stands behind a name.
+/// What follows a name.
 enum Follows {
     /// The end of the value.
     Nothing,
-    /// `}` or an operator of the grammar.
+    /// `}` or an operator.
     Form(&'static str),
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
-/// If this begins with `${` and a name: where the name is, and what follows it.
+/// If this begins with `${` and a name: the range of the name, and what follows it.
 fn head(rest: &str) -> Option<(Range<usize>, Follows)> {
     let name = rest.strip_prefix("${")?;
     let length = name.find(|char: char| char != '_' && !char.is_ascii_alphanumeric()).unwrap_or(name.len());
     if length == 0 || name.as_bytes()[0].is_ascii_digit() {
         return None;
     }
-    let behind = &name[length..];
-    let form = ["}", ":-", "-", ":?", ":+"].into_iter().find(|form| behind.starts_with(form));
+    let rest = &name[length..];
+    let form = ["}", ":-", "-", ":?", ":+"].into_iter().find(|form| rest.starts_with(form));
     let follows = match form {
         Some(form) => Follows::Form(form),
-        None if behind.is_empty() => Follows::Nothing,
+        None if rest.is_empty() => Follows::Nothing,
         None => Follows::Other,
     };
     Some((2..2 + length, follows))
@@ -208,7 +214,7 @@ fn matching_braces(text: &str) -> HashMap<usize, usize> {
 mod tests {
     use super::*;
 
-    /// The parts in a form that can be read: literals as they are, references in angle brackets.
+    /// The parts as text: literals as they are, references in angle brackets.
     fn shown(text: &str) -> String {
         fn write(text: &str, pieces: &[ValuePart], out: &mut String) {
             for piece in pieces {
@@ -243,14 +249,14 @@ mod tests {
                 write(text, &pieces, &mut out);
                 out
             }
-            Err(Broken::Unclosed(range)) => format!("unclosed {}", &text[range]),
-            Err(Broken::TooDeep(_)) => "too deep".to_owned(),
-            Err(Broken::TooLong) => "too long".to_owned(),
+            Err(InvalidReference::Unclosed(range)) => format!("unclosed {}", &text[range]),
+            Err(InvalidReference::TooDeep(_)) => "too deep".to_owned(),
+            Err(InvalidReference::TooLong) => "too long".to_owned(),
         }
     }
 
     #[test]
-    fn the_grammar_is_read() {
+    fn references_are_parsed() {
         for (text, expected) in [
             ("", ""),
             ("plain", "plain"),
@@ -276,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_shells_is_left_alone() {
+    fn shell_syntax_is_left_alone() {
         for text in [
             "$A",
             "$",
@@ -310,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_takes_long() {
+    fn hostile_texts_are_parsed_in_linear_time() {
         assert_eq!(shown(&"${A:-".repeat(100_000)), "too deep");
         assert_eq!(shown(&"$$".repeat(1_000_000)), "too long");
         let odd = "${#".repeat(1_000_000);

@@ -1,25 +1,25 @@
-//! What a table of fields is made of. The tables drive decoding, checks of keys, suggestions, and the reference.
+//! The entries of field tables. The tables drive decoding, checks of keys, suggestions, schema and reference.
 
-/// What kind of value a key takes.
+/// The kind of value that a key takes.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueShape {
-    /// Any single value that isn't empty, taken exactly as written; what it is called.
+    /// Any single value that isn't empty, exactly as written; holds a name for it.
     Text(&'static str),
-    /// A single value that isn't empty, taken exactly as written, also the word `null`.
+    /// A single value that isn't empty, exactly as written, including the word `null`.
     Program,
-    /// A list of single values, each taken exactly as written.
+    /// A list of single values, each exactly as written.
     Texts,
-    /// A path that is relative to the file that names it.
+    /// A path relative to the file that names it.
     File,
-    /// Such a path, or a list of them.
+    /// A path, or a list of paths.
     Files,
-    /// Such a path that may hold wildcards, but not `**`, or a list of them.
+    /// A path or a list of paths, with wildcards other than `**`.
     Globs,
     /// A program and its arguments, as a list.
     Command,
-    /// The name of a process.
+    /// A process name.
     Name,
-    /// A `http://` URL.
+    /// An `http://` URL.
     Url,
     /// `HOST:PORT`.
     Address,
@@ -29,19 +29,19 @@ pub enum ValueShape {
     Schedule,
     /// `true` or `false`.
     Bool,
-    /// `true`, `false`, or a list of names of variables.
+    /// `true`, `false`, or a list of variable names.
     BoolOrNames,
-    /// `true`; anything else is said by leaving it out.
+    /// Only `true`; leaving the key out means false.
     True,
-    /// A whole number between two bounds, both included.
+    /// A whole number between two bounds, inclusive.
     Whole(i64, i64),
-    /// Such a number, or a list of them.
+    /// A whole number between two bounds, or a list of them.
     Wholes(i64, i64),
-    /// A number between two bounds, both included.
+    /// A number between two bounds, inclusive.
     Number(f64, f64),
     /// `250ms`, `2s`, `1m30s`, `1h`, `2d`, or a number of seconds.
     Duration,
-    /// The same, but not zero.
+    /// A duration that isn't zero.
     SomeDuration,
     /// `50MB`, `10MiB`, or a number of bytes.
     Size,
@@ -51,26 +51,26 @@ pub enum ValueShape {
     Signal,
     /// One of these words.
     Words(&'static [&'static str]),
-    /// A map of single values under names that the user chooses.
+    /// A map of single values, with keys that the user chooses.
     Variables,
-    /// A map of single values under names of headers, as HTTP writes them.
+    /// A map of single values, with HTTP header names as keys.
     Headers,
     /// A map with these keys.
     Part(fn() -> Vec<ConfigKey>),
-    /// A map with these keys, of which exactly one is among those named.
+    /// A map with these keys, exactly one of which is among the named ones.
     Choice(&'static [&'static str], fn() -> Vec<ConfigKey>),
-    /// A list of names of processes, or a map of maps with these keys under such names.
+    /// A list of process names, or a map from process names to maps with these keys.
     Edges(fn() -> Vec<ConfigKey>),
     /// One of these words, or a map with these keys.
     WordsOrPart(&'static [&'static str], fn() -> Vec<ConfigKey>),
-    /// A map of whole numbers or the word `unlimited` under these names.
+    /// A map from these names to whole numbers or the word `unlimited`.
     Limits(&'static [&'static str]),
     /// A list of processes.
     Processes,
 }
 
 impl ValueShape {
-    /// Whether the word `null`, which is nothing to YAML, says something here.
+    /// Whether the word `null` has a meaning here, although it is nothing in YAML.
     pub(super) fn takes_null(self) -> bool {
         matches!(self, ValueShape::Program | ValueShape::WordsOrPart(..))
     }
@@ -79,68 +79,68 @@ impl ValueShape {
 /// What a change of a field does to a running process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeEffect {
-    /// It is restarted.
+    /// The process is restarted.
     Restart,
-    /// The running process takes it over.
+    /// The running process takes the change over.
     InPlace,
-    /// It is started or stopped.
+    /// The process is started or stopped.
     StartsOrStops,
     /// It becomes another process.
     AnotherProcess,
-    /// Not a field of processes.
+    /// The key is not a field of processes.
     None,
 }
 
-/// What holds if a key isn't given.
+/// What holds if a key is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultValue {
-    /// Nothing that could be said shortly.
+    /// Nothing that can be said in short.
     Nothing,
     /// The same as if this were written.
     Written(&'static str),
-    /// This.
+    /// This, in words.
     InWords(&'static str),
-    /// It must be given.
+    /// The key is required.
     Required,
 }
 
 /// A key of the configuration, for schema and reference.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigKey {
-    /// Its name.
+    /// The name of the key.
     pub name: &'static str,
-    /// What it takes.
+    /// The value that it takes.
     pub shape: ValueShape,
-    /// What a change of it does; of parts: what a change of the whole does.
+    /// What a change does; for a part of a field, what a change of the whole field does.
     pub change: ChangeEffect,
-    /// What holds without it.
+    /// What holds if it is left out.
     pub otherwise: DefaultValue,
-    /// What it is for: a fragment of a sentence.
+    /// What the key is for: a fragment of a sentence.
     pub meaning: &'static str,
 }
 
 impl ConfigKey {
-    /// A key that means nothing in particular if it isn't given.
+    /// A key without a default.
     pub(super) const fn new(name: &'static str, shape: ValueShape, change: ChangeEffect) -> ConfigKey {
         ConfigKey { name, shape, change, otherwise: DefaultValue::Nothing, meaning: "" }
     }
 
-    /// What it is for.
+    /// Sets what the key is for.
     pub(super) const fn means(self, meaning: &'static str) -> ConfigKey {
         ConfigKey { meaning, ..self }
     }
 
-    /// What it is if it isn't given, as it would be written.
+    /// Sets the default, as it would be written.
     pub(super) const fn default(self, written: &'static str) -> ConfigKey {
         ConfigKey { otherwise: DefaultValue::Written(written), ..self }
     }
 
-    /// What holds if it isn't given, in words.
+    /// Sets what holds if the key is left out, in words.
     pub(super) const fn otherwise(self, words: &'static str) -> ConfigKey {
         ConfigKey { otherwise: DefaultValue::InWords(words), ..self }
     }
 
-    /// It can't be left out.
+    /// Makes the key required.
     pub(super) const fn required(self) -> ConfigKey {
         ConfigKey { otherwise: DefaultValue::Required, ..self }
     }
@@ -157,7 +157,7 @@ pub(super) const fn words<T, const N: usize>(table: &[(&'static str, T); N]) -> 
     words
 }
 
-/// `` `a`, `b` or `c` ``.
+/// Joins words as `` `a`, `b` or `c` ``.
 pub(super) fn either(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
@@ -166,15 +166,15 @@ pub(super) fn either(words: &[&str]) -> String {
     }
 }
 
-/// Something that is checked like everything else, but that this version can't do yet.
+/// A key or value that is checked, but not supported yet.
 pub(super) struct UnsupportedKey {
-    /// A field of processes, `field.key` for a part of one, `field: word` for one of its values.
+    /// `field`, `field.key`, or `field: word` for one value of a field.
     pub(super) path: &'static str,
-    /// What to write meanwhile.
+    /// What to write for now.
     pub(super) instead: Option<&'static str>,
 }
 
-/// What the configuration may name but navigator can't do yet. A field leaves this list when the runtime learns it.
+/// The keys and values that aren't supported yet. An entry is removed when the runtime supports it.
 pub(super) const NOT_YET: &[UnsupportedKey] = &[
     UnsupportedKey { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
     UnsupportedKey { path: "listen", instead: None },

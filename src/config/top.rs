@@ -1,4 +1,4 @@
-//! The keys at the top of the main file and of included ones.
+//! The keys at the top of the main file and of included files.
 
 use super::fields::is_field;
 use super::problems::{Problem, Problems};
@@ -42,7 +42,7 @@ const fn reads(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut
 /// Keys that belong to a web server which reads the same file.
 pub(super) const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes", "hooks"];
 
-/// A key of `logging` that does so, too.
+/// A key of `logging` that belongs to a web server.
 pub(super) const WEB_SERVER_LOGGING: &str = "vector";
 
 const LEVELS: [(&str, Level); 5] =
@@ -97,34 +97,34 @@ pub(super) fn logging(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Setti
     settings
 }
 
-/// The keys of a file that are its own, and what is reported about the others.
+/// Checks the keys at the top of a file, and returns its entries.
 pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -> &'a [MapEntry] {
     let NodeKind::Map(map) = &node.kind else {
         let help = "write `managed_processes: []` to run nothing";
-        problems.add(Problem::error(node.span, "this file says nothing").help(help));
+        problems.add(Problem::error(node.span, "this file has no keys").help(help));
         return &[];
     };
     if let Some(problem) = procfile(&map.entries) {
         problems.add(problem);
         return &[];
     }
-    let mut unknown = false;
+    let mut has_errors = false;
     for entry in &map.entries {
-        if let Some(problem) = objection(entry, main) {
-            unknown |= problem.is_error();
+        if let Some(problem) = misplaced_key(entry, main) {
+            has_errors |= problem.is_error();
             problems.add(problem);
         } else if !is_allowed(&entry.key, main) {
-            unknown = true;
+            has_errors = true;
             let with_help = problems.has_room();
             problems.add_with(|| unknown_key(entry, with_help));
-        } else if entry.value.is_null() && is_ours(&entry.key) {
+        } else if entry.value.is_null() && is_top_key(&entry.key) {
             let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
             let list = if is_list(&entry.key) { "write `[]` for an empty list" } else { "write its value, or remove the line" };
             problems.add(problem.help(list));
         }
     }
     let is_enough = |entry: &MapEntry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
-    if !unknown && map.strays().is_empty() && map.duplicates().is_empty() && !map.entries.iter().any(is_enough) {
+    if !has_errors && map.strays().is_empty() && map.duplicates().is_empty() && !map.entries.iter().any(is_enough) {
         let lists = if main {
             "neither `managed_processes` nor `applications` nor `include`"
         } else {
@@ -136,13 +136,13 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     &map.entries
 }
 
-/// Whether a key may stand at the top of the main file, or of an included one.
+/// Whether a key is allowed at the top of the main file, or of an included one.
 fn is_allowed(key: &str, main: bool) -> bool {
-    key.starts_with("x-") || is_list(key) || main && is_ours(key)
+    key.starts_with("x-") || is_list(key) || main && is_top_key(key)
 }
 
-/// What is wrong with a key at the top of a file that is known from elsewhere.
-fn objection(entry: &MapEntry, main: bool) -> Option<Problem> {
+/// Describes a misplaced key at the top of a file.
+fn misplaced_key(entry: &MapEntry, main: bool) -> Option<Problem> {
     let key = entry.key.as_str();
     if WEB_SERVER.contains(&key) || is_web_applications(entry) {
         return Some(belongs_elsewhere(key, entry.key_span));
@@ -150,21 +150,21 @@ fn objection(entry: &MapEntry, main: bool) -> Option<Problem> {
     if is_allowed(key, main) {
         return None;
     }
-    if is_ours(key) {
-        let problem = Problem::error(entry.key_span, format!("`{key}` can't stand in an included file"));
+    if is_top_key(key) {
+        let problem = Problem::error(entry.key_span, format!("`{key}` is not allowed in an included file"));
         return Some(problem.help("put it into the main file; an included one holds `managed_processes` and `applications`"));
     }
     if key.starts_with("//") || key.starts_with("/*") {
-        return Some(Problem::error(entry.key_span, "this is no comment in YAML").help("begin a comment with `#`"));
+        return Some(Problem::error(entry.key_span, "this is not a comment in YAML").help("begin a comment with `#`"));
     }
     if is_field(key) {
-        let problem = Problem::error(entry.key_span, format!("`{key}` stands outside of any process"));
+        let problem = Problem::error(entry.key_span, format!("`{key}` is outside of any process"));
         return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
     }
     None
 }
 
-/// What is wrong with a key at the top of a file that is known from nowhere.
+/// Describes an unknown key at the top of a file.
 fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
     let key = entry.key.as_str();
     let problem = Problem::error(entry.key_span, format!("unknown key `{}`", short(key)));
@@ -174,10 +174,10 @@ fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
     let help = foreign::instead_of_top_entry(key, &entry.value);
     let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
     let help = help.or_else(|| process_at_top(entry));
-    problem.help(help.unwrap_or_else(|| "remove it; keys of your own begin with `x-`".to_owned()))
+    problem.help(help.unwrap_or_else(|| "remove it; your own keys begin with `x-`".to_owned()))
 }
 
-/// What to write instead of a process that stands at the top, under its name.
+/// What to write instead of a process at the top, under its name.
 fn process_at_top(entry: &MapEntry) -> Option<String> {
     let NodeKind::Map(fields) = &entry.value.kind else { return None };
     let is_process =
@@ -186,8 +186,8 @@ fn process_at_top(entry: &MapEntry) -> Option<String> {
     Some(format!("write it as an item of a list:\nmanaged_processes:\n  {}", lines.join("\n  ")))
 }
 
-/// What is wrong with a file that is no map.
-pub(super) fn no_map(node: &Node, texts: &SourceMap) -> Problem {
+/// Describes a file that is not a map.
+pub(super) fn not_a_map(node: &Node, texts: &SourceMap) -> Problem {
     let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
     match &node.kind {
         NodeKind::List(items)
@@ -199,9 +199,7 @@ pub(super) fn no_map(node: &Node, texts: &SourceMap) -> Problem {
             let word = texts.slice(node.span).split_whitespace().next().unwrap_or_default();
             let known = nearest(word.trim_end_matches(':'), TOP.iter().map(|key| key.name));
             match known {
-                Some(key) => {
-                    Problem::error(node.span, format!("a `:` is missing behind `{key}`")).help(format!("write `{key}:`"))
-                }
+                Some(key) => Problem::error(node.span, format!("a `:` is missing after `{key}`")).help(format!("write `{key}:`")),
                 None => problem.help(BEGINNING),
             }
         }
@@ -212,7 +210,7 @@ pub(super) fn no_map(node: &Node, texts: &SourceMap) -> Problem {
 const BEGINNING: &str =
     "a configuration begins with a list of processes:\nmanaged_processes:\n  - name: redis\n    command: redis-server";
 
-/// What is wrong with a file that is a Procfile: names and command lines.
+/// Detects a Procfile: names and command lines.
 fn procfile(entries: &[MapEntry]) -> Option<Problem> {
     let line = |entry: &MapEntry| match &entry.value.kind {
         NodeKind::Scalar(scalar) if !entry.value.is_null() && scalar::name(&entry.key).is_ok() => {
@@ -226,13 +224,13 @@ fn procfile(entries: &[MapEntry]) -> Option<Problem> {
     };
     let has_arguments =
         |entry: &MapEntry| matches!(&entry.value.kind, NodeKind::Scalar(scalar) if scalar.text.trim().contains(' '));
-    // Only the first few are asked: a Procfile is short.
-    let looked_at = &entries[..entries.len().min(20)];
-    if !looked_at.iter().all(|entry| is_unknown(entry) && line(entry).is_some()) || !looked_at.iter().any(has_arguments) {
+    // A few lines are enough: a Procfile is short.
+    let sample = &entries[..entries.len().min(20)];
+    if !sample.iter().all(|entry| is_unknown(entry) && line(entry).is_some()) || !sample.iter().any(has_arguments) {
         return None;
     }
-    let lines: Vec<String> = looked_at.iter().take(3).filter_map(line).flatten().map(|line| format!("  {line}")).collect();
-    let problem = Problem::error(entries.first()?.key_span, "this is a Procfile, not a configuration of navigator");
+    let lines: Vec<String> = sample.iter().take(3).filter_map(line).flatten().map(|line| format!("  {line}")).collect();
+    let problem = Problem::error(entries.first()?.key_span, "this is a Procfile, not a navigator configuration");
     Some(problem.help(format!("write its lines as a list:\nmanaged_processes:\n{}", lines.join("\n"))))
 }
 
@@ -240,7 +238,7 @@ fn belongs_elsewhere(key: &str, span: SourceSpan) -> Problem {
     Problem::warning(span, format!("`{key}` belongs to a web server's configuration and is ignored"))
 }
 
-fn is_ours(key: &str) -> bool {
+fn is_top_key(key: &str) -> bool {
     TOP.iter().any(|known| known.name == key)
 }
 
@@ -248,7 +246,7 @@ fn is_list(key: &str) -> bool {
     matches!(key, "managed_processes" | "applications")
 }
 
-/// A web server lists its tenants under this key in a map.
+/// A web server has a map of its tenants under this key.
 fn is_web_applications(entry: &MapEntry) -> bool {
     entry.key == "applications" && matches!(entry.value.kind, NodeKind::Map(_))
 }
@@ -265,14 +263,14 @@ pub(super) fn processes<'a>(entries: &'a [MapEntry], problems: &mut Problems) ->
         match &entry.value.kind {
             NodeKind::List(items) => processes.extend(items.iter().map(|item| (tier, item))),
             _ if entry.value.is_null() || is_web_applications(entry) => {}
-            _ => problems.add(no_list(&entry.key, &entry.value)),
+            _ => problems.add(not_a_list(&entry.key, &entry.value)),
         }
     }
     processes
 }
 
-/// What is wrong with a value that should be a list of processes.
-fn no_list(key: &str, value: &Node) -> Problem {
+/// Describes a value that should be a list of processes.
+fn not_a_list(key: &str, value: &Node) -> Problem {
     let NodeKind::Map(map) = &value.kind else {
         let problem = Problem::error(value.span, format!("expected a list of processes, found {}", value.described()));
         return problem.help(format!("write it as a list:\n{key}:\n  - name: …\n    command: …"));

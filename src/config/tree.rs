@@ -1,24 +1,24 @@
-//! A YAML document as nodes with places. It knows neither YAML's syntax nor what a key means.
+//! A YAML document as a tree of nodes with places. It knows neither YAML's syntax nor what a key means.
 
 use super::slice::SharedStr;
 use super::source_map::SourceSpan;
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) kind: NodeKind,
-    /// Where the value is written (for an alias: at its anchor). Of a list or map, its first token.
+    /// The place of the value (for an alias: at its anchor). For a list or map, its first token.
     pub(super) span: SourceSpan,
 }
 
-/// What a value is made of.
+/// The kinds of values.
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     /// A single value.
     Scalar(Scalar),
     /// A list.
     List(Box<[Node]>),
-    /// Keys and values.
+    /// A map.
     Map(Map),
 }
 
@@ -27,13 +27,13 @@ pub(super) enum NodeKind {
 pub(super) struct Map {
     /// In the order of the text, each key once.
     pub(super) entries: Box<[MapEntry]>,
-    /// Hardly any map has them, and there may be very many maps.
-    others: Option<Box<Others>>,
+    /// Boxed, because hardly any map has some, and there may be very many maps.
+    unusable: Option<Box<UnusableEntries>>,
 }
 
-/// What a map should not have.
+/// Entries that a map should not have.
 #[derive(Clone, Debug, Default)]
-struct Others {
+struct UnusableEntries {
     duplicates: Vec<MapEntry>,
     strays: Vec<MapEntry>,
 }
@@ -41,18 +41,18 @@ struct Others {
 /// A single value.
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
-    /// The characters as written, or, where they are quoted, what they stand for.
+    /// The value: as written if it is plain, else without quotes and escapes.
     pub(super) text: SharedStr,
     /// How it is written.
     pub(super) style: NodeStyle,
-    /// Whether it stands under a key whose name says that it is nobody's business, wherever an alias has brought it from there.
+    /// Whether it is under a key whose name says that it is secret, here or where an alias was copied from.
     pub(super) is_secret: bool,
 }
 
 /// How a single value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeStyle {
-    /// Without quotes, and YAML takes it for null: `null`, `~`, or nothing at all.
+    /// Without quotes, and null in YAML: `null`, `~`, or nothing at all.
     Null,
     /// Without quotes.
     Plain,
@@ -69,7 +69,7 @@ pub(super) struct MapEntry {
 }
 
 impl Node {
-    /// A name for messages.
+    /// The kind of value, for messages.
     pub(super) fn described(&self) -> &'static str {
         match &self.kind {
             NodeKind::Scalar(Scalar { style: NodeStyle::Null, .. }) => "nothing",
@@ -101,7 +101,7 @@ impl Node {
         self.is_null() && self.text() == Some("")
     }
 
-    /// Whether nothing is written here, or YAML's null.
+    /// Whether nothing or YAML's null is written here.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, NodeKind::Scalar(Scalar { style: NodeStyle::Null, .. }))
     }
@@ -110,32 +110,35 @@ impl Node {
 impl Map {
     pub(super) fn new(entries: Vec<MapEntry>, duplicates: Vec<MapEntry>, strays: Vec<MapEntry>) -> Map {
         let none = duplicates.is_empty() && strays.is_empty();
-        Map { entries: entries.into(), others: if none { None } else { Some(Box::new(Others { duplicates, strays })) } }
+        Map {
+            entries: entries.into(),
+            unusable: if none { None } else { Some(Box::new(UnusableEntries { duplicates, strays })) },
+        }
     }
 
-    /// Entries whose key was there already.
+    /// Entries that repeat an earlier key.
     pub(super) fn duplicates(&self) -> &[MapEntry] {
-        self.others.as_ref().map_or(&[], |others| &others.duplicates)
+        self.unusable.as_ref().map_or(&[], |others| &others.duplicates)
     }
 
-    /// Values whose keys can't be used. That has been reported, but they may still have to be hidden.
+    /// Entries whose keys are lists or maps. They have been reported, but their values may still have to be masked.
     pub(super) fn strays(&self) -> &[MapEntry] {
-        self.others.as_ref().map_or(&[], |others| &others.strays)
+        self.unusable.as_ref().map_or(&[], |others| &others.strays)
     }
 
-    /// Its entries, its duplicates and its strays.
+    /// The usable entries, the duplicates and the strays.
     pub(super) fn into_parts(self) -> (Vec<MapEntry>, Vec<MapEntry>, Vec<MapEntry>) {
-        let others = self.others.map(|others| *others).unwrap_or_default();
+        let others = self.unusable.map(|others| *others).unwrap_or_default();
         (self.entries.into(), others.duplicates, others.strays)
     }
 
-    /// Every value that stands in it, whether it can be used or not.
+    /// Every entry, usable or not.
     pub(super) fn all(&self) -> impl Iterator<Item = &MapEntry> {
         self.entries.iter().chain(self.duplicates()).chain(self.strays())
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut MapEntry> {
-        let others = self.others.iter_mut().flat_map(|others| others.duplicates.iter_mut().chain(&mut others.strays));
+        let others = self.unusable.iter_mut().flat_map(|others| others.duplicates.iter_mut().chain(&mut others.strays));
         self.entries.iter_mut().chain(others)
     }
 }

@@ -1,6 +1,6 @@
-//! Keys of a process that are no fields: what each was probably meant as, told once for one mistake.
+//! Reports unknown keys of a process and suggests what was meant, once for each mistake.
 //!
-//! What keys of other programs are called here stands in `foreign`.
+//! `foreign` knows the keys of other programs.
 
 use super::draft::Draft;
 use super::fields::{PROCESS, field_of};
@@ -13,7 +13,7 @@ use super::table::ValueShape;
 use super::tree::{Map, MapEntry, Node, NodeKind, entry};
 use super::words::is_variable;
 
-/// Reports the keys of a process, or of `defaults`, that are no fields.
+/// Reports the unknown keys of a process or of `defaults`.
 pub(super) fn report(map: &Map, problems: &mut Problems) {
     if let Some(problem) = named_by_key(map) {
         return problems.add(problem);
@@ -25,39 +25,39 @@ pub(super) fn report(map: &Map, problems: &mut Problems) {
             problems.add_with(|| unknown(entry, with_help));
             continue;
         };
-        let outside = if entry.value.is_empty() { not_indented(field, &map.entries[index + 1..]) } else { &[] };
-        if let [first, ..] = outside {
-            problems.add(outdented(entry, first));
-            entries.nth(outside.len() - 1);
+        let unindented = if entry.value.is_empty() { not_indented(field, &map.entries[index + 1..]) } else { &[] };
+        if let [first, ..] = unindented {
+            problems.add(not_indented_problem(entry, first));
+            entries.nth(unindented.len() - 1);
         }
     }
 }
 
-/// Whether a key that is no field stands for this one, or the whole map for a process; that has been reported.
-pub(super) fn stand_for(map: &Map, field: &str) -> bool {
+/// Whether an unknown key was probably meant as this field, or the map as a process under its name. Both have been reported.
+pub(super) fn some_key_means(map: &Map, field: &str) -> bool {
     let words = [format!("`{field}`"), format!("`{field}: ")];
-    let stands = |entry: &MapEntry| {
+    let means_field = |entry: &MapEntry| {
         field_of(&entry.key).is_none()
-            && (glued(&entry.key) == Some(field)
+            && (missing_space(&entry.key) == Some(field)
                 || instead_of(&entry.key).is_some_and(|instead| words.iter().any(|word| instead.contains(word))))
     };
-    named_by_key(map).is_some() || map.entries.iter().any(stands)
+    named_by_key(map).is_some() || map.entries.iter().any(means_field)
 }
 
-/// What is wrong with an item of a list of processes that isn't a map.
-pub(super) fn no_process(node: &Node) -> Problem {
+/// Describes an item of a list of processes that isn't a map.
+pub(super) fn not_a_process(node: &Node) -> Problem {
     let problem = Problem::error(node.span, format!("expected a process, found {}", node.described()));
     let NodeKind::Scalar(scalar) = &node.kind else {
         return problem.help("write `- name: …` and, below it, `command: …`");
     };
     let text = scalar.text.as_str();
     let key = text.split(['=', ':']).next().unwrap_or_default().trim();
-    let is_glued = field_of(key).is_some() && key.len() < text.len();
-    if is_glued && text[key.len()..].trim_start().starts_with('=') {
+    let has_no_space = field_of(key).is_some() && key.len() < text.len();
+    if has_no_space && text[key.len()..].trim_start().starts_with('=') {
         return Problem::error(node.span, "a key is followed by `:`, not by `=`").help(format!("write `{key}: …`"));
     }
-    if is_glued {
-        return Problem::error(node.span, "a space is missing behind the `:`").help(format!("write `{key}: …`"));
+    if has_no_space {
+        return Problem::error(node.span, "a space is missing after the `:`").help(format!("write `{key}: …`"));
     }
     let name =
         text.split_whitespace().next().and_then(|program| program.rsplit('/').next()).filter(|name| scalar::name(name).is_ok());
@@ -69,15 +69,15 @@ fn instead_of(key: &str) -> Option<String> {
     foreign::instead_of_field(key, PROCESS.iter().map(|field| field.key.name))
 }
 
-/// Whether a key is a field of processes, here or elsewhere.
+/// Whether a key is a field of processes, here or in other programs.
 pub(super) fn belongs_to_process(key: &str) -> bool {
     field_of(key).is_some() || instead_of(key).is_some()
 }
 
 fn unknown(entry: &MapEntry, with_help: bool) -> Problem {
     let MapEntry { key, key_span, value } = entry;
-    if let Some(field) = glued(key) {
-        return Problem::error(*key_span, "a space is missing behind the `:`").help(format!("write `{field}: …`"));
+    if let Some(field) = missing_space(key) {
+        return Problem::error(*key_span, "a space is missing after the `:`").help(format!("write `{field}: …`"));
     }
     let problem = Problem::error(*key_span, format!("unknown key `{}`", short(key)));
     if !with_help {
@@ -87,19 +87,19 @@ fn unknown(entry: &MapEntry, with_help: bool) -> Problem {
         return problem.help("a comment begins with `#`");
     }
     if key.starts_with("x-") {
-        return problem.help("keys of your own stand at the top of the file, not in a process");
+        return problem.help("your own keys belong at the top of the file, not in a process");
     }
     let nothing_near = || "a process has no field of this or a similar name: remove it".to_owned();
     problem.help(foreign::instead_of_entry(key, value).or_else(|| instead_of(key)).unwrap_or_else(nothing_near))
 }
 
-/// The field in `name:redis`, which YAML takes for one word.
-fn glued(key: &str) -> Option<&'static str> {
+/// The field in `name:redis`, which is one word in YAML.
+fn missing_space(key: &str) -> Option<&'static str> {
     let (before, _) = key.split_once(':')?;
     field_of(before).map(|field| field.key.name)
 }
 
-/// The entries right behind an empty one that belong to it, but stand beside it.
+/// The entries after an empty field that belong to it, but aren't indented.
 fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [MapEntry] {
     let belongs = |entry: &&MapEntry| {
         let key = entry.key.as_str();
@@ -114,10 +114,10 @@ fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [
     &behind[..behind.iter().take_while(belongs).count()]
 }
 
-fn outdented(entry: &MapEntry, first: &MapEntry) -> Problem {
+fn not_indented_problem(entry: &MapEntry, first: &MapEntry) -> Problem {
     let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
     problem
-        .label(first.key_span, format!("`{}` stands beside it, not in it", first.key))
+        .label(first.key_span, format!("`{}` is on the same level, not inside", first.key))
         .help(format!("indent what belongs to it:\n{}:\n  {}: …", entry.key, first.key))
 }
 

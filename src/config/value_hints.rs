@@ -1,10 +1,11 @@
-//! What a mistaken single value was probably meant as: names, durations, sizes. A guess is offered only if it is one that
-//! `scalar` takes, and never of a value that may be secret.
+//! Guesses what a mistaken name, duration or size was meant to be.
+//!
+//! A guess is offered only if `scalar` accepts it, and never for a value that may be secret.
 
 use super::scalar;
 
-/// Letters that a name can't have, and what is written for them.
-const LETTERS: [(char, &str); 14] = [
+/// Letters that a name can't have, with their replacements.
+const TRANSLITERATIONS: [(char, &str); 14] = [
     ('ä', "ae"),
     ('ö', "oe"),
     ('ü', "ue"),
@@ -21,27 +22,27 @@ const LETTERS: [(char, &str); 14] = [
     ('ø', "o"),
 ];
 
-/// The name nearest to something that is none.
+/// The most similar valid name.
 pub(super) fn name(text: &str) -> Option<String> {
-    let mut meant = String::new();
+    let mut guess = String::new();
     for char in text.chars().take(80) {
-        if let Some(&(_, letters)) = LETTERS.iter().find(|(letter, _)| *letter == char) {
-            meant.push_str(letters);
+        if let Some(&(_, letters)) = TRANSLITERATIONS.iter().find(|(letter, _)| *letter == char) {
+            guess.push_str(letters);
         } else if char.is_ascii_alphanumeric() || "_.@".contains(char) {
-            meant.push(char);
-        } else if !is_unseen(char) && !meant.is_empty() && !meant.ends_with('-') {
-            meant.push('-');
+            guess.push(char);
+        } else if !is_invisible(char) && !guess.is_empty() && !guess.ends_with('-') {
+            guess.push('-');
         }
     }
-    let meant = meant.trim_start_matches(|char: char| !char.is_ascii_alphanumeric()).trim_end_matches('-');
-    scalar::name(meant).is_ok().then(|| meant.to_owned())
+    let guess = guess.trim_start_matches(|char: char| !char.is_ascii_alphanumeric()).trim_end_matches('-');
+    scalar::name(guess).is_ok().then(|| guess.to_owned())
 }
 
-fn is_unseen(char: char) -> bool {
+fn is_invisible(char: char) -> bool {
     matches!(char, '\u{200b}'..='\u{200d}' | '\u{feff}')
 }
 
-/// Units as people write them, each with the one that is known here.
+/// Common spellings of units, with the unit to write.
 const SPELLED_OUT: [(&[&str], &str); 5] = [
     (&["ms", "msec", "msecs", "millis", "millisecond", "milliseconds"], "ms"),
     (&["s", "sec", "secs", "second", "seconds"], "s"),
@@ -50,13 +51,13 @@ const SPELLED_OUT: [(&[&str], &str); 5] = [
     (&["d", "day", "days"], "d"),
 ];
 
-/// The duration that was probably meant: `10 seconds`, `5m30`, `1 h`, `1,5s`.
+/// The duration that was probably meant by `10 seconds`, `5m30`, `1 h` or `1,5s`.
 pub(super) fn duration(text: &str) -> Option<String> {
     if text.len() > 40 || text.starts_with('-') {
         return None;
     }
     let text = text.to_ascii_lowercase().replace(" and ", " ").replace(',', ".");
-    let mut meant = String::new();
+    let mut guess = String::new();
     let mut rest = text.as_str().trim();
     let mut last = "";
     while !rest.is_empty() {
@@ -66,19 +67,19 @@ pub(super) fn duration(text: &str) -> Option<String> {
         let letters = behind.find(|char: char| !char.is_ascii_alphabetic()).unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(letters);
         let unit = match (unit, last) {
-            // A number behind minutes means seconds.
+            // A number after minutes means seconds.
             ("", "h") => "m",
             ("", "m") => "s",
             _ => SPELLED_OUT.iter().find(|(spelled, _)| spelled.contains(&unit))?.1,
         };
-        meant.extend([number, unit]);
+        guess.extend([number, unit]);
         last = unit;
         rest = behind.trim_start();
     }
-    scalar::duration(&meant).is_ok().then_some(meant)
+    scalar::duration(&guess).is_ok().then_some(guess)
 }
 
-/// The size that was probably meant: `50M`, `50 MB`, `1.5GB`.
+/// The size that was probably meant by `50M`, `50 MB` or `1.5GB`.
 pub(super) fn size(text: &str) -> Option<String> {
     let plain: String = text.chars().filter(|char| !matches!(char, ' ' | '_')).take(40).collect();
     let digits = plain.find(|char: char| !char.is_ascii_digit() && char != '.')?;
@@ -93,13 +94,13 @@ pub(super) fn size(text: &str) -> Option<String> {
         "gi" | "gib" => ("GiB", "MiB"),
         _ => return None,
     };
-    let meant = if number.contains('.') {
+    let guess = if number.contains('.') {
         let scale = if unit.contains('i') { 1024 } else { 1000 };
         format!("{}{smaller}", scalar::decimal(number, scale)?)
     } else {
         format!("{number}{unit}")
     };
-    scalar::size(&meant).is_ok().then_some(meant)
+    scalar::size(&guess).is_ok().then_some(guess)
 }
 
 #[cfg(test)]
@@ -107,8 +108,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_guessed() {
-        for (text, meant) in [
+    fn likely_values_are_guessed() {
+        for (text, guess) in [
             ("10 seconds", Some("10s")),
             ("5m30", Some("5m30s")),
             ("1h 30m", Some("1h30m")),
@@ -123,9 +124,9 @@ mod tests {
             ("30s1m", None),
             ("-5s", None),
         ] {
-            assert_eq!(duration(text).as_deref().filter(|meant| !meant.is_empty()), meant, "{text}");
+            assert_eq!(duration(text).as_deref().filter(|guess| !guess.is_empty()), guess, "{text}");
         }
-        for (text, meant) in [
+        for (text, guess) in [
             ("50M", Some("50MB")),
             ("50 MB", Some("50MB")),
             ("1.5GB", Some("1500MB")),
@@ -133,9 +134,9 @@ mod tests {
             ("1.5MiB", Some("1536KiB")),
             ("large", None),
         ] {
-            assert_eq!(size(text).as_deref(), meant, "{text}");
+            assert_eq!(size(text).as_deref(), guess, "{text}");
         }
-        for (text, meant) in [
+        for (text, guess) in [
             ("two words", Some("two-words")),
             ("größe", Some("groesse")),
             ("../../etc/passwd", Some("etc-passwd")),
@@ -143,7 +144,7 @@ mod tests {
             ("“redis”", Some("redis")),
             ("日本", None),
         ] {
-            assert_eq!(name(text).as_deref(), meant, "{text}");
+            assert_eq!(name(text).as_deref(), guess, "{text}");
         }
     }
 }

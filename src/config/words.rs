@@ -1,13 +1,13 @@
-//! Command lines of other programs, as words: so that a message can write out what is meant here. Nothing is run from this.
+//! Splits command lines into words, so that a help can show the definition to write. Nothing is run from this.
 
-/// What a command line needs a shell for.
+/// The command line needs a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NeedsShell;
 
-/// The words of a command line, quotes and backslashes taken as a POSIX shell takes them.
+/// Splits a command line into words, with quotes and backslashes as in a POSIX shell.
 ///
 /// # Errors
-/// It can't be said in words alone: it holds what only a shell understands, or a quote is never closed.
+/// The line has shell syntax, or a quote is never closed.
 pub(super) fn split(line: &str) -> Result<Vec<String>, NeedsShell> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -48,23 +48,23 @@ fn quoted(quote: char, chars: &mut std::str::Chars<'_>, word: &mut String) -> Re
     Err(NeedsShell)
 }
 
-/// `NAME=value` before a program, which a shell takes for a variable.
+/// `NAME=value` before a program, which sets a variable in a shell.
 fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| is_variable(name))
 }
 
-/// Whether these characters are the name of a variable.
+/// Whether this is a valid name of a variable.
 pub(super) fn is_variable(name: &str) -> bool {
     let starts = name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_');
     starts && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
-/// Whether a word holds a `$` that a shell would take for a variable or a command. `${…}` is known here too.
+/// Whether a word has a `$` that a shell would replace. `${…}` is replaced here too.
 fn has_variable(word: &str) -> bool {
     word.split('$').skip(1).any(|behind| behind.starts_with(|char: char| char.is_ascii_alphanumeric() || "_(@*#!".contains(char)))
 }
 
-/// How a command line is written here, as the lines of a definition; `None` if nothing is in it.
+/// A command line as the lines of a process definition; `None` if it is empty.
 pub(super) fn definition(line: &str) -> Option<Vec<String>> {
     match split(line) {
         Ok(words) => {
@@ -85,7 +85,7 @@ pub(super) fn list(words: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A word as it can stand behind a key or in a list in brackets.
+/// A word as it can be written after a key or in a list, in quotes if needed.
 pub(super) fn quoted_if_needed(word: &str) -> String {
     let plain = word.chars().all(|char| char.is_ascii_alphanumeric() || "_-./=+@:".contains(char));
     let begins = word.starts_with(|char: char| char.is_ascii_alphanumeric() || "_./+".contains(char))
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_is_needed_for_is_not_split() {
+    fn shell_syntax_is_not_split() {
         for line in [
             "a | b", "a && b", "a > b", "a *.log", "$HOME/a", "a $1", "a $(b)", "a `b`", "A=1 b", "a 'b", "a ~/b", "a &", "a # b",
         ] {

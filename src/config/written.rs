@@ -1,8 +1,8 @@
-//! A single value as it is written, and where each of its parts stands in the source.
+//! Maps parts of a single value to their places in the source.
 //!
-//! Quotes, escapes, indentation and folding lie between a value and its source, but none of them adds or removes a `$`. So
-//! the `$` that a part begins with is found by counting. Where the numbers differ all the same (`"\x24"`), the whole value is
-//! meant.
+//! A value and its source differ by quotes, escapes, indentation and folding, but none of these adds or removes a `$`. So the `$`
+//! that a part begins with is found by counting. If the counts differ all the same (`"\x24"`), the place is that of the whole
+//! value.
 
 use super::source_map::{SourceMap, SourceSpan};
 use super::tree::{Node, Scalar};
@@ -11,11 +11,11 @@ use std::ops::Range;
 
 /// A single value and its source.
 pub(super) struct Written<'v> {
-    /// What the source stands for.
+    /// The value.
     pub(super) text: &'v str,
     span: SourceSpan,
     source: &'v str,
-    /// Where each `$` is in the text and in the source, if there are as many; worked out when first needed.
+    /// The offsets of each `$` in value and source, if their counts agree. Computed on first use.
     dollars: OnceCell<Option<Vec<(usize, usize)>>>,
 }
 
@@ -24,12 +24,12 @@ impl<'v> Written<'v> {
         Written { text: &scalar.text, span: node.span, source: texts.slice(node.span), dollars: OnceCell::new() }
     }
 
-    /// Where all of it stands.
-    pub(super) fn whole(&self) -> SourceSpan {
+    /// The place of the whole value.
+    pub(super) fn span(&self) -> SourceSpan {
         self.span
     }
 
-    /// Where a part of the text that begins with a `$` stands.
+    /// The place of a part that begins with a `$`.
     pub(super) fn place(&self, part: Range<usize>) -> SourceSpan {
         let dollars = self.dollars.get_or_init(|| {
             let text: Vec<usize> = self.text.match_indices('$').map(|(at, _)| at).collect();

@@ -51,7 +51,7 @@ pub struct LoopAccess {
 
 impl LiveData for LoopAccess {
     fn watch(&self) -> Watch {
-        match self.source.means() {
+        match self.source.watch_method() {
             WatchMethod::Events => Watch::Events,
             WatchMethod::Poll => Watch::Poll,
             WatchMethod::Off => Watch::Off,

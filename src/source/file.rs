@@ -1,6 +1,6 @@
-//! The configuration file, read in one go with everything it names, and what was seen of each file on the way.
+//! Reads the configuration file and everything it names in one pass, and records the metadata of each file on the way.
 //!
-//! It decides whether what stands in the files can be wanted, not whether anything changed.
+//! It decides whether the content is valid, not whether anything changed.
 
 use super::file_stat::{FileStat, FileStats};
 use super::revision::WatchMethod;
@@ -17,45 +17,45 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Answers whether a process has a file open to write to it; `None` where that can't be known.
-pub type AskForWriter = fn(BorrowedFd<'_>) -> Option<bool>;
+/// Returns whether a process has a file open for writing; `None` where that can't be known.
+pub type WriterCheck = fn(BorrowedFd<'_>) -> Option<bool>;
 
 /// A configuration file and everything it names.
 #[derive(Clone, Debug)]
 pub struct FileSource {
     path: PathBuf,
     environment: Environment,
-    pub(super) has_writer: AskForWriter,
-    pub(super) means: WatchMethod,
+    pub(super) has_writer: WriterCheck,
+    pub(super) watch_method: WatchMethod,
     trust: Trust,
 }
 
 /// One reading of all files.
 #[derive(Debug)]
 pub struct Reading {
-    /// What stands in them.
+    /// The configuration they hold, or why it was rejected.
     pub revision: Result<Loaded, Rejected>,
-    /// What was seen of its inputs.
-    pub(super) evidence: ReadRecord,
-    /// What they said.
+    /// The metadata of its inputs.
+    pub(super) record: ReadRecord,
+    /// A digest of each answer of the file system.
     pub(super) answers: FsAnswers,
 }
 
-/// What the file system was asked, in order, and what tells each answer from another one.
+/// What the file system was asked, in order, with a digest of each answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FsAnswers(Vec<(FsQuestion, PathBuf, u64)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FsQuestion {
-    /// What stands in a file.
+    /// The content of a file.
     Content,
-    /// What stands in a directory.
+    /// The names in a directory.
     Names,
 }
 
 impl FsAnswers {
-    /// Whether the same files said the same. The names in directories are no part of that: those that matter lead to files.
-    pub(super) fn are_as_in(&self, other: &FsAnswers) -> bool {
+    /// Whether the same files had the same content. Names in directories are left out: those that matter lead to files.
+    pub(super) fn have_same_contents(&self, other: &FsAnswers) -> bool {
         self.contents().eq(other.contents())
     }
 
@@ -64,21 +64,21 @@ impl FsAnswers {
     }
 }
 
-/// What was seen of files while they were read.
+/// The metadata of files while they were read.
 #[derive(Debug, Default)]
 pub(super) struct ReadRecord {
     /// Of each file just before it was read, and of each directory that decides which files are read.
-    pub(super) stamps: FileStats,
-    /// Of each file that was read, whether somebody had it open to write to it just before.
+    pub(super) stats: FileStats,
+    /// Of each file that was read: whether a process had it open for writing just before.
     pub(super) writers: BTreeMap<PathBuf, Option<bool>>,
-    /// A file had changed so shortly before that another change may leave the same stamps.
+    /// A file had changed so recently that another change may leave the same metadata.
     pub(super) is_fresh: bool,
 }
 
 impl ReadRecord {
-    /// Whether what was `judged` to be ready is what was read, as far as anybody can see, and is still there.
-    pub(super) fn is_steady(&self, judged: &FileStats) -> bool {
-        self.stamps.replaces(judged) && self.stamps.again().replaces(&self.stamps)
+    /// Whether the files that were read are those that were `judged` to be ready, and are still there unchanged.
+    pub(super) fn is_stable(&self, judged: &FileStats) -> bool {
+        self.stats.replaces(judged) && self.stats.stat_again().replaces(&self.stats)
     }
 }
 
@@ -93,126 +93,126 @@ impl Reading {
 }
 
 impl FileSource {
-    /// The file at `path`; `environment` is what substitution sees of navigator's own.
+    /// The file at `path`; `environment` is navigator's own, for substitution.
     pub fn new(path: PathBuf, environment: Environment) -> FileSource {
-        FileSource { path, environment, has_writer: |_| None, means: WatchMethod::Events, trust: Trust::everybody() }
+        FileSource { path, environment, has_writer: |_| None, watch_method: WatchMethod::Events, trust: Trust::everybody() }
     }
 
-    /// The same, with this question asked of every file before it is read. It matters to [`FileSource::follow`] alone.
+    /// Calls `has_writer` on every file before it is read. This matters to [`FileSource::follow`] alone.
     #[must_use]
-    pub fn asking(self, has_writer: AskForWriter) -> FileSource {
+    pub fn with_writer_check(self, has_writer: WriterCheck) -> FileSource {
         FileSource { has_writer, ..self }
     }
 
-    /// The same, of files that are trusted alone.
+    /// Reads trusted files only.
     #[must_use]
-    pub fn trusting(self, trust: Trust) -> FileSource {
+    pub fn with_trust(self, trust: Trust) -> FileSource {
         FileSource { trust, ..self }
     }
 
-    /// The same, with changes found by these means. It matters to [`FileSource::follow`] alone.
+    /// Finds changes by this method. This matters to [`FileSource::follow`] alone.
     #[must_use]
-    pub fn found_by(self, means: WatchMethod) -> FileSource {
-        FileSource { means, ..self }
+    pub fn with_watch_method(self, means: WatchMethod) -> FileSource {
+        FileSource { watch_method: means, ..self }
     }
 
-    /// Another file, read in the same way. In the same directory it is named in the same way, too, so that what both name
-    /// relative to themselves is the same.
+    /// Reads another file in the same way. A file in the same directory is named relative to the same prefix, so that paths in
+    /// both resolve alike.
     #[must_use]
-    pub fn instead(&self, path: PathBuf) -> FileSource {
+    pub fn with_path(&self, path: PathBuf) -> FileSource {
         let directory = |path: &Path| std::path::absolute(path).ok()?.parent().map(Path::to_owned);
         let beside =
             path.file_name().filter(|_| directory(&path) == directory(&self.path)).map(|name| self.path.with_file_name(name));
         FileSource { path: beside.unwrap_or(path), ..self.clone() }
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Reads everything now.
     pub fn read(&self) -> Reading {
-        let witness = RecordingFs::new(self.has_writer).trusting(self.trust);
-        let revision = config::load(&self.path, &witness, &self.environment);
-        let (evidence, answers) = witness.testify();
-        Reading { revision, evidence, answers }
+        let fs = RecordingFs::new(self.has_writer).with_trust(self.trust);
+        let revision = config::load(&self.path, &fs, &self.environment);
+        let (record, answers) = fs.finish();
+        Reading { revision, record, answers }
     }
 
-    /// Asks what an earlier reading asked. Whoever gets the same answers reads the same, so nothing of it needs to be decoded;
-    /// `None`: there is another answer.
+    /// Asks the file system what an earlier reading asked. Equal answers mean equal content, so that nothing need be parsed
+    /// again. `None`: an answer differs.
     pub(super) fn confirm(&self, earlier: &FsAnswers) -> Option<ReadRecord> {
-        let witness = RecordingFs::new(self.has_writer).trusting(self.trust);
+        let fs = RecordingFs::new(self.has_writer).with_trust(self.trust);
         for (question, path, _) in &earlier.0 {
-            // What was answered is noted by the witness.
+            // The answer is recorded by `fs`.
             match question {
-                FsQuestion::Content => drop(witness.pass(path, |_| {})),
-                FsQuestion::Names => drop(witness.list(path)),
+                FsQuestion::Content => drop(fs.stream(path, |_| {})),
+                FsQuestion::Names => drop(fs.list(path)),
             }
-            let answers = witness.answers.borrow();
+            let answers = fs.answers.borrow();
             if answers.0.last() != earlier.0.get(answers.0.len() - 1) {
                 return None;
             }
         }
-        Some(witness.testify().0)
+        Some(fs.finish().0)
     }
 }
 
-/// The file system, with notes on what was seen.
+/// A file system that records what it is asked.
 pub(super) struct RecordingFs {
-    has_writer: AskForWriter,
-    stamps: RefCell<FileStats>,
+    has_writer: WriterCheck,
+    stats: RefCell<FileStats>,
     writers: RefCell<BTreeMap<PathBuf, Option<bool>>>,
     answers: RefCell<FsAnswers>,
     is_fresh: Cell<bool>,
     trust: Trust,
-    /// The rights that files are opened with; `None`: navigator's own.
-    acting: Option<Identity>,
+    /// The identity that files are opened with; `None`: navigator's own.
+    identity: Option<Identity>,
 }
 
 impl RecordingFs {
-    pub(super) fn new(has_writer: AskForWriter) -> RecordingFs {
+    pub(super) fn new(has_writer: WriterCheck) -> RecordingFs {
         RecordingFs {
             has_writer,
-            stamps: RefCell::default(),
+            stats: RefCell::default(),
             writers: RefCell::default(),
             answers: RefCell::default(),
             is_fresh: Cell::default(),
             trust: Trust::everybody(),
-            acting: None,
+            identity: None,
         }
     }
 
-    /// The same, which reads nothing that isn't trusted.
-    fn trusting(self, trust: Trust) -> RecordingFs {
+    /// Reads trusted files only.
+    fn with_trust(self, trust: Trust) -> RecordingFs {
         RecordingFs { trust, ..self }
     }
 
-    /// Looks at a path that is about to be read.
-    pub(super) fn look(&self, path: &Path) -> Option<FileStat> {
-        let stamp = FileStat::of(path);
-        self.is_fresh.set(self.is_fresh.get() || stamp.as_ref().is_some_and(FileStat::is_fresh));
-        self.stamps.borrow_mut().add(path, stamp);
-        stamp
+    /// Records the metadata of a path that is about to be read.
+    pub(super) fn stat(&self, path: &Path) -> Option<FileStat> {
+        let stat = FileStat::of(path);
+        self.is_fresh.set(self.is_fresh.get() || stat.as_ref().is_some_and(FileStat::is_fresh));
+        self.stats.borrow_mut().add(path, stat);
+        stat
     }
 
-    /// Asks whether a file that is about to be read is being written to. After [`Witness::look`]: a writer that comes
-    /// after the question changes the stamp that was seen before it.
-    pub(super) fn ask(&self, path: &Path, file: BorrowedFd<'_>) {
+    /// Records whether a file that is about to be read has a writer. Call [`RecordingFs::stat`] first: a writer that opens the
+    /// file after this changes the metadata recorded before.
+    pub(super) fn check_writer(&self, path: &Path, file: BorrowedFd<'_>) {
         self.writers.borrow_mut().insert(path.to_owned(), (self.has_writer)(file));
     }
 
-    /// Acts with the rights of another user from now on.
-    pub(super) fn act_as(&mut self, identity: Option<Identity>) {
-        self.acting = identity;
+    /// Opens files with the identity of another user from now on.
+    pub(super) fn set_identity(&mut self, identity: Option<Identity>) {
+        self.identity = identity;
     }
 
-    /// The rights to open files with, until what this returns is dropped.
-    pub(super) fn rights(&self) -> io::Result<Option<Borrowed>> {
-        self.acting.as_ref().map_or(Ok(None), Identity::borrow)
+    /// Takes on the identity to open files with, until the returned value is dropped.
+    pub(super) fn borrow_identity(&self) -> io::Result<Option<Borrowed>> {
+        self.identity.as_ref().map_or(Ok(None), Identity::borrow)
     }
 
-    /// Opens a file that is trusted; the descriptor that was judged is the one that is read.
+    /// Opens a trusted file. The descriptor that was checked is the one that is read.
     fn open(&self, path: &Path) -> io::Result<OwnedFd> {
         if self.trust == Trust::everybody() {
             return Disk::open(path);
@@ -223,65 +223,65 @@ impl RecordingFs {
         Ok(file)
     }
 
-    /// The names in a directory that is trusted.
+    /// The names in a trusted directory.
     fn names(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         if self.trust == Trust::everybody() {
-            // As for files: what navigator can't see is not opened with the rights of another user.
+            // As for files: a path that navigator can't see is not opened with the identity of another user.
             std::fs::metadata(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })?;
-            let _rights = self.rights()?;
+            let _rights = self.borrow_identity()?;
             return Disk.list(directory);
         }
         let names = Directory::open(directory, self.trust)?.names()?;
         Ok(names)
     }
 
-    /// Asks what stands in a file, piece by piece, and keeps nothing of the answer but what tells it from another one.
-    fn pass(&self, path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-        self.look(path);
-        let mut print = DefaultHasher::new();
+    /// Passes a file's content to `take` in pieces, and records a digest of the answer.
+    fn stream(&self, path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        self.stat(path);
+        let mut digest = DefaultHasher::new();
         let take = |piece: &[u8]| {
-            piece.hash(&mut print);
+            piece.hash(&mut digest);
             take(piece);
         };
         let opened = self.open(path);
         match &opened {
-            Ok(file) => self.ask(path, file.as_fd()),
+            Ok(file) => self.check_writer(path, file.as_fd()),
             Err(_) => drop(self.writers.borrow_mut().insert(path.to_owned(), None)),
         }
         let answer = opened.and_then(|file| Disk::read_chunks(&file, take));
-        self.note(FsQuestion::Content, path, &answer.as_ref().map(|()| print.finish()).map_err(ToString::to_string));
+        self.record_answer(FsQuestion::Content, path, &answer.as_ref().map(|()| digest.finish()).map_err(ToString::to_string));
         answer
     }
 
-    fn note(&self, question: FsQuestion, path: &Path, answer: &Result<impl Hash, String>) {
+    fn record_answer(&self, question: FsQuestion, path: &Path, answer: &Result<impl Hash, String>) {
         let mut hasher = DefaultHasher::new();
         answer.hash(&mut hasher);
         self.answers.borrow_mut().0.push((question, path.to_owned(), hasher.finish()));
     }
 
-    /// Everything that was seen on the way, and what was read.
-    pub(super) fn testify(self) -> (ReadRecord, FsAnswers) {
-        let evidence =
-            ReadRecord { stamps: self.stamps.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() };
-        (evidence, self.answers.into_inner())
+    /// The recorded metadata and answers.
+    pub(super) fn finish(self) -> (ReadRecord, FsAnswers) {
+        let record =
+            ReadRecord { stats: self.stats.into_inner(), writers: self.writers.into_inner(), is_fresh: self.is_fresh.get() };
+        (record, self.answers.into_inner())
     }
 }
 
 impl Files for RecordingFs {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.pass(path, |piece| bytes.extend_from_slice(piece))?;
+        self.stream(path, |piece| bytes.extend_from_slice(piece))?;
         Ok(bytes)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        self.look(directory);
+        self.stat(directory);
         let mut answer = self.names(directory);
-        // In an order that is the same each time.
+        // Sorted, so that equal directories give equal answers.
         if let Ok(names) = &mut answer {
             names.sort_unstable();
         }
-        self.note(FsQuestion::Names, directory, &answer.as_ref().map_err(ToString::to_string));
+        self.record_answer(FsQuestion::Names, directory, &answer.as_ref().map_err(ToString::to_string));
         answer
     }
 }
@@ -293,7 +293,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn what_is_read_again_is_confirmed_as_long_as_every_file_and_directory_says_the_same() {
+    fn a_reading_is_confirmed_while_every_file_and_directory_is_the_same() {
         let directory = std::env::temp_dir().join(format!("navigator-confirm-{}", std::process::id()));
         let parts = directory.join("conf.d");
         fs::create_dir_all(&parts).expect("its name is new");
@@ -308,17 +308,17 @@ mod tests {
         assert!(reading.revision.is_err(), "`db.env` is missing");
         assert!(confirms(&reading));
         write(&directory.join("db.env"), "PORT=1\n");
-        assert!(!confirms(&reading), "it is there now");
+        assert!(!confirms(&reading), "it exists now");
 
         let reading = source.read();
-        assert_eq!(reading.revision.as_ref().expect("it is whole").desired.entries().len(), 2);
+        assert_eq!(reading.revision.as_ref().expect("it is valid").desired.entries().len(), 2);
         assert!(confirms(&reading));
         write(&part, "managed_processes: [{ name: web, command: web }]\n");
         assert!(confirms(&reading), "it is the same text");
         write(&part, "managed_processes: [{ name: web, command: wab }]\n");
         assert!(!confirms(&reading));
 
-        // As much as a piece, and around it.
+        // Lengths around the size of a chunk.
         for length in [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK] {
             let text = "#".repeat(length);
             write(&part, &text);

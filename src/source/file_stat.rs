@@ -1,22 +1,22 @@
-//! What can be seen of files without reading them, and what two looks at the same paths say about what happened between.
+//! File metadata from `stat(2)`, and what two snapshots of the same paths say about the change between them.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What was seen at some paths; `None` where nothing is.
+/// The metadata at some paths; `None` where there is no file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileStats(BTreeMap<PathBuf, Option<FileStat>>);
 
-/// What can be seen of a file without reading it. The content may differ only if this does, but for changes within the
-/// resolution of the file system's clock: see [`Stamp::is_fresh`].
+/// The metadata of a file. If it is the same, the content is the same, except for changes within the resolution of the file
+/// system's clock (see [`FileStat::is_fresh`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileStat {
     is_directory: bool,
-    /// It has no name any more. That can be seen by a path only where the file is mounted by itself: there it stays when
-    /// another one takes its name outside.
-    is_nameless: bool,
+    /// It has no name any more. That can be seen by path only where the file itself is a mount point: it stays there after
+    /// another file takes its name outside.
+    is_unlinked: bool,
     device: u64,
     inode: u64,
     size: u64,
@@ -26,22 +26,22 @@ pub(super) struct FileStat {
 }
 
 impl FileStats {
-    /// Adds what was seen at a path, unless it was seen before: then the two differ if it changed, and another look tells.
-    pub(super) fn add(&mut self, path: &Path, stamp: Option<FileStat>) {
-        self.0.entry(path.to_owned()).or_insert(stamp);
+    /// Adds the metadata of a path, unless there is some already. If the file changed between the two, the next check finds it.
+    pub(super) fn add(&mut self, path: &Path, stat: Option<FileStat>) {
+        self.0.entry(path.to_owned()).or_insert(stat);
     }
 
-    /// What is at the same paths now.
-    pub(super) fn again(&self) -> FileStats {
+    /// The current metadata of the same paths.
+    pub(super) fn stat_again(&self) -> FileStats {
         FileStats(self.0.keys().map(|path| (path.clone(), FileStat::of(path))).collect())
     }
 
-    /// Whether every file is as it was. Directories don't count: who knows what else is kept in them.
-    pub(super) fn has_the_files_of(&self, earlier: &FileStats) -> bool {
+    /// Whether every file is unchanged. Directories don't count: other programs may keep files there.
+    pub(super) fn has_same_files(&self, earlier: &FileStats) -> bool {
         self.pairs(earlier).all(|(was, is)| was == is || both_directories(was, is))
     }
 
-    /// Whether each file is as it was or is another one, put in its place: none was written to, and none is missing.
+    /// Whether each file is unchanged or replaced by another one: none was written to, and none is missing.
     pub(super) fn replaces(&self, earlier: &FileStats) -> bool {
         let is_replaced = |was: Option<FileStat>, is: Option<FileStat>| match (was, is) {
             (Some(was), Some(is)) => (was.device, was.inode) != (is.device, is.inode),
@@ -50,17 +50,17 @@ impl FileStats {
         self.pairs(earlier).all(|(was, is)| was == is || both_directories(was, is) || is_replaced(was, is))
     }
 
-    /// Whether what is at this path is seen as it was earlier.
-    pub(super) fn is_as_in(&self, earlier: &FileStats, path: &Path) -> bool {
+    /// Whether the metadata of this path is the same in both.
+    pub(super) fn is_same_at(&self, earlier: &FileStats, path: &Path) -> bool {
         self.0.get(path) == earlier.0.get(path)
     }
 
-    /// The paths at which a file without a name is.
-    pub(super) fn nameless(&self) -> impl Iterator<Item = &Path> {
-        self.0.iter().filter(|(_, stamp)| stamp.is_some_and(|stamp| stamp.is_nameless)).map(|(path, _)| path.as_path())
+    /// The paths of files that have no name any more.
+    pub(super) fn unlinked(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter(|(_, stat)| stat.is_some_and(|stat| stat.is_unlinked)).map(|(path, _)| path.as_path())
     }
 
-    /// Earlier and now, for every path that is in both.
+    /// Earlier and current metadata, for every path that is in both.
     fn pairs(&self, earlier: &FileStats) -> impl Iterator<Item = (Option<FileStat>, Option<FileStat>)> {
         self.0.iter().filter_map(|(path, is)| Some((*earlier.0.get(path)?, *is)))
     }
@@ -71,13 +71,13 @@ fn both_directories(was: Option<FileStat>, is: Option<FileStat>) -> bool {
 }
 
 impl FileStat {
-    /// What is at a path now, symbolic links followed.
+    /// The current metadata of a path, symbolic links followed.
     pub(super) fn of(path: &Path) -> Option<FileStat> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let stat = std::fs::metadata(path).ok()?;
         Some(FileStat {
             is_directory: stat.is_dir(),
-            is_nameless: stat.is_file() && stat.nlink() == 0,
+            is_unlinked: stat.is_file() && stat.nlink() == 0,
             device: stat.dev(),
             inode: stat.ino(),
             size: stat.size(),
@@ -86,37 +86,38 @@ impl FileStat {
         })
     }
 
-    /// How many bytes it has.
+    /// The size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether it changed so shortly ago that another change might leave the same times. File systems stamp by a clock
-    /// that ticks every few milliseconds (`CLOCK_REALTIME_COARSE` in `clock_getres(2)`).
+    /// Whether it changed so recently that another change might leave the same times. File systems take times from a clock that
+    /// ticks every few milliseconds (`CLOCK_REALTIME_COARSE` in `clock_getres(2)`).
     pub(super) fn is_fresh(&self) -> bool {
-        const TICKS: Duration = Duration::from_millis(30);
+        const CLOCK_TICK: Duration = Duration::from_millis(30);
         let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return false };
         let (seconds, nanos) = self.changed;
         let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
-        // In the future, too: a clock that was set back must not make a file look fresh until it has caught up.
-        now.abs_diff(changed) < TICKS
+        // Times in the future count by distance too: after the clock is set back, a file must not look fresh until it has caught
+        // up.
+        now.abs_diff(changed) < CLOCK_TICK
     }
 }
 
 #[cfg(test)]
 impl FileStats {
-    /// Made-up files: a path, and its inode and size, or nothing. A path that ends in `/` is a directory.
-    pub(super) fn made(files: &[(&str, Option<(u64, u64)>)]) -> FileStats {
-        let stamp = |is_directory, (inode, size)| FileStat {
+    /// Made-up files: a path with its inode and size, or `None`. A path that ends in `/` is a directory.
+    pub(super) fn fake(files: &[(&str, Option<(u64, u64)>)]) -> FileStats {
+        let stat = |is_directory, (inode, size)| FileStat {
             is_directory,
-            is_nameless: false,
+            is_unlinked: false,
             device: 1,
             inode,
             size,
             modified: (i64::try_from(size).unwrap_or(0), 0),
             changed: (i64::try_from(size).unwrap_or(0), 0),
         };
-        FileStats(files.iter().map(|(path, is)| (PathBuf::from(path), is.map(|is| stamp(path.ends_with('/'), is)))).collect())
+        FileStats(files.iter().map(|(path, is)| (PathBuf::from(path), is.map(|is| stat(path.ends_with('/'), is)))).collect())
     }
 }
 
@@ -125,23 +126,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_put_in_place_is_told_from_what_was_written_to() {
-        let file = |is| FileStats::made(&[("a", is), ("optional", None)]);
+    fn a_replaced_file_is_told_from_a_written_one() {
+        let file = |is| FileStats::fake(&[("a", is), ("optional", None)]);
         let was = file(Some((1, 10)));
         for (is, same, replaces) in
             [(Some((1, 10)), true, true), (Some((1, 11)), false, false), (Some((2, 10)), false, true), (None, false, false)]
         {
             let now = file(is);
-            assert_eq!((now.has_the_files_of(&was), now.replaces(&was)), (same, replaces), "{is:?}");
+            assert_eq!((now.has_same_files(&was), now.replaces(&was)), (same, replaces), "{is:?}");
         }
-        assert!(was.replaces(&file(None)), "what wasn't there and now is came whole");
+        assert!(was.replaces(&file(None)), "a new file counts as replaced");
     }
 
     #[test]
-    fn a_busy_directory_is_no_change_of_a_file() {
-        let was = FileStats::made(&[("a", Some((1, 10))), ("parts/", Some((2, 1)))]);
-        let now = FileStats::made(&[("a", Some((1, 10))), ("parts/", Some((2, 2)))]);
+    fn a_changed_directory_is_no_change_of_a_file() {
+        let was = FileStats::fake(&[("a", Some((1, 10))), ("parts/", Some((2, 1)))]);
+        let now = FileStats::fake(&[("a", Some((1, 10))), ("parts/", Some((2, 2)))]);
         assert_ne!(now, was);
-        assert!(now.has_the_files_of(&was) && now.replaces(&was));
+        assert!(now.has_same_files(&was) && now.replaces(&was));
     }
 }

@@ -1,5 +1,6 @@
-//! Hints from the kernel that something may have changed. Each is worth a look and nothing more: what is true is seen by
-//! looking.
+//! File events from the kernel (inotify).
+//!
+//! An event only says that a check is worthwhile; what changed is found by reading metadata.
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Config, Error, ErrorKind, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -10,129 +11,127 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What the kernel says has happened to a name.
+/// What the kernel reports about a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FsEvent {
-    /// It was put in place whole: renamed to, or a symbolic link replaced.
-    Placed(PathBuf),
+    /// It was renamed into place, or a symbolic link was replaced.
+    MovedTo(PathBuf),
     /// It was opened and written to, and may still be open.
     Written(PathBuf),
-    /// Whoever wrote to it has closed it.
+    /// A writer has closed it.
     Closed(PathBuf),
     /// It was removed or moved away.
-    Gone(PathBuf),
-    /// Something else: created, its mode changed.
-    Touched(PathBuf),
-    /// Hints were lost.
-    Anything,
+    Removed(PathBuf),
+    /// Anything else, such as created or mode changed.
+    Other(PathBuf),
+    /// Events were lost.
+    Overflow,
 }
 
 impl FsEvent {
-    /// The name that it is about; `None`: any.
+    /// The name that the event is about; `None`: any.
     pub(super) fn name(&self) -> Option<&Path> {
         match self {
-            FsEvent::Placed(name)
+            FsEvent::MovedTo(name)
             | FsEvent::Written(name)
             | FsEvent::Closed(name)
-            | FsEvent::Gone(name)
-            | FsEvent::Touched(name) => Some(name),
-            FsEvent::Anything => None,
+            | FsEvent::Removed(name)
+            | FsEvent::Other(name) => Some(name),
+            FsEvent::Overflow => None,
         }
     }
 
-    /// The same about another name.
-    fn about(&self, name: PathBuf) -> FsEvent {
+    /// The same event about another name.
+    fn with_name(&self, name: PathBuf) -> FsEvent {
         match self {
-            FsEvent::Placed(_) => FsEvent::Placed(name),
+            FsEvent::MovedTo(_) => FsEvent::MovedTo(name),
             FsEvent::Written(_) => FsEvent::Written(name),
             FsEvent::Closed(_) => FsEvent::Closed(name),
-            FsEvent::Gone(_) => FsEvent::Gone(name),
-            FsEvent::Touched(_) => FsEvent::Touched(name),
-            FsEvent::Anything => FsEvent::Anything,
+            FsEvent::Removed(_) => FsEvent::Removed(name),
+            FsEvent::Other(_) => FsEvent::Other(name),
+            FsEvent::Overflow => FsEvent::Overflow,
         }
     }
 
-    /// What an event means; `None`: it says nothing that another event doesn't say.
+    /// Converts an event; `None`: it adds nothing to other events.
     fn of(event: Result<notify::Event, Error>) -> Option<FsEvent> {
-        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else { return Some(FsEvent::Anything) };
-        let hint: fn(PathBuf) -> FsEvent = match event.kind {
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else { return Some(FsEvent::Overflow) };
+        let variant: fn(PathBuf) -> FsEvent = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => FsEvent::Closed,
             // Both names of a rename were reported one by one before.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return None,
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => FsEvent::Placed,
-            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => FsEvent::Gone,
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => FsEvent::MovedTo,
+            EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => FsEvent::Removed,
             EventKind::Modify(ModifyKind::Data(_)) => FsEvent::Written,
-            _ => FsEvent::Touched,
+            _ => FsEvent::Other,
         };
-        Some(event.paths.into_iter().next().map_or(FsEvent::Anything, hint))
+        Some(event.paths.into_iter().next().map_or(FsEvent::Overflow, variant))
     }
 }
 
-/// Why the kernel gives no hints, or not all.
+/// Why the kernel gives no events, or not all of them.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WatchRefusal {
-    /// `EMFILE`.
-    #[error(
-        "this user has as many watchers as `fs.inotify.max_user_instances` allows, or navigator as many files as `ulimit -n`"
-    )]
+pub(super) enum WatchError {
+    /// `EMFILE` of `inotify_init(2)`.
+    #[error("limit reached: `fs.inotify.max_user_instances` of this user, or open files (`ulimit -n`) of navigator")]
     Instances,
     /// `ENOSPC` of `inotify_add_watch(2)`.
-    #[error("this user watches as many directories as `fs.inotify.max_user_watches` allows")]
+    #[error("limit reached: `fs.inotify.max_user_watches` of this user")]
     Watches,
     #[error(transparent)]
     Other(io::Error),
 }
 
-impl From<Error> for WatchRefusal {
-    fn from(error: Error) -> WatchRefusal {
+impl From<Error> for WatchError {
+    fn from(error: Error) -> WatchError {
         match error.kind {
-            ErrorKind::MaxFilesWatch => WatchRefusal::Watches,
-            ErrorKind::Io(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => WatchRefusal::Instances,
-            ErrorKind::Io(error) => WatchRefusal::Other(error),
-            _ => WatchRefusal::Other(io::Error::other(error)),
+            ErrorKind::MaxFilesWatch => WatchError::Watches,
+            ErrorKind::Io(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => WatchError::Instances,
+            ErrorKind::Io(error) => WatchError::Other(error),
+            _ => WatchError::Other(io::Error::other(error)),
         }
     }
 }
 
-/// How many hints may wait to be taken. Somebody may write beside the files all the time, and faster than anybody looks.
-const MOST: usize = 1024;
+/// The most events that may be queued. Other programs may write beside the files faster than the queue is read.
+const MAX_PENDING: usize = 1024;
 
-/// Counts the hints that wait.
+/// Counts the queued events.
 #[derive(Debug, Default)]
 pub(super) struct EventBacklog(AtomicUsize);
 
 impl EventBacklog {
-    /// What is to be passed on of a hint: itself, or of those beyond the most that may wait, once, that some were lost.
-    pub(super) fn admit(&self, hint: FsEvent) -> Option<FsEvent> {
+    /// The event to queue: the given one, or, once per full queue, [`FsEvent::Overflow`].
+    pub(super) fn admit(&self, event: FsEvent) -> Option<FsEvent> {
         match self.0.fetch_add(1, Ordering::AcqRel) {
-            0..MOST => Some(hint),
-            MOST => Some(FsEvent::Anything),
+            0..MAX_PENDING => Some(event),
+            MAX_PENDING => Some(FsEvent::Overflow),
             _ => None,
         }
     }
 
-    /// All that wait are about to be taken, and looked into after that.
+    /// Call this before the queue is drained and the files are checked.
     pub(super) fn clear(&self) {
         self.0.store(0, Ordering::Release);
     }
 }
 
-/// Which directory stands behind a path: its device and inode.
+/// Device and inode of a directory.
 type DirectoryId = (u64, u64);
 
-/// Watches directories for hints; none any more once it is dropped.
+/// Watches directories for events, until it is dropped.
 pub(super) struct FsEvents {
     watcher: RecommendedWatcher,
-    /// Each with the directory that is watched under that path; `None`: the watch may be dead.
+    /// The directory that is watched under each path; `None`: the watch may be dead.
     watched: BTreeMap<PathBuf, Option<DirectoryId>>,
 }
 
 impl FsEvents {
-    /// Gives every hint to `take`, from a thread of the watcher's own.
+    /// Passes every event to `take`, from the watcher's own thread.
     ///
     /// # Errors
     /// The system's limits on watching are reached.
-    pub(super) fn new(take: impl Fn(FsEvent) + Send + 'static) -> Result<FsEvents, WatchRefusal> {
+    pub(super) fn new(take: impl Fn(FsEvent) + Send + 'static) -> Result<FsEvents, WatchError> {
         // Other programs open and read files beside a configuration all the time. That must not wake the watcher's thread.
         let changes = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
         let take = move |event| FsEvent::of(event).into_iter().for_each(&take);
@@ -140,58 +139,57 @@ impl FsEvents {
         Ok(FsEvents { watcher, watched: BTreeMap::new() })
     }
 
-    /// Takes note of a hint, and returns it under every path that its directory is watched by: one that is mounted twice has
-    /// two, and the watcher reports only one of them.
-    pub(super) fn note(&mut self, hint: FsEvent) -> Vec<FsEvent> {
-        let Some(name) = hint.name() else {
-            self.doubt(Path::new("/"));
-            return vec![hint];
+    /// Returns an event under every path that its directory is watched by. A directory that is mounted twice has two, and the
+    /// watcher reports only one of them.
+    pub(super) fn expand(&mut self, event: FsEvent) -> Vec<FsEvent> {
+        let Some(name) = event.name() else {
+            self.mark_unreliable(Path::new("/"));
+            return vec![event];
         };
         let mut names = BTreeSet::from([name.to_owned()]);
-        names.extend(self.others(name).cloned());
+        names.extend(self.aliases(name).cloned());
         if let (Some(directory), Some(entry)) = (name.parent(), name.file_name()) {
-            names.extend(self.others(directory).map(|directory| directory.join(entry)));
+            names.extend(self.aliases(directory).map(|directory| directory.join(entry)));
         }
-        if matches!(hint, FsEvent::Gone(_)) {
+        if matches!(event, FsEvent::Removed(_)) {
             for name in &names {
-                self.doubt(name);
+                self.mark_unreliable(name);
             }
         }
-        names.into_iter().map(|name| hint.about(name)).collect()
+        names.into_iter().map(|name| event.with_name(name)).collect()
     }
 
     /// The other paths that the directory at this one is watched by.
-    fn others<'a>(&'a self, directory: &Path) -> impl Iterator<Item = &'a PathBuf> {
+    fn aliases<'a>(&'a self, directory: &Path) -> impl Iterator<Item = &'a PathBuf> {
         let identity = self.watched.get(directory).copied().flatten();
         let is_same = move |(_, other): &(_, &Option<DirectoryId>)| identity.is_some() && **other == identity;
         self.watched.iter().filter(is_same).map(|(path, _)| path)
     }
 
-    /// Takes note that a name is gone. A directory that was watched there is watched no more, nor are those below it; one
-    /// that takes its name may even get its inode.
-    fn doubt(&mut self, gone: &Path) {
+    /// Marks watches at and below a removed name as dead. A directory that takes the name later may even get the same inode.
+    fn mark_unreliable(&mut self, removed: &Path) {
         for (directory, identity) in &mut self.watched {
-            if directory.starts_with(gone) {
+            if directory.starts_with(removed) {
                 *identity = None;
             }
         }
     }
 
-    /// Watches these directories and no others. One that isn't there is left out: the one above it tells when it comes.
+    /// Watches these directories and no others. A missing one is skipped: the directory above reports when it appears.
     ///
     /// # Errors
-    /// One that is there can't be watched.
-    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Result<(), WatchRefusal> {
+    /// An existing directory can't be watched.
+    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
         let wanted: BTreeMap<&PathBuf, Option<DirectoryId>> =
             directories.iter().filter_map(|directory| Some((directory, Some(identity(directory)?)))).collect();
         let watcher = &mut self.watcher;
         self.watched.retain(|directory, identity| {
-            let stays = wanted.get(directory) == Some(identity);
-            if !stays {
-                // The kernel drops the watch of a directory that is removed by itself.
-                let _gone_already = watcher.unwatch(directory);
+            let is_kept = wanted.get(directory) == Some(identity);
+            if !is_kept {
+                // The kernel itself drops the watch of a removed directory.
+                let _already_dropped = watcher.unwatch(directory);
             }
-            stays
+            is_kept
         });
         for (directory, identity) in wanted {
             if self.watched.contains_key(directory) {
@@ -199,7 +197,7 @@ impl FsEvents {
             }
             match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
                 Ok(()) => drop(self.watched.insert(directory.clone(), identity)),
-                Err(error) if is_absent(&error) => {}
+                Err(error) if was_removed(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -207,8 +205,8 @@ impl FsEvents {
     }
 }
 
-/// Whether a directory could not be watched because it went a moment ago.
-fn is_absent(error: &Error) -> bool {
+/// Whether a directory could not be watched because it was just removed.
+fn was_removed(error: &Error) -> bool {
     match &error.kind {
         ErrorKind::PathNotFound => true,
         ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotADirectory,
@@ -231,53 +229,53 @@ mod tests {
     use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
-    /// How long anything that must happen may take.
+    /// The longest that anything may take that must happen.
     const DEADLINE: Duration = Duration::from_mins(1);
 
     #[test]
-    fn of_more_hints_than_anybody_takes_the_last_says_that_some_were_lost() {
+    fn a_full_queue_ends_with_an_overflow() {
         let backlog = EventBacklog::default();
         let admitted: Vec<FsEvent> =
-            (0..3 * MOST).filter_map(|_| backlog.admit(FsEvent::Written(PathBuf::from("log")))).collect();
-        assert_eq!((admitted.len(), admitted.last()), (MOST + 1, Some(&FsEvent::Anything)));
+            (0..3 * MAX_PENDING).filter_map(|_| backlog.admit(FsEvent::Written(PathBuf::from("log")))).collect();
+        assert_eq!((admitted.len(), admitted.last()), (MAX_PENDING + 1, Some(&FsEvent::Overflow)));
         backlog.clear();
-        assert_eq!(backlog.admit(FsEvent::Gone(PathBuf::from("log"))), Some(FsEvent::Gone(PathBuf::from("log"))));
+        assert_eq!(backlog.admit(FsEvent::Removed(PathBuf::from("log"))), Some(FsEvent::Removed(PathBuf::from("log"))));
     }
 
-    /// A directory, and the hints about it.
+    /// A directory and the events about it.
     struct WatchedDirectory {
-        folder: TestDirectory,
-        hints: FsEvents,
+        directory: TestDirectory,
+        events: FsEvents,
         received: Receiver<FsEvent>,
     }
 
     impl WatchedDirectory {
-        /// Nothing in it is watched yet.
+        /// Watches nothing in it yet.
         fn new() -> WatchedDirectory {
             let (sender, received) = mpsc::channel();
-            // The test is over.
-            let hints = FsEvents::new(move |hint| drop(sender.send(hint))).expect("files can be watched here");
-            WatchedDirectory { folder: TestDirectory::new(), hints, received }
+            // Sending fails when the test is over.
+            let events = FsEvents::new(move |event| drop(sender.send(event))).expect("files can be watched here");
+            WatchedDirectory { directory: TestDirectory::new(), events, received }
         }
 
         fn watch(&mut self, names: &[&str]) {
             let directories = names.iter().map(|name| self.path(name)).collect();
-            self.hints.watch(&directories).expect("they can be watched");
+            self.events.watch(&directories).expect("they can be watched");
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.folder.path(name)
+            self.directory.path(name)
         }
 
-        /// The hints up to and with this one, as they come and as they are passed on.
+        /// The events up to and including `last`: as received, and expanded.
         #[track_caller]
         fn until(&mut self, last: &FsEvent) -> (Vec<FsEvent>, Vec<FsEvent>) {
             let (mut received, mut passed) = (Vec::new(), Vec::new());
             while received.last() != Some(last) {
-                let hint = self.received.recv_timeout(DEADLINE);
-                let hint = hint.unwrap_or_else(|_| panic!("{last:?} comes after {received:?}"));
-                passed.extend(self.hints.note(hint.clone()));
-                received.push(hint);
+                let event = self.received.recv_timeout(DEADLINE);
+                let event = event.unwrap_or_else(|_| panic!("{last:?} comes after {received:?}"));
+                passed.extend(self.events.expand(event.clone()));
+                received.push(event);
             }
             (received, passed)
         }
@@ -293,18 +291,18 @@ mod tests {
         fs::rename(&new, &file).expect("it is ours");
         fs::remove_file(&file).expect("it is ours");
         let expected = [
-            FsEvent::Touched(new.clone()),
+            FsEvent::Other(new.clone()),
             FsEvent::Written(new.clone()),
             FsEvent::Closed(new.clone()),
-            FsEvent::Gone(new),
-            FsEvent::Placed(file.clone()),
-            FsEvent::Gone(file.clone()),
+            FsEvent::Removed(new),
+            FsEvent::MovedTo(file.clone()),
+            FsEvent::Removed(file.clone()),
         ];
-        assert_eq!(watched.until(&FsEvent::Gone(file)), (expected.to_vec(), expected.to_vec()));
+        assert_eq!(watched.until(&FsEvent::Removed(file)), (expected.to_vec(), expected.to_vec()));
     }
 
     #[test]
-    fn the_kernel_is_not_asked_for_reads() {
+    fn reads_are_not_watched() {
         let mut watched = WatchedDirectory::new();
         watched.watch(&[""]);
         let inode = fs::metadata(watched.path("")).expect("it is ours").ino();
@@ -325,34 +323,34 @@ mod tests {
         symlink("real", watched.path("link")).expect("it is ours");
         watched.watch(&["real", "link"]);
         let [real, link] = ["real/file", "link/file"].map(|name| watched.path(name));
-        let either = |watched: &mut WatchedDirectory, of: fn(PathBuf) -> FsEvent| {
-            let hint = watched.received.recv_timeout(DEADLINE).expect("it is reported");
-            let mut hints = watched.hints.note(hint);
-            hints.sort_by_key(|hint| hint.name().map(Path::to_owned));
-            assert_eq!(hints, [of(link.clone()), of(real.clone())]);
+        let expect_both = |watched: &mut WatchedDirectory, of: fn(PathBuf) -> FsEvent| {
+            let event = watched.received.recv_timeout(DEADLINE).expect("it is reported");
+            let mut events = watched.events.expand(event);
+            events.sort_by_key(|event| event.name().map(Path::to_owned));
+            assert_eq!(events, [of(link.clone()), of(real.clone())]);
         };
         fs::create_dir(&real).expect("it is ours");
-        either(&mut watched, FsEvent::Touched);
+        expect_both(&mut watched, FsEvent::Other);
         fs::remove_dir(&real).expect("it is ours");
-        either(&mut watched, FsEvent::Gone);
-        // One of both is watched on when the other isn't any more.
+        expect_both(&mut watched, FsEvent::Removed);
+        // The other path is still watched when one no longer is.
         watched.watch(&["link"]);
         fs::create_dir(&real).expect("it is ours");
-        assert_eq!(watched.until(&FsEvent::Touched(link.clone())).1, [FsEvent::Touched(link)]);
+        assert_eq!(watched.until(&FsEvent::Other(link.clone())).1, [FsEvent::Other(link)]);
     }
 
     #[test]
-    fn a_directory_that_goes_is_reported_and_may_come_back() {
+    fn a_removed_directory_is_reported_and_can_be_watched_again() {
         let mut watched = WatchedDirectory::new();
         let real = watched.path("real");
         fs::create_dir(&real).expect("it is ours");
         watched.watch(&["real"]);
         fs::remove_dir(&real).expect("it is empty");
-        watched.until(&FsEvent::Gone(real.clone()));
+        watched.until(&FsEvent::Removed(real.clone()));
         watched.watch(&["real"]);
         fs::write(&real, "").expect("it is ours");
         watched.watch(&["real"]);
-        assert!(watched.hints.watched.is_empty(), "it is not there, and then it is no directory");
+        assert!(watched.events.watched.is_empty(), "it is not there, and then it is no directory");
         fs::remove_file(&real).expect("it is ours");
         fs::create_dir(&real).expect("it is ours");
         watched.watch(&["real"]);
@@ -361,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_may_be_dead_is_renewed_though_the_directory_looks_the_same() {
-        for hint in [|name| FsEvent::Gone(name), |_| FsEvent::Anything] {
+    fn a_watch_that_may_be_dead_is_renewed() {
+        for event in [|name| FsEvent::Removed(name), |_| FsEvent::Overflow] {
             let mut watched = WatchedDirectory::new();
             watched.watch(&[""]);
             let directory = watched.path("");
-            // As the kernel does when a directory is removed; one that is made then may get its inode.
-            watched.hints.watcher.unwatch(&directory).expect("it is watched");
-            watched.hints.note(hint(directory));
+            // As the kernel does when a directory is removed; a directory created then may get its inode.
+            watched.events.watcher.unwatch(&directory).expect("it is watched");
+            watched.events.expand(event(directory));
             watched.watch(&[""]);
             fs::write(watched.path("file"), "text").expect("it is ours");
             watched.until(&FsEvent::Closed(watched.path("file")));
@@ -376,11 +374,11 @@ mod tests {
     }
 
     #[test]
-    fn once_dropped_it_gives_no_hints_any_more() {
+    fn a_dropped_watcher_sends_no_events() {
         let mut watched = WatchedDirectory::new();
         watched.watch(&[""]);
-        drop(watched.hints);
-        // The watcher's thread held what sends.
+        drop(watched.events);
+        // The watcher's thread held the sender.
         assert_eq!(watched.received.recv_timeout(DEADLINE), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }

@@ -1,6 +1,6 @@
-//! Where a revision's text comes from: the configuration file and everything it names, read when they change or when
-//! somebody asks; and what the files contain that processes watch. It knows files and nothing of processes, and doesn't decide
-//! what a change means.
+//! Reads the configuration file, everything it names, and the files that processes watch, when they change or on request.
+//!
+//! It knows files and nothing of processes, and doesn't decide what a change means.
 
 mod debounce;
 mod file;
@@ -15,7 +15,7 @@ mod watch_paths;
 mod watched;
 mod writers;
 
-pub use file::{AskForWriter, FileSource, Reading};
+pub use file::{FileSource, Reading, WriterCheck};
 pub use revision::{Contents, Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
 pub use watch::FileFollower;
 pub use writers::has_writer;

@@ -1,4 +1,6 @@
-//! What a source of revisions delivers, and what it can be asked for. The loop and the control socket know no more of it.
+//! The interface of a configuration source: what it delivers and what it can be asked for.
+//!
+//! The event loop and the control socket know no more of it.
 
 use crate::config::{Loaded, Rejected};
 use reconcile::event::Content;
@@ -8,28 +10,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A source of revisions of a configuration. It delivers every new one by itself.
+/// A source of configuration revisions. It delivers every new one unasked.
 pub trait Source: fmt::Debug {
-    /// Asks for a reading that begins after this call. A [`Revision`] that answers this ticket is delivered, also if nothing
+    /// Requests a reading that begins after this call. A [`Revision`] that answers this ticket is delivered even if nothing
     /// changed.
     fn reload(&self) -> Ticket;
 
-    /// Asks for a look whether anything changed. [`Delivery::Looked`] is delivered after what was found.
-    fn look(&self);
+    /// Requests a check for changes. [`Delivery::Checked`] is delivered after everything that the check found.
+    fn check(&self);
 
-    /// Stops looking for changes. A reading or a look that is asked for is still made.
+    /// Stops watching for changes. Requested readings and checks are still made.
     ///
-    /// For a navigator that is about to end: the kernel takes 16 to 30 ms to release file watches, and the end of a process waits for
-    /// that.
-    fn look_no_more(&self);
+    /// Call this before exit: the kernel takes 16 to 30 ms to release file watches, and the exit waits for that.
+    fn stop_watching(&self);
 
-    /// How changes are found just now.
-    fn means(&self) -> WatchMethod;
+    /// How changes are found at present.
+    fn watch_method(&self) -> WatchMethod;
 
-    /// Reads the candidate at a path, or what would be delivered now. Nothing follows from it.
+    /// Reads the candidate at a path, or what would be delivered now. It is not applied.
     ///
     /// # Errors
-    /// Every problem that keeps it from being put in force.
+    /// Every problem that keeps it from being applied.
     fn read(&self, candidate: Option<&Path>) -> Result<Loaded, Rejected>;
 }
 
@@ -40,7 +41,7 @@ pub type Contents = Vec<(Name, Content)>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// Gives out tickets. Its clones share one sequence.
+/// Hands out tickets. Clones share one sequence.
 #[derive(Clone, Debug, Default)]
 pub struct Tickets(Arc<AtomicU64>);
 
@@ -50,7 +51,7 @@ impl Tickets {
         Ticket(self.0.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
-    /// The last one that was given out: a reading that begins now answers it, and all before it.
+    /// The last ticket handed out. A reading that begins now answers it and all before it.
     pub fn last(&self) -> Ticket {
         Ticket(self.0.load(Ordering::Acquire))
     }
@@ -59,30 +60,30 @@ impl Tickets {
 /// A configuration that was read.
 #[derive(Debug)]
 pub struct Revision {
-    /// The last request for a reading that came before this reading began.
+    /// The last request that was made before this reading began.
     pub answers: Ticket,
-    /// What it says. One that can be put in force comes with the contents of all watched files.
+    /// The configuration, or why it was rejected. A valid one comes with the contents of all watched files.
     pub outcome: Result<Box<Loaded>, Rejected>,
 }
 
-/// What is delivered.
+/// What a source delivers.
 #[derive(Debug)]
 pub enum Delivery {
     /// A configuration was read.
     Revision(Revision),
-    /// These watched files have another content.
+    /// The content of these watched files changed.
     Contents(Contents),
-    /// A look that was asked for is over: whatever was saved before has been delivered.
-    Looked,
+    /// A requested check is done: everything saved before it has been delivered.
+    Checked,
 }
 
 /// How changes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchMethod {
-    /// By what the kernel tells, and by a slow poll beside it.
+    /// By kernel events, and by a slow poll beside them.
     Events,
     /// By the poll alone.
     Poll,
-    /// Not at all; only when somebody asks.
+    /// Not at all; files are read on request only.
     Off,
 }

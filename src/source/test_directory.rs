@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Known by a path without symbolic links.
+/// Its path is free of symbolic links.
 pub(super) struct TestDirectory(PathBuf);
 
 impl TestDirectory {
@@ -16,7 +16,7 @@ impl TestDirectory {
         TestDirectory(fs::canonicalize(path).expect("it was just made"))
     }
 
-    /// A path in it; of no name, its own.
+    /// A path in it, or its own for an empty name.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.0.clone() } else { self.0.join(name) }
     }

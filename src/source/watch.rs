@@ -1,13 +1,12 @@
-//! The thread that reads the configuration: when a hint or a poll shows that something changed and its writer is done,
-//! and when somebody asks.
+//! The thread that reads the configuration when an event or the poll shows a finished change, and on request.
 //!
-//! Hints come from the kernel where it gives any; a slow poll stands in where it doesn't, and catches what hints miss.
-//! Every content is delivered once, whatever way it was saved.
+//! A slow poll finds changes where the kernel gives no events, or misses some. Every content is delivered once, however it was
+//! saved.
 
 use super::debounce::{Debounce, DebounceDecision};
 use super::file::{FileSource, FsAnswers, ReadRecord, Reading};
 use super::file_stat::FileStats;
-use super::fs_events::{EventBacklog, FsEvent, FsEvents, WatchRefusal};
+use super::fs_events::{EventBacklog, FsEvent, FsEvents, WatchError};
 use super::revision::{Contents, Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
 use super::watch_paths::WatchPaths;
 use super::watched::Watched;
@@ -22,336 +21,340 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
-/// How often is looked without a hint.
-const POLL: Duration = Duration::from_secs(2);
+/// How often files are checked without an event.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long after the kernel has refused to give hints it is asked again: limits on watching are shared by all programs.
-const REFUSED: Duration = Duration::from_mins(1);
+/// How long after the kernel refused a watch it is asked again: all programs share its limits.
+const WATCH_RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// As many processes there must have been for it to be a sign that over half of them vanished: of half a file, mostly.
-const SIGNIFICANT: usize = 4;
+/// With at least this many processes, losing over half of them is a sign of a truncated file.
+const MIN_FOR_DOUBT: usize = 4;
 
-/// Files that are followed, for those who ask.
+/// A handle to the thread that follows the files.
 #[derive(Clone, Debug)]
 pub struct FileFollower {
     source: FileSource,
     tickets: Tickets,
-    ask: Sender<FollowerRequest>,
-    found_by: FoundBy,
+    requests: Sender<FollowerRequest>,
+    active_method: ActiveMethod,
 }
 
-/// How changes are found just now; shared by whoever finds them and whoever wants to know.
+/// How changes are found at present; shared between the thread and its handles.
 #[derive(Clone, Debug)]
-struct FoundBy(Arc<Mutex<WatchMethod>>);
+struct ActiveMethod(Arc<Mutex<WatchMethod>>);
 
-impl FoundBy {
+impl ActiveMethod {
     fn get(&self) -> WatchMethod {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, means: WatchMethod) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = means;
+    fn set(&self, method: WatchMethod) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = method;
     }
 }
 
 impl Source for FileFollower {
     fn reload(&self) -> Ticket {
         let ticket = self.tickets.next();
-        // The thread ends with the process only; there is nobody left to tell then.
-        drop(self.ask.send(FollowerRequest::Ask));
+        // The thread runs as long as the process, so sending can't fail before exit.
+        drop(self.requests.send(FollowerRequest::Reload));
         ticket
     }
 
-    fn look(&self) {
-        // As above.
-        drop(self.ask.send(FollowerRequest::Look));
+    fn check(&self) {
+        drop(self.requests.send(FollowerRequest::Check));
     }
 
-    fn look_no_more(&self) {
-        // As above.
-        drop(self.ask.send(FollowerRequest::LookNoMore));
+    fn stop_watching(&self) {
+        drop(self.requests.send(FollowerRequest::StopWatching));
     }
 
-    fn means(&self) -> WatchMethod {
-        self.found_by.get()
+    fn watch_method(&self) -> WatchMethod {
+        self.active_method.get()
     }
 
     fn read(&self, candidate: Option<&Path>) -> Result<Loaded, Rejected> {
-        candidate.map_or_else(|| self.source.read(), |path| self.source.instead(path.to_owned()).read()).revision
+        candidate.map_or_else(|| self.source.read(), |path| self.source.with_path(path.to_owned()).read()).revision
     }
 }
 
 #[derive(Debug)]
 enum FollowerRequest {
-    Ask,
-    Look,
-    LookNoMore,
-    Hint(FsEvent),
+    Reload,
+    Check,
+    StopWatching,
+    Event(FsEvent),
 }
 
 impl FileSource {
-    /// Follows the files from what `first` saw of them, for the rest of the process, and gives each further revision, and
-    /// each other content of watched files, to `deliver`, on a thread of its own. Answers with what the watched files of the
-    /// first revision contain now.
+    /// Follows the files from the state that `first` recorded, on a thread that lives as long as the process. Passes each further
+    /// revision, and each change of watched files, to `deliver`. Returns the contents of the files that the first revision
+    /// watches.
     ///
     /// # Errors
     /// The system refuses another thread.
     pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<(FileFollower, Contents)> {
         let mut watched = Watched::new(self.has_writer);
-        let contents = first.revision.as_ref().map(|loaded| watched.want(&loaded.desired)).unwrap_or_default();
+        let contents = first.revision.as_ref().map(|loaded| watched.set_desired(&loaded.desired)).unwrap_or_default();
         let (sender, messages) = mpsc::channel();
-        let means = self.means;
-        let found_by = FoundBy(Arc::new(Mutex::new(means)));
+        let method = self.watch_method;
+        let active_method = ActiveMethod(Arc::new(Mutex::new(method)));
         let tickets = Tickets::default();
-        let asker =
-            FileFollower { source: self.clone(), tickets: tickets.clone(), ask: sender.clone(), found_by: found_by.clone() };
+        let follower_handle = FileFollower {
+            source: self.clone(),
+            tickets: tickets.clone(),
+            requests: sender.clone(),
+            active_method: active_method.clone(),
+        };
         let mut follower = FollowerThread {
-            found_by,
+            active_method,
             tickets,
             watched,
             source: self,
             deliver,
-            means,
-            hint_to: sender,
+            method,
+            requests: sender,
             backlog: Arc::default(),
-            hints: None,
+            events: None,
             refused_at: None,
             inputs: first.inputs().clone(),
-            places: WatchPaths::default(),
-            look: Debounce::new(first.evidence.stamps.clone(), !first.evidence.is_fresh),
-            // A change between the first reading and the first watch is seen by a look.
-            look_at: Instant::now(),
+            paths: WatchPaths::default(),
+            debounce: Debounce::new(first.record.stats.clone(), !first.record.is_fresh),
+            // A change between the first reading and the first watch is found by a check.
+            next_check: Instant::now(),
             answers: first.answers.clone(),
             desired: first.revision.as_ref().map_or_else(|_| Desired::nothing(), |loaded| loaded.desired.clone()),
-            // Some file systems don't count names.
-            nameless: first.evidence.stamps.nameless().map(Path::to_owned).collect(),
-            lookers: 0,
+            // Some file systems have no link counts.
+            warned_unlinked: first.record.stats.unlinked().map(Path::to_owned).collect(),
+            pending_checks: 0,
             is_settled: false,
         };
         thread::Builder::new().name("source".to_owned()).spawn(move || follower.run(&messages))?;
-        Ok((asker, contents))
+        Ok((follower_handle, contents))
     }
 }
 
 struct FollowerThread<D> {
     source: FileSource,
     deliver: D,
-    /// By what means changes are to be found.
-    means: WatchMethod,
-    found_by: FoundBy,
+    /// How changes are to be found.
+    method: WatchMethod,
+    active_method: ActiveMethod,
     tickets: Tickets,
-    hint_to: Sender<FollowerRequest>,
+    requests: Sender<FollowerRequest>,
     backlog: Arc<EventBacklog>,
-    hints: Option<FsEvents>,
-    /// When the kernel last refused to give hints.
+    events: Option<FsEvents>,
+    /// When the kernel last refused a watch.
     refused_at: Option<Instant>,
-    /// What decided the last reading, and where a change of that can be seen.
+    /// What decided the last reading, and the paths where a change of it is seen.
     inputs: Inputs,
-    places: WatchPaths,
-    look: Debounce,
-    /// When to look, with or without a hint.
-    look_at: Instant,
-    /// What the files said at the last reading.
+    paths: WatchPaths,
+    debounce: Debounce,
+    /// When to check, even without an event.
+    next_check: Instant,
+    /// The answers of the file system at the last reading.
     answers: FsAnswers,
-    /// What the last revision wanted that was valid. Its definitions are those in force, not copies of them.
+    /// The last valid revision. Its definitions are shared with the applied ones, not copied.
     desired: Desired,
-    /// The files that were found without a name, and told of.
-    nameless: BTreeSet<PathBuf>,
-    /// What the processes of that revision watch.
+    /// The files without a name that were reported.
+    warned_unlinked: BTreeSet<PathBuf>,
+    /// The files that processes of that revision watch.
     watched: Watched,
-    /// How many wait until everything that was saved has been delivered.
-    lookers: usize,
-    /// At the last look, what there was to read had been read.
+    /// How many requested checks are not yet answered.
+    pending_checks: usize,
+    /// At the last check, everything ready had been read.
     is_settled: bool,
 }
 
 impl<D: Fn(Delivery)> FollowerThread<D> {
     fn run(&mut self, messages: &Receiver<FollowerRequest>) {
         loop {
-            // There is always somebody who may send: this thread itself, on behalf of the kernel.
-            let first = match self.means {
+            // The channel stays open: this thread holds a sender for events.
+            let first = match self.method {
                 WatchMethod::Off => messages.recv().map_err(RecvTimeoutError::from),
                 WatchMethod::Events | WatchMethod::Poll => {
-                    messages.recv_timeout(self.look_at.saturating_duration_since(Instant::now()))
+                    messages.recv_timeout(self.next_check.saturating_duration_since(Instant::now()))
                 }
             };
-            let (mut is_asked, mut is_hinted, before) = (false, false, self.lookers);
+            let (mut is_requested, mut has_event, before) = (false, false, self.pending_checks);
             self.backlog.clear();
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
-                    FollowerRequest::Ask => is_asked = true,
-                    FollowerRequest::Look => self.lookers += 1,
-                    FollowerRequest::LookNoMore => self.look_no_more(),
-                    FollowerRequest::Hint(hint) => is_hinted |= self.note(hint),
+                    FollowerRequest::Reload => is_requested = true,
+                    FollowerRequest::Check => self.pending_checks += 1,
+                    FollowerRequest::StopWatching => self.stop_watching(),
+                    FollowerRequest::Event(event) => has_event |= self.handle_event(event),
                 }
             }
-            if is_asked {
+            if is_requested {
                 let answers = self.tickets.last();
                 let reading = self.source.read();
-                self.take(reading, answers, true);
+                self.accept(reading, answers, true);
                 self.is_settled = true;
-                self.look_at_watched();
-            } else if self.means != WatchMethod::Off && (is_hinted || self.lookers > before || Instant::now() >= self.look_at) {
-                self.look();
+                self.check_watched();
+            } else if self.method != WatchMethod::Off
+                && (has_event || self.pending_checks > before || Instant::now() >= self.next_check)
+            {
+                self.check();
             }
-            if self.means == WatchMethod::Off || self.is_settled {
-                (0..std::mem::take(&mut self.lookers)).for_each(|_| (self.deliver)(Delivery::Looked));
+            if self.method == WatchMethod::Off || self.is_settled {
+                (0..std::mem::take(&mut self.pending_checks)).for_each(|_| (self.deliver)(Delivery::Checked));
             }
         }
     }
 
-    fn look_no_more(&mut self) {
-        self.means = WatchMethod::Off;
-        self.found_by.set(WatchMethod::Off);
-        self.hints = None;
+    fn stop_watching(&mut self) {
+        self.method = WatchMethod::Off;
+        self.active_method.set(WatchMethod::Off);
+        self.events = None;
     }
 
-    /// Takes a hint in, if it is about anything that decides what is read.
-    fn note(&mut self, hint: FsEvent) -> bool {
-        let hints = if let Some(hints) = &mut self.hints { hints.note(hint) } else { vec![hint] };
+    /// Records an event; returns whether it concerns anything that is read.
+    fn handle_event(&mut self, event: FsEvent) -> bool {
+        let events = if let Some(events) = &mut self.events { events.expand(event) } else { vec![event] };
         let mut concerns = false;
-        for hint in hints {
-            concerns |= self.note_one(hint);
+        for event in events {
+            concerns |= self.route_event(event);
         }
         concerns
     }
 
-    fn note_one(&mut self, hint: FsEvent) -> bool {
-        let concerns = hint.name().is_none_or(|name| self.places.concern(name));
-        let concerns_watched = hint.name().is_none_or(|name| self.watched.concern(name));
+    fn route_event(&mut self, event: FsEvent) -> bool {
+        let concerns = event.name().is_none_or(|name| self.paths.concerns(name));
+        let concerns_watched = event.name().is_none_or(|name| self.watched.concerns(name));
         if concerns_watched {
-            self.watched.note(hint.clone(), Instant::now());
+            self.watched.record(event.clone(), Instant::now());
         }
         if concerns {
-            self.look.note(hint, Instant::now());
+            self.debounce.record(event, Instant::now());
         }
         concerns || concerns_watched
     }
 
-    fn look(&mut self) {
-        // Before the look, so that what changes after it gives a hint.
-        self.watch();
-        let seen = self.look.again();
+    fn check(&mut self) {
+        // Before the check, so that a later change gives an event.
+        self.update_watches();
+        let seen = self.debounce.stat_again();
         let now = Instant::now();
-        self.look_at = now + POLL;
-        self.is_settled = match self.look.judge(seen.clone(), now) {
+        self.next_check = now + POLL_INTERVAL;
+        self.is_settled = match self.debounce.decide(seen.clone(), now) {
             DebounceDecision::Same => {
-                self.warn_of_nameless(&seen);
+                self.warn_of_unlinked(&seen);
                 true
             }
             DebounceDecision::Wait(until) => {
-                self.look_at = self.look_at.min(until);
+                self.next_check = self.next_check.min(until);
                 false
             }
             DebounceDecision::Read => self.read(&seen),
         };
-        self.look_at_watched();
+        self.check_watched();
     }
 
-    /// Looks at what processes watch.
-    fn look_at_watched(&mut self) {
-        let contents = self.watched.look(Instant::now());
-        self.is_settled &= self.watched.look_at().is_none();
-        self.look_at = self.watched.look_at().map_or(self.look_at, |until| self.look_at.min(until));
+    /// Checks the files that processes watch.
+    fn check_watched(&mut self) {
+        let contents = self.watched.check(Instant::now());
+        self.is_settled &= self.watched.next_check().is_none();
+        self.next_check = self.watched.next_check().map_or(self.next_check, |until| self.next_check.min(until));
         if !contents.is_empty() {
             (self.deliver)(Delivery::Contents(contents));
         }
     }
 
-    /// Tells once of each file that was replaced where navigator can't see it.
-    fn warn_of_nameless(&mut self, seen: &FileStats) {
-        for path in seen.nameless() {
-            if self.nameless.insert(path.to_owned()) {
+    /// Warns once of each file that was replaced where navigator can't see it.
+    fn warn_of_unlinked(&mut self, seen: &FileStats) {
+        for path in seen.unlinked() {
+            if self.warned_unlinked.insert(path.to_owned()) {
                 warn!(
                     target: "navigator",
                     file = %path.display(),
-                    help = "mount the directory that it lies in",
-                    "The file is mounted by itself and was replaced outside, where that can't be seen"
+                    help = "mount its directory instead",
+                    "File was replaced outside of its own mount, where that can't be seen"
                 );
             }
         }
     }
 
-    /// Reads what was judged to be ready, unless it turns out that it is not; whether it was.
+    /// Reads the files that were judged to be ready. Returns false if they turn out not to be.
     fn read(&mut self, judged: &FileStats) -> bool {
-        if let Some(evidence) = self.source.confirm(&self.answers) {
-            let is_ready = self.is_ready(&evidence, None, judged);
+        if let Some(record) = self.source.confirm(&self.answers) {
+            let is_ready = self.is_ready(&record, None, judged);
             if is_ready {
-                debug!(target: "navigator", "Files were read again, and say the same");
-                self.seen(evidence);
+                debug!(target: "navigator", "Files read again, content unchanged");
+                self.restart_debounce(record);
             }
             return is_ready;
         }
         let answers = self.tickets.last();
         let reading = self.source.read();
-        let doubt = self.look.doubt().filter(|_| self.is_doubtful(&reading));
-        let is_ready = self.is_ready(&reading.evidence, doubt, judged);
+        let doubt = self.debounce.hold_for_doubt().filter(|_| self.looks_truncated(&reading));
+        let is_ready = self.is_ready(&reading.record, doubt, judged);
         if is_ready {
-            let is_new = !reading.answers.are_as_in(&self.answers);
-            self.take(reading, answers, is_new);
+            let is_new = !reading.answers.have_same_contents(&self.answers);
+            self.accept(reading, answers, is_new);
         }
         is_ready
     }
 
-    /// Whether what was judged to be ready is what was read, whole, and no longer in `doubt`. If not, says when to look again.
-    fn is_ready(&mut self, evidence: &ReadRecord, doubt: Option<Instant>, judged: &FileStats) -> bool {
+    /// Whether the files that were read are those that were judged, complete and past `doubt`. If not, sets the next check.
+    fn is_ready(&mut self, record: &ReadRecord, doubt: Option<Instant>, judged: &FileStats) -> bool {
         let now = Instant::now();
-        let until = self.look.unfinished(evidence, now).or(doubt).filter(|until| now < *until);
-        let is_steady = evidence.is_steady(judged);
+        let until = self.debounce.hold_for_writer(record, now).or(doubt).filter(|until| now < *until);
+        let is_steady = record.is_stable(judged);
         if !is_steady {
-            self.look_at = now;
+            self.next_check = now;
         } else if let Some(until) = until {
-            self.look_at = self.look_at.min(until);
+            self.next_check = self.next_check.min(until);
         }
         is_steady && until.is_none()
     }
 
-    /// Whether so much is missing that it looks like the beginning of a file.
-    fn is_doubtful(&self, reading: &Reading) -> bool {
+    /// Whether so many processes are missing that the file looks truncated.
+    fn looks_truncated(&self, reading: &Reading) -> bool {
         let Ok(loaded) = &reading.revision else { return false };
         let known = self.desired.entries();
-        let left = known.iter().filter(|entry| loaded.desired.get(&entry.spec.name).is_some()).count();
-        known.len() >= SIGNIFICANT && left * 2 < known.len()
+        let kept = known.iter().filter(|entry| loaded.desired.get(&entry.spec.name).is_some()).count();
+        known.len() >= MIN_FOR_DOUBT && kept * 2 < known.len()
     }
 
-    /// Takes a reading for what there is, and delivers it if that is of interest. It began after the request that it `answers`.
-    fn take(&mut self, mut reading: Reading, answers: Ticket, is_of_interest: bool) {
+    /// Accepts a reading that began after the request `answers`, and delivers it if `is_new`.
+    fn accept(&mut self, mut reading: Reading, answers: Ticket, is_new: bool) {
         self.inputs = reading.inputs().clone();
         self.answers = reading.answers;
-        self.seen(reading.evidence);
+        self.restart_debounce(reading.record);
         if let Ok(loaded) = &mut reading.revision {
-            // What didn't change is found here, and not by the loop, which has others to answer.
+            // Unchanged definitions are found here, because the event loop has other work.
             loaded.desired.share(&self.desired);
             self.desired = loaded.desired.clone();
         }
-        if is_of_interest {
+        if is_new {
             if let Ok(loaded) = &mut reading.revision {
-                loaded.contents = self.watched.want(&loaded.desired);
+                loaded.contents = self.watched.set_desired(&loaded.desired);
             }
             (self.deliver)(Delivery::Revision(Revision { answers, outcome: reading.revision.map(Box::new) }));
         }
     }
 
-    /// Goes on from what was seen of what was read.
-    fn seen(&mut self, evidence: ReadRecord) {
-        self.look = Debounce::new(evidence.stamps, !evidence.is_fresh);
-        // What changed while it was read is seen by another look.
-        self.look_at = Instant::now();
+    /// Starts again from the metadata of what was read.
+    fn restart_debounce(&mut self, record: ReadRecord) {
+        self.debounce = Debounce::new(record.stats, !record.is_fresh);
+        // A change during the reading is found by another check.
+        self.next_check = Instant::now();
     }
 
-    /// Watches wherever a change can be seen now: that depends on what stands where.
-    fn watch(&mut self) {
-        self.places = WatchPaths::of(&self.inputs);
-        if self.means != WatchMethod::Events || self.refused_at.is_some_and(|at| at.elapsed() < REFUSED) {
+    /// Watches wherever a change can be seen now.
+    fn update_watches(&mut self) {
+        self.paths = WatchPaths::of(&self.inputs);
+        if self.method != WatchMethod::Events || self.refused_at.is_some_and(|at| at.elapsed() < WATCH_RETRY_DELAY) {
             return;
         }
         let watched = self.watch_by_events();
-        self.found_by.set(if watched.is_ok() { WatchMethod::Events } else { WatchMethod::Poll });
+        self.active_method.set(if watched.is_ok() { WatchMethod::Events } else { WatchMethod::Poll });
         match watched {
             Ok(()) if self.refused_at.take().is_some() => info!(target: "navigator", "Files are watched by events again"),
             Ok(()) => {}
             Err(error) => {
-                self.hints = None;
+                self.events = None;
                 if self.refused_at.replace(Instant::now()).is_none() {
                     warn!(target: "navigator", %error, poll = "2s", "Files can't be watched by events");
                 }
@@ -359,16 +362,16 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
         }
     }
 
-    fn watch_by_events(&mut self) -> Result<(), WatchRefusal> {
-        let hints = if let Some(hints) = &mut self.hints {
-            hints
+    fn watch_by_events(&mut self) -> Result<(), WatchError> {
+        let events = if let Some(events) = &mut self.events {
+            events
         } else {
-            let (hint_to, backlog) = (self.hint_to.clone(), Arc::clone(&self.backlog));
-            // The thread has ended; nobody wants hints any more.
-            let take = move |hint| drop(backlog.admit(hint).map(|hint| hint_to.send(FollowerRequest::Hint(hint))));
-            self.hints.insert(FsEvents::new(take)?)
+            let (requests, backlog) = (self.requests.clone(), Arc::clone(&self.backlog));
+            // Sending fails only when the thread has ended.
+            let take = move |event| drop(backlog.admit(event).map(|event| requests.send(FollowerRequest::Event(event))));
+            self.events.insert(FsEvents::new(take)?)
         };
-        let directories = self.places.directories() | self.watched.directories();
-        hints.watch(&directories)
+        let directories = self.paths.directories() | self.watched.directories();
+        events.watch(&directories)
     }
 }

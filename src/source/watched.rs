@@ -1,9 +1,10 @@
-//! The files that processes watch, followed: they are read when they change and their writers are done, just as the
-//! configuration itself. What another content leads to is not decided here.
+//! Follows the files that processes watch: reads them when they change and their writers are done, like the configuration.
+//!
+//! It doesn't decide what a change leads to.
 
 use super::debounce::{Debounce, DebounceDecision};
-use super::file::AskForWriter;
-use super::file_digests::{FileDigests, MOST_BYTES, MOST_FILES, WatchRequest};
+use super::file::WriterCheck;
+use super::file_digests::{FileDigests, MAX_BYTES, MAX_FILES, WatchRequest};
 use super::file_stat::FileStats;
 use super::fs_events::FsEvent;
 use super::revision::Contents;
@@ -18,112 +19,111 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::warn;
 
-/// What each process watches, if it watches anything. A process with an unknown user can't be started, and watches nothing.
-fn wanted(desired: &Desired) -> Vec<WatchRequest> {
+/// What each process watches. A process with an unknown user can't be started, and watches nothing.
+fn watch_requests(desired: &Desired) -> Vec<WatchRequest> {
     let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| !spec.watch.is_empty());
-    let wanted = |spec: &Arc<Spec>| {
+    let request = |spec: &Arc<Spec>| {
         let identity = if geteuid().is_root() { Some(Identity::of(&spec.exec).ok()?.0) } else { None };
         Some(WatchRequest { name: spec.name.clone(), watch: spec.watch.clone(), identity })
     };
-    specs.filter_map(wanted).collect()
+    specs.filter_map(request).collect()
 }
 
-/// Watched files, followed.
+/// The files that processes watch.
 #[derive(Debug)]
 pub(super) struct Watched {
-    has_writer: AskForWriter,
-    wanted: Vec<WatchRequest>,
-    survey: FileDigests,
-    look: Debounce,
-    places: WatchPaths,
-    /// When there may be something to read, before anybody hints at it.
-    look_at: Option<Instant>,
+    has_writer: WriterCheck,
+    requests: Vec<WatchRequest>,
+    digests: FileDigests,
+    debounce: Debounce,
+    paths: WatchPaths,
+    /// When to check, even without an event.
+    next_check: Option<Instant>,
 }
 
 impl Watched {
-    /// Nothing, yet.
-    pub(super) fn new(has_writer: AskForWriter) -> Watched {
-        let look = Debounce::new(FileStats::default(), false);
+    /// Watches nothing yet.
+    pub(super) fn new(has_writer: WriterCheck) -> Watched {
+        let debounce = Debounce::new(FileStats::default(), false);
         Watched {
             has_writer,
-            wanted: Vec::new(),
-            survey: FileDigests::default(),
-            look,
-            places: WatchPaths::default(),
-            look_at: None,
+            requests: Vec::new(),
+            digests: FileDigests::default(),
+            debounce,
+            paths: WatchPaths::default(),
+            next_check: None,
         }
     }
 
-    /// Watches what this configuration wants to be watched; answers with what that contains now.
-    pub(super) fn want(&mut self, desired: &Desired) -> Contents {
-        self.wanted = wanted(desired);
-        let survey = self.survey();
-        self.take(survey);
-        self.survey.contents.clone()
+    /// Watches what this configuration names. Returns the current contents.
+    pub(super) fn set_desired(&mut self, desired: &Desired) -> Contents {
+        self.requests = watch_requests(desired);
+        let digests = self.read_digests();
+        self.accept(digests);
+        self.digests.contents.clone()
     }
 
-    /// Whether a change of this name may change what a process watches.
-    pub(super) fn concern(&self, name: &Path) -> bool {
-        self.places.concern(name)
+    /// Whether a change of this name may change watched files.
+    pub(super) fn concerns(&self, name: &Path) -> bool {
+        self.paths.concerns(name)
     }
 
-    /// Takes a hint in that is about something watched.
-    pub(super) fn note(&mut self, hint: FsEvent, now: Instant) {
-        self.look.note(hint, now);
+    /// Records an event about a watched file.
+    pub(super) fn record(&mut self, event: FsEvent, now: Instant) {
+        self.debounce.record(event, now);
     }
 
-    /// Where a change can be seen, as things stand now.
+    /// The directories where a change can be seen now.
     pub(super) fn directories(&mut self) -> &BTreeSet<PathBuf> {
-        self.places = WatchPaths::of(&self.survey.inputs);
-        self.places.directories()
+        self.paths = WatchPaths::of(&self.digests.inputs);
+        self.paths.directories()
     }
 
-    /// When to look again, with or without a hint, if there is reason to.
-    pub(super) fn look_at(&self) -> Option<Instant> {
-        self.look_at
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        self.next_check
     }
 
-    /// Looks, and reads what changed and is ready to be read; answers with what has another content now.
-    pub(super) fn look(&mut self, now: Instant) -> Contents {
-        self.look_at = None;
-        if self.wanted.is_empty() {
+    /// Checks for changes, and reads what is ready. Returns the contents that changed.
+    pub(super) fn check(&mut self, now: Instant) -> Contents {
+        self.next_check = None;
+        if self.requests.is_empty() {
             return Contents::new();
         }
-        let seen = self.look.again();
-        match self.look.judge(seen.clone(), now) {
+        let seen = self.debounce.stat_again();
+        match self.debounce.decide(seen.clone(), now) {
             DebounceDecision::Same => Contents::new(),
             DebounceDecision::Wait(until) => {
-                self.look_at = Some(until);
+                self.next_check = Some(until);
                 Contents::new()
             }
             DebounceDecision::Read => {
-                let survey = self.survey();
-                let unfinished = self.look.unfinished(&survey.evidence, now);
-                self.look_at = match unfinished {
-                    _ if !survey.evidence.is_steady(&seen) => Some(now),
+                let digests = self.read_digests();
+                let held_until = self.debounce.hold_for_writer(&digests.record, now);
+                self.next_check = match held_until {
+                    _ if !digests.record.is_stable(&seen) => Some(now),
                     Some(until) if now < until => Some(until),
-                    _ => return self.take(survey),
+                    _ => return self.accept(digests),
                 };
                 Contents::new()
             }
         }
     }
 
-    /// Reads what is wanted, as far as it may differ from what is known.
-    fn survey(&self) -> FileDigests {
-        FileDigests::make(&self.wanted, &self.survey.known, self.has_writer)
+    /// Reads the watched files, except those known to be unchanged.
+    fn read_digests(&self) -> FileDigests {
+        FileDigests::read(&self.requests, &self.digests.cache, self.has_writer)
     }
 
-    /// Takes a survey for what there is; answers with what differs from the one before.
-    fn take(&mut self, survey: FileDigests) -> Contents {
-        let former = std::mem::replace(&mut self.survey, survey);
-        for name in self.survey.beyond.difference(&former.beyond) {
-            warn!(target: "managed_processes", %name, files = MOST_FILES, bytes = MOST_BYTES, "Watched files are beyond what is read");
+    /// Stores new digests. Returns the contents that differ from the previous ones.
+    fn accept(&mut self, digests: FileDigests) -> Contents {
+        let previous = std::mem::replace(&mut self.digests, digests);
+        for name in self.digests.over_limit.difference(&previous.over_limit) {
+            warn!(target: "managed_processes", %name, files = MAX_FILES, bytes = MAX_BYTES, "Watched files exceed the limits");
         }
-        self.look = Debounce::new(self.survey.evidence.stamps.clone(), !self.survey.evidence.is_fresh);
-        self.places = WatchPaths::of(&self.survey.inputs);
-        // What changed while it was read is seen by another look.
-        self.look_at = Some(Instant::now());
-        self.survey.contents.iter().filter(|content| !former.contents.contains(content)).cloned().collect()
+        self.debounce = Debounce::new(self.digests.record.stats.clone(), !self.digests.record.is_fresh);
+        self.paths = WatchPaths::of(&self.digests.inputs);
+        // A change during the reading is found by another check.
+        self.next_check = Some(Instant::now());
+        self.digests.contents.iter().filter(|content| !previous.contents.contains(content)).cloned().collect()
     }
 }

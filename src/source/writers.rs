@@ -1,10 +1,10 @@
-//! Whether a file is being written to, as far as the kernel can tell. What follows from it is decided elsewhere.
+//! Asks the kernel whether a file is open for writing.
 
 use crate::sys::lease;
 use rustix::fd::BorrowedFd;
 
-/// Whether a process has this file open to write to it; the file is open for reading here. `None` where that can't be
-/// known: it is another user's and navigator is not root, or its file system has no leases.
+/// Whether a process has this file open for writing; the file must be open for reading here. `None` where that can't be known:
+/// the file belongs to another user and navigator is not root, or its file system has no leases.
 pub fn has_writer(file: BorrowedFd<'_>) -> Option<bool> {
     lease::is_to_be_had(file).ok().map(|is_free| !is_free)
 }
@@ -16,7 +16,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_writer_is_known_as_long_as_it_has_the_file_open() {
+    fn a_writer_is_reported_while_it_has_the_file_open() {
         let path = std::env::temp_dir().join(format!("navigator-writers-{}", std::process::id()));
         let writer = fs::File::create(&path).expect("its name is new");
         let reader = fs::File::open(&path).expect("it was just made");

@@ -356,7 +356,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
         };
         // Every order that a signal gives is one to end.
-        self.surroundings.source().look_no_more();
+        self.surroundings.source().stop_watching();
         Some(Event::Order(order))
     }
 }

@@ -93,7 +93,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
             Request::Look(reply) => {
                 self.waiters.unlooked.push_back(reply);
-                self.surroundings.source().look();
+                self.surroundings.source().check();
             }
         }
         Vec::new()

@@ -1,6 +1,6 @@
-//! Every input that fuzzing began with or found, held to the same checks and limits in every test run.
+//! Runs every seed and every found input of the fuzz targets through the same checks and limits, in every test run.
 //!
-//! `FUZZ_CORPUS=DIRECTORY` writes the inputs there, a folder for each target, for `fuzz/run`.
+//! `FUZZ_CORPUS=DIRECTORY` writes the inputs there, a directory for each target, for `fuzz/run`.
 
 mod checks;
 mod seeds;
@@ -14,12 +14,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::{env, fs};
 
-/// What is measured must be one's own.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Measurements must not run at the same time.
+static SERIAL: Mutex<()> = Mutex::new(());
 
 #[test]
 fn no_known_input_breaks_a_rule_or_a_limit() {
-    let _alone = ALONE.lock();
+    let _serial = SERIAL.lock();
     let (mut count, mut failures) = (0, Vec::new());
     for (target, check) in TARGETS {
         for (name, input) in seeds(target) {
@@ -32,16 +32,16 @@ fn no_known_input_breaks_a_rule_or_a_limit() {
             }
         }
     }
-    assert!(failures.is_empty(), "what went wrong is said above:\n{}", failures.join("\n"));
+    assert!(failures.is_empty(), "see the panics above:\n{}", failures.join("\n"));
     assert!(count >= 300, "only {count} inputs");
 }
 
-fn write(folder: &Path, name: &str, input: &[u8]) {
-    fs::create_dir_all(folder).expect("the corpus can be written");
-    fs::write(folder.join(name), input).expect("the corpus can be written");
+fn write(directory: &Path, name: &str, input: &[u8]) {
+    fs::create_dir_all(directory).expect("the corpus can be written");
+    fs::write(directory.join(name), input).expect("the corpus can be written");
 }
 
-/// Random mixtures of what terminals act on, which known inputs alone would not cover.
+/// Random mixtures of sequences that terminals act on, beyond the known inputs.
 #[test]
 fn random_texts_are_made_safe_for_terminals() {
     const PIECES: [&[u8]; 20] = [
@@ -79,7 +79,7 @@ fn random_texts_are_made_safe_for_terminals() {
     }
 }
 
-/// A check that lets everything pass would find nothing.
+/// Shows that each limit can fail a check.
 #[test]
 fn a_check_can_fail() {
     fn greedy(input: &[u8]) {
@@ -92,7 +92,7 @@ fn a_check_can_fail() {
             std::hint::black_box(input);
         }
     }
-    let _alone = ALONE.lock();
+    let _serial = SERIAL.lock();
     for check in [greedy, slow, |_: &[u8]| panic!("as it should be")] {
         assert!(catch_unwind(|| limited(check, b"x")).is_err(), "nothing was found");
     }

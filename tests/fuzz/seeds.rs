@@ -1,4 +1,4 @@
-//! What fuzzing begins with: the fixtures, the lines of `fuzz/seeds/`, and what was found before in `fuzz/found/`.
+//! The seeds of fuzzing: the fixtures, the lines of `fuzz/seeds/`, and the inputs found before in `fuzz/found/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// Every text that is a configuration or was to be one.
+/// Every configuration of the fixtures, valid or not.
 fn configurations() -> Vec<(String, Vec<u8>)> {
-    let folders = ["good", "good/parts", "bad", "bad/parts"].map(|folder| Path::new("fixtures/config").join(folder));
+    let directories = ["good", "good/parts", "bad", "bad/parts"].map(|directory| Path::new("fixtures/config").join(directory));
     let plans = files(Path::new("fixtures/plan"));
-    let texts = folders.iter().chain(&plans).flat_map(|folder| files(folder)).filter(|path| path.is_file());
+    let texts = directories.iter().chain(&plans).flat_map(|directory| files(directory)).filter(|path| path.is_file());
     texts.map(|path| (path.to_string_lossy().replace('/', "-"), read(&path))).collect()
 }
 
-/// Every case of `fixtures/plan`, there and back, and from each good configuration to the next.
+/// Every case of `fixtures/plan` in both directions, and each good configuration with the next one.
 fn pairs() -> Vec<(String, Vec<u8>)> {
     let cases = files(Path::new("fixtures/plan"));
     let cases = cases.iter().map(|case| (name(case), case.join("before.yml"), case.join("after.yml")));
@@ -46,9 +46,9 @@ fn lines(target: &str) -> Vec<(String, Vec<u8>)> {
     lines.map(|(number, line)| (format!("{target}-{number}"), line.replace("\\n", "\n").into_bytes())).collect()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry of the folder").path()).collect();
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry of the directory").path()).collect();
     paths.sort();
     paths
 }
@@ -65,7 +65,7 @@ fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A host on which nothing has been wanted has no file.
+/// In `fixtures/plan`, a missing file stands for an empty configuration.
 fn read_if_there(path: &Path) -> Vec<u8> {
     if path.exists() { read(path) } else { b"managed_processes: []".to_vec() }
 }

@@ -29,7 +29,7 @@ const NOT_IN_SCHEMA: &[(&str, &str)] = &[
     ("there is no such file", "concerns other files"),
     ("a file can't include itself", "concerns other files"),
     ("it is a directory", "concerns other files"),
-    ("the tag `", "an editor resolves tags before it validates"),
+    ("the YAML tag `", "an editor resolves tags before it validates"),
 ];
 
 /// The compiled schema.

@@ -5,7 +5,7 @@
 
 use crate::config::reader::NodeReader;
 use crate::config::scalar;
-use crate::config::scope::{is_bare, is_secret};
+use crate::config::scope::{is_lone_reference, is_secret};
 use crate::config::table::{ConfigKey, DefaultValue, ValueShape};
 use crate::config::tree::{MapEntry, Node, NodeKind, Scalar, entry};
 use crate::config::yaml::Value;
@@ -137,7 +137,9 @@ impl NodeWriter<'_, '_, '_, '_> {
     /// A text as in the source. A secret, and with `hide` any text, is replaced by a reference unless it is one.
     fn source(&mut self, node: &Node, hide: bool) -> Value {
         match &node.kind {
-            NodeKind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_bare(text) => self.reference(node),
+            NodeKind::Scalar(Scalar { text, is_secret, .. }) if (hide || *is_secret) && !is_lone_reference(text) => {
+                self.reference(node)
+            }
             NodeKind::Scalar(scalar) => Value::text(&scalar.text),
             _ => Value::Null,
         }

@@ -1,14 +1,14 @@
-//! A guess at what must not be shown, by lines and indentation: for texts that YAML can't read, or reads as something else than was
-//! meant.
+//! Guesses which parts of a text are secret by lines and indentation, for texts that YAML can't read, or reads as something else
+//! than was meant.
 
-use super::hides;
+use super::holds_variables;
 use crate::config::scope::is_secret;
 use crate::config::words::is_variable;
 use std::ops::Range;
 
-/// The ranges to hide in a text that is not YAML: a guess by lines and indentation that hides too much rather than too little.
+/// The ranges to mask in a text that is not YAML. It masks too much rather than too little.
 pub(in crate::config) fn of_lines(text: &str) -> Vec<Range<usize>> {
-    let mut ranges = below(text, true);
+    let mut ranges = block_ranges(text, true);
     for (start, line) in lines(text) {
         let content = line.trim_start_matches([' ', '\t']);
         let (begin, end) = (start + line.len() - content.len(), start + line.trim_end().len());
@@ -17,7 +17,7 @@ pub(in crate::config) fn of_lines(text: &str) -> Vec<Range<usize>> {
             ranges.push(begin + at..end.max(begin + at));
         } else if is_secret(&text[start..value]) {
             ranges.push(value..end);
-        } else if let Some(equals) = assigned(content) {
+        } else if let Some(equals) = assignment(content) {
             ranges.push(begin + equals + 1..end);
         }
     }
@@ -25,21 +25,21 @@ pub(in crate::config) fn of_lines(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// The values on the lines below those that hold the key `env`, as far as they are indented deeper. Of a text that is YAML these
-/// were meant to be variables, too; what they are to YAML is another thing while somebody types there.
+/// The ranges to mask on the lines below a key `env`, as far as they are indented deeper. They were meant as variables, even if
+/// YAML reads them as something else while the file is being edited.
 pub(in crate::config) fn of_blocks(text: &str) -> Vec<Range<usize>> {
-    below(text, false)
+    block_ranges(text, false)
 }
 
-/// `all`: also below secrets, the user's own keys, and brackets that are open.
-fn below(text: &str, all: bool) -> Vec<Range<usize>> {
+/// With `all`, also the lines below secret keys, keys that begin with `x-`, and open brackets.
+fn block_ranges(text: &str, all: bool) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut inside: Option<VariableBlock> = None;
     for (start, line) in lines(text) {
         let content = line.trim_start_matches([' ', '\t']);
         let (begin, end) = (start + line.len() - content.len(), start + line.trim_end().len());
         if content.starts_with('#') {
-            // A comment ends nothing, and may hold what was a value once.
+            // A comment ends no block, and may hold a former value.
             ranges.extend(inside.map(|_| begin..end));
             continue;
         }
@@ -51,24 +51,24 @@ fn below(text: &str, all: bool) -> Vec<Range<usize>> {
         inside = inside.filter(|inside| inside.open > 0 || depth > inside.depth || inside.awaits_value && key == 0);
         if let Some(inside) = &mut inside {
             let variables = *inside.variables.get_or_insert(depth);
-            // A quote before a name makes it no deeper.
+            // A quote before a name doesn't indent it.
             let is_variable = !all || depth <= variables + 1 && is_name(&content[..key]);
             ranges.push(if is_variable { value } else { begin }..end);
             inside.awaits_value = value >= end;
-            inside.open += if all { opened(content) } else { 0 };
+            inside.open += if all { bracket_balance(content) } else { 0 };
         } else if let Some(at) = env_key(content).filter(|_| all || !content.contains('{')) {
-            let open = if all { opened(content.get(at..).unwrap_or_default()) } else { 0 };
-            let is_meant = all || !content.starts_with("x-") || hides(content.split(':').next().unwrap_or_default());
-            inside = is_meant.then(|| VariableBlock::of(first_letter(line), open));
+            let open = if all { bracket_balance(content.get(at..).unwrap_or_default()) } else { 0 };
+            let is_meant = all || !content.starts_with("x-") || holds_variables(content.split(':').next().unwrap_or_default());
+            inside = is_meant.then(|| VariableBlock::of(first_letter_column(line), open));
         } else if all && is_secret(&text[start..value]) {
-            inside = Some(VariableBlock::of(depth, opened(text.get(value..end).unwrap_or_default())));
+            inside = Some(VariableBlock::of(depth, bracket_balance(text.get(value..end).unwrap_or_default())));
         }
     }
     ranges.retain(|range| !range.is_empty());
     ranges
 }
 
-/// The lines of a text, each with where it begins.
+/// The lines of a text, each with its start.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -80,14 +80,14 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// What the lines of variables are within.
+/// A block of lines that hold variables.
 #[derive(Clone, Copy)]
 struct VariableBlock {
-    /// How deep the key stands that they began with.
+    /// The column of the key that begins the block.
     depth: usize,
-    /// How many brackets are open that were opened behind the key.
+    /// How many brackets opened after the key are still open.
     open: i32,
-    /// How deep the first variable stands.
+    /// The column of the first variable.
     variables: Option<usize>,
     /// The last variable has no value yet.
     awaits_value: bool,
@@ -99,35 +99,34 @@ impl VariableBlock {
     }
 }
 
-/// Whether this is a key, with its colon, that can be the name of a variable; others may be parts of values.
+/// Whether a key, with its colon, can be the name of a variable. Other keys may be parts of values.
 fn is_name(key: &str) -> bool {
     let name = key.trim().trim_end_matches(':').trim_start_matches("- ").trim_matches(['"', '\'']);
     name.chars().all(|char| char.is_alphanumeric() || "_-.?&*!@%{[ ".contains(char)) && !name.trim().contains("  ")
 }
 
-/// How deep the key of a line stands. What people type before it while they change a file doesn't make it less deep, and a list's
-/// dash is part of its indentation.
+/// The column of a line's key. Characters typed before the key don't count, and a list's dash counts as indentation.
 fn depth(line: &str) -> usize {
     let indent = line.len() - line.trim_start().len();
     let behind_dash = line.trim_start().strip_prefix("- ").filter(|behind| !behind.starts_with("   "));
     let key = line.find([':', '=']).map(|end| line[..end].rfind(char::is_whitespace).map_or(0, |blank| blank + 1));
     match (behind_dash, key) {
         (Some(_), _) => indent,
-        (None, Some(key)) => key.max(first_letter(line)),
-        (None, None) => first_letter(line),
+        (None, Some(key)) => key.max(first_letter_column(line)),
+        (None, None) => first_letter_column(line),
     }
 }
 
-fn first_letter(line: &str) -> usize {
+fn first_letter_column(line: &str) -> usize {
     line.len() - line.trim_start_matches(|char: char| !char.is_alphanumeric() && char != '_').len()
 }
 
 /// How many more brackets a text opens than it closes; some may be part of values.
-fn opened(text: &str) -> i32 {
+fn bracket_balance(text: &str) -> i32 {
     text.chars().map(|char| i32::from(matches!(char, '{' | '[')) - i32::from(matches!(char, '}' | ']'))).sum()
 }
 
-/// How many bytes of a line are its key and colon; none if it has no key.
+/// The length of a line's key with its colon; 0 without a key.
 fn key_length(content: &str) -> usize {
     let bytes = content.as_bytes();
     let mut colons = memchr::memchr_iter(b':', bytes).peekable();
@@ -141,14 +140,14 @@ fn key_length(content: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// Where the values begin on a line that holds the key `env`, or one of the user's own, from which an alias may lead there.
+/// Where the values begin on a line with the key `env`, or with an `x-` key that an alias may refer to.
 fn env_key(content: &str) -> Option<usize> {
     if !content.contains(':') {
         return None;
     }
     let is_own = content.trim_start_matches(['"', '\'']).starts_with("x-");
     let own = is_own.then(|| key_length(content)).filter(|&length| length > 0);
-    // Nearly all lines are done with here.
+    // A fast check that excludes nearly all lines.
     let may_hold =
         |part: &[u8]| matches!(part, [b'e' | b'E', b'n' | b'N', b'v' | b'V'] | [b'v' | b'V', b'a' | b'A', b'r' | b'R']);
     if own.is_some() || !content.as_bytes().windows(3).any(may_hold) {
@@ -158,8 +157,8 @@ fn env_key(content: &str) -> Option<usize> {
     ["env", "envs", "environment", "vars", "variables"].into_iter().filter_map(|key| find_key(&lower, key)).min()
 }
 
-/// Where the `=` of a line `NAME=value` is, as env files and other programs write variables.
-fn assigned(content: &str) -> Option<usize> {
+/// The position of the `=` in `NAME=value`, as in env files.
+fn assignment(content: &str) -> Option<usize> {
     let equals = content.find('=')?;
     let name = content[..equals].trim_start_matches("- ").trim_start_matches("export ").trim_start_matches(['"', '\'']);
     is_variable(name).then_some(equals)
@@ -180,12 +179,12 @@ mod tests {
     use crate::config::source_map::SourceMap;
     use std::path::Path;
 
-    /// The ranges as whoever shows a text sees them: sorted, and each once.
+    /// The masked ranges: sorted and disjoint.
     fn joined(text: &str) -> Vec<Range<usize>> {
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), text.to_owned());
-        texts.veil(id, of_lines(text));
-        texts.veiled(id, 0..text.len()).collect()
+        texts.mask(id, of_lines(text));
+        texts.masked(id, 0..text.len()).collect()
     }
 
     fn shown(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! Which parts of a text must not be shown: values of variables, and of keys whose name says so.
+//! Finds the parts of a text that must not be shown: values of variables, and of keys whose name says that they are secret.
 
 mod lines;
 
@@ -8,51 +8,51 @@ use super::scope::is_secret;
 use super::tree::{Map, MapEntry, Node, NodeKind};
 use std::ops::Range;
 
-/// The ranges to hide in a text that could be parsed: of a value not only what YAML makes of it, but all that stands behind its
-/// key, because `!secret` and `&secret` are no values to YAML.
+/// The ranges to mask in a valid YAML text. Everything after a secret key is masked, not only its YAML value: `!secret` and
+/// `&secret` are no values in YAML.
 pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
-    let mut places = SecretMask::default();
-    places.node(node);
-    places.seen.sort_unstable();
-    let SecretMask { seen, keys, mut ranges } = places;
+    let mut mask = SecretMask::default();
+    mask.node(node);
+    mask.visible.sort_unstable();
+    let SecretMask { visible, keys, mut ranges } = mask;
     ranges.extend(keys.into_iter().map(|key| {
-        let next = seen.partition_point(|&start| start < key);
-        behind(key, seen.get(next).copied().unwrap_or(source.len()), source)
+        let next = visible.partition_point(|&start| start < key);
+        value_range(key, visible.get(next).copied().unwrap_or(source.len()), source)
     }));
     ranges.retain(|range| !range.is_empty());
     ranges
 }
 
-/// What is seen of a text, and what isn't.
+/// The visible and the masked parts of a text.
 #[derive(Default)]
 struct SecretMask {
-    /// Where something begins that may be shown.
-    seen: Vec<usize>,
-    /// Where the keys end whose values are hidden.
+    /// The starts of everything that may be shown.
+    visible: Vec<usize>,
+    /// The ends of keys whose values are masked.
     keys: Vec<usize>,
-    /// Other ranges to hide.
+    /// Other ranges to mask.
     ranges: Vec<Range<usize>>,
 }
 
 impl SecretMask {
     fn node(&mut self, node: &Node) {
-        self.seen.push(node.span.start());
+        self.visible.push(node.span.start());
         match &node.kind {
             NodeKind::Scalar(_) => {}
             NodeKind::List(items) => items.iter().for_each(|item| self.node(item)),
             NodeKind::Map(map) => {
                 // `env:` with nothing in it, and its variables beside it.
-                let beside = map.entries.iter().any(|entry| hides(&entry.key) && entry.value.is_null());
+                let beside = map.entries.iter().any(|entry| holds_variables(&entry.key) && entry.value.is_null());
                 let is_variable = |key: &str| beside && !key.contains(|char: char| char.is_lowercase());
-                // A key that is a map or a list holds anything.
+                // A list or map as a key may hold anything.
                 map.strays().iter().for_each(|MapEntry { key_span, value, .. }| self.hide(key_span.start(), value));
                 for MapEntry { key, key_span, value } in map.entries.iter().chain(map.duplicates()) {
-                    self.seen.push(key_span.start());
+                    self.visible.push(key_span.start());
                     match &value.kind {
-                        NodeKind::Map(variables) if hides(key) => self.variables(variables),
+                        NodeKind::Map(variables) if holds_variables(key) => self.variables(variables),
                         NodeKind::Scalar(_) if is_variable(key) => self.hide(key_span.end(), value),
-                        _ if *key == NAMES => self.names(value),
-                        _ if hides(key) || is_secret(key) => self.hide(key_span.end(), value),
+                        _ if *key == INHERIT_ENV => self.variable_names(value),
+                        _ if holds_variables(key) || is_secret(key) => self.hide(key_span.end(), value),
                         _ => self.node(value),
                     }
                 }
@@ -60,33 +60,33 @@ impl SecretMask {
         }
     }
 
-    /// A map of variables, whose names are no secrets.
+    /// A map of variables; their names are no secrets.
     fn variables(&mut self, map: &Map) {
         for MapEntry { key, key_span, value } in map.all() {
-            self.seen.push(key_span.start());
-            // `NAME=value` and `NAME:value` are keys to YAML.
+            self.visible.push(key_span.start());
+            // `NAME=value` and `NAME:value` are keys in YAML.
             let glued = key.find(['=', ':']).map(|at| (key_span.start() + at + 1).min(key_span.end())..key_span.end());
             self.ranges.extend(glued);
             self.hide(key_span.end(), value);
         }
     }
 
-    /// Names of variables. A value may stand behind one by mistake, as in `[NAME=value]`.
-    fn names(&mut self, node: &Node) {
-        self.seen.push(node.span.start());
+    /// Names of variables. A value may follow one by mistake, as in `[NAME=value]`.
+    fn variable_names(&mut self, node: &Node) {
+        self.visible.push(node.span.start());
         match &node.kind {
             NodeKind::Scalar(scalar) => {
                 let value = |at: usize| (node.span.start() + at + 1).min(node.span.end())..node.span.end();
                 self.ranges.extend(scalar.text.find('=').map(value));
             }
-            NodeKind::List(items) => items.iter().for_each(|item| self.names(item)),
+            NodeKind::List(items) => items.iter().for_each(|item| self.variable_names(item)),
             NodeKind::Map(map) => self.variables(map),
         }
     }
 
-    /// What stands behind a key, and what an alias brings there from elsewhere.
+    /// Masks what is written after a key, and what an alias copies there.
     fn hide(&mut self, key: usize, value: &Node) {
-        // What stands before its key came by an alias, whose name is no secret.
+        // A value that begins before its key was copied by an alias, whose name is no secret.
         if value.span.start() >= key {
             self.keys.push(key);
         }
@@ -107,9 +107,8 @@ impl SecretMask {
     }
 }
 
-/// What stands between the end of a key and what comes next, without the colon before it and the marks behind it that belong to
-/// lists and maps around it.
-fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
+/// The range of a value between its key and the next visible part, without the colon and the marks of surrounding lists and maps.
+fn value_range(key: usize, next: usize, source: &str) -> Range<usize> {
     let blank = [' ', '\t', '\r', '\n'];
     let between = &source[key..next];
     let value = between.trim_start_matches(blank);
@@ -124,11 +123,10 @@ fn behind(key: usize, next: usize, source: &str) -> Range<usize> {
 }
 
 /// The key whose values are names of variables.
-const NAMES: &str = "inherit_env";
+const INHERIT_ENV: &str = "inherit_env";
 
-/// Whether a key's values are variables. `environment` is what other programs call it, so it is found here by mistake, and
-/// something like `x-env` holds what is referred to under `env`.
-fn hides(key: &str) -> bool {
+/// Whether a key's values are variables. Other programs call it `environment`, and a key such as `x-env` holds values for `env`.
+fn holds_variables(key: &str) -> bool {
     // This letter is in each of the words, and in few others.
     if !key.contains(['v', 'V']) {
         return false;
@@ -137,6 +135,6 @@ fn hides(key: &str) -> bool {
         ["env", "envs", "environment", "vars", "variables"].iter().any(|variables| word.eq_ignore_ascii_case(variables))
     };
     !key.eq_ignore_ascii_case("env_file")
-        && !key.eq_ignore_ascii_case(NAMES)
+        && !key.eq_ignore_ascii_case(INHERIT_ENV)
         && key.split(|char: char| !char.is_alphanumeric()).any(is_variables)
 }

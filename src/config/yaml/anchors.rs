@@ -1,16 +1,17 @@
-//! What anchors name, and the copies that aliases make of it. The copies are counted, or a small text could become any number
-//! of values.
+//! The nodes that anchors name, and the copies that aliases make.
+//!
+//! The copies are counted, because a small text could expand to any number of values.
 
 use super::errors::{MAX_ANCHORS, MAX_COPIED, MAX_DEPTH, MAX_KEPT, Unacceptable};
 use crate::config::tree::{Node, NodeKind};
 
-/// What has been named so far.
+/// The anchors defined so far.
 #[derive(Default)]
 pub(super) struct Anchors {
-    /// By the number that the parser gives each; `None` while the value is still being read.
+    /// By the parser's number of each anchor; `None` while its value is being read.
     named: Vec<Option<Named>>,
     count: usize,
-    /// Nodes that are kept here.
+    /// The number of nodes stored here.
     nodes: usize,
     /// Bytes of text in all copies.
     bytes: usize,
@@ -22,8 +23,8 @@ struct Named {
 }
 
 impl Anchors {
-    /// Keeps a copy of what an anchor names.
-    pub(super) fn name(&mut self, anchor: usize, node: &Node) -> Result<(), Unacceptable> {
+    /// Stores a copy of the node that an anchor names.
+    pub(super) fn define(&mut self, anchor: usize, node: &Node) -> Result<(), Unacceptable> {
         let weight = Weight::of(node);
         self.count += 1;
         self.nodes += weight.nodes;
@@ -38,9 +39,9 @@ impl Anchors {
         Ok(())
     }
 
-    /// A copy of what an anchor names, to stand `depth` deep, and of how many nodes it is, if no more than `room`.
+    /// Returns a copy of an anchor's node, to be placed at `depth`, and its number of nodes, which is at most `room`.
     pub(super) fn copy(&mut self, anchor: usize, depth: usize, room: usize) -> Result<(Node, usize), Unacceptable> {
-        let Some(Some(Named { node, weight })) = self.named.get(anchor) else { return Err(Unacceptable::WithinItself) };
+        let Some(Some(Named { node, weight })) = self.named.get(anchor) else { return Err(Unacceptable::RecursiveAlias) };
         self.bytes += weight.bytes;
         if depth + weight.depth > MAX_DEPTH {
             return Err(Unacceptable::TooDeep);
@@ -57,7 +58,7 @@ impl Anchors {
 struct Weight {
     nodes: usize,
     bytes: usize,
-    /// How many lists and maps stand in each other.
+    /// How deep lists and maps are nested.
     depth: usize,
 }
 
@@ -73,7 +74,7 @@ impl Weight {
         }
     }
 
-    /// That of a list or a map.
+    /// The weight of a list or a map.
     fn around(parts: impl Iterator<Item = Weight>) -> Weight {
         let (mut nodes, mut bytes, mut depth) = (1, 0, 0);
         for part in parts {

@@ -1,7 +1,7 @@
-//! Puts the events of the parser together to a tree.
+//! Builds a tree from the events of the parser.
 //!
-//! Aliases become copies, and merge keys the entries that they bring. A key that comes twice is kept beside the first one, so
-//! that it doesn't hide the other problems of the text.
+//! Aliases become copies, and merge keys become the entries that they bring in. A repeated key is stored as a duplicate, so that
+//! it doesn't hide other problems.
 
 use super::anchors::Anchors;
 use super::errors::{MAX_DEPTH, MAX_NODES, ParseRefusal, Unacceptable};
@@ -21,28 +21,29 @@ pub(super) struct Composer<'s, 'p> {
     text: TextId,
     source: &'s Rc<String>,
     problems: &'p mut Problems,
-    /// Keys that are lists or maps; told only if the rest is YAML, or they may be but a part of another mistake.
-    unusable: Vec<Problem>,
+    /// Keys that are lists or maps. They are reported only if the text is YAML; else they may be part of another mistake.
+    bad_keys: Vec<Problem>,
     anchors: Anchors,
     /// How many lists and maps are open.
     depth: usize,
-    /// How many nodes there are.
+    /// The number of nodes so far.
     nodes: usize,
-    /// The items of the lists that are open, and the entries of the maps: so each of the many small ones takes just its room.
+    /// Stacks of the items and entries of all open lists and maps, so that each finished one is allocated once, in its exact
+    /// size.
     items: Vec<Node>,
     entries: Vec<MapEntry>,
 }
 
-/// A node, and the alias that stands for it, if one does.
-struct Found {
+/// A node, and the place of the alias if it is a copy.
+struct ComposedNode {
     node: Node,
     alias: Option<SourceSpan>,
 }
 
-/// What merge keys bring to a map.
+/// The entries that merge keys bring into a map.
 #[derive(Default)]
-struct Brought {
-    /// In the order in which they count, each with the alias that brings it.
+struct MergedEntries {
+    /// In order of precedence, each with its alias.
     entries: Vec<(MapEntry, Option<SourceSpan>)>,
     duplicates: Vec<MapEntry>,
     strays: Vec<MapEntry>,
@@ -58,7 +59,7 @@ impl<'s, 'p> Composer<'s, 'p> {
             text,
             source,
             problems,
-            unusable: Vec::new(),
+            bad_keys: Vec::new(),
             anchors: Anchors::default(),
             depth: 0,
             nodes: 0,
@@ -67,20 +68,20 @@ impl<'s, 'p> Composer<'s, 'p> {
         }
     }
 
-    /// The one document of the text; where there is none, nothing at its end.
+    /// Reads the only document of the text. An empty text gives a null node.
     pub(super) fn document(mut self) -> Result<Node, ParseRefusal> {
         let mut root = None;
         loop {
             match self.next()? {
                 (Event::DocumentStart(..), place) if root.is_some() => {
-                    return Err(refused(place, Unacceptable::SecondDocument));
+                    return Err(refusal(place, Unacceptable::SecondDocument));
                 }
                 (Event::DocumentStart(..), _) => {
                     let (event, place) = self.next()?;
                     root = Some(self.node(event, place)?.node);
                 }
                 (Event::StreamEnd, place) => {
-                    self.problems.add_all(self.unusable);
+                    self.problems.add_all(self.bad_keys);
                     return Ok(root.unwrap_or_else(|| scalar(place, SharedStr::from(String::new()), NodeStyle::Null)));
                 }
                 _ => {}
@@ -88,7 +89,7 @@ impl<'s, 'p> Composer<'s, 'p> {
         }
     }
 
-    /// The next event, and where it stands.
+    /// The next event and its place.
     fn next(&mut self) -> Result<(Event<'s>, SourceSpan), ParseRefusal> {
         let end = self.source.len();
         let (event, place) = match self.parser.next_event() {
@@ -100,44 +101,44 @@ impl<'s, 'p> Composer<'s, 'p> {
         Ok((event, SourceSpan::new(self.text, start..end.max(start))))
     }
 
-    /// The node that begins with an event.
-    fn node(&mut self, event: Event<'s>, place: SourceSpan) -> Result<Found, ParseRefusal> {
+    /// Reads the node that begins with an event.
+    fn node(&mut self, event: Event<'s>, place: SourceSpan) -> Result<ComposedNode, ParseRefusal> {
         self.count(1, place)?;
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, place),
             Event::Scalar(value, style, anchor, tag) => (self.scalar(value, style, tag.as_deref(), place)?, anchor),
             Event::SequenceStart(_, anchor, tag) => {
-                untagged_but(tag.as_deref(), "seq", place)?;
-                (self.within(place, Self::list)?, anchor)
+                check_tag(tag.as_deref(), "seq", place)?;
+                (self.nested(place, Self::list)?, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                untagged_but(tag.as_deref(), "map", place)?;
-                (self.within(place, Self::map)?, anchor)
+                check_tag(tag.as_deref(), "map", place)?;
+                (self.nested(place, Self::map)?, anchor)
             }
-            // The parser has no other event where a node must stand.
+            // The parser gives no other event here.
             _ => (scalar(place, SharedStr::from(String::new()), NodeStyle::Null), 0),
         };
         if anchor > 0 {
-            self.anchors.name(anchor, &node).map_err(|what| refused(place, what))?;
+            self.anchors.define(anchor, &node).map_err(|what| refusal(place, what))?;
         }
-        Ok(Found { node, alias: None })
+        Ok(ComposedNode { node, alias: None })
     }
 
-    /// Takes note of more nodes.
+    /// Counts nodes.
     fn count(&mut self, nodes: usize, place: SourceSpan) -> Result<(), ParseRefusal> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES { Err(refused(place, Unacceptable::TooLarge)) } else { Ok(()) }
+        if self.nodes > MAX_NODES { Err(refusal(place, Unacceptable::TooLarge)) } else { Ok(()) }
     }
 
-    /// Reads what a list or a map holds.
-    fn within(
+    /// Reads the content of a list or a map.
+    fn nested(
         &mut self,
         place: SourceSpan,
         read: fn(&mut Self, SourceSpan) -> Result<Node, ParseRefusal>,
     ) -> Result<Node, ParseRefusal> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(refused(place, Unacceptable::TooDeep));
+            return Err(refusal(place, Unacceptable::TooDeep));
         }
         let node = read(self, place)?;
         // Its end costs as much as its beginning.
@@ -146,11 +147,11 @@ impl<'s, 'p> Composer<'s, 'p> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, place: SourceSpan) -> Result<Found, ParseRefusal> {
+    fn alias(&mut self, anchor: usize, place: SourceSpan) -> Result<ComposedNode, ParseRefusal> {
         let copy = self.anchors.copy(anchor, self.depth, MAX_NODES - self.nodes);
-        let (node, nodes) = copy.map_err(|what| refused(place, what))?;
+        let (node, nodes) = copy.map_err(|what| refusal(place, what))?;
         self.count(nodes, place)?;
-        Ok(Found { node, alias: Some(place) })
+        Ok(ComposedNode { node, alias: Some(place) })
     }
 
     fn scalar(
@@ -162,7 +163,7 @@ impl<'s, 'p> Composer<'s, 'p> {
     ) -> Result<Node, ParseRefusal> {
         let written = &self.source[place.range()];
         if style != ScalarStyle::Plain {
-            untagged_but(tag, "str int float bool null", place)?;
+            check_tag(tag, "str int float bool null", place)?;
             return Ok(scalar(place, self.quoted(value, place), NodeStyle::Quoted));
         }
         let is_null = match tag.map(|tag| (tag, tag.core_suffix())) {
@@ -170,14 +171,14 @@ impl<'s, 'p> Composer<'s, 'p> {
             Some((_, Some("null"))) => true,
             Some((_, Some("str"))) => false,
             Some((tag, _)) if is_non_specific(tag) => false,
-            Some(_) => return Err(refused(place, Unacceptable::Tag)),
+            Some(_) => return Err(refusal(place, Unacceptable::Tag)),
         };
-        // Only over several lines is there a difference; and the parser has a `~` for nothing at all.
+        // The value differs from its source only over several lines. For an empty value the parser gives a `~`.
         let text = if written.contains('\n') { SharedStr::from(value.into_owned()) } else { SharedStr::of(self.source, place) };
         Ok(scalar(place, text, if is_null { NodeStyle::Null } else { NodeStyle::Plain }))
     }
 
-    /// What stands in quotes: a part of the text, where that says it in the same characters.
+    /// The value of a quoted scalar: a slice of the text where both have the same characters.
     fn quoted(&self, value: Cow<'s, str>, place: SourceSpan) -> SharedStr {
         let inside = SourceSpan { start: place.start + 1, end: place.end.saturating_sub(1), ..place };
         if self.source.get(inside.range()) == Some(&*value) {
@@ -193,32 +194,32 @@ impl<'s, 'p> Composer<'s, 'p> {
             if matches!(event, Event::SequenceEnd) {
                 break;
             }
-            let item = self.used(event, at)?;
+            let item = self.resolved_node(event, at)?;
             self.items.push(item);
         }
-        let items = taken(&mut self.items, first).into();
+        let items = split_off(&mut self.items, first).into();
         let end = place.end.max(self.next_char(place));
         Ok(Node { span: SourceSpan { end, ..place }, kind: NodeKind::List(items) })
     }
 
-    /// A node where it is used. If an alias stands for it, takes note of that.
-    fn used(&mut self, event: Event<'s>, place: SourceSpan) -> Result<Node, ParseRefusal> {
-        let Found { node, alias } = self.node(event, place)?;
+    /// Reads a node and records its alias, if it is a copy.
+    fn resolved_node(&mut self, event: Event<'s>, place: SourceSpan) -> Result<Node, ParseRefusal> {
+        let ComposedNode { node, alias } = self.node(event, place)?;
         if let Some(alias) = alias {
-            self.note(&node, alias);
+            self.record_alias(&node, alias);
         }
         Ok(node)
     }
 
-    fn note(&mut self, node: &Node, alias: SourceSpan) {
+    fn record_alias(&mut self, node: &Node, alias: SourceSpan) {
         self.problems.used_by_alias(node.span, alias);
         match &node.kind {
             NodeKind::Scalar(_) => {}
-            NodeKind::List(items) => items.iter().for_each(|item| self.note(item, alias)),
+            NodeKind::List(items) => items.iter().for_each(|item| self.record_alias(item, alias)),
             NodeKind::Map(map) => {
                 for entry in map.all() {
                     self.problems.used_by_alias(entry.key_span, alias);
-                    self.note(&entry.value, alias);
+                    self.record_alias(&entry.value, alias);
                 }
             }
         }
@@ -227,23 +228,23 @@ impl<'s, 'p> Composer<'s, 'p> {
     fn map(&mut self, place: SourceSpan) -> Result<Node, ParseRefusal> {
         let first = self.entries.len();
         let mut strays = Vec::new();
-        let mut brought = Brought::default();
+        let mut merged = MergedEntries::default();
         loop {
             let (event, at) = self.next()?;
             match event {
                 Event::MappingEnd => break,
                 Event::Scalar(key, ScalarStyle::Plain, _, None) if key == "<<" => {
                     self.count(1, at)?;
-                    self.merge(&mut brought)?;
+                    self.merge(&mut merged)?;
                 }
                 event => {
-                    let key = self.used(event, at)?;
+                    let key = self.resolved_node(event, at)?;
                     let (event, at) = self.next()?;
-                    let value = self.used(event, at)?;
+                    let value = self.resolved_node(event, at)?;
                     match key.kind {
                         NodeKind::Scalar(scalar) => self.entries.push(MapEntry { key: scalar.text, key_span: key.span, value }),
                         NodeKind::List(_) | NodeKind::Map(_) => {
-                            self.unusable.push(unusable_key(&key));
+                            self.bad_keys.push(unusable_key(&key));
                             strays.push(MapEntry {
                                 key: SharedStr::of(self.source, SourceSpan { end: key.span.start, ..key.span }),
                                 key_span: key.span,
@@ -254,20 +255,20 @@ impl<'s, 'p> Composer<'s, 'p> {
                 }
             }
         }
-        let entries = taken(&mut self.entries, first);
-        let map = self.with_brought(entries, strays, brought);
-        // A map in block style has no token of its own: its first key stands for it.
+        let entries = split_off(&mut self.entries, first);
+        let map = self.merged_map(entries, strays, merged);
+        // A map in block style has no token of its own; its first key is used.
         let first = map.entries.first().filter(|entry| entry.key_span.start == place.start);
         let end = first.map_or_else(|| self.next_char(place).max(place.end), |entry| entry.key_span.end);
         Ok(Node { span: SourceSpan { end, ..place }, kind: NodeKind::Map(map) })
     }
 
-    /// What stands behind a merge key: a map, a list of maps, or nothing.
-    fn merge(&mut self, brought: &mut Brought) -> Result<(), ParseRefusal> {
+    /// Reads the value of a merge key: a map, a list of maps, or nothing.
+    fn merge(&mut self, merged: &mut MergedEntries) -> Result<(), ParseRefusal> {
         let (event, place) = self.next()?;
         if !matches!(event, Event::SequenceStart(..)) {
             let found = self.node(event, place)?;
-            return bring(found, brought);
+            return merge_from(found, merged);
         }
         self.count(1, place)?;
         loop {
@@ -276,14 +277,14 @@ impl<'s, 'p> Composer<'s, 'p> {
                 return Ok(());
             }
             let found = self.node(event, place)?;
-            bring(found, brought)?;
+            merge_from(found, merged)?;
         }
     }
 
-    /// A map of its own entries and those that are brought: these give way.
-    fn with_brought(&mut self, mut entries: Vec<MapEntry>, mut strays: Vec<MapEntry>, brought: Brought) -> Map {
+    /// Builds a map of its own entries and merged ones; its own take precedence.
+    fn merged_map(&mut self, mut entries: Vec<MapEntry>, mut strays: Vec<MapEntry>, merged: MergedEntries) -> Map {
         let own = entries.len();
-        let (more, aliases): (Vec<MapEntry>, Vec<Option<SourceSpan>>) = brought.entries.into_iter().unzip();
+        let (more, aliases): (Vec<MapEntry>, Vec<Option<SourceSpan>>) = merged.entries.into_iter().unzip();
         entries.extend(more);
         let repeated = repeated(&entries);
         let mut duplicates = Vec::new();
@@ -297,51 +298,51 @@ impl<'s, 'p> Composer<'s, 'p> {
                 } else if !is_repeated {
                     if let Some(alias) = index.checked_sub(own).and_then(|index| aliases[index]) {
                         self.problems.used_by_alias(entry.key_span, alias);
-                        self.note(&entry.value, alias);
+                        self.record_alias(&entry.value, alias);
                     }
                     kept.push(entry);
                 }
             }
             entries = kept;
         }
-        duplicates.extend(brought.duplicates);
-        strays.extend(brought.strays);
+        duplicates.extend(merged.duplicates);
+        strays.extend(merged.strays);
         Map::new(entries, duplicates, strays)
     }
 
-    /// The place behind the first character of this one.
+    /// The end of the first character of this place.
     fn next_char(&self, place: SourceSpan) -> u32 {
         let at = place.start();
         offset(self.source[at..].chars().next().map_or(at, |char| at + char.len_utf8()))
     }
 }
 
-/// What lies on a stack from `first` on.
-fn taken<T>(stack: &mut Vec<T>, first: usize) -> Vec<T> {
-    /// So many are worth more than the room that the stack has grown to.
+/// Takes the top of a stack, from `first` on.
+fn split_off<T>(stack: &mut Vec<T>, first: usize) -> Vec<T> {
+    /// With this many elements, the stack's buffer itself is taken.
     const MANY: usize = 1_000;
     if first == 0 && stack.len() >= MANY { mem::take(stack) } else { stack.drain(first..).collect() }
 }
 
-/// Adds the entries of a map to what is brought.
-fn bring(found: Found, brought: &mut Brought) -> Result<(), ParseRefusal> {
-    let Found { node, alias } = found;
+/// Adds the entries of a map to the merged ones.
+fn merge_from(found: ComposedNode, merged: &mut MergedEntries) -> Result<(), ParseRefusal> {
+    let ComposedNode { node, alias } = found;
     match node.kind {
         NodeKind::Map(map) => {
             let (entries, duplicates, strays) = map.into_parts();
-            brought.entries.extend(entries.into_iter().map(|entry| (entry, alias)));
-            brought.duplicates.extend(duplicates);
-            brought.strays.extend(strays);
+            merged.entries.extend(entries.into_iter().map(|entry| (entry, alias)));
+            merged.duplicates.extend(duplicates);
+            merged.strays.extend(strays);
             Ok(())
         }
         _ if node.is_null() => Ok(()),
-        _ => Err(refused(node.span, Unacceptable::NoMap)),
+        _ => Err(refusal(node.span, Unacceptable::MergeOfNonMap)),
     }
 }
 
-/// Which of these entries have a key that another one had before.
+/// The entries that repeat the key of an earlier one.
 fn repeated(entries: &[MapEntry]) -> Vec<usize> {
-    /// So few are compared faster than they are put into a set.
+    /// Up to this many, comparing is faster than a set.
     const FEW: usize = 12;
     if entries.len() <= FEW {
         let is_repeated = |&index: &usize| entries[..index].iter().any(|earlier| earlier.key == entries[index].key);
@@ -351,27 +352,27 @@ fn repeated(entries: &[MapEntry]) -> Vec<usize> {
     (0..entries.len()).filter(|&index| !known.insert(entries[index].key.as_str())).collect()
 }
 
-/// A value may say that it is what it is, or text; everything else that a tag can say means nothing here.
-fn untagged_but(tag: Option<&Tag>, allowed: &str, place: SourceSpan) -> Result<(), ParseRefusal> {
+/// Refuses tags other than those of the value's own type.
+fn check_tag(tag: Option<&Tag>, allowed: &str, place: SourceSpan) -> Result<(), ParseRefusal> {
     let is_allowed = |name: &str| allowed.split(' ').any(|allowed| allowed == name);
     match tag {
         Some(tag) if !tag.core_suffix().is_some_and(is_allowed) && !is_non_specific(tag) => {
-            Err(refused(place, Unacceptable::Tag))
+            Err(refusal(place, Unacceptable::Tag))
         }
         _ => Ok(()),
     }
 }
 
-/// `!` alone: what stands behind it isn't asked what else it could be.
+/// `!` alone: the value is text, whatever it looks like.
 fn is_non_specific(tag: &Tag) -> bool {
     matches!(tag.parts(), ("", "!") | ("!", ""))
 }
 
-fn refused(place: SourceSpan, what: Unacceptable) -> ParseRefusal {
+fn refusal(place: SourceSpan, what: Unacceptable) -> ParseRefusal {
     ParseRefusal::Here { at: place.start(), what }
 }
 
-/// What is wrong with a key that is a list or a map.
+/// Describes a key that is a list or a map.
 fn unusable_key(key: &Node) -> Problem {
     let problem = Problem::error(key.span, format!("a key must be a single value, not {}", key.described()));
     match &key.kind {

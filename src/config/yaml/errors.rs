@@ -1,62 +1,61 @@
-//! Why a text can't become a tree, in the words of somebody who writes a configuration.
+//! Turns parser errors and refusals of a text into problems that say what to write instead.
 
-use super::syntax_hints::{self, Slip};
+use super::syntax_hints::{self, SyntaxHint};
 use crate::config::problems::Problem;
 use crate::config::source_map::{SourceMap, SourceSpan, TextId};
 use granit_parser::{ErrorKind, ScanError};
 use std::ops::Range;
 
-/// Lists and maps may stand in each other this deep.
+/// How deep lists and maps may be nested.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// As many values, keys, lists and maps a text may have, with those that its aliases stand for. A list or map counts
-/// twice, for its beginning and its end. So this is 11,000 processes with arguments, a variable and a restart policy.
+/// The most values, keys, lists and maps in a text, including copies by aliases. A list or map counts twice, for its beginning
+/// and its end. So this allows 11,000 processes with arguments, a variable and a restart policy.
 pub(super) const MAX_NODES: usize = 200_000;
 
-/// As many anchors, each of which keeps a copy of what it names; and as many nodes in all that they keep.
+/// The most anchors, and the most nodes that they store.
 pub(super) const MAX_ANCHORS: usize = 10_000;
 pub(super) const MAX_KEPT: usize = 100_000;
 
-/// All copies that anchors and aliases make may have as many bytes of text, or a small file could fill the memory.
+/// The most bytes of text in all copies that anchors and aliases make; otherwise a small file could fill the memory.
 pub(super) const MAX_COPIED: usize = 16 << 20;
 
 /// Why a text can't become a tree.
 #[derive(Debug)]
 pub(super) enum ParseRefusal {
-    /// It is not YAML, for a reason that the library knows.
+    /// The library's reason why it is not YAML.
     Syntax(ScanError),
-    /// It is, but can't be taken.
+    /// It is YAML, but not acceptable here.
     Here {
-        /// The byte at which this is seen.
+        /// The byte at which this was found.
         at: usize,
         what: Unacceptable,
     },
 }
 
-/// What is YAML, but no tree here.
+/// What is valid YAML, but not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unacceptable {
     /// A second document.
     SecondDocument,
-    /// Nested beyond [`MAX_DEPTH`].
+    /// Nested deeper than [`MAX_DEPTH`].
     TooDeep,
     /// More than [`MAX_NODES`].
     TooLarge,
-    /// There are more than [`MAX_ANCHORS`], or what they and their aliases copy is more than [`MAX_KEPT`], [`MAX_NODES`] or
-    /// [`MAX_COPIED`].
+    /// More than [`MAX_ANCHORS`], or copies of more than [`MAX_KEPT`], [`MAX_NODES`] or [`MAX_COPIED`].
     TooManyCopies,
-    /// An alias of what it stands in.
-    WithinItself,
-    /// A merge key with something else than maps.
-    NoMap,
-    /// A tag that says something which a configuration has no use for.
+    /// An alias within the node that it refers to.
+    RecursiveAlias,
+    /// A merge key with something other than maps.
+    MergeOfNonMap,
+    /// A tag without a meaning for a configuration.
     Tag,
 }
 
-/// What people are told.
-pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &SourceMap) -> Problem {
+/// The problem to report.
+pub(super) fn problem(refusal: &ParseRefusal, text: TextId, texts: &SourceMap) -> Problem {
     let source = texts.text(text);
-    let start = match refused {
+    let start = match refusal {
         ParseRefusal::Here { at, .. } => *at,
         ParseRefusal::Syntax(error) => {
             let place = error.marker();
@@ -64,28 +63,28 @@ pub(super) fn problem(refused: &ParseRefusal, text: TextId, texts: &SourceMap) -
         }
     };
     let start = source.floor_char_boundary(start.min(source.len()));
-    if let Some(Slip { place, message, help, also }) = slip(refused, source, start) {
+    if let Some(SyntaxHint { place, message, help, also }) = hint(refusal, source, start) {
         let at = |place: Range<usize>| SourceSpan::new(text, place);
         let problem = Problem::error(at(place), message).help(help);
         return also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(place), message));
     }
     let end = source[start..].chars().next().filter(|char| !char.is_control()).map_or(start, |char| start + char.len_utf8());
-    let (message, help) = match refused {
+    let (message, help) = match refusal {
         ParseRefusal::Syntax(error) => syntax(error),
         ParseRefusal::Here { what, .. } => unacceptable(*what),
     };
     Problem::error(SourceSpan::new(text, start..end), message).maybe_help(help)
 }
 
-/// What was probably typed wrong.
-fn slip(refused: &ParseRefusal, source: &str, start: usize) -> Option<Slip> {
-    match refused {
+/// A guess at the mistake.
+fn hint(refusal: &ParseRefusal, source: &str, start: usize) -> Option<SyntaxHint> {
+    match refusal {
         ParseRefusal::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => {
             Some(syntax_hints::unknown_alias(source, start))
         }
-        ParseRefusal::Syntax(error) => syntax_hints::slip(source, start, error.kind()),
+        ParseRefusal::Syntax(error) => syntax_hints::hint(source, start, error.kind()),
         ParseRefusal::Here { what: Unacceptable::Tag, .. } => syntax_hints::tag(source, start),
-        ParseRefusal::Here { what: Unacceptable::NoMap, .. } => syntax_hints::merge(source, start),
+        ParseRefusal::Here { what: Unacceptable::MergeOfNonMap, .. } => syntax_hints::merge(source, start),
         ParseRefusal::Here { .. } => None,
     }
 }
@@ -103,11 +102,13 @@ fn unacceptable(what: Unacceptable) -> (String, Option<&'static str>) {
             );
         }
         Unacceptable::TooManyCopies => {
-            ("the aliases of this document stand for too much", Some("write out what is meant, without nesting aliases"))
+            ("the aliases of this document expand to too many values", Some("write the values out instead of nesting aliases"))
         }
-        Unacceptable::WithinItself => ("an alias stands within its own anchor", None),
-        Unacceptable::NoMap => ("`<<` takes a map or a list of maps", Some("write `<<: *anchor`, or `<<: [*one, *other]`")),
-        Unacceptable::Tag => ("this tag means nothing here", Some("remove it")),
+        Unacceptable::RecursiveAlias => ("this alias is inside its own anchor", None),
+        Unacceptable::MergeOfNonMap => {
+            ("`<<` takes a map or a list of maps", Some("write `<<: *anchor`, or `<<: [*one, *other]`"))
+        }
+        Unacceptable::Tag => ("this YAML tag is not supported", Some("remove it")),
     };
     (message.to_owned(), help)
 }
@@ -116,13 +117,13 @@ fn too_deep() -> (String, Option<&'static str>) {
     (format!("lists and maps are nested deeper than {MAX_DEPTH}"), None)
 }
 
-/// What is wrong and what to write instead where nothing better is known.
+/// The message and help where there is no better guess.
 fn syntax(error: &ScanError) -> (String, Option<&'static str>) {
     let quote = "put the whole value in quotes";
     let indent = "give every key of a map, and every `-` of a list, the same indentation";
     let (message, help) = match error.kind() {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            ("a `:` is not allowed here", Some("put a value that holds `: ` in quotes, or mend the indentation of this line"))
+            ("a `:` is not allowed here", Some("put a value with `: ` in quotes, or fix the indentation of this line"))
         }
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
@@ -136,21 +137,21 @@ fn syntax(error: &ScanError) -> (String, Option<&'static str>) {
         | ErrorKind::UnexpectedEofFlowMapping
         | ErrorKind::UnexpectedEofImplicitFlowMapping => ("this bracket is never closed", None),
         ErrorKind::MisplacedFlowCollectionEnd | ErrorKind::MismatchedFlowCollectionEnd { .. } => {
-            ("this bracket closes none that is open", None)
+            ("this bracket closes no open bracket", None)
         }
         ErrorKind::UnexpectedCharacter { character } => {
             return (format!("a value can't begin with `{character}`"), Some(quote));
         }
         ErrorKind::ExpectedBlockMappingKey => ("a key is expected here", Some(indent)),
         ErrorKind::ExpectedBlockSequenceEntry => ("a `-` is expected here", Some(indent)),
-        ErrorKind::BlockSequenceEntryNotAllowed => ("a list can't begin here", Some("begin it on a line of its own")),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => ("a `:` is missing behind this key", None),
-        ErrorKind::InvalidIndentation => ("the indentation fits nothing above", Some(indent)),
+        ErrorKind::BlockSequenceEntryNotAllowed => ("a list can't begin here", Some("begin it on its own line")),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => ("a `:` is missing after this key", None),
+        ErrorKind::InvalidIndentation => ("the indentation matches no line above", Some(indent)),
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
             ("nothing may follow the closing quote", Some(quote))
         }
         ErrorKind::UnknownQuotedScalarEscape => {
-            ("a backslash in this value begins no known escape", Some("write `\\\\` for a backslash, or use single quotes"))
+            ("a backslash in this value begins no YAML escape", Some("write `\\\\` for a backslash, or use single quotes"))
         }
         ErrorKind::RecursionLimitExceeded => return too_deep(),
         _ => return (error.info(), None),

@@ -1,8 +1,7 @@
-//! YAML text → tree, and values → YAML text. This module and those below it are the only ones that know YAML libraries.
+//! Parses YAML into trees, and writes values as YAML. Only this module and those below it know YAML libraries.
 //!
-//! One library reads syntax and says where each part stands. What the parts make is put together by `compose`, with the copies
-//! that aliases ask for by `anchors`. Every scalar keeps the characters it is written with: what YAML would make of `1.10` or
-//! `0777` is of no interest here. Another library writes (`write`).
+//! One library parses syntax; `compose` builds the tree from its events, and `anchors` copies what aliases refer to. Every scalar
+//! keeps its characters as written, so `1.10` and `0777` stay as they are. Another library writes (`write`).
 
 mod anchors;
 mod compose;
@@ -19,11 +18,11 @@ use super::source_map::{SourceMap, TextId};
 use super::tree::Node;
 use compose::Composer;
 
-/// Parses a text. Keys that are no single values are reported to `problems`.
+/// Parses a text. Keys that are lists or maps are reported to `problems`.
 ///
 /// # Errors
-/// What keeps the text from being YAML, or from being read in bounded time and memory.
+/// The text is not YAML, or can't be read in bounded time and memory.
 pub(super) fn parse(text: TextId, texts: &SourceMap, problems: &mut Problems) -> Result<Node, Problem> {
     let composer = Composer::new(text, texts.shared(text), problems);
-    composer.document().map_err(|refused| errors::problem(&refused, text, texts))
+    composer.document().map_err(|refusal| errors::problem(&refusal, text, texts))
 }

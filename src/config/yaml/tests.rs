@@ -1,4 +1,4 @@
-//! What is composed, beside what `serde_yaml` makes of the same text: the fixtures, and texts near them.
+//! Compares `compose` with `serde_yaml` on the fixtures and on random changes of them.
 
 use super::parse;
 use crate::config::problems::Problems;
@@ -10,11 +10,11 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// What both must agree on.
+/// A value as far as both must agree.
 #[derive(Clone, Debug)]
 enum Value {
     Null,
-    /// A number or a truth value. What it is written as, only our own reading knows.
+    /// A number or a boolean. `compose` keeps these as text.
     Typed,
     Text(String),
     List(Vec<Value>),
@@ -33,15 +33,15 @@ impl PartialEq for Value {
     }
 }
 
-struct Reading;
+struct ValueVisitor;
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(Reading)
+        deserializer.deserialize_any(ValueVisitor)
     }
 }
 
-impl<'de> Visitor<'de> for Reading {
+impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Reading {
     }
 }
 
-/// What `serde_yaml` reads, or nothing.
+/// The value that `serde_yaml` reads, if any.
 fn theirs(text: &str) -> Option<Value> {
     let options = serde_yaml::options! {
         with_snippet: false,
@@ -107,7 +107,7 @@ fn theirs(text: &str) -> Option<Value> {
     serde_yaml::from_str_with_options(text, options).ok()
 }
 
-/// What is composed, or nothing.
+/// The value that `compose` builds, if any.
 fn ours(text: &str) -> Option<Value> {
     let mut texts = SourceMap::default();
     let id = texts.add(Path::new("a.yml"), text.to_owned());
@@ -125,7 +125,7 @@ fn value(node: &Node) -> Value {
     }
 }
 
-/// Whether they read keys that we have no use for: those that are no text, of which two may be one to them.
+/// Whether a key is no text. `serde_yaml` may take two such keys for one.
 fn has_odd_key(value: &Value) -> bool {
     match value {
         Value::Null | Value::Typed | Value::Text(_) => false,
@@ -134,7 +134,7 @@ fn has_odd_key(value: &Value) -> bool {
     }
 }
 
-/// What makes another text of a text.
+/// Pieces for random changes of a text.
 const PIECES: [&str; 26] = [
     "<<: *a\n",
     "&a ",
@@ -165,11 +165,11 @@ const PIECES: [&str; 26] = [
 ];
 
 #[test]
-fn what_is_composed_is_what_another_library_reads() {
+fn compose_agrees_with_serde_yaml() {
     let mut texts: Vec<String> = Vec::new();
-    for folder in ["fixtures/config/good", "fixtures/config/bad"] {
-        let entries = fs::read_dir(folder).expect("the folder of fixtures can be listed");
-        let paths = entries.map(|entry| entry.expect("an entry of the folder").path()).filter(|path| path.is_file());
+    for directory in ["fixtures/config/good", "fixtures/config/bad"] {
+        let entries = fs::read_dir(directory).expect("the directory of fixtures can be listed");
+        let paths = entries.map(|entry| entry.expect("an entry of the directory").path()).filter(|path| path.is_file());
         texts.extend(paths.filter_map(|path| fs::read_to_string(path).ok()));
     }
     texts.sort();
@@ -186,7 +186,7 @@ fn what_is_composed_is_what_another_library_reads() {
             let end = text.floor_char_boundary((at + below(6)).min(text.len()));
             text.replace_range(at..end, PIECES[below(PIECES.len())]);
         }
-        // What a tag may say differs, infinity is a number to them, and so two keys may be one.
+        // The libraries differ in tags, and in infinity as a number, which can make two keys one.
         let (ours, theirs) = (ours(&text), theirs(&text));
         if text.contains('!') || text.contains(".inf") || theirs.as_ref().is_some_and(has_odd_key) {
             continue;

@@ -1,13 +1,13 @@
-//! Values → YAML text.
+//! Writes values as YAML text.
 //!
-//! The same values can be written as JSON, by `serde_json`: what is said to the YAML library alone passes there without effect.
+//! `serde_json` can write the same values: hints for the YAML library have no effect there.
 
 use crate::terminal::{escape_json, is_dangerous};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Number;
 use serde_yaml::{DoubleQuoted, ser_options, to_string_with_options};
 
-/// A value to write. The keys of maps have an order of their own.
+/// A value to write. Maps keep the order of their keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::config) enum Value {
     Null,
@@ -19,12 +19,12 @@ pub(in crate::config) enum Value {
 }
 
 impl Value {
-    /// The value of a text.
+    /// A text as a value.
     pub(in crate::config) fn text(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
 
-    /// Whether it is a map without keys.
+    /// Whether this is a map without keys.
     pub(in crate::config) fn is_empty_map(&self) -> bool {
         matches!(self, Value::Map(entries) if entries.is_empty())
     }
@@ -56,15 +56,15 @@ impl Serialize for Value {
     }
 }
 
-/// Whether a terminal would act on a character that the library writes as it is.
+/// Whether a terminal would act on a character that the library writes unescaped.
 fn must_be_escaped(char: char) -> bool {
     is_dangerous(char) && !matches!(char, '\n' | '\t')
 }
 
-/// A value as a YAML document. Texts that a reader could take for something else are quoted.
+/// Writes a value as a YAML document. Texts that could be read as another type are quoted.
 ///
 /// # Errors
-/// What the library can't write.
+/// The library can't write the value.
 pub(in crate::config) fn write(value: &Value) -> Result<String, String> {
     // Long texts stay on one line.
     let options = ser_options! { compact_list_indent: false, folded_wrap_chars: usize::MAX };

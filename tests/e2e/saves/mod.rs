@@ -43,7 +43,7 @@ fn verdicts(navigator: &Navigator<'_>) -> Vec<Event> {
 
 /// How often files have been read again that say the same, which only `--verbose` tells.
 fn fruitless_readings(navigator: &Navigator<'_>) -> usize {
-    navigator.events().iter().filter(|event| event.message == "Files were read again, and say the same").count()
+    navigator.events().iter().filter(|event| event.message == "Files read again, content unchanged").count()
 }
 
 /// That each verdict was `Configuration reloaded`, with the generations from 2 on.

@@ -35,7 +35,7 @@ fn a_file_that_is_mounted_by_itself_and_replaced_outside_is_warned_of_once() {
     let mut navigator = site.command_through("unshare", &MOUNTED, &["conf/navigator.yml"]).start();
     navigator.journals("version-1 start");
     let warnings = || -> Vec<_> {
-        let about = |event: &crate::harness::entry::Event| event.message.contains("mounted by itself");
+        let about = |event: &crate::harness::entry::Event| event.message.contains("outside of its own mount");
         navigator.events().into_iter().filter(about).collect()
     };
     // What is written in place outside is the same file inside.

@@ -29,8 +29,8 @@ const fn wrong(what: &'static str, made_by: &'static str, says: &'static str) ->
 }
 
 const WRONG: [Wrong; 24] = [
-    wrong("empty", ": > wrong", "conf/navigator.yml:1:1: this file says nothing"),
-    wrong("comments alone", "echo '# nothing' > wrong", "conf/navigator.yml:2:1: this file says nothing"),
+    wrong("empty", ": > wrong", "conf/navigator.yml:1:1: this file has no keys"),
+    wrong("comments alone", "echo '# nothing' > wrong", "conf/navigator.yml:2:1: this file has no keys"),
     wrong("no list", "echo managed_processes: > wrong", "conf/navigator.yml:1:1: `managed_processes` has no value"),
     wrong(
         "neither list",
@@ -45,7 +45,7 @@ const WRONG: [Wrong; 24] = [
         "conf/navigator.yml:2:1: a tab is not allowed in indentation",
     ),
     wrong("UTF-16", r"printf '\377\376m\000' > wrong", "conf/navigator.yml:1:1: this file is not UTF-8 but looks like UTF-16"),
-    wrong("zeroes", "head -c 300 /dev/zero > wrong", "conf/navigator.yml:1:1: this file holds a NUL character"),
+    wrong("zeroes", "head -c 300 /dev/zero > wrong", "conf/navigator.yml:1:1: this file contains a NUL character"),
     wrong(
         "several documents",
         r"printf 'managed_processes: []\n---\nmanaged_processes: []\n' > wrong",
@@ -89,7 +89,7 @@ const WRONG: [Wrong; 24] = [
     wrong(
         "an include that includes",
         "echo 'include: nested.yml' > wrong",
-        "conf/nested.yml:1:1: `include` can't stand in an included file",
+        "conf/nested.yml:1:1: `include` is not allowed in an included file",
     ),
     wrong("a directory", "mkdir wrong", "conf/navigator.yml:1:1: it is a directory, not a file"),
     wrong("a FIFO", "mkfifo wrong", "conf/navigator.yml:1:1: not a regular file but a FIFO"),

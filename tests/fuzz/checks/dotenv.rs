@@ -1,4 +1,4 @@
-//! An env file is read or refused; what was read, written down again, reads the same.
+//! Env files: each is read or refused, and its variables, written again, read the same.
 
 use super::files::{process, text};
 use std::collections::BTreeMap;

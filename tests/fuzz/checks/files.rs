@@ -1,4 +1,4 @@
-//! Configurations in memory, and texts as YAML takes any of them.
+//! Configurations in memory, and texts quoted for YAML.
 
 #[path = "../../support/memory.rs"]
 mod memory;
@@ -8,14 +8,14 @@ use navigator::config::{Environment, Loaded, Rejected, load};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Where the main file is.
+/// The path of the main file.
 pub(crate) const MAIN: &str = "etc/navigator.yml";
 
-/// A secret of navigator's environment. It is no name of a process, for names are shown.
+/// A secret of navigator's environment. It is no valid process name, because names are shown.
 pub(crate) const SECRET: &str = "c4n4ry !";
 
 impl Memory {
-    /// What the main file means, in an environment in which `SECRET` is one, `A` is `1`, and `EMPTY` is empty.
+    /// Loads the main file, in the environment of [`variables`].
     pub(crate) fn load(&self) -> Result<Loaded, Rejected> {
         load(Path::new(MAIN), self, &variables().into_iter().collect::<Environment>())
     }
@@ -26,7 +26,7 @@ pub(crate) fn variables() -> [(&'static str, &'static str); 3] {
     [("A", "1"), ("EMPTY", ""), ("SECRET", SECRET)]
 }
 
-/// A text in double quotes, so written that YAML gives it back as it is.
+/// A text in double quotes that YAML reads as this text.
 pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for char in text.chars() {
@@ -40,12 +40,12 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A configuration with one process, which has this in it.
+/// A configuration with one process that has these fields.
 pub(crate) fn process(with: &str) -> Memory {
     Memory::default().with(MAIN, format!("managed_processes: [{{name: a, command: ./a, {with}}}]"))
 }
 
-/// The input as a text that YAML can hold, if it is one of a size worth looking at.
+/// The input as a text that YAML can hold, if it has no more than `most` bytes.
 pub(crate) fn text(input: &[u8], most: usize) -> Option<&str> {
     std::str::from_utf8(input).ok().filter(|text| text.len() <= most && !text.contains('\0'))
 }

@@ -1,9 +1,9 @@
-//! Wildcards of `include`, by a second matcher that simply tries everything.
+//! Wildcards of `include`, compared with a second matcher that tries everything.
 
 use super::files::{MAIN, Memory, quoted, text};
 use std::path::Path;
 
-/// The first line is a pattern, the others are names of files.
+/// The first line is a pattern, the others are file names.
 pub(crate) fn check(input: &[u8]) {
     let Some((pattern, names)) = text(input, 300).and_then(|text| text.split_once('\n')) else { return };
     let is_plain = |text: &str| !text.contains(['/', '$']) && text.chars().count() <= 12;
@@ -30,7 +30,7 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-/// Whether every bracket is closed. If one is not, all mean themselves.
+/// Whether every bracket is closed. If one is not, all of them are literal.
 fn are_closed(pattern: &[char]) -> bool {
     match pattern {
         ['[', rest @ ..] => set(rest).is_some_and(|(_, rest)| are_closed(rest)),
@@ -52,7 +52,7 @@ fn matches(pattern: &[char], is_closed: bool, name: &[char]) -> bool {
     }
 }
 
-/// What stands between the brackets, and what behind them. The first character is a member, even if it is a bracket.
+/// The text between the brackets, and the text after them. The first character is a member, even if it is a bracket.
 fn set(rest: &[char]) -> Option<(&[char], &[char])> {
     let first = usize::from(matches!(rest.first(), Some('!' | '^')));
     let mut at = first;

@@ -1,4 +1,4 @@
-//! How much one input may cost: processor time and memory, counted, so that a busy machine makes no difference.
+//! Limits on one input: processor time and memory, which don't depend on the load of the machine.
 
 use super::Check;
 use peak_alloc::PeakAlloc;
@@ -8,16 +8,16 @@ use std::time::Duration;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The processor time that any input may take.
+/// The most processor time for one input.
 const TIME: Duration = Duration::from_millis(100);
 
-/// The memory that any input may take at once.
+/// The most memory for one input.
 const BYTES: usize = 64 << 20;
 
 /// Checks an input.
 ///
 /// # Panics
-/// If something doesn't hold, or takes too much time or memory.
+/// If a rule doesn't hold, or the input takes too much time or memory.
 pub(crate) fn limited(check: Check, input: &[u8]) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();

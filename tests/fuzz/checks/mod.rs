@@ -1,8 +1,8 @@
 //! What must hold for every input of a fuzz target, and within which limits.
 //!
-//! `fuzz/` throws inputs at it that nobody thought of, with a nightly compiler; `tests/fuzz/main.rs` what is known already, in
-//! every test run. Most checks go in by the front door, `navigator::config::load`; `terminal` calls the escaper. Each compares what
-//! comes out with rules of its own.
+//! `fuzz/` runs these checks on new inputs, with a nightly compiler; `tests/fuzz/main.rs` runs them on known inputs, in every
+//! test run. Most checks call `navigator::config::load`; `terminal` calls the escaper. Each compares the result with an
+//! implementation or rules of its own.
 
 mod dotenv;
 mod files;
@@ -16,7 +16,7 @@ mod terminal;
 
 pub(crate) use limits::limited;
 
-/// Panics if something doesn't hold for an input.
+/// Panics if a rule doesn't hold for an input.
 pub(crate) type Check = fn(&[u8]);
 
 /// The targets, by name.

@@ -10,11 +10,11 @@ use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::BTreeMap;
 
-/// What stands between the two configurations.
-const BETWEEN: &str = "\n---8<---\n";
+/// The line between the two configurations.
+const SEPARATOR: &str = "\n---8<---\n";
 
 pub(crate) fn check(input: &[u8]) {
-    let Some((before, after)) = std::str::from_utf8(input).ok().and_then(|text| text.split_once(BETWEEN)) else { return };
+    let Some((before, after)) = std::str::from_utf8(input).ok().and_then(|text| text.split_once(SEPARATOR)) else { return };
     let (Some(before), Some(after)) = (desired(before), desired(after)) else { return };
     if before.entries().len().max(after.entries().len()) > 50 {
         return;
@@ -41,7 +41,7 @@ fn desired(text: &str) -> Option<Desired> {
     Memory::default().with(MAIN, text).load().ok().map(|loaded| loaded.desired)
 }
 
-/// What a process needs comes before it.
+/// Every process comes after its dependencies.
 fn in_order(desired: &Desired) {
     let places: BTreeMap<usize, usize> = desired.order().iter().enumerate().map(|(place, &index)| (index, place)).collect();
     assert_eq!(places.len(), desired.entries().len(), "each has one place");
@@ -51,7 +51,7 @@ fn in_order(desired: &Desired) {
     }
 }
 
-/// Whether nothing that is to run waits for what never comes: something disabled, or the end of a service.
+/// Whether every dependency can be met: none is disabled, and none waits for the end of a service.
 fn can_all_start(desired: &Desired) -> bool {
     let entries = desired.entries();
     let needs = entries.iter().filter(|entry| entry.spec.enabled).flat_map(|entry| &entry.needs).filter(|need| need.required);
@@ -61,7 +61,7 @@ fn can_all_start(desired: &Desired) -> bool {
     })
 }
 
-/// A process is started after everything that it needs and that is started, too.
+/// A process is started after each of its dependencies that is started too.
 fn starts_in_order(desired: &Desired, waves: &[Vec<PreviewStep>]) {
     let mut starts: BTreeMap<&Name, usize> = BTreeMap::new();
     for (number, wave) in waves.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Durations and sizes, by a second way to reckon them: from the end of the text.
+//! Durations and sizes, compared with a second parser that reads from the end.
 
 use super::files::{process, quoted, text};
 use reconcile::spec::{Output, Spec};
@@ -22,7 +22,7 @@ fn read(with: &str) -> Option<Arc<Spec>> {
     Some(process(with).load().ok()?.desired.entries()[0].spec.clone())
 }
 
-/// The seconds of a duration: the units are taken from its end, so the smallest comes first.
+/// The seconds of a duration. Units are taken from the end, so the smallest comes first.
 fn seconds(written: &str) -> Option<f64> {
     const UNITS: [(&str, f64); 5] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
     if let Some(bare) = number(written) {
@@ -44,7 +44,7 @@ fn seconds(written: &str) -> Option<f64> {
     Some(sum).filter(|sum| !written.is_empty() && *sum <= LONGEST)
 }
 
-/// The characters of this kind that a text ends with.
+/// The longest suffix of characters of this kind.
 fn ending(text: &str, is_of_kind: fn(char) -> bool) -> &str {
     &text[text.trim_end_matches(is_of_kind).len()..]
 }

@@ -1,4 +1,4 @@
-//! `${…}` by a second reading of its rules in `docs/reference.md`: one that goes through the characters and decides as it goes.
+//! `${…}`, compared with a second implementation of the rules in `docs/reference.md` that goes character by character.
 
 use super::files::{process, quoted, text, variables};
 
@@ -9,7 +9,7 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(found.ok(), expand(written).as_deref(), "{written:?}");
 }
 
-/// What a text stands for, if it is right.
+/// The value of a text; `None` if a reference in it is invalid or has no value.
 fn expand(written: &str) -> Option<String> {
     let text: Vec<char> = written.chars().collect();
     let mut reading = Reading { text: &text, at: 0, is_right: true };
@@ -24,8 +24,8 @@ struct Reading<'t> {
 }
 
 impl Reading<'_> {
-    /// The value up to the end or, within references, up to the brace that closes the innermost. Where nobody asks for it, only
-    /// its form counts.
+    /// The value up to the end or, within a reference, up to the brace that closes it. If it isn't `wanted`, only its form
+    /// counts.
     fn value(&mut self, depth: usize, wanted: bool) -> String {
         let mut value = String::new();
         while let Some(&char) = self.text.get(self.at) {
@@ -60,7 +60,7 @@ impl Reading<'_> {
                     self.reference(&name, operator, depth, wanted, value);
                 }
             }
-            // A name and then the end: somebody forgot to close it.
+            // A name and then the end: the closing brace is missing.
             None if is_name && self.at == self.text.len() => self.is_right = false,
             _ => {
                 let end = self.closing(start + 1).map_or(start + 2, |end| end + 1);
@@ -96,7 +96,7 @@ impl Reading<'_> {
         self.text[self.at..].iter().copied().take(part.len()).eq(part.chars())
     }
 
-    /// Where the brace is that closes the one at `open`.
+    /// The position of the brace that closes the one at `open`.
     fn closing(&self, open: usize) -> Option<usize> {
         let mut depth = 0;
         (open..self.text.len()).find(|&at| {

@@ -1,8 +1,8 @@
-//! Text for terminals: nothing that a terminal acts on is left in it, and nothing else is changed.
+//! Text for terminals: every sequence that a terminal acts on is escaped, and nothing else is changed.
 
 use navigator::terminal::{escape, escape_json, escape_lines, escape_output, guard};
 
-/// The input is what a process wrote; the part of it that is text is every other kind of text.
+/// The input is the output of a process; the part that is text is checked as every other kind of text.
 pub(crate) fn check(input: &[u8]) {
     output(input);
     let text = String::from_utf8_lossy(input);
@@ -39,7 +39,7 @@ fn json(text: &str) {
     assert!(is_safe(&escape_json(text), true, false), "any text is made safe");
 }
 
-/// The escaper's rules, written a second time: character by character.
+/// The escaper's rules, implemented a second time: character by character.
 fn escape_all(text: &str, breaks: bool, colours: bool) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -78,7 +78,7 @@ fn colour(text: &str) -> Option<usize> {
     (bytes[end] == b'm').then_some(end + 3)
 }
 
-/// Whether a text ends in another state than the one it began in: by its last sequence, which must be all zeros.
+/// Whether a text leaves a colour set: its last sequence is not all zeros.
 fn sets_colour(text: &str) -> bool {
     let last = text.rfind('\x1b').map(|at| &text[at..]);
     last.is_some_and(|last| last[2..].chars().take_while(|char| *char != 'm').any(|char| !matches!(char, '0' | ';')))

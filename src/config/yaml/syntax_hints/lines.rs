@@ -1,34 +1,34 @@
-//! The lines around the place at which the parser gave up, and a guess at what is wrong there.
+//! The lines around the place where the parser stopped, and the hints about them.
 
 use crate::config::fields::PROCESS;
 use crate::config::scope::is_secret;
 use crate::config::words::{is_variable, quoted_if_needed};
 use std::ops::Range;
 
-/// A guess at what is wrong, where, and what to write instead.
+/// A guess at a mistake: its place, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::config::yaml) struct Slip {
+pub(in crate::config::yaml) struct SyntaxHint {
     pub(in crate::config::yaml) place: Range<usize>,
     pub(in crate::config::yaml) message: String,
     pub(in crate::config::yaml) help: String,
-    /// Another place that belongs to it.
+    /// A related place.
     pub(in crate::config::yaml) also: Option<(Range<usize>, String)>,
 }
 
-impl Slip {
-    pub(super) fn new(place: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Slip {
-        Slip { place, message: message.into(), help: help.into(), also: None }
+impl SyntaxHint {
+    pub(super) fn new(place: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> SyntaxHint {
+        SyntaxHint { place, message: message.into(), help: help.into(), also: None }
     }
 
-    pub(super) fn also(self, place: Range<usize>, message: impl Into<String>) -> Slip {
-        Slip { also: Some((place, message.into())), ..self }
+    pub(super) fn also(self, place: Range<usize>, message: impl Into<String>) -> SyntaxHint {
+        SyntaxHint { also: Some((place, message.into())), ..self }
     }
 }
 
-/// The line at which the parser gave up, and what stands above it.
+/// The line where the parser stopped, and the line above.
 pub(super) struct ErrorSite<'s> {
     pub(super) source: &'s str,
-    /// Where the parser gave up.
+    /// Where the parser stopped.
     pub(super) at: usize,
     pub(super) here: Line<'s>,
     /// The nearest line above that isn't blank or a comment.
@@ -36,13 +36,13 @@ pub(super) struct ErrorSite<'s> {
 }
 
 impl<'s> ErrorSite<'s> {
-    /// Asks of both lines, the upper one first: it is more often to blame.
-    pub(super) fn either(&self, ask: fn(Line<'s>) -> Option<Slip>) -> Option<Slip> {
-        self.above.and_then(ask).or_else(|| ask(self.here)).or_else(|| self.here.below(self.source).and_then(ask))
+    /// Examines the line above, the line itself and the line below, in order of likelihood.
+    pub(super) fn first_hint(&self, find: fn(Line<'s>) -> Option<SyntaxHint>) -> Option<SyntaxHint> {
+        self.above.and_then(find).or_else(|| find(self.here)).or_else(|| self.here.below(self.source).and_then(find))
     }
 }
 
-/// A key and its value as they should stand; a value that may be nobody's business is left out.
+/// A key and its value as they should be written; a value that may be secret is left out.
 pub(super) fn written(key: &str, value: &str) -> String {
     let value = value.trim();
     let is_shown =
@@ -58,7 +58,7 @@ pub(super) fn written(key: &str, value: &str) -> String {
 }
 
 /// Whether this could be a key: a name as programs have them.
-pub(super) fn is_word(text: &str) -> bool {
+pub(super) fn is_key_name(text: &str) -> bool {
     let mut parts = text.split(['-', '.']);
     parts.all(is_variable)
 }
@@ -77,12 +77,12 @@ impl<'s> Line<'s> {
         Line { start, text: source[start..end].trim_end() }
     }
 
-    /// The nearest line above that says something.
+    /// The nearest line above that isn't blank or a comment.
     pub(super) fn above(&self, source: &'s str) -> Option<Line<'s>> {
         let mut line = *self;
         while line.start > 0 {
             line = Line::at(source, line.start - 1);
-            if line.says_something() {
+            if line.has_content() {
                 return Some(line);
             }
         }
@@ -94,7 +94,7 @@ impl<'s> Line<'s> {
         Some(Line::at(source, self.start + newline + 1))
     }
 
-    pub(super) fn says_something(&self) -> bool {
+    pub(super) fn has_content(&self) -> bool {
         let content = self.text.trim_start();
         !content.is_empty() && !content.starts_with('#')
     }
@@ -103,12 +103,12 @@ impl<'s> Line<'s> {
         self.start + self.text.len()
     }
 
-    /// How many characters stand before the first one that isn't blank.
+    /// The number of blank characters at the start.
     pub(super) fn indent(&self) -> usize {
         self.text.len() - self.text.trim_start().len()
     }
 
-    /// What stands on it, without the dashes of lists.
+    /// The content, without the dashes of lists.
     pub(super) fn item(&self) -> &'s str {
         let mut content = self.text.trim_start();
         while let Some(rest) = content.strip_prefix("- ") {
@@ -117,20 +117,20 @@ impl<'s> Line<'s> {
         content
     }
 
-    /// How many characters stand before its key.
+    /// The number of characters before the key.
     pub(super) fn key_column(&self) -> usize {
         self.text.len() - self.item().len()
     }
 
-    /// Its key, if it has one.
+    /// The key, if there is one.
     pub(super) fn key(&self) -> Option<&'s str> {
         let content = self.item();
         let key = content.split_once(": ").map(|(key, _)| key).or_else(|| content.strip_suffix(':'))?;
         let key = key.trim();
-        is_word(key.trim_matches(['"', '\''])).then_some(key)
+        is_key_name(key.trim_matches(['"', '\''])).then_some(key)
     }
 
-    /// Where its first word is, or the part of it before a `:`.
+    /// The place of the first word, or of its part before a `:`.
     pub(super) fn word(&self) -> Range<usize> {
         let start = self.start + self.key_column();
         let length = self.item().find([' ', ':', '=', '\t']).unwrap_or(self.item().len());

@@ -1,99 +1,99 @@
-//! What was probably typed wrong where a text is not YAML.
+//! Guesses the mistake where a text is not YAML.
 //!
-//! A parser sees the mistake where it can't go on, which is often a line later. So the line there and the one above it are
-//! looked at the way a person would, one question after the other. Nothing here decides whether a text is YAML.
+//! A parser stops where it can't go on, which is often a line after the mistake. So this examines that line and the one above,
+//! one kind of mistake after the other. It doesn't decide whether a text is YAML.
 
 mod layout;
 mod lines;
 mod marks;
 
-pub(super) use lines::Slip;
+pub(super) use lines::SyntaxHint;
 pub(super) use marks::{merge, tag, unknown_alias};
 
 use granit_parser::ErrorKind;
-use lines::{ErrorSite, Line, is_word, written};
+use lines::{ErrorSite, Line, is_key_name, written};
 
-/// What was probably meant where the parser gave up.
-pub(super) fn slip(source: &str, at: usize, kind: &ErrorKind) -> Option<Slip> {
+/// A guess at the mistake that made the parser stop.
+pub(super) fn hint(source: &str, at: usize, kind: &ErrorKind) -> Option<SyntaxHint> {
     let at = source.floor_char_boundary(at.min(source.len()));
     let here = Line::at(source, at);
     let around = ErrorSite { source, at, above: here.above(source), here };
     conflict(source)
-        .or_else(|| around.either(tab))
-        .or_else(|| around.either(comment))
-        .or_else(|| around.either(invisible))
-        .or_else(|| around.glued())
-        .or_else(|| around.assigned())
-        .or_else(|| marks::slip(&around, kind))
-        .or_else(|| layout::slip(&around, kind))
+        .or_else(|| around.first_hint(tab))
+        .or_else(|| around.first_hint(comment))
+        .or_else(|| around.first_hint(invisible))
+        .or_else(|| around.missing_space())
+        .or_else(|| around.equals_sign())
+        .or_else(|| marks::hint(&around, kind))
+        .or_else(|| layout::hint(&around, kind))
 }
 
 impl<'s> ErrorSite<'s> {
     /// `name:redis` or `-name: redis`.
-    fn glued(&self) -> Option<Slip> {
+    fn missing_space(&self) -> Option<SyntaxHint> {
         let missing = |line: Line<'s>| {
             let content = line.item();
-            if let Some(rest) = content.strip_prefix('-').filter(|rest| is_word(rest.split(':').next().unwrap_or_default())) {
+            if let Some(rest) = content.strip_prefix('-').filter(|rest| is_key_name(rest.split(':').next().unwrap_or_default())) {
                 let start = line.end() - content.len();
                 let help = format!("write `- {}: …`", rest.split(':').next().unwrap_or_default());
-                return rest.contains(": ").then(|| Slip::new(start..start + 1, "a space is missing behind this `-`", help));
+                return rest.contains(": ").then(|| SyntaxHint::new(start..start + 1, "a space is missing after this `-`", help));
             }
             let (key, value) = content.split_once(':')?;
-            let is_glued = is_word(key) && value.starts_with(|char: char| !char.is_whitespace() && char != '/');
+            let is_glued = is_key_name(key) && value.starts_with(|char: char| !char.is_whitespace() && char != '/');
             let colon = line.end() - content.len() + key.len();
             is_glued.then(|| {
-                Slip::new(colon..colon + 1, "a space is missing behind this `:`", format!("write `{}`", written(key, value)))
+                SyntaxHint::new(colon..colon + 1, "a space is missing after this `:`", format!("write `{}`", written(key, value)))
             })
         };
         self.above.filter(Line::begins_with_field).and_then(missing).or_else(|| missing(self.here))
     }
 
     /// `name = redis`.
-    fn assigned(&self) -> Option<Slip> {
+    fn equals_sign(&self) -> Option<SyntaxHint> {
         let assigned = |line: Line<'s>| {
             let content = line.item();
             let (key, value) = content.split_once('=')?;
             let equals = line.end() - content.len() + key.len();
             let key = key.trim_end();
-            (is_word(key) && !value.starts_with('=')).then(|| {
+            (is_key_name(key) && !value.starts_with('=')).then(|| {
                 let message = "a key is followed by `:`, not by `=`";
-                Slip::new(equals..equals + 1, message, format!("write `{}`", written(key, value)))
+                SyntaxHint::new(equals..equals + 1, message, format!("write `{}`", written(key, value)))
             })
         };
         assigned(self.here).or_else(|| self.above.filter(Line::begins_with_field).and_then(assigned))
     }
 }
 
-/// What version control leaves in a file of which two versions couldn't be put together.
-fn conflict(source: &str) -> Option<Slip> {
+/// A merge conflict of version control.
+fn conflict(source: &str) -> Option<SyntaxHint> {
     let marker = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
     let start: usize = source.split_inclusive('\n').take_while(|line| !marker(line)).map(str::len).sum();
     if start >= source.len() {
         return None;
     }
     let help = "keep one of the two sides, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`";
-    Some(Slip::new(start..start + 7, "a merge conflict was left in this file", help))
+    Some(SyntaxHint::new(start..start + 7, "this file has a merge conflict", help))
 }
 
-fn tab(line: Line<'_>) -> Option<Slip> {
+fn tab(line: Line<'_>) -> Option<SyntaxHint> {
     let blank = line.text.len() - line.text.trim_start_matches([' ', '\t', '-']).len();
     let tab = line.start + line.text[..blank].find('\t')?;
-    Some(Slip::new(tab..tab + 1, "a tab is not allowed in indentation", "indent with spaces"))
+    Some(SyntaxHint::new(tab..tab + 1, "a tab is not allowed in indentation", "indent with spaces"))
 }
 
-fn comment(line: Line<'_>) -> Option<Slip> {
+fn comment(line: Line<'_>) -> Option<SyntaxHint> {
     let content = line.text.trim_start();
     let mark = ["//", "/*", ";", "<!--", "-- "].into_iter().find(|mark| content.starts_with(mark))?;
     let start = line.start + line.indent();
-    Some(Slip::new(
+    Some(SyntaxHint::new(
         start..start + mark.trim_end().len(),
-        format!("`{}` begins no comment in YAML", mark.trim_end()),
+        format!("`{}` does not begin a comment in YAML", mark.trim_end()),
         "begin a comment with `#`",
     ))
 }
 
-/// Blanks that look like a space and aren't one.
-fn invisible(line: Line<'_>) -> Option<Slip> {
+/// Characters that look like a space, or like nothing.
+fn invisible(line: Line<'_>) -> Option<SyntaxHint> {
     let (at, char) = line.text.char_indices().find(|&(_, char)| {
         matches!(
             char,
@@ -101,6 +101,6 @@ fn invisible(line: Line<'_>) -> Option<Slip> {
         )
     })?;
     let place = line.start + at..line.start + at + char.len_utf8();
-    let message = format!("this is no plain space but the character U+{:04X}", u32::from(char));
-    Some(Slip::new(place, message, "replace it by a space; it often comes along when text is copied from a document"))
+    let message = format!("this is not a plain space but the character U+{:04X}", u32::from(char));
+    Some(SyntaxHint::new(place, message, "replace it by a space; it often comes with text copied from a document"))
 }
