@@ -60,7 +60,7 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
             Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), runtime::boot())
                 .expect("journal");
         let runtime =
-            Runtime::start(Setup { launcher, printer, kept: OutputHistory::default(), journal, former }, news).expect("runtime");
+            Runtime::start(Setup { launcher, printer, history: OutputHistory::default(), journal, former }, news).expect("runtime");
         let mut host = Host { runtime, inbox, told: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;
         let survivors = timeout(DEADLINE, host.runtime.finish()).await.expect("the end takes too long");

@@ -136,7 +136,7 @@ fn users_groups_and_limits_that_can_not_be_had() {
         // More than the kernel gives anybody (`fs.nr_open`).
         spec.exec.limits.insert("nofile", Limit::To(1 << 40));
         let error =
-            "operation not permitted; only root may go above the hard limit, and nobody above what the kernel allows".to_owned();
+            "operation not permitted; only root may exceed the hard limit, and only up to the kernel's maximum".to_owned();
         assert_eq!(refusal(host, spec).await, Refusal::Failed { stage: "setting limits.nofile".to_owned(), error });
         let mut spec = Spec::new("broken", "true");
         spec.exec.args = vec![Text::plain("a\0b")];
