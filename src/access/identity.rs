@@ -105,7 +105,7 @@ fn user(text: &Text) -> Result<(u32, Option<Account>), IdentityError> {
         return Ok((account.user, Some(account)));
     }
     let number = text.value().parse().map_err(|_| unknown())?;
-    Ok((number, accounts::user_by_number(number).map_err(failed)?))
+    Ok((number, accounts::user_by_id(number).map_err(failed)?))
 }
 
 /// A group by name, or by number.

@@ -129,8 +129,8 @@ pub struct Distrust {
 impl Distrust {
     pub(super) fn new(path: &Path, stat: &Stat, writer: UntrustedWriter) -> Distrust {
         let name = match writer {
-            UntrustedWriter::User(id) => accounts::user_by_number(id).ok().flatten().map(|account| account.name),
-            UntrustedWriter::Group(id) => accounts::group_by_number(id).ok().flatten(),
+            UntrustedWriter::User(id) => accounts::user_by_id(id).ok().flatten().map(|account| account.name),
+            UntrustedWriter::Group(id) => accounts::group_by_id(id).ok().flatten(),
             UntrustedWriter::Everybody => None,
         };
         let name = name.map(|name| name.to_string_lossy().into_owned());

@@ -125,11 +125,11 @@ fn supervise(
             published: published.clone(),
             planning: Arc::new(Semaphore::new(1)),
         };
-        let setup = Setup { launcher, printer: log.printer.clone(), kept, journal: journal.clone(), former: former.clone() };
+        let setup = Setup { launcher, printer: log.printer.clone(), history: kept, journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, door, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
-        let processes = if is_first { Vec::new() } else { runtime.find_left().await };
+        let processes = if is_first { Vec::new() } else { runtime.find_orphans().await };
         let left = FormerProcesses { processes, record: former };
         let supervisor = Supervisor::new(runtime, ForegroundHost { config, asker, log, journal: journal.clone() }, published);
         let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
@@ -202,7 +202,7 @@ impl Perform for Runtime {
     }
 
     fn let_go(&self) {
-        Runtime::let_go(self);
+        Runtime::release_orphans(self);
     }
 }
 
@@ -223,7 +223,7 @@ impl Host for ForegroundHost {
     fn apply(&self, loaded: &Loaded, generation: u64) {
         self.log.apply(&loaded.settings);
         let accepted = Accepted { generation, content: loaded.content.to_string() };
-        self.journal.note(supervisor::noted(&loaded.desired, accepted));
+        self.journal.record(supervisor::noted(&loaded.desired, accepted));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
     }

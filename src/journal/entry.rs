@@ -71,9 +71,9 @@ pub struct Started {
     pub key: RunKey,
     /// Its process's name.
     pub name: String,
-    /// Its number.
+    /// Its pid.
     pub pid: u32,
-    /// When it was started, in clock ticks since boot: `starttime` of `proc(5)`; `None` where its inode says all.
+    /// When it was started, in clock ticks since boot: `starttime` of `proc(5)`; `None` where the inode is known.
     pub ticks: Option<u64>,
     /// The inode of its pidfd, which since Linux 6.9 is never another process's within a boot.
     pub inode: Option<u64>,

@@ -36,7 +36,7 @@ const DAMAGED: &str = "runs.damaged";
 const ID: &str = "id";
 
 /// How long a start waits for its entry to be written. A hung disk must not stop processes from starting.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Writes entries, from any thread. Cheap to clone; the last clone closes the file.
 #[derive(Clone, Debug)]
@@ -81,21 +81,21 @@ impl Journal {
     /// No thread can be made, or the kernel gives no random numbers.
     pub fn open(directory: &Directory, boot: Option<String>) -> io::Result<Opened> {
         let boot = boot.unwrap_or_else(random);
-        let kept = kept_instance(directory);
-        let is_known = kept.is_some();
-        let (instance, secret) = match kept {
+        let stored = read_instance(directory);
+        let has_name = stored.is_some();
+        let (instance, secret) = match stored {
             Some((name, Some(secret))) => (name, secret),
-            Some((name, None)) => keep_instance(directory, name)?,
-            None => keep_instance(directory, random())?,
+            Some((name, None)) => create_secret(directory, name)?,
+            None => create_secret(directory, random())?,
         };
         let author = Author { instance, life: random() };
         let (mut former, bad_lines) = Record::read(&directory.read(RUNS).unwrap_or_default());
         let damaged = (bad_lines > 0).then(|| directory.path().join(DAMAGED));
         if damaged.is_some() {
-            // If even that fails, the good lines are still kept in memory.
+            // If that fails, too, the good lines are still in memory.
             let _refused = directory.rename(RUNS, DAMAGED);
         }
-        let is_first = !is_known && former == Record::default();
+        let is_first = !has_name && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
         record.fold(JournalEntry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
@@ -114,15 +114,15 @@ impl Journal {
     }
 
     /// Records where this navigator makes control groups, and waits until it is written. Call it before a process is in one.
-    pub fn note_groups(&self, groups: GroupDirectory) {
+    pub fn record_groups(&self, groups: GroupDirectory) {
         let life = self.author.life.clone();
-        self.note_and_wait(JournalEntry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
+        self.record_and_wait(JournalEntry::Life { life, boot: self.boot.clone(), groups: Some(groups) });
     }
 
     /// Records soon that these earlier lives of this boot have no control groups any more.
     pub fn forget_groups(&self, lives: Vec<String>) {
         let entry = |life| JournalEntry::Life { life, boot: self.boot.clone(), groups: None };
-        self.note_all(lives.into_iter().map(entry).collect());
+        self.record_all(lives.into_iter().map(entry).collect());
     }
 
     /// The key of a run of this navigator.
@@ -131,22 +131,22 @@ impl Journal {
     }
 
     /// Writes an entry soon, without waiting.
-    pub fn note(&self, entry: JournalEntry) {
-        self.note_all(vec![entry]);
+    pub fn record(&self, entry: JournalEntry) {
+        self.record_all(vec![entry]);
     }
 
     /// Writes entries soon, at once, without waiting.
-    pub fn note_all(&self, entries: Vec<JournalEntry>) {
+    pub fn record_all(&self, entries: Vec<JournalEntry>) {
         if entries.is_empty() {
             return;
         }
-        if let Err(entries) = self.inbox.write_in_passing(entries) {
+        if let Err(entries) = self.inbox.write_if_quick(entries) {
             self.inbox.send(WriteRequest { entries, written: None });
         }
     }
 
     /// Writes an entry, and waits until it is written, has failed, or takes too long.
-    pub fn note_and_wait(&self, entry: JournalEntry) {
+    pub fn record_and_wait(&self, entry: JournalEntry) {
         if let Err(entries) = self.inbox.write_now(vec![entry]) {
             self.wait_for(entries);
         }
@@ -161,31 +161,33 @@ impl Journal {
         let (written, wait) = mpsc::channel();
         self.inbox.send(WriteRequest { entries, written: Some(written) });
         // Writing late or never is both fine: nothing depends on it.
-        let _too_late = wait.recv_timeout(PATIENCE);
+        let _too_late = wait.recv_timeout(WRITE_TIMEOUT);
     }
 }
 
 /// The instance's name and secret key from its first start; older versions made no key. Both are bound to this
 /// directory: a copy of it, for instance in a container image, is another instance.
-fn kept_instance(directory: &Directory) -> Option<(String, Option<InstanceSecret>)> {
+fn read_instance(directory: &Directory) -> Option<(String, Option<InstanceSecret>)> {
     let text = String::from_utf8(directory.read(ID).ok()?).ok()?;
     let mut parts = text.trim_end().split(' ');
     let (name, of) = (parts.next()?, parts.next()?);
     let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_name && of == place(directory)).then(|| (name.to_owned(), parts.next().and_then(InstanceSecret::read)))
+    (is_name && of == directory_identity(directory)).then(|| (name.to_owned(), parts.next().and_then(InstanceSecret::read)))
 }
 
 /// Gives an instance a new secret key, and stores both. If they can't be stored, they serve for one life.
-fn keep_instance(directory: &Directory, name: String) -> io::Result<(String, InstanceSecret)> {
+fn create_secret(directory: &Directory, name: String) -> io::Result<(String, InstanceSecret)> {
     let secret = InstanceSecret::random()?;
-    if let Err(error) = directory.replace(ID, format!("{name} {} {}\n", place(directory), secret.written()).as_bytes()) {
-        tracing::warn!(target: "navigator", path = %directory.path().display(), %error, "The name of this instance can't be kept");
+    if let Err(error) =
+        directory.replace(ID, format!("{name} {} {}\n", directory_identity(directory), secret.written()).as_bytes())
+    {
+        tracing::warn!(target: "navigator", path = %directory.path().display(), %error, "Failed to store the name of this instance");
     }
     Ok((name, secret))
 }
 
 /// The identity of a directory: device and inode.
-fn place(directory: &Directory) -> String {
+fn directory_identity(directory: &Directory) -> String {
     directory.stat().map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino)).unwrap_or_default()
 }
 
@@ -265,17 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn the_next_navigator_reads_what_the_former_one_noted() {
+    fn the_next_navigator_reads_what_the_earlier_one_recorded() {
         let directory = Site::new("next");
         let first = directory.open("boot");
         assert_eq!((names(&first.former), first.damaged), (vec![], None));
         let journal = first.journal;
         let accepted = Some(Accepted { generation: 3, content: "ab12".to_owned() });
         let processes = vec![definition("db"), definition("web")];
-        journal.note(JournalEntry::Wanted { shutdown_ms: 5, processes, accepted: accepted.clone() });
-        journal.note_and_wait(started(&journal, 1, "db"));
-        journal.note_and_wait(started(&journal, 2, "web"));
-        journal.note(JournalEntry::Gone { key: journal.key(1) });
+        journal.record(JournalEntry::Wanted { shutdown_ms: 5, processes, accepted: accepted.clone() });
+        journal.record_and_wait(started(&journal, 1, "db"));
+        journal.record_and_wait(started(&journal, 2, "web"));
+        journal.record(JournalEntry::Gone { key: journal.key(1) });
         journal.close();
         let second = directory.open("boot");
         assert_eq!(names(&second.former), ["web"]);
@@ -284,16 +286,16 @@ mod tests {
         assert_eq!(second.former.definition("web").unwrap().signal, Signal::TERM.0);
         assert_eq!(second.former.accepted(), accepted.as_ref());
         // The runs of the first one stay recorded until they are reported gone.
-        second.journal.note_and_wait(started(&second.journal, 1, "other"));
+        second.journal.record_and_wait(started(&second.journal, 1, "other"));
         second.journal.close();
         let third = directory.open("boot").former;
-        assert_eq!((names(&third), third.accepted()), (vec!["other", "web"], accepted.as_ref()), "also once it was written anew");
+        assert_eq!((names(&third), third.accepted()), (vec!["other", "web"], accepted.as_ref()), "also after a rewrite");
         let rebooted = directory.open("another boot");
         assert_eq!(names(&rebooted.former), [""; 0]);
     }
 
     #[test]
-    fn what_an_older_version_noted_of_a_configuration_is_read() {
+    fn the_configuration_entry_of_an_older_version_is_read() {
         let json = r#"{"wanted":{"shutdown_ms":5,"processes":[]}}"#;
         let (record, bad_lines) = Record::read(format!("{:016x} {json}\n", fnv1a(json.as_bytes())).as_bytes());
         assert_eq!((record.shutdown_timeout(), record.accepted(), bad_lines), (Some(Duration::from_millis(5)), None, 0));
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_kept_for_its_own_directory_and_given_to_a_name_without_one() {
+    fn a_key_is_bound_to_its_directory_and_made_for_a_name_without_one() {
         let (directory, copy) = (Site::new("key"), Site::new("key-copy"));
         let path = directory.0.join("id");
         let first = directory.open("boot").journal;
@@ -318,43 +320,44 @@ mod tests {
         fs::copy(&path, copy.0.join("id")).unwrap();
         assert_ne!(copy.open("boot").journal.secret(), first.secret());
         // In the format of an older version.
-        let older = format!("{} {}\n", first.author().instance, place(&directory.held()));
+        let older = format!("{} {}\n", first.author().instance, directory_identity(&directory.held()));
         fs::write(&path, &older).unwrap();
         let second = directory.open("boot");
         assert_eq!(second.journal.author().instance, first.author().instance);
         assert!(second.journal.secret() != first.secret() && !second.is_first);
         assert_eq!(directory.open("boot").journal.secret(), second.journal.secret());
         let key = second.journal.secret().written();
-        second.journal.note_and_wait(started(&second.journal, 1, "web"));
+        second.journal.record_and_wait(started(&second.journal, 1, "web"));
         let shown = format!("{:?} {}", second.journal, fs::read_to_string(directory.0.join("runs")).unwrap());
         assert!(!shown.contains(&key) && fs::read_to_string(&path).unwrap().contains(&key), "{shown}");
     }
 
     #[test]
-    fn directories_of_groups_are_kept_until_none_is_left() {
+    fn group_directories_are_recorded_until_none_is_left() {
         let directory = Site::new("groups");
         let first = directory.open("boot").journal;
         let groups = GroupDirectory { path: "/navigator-a.b".to_owned(), inode: 7 };
-        first.note_groups(groups.clone());
-        let noted = |record: &Record| record.groups().map(|(life, groups)| (life.to_owned(), groups.clone())).collect::<Vec<_>>();
+        first.record_groups(groups.clone());
+        let recorded =
+            |record: &Record| record.groups().map(|(life, groups)| (life.to_owned(), groups.clone())).collect::<Vec<_>>();
         let expected = [(first.author().life.clone(), groups)];
         // No start was recorded, but one may have been made.
-        assert_eq!(noted(&directory.open("boot").former), expected);
+        assert_eq!(recorded(&directory.open("boot").former), expected);
         let third = directory.open("boot");
-        assert_eq!(noted(&third.former), expected);
+        assert_eq!(recorded(&third.former), expected);
         third.journal.forget_groups(vec![first.author().life.clone()]);
-        third.journal.note_and_wait(started(&third.journal, 1, "web"));
-        assert_eq!(noted(&directory.open("boot").former), []);
-        third.journal.note_groups(expected[0].1.clone());
-        assert_eq!(noted(&directory.open("another boot").former), []);
+        third.journal.record_and_wait(started(&third.journal, 1, "web"));
+        assert_eq!(recorded(&directory.open("boot").former), []);
+        third.journal.record_groups(expected[0].1.clone());
+        assert_eq!(recorded(&directory.open("another boot").former), []);
     }
 
     #[test]
-    fn only_the_first_navigator_of_an_instance_knows_that_nothing_is_left() {
+    fn only_the_first_navigator_of_an_instance_is_sure_that_nothing_is_left() {
         let directory = Site::new("first");
         let first = directory.open("boot");
         assert!(first.is_first);
-        first.journal.note_and_wait(started(&first.journal, 1, "web"));
+        first.journal.record_and_wait(started(&first.journal, 1, "web"));
         assert!(!directory.open("boot").is_first);
         // Its name is lost; the recorded runs are not.
         fs::remove_file(directory.0.join("id")).unwrap();
@@ -365,41 +368,41 @@ mod tests {
     }
 
     #[test]
-    fn with_nothing_left_the_file_goes() {
+    fn without_runs_the_file_is_removed_on_close() {
         let directory = Site::new("nothing");
         let journal = directory.open("boot").journal;
-        journal.note_and_wait(started(&journal, 1, "web"));
+        journal.record_and_wait(started(&journal, 1, "web"));
         assert!(directory.0.join("runs").exists());
-        journal.note(JournalEntry::Gone { key: journal.key(1) });
+        journal.record(JournalEntry::Gone { key: journal.key(1) });
         journal.close();
         assert!(!directory.0.join("runs").exists());
     }
 
     #[test]
-    fn a_file_that_grows_is_written_anew() {
+    fn a_file_with_many_obsolete_lines_is_rewritten() {
         let directory = Site::new("grows");
         let journal = directory.open("boot").journal;
         for run in 1..=5000 {
-            journal.note(started(&journal, run, "web"));
-            journal.note(JournalEntry::Gone { key: journal.key(run) });
+            journal.record(started(&journal, run, "web"));
+            journal.record(JournalEntry::Gone { key: journal.key(run) });
         }
-        journal.note_and_wait(started(&journal, 5001, "last"));
+        journal.record_and_wait(started(&journal, 5001, "last"));
         let size = fs::metadata(directory.0.join("runs")).unwrap().len();
         assert!(size < 1_000_000, "{size} bytes");
         assert_eq!(names(&directory.open("boot").former), ["last"]);
     }
 
     #[test]
-    fn what_is_in_memory_is_written_by_whoever_waits_for_it_and_by_the_thread() {
+    fn a_file_in_memory_is_written_by_the_calling_thread_and_by_the_journals_own() {
         let directory = Site::in_memory("direct");
         let journal = directory.open("boot").journal;
         let written = || Record::read(&fs::read(directory.0.join("runs")).unwrap_or_default()).0.runs().count();
         for run in 1..=50 {
-            journal.note_and_wait(started(&journal, run, "web"));
+            journal.record_and_wait(started(&journal, run, "web"));
             assert!(written() >= 1);
-            journal.note(JournalEntry::Gone { key: journal.key(run) });
+            journal.record(JournalEntry::Gone { key: journal.key(run) });
         }
-        journal.note_and_wait(started(&journal, 51, "db"));
+        journal.record_and_wait(started(&journal, 51, "db"));
         journal.close();
         assert_eq!(names(&directory.open("boot").former), ["db"]);
     }
@@ -409,29 +412,29 @@ mod tests {
         let directory = Site::new("damaged");
         let path = directory.0.join("runs");
         let journal = directory.open("boot").journal;
-        journal.note_and_wait(started(&journal, 1, "db"));
-        journal.note_and_wait(started(&journal, 2, "web"));
+        journal.record_and_wait(started(&journal, 1, "db"));
+        journal.record_and_wait(started(&journal, 2, "web"));
         let damaged = fs::read_to_string(&path).unwrap().replace("\"db\"", "\"dc\"");
         fs::write(&path, &damaged).unwrap();
         let opened = directory.open("boot");
         assert_eq!(names(&opened.former), ["web"]);
         assert_eq!(fs::read_to_string(opened.damaged.unwrap()).unwrap(), damaged);
-        // It is whole again.
+        // It is intact again.
         assert_eq!(directory.open("boot").damaged, None);
     }
 
     #[test]
-    fn what_cannot_be_written_stops_nothing_and_is_tried_again() {
+    fn a_failed_write_stops_nothing_and_is_retried() {
         for site in [Site::new("refused"), Site::in_memory("refused")] {
             let journal = site.open("boot").journal;
             // Its file is gone, and a directory is in the way of a new one.
             fs::remove_file(site.0.join("runs")).unwrap();
             let obstacle = site.0.join("runs.new");
             fs::create_dir(&obstacle).unwrap();
-            journal.note_and_wait(started(&journal, 1, "db"));
+            journal.record_and_wait(started(&journal, 1, "db"));
             assert!(!site.0.join("runs").exists());
             fs::remove_dir(&obstacle).unwrap();
-            journal.note_and_wait(started(&journal, 2, "web"));
+            journal.record_and_wait(started(&journal, 2, "web"));
             assert_eq!(names(&site.open("boot").former), ["db", "web"]);
         }
     }

@@ -11,7 +11,7 @@ pub struct Record {
     lives: BTreeMap<String, (String, Option<GroupDirectory>)>,
     /// How to stop each process that was ever wanted and may still run.
     definitions: BTreeMap<String, Definition>,
-    /// The names of the last configuration, whose order counts.
+    /// The names in the last configuration. Its order counts.
     wanted: BTreeSet<String>,
     shutdown_ms: Option<u64>,
     accepted: Option<Accepted>,

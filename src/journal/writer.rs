@@ -16,9 +16,9 @@ use std::time::Duration;
 pub(super) const RUNS: &str = "runs";
 
 /// How long after a failure the write is retried, unless another entry comes first.
-const ANOTHER_TRY: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How many obsolete lines the file may hold before it is rewritten.
-const SPENT_LINES: usize = 1000;
+const MAX_OBSOLETE_LINES: usize = 1000;
 
 /// More entries than this take longer to write than the thread takes to wake.
 const MANY: usize = 8;
@@ -75,7 +75,7 @@ impl Inbox {
 
     /// Writes entries on the calling thread if they are few and the file is in memory. Otherwise returns
     /// them unwritten.
-    pub(super) fn write_in_passing(&self, entries: Vec<JournalEntry>) -> Result<(), Vec<JournalEntry>> {
+    pub(super) fn write_if_quick(&self, entries: Vec<JournalEntry>) -> Result<(), Vec<JournalEntry>> {
         let free = self.in_memory.as_ref().and_then(|writer| writer.try_lock().ok());
         let are_few_and_short = || entries.len() < MANY && entries.iter().all(|entry| matches!(entry, JournalEntry::Gone { .. }));
         match free.filter(|writer| are_few_and_short() && writer.is_in_order()) {
@@ -107,7 +107,7 @@ fn run(writer: &Mutex<JournalWriter>, messages: &Receiver<WriteRequest>) {
     loop {
         let has_failed = lock(writer).has_failed;
         let message = if has_failed {
-            match messages.recv_timeout(ANOTHER_TRY) {
+            match messages.recv_timeout(RETRY_DELAY) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -117,7 +117,7 @@ fn run(writer: &Mutex<JournalWriter>, messages: &Receiver<WriteRequest>) {
             Some(message)
         };
         let batch = message.into_iter().chain(messages.try_iter()).collect();
-        lock(writer).take(batch);
+        lock(writer).write_batch(batch);
     }
 }
 
@@ -135,11 +135,11 @@ pub(super) fn is_in_memory(directory: &Directory) -> bool {
 
 impl JournalWriter {
     /// Writes each batch of requests, and answers the callers that wait.
-    fn take(&mut self, batch: Vec<WriteRequest>) {
-        let is_last_word = batch.iter().any(|message| message.entries.is_empty() && message.written.is_some());
+    fn write_batch(&mut self, batch: Vec<WriteRequest>) {
+        let is_close = batch.iter().any(|message| message.entries.is_empty() && message.written.is_some());
         let (entries, written): (Vec<_>, Vec<_>) = batch.into_iter().map(|message| (message.entries, message.written)).unzip();
         self.write(&entries.into_iter().flatten().collect::<Vec<_>>());
-        if is_last_word && self.record.runs().len() == 0 {
+        if is_close && self.record.runs().len() == 0 {
             self.remove();
         }
         drop(written);
@@ -152,14 +152,14 @@ impl JournalWriter {
         }
         match self.append(entries) {
             Ok(()) if self.has_failed => {
-                tracing::info!(target: "navigator", directory = %self.directory.path().display(), "The record of what runs is written again");
+                tracing::info!(target: "navigator", directory = %self.directory.path().display(), "Writing the journal again");
                 self.has_failed = false;
             }
             Ok(()) => {}
             Err(error) => {
                 self.file = None;
                 if !self.has_failed {
-                    tracing::warn!(target: "navigator", directory = %self.directory.path().display(), %error, "The record of what runs can't be written");
+                    tracing::warn!(target: "navigator", directory = %self.directory.path().display(), %error, "Failed to write the journal");
                 }
                 self.has_failed = true;
             }
@@ -168,7 +168,7 @@ impl JournalWriter {
 
     /// Whether there is a file, and few of its lines are obsolete.
     fn is_in_order(&self) -> bool {
-        self.file.is_some() && self.lines <= SPENT_LINES + 2 * self.record.runs().len()
+        self.file.is_some() && self.lines <= MAX_OBSOLETE_LINES + 2 * self.record.runs().len()
     }
 
     fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
@@ -180,11 +180,11 @@ impl JournalWriter {
                 self.lines += entries.len();
                 Ok(())
             }
-            _ => self.write_anew(),
+            _ => self.rewrite(),
         }
     }
 
-    fn write_anew(&mut self) -> io::Result<()> {
+    fn rewrite(&mut self) -> io::Result<()> {
         let entries = self.record.entries();
         self.directory.replace(RUNS, entries.iter().map(JournalEntry::line).collect::<String>().as_bytes())?;
         self.file = Some(self.directory.open_entry(RUNS, OFlags::WRONLY | OFlags::APPEND, Mode::empty())?.into());
@@ -196,7 +196,7 @@ impl JournalWriter {
     fn remove(&mut self) {
         self.file = None;
         if let Err(error) = self.directory.remove(RUNS) {
-            tracing::warn!(target: "navigator", directory = %self.directory.path().display(), %error, "The record of what runs can't be removed");
+            tracing::warn!(target: "navigator", directory = %self.directory.path().display(), %error, "Failed to remove the journal");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Programs that run beside a run, in its surroundings: what checks it, reloads it or stops it.
+//! Commands that check, reload or stop a run, each with the run's environment, directory, user and limits.
 //!
-//! To spawners and reaper each is a run like any other, with a tree of its own, under a number that the core never gives.
-//! Its news stays here. A run isn't told to be gone while a command beside it is there: what comes next must not meet it.
+//! Spawners and reaper treat a command as a run with its own tree, under an id that the core never uses. Its events end here.
+//! A run is not reported gone while one of its commands runs: the next run must not meet it.
 
 use super::loop_state::LoopState;
 use super::spawn_extras::SpawnExtras;
@@ -16,37 +16,37 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Numbers of commands begin here; those of the core's runs stay far below.
-const FIRST: u64 = 1 << 63;
-/// How long what was killed may take to be gone before it's no longer waited for.
-const LAST_KILL: Duration = Duration::from_secs(5);
+/// Ids of commands begin here; the core's run ids stay far below.
+const FIRST_COMMAND_ID: u64 = 1 << 63;
+/// How long to wait for the end of a command that was killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The run that a command runs beside.
+/// The run that a command is for.
 #[derive(Clone, Debug)]
 pub(super) struct CommandContext {
     /// The run.
     pub(super) run: RunId,
-    /// The definition that it goes by.
+    /// Its definition.
     pub(super) spec: Arc<Spec>,
-    /// Its leader, once its program runs.
-    pub(super) leader: Option<Pid>,
+    /// Its main process, once its program runs.
+    pub(super) main_pid: Option<Pid>,
 }
 
 /// What a command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To say how the run is.
+    /// Probes the run.
     Check,
-    /// To have it read its own files again.
+    /// Makes the run read its own files again.
     Reload,
-    /// To stop it. Goes on when the run has ended: it may have something left to do.
+    /// Stops the run. It may outlive the run, to finish its work.
     Stop,
 }
 
 /// How a command ended.
 type CommandOutcome = Result<ExitStatus, Refusal>;
 
-/// Starts commands, and takes their news. Clones are the same.
+/// Starts commands and takes their events. Clones share one table.
 #[derive(Clone)]
 pub(super) struct Commands {
     shared: Arc<LoopState>,
@@ -57,16 +57,16 @@ pub(super) struct Commands {
 #[derive(Default)]
 struct CommandTable {
     last: u64,
-    open: HashMap<RunId, OpenCommand>,
-    /// Runs that are gone, and not yet told to be.
+    running: HashMap<RunId, OpenCommand>,
+    /// Runs that are gone, and not reported gone yet, because a command runs.
     withheld: HashSet<RunId>,
 }
 
 struct OpenCommand {
-    beside: RunId,
+    run: RunId,
     purpose: Purpose,
     status: Option<ExitStatus>,
-    /// Who waits for its end. Nobody, once it was killed for the sake of its run.
+    /// Receives the outcome; `None` once it was killed because its run ends.
     done: Option<oneshot::Sender<CommandOutcome>>,
 }
 
@@ -75,40 +75,40 @@ impl Commands {
         Commands { shared, spawners, table: Arc::default() }
     }
 
-    /// Starts a command beside a run.
+    /// Starts a command for a run.
     pub(super) fn start(
         &self,
-        beside: &CommandContext,
+        context: &CommandContext,
         purpose: Purpose,
         command: &[Text],
-        passed: SpawnExtras,
+        extras: SpawnExtras,
     ) -> StartedCommand {
         let (done, ended) = oneshot::channel();
-        let id = self.enter(OpenCommand { beside: beside.run, purpose, status: None, done: Some(done) });
-        let spec = Arc::new(definition(beside, purpose, command));
-        let (mark, slot, leaf) = self.shared.lock().expect(id, &spec);
-        let passed = SpawnExtras { variables: [variables(beside), passed.variables].concat(), ..passed };
-        self.spawners.submit(SpawnRequest { run: id, spec, mark, slot, leaf, passed, after: Vec::new() });
+        let id = self.register(OpenCommand { run: context.run, purpose, status: None, done: Some(done) });
+        let spec = Arc::new(command_spec(context, purpose, command));
+        let (mark, slot, leaf) = self.shared.lock().register_start(id, &spec);
+        let extras = SpawnExtras { variables: [variables(context), extras.variables].concat(), ..extras };
+        self.spawners.submit(SpawnRequest { run: id, spec, mark, slot, leaf, extras, after: Vec::new() });
         self.shared.news.notify_one();
         StartedCommand { id, commands: self.clone(), ended }
     }
 
-    fn enter(&self, open: OpenCommand) -> RunId {
+    fn register(&self, open: OpenCommand) -> RunId {
         let mut table = self.lock();
         table.last += 1;
-        let id = RunId(FIRST + table.last);
-        table.open.insert(id, open);
+        let id = RunId(FIRST_COMMAND_ID + table.last);
+        table.running.insert(id, open);
         id
     }
 
-    /// Takes the news of commands, and passes all other news on; of a run that is gone, once every command beside it is.
+    /// Takes the events of commands and returns all others. Withholds a run's [`Event::Gone`] while a command of it runs.
     pub(super) fn route(&self, event: Event) -> Option<Event> {
         match event.run() {
-            Some(RunId(number)) if number >= FIRST => self.take(event),
+            Some(RunId(number)) if number >= FIRST_COMMAND_ID => self.handle(event),
             Some(run) if matches!(event, Event::Gone { .. }) => {
-                self.end_beside(run, |purpose| purpose != Purpose::Stop);
+                self.kill_matching(run, |purpose| purpose != Purpose::Stop);
                 let mut table = self.lock();
-                if !table.has_any_beside(run) {
+                if !table.has_any_for(run) {
                     return Some(event);
                 }
                 table.withheld.insert(run);
@@ -118,13 +118,13 @@ impl Commands {
         }
     }
 
-    fn take(&self, event: Event) -> Option<Event> {
+    fn handle(&self, event: Event) -> Option<Event> {
         match event {
             Event::Exited { run, status } => {
-                if let Some(open) = self.lock().open.get_mut(&run) {
+                if let Some(open) = self.lock().running.get_mut(&run) {
                     open.status = Some(status);
                 }
-                // What it leaves behind has nobody to answer to.
+                // Processes that it leaves behind serve nothing.
                 self.kill(run);
                 None
             }
@@ -134,28 +134,28 @@ impl Commands {
         }
     }
 
-    /// Strikes out a command; answers with the news that was held back for it.
+    /// Removes a command. Returns the event that was withheld for it.
     fn close(&self, id: RunId, refusal: Option<Refusal>) -> Option<Event> {
         let mut table = self.lock();
-        let OpenCommand { beside, status, done, .. } = table.open.remove(&id)?;
+        let OpenCommand { run, status, done, .. } = table.running.remove(&id)?;
         if let Some(done) = done {
             let outcome = refusal.map_or_else(|| Ok(status.unwrap_or(ExitStatus::Lost)), Err);
-            // Who asked may have lost patience.
-            let _unheard = done.send(outcome);
+            // The caller may have timed out.
+            let _dropped = done.send(outcome);
         }
-        let is_last = !table.has_any_beside(beside);
-        (is_last && table.withheld.remove(&beside)).then_some(Event::Gone { run: beside })
+        let is_last = !table.has_any_for(run);
+        (is_last && table.withheld.remove(&run)).then_some(Event::Gone { run })
     }
 
-    /// Kills every command beside a run.
-    pub(super) fn kill_beside(&self, run: RunId) {
-        self.end_beside(run, |_| true);
+    /// Kills every command of a run.
+    pub(super) fn kill_for_run(&self, run: RunId) {
+        self.kill_matching(run, |_| true);
     }
 
-    fn end_beside(&self, run: RunId, which: impl Fn(Purpose) -> bool) {
+    fn kill_matching(&self, run: RunId, which: impl Fn(Purpose) -> bool) {
         let mut ended = Vec::new();
-        for (&id, open) in &mut self.lock().open {
-            if open.beside == run && which(open.purpose) {
+        for (&id, open) in &mut self.lock().running {
+            if open.run == run && which(open.purpose) {
                 open.done = None;
                 ended.push(id);
             }
@@ -177,12 +177,12 @@ impl Commands {
 }
 
 impl CommandTable {
-    fn has_any_beside(&self, run: RunId) -> bool {
-        self.open.values().any(|open| open.beside == run)
+    fn has_any_for(&self, run: RunId) -> bool {
+        self.running.values().any(|open| open.run == run)
     }
 }
 
-/// A command that was started. Dropping it kills what is left of it.
+/// A command that was started. Dropping it kills its tree.
 pub(super) struct StartedCommand {
     id: RunId,
     commands: Commands,
@@ -190,35 +190,34 @@ pub(super) struct StartedCommand {
 }
 
 impl StartedCommand {
-    /// Waits until the command is gone; past this time it is killed, which is a failure. `None`: it was killed because the
-    /// run beside which it runs is ending.
+    /// Waits until the command is gone. Kills it at the timeout, which is a failure. `None`: it was killed because its run ends.
     pub(super) async fn outcome(&mut self, within: Duration) -> Option<Result<(), String>> {
         if let Ok(ended) = timeout(within, &mut self.ended).await {
-            return Some(in_words(ended.ok()?));
+            return Some(to_result(ended.ok()?));
         }
         self.commands.kill(self.id);
-        // Another one must not be started beside it.
-        match timeout(LAST_KILL, &mut self.ended).await {
+        // The next one must not overlap it.
+        match timeout(KILL_TIMEOUT, &mut self.ended).await {
             Ok(Err(_for_its_run)) => None,
             _ => Some(Err(format!("no end within {}", HumanDuration(within)))),
         }
     }
 
-    /// Waits until the command is gone, however long that takes.
+    /// Waits without a timeout until the command is gone. `None`: it was killed because its run ends.
     pub(super) async fn end(&mut self) -> Option<Result<(), String>> {
-        Some(in_words((&mut self.ended).await.ok()?))
+        Some(to_result((&mut self.ended).await.ok()?))
     }
 }
 
 impl Drop for StartedCommand {
     fn drop(&mut self) {
-        if self.commands.lock().open.contains_key(&self.id) {
+        if self.commands.lock().running.contains_key(&self.id) {
             self.commands.kill(self.id);
         }
     }
 }
 
-fn in_words(outcome: CommandOutcome) -> Result<(), String> {
+fn to_result(outcome: CommandOutcome) -> Result<(), String> {
     match outcome {
         Ok(status) if status.is_success() => Ok(()),
         Ok(status) => Err(status.to_string()),
@@ -226,19 +225,19 @@ fn in_words(outcome: CommandOutcome) -> Result<(), String> {
     }
 }
 
-/// A command as a definition: with the environment, the directory, the user and the limits of its run.
-fn definition(beside: &CommandContext, purpose: Purpose, command: &[Text]) -> Spec {
-    let of_run = &beside.spec.exec;
+/// The definition of a command: with the environment, directory, user and limits of its run.
+fn command_spec(context: &CommandContext, purpose: Purpose, command: &[Text]) -> Spec {
+    let run_exec = &context.spec.exec;
     let (program, args) = command.split_first().map_or((Text::default(), &[][..]), |(first, rest)| (first.clone(), rest));
-    let output = if purpose == Purpose::Check { Output::Null } else { of_run.output.clone() };
-    let exec = Exec { command: program, args: args.to_vec(), output, announce: None, ..of_run.clone() };
-    let mut spec = Spec::new(&beside.spec.name, "");
+    let output = if purpose == Purpose::Check { Output::Null } else { run_exec.output.clone() };
+    let exec = Exec { command: program, args: args.to_vec(), output, announce: None, ..run_exec.clone() };
+    let mut spec = Spec::new(&context.spec.name, "");
     spec.exec = exec;
     spec
 }
 
-/// What tells a command which process it is about.
-fn variables(beside: &CommandContext) -> Vec<(&'static str, String)> {
-    let leader = beside.leader.iter();
-    leader.flat_map(|pid| ["NAVIGATOR_PID", "MAINPID"].map(|name| (name, pid.to_string()))).collect()
+/// The variables that hold the main process's pid.
+fn variables(context: &CommandContext) -> Vec<(&'static str, String)> {
+    let main_pid = context.main_pid.iter();
+    main_pid.flat_map(|pid| ["NAVIGATOR_PID", "MAINPID"].map(|name| (name, pid.to_string()))).collect()
 }

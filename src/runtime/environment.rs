@@ -1,4 +1,4 @@
-//! The environment of a program: navigator's own, what the account says, what the configuration sets, and the mark.
+//! Builds a program's environment from navigator's own, the user's account, the configuration, and the mark.
 
 use super::mark::MARK;
 use crate::sys::accounts::Account;
@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// What others say to navigator itself, by the protocols of `sd_notify(3)`, `sd_listen_fds(3)`, `sd_watchdog_enabled(3)`
-/// and `systemd.exec(5)`. A process that took it for its own would announce itself in navigator's name.
-const OWN_AFFAIRS: [&str; 8] = [
+/// Variables meant for navigator itself: `sd_notify(3)`, `sd_listen_fds(3)`, `sd_watchdog_enabled(3)`, `systemd.exec(5)`.
+/// A process that inherited them could send notifications in navigator's name.
+const NOT_INHERITED: [&str; 8] = [
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
@@ -22,34 +22,34 @@ const OWN_AFFAIRS: [&str; 8] = [
     "JOURNAL_STREAM",
 ];
 
-/// Navigator's own environment, as far as it is anybody else's affair: of each name, the whole `NAME=value` as programs take it.
+/// The part of navigator's environment that processes may inherit: by name, the whole `NAME=value`.
 #[derive(Clone, Debug)]
 pub(super) struct Inherited(BTreeMap<OsString, CString>);
 
-/// Variables by name, the later layer over the earlier.
+/// Variables by name; a later layer replaces an earlier one.
 ///
-/// It is laid out anew for each start, and most of what is in it comes with every one: so it copies nothing of that.
+/// Each start builds one, so inherited variables are borrowed, not copied.
 #[derive(Debug)]
 pub(super) struct ProgramEnvironment<'i, 'v>(BTreeMap<&'v OsStr, InheritedVariable<'i, 'v>>);
 
-/// What a variable is.
+/// A variable's text.
 #[derive(Debug)]
 enum InheritedVariable<'i, 'v> {
-    /// Inherited, with its name.
+    /// Inherited: `NAME=value`.
     Whole(&'i CStr),
-    /// Set here.
+    /// Set here: the value.
     Value(&'v OsStr),
 }
 
 impl Inherited {
-    /// What is to be inherited of these.
+    /// Takes the inheritable variables from these.
     pub(super) fn of(own: impl IntoIterator<Item = (OsString, OsString)>) -> Inherited {
-        let others = own.into_iter().filter(|(name, _)| !OWN_AFFAIRS.iter().any(|own| name == own));
-        // The kernel gave them to navigator as strings that end with NUL; so none is left out.
+        let others = own.into_iter().filter(|(name, _)| !NOT_INHERITED.iter().any(|own| name == own));
+        // None is skipped: the kernel passed them as strings that end with NUL.
         Inherited(others.filter_map(|(name, value)| joined(&name, &value).ok().map(|whole| (name, whole))).collect())
     }
 
-    /// The first layer: what a process inherits of it.
+    /// The first layer: what a process inherits by its `inherit_env`.
     pub(super) fn layer<'i>(&'i self, inherit: &InheritEnv) -> ProgramEnvironment<'i, 'i> {
         let variable = |(name, whole): (&'i OsString, &'i CString)| (name.as_os_str(), InheritedVariable::Whole(whole));
         ProgramEnvironment(match inherit {
@@ -63,7 +63,7 @@ impl Inherited {
 }
 
 impl<'i, 'v> ProgramEnvironment<'i, 'v> {
-    /// Who the program runs as, where it changes its user.
+    /// Adds the variables of the account that the program runs as.
     pub(super) fn account(mut self, account: &'v Account) -> ProgramEnvironment<'i, 'v> {
         let values = [("HOME", &account.home), ("USER", &account.name), ("LOGNAME", &account.name), ("SHELL", &account.shell)];
         for (name, value) in values {
@@ -72,7 +72,7 @@ impl<'i, 'v> ProgramEnvironment<'i, 'v> {
         self
     }
 
-    /// What the configuration sets.
+    /// Adds what the configuration sets.
     pub(super) fn configured(mut self, variables: &'v Variables) -> ProgramEnvironment<'i, 'v> {
         for (name, text) in variables.iter() {
             self.set(name, text.value().as_ref());
@@ -80,15 +80,15 @@ impl<'i, 'v> ProgramEnvironment<'i, 'v> {
         self
     }
 
-    /// What navigator says to the program by protocols of its own.
-    pub(super) fn passed(mut self, variables: &'v [(&'static str, String)]) -> ProgramEnvironment<'i, 'v> {
+    /// Adds the variables of protocols between navigator and the program, like `NOTIFY_SOCKET`.
+    pub(super) fn protocol(mut self, variables: &'v [(&'static str, String)]) -> ProgramEnvironment<'i, 'v> {
         for (name, value) in variables {
             self.set(name, value.as_ref());
         }
         self
     }
 
-    /// The mark by which the runtime knows its processes; nothing goes over it.
+    /// Adds the mark by which the runtime recognizes its processes. It comes last, so that nothing replaces it.
     pub(super) fn marked(mut self, mark: &'v str) -> ProgramEnvironment<'i, 'v> {
         self.set(MARK, mark.as_ref());
         self
@@ -98,7 +98,7 @@ impl<'i, 'v> ProgramEnvironment<'i, 'v> {
         self.0.insert(name.as_ref(), InheritedVariable::Value(value));
     }
 
-    /// One variable.
+    /// The value of a variable.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         match *self.0.get(OsStr::new(name))? {
             InheritedVariable::Whole(whole) => whole.to_bytes().get(name.len() + 1..).map(OsStr::from_bytes),
@@ -106,10 +106,10 @@ impl<'i, 'v> ProgramEnvironment<'i, 'v> {
         }
     }
 
-    /// As `execve(2)` takes it.
+    /// The form that `execve(2)` takes.
     ///
     /// # Errors
-    /// The name of a variable that holds a NUL byte, which no environment can.
+    /// The name of a variable that holds a NUL byte.
     pub(super) fn to_strings(&self) -> Result<Vec<Cow<'i, CStr>>, String> {
         let whole = |(name, variable): (&&OsStr, &InheritedVariable<'i, '_>)| match *variable {
             InheritedVariable::Whole(whole) => Ok(Cow::Borrowed(whole)),
@@ -133,14 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn later_layers_win_and_own_affairs_stay_here() {
-        let account = Account {
-            name: c"nobody".into(),
-            user: 65534,
-            group: 65534,
-            home: c"/nonexistent".into(),
-            shell: c"/bin/false".into(),
-        };
+    fn later_layers_win_and_variables_for_navigator_are_not_inherited() {
+        let account =
+            Account { name: c"www".into(), user: 65534, group: 65534, home: c"/nonexistent".into(), shell: c"/bin/false".into() };
         let mut configured = Variables::default();
         configured.insert("SHELL", "/bin/dash".into());
         configured.insert("NAVIGATOR_RUN", "x".into());
@@ -148,15 +143,15 @@ mod tests {
             Inherited::of(pairs([("HOME", "/root"), ("NOTIFY_SOCKET", "/run/x"), ("LANG", "C"), ("SHELL", "/bin/sh")]));
         let passed = [("NOTIFY_SOCKET", "/run/own".to_owned())];
         let environment =
-            inherited.layer(&InheritEnv::All).account(&account).configured(&configured).passed(&passed).marked("mark");
+            inherited.layer(&InheritEnv::All).account(&account).configured(&configured).protocol(&passed).marked("mark");
         let expected = [
             "HOME=/nonexistent",
             "LANG=C",
-            "LOGNAME=nobody",
+            "LOGNAME=www",
             "NAVIGATOR_RUN=mark",
             "NOTIFY_SOCKET=/run/own",
             "SHELL=/bin/dash",
-            "USER=nobody",
+            "USER=www",
         ];
         let expected: Vec<CString> = expected.map(|text| CString::new(text).unwrap()).into();
         let strings = environment.to_strings().expect("none of them holds a NUL byte");
@@ -168,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_names_is_all_that_is_inherited() {
+    fn only_listed_names_are_inherited() {
         let inherited = Inherited::of(pairs([("LANG", "C"), ("NOTIFY_SOCKET", "/run/x"), ("PATH", "/bin"), ("SECRET", "x")]));
         let mut configured = Variables::default();
         configured.insert("SET", "1".into());
@@ -182,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_environment_can_hold_is_named() {
+    fn a_variable_with_a_nul_byte_is_named() {
         let mut configured = Variables::default();
         configured.insert("BAD", "a\0b".into());
         let inherited = Inherited::of(pairs([("GOOD", "1")]));

@@ -1,13 +1,14 @@
-//! Control groups (`cgroups(7)`, version 2): one of its own for each run, its *leaf*, below that which navigator itself is
-//! in. No process gets out of a leaf by leaving its session, by losing its parents or by wiping its environment.
+//! Control groups (`cgroups(7)`, version 2): each run has one, its *leaf*, below navigator's own group.
+//!
+//! No process leaves its leaf by leaving its session, losing its parents or wiping its environment.
 //!
 //! ```text
 //!  …/own group of navigator/navigator-INSTANCE.LIFE/RUN.NAME
 //! ```
 //!
-//! A leaf needs no controller, so none is enabled, and the rule that a group with controllers holds no processes of its own
-//! is nobody's concern. Where leaves can't be made (no version 2, no permission, a group of threads), trees are known by
-//! the other signs that [`super::tree`] names, as they are for what has moved on into another group.
+//! A leaf needs no controller, so none is enabled, and the rule that a group with controllers has no processes doesn't apply.
+//! Where leaves can't be made (no version 2, no permission, a threaded group), and for processes that moved to another group,
+//! trees are found by the other evidence that [`super::tree`] describes.
 
 use super::proc;
 use crate::journal::{Author, GroupDirectory};
@@ -20,16 +21,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where leaves are made.
+/// The directory in which leaves are made.
 #[derive(Clone, Debug)]
 pub(super) struct Groups {
     /// The directory of this life of navigator.
     directory: PathBuf,
-    /// The same as processes have it in `/proc/PID/cgroup`.
+    /// The same, as in `/proc/PID/cgroup`.
     path: String,
 }
 
-/// The control group of one run. Whether there is one, only the kernel knows.
+/// The control group of one run. It may not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Leaf {
     directory: PathBuf,
@@ -37,10 +38,10 @@ pub(super) struct Leaf {
 }
 
 impl Groups {
-    /// Makes the directory for leaves, and removes those that former navigators left empty.
+    /// Makes the directory for leaves, and removes empty ones of earlier navigators.
     ///
     /// # Errors
-    /// Why this navigator can have none.
+    /// Control groups can't be used here.
     pub(super) fn make(author: &Author) -> io::Result<Groups> {
         let (own, path) = own_group()?;
         remove_empty(&own, author);
@@ -50,38 +51,38 @@ impl Groups {
         Ok(groups)
     }
 
-    /// Makes sure that processes can be put into leaves, and killed by them.
+    /// Checks that processes can be put into leaves, and that leaves can be killed.
     ///
     /// # Errors
-    /// Why not.
+    /// A file that can't be written.
     pub(super) fn check(&self) -> io::Result<()> {
-        // Whoever moves a process writes to what its former and its new group have in common: our own group.
-        let entrances = [self.directory.join("cgroup.procs"), self.directory.join("..").join("cgroup.procs")];
+        // Moving a process needs write permission for the common ancestor of both groups: our own group.
+        let files = [self.directory.join("cgroup.procs"), self.directory.join("..").join("cgroup.procs")];
         let writable = |file: &Path| fs::OpenOptions::new().write(true).open(file).map(drop);
-        entrances.iter().try_for_each(|file| writable(file))?;
+        files.iter().try_for_each(|file| writable(file))?;
         writable(&self.directory.join("cgroup.kill"))
     }
 
     /// The directory for leaves, for the journal.
-    pub(super) fn noted(&self) -> Option<GroupDirectory> {
+    pub(super) fn for_journal(&self) -> Option<GroupDirectory> {
         let stat = rustix::fs::stat(&self.directory).ok()?;
         Some(GroupDirectory { path: self.path.clone(), inode: stat.st_ino })
     }
 
-    /// The leaf of a run, whether it exists or not.
+    /// The leaf of a run, which may not exist.
     pub(super) fn leaf(&self, run: RunId, name: &str) -> Leaf {
         let inner = format!("{}.{name}", run.0);
         Leaf { directory: self.directory.join(&inner), path: format!("{}/{inner}", self.path) }
     }
 
-    /// Removes what is empty, at the end.
+    /// Removes the empty groups, at the end.
     pub(super) fn remove(&self) {
         remove_tree(&self.directory);
     }
 }
 
 impl Leaf {
-    /// Makes it, and opens it for whoever is to be put into it.
+    /// Makes it and opens it, for a process to be put into it.
     ///
     /// # Errors
     /// Those of `mkdir(2)` and `open(2)`.
@@ -91,25 +92,25 @@ impl Leaf {
         Ok(rustix::fs::open(&self.directory, flags, Mode::empty())?)
     }
 
-    /// Has `epoll` become readable whenever it becomes empty, for as long as the descriptor lives that this answers with.
+    /// Makes `epoll` readable whenever the leaf becomes empty, as long as the returned descriptor is open.
     ///
     /// # Errors
-    /// It is gone, or there is no descriptor left.
+    /// The leaf is gone, or there is no descriptor left.
     pub(super) fn watch(&self, epoll: &OwnedFd) -> io::Result<OwnedFd> {
-        let events = fs::File::open(self.events())?;
-        // The kernel tells of what changes after it was read.
+        let events = fs::File::open(self.events_file())?;
+        // The kernel reports changes since the last read.
         io::read_to_string(&events)?;
         let events = OwnedFd::from(events);
         epoll::add(epoll, &events, epoll::EventData::new_u64(0), epoll::EventFlags::PRI | epoll::EventFlags::ET)?;
         Ok(events)
     }
 
-    /// The file that tells whether somebody is in it.
-    fn events(&self) -> PathBuf {
+    /// The file that says whether it is populated.
+    fn events_file(&self) -> PathBuf {
         self.directory.join("cgroup.events")
     }
 
-    /// Where it is, for the journal.
+    /// Its directory, for the journal.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -122,23 +123,23 @@ impl Leaf {
     /// Whether a process is in it now.
     pub(super) fn holds(&self, pid: u32) -> bool {
         let inner = |path: &str| path.strip_prefix(&*self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        proc::group(pid).is_some_and(|path| inner(&path))
+        proc::cgroup(pid).is_some_and(|path| inner(&path))
     }
 
-    /// Whether anything that runs is in it. No more, once it's gone.
+    /// Whether a process runs in it; false once it is gone.
     pub(super) fn is_populated(&self) -> bool {
-        let events = proc::contents(self.events()).unwrap_or_default();
+        let events = proc::read_file(self.events_file()).unwrap_or_default();
         events.split(|&byte| byte == b'\n').any(|line| line == b"populated 1")
     }
 
-    /// Kills everything in it at once, also what is being forked just now. Answers whether the kernel can (since 5.14).
+    /// Kills everything in it at once, including processes that are being forked. Returns whether the kernel can (since 5.14).
     pub(super) fn kill(&self) -> bool {
         kill(&self.directory)
     }
 
-    /// Removes it if nothing runs in it, and answers whether nothing does. What stays is removed at the next start.
+    /// Removes it if nothing runs in it. Returns whether nothing does. What can't be removed now is removed at the next start.
     pub(super) fn remove_if_empty(&self) -> bool {
-        // The kernel removes none that somebody is in. Hardly anybody makes groups of his own below it.
+        // The kernel refuses if a process or another group is in it; few programs make groups.
         if fs::remove_dir(&self.directory).is_ok() {
             return true;
         }
@@ -154,11 +155,11 @@ impl Leaf {
 pub(super) fn members(directory: &Path) -> Vec<u32> {
     let mut members = Vec::new();
     let mut add = |directory: &Path| {
-        let listed = proc::contents(directory.join("cgroup.procs")).unwrap_or_default();
+        let listed = proc::read_file(directory.join("cgroup.procs")).unwrap_or_default();
         let listed = std::str::from_utf8(&listed).unwrap_or_default();
         members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
     };
-    // Each group below it would be a link of the directory, which has two by itself.
+    // A directory has two links, and one more for each group below it.
     if rustix::fs::stat(directory).is_ok_and(|stat| stat.st_nlink == 2) {
         add(directory);
     } else {
@@ -167,18 +168,18 @@ pub(super) fn members(directory: &Path) -> Vec<u32> {
     members
 }
 
-/// Kills everything in the group of this directory, and below it.
+/// Kills everything in the group of this directory, and below it. Returns whether the kernel can.
 pub(super) fn kill(directory: &Path) -> bool {
     fs::write(directory.join("cgroup.kill"), "1").is_ok()
 }
 
-/// Removes the empty leaves that former lives of an instance left below our own group.
-pub(super) fn remove_former(author: &Author) {
+/// Removes the empty groups of this instance's earlier lives below our own group.
+pub(super) fn remove_empty_of_former(author: &Author) {
     let Ok((own, _)) = own_group() else { return };
     remove_empty(&own, author);
 }
 
-/// Removes what a former navigator noted of a leaf, and what that was in, as far as nobody is in it.
+/// Removes the leaf of an earlier navigator, and the directory it was in, if they are empty.
 pub(super) fn remove(directory: &Path) {
     remove_tree(directory);
     if let Some(above) = directory.parent() {
@@ -186,14 +187,14 @@ pub(super) fn remove(directory: &Path) {
     }
 }
 
-/// The directory that a life noted for its groups; `None` if it does not exist any more, even if another one has its path.
+/// The directory that a life recorded for its groups; `None` if it no longer exists, even if another one has its path.
 ///
 /// # Errors
-/// Control groups are not mounted here, or the directory can't be looked at.
-pub(super) fn find(noted: &GroupDirectory) -> io::Result<Option<PathBuf>> {
-    let directory = directory(&noted.path)?;
+/// Control groups are not mounted here, or the directory can't be read.
+pub(super) fn find(recorded: &GroupDirectory) -> io::Result<Option<PathBuf>> {
+    let directory = directory(&recorded.path)?;
     match rustix::fs::stat(&directory) {
-        Ok(stat) => Ok(Some(directory).filter(|_| stat.st_ino == noted.inode)),
+        Ok(stat) => Ok(Some(directory).filter(|_| stat.st_ino == recorded.inode)),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -201,15 +202,15 @@ pub(super) fn find(noted: &GroupDirectory) -> io::Result<Option<PathBuf>> {
 
 /// The directory of the group that this process is in, and its path as in `/proc/PID/cgroup`.
 fn own_group() -> io::Result<(PathBuf, String)> {
-    let path = proc::group(std::process::id()).ok_or_else(not_mounted)?;
+    let path = proc::cgroup(std::process::id()).ok_or_else(not_mounted)?;
     Ok((directory(&path)?, path))
 }
 
-/// The directory of a group with this path in `/proc/PID/cgroup`, whether there is such a group or not.
+/// The directory of a group with this path in `/proc/PID/cgroup`. The group may not exist.
 fn directory(path: &str) -> io::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let found = mounts.lines().filter_map(mounted).find_map(|(root, at)| {
-        // A mount may show a part only: then the group must be in it.
+    let found = mounts.lines().filter_map(cgroup2_mount).find_map(|(root, at)| {
+        // A mount may show only a part of the hierarchy; the group must be in it.
         let below = path.strip_prefix(root.trim_end_matches('/'))?;
         Some(Path::new(at).join(below.trim_start_matches('/')))
     });
@@ -220,15 +221,15 @@ fn not_mounted() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "control groups of version 2 are not mounted")
 }
 
-/// The root and the place of a mount of version 2, from a line of `/proc/PID/mountinfo` (`proc(5)`).
-fn mounted(line: &str) -> Option<(&str, &str)> {
+/// The root and the mount point of a mount of version 2, from a line of `/proc/PID/mountinfo` (`proc(5)`).
+fn cgroup2_mount(line: &str) -> Option<(&str, &str)> {
     let (before, behind) = line.split_once(" - ")?;
     let mut fields = before.split(' ').skip(3);
     let (root, at) = (fields.next()?, fields.next()?);
     (behind.split(' ').next()? == "cgroup2").then_some((root, at))
 }
 
-/// Removes the groups of other lives in which nothing runs.
+/// Removes the empty groups of other lives.
 fn remove_empty(own: &Path, author: &Author) {
     let life = |name: &str| Some(name.strip_prefix("navigator-")?.strip_prefix(&author.instance)?.strip_prefix('.')?.to_owned());
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
@@ -238,14 +239,14 @@ fn remove_empty(own: &Path, author: &Author) {
     }
 }
 
-/// Removes a group and all below it, from the bottom up. The kernel keeps what isn't empty.
+/// Removes a group and all below it, from the bottom up. The kernel refuses to remove those that aren't empty.
 pub(super) fn remove_tree(directory: &Path) {
     walk(directory, &mut |directory| {
         let _kept = fs::remove_dir(directory);
     });
 }
 
-/// Does something in a group and all below it, from the bottom up.
+/// Calls `doing` for a group and all below it, from the bottom up.
 fn walk(directory: &Path, doing: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -260,21 +261,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leaf_holds_what_is_in_it_and_below_it_alone() {
+    fn a_leaf_holds_only_processes_in_it_and_below_it() {
         let groups = Groups { directory: "/nowhere".into(), path: "/navigator-a.b".to_owned() };
         let leaf = groups.leaf(RunId(1), "web");
         assert_eq!(leaf.path, "/navigator-a.b/1.web");
         assert!(!leaf.holds(std::process::id()));
         assert!(!leaf.is_populated() && !leaf.kill() && leaf.members().is_empty());
-        let own = Leaf { directory: "/nowhere".into(), path: proc::group(std::process::id()).unwrap_or_default() };
+        let own = Leaf { directory: "/nowhere".into(), path: proc::cgroup(std::process::id()).unwrap_or_default() };
         assert_eq!(own.holds(std::process::id()), !own.path.is_empty());
     }
 
     #[test]
-    fn mounts_of_version_2_are_known_from_others() {
+    fn only_mounts_of_version_2_are_recognized() {
         let line = "20 41 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw";
-        assert_eq!(mounted(line), Some(("/", "/sys/fs/cgroup/unified")));
-        assert_eq!(mounted("18 39 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids"), None);
-        assert_eq!(mounted("nonsense"), None);
+        assert_eq!(cgroup2_mount(line), Some(("/", "/sys/fs/cgroup/unified")));
+        assert_eq!(cgroup2_mount("18 39 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids"), None);
+        assert_eq!(cgroup2_mount("nonsense"), None);
     }
 }

@@ -1,6 +1,6 @@
-//! What navigator was started with, and what it changes about itself for good.
+//! What navigator inherited from its launcher, and the changes it makes to its own process at the start.
 //!
-//! Called once, at the very start: a thread that exists already would keep the launcher's signal mask.
+//! Call it once, before any thread exists: an existing thread would keep the launcher's signal mask.
 
 use super::output::let_log_go;
 use crate::sys;
@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use thiserror::Error;
 
-/// What navigator was started with and its processes are to have.
+/// Settings that navigator was started with, and that its processes get back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launcher {
     /// File mode creation mask.
@@ -17,62 +17,64 @@ pub struct Launcher {
     pub(super) nofile: (u64, u64),
 }
 
-/// Why navigator can't take its place.
+/// Why navigator can't supervise processes here.
 #[derive(Debug, Error)]
 pub enum InitError {
     /// Signal dispositions or the mask could not be set.
     #[error("failed to reset the signals that navigator was started with: {0}")]
     Signals(io::Error),
-    /// Orphans would go to another process, and nobody could find them.
-    #[error("failed to become the one whom orphaned processes are handed to: {0}")]
+    /// Orphaned descendants would go to another process, where navigator could not find them.
+    #[error("failed to become the subreaper of orphaned processes: {0}")]
     Subreaper(io::Error),
     /// Descriptors inherited from the launcher would leak into every process.
-    #[error("failed to keep inherited descriptors to navigator: {0}")]
+    #[error("failed to mark inherited descriptors as close-on-exec: {0}")]
     Descriptors(io::Error),
 }
 
-/// Takes over from whoever started navigator, before any thread exists: notes what the processes are to inherit, lets
-/// no inherited descriptor or blocked signal go any further, ignores `SIGPIPE` for navigator itself, allows it as many
-/// descriptors as it may have, keeps little memory that isn't used, and makes it the one whom orphaned descendants are handed to.
+/// Prepares navigator's own process, before any thread exists:
+/// - makes it the subreaper, to which orphaned descendants are handed
+/// - resets inherited signals, ignores `SIGPIPE`, and marks inherited descriptors as close-on-exec
+/// - raises its limit of open descriptors to the hard limit, and makes the allocator return unused memory
+///
+/// Returns the settings that its processes inherit.
 ///
 /// # Errors
-/// See [`InitError`]; each of them means a host that can't be supervised.
+/// See [`InitError`]; with each of them processes can't be supervised.
 pub fn init() -> Result<Launcher, InitError> {
     sys::keep_little_memory();
     sys::own_signals().map_err(InitError::Signals)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| InitError::Subreaper(error.into()))?;
-    keep_inherited_descriptors().map_err(InitError::Descriptors)?;
+    close_inherited_on_exec().map_err(InitError::Descriptors)?;
     let launcher = Launcher::now();
-    // At the hard limit already, or not permitted: then fewer processes fit, and a start that doesn't says so.
+    // If that is refused, fewer processes fit, and a start that doesn't fit fails with a reason.
     let (_, hard) = launcher.nofile;
     let _unchanged = setrlimit(Resource::Nofile, limit(hard, hard));
-    make_room_for_descriptors(hard);
+    grow_descriptor_table(hard);
     Ok(launcher)
 }
 
-/// Has the kernel make room for as many descriptors as a thousand processes need, now that there is no other thread.
+/// Makes the kernel allocate a descriptor table for a thousand processes, as long as there is no other thread.
 ///
-/// It makes room by doubling; and where there are threads, it waits each time until none of them can be looking at the old table
-/// any more (`expand_fdtable` in its `fs/file.c`): 8 to 16 ms, for which whoever opens anything waits, six times on the way to
-/// three thousand.
-fn make_room_for_descriptors(limit: u64) {
-    /// Three for each process, and some. The table takes 33 KiB of the kernel's memory, and stays as large as it was once.
+/// The table grows by doubling. With threads, each doubling waits for a grace period (`expand_fdtable` in the kernel's
+/// `fs/file.c`): 8 to 16 ms in which every open blocks, six times on the way to three thousand.
+fn grow_descriptor_table(limit: u64) {
+    /// Three for each process, and some. The table takes 33 KiB of kernel memory, and never shrinks.
     const ROOM: u64 = 4096;
     let highest = i32::try_from(limit.min(ROOM)).unwrap_or(0) - 1;
-    // Whoever was started without a standard error has room made later.
+    // Without a standard error this fails, and the table grows later.
     drop(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), highest));
 }
 
-/// Ends navigator when any thread or task of it panics, after the usual message. A navigator that lives on without
-/// one of them would look well and supervise nothing; dead, it's noticed, and its next start finds what this one left.
+/// Makes a panic in any thread or task abort navigator, after the usual message. A navigator that lives on without one of them
+/// would seem healthy and supervise nothing. An abort is noticed, and the next start finds the processes.
 pub fn abort_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
         let_log_go();
         let text = "navigator: this is a bug in navigator, which ends here; its processes go on without it\n";
-        // There is nobody else to tell.
-        let _unheard = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+        // A failure of this write can't be reported anywhere.
+        let _dropped = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
         std::process::abort();
     }));
 }
@@ -83,7 +85,7 @@ impl Launcher {
         self.nofile.1
     }
 
-    /// What this process has at the moment.
+    /// The settings of this process now.
     pub(super) fn now() -> Launcher {
         let mask = rustix::process::umask(rustix::fs::Mode::RWXU | rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
         rustix::process::umask(mask);
@@ -98,8 +100,8 @@ fn limit(soft: u64, hard: u64) -> Rlimit {
     Rlimit { current: finite(soft), maximum: finite(hard) }
 }
 
-/// Marks every descriptor beyond the standard ones to be closed by an exec. Those opened later are born that way.
-fn keep_inherited_descriptors() -> io::Result<()> {
+/// Marks every descriptor above 2 as close-on-exec. Navigator opens all later ones that way.
+fn close_inherited_on_exec() -> io::Result<()> {
     sys::close_on_exec_from(3).or_else(|_unknown_before_5_11| {
         let open = std::fs::read_dir("/proc/self/fd")?;
         let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -1,15 +1,14 @@
-//! The mark: a variable that every process of a run inherits, and what it proves.
+//! The mark: an environment variable that every process of a run inherits, and that proves its run.
 //!
 //! ```text
 //!  NAVIGATOR_RUN=[MARK OF AN OUTER NAVIGATOR,]INSTANCE.LIFE/NAME/RUN/HASH
 //! ```
 //!
-//! A process can read its own mark, and can put any other text into the environment of programs that it starts. So a mark
-//! ends in a keyed hash of the text before it. The key is the instance's own ([`InstanceSecret`]), and a mark without the right
-//! hash counts for nothing. A process can pass its own mark on; that still names its own run.
+//! A process can read its own mark, and can put any text into the environment of programs that it starts. So a mark ends in a
+//! keyed hash of the text before it. The key belongs to the instance ([`InstanceSecret`]); a mark with a wrong hash is ignored.
+//! A process that passes its own mark on still names its own run.
 //!
-//! The hashed text can be split in one way only: instance and life are hexadecimal digits, a name holds neither `/` nor
-//! `,`, and a run is a number. So no two runs have the same text.
+//! No two runs have the same text: instance and life are hexadecimal digits, a name has neither `/` nor `,`, and a run is a number.
 
 use crate::journal::{Author, InstanceSecret, Journal, RunKey};
 use reconcile::event::RunId;
@@ -23,7 +22,7 @@ pub(super) const MARK: &str = "NAVIGATOR_RUN";
 pub(super) struct Marker {
     author: Author,
     secret: InstanceSecret,
-    /// The mark that this navigator itself runs under, where another one started it: its runs are that one's too.
+    /// This navigator's own mark, if another navigator started it: its processes belong to that run, too.
     outer: Option<String>,
 }
 
@@ -55,7 +54,7 @@ impl Marker {
         Some((own.name, RunId(own.run)))
     }
 
-    /// The run of a former navigator of this instance that a mark names, and the name of its process.
+    /// The run of an earlier navigator of this instance that a mark names, and the name of its process.
     pub(super) fn former<'m>(&self, mark: &'m [u8]) -> Option<(&'m str, RunKey)> {
         let former = self.verified(mark).find(|one| one.life != self.author.life)?;
         Some((former.name, RunKey { life: former.life.to_owned(), run: former.run }))
@@ -72,7 +71,7 @@ impl Marker {
         let (writer, name, run) = (parts.next()?, parts.next()?, number(parts.next()?)?);
         let (instance, life) = writer.split_once('.')?;
         let is_plain = parts.next().is_none() && instance == self.author.instance && is_name(name);
-        // Both are numbers, compared as a whole. So the time does not show how much of a hash is right.
+        // Compared as whole numbers, so that the time does not reveal how much of a hash is right.
         (is_plain && self.secret.hash(text.as_bytes()) == digits(hash)?).then_some(Verified { life, name, run })
     }
 }
@@ -96,7 +95,7 @@ pub(super) mod tests {
     pub(in crate::runtime) const FORMER: &str = "2222222222222222";
     const LIFE: &str = "3333333333333333";
 
-    /// The markers of a former life of an instance and of its present one.
+    /// The markers of an earlier life of an instance and of its present one.
     pub(in crate::runtime) fn lives() -> [Marker; 2] {
         let secret = InstanceSecret::random().expect("the kernel has random numbers");
         [FORMER, LIFE].map(|life| marker(INSTANCE, life, &secret, None))
@@ -112,7 +111,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_mark_is_read_by_its_own_navigator_and_by_the_next_one() {
+    fn a_mark_is_read_by_its_navigator_and_by_the_next_one() {
         let [former, present] = lives();
         let mark = former.write("web", RunId(7));
         assert!(mark.starts_with(&format!("{INSTANCE}.{FORMER}/web/7/")), "{mark}");
@@ -133,7 +132,7 @@ pub(super) mod tests {
         assert_eq!(inner.own(mark.as_bytes()), Some(("web", RunId(7))));
         assert_eq!(outer.own(mark.as_bytes()), Some(("navigator", RunId(3))));
         assert_eq!(after_outer.former(mark.as_bytes()), Some(("navigator", key(3))));
-        // What a process puts before its mark hides nothing.
+        // Text that a process puts before its mark hides nothing.
         let mark = format!("{INSTANCE}.{FORMER}/db/1/0000000000000000,,/,{}", outer.write("web", RunId(2)));
         assert_eq!(after_outer.former(mark.as_bytes()), Some(("web", key(2))));
     }
@@ -164,8 +163,8 @@ pub(super) mod tests {
         }
         assert_eq!(former.own(&[mark.as_bytes(), b",\xff"].concat()), None);
         // Another instance, or a copy of this one's directory, has another key.
-        let [stranger, _] = lives();
-        assert_eq!(stranger.own(mark.as_bytes()), None);
+        let [foreign, _] = lives();
+        assert_eq!(foreign.own(mark.as_bytes()), None);
     }
 
     #[test]
@@ -174,7 +173,7 @@ pub(super) mod tests {
         for name in ["", "a b", "-web", ".."] {
             assert_eq!(present.former(former.write(name, RunId(1)).as_bytes()), None, "{name}");
         }
-        // Neither hash is one of the other text.
+        // Neither hash belongs to the other text.
         assert_eq!(present.former(former.write("web/1", RunId(2)).as_bytes()), None);
         assert_eq!(present.former(former.write("a,b", RunId(2)).as_bytes()), None);
     }

@@ -1,7 +1,6 @@
-//! Performs actions on this system and reports what happened. It decides nothing.
+//! Performs the core's actions on this system and reports what happened. It decides nothing.
 //!
-//! [`init`] first, before any thread exists; then a [`Printer`], then the [`Runtime`], which takes the core's actions
-//! and answers with events:
+//! Call [`init`] first, before any thread exists. Then make a [`Printer`], then the [`Runtime`]. It takes actions and sends events:
 //!
 //! ```text
 //!  Action ──► Runtime::perform ──► spawners ──► clone, exec      (threads: an exec may be slow)
@@ -12,7 +11,7 @@
 //!  Event  ◄────────────────────┘
 //! ```
 //!
-//! It is *not* the place of a policy: how long a stop may take, what is restarted and when is all in `reconcile`.
+//! It has no policy: `reconcile` decides how long a stop may take, and what is restarted when.
 
 mod commands;
 mod environment;
@@ -54,7 +53,7 @@ use mark::Marker;
 use orphans::Orphans;
 use output::Outputs;
 use probe::Prober;
-use reap_task::{ANOTHER_LOOK, ReapSignals, RunObservers};
+use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{self, Exec, Spec};
@@ -73,30 +72,30 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-/// How long what is left at the end may take to be gone after it was killed.
-const LAST_KILL: Duration = Duration::from_secs(5);
-/// How long the last lines may take to be read and written; a terminal may be stuck.
-const LAST_LINES: Duration = Duration::from_secs(6);
+/// How long [`Runtime::finish`] waits for the children that it killed.
+const FINAL_KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long [`Runtime::finish`] waits until the last lines are read and written; a terminal may be stuck.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What a runtime needs to begin.
+/// What [`Runtime::start`] needs.
 #[derive(Debug)]
 pub struct Setup {
-    /// What [`init`] found.
+    /// From [`init`].
     pub launcher: Launcher,
-    /// Takes the processes' lines.
+    /// Prints the processes' lines.
     pub printer: Printer,
-    /// Keeps the last of them.
-    pub kept: OutputHistory,
-    /// Where it is noted what runs.
+    /// Keeps the last lines of each process.
+    pub history: OutputHistory,
+    /// Records what runs.
     pub journal: Journal,
-    /// What former navigators noted there.
+    /// What earlier navigators recorded in the journal.
     pub former: Record,
 }
 
-/// Why a runtime can't begin.
+/// Why [`Runtime::start`] failed.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The end of a child would go unnoticed.
+    /// `SIGCHLD` can't be handled.
     #[error("failed to listen for the end of child processes: {}", words(.0))]
     Signals(io::Error),
     /// Not enough threads, memory or descriptors.
@@ -107,76 +106,77 @@ pub enum StartError {
     Watch(io::Error),
 }
 
-/// Performs actions, and reports what happened.
+/// Performs actions and reports what happened.
 pub struct Runtime {
     shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
-    companions: RunObservers,
+    observers: RunObservers,
     orders: RunOrders,
     outputs: Outputs,
     printer: Printer,
-    kept: OutputHistory,
-    reaping: JoinHandle<()>,
-    watching: JoinHandle<()>,
-    /// Changes whenever the reaper has looked.
-    look: watch::Receiver<()>,
+    history: OutputHistory,
+    reap_task: JoinHandle<()>,
+    orphan_task: JoinHandle<()>,
+    /// Changes after each pass of the reaper.
+    reap_passes: watch::Receiver<()>,
 }
 
 impl Runtime {
-    /// Begins, on a current-thread tokio runtime with its I/O and time drivers. What happens goes to `news`, each fact
-    /// once, `Spawned` before `Exited` before `Gone`; when it's full, the runtime waits and nothing is lost.
+    /// Starts on a current-thread tokio runtime with I/O and time drivers. Each event is sent to `news` once, `Spawned` before
+    /// `Exited` before `Gone`. While the channel is full, the runtime waits; nothing is lost.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(setup: Setup, news: Sender<Event>) -> Result<Runtime, StartError> {
-        sys::note_ended_children().map_err(StartError::Signals)?;
-        let ended = signal(SignalKind::child()).map_err(StartError::Signals)?;
+        sys::record_ended_children().map_err(StartError::Signals)?;
+        let child_signal = signal(SignalKind::child()).map_err(StartError::Signals)?;
         let marker = Marker::new(&setup.journal, std::env::var(mark::MARK).ok());
         if proc::stat(std::process::id()).is_none() {
-            tracing::warn!(target: "navigator", "`/proc` is not there: of each tree only the leader is known");
+            tracing::warn!(target: "navigator", "Found no `/proc`: only main processes are known");
         }
         let groups = Groups::make(setup.journal.author()).inspect_err(|error| {
-            tracing::debug!(target: "navigator", %error, "Processes get no control groups of their own");
+            tracing::debug!(target: "navigator", %error, "Running processes without control groups");
         });
-        if let Some(noted) = groups.as_ref().ok().and_then(Groups::noted) {
-            setup.journal.note_groups(noted);
+        if let Some(directory) = groups.as_ref().ok().and_then(Groups::for_journal) {
+            setup.journal.record_groups(directory);
         }
-        let left = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
+        let orphans = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
         let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
         let environment = Inherited::of(std::env::vars_os());
-        let outputs = Outputs::start(setup.printer.clone(), setup.kept.clone()).map_err(StartError::Threads)?;
-        let (tell, done) = unbounded_channel();
+        let outputs = Outputs::start(setup.printer.clone(), setup.history.clone()).map_err(StartError::Threads)?;
+        let (report, outcomes) = unbounded_channel();
         let spawners =
-            Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &tell).map_err(StartError::Threads)?;
+            Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &report).map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
-        // The threads are there, and stay asleep.
+        // Only now, so that the threads made before have it blocked and are not woken by it.
         sys::unblock_child_signal().map_err(StartError::Signals)?;
-        let (left_ends, ends, emptied) = (left.ends(), reaper.ends(), reaper.emptied());
-        let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), left: Mutex::new(left), news: Notify::new() });
+        let (orphan_exits, main_exits, emptied_groups) = (orphans.ends(), reaper.main_exits(), reaper.emptied_groups());
+        let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), orphans: Mutex::new(orphans), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let companions = RunObservers { prober: Prober::new(commands.clone(), news.clone()), commands };
-        let (looked, look) = watch::channel(());
-        let signals = ReapSignals { ended, ends, emptied, done };
-        let reap = reap_task::reap(Arc::clone(&shared), companions.clone(), Arc::clone(&spawners), signals, news.clone(), looked);
-        let reaping = tokio::spawn(reap);
-        let watching = tokio::spawn(reap_task::watch_left(Arc::clone(&shared), left_ends, news));
+        let observers = RunObservers { prober: Prober::new(commands.clone(), news.clone()), commands };
+        let (pass_done, reap_passes) = watch::channel(());
+        let signals = ReapSignals { child_signal, main_exits, emptied_groups, outcomes };
+        let reap =
+            reap_task::reap(Arc::clone(&shared), observers.clone(), Arc::clone(&spawners), signals, news.clone(), pass_done);
+        let reap_task = tokio::spawn(reap);
+        let orphan_task = tokio::spawn(reap_task::watch_orphans(Arc::clone(&shared), orphan_exits, news));
         Ok(Runtime {
             shared,
             spawners,
-            companions,
+            observers,
             orders,
             outputs,
             printer: setup.printer,
-            kept: setup.kept,
-            reaping,
-            watching,
-            look,
+            history: setup.history,
+            reap_task,
+            orphan_task,
+            reap_passes,
         })
     }
 
-    /// Performs actions in this order, and returns at once; what comes of each is an [`Event`]. An action on a run that is gone is
-    /// late, and of no effect.
+    /// Begins these actions in order, and returns at once; each result is an [`Event`]. An action on a run that is gone has no
+    /// effect.
     pub fn perform(&self, actions: impl IntoIterator<Item = Action>) {
         let mut stops = Vec::new();
         let mut are_starts = true;
@@ -189,10 +189,10 @@ impl Runtime {
             self.shared.lock().stop(&mem::take(&mut stops));
             match action {
                 Action::Spawn { run, spec, after } => self.spawn(run, spec, after),
-                Action::Update { run, spec } => self.companions.prober.update(run, spec),
+                Action::Update { run, spec } => self.observers.prober.update(run, spec),
                 Action::Reload { run, by } => {
-                    if let Some(principal) = self.companions.prober.principal(run) {
-                        self.orders.reload(principal, by);
+                    if let Some(context) = self.observers.prober.principal(run) {
+                        self.orders.reload(context, by);
                     }
                 }
                 Action::Kill { run } => self.kill(run),
@@ -200,147 +200,146 @@ impl Runtime {
             }
         }
         self.shared.lock().stop(&stops);
-        // Of a start that is being made, whoever makes it tells.
-        if !are_starts || self.shared.lock().has_news() {
+        // A start needs no wake-up: its spawner reports the outcome.
+        if !are_starts || self.shared.lock().has_events() {
             self.shared.news.notify_one();
         }
     }
 
     fn spawn(&self, run: RunId, spec: Arc<Spec>, after: Option<RunId>) {
-        let (mark, slot, leaf) = self.shared.lock().expect(run, &spec);
+        let (mark, slot, leaf) = self.shared.lock().register_start(run, &spec);
         let after = after.map(|after| self.shared.lock().follow(run, after)).unwrap_or_default();
-        if let Some(pids) = self.shared.left().survivors(&spec.name) {
+        if let Some(pids) = self.shared.orphans().survivors(&spec.name) {
             let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-            let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
+            let error = format!("processes left by a killed navigator do not end: pids {}", pids.join(" "));
             return self.shared.refuse(run, "starting", error);
         }
-        let passed = match self.companions.prober.expect(run, &spec) {
-            Ok(passed) => passed,
+        let extras = match self.observers.prober.expect(run, &spec) {
+            Ok(extras) => extras,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
-        self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, passed, after });
+        self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, extras, after });
     }
 
-    /// Stops a run, unless that takes no more than a signal: then it answers with that.
+    /// Stops a run by a command. If a signal is enough, returns the signal for the caller to send.
     fn stop(&self, run: RunId, by: StopBy) -> Option<(RunId, i32)> {
         let number = signals::number(match by {
             StopBy::Signal(signal) | StopBy::Command(_, signal) => signal,
         });
-        if self.shared.left().stop(run, number) {
+        if self.shared.orphans().stop(run, number) {
             return None;
         }
-        self.companions.prober.end(run);
-        let principal = self.companions.prober.principal(run).filter(|principal| principal.leader.is_some());
-        match (by, principal) {
-            (StopBy::Command(command, signal), Some(principal)) => {
-                self.orders.stop(principal, &command, signal);
+        self.observers.prober.end(run);
+        let context = self.observers.prober.principal(run).filter(|context| context.main_pid.is_some());
+        match (by, context) {
+            (StopBy::Command(command, signal), Some(context)) => {
+                self.orders.stop(context, &command, signal);
                 None
             }
-            // What hasn't been started yet can't be stopped by a command.
+            // A stop command needs a main process that has started.
             _ => Some((run, number)),
         }
     }
 
     fn kill(&self, run: RunId) {
-        if self.shared.left().kill(run) {
+        if self.shared.orphans().kill(run) {
             return;
         }
-        self.companions.prober.end(run);
-        self.companions.commands.kill_beside(run);
+        self.observers.prober.end(run);
+        self.observers.commands.kill_for_run(run);
         self.shared.lock().kill(run);
     }
 
-    /// Sends a signal to a run's leader, and to it alone.
+    /// Sends a signal to a run's main process only.
     ///
     /// # Errors
-    /// That it has ended, or that navigator may not.
+    /// It has ended, or navigator has no permission.
     pub fn signal(&self, run: RunId, signal: spec::Signal) -> io::Result<()> {
-        self.shared.lock().signal_leader(run, signals::number(signal))
+        self.shared.lock().signal_main(run, signals::number(signal))
     }
 
-    /// The living processes of a run's tree, its leader first.
+    /// The living processes of a run's tree, the main process first.
     pub fn pids(&self, run: RunId) -> Vec<Pid> {
-        let of_left = self.shared.left().pids(run);
-        of_left.unwrap_or_else(|| self.shared.lock().pids(run))
+        let of_orphans = self.shared.orphans().pids(run);
+        of_orphans.unwrap_or_else(|| self.shared.lock().pids(run))
     }
 
-    /// Looks for what former navigators of this instance left behind: the names of their processes, and who lives of each.
-    pub async fn find_left(&self) -> Vec<(Name, Vec<Pid>)> {
+    /// Finds the orphans of earlier navigators of this instance: the names of their processes, each with its living pids.
+    pub async fn find_orphans(&self) -> Vec<(Name, Vec<Pid>)> {
         let until = Instant::now() + reaper::LONGEST_EXEC;
-        while self.shared.left().find() && Instant::now() < until {
-            sleep_until(Instant::now() + ANOTHER_LOOK).await;
+        while self.shared.orphans().find() && Instant::now() < until {
+            sleep_until(Instant::now() + RECHECK_INTERVAL).await;
         }
-        self.shared.left().settle()
+        self.shared.orphans().finish_search()
     }
 
-    /// Takes what is left of a process for this run, whose end is an [`Event::Gone`] then. Answers with the number of one
-    /// of its processes, or with nothing if it has ended.
+    /// Makes the orphans of a process the tree of this run, which then ends with an [`Event::Gone`]. Returns the pid of one of
+    /// them, or `None` if all have ended.
     pub fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
-        self.shared.left().bind(run, name)
+        self.shared.orphans().bind(run, name)
     }
 
-    /// Takes nothing for those runs any more. What couldn't be ended keeps its process from being started.
-    pub fn let_go(&self) {
-        self.shared.left().unbind();
+    /// Ends what [`Runtime::take_over`] did. As long as orphans of a process live, it is not started.
+    pub fn release_orphans(&self) {
+        self.shared.orphans().unbind();
     }
 
-    /// The last lines that a process wrote, for people.
+    /// The last lines that a process wrote, for display.
     pub fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
-        self.kept.last(name.as_str(), lines)
+        self.history.last(name.as_str(), lines)
     }
 
-    /// Forgets what processes wrote that aren't there any more.
+    /// Drops the lines of processes for which `is_there` is false.
     pub fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool) {
-        self.kept.retain(is_there);
+        self.history.retain(is_there);
     }
 
-    /// Ends, after the last run is gone: kills whatever child is left, whoever it belonged to, then sees that every line
-    /// that was written is read and printed. Returns what even that has not ended.
+    /// Ends the runtime, after the last run is gone: kills every remaining child, then waits until all output is read and
+    /// printed. Returns the processes that survived.
     pub async fn finish(mut self) -> Vec<Pid> {
-        self.companions.prober.finish();
+        self.observers.prober.finish();
         let survivors = self.kill_everything().await;
         self.shared.lock().remove_groups();
-        self.reaping.abort();
-        self.watching.abort();
+        self.reap_task.abort();
+        self.orphan_task.abort();
         let last_lines = async {
             self.outputs.finish().await;
-            self.kept.finish();
+            self.history.finish();
             self.printer.flush().await;
         };
-        if timeout(LAST_LINES, last_lines).await.is_err() {
-            tracing::warn!(target: "managed_processes", "The output is stuck; its last lines are lost");
+        if timeout(FLUSH_TIMEOUT, last_lines).await.is_err() {
+            tracing::warn!(target: "managed_processes", "Dropped the last lines: the output is stuck");
         }
         survivors
     }
 
     async fn kill_everything(&mut self) -> Vec<Pid> {
-        let until = Instant::now() + LAST_KILL;
+        let until = Instant::now() + FINAL_KILL_TIMEOUT;
         loop {
-            self.look.mark_unchanged();
-            let left = reaper::kill_every_child();
-            if left.is_empty() && !self.shared.lock().is_any_starting() {
-                return left;
+            self.reap_passes.mark_unchanged();
+            let remaining = reaper::kill_every_child();
+            if remaining.is_empty() && !self.shared.lock().is_any_starting() {
+                return remaining;
             }
-            if !matches!(timeout_at(until, self.look.changed()).await, Ok(Ok(()))) {
-                return left;
+            if !matches!(timeout_at(until, self.reap_passes.changed()).await, Ok(Ok(()))) {
+                return remaining;
             }
         }
     }
 }
 
-/// Names this boot and this numbering of processes, for the journal; `None` if nobody can tell.
+/// Identifies this boot and pid namespace, for the journal; `None` if `/proc` doesn't say.
 pub fn boot() -> Option<String> {
     proc::boot()
 }
 
-/// Finds out what would keep programs from being started, by doing all of a start but the last step. For a process that
-/// runs nothing and reaps nobody else.
+/// Finds out what would make starts fail, by doing every step of each but the exec. The caller must have no other children.
 ///
 /// # Errors
 /// No memory for the stack of a child.
 pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
     let environment = Inherited::of(std::env::vars_os());
-    let ground = SpawnContext { launcher, environment: &environment };
-    let mut cradle = SpawnSlot::new()?;
-    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &ground, &mut cradle).err()).collect())
+    let context = SpawnContext { launcher, environment: &environment };
+    let mut slot = SpawnSlot::new()?;
+    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &context, &mut slot).err()).collect())
 }

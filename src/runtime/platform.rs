@@ -1,6 +1,6 @@
-//! What this system offers of what navigator can use, found out by using it; and what is used instead of what is missing.
+//! Probes which features of this system navigator can use, and says what it uses instead of missing ones.
 //!
-//! It changes nothing, and decides nothing: who runs finds out the same by running.
+//! This is for display only: a running navigator tries each feature again.
 
 use super::group::Groups;
 use super::proc;
@@ -10,38 +10,38 @@ use rustix::fs::inotify;
 use std::fs;
 use std::io;
 
-/// Something that a system may offer.
+/// A feature that a system may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
-    /// What people call it.
+    /// Its usual name.
     pub name: &'static str,
     /// Whether it is there.
     pub is_there: bool,
-    /// What it's used for or, where it is missing, why it is and what is used instead.
+    /// Its use; if it is missing, why, and what is used instead.
     pub meaning: String,
 }
 
-/// Everything that makes a difference.
+/// Every feature that changes what navigator does.
 pub fn platform() -> Vec<Feature> {
     vec![
         feature(
             "/proc",
             proc_is_there(),
-            "processes are known by what the kernel says of them",
-            "whole trees can't be known, and nothing that was left can be found",
+            "process trees and orphans are found in it",
+            "only main processes are known, and orphans of a killed navigator can't be found",
         ),
         feature(
             "pidfds",
             tree::try_open(std::process::id()).map(drop).map_err(io::Error::from),
-            "a signal reaches the process that is meant, and no other",
-            "only children that are not reaped yet are signalled; what a killed navigator left is only told of",
+            "a signal can't reach another process that reuses a pid",
+            "only navigator's own children are signalled; orphans of a killed navigator are only reported",
         ),
         groups(),
         feature("subreaper", subreaper(), "orphans are handed to navigator", "navigator can't run, unless it is process 1"),
         feature(
             "close_range",
             sys::close_on_exec_from(u32::MAX),
-            "no descriptor gets into a process by accident",
+            "no descriptor leaks into a process",
             "descriptors are closed one by one",
         ),
         inotify_limits(),
@@ -63,19 +63,19 @@ fn proc_is_there() -> io::Result<()> {
 }
 
 fn groups() -> Feature {
-    // Nobody else is called this, so nobody is in the way.
+    // No other instance has this name.
     let author = Author { instance: "doctor".to_owned(), life: std::process::id().to_string() };
     let found = Groups::make(&author).and_then(|groups| {
         let usable = groups.check();
         groups.remove();
         usable
     });
-    let there = "each process has one of its own, from which no descendant escapes";
+    let there = "each process has its own, which no descendant leaves";
     feature(
         "control groups",
         found,
         there,
-        "descendants are known by their session, their parents and a mark in their environment",
+        "descendants are found by their session, their parents and a mark in their environment",
     )
 }
 
@@ -89,11 +89,11 @@ fn inotify_limits() -> Feature {
         fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).map_or("?".to_owned(), |text| text.trim().to_owned())
     };
     let there = format!(
-        "a save is heard of at once (limits: {} instances, {} watches)",
+        "changed files are seen at once (limits: {} instances, {} watches)",
         limit("max_user_instances"),
         limit("max_user_watches")
     );
-    feature("inotify", found, &there, "files are looked at every two seconds")
+    feature("inotify", found, &there, "files are polled every 2 s")
 }
 
 fn leases() -> Feature {
@@ -102,8 +102,8 @@ fn leases() -> Feature {
     feature(
         "leases",
         found,
-        "a file that somebody still writes to is known",
-        "a file counts as written when it has been quiet for a moment",
+        "a file that is still open for writing is recognized",
+        "a file counts as written once it has not changed for a moment",
     )
 }
 
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_says_what_is_used_instead() {
+    fn a_missing_feature_says_what_is_used_instead() {
         let missing = feature("pidfds", Err(io::Error::from_raw_os_error(libc::ENOSYS)), "there", "instead");
         assert_eq!(missing, Feature { name: "pidfds", is_there: false, meaning: "function not implemented: instead".to_owned() });
         assert!(feature("pidfds", Ok(()), "there", "instead").is_there);

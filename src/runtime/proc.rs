@@ -1,7 +1,6 @@
-//! What `/proc` says of processes (`proc(5)`): who is whose child, in which session, with which mark.
+//! Reads `/proc` (`proc(5)`): the parents, sessions, control groups and marks of processes.
 //!
-//! A number read here may be another process's a moment later; who acts on one has to make sure first, see
-//! [`super::tree`].
+//! A pid read here may belong to another process a moment later. A caller verifies it before it acts on it; see [`super::tree`].
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
@@ -12,12 +11,12 @@ use std::io;
 use std::os::unix::fs::DirEntryExt;
 use std::sync::OnceLock;
 
-/// Reads a file of a length that the kernel doesn't tell beforehand, which the standard library does in many small pieces.
+/// Reads a file of unknown length, mostly in one call. The standard library needs many small ones.
 ///
 /// # Errors
 /// Those of `open(2)` and `read(2)`.
-pub(super) fn contents(path: impl rustix::path::Arg) -> io::Result<Vec<u8>> {
-    /// Of what is read like this, hardly anything is longer.
+pub(super) fn read_file(path: impl rustix::path::Arg) -> io::Result<Vec<u8>> {
+    /// Most files in `/proc` are shorter.
     const ROOM: usize = 4096;
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut contents = Vec::with_capacity(ROOM);
@@ -31,37 +30,36 @@ pub(super) fn contents(path: impl rustix::path::Arg) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What matters here of `/proc/PID/stat`.
+/// The used fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
-    /// Who reaps it.
+    /// The pid of its parent, which reaps it.
     pub(super) parent: u32,
-    /// Its session.
+    /// The id of its session.
     pub(super) session: u32,
-    /// Whether it has executed a program since it came to be.
+    /// Whether it has executed a program since its fork.
     pub(super) has_executed: bool,
-    /// When it came to be, in clock ticks since boot.
+    /// Its start time, in clock ticks since boot.
     pub(super) started: Option<u64>,
-    /// Whether it has ended, and is yet to be reaped.
+    /// Whether it has ended and is not reaped.
     pub(super) has_ended: bool,
-    /// How many bytes of environment its program was given; `None` in the middle of an exec, and at its end.
+    /// The size of its program's initial environment, in bytes; `None` in the middle of an exec, and while it ends.
     environment: Option<usize>,
 }
 
-/// What the kernel says of a process; `None` if there is none of this number (or no `/proc`).
+/// The state of a process; `None` if no process has this pid (or there is no `/proc`).
 pub(super) fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&contents(format!("/proc/{pid}/stat")).ok()?)
+    parse_stat(&read_file(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The kernel's `PF_FORKNOEXEC`, of the flags that `proc(5)` calls `flags`: stays set until an exec, and so tells of a
-/// process that has ended whether it ever was a program.
+/// The kernel's `PF_FORKNOEXEC` in the field `flags` of `proc(5)`. It is set until an exec, and can be read after the end.
 const NOT_EXECUTED: u32 = 0x40;
 
-/// The command name stands in parentheses and may hold anything, also `) R 1 1 1`; so what counts is behind the last one.
+/// The command name is in parentheses and may contain any text, such as `) R 1 1 1`. So parsing starts after the last one.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let behind = text.iter().rposition(|&byte| byte == b')')? + 1;
     let fields: Vec<&str> = std::str::from_utf8(&text[behind..]).ok()?.split_ascii_whitespace().collect();
-    // Numbered from 1 in `proc(5)`, and the first two are before the parenthesis and in it.
+    // Numbered from 1 in `proc(5)`. The pid and the command name come before the last parenthesis.
     let field = |number: usize| fields.get(number - 3).copied();
     let address = |number: usize| field(number)?.parse::<usize>().ok();
     let flags: u32 = field(9)?.parse().ok()?;
@@ -71,100 +69,100 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         has_executed: flags & NOT_EXECUTED == 0,
         started: field(22).and_then(|ticks| ticks.parse().ok()),
         has_ended: matches!(field(3)?, "Z" | "X"),
-        // An exec sets the bounds of the environment bit by bit, and those of the code only after them.
+        // An exec sets the two bounds of the environment one by one, and those of the code after them.
         environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
     })
 }
 
-/// Names this boot of the kernel and this numbering of processes: numbers that were noted under another name mean nothing.
+/// Identifies this boot of the kernel and this pid namespace. Pids recorded under another one mean nothing.
 pub(super) fn boot() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let numbering = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{} {}", boot.trim(), numbering.display()))
 }
 
-/// The control group (version 2) of a process, as seen from our own namespace.
-pub(super) fn group(pid: u32) -> Option<String> {
-    let groups = String::from_utf8(contents(format!("/proc/{pid}/cgroup")).ok()?).ok()?;
+/// The control group (version 2) of a process, as seen from our namespace.
+pub(super) fn cgroup(pid: u32) -> Option<String> {
+    let groups = String::from_utf8(read_file(format!("/proc/{pid}/cgroup")).ok()?).ok()?;
     groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-/// The number of every process, with the inode of its directory: a later process of the same number has another one.
-pub(super) fn all() -> impl Iterator<Item = (u32, u64)> {
+/// Every pid, with the inode of its directory. A later process with the same pid has another inode.
+pub(super) fn all_pids() -> impl Iterator<Item = (u32, u64)> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
 }
 
-/// The number that was given last, to a process or a thread of this numbering: as long as it stays the same, nobody has come to be.
-/// `None` where the kernel doesn't tell.
-pub(super) fn last_number() -> Option<u32> {
-    std::str::from_utf8(&contents("/proc/sys/kernel/ns_last_pid").ok()?).ok()?.trim().parse().ok()
+/// The number given to the newest process or thread of this pid namespace. While it stays the same, none is created.
+/// `None` where the kernel doesn't report it.
+pub(super) fn last_pid() -> Option<u32> {
+    std::str::from_utf8(&read_file("/proc/sys/kernel/ns_last_pid").ok()?).ok()?.trim().parse().ok()
 }
 
-/// Whether a process runs the very program that we are.
-pub(super) fn is_like_us(pid: u32) -> bool {
+/// Whether a process runs the same executable as we do.
+pub(super) fn runs_our_program(pid: u32) -> bool {
     let program = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/exe")).ok().map(|stat| (stat.st_dev, stat.st_ino));
     program(&pid.to_string()).is_some_and(|found| Some(found) == program("self"))
 }
 
-/// A variable of the environment that a process was started with.
+/// A variable in the initial environment of a process's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MarkVariable {
     /// Its value.
-    Is(Vec<u8>),
-    /// It has none, or may not be asked.
+    Value(Vec<u8>),
+    /// It is not set, or we may not read it.
     Unset,
-    /// In the middle of an exec, where the old environment is gone and the new one isn't there yet: ask again.
-    NotYet,
-    /// It has ended, or is about to, and may have had it. What a child of ours leaves behind may have become ours after we
-    /// listed our children: list them again. Threads of the kernel, which have no environment either, look the same.
+    /// The process is in the middle of an exec: the old environment is gone, the new one isn't there yet. Read it again.
+    MidExec,
+    /// The process has ended, or is ending, and may have had it. Its children may have become ours after we listed our
+    /// children: list them again. Kernel threads look the same.
     Ended,
 }
 
-/// Looks up a variable of a process.
+/// Reads a variable of a process.
 ///
-/// An exec may come between any two steps of this: then the environment reads as empty, or breaks off. So what was found
-/// counts only up to its end, and that nothing was found only if all of it was read.
+/// An exec may happen between any two steps. Then the environment reads as empty, or is cut off. So only complete variables
+/// count, and `Unset` is certain only if the whole environment was read.
 pub(super) fn variable(pid: u32, name: &str) -> MarkVariable {
-    let read = contents(format!("/proc/{pid}/environ"));
+    let read = read_file(format!("/proc/{pid}/environ"));
     let environment = read.as_deref().unwrap_or_default();
     let mut variables = environment.split_inclusive(|&byte| byte == 0).filter_map(|text| text.strip_suffix(&[0]));
     if let Some(value) = variables.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"=")) {
-        return MarkVariable::Is(value.to_vec());
+        return MarkVariable::Value(value.to_vec());
     }
-    // One that is ending has given its memory back a moment before it counts as ended, and can't be read from then on.
+    // An ending process releases its memory a moment before its state says so. From then on the file can't be read.
     match stat(pid) {
         Some(stat) if stat.has_ended || (read.is_err() && stat.environment.is_none()) => MarkVariable::Ended,
-        Some(stat) if read.is_ok() && stat.environment != Some(environment.len()) => MarkVariable::NotYet,
+        Some(stat) if read.is_ok() && stat.environment != Some(environment.len()) => MarkVariable::MidExec,
         _ => MarkVariable::Unset,
     }
 }
 
-/// Who is whose child, by the cheapest way that this kernel has.
+/// The children of processes, found in the cheapest way that this kernel has.
 pub(super) enum Lineage {
-    /// `/proc/PID/task/TID/children`: reads no more than is asked for.
+    /// `/proc/PID/task/TID/children`, read on demand.
     Listed,
-    /// The processes of the host by their parent: for kernels built without those lists, and where many are asked about.
+    /// All processes of the host by parent: for kernels without those lists, and for many look-ups.
     Scanned(HashMap<u32, Vec<u32>>),
 }
 
 impl Lineage {
-    /// What this kernel has, as of now.
+    /// The cheapest way for a few look-ups.
     pub(super) fn now() -> Lineage {
-        /// A kernel has these lists or hasn't.
+        /// A kernel is built with these lists, or without.
         static ARE_LISTED: OnceLock<bool> = OnceLock::new();
         let are_listed = || fs::exists("/proc/thread-self/children").unwrap_or(false);
         if *ARE_LISTED.get_or_init(are_listed) { Lineage::Listed } else { Lineage::scan() }
     }
 
-    /// The dearer way, as of now.
+    /// A scan of all processes.
     pub(super) fn scan() -> Lineage {
-        Lineage::of(all().map(|(pid, _)| pid))
+        Lineage::of(all_pids().map(|(pid, _)| pid))
     }
 
-    /// The same without those whose parent is known to be us; `None` if there are more than so many others.
-    pub(super) fn scan_but(is_known: impl Fn(u32) -> bool, at_most: usize) -> Option<Lineage> {
-        let others = all().map(|(pid, _)| pid).filter(|&pid| !is_known(pid));
+    /// A scan without the processes that are known to be our children; `None` if there are more than `at_most` others.
+    pub(super) fn scan_except(is_known: impl Fn(u32) -> bool, at_most: usize) -> Option<Lineage> {
+        let others = all_pids().map(|(pid, _)| pid).filter(|&pid| !is_known(pid));
         let others: Vec<u32> = others.take(at_most + 1).collect();
         (others.len() <= at_most).then(|| Lineage::of(others))
     }
@@ -179,16 +177,15 @@ impl Lineage {
         Lineage::Scanned(children)
     }
 
-    /// Whether what it says of our own children is all there is.
+    /// Whether its list of our own children is complete.
     pub(super) fn is_exact(&self) -> bool {
         matches!(self, Lineage::Listed)
     }
 
-    /// Those of our own children that others brought into the world, and perhaps some that we did ourselves.
+    /// Our adopted children, and perhaps some that we started.
     ///
-    /// The kernel hands orphans to the first thread of whoever takes them that lives, which is our main thread as long as we
-    /// live; while what a thread starts is that thread's own child. So the list of the main thread is short where all others
-    /// together have thousands.
+    /// The kernel hands orphans to the first living thread of a subreaper: our main thread. A process that a thread starts is
+    /// that thread's own child. So the main thread's list is short, even when the other threads have thousands of children.
     pub(super) fn adopted(&self) -> Vec<u32> {
         let own = std::process::id();
         match self {
@@ -197,27 +194,27 @@ impl Lineage {
         }
     }
 
-    /// The children of a process, ended ones that it has not reaped included.
+    /// The children of a process, including ended ones that are not reaped.
     ///
-    /// Exact for our own, because nobody but the asking thread takes one away. Of another process one can be missed
-    /// while a sibling of it ends.
+    /// Exact for our own children, because only the calling thread reaps them. Of another process, a child can be missed while
+    /// a sibling ends.
     pub(super) fn children(&self, pid: u32) -> Vec<u32> {
         match self {
-            Lineage::Listed if is_single(pid) => listed(pid, pid),
+            Lineage::Listed if has_one_thread(pid) => listed(pid, pid),
             Lineage::Listed => numbers_in(&format!("/proc/{pid}/task")).flat_map(|thread| listed(pid, thread)).collect(),
             Lineage::Scanned(children) => children.get(&pid).cloned().unwrap_or_default(),
         }
     }
 }
 
-/// Whether a process has one thread, which then has its number: the directory of them has a link for each, beside its own two.
-fn is_single(pid: u32) -> bool {
+/// Whether a process has one thread, with the pid as its number. The directory has a link for each thread, besides its own two.
+fn has_one_thread(pid: u32) -> bool {
     rustix::fs::stat(format!("/proc/{pid}/task")).is_ok_and(|stat| stat.st_nlink == 3)
 }
 
 /// The children of one thread.
 fn listed(pid: u32, thread: u32) -> Vec<u32> {
-    let list = contents(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+    let list = read_file(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
     let list = std::str::from_utf8(&list).unwrap_or_default();
     list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
@@ -233,7 +230,7 @@ mod tests {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     #[test]
-    fn a_command_name_can_not_forge_the_fields() {
+    fn a_command_name_can_not_forge_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
         let stat = Stat { parent: 7, session: 41, has_executed: true, started: None, has_ended: false, environment: None };
         assert_eq!(parse_stat(text), Some(stat));
@@ -251,29 +248,29 @@ mod tests {
         }
     }
 
-    /// Were it taken for one without the variable, its run would count as gone while a child that it left behind lives.
+    /// If it counted as a process without the variable, its run would count as gone while a child of it lives.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "what is tested is a child that nobody reaps yet")]
-    fn one_that_has_ended_may_have_had_the_variable() {
+    #[expect(clippy::disallowed_methods, reason = "the test needs a child that is not reaped")]
+    fn an_ended_process_may_have_had_the_variable() {
         let mut child = std::process::Command::new("true").env("MARK", "1").spawn().expect("`true` can be run");
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(Pid::from_child(&child)), ended).expect("it is our child");
         let found = variable(child.id(), "MARK");
         child.wait().expect("it is our child");
         assert_eq!(found, MarkVariable::Ended);
-        assert_eq!(variable(child.id(), "MARK"), MarkVariable::Unset, "nobody has that number");
+        assert_eq!(variable(child.id(), "MARK"), MarkVariable::Unset, "no process has that pid");
     }
 
     #[test]
-    fn we_are_like_ourselves_and_others_are_not() {
-        assert!(is_like_us(std::process::id()));
-        assert!(!is_like_us(1), "this test is not what a host begins with");
+    fn only_processes_of_our_executable_run_our_program() {
+        assert!(runs_our_program(std::process::id()));
+        assert!(!runs_our_program(1), "this test is not process 1");
     }
 
     #[test]
     fn own_environment_is_readable() {
         let (name, value) = std::env::vars().find(|(_, value)| !value.is_empty()).expect("tests have an environment");
-        assert_eq!(variable(std::process::id(), &name), MarkVariable::Is(value.into_bytes()));
+        assert_eq!(variable(std::process::id(), &name), MarkVariable::Value(value.into_bytes()));
         assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), MarkVariable::Unset);
     }
 }

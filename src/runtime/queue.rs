@@ -1,95 +1,94 @@
-//! A queue that threads wait at. One of them is woken for each item, and no other: where threads share the receiver of a channel,
-//! one waits for the item and the others for the first to let go, so that each item wakes two.
+//! A work queue for several threads, with a limit of items in progress for each owner.
 //!
-//! An item may have an owner. Only so many items of one owner are worked on at once; the others stay in the queue, and items of
-//! other owners overtake them.
+//! Each item wakes one thread. (Threads that share a channel's receiver wait for its lock too, so that each item wakes two.)
+//! Items of an owner that is at its limit stay in the queue, and items of other owners overtake them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// First in, first out for each owner, between any number of threads.
+/// A queue that is first in, first out for each owner.
 #[derive(Debug)]
 pub(super) struct SpawnQueue<T, O> {
     state: Mutex<QueueState<T, O>>,
-    news: Condvar,
-    /// How many items of one owner may be worked on at once.
-    share: usize,
+    ready: Condvar,
+    /// How many items of one owner may be in progress at once.
+    limit: usize,
 }
 
 #[derive(Debug)]
 struct QueueState<T, O> {
     items: VecDeque<(Option<O>, T)>,
-    /// The owner of each item that is worked on.
-    taken: Vec<O>,
+    /// The owner of each item in progress.
+    in_progress: Vec<O>,
     closed: bool,
 }
 
-/// An item to work on. It counts for its owner until this is dropped.
+/// Counts one item as in progress for its owner, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Taken<'q, T, O: PartialEq> {
+pub(super) struct WorkPermit<'q, T, O: PartialEq> {
     queue: &'q SpawnQueue<T, O>,
     owner: Option<O>,
 }
 
 impl<T, O: Clone + PartialEq> SpawnQueue<T, O> {
-    /// A queue that hands out at most `share` items of one owner at once.
-    pub(super) fn new(share: usize) -> SpawnQueue<T, O> {
-        let state = QueueState { items: VecDeque::new(), taken: Vec::new(), closed: false };
-        SpawnQueue { state: Mutex::new(state), news: Condvar::new(), share }
+    /// A queue that hands out at most `limit` items of one owner at once.
+    pub(super) fn new(limit: usize) -> SpawnQueue<T, O> {
+        let state = QueueState { items: VecDeque::new(), in_progress: Vec::new(), closed: false };
+        SpawnQueue { state: Mutex::new(state), ready: Condvar::new(), limit }
     }
 
-    /// Adds an item at the end. Returns how many items with an owner are worked on, or could be if there were threads enough.
+    /// Adds an item at the end. Returns how many items with an owner are in progress, or could be with enough threads.
     pub(super) fn push(&self, owner: Option<O>, item: T) -> usize {
         let mut state = self.lock();
         state.items.push_back((owner, item));
-        if state.first(self.share).is_some() {
-            self.news.notify_one();
+        if state.first_ready(self.limit).is_some() {
+            self.ready.notify_one();
         }
-        state.workable(self.share)
+        state.workable(self.limit)
     }
 
-    /// The first item of an owner with less than its share, waiting for it; `None` when there is none and there will be none.
+    /// Waits for the first item of an owner below its limit; `None` once the queue is closed and has none.
     ///
-    /// A thread that drops what it took comes back here, so that no other has to be woken for what its owner may have then.
-    pub(super) fn next(&self) -> Option<(Taken<'_, T, O>, T)> {
-        let waits = |state: &mut QueueState<T, O>| !state.closed && state.first(self.share).is_none();
-        let mut state = self.news.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
-        let (owner, item) = state.first(self.share).and_then(|place| state.items.remove(place))?;
-        state.taken.extend(owner.clone());
-        // This thread may have come for an item of another owner than it leaves behind.
-        if state.first(self.share).is_some() {
-            self.news.notify_one();
+    /// A thread that drops its permit calls this next, so no other thread has to be woken for the items of that owner.
+    pub(super) fn next(&self) -> Option<(WorkPermit<'_, T, O>, T)> {
+        let waits = |state: &mut QueueState<T, O>| !state.closed && state.first_ready(self.limit).is_none();
+        let mut state = self.ready.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
+        let (owner, item) = state.first_ready(self.limit).and_then(|index| state.items.remove(index))?;
+        state.in_progress.extend(owner.clone());
+        // This thread may have dropped a permit of one owner, and taken an item of another.
+        if state.first_ready(self.limit).is_some() {
+            self.ready.notify_one();
         }
         drop(state);
-        Some((Taken { queue: self, owner }, item))
+        Some((WorkPermit { queue: self, owner }, item))
     }
 
-    /// Says that nothing will be added any more.
+    /// Closes the queue: no item will be added.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.news.notify_all();
+        self.ready.notify_all();
     }
 }
 
 impl<T, O> SpawnQueue<T, O> {
-    /// A panic elsewhere leaves the state as whole as it was: every change of it is one step.
+    /// A lock poisoned by a panic is usable, because every change of the state is one step.
     fn lock(&self) -> MutexGuard<'_, QueueState<T, O>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T, O: PartialEq> QueueState<T, O> {
-    /// The place of the first item that may be handed out.
-    fn first(&self, share: usize) -> Option<usize> {
-        let count = |owner: &O| self.taken.iter().filter(|taken| *taken == owner).count();
-        self.items.iter().position(|(owner, _)| owner.as_ref().is_none_or(|owner| count(owner) < share))
+    /// The index of the first item that may be handed out.
+    fn first_ready(&self, limit: usize) -> Option<usize> {
+        let count = |owner: &O| self.in_progress.iter().filter(|taken| *taken == owner).count();
+        self.items.iter().position(|(owner, _)| owner.as_ref().is_none_or(|owner| count(owner) < limit))
     }
 
-    /// How many items with an owner are worked on, or could be if there were threads enough.
-    fn workable(&self, share: usize) -> usize {
-        let mut workable: Vec<&O> = self.taken.iter().collect();
+    /// How many items with an owner are in progress, or could be with enough threads.
+    fn workable(&self, limit: usize) -> usize {
+        let mut workable: Vec<&O> = self.in_progress.iter().collect();
         for owner in self.items.iter().filter_map(|(owner, _)| owner.as_ref()) {
-            if workable.iter().filter(|other| **other == owner).count() < share {
+            if workable.iter().filter(|other| **other == owner).count() < limit {
                 workable.push(owner);
             }
         }
@@ -97,12 +96,12 @@ impl<T, O: PartialEq> QueueState<T, O> {
     }
 }
 
-impl<T, O: PartialEq> Drop for Taken<'_, T, O> {
+impl<T, O: PartialEq> Drop for WorkPermit<'_, T, O> {
     fn drop(&mut self) {
         let Some(owner) = &self.owner else { return };
         let mut state = self.queue.lock();
-        if let Some(place) = state.taken.iter().position(|taken| taken == owner) {
-            state.taken.swap_remove(place);
+        if let Some(index) = state.in_progress.iter().position(|taken| taken == owner) {
+            state.in_progress.swap_remove(index);
         }
     }
 }
@@ -114,7 +113,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn each_item_is_taken_once_and_what_is_left_at_the_end_too() {
+    fn each_item_is_taken_once_including_those_left_at_the_close() {
         let queue = Arc::new(SpawnQueue::new(2));
         let takers: Vec<_> = (0..3)
             .map(|_| {
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_of_coming() {
+    fn items_are_taken_in_the_order_of_arrival() {
         let queue = SpawnQueue::new(1);
         (0..3).for_each(|item| _ = queue.push(None::<()>, item));
         let next = || queue.next().map(|(_, item)| item);
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_has_its_share_and_others_overtake_the_rest() {
+    fn items_of_other_owners_overtake_an_owner_at_its_limit() {
         let queue = SpawnQueue::new(2);
         for (owner, item) in [("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 5)] {
             queue.push(Some(owner), item);
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_is_woken_for_another_owner() {
+    fn a_waiting_thread_is_woken_for_another_owner() {
         let queue = Arc::new(SpawnQueue::new(1));
         queue.push(Some("a"), 1);
         let held = queue.next().expect("there is one");
@@ -172,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_worked_on_is_bounded_by_the_shares() {
+    fn the_limits_bound_how_many_items_could_be_in_progress() {
         let queue = SpawnQueue::new(2);
         let wanted = [("a", 1), ("a", 2), ("a", 3)].map(|(owner, item)| queue.push(Some(owner), item));
         assert_eq!(wanted, [1, 2, 2]);
         let (first, second) = (queue.next(), queue.next());
-        assert_eq!(queue.push(Some("a"), 4), 2, "its share is used up");
+        assert_eq!(queue.push(Some("a"), 4), 2, "it is at its limit");
         assert_eq!((queue.push(Some("b"), 5), queue.push(None, 6)), (3, 3));
         drop((first, second));
     }

@@ -1,6 +1,6 @@
-//! When the reaper looks, and what comes of it: its task, and the one that looks after what former navigators left.
+//! The tasks that wake the reaper and send its events: one for runs, one for orphans of earlier navigators.
 //!
-//! What there is to be seen, and whose it is, is [`super::reaper`]'s and [`super::left`]'s affair.
+//! Which processes have ended, and of which run, is decided in [`super::reaper`] and [`super::orphans`].
 
 use super::commands::Commands;
 use super::loop_state::LoopState;
@@ -21,207 +21,210 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-/// How long an exec may take before it's looked at again, where nothing tells of its end.
-pub(super) const ANOTHER_LOOK: Duration = Duration::from_millis(2);
-/// How often those are looked at whose end nothing tells, where pidfds are refused.
-const LOOK_AT_UNHELD: Duration = Duration::from_secs(1);
-/// Where many starts are under way, the outcomes of half of them are told together: each time the whole plan is looked at, and
-/// the other half keeps the spawners busy meanwhile. None of them waits longer than this to be told.
-const TOGETHER_WITHIN: Duration = Duration::from_millis(1);
+/// How soon to check again when a process is in the middle of an exec. Its end causes no wake-up.
+pub(super) const RECHECK_INTERVAL: Duration = Duration::from_millis(2);
+/// How often orphans are polled where pidfds are refused.
+const UNHELD_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest that the outcome of a start is held back. While many starts are in progress, the outcomes of half of them are
+/// reported together, because each report costs a planning pass. The other half keeps the spawners busy meanwhile.
+const REPORT_BATCH_DELAY: Duration = Duration::from_millis(1);
 
-/// While starts are under way there will be more lines of the log in a moment. None of them waits longer than this to be written.
-const LOGGED_WITHIN: Duration = Duration::from_millis(5);
+/// The longest that log lines are held back while starts are in progress, so that they are written together.
+const LOG_DELAY: Duration = Duration::from_millis(5);
 
-/// What the reaper looks up for.
+/// The sources that wake the reaper's task.
 pub(super) struct ReapSignals {
-    /// A child has ended.
-    pub(super) ended: Signal,
-    /// Leaders have ended.
-    pub(super) ends: Arc<AsyncFd<OwnedFd>>,
-    /// A control group may be empty.
-    pub(super) emptied: Arc<AsyncFd<OwnedFd>>,
-    /// The spawners have done something.
-    pub(super) done: UnboundedReceiver<TaskOutcome>,
+    /// `SIGCHLD`: a child has ended.
+    pub(super) child_signal: Signal,
+    /// Main processes have ended.
+    pub(super) main_exits: Arc<AsyncFd<OwnedFd>>,
+    /// A watched control group is empty.
+    pub(super) emptied_groups: Arc<AsyncFd<OwnedFd>>,
+    /// Results of the spawners' tasks.
+    pub(super) outcomes: UnboundedReceiver<TaskOutcome>,
 }
 
-/// What the reaper is woken by.
+/// Why the reaper's task is awake.
 enum WakeCause {
-    /// A child has ended; whose end it is, if that is known.
-    Ended(Option<u32>),
-    /// Leaders have ended.
-    Told,
-    /// It is time to ask for every child that has ended, for which the kernel looks at each.
-    Look,
-    /// There is time for what nobody waits for.
-    Quiet,
-    /// Control groups have been removed; whether all could be.
-    Tidied { are_all: bool },
-    /// A start has an outcome.
-    Reported,
+    /// `SIGCHLD`, with the pid of one child that has ended, if it is known.
+    ChildSignal(Option<u32>),
+    /// Main processes have ended.
+    MainExits,
+    /// All children have to be checked.
+    FullScan,
+    /// Nothing else is pending: there is time to clean up.
+    Idle,
+    /// A spawner has tried to remove control groups.
+    CleanedUp { are_all: bool },
+    /// A spawner has reported a start.
+    StartReported,
     /// A start may be overdue.
-    Overdue,
-    /// Something else may have changed what is known.
+    StartOverdue,
+    /// Something else may have happened.
     Other,
 }
 
-/// The reaper's task: looks after every `SIGCHLD` and every outcome of a start, and tells the news.
+/// The reaper's task: reaps children, takes the outcomes of starts, and sends the events.
 pub(super) async fn reap(
     shared: Arc<LoopState>,
-    companions: RunObservers,
+    observers: RunObservers,
     spawners: Arc<Spawners>,
     signals: ReapSignals,
     news: Sender<Event>,
-    looked: watch::Sender<()>,
+    pass_done: watch::Sender<()>,
 ) {
-    let ReapSignals { mut ended, ends, emptied, mut done } = signals;
+    let ReapSignals { mut child_signal, main_exits, emptied_groups, mut outcomes } = signals;
     let mut has_failed = false;
-    let mut is_new = false;
-    let mut to_look = PendingLookups::default();
-    let mut untold: Vec<SpawnReport> = Vec::new();
-    let mut told_by = Instant::now();
-    let mut chatter = LogCoalescer::default();
+    let mut has_new_event = false;
+    let mut pending = PendingLookups::default();
+    let mut reports: Vec<SpawnReport> = Vec::new();
+    let mut report_by = Instant::now();
+    let mut log_hold = LogCoalescer::default();
     loop {
-        let logged_by = chatter.goes_on_by(shared.lock().is_any_starting());
-        let wants_another_look = has_failed || shared.lock().wants_another_look();
+        let log_due = log_hold.hold_until(shared.lock().is_any_starting());
+        let needs_recheck = has_failed || shared.lock().needs_recheck();
         let starts_due = shared.lock().starts_due().map(Instant::from_std);
-        let is_untidy = is_new && shared.lock().is_untidy();
+        let needs_cleanup = has_new_event && shared.lock().needs_cleanup();
         let wake = tokio::select! {
-            _ = ended.recv() => WakeCause::Ended(sys::last_ended()),
-            Some(done) = done.recv() => match done {
+            _ = child_signal.recv() => WakeCause::ChildSignal(sys::last_ended()),
+            Some(outcome) = outcomes.recv() => match outcome {
                 TaskOutcome::Start(report) => {
-                    untold.push(report);
-                    WakeCause::Reported
+                    reports.push(report);
+                    WakeCause::StartReported
                 }
                 TaskOutcome::Remove(kept) => {
                     let are_all = kept.is_empty();
-                    shared.lock().removed(kept);
-                    WakeCause::Tidied { are_all }
+                    shared.lock().removal_done(kept);
+                    WakeCause::CleanedUp { are_all }
                 }
             },
             () = shared.news.notified() => WakeCause::Other,
-            ready = ends.readable() => {
+            ready = main_exits.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
-                WakeCause::Told
+                WakeCause::MainExits
             }
-            ready = emptied.readable() => {
+            ready = emptied_groups.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
                 WakeCause::Other
             }
-            // Whoever has heard the last news acts on it first. That is not a task, but what the runtime blocks on: to be woken
-            // at once would be too early, and to yield isn't.
-            () = yield_now(), if to_look.are_more_told && !is_untidy => WakeCause::Told,
-            () = yield_now(), if to_look.at_all => WakeCause::Look,
-            () = yield_now(), if is_untidy => WakeCause::Quiet,
-            () = sleep_until(starts_due.unwrap_or(told_by)), if starts_due.is_some() => WakeCause::Overdue,
-            () = sleep_until(told_by), if !untold.is_empty() => WakeCause::Other,
-            () = sleep_until(logged_by.unwrap_or(told_by)), if logged_by.is_some() => {
-                chatter.falls_silent();
+            // Yield first, so that the loop handles the events sent last: it is the future that the runtime blocks on.
+            () = yield_now(), if pending.more_exits && !needs_cleanup => WakeCause::MainExits,
+            () = yield_now(), if pending.full_scan => WakeCause::FullScan,
+            () = yield_now(), if needs_cleanup => WakeCause::Idle,
+            () = sleep_until(starts_due.unwrap_or(report_by)), if starts_due.is_some() => WakeCause::StartOverdue,
+            () = sleep_until(report_by), if !reports.is_empty() => WakeCause::Other,
+            () = sleep_until(log_due.unwrap_or(report_by)), if log_due.is_some() => {
+                log_hold.release();
                 continue;
             }
-            () = sleep_until(Instant::now() + ANOTHER_LOOK), if wants_another_look => WakeCause::Look,
+            () = sleep_until(Instant::now() + RECHECK_INTERVAL), if needs_recheck => WakeCause::FullScan,
         };
-        chatter.is_stirred = true;
-        // What can't be removed is tried again when something has happened.
-        is_new = match wake {
-            WakeCause::Quiet => false,
-            WakeCause::Tidied { are_all: false } => is_new,
+        log_hold.has_new_events = true;
+        // Groups that can't be removed are retried after the next event.
+        has_new_event = match wake {
+            WakeCause::Idle => false,
+            WakeCause::CleanedUp { are_all: false } => has_new_event,
             _ => true,
         };
-        if let WakeCause::Reported = wake {
-            if untold.len() == 1 {
-                told_by = Instant::now() + TOGETHER_WITHIN;
+        if let WakeCause::StartReported = wake {
+            if reports.len() == 1 {
+                report_by = Instant::now() + REPORT_BATCH_DELAY;
             }
-            if untold.len() < shared.lock().under_way() / 2 {
+            if reports.len() < shared.lock().starts_in_progress() / 2 {
                 continue;
             }
         }
-        for report in untold.drain(..) {
-            shared.lock().reported(report);
+        for report in reports.drain(..) {
+            shared.lock().start_reported(report);
         }
-        if let WakeCause::Overdue = wake {
+        if let WakeCause::StartOverdue = wake {
             shared.lock().kill_overdue(Instant::now().into_std());
         }
-        if let WakeCause::Quiet = wake {
+        if let WakeCause::Idle = wake {
             let mut reaper = shared.lock();
-            // Whoever has heard the news may have begun a start.
-            if reaper.is_untidy()
-                && let Some(spent) = reaper.tidy()
+            // The loop may have begun a start.
+            if reaper.needs_cleanup()
+                && let Some(finished) = reaper.clean_up()
             {
-                spawners.remove(spent);
+                spawners.remove(finished);
             }
             continue;
         }
-        let reaped = to_look.reap(&mut shared.lock(), &wake);
+        let reaped = pending.reap(&mut shared.lock(), &wake);
         if let Err(error) = &reaped
             && !has_failed
         {
-            tracing::error!(target: "managed_processes", %error, "Child processes can't be waited for");
+            tracing::error!(target: "managed_processes", %error, "Failed to wait for child processes");
         }
         has_failed = reaped.is_err();
-        shared.lock().settle();
+        shared.lock().report_finished();
         loop {
-            let Some(event) = shared.lock().next_news() else { break };
-            companions.tell(event, &news).await;
+            let Some(event) = shared.lock().next_event() else { break };
+            observers.deliver(event, &news).await;
         }
-        looked.send_replace(());
+        pass_done.send_replace(());
     }
 }
 
-/// Whom there is still to look at.
+/// Checks of children that are still to be made.
 #[derive(Default)]
 struct PendingLookups {
-    at_all: bool,
-    are_more_told: bool,
+    full_scan: bool,
+    more_exits: bool,
 }
 
 impl PendingLookups {
-    /// Reaps whoever has ended, as far as this wake is about that.
+    /// Reaps the children that this wake-up is about.
     fn reap(&mut self, reaper: &mut Reaper, wake: &WakeCause) -> io::Result<()> {
         match wake {
-            WakeCause::Ended(pid) => {
-                // Another end may have been told by the same signal.
-                self.at_all |= reaper.needs_looks();
-                pid.map_or(Ok(()), |pid| reaper.reap_leader(pid)).and_then(|()| reaper.reap_others())
+            WakeCause::ChildSignal(pid) => {
+                // Another child may have ended with the same signal.
+                self.full_scan |= reaper.needs_full_scans();
+                pid.map_or(Ok(()), |pid| reaper.reap_main(pid)).and_then(|()| reaper.reap_adopted())
             }
-            WakeCause::Told => {
-                let are_more = reaper.reap_told();
-                self.are_more_told = matches!(are_more, Ok(true));
-                are_more.map(drop)
+            WakeCause::MainExits => {
+                let has_more = reaper.reap_mains();
+                self.more_exits = matches!(has_more, Ok(true));
+                has_more.map(drop)
             }
-            WakeCause::Look => {
-                self.at_all = false;
-                reaper.reap()
+            WakeCause::FullScan => {
+                self.full_scan = false;
+                reaper.reap_all()
             }
-            WakeCause::Quiet | WakeCause::Tidied { .. } | WakeCause::Reported | WakeCause::Overdue | WakeCause::Other => Ok(()),
+            WakeCause::Idle
+            | WakeCause::CleanedUp { .. }
+            | WakeCause::StartReported
+            | WakeCause::StartOverdue
+            | WakeCause::Other => Ok(()),
         }
     }
 }
 
-/// Holds the loop's log back while there will be more lines in a moment.
+/// Holds the loop's log lines back while starts are in progress, because more lines follow soon.
 #[derive(Default)]
 struct LogCoalescer {
     until: Option<Instant>,
-    /// Something has happened since it last fell silent.
-    is_stirred: bool,
+    /// Something has happened since the last release.
+    has_new_events: bool,
 }
 
 impl LogCoalescer {
-    /// Until when the log is held back, if it is: while starts are under way.
-    fn goes_on_by(&mut self, is_any_starting: bool) -> Option<Instant> {
+    /// Until when the log is held back; `None` if it isn't.
+    fn hold_until(&mut self, is_any_starting: bool) -> Option<Instant> {
         self.until = self.until.filter(|_| is_any_starting);
-        if is_any_starting && self.is_stirred {
-            self.until.get_or_insert_with(|| Instant::now() + LOGGED_WITHIN);
+        if is_any_starting && self.has_new_events {
+            self.until.get_or_insert_with(|| Instant::now() + LOG_DELAY);
         }
         more_log_is_to_come(self.until.is_some());
         self.until
     }
 
-    /// The time is over. A start may hang, so that nothing happens for long.
-    fn falls_silent(&mut self) {
+    /// The delay is over. A start may hang, so lines are held back again only after the next event.
+    fn release(&mut self) {
         *self = LogCoalescer::default();
     }
 }
@@ -232,30 +235,30 @@ impl Drop for LogCoalescer {
     }
 }
 
-/// The task that notices the end of what former navigators left.
-pub(super) async fn watch_left(shared: Arc<LoopState>, ends: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
+/// The task that reports the end of orphans.
+pub(super) async fn watch_orphans(shared: Arc<LoopState>, exits: Arc<AsyncFd<OwnedFd>>, news: Sender<Event>) {
     loop {
-        let (has_unheld, wants_another_look) = {
-            let left = shared.left();
-            (left.has_unheld(), left.wants_another_look())
+        let (has_unheld, needs_recheck) = {
+            let orphans = shared.orphans();
+            (orphans.has_unheld(), orphans.needs_recheck())
         };
-        let pause = if wants_another_look { ANOTHER_LOOK } else { LOOK_AT_UNHELD };
+        let pause = if needs_recheck { RECHECK_INTERVAL } else { UNHELD_POLL_INTERVAL };
         tokio::select! {
-            ready = ends.readable() => {
+            ready = exits.readable() => {
                 // An error is the end of the event loop itself.
                 let Ok(mut ready) = ready else { return };
                 ready.clear_ready();
             }
-            () = sleep_until(Instant::now() + pause), if has_unheld || wants_another_look => {}
+            () = sleep_until(Instant::now() + pause), if has_unheld || needs_recheck => {}
         }
-        let gone = shared.left().look();
+        let gone = shared.orphans().check_gone();
         for event in gone {
-            let _unheard = news.send(event).await;
+            let _dropped = news.send(event).await;
         }
     }
 }
 
-/// What accompanies runs, and hears of what happens to them before anybody else does.
+/// Commands and probes, which see each event before the loop does.
 #[derive(Clone)]
 pub(super) struct RunObservers {
     pub(super) commands: Commands,
@@ -263,8 +266,8 @@ pub(super) struct RunObservers {
 }
 
 impl RunObservers {
-    /// Takes news in, and passes on what isn't theirs alone.
-    async fn tell(&self, event: Event, news: &Sender<Event>) {
+    /// Hands an event to commands and probes, and sends it to the loop unless it is a command's.
+    async fn deliver(&self, event: Event, news: &Sender<Event>) {
         let Some(event) = self.commands.route(event) else { return };
         match &event {
             Event::Exited { run, .. } => self.prober.end(*run),
@@ -272,9 +275,9 @@ impl RunObservers {
             _ => {}
         }
         let spawned = if let Event::Spawned { run, pid } = &event { Some((*run, *pid)) } else { None };
-        // Whoever listens has gone; then what happens is nobody's news, and children are reaped all the same.
-        let _unheard = news.send(event).await;
-        // Only now, so that nothing is said of a run before that it runs.
+        // If the receiver is gone, children are reaped all the same.
+        let _dropped = news.send(event).await;
+        // Only now, so that no probe reports on a run before its `Spawned`.
         if let Some((run, pid)) = spawned {
             self.prober.begin(run, pid);
         }

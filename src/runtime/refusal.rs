@@ -1,5 +1,6 @@
-//! Why a program didn't start, in words that a person understands: from the stage that failed, the error number, and
-//! for an exec from a look at the file, because the kernel says the same `ENOENT` for three different mistakes.
+//! Explains why a program didn't start, from the stage that failed, the error number, and the file.
+//!
+//! The file matters because the kernel answers an exec with the same `ENOENT` for three different mistakes.
 
 use crate::access::identity::{Identity, IdentityError};
 use crate::access::regular::open_regular;
@@ -14,35 +15,35 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What of a start a refusal depends on.
+/// The parts of a start that a refusal depends on.
 pub(super) struct Attempt {
     /// The files to try, in order.
     pub(super) programs: Vec<CString>,
-    /// The `PATH` that they come from, as people may see it; `None` for a command with a slash.
+    /// The `PATH` that they come from, without secrets; `None` for a command with a slash.
     pub(super) path: Option<String>,
     /// Names of the limits, in the order in which they are set.
     pub(super) limit_names: Vec<&'static str>,
-    /// What it runs as.
+    /// The user and groups that it runs as.
     pub(super) identity: Identity,
 }
 
 impl Attempt {
-    /// Whether the program is to be another user's than ours.
+    /// Whether the program runs as another user than navigator.
     fn changes_user(&self) -> bool {
         self.identity.user.is_some_and(|user| user != rustix::process::geteuid().as_raw())
     }
 }
 
-fn system(error: i32) -> String {
+fn error_words(error: i32) -> String {
     words(&io::Error::from_raw_os_error(error))
 }
 
-/// No child came to be: out of processes or memory, mostly.
+/// The clone failed, mostly because processes or memory are used up.
 pub(super) fn of_clone(error: i32) -> Refusal {
     exhausted(error).unwrap_or_else(|| failed("creating a process".to_owned(), error))
 }
 
-/// Its pipes could not be made.
+/// The pipes of the process could not be made.
 pub(super) fn of_descriptors(error: i32) -> Refusal {
     exhausted(error).unwrap_or_else(|| failed("opening its standard streams".to_owned(), error))
 }
@@ -53,7 +54,7 @@ pub(super) fn of_socket(exec: &Exec, error: &io::Error) -> Refusal {
         (None, Some(group)) => format!("group `{}`", group.shown()),
         _ => of_user(exec),
     };
-    let advice = error.raw_os_error().map_or("", |error| advice(Stage::User, error));
+    let advice = error.raw_os_error().map_or("", |error| permission_hint(Stage::User, error));
     Refusal::Failed { stage: format!("giving its notification socket to {owner}"), error: words(error) + advice }
 }
 
@@ -64,7 +65,7 @@ pub(super) fn of_identity(error: IdentityError) -> Refusal {
         IdentityError::UnknownGroup(group) => Refusal::UnknownGroup { group },
         IdentityError::NoPrimaryGroup(user) => Refusal::Failed {
             stage: format!("looking up user `{user}`"),
-            error: "this number has no account, hence no primary group: write `group` too".to_owned(),
+            error: "this user id has no account, hence no primary group: set `group` too".to_owned(),
         },
         IdentityError::LookUp { what, error } => Refusal::Failed { stage: format!("looking up {what}"), error: words(&error) },
     }
@@ -72,7 +73,7 @@ pub(super) fn of_identity(error: IdentityError) -> Refusal {
 
 /// The child failed at this stage.
 pub(super) fn of_stage(exec: &Exec, attempt: &Attempt, stage: Stage, error: i32) -> Refusal {
-    let advice = advice(stage, error);
+    let advice = permission_hint(stage, error);
     let stage = match stage {
         Stage::Execute => return of_execute(exec, attempt, error),
         Stage::Directory => return of_directory(exec, error),
@@ -101,24 +102,24 @@ pub(super) fn of_stage(exec: &Exec, attempt: &Attempt, stage: Stage, error: i32)
         Stage::User => format!("becoming {}", of_user(exec)),
         Stage::Undumpable => format!("keeping processes of {} from attaching to it", of_user(exec)),
     };
-    Refusal::Failed { stage, error: system(error) + advice }
+    Refusal::Failed { stage, error: error_words(error) + advice }
 }
 
-/// What to know about a stage that isn't permitted.
-fn advice(stage: Stage, error: i32) -> &'static str {
+/// A hint for a stage that isn't permitted; empty for other errors.
+fn permission_hint(stage: Stage, error: i32) -> &'static str {
     if ![libc::EPERM, libc::EACCES].contains(&error) {
         return "";
     }
     match stage {
-        Stage::Groups | Stage::Group | Stage::User => "; only root may change who a process runs as",
+        Stage::Groups | Stage::Group | Stage::User => "; only root may run a process as another user or group",
         Stage::Nice => "; only root may raise a priority",
         Stage::OomScoreAdj => "; only root may lower it",
-        Stage::Limit(_) => "; only root may go above the hard limit, and nobody above what the kernel allows",
+        Stage::Limit(_) => "; only root may exceed the hard limit, and only up to the kernel's maximum",
         _ => "",
     }
 }
 
-/// The child was killed because its program had not been executed after this long.
+/// The child was killed because its program had not been executed within this time.
 pub(super) fn of_hanging(exec: &Exec, after: Duration) -> Refusal {
     Refusal::Failed {
         stage: format!("starting `{}`", exec.command.shown()),
@@ -133,7 +134,7 @@ fn of_user(exec: &Exec) -> String {
     format!("user `{}`", exec.user.as_ref().map_or("?", |user| user.shown()))
 }
 
-/// A descriptor for an announcement could not be put in place; mostly because its number is beyond the limit.
+/// The descriptor of `ready.fd` could not be put in place, mostly because its number is beyond the limit.
 fn of_passing(exec: &Exec, error: i32) -> Refusal {
     let number = match exec.announce {
         Some(Announce::Fd(number)) => number.to_string(),
@@ -158,8 +159,8 @@ fn of_directory(exec: &Exec, error: i32) -> Refusal {
     }
 }
 
-/// What the files tell without one of them being executed: whether there is one, and may be. What another user may
-/// execute, only that user can find out.
+/// Checks without executing it that there is a program, and that it may be executed. The latter is not checked for another
+/// user: only a process of that user can find out.
 pub(super) fn of_files(exec: &Exec, attempt: &Attempt) -> Result<(), Refusal> {
     let files: Vec<_> = attempt.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists()).collect();
     let may_execute = |file: &Path| !file.is_dir() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
@@ -172,7 +173,7 @@ pub(super) fn of_files(exec: &Exec, attempt: &Attempt) -> Result<(), Refusal> {
     }
 }
 
-/// Where a program lies, for us.
+/// A program's path from navigator's working directory.
 fn file(exec: &Exec, program: &CStr) -> PathBuf {
     Path::new(exec.working_dir.as_ref().map_or("", |text| text.value())).join(OsStr::from_bytes(program.to_bytes()))
 }
@@ -182,12 +183,12 @@ fn of_execute(exec: &Exec, attempt: &Attempt, error: i32) -> Refusal {
     let mut files = attempt.programs.iter().map(|program| file(exec, program)).filter(|file| file.exists());
     match error {
         libc::ENOENT | libc::ENOTDIR => match (files.next(), &attempt.path) {
-            // The file is there, so what's missing is what the kernel needs to run it.
+            // The file exists, so its interpreter or loader is missing.
             (Some(file), _) => without_interpreter(command, &file, attempt),
             (None, Some(path)) => Refusal::CommandNotFound { command, path: path.clone() },
             (None, None) => Refusal::FileNotFound { command },
         },
-        // In a search, a directory of the command's name is passed over, unless it's all there is.
+        // A search skips directories with the command's name, unless it finds nothing else.
         libc::EACCES if files.next().is_some_and(|file| file.is_dir()) && files.all(|file| file.is_dir()) => {
             Refusal::IsDirectory { command }
         }
@@ -199,7 +200,7 @@ fn of_execute(exec: &Exec, attempt: &Attempt, error: i32) -> Refusal {
     }
 }
 
-/// A file that exists and yet wasn't found: its interpreter wasn't.
+/// The exec found no file although the program exists: its interpreter or loader is missing.
 fn without_interpreter(command: String, file: &Path, attempt: &Attempt) -> Refusal {
     match interpreter(file, attempt) {
         Ok(Some(interpreter)) => Refusal::InterpreterMissing { command, interpreter },
@@ -211,9 +212,10 @@ fn without_interpreter(command: String, file: &Path, attempt: &Attempt) -> Refus
     }
 }
 
-/// The interpreter that a script's first line names; the file is opened with the rights of the process's user, as the kernel reads it (`execve(2)`); `None` for other files.
+/// The interpreter that a script's first line names (`execve(2)`); `None` for other files. Like the kernel, this reads the file
+/// with the rights of the process's user.
 fn interpreter(file: &Path, attempt: &Attempt) -> io::Result<Option<String>> {
-    /// As much as the kernel looks at.
+    /// As much as the kernel reads.
     const FIRST_BYTES: u64 = 256;
     let mut start = Vec::new();
     let rights = attempt.identity.borrow()?;
@@ -224,7 +226,7 @@ fn interpreter(file: &Path, attempt: &Attempt) -> io::Result<Option<String>> {
     let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
     let word = line.split(is_blank).find(|word| !word.is_empty()).unwrap_or_default();
-    // A carriage return is part of the name for the kernel; shown, it explains itself.
+    // For the kernel a carriage return is part of the name, so it is shown.
     Ok(Some(String::from_utf8_lossy(word).replace('\r', "\\r")))
 }
 
@@ -233,5 +235,5 @@ fn exhausted(error: i32) -> Option<Refusal> {
 }
 
 fn failed(stage: String, error: i32) -> Refusal {
-    Refusal::Failed { stage, error: system(error) }
+    Refusal::Failed { stage, error: error_words(error) }
 }

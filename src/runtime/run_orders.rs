@@ -1,4 +1,4 @@
-//! How a run is told to stop, or to read its own files again: by a signal, or by a command that runs beside it.
+//! Stops a run by a command, and reloads a run by a signal or a command.
 
 use super::commands::{CommandContext, Commands, Purpose};
 use super::loop_state::LoopState;
@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::Sender;
 use tracing::{debug, warn};
 
-/// Tells runs what to do, where more than a signal may be needed. Clones are the same.
+/// Stops and reloads runs where that may take a command. Clones share one state.
 #[derive(Clone)]
 pub(super) struct RunOrders {
     shared: Arc<LoopState>,
     commands: Commands,
     news: Sender<Event>,
-    /// Runs that are being reloaded by a command, and what was asked for meanwhile.
+    /// Runs that are being reloaded by a command, each with the latest reload requested meanwhile.
     reloads: Arc<Mutex<HashMap<RunId, Option<PendingReload>>>>,
 }
 
@@ -31,17 +31,17 @@ impl RunOrders {
         RunOrders { shared, commands, news, reloads: Arc::default() }
     }
 
-    /// Tells a run to stop by a command; by this signal after all, if that fails. How long it may take is for others to
-    /// say, who then kill the run, and what runs beside it.
-    pub(super) fn stop(&self, principal: CommandContext, command: &[Text], signal: Signal) {
-        let mut command = self.commands.start(&principal, Purpose::Stop, command, SpawnExtras::default());
+    /// Stops a run by a command; if that fails, by this signal. There is no timeout here: the core kills the run and its
+    /// commands in the end.
+    pub(super) fn stop(&self, context: CommandContext, command: &[Text], signal: Signal) {
+        let mut command = self.commands.start(&context, Purpose::Stop, command, SpawnExtras::default());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            let name = principal.spec.name.as_str();
+            let name = context.spec.name.as_str();
             match command.end().await {
                 Some(Err(reason)) => {
                     warn!(target: "managed_processes", name, reason, signal = signal.0, "Stop command failed");
-                    shared.lock().stop(&[(principal.run, signals::number(signal))]);
+                    shared.lock().stop(&[(context.run, signals::number(signal))]);
                     shared.news.notify_one();
                 }
                 Some(Ok(())) => debug!(target: "managed_processes", name, "Stop command ended"),
@@ -50,33 +50,33 @@ impl RunOrders {
         });
     }
 
-    /// Tells a run to read its own files again.
-    pub(super) fn reload(&self, principal: CommandContext, by: Reload) {
+    /// Makes a run read its own files again.
+    pub(super) fn reload(&self, context: CommandContext, by: Reload) {
         match by {
             Reload::Signal(signal) => {
-                let told = self.shared.lock().signal_leader(principal.run, signals::number(signal));
+                let sent = self.shared.lock().signal_main(context.run, signals::number(signal));
                 let news = self.news.clone();
-                tokio::spawn(async move { tell(&news, principal.run, told.err().map(|error| words(&error))).await });
+                tokio::spawn(async move { send_reloaded(&news, context.run, sent.err().map(|error| words(&error))).await });
             }
-            Reload::Command(command) => self.reload_by_command(principal, command),
+            Reload::Command(command) => self.reload_by_command(context, command),
         }
     }
 
-    /// One after the other. Of those that are asked for while one is at it, the last is enough.
-    fn reload_by_command(&self, principal: CommandContext, command: Vec<Text>) {
-        let run = principal.run;
+    /// Runs reload commands one after the other. Of those requested while one runs, only the last is run.
+    fn reload_by_command(&self, context: CommandContext, command: Vec<Text>) {
+        let run = context.run;
         if let Some(meanwhile) = self.lock().get_mut(&run) {
-            *meanwhile = Some((principal, command));
+            *meanwhile = Some((context, command));
             return;
         }
         self.lock().insert(run, None);
         let orders = self.clone();
         tokio::spawn(async move {
-            let mut next = Some((principal, command));
-            while let Some((principal, command)) = next {
-                let mut command = orders.commands.start(&principal, Purpose::Reload, &command, SpawnExtras::default());
-                let Some(outcome) = command.outcome(principal.spec.stop.timeout).await else { break };
-                tell(&orders.news, run, outcome.err()).await;
+            let mut next = Some((context, command));
+            while let Some((context, command)) = next {
+                let mut command = orders.commands.start(&context, Purpose::Reload, &command, SpawnExtras::default());
+                let Some(outcome) = command.outcome(context.spec.stop.timeout).await else { break };
+                send_reloaded(&orders.news, run, outcome.err()).await;
                 next = orders.lock().get_mut(&run).and_then(Option::take);
             }
             orders.lock().remove(&run);
@@ -88,7 +88,7 @@ impl RunOrders {
     }
 }
 
-async fn tell(news: &Sender<Event>, run: RunId, failure: Option<String>) {
-    // Whoever listens has gone.
-    let _unheard = news.send(Event::Reloaded { run, failure }).await;
+async fn send_reloaded(news: &Sender<Event>, run: RunId, failure: Option<String>) {
+    // The receiver may be gone.
+    let _dropped = news.send(Event::Reloaded { run, failure }).await;
 }

@@ -1,8 +1,8 @@
-//! From a definition to a running program: everything is looked up and laid out here, before the clone, so that the
-//! child has nothing left to do but system calls ([`crate::sys::clone`]).
+//! Starts a program from its definition. Everything is looked up and prepared before the clone, so that the child only makes
+//! system calls ([`crate::sys::clone`]).
 //!
-//! What fails is a fact for the core ([`Refusal`]), found by the stage and the error number ([`super::refusal`]). Runs
-//! on a spawner's thread: an exec from a slow disk, or a look-up of a user over the network, holds nobody else.
+//! A failure is reported to the core as a [`Refusal`] ([`super::refusal`]). This runs on a spawner's thread, because an exec
+//! from a slow disk or a look-up of a user over the network may block.
 
 use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
@@ -10,7 +10,7 @@ use super::refusal::{self, Attempt};
 use super::spawn_extras::SpawnExtras;
 use crate::access::identity::Identity;
 use crate::sys;
-use crate::sys::clone::{self, Born, Child, CloneFailure, SetLimit, Stack, Stage};
+use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stack, Stage, StartedChild};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Limit, Output};
@@ -26,51 +26,51 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-/// What `execvp(3)` searches where there is no `PATH`.
+/// The directories that `execvp(3)` searches without a `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// A program that runs.
+/// A program that was started.
 #[derive(Debug)]
 pub(super) struct Spawned {
-    /// Its number.
+    /// Its pid.
     pub(super) pid: u32,
-    /// A descriptor of it, if the kernel gave one with it.
+    /// Its pidfd, if the clone returned one.
     pub(super) pidfd: Option<OwnedFd>,
-    /// What it runs as.
+    /// The user and groups that it runs as.
     pub(super) identity: Identity,
-    /// The ends to read its standard output and error from, unless they go nowhere.
+    /// The read ends of its standard output and error; `None` if navigator doesn't read them.
     pub(super) output: Option<[OwnedFd; 2]>,
-    /// Why it is not in the control group that was meant for it, if it isn't.
-    pub(super) not_in_group: Option<i32>,
+    /// Error number, if it could not enter its control group.
+    pub(super) group_error: Option<i32>,
 }
 
-/// A program that doesn't.
+/// A program that could not be started.
 #[derive(Debug)]
 pub(super) struct NotSpawned {
-    /// Whether there was a child; it then ends by itself, and has to be reaped.
-    pub(super) had_child: bool,
+    /// Whether there is a child. It ends without help, and has to be reaped.
+    pub(super) has_child: bool,
     /// Why.
     pub(super) why: Refusal,
 }
 
-/// The parts of a start that stay the same from one to the next.
+/// The parameters that all starts share.
 pub(super) struct SpawnContext<'a> {
-    /// What navigator was started with.
+    /// The settings that navigator was started with.
     pub(super) launcher: &'a Launcher,
     /// The environment that programs inherit.
     pub(super) environment: &'a Inherited,
 }
 
-/// What is particular to one start, beside its definition.
+/// The parameters of one start, beside its definition.
 pub(super) struct SpawnParameters<'a> {
-    /// What marks its processes.
+    /// The mark of its processes.
     pub(super) mark: &'a str,
-    /// Where the kernel writes its leader's number.
+    /// Where the kernel writes the pid of its main process.
     pub(super) slot: &'a Slot,
-    /// The directory of the control group that it is to be in.
+    /// The directory of its control group.
     pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
-    pub(super) passed: &'a SpawnExtras,
+    pub(super) extras: &'a SpawnExtras,
     /// The starts that must be over before its exec.
     pub(super) after: &'a [Arc<Slot>],
 }
@@ -79,53 +79,52 @@ pub(super) struct SpawnParameters<'a> {
 pub(super) fn spawn(
     exec: &Exec,
     start: &SpawnParameters<'_>,
-    ground: &SpawnContext<'_>,
-    cradle: &mut SpawnSlot,
+    context: &SpawnContext<'_>,
+    slot: &mut SpawnSlot,
 ) -> Result<Spawned, NotSpawned> {
-    let refuse = |why| NotSpawned { had_child: false, why };
-    let layout = ExecImage::of(exec, start, ground).map_err(refuse)?;
-    if let Some(socket) = &start.passed.socket {
-        layout.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
+    let refuse = |why| NotSpawned { has_child: false, why };
+    let image = ExecImage::of(exec, start, context).map_err(refuse)?;
+    if let Some(socket) = &start.extras.socket {
+        image.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
-    let SpawnSlot { stack, seats } = cradle;
-    let output = seats.take(&exec.output, start.passed).map_err(refuse)?;
-    let child = layout.child(exec, start, ground, seats);
-    let born = clone::start(&child, stack, start.slot);
-    // From here on the streams end with the child.
-    seats.clear();
-    match born {
-        Ok(Born { pid, pidfd, not_in_group }) => {
-            let identity = layout.attempt.identity;
-            Ok(Spawned { pid, pidfd, identity, output, not_in_group })
+    let SpawnSlot { stack, stdio } = slot;
+    let output = stdio.prepare(&exec.output, start.extras).map_err(refuse)?;
+    let child = image.child(exec, start, context, stdio);
+    let started = clone::start(&child, stack, start.slot);
+    // So that the streams end with the child.
+    stdio.reset();
+    match started {
+        Ok(StartedChild { pid, pidfd, group_error }) => {
+            let identity = image.attempt.identity;
+            Ok(Spawned { pid, pidfd, identity, output, group_error })
         }
         Err(CloneFailure::Clone(error)) => Err(refuse(refusal::of_clone(error))),
         Err(CloneFailure::Child(stage, error)) => {
-            let why = refusal::of_stage(exec, &layout.attempt, stage, error);
-            Err(NotSpawned { had_child: true, why })
+            let why = refusal::of_stage(exec, &image.attempt, stage, error);
+            Err(NotSpawned { has_child: true, why })
         }
     }
 }
 
-/// Goes through a start up to its last step, and doesn't execute the program: a child does all that the program's would
-/// have done before, and ends. To be called where nobody else reaps.
-pub(super) fn rehearse(exec: &Exec, ground: &SpawnContext<'_>, cradle: &mut SpawnSlot) -> Result<(), Refusal> {
-    let (slot, passed) = (Slot::default(), SpawnExtras::default());
-    let start = SpawnParameters { mark: "rehearsal", slot: &slot, group: None, passed: &passed, after: &[] };
-    let layout = ExecImage::of(exec, &start, ground)?;
-    let child = Child { programs: &[], ..layout.child(exec, &start, ground, &cradle.seats) };
-    let ended = clone::start(&child, &mut cradle.stack, &slot);
-    if let Some(pid) = slot.pid() {
-        // Nothing of what it was could be told from its status.
+/// Performs a start without its exec: a child makes all earlier steps and ends. The caller must have no other reaper.
+pub(super) fn rehearse(exec: &Exec, context: &SpawnContext<'_>, slot: &mut SpawnSlot) -> Result<(), Refusal> {
+    let (pid_slot, extras) = (Slot::default(), SpawnExtras::default());
+    let start = SpawnParameters { mark: "rehearsal", slot: &pid_slot, group: None, extras: &extras, after: &[] };
+    let image = ExecImage::of(exec, &start, context)?;
+    let child = Child { programs: &[], ..image.child(exec, &start, context, &slot.stdio) };
+    let ended = clone::start(&child, &mut slot.stack, &pid_slot);
+    if let Some(pid) = pid_slot.pid() {
+        // Its exit status says nothing more.
         let _reaped = sys::wait_for(pid);
     }
     match ended {
-        Ok(Born { .. }) | Err(CloneFailure::Child(Stage::Execute, _)) => refusal::of_files(exec, &layout.attempt),
-        Err(CloneFailure::Child(stage, error)) => Err(refusal::of_stage(exec, &layout.attempt, stage, error)),
+        Ok(StartedChild { .. }) | Err(CloneFailure::Child(Stage::Execute, _)) => refusal::of_files(exec, &image.attempt),
+        Err(CloneFailure::Child(stage, error)) => Err(refusal::of_stage(exec, &image.attempt, stage, error)),
         Err(CloneFailure::Clone(error)) => Err(refusal::of_clone(error)),
     }
 }
 
-/// A definition, looked up and laid out for the child.
+/// A definition, prepared for the child.
 struct ExecImage<'a> {
     attempt: Attempt,
     arguments: Vec<CString>,
@@ -136,21 +135,21 @@ struct ExecImage<'a> {
 }
 
 impl<'a> ExecImage<'a> {
-    fn of(exec: &Exec, start: &SpawnParameters<'_>, ground: &SpawnContext<'a>) -> Result<ExecImage<'a>, Refusal> {
+    fn of(exec: &Exec, start: &SpawnParameters<'_>, context: &SpawnContext<'a>) -> Result<ExecImage<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
-        let mut environment = ground.environment.layer(&exec.inherit_env);
+        let mut environment = context.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
             environment = environment.account(account);
         }
-        let environment = environment.configured(&exec.env).passed(&start.passed.variables).marked(start.mark);
+        let environment = environment.configured(&exec.env).protocol(&start.extras.variables).marked(start.mark);
         let (programs, path) = candidates(exec, &environment)?;
-        let (limit_names, limits) = limits(exec, ground.launcher)?.into_iter().unzip();
+        let (limit_names, limits) = limits(exec, context.launcher)?.into_iter().unzip();
         let arguments = std::iter::once(&exec.command).chain(&exec.args);
         Ok(ExecImage {
             attempt: Attempt { programs, path, limit_names, identity },
-            arguments: arguments.map(|text| string(text, "args")).collect::<Result<_, _>>()?,
-            environment: environment.to_strings().map_err(|name| nul(&format!("env.{name}")))?,
-            directory: exec.working_dir.as_ref().map(|text| string(text, "working_dir")).transpose()?,
+            arguments: arguments.map(|text| c_string(text, "args")).collect::<Result<_, _>>()?,
+            environment: environment.to_strings().map_err(|name| nul_byte(&format!("env.{name}")))?,
+            directory: exec.working_dir.as_ref().map(|text| c_string(text, "working_dir")).transpose()?,
             oom_score_adj: exec.oom_score_adj.map(|value| value.to_string().into_bytes()),
             limits,
         })
@@ -162,38 +161,37 @@ impl ExecImage<'_> {
         &'a self,
         exec: &Exec,
         start: &'a SpawnParameters<'_>,
-        ground: &SpawnContext<'_>,
-        seats: &'a StdioFds,
+        context: &SpawnContext<'_>,
+        stdio: &'a StdioFds,
     ) -> Child<'a> {
         Child {
             programs: &self.attempt.programs,
             arguments: &self.arguments,
             environment: &self.environment,
-            own_number: start.passed.own_number,
-            stdio: seats.0.each_ref().map(AsFd::as_fd),
+            pid_variable: start.extras.pid_variable,
+            stdio: stdio.0.each_ref().map(AsFd::as_fd),
             oom_score_adj: self.oom_score_adj.as_deref(),
             limits: &self.limits,
-            umask: exec.umask.unwrap_or(ground.launcher.umask),
+            umask: exec.umask.unwrap_or(context.launcher.umask),
             nice: exec.nice,
             groups: self.attempt.identity.groups.as_deref(),
             group: self.attempt.identity.group,
             user: self.attempt.identity.user,
             directory: self.directory.as_deref(),
             no_new_privs: exec.no_new_privs,
-            passed: start.passed.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
+            passed: start.extras.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
             in_group: start.group,
             after: start.after,
         }
     }
 }
 
-/// The files that a command may mean: itself if it has a slash, else one in each directory of the program's own `PATH`.
-///
-/// All of them relative to the directory that the child enters, as its own shell would take them.
+/// The files that a command may mean: itself if it has a slash, otherwise one in each directory of the program's own `PATH`.
+/// All are relative to the child's working directory, as in a shell there.
 fn candidates(exec: &Exec, environment: &ProgramEnvironment<'_, '_>) -> Result<(Vec<CString>, Option<String>), Refusal> {
     let command = exec.command.value();
     if command.contains('/') {
-        return Ok((vec![string(&exec.command, "command")?], None));
+        return Ok((vec![c_string(&exec.command, "command")?], None));
     }
     let path = environment.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
     let shown = exec.env.get("PATH").map_or_else(|| path.display().to_string(), |text| text.shown().to_owned());
@@ -203,13 +201,13 @@ fn candidates(exec: &Exec, environment: &ProgramEnvironment<'_, '_>) -> Result<(
     let in_directory = |directory: &[u8]| {
         // An empty entry means the current directory.
         let directory = if directory.is_empty() { b"." } else { directory };
-        CString::new([directory, b"/", command.as_bytes()].concat()).map_err(|_| nul("command"))
+        CString::new([directory, b"/", command.as_bytes()].concat()).map_err(|_| nul_byte("command"))
     };
     let files = path.as_bytes().split(|&byte| byte == b':').map(in_directory).collect::<Result<_, _>>()?;
     Ok((files, Some(shown)))
 }
 
-/// The limits to set, by name: what navigator raised for itself goes back to what it was, under what the definition says.
+/// The limits to set, by name: those of the definition over the original value of the one that navigator raised for itself.
 fn limits(exec: &Exec, launcher: &Launcher) -> Result<BTreeMap<&'static str, SetLimit>, Refusal> {
     let (soft, hard) = launcher.nofile;
     let mut by_name = BTreeMap::from([("nofile", (libc::RLIMIT_NOFILE, soft, hard))]);
@@ -227,7 +225,7 @@ fn limits(exec: &Exec, launcher: &Launcher) -> Result<BTreeMap<&'static str, Set
     Ok(by_name)
 }
 
-/// The number of a limit, by the name that `limits.conf(5)` and the shell's `ulimit` know, or by the kernel's.
+/// The number of a limit, by its name in `limits.conf(5)`, or in `getrlimit(2)`.
 fn resource(name: &str) -> Option<u32> {
     Some(match name {
         "as" => libc::RLIMIT_AS,
@@ -250,22 +248,22 @@ fn resource(name: &str) -> Option<u32> {
     })
 }
 
-/// What starts one child at a time, and is used again for the next.
+/// The stack and descriptors for one child at a time, reused for the next.
 pub(super) struct SpawnSlot {
     stack: Stack,
-    seats: StdioFds,
+    stdio: StdioFds,
 }
 
 impl SpawnSlot {
     /// # Errors
     /// No memory, no descriptor, or no `/dev/null`.
     pub(super) fn new() -> io::Result<SpawnSlot> {
-        Ok(SpawnSlot { stack: Stack::new()?, seats: StdioFds::new()? })
+        Ok(SpawnSlot { stack: Stack::new()?, stdio: StdioFds::new()? })
     }
 }
 
-/// Where the standard input, output and error of the next child lie. They are taken at the very start and so have low
-/// numbers, below which the child has to copy next to nothing. At rest all of them are `/dev/null`.
+/// The standard input, output and error of the next child, and `/dev/null` between starts. They are opened early, so that their
+/// numbers are low: the child copies only descriptors up to them.
 struct StdioFds([OwnedFd; 3]);
 
 impl StdioFds {
@@ -274,42 +272,42 @@ impl StdioFds {
         Ok(StdioFds([null()?, null()?, null()?]))
     }
 
-    /// Puts the child's ends in place, and answers with ours, unless its output goes to somebody else or nowhere.
-    fn take(&mut self, output: &Output, passed: &SpawnExtras) -> Result<Option<[OwnedFd; 2]>, Refusal> {
-        match (output, &passed.output) {
-            (_, Some(taker)) => self.both_to(taker).map(|()| None).map_err(of_descriptors),
-            (Output::Null, None) if passed.ear.is_none() => Ok(None),
+    /// Prepares the child's output. Returns our ends of its pipes, or `None` if navigator doesn't read it.
+    fn prepare(&mut self, output: &Output, extras: &SpawnExtras) -> Result<Option<[OwnedFd; 2]>, Refusal> {
+        match (output, &extras.output) {
+            (_, Some(target)) => self.redirect_to(target).map(|()| None).map_err(of_descriptors),
+            (Output::Null, None) if extras.log_matcher.is_none() => Ok(None),
             (Output::Null | Output::Log | Output::File { .. }, None) => self.pipes().map(Some).map_err(of_descriptors),
         }
     }
 
-    fn both_to(&mut self, taker: &OwnedFd) -> Result<(), Errno> {
+    fn redirect_to(&mut self, target: &OwnedFd) -> Result<(), Errno> {
         let [_, out, err] = &mut self.0;
-        dup3(taker, out, DupFlags::CLOEXEC)?;
-        dup3(taker, err, DupFlags::CLOEXEC)
+        dup3(target, out, DupFlags::CLOEXEC)?;
+        dup3(target, err, DupFlags::CLOEXEC)
     }
 
     fn pipes(&mut self) -> Result<[OwnedFd; 2], Errno> {
         let [_, out, err] = &mut self.0;
-        let (ours_out, theirs_out) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (ours_err, theirs_err) = pipe_with(PipeFlags::CLOEXEC)?;
-        // Our ends alone: the process's own go on blocking, as programs expect of their output.
-        for ours in [&ours_out, &ours_err] {
-            rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK)?;
+        let (our_out, child_out) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (our_err, child_err) = pipe_with(PipeFlags::CLOEXEC)?;
+        // Only our ends: programs expect that writing their output blocks.
+        for our_end in [&our_out, &our_err] {
+            rustix::fs::fcntl_setfl(our_end, OFlags::NONBLOCK)?;
         }
-        dup3(theirs_out, out, DupFlags::CLOEXEC)?;
-        dup3(theirs_err, err, DupFlags::CLOEXEC)?;
-        Ok([ours_out, ours_err])
+        dup3(child_out, out, DupFlags::CLOEXEC)?;
+        dup3(child_err, err, DupFlags::CLOEXEC)?;
+        Ok([our_out, our_err])
     }
 
-    fn clear(&mut self) {
+    fn reset(&mut self) {
         let [null, out, err] = &mut self.0;
-        for seat in [out, err] {
-            // A stream has to end with its process, if need be at the price of the low number.
-            if dup3(&*null, &mut *seat, DupFlags::CLOEXEC).is_err()
+        for descriptor in [out, err] {
+            // A stream must end with its process, even if the descriptor loses its low number.
+            if dup3(&*null, &mut *descriptor, DupFlags::CLOEXEC).is_err()
                 && let Ok(other) = null.try_clone()
             {
-                *seat = other;
+                *descriptor = other;
             }
         }
     }
@@ -319,10 +317,10 @@ fn of_descriptors(error: Errno) -> Refusal {
     refusal::of_descriptors(error.raw_os_error())
 }
 
-fn string(text: &Text, place: &str) -> Result<CString, Refusal> {
-    CString::new(text.value()).map_err(|_| nul(place))
+fn c_string(text: &Text, place: &str) -> Result<CString, Refusal> {
+    CString::new(text.value()).map_err(|_| nul_byte(place))
 }
 
-fn nul(place: &str) -> Refusal {
+fn nul_byte(place: &str) -> Refusal {
     Refusal::Failed { stage: format!("preparing `{place}`"), error: "it holds a NUL byte".to_owned() }
 }

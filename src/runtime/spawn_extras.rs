@@ -1,5 +1,5 @@
-//! What a program is passed beyond its definition: variables of the protocols that navigator speaks with it, a descriptor
-//! to announce itself on, and who hears its output. Nothing in here is part of its identity.
+//! What a program is passed beyond its definition: protocol variables, descriptors, and a reader of its output.
+//! None of it counts as a change of the definition.
 
 use super::probe::LogMatcher;
 use rustix::fd::OwnedFd;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 pub(super) struct SpawnExtras {
     /// Variables, over those of the definition.
     pub(super) variables: Vec<(&'static str, String)>,
-    /// The variable, if any, whose value is the program's own number.
-    pub(super) own_number: Option<&'static str>,
-    /// Its notification socket, which is given to its user before it is executed.
+    /// The variable, if any, that holds the program's own pid.
+    pub(super) pid_variable: Option<&'static str>,
+    /// Its notification socket. Its owner becomes the process's user before the exec.
     pub(super) socket: Option<PathBuf>,
-    /// A descriptor, and the number that it has in the program.
+    /// A descriptor, and its number in the program.
     pub(super) descriptor: Option<(OwnedFd, u32)>,
-    /// Takes standard output and error, in place of what the definition says.
+    /// Where standard output and error go instead of the definition's `output`.
     pub(super) output: Option<OwnedFd>,
-    /// Hears what it writes, wherever that goes.
-    pub(super) ear: Option<Arc<LogMatcher>>,
+    /// Reads its lines, wherever they go.
+    pub(super) log_matcher: Option<Arc<LogMatcher>>,
 }

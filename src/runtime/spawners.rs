@@ -1,6 +1,7 @@
-//! The threads that start programs. `vfork` holds its caller until the exec, and an exec may wait for a slow disk or
-//! server; so it's never the loop that is held, and slow starts leave a thread for the others. They make the control groups, and
-//! remove them where there are many.
+//! The threads that start programs, make control groups, and remove them where there are many.
+//!
+//! `vfork` blocks its caller until the exec, which may wait for a slow disk or server. So the loop never starts a program itself,
+//! and slow starts of one user leave threads for the others.
 
 use super::environment::Inherited;
 use super::group::Leaf;
@@ -21,14 +22,13 @@ use std::io;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How many starts of one user may be under way at the same moment. Most of a start is waiting: the child that is to execute its
-/// program is often queued behind one that has just done so, while another processor has nothing to do. Another thread gives it
-/// something; more than four are no faster.
-const OF_ONE_USER: usize = 4;
+/// How many starts of one user may be in progress at once. Most of a start is waiting, often for a processor while another one is
+/// idle; more than four threads are no faster.
+const PER_USER: usize = 4;
 
-/// How many threads there may be. A user can make each of its starts hang in the exec, so all starts of one user take no more than
-/// half. Those beyond the first half are made when they are needed: on most hosts nothing hangs.
-const THREADS: usize = 2 * OF_ONE_USER;
+/// The most threads. A user can make its starts hang in the exec, so the starts of one user take at most half of the threads.
+/// The second half is made when it is needed: on most hosts nothing hangs.
+const MAX_THREADS: usize = 2 * PER_USER;
 
 /// A start to make.
 pub(super) struct SpawnRequest {
@@ -36,84 +36,84 @@ pub(super) struct SpawnRequest {
     pub(super) run: RunId,
     /// What to start.
     pub(super) spec: Arc<Spec>,
-    /// What marks its processes.
+    /// The mark of its processes.
     pub(super) mark: String,
-    /// Where the kernel writes its leader's number.
+    /// Where the kernel writes the pid of its main process.
     pub(super) slot: Arc<Slot>,
     /// The control group to make for it.
     pub(super) leaf: Option<Leaf>,
     /// What it is passed beyond its definition.
-    pub(super) passed: SpawnExtras,
+    pub(super) extras: SpawnExtras,
     /// The starts that must be over before its exec.
     pub(super) after: Vec<Arc<Slot>>,
 }
 
-/// What became of a start.
+/// The outcome of a start.
 pub(super) struct SpawnReport {
     /// The run.
     pub(super) run: RunId,
-    /// Its leader, or why there is none.
+    /// Its main process, or why there is none.
     pub(super) outcome: Result<RunningProcess, NotSpawned>,
 }
 
-/// A leader that runs.
+/// A main process that runs.
 pub(super) struct RunningProcess {
-    /// Its number.
+    /// Its pid.
     pub(super) pid: u32,
-    /// A descriptor of it, where the kernel has such.
+    /// Its pidfd, where the kernel has them.
     pub(super) pidfd: Option<OwnedFd>,
 }
 
-/// What is left of runs that are gone.
+/// Resources of runs that are gone, to be released.
 #[derive(Default)]
 pub(super) struct FinishedRuns {
     /// Their control groups.
     pub(super) leaves: Vec<Leaf>,
-    /// Descriptors of their leaders, to be closed.
+    /// Pidfds of their main processes.
     pub(super) pidfds: Vec<Arc<OwnedFd>>,
 }
 
 impl FinishedRuns {
-    /// Closes descriptors and removes control groups; those stay in which somebody is, or the kernel has yet to count the end of the
-    /// last one.
+    /// Closes the descriptors and removes the control groups. Keeps those that aren't empty: a process is in them, or the kernel
+    /// hasn't counted the end of the last one yet.
     pub(super) fn remove(&mut self) {
         self.pidfds.clear();
         self.leaves.retain(|leaf| !leaf.remove_if_empty());
     }
 }
 
-/// What there is to do for a thread.
+/// Work for a thread.
 enum SpawnerTask {
     Start(SpawnRequest),
     Remove(FinishedRuns),
 }
 
-/// What a thread has done.
+/// The result of a thread's work.
 pub(super) enum TaskOutcome {
-    /// A start has an outcome.
+    /// The outcome of a start.
     Start(SpawnReport),
-    /// Control groups are removed, but for these: the kernel has yet to count the end of the last one in them.
+    /// Control groups are removed, except for these, which aren't empty yet.
     Remove(Vec<Leaf>),
 }
 
-/// The owner of a share of the threads: the user of a process, as its definition has it; `None` is navigator's own.
+/// The user of a process, as in its definition, for the limit of threads; `None` is navigator's own.
 type User = Option<Text>;
 
-/// Hands work to the threads. Dropping it ends them, each after the work that it is at.
+/// Hands work to the threads. Dropping it ends them, each after its current work.
 pub(super) struct Spawners {
-    work: Arc<SpawnQueue<SpawnerTask, User>>,
-    tools: SpawnerContext,
+    queue: Arc<SpawnQueue<SpawnerTask, User>>,
+    context: SpawnerContext,
     threads: Mutex<usize>,
 }
 
-/// What each thread works with.
+/// What each thread needs.
 #[derive(Clone)]
 struct SpawnerContext {
     launcher: Launcher,
     environment: Inherited,
     outputs: Outputs,
     journal: Journal,
-    done: UnboundedSender<TaskOutcome>,
+    outcomes: UnboundedSender<TaskOutcome>,
 }
 
 impl Spawners {
@@ -124,57 +124,57 @@ impl Spawners {
         environment: &Inherited,
         outputs: &Outputs,
         journal: &Journal,
-        done: &UnboundedSender<TaskOutcome>,
+        outcomes: &UnboundedSender<TaskOutcome>,
     ) -> io::Result<Spawners> {
-        let (environment, outputs, journal, done) = (environment.clone(), outputs.clone(), journal.clone(), done.clone());
-        let tools = SpawnerContext { launcher, environment, outputs, journal, done };
-        let spawners = Spawners { work: Arc::new(SpawnQueue::new(OF_ONE_USER)), tools, threads: Mutex::new(0) };
-        spawners.employ(OF_ONE_USER)?;
+        let (environment, outputs, journal, outcomes) = (environment.clone(), outputs.clone(), journal.clone(), outcomes.clone());
+        let context = SpawnerContext { launcher, environment, outputs, journal, outcomes };
+        let spawners = Spawners { queue: Arc::new(SpawnQueue::new(PER_USER)), context, threads: Mutex::new(0) };
+        spawners.ensure_threads(PER_USER)?;
         Ok(spawners)
     }
 
-    /// Makes threads until there are as many, or all that there may be.
-    fn employ(&self, wanted: usize) -> io::Result<()> {
+    /// Makes threads until there are `wanted`, or [`MAX_THREADS`].
+    fn ensure_threads(&self, wanted: usize) -> io::Result<()> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        while *threads < wanted.min(THREADS) {
-            let (queue, tools, cradle) = (Arc::clone(&self.work), self.tools.clone(), SpawnSlot::new()?);
+        while *threads < wanted.min(MAX_THREADS) {
+            let (queue, context, slot) = (Arc::clone(&self.queue), self.context.clone(), SpawnSlot::new()?);
             let name = format!("spawner {}", *threads + 1);
-            std::thread::Builder::new().name(name).spawn(move || work(&queue, &tools, cradle))?;
+            std::thread::Builder::new().name(name).spawn(move || run_thread(&queue, &context, slot))?;
             *threads += 1;
         }
         Ok(())
     }
 
-    /// Has a program started, in the order of the calls. The outcome is a [`Done::Start`].
+    /// Starts a program, in the order of the calls. The outcome is a [`TaskOutcome::Start`].
     pub(super) fn submit(&self, request: SpawnRequest) {
-        let wanted = self.work.push(Some(request.spec.exec.user.clone()), SpawnerTask::Start(request));
-        // Where there can't be another thread, those that there are come to it when they can.
-        let _fewer = self.employ(wanted);
+        let wanted = self.queue.push(Some(request.spec.exec.user.clone()), SpawnerTask::Start(request));
+        // If no other thread can be made, an existing one does it later.
+        let _fewer = self.ensure_threads(wanted);
     }
 
-    /// Has removed what is left of runs; [`Done::Remove`] tells when.
-    pub(super) fn remove(&self, spent: FinishedRuns) {
-        let _same_threads = self.work.push(None, SpawnerTask::Remove(spent));
+    /// Releases the resources of finished runs. The result is a [`TaskOutcome::Remove`].
+    pub(super) fn remove(&self, finished: FinishedRuns) {
+        let _same_threads = self.queue.push(None, SpawnerTask::Remove(finished));
     }
 }
 
-/// A thread, until there is nothing to do any more.
-fn work(queue: &SpawnQueue<SpawnerTask, User>, tools: &SpawnerContext, mut cradle: SpawnSlot) {
-    let ground = SpawnContext { launcher: &tools.launcher, environment: &tools.environment };
-    while let Some((taken, work)) = queue.next() {
-        let done = match work {
-            // With the request go our copies of what it was passed: a reader of those waits for them to be closed.
+/// Runs a thread until the queue is closed.
+fn run_thread(queue: &SpawnQueue<SpawnerTask, User>, context: &SpawnerContext, mut slot: SpawnSlot) {
+    let spawn_context = SpawnContext { launcher: &context.launcher, environment: &context.environment };
+    while let Some((permit, task)) = queue.next() {
+        let outcome = match task {
+            // Dropping the request closes our copies of the passed descriptors. Their readers wait for that.
             SpawnerTask::Start(request) => {
-                TaskOutcome::Start(start(&request, &ground, &mut cradle, &tools.outputs, &tools.journal))
+                TaskOutcome::Start(start(&request, &spawn_context, &mut slot, &context.outputs, &context.journal))
             }
-            SpawnerTask::Remove(mut spent) => {
-                spent.remove();
-                TaskOutcome::Remove(spent.leaves)
+            SpawnerTask::Remove(mut finished) => {
+                finished.remove();
+                TaskOutcome::Remove(finished.leaves)
             }
         };
-        drop(taken);
-        // Nothing listens any more once the runtime has finished, and then nothing is to be done either.
-        if tools.done.send(done).is_err() {
+        drop(permit);
+        // The receiver is gone once the runtime has finished.
+        if context.outcomes.send(outcome).is_err() {
             return;
         }
     }
@@ -182,63 +182,63 @@ fn work(queue: &SpawnQueue<SpawnerTask, User>, tools: &SpawnerContext, mut cradl
 
 impl Drop for Spawners {
     fn drop(&mut self) {
-        self.work.close();
+        self.queue.close();
     }
 }
 
-/// Makes a start, and notes it.
+/// Makes a start and records it.
 fn start(
     request: &SpawnRequest,
-    ground: &SpawnContext<'_>,
-    cradle: &mut SpawnSlot,
+    spawn_context: &SpawnContext<'_>,
+    spawn_slot: &mut SpawnSlot,
     outputs: &Outputs,
     journal: &Journal,
 ) -> SpawnReport {
-    let outcome = perform(request, ground, cradle, outputs);
+    let outcome = start_program(request, spawn_context, spawn_slot, outputs);
     request.slot.end();
-    // Before anybody counts it as started.
-    let outcome = outcome.inspect(|up| note(journal, request, up));
+    // Before it counts as started.
+    let outcome = outcome.inspect(|running| record_start(journal, request, running));
     SpawnReport { run: request.run, outcome }
 }
 
-/// Brings a program into the world.
-fn perform(
+/// Makes the control group, starts the program in it, and has its output read.
+fn start_program(
     request: &SpawnRequest,
-    ground: &SpawnContext<'_>,
-    cradle: &mut SpawnSlot,
+    spawn_context: &SpawnContext<'_>,
+    spawn_slot: &mut SpawnSlot,
     outputs: &Outputs,
 ) -> Result<RunningProcess, NotSpawned> {
     if request.slot.is_cancelled() {
         let (stage, error) = ("starting".to_owned(), "it was killed before its child was made".to_owned());
-        return Err(NotSpawned { had_child: false, why: Refusal::Failed { stage, error } });
+        return Err(NotSpawned { has_child: false, why: Refusal::Failed { stage, error } });
     }
     let exec = &request.spec.exec;
-    let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(without_group).ok());
-    let SpawnRequest { mark, slot, passed, after, .. } = request;
-    let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), passed, after };
-    spawn::spawn(exec, &start, ground, cradle).map(|spawned| {
-        if let Some(error) = spawned.not_in_group {
-            without_group(&io::Error::from_raw_os_error(error));
+    let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(log_missing_group).ok());
+    let SpawnRequest { mark, slot, extras, after, .. } = request;
+    let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, after };
+    spawn::spawn(exec, &start, spawn_context, spawn_slot).map(|spawned| {
+        if let Some(error) = spawned.group_error {
+            log_missing_group(&io::Error::from_raw_os_error(error));
         }
         match spawned.output {
-            Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), &spawned.identity, pipes),
+            Some(pipes) => outputs.read(&request.spec.name, &exec.output, extras.log_matcher.as_ref(), &spawned.identity, pipes),
             None => outputs.read_nothing(&request.spec.name),
         }
-        RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| hold(spawned.pid)) }
+        RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| open_child(spawned.pid)) }
     })
 }
 
-/// Says, once, that a process has no control group of its own, which it can do without.
-fn without_group(error: &io::Error) {
+/// Logs, once, that a process has no control group of its own. It runs all the same.
+fn log_missing_group(error: &io::Error) {
     static SAID: Once = Once::new();
-    SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Processes get no control groups of their own"));
+    SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Running processes without control groups"));
 }
 
-/// Notes a leader, by all that tells it from a later process with its number.
-fn note(journal: &Journal, request: &SpawnRequest, &RunningProcess { pid, ref pidfd }: &RunningProcess) {
+/// Records a main process, with everything that tells it from a later process with the same pid.
+fn record_start(journal: &Journal, request: &SpawnRequest, &RunningProcess { pid, ref pidfd }: &RunningProcess) {
     let inode = pidfd.as_ref().and_then(tree::inode);
-    let ticks = if inode.is_some() { None } else { started(pid) };
-    journal.note_and_wait(JournalEntry::Started(Started {
+    let ticks = if inode.is_some() { None } else { start_time(pid) };
+    journal.record_and_wait(JournalEntry::Started(Started {
         key: journal.key(request.run.0),
         name: request.spec.name.to_string(),
         pid,
@@ -248,13 +248,13 @@ fn note(journal: &Journal, request: &SpawnRequest, &RunningProcess { pid, ref pi
     }));
 }
 
-/// When a child was started. It may have ended and have been reaped by now: whoever has its number then is not our child.
-fn started(pid: u32) -> Option<u64> {
+/// The start time of a child. It may have been reaped by now; a later process with its pid is not our child.
+fn start_time(pid: u32) -> Option<u64> {
     proc::stat(pid).filter(is_ours)?.started
 }
 
-/// A descriptor of a child, where the kernel gave none with it, under the same condition.
-fn hold(pid: u32) -> Option<OwnedFd> {
+/// A pidfd of a child, where the clone returned none, under the same condition.
+fn open_child(pid: u32) -> Option<OwnedFd> {
     tree::try_open(pid).ok().filter(|_| proc::stat(pid).as_ref().is_some_and(is_ours))
 }
 

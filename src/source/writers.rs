@@ -6,7 +6,7 @@ use rustix::fd::BorrowedFd;
 /// Whether a process has this file open for writing; the file must be open for reading here. `None` where that can't be known:
 /// the file belongs to another user and navigator is not root, or its file system has no leases.
 pub fn has_writer(file: BorrowedFd<'_>) -> Option<bool> {
-    lease::is_to_be_had(file).ok().map(|is_free| !is_free)
+    lease::is_available(file).ok().map(|is_free| !is_free)
 }
 
 #[cfg(test)]

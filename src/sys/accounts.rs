@@ -10,7 +10,7 @@ use std::io;
 pub(crate) struct Account {
     /// Login name.
     pub(crate) name: CString,
-    /// Its number.
+    /// Its user id.
     pub(crate) user: u32,
     /// Its primary group.
     pub(crate) group: u32,
@@ -25,7 +25,7 @@ const FIRST_BUFFER: usize = 1024;
 /// An entry larger than this is an error, not a reason to go on growing.
 const LARGEST_BUFFER: usize = 1 << 20;
 
-/// The account of this login name.
+/// The account with this login name.
 ///
 /// # Errors
 /// Those of `getpwnam_r(3)`; a name that doesn't exist is `None`.
@@ -36,16 +36,16 @@ pub(crate) fn user_by_name(name: &CStr) -> io::Result<Option<Account>> {
     })
 }
 
-/// The account of this number.
+/// The account with this user id.
 ///
 /// # Errors
-/// Those of `getpwuid_r(3)`; a number without an entry is `None`.
-pub(crate) fn user_by_number(number: u32) -> io::Result<Option<Account>> {
+/// Those of `getpwuid_r(3)`; an id without an entry is `None`.
+pub(crate) fn user_by_id(number: u32) -> io::Result<Option<Account>> {
     // SAFETY: every pointer is valid for the call, as `entry` promises.
     entry(|record, buffer, found| unsafe { libc::getpwuid_r(number, record, buffer.as_mut_ptr().cast(), buffer.len(), found) })
 }
 
-/// The number of the group of this name.
+/// The id of the group with this name.
 ///
 /// # Errors
 /// Those of `getgrnam_r(3)`; a name that doesn't exist is `None`.
@@ -57,11 +57,11 @@ pub(crate) fn group_by_name(name: &CStr) -> io::Result<Option<u32>> {
     Ok(found?.map(|(number, _)| number))
 }
 
-/// The name of the group of this number.
+/// The name of the group with this id.
 ///
 /// # Errors
-/// Those of `getgrgid_r(3)`; a number without an entry is `None`.
-pub(crate) fn group_by_number(number: u32) -> io::Result<Option<CString>> {
+/// Those of `getgrgid_r(3)`; an id without an entry is `None`.
+pub(crate) fn group_by_id(number: u32) -> io::Result<Option<CString>> {
     // SAFETY: every pointer is valid for the call, as `group_entry` promises.
     let found = group_entry(|record, buffer, found| unsafe {
         libc::getgrgid_r(number, record, buffer.as_mut_ptr().cast(), buffer.len(), found)
@@ -69,7 +69,7 @@ pub(crate) fn group_by_number(number: u32) -> io::Result<Option<CString>> {
     Ok(found?.map(|(_, name)| name))
 }
 
-/// Runs a look-up of a `group` record; returns the number and the name of the group that it found.
+/// Runs a look-up of a `group` record; returns id and name of the group that it found.
 fn group_entry(
     look_up: impl Fn(*mut libc::group, &mut [u8], *mut *mut libc::group) -> libc::c_int,
 ) -> io::Result<Option<(u32, CString)>> {
@@ -145,7 +145,7 @@ mod tests {
     fn root_is_found_by_name_and_by_number() {
         let by_name = user_by_name(c"root").unwrap().expect("every host has root");
         assert_eq!(by_name.user, 0);
-        assert_eq!(user_by_number(0).unwrap(), Some(by_name.clone()));
+        assert_eq!(user_by_id(0).unwrap(), Some(by_name.clone()));
         assert!(groups_of(&by_name.name, by_name.group).contains(&by_name.group));
     }
 
@@ -153,6 +153,6 @@ mod tests {
     fn what_does_not_exist_is_no_error() {
         assert_eq!(user_by_name(c"no-such-user-here").unwrap(), None);
         assert_eq!(group_by_name(c"no-such-group-here").unwrap(), None);
-        assert_eq!(user_by_number(3_999_999_999).unwrap(), None);
+        assert_eq!(user_by_id(3_999_999_999).unwrap(), None);
     }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Child<'a> {
     pub(crate) arguments: &'a [CString],
     /// Its environment, as `NAME=value`.
     pub(crate) environment: &'a [Cow<'a, CStr>],
-    /// The variable, if any, whose value is the number of the child itself.
-    pub(crate) own_number: Option<&'a str>,
+    /// The variable, if any, that holds the child's own pid.
+    pub(crate) pid_variable: Option<&'a str>,
     /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
     /// is above them isn't copied for the child.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
@@ -59,7 +59,7 @@ pub(crate) struct Child<'a> {
     pub(crate) directory: Option<&'a CStr>,
     /// Whether no exec gives it or its descendants more privileges than it has.
     pub(crate) no_new_privs: bool,
-    /// A further descriptor of the program, and the number, beyond 2, that it has there.
+    /// A further descriptor of the program, and its number there, above 2.
     pub(crate) passed: Option<(BorrowedFd<'a>, u32)>,
     /// The directory of the control group to be in.
     pub(crate) in_group: Option<BorrowedFd<'a>>,
@@ -69,13 +69,13 @@ pub(crate) struct Child<'a> {
 
 /// A child that has executed its program.
 #[derive(Debug)]
-pub(crate) struct Born {
-    /// Its number.
+pub(crate) struct StartedChild {
+    /// Its pid.
     pub(crate) pid: u32,
     /// Its pidfd, where the clone returned one.
     pub(crate) pidfd: Option<OwnedFd>,
-    /// Why it is not in its control group, if so; it runs all the same.
-    pub(crate) not_in_group: Option<i32>,
+    /// Error number, if it could not enter its control group. It runs all the same.
+    pub(crate) group_error: Option<i32>,
 }
 
 /// A resource limit: its number, its soft and its hard value.
@@ -186,17 +186,17 @@ struct ChildShared<'a> {
     programs: Vec<*const c_char>,
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
-    /// Where in the environment the child writes its own number: room for [`DIGITS`] and the NUL behind them.
+    /// Where in the environment the child writes its own pid: room for [`DIGITS`] and the NUL behind them.
     own_digits: Option<*mut u8>,
     failure: Option<(Stage, i32)>,
     slot: &'a Slot,
-    /// Our own number.
+    /// Our own pid.
     parent: u32,
     /// The signals that may not be at their default.
     to_reset: &'static [usize],
     /// The control group that the child has yet to enter.
     to_enter: Option<BorrowedFd<'a>>,
-    not_in_group: Option<i32>,
+    group_error: Option<i32>,
 }
 
 /// The number of digits of the largest possible pid.
@@ -210,22 +210,22 @@ const DIGITS: usize = 10;
 ///
 /// # Errors
 /// What failed; see [`CloneFailure`].
-pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<Born, CloneFailure> {
+pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<StartedChild, CloneFailure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
-    let mut own = child.own_number.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
+    let mut own = child.pid_variable.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
     let own_variable = own.as_mut().map(Vec::as_mut_ptr);
     let mut shared = ChildShared {
         child,
         programs: child.programs.iter().map(|text| text.as_ptr()).collect(),
         arguments: pointers(child.arguments, None),
         environment: pointers(child.environment, own_variable),
-        own_digits: own_variable.zip(child.own_number).map(|(text, name)| text.wrapping_add(name.len() + 1)),
+        own_digits: own_variable.zip(child.pid_variable).map(|(text, name)| text.wrapping_add(name.len() + 1)),
         failure: None,
         slot,
         parent: std::process::id(),
         to_reset: ignored(),
         to_enter: None,
-        not_in_group: None,
+        group_error: None,
     };
     let usual = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     // The child copies of our descriptors what it needs, instead of all of them, of which there may be thousands.
@@ -237,8 +237,8 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
         let former_mask = address((&raw mut former_mask).cast_const());
         call(libc::SYS_rt_sigprocmask, [SET_MASK, address(&raw const ALL), former_mask, 8, 0]).map_err(CloneFailure::Clone)?;
     }
-    // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has let go
-    // of our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
+    // SAFETY: `run` gets a pointer to `shared`, which outlives it because this thread is held until the child has released
+    // our memory. The stack is the child's alone by the exclusive borrow. `slot` is valid for writes.
     let born =
         |group| unsafe { clone3::into_group(group, flags, stack.bottom(), Stack::SIZE, run, (&raw mut shared).cast(), slot) };
     let (result, error, pidfd) = if let Some((pid, pidfd)) = child.in_group.and_then(born) {
@@ -252,7 +252,7 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
         let result = unsafe {
             let (flags, argument, no_tls) =
                 (flags | libc::CLONE_CHILD_CLEARTID, (&raw mut shared).cast(), ptr::null_mut::<c_void>());
-            libc::clone(run, stack.top(), flags, argument, slot.for_number(), no_tls, slot.for_end())
+            libc::clone(run, stack.top(), flags, argument, slot.pid_address(), no_tls, slot.end_address())
         };
         (result, io::Error::last_os_error().raw_os_error().unwrap_or(0), None)
     };
@@ -262,7 +262,7 @@ pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result
     match (u32::try_from(result), record(&shared.failure)) {
         (Err(_), _) => Err(CloneFailure::Clone(error)),
         (Ok(_), Some((stage, error))) => Err(CloneFailure::Child(stage, error)),
-        (Ok(pid), None) => Ok(Born { pid, pidfd, not_in_group: record(&shared.not_in_group) }),
+        (Ok(pid), None) => Ok(StartedChild { pid, pidfd, group_error: record(&shared.group_error) }),
     }
 }
 
@@ -293,9 +293,9 @@ const SET_MASK: usize = libc::SIG_SETMASK as usize;
 extern "C" fn run(shared: *mut c_void) -> c_int {
     let shared: *mut ChildShared<'_> = shared.cast();
     // SAFETY: the pointer that `start` passed; its owner is held, so this is the only reference in use.
-    let not_in_group = unsafe { (*shared).to_enter }.and_then(|group| write_file(group.as_raw_fd(), c"cgroup.procs", b"0").err());
+    let group_error = unsafe { (*shared).to_enter }.and_then(|group| write_file(group.as_raw_fd(), c"cgroup.procs", b"0").err());
     // SAFETY: as above; nothing refers to the record.
-    unsafe { ptr::write_volatile(&raw mut (*shared).not_in_group, not_in_group) };
+    unsafe { ptr::write_volatile(&raw mut (*shared).group_error, group_error) };
     // SAFETY: as above.
     let failure = become_program(unsafe { &*shared });
     // SAFETY: as above; the reference of the line before is no longer used.
@@ -442,7 +442,7 @@ fn execute(shared: &ChildShared<'_>) -> i32 {
     counts
 }
 
-/// Writes this process's number in decimal.
+/// Writes this process's pid in decimal.
 ///
 /// # Safety
 /// There must be room for [`DIGITS`] bytes, which nothing else reads or writes meanwhile.

@@ -13,10 +13,9 @@ use std::ffi::{c_int, c_void};
 /// The first function of a child.
 pub(super) type ChildEntry = extern "C" fn(*mut c_void) -> c_int;
 
-/// As `clone(2)` with these flags, into a control group, and with every signal that had a handler at its default; those that
-/// were ignored still are. The child calls `entry` with `argument`, on the stack whose lowest byte is `stack`; what the kernel writes
-/// about it goes to `slot`. Answers with its number and a descriptor of it (`pidfd_open(2)`), or with nothing: then there is no
-/// child.
+/// Like `clone(2)` with these flags, into a control group, and with every handled signal reset to its default; ignored signals
+/// stay ignored. The child calls `entry` with `argument`, on the stack with its lowest byte at `stack`. The kernel writes its pid to
+/// `slot`. Returns its pid and pidfd, or `None` if there is no child.
 ///
 /// # Safety
 /// As for `clone(2)`. `entry` must not return.
@@ -44,8 +43,8 @@ pub(super) unsafe fn into_group(
             | INTO_GROUP
             | CLEAR_HANDLERS,
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        child_tid: slot.for_end().expose_provenance() as u64,
-        parent_tid: slot.for_number().expose_provenance() as u64,
+        child_tid: slot.end_address().expose_provenance() as u64,
+        parent_tid: slot.pid_address().expose_provenance() as u64,
         exit_signal: u64::from((flags & SIGNAL).cast_unsigned()),
         stack: stack.expose_provenance() as u64,
         stack_size: stack_size as u64,

@@ -8,7 +8,7 @@ use std::io;
 /// `asm-generic/fcntl.h`; no architecture that Rust compiles for has another one.
 const F_SETSIG: i32 = 10;
 
-/// Whether a read lease on this file can be had. The descriptor must be open for reading only.
+/// Whether a read lease on this file is available. The descriptor must be open for reading only.
 ///
 /// A process that opens the file for writing meanwhile waits a few microseconds until the lease is given back, or gets `EAGAIN` if
 /// it opens with `O_NONBLOCK`, which is rare for files.
@@ -16,7 +16,7 @@ const F_SETSIG: i32 = 10;
 /// # Errors
 /// Those of `F_SETLEASE` in `fcntl(2)`: `EACCES` where the file is another user's, `EINVAL` where its file system has no
 /// leases. A refusal because of a writer (`EAGAIN`) is an answer.
-pub(crate) fn is_to_be_had(file: BorrowedFd<'_>) -> io::Result<bool> {
+pub(crate) fn is_available(file: BorrowedFd<'_>) -> io::Result<bool> {
     match take(file) {
         Ok(()) => command(file, libc::F_SETLEASE, libc::F_UNLCK).map(|()| true),
         Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
@@ -61,10 +61,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_to_be_had_exactly_while_nobody_writes() {
+    fn a_lease_is_available_exactly_while_there_is_no_writer() {
         let scratch = Scratch::new("writers");
         let file = File::open(&scratch.0).expect("it was just written");
-        let is_free = || is_to_be_had(file.as_fd()).expect("the file is ours, and has leases");
+        let is_free = || is_available(file.as_fd()).expect("the file is ours, and has leases");
         assert!(is_free() && is_free(), "it is given back each time");
         let reader = File::open(&scratch.0).expect("it is there");
         assert!(is_free(), "another reader doesn't matter");
@@ -76,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wants_a_leased_file_does_not_kill_its_holder() {
+    fn opening_a_leased_file_does_not_kill_the_holder() {
         let scratch = Scratch::new("signal");
         let file = File::open(&scratch.0).expect("it was just written");
-        assert!(is_to_be_had(file.as_fd()).expect("the file is ours, and has leases"));
+        assert!(is_available(file.as_fd()).expect("the file is ours, and has leases"));
         take(file.as_fd()).expect("it has no writer");
         // Without NONBLOCK it would wait for the lease to be given back; the signal is sent either way.
         let refused = rustix::fs::open(&scratch.0, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());

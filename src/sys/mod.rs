@@ -23,12 +23,12 @@ use tokio::io::unix::AsyncFd;
 /// The pid in the last `SIGCHLD`; 0: none since it was last read.
 static LAST_ENDED: AtomicI32 = AtomicI32::new(0);
 
-/// Makes every later `SIGCHLD` note the pid of the child that ended, before any other handler runs. One signal may stand for
+/// Makes every later `SIGCHLD` record the pid of the child that ended, before any other handler runs. One signal may stand for
 /// several children, so the pid is only a hint which child to check first.
 ///
 /// # Errors
 /// Those of `sigaction(2)`.
-pub(crate) fn note_ended_children() -> io::Result<()> {
+pub(crate) fn record_ended_children() -> io::Result<()> {
     static IS_NOTED: AtomicBool = AtomicBool::new(false);
     if IS_NOTED.swap(true, Ordering::Relaxed) {
         return Ok(());
@@ -50,22 +50,22 @@ pub(crate) fn last_ended() -> Option<u32> {
 /// A child that has ended and is not yet reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// Its number, which stays its own until [`reap`].
+    /// Its pid, which stays its own until [`reap`].
     pub(crate) pid: u32,
     /// How it ended.
-    pub(crate) how: How,
+    pub(crate) how: ExitKind,
 }
 
-/// How a process ended, in numbers.
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum ExitKind {
     /// With this exit status.
     Code(i32),
     /// By the signal of this number.
     Signal(i32),
 }
 
-/// A child that has ended, left as it is: its number can't be taken by another process while it waits for [`reap`].
+/// A child that has ended. It is not reaped, so no other process can have its pid until [`reap`].
 ///
 /// # Errors
 /// Those of `waitid(2)`, except having no child at all, which is an answer: `None`.
@@ -84,7 +84,7 @@ pub(crate) fn ended_adopted() -> io::Result<Option<Ended>> {
 
 /// Whether there is certainly no adopted orphan, ended or not. The kernel answers this faster than it lists them.
 pub(crate) fn has_no_adopted() -> bool {
-    is_main_thread() && look(libc::P_ALL, 0, libc::__WNOTHREAD).is_err_and(|error| is_no_child(&error))
+    is_main_thread() && query(libc::P_ALL, 0, libc::__WNOTHREAD).is_err_and(|error| is_no_child(&error))
 }
 
 fn is_main_thread() -> bool {
@@ -103,7 +103,7 @@ pub(crate) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
 }
 
 fn ended(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
-    look(id_type, pid, further).or_else(|error| if is_no_child(&error) { Ok(None) } else { Err(error) })
+    query(id_type, pid, further).or_else(|error| if is_no_child(&error) { Ok(None) } else { Err(error) })
 }
 
 fn is_no_child(error: &io::Error) -> bool {
@@ -111,7 +111,7 @@ fn is_no_child(error: &io::Error) -> bool {
 }
 
 /// Asks for a child that has ended, without reaping it. It is an error if there is no child at all.
-fn look(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
+fn query(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
     // SAFETY: `siginfo_t` is plain data, for which all zero bytes are a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | further;
@@ -121,7 +121,7 @@ fn look(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<En
     }
     // SAFETY: `waitid` filled the fields of a SIGCHLD, or left the zeros of above when there was none.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-    let how = if info.si_code == libc::CLD_EXITED { How::Code(status) } else { How::Signal(status) };
+    let how = if info.si_code == libc::CLD_EXITED { ExitKind::Code(status) } else { ExitKind::Signal(status) };
     Ok(u32::try_from(pid).ok().filter(|&pid| pid != 0).map(|pid| Ended { pid, how }))
 }
 
@@ -156,9 +156,9 @@ pub(crate) fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()>
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to a process (or, for a negative number, to a process group) where there are no pidfds.
+/// Sends a signal to a process (or, for a negative pid, to a process group) where there are no pidfds.
 ///
-/// The caller answers for the number: it must be that of a child of ours, or its group, that is not yet reaped.
+/// The caller must make sure that the pid is an unreaped child of ours, or its group.
 ///
 /// # Errors
 /// Those of `kill(2)`.
@@ -253,7 +253,7 @@ pub(crate) fn epoll_set() -> io::Result<Arc<AsyncFd<OwnedFd>>> {
     readable(epoll::create(epoll::CreateFlags::CLOEXEC)?).map(Arc::new)
 }
 
-/// Marks every open descriptor from this number on to be closed by an exec.
+/// Marks every open descriptor from this number on as close-on-exec.
 ///
 /// # Errors
 /// Those of `close_range(2)`; `ENOSYS` or `EINVAL` on kernels before 5.11.
@@ -263,7 +263,7 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Marks one descriptor to be closed by an exec. A number that isn't open is not an error.
+/// Marks one descriptor as close-on-exec. A number that isn't open is not an error.
 ///
 /// # Errors
 /// Those of `fcntl(2)`.

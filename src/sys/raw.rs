@@ -9,7 +9,7 @@ use std::ffi::c_long;
 /// The number of the error.
 ///
 /// # Safety
-/// Whatever the call demands of its arguments.
+/// The requirements of the call itself.
 pub(super) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
     let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: the caller's promise.

@@ -18,7 +18,7 @@ pub(crate) struct Slot {
     begun: OnceLock<Instant>,
     /// Whether the start is cancelled.
     is_cancelled: AtomicBool,
-    /// The number of its child, before its first instruction.
+    /// The pid of its child, written before the child's first instruction.
     pid: AtomicI32,
     /// 0 once the start is over.
     end: AtomicI32,
@@ -48,7 +48,7 @@ impl Slot {
         self.is_cancelled.load(Ordering::SeqCst)
     }
 
-    /// Notes that the clone begins now.
+    /// Records that the clone begins now.
     pub(super) fn begin(&self) {
         self.begun.get_or_init(Instant::now);
     }
@@ -58,19 +58,18 @@ impl Slot {
         self.begun.get().copied()
     }
 
-    /// The child's number, once there is one.
+    /// The child's pid, once there is one.
     pub(crate) fn pid(&self) -> Option<u32> {
         u32::try_from(self.pid.load(Ordering::SeqCst)).ok().filter(|&pid| pid != 0)
     }
 
-    /// Where the kernel writes the child's number (`CLONE_PARENT_SETTID`).
-    pub(super) fn for_number(&self) -> *mut c_int {
+    /// Where the kernel writes the child's pid (`CLONE_PARENT_SETTID`).
+    pub(super) fn pid_address(&self) -> *mut c_int {
         self.pid.as_ptr()
     }
 
-    /// Where the kernel writes 0 when the child lets go of our memory (`CLONE_CHILD_CLEARTID`). The kernel then wakes one
-    /// waiter.
-    pub(super) fn for_end(&self) -> *mut c_int {
+    /// Where the kernel writes 0 when the child releases our memory (`CLONE_CHILD_CLEARTID`). It then wakes one waiter.
+    pub(super) fn end_address(&self) -> *mut c_int {
         self.end.as_ptr()
     }
 

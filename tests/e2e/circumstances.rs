@@ -94,7 +94,7 @@ fn a_record_that_can_not_be_written_stops_nothing_and_is_said_once() {
     navigator.signal(Signal::TERM);
     let ended = navigator.exits(0);
     assert_eq!(site.stops(), PLAIN_STOPS);
-    let said = ended.events().iter().filter(|event| event.message == "The record of what runs can't be written").count();
+    let said = ended.events().iter().filter(|event| event.message == "Failed to write the journal").count();
     assert_eq!(said, 1, "{}", ended.description);
 }
 
@@ -121,10 +121,10 @@ managed_processes:
     let mut navigator = site.command_through("unshare", &through, &["navigator.yml"]).start();
     navigator.journals("full start");
     navigator.event("Process failed", "restless");
-    navigator.wait("a word about it", |event| event.message == "The record of what runs can't be written");
+    navigator.wait("a word about it", |event| event.message == "Failed to write the journal");
     navigator.signal(Signal::TERM);
     let ended = navigator.exits(0);
-    let said = ended.events().iter().filter(|event| event.message == "The record of what runs can't be written").count();
+    let said = ended.events().iter().filter(|event| event.message == "Failed to write the journal").count();
     assert_eq!(said, 1, "{}", ended.description);
     assert!(site.journal().iter().filter(|line| *line == "restless").count() > 60);
 }

@@ -98,13 +98,13 @@ managed_processes:
     assert_eq!(verdict(&rows, "works"), "ok ");
     assert_eq!(
         verdict(&rows, "other-user"),
-        "problem taking the groups of user `daemon`: operation not permitted; only root may change who a process runs as"
+        "problem taking the groups of user `daemon`: operation not permitted; only root may run a process as another user or group"
     );
     assert_eq!(verdict(&rows, "first"), "problem setting nice: permission denied; only root may raise a priority");
     assert_eq!(verdict(&rows, "precious"), "problem setting oom_score_adj: permission denied; only root may lower it");
     assert_eq!(
         verdict(&rows, "wide"),
-        "problem setting limits.nofile: operation not permitted; only root may go above the hard limit, and nobody above what the kernel allows"
+        "problem setting limits.nofile: operation not permitted; only root may exceed the hard limit, and only up to the kernel's maximum"
     );
 }
 

@@ -59,8 +59,8 @@ const NO_FILES_ON_HOST: Outcome = Says("reason=\"host exhausted: no more open fi
 const CELLS: &[Cell] = &[
     // Before it runs.
     cell("rt_sigprocmask", "EINVAL", "1", "", Refuses(1, "failed to reset the signals")),
-    cell("prctl", "EPERM", "1", "", Refuses(1, "whom orphaned processes are handed to")),
-    cell("prctl", "EINVAL", "1", "", Refuses(1, "whom orphaned processes are handed to")),
+    cell("prctl", "EPERM", "1", "", Refuses(1, "become the subreaper of orphaned processes")),
+    cell("prctl", "EINVAL", "1", "", Refuses(1, "become the subreaper of orphaned processes")),
     cell("epoll_create1", "EMFILE", "1", "", Refuses(1, "failed to listen for signals: navigator may open no more files")),
     cell("eventfd2", "ENFILE", "1", "", Refuses(1, "failed to listen for signals: no more open files on the whole host")),
     cell("socketpair", "EMFILE", "1", "", Refuses(1, "failed to listen for signals: navigator may open no more files")),
@@ -126,8 +126,8 @@ const CELLS: &[Cell] = &[
     cell("execve", "EPERM", "", "/bin/sh", Says("reason=\"executing `/bin/sh`: operation not permitted\"")),
     cell("execve", "ETXTBSY", "", "/bin/sh", Says("reason=\"text file busy: `/bin/sh`")),
     // Waiting and signals.
-    cell("waitid", "EINTR", "3..6", "", Says("Child processes can't be waited for")),
-    cell("waitid", "ENOMEM", "7+", "", Says("Child processes can't be waited for")),
+    cell("waitid", "EINTR", "3..6", "", Says("Failed to wait for child processes")),
+    cell("waitid", "ENOMEM", "7+", "", Says("Failed to wait for child processes")),
     // Two ask whether the child of the one that leaves, and that one itself, are still there.
     cell("pidfd_send_signal", "EPERM", "3", "", Says("Signal refused")),
     // Reading what processes write, and writing it.

@@ -50,7 +50,7 @@ const FOR_ALL: &[(&str, &str, &str)] = &[
     (
         "beyond-the-kernel",
         "command: \"true\", limits: { nofile: 99999999999 }",
-        "setting limits.nofile: operation not permitted; only root may go above the hard limit, and nobody above what the kernel allows",
+        "setting limits.nofile: operation not permitted; only root may exceed the hard limit, and only up to the kernel's maximum",
     ),
 ];
 
@@ -73,7 +73,7 @@ const FOR_OTHERS: &[(&str, &str, &str)] = &[
     (
         "other-user",
         "command: \"true\", user: root",
-        "taking the groups of user `root`: operation not permitted; only root may change who a process runs as",
+        "taking the groups of user `root`: operation not permitted; only root may run a process as another user or group",
     ),
     ("priority", "command: \"true\", nice: -5", "setting nice: permission denied; only root may raise a priority"),
     ("spared", "command: \"true\", oom_score_adj: -500", "setting oom_score_adj: permission denied; only root may lower it"),

@@ -1,4 +1,4 @@
-//! Readiness by a process's own word: a line of its output, a notification, a line break on a descriptor.
+//! Readiness that a process announces: by a line of output, a notification, or a line break on a descriptor.
 
 use crate::host::{on_host, script};
 use reconcile::event::{Action, Event};
@@ -21,7 +21,7 @@ fn logging(name: &str, text: &str, pattern: &str) -> Spec {
 }
 
 #[test]
-fn a_line_of_its_output_makes_it_ready_wherever_that_goes() {
+fn a_matching_line_makes_it_ready_wherever_its_output_goes() {
     let printed = on_host("log", async |host| {
         let text = "echo starting; echo 'Ready to accept connections tcp' >&2; exec sleep 3600";
         let file = host.directory.join("redis.log");
@@ -40,19 +40,19 @@ fn a_line_of_its_output_makes_it_ready_wherever_that_goes() {
 }
 
 #[test]
-fn output_that_says_something_else_makes_nothing_ready() {
+fn output_that_does_not_match_makes_nothing_ready() {
     on_host("log-else", async |host| {
         let run = host.spawn(logging("redis", "echo 'not Ready'; printf '^Ready'; exec sleep 3600", "^Ready"));
         host.unready(run, "no line of its output matches `^Ready`").await;
         host.kill(run);
         host.gone(run).await;
         let ready = |event: &Event| matches!(event, Event::Ready { .. });
-        assert!(!host.told.iter().any(ready), "{:?}", host.told);
+        assert!(!host.events.iter().any(ready), "{:?}", host.events);
     });
 }
 
 #[test]
-fn an_unread_flood_of_output_holds_nobody_who_is_listened_to() {
+fn a_flood_of_discarded_output_is_still_matched() {
     on_host("log-flood", async |host| {
         let mut spec = logging("flood", "yes | head -c 50000000; echo done; exec sleep 3600", "^done$");
         spec.exec.output = Output::Null;
@@ -64,7 +64,7 @@ fn an_unread_flood_of_output_holds_nobody_who_is_listened_to() {
 }
 
 #[test]
-fn another_pattern_counts_from_when_it_is_given() {
+fn a_new_pattern_counts_from_the_update() {
     on_host("log-update", async |host| {
         let go = host.fifo("go");
         let spec = logging("redis", &format!("echo one; cat {}; echo two; exec sleep 3600", go.display()), "never");
@@ -81,7 +81,7 @@ fn another_pattern_counts_from_when_it_is_given() {
 }
 
 #[test]
-fn a_line_break_on_its_descriptor_makes_it_ready() {
+fn a_line_break_on_the_descriptor_makes_it_ready() {
     on_host("fd", async |host| {
         for number in [3, 7, 100] {
             let mut spec = script("s6", &format!("bash -c 'printf nothing >&{number}; echo >&{number}'; exec sleep 3600"));
@@ -107,7 +107,7 @@ fn a_line_break_on_its_descriptor_makes_it_ready() {
     });
 }
 
-/// A process that tells where it may send notifications, and what the watchdog expects, and stays.
+/// A process that writes its notification socket and watchdog variables to `said`, then sleeps.
 fn notifying(name: &str, said: &Path) -> Spec {
     let text = r#"echo "$NOTIFY_SOCKET $WATCHDOG_USEC $WATCHDOG_PID $$" > "$SAID"; exec sleep 3600"#;
     let mut spec = script(name, text);
@@ -130,7 +130,7 @@ impl Notifier {
         self.socket.send_to(message.as_bytes(), &self.to).expect("navigator listens");
     }
 
-    /// Says this together with a descriptor.
+    /// Sends this with a descriptor.
     fn pass(&self, message: &str, descriptor: impl AsFd) {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -147,8 +147,10 @@ fn notifications_make_it_ready_and_unready() {
     on_host("notify", async |host| {
         let said = host.fifo("said");
         let run = host.spawn(notifying("puma", &said));
-        let told = host.hears(&said).await;
-        let [socket, _pid] = told.split_whitespace().collect::<Vec<_>>()[..] else { panic!("no watchdog is asked for: {told}") };
+        let variables = host.read_fifo(&said).await;
+        let [socket, _pid] = variables.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("no watchdog is asked for: {variables}")
+        };
         let notifier = Notifier::new(socket);
         host.unready(run, "no `READY=1` came").await;
         notifier.say("STATUS=Loading 50 %");
@@ -179,39 +181,39 @@ fn notifications_make_it_ready_and_unready() {
 }
 
 #[test]
-fn a_strangers_notification_counts_for_nothing() {
+fn a_notification_from_a_foreign_process_is_ignored() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    on_host("notify-stranger", async |host| {
+    on_host("notify-foreign", async |host| {
         let said = host.fifo("said");
         let run = host.spawn(notifying("puma", &said));
-        let told = host.hears(&said).await;
-        let socket = told.split_whitespace().next().expect("its path").to_owned();
+        let variables = host.read_fifo(&said).await;
+        let socket = variables.split_whitespace().next().expect("its path").to_owned();
         host.spawned(run).await;
-        // Another process of ours, hence of no tree but its own, and as another user, to whom the socket is opened.
+        // Another managed process, hence of another tree, as another user, who may write to the socket.
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("we are root");
         let lie = format!("import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', '{socket}')");
-        let mut stranger = Spec::new("stranger", "python3");
-        stranger.exec.args = ["-c", &lie].map(Into::into).to_vec();
-        stranger.exec.user = Some("nobody".into());
-        let status = host.complete(stranger.clone()).await;
+        let mut foreign = Spec::new("foreign", "python3");
+        foreign.exec.args = ["-c", &lie].map(Into::into).to_vec();
+        foreign.exec.user = Some("nobody".into());
+        let status = host.complete(foreign.clone()).await;
         assert!(status.is_success(), "{status}");
-        // Once this one's words are heard, those before them have been.
+        // Once this one is received, the earlier ones have been.
         Notifier::new(&socket).say("STATUS=over");
         host.unready(run, "over").await;
-        assert!(!host.told.iter().any(|event| matches!(event, Event::Ready { .. })), "{:?}", host.told);
+        assert!(!host.events.iter().any(|event| matches!(event, Event::Ready { .. })), "{:?}", host.events);
         host.kill(run);
         host.gone(run).await;
 
-        // The same words of the process itself, as the same user.
+        // The same notification of the process itself, as the same user.
         let itself = format!(
             "{}; import time; time.sleep(3600)",
             lie.replace(&format!("'{socket}'"), "__import__('os').environ['NOTIFY_SOCKET']")
         );
-        stranger.exec.args[1] = itself.as_str().into();
-        stranger.exec.announce = Some(Announce::Notify);
-        let run = host.spawn(stranger);
+        foreign.exec.args[1] = itself.as_str().into();
+        foreign.exec.announce = Some(Announce::Notify);
+        let run = host.spawn(foreign);
         host.ready(run).await;
         host.kill(run);
         host.gone(run).await;
@@ -231,12 +233,12 @@ fn python(name: &str, socket: &str, code: &str) -> Spec {
 const OWN: &str = "os.environ['NOTIFY_SOCKET']";
 
 #[test]
-fn a_socket_is_for_the_user_of_its_process_alone() {
+fn only_the_user_of_a_process_may_write_to_its_socket() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
     on_host("notify-owner", async |host| {
-        // Numbers without an account.
+        // Ids without an account.
         let as_user = |mut spec: Spec, user: &str| {
             (spec.exec.user, spec.exec.group) = (Some(user.into()), Some("64124".into()));
             spec
@@ -253,7 +255,7 @@ fn a_socket_is_for_the_user_of_its_process_alone() {
 
         // Another user of the same group.
         let code = "try: say('STOPPING=1')\nexcept PermissionError: sys.exit(0)\nsys.exit('it was sent')";
-        let status = host.complete(as_user(python("stranger", &format!("'{socket}'"), code), "64125")).await;
+        let status = host.complete(as_user(python("foreign", &format!("'{socket}'"), code), "64125")).await;
         assert!(status.is_success(), "{status}");
         host.kill(run);
         host.gone(run).await;
@@ -261,7 +263,7 @@ fn a_socket_is_for_the_user_of_its_process_alone() {
 }
 
 #[test]
-fn a_flood_of_notifications_slows_down_no_start_and_loses_no_last_word() {
+fn a_flood_of_notifications_delays_no_start_and_loses_no_last_one() {
     on_host("notify-flood", async |host| {
         let code = "n = 0\nwhile True:\n  n += 1\n  say(f'STATUS={n}')";
         let mut flood = python("flood", OWN, code);
@@ -274,9 +276,9 @@ fn a_flood_of_notifications_slows_down_no_start_and_loses_no_last_word() {
             let status = host.complete(script("brief", "exit 0")).await;
             assert!(status.is_success(), "{status}");
         }
-        // As many as its budget allows in this time, however long that was on this machine.
+        // As many as its rate limit allows in this time, however long that was on this machine.
         let intervals = usize::try_from(begun.elapsed().as_millis() / 100 + 2).expect("it is short");
-        let words = host.told.iter().filter(|event| matches!(event, Event::Unready { .. })).count();
+        let words = host.events.iter().filter(|event| matches!(event, Event::Unready { .. })).count();
         assert!((1..=intervals * 100).contains(&words), "{words} words in {:?}", begun.elapsed());
         host.kill(flood);
         host.gone(flood).await;
@@ -292,20 +294,20 @@ fn a_flood_of_notifications_slows_down_no_start_and_loses_no_last_word() {
         host.ready(fickle).await;
         host.kill(fickle);
         host.gone(fickle).await;
-        assert!(!host.told.iter().any(|event| matches!(event, Event::Unready { .. })), "{:?}", host.told);
+        assert!(!host.events.iter().any(|event| matches!(event, Event::Unready { .. })), "{:?}", host.events);
     });
 }
 
 #[test]
-fn signs_of_life_are_asked_for_and_missed() {
+fn a_missed_watchdog_interval_makes_it_unhealthy() {
     on_host("watchdog", async |host| {
         let said = host.fifo("said");
         let mut spec = notifying("puma", &said);
         let (interval, timeout) = (Duration::from_millis(100), Duration::from_secs(1));
         spec.liveness = Some(Liveness { probe: None, interval, timeout, failures: 3 });
         let run = host.spawn(spec);
-        let told = host.hears(&said).await;
-        let [socket, micros, watched, pid] = told.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{told}") };
+        let variables = host.read_fifo(&said).await;
+        let [socket, micros, watched, pid] = variables.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{variables}") };
         assert_eq!((micros, watched), ("300000", pid));
         let notifier = Notifier::new(socket);
         notifier.say("READY=1");
@@ -317,15 +319,15 @@ fn signs_of_life_are_asked_for_and_missed() {
 }
 
 #[test]
-fn a_program_that_gives_itself_up_is_unhealthy_at_once() {
+fn a_watchdog_trigger_makes_it_unhealthy_at_once() {
     on_host("watchdog-trigger", async |host| {
         let said = host.fifo("said");
         let mut spec = notifying("puma", &said);
         let (interval, timeout) = (Duration::from_hours(1), Duration::from_secs(1));
         spec.liveness = Some(Liveness { probe: None, interval, timeout, failures: 3 });
         let run = host.spawn(spec.clone());
-        let told = host.hears(&said).await;
-        let notifier = Notifier::new(told.split_whitespace().next().expect("its path"));
+        let variables = host.read_fifo(&said).await;
+        let notifier = Notifier::new(variables.split_whitespace().next().expect("its path"));
         notifier.say("READY=1\nWATCHDOG=trigger");
         assert_eq!(host.unhealthy(run).await, "it asked for it by `WATCHDOG=trigger`");
         host.kill(run);

@@ -1,4 +1,4 @@
-//! Runs that are told to stop, or to read their own files again: by signals and by commands.
+//! Stops and reloads of runs by signals and by commands.
 
 use crate::host::{Host, on_host, script};
 use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
@@ -13,7 +13,7 @@ fn command(text: &str) -> Vec<Text> {
     ["sh", "-c", text].map(Text::plain).to_vec()
 }
 
-/// Runs until its file `end` is there, or TERM comes, which it says in its journal. It says in `up` when it listens.
+/// Runs until its file `end` exists, or until TERM, which it records in `journal`. It writes to `up` once its trap is set.
 fn waiting(host: &Host) -> Spec {
     let mut spec =
         script("db", "trap 'echo term >> journal; exit 7' TERM; echo > up; until [ -e end ]; do sleep 0.01; done; exit 5");
@@ -42,7 +42,7 @@ fn a_stop_command_runs_instead_of_the_signal() {
 }
 
 #[test]
-fn where_a_stop_command_fails_the_signal_is_sent_after_all() {
+fn if_a_stop_command_fails_the_signal_is_sent() {
     on_host("stop-command-fails", async |host| {
         for failing in [command("exit 1"), vec!["no-such-command".into()]] {
             let (run, _) = wait_up(host).await;
@@ -54,26 +54,26 @@ fn where_a_stop_command_fails_the_signal_is_sent_after_all() {
 }
 
 #[test]
-fn a_run_is_gone_only_when_its_stop_command_is_and_both_can_be_killed() {
+fn a_run_is_gone_only_after_its_stop_command_and_both_can_be_killed() {
     on_host("stop-command-hangs", async |host| {
         let (hanging, done) = (host.fifo("hanging"), host.directory.join("done"));
         let (run, _) = wait_up(host).await;
         stop(host, run, "touch end; echo > hanging; sleep 0.3; touch done");
-        host.hears(&hanging).await;
+        host.read_fifo(&hanging).await;
         host.gone(run).await;
         assert!(done.exists(), "it went on after its process had ended, and was waited for");
 
         std::fs::remove_file(host.directory.join("end")).expect("it was made");
         let (run, _) = wait_up(host).await;
         stop(host, run, "echo > hanging; exec sleep 3600");
-        host.hears(&hanging).await;
+        host.read_fifo(&hanging).await;
         host.kill(run);
         host.gone(run).await;
     });
 }
 
 #[test]
-fn a_run_that_has_not_been_started_yet_is_stopped_by_the_signal() {
+fn a_run_that_is_still_starting_is_stopped_by_the_signal() {
     on_host("stop-command-early", async |host| {
         let mut spec = script("db", "exec sleep 3600");
         spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
@@ -84,19 +84,19 @@ fn a_run_that_has_not_been_started_yet_is_stopped_by_the_signal() {
     });
 }
 
-/// Says each HUP that the leader or its child gets, and is ready once both listen.
+/// Records each HUP that the main process or its child gets. It writes to `said` once both traps are set, and after each HUP.
 fn reloading(host: &Host) -> Spec {
-    let says = |who: &str| format!("trap 'echo {who} >> journal; echo > said' HUP; ");
+    let says = |name: &str| format!("trap 'echo {name} >> journal; echo > said' HUP; ");
     let child = format!(
         "sh -c \"{}echo > said; while :; do sleep 0.01; done\" &",
         says("child").replace('\'', "\\\"").replace("\\\"", "'")
     );
-    let mut spec = script("nginx", &format!("{}{child} while :; do sleep 0.01; done", says("leader")));
+    let mut spec = script("nginx", &format!("{}{child} while :; do sleep 0.01; done", says("main")));
     spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
     spec
 }
 
-/// Starts one that waits, and lets it come up.
+/// Starts [`waiting`], and waits until its trap is set.
 async fn wait_up(host: &mut Host) -> (RunId, Pid) {
     let up = host.directory.join("up");
     if !up.exists() {
@@ -104,7 +104,7 @@ async fn wait_up(host: &mut Host) -> (RunId, Pid) {
     }
     let run = host.spawn(waiting(host));
     let pid = host.spawned(run).await;
-    host.hears(&up).await;
+    host.read_fifo(&up).await;
     (run, pid)
 }
 
@@ -123,22 +123,22 @@ async fn reloaded(host: &mut Host, run: RunId) -> Option<String> {
 }
 
 #[test]
-fn a_reload_by_signal_reaches_the_leader_alone() {
+fn a_reload_signal_is_sent_only_to_the_main_process() {
     on_host("reload-signal", async |host| {
         let said = host.fifo("said");
         let run = host.spawn(reloading(host));
         host.spawned(run).await;
-        host.hears(&said).await;
+        host.read_fifo(&said).await;
         assert_eq!(reload(host, run, Reload::Signal(HUP)).await, None);
-        host.hears(&said).await;
-        assert_eq!(read(&host.directory.join("journal")), "leader\n");
+        host.read_fifo(&said).await;
+        assert_eq!(read(&host.directory.join("journal")), "main\n");
         host.kill(run);
         host.gone(run).await;
     });
 }
 
 #[test]
-fn a_reload_by_command_knows_its_process_and_fails_in_words() {
+fn a_reload_command_gets_the_pid_and_its_failure_has_a_reason() {
     on_host("reload-command", async |host| {
         let mut spec = script("nginx", "exec sleep 3600");
         spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
@@ -159,7 +159,7 @@ fn a_reload_by_command_knows_its_process_and_fails_in_words() {
 }
 
 #[test]
-fn reloads_by_command_never_overlap_and_the_last_one_counts() {
+fn reload_commands_never_overlap_and_only_the_last_waiting_one_runs() {
     on_host("reload-again", async |host| {
         let going = host.fifo("going");
         let mut spec = script("nginx", "exec sleep 3600");

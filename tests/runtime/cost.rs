@@ -1,4 +1,4 @@
-//! What a start costs, beside the way of the standard library. It prints and asserts no figure; to measure:
+//! Measures a start, and one by the standard library. It prints figures and asserts none:
 //! `STARTS=1000 cargo test --release --test runtime -- --nocapture cost`
 
 use crate::host::{children, on_host, without_host};
@@ -6,7 +6,7 @@ use reconcile::event::ExitStatus;
 use reconcile::spec::{Output, Spec};
 use std::time::{Duration, Instant};
 
-/// A number from the environment.
+/// A number from an environment variable.
 fn asked(name: &str, usual: u32) -> u32 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
@@ -22,7 +22,7 @@ fn cost_of_a_start() {
                 let mut spec = Spec::new("true", "/bin/true");
                 spec.exec.output = output.clone();
                 assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
-                host.told.clear();
+                host.events.clear();
             }
             report(&format!("runtime, output {output:?}, to Gone"), begin.elapsed() / starts);
         });
@@ -30,7 +30,7 @@ fn cost_of_a_start() {
     without_host(|| {
         let begin = Instant::now();
         for _ in 0..starts {
-            #[expect(clippy::disallowed_methods, reason = "what is measured against; nobody else reaps meanwhile")]
+            #[expect(clippy::disallowed_methods, reason = "the standard of comparison; no runtime reaps meanwhile")]
             let status = std::process::Command::new("/bin/true").stdin(std::process::Stdio::null()).status().unwrap();
             assert!(status.success());
         }
@@ -40,7 +40,7 @@ fn cost_of_a_start() {
     assert!(ballast.iter().all(|&byte| byte == 1));
 }
 
-#[expect(clippy::print_stderr, reason = "a measurement is there to be read")]
+#[expect(clippy::print_stderr, reason = "a measurement is for people")]
 fn report(what: &str, each: Duration) {
     eprintln!("{what}: {each:?} each");
 }

@@ -1,4 +1,4 @@
-//! A runtime with its inbox, for one test at a time: the reaper of a process is the only one in it.
+//! A runtime with its inbox, for one test at a time, because a process has only one reaper.
 
 use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
-/// How long anything may take on a busy machine; reached only where something is wrong.
+/// How long a step may take on a busy machine; reached only if something is wrong.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -22,9 +22,9 @@ static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
 pub(crate) struct Host {
     runtime: Runtime,
     inbox: Receiver<Event>,
-    /// Everything that was told, in order.
-    pub(crate) told: Vec<Event>,
-    /// A directory of the test's own.
+    /// All events, in order.
+    pub(crate) events: Vec<Event>,
+    /// The test's directory.
     pub(crate) directory: PathBuf,
     next: u64,
 }
@@ -38,17 +38,17 @@ pub(crate) fn script(name: &str, script: &str) -> Spec {
 
 /// Runs a test with a host, and checks that nothing of it is left. Returns what the processes printed.
 pub(crate) fn on_host(name: &str, test: impl AsyncFnOnce(&mut Host)) -> String {
-    on_host_of(name, |_| {}, test)
+    on_host_with(name, |_| {}, test)
 }
 
-/// The same, with a look at what navigator was started with.
-pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl AsyncFnOnce(&mut Host)) -> String {
+/// The same, with a check of the process after [`runtime::init`].
+pub(crate) fn on_host_with(name: &str, look: impl FnOnce(&Launcher), test: impl AsyncFnOnce(&mut Host)) -> String {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    // Once in a process, as in the program: it would take back the handler by which tokio hears of `SIGCHLD`.
+    // Once in a process, as in the program: it would reset tokio's handler of `SIGCHLD`.
     let launcher = *LAUNCHER.get_or_init(|| runtime::init().expect("init"));
     look(&launcher);
     let directory = std::env::temp_dir().join(format!("navigator-{name}-{}", std::process::id()));
-    // A test that failed leaves its own, and numbers come again.
+    // A test that failed leaves its directory, and pids are reused.
     let _none = fs::remove_dir_all(&directory);
     fs::create_dir(&directory).expect("a directory for the test");
     let log = directory.join("log");
@@ -59,9 +59,9 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
         let Opened { journal, former, .. } =
             Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), runtime::boot())
                 .expect("journal");
-        let runtime =
-            Runtime::start(Setup { launcher, printer, kept: OutputHistory::default(), journal, former }, news).expect("runtime");
-        let mut host = Host { runtime, inbox, told: Vec::new(), directory: directory.clone(), next: 1 };
+        let runtime = Runtime::start(Setup { launcher, printer, history: OutputHistory::default(), journal, former }, news)
+            .expect("runtime");
+        let mut host = Host { runtime, inbox, events: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;
         let survivors = timeout(DEADLINE, host.runtime.finish()).await.expect("the end takes too long");
         assert_eq!(survivors, []);
@@ -72,13 +72,13 @@ pub(crate) fn on_host_of(name: &str, look: impl FnOnce(&Launcher), test: impl As
     lines
 }
 
-/// Does something while no runtime of this process reaps, so that children may be waited for by others.
+/// Calls `doing` while no runtime of this process reaps, so that it may wait for children itself.
 pub(crate) fn without_host<T>(doing: impl FnOnce() -> T) -> T {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     doing()
 }
 
-/// The numbers of our children, zombies included.
+/// The pids of our children, including zombies.
 pub(crate) fn children() -> String {
     let threads = fs::read_dir("/proc/self/task").expect("threads");
     threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok()).collect()
@@ -89,7 +89,7 @@ impl Host {
         self.start(spec, None)
     }
 
-    /// Starts a process whose program may not be executed before another one's.
+    /// Starts a process that must not be executed before another one's exec is over.
     pub(crate) fn spawn_after(&mut self, spec: Spec, after: RunId) -> RunId {
         self.start(spec, Some(after))
     }
@@ -105,7 +105,7 @@ impl Host {
         self.stop_all(&[run]);
     }
 
-    /// Stops these as a shutdown does.
+    /// Stops these together, as a shutdown does.
     pub(crate) fn stop_all(&self, runs: &[RunId]) {
         self.runtime.perform(runs.iter().map(|&run| Action::Stop { run, by: StopBy::Signal(Signal::TERM) }));
     }
@@ -122,26 +122,26 @@ impl Host {
         self.runtime.pids(run)
     }
 
-    /// Waits for an event that says what is asked for, or takes one that was told already.
-    pub(crate) async fn until<T>(&mut self, mut says: impl FnMut(&Event) -> Option<T>) -> T {
-        if let Some(said) = self.told.iter().find_map(&mut says) {
-            return said;
+    /// The first value of `find`, from the events so far or those to come.
+    pub(crate) async fn until<T>(&mut self, mut find: impl FnMut(&Event) -> Option<T>) -> T {
+        if let Some(found) = self.events.iter().find_map(&mut find) {
+            return found;
         }
         loop {
             let event = timeout(DEADLINE, self.inbox.recv()).await;
-            let event = event.unwrap_or_else(|_| panic!("nothing happens after {:?}", self.told)).expect("the runtime lives");
-            let said = says(&event);
-            self.told.push(event);
-            if let Some(said) = said {
-                return said;
+            let event = event.unwrap_or_else(|_| panic!("nothing happens after {:?}", self.events)).expect("the runtime lives");
+            let found = find(&event);
+            self.events.push(event);
+            if let Some(found) = found {
+                return found;
             }
         }
     }
 
-    /// The next event, whatever it says.
+    /// The next event of any kind.
     pub(crate) async fn next(&mut self) -> Event {
         let event = timeout(DEADLINE, self.inbox.recv()).await.expect("something happens").expect("the runtime lives");
-        self.told.push(event.clone());
+        self.events.push(event.clone());
         event
     }
 
@@ -187,7 +187,7 @@ impl Host {
         .await;
     }
 
-    /// Waits until the run is said to be unready for a reason that is `wanted`.
+    /// Waits until the run is reported unready for a reason that contains `wanted`.
     pub(crate) async fn unready(&mut self, run: RunId, wanted: &str) {
         self.until(|event| match event {
             Event::Unready { run: of, why } if *of == run && why.contains(wanted) => Some(()),
@@ -196,7 +196,7 @@ impl Host {
         .await;
     }
 
-    /// Waits until the run is said to be unhealthy.
+    /// Waits until the run is reported unhealthy. Returns the reason.
     pub(crate) async fn unhealthy(&mut self, run: RunId) -> String {
         self.until(|event| match event {
             Event::Unhealthy { run: of, why } if *of == run => Some(why.clone()),
@@ -205,9 +205,9 @@ impl Host {
         .await
     }
 
-    /// Forgets what was told so far, so that only what comes from now on is waited for.
+    /// Forgets the events so far, so that only later ones are found.
     pub(crate) fn forget(&mut self) {
-        self.told.clear();
+        self.events.clear();
     }
 
     /// Runs a process to its end.
@@ -218,12 +218,11 @@ impl Host {
         status
     }
 
-    /// Waits until a process has made this file, on its word: each test's processes say so through a FIFO, whose opening
-    /// waits for the other side.
-    pub(crate) async fn hears(&self, fifo: &Path) -> String {
+    /// Waits until a process has written to this FIFO, and returns the text.
+    pub(crate) async fn read_fifo(&self, fifo: &Path) -> String {
         let path = fifo.to_owned();
         let reading = tokio::task::spawn_blocking(move || fs::read_to_string(path));
-        timeout(DEADLINE, reading).await.expect("nobody says anything").expect("reader").expect("FIFO")
+        timeout(DEADLINE, reading).await.expect("nothing is written").expect("reader").expect("FIFO")
     }
 
     /// A FIFO in the test's directory.

@@ -1,6 +1,6 @@
-//! What a program finds when it starts: the same, however oddly navigator itself was started.
+//! The state that a program inherits: always the same, however navigator itself was started.
 
-use crate::host::{on_host, on_host_of, script};
+use crate::host::{on_host, on_host_with, script};
 use reconcile::event::ExitStatus;
 use reconcile::spec::{Limit, Output, Spec};
 use reconcile::text::Text;
@@ -13,7 +13,7 @@ fn own_status(field: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Says on its output what it finds.
+/// Prints what it inherited.
 const LOOK: &str = r#"
     sed -n 's/^\(Sig[BI][a-z]*\):\t/\1 /p' /proc/self/status
     echo "stdin $(readlink /proc/$$/fd/0)"
@@ -26,9 +26,9 @@ const LOOK: &str = r#"
     exec ls /proc/self/fd
 "#;
 
-/// Also run by the test below, in the odd circumstances that it makes.
+/// The test below also runs it, under an unusual launcher.
 #[test]
-fn whatever_the_circumstances() {
+fn processes_inherit_a_clean_state() {
     let (umask, oom) = (own_status("Umask"), fs::read_to_string("/proc/self/oom_score_adj").unwrap());
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let printed = on_host("circumstances", async |host| {
@@ -51,16 +51,16 @@ fn whatever_the_circumstances() {
 }
 
 #[test]
-fn an_odd_launcher_makes_no_odd_processes() {
+fn processes_inherit_a_clean_state_from_an_unusual_launcher() {
     let mut status = ExitStatus::Lost;
     let printed = on_host("odd", async |host| {
         let test = std::env::current_exe().unwrap();
-        // `env` of coreutils blocks and ignores; what doesn't know the options fails the test, and says so.
+        // `env` of coreutils blocks and ignores signals; another `env` fails the test.
         let odd = format!(
             "umask 0027; ulimit -Sn 300; exec 9</etc/passwd; NOTIFY_SOCKET=/run/x; export NOTIFY_SOCKET; \
              echo 100 >/proc/self/oom_score_adj; \
              exec env --block-signal=TERM,USR1,CHLD --ignore-signal=HUP,INT,CHLD,PIPE \
-             '{}' --exact inherited::whatever_the_circumstances --nocapture",
+             '{}' --exact inherited::processes_inherit_a_clean_state --nocapture",
             test.display()
         );
         status = host.complete(script("odd", &odd)).await;
@@ -70,7 +70,7 @@ fn an_odd_launcher_makes_no_odd_processes() {
 }
 
 #[test]
-fn own_settings_are_those_of_the_definition() {
+fn the_settings_of_the_definition_are_applied() {
     let look =
         "echo $(umask) $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(nice) $(cat /proc/self/oom_score_adj) $(pwd) $LOOK $0 $1";
     let printed = on_host("settings", async |host| {
@@ -88,17 +88,17 @@ fn own_settings_are_those_of_the_definition() {
 }
 
 #[test]
-fn navigator_itself_is_allowed_all_that_it_may_have() {
+fn navigator_raises_its_own_descriptor_limit_to_the_hard_limit() {
     let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let look = |_: &_| {
         let after = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         assert_eq!((after.current, after.maximum), (before.maximum, before.maximum));
     };
-    on_host_of("nofile", look, async |_| {});
+    on_host_with("nofile", look, async |_| {});
 }
 
 #[test]
-fn another_user_is_that_user_wholly() {
+fn another_user_has_its_ids_groups_and_variables() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -122,7 +122,7 @@ fn another_user_is_that_user_wholly() {
 }
 
 #[test]
-fn output_null_goes_nowhere() {
+fn output_null_is_dev_null() {
     let printed = on_host("null", async |host| {
         let mut spec =
             script("null", "echo lost; test \"$(readlink /proc/$$/fd/1) $(readlink /proc/$$/fd/2)\" = '/dev/null /dev/null'");

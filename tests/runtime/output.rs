@@ -1,4 +1,4 @@
-//! What processes write, and how it arrives: whole, in order, and never at anybody's expense.
+//! Output of processes: it arrives complete and in order, and a slow reader never blocks a process.
 
 use crate::host::{on_host, script};
 use reconcile::event::ExitStatus;
@@ -18,7 +18,7 @@ fn the_last_line_before_the_end_is_never_lost() {
         }
     });
     for number in 0..RUNS {
-        // Lines of the others may have come between the two.
+        // Lines of other processes may come between the two.
         for line in ["first", "last"] {
             assert!(printed.contains(&format!("[last.stdout] {line} {number}\n")), "{line} {number}");
         }
@@ -27,7 +27,7 @@ fn the_last_line_before_the_end_is_never_lost() {
 }
 
 #[test]
-fn no_two_writers_share_a_line() {
+fn lines_of_different_processes_are_never_mixed() {
     const LINES: usize = 3000;
     let printed = on_host("writers", async |host| {
         let writer = |name: &str| {
@@ -61,7 +61,7 @@ fn a_line_of_ten_megabytes_arrives_in_pieces() {
     assert_eq!(lines.last(), Some(&"next"));
     assert!(lines.iter().all(|line| line.len() <= 64 * 1024 + "… ".len()));
     assert!(lines[1..lines.len() - 1].iter().all(|line| line.starts_with("… x")));
-    // Where the writer of the file was slower than the pipe, what is missing is told by number.
+    // If the writer of the file is slower than the pipe, the dropped bytes are counted.
     let number =
         |line: &str| line.strip_prefix("… dropped ").and_then(|rest| rest.split(['(', ' ']).nth(3)?.parse::<usize>().ok());
     assert!(lines.iter().all(|line| number(line).is_none()), "a file is fast enough");
@@ -69,7 +69,7 @@ fn a_line_of_ten_megabytes_arrives_in_pieces() {
 }
 
 #[test]
-fn output_that_is_closed_costs_nothing_and_ends_nothing() {
+fn a_process_that_closes_its_output_goes_on() {
     let printed = on_host("closed", async |host| {
         let run = host.spawn(script("closed", "echo before; exec >&- 2>&-; exec sleep 3600"));
         host.spawned(run).await;
@@ -77,12 +77,12 @@ fn output_that_is_closed_costs_nothing_and_ends_nothing() {
         host.exited(run).await;
         host.gone(run).await;
     });
-    // It may be stopped before it has said anything.
+    // It may be stopped before it has written anything.
     assert!(["", "[closed.stdout] before\n"].contains(&printed.as_str()), "{printed}");
 }
 
 #[test]
-fn both_streams_have_their_names() {
+fn each_line_names_its_stream() {
     let printed = on_host("streams", async |host| {
         assert_eq!(host.complete(script("web", "echo out; echo err >&2; echo")).await, ExitStatus::Code(0));
     });
@@ -92,7 +92,7 @@ fn both_streams_have_their_names() {
 }
 
 #[test]
-fn floods_arrive_whole_and_in_order_in_a_file_and_behind_a_prefix() {
+fn floods_arrive_complete_and_in_order_in_a_file_and_in_the_log() {
     const LINES: usize = 500_000;
     let directory = std::env::temp_dir().join(format!("navigator-own-flood-{}", std::process::id()));
     fs::create_dir(&directory).unwrap();
@@ -117,7 +117,7 @@ fn floods_arrive_whole_and_in_order_in_a_file_and_behind_a_prefix() {
 }
 
 #[test]
-fn a_file_of_its_own_is_rotated_and_nothing_is_lost() {
+fn an_output_file_is_rotated_without_loss() {
     let directory = std::env::temp_dir().join(format!("navigator-own-file-{}", std::process::id()));
     fs::create_dir(&directory).unwrap();
     let printed = on_host("file", async |host| {

@@ -1,18 +1,18 @@
-//! A bug ends navigator where everybody sees it, and never a part of it in silence.
+//! A panic in any thread or task aborts navigator.
 
 use crate::host::without_host;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-/// Not a test by itself: what the one below starts.
+/// Only a program for the test below.
 #[test]
 fn a_thread_and_a_task_that_panic() {
-    let Some(whose) = std::env::var_os("NAVIGATOR_TEST_PANIC") else { return };
+    let Some(place) = std::env::var_os("NAVIGATOR_TEST_PANIC") else { return };
     navigator::runtime::abort_on_panic();
     let tokio = tokio::runtime::Builder::new_current_thread().build().expect("tokio");
     let bug = || panic!("a bug");
-    // Both would be kept from everybody else: the one by its thread, the other by tokio.
-    let _hidden = if whose == "thread" {
+    // Both would stay unnoticed: one is caught by its thread, the other by tokio.
+    let _hidden = if place == "thread" {
         std::thread::spawn(bug).join().is_ok()
     } else {
         tokio.block_on(async { tokio::spawn(async move { bug() }).await.is_ok() })
@@ -23,13 +23,13 @@ fn a_thread_and_a_task_that_panic() {
 #[expect(clippy::disallowed_methods, reason = "no runtime of this process reaps meanwhile")]
 fn a_panic_anywhere_ends_the_process() {
     const SIGABRT: i32 = 6;
-    for whose in ["thread", "task"] {
+    for place in ["thread", "task"] {
         let this = std::env::current_exe().expect("this program");
         let arguments = ["--exact", "panics::a_thread_and_a_task_that_panic", "--nocapture"];
-        let ended = without_host(|| Command::new(this).args(arguments).env("NAVIGATOR_TEST_PANIC", whose).output());
+        let ended = without_host(|| Command::new(this).args(arguments).env("NAVIGATOR_TEST_PANIC", place).output());
         let ended = ended.expect("this program runs");
-        assert_eq!(ended.status.signal(), Some(SIGABRT), "{whose}: {ended:?}");
+        assert_eq!(ended.status.signal(), Some(SIGABRT), "{place}: {ended:?}");
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(said.contains("a bug") && said.contains("navigator: this is a bug in navigator"), "{whose}: {said}");
+        assert!(said.contains("a bug") && said.contains("navigator: this is a bug in navigator"), "{place}: {said}");
     }
 }

@@ -1,4 +1,4 @@
-//! Readiness and liveness by checks: against servers of the test's own that answer well, badly, or not at all.
+//! Readiness and liveness by probes, against test servers that answer well, badly, or not at all.
 
 use crate::host::{Host, on_host, script};
 use crate::server::Server;
@@ -43,7 +43,7 @@ async fn end(host: &mut Host, run: RunId) {
 }
 
 #[test]
-fn a_status_of_2xx_or_3xx_passes_and_is_asked_for_as_browsers_do() {
+fn a_status_of_2xx_or_3xx_passes_and_the_request_is_complete() {
     on_host("http-passes", async |host| {
         let informed = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         let endless = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nonly this";
@@ -51,7 +51,7 @@ fn a_status_of_2xx_or_3xx_passes_and_is_asked_for_as_browsers_do() {
             let server = Server::answering(answer);
             let run = host.spawn(with_ready(idle("web"), http(&server.url())));
             host.ready(run).await;
-            let asked = server.requests.lock().expect("nobody panics")[0].clone();
+            let asked = server.requests.lock().expect("no server thread panics")[0].clone();
             assert!(asked.starts_with("GET /health?full=1 HTTP/1.1\r\n"), "{asked}");
             assert!(asked.contains(&format!("host: 127.0.0.1:{}\r\n", server.port)), "{asked}");
             assert!(!asked.to_lowercase().contains("content-length"), "{asked}");
@@ -61,7 +61,7 @@ fn a_status_of_2xx_or_3xx_passes_and_is_asked_for_as_browsers_do() {
 }
 
 #[test]
-fn what_is_no_good_answer_is_told_in_words() {
+fn a_failed_http_probe_says_why() {
     on_host("http-fails", async |host| {
         let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(300_000));
         let cases = [
@@ -89,12 +89,12 @@ fn what_is_no_good_answer_is_told_in_words() {
         let run = host.spawn(with_ready(idle("web"), http("http://no-such-host.invalid/")));
         host.unready(run, "its host is not known: ").await;
         end(host, run).await;
-        assert!(!host.told.iter().any(|event| matches!(event, Event::Ready { .. })));
+        assert!(!host.events.iter().any(|event| matches!(event, Event::Ready { .. })));
     });
 }
 
 #[test]
-fn statuses_headers_names_and_ipv6_as_asked_for() {
+fn configured_statuses_headers_host_names_and_ipv6_are_used() {
     on_host("http-asked", async |host| {
         let server = Server::answering("HTTP/1.1 401 Unauthorized\r\n\r\n");
         let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer x".into()), ("Host".to_owned(), "shop".into())]);
@@ -102,7 +102,7 @@ fn statuses_headers_names_and_ipv6_as_asked_for() {
         let asked = Http { url: url.as_str().into(), status: vec![200, 401], headers };
         let run = host.spawn(with_ready(idle("web"), Probe::Http(Box::new(asked))));
         host.ready(run).await;
-        let request = server.requests.lock().expect("nobody panics")[0].clone();
+        let request = server.requests.lock().expect("no server thread panics")[0].clone();
         assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("authorization: Bearer x\r\n") && request.contains("host: shop\r\n"), "{request}");
         end(host, run).await;
@@ -116,7 +116,7 @@ fn statuses_headers_names_and_ipv6_as_asked_for() {
 }
 
 #[test]
-fn a_port_that_is_opened_later_makes_it_ready() {
+fn a_port_that_opens_later_makes_it_ready() {
     on_host("tcp", async |host| {
         let port = closed_port();
         let address = format!("127.0.0.1:{port}");
@@ -125,14 +125,14 @@ fn a_port_that_is_opened_later_makes_it_ready() {
         let listener = TcpListener::bind(address).expect("it was free a moment ago");
         host.ready(run).await;
         drop(listener);
-        let told = host.told.iter().filter(|event| matches!(event, Event::Unready { .. })).count();
-        assert_eq!(told, 1, "the same reason is told once: {:?}", host.told);
+        let reports = host.events.iter().filter(|event| matches!(event, Event::Unready { .. })).count();
+        assert_eq!(reports, 1, "the same reason is reported once: {:?}", host.events);
         end(host, run).await;
     });
 }
 
 #[test]
-fn a_command_runs_in_the_surroundings_of_its_process() {
+fn an_exec_probe_has_the_environment_and_directory_of_its_process() {
     on_host("exec", async |host| {
         let found = host.fifo("found");
         let mut spec = idle("redis");
@@ -140,19 +140,19 @@ fn a_command_runs_in_the_surroundings_of_its_process() {
         spec.exec.env.insert("GREETING", "hello".into());
         let says = r#"echo "$PWD $GREETING $MAINPID $NAVIGATOR_PID $(cat /proc/$$/stat | cut -d' ' -f 6)" > found; exit 0"#;
         let run = host.spawn(with_ready(spec, exec(says)));
-        let leader = host.spawned(run).await;
-        let said = host.hears(&found).await;
-        let expected = format!("{} hello {leader} {leader}", host.directory.display());
+        let main = host.spawned(run).await;
+        let said = host.read_fifo(&found).await;
+        let expected = format!("{} hello {main} {main}", host.directory.display());
         let (said, session) = said.trim_end().rsplit_once(' ').expect("five words");
         assert_eq!(said, expected);
-        assert_ne!(session, leader.to_string(), "it has a session, and a tree, of its own");
+        assert_ne!(session, main.to_string(), "it has a session, and a tree, of its own");
         host.ready(run).await;
         end(host, run).await;
     });
 }
 
 #[test]
-fn a_command_that_fails_is_told_with_its_last_line() {
+fn a_failed_exec_probe_is_reported_with_its_last_line() {
     on_host("exec-fails", async |host| {
         let noisy = "yes | head -c 300000; echo; echo 'could not connect: connection refused' >&2; echo; exit 3";
         let run = host.spawn(with_ready(idle("redis"), exec(noisy)));
@@ -166,12 +166,12 @@ fn a_command_that_fails_is_told_with_its_last_line() {
 }
 
 #[test]
-fn a_command_past_its_time_is_killed_with_its_tree_and_never_overlaps_the_next() {
+fn an_exec_probe_past_its_timeout_is_killed_with_its_tree_before_the_next() {
     on_host("exec-slow", async |host| {
         let journal = host.directory.join("journal");
         let third = host.fifo("third");
         let mut spec = idle("redis");
-        // Each notes how much is left of the one before; the third says that there is enough to look at.
+        // Each records how many processes of the one before are left; the third one writes to its FIFO.
         let slow = "trap '' TERM; (exec sleep 3600) & \
                     echo $(ps -o pid= -s $(cat last 2>/dev/null || echo 0) | wc -l) >> journal; echo $$ > last; \
                     [ $(wc -l < journal) -ne 3 ] || echo > third; wait";
@@ -180,7 +180,7 @@ fn a_command_past_its_time_is_killed_with_its_tree_and_never_overlaps_the_next()
         spec.ready_timing.timeout = Duration::from_millis(300);
         let run = host.spawn(spec);
         host.unready(run, "no end within 300ms").await;
-        host.hears(&third).await;
+        host.read_fifo(&third).await;
         let left = fs::read_to_string(&journal).expect("it was written");
         assert!(left.starts_with("0\n0\n0\n"), "the one before was still there: {left}");
         end(host, run).await;
@@ -188,7 +188,7 @@ fn a_command_past_its_time_is_killed_with_its_tree_and_never_overlaps_the_next()
 }
 
 #[test]
-fn what_was_ready_lapses_after_three_failures_and_recovers() {
+fn three_failures_make_a_ready_process_unready_and_it_recovers() {
     on_host("lapse", async |host| {
         let answers = Arc::new(AtomicUsize::new(200));
         let status = Arc::clone(&answers);
@@ -200,9 +200,9 @@ fn what_was_ready_lapses_after_three_failures_and_recovers() {
         host.ready(run).await;
         host.forget();
         answers.store(500, Ordering::SeqCst);
-        let before = server.requests.lock().expect("nobody panics").len();
+        let before = server.requests.lock().expect("no server thread panics").len();
         host.unready(run, "status 500").await;
-        let asked = server.requests.lock().expect("nobody panics").len() - before;
+        let asked = server.requests.lock().expect("no server thread panics").len() - before;
         assert_eq!(asked, 3, "one or two failures say nothing");
         host.forget();
         answers.store(200, Ordering::SeqCst);
@@ -222,19 +222,19 @@ fn liveness_begins_when_it_is_ready_and_fails_once() {
         spec.liveness = Some(Liveness { probe, interval, timeout, failures: 4 });
         let run = host.spawn(spec);
         host.unready(run, "exit status 1").await;
-        assert_eq!(server.requests.lock().expect("nobody panics").len(), 0, "it isn't ready yet");
+        assert_eq!(server.requests.lock().expect("no server thread panics").len(), 0, "it isn't ready yet");
         fs::write(ready, "").expect("it is ours");
         assert_eq!(host.unhealthy(run).await, "status 500");
-        assert_eq!(server.requests.lock().expect("nobody panics").len(), 4);
-        let place = |wanted: fn(&Event) -> bool| host.told.iter().position(wanted);
+        assert_eq!(server.requests.lock().expect("no server thread panics").len(), 4);
+        let place = |wanted: fn(&Event) -> bool| host.events.iter().position(wanted);
         let ready = place(|event| matches!(event, Event::Ready { .. }));
-        assert!(ready.is_some() && ready < place(|event| matches!(event, Event::Unhealthy { .. })), "{:?}", host.told);
+        assert!(ready.is_some() && ready < place(|event| matches!(event, Event::Unhealthy { .. })), "{:?}", host.events);
         end(host, run).await;
     });
 }
 
 #[test]
-fn another_definition_changes_how_a_run_is_probed() {
+fn an_update_changes_how_a_run_is_probed() {
     on_host("update", async |host| {
         let (refusing, passing) = (Server::answering("HTTP/1.1 500 X\r\n\r\n"), Server::answering("HTTP/1.1 200 X\r\n\r\n"));
         let spec = with_ready(idle("web"), http(&refusing.url()));
@@ -244,7 +244,7 @@ fn another_definition_changes_how_a_run_is_probed() {
         host.perform(Action::Update { run, spec: Arc::new(spec.clone()) });
         host.ready(run).await;
 
-        // What is ready stays so: no failure of the new probe counts alone.
+        // It stays ready: one failure of the new probe is not enough.
         host.forget();
         let mut spec = with_ready(spec, Probe::Tcp(format!("127.0.0.1:{}", closed_port()).as_str().into()));
         let liveness = Liveness {
@@ -256,13 +256,13 @@ fn another_definition_changes_how_a_run_is_probed() {
         spec.liveness = Some(liveness);
         host.perform(Action::Update { run, spec: Arc::new(spec) });
         host.unhealthy(run).await;
-        assert_eq!(host.told.len(), 1, "{:?}", host.told);
+        assert_eq!(host.events.len(), 1, "{:?}", host.events);
         end(host, run).await;
     });
 }
 
 #[test]
-fn hundreds_of_hanging_checks_keep_nobody_from_its_own() {
+fn hundreds_of_hanging_probes_delay_no_other_probe() {
     on_host("many", async |host| {
         let silent = Server::silent();
         let mut runs = Vec::new();
@@ -281,7 +281,7 @@ fn hundreds_of_hanging_checks_keep_nobody_from_its_own() {
 }
 
 #[test]
-fn nothing_is_said_of_a_run_that_was_told_to_stop() {
+fn a_stopping_run_is_not_probed() {
     on_host("stopping", async |host| {
         let (asked, is_asked) = mpsc::channel();
         let server = Server::new(move |mut stream| {
@@ -300,6 +300,6 @@ fn nothing_is_said_of_a_run_that_was_told_to_stop() {
         let run = host.spawn(with_ready(idle("web"), http(&server.url())));
         host.stop(run);
         host.gone(run).await;
-        assert!(!host.told.iter().any(|event| matches!(event, Event::Unready { .. })), "{:?}", host.told);
+        assert!(!host.events.iter().any(|event| matches!(event, Event::Unready { .. })), "{:?}", host.events);
     });
 }

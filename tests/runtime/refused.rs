@@ -1,4 +1,4 @@
-//! Starts that fail: each for its own reason, in words of its own, and with nothing left.
+//! Starts that fail: each is reported with its reason, and leaves nothing behind.
 
 use crate::host::{Host, on_host, script};
 use reconcile::event::{ExitStatus, Refusal};
@@ -30,7 +30,7 @@ async fn refusal_in(host: &mut Host, directory: &str) -> Refusal {
 }
 
 #[test]
-fn a_command_that_can_not_be_executed() {
+fn a_command_that_can_not_be_executed_is_refused_with_the_reason() {
     on_host("refused", async |host| {
         let at = |name: &str| host.directory.join(name);
         let plain = write(&at("plain"), b"#!/bin/sh\n", 0o644);
@@ -67,12 +67,12 @@ fn a_command_that_can_not_be_executed() {
 }
 
 #[test]
-fn a_command_is_searched_in_the_processes_own_path() {
+fn a_command_is_searched_in_the_path_of_its_own_environment() {
     on_host("path", async |host| {
         let (first, second) = (host.directory.join("first"), host.directory.join("second"));
         fs::create_dir(&first).unwrap();
         fs::create_dir(&second).unwrap();
-        // Not executable in the first directory, so that of the second is meant, as with `execvp`.
+        // Not executable in the first directory, so the second one's is run, as by `execvp(3)`.
         write(&first.join("tool"), b"#!/bin/sh\nexit 1\n", 0o644);
         write(&second.join("tool"), b"#!/bin/sh\nexit 7\n", 0o755);
         write(&first.join("only"), b"#!/bin/sh\n", 0o644);
@@ -94,7 +94,7 @@ fn a_command_is_searched_in_the_processes_own_path() {
 }
 
 #[test]
-fn a_relative_command_counts_from_the_working_directory() {
+fn a_relative_command_is_relative_to_the_working_directory() {
     on_host("relative", async |host| {
         write(&host.directory.join("tool"), b"#!/bin/sh\nexit 9\n", 0o755);
         let mut spec = Spec::new("relative", "./tool");
@@ -104,7 +104,7 @@ fn a_relative_command_counts_from_the_working_directory() {
 }
 
 #[test]
-fn a_working_directory_that_can_not_be_entered() {
+fn a_working_directory_that_can_not_be_entered_is_refused_with_the_reason() {
     on_host("directory", async |host| {
         let file = write(&host.directory.join("file"), b"", 0o644);
         assert_eq!(refusal_in(host, "/no/such").await, Refusal::DirectoryMissing { directory: "/no/such".to_owned() });
@@ -124,7 +124,7 @@ fn a_working_directory_that_can_not_be_entered() {
 }
 
 #[test]
-fn users_groups_and_limits_that_can_not_be_had() {
+fn unknown_users_and_groups_and_impossible_limits_are_refused() {
     on_host("unknown", async |host| {
         let mut spec = Spec::new("broken", "true");
         spec.exec.user = Some("no-such-user".into());
@@ -133,10 +133,10 @@ fn users_groups_and_limits_that_can_not_be_had() {
         spec.exec.group = Some("no-such-group".into());
         assert_eq!(refusal(host, spec).await, Refusal::UnknownGroup { group: "no-such-group".to_owned() });
         let mut spec = Spec::new("broken", "true");
-        // More than the kernel gives anybody (`fs.nr_open`).
+        // More than the kernel's maximum (`fs.nr_open`).
         spec.exec.limits.insert("nofile", Limit::To(1 << 40));
         let error =
-            "operation not permitted; only root may go above the hard limit, and nobody above what the kernel allows".to_owned();
+            "operation not permitted; only root may exceed the hard limit, and only up to the kernel's maximum".to_owned();
         assert_eq!(refusal(host, spec).await, Refusal::Failed { stage: "setting limits.nofile".to_owned(), error });
         let mut spec = Spec::new("broken", "true");
         spec.exec.args = vec![Text::plain("a\0b")];

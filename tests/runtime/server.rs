@@ -1,10 +1,10 @@
-//! A server of the tests' own, which answers well, badly, or not at all.
+//! A test server that answers well, badly, or not at all.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A server that does the same with every connection, in a thread of each connection's own.
+/// A server that treats every connection the same, each in its own thread.
 pub(crate) struct Server {
     pub(crate) port: u16,
     /// The requests so far.
@@ -16,12 +16,12 @@ impl Server {
     pub(crate) fn answering(answer: &str) -> Server {
         let answer = answer.to_owned();
         Server::new(move |mut stream| {
-            // Who asked may have heard enough.
+            // The client may have closed the connection.
             drop(stream.write_all(answer.as_bytes()));
         })
     }
 
-    /// Reads what it's asked, and never answers.
+    /// Reads requests, and never answers.
     pub(crate) fn silent() -> Server {
         Server::new(|mut stream| drop(stream.read_to_end(&mut Vec::new())))
     }
@@ -36,7 +36,7 @@ impl Server {
                 let (mut stream, heard, answer) = (stream.expect("a connection"), Arc::clone(&heard), Arc::clone(&answer));
                 std::thread::spawn(move || {
                     let request = head(&mut stream);
-                    heard.lock().expect("nobody panics").push(request);
+                    heard.lock().expect("no server thread panics").push(request);
                     answer(stream);
                 });
             }
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-/// The head of a request; whatever came until the other side hung up, if it isn't one.
+/// The head of a request, or everything until the client closed the connection.
 fn head(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut byte = [0];

@@ -1,5 +1,4 @@
-//! Starts that hang in their exec, and what goes on meanwhile: other starts, and what nobody waits for when a run is gone. Its end is
-//! written down, and its control group goes.
+//! Starts that hang in their exec, and the work that goes on meanwhile: other starts, and clean-up after runs that are gone.
 
 use crate::host::{Host, on_host, script};
 use reconcile::event::{Event, RunId};
@@ -10,22 +9,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// So many ends wait for a start.
+/// So few ends are recorded only after a start.
 const FEW: usize = 3;
-/// So many don't.
+/// So many are recorded during a start.
 const ENDS: usize = 24;
 
-/// Starts that may hang while another one is made.
+/// So many starts of one user may hang while another one is made.
 const SLOW: usize = 3;
 
 #[test]
-fn starts_that_hang_do_not_keep_others_from_being_made() {
+fn starts_that_hang_do_not_block_other_starts() {
     on_host("slow", async |host| {
         let (program, holder) = hanging(host).await;
         let slow: Vec<RunId> = (0..SLOW).map(|number| host.spawn(sleeper(&format!("slow-{number}"), &program))).collect();
         host.complete(script("quick", "exit 0")).await;
         let is_slow = |event: &Event| matches!(event, Event::Spawned { run, .. } if slow.contains(run));
-        assert!(!host.told.iter().any(is_slow), "they hang");
+        assert!(!host.events.iter().any(is_slow), "they hang");
         host.stop(holder);
         for &run in &slow {
             host.spawned(run).await;
@@ -36,7 +35,7 @@ fn starts_that_hang_do_not_keep_others_from_being_made() {
 }
 
 #[test]
-fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
+fn a_start_that_hangs_does_not_block_the_recording_of_ends() {
     on_host("tidy", async |host| {
         let (program, holder) = hanging(host).await;
         let slow = host.spawn(sleeper("slow", &program));
@@ -48,11 +47,11 @@ fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
             host.complete(script("short", "exit 0")).await;
         }
         let is_up = |event: &Event| matches!(event, Event::Spawned { run, .. } if *run == slow);
-        assert!(!host.told.iter().any(is_up), "it hangs");
+        assert!(!host.events.iter().any(is_up), "it hangs");
         until_written(host, 1).await;
         host.stop(holder);
         host.spawned(slow).await;
-        // The holder's, too.
+        // Including the holder's.
         until_written(host, ENDS + 1).await;
         host.stop(slow);
         host.gone(slow).await;
@@ -60,13 +59,13 @@ fn a_start_that_hangs_does_not_keep_ends_from_being_written_down() {
     });
 }
 
-/// A program whose exec hangs until the process is stopped that has a lease on it (`fcntl(2)`, `F_SETLEASE`).
+/// A program, and a process that has a lease on it (`F_SETLEASE` in `fcntl(2)`): until that is stopped, an exec of it hangs.
 pub(crate) async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
     let (program, held) = (host.directory.join("program"), host.fifo("held"));
     fs::copy("/bin/sleep", &program).expect("a program of the test's own");
     let lease = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/e2e/lease.pl");
     let holder = host.spawn(script("holder", &format!("exec {lease} {} > {}", program.display(), held.display())));
-    host.hears(&held).await;
+    host.read_fifo(&held).await;
     (program, holder)
 }
 
@@ -77,7 +76,7 @@ pub(crate) fn sleeper(name: &str, program: &Path) -> Spec {
     sleeper
 }
 
-/// How many ends are written down.
+/// How many ends are recorded.
 fn written(host: &Host) -> usize {
     let record = fs::read_to_string(host.directory.join("runs")).expect("something is written down");
     record.lines().filter(|line| line.contains("{\"gone\":")).count()
@@ -85,7 +84,7 @@ fn written(host: &Host) -> usize {
 
 async fn until_written(host: &Host, ends: usize) {
     while written(host) < ends {
-        // Nothing tells of it, as nobody waits for it. The whole test has its time.
+        // No event reports it. The whole test has a timeout.
         sleep_until(Instant::now() + Duration::from_millis(1)).await;
     }
 }

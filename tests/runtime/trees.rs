@@ -1,4 +1,4 @@
-//! Ends: of leaders, of trees, of orphans; exact, complete, and each told once.
+//! The ends of main processes, trees and orphans: exact, complete, and each reported once.
 
 use crate::host::{children, on_host, script, without_host};
 use reconcile::event::{Event, ExitStatus};
@@ -12,13 +12,13 @@ fn sleeper() -> Spec {
     spec
 }
 
-/// Each with three descendants, two of which are orphans soon and one of which would stay for long.
+/// Each has three descendants: two become orphans soon, and one would run for long.
 #[test]
-fn many_short_lives_are_told_exactly() {
-    /// As many at once as their processes fit into the lowest limits that are in use.
+fn many_short_lives_are_reported_exactly() {
+    /// As many at once as fit into the lowest limits in use.
     const AT_ONCE: i32 = 32;
     on_host("statuses", async |host| {
-        let mut told = 0;
+        let mut reported = 0;
         for first in (0..lives()).step_by(AT_ONCE as usize) {
             let codes = first..lives().min(first + AT_ONCE);
             let family = "(sleep 0.01 &) ; (setsid sleep 0.02 &) ; sleep 3600 & exit";
@@ -26,34 +26,34 @@ fn many_short_lives_are_told_exactly() {
                 codes.map(|code| (host.spawn(script("short", &format!("{family} {}", code % 200))), code)).collect();
             for &(run, code) in &runs {
                 assert_eq!(host.exited(run).await, ExitStatus::Code(code % 200));
-                // What the core does when the leader has ended by itself.
+                // As the core does after the main process has exited.
                 host.kill(run);
             }
             for &(run, _) in &runs {
                 host.gone(run).await;
-                let of_run = host.told.iter().filter_map(|event| match event {
+                let of_run = host.events.iter().filter_map(|event| match event {
                     Event::Spawned { run: of, .. } if *of == run => Some("spawned"),
                     Event::Exited { run: of, .. } if *of == run => Some("exited"),
                     Event::Gone { run: of } if *of == run => Some("gone"),
                     _ => None,
                 });
                 assert_eq!(of_run.collect::<Vec<_>>(), ["spawned", "exited", "gone"]);
-                told += 1;
+                reported += 1;
             }
-            host.told.clear();
+            host.events.clear();
         }
-        assert_eq!(told, lives());
-        assert_eq!(children(), "", "nobody is left, and no zombie");
+        assert_eq!(reported, lives());
+        assert_eq!(children(), "", "no child is left, and no zombie");
     });
 }
 
-/// How many lives the test above, and through it the one below, has; `LIVES=3000` takes about a minute.
+/// How many lives the tests above and below have; `LIVES=3000` takes about a minute.
 fn lives() -> i32 {
     std::env::var("LIVES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }
 
 #[test]
-fn as_process_1_as_many_lives_are_told_exactly() {
+fn as_process_1_many_short_lives_are_reported_exactly() {
     let namespace = ["--pid", "--fork", "--mount-proc"];
     let test = std::env::current_exe().expect("this program");
     let through = |command: &[&std::ffi::OsStr]| {
@@ -63,11 +63,11 @@ fn as_process_1_as_many_lives_are_told_exactly() {
     };
     if let Err(error) = through(&["true".as_ref()]) {
         assert!(std::env::var_os("NAVIGATOR_NO_SKIP").is_none(), "nothing may be skipped: {error}");
-        return skipped("as_process_1_as_many_lives_are_told_exactly", &error);
+        return skipped("as_process_1_many_short_lives_are_reported_exactly", &error);
     }
-    let name = "trees::many_short_lives_are_told_exactly";
-    let told = through(&[test.as_os_str(), "--exact".as_ref(), name.as_ref(), "--nocapture".as_ref()]);
-    assert!(told.as_ref().is_ok_and(|told| told.contains("1 passed")), "{told:?}");
+    let name = "trees::many_short_lives_are_reported_exactly";
+    let output = through(&[test.as_os_str(), "--exact".as_ref(), name.as_ref(), "--nocapture".as_ref()]);
+    assert!(output.as_ref().is_ok_and(|output| output.contains("1 passed")), "{output:?}");
 }
 
 /// Runs a command to its end: what it wrote, or how it failed.
@@ -94,7 +94,7 @@ fn an_end_without_leftovers_is_told_in_one_go() {
 }
 
 #[test]
-fn a_signal_is_told_by_its_name() {
+fn an_end_by_a_signal_has_the_name_of_the_signal() {
     on_host("signal", async |host| {
         assert_eq!(host.complete(script("signalled", "kill -SEGV $$")).await, ExitStatus::Signal(Signal("SEGV")));
         assert_eq!(
@@ -104,8 +104,8 @@ fn a_signal_is_told_by_its_name() {
     });
 }
 
-/// A child, one in a session of its own with a child, and one that is orphaned twice over, ignores TERM, and goes on making
-/// children. Each closes the FIFO when it's there; so whoever reads it to the end knows that all are.
+/// A child, one in its own session with a child, and a double-forked one that ignores TERM and goes on forking. Each closes the FIFO
+/// once it runs, so all run when the FIFO has been read to its end.
 const FAMILY: &str = r#"
     exec 3>"$FIFO"
     sleep 3600 3>&- &
@@ -122,11 +122,11 @@ fn no_member_of_a_tree_survives() {
         let mut spec = script("family", FAMILY);
         spec.exec.env.insert("FIFO", fifo.to_str().unwrap().into());
         let run = host.spawn(spec);
-        let leader = host.spawned(run).await;
-        assert_eq!(host.hears(&fifo).await, "");
+        let main = host.spawned(run).await;
+        assert_eq!(host.read_fifo(&fifo).await, "");
         let members = host.pids(run);
-        assert_eq!(members[0], leader);
-        // Where the kernel has no pidfds, only our own children are listed; the rest is found as they become that.
+        assert_eq!(members[0], main);
+        // Without pidfds only our own children are listed; the others are found as they become ours.
         let all = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).map_or(1, |_| 6);
         assert!(members.len() >= all, "{members:?}");
         host.stop(run);
@@ -146,7 +146,7 @@ fn a_frozen_process_is_stopped() {
         let run = host
             .spawn(script("frozen", &format!("trap 'exit 5' TERM; (kill -STOP $$; echo stopped >'{}') & wait", fifo.display())));
         host.spawned(run).await;
-        assert_eq!(host.hears(&fifo).await, "stopped\n");
+        assert_eq!(host.read_fifo(&fifo).await, "stopped\n");
         host.stop(run);
         assert_eq!(host.exited(run).await, ExitStatus::Code(5));
         host.gone(run).await;
@@ -154,7 +154,7 @@ fn a_frozen_process_is_stopped() {
 }
 
 #[test]
-fn a_leaders_end_waits_for_no_one_and_the_rest_is_told_later() {
+fn the_end_of_a_main_process_is_reported_before_the_end_of_its_tree() {
     let printed = on_host("leftover", async |host| {
         let fifo = host.fifo("fifo");
         let fifo = fifo.display();
@@ -162,8 +162,8 @@ fn a_leaders_end_waits_for_no_one_and_the_rest_is_told_later() {
         let run = host.spawn(script("leftover", &format!("sleep 3600 & {other} & read there <{fifo}; echo hi")));
         assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         assert!(host.pids(run).len() >= 2);
-        assert!(!host.told.iter().any(|event| matches!(event, Event::Gone { .. })));
-        // Each end makes the reaper look again; after the last one, it's gone.
+        assert!(!host.events.iter().any(|event| matches!(event, Event::Gone { .. })));
+        // The run is gone after the end of the last process.
         host.stop(run);
         host.gone(run).await;
     });
@@ -171,12 +171,12 @@ fn a_leaders_end_waits_for_no_one_and_the_rest_is_told_later() {
 }
 
 #[test]
-fn a_daemon_is_known_by_its_mark() {
+fn a_daemon_is_found_by_its_mark() {
     on_host("daemon", async |host| {
-        // Another session, its parents gone: only the environment says whose it is.
+        // It is in another session without its parents, so only its environment shows its run.
         let fifo = host.fifo("fifo");
         let run = host.spawn(script("daemon", &format!("(setsid sh -c 'echo there >{}; sleep 3600; :' &)", fifo.display())));
-        assert_eq!(host.hears(&fifo).await, "there\n");
+        assert_eq!(host.read_fifo(&fifo).await, "there\n");
         assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         assert_ne!(host.pids(run), []);
         host.kill(run);
@@ -185,11 +185,11 @@ fn a_daemon_is_known_by_its_mark() {
 }
 
 #[test]
-fn a_forged_mark_keeps_no_other_run_from_being_gone() {
+fn a_forged_mark_does_not_delay_the_end_of_another_run() {
     on_host("forged", async |host| {
         let db = host.spawn(sleeper());
         host.spawned(db).await;
-        // A daemon of the second run takes the name and the number of the first one's, with its own hash and with none.
+        // Daemons of the second run claim name and number of the first run, with their own hash and with none.
         let fifos = [host.fifo("hash"), host.fifo("none")];
         let forge = |hash: &str, fifo: &Path| {
             let mark = format!("NAVIGATOR_RUN=${{own%%/*}}/sleeper/{}{hash}", db.0);
@@ -198,7 +198,7 @@ fn a_forged_mark_keeps_no_other_run_from_being_gone() {
         let forgers = [forge("/${own##*/}", &fifos[0]), forge("", &fifos[1])].join("; ");
         let web = host.spawn(script("web", &format!("own=${{NAVIGATOR_RUN##*,}}; {forgers}; sleep 3600")));
         for fifo in &fifos {
-            assert_eq!(host.hears(fifo).await, "there\n");
+            assert_eq!(host.read_fifo(fifo).await, "there\n");
         }
         assert_eq!(host.pids(db).len(), 1);
         host.stop(db);
@@ -209,11 +209,11 @@ fn a_forged_mark_keeps_no_other_run_from_being_gone() {
 }
 
 #[test]
-fn a_daemon_in_the_middle_of_its_exec_is_not_overlooked() {
+fn a_daemon_in_the_middle_of_an_exec_is_not_missed() {
     const RUNS: usize = 100;
     on_host("exec", async |host| {
-        // The leader ends while its daemon, in another session, executes one program after the other; each time there is a
-        // moment without an environment.
+        // The main process ends while its daemon, in another session, executes one program after the other. In each exec the
+        // environment is unreadable for a moment.
         let chain = "env ".repeat(60);
         for number in 0..RUNS {
             let fifo = host.fifo(&number.to_string());
@@ -229,7 +229,7 @@ fn a_daemon_in_the_middle_of_its_exec_is_not_overlooked() {
 }
 
 #[test]
-fn what_hides_from_everything_but_its_control_group_ends_with_its_run_or_with_navigator() {
+fn a_process_found_only_by_its_control_group_ends_with_its_run_or_with_navigator() {
     on_host("nobody", async |host| {
         let fifo = host.fifo("fifo");
         let fifo = fifo.display();
@@ -242,7 +242,7 @@ fn what_hides_from_everything_but_its_control_group_ends_with_its_run_or_with_na
             host.gone(run).await;
             assert_eq!(children(), "");
         } else {
-            // Nothing tells any more whose it is; `on_host` finds that nothing is left all the same.
+            // Without control groups nothing shows its run; `on_host` checks that it ends with navigator.
             host.gone(run).await;
             assert_ne!(children(), "");
         }
@@ -250,7 +250,7 @@ fn what_hides_from_everything_but_its_control_group_ends_with_its_run_or_with_na
 }
 
 #[test]
-fn actions_come_at_any_moment() {
+fn actions_may_come_at_any_moment() {
     on_host("moments", async |host| {
         for _ in 0..50 {
             let run = host.spawn(sleeper());
@@ -261,7 +261,7 @@ fn actions_come_at_any_moment() {
         for _ in 0..100 {
             let run = host.spawn(sleeper());
             host.kill(run);
-            // Killed before it became a program, it never started; both are told as they are.
+            // If it is killed before its exec, it has never started.
             let started = host.until(|event| match event {
                 Event::Spawned { run: of, .. } if *of == run => Some(true),
                 Event::NotSpawned { run: of, .. } if *of == run => Some(false),
@@ -283,7 +283,7 @@ fn actions_come_at_any_moment() {
 }
 
 #[test]
-fn one_tree_ends_and_its_neighbour_does_not() {
+fn killing_one_tree_leaves_another_alone() {
     on_host("neighbours", async |host| {
         let family = || script("family", "sleep 3600 & (setsid sleep 3600 &) ; wait");
         let (first, second) = (host.spawn(family()), host.spawn(family()));
@@ -291,7 +291,7 @@ fn one_tree_ends_and_its_neighbour_does_not() {
         host.spawned(second).await;
         host.kill(first);
         host.gone(first).await;
-        assert!(!host.told.iter().any(|event| matches!(event, Event::Exited { run, .. } if *run == second)));
+        assert!(!host.events.iter().any(|event| matches!(event, Event::Exited { run, .. } if *run == second)));
         assert!(!host.pids(second).is_empty());
         host.kill(second);
         host.gone(second).await;

@@ -1,4 +1,4 @@
-//! Starts that come after another one's: their programs wait for its exec, and for nothing else.
+//! Starts that come after another start: their programs wait for its exec, and for nothing else.
 
 use crate::host::{Host, children, on_host, script};
 use crate::tidy::{hanging, sleeper};
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until};
 
 /// The number of `futex(2)` on this kind of machine, as `/proc/PID/syscall` shows it.
 const FUTEX: &str = if cfg!(target_arch = "x86_64") { "202 " } else { "98 " };
-/// How long a list is.
+/// The length of the list.
 const LIST: usize = 64;
 
-/// The run that a start which succeeded or failed was of.
+/// The run of a start that succeeded or failed.
 fn start(event: &Event) -> Option<RunId> {
     match event {
         Event::Spawned { run, .. } | Event::NotSpawned { run, .. } => Some(*run),
@@ -31,7 +31,7 @@ async fn end(host: &mut Host, runs: &[RunId]) {
 }
 
 #[test]
-fn each_of_a_list_is_started_after_the_one_before_it_and_told_of_in_that_order() {
+fn processes_of_a_list_start_and_are_reported_in_order() {
     on_host("turns", async |host| {
         let list: Vec<RunId> = (0..LIST).fold(Vec::new(), |mut list, number| {
             let spec = script(&format!("process-{number}"), "exec sleep 3600");
@@ -42,36 +42,36 @@ fn each_of_a_list_is_started_after_the_one_before_it_and_told_of_in_that_order()
             list
         });
         host.spawned(list[LIST - 1]).await;
-        assert_eq!(host.told.iter().filter_map(start).collect::<Vec<_>>(), list);
+        assert_eq!(host.events.iter().filter_map(start).collect::<Vec<_>>(), list);
         end(host, &list).await;
     });
 }
 
 #[test]
-fn a_program_is_not_executed_while_the_exec_before_it_hangs_and_others_are() {
+fn a_hanging_exec_delays_only_the_starts_that_come_after_it() {
     on_host("behind", async |host| {
         let ([slow, behind, last], holder) = hanging_list(host).await;
         host.complete(script("free", "exit 0")).await;
         let waiting = host.until_waiting(2).await;
-        assert!(!host.told.iter().filter_map(start).any(|run| [slow, behind, last].contains(&run)), "they wait");
+        assert!(!host.events.iter().filter_map(start).any(|run| [slow, behind, last].contains(&run)), "they wait");
         host.stop(holder);
         host.spawned(last).await;
-        let told = host.told.iter().filter_map(start).filter(|run| [slow, behind, last].contains(run));
-        assert_eq!(told.collect::<Vec<_>>(), [slow, behind, last]);
+        let reported = host.events.iter().filter_map(start).filter(|run| [slow, behind, last].contains(run));
+        assert_eq!(reported.collect::<Vec<_>>(), [slow, behind, last]);
         let pids = [host.spawned(behind).await, host.spawned(last).await].map(|Pid(pid)| pid);
-        assert!(pids.iter().all(|pid| waiting.contains(pid)), "who waited has become the program");
+        assert!(pids.iter().all(|pid| waiting.contains(pid)), "the waiting children have become the programs");
         end(host, &[last, behind, slow]).await;
     });
 }
 
 #[test]
-fn a_start_that_fails_lets_the_next_one_go_on() {
+fn after_a_start_that_fails_the_next_one_goes_on() {
     on_host("fails", async |host| {
         let missing = host.spawn(Spec::new("missing", "/does/not/exist"));
         let next = host.spawn_after(script("next", "exec sleep 3600"), missing);
         host.spawned(next).await;
-        assert_eq!(host.told.iter().filter_map(start).collect::<Vec<_>>(), [missing, next]);
-        // One that is over holds up nobody, however it went.
+        assert_eq!(host.events.iter().filter_map(start).collect::<Vec<_>>(), [missing, next]);
+        // A start that is over delays nothing, even if it failed.
         let late = host.spawn_after(script("late", "exec sleep 3600"), missing);
         host.spawned(late).await;
         end(host, &[late, next]).await;
@@ -79,8 +79,8 @@ fn a_start_that_fails_lets_the_next_one_go_on() {
 }
 
 #[test]
-fn behind_a_start_that_fails_early_the_next_one_still_waits_for_those_before() {
-    let unknown = with(|spec| spec.exec.user = Some(Text::plain("nobody-has-this-name")));
+fn after_a_start_that_fails_early_the_next_one_still_waits_for_earlier_ones() {
+    let unknown = with(|spec| spec.exec.user = Some(Text::plain("no-such-user")));
     let nowhere = with(|spec| spec.exec.working_dir = Some(Text::plain("/does/not/exist")));
     let mute = with(|spec| spec.exec.announce = Some(Announce::Notify));
     for early in [unknown, nowhere, mute] {
@@ -88,40 +88,40 @@ fn behind_a_start_that_fails_early_the_next_one_still_waits_for_those_before() {
             let (program, holder) = hanging(host).await;
             let directory = announced_in(host).await;
             let slow = host.spawn(sleeper("slow", &program));
-            // Its socket can't be made where there is something already.
+            // Its socket can't be made, because the file exists.
             fs::write(directory.join((slow.0 + 1).to_string()), "").expect("a file");
             let early = host.spawn_after(early, slow);
             let next = host.spawn_after(script("next", "exec sleep 3600"), early);
             host.until_waiting(1).await;
             host.stop(holder);
             host.spawned(next).await;
-            let told = host.told.iter().filter_map(start).filter(|run| [slow, early, next].contains(run));
-            assert_eq!(told.collect::<Vec<_>>(), [slow, early, next]);
+            let reported = host.events.iter().filter_map(start).filter(|run| [slow, early, next].contains(run));
+            assert_eq!(reported.collect::<Vec<_>>(), [slow, early, next]);
             host.refused(early).await;
             end(host, &[next, slow]).await;
         });
     }
 }
 
-/// A process that sleeps, with something else about it.
+/// A process that sleeps, with a change of its definition.
 fn with(change: impl FnOnce(&mut Spec)) -> Spec {
     let mut spec = script("early", "exec sleep 3600");
     change(&mut spec);
     spec
 }
 
-/// The directory in which runs have their sockets for announcements.
+/// The directory of the notification sockets.
 async fn announced_in(host: &mut Host) -> PathBuf {
     let said = host.fifo("said");
     let mut teller = script("teller", &format!("echo $NOTIFY_SOCKET > {}", said.display()));
     teller.exec.announce = Some(Announce::Notify);
     host.spawn(teller);
-    let socket = PathBuf::from(host.hears(&said).await.trim_end());
+    let socket = PathBuf::from(host.read_fifo(&said).await.trim_end());
     socket.parent().expect("a directory").to_owned()
 }
 
 #[test]
-fn a_start_that_is_killed_while_it_waits_is_none() {
+fn a_start_that_is_killed_while_it_waits_is_refused() {
     on_host("killed", async |host| {
         let ([slow, behind, last], holder) = hanging_list(host).await;
         host.until_waiting(2).await;
@@ -133,7 +133,7 @@ fn a_start_that_is_killed_while_it_waits_is_none() {
     });
 }
 
-/// Three starts, of which the first hangs in its exec until the process that comes with them is stopped.
+/// Three starts, each after the one before. The first hangs in its exec until the returned holder is stopped.
 async fn hanging_list(host: &mut Host) -> ([RunId; 3], RunId) {
     let (program, holder) = hanging(host).await;
     let slow = host.spawn(sleeper("slow", &program));
@@ -143,7 +143,7 @@ async fn hanging_list(host: &mut Host) -> ([RunId; 3], RunId) {
 }
 
 impl Host {
-    /// Waits until so many children wait for another start; returns their numbers.
+    /// Waits until this many children wait for another start; returns their pids.
     async fn until_waiting(&self, count: usize) -> Vec<u32> {
         let waits = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(|call| call.starts_with(FUTEX));
         loop {
@@ -152,7 +152,7 @@ impl Host {
             if waiting.len() == count {
                 return waiting;
             }
-            // Nothing tells of it. The whole test has its time.
+            // No event reports it. The whole test has a timeout.
             sleep_until(Instant::now() + Duration::from_millis(1)).await;
         }
     }

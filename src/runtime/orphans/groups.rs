@@ -1,16 +1,17 @@
-//! The control groups of former lives, by the directories that they noted. The names in a path prove nothing alone: a
-//! program that may make groups can give them the names that navigator uses.
+//! The control groups of earlier lives of navigator, found by their recorded directories.
+//!
+//! The names in a path alone prove nothing: a program that may make groups can use the same names.
 
 use super::super::group;
 use super::super::mark::number;
 use crate::journal::{GroupDirectory, Record};
 use reconcile::text::is_name;
 
-/// The noted directories that still exist, each with its life.
+/// The recorded directories that still exist, each with its life.
 #[derive(Debug, Default)]
 pub(super) struct FormerGroups(Vec<(String, GroupDirectory)>);
 
-/// The run whose control group a process is in.
+/// The run that a control group belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::runtime) struct GroupRun {
     pub(in crate::runtime) life: String,
@@ -19,17 +20,17 @@ pub(in crate::runtime) struct GroupRun {
 }
 
 impl FormerGroups {
-    /// Those of a record, as they are now.
+    /// Those of a record that exist now.
     pub(super) fn of(record: &Record) -> FormerGroups {
-        let is_there = |noted: &GroupDirectory| group::find(noted).is_ok_and(|found| found.is_some());
-        let there = record.groups().filter(|(_, noted)| is_there(noted));
-        FormerGroups(there.map(|(life, noted)| (life.to_owned(), noted.clone())).collect())
+        let is_there = |recorded: &GroupDirectory| group::find(recorded).is_ok_and(|found| found.is_some());
+        let there = record.groups().filter(|(_, recorded)| is_there(recorded));
+        FormerGroups(there.map(|(life, recorded)| (life.to_owned(), recorded.clone())).collect())
     }
 
-    /// The run whose group, or a group below that, has this path in `/proc/PID/cgroup`.
-    pub(super) fn place(&self, path: &str) -> Option<GroupRun> {
-        self.0.iter().find_map(|(life, noted)| {
-            let below = path.strip_prefix(&*noted.path)?.strip_prefix('/')?;
+    /// The run of the group with this path in `/proc/PID/cgroup`, or of a group above it.
+    pub(super) fn run_of(&self, path: &str) -> Option<GroupRun> {
+        self.0.iter().find_map(|(life, recorded)| {
+            let below = path.strip_prefix(&*recorded.path)?.strip_prefix('/')?;
             let (run, name) = below.split('/').next()?.split_once('.')?;
             let run = number(run).filter(|_| is_name(name))?;
             Some(GroupRun { life: life.clone(), run, name: name.to_owned() })
@@ -37,17 +38,17 @@ impl FormerGroups {
     }
 }
 
-/// Removes the empty groups of former lives. Returns the lives that have no group any more.
+/// Removes the empty groups of earlier lives. Returns the lives that have no group any more.
 pub(super) fn remove_empty(record: &Record) -> Vec<String> {
-    let is_gone = |noted: &GroupDirectory| {
-        group::find(noted).is_ok_and(|found| {
+    let is_gone = |recorded: &GroupDirectory| {
+        group::find(recorded).is_ok_and(|found| {
             found.is_none_or(|directory| {
                 group::remove_tree(&directory);
                 !directory.exists()
             })
         })
     };
-    record.groups().filter(|(_, noted)| is_gone(noted)).map(|(life, _)| life.to_owned()).collect()
+    record.groups().filter(|(_, recorded)| is_gone(recorded)).map(|(life, _)| life.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -55,12 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_below_a_noted_directory_alone() {
-        let noted = GroupDirectory { path: "/x.service/navigator-a.b".to_owned(), inode: 7 };
-        let groups = FormerGroups(vec![("b".to_owned(), noted)]);
+    fn a_run_is_read_only_from_a_path_below_a_recorded_directory() {
+        let recorded = GroupDirectory { path: "/x.service/navigator-a.b".to_owned(), inode: 7 };
+        let groups = FormerGroups(vec![("b".to_owned(), recorded)]);
         let web = GroupRun { life: "b".to_owned(), run: 3, name: "web.1".to_owned() };
-        assert_eq!(groups.place("/x.service/navigator-a.b/3.web.1"), Some(web.clone()));
-        assert_eq!(groups.place("/x.service/navigator-a.b/3.web.1/below/it"), Some(web));
+        assert_eq!(groups.run_of("/x.service/navigator-a.b/3.web.1"), Some(web.clone()));
+        assert_eq!(groups.run_of("/x.service/navigator-a.b/3.web.1/below/it"), Some(web));
         let others = [
             "/",
             "/navigator-a.b/3.web.1",
@@ -76,18 +77,18 @@ mod tests {
             "/x.service/navigator-a.b/3",
         ];
         for other in others {
-            assert_eq!(groups.place(other), None, "{other}");
+            assert_eq!(groups.run_of(other), None, "{other}");
         }
     }
 
     #[test]
-    fn a_directory_that_is_not_the_noted_one_proves_nothing() {
+    fn a_directory_with_another_inode_than_the_recorded_one_proves_nothing() {
         let life = |inode| crate::journal::JournalEntry::Life {
             life: "b".to_owned(),
             boot: "boot".to_owned(),
             groups: Some(GroupDirectory { path: "/".to_owned(), inode }),
         };
-        // The root of the hierarchy is there wherever it is mounted, and no directory has the inode 0.
+        // The root exists wherever the hierarchy is mounted, and no directory has the inode 0.
         let record = Record::of([life(0)]);
         assert!(FormerGroups::of(&record).0.is_empty());
     }

@@ -111,15 +111,15 @@ impl Prober {
         }
         if let Some(watchdog) = &watchdog {
             passed.variables.push(("WATCHDOG_USEC", watchdog.limit().as_micros().to_string()));
-            passed.own_number = Some("WATCHDOG_PID");
+            passed.pid_variable = Some("WATCHDOG_PID");
         }
         let ear = LogMatcher::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
         if let (Some(ear), Some(Probe::Log(pattern))) = (&ear, &spec.ready) {
             ear.listen_for(pattern);
         }
-        passed.ear.clone_from(&ear);
+        passed.log_matcher.clone_from(&ear);
         let subject = ProbedRun {
-            principal: CommandContext { run, spec: Arc::clone(spec), leader: None },
+            principal: CommandContext { run, spec: Arc::clone(spec), main_pid: None },
             standing: Arc::new(ProbeState::new(run, self.news.clone())),
             ear,
             watchdog,
@@ -136,7 +136,7 @@ impl Prober {
     /// The run's program runs, and everybody has been told so.
     pub(super) fn begin(&self, run: RunId, leader: Pid) {
         if let Some(subject) = self.lock().get_mut(&run) {
-            subject.principal.leader = Some(leader);
+            subject.principal.main_pid = Some(leader);
             if subject.is_ending {
                 return;
             }
@@ -154,7 +154,7 @@ impl Prober {
         let spec = &subject.principal.spec;
         let (readiness_changed, liveness_changed) =
             (readiness_of(&former) != readiness_of(spec), former.liveness != spec.liveness);
-        if subject.principal.leader.is_none() || subject.is_ending {
+        if subject.principal.main_pid.is_none() || subject.is_ending {
             return;
         }
         if readiness_changed {

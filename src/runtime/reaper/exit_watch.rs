@@ -1,8 +1,7 @@
-//! Who tells of a leader's end: its own pidfd, which is readable from then on.
+//! Reports the end of main processes by their pidfds, which become readable then.
 //!
-//! `SIGCHLD` alone wouldn't do. Ends that come together may come as one signal, so that each would cost a look at every child
-//! there is, which the kernel makes one by one. For an orphan, and for a leader without a pidfd, that look is still made; see
-//! [`super::Reaper::reap`].
+//! `SIGCHLD` alone is too slow: one signal may stand for several ends, so each would cost a check of all children, which the
+//! kernel makes one by one. Orphans, and main processes without a pidfd, still need that; see [`super::Reaper::reap_all`].
 
 use crate::sys;
 use rustix::event::epoll;
@@ -13,21 +12,21 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
-/// How many ends are told at once.
-pub(super) const AT_ONCE: usize = 64;
+/// The most exits that are reported at once.
+pub(super) const MAX_EXITS: usize = 64;
 
-/// The leaders that are not reaped.
+/// The unreaped main processes.
 pub(super) struct ExitWatch {
     /// Becomes readable when one of them has ended.
-    told: Arc<AsyncFd<OwnedFd>>,
-    held: HashMap<u32, Arc<OwnedFd>>,
-    /// Those whose end only a look tells.
-    untold: BTreeSet<u32>,
-    /// With more leaders than this, their descriptors are needed for what can't do without.
-    room: usize,
+    epoll: Arc<AsyncFd<OwnedFd>>,
+    pidfds: HashMap<u32, Arc<OwnedFd>>,
+    /// Main processes that end without a report: only a full scan finds it.
+    unwatched: BTreeSet<u32>,
+    /// From this many main processes on, no pidfds are kept, to save descriptors.
+    limit: usize,
     is_crowded: bool,
-    /// Descriptors were given up: one of them may have had an end to tell, whose signal came with another's.
-    wants_a_look: bool,
+    /// Pidfds were given up. One of them may have had an exit to report.
+    needs_full_scan: bool,
 }
 
 impl ExitWatch {
@@ -35,89 +34,89 @@ impl ExitWatch {
     /// Out of descriptors.
     pub(super) fn new() -> io::Result<ExitWatch> {
         let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        // Each process takes two others, which it reads.
-        ExitWatch::with_room(limit / 4)
+        // For each process navigator also has two pipes.
+        ExitWatch::with_limit(limit / 4)
     }
 
-    fn with_room(room: usize) -> io::Result<ExitWatch> {
+    fn with_limit(limit: usize) -> io::Result<ExitWatch> {
         Ok(ExitWatch {
-            told: sys::epoll_set()?,
-            held: HashMap::new(),
-            untold: BTreeSet::new(),
-            room,
+            epoll: sys::epoll_set()?,
+            pidfds: HashMap::new(),
+            unwatched: BTreeSet::new(),
+            limit,
             is_crowded: false,
-            wants_a_look: false,
+            needs_full_scan: false,
         })
     }
 
-    /// What becomes readable when a leader has ended.
+    /// Becomes readable when a main process has ended.
     pub(super) fn readable(&self) -> Arc<AsyncFd<OwnedFd>> {
-        Arc::clone(&self.told)
+        Arc::clone(&self.epoll)
     }
 
-    /// Enters a leader, with a descriptor of it if there is one.
-    pub(super) fn expect(&mut self, pid: u32, pidfd: Option<OwnedFd>) {
-        let count = self.held.len() + self.untold.len();
-        if count >= self.room {
+    /// Adds a main process, with its pidfd if there is one.
+    pub(super) fn add(&mut self, pid: u32, pidfd: Option<OwnedFd>) {
+        let count = self.pidfds.len() + self.unwatched.len();
+        if count >= self.limit {
             self.is_crowded = true;
-            self.wants_a_look |= !self.held.is_empty();
-            self.untold.extend(self.held.drain().map(|(pid, _)| pid));
-        } else if count < self.room / 2 {
+            self.needs_full_scan |= !self.pidfds.is_empty();
+            self.unwatched.extend(self.pidfds.drain().map(|(pid, _)| pid));
+        } else if count < self.limit / 2 {
             self.is_crowded = false;
         }
-        // Once only: a debugger may keep a child from being reaped that has ended, and nobody is to wake all the time meanwhile. Nor
-        // does anybody want to hear that it has been reaped, which the kernel tells of as well.
+        // One-shot: a debugger may keep an ended child from being reaped, and its pidfd must not wake us all the time. Nor is the
+        // kernel's report of the reaping itself wanted.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
         let data = epoll::EventData::new_u64(u64::from(pid));
-        let is_held = |pidfd: &OwnedFd| epoll::add(self.told.get_ref(), pidfd, data, flags).is_ok();
-        match pidfd.filter(|_| !self.is_crowded).filter(is_held) {
-            Some(pidfd) => drop(self.held.insert(pid, Arc::new(pidfd))),
-            None => drop(self.untold.insert(pid)),
+        let is_watched = |pidfd: &OwnedFd| epoll::add(self.epoll.get_ref(), pidfd, data, flags).is_ok();
+        match pidfd.filter(|_| !self.is_crowded).filter(is_watched) {
+            Some(pidfd) => drop(self.pidfds.insert(pid, Arc::new(pidfd))),
+            None => drop(self.unwatched.insert(pid)),
         }
     }
 
-    /// A leader's descriptor.
-    pub(super) fn holds(&self, pid: u32) -> Option<Arc<OwnedFd>> {
-        self.held.get(&pid).map(Arc::clone)
+    /// The pidfd of a main process.
+    pub(super) fn pidfd(&self, pid: u32) -> Option<Arc<OwnedFd>> {
+        self.pidfds.get(&pid).map(Arc::clone)
     }
 
-    /// Whether every leader is to be looked at once, because nobody may be left who tells of one that has ended already.
-    pub(super) fn want_a_look(&self) -> bool {
-        self.wants_a_look
+    /// Whether a full scan is needed, because pidfds were given up.
+    pub(super) fn needs_full_scan(&self) -> bool {
+        self.needs_full_scan
     }
 
-    /// Every leader is being looked at.
-    pub(super) fn are_looked_at(&mut self) {
-        self.wants_a_look = false;
+    /// A full scan begins.
+    pub(super) fn full_scan_begins(&mut self) {
+        self.needs_full_scan = false;
     }
 
-    /// A leader is being reaped; returns its descriptor.
+    /// Removes a main process that is being reaped. Returns its pidfd.
     pub(super) fn forget(&mut self, pid: u32) -> Option<Arc<OwnedFd>> {
-        self.untold.remove(&pid);
-        self.held.remove(&pid)
+        self.unwatched.remove(&pid);
+        self.pidfds.remove(&pid)
     }
 
-    /// Who has told of its end since this was asked last: [`AT_ONCE`] of them, if there may be more.
+    /// The pids of main processes that have ended since the last call: [`MAX_EXITS`], if there may be more.
     ///
     /// # Errors
     /// Those of `epoll_wait(2)`, which are bugs.
-    pub(super) fn tell(&self) -> io::Result<Vec<u32>> {
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(AT_ONCE);
+    pub(super) fn take_exits(&self) -> io::Result<Vec<u32>> {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(MAX_EXITS);
         let spare = rustix::buffer::spare_capacity(&mut events);
-        epoll::wait(self.told.get_ref(), spare, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        epoll::wait(self.epoll.get_ref(), spare, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         Ok(events.iter().filter_map(|event| u32::try_from({ event.data }.u64()).ok()).collect())
     }
 
-    /// One that told of its end could not be reaped: somebody watches it, and only a look tells when he is done.
-    pub(super) fn doubt(&mut self, pid: u32) {
-        if self.held.contains_key(&pid) {
-            self.untold.insert(pid);
+    /// A main process that has ended could not be reaped, because it is traced. Only full scans find out when it can be.
+    pub(super) fn mark_unreliable(&mut self, pid: u32) {
+        if self.pidfds.contains_key(&pid) {
+            self.unwatched.insert(pid);
         }
     }
 
-    /// Whether there is a leader whose end only a look tells.
-    pub(super) fn is_any_untold(&self) -> bool {
-        !self.untold.is_empty()
+    /// Whether a main process may end without a report, so that only a full scan finds it.
+    pub(super) fn has_unwatched(&self) -> bool {
+        !self.unwatched.is_empty()
     }
 }
 
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    #[expect(clippy::disallowed_methods, reason = "what is tested are children that nobody reaps")]
+    #[expect(clippy::disallowed_methods, reason = "the test needs children that are not reaped")]
     fn child() -> Child {
         Command::new("sleep").arg("60").spawn().expect("`sleep` can be run")
     }
@@ -141,41 +140,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_is_told_once_and_in_doubt_only_a_look_tells() {
-        let mut ends = ExitWatch::with_room(8).expect("descriptors");
+    async fn an_exit_is_reported_once_and_an_unreliable_pidfd_needs_scans() {
+        let mut watch = ExitWatch::with_limit(8).expect("descriptors");
         let (mut one, other) = (child(), child());
-        ends.expect(one.id(), pidfd(&one));
-        ends.expect(other.id(), pidfd(&other));
-        assert_eq!((ends.tell().expect("it can be asked"), ends.is_any_untold()), (Vec::new(), false));
+        watch.add(one.id(), pidfd(&one));
+        watch.add(other.id(), pidfd(&other));
+        assert_eq!((watch.take_exits().expect("it can be asked"), watch.has_unwatched()), (Vec::new(), false));
         one.kill().expect("it is our child");
-        drop(ends.readable().readable().await.expect("it can be waited for"));
-        assert_eq!(ends.tell().expect("it can be asked"), [one.id()]);
-        assert_eq!(ends.tell().expect("it can be asked"), Vec::<u32>::new());
-        ends.doubt(one.id());
-        assert!(ends.is_any_untold());
-        ends.forget(one.id());
-        assert!(!ends.is_any_untold());
+        drop(watch.readable().readable().await.expect("it can be waited for"));
+        assert_eq!(watch.take_exits().expect("it can be asked"), [one.id()]);
+        assert_eq!(watch.take_exits().expect("it can be asked"), Vec::<u32>::new());
+        watch.mark_unreliable(one.id());
+        assert!(watch.has_unwatched());
+        watch.forget(one.id());
+        assert!(!watch.has_unwatched());
         one.wait().expect("it is our child");
-        ends.expect(1, None);
-        assert!(ends.is_any_untold(), "nobody tells of its end");
+        watch.add(1, None);
+        assert!(watch.has_unwatched(), "its end is not reported");
         end(other);
     }
 
     #[tokio::test]
-    async fn a_crowd_takes_no_descriptors_until_it_is_gone() {
-        let mut ends = ExitWatch::with_room(4).expect("descriptors");
+    async fn above_the_limit_no_pidfds_are_kept() {
+        let mut watch = ExitWatch::with_limit(4).expect("descriptors");
         let children: Vec<Child> = (0..5).map(|_| child()).collect();
         for child in &children {
-            ends.expect(child.id(), pidfd(child));
+            watch.add(child.id(), pidfd(child));
         }
-        assert_eq!((ends.held.len(), ends.untold.len()), (0, 5));
-        assert!(ends.want_a_look(), "one of the first four may have ended without a signal of its own");
-        ends.are_looked_at();
+        assert_eq!((watch.pidfds.len(), watch.unwatched.len()), (0, 5));
+        assert!(watch.needs_full_scan(), "one of the first four may have ended without a signal of its own");
+        watch.full_scan_begins();
         for child in &children[..4] {
-            ends.forget(child.id());
+            watch.forget(child.id());
         }
-        ends.expect(children[0].id(), pidfd(&children[0]));
-        assert_eq!((ends.held.len(), ends.untold.len(), ends.want_a_look()), (1, 1, false));
+        watch.add(children[0].id(), pidfd(&children[0]));
+        assert_eq!((watch.pidfds.len(), watch.unwatched.len(), watch.needs_full_scan()), (1, 1, false));
         children.into_iter().for_each(end);
     }
 }

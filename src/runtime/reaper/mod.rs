@@ -1,10 +1,11 @@
-//! The one owner of every wait, and the table of what runs: routes each child that has ended to its run, reaps it, and
-//! tells the news, each fact once, `Spawned` before `Exited` before `Gone`.
+//! The table of runs, and the only reaper: assigns each child that has ended to its run, reaps it, and makes the events.
 //!
-//! Everything in here happens on the loop's thread, from [`super::Runtime::perform`] or from the reaper's task, so no
-//! child is reaped while its number is in use. A start is entered into the table *before* its clone, with the slot that
-//! the kernel writes its number to; so a child that ends at once is known, whoever comes first: its `SIGCHLD`, or the
-//! report of the spawner. What is neither a leader nor a start is an orphan that was handed to us.
+//! Each event is made once, `Spawned` before `Exited` before `Gone`.
+//!
+//! Everything here happens on the loop's thread, from [`super::Runtime::perform`] or from the reaper's task. So no child is
+//! reaped while its pid is in use. A start is entered *before* its clone, with the slot to which the kernel writes the child's
+//! pid. So a child that ends at once is recognized, even if its `SIGCHLD` comes before the spawner's report. A child that is
+//! neither a main process nor a start is an orphan that was handed to us.
 
 mod exit_watch;
 mod members;
@@ -21,7 +22,7 @@ use super::tree::{self, ProcessHandle, TreeMembers, send, send_all};
 use crate::journal::{Journal, JournalEntry};
 use crate::signals;
 use crate::sys::slot::Slot;
-use crate::sys::{self, How};
+use crate::sys::{self, ExitKind};
 use exit_watch::ExitWatch;
 use reconcile::event::{Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
@@ -34,100 +35,99 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
-/// How long an orphan may have no legible environment until it counts as nobody's: one that makes it so on purpose must
-/// not keep a tree from being gone.
+/// How long the environment of an orphan may be unreadable before the orphan counts as belonging to no run. A process that
+/// does this on purpose must not keep a run from being gone.
 pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
-/// So much to tidy up isn't put off for a start, which may take long. Of each run that is gone there is its end to write down, and
-/// perhaps its control group to remove.
-const MUCH_TO_TIDY: usize = 16;
-/// How many may remove control groups at the same moment: the kernel lets one after the other do it, and the next one is to be there
-/// when the first is through.
-const REMOVALS: usize = 2;
+/// With this much to clean up, it is done even while a start is in progress. Each run that is gone has an end to record, and
+/// perhaps a control group to remove.
+const CLEANUP_BATCH: usize = 16;
+/// How many spawners may remove control groups at once. The kernel serializes removals; a second one waits to go on at once.
+const MAX_REMOVALS: usize = 2;
 
-/// What runs, and what of it is news.
+/// The table of runs, and the events to send.
 pub(super) struct Reaper {
     marker: Marker,
     journal: Journal,
-    /// Where each run gets a control group of its own, if it can.
+    /// Where each run gets its control group; `None` if control groups can't be used.
     groups: Option<Groups>,
-    /// Becomes readable when a control group becomes empty that is waited for.
-    emptied: Arc<AsyncFd<OwnedFd>>,
-    /// Boxed, because a table has more places than values.
+    /// Becomes readable when a watched control group becomes empty.
+    emptied_groups: Arc<AsyncFd<OwnedFd>>,
+    /// Boxed, because the table also has empty buckets.
     runs: HashMap<RunId, Box<TrackedRun>>,
-    /// Those whose program doesn't run yet.
-    unborn: BTreeSet<RunId>,
-    /// When it is time to look for starts that are overdue.
+    /// Runs without an outcome of their start.
+    unstarted: BTreeSet<RunId>,
+    /// When to look for overdue starts next.
     starts_due: Option<Instant>,
-    /// Of each start that was killed because it was overdue: why it has failed.
+    /// Why each start that was killed as overdue has failed.
     overdue: HashMap<RunId, Refusal>,
-    /// Outcomes that may not be told before another start's.
-    early: Vec<SpawnReport>,
-    /// Those whose leader is reaped.
-    leaderless: BTreeSet<RunId>,
-    /// Leaders that are not reaped, by their number.
-    leaders: HashMap<u32, RunId>,
-    /// Runs by the session that their leader made. A number stays in use as long as a session has it.
+    /// Outcomes that have to wait for the outcome of another start.
+    early_reports: Vec<SpawnReport>,
+    /// Runs with a reaped main process.
+    without_main: BTreeSet<RunId>,
+    /// Unreaped main processes, by pid.
+    main_pids: HashMap<u32, RunId>,
+    /// Runs by the session of their main process. A pid is not reused as long as a session has it.
     sessions: HashMap<u32, RunId>,
-    /// What tells of the end of those.
-    ends: ExitWatch,
-    /// What is left of runs that are gone.
-    spent: FinishedRuns,
-    /// How many times others have been given such, and aren't through.
-    being_removed: usize,
-    /// Many end together: their descriptors are closed beside the loop.
-    are_many_ending: bool,
-    /// Runs that are gone, which is yet to be written down. Should this navigator be killed before, the next one finds it out.
-    unwritten: Vec<RunId>,
-    /// Orphans that are not reaped, as far as it is known whose they are.
-    orphans: HashMap<u32, RunId>,
-    /// Since when there is an orphan of which it can't be said yet.
+    /// Reports the end of main processes.
+    exits: ExitWatch,
+    /// Resources of runs that are gone.
+    finished: FinishedRuns,
+    /// How many spawners are releasing such resources.
+    removals: usize,
+    /// Many processes end together: spawners close their pidfds.
+    is_mass_exit: bool,
+    /// Runs that are gone, which is not recorded yet. If navigator is killed before, the next one finds out.
+    unrecorded: Vec<RunId>,
+    /// The runs of unreaped orphans, by pid, as far as they are known.
+    orphan_runs: HashMap<u32, RunId>,
+    /// Since when the run of an orphan can't be determined.
     undecided_since: Option<Instant>,
-    news: VecDeque<Event>,
+    events: VecDeque<Event>,
 }
 
 struct TrackedRun {
     name: Name,
-    leader: MainProcess,
-    /// The run whose start has to be over before its own.
+    main: MainProcess,
+    /// The run that must have started, or failed to, before this run's exec.
     after: Option<RunId>,
-    /// The session that its leader made.
+    /// The session of its main process.
     session: Option<u32>,
-    /// Who was told to stop.
-    told: TreeMembers,
-    /// Who was killed.
+    /// The members that were sent the stop signal.
+    signalled: TreeMembers,
+    /// The members that were killed.
     killed: TreeMembers,
-    /// Asked for before the start's outcome was known.
-    wish: Option<SignalWish>,
-    /// Everything found from now on is killed.
-    killing: bool,
+    /// Requested before the start's outcome was known.
+    pending: Option<PendingSignal>,
+    /// Every member found from now on is killed.
+    is_killing: bool,
     /// Its control group, which may not exist.
     leaf: Option<Leaf>,
-    /// Its `cgroup.events`, once nobody else tells when the last of it has ended.
-    emptying: Option<OwnedFd>,
-    /// It was reported that the group can't be watched.
-    is_unwatched: bool,
+    /// Its `cgroup.events`, watched once nothing else reports the end of its last member.
+    leaf_watch: Option<OwnedFd>,
+    /// The failure to watch the group has been logged.
+    has_watch_failed: bool,
 }
 
 enum MainProcess {
-    /// Being started. It may have ended already, before its spawner could report.
+    /// Being started. It may have ended before its spawner could report.
     Starting {
         slot: Arc<Slot>,
         spec: Arc<Spec>,
-        /// When the start that it follows had an outcome.
+        /// When the start that it waits for was over.
         turn: Option<Instant>,
         ended: Option<EarlyEnd>,
     },
-    /// Killed while it was being started, which its spawner can't tell from an exec. Its end will.
-    Doubtful(u32),
-    /// Not started; the child that failed is yet to be reaped.
+    /// Killed during its start. Its spawner can't tell that from an exec; its end shows which.
+    KilledEarly(u32),
+    /// Not started; the child that failed is not reaped yet.
     Refused { slot: Arc<Slot>, why: Refusal },
-    /// Runs, or has ended and is not reaped.
-    Up(u32),
-    /// Reaped; the rest of its tree is left.
-    Ended,
+    /// It runs, or has ended and is not reaped.
+    Running(u32),
+    /// It is reaped; other members may live.
+    Reaped,
 }
 
-/// The end of a child that nobody had reported yet.
+/// The end of a child before its start was reported.
 #[derive(Clone)]
 struct EarlyEnd {
     status: ExitStatus,
@@ -135,10 +135,10 @@ struct EarlyEnd {
 }
 
 #[derive(Clone, Copy)]
-enum SignalWish {
+enum PendingSignal {
     Stop(i32),
     Kill,
-    /// The child was there, and was killed, before anybody could say whether it had executed its program.
+    /// The child was killed before its start was reported.
     Killed,
 }
 
@@ -150,99 +150,99 @@ impl Reaper {
             marker,
             journal,
             groups,
-            emptied: sys::epoll_set()?,
+            emptied_groups: sys::epoll_set()?,
             runs: HashMap::new(),
-            unborn: BTreeSet::new(),
+            unstarted: BTreeSet::new(),
             starts_due: None,
             overdue: HashMap::new(),
-            early: Vec::new(),
-            leaderless: BTreeSet::new(),
-            leaders: HashMap::new(),
-            ends: ExitWatch::new()?,
+            early_reports: Vec::new(),
+            without_main: BTreeSet::new(),
+            main_pids: HashMap::new(),
+            exits: ExitWatch::new()?,
             sessions: HashMap::new(),
-            spent: FinishedRuns::default(),
-            being_removed: 0,
-            are_many_ending: false,
-            unwritten: Vec::new(),
-            orphans: HashMap::new(),
+            finished: FinishedRuns::default(),
+            removals: 0,
+            is_mass_exit: false,
+            unrecorded: Vec::new(),
+            orphan_runs: HashMap::new(),
             undecided_since: None,
-            news: VecDeque::new(),
+            events: VecDeque::new(),
         })
     }
 
-    /// What becomes readable when it is worth a look whether a run is gone, though no child has ended.
-    pub(super) fn emptied(&self) -> Arc<AsyncFd<OwnedFd>> {
-        Arc::clone(&self.emptied)
+    /// Becomes readable when a run may be gone although no child has ended.
+    pub(super) fn emptied_groups(&self) -> Arc<AsyncFd<OwnedFd>> {
+        Arc::clone(&self.emptied_groups)
     }
 
-    /// What becomes readable when a leader has ended.
-    pub(super) fn ends(&self) -> Arc<AsyncFd<OwnedFd>> {
-        self.ends.readable()
+    /// Becomes readable when a main process has ended.
+    pub(super) fn main_exits(&self) -> Arc<AsyncFd<OwnedFd>> {
+        self.exits.readable()
     }
 
-    /// Notes what has become of a run's leader.
-    fn lead(&mut self, id: RunId, leader: MainProcess) -> Option<&mut TrackedRun> {
-        if let MainProcess::Up(_) | MainProcess::Ended = leader {
-            self.is_over(id);
+    /// Sets the state of a run's main process.
+    fn set_main(&mut self, id: RunId, main: MainProcess) -> Option<&mut TrackedRun> {
+        if let MainProcess::Running(_) | MainProcess::Reaped = main {
+            self.end_start(id);
         }
         let run = self.runs.get_mut(&id)?;
-        if let MainProcess::Ended = leader {
-            self.leaderless.insert(id);
+        if let MainProcess::Reaped = main {
+            self.without_main.insert(id);
         }
-        run.leader = leader;
+        run.main = main;
         Some(run)
     }
 
-    /// Sends a signal to the run's leader alone.
+    /// Sends a signal to the run's main process only.
     ///
     /// # Errors
-    /// There is none, or it may not be signalled.
-    pub(super) fn signal_leader(&self, id: RunId, signal: i32) -> io::Result<()> {
-        match self.runs.get(&id).map(|run| &run.leader) {
-            // Never its group, which is what a leader's number may stand for.
-            Some(MainProcess::Up(pid)) => self.hold_leader(*pid, ProcessHandle::of_child).signal(signal),
+    /// It has ended, or may not be signalled.
+    pub(super) fn signal_main(&self, id: RunId, signal: i32) -> io::Result<()> {
+        match self.runs.get(&id).map(|run| &run.main) {
+            // `of_child`, because `of_main` may signal its process group.
+            Some(MainProcess::Running(pid)) => self.hold_main(*pid, ProcessHandle::of_child).signal(signal),
             _ => Err(io::Error::other("its program has ended")),
         }
     }
 
-    /// Kills everything in the run's tree, and whatever of it turns up later.
+    /// Kills everything in the run's tree, including members found later.
     pub(super) fn kill(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        if let MainProcess::Starting { slot, ended: None, .. } = &run.leader {
-            // First of all: a child that has no number yet sees it before it executes its program, and might hang there.
+        if let MainProcess::Starting { slot, ended: None, .. } = &run.main {
+            // First: a child without a pid yet sees this before its exec, in which it might hang.
             slot.cancel();
-            // It may hang in its exec; and as only this table reaps it, its number is its own.
+            // It may hang in its exec. Only this table reaps it, so the pid is its own.
             let child = slot.pid();
-            run.wish = Some(if child.is_some() { SignalWish::Killed } else { SignalWish::Kill });
+            run.pending = Some(if child.is_some() { PendingSignal::Killed } else { PendingSignal::Kill });
             if let Some(pid) = child {
                 send(pid, &ProcessHandle::of_child(pid), libc::SIGKILL);
             }
             return;
         }
-        run.killing = true;
-        self.kill_found(id);
-        self.settle();
+        run.is_killing = true;
+        self.kill_members(id);
+        self.report_finished();
     }
 
-    /// Kills until two passes in a row find nothing that hasn't been killed: a process that is told can't fork any more,
-    /// so each pass leaves fewer that can. What even this misses is met at the next `SIGCHLD`.
-    fn kill_found(&mut self, id: RunId) {
-        /// A bound for a tree that grows faster than it's killed; the loop must go on.
+    /// Kills until two passes in a row find nothing new. A killed process can't fork, so each pass leaves fewer that can. The next
+    /// `SIGCHLD` finds what this misses.
+    fn kill_members(&mut self, id: RunId) {
+        /// A limit for a tree that grows faster than it is killed: the loop must go on.
         const PASSES: usize = 32;
         if let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
-            // Where the kernel can't, each is killed one by one, as is whoever has left the group.
+            // Where the kernel can't, the processes are killed one by one, like those that have left the group.
             let _one_by_one = leaf.kill();
         }
-        let mut quiet = 0;
+        let mut empty_passes = 0;
         for _ in 0..PASSES {
-            let look = self.look();
-            let found = self.find(&look, id);
+            let scan = self.scan();
+            let found = self.members(&scan, id);
             let Some(run) = self.runs.get_mut(&id) else { return };
             let new: Vec<_> = found.into_iter().filter(|(pid, _)| !run.killed.holds(*pid)).collect();
             send_all(&new, libc::SIGKILL);
-            quiet = if new.is_empty() { quiet + 1 } else { 0 };
+            empty_passes = if new.is_empty() { empty_passes + 1 } else { 0 };
             run.killed.add(new);
-            if quiet == 2 {
+            if empty_passes == 2 {
                 return;
             }
         }
@@ -250,63 +250,63 @@ impl Reaper {
 
     /// The living members of a run's tree.
     pub(super) fn pids(&mut self, id: RunId) -> Vec<Pid> {
-        let look = self.look();
-        self.find(&look, id).into_iter().map(|(pid, _)| Pid(pid)).collect()
+        let scan = self.scan();
+        self.members(&scan, id).into_iter().map(|(pid, _)| Pid(pid)).collect()
     }
 
-    /// Whether a tree may be empty and it can't be said yet, because an orphan is in the middle of an exec, or whether a leader may
-    /// have ended that nobody tells of any more. Nothing wakes us for either, so it takes another look, soon.
-    pub(super) fn wants_another_look(&self) -> bool {
-        (self.is_undecided() && !self.leaderless.is_empty()) || self.ends.want_a_look()
+    /// Whether to check again soon, because no wake-up will come: an orphan in the middle of an exec keeps a tree from being
+    /// gone, or the pidfd of a main process that may have ended was given up.
+    pub(super) fn needs_recheck(&self) -> bool {
+        (self.is_undecided() && !self.without_main.is_empty()) || self.exits.needs_full_scan()
     }
 
-    /// Routes one child that has ended.
-    fn ended(&mut self, pid: u32, status: &ExitStatus) {
-        if let Some(id) = self.leaders.remove(&pid) {
-            let pidfd = self.ends.forget(pid);
-            if self.are_many_ending {
-                self.spent.pidfds.extend(pidfd);
+    /// Takes the end of one child.
+    fn child_ended(&mut self, pid: u32, status: &ExitStatus) {
+        if let Some(id) = self.main_pids.remove(&pid) {
+            let pidfd = self.exits.forget(pid);
+            if self.is_mass_exit {
+                self.finished.pidfds.extend(pidfd);
             }
-            if let Some(run) = self.lead(id, MainProcess::Ended) {
+            if let Some(run) = self.set_main(id, MainProcess::Reaped) {
                 run.forget(pid);
             }
-            self.news.push_back(Event::Exited { run: id, status: status.clone() });
-        } else if let Some(id) = self.starting(pid) {
-            // Without `/proc` it's taken for a program: nearly every child becomes one.
+            self.events.push_back(Event::Exited { run: id, status: status.clone() });
+        } else if let Some(id) = self.start_with_pid(pid) {
+            // Without `/proc`, assume that it executed its program, as nearly every child does.
             let has_executed = proc::stat(pid).is_none_or(|stat| stat.has_executed);
             let end = EarlyEnd { status: status.clone(), has_executed };
-            match self.runs.get_mut(&id).map(|run| &mut run.leader) {
+            match self.runs.get_mut(&id).map(|run| &mut run.main) {
                 Some(MainProcess::Starting { ended, .. }) => *ended = Some(end),
-                Some(MainProcess::Doubtful(_)) => self.has_been(id, pid, end),
+                Some(MainProcess::KilledEarly(_)) => self.main_ended_early(id, pid, end),
                 Some(MainProcess::Refused { why, .. }) => {
                     let why = why.clone();
-                    self.refused(id, why);
+                    self.report_refused(id, why);
                 }
                 _ => {}
             }
-        } else if let Some(run) = self.orphans.remove(&pid).and_then(|id| self.runs.get_mut(&id)) {
+        } else if let Some(run) = self.orphan_runs.remove(&pid).and_then(|id| self.runs.get_mut(&id)) {
             run.forget(pid);
         }
     }
 
-    /// For each run whose leader is reaped: says that it is gone, or goes on killing what is left.
-    pub(super) fn settle(&mut self) {
-        self.tell_of_starts();
-        if self.leaderless.is_empty() {
+    /// For each run with a reaped main process: reports it gone, or goes on killing its members.
+    pub(super) fn report_finished(&mut self) {
+        self.take_reports();
+        if self.without_main.is_empty() {
             return;
         }
         let lineage = Lineage::now();
         let orphans = self.orphans(&lineage);
         let is_undecided = self.is_undecided();
-        // Whoever is left of any run has one above him that was handed to us; the group knows no more than that.
-        let is_nobody_left = orphans.is_empty() && lineage.is_exact();
-        for id in self.leaderless.clone() {
+        // Each remaining member of a run has an ancestor that was handed to us. Without orphans the groups are empty, too.
+        let is_certainly_empty = orphans.is_empty() && lineage.is_exact();
+        for id in self.without_main.clone() {
             if orphans.iter().any(|&(_, run)| run == Some(id)) {
-                if self.runs[&id].killing {
-                    self.kill_found(id);
+                if self.runs[&id].is_killing {
+                    self.kill_members(id);
                 }
-            } else if !is_undecided && (is_nobody_left || !self.is_populated(id)) {
-                self.gone(id);
+            } else if !is_undecided && (is_certainly_empty || !self.is_populated(id)) {
+                self.report_gone(id);
             }
         }
     }
@@ -315,124 +315,124 @@ impl Reaper {
         self.undecided_since.is_some_and(|since| since.elapsed() < LONGEST_EXEC)
     }
 
-    /// Whether somebody is in a run's control group of whom nothing else tells whose he is, or whose end the kernel hasn't
-    /// counted yet. From now on it tells when the last of them has gone.
+    /// Whether a run's control group still has processes. They have no other sign of the run, or the kernel hasn't counted their
+    /// end yet. From now on the group is watched for the end of the last one.
     fn is_populated(&mut self, id: RunId) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
-        // If nobody is in it, it is removed by the same question.
+        // If it is empty, this removes it.
         drop(run.leaf.take_if(|leaf| leaf.remove_if_empty()));
         let Some(leaf) = &run.leaf else { return false };
-        if run.emptying.is_none() {
-            // Asked again whenever anything happens: what frees a descriptor is mostly an end, which is told.
-            match leaf.watch(self.emptied.get_ref()) {
-                Ok(watched) => run.emptying = Some(watched),
+        if run.leaf_watch.is_none() {
+            // Retried at every later event: the end of another process mostly frees a descriptor.
+            match leaf.watch(self.emptied_groups.get_ref()) {
+                Ok(watch) => run.leaf_watch = Some(watch),
                 Err(error) => {
-                    if !mem::replace(&mut run.is_unwatched, true) {
+                    if !mem::replace(&mut run.has_watch_failed, true) {
                         let name = run.name.as_str();
                         tracing::warn!(target: "managed_processes", name, %error, "Control group can't be watched yet");
                     }
                 }
             }
         }
-        let (is_killing, is_populated) = (run.killing, leaf.is_populated());
+        let (is_killing, is_populated) = (run.is_killing, leaf.is_populated());
         if is_killing && is_populated {
-            self.kill_found(id);
+            self.kill_members(id);
         }
         is_populated
     }
 
-    /// Takes a run out of the table, and its control group from the system.
-    fn forget(&mut self, id: RunId) {
-        self.is_over(id);
+    /// Removes a run from the table. Its control group is removed later.
+    fn remove_run(&mut self, id: RunId) {
+        self.end_start(id);
         self.overdue.remove(&id);
-        self.leaderless.remove(&id);
+        self.without_main.remove(&id);
         let Some(run) = self.runs.remove(&id) else { return };
         if let Some(session) = run.session.filter(|session| self.sessions.get(session) == Some(&id)) {
             self.sessions.remove(&session);
         }
-        self.spent.leaves.extend(run.leaf);
+        self.finished.leaves.extend(run.leaf);
     }
 
-    /// Writes down which runs are gone, and removes their control groups, for which nobody is to wait. Returns what is too much for
-    /// that here.
-    pub(super) fn tidy(&mut self) -> Option<FinishedRuns> {
-        self.write_down();
-        if self.are_enough_removing() {
+    /// Records which runs are gone, and removes their control groups. Returns the resources for a spawner to release if there are
+    /// many.
+    pub(super) fn clean_up(&mut self) -> Option<FinishedRuns> {
+        self.record_ends();
+        if self.is_removal_limit_reached() {
             return None;
         }
-        if self.spent.leaves.len() >= MUCH_TO_TIDY {
-            self.being_removed += 1;
-            return Some(mem::take(&mut self.spent));
+        if self.finished.leaves.len() >= CLEANUP_BATCH {
+            self.removals += 1;
+            return Some(mem::take(&mut self.finished));
         }
-        self.spent.remove();
+        self.finished.remove();
         None
     }
 
-    fn are_enough_removing(&self) -> bool {
-        self.being_removed == REMOVALS
+    fn is_removal_limit_reached(&self) -> bool {
+        self.removals == MAX_REMOVALS
     }
 
-    fn write_down(&mut self) {
-        self.journal.note_all(self.unwritten.drain(..).map(|id| JournalEntry::Gone { key: self.journal.key(id.0) }).collect());
+    fn record_ends(&mut self) {
+        self.journal.record_all(self.unrecorded.drain(..).map(|id| JournalEntry::Gone { key: self.journal.key(id.0) }).collect());
     }
 
-    /// What was returned is removed by now, but for these control groups.
-    pub(super) fn removed(&mut self, but: Vec<Leaf>) {
-        self.being_removed -= 1;
-        self.spent.leaves.extend(but);
+    /// A spawner has released what [`Reaper::clean_up`] returned, except for these control groups.
+    pub(super) fn removal_done(&mut self, but: Vec<Leaf>) {
+        self.removals -= 1;
+        self.finished.leaves.extend(but);
     }
 
-    /// Whether it is time to tidy up: a start comes first, unless there becomes much to do meanwhile.
-    pub(super) fn is_untidy(&self) -> bool {
-        let to_remove = if self.are_enough_removing() { 0 } else { self.spent.leaves.len() + self.spent.pidfds.len() };
-        let to_do = self.unwritten.len() + to_remove;
-        to_do > 0 && (self.under_way() == 0 || to_do >= MUCH_TO_TIDY)
+    /// Whether it is time to clean up. Starts come first, unless there is much to do.
+    pub(super) fn needs_cleanup(&self) -> bool {
+        let to_remove = if self.is_removal_limit_reached() { 0 } else { self.finished.leaves.len() + self.finished.pidfds.len() };
+        let to_do = self.unrecorded.len() + to_remove;
+        to_do > 0 && (self.starts_in_progress() == 0 || to_do >= CLEANUP_BATCH)
     }
 
-    /// Removes every control group that is left and empty, at the end. It does no harm if others are still at it.
+    /// Removes every empty control group, at the end. Spawners may still be removing some; that does no harm.
     pub(super) fn remove_groups(&mut self) {
-        self.write_down();
+        self.record_ends();
         self.groups.iter().for_each(Groups::remove);
     }
 
-    fn gone(&mut self, id: RunId) {
-        self.forget(id);
-        self.unwritten.push(id);
-        self.news.push_back(Event::Gone { run: id });
+    fn report_gone(&mut self, id: RunId) {
+        self.remove_run(id);
+        self.unrecorded.push(id);
+        self.events.push_back(Event::Gone { run: id });
     }
 
-    /// Whether there is a fact that nobody has been told yet.
-    pub(super) fn has_news(&self) -> bool {
-        !self.news.is_empty()
+    /// Whether there is an event to send.
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
-    /// The next fact that nobody has been told yet.
-    pub(super) fn next_news(&mut self) -> Option<Event> {
-        self.news.pop_front()
+    /// The next event to send.
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
-    /// Whether the outcome of a start is still to come.
+    /// Whether a start is in progress.
     pub(super) fn is_any_starting(&self) -> bool {
-        self.under_way() > 0
+        self.starts_in_progress() > 0
     }
 
-    /// How many starts have no outcome.
-    pub(super) fn under_way(&self) -> usize {
-        let is_under_way = |run: &TrackedRun| matches!(run.leader, MainProcess::Starting { .. } | MainProcess::Doubtful(_));
-        self.unborn.iter().filter(|id| self.runs.get(id).is_some_and(|run| is_under_way(run))).count()
+    /// How many starts have no outcome yet.
+    pub(super) fn starts_in_progress(&self) -> usize {
+        let is_under_way = |run: &TrackedRun| matches!(run.main, MainProcess::Starting { .. } | MainProcess::KilledEarly(_));
+        self.unstarted.iter().filter(|id| self.runs.get(id).is_some_and(|run| is_under_way(run))).count()
     }
 }
 
 impl TrackedRun {
-    /// Lets go of a process that is reaped.
+    /// Drops the handles of a process that is reaped.
     fn forget(&mut self, pid: u32) {
-        self.told.forget(pid);
+        self.signalled.forget(pid);
         self.killed.forget(pid);
     }
 }
 
-/// Kills every child that is left and everything below it, whose ever it is; returns their numbers. To be called on the
-/// loop's thread, where no child is reaped meanwhile.
+/// Kills every child and everything below it, and returns their pids. Call it on the loop's thread, so that no child is reaped
+/// meanwhile.
 pub(super) fn kill_every_child() -> Vec<Pid> {
     let lineage = Lineage::now();
     let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, ProcessHandle::of_child(pid))).collect();
@@ -441,9 +441,9 @@ pub(super) fn kill_every_child() -> Vec<Pid> {
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()
 }
 
-fn status(how: How) -> ExitStatus {
+fn status(how: ExitKind) -> ExitStatus {
     match how {
-        How::Code(code) => ExitStatus::Code(code),
-        How::Signal(number) => ExitStatus::Signal(signals::name(number)),
+        ExitKind::Code(code) => ExitStatus::Code(code),
+        ExitKind::Signal(number) => ExitStatus::Signal(signals::name(number)),
     }
 }

@@ -1,67 +1,65 @@
-//! How runs are told to stop. When all of a host stops at once, whom to tell is looked up once for all of them.
+//! Sends stop signals to the trees of runs. For many runs at once, the processes are looked up in one scan.
 
 use super::super::proc;
 use super::super::tree::{ProcessHandle, send_all};
-use super::{MainProcess, Reaper, SignalWish};
+use super::{MainProcess, PendingSignal, Reaper};
 use reconcile::event::RunId;
 
-/// To look at each of fewer is no dearer than one look at whoever lives on this host.
-const MANY: usize = 16;
-/// For how many processes of the host that look costs as much as one at whom a leader has started.
-const PRICE: usize = 8;
-/// How many who are no leaders may be looked at for each that stops.
-const OTHERS: usize = 2;
+/// For fewer stops, single scans cost no more than one scan of all processes of this host.
+const MANY_STOPS: usize = 16;
+/// How many processes are scanned at the cost of one single scan of a main process's children.
+const SCAN_COST: usize = 8;
+/// How many processes other than main processes may be scanned for each stop.
+const OTHERS_PER_STOP: usize = 2;
 
 impl Reaper {
-    /// Sends to everything in the tree of each of these runs its signal, then `CONT`. Late for a run that is gone, which is no
-    /// error.
+    /// Sends each run's signal, then `CONT`, to everything in its tree. For a run that is gone, this does nothing.
     pub(in crate::runtime) fn stop(&mut self, stops: &[(RunId, i32)]) {
-        let stops: Vec<(RunId, i32)> = stops.iter().copied().filter(|&(id, signal)| self.can_be_told(id, signal)).collect();
-        let are_many = stops.len() >= MANY && stops.len() * PRICE >= self.leaders.len();
-        let last_number = if are_many { proc::last_number() } else { None };
-        let Some(look) = are_many.then(|| self.look_at_all(stops.len() * OTHERS)).flatten() else {
+        let stops: Vec<(RunId, i32)> = stops.iter().copied().filter(|&(id, signal)| self.has_program(id, signal)).collect();
+        let are_many = stops.len() >= MANY_STOPS && stops.len() * SCAN_COST >= self.main_pids.len();
+        let last_pid = if are_many { proc::last_pid() } else { None };
+        let Some(scan) = are_many.then(|| self.scan_all(stops.len() * OTHERS_PER_STOP)).flatten() else {
             for (id, signal) in stops {
-                let look = self.look();
-                let found = self.find(&look, id);
-                self.tell(id, signal, found);
+                let scan = self.scan();
+                let found = self.members(&scan, id);
+                self.signal_members(id, signal, found);
             }
             return;
         };
         for &(id, signal) in &stops {
-            let found = self.find(&look, id);
-            self.tell(id, signal, found);
+            let found = self.members(&scan, id);
+            self.signal_members(id, signal, found);
         }
-        // That took a while. Whoever was born meanwhile is met now, and nobody else: while such a signal waits for a process, the
-        // kernel lets it make no other.
-        if last_number.is_some() && last_number == proc::last_number() {
+        // That took a while. Only processes forked meanwhile were missed: with a signal pending, the kernel lets no process fork.
+        if last_pid.is_some() && last_pid == proc::last_pid() {
             return;
         }
-        if let Some(look) = self.look_at_all(stops.len() * OTHERS) {
+        if let Some(scan) = self.scan_all(stops.len() * OTHERS_PER_STOP) {
             for (id, signal) in stops {
-                let mut found = self.find(&look, id);
-                found.retain(|&(pid, _)| self.runs.get(&id).is_some_and(|run| !run.told.holds(pid)));
-                self.tell(id, signal, found);
+                let mut found = self.members(&scan, id);
+                found.retain(|&(pid, _)| self.runs.get(&id).is_some_and(|run| !run.signalled.holds(pid)));
+                self.signal_members(id, signal, found);
             }
         }
     }
 
-    /// Whether a run has a program that can be told anything; if it has yet to have one, it will be told then.
-    fn can_be_told(&mut self, id: RunId, signal: i32) -> bool {
+    /// Whether a run's program has started. If its start is in progress, the signal is sent once it has.
+    fn has_program(&mut self, id: RunId, signal: i32) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
-        if let MainProcess::Starting { .. } | MainProcess::Refused { .. } | MainProcess::Doubtful(_) = run.leader {
-            run.wish = run.wish.or(Some(SignalWish::Stop(signal)));
+        if let MainProcess::Starting { .. } | MainProcess::Refused { .. } | MainProcess::KilledEarly(_) = run.main {
+            run.pending = run.pending.or(Some(PendingSignal::Stop(signal)));
             return false;
         }
         true
     }
 
-    fn tell(&mut self, id: RunId, signal: i32, found: Vec<(u32, ProcessHandle)>) {
-        // All of them first, so that nobody sees another end before being told to end itself.
+    fn signal_members(&mut self, id: RunId, signal: i32, found: Vec<(u32, ProcessHandle)>) {
+        // One signal to all before the next, so that no process sees another end before it gets its own signal.
         for signal in [signal, libc::SIGCONT] {
             send_all(&found, signal);
         }
         if let Some(run) = self.runs.get_mut(&id) {
-            run.told.add(found);
+            run.signalled.add(found);
         }
     }
 }

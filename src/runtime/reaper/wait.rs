@@ -1,73 +1,73 @@
-//! Which children are looked at for having ended, and when all of them have to be. Whose they are is told elsewhere.
+//! Reaps children that have ended: all, only adopted ones, or single ones.
 
-use super::exit_watch::AT_ONCE;
-use super::{MUCH_TO_TIDY, Reaper, status};
+use super::exit_watch::MAX_EXITS;
+use super::{CLEANUP_BATCH, Reaper, status};
 use crate::sys::{self, Ended};
 use std::io;
 
 impl Reaper {
-    /// Reaps every child that has ended, for which the kernel looks at each.
+    /// Reaps every child that has ended. The kernel checks all children one by one.
     ///
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap(&mut self) -> io::Result<()> {
-        self.ends.are_looked_at();
+    pub(in crate::runtime) fn reap_all(&mut self) -> io::Result<()> {
+        self.exits.full_scan_begins();
         while let Some(ended) = sys::ended_child()? {
-            self.take_leave(ended)?;
+            self.finish_child(ended)?;
         }
         Ok(())
     }
 
-    /// Reaps those who were handed to us and have ended, and those that may have ended before they could be called started. Leaders
-    /// are not looked at, where those can be told apart.
+    /// Reaps adopted children that have ended, and children of starts in progress. Where the kernel can tell them apart, main
+    /// processes are not checked.
     ///
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap_others(&mut self) -> io::Result<()> {
-        let unborn: Vec<u32> = self.unborn_pids().map(|(_, pid)| pid).collect();
-        for pid in unborn {
+    pub(in crate::runtime) fn reap_adopted(&mut self) -> io::Result<()> {
+        let unstarted: Vec<u32> = self.unstarted_pids().map(|(_, pid)| pid).collect();
+        for pid in unstarted {
             self.reap_one(pid)?;
         }
         while let Some(ended) = sys::ended_adopted()? {
-            self.take_leave(ended)?;
+            self.finish_child(ended)?;
         }
         Ok(())
     }
 
-    /// Reaps leaders that have told of their end, so many that others are not kept waiting; answers whether there may be more.
+    /// Reaps a batch of the main processes that ended. Returns whether there may be more.
     ///
     /// # Errors
     /// Those of `epoll_wait(2)` and `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap_told(&mut self) -> io::Result<bool> {
-        let told = self.ends.tell()?;
-        self.are_many_ending = told.len() >= MUCH_TO_TIDY;
-        for &pid in &told {
-            self.reap_leader(pid)?;
-            self.ends.doubt(pid);
+    pub(in crate::runtime) fn reap_mains(&mut self) -> io::Result<bool> {
+        let exits = self.exits.take_exits()?;
+        self.is_mass_exit = exits.len() >= CLEANUP_BATCH;
+        for &pid in &exits {
+            self.reap_main(pid)?;
+            self.exits.mark_unreliable(pid);
         }
-        Ok(told.len() == AT_ONCE)
+        Ok(exits.len() == MAX_EXITS)
     }
 
-    /// Whether a leader may end of which nothing but [`Reaper::reap`] is sure to tell.
-    pub(in crate::runtime) fn needs_looks(&self) -> bool {
-        self.ends.is_any_untold()
+    /// Whether only [`Reaper::reap_all`] is sure to find the end of some main process.
+    pub(in crate::runtime) fn needs_full_scans(&self) -> bool {
+        self.exits.has_unwatched()
     }
 
-    /// Reaps this leader if it has ended, and somebody hasn't done so before.
+    /// Reaps this main process if it has ended and is not reaped.
     ///
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap_leader(&mut self, pid: u32) -> io::Result<()> {
-        if self.leaders.contains_key(&pid) { self.reap_one(pid) } else { Ok(()) }
+    pub(in crate::runtime) fn reap_main(&mut self, pid: u32) -> io::Result<()> {
+        if self.main_pids.contains_key(&pid) { self.reap_one(pid) } else { Ok(()) }
     }
 
     fn reap_one(&mut self, pid: u32) -> io::Result<()> {
-        sys::ended_one(pid)?.map_or(Ok(()), |ended| self.take_leave(ended))
+        sys::ended_one(pid)?.map_or(Ok(()), |ended| self.finish_child(ended))
     }
 
-    fn take_leave(&mut self, ended: Ended) -> io::Result<()> {
-        self.ended(ended.pid, &status(ended.how));
-        // From here on the number may be somebody else's, so nothing in the table may still mean this child by it.
+    fn finish_child(&mut self, ended: Ended) -> io::Result<()> {
+        self.child_ended(ended.pid, &status(ended.how));
+        // From here on another process may have the pid, so the table must not refer to it any more.
         sys::reap(ended.pid)
     }
 }

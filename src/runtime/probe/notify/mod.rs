@@ -164,7 +164,7 @@ pub(super) async fn receive(socket: Socket, audience: NotificationHandlers) {
 impl NotificationHandlers {
     /// Whether the sender may speak for the run.
     fn trusts(&self, sender: UCred) -> bool {
-        let Some(leader) = self.principal.leader.map(|pid| pid.0) else { return false };
+        let Some(leader) = self.principal.main_pid.map(|pid| pid.0) else { return false };
         let user = sender.uid.as_raw();
         let of_leader = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
         let usual = [Some(0), Some(rustix::process::geteuid().as_raw()), of_leader];
@@ -202,7 +202,7 @@ impl NotificationHandlers {
             Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.alive()),
             Notification::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
             Notification::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
-            Notification::MainPid(pid) if Some(pid) == self.principal.leader.map(|leader| leader.0) => {}
+            Notification::MainPid(pid) if Some(pid) == self.principal.main_pid.map(|leader| leader.0) => {}
             Notification::MainPid(_) => note(name, "MAINPID", noted),
             Notification::Ignored(key) => note(name, &key, noted),
         }
