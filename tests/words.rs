@@ -43,7 +43,8 @@ fn lines_with_people(paths: &[&str]) -> Vec<(String, usize, String)> {
         .flat_map(|file| {
             let path = file.strip_prefix(root()).expect("it lies in the repository").display().to_string();
             let text = fs::read_to_string(&file).expect("a text file");
-            let lines: Vec<_> = text.lines().enumerate().map(|(index, line)| (path.clone(), index + 1, line.to_owned())).collect();
+            let lines: Vec<_> =
+                text.lines().enumerate().map(|(index, line)| (path.clone(), index + 1, line.to_owned())).collect();
             lines
         })
         .filter(|(_, _, line)| has_people(line))
@@ -52,8 +53,10 @@ fn lines_with_people(paths: &[&str]) -> Vec<(String, usize, String)> {
 
 #[test]
 fn words_for_people_mean_people() {
-    let found = lines_with_people(&["src", "reconcile/src", "docs", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]);
-    let is_allowed = |(path, _, line): &&(String, usize, String)| ALLOWED.iter().any(|(file, part)| path == file && line.contains(part));
+    let found =
+        lines_with_people(&["src", "reconcile/src", "docs", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]);
+    let is_allowed =
+        |(path, _, line): &&(String, usize, String)| ALLOWED.iter().any(|(file, part)| path == file && line.contains(part));
     let wrong: Vec<String> =
         found.iter().filter(|line| !is_allowed(line)).map(|(path, number, line)| format!("{path}:{number}: {line}")).collect();
     assert!(wrong.is_empty(), "say what it is instead (a client, a thread, the caller …):\n{}", wrong.join("\n"));

@@ -20,14 +20,14 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// As many symbolic links as the kernel itself follows (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// What applies to each step of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) trust: Trust,
     /// Its rights are used from the first step on that isn't trusted; `None`: such a path is refused.
-    pub(crate) beyond: Option<&'a Identity>,
+    pub(crate) act_as: Option<&'a Identity>,
     /// Missing directories are made, with this mode.
     pub(crate) make: Option<Mode>,
 }
@@ -48,7 +48,7 @@ pub struct FoundPath<'a> {
 impl<'a> Rules<'a> {
     /// Judges alone, with navigator's own rights.
     pub(crate) fn of(trust: Trust) -> Rules<'a> {
-        Rules { trust, beyond: None, make: None }
+        Rules { trust, act_as: None, make: None }
     }
 
     /// Finds the place that a path leads to, whether or not there is anything.
@@ -58,36 +58,36 @@ impl<'a> Rules<'a> {
     /// the path alone.
     pub(crate) fn find(self, path: &Path) -> io::Result<FoundPath<'a>> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let mut rest = parts(&std::path::absolute(path)?);
+        let mut remaining = components(&std::path::absolute(path)?);
         let mut walk = PathWalk::begin(self)?;
         let mut links = 0;
-        while let Some(part) = rest.pop() {
+        while let Some(part) = remaining.pop() {
             if walk.path == Path::new("/proc") && walk.acting.is_none() {
-                rest.push(part);
-                return Ok(walk.end(rest.into_iter().rev().collect::<PathBuf>().into_os_string()));
+                remaining.push(part);
+                return Ok(walk.finish(remaining.into_iter().rev().collect::<PathBuf>().into_os_string()));
             }
             if part == ".." {
                 walk.up()?;
                 continue;
             }
-            let Some(stat) = walk.look(&part, !rest.is_empty())? else { return Ok(walk.end(part)) };
-            walk.meet(&part, &stat)?;
+            let Some(stat) = walk.stat_entry(&part, !remaining.is_empty())? else { return Ok(walk.finish(part)) };
+            walk.check_entry(&part, &stat)?;
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Symlink if links == MOST_LINKS => return Err(Errno::LOOP.into()),
+                FileType::Symlink if links == MAX_LINKS => return Err(Errno::LOOP.into()),
                 FileType::Symlink => {
                     links += 1;
                     let target = walk.target(&part)?;
-                    rest.extend(parts(&target));
+                    remaining.extend(components(&target));
                     if target.is_absolute() {
                         walk.restart()?;
                     }
                 }
-                _ if rest.is_empty() => return Ok(walk.end(part)),
+                _ if remaining.is_empty() => return Ok(walk.finish(part)),
                 FileType::Directory => walk.enter(part, &stat)?,
                 _ => return Err(Errno::NOTDIR.into()),
             }
         }
-        Ok(walk.end(".".into()))
+        Ok(walk.finish(".".into()))
     }
 }
 
@@ -108,19 +108,19 @@ impl<'a> PathWalk<'a> {
         let directory = root()?;
         let stat = fstat(&directory)?;
         let mut walk = PathWalk { rules, directory, path: "/".into(), is_sticky: false, acting: None };
-        walk.meet(OsStr::new(""), &stat)?;
+        walk.check_entry(OsStr::new(""), &stat)?;
         walk.is_sticky = walk.is_shared(&stat);
         Ok(walk)
     }
 
     /// What an entry of the directory is. One that is missing in the middle of the path is made, if that is wanted.
-    fn look(&self, part: &OsStr, is_middle: bool) -> io::Result<Option<Stat>> {
-        let look = || statat(&self.directory, part, AtFlags::SYMLINK_NOFOLLOW);
-        match (look(), self.rules.make) {
+    fn stat_entry(&self, part: &OsStr, is_middle: bool) -> io::Result<Option<Stat>> {
+        let stat_entry = || statat(&self.directory, part, AtFlags::SYMLINK_NOFOLLOW);
+        match (stat_entry(), self.rules.make) {
             (Ok(stat), _) => Ok(Some(stat)),
             (Err(Errno::NOENT), _) if !is_middle => Ok(None),
             (Err(Errno::NOENT), Some(mode)) => match mkdirat(&self.directory, part, mode) {
-                Ok(()) | Err(Errno::EXIST) => Ok(Some(look()?)),
+                Ok(()) | Err(Errno::EXIST) => Ok(Some(stat_entry()?)),
                 Err(error) => Err(error.into()),
             },
             (Err(error), _) => Err(error.into()),
@@ -128,7 +128,7 @@ impl<'a> PathWalk<'a> {
     }
 
     /// Judges an entry of the directory that is about to be passed.
-    fn meet(&mut self, part: &OsStr, stat: &Stat) -> io::Result<()> {
+    fn check_entry(&mut self, part: &OsStr, stat: &Stat) -> io::Result<()> {
         if self.acting.is_some() {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl<'a> PathWalk<'a> {
             _ => None,
         };
         let Some(writer) = writer else { return Ok(()) };
-        match self.rules.beyond.filter(|identity| identity.is_another_user()) {
+        match self.rules.act_as.filter(|identity| identity.is_another_user()) {
             Some(identity) => {
                 self.acting = Some((identity, identity.borrow()?));
                 Ok(())
@@ -162,7 +162,7 @@ impl<'a> PathWalk<'a> {
         let entered = fstat(&directory)?;
         if (entered.st_dev, entered.st_ino) != (stat.st_dev, stat.st_ino) {
             // It was exchanged, or a file system was mounted there by this very step (`autofs(5)`).
-            self.meet(&part, &entered)?;
+            self.check_entry(&part, &entered)?;
         }
         self.directory = directory;
         self.path.push(part);
@@ -174,7 +174,7 @@ impl<'a> PathWalk<'a> {
         self.directory = openat(&self.directory, "..", DIRECTORY, Mode::empty())?;
         self.path.pop();
         let stat = fstat(&self.directory)?;
-        self.meet(OsStr::new(""), &stat)?;
+        self.check_entry(OsStr::new(""), &stat)?;
         self.is_sticky = self.is_shared(&stat);
         Ok(())
     }
@@ -192,7 +192,7 @@ impl<'a> PathWalk<'a> {
         Ok(())
     }
 
-    fn end(self, name: OsString) -> FoundPath<'a> {
+    fn finish(self, name: OsString) -> FoundPath<'a> {
         let path = self.path.join(&name);
         let acts_as = self.acting.map(|(identity, _)| identity);
         let PathWalk { rules, directory, is_sticky, .. } = self;
@@ -207,7 +207,7 @@ fn root() -> io::Result<OwnedFd> {
 }
 
 /// The components of a path, last first, so that the next one can be popped.
-pub(crate) fn parts(path: &Path) -> Vec<OsString> {
+pub(crate) fn components(path: &Path) -> Vec<OsString> {
     let named = |component: Component<'_>| match component {
         Component::Normal(part) => Some(part.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -280,7 +280,7 @@ impl<'a> FoundPath<'a> {
     /// # Errors
     /// Those of `openat(2)`.
     pub(crate) fn open(&self, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let follow = if self.is_the_kernels() { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let follow = if self.is_in_proc() { OFlags::empty() } else { OFlags::NOFOLLOW };
         let flags = flags | follow | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         // Where others can make entries, what exists is taken only if a trusted user made it.
         let flags = if self.is_sticky && flags.contains(OFlags::CREATE) && self.acts_as.is_none() {
@@ -296,7 +296,7 @@ impl<'a> FoundPath<'a> {
     }
 
     /// Whether it lies under `/proc`, on a trusted path.
-    fn is_the_kernels(&self) -> bool {
+    fn is_in_proc(&self) -> bool {
         self.acts_as.is_none() && self.path.starts_with("/proc")
     }
 
@@ -306,7 +306,7 @@ impl<'a> FoundPath<'a> {
     }
 
     /// Whether another user may have made an entry of this name here, which root could remove or replace all the same.
-    pub(crate) fn is_anothers(&self, name: &OsStr) -> io::Result<bool> {
+    pub(crate) fn is_owned_by_other(&self, name: &OsStr) -> io::Result<bool> {
         if !self.is_sticky || self.acts_as.is_some() {
             return Ok(false);
         }

@@ -37,7 +37,7 @@ mod tree;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{
-    DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, let_log_go, log_problem,
+    DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log, log_problem,
     output_problem,
 };
 pub use platform::{Feature, platform};
@@ -191,7 +191,7 @@ impl Runtime {
                 Action::Spawn { run, spec, after } => self.spawn(run, spec, after),
                 Action::Update { run, spec } => self.companions.prober.update(run, spec),
                 Action::Reload { run, by } => {
-                    if let Some(principal) = self.companions.prober.principal(run) {
+                    if let Some(principal) = self.companions.prober.context(run) {
                         self.orders.reload(principal, by);
                     }
                 }
@@ -214,7 +214,7 @@ impl Runtime {
             let error = format!("what a killed navigator left of it can't be ended: {}", pids.join(" "));
             return self.shared.refuse(run, "starting", error);
         }
-        let passed = match self.companions.prober.expect(run, &spec) {
+        let passed = match self.companions.prober.prepare(run, &spec) {
             Ok(passed) => passed,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
@@ -230,7 +230,7 @@ impl Runtime {
             return None;
         }
         self.companions.prober.end(run);
-        let principal = self.companions.prober.principal(run).filter(|principal| principal.leader.is_some());
+        let principal = self.companions.prober.context(run).filter(|principal| principal.leader.is_some());
         match (by, principal) {
             (StopBy::Command(command, signal), Some(principal)) => {
                 self.orders.stop(principal, &command, signal);

@@ -4,7 +4,7 @@
 
 use super::commands::Commands;
 use super::loop_state::LoopState;
-use super::output::more_log_is_to_come;
+use super::output::set_more_log_expected;
 use super::probe::Prober;
 use super::reaper::Reaper;
 use super::spawners::{SpawnReport, Spawners, TaskOutcome};
@@ -216,7 +216,7 @@ impl LogCoalescer {
         if is_any_starting && self.is_stirred {
             self.until.get_or_insert_with(|| Instant::now() + LOGGED_WITHIN);
         }
-        more_log_is_to_come(self.until.is_some());
+        set_more_log_expected(self.until.is_some());
         self.until
     }
 
@@ -228,7 +228,7 @@ impl LogCoalescer {
 
 impl Drop for LogCoalescer {
     fn drop(&mut self) {
-        more_log_is_to_come(false);
+        set_more_log_expected(false);
     }
 }
 
@@ -276,7 +276,7 @@ impl RunObservers {
         let _unheard = news.send(event).await;
         // Only now, so that nothing is said of a run before that it runs.
         if let Some((run, pid)) = spawned {
-            self.prober.begin(run, pid);
+            self.prober.start(run, pid);
         }
     }
 }

@@ -278,7 +278,7 @@ impl StdioFds {
     fn take(&mut self, output: &Output, passed: &SpawnExtras) -> Result<Option<[OwnedFd; 2]>, Refusal> {
         match (output, &passed.output) {
             (_, Some(taker)) => self.both_to(taker).map(|()| None).map_err(of_descriptors),
-            (Output::Null, None) if passed.ear.is_none() => Ok(None),
+            (Output::Null, None) if passed.log_matcher.is_none() => Ok(None),
             (Output::Null | Output::Log | Output::File { .. }, None) => self.pipes().map(Some).map_err(of_descriptors),
         }
     }

@@ -20,5 +20,5 @@ pub(super) struct SpawnExtras {
     /// Takes standard output and error, in place of what the definition says.
     pub(super) output: Option<OwnedFd>,
     /// Hears what it writes, wherever that goes.
-    pub(super) ear: Option<Arc<LogMatcher>>,
+    pub(super) log_matcher: Option<Arc<LogMatcher>>,
 }

@@ -221,8 +221,10 @@ fn perform(
             without_group(&io::Error::from_raw_os_error(error));
         }
         match spawned.output {
-            Some(pipes) => outputs.read(&request.spec.name, &exec.output, request.passed.ear.as_ref(), &spawned.identity, pipes),
-            None => outputs.read_nothing(&request.spec.name),
+            Some(pipes) => {
+                outputs.read(&request.spec.name, &exec.output, request.passed.log_matcher.as_ref(), &spawned.identity, pipes)
+            }
+            None => outputs.mark_silent(&request.spec.name),
         }
         RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| hold(spawned.pid)) }
     })

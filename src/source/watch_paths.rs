@@ -5,7 +5,7 @@
 //! the path to lead elsewhere: the file, its directory, each link on the way, and the first part that is missing. That a
 //! directory further up is moved away is left to the poll: the ones up there are busy with what is none of our business.
 
-use crate::access::walk::parts;
+use crate::access::walk::components;
 use crate::config::{self, Inputs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -60,7 +60,7 @@ impl WatchPaths {
     fn add(&mut self, path: &Path) -> Option<PathBuf> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         // Only without a working directory is there no absolute path, and then nothing to read.
-        let mut rest: Vec<OsString> = parts(&std::path::absolute(path).ok()?);
+        let mut rest: Vec<OsString> = components(&std::path::absolute(path).ok()?);
         let mut done = PathBuf::from("/");
         let mut links = 0;
         while let Some(part) = rest.pop() {
@@ -76,7 +76,7 @@ impl WatchPaths {
                     if target.is_absolute() {
                         done = PathBuf::from("/");
                     }
-                    rest.extend(parts(&target));
+                    rest.extend(components(&target));
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => self.add_name(&next),

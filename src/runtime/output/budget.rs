@@ -39,14 +39,14 @@ mod tests {
     /// Fills queues in turns, a kilobyte at a time, as far as each may; returns what each holds.
     fn fill(budget: &QueueBudget, queues: usize) -> Vec<usize> {
         let mut held = vec![0; queues];
-        let mut goes_on = true;
-        while goes_on {
-            goes_on = false;
+        let mut has_grown = true;
+        while has_grown {
+            has_grown = false;
             // One source in each: it may hold as much as is free in its queue.
             for held in held.iter_mut().filter(|held| **held < budget.room(**held)) {
                 *held += 1024;
                 budget.add(1024);
-                goes_on = true;
+                has_grown = true;
             }
         }
         held

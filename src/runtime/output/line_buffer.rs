@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(super) struct LineBuffer {
     name: Name,
-    inside: Mutex<BufferContents>,
+    contents: Mutex<BufferContents>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ struct BufferedLines {
     /// The number of its first line.
     first: u64,
     /// How many bytes there had ever been before it.
-    begins: u64,
+    offset: u64,
     length: usize,
     stream: Stream,
     /// Whether its first line goes on with the one before.
@@ -72,7 +72,7 @@ const RECORD: usize = size_of::<BufferedLines>();
 
 impl LineBuffer {
     pub(super) fn new(name: Name) -> LineBuffer {
-        LineBuffer { name, inside: Mutex::default() }
+        LineBuffer { name, contents: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &Name {
@@ -81,32 +81,32 @@ impl LineBuffer {
 
     /// Takes lines, within this share of memory. Of what doesn't fit, the end is kept.
     pub(super) fn push(&self, stream: Stream, piece: LineChunk<'_>, at: Arrival, share: usize) {
-        let mut inside = self.lock();
-        let first = inside.end;
-        inside.end += memchr_iter(b'\n', piece.bytes).count() as u64 + 1;
-        let (bytes, is_cut) = tail(piece.bytes, share.saturating_sub(RECORD + 1));
+        let mut contents = self.lock();
+        let first = contents.end;
+        contents.end += memchr_iter(b'\n', piece.bytes).count() as u64 + 1;
+        let (bytes, is_cut) = last_lines(piece.bytes, share.saturating_sub(RECORD + 1));
         let continued = if bytes.len() == piece.bytes.len() { piece.continued } else { is_cut };
-        let first = if bytes.len() == piece.bytes.len() { first } else { inside.end - lines_in(bytes) };
+        let first = if bytes.len() == piece.bytes.len() { first } else { contents.end - line_count(bytes) };
         let length = bytes.len() + 1;
-        inside.make_room(length + RECORD, share);
-        inside.reserve(length, share);
-        inside.bytes.extend(bytes);
-        inside.bytes.push_back(b'\n');
-        let begins = inside.records.back().map_or(0, |last| last.begins + last.length as u64);
-        inside.records.push_back(BufferedLines { order: at.order, time: at.time, first, begins, length, stream, continued });
-        inside.listeners.retain(|listener| listener.upgrade().inspect(|listener| listener.notify_one()).is_some());
+        contents.make_room(length + RECORD, share);
+        contents.reserve(length, share);
+        contents.bytes.extend(bytes);
+        contents.bytes.push_back(b'\n');
+        let offset = contents.records.back().map_or(0, |last| last.offset + last.length as u64);
+        contents.records.push_back(BufferedLines { order: at.order, time: at.time, first, offset, length, stream, continued });
+        contents.listeners.retain(|listener| listener.upgrade().inspect(|listener| listener.notify_one()).is_some());
     }
 
     /// Keeps no more than this from now on.
     pub(super) fn shrink(&self, share: usize) {
-        let mut inside = self.lock();
-        inside.make_room(0, share);
-        inside.bytes.shrink_to_fit();
-        inside.records.shrink_to_fit();
+        let mut contents = self.lock();
+        contents.make_room(0, share);
+        contents.bytes.shrink_to_fit();
+        contents.records.shrink_to_fit();
     }
 
     /// Tells this one whenever there are more lines.
-    pub(super) fn tell(&self, listener: &Arc<Notify>) {
+    pub(super) fn add_listener(&self, listener: &Arc<Notify>) {
         self.lock().listeners.push(Arc::downgrade(listener));
     }
 
@@ -117,24 +117,24 @@ impl LineBuffer {
 
     /// The number of the first of the last lines, as many as these or as are there.
     pub(super) fn first_of_last(&self, lines: u64) -> u64 {
-        let inside = self.lock();
-        let oldest = inside.records.front().map_or(inside.end, |oldest| oldest.first);
-        inside.end.saturating_sub(lines).max(oldest)
+        let contents = self.lock();
+        let oldest = contents.records.front().map_or(contents.end, |oldest| oldest.first);
+        contents.end.saturating_sub(lines).max(oldest)
     }
 
     /// The place, among the lines of all processes, of the first line that has this number or a higher one.
     pub(super) fn order_of(&self, line: u64) -> Option<u64> {
-        let inside = self.lock();
-        inside.records.get(inside.place(line)).map(|record| record.order)
+        let contents = self.lock();
+        contents.records.get(contents.index_of(line)).map(|record| record.order)
     }
 
     /// Copies the lines from this number on that came together.
     pub(super) fn copy(&self, from: u64) -> Option<CopiedLines> {
-        let inside = self.lock();
-        let place = inside.place(from);
-        let record = *inside.records.get(place)?;
-        let next = inside.records.get(place + 1).map_or(inside.end, |next| next.first);
-        let mut bytes = inside.bytes_of(&record);
+        let contents = self.lock();
+        let index = contents.index_of(from);
+        let record = *contents.records.get(index)?;
+        let next = contents.records.get(index + 1).map_or(contents.end, |next| next.first);
+        let mut bytes = contents.bytes_of(&record);
         let skipped = from.saturating_sub(record.first);
         if let Some(last) = usize::try_from(skipped).ok().and_then(|skipped| skipped.checked_sub(1)) {
             let end = memchr_iter(b'\n', &bytes).nth(last).unwrap_or(bytes.len() - 1);
@@ -146,20 +146,20 @@ impl LineBuffer {
 
     /// A panic elsewhere leaves the lines as whole as they were: every change of them is complete before the next begins.
     fn lock(&self) -> MutexGuard<'_, BufferContents> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it costs, beside itself.
     #[cfg(test)]
     pub(super) fn cost(&self) -> usize {
-        let inside = self.lock();
-        inside.bytes.capacity() + inside.records.capacity() * RECORD
+        let contents = self.lock();
+        contents.bytes.capacity() + contents.records.capacity() * RECORD
     }
 }
 
 impl BufferContents {
     /// The place of the record that has the line of this number or, if that is gone, the next.
-    fn place(&self, line: u64) -> usize {
+    fn index_of(&self, line: u64) -> usize {
         let behind = self.records.partition_point(|record| record.first <= line);
         // The last one that begins before it has it, unless it is behind everything.
         if line < self.end { behind.saturating_sub(1) } else { self.records.len() }
@@ -167,12 +167,12 @@ impl BufferContents {
 
     /// The lines of one of the records.
     fn bytes_of(&self, record: &BufferedLines) -> Vec<u8> {
-        let begins = self.records.front().map_or(0, |oldest| record.begins - oldest.begins);
+        let offset = self.records.front().map_or(0, |oldest| record.offset - oldest.offset);
         // It is an offset within what is held, so it fits.
-        let begins = usize::try_from(begins).unwrap_or(usize::MAX);
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let (head, rest) = self.bytes.as_slices();
         let part = |at: usize| (at.min(head.len()), at.saturating_sub(head.len()));
-        let ((head_from, rest_from), (head_to, rest_to)) = (part(begins), part(begins + record.length));
+        let ((head_from, rest_from), (head_to, rest_to)) = (part(offset), part(offset + record.length));
         [&head[head_from..head_to], &rest[rest_from..rest_to]].concat()
     }
 
@@ -198,7 +198,7 @@ impl BufferContents {
             }
             self.bytes.drain(..cut);
             oldest.first += lines;
-            oldest.begins += cut as u64;
+            oldest.offset += cut as u64;
             oldest.length -= cut;
             oldest.continued = false;
             if oldest.length == 0 {
@@ -217,12 +217,12 @@ impl BufferContents {
     }
 }
 
-fn lines_in(bytes: &[u8]) -> u64 {
+fn line_count(bytes: &[u8]) -> u64 {
     memchr_iter(b'\n', bytes).count() as u64 + 1
 }
 
 /// The last whole lines that have room; if not even one has, the end of it, and `true`.
-fn tail(bytes: &[u8], room: usize) -> (&[u8], bool) {
+fn last_lines(bytes: &[u8], room: usize) -> (&[u8], bool) {
     let Some(surplus) = bytes.len().checked_sub(room).filter(|&surplus| surplus > 0) else { return (bytes, false) };
     // A line that begins just there is whole.
     match memchr(b'\n', &bytes[surplus - 1..]) {
@@ -237,15 +237,15 @@ mod tests {
 
     const SHARE: usize = 1_000;
 
-    fn push(ring: &LineBuffer, order: u64, lines: &str) {
+    fn push(buffer: &LineBuffer, order: u64, lines: &str) {
         let at = Arrival { order, time: Timestamp::UNIX_EPOCH };
-        ring.push(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false }, at, SHARE);
+        buffer.push(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false }, at, SHARE);
     }
 
     /// The lines from this number on, and how many of those are gone.
-    fn read(ring: &LineBuffer, mut from: u64) -> (u64, Vec<String>) {
+    fn read(buffer: &LineBuffer, mut from: u64) -> (u64, Vec<String>) {
         let (mut lost, mut lines) = (0, Vec::new());
-        while let Some(copied) = ring.copy(from) {
+        while let Some(copied) = buffer.copy(from) {
             lost += copied.first - from;
             lines.extend(String::from_utf8(copied.bytes).unwrap().lines().map(str::to_owned));
             from = copied.next;
@@ -255,33 +255,37 @@ mod tests {
 
     #[test]
     fn lines_are_read_from_any_number_on() {
-        let ring = LineBuffer::new("web".into());
+        let buffer = LineBuffer::new("web".into());
         for (order, lines) in ["a\nb", "", "c\n", "d"].into_iter().enumerate() {
-            push(&ring, order as u64, lines);
+            push(&buffer, order as u64, lines);
         }
         let all = ["a", "b", "", "c", "", "d"];
-        assert_eq!(ring.end(), all.len() as u64);
+        assert_eq!(buffer.end(), all.len() as u64);
         for from in 0..=all.len() {
-            assert_eq!(read(&ring, from as u64), (0, all[from..].iter().map(|line| (*line).to_owned()).collect()), "from {from}");
+            assert_eq!(
+                read(&buffer, from as u64),
+                (0, all[from..].iter().map(|line| (*line).to_owned()).collect()),
+                "from {from}"
+            );
         }
-        assert_eq!([0, 1, 2, 3, 5, 6].map(|line| ring.order_of(line)), [Some(0), Some(0), Some(1), Some(2), Some(3), None]);
+        assert_eq!([0, 1, 2, 3, 5, 6].map(|line| buffer.order_of(line)), [Some(0), Some(0), Some(1), Some(2), Some(3), None]);
     }
 
     /// Against a list of all lines that there ever were, with pieces of every size and bounded memory.
     #[test]
     fn the_oldest_lines_go_first_and_are_counted() {
-        let (ring, mut all, mut seed) = (LineBuffer::new("web".into()), Vec::new(), 1_u64);
+        let (buffer, mut all, mut seed) = (LineBuffer::new("web".into()), Vec::new(), 1_u64);
         let mut random = |below: usize| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).unwrap() % below
         };
         for order in 0..5_000 {
             let lines: Vec<String> = (0..=random(9)).map(|_| format!("{order}").repeat(1 + random(30))).collect();
-            push(&ring, order, &lines.join("\n"));
+            push(&buffer, order, &lines.join("\n"));
             all.extend(lines);
-            assert!(ring.cost() <= 2 * SHARE, "{} bytes", ring.cost());
+            assert!(buffer.cost() <= 2 * SHARE, "{} bytes", buffer.cost());
             let from = random(all.len() + 1) as u64;
-            let (lost, read) = read(&ring, from);
+            let (lost, read) = read(&buffer, from);
             let there = &all[usize::try_from(from + lost).unwrap()..];
             let cut = there.len() - read.len();
             assert_eq!(read, there[cut..], "from {from} at {order}");
@@ -293,23 +297,23 @@ mod tests {
 
     #[test]
     fn of_a_line_beyond_all_bounds_the_end_is_kept() {
-        let ring = LineBuffer::new("web".into());
-        push(&ring, 0, "before");
-        push(&ring, 1, &("x".repeat(5_000) + "end"));
-        let copied = ring.copy(0).unwrap();
+        let buffer = LineBuffer::new("web".into());
+        push(&buffer, 0, "before");
+        push(&buffer, 1, &("x".repeat(5_000) + "end"));
+        let copied = buffer.copy(0).unwrap();
         assert!(copied.continued && copied.bytes.ends_with(b"end\n") && copied.bytes.len() < SHARE);
         assert_eq!((copied.first, copied.next), (1, 2));
-        push(&ring, 2, &("y".repeat(5_000) + "\nwhole"));
-        assert_eq!(read(&ring, 0), (3, vec!["whole".to_owned()]));
+        push(&buffer, 2, &("y".repeat(5_000) + "\nwhole"));
+        assert_eq!(read(&buffer, 0), (3, vec!["whole".to_owned()]));
     }
 
     #[test]
     fn a_smaller_share_is_kept_to_at_once() {
-        let ring = LineBuffer::new("web".into());
-        (0..100).for_each(|order| push(&ring, order, &order.to_string()));
-        ring.shrink(200);
-        assert!(ring.cost() <= 200, "{} bytes", ring.cost());
-        let (lost, lines) = read(&ring, 0);
+        let buffer = LineBuffer::new("web".into());
+        (0..100).for_each(|order| push(&buffer, order, &order.to_string()));
+        buffer.shrink(200);
+        assert!(buffer.cost() <= 200, "{} bytes", buffer.cost());
+        let (lost, lines) = read(&buffer, 0);
         assert_eq!((lost + lines.len() as u64, lines.last().map(String::as_str)), (100, Some("99")));
     }
 }

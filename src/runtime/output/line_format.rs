@@ -124,7 +124,7 @@ impl LineFormat {
     }
 
     /// Appends something that navigator has to say among the lines.
-    pub(super) fn remark(&self, text: &str, out: &mut Vec<u8>) {
+    pub(super) fn write_notice(&self, text: &str, out: &mut Vec<u8>) {
         let message = format!("{MARK}{text}");
         match self {
             LineFormat::Log(format) => out.extend_from_slice(log_line(*format, &message).as_bytes()),
@@ -197,7 +197,7 @@ impl LineStyles {
     }
 
     /// The look of a source's lines among those of others.
-    pub(super) fn look(&mut self, source: &Source) -> LineFormat {
+    pub(super) fn format_of(&mut self, source: &Source) -> LineFormat {
         let Source::Process(name, stream) = source else { return LineFormat::Log(self.format) };
         match self.format {
             OutputFormat::Terminal { colour } => LineFormat::Terminal(self.name(name, colour).into_bytes().into()),
@@ -237,7 +237,7 @@ impl Painter {
     /// A line with the look of its source, both without their newline. The caller has escaped it.
     pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
         let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
-        let LineFormat::Terminal(prefix) = self.0.look(&Source::Process(name.into(), stream)) else { return line.to_vec() };
+        let LineFormat::Terminal(prefix) = self.0.format_of(&Source::Process(name.into(), stream)) else { return line.to_vec() };
         [&prefix, rest].concat()
     }
 }
@@ -257,8 +257,8 @@ mod tests {
     fn written(format: OutputFormat, pieces: &[(&str, Stream, &[u8], bool)]) -> String {
         let (mut style, mut out) = (LineStyles::new(format), Vec::new());
         for &(name, stream, bytes, continued) in pieces {
-            let look = style.look(&Source::Process(name.into(), stream));
-            look.write(LineChunk { bytes, continued }, &mut out);
+            let format = style.format_of(&Source::Process(name.into(), stream));
+            format.write(LineChunk { bytes, continued }, &mut out);
         }
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -306,25 +306,25 @@ mod tests {
     #[test]
     fn no_byte_grows_by_more_than_is_said() {
         for format in [OutputFormat::Terminal { colour: true }, OutputFormat::Text, OutputFormat::Json] {
-            let look = LineStyles::new(format).look(&Source::Process("web".into(), Stream::Stdout));
+            let format = LineStyles::new(format).format_of(&Source::Process("web".into(), Stream::Stdout));
             for bytes in [&b"\n".repeat(999)[..], &b"\x01".repeat(999), &b"\xff".repeat(999)] {
                 let mut out = Vec::new();
-                look.write(LineChunk { bytes, continued: false }, &mut out);
-                assert!(out.len() <= (bytes.len() + 1) * look.growth(), "{format:?}: {} bytes", out.len());
+                format.write(LineChunk { bytes, continued: false }, &mut out);
+                assert!(out.len() <= (bytes.len() + 1) * format.growth(), "{format:?}: {} bytes", out.len());
             }
         }
     }
 
     #[test]
     fn a_gap_in_the_log_is_a_line_of_the_log() {
-        let remark = |format| {
+        let notice = |format| {
             let mut out = Vec::new();
-            LineStyles::new(format).look(&Source::Log).remark("dropped 2 lines (9 bytes)", &mut out);
+            LineStyles::new(format).format_of(&Source::Log).write_notice("dropped 2 lines (9 bytes)", &mut out);
             String::from_utf8(out).unwrap()
         };
-        let text = remark(OutputFormat::Text);
+        let text = notice(OutputFormat::Text);
         assert!(text.ends_with("Z WARN navigator: … dropped 2 lines (9 bytes)\n"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&remark(OutputFormat::Json)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&notice(OutputFormat::Json)).unwrap();
         assert_eq!([&json["level"], &json["target"]], ["WARN", "navigator"]);
         assert_eq!(json["message"], "… dropped 2 lines (9 bytes)");
         assert_eq!(json["@timestamp"].as_str().map(str::len), Some("2026-11-22T18:00:00.000Z".len()));

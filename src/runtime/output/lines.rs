@@ -5,7 +5,7 @@ use memchr::{memchr, memrchr};
 /// The most bytes of one line or piece of a line, the newline not counted.
 pub(in crate::runtime) const LONGEST: usize = 64 * 1024;
 /// What the memory of a line may hold on to for the next one.
-const KEPT: usize = 4 * 1024;
+const RETAINED: usize = 4 * 1024;
 
 /// Lines that came together, as many as there were; or a piece of one that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,11 @@ impl LineSplitter {
     /// Takes bytes, and tells the lines that they end.
     pub(in crate::runtime) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) {
         while !bytes.is_empty() {
-            let taken =
-                if self.partial.is_empty() && !self.continued { self.take_lines(bytes, each) } else { self.go_on(bytes, each) };
+            let taken = if self.partial.is_empty() && !self.continued {
+                self.take_lines(bytes, each)
+            } else {
+                self.continue_line(bytes, each)
+            };
             bytes = &bytes[taken..];
         }
     }
@@ -43,13 +46,13 @@ impl LineSplitter {
 
     /// At the start of a line: takes all lines up to one that is too long or has no end yet, at once.
     fn take_lines(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
-        let mut whole = 0;
-        while let Some(end) = last_end(&bytes[whole..]) {
-            whole += end + 1;
+        let mut end_of_lines = 0;
+        while let Some(end) = last_newline(&bytes[end_of_lines..]) {
+            end_of_lines += end + 1;
         }
-        if let Some(end) = whole.checked_sub(1) {
+        if let Some(end) = end_of_lines.checked_sub(1) {
             each(LineChunk { bytes: &bytes[..end], continued: false });
-            return whole;
+            return end_of_lines;
         }
         let taken = bytes.len().min(LONGEST);
         if bytes.len() <= LONGEST {
@@ -62,14 +65,14 @@ impl LineSplitter {
     }
 
     /// Within a line: takes what belongs to it, or as much as there is room for.
-    fn go_on(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
+    fn continue_line(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
         let room = LONGEST - self.partial.len();
         let end = memchr(b'\n', &bytes[..bytes.len().min(room + 1)]);
         let taken = end.unwrap_or(bytes.len().min(room));
         self.partial.extend_from_slice(&bytes[..taken]);
         if end.is_some() {
             self.end(each);
-            self.partial.shrink_to(KEPT);
+            self.partial.shrink_to(RETAINED);
             return taken + 1;
         }
         if taken < bytes.len() {
@@ -87,7 +90,7 @@ impl LineSplitter {
 }
 
 /// The last newline within the reach of a line that is as long as a line may be: before it there is none that is longer.
-fn last_end(bytes: &[u8]) -> Option<usize> {
+fn last_newline(bytes: &[u8]) -> Option<usize> {
     memrchr(b'\n', &bytes[..bytes.len().min(LONGEST + 1)])
 }
 
@@ -114,9 +117,9 @@ mod tests {
 
     #[test]
     fn chunks_do_not_show() {
-        let whole = [(b"one".to_vec(), false), (b"".to_vec(), false), (b"two\r".to_vec(), false), (b"last".to_vec(), false)];
-        assert_eq!(lines(&[b"one\n\ntwo\r\nlast"]), whole);
-        assert_eq!(lines(&[b"o", b"ne", b"\n", b"\ntwo", b"\r\nla", b"", b"st"]), whole);
+        let expected = [(b"one".to_vec(), false), (b"".to_vec(), false), (b"two\r".to_vec(), false), (b"last".to_vec(), false)];
+        assert_eq!(lines(&[b"one\n\ntwo\r\nlast"]), expected);
+        assert_eq!(lines(&[b"o", b"ne", b"\n", b"\ntwo", b"\r\nla", b"", b"st"]), expected);
         assert_eq!(lines(&[]), []);
         assert_eq!(lines(&[b"one\n"]), [(b"one".to_vec(), false)]);
     }

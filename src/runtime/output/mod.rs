@@ -1,17 +1,17 @@
 //! What processes write, from their pipes to where it goes:
 //!
 //! ```text
-//!  pipes ──► reader ──► lanes ──► writers ──► standard output, standard error, files
+//!  pipes ──► reader ──► queues ──► writers ──► standard output, standard error, files
 //!            (one        (one for each          (one thread, and up to
 //!             thread)     destination)           seven where it is held)
 //! ```
 //!
-//! The reader splits bytes into lines and gives them the look that they have at their destination. A lane holds what
-//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. All lanes together
+//! The reader splits bytes into lines and gives them the look that they have at their destination. A queue holds what
+//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. All queues together
 //! stay within one budget. Only writers wait for a disk; so a destination that is stuck delays neither a process, nor the loop,
 //! nor what goes elsewhere, within the limits that [`writers`] names.
 //!
-//! Beside the lanes, the last lines of each process are kept in memory for readers who ask later, whatever becomes of them at
+//! Beside the queues, the last lines of each process are kept in memory for readers who ask later, whatever becomes of them at
 //! their destination.
 //!
 //! It is *not* the place of navigator's log, whose lines come ready made and go the same ways.
@@ -36,8 +36,8 @@ mod writers;
 pub use history::OutputHistory;
 pub use line_format::{OutputFormat, Painter};
 pub(super) use lines::{LineChunk, LineSplitter};
-pub(super) use printer::more_log_is_to_come;
-pub use printer::{DeferredFlush, Destination, Printer, let_log_go};
+pub(super) use printer::set_more_log_expected;
+pub use printer::{DeferredFlush, Destination, Printer, flush_deferred_log};
 pub(super) use reader::Outputs;
 pub use tail::{Tail, TailFormat};
 
@@ -52,13 +52,13 @@ pub fn output_problem(exec: &Exec, trust: Trust) -> Option<String> {
     // That the user is unknown is another problem.
     let (identity, _) = Identity::of(exec).ok()?;
     let owner = rotation::FileOwner { trust, identity: Some(identity) };
-    let error = rotation::try_out(Path::new(path.value()), &owner).err()?;
+    let error = rotation::check_openable(Path::new(path.value()), &owner).err()?;
     Some(format!("output.file `{}`: {}", path.shown(), reason(&error, path.is_secret())))
 }
 
 /// The same of navigator's own log.
 pub fn log_problem(path: &Path, trust: Trust) -> Option<String> {
-    let error = rotation::try_out(path, &rotation::FileOwner { trust, identity: None }).err()?;
+    let error = rotation::check_openable(path, &rotation::FileOwner { trust, identity: None }).err()?;
     Some(reason(&error, false))
 }
 

@@ -1,7 +1,7 @@
 //! The one place where lines are handed over: those of processes, and navigator's own log. Whoever has a line hands it
 //! over and goes on; others write it, as slowly as the terminal or the disk pleases.
 //!
-//! It knows which lane leads where, and how lines look there. What a lane can't hold is the lane's affair.
+//! It knows which queue leads where, and how lines look there. What a queue can't hold is the queue's affair.
 
 use super::line_format::{LineFormat, LineStyles, OutputFormat, Source};
 use super::rotation::{FileOwner, Limits};
@@ -29,9 +29,9 @@ pub enum Destination {
 
 thread_local! {
     /// Lanes with lines of the log to which this thread has yet to send somebody, if it does so when it has time.
-    static HELD: RefCell<Option<Vec<UnservedQueue>>> = const { RefCell::new(None) };
+    static DEFERRED: RefCell<Option<Vec<UnservedQueue>>> = const { RefCell::new(None) };
     /// There will be more of them in a moment.
-    static IS_MORE_TO_COME: Cell<bool> = const { Cell::new(false) };
+    static IS_MORE_LOG_EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// As long as it exists, the log of this thread is written when the thread calls [`let_log_go`], at the latest by the end. For the
@@ -43,43 +43,43 @@ impl DeferredFlush {
     /// Begins on the calling thread.
     #[expect(clippy::new_without_default, reason = "it begins something")]
     pub fn new() -> DeferredFlush {
-        HELD.set(Some(Vec::new()));
+        DEFERRED.set(Some(Vec::new()));
         DeferredFlush(PhantomData)
     }
 }
 
 impl Drop for DeferredFlush {
     fn drop(&mut self) {
-        drop(HELD.take());
+        drop(DEFERRED.take());
     }
 }
 
 /// Has the lines of this thread's log written that were held back, unless there will be more in a moment.
-pub fn let_log_go() {
-    if IS_MORE_TO_COME.get() {
+pub fn flush_deferred_log() {
+    if IS_MORE_LOG_EXPECTED.get() {
         return;
     }
-    let held = HELD.with_borrow_mut(|held| held.as_mut().map(std::mem::take));
-    drop(held);
+    let deferred = DEFERRED.with_borrow_mut(|deferred| deferred.as_mut().map(std::mem::take));
+    drop(deferred);
 }
 
 /// Says whether there will be more lines of this thread's log in a moment, so that it isn't worth waking a writer for each. Whoever
 /// says so has to take it back in time.
-pub(in crate::runtime) fn more_log_is_to_come(is_so: bool) {
-    IS_MORE_TO_COME.set(is_so);
+pub(in crate::runtime) fn set_more_log_expected(is_so: bool) {
+    IS_MORE_LOG_EXPECTED.set(is_so);
 }
 
 /// Takes lines from anywhere, and has them written. Clones are the same printer.
 #[derive(Clone, Debug)]
 pub struct Printer {
-    owner: Arc<PrinterThreads>,
+    shared: Arc<PrinterShared>,
 }
 
 /// Ends the threads, after all that is queued, when nobody has the printer any more.
 #[derive(Debug)]
-struct PrinterThreads {
+struct PrinterShared {
     writers: Arc<Writers>,
-    ways: Mutex<OutputRoutes>,
+    routes: Mutex<OutputRoutes>,
     /// Counts the changes of how lines look and where they go.
     changes: AtomicU64,
 }
@@ -92,7 +92,7 @@ struct OutputRoutes {
     trust: Trust,
     /// For the lines of processes that have no file of their own.
     lines: Arc<SinkQueue>,
-    /// For the log. The same lane where both go to the same place, so that they stay in order.
+    /// For the log. The same queue where both go to the same place, so that they stay in order.
     log: Arc<SinkQueue>,
     /// For processes' own files, as long as somebody writes to them.
     files: Vec<(PathBuf, FileOwner, Weak<SinkQueue>)>,
@@ -101,8 +101,8 @@ struct OutputRoutes {
 /// Where the lines of one source go, and how they look there.
 #[derive(Clone, Debug)]
 pub(super) struct OutputRoute {
-    pub(super) lane: Arc<SinkQueue>,
-    pub(super) look: LineFormat,
+    pub(super) queue: Arc<SinkQueue>,
+    pub(super) format: LineFormat,
     /// Which of the printer's changes it is from; `None`: none of them concerns it.
     change: Option<u64>,
 }
@@ -114,117 +114,117 @@ impl Printer {
     /// No thread could be made.
     pub fn start(format: OutputFormat, destination: Destination, trust: Trust) -> io::Result<Printer> {
         let writers = Writers::start()?;
-        let (lines, log) = lanes(&destination, trust, &writers);
-        let ways = OutputRoutes { style: LineStyles::new(format), destination, trust, lines, log, files: Vec::new() };
-        Ok(Printer { owner: Arc::new(PrinterThreads { writers, ways: Mutex::new(ways), changes: AtomicU64::new(0) }) })
+        let (lines, log) = queues(&destination, trust, &writers);
+        let routes = OutputRoutes { style: LineStyles::new(format), destination, trust, lines, log, files: Vec::new() };
+        Ok(Printer { shared: Arc::new(PrinterShared { writers, routes: Mutex::new(routes), changes: AtomicU64::new(0) }) })
     }
 
     /// Takes a line of navigator's own log, or several, each with its newline.
     pub fn log(&self, lines: &[u8]) {
-        let mut ways = self.ways();
-        let look = ways.style.look(&Source::Log);
-        let due = ways.log.log(&look, lines);
-        HELD.with_borrow_mut(|held| match held {
-            Some(held) => held.extend(due),
+        let mut routes = self.routes();
+        let format = routes.style.format_of(&Source::Log);
+        let due = routes.log.log(&format, lines);
+        DEFERRED.with_borrow_mut(|deferred| match deferred {
+            Some(deferred) => deferred.extend(due),
             None => drop(due),
         });
     }
 
     /// Shows what comes from now on like this, and there.
     pub fn redirect(&self, format: OutputFormat, destination: Destination) {
-        self.change(|ways, writers| {
-            ways.style.set(format);
+        self.change(|routes, writers| {
+            routes.style.set(format);
             // A file stays open if it is the same: what others see of it doesn't change.
-            if ways.destination != destination {
-                (ways.lines, ways.log) = lanes(&destination, ways.trust, writers);
-                ways.destination = destination;
+            if routes.destination != destination {
+                (routes.lines, routes.log) = queues(&destination, routes.trust, writers);
+                routes.destination = destination;
             }
         });
     }
 
     /// Makes room for names of this many characters where names are aligned.
     pub fn align(&self, width: usize) {
-        self.change(|ways, _| ways.style.align(width));
+        self.change(|routes, _| routes.style.align(width));
     }
 
     /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
     pub fn reopen(&self) {
-        self.ways().lanes().iter().for_each(SinkQueue::reopen);
+        self.routes().queues().iter().for_each(SinkQueue::reopen);
     }
 
     /// Waits until everything that was handed over before is written: for ever, where a terminal is stuck.
     pub async fn flush(&self) {
-        let flushes: Vec<_> = self.ways().lanes().iter().map(SinkQueue::flush).collect();
+        let flushes: Vec<_> = self.routes().queues().iter().map(SinkQueue::flush).collect();
         for is_done in flushes {
-            // A thread ends only after the last entry of the last lane.
+            // A thread ends only after the last entry of the last queue.
             let _always = is_done.await;
         }
     }
 
     /// The way of a source's lines among those of others.
-    pub(super) fn way(&self, source: &Source) -> OutputRoute {
-        let change = self.owner.changes.load(Ordering::Acquire);
-        let mut ways = self.ways();
-        OutputRoute { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
+    pub(super) fn route(&self, source: &Source) -> OutputRoute {
+        let change = self.shared.changes.load(Ordering::Acquire);
+        let mut routes = self.routes();
+        OutputRoute { queue: Arc::clone(&routes.lines), format: routes.style.format_of(source), change: Some(change) }
     }
 
-    /// The way to a process's own file. All processes of one user that write to one file share its lane.
-    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> OutputRoute {
-        let mut ways = self.ways();
-        let owner = FileOwner { trust: ways.trust, identity: Some(identity.clone()) };
-        ways.files.retain(|(.., lane)| lane.strong_count() > 0);
-        let known = ways.files.iter().find(|(known, of, _)| known == path && *of == owner);
-        let lane = known.and_then(|(.., lane)| lane.upgrade()).unwrap_or_else(|| {
-            let sink = Sink::own_file(path.to_owned(), owner.clone(), shown.to_owned(), limits);
-            let lane = SinkQueue::new(sink, &self.owner.writers);
-            ways.files.push((path.to_owned(), owner, Arc::downgrade(&lane)));
-            lane
+    /// The way to a process's own file. All processes of one user that write to one file share its queue.
+    pub(super) fn route_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> OutputRoute {
+        let mut routes = self.routes();
+        let shared = FileOwner { trust: routes.trust, identity: Some(identity.clone()) };
+        routes.files.retain(|(.., queue)| queue.strong_count() > 0);
+        let known = routes.files.iter().find(|(known, of, _)| known == path && *of == shared);
+        let queue = known.and_then(|(.., queue)| queue.upgrade()).unwrap_or_else(|| {
+            let sink = Sink::process_file(path.to_owned(), shared.clone(), shown.to_owned(), limits);
+            let queue = SinkQueue::new(sink, &self.shared.writers);
+            routes.files.push((path.to_owned(), shared, Arc::downgrade(&queue)));
+            queue
         });
-        lane.open(limits);
-        OutputRoute { lane, look: LineFormat::Plain, change: None }
+        queue.open(limits);
+        OutputRoute { queue, format: LineFormat::Plain, change: None }
     }
 
     /// Whether lines still go this way.
-    pub(super) fn is_current(&self, way: &OutputRoute) -> bool {
-        way.change.is_none_or(|change| change == self.owner.changes.load(Ordering::Acquire))
+    pub(super) fn is_current(&self, route: &OutputRoute) -> bool {
+        route.change.is_none_or(|change| change == self.shared.changes.load(Ordering::Acquire))
     }
 
     fn change(&self, change: impl FnOnce(&mut OutputRoutes, &Arc<Writers>)) {
-        change(&mut self.ways(), &self.owner.writers);
-        self.owner.changes.fetch_add(1, Ordering::Release);
+        change(&mut self.routes(), &self.shared.writers);
+        self.shared.changes.fetch_add(1, Ordering::Release);
     }
 
     /// A panic elsewhere leaves the ways as whole as they were: every change of them is complete before the next begins.
-    fn ways(&self) -> MutexGuard<'_, OutputRoutes> {
-        self.owner.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    fn routes(&self) -> MutexGuard<'_, OutputRoutes> {
+        self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for PrinterThreads {
+impl Drop for PrinterShared {
     fn drop(&mut self) {
         self.writers.close();
     }
 }
 
 impl OutputRoutes {
-    /// Every lane there is.
-    fn lanes(&self) -> Vec<Arc<SinkQueue>> {
-        let files = self.files.iter().filter_map(|(.., lane)| lane.upgrade());
+    /// Every queue there is.
+    fn queues(&self) -> Vec<Arc<SinkQueue>> {
+        let files = self.files.iter().filter_map(|(.., queue)| queue.upgrade());
         [&self.lines, &self.log].into_iter().cloned().chain(files).collect()
     }
 }
 
-/// The lanes for processes' lines, and for the log.
-fn lanes(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<SinkQueue>, Arc<SinkQueue>) {
+/// The queues for processes' lines, and for the log.
+fn queues(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<SinkQueue>, Arc<SinkQueue>) {
     let shared = match destination {
         Destination::Standard if are_streams_one() => Sink::stdout(),
         Destination::Standard => {
             return (SinkQueue::new(Sink::stdout(), writers), SinkQueue::new(Sink::stderr(), writers));
         }
-        Destination::File(path) => Sink::file(path.clone(), trust),
+        Destination::File(path) => Sink::log_file(path.clone(), trust),
     };
-    let lane = SinkQueue::new(shared, writers);
-    (Arc::clone(&lane), lane)
+    let queue = SinkQueue::new(shared, writers);
+    (Arc::clone(&queue), queue)
 }
 
 /// Whether standard output and standard error are the same terminal, pipe or file.
@@ -237,7 +237,7 @@ fn are_streams_one() -> bool {
 mod tests {
     use super::super::line_format::Stream;
     use super::super::lines::LineChunk;
-    use super::super::share::{Admission, PATIENCE};
+    use super::super::share::{Admission, MAX_WAIT};
     use super::super::sink_queue::CAPACITY;
     use super::super::waker::PollWaker;
     use super::*;
@@ -269,11 +269,11 @@ mod tests {
     }
 
     /// What the reader does with a line of a process: takes it, or drops it when it has had patience enough.
-    fn say(printer: &Printer, name: &str, line: &[u8]) {
+    fn offer(printer: &Printer, name: &str, line: &[u8]) {
         let source = Source::Process(name.into(), Stream::Stdout);
-        let (way, bell) = (printer.way(&source), Arc::new(PollWaker::new().unwrap()));
-        let drops = !matches!(way.lane.admission(&source, Instant::now(), &bell), Admission::Take(_));
-        way.lane.take(&source, &way.look, drops, |each| each(LineChunk { bytes: line, continued: false }));
+        let (route, waker) = (printer.route(&source), Arc::new(PollWaker::new().unwrap()));
+        let drops = !matches!(route.queue.admission(&source, Instant::now(), &waker), Admission::Take(_));
+        route.queue.take(&source, &route.format, drops, |each| each(LineChunk { bytes: line, continued: false }));
     }
 
     fn flush(printer: &Printer) {
@@ -285,9 +285,9 @@ mod tests {
         let directory = LogDirectory::new("order");
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
-        say(&printer, "web", b"one");
+        offer(&printer, "web", b"one");
         printer.log(b"Starting process\n");
-        say(&printer, "web", b"two");
+        offer(&printer, "web", b"two");
         flush(&printer);
         assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\nStarting process\n[web.stdout] two\n");
     }
@@ -298,13 +298,14 @@ mod tests {
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let source = Source::Process("web".into(), Stream::Stdout);
-        let way = printer.way(&source);
-        let take =
-            |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: line, continued: false }));
+        let route = printer.route(&source);
+        let take = |line: &[u8]| {
+            route.queue.take(&source, &route.format, false, |each| each(LineChunk { bytes: line, continued: false }))
+        };
         let (first, second) = (take(b"one"), take(b"two"));
         assert!(first.is_some() && second.is_none(), "somebody is sent once");
         printer.log(b"Starting process\n");
-        assert_eq!(way.lane.bytes(), "[web.stdout] one\n[web.stdout] two\nStarting process\n".len());
+        assert_eq!(route.queue.bytes(), "[web.stdout] one\n[web.stdout] two\nStarting process\n".len());
         drop(first);
         flush(&printer);
         assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\n[web.stdout] two\nStarting process\n");
@@ -316,7 +317,7 @@ mod tests {
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
-        say(&printer, "web", &all);
+        offer(&printer, "web", &all);
         flush(&printer);
         assert_eq!(fs::read(path).unwrap(), [b"[web.stdout] ", &all[..], b"\n"].concat());
     }
@@ -359,13 +360,13 @@ mod tests {
     }
 
     /// A place that takes nothing: a pipe that is not read, as a terminal that was stopped.
-    fn stuck(_: &LogDirectory) -> (PathBuf, OwnedFd) {
+    fn stuck_pipe(_: &LogDirectory) -> (PathBuf, OwnedFd) {
         let (reader, _) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         (format!("/proc/self/fd/{}", reader.as_raw_fd()).into(), reader)
     }
 
     /// Reads all that comes.
-    fn unstick(reader: OwnedFd) -> std::thread::JoinHandle<String> {
+    fn drain(reader: OwnedFd) -> std::thread::JoinHandle<String> {
         std::thread::spawn(move || {
             let mut text = String::new();
             File::from(reader).read_to_string(&mut text).unwrap();
@@ -377,26 +378,26 @@ mod tests {
     fn a_stuck_place_holds_nobody_and_what_it_misses_is_counted() {
         const LINES: usize = 500_000;
         let directory = LogDirectory::new("stuck");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         for number in 0..LINES {
-            say(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
+            offer(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
         }
-        let waiting = printer.ways().lines.bytes();
+        let waiting = printer.routes().lines.bytes();
         // A third for each source, and a third stays free. What the pipe takes may be written late.
         let (two_thirds, pipe) = (CAPACITY / 3 * 2, 64 * 1024);
         assert!((two_thirds..two_thirds + pipe).contains(&waiting), "{waiting} bytes wait");
-        let text = unstick(reader);
+        let text = drain(reader);
         flush(&printer);
         drop(printer);
         let text = text.join().unwrap();
         let (mut arrived, mut dropped, mut latest) = (0, 0, None);
-        for said in text.lines() {
-            let (_, said) = said.split_once("] ").expect(said);
-            if let Some(mark) = said.strip_prefix("… dropped ") {
+        for line in text.lines() {
+            let (_, line) = line.split_once("] ").expect(line);
+            if let Some(mark) = line.strip_prefix("… dropped ") {
                 dropped += mark.split(' ').next().unwrap().parse::<usize>().unwrap();
             } else {
-                let number: u64 = said.parse().expect("a whole line");
+                let number: u64 = line.parse().expect("a whole line");
                 assert!(latest < Some(number), "out of order");
                 (arrived, latest) = (arrived + 1, Some(number));
             }
@@ -408,38 +409,38 @@ mod tests {
     #[test]
     fn a_place_that_is_merely_busy_loses_nothing() {
         let directory = LogDirectory::new("busy");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
-        let (source, bell) = (Source::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
-        let (way, now) = (printer.way(&source), Instant::now());
+        let (source, waker) = (Source::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
+        let (route, now) = (printer.route(&source), Instant::now());
         let mut lines = 0;
-        while matches!(way.lane.admission(&source, now, &bell), Admission::Take(_)) {
-            say(&printer, "web", &[b'x'; 1000]);
+        while matches!(route.queue.admission(&source, now, &waker), Admission::Take(_)) {
+            offer(&printer, "web", &[b'x'; 1000]);
             lines += 1;
         }
-        assert_eq!(way.lane.admission(&source, now, &bell), Admission::Wait(now + PATIENCE));
-        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Drop);
-        let text = unstick(reader);
+        assert_eq!(route.queue.admission(&source, now, &waker), Admission::Wait(now + MAX_WAIT));
+        assert_eq!(route.queue.admission(&source, now + MAX_WAIT, &waker), Admission::Drop);
+        let text = drain(reader);
         let a_minute = Timespec { tv_sec: 60, tv_nsec: 0 };
-        assert_eq!(poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&a_minute)), Ok(1), "there is room, and nobody says so");
+        assert_eq!(poll(&mut [PollFd::new(&waker, PollFlags::IN)], Some(&a_minute)), Ok(1), "there is room, and nobody says so");
         // Whoever waited finds room, however late it is.
-        assert!(matches!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Take(_)));
+        assert!(matches!(route.queue.admission(&source, now + MAX_WAIT, &waker), Admission::Take(_)));
         flush(&printer);
-        drop((way, printer));
+        drop((route, printer));
         assert_eq!(text.join().unwrap().lines().count(), lines);
     }
 
     #[test]
     fn a_flood_of_lines_costs_no_line_of_the_log() {
         let directory = LogDirectory::new("flood");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let line = [b'x'; 1000];
         for _ in 0..10_000 {
-            say(&printer, "flood", &line);
+            offer(&printer, "flood", &line);
         }
         printer.log(b"Process crashed\n");
-        let text = unstick(reader);
+        let text = drain(reader);
         flush(&printer);
         drop(printer);
         let text = text.join().unwrap();
@@ -449,23 +450,23 @@ mod tests {
     #[test]
     fn a_stuck_place_holds_no_other() {
         let directory = LogDirectory::new("others");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let to_file = |name: &str| {
             let limits = Limits { max_size: 1_000_000, keep: 1 };
-            printer.way_to_file(&directory.file(name), name, limits, &Identity::default())
+            printer.route_to_file(&directory.file(name), name, limits, &Identity::default())
         };
         // More than its pipe takes: the thread that writes it is held.
         printer.log(&b"\n".repeat(200_000));
-        let ways = ["one", "two"].map(to_file);
-        for way in &ways {
+        let routes = ["one", "two"].map(to_file);
+        for route in &routes {
             let source = Source::Process("any".into(), Stream::Stdout);
-            way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: b"line", continued: false }));
-            way.lane.flush().blocking_recv().unwrap();
+            route.queue.take(&source, &route.format, false, |each| each(LineChunk { bytes: b"line", continued: false }));
+            route.queue.flush().blocking_recv().unwrap();
         }
         assert_eq!(["one", "two"].map(|name| fs::read_to_string(directory.file(name)).unwrap()), ["line\n", "line\n"]);
-        let text = unstick(reader);
-        drop((ways, printer));
+        let text = drain(reader);
+        drop((routes, printer));
         assert_eq!(text.join().unwrap().len(), 200_000);
     }
 
@@ -476,6 +477,6 @@ mod tests {
             printer.log(b"into the void\n");
         }
         flush(&printer);
-        assert_eq!(printer.ways().log.bytes(), 0);
+        assert_eq!(printer.routes().log.bytes(), 0);
     }
 }

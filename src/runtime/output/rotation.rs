@@ -48,7 +48,7 @@ pub(super) struct LogFile {
     device: u64,
     limits: Option<Limits>,
     /// Why it couldn't be put aside; it grows meanwhile.
-    stuck: Option<io::Error>,
+    rotation_error: Option<io::Error>,
 }
 
 /// A file that is open.
@@ -56,7 +56,7 @@ pub(super) struct LogFile {
 struct OpenFile {
     file: File,
     /// What no other file has as long as this one is open: device and inode.
-    identity: (u64, u64),
+    id: (u64, u64),
     /// As it was when it was looked at last.
     size: u64,
     /// It is a regular file, and doesn't lie under `/dev` or `/proc`.
@@ -66,7 +66,7 @@ struct OpenFile {
 impl LogFile {
     pub(super) fn new(path: PathBuf, owner: FileOwner, limits: Option<Limits>) -> LogFile {
         let device = device_of(&path);
-        LogFile { path, owner, open: None, device, limits, stuck: None }
+        LogFile { path, owner, open: None, device, limits, rotation_error: None }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -83,13 +83,13 @@ impl LogFile {
     }
 
     /// Where it is now.
-    fn place(&self) -> io::Result<FoundPath<'_>> {
+    fn resolve(&self) -> io::Result<FoundPath<'_>> {
         let FileOwner { trust, identity } = &self.owner;
-        Rules { trust: *trust, beyond: identity.as_ref(), make: Some(DIRECTORY_MODE) }.find(&self.path)
+        Rules { trust: *trust, act_as: identity.as_ref(), make: Some(DIRECTORY_MODE) }.find(&self.path)
     }
 
     /// Puts it aside by other limits from now on.
-    pub(super) fn limit(&mut self, limits: Limits) {
+    pub(super) fn set_limits(&mut self, limits: Limits) {
         self.limits = Some(limits);
     }
 
@@ -106,7 +106,7 @@ impl LogFile {
     pub(super) fn open(&mut self) -> io::Result<bool> {
         if let Some(open) = &mut self.open {
             match rustix::fs::stat(&self.path) {
-                Ok(there) if identity(&there) == open.identity => {
+                Ok(there) if file_id(&there) == open.id => {
                     open.size = size(&there);
                     return Ok(false);
                 }
@@ -117,15 +117,15 @@ impl LogFile {
                 Ok(_) | Err(_) => self.open = None,
             }
         }
-        let place = self.place()?;
-        let file = place.open(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, FILE_MODE)?;
-        let (opened, may_be_special) = (fstat(&file)?, place.may_be_special());
-        if !may_be_special && !is_plain(&opened) {
-            return Err(no_plain_file());
+        let found = self.resolve()?;
+        let file = found.open(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, FILE_MODE)?;
+        let (opened, may_be_special) = (fstat(&file)?, found.may_be_special());
+        if !may_be_special && !is_single_regular(&opened) {
+            return Err(not_regular());
         }
         let may_rotate = !may_be_special;
         self.device = opened.st_dev;
-        self.open = Some(OpenFile { file: file.into(), identity: identity(&opened), size: size(&opened), may_rotate });
+        self.open = Some(OpenFile { file: file.into(), id: file_id(&opened), size: size(&opened), may_rotate });
         Ok(true)
     }
 
@@ -137,15 +137,15 @@ impl LogFile {
     /// [`LogFile::stuck`].
     pub(super) fn room(&mut self, text: &[u8]) -> io::Result<(&File, usize)> {
         self.open()?;
-        self.stuck = None;
+        self.rotation_error = None;
         let &OpenFile { may_rotate, size, .. } = self.opened()?;
         if let Some(limits) = self.limits.filter(|_| may_rotate) {
-            let mut fitting = fitting(text, limits.max_size.saturating_sub(size));
+            let mut fitting = fitting_lines(text, limits.max_size.saturating_sub(size));
             if fitting == 0 && size > 0 {
-                self.stuck = self.put_aside(limits.keep).err();
+                self.rotation_error = self.rotate(limits.keep).err();
                 self.open()?;
-                let room = if self.stuck.is_some() { u64::MAX } else { limits.max_size };
-                fitting = self::fitting(text, room);
+                let room = if self.rotation_error.is_some() { u64::MAX } else { limits.max_size };
+                fitting = fitting_lines(text, room);
             }
             if fitting == 0 {
                 fitting = text.iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| end + 1);
@@ -156,8 +156,8 @@ impl LogFile {
     }
 
     /// Why it couldn't be put aside the last time that it should have been.
-    pub(super) fn stuck(&self) -> Option<&io::Error> {
-        self.stuck.as_ref()
+    pub(super) fn rotation_error(&self) -> Option<&io::Error> {
+        self.rotation_error.as_ref()
     }
 
     fn opened(&self) -> io::Result<&OpenFile> {
@@ -165,19 +165,19 @@ impl LogFile {
     }
 
     /// Puts the file aside, the oldest one over the edge. Where the path leads over a link, that is the link's target.
-    fn put_aside(&mut self, keep: u32) -> io::Result<()> {
-        let place = self.place()?;
-        let is_same = |stat: Stat| self.open.as_ref().is_some_and(|open| identity(&stat) == open.identity);
-        if place.stat()?.is_some_and(is_same) {
-            let aside = |number: u32| [place.name().to_owned(), format!(".{number}").into()].into_iter().collect::<OsString>();
-            let names: Vec<OsString> = (1..=keep).map(aside).collect();
+    fn rotate(&mut self, keep: u32) -> io::Result<()> {
+        let found = self.resolve()?;
+        let is_same = |stat: Stat| self.open.as_ref().is_some_and(|open| file_id(&stat) == open.id);
+        if found.stat()?.is_some_and(is_same) {
+            let rotated = |number: u32| [found.name().to_owned(), format!(".{number}").into()].into_iter().collect::<OsString>();
+            let names: Vec<OsString> = (1..=keep).map(rotated).collect();
             for name in &names {
-                if place.is_anothers(name)? {
-                    let text = format!("`{}` belongs to another user", place.path().with_file_name(name).display());
+                if found.is_owned_by_other(name)? {
+                    let text = format!("`{}` belongs to another user", found.path().with_file_name(name).display());
                     return Err(io::Error::new(ErrorKind::PermissionDenied, text));
                 }
             }
-            place.act(|directory| shift(directory, &place, &names))?;
+            found.act(|directory| rename_all(directory, &found, &names))?;
         }
         self.open = None;
         Ok(())
@@ -188,29 +188,29 @@ impl LogFile {
 ///
 /// # Errors
 /// As for opening it.
-pub(super) fn try_out(path: &Path, owner: &FileOwner) -> io::Result<()> {
-    let rules = Rules { trust: owner.trust, beyond: owner.identity.as_ref(), make: None };
-    match rules.find(path).and_then(|place| Ok((place.may_be_special(), place.stat()?))) {
-        Ok((false, Some(stat))) if !is_plain(&stat) => Err(no_plain_file()),
+pub(super) fn check_openable(path: &Path, owner: &FileOwner) -> io::Result<()> {
+    let rules = Rules { trust: owner.trust, act_as: owner.identity.as_ref(), make: None };
+    match rules.find(path).and_then(|found| Ok((found.may_be_special(), found.stat()?))) {
+        Ok((false, Some(stat))) if !is_single_regular(&stat) => Err(not_regular()),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn no_plain_file() -> io::Error {
+fn not_regular() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "it is not a regular file with a single name")
 }
 
 /// Renames the file to the first of these names, what had that to the second, and so on; without names, removes it.
-fn shift(directory: BorrowedFd<'_>, place: &FoundPath<'_>, names: &[OsString]) -> Result<(), Errno> {
-    let Some(first) = names.first() else { return present(unlinkat(directory, place.name(), AtFlags::empty())) };
+fn rename_all(directory: BorrowedFd<'_>, found: &FoundPath<'_>, names: &[OsString]) -> Result<(), Errno> {
+    let Some(first) = names.first() else { return ignore_missing(unlinkat(directory, found.name(), AtFlags::empty())) };
     for pair in names.windows(2).rev() {
-        present(renameat(directory, &pair[0], directory, &pair[1]))?;
+        ignore_missing(renameat(directory, &pair[0], directory, &pair[1]))?;
     }
-    present(renameat(directory, place.name(), directory, first))
+    ignore_missing(renameat(directory, found.name(), directory, first))
 }
 
-fn identity(file: &Stat) -> (u64, u64) {
+fn file_id(file: &Stat) -> (u64, u64) {
     (file.st_dev, file.st_ino)
 }
 
@@ -219,12 +219,12 @@ fn size(file: &Stat) -> u64 {
 }
 
 /// Whether a file is a regular one that has no second name; one that was removed a moment ago has none at all.
-fn is_plain(file: &Stat) -> bool {
+fn is_single_regular(file: &Stat) -> bool {
     FileType::from_raw_mode(file.st_mode) == FileType::RegularFile && file.st_nlink <= 1
 }
 
 /// How much of the text fits, in whole lines.
-fn fitting(text: &[u8], room: u64) -> usize {
+fn fitting_lines(text: &[u8], room: u64) -> usize {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     if text.len() <= room {
         return text.len();
@@ -233,7 +233,7 @@ fn fitting(text: &[u8], room: u64) -> usize {
 }
 
 /// A file that isn't there doesn't have to be moved.
-fn present(moved: Result<(), Errno>) -> Result<(), Errno> {
+fn ignore_missing(moved: Result<(), Errno>) -> Result<(), Errno> {
     moved.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
 }
 
@@ -256,8 +256,8 @@ mod tests {
     fn directory(name: &str) -> (PathBuf, impl Fn(&str) -> Option<String>) {
         let directory = std::env::temp_dir().join(format!("navigator-rotation-{name}-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
-        let place = directory.clone();
-        (directory, move |file| fs::read_to_string(place.join(file)).ok())
+        let root = directory.clone();
+        (directory, move |file| fs::read_to_string(root.join(file)).ok())
     }
 
     #[test]
@@ -323,11 +323,11 @@ mod tests {
         fs::create_dir_all(directory.join("log.1/full")).unwrap();
         let mut file = LogFile::new(path, FileOwner::default(), Some(Limits { max_size: 5, keep: 1 }));
         write(&mut file, "one\ntwo\nthree\n");
-        assert!(file.stuck().is_some());
+        assert!(file.rotation_error().is_some());
         assert_eq!(content("log").as_deref(), Some("one\ntwo\nthree\n"));
         fs::remove_dir_all(directory.join("log.1")).unwrap();
         write(&mut file, "four\n");
-        assert!(file.stuck().is_none());
+        assert!(file.rotation_error().is_none());
         assert_eq!(content("log").as_deref(), Some("four\n"));
         fs::remove_dir_all(directory).unwrap();
     }
@@ -374,6 +374,6 @@ mod tests {
         assert_eq!(text, "one\ntwo\nthree\n");
         let mut null = LogFile::new("/dev/null".into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
         write(&mut null, "one\ntwo\n");
-        assert!(null.stuck().is_none());
+        assert!(null.rotation_error().is_none());
     }
 }

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 /// How long a source waits until half of what it has queued is written. A destination that writes a whole queue in this time,
 /// 20 MB a second, is always fast enough to lose nothing; for a single source a quarter of that is enough.
-pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+pub(super) const MAX_WAIT: Duration = Duration::from_millis(200);
 
 /// What is to be done with lines that come just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// There is room. The next read should not add more bytes than this, so that it leaves room for other sources.
     Take(usize),
-    /// There may be room at this time. If there is before, a bell rings.
+    /// There may be room at this time. If there is before, a waker rings.
     Wait(Instant),
     /// There is none, and has not been for too long.
     Drop,
@@ -39,43 +39,43 @@ struct FullQueue {
     /// What it had in the queue then.
     bytes: usize,
     /// Wakes the reader.
-    bell: Arc<PollWaker>,
+    waker: Arc<PollWaker>,
 }
 
 /// Lines that were dropped.
 #[derive(Debug)]
 pub(super) struct Dropped {
-    look: LineFormat,
+    format: LineFormat,
     lines: usize,
     bytes: usize,
 }
 
 impl StreamShare {
     /// What is to be done with its next lines, with this many bytes free in the queue.
-    pub(super) fn admission(&mut self, free: usize, now: Instant, bell: &Arc<PollWaker>) -> Admission {
-        if self.is_losing() {
+    pub(super) fn admission(&mut self, free: usize, now: Instant, waker: &Arc<PollWaker>) -> Admission {
+        if self.is_dropping() {
             return Admission::Drop;
         }
         if !self.has_room(free) {
             let bytes = self.bytes;
-            self.full.get_or_insert_with(|| FullQueue { since: now, bytes, bell: Arc::clone(bell) });
+            self.full.get_or_insert_with(|| FullQueue { since: now, bytes, waker: Arc::clone(waker) });
         }
         // Until half of it is written it waits even if there is some room: filled up again and again, it would never get there.
         match &self.full {
-            Some(full) if now < full.since + PATIENCE => Admission::Wait(full.since + PATIENCE),
+            Some(full) if now < full.since + MAX_WAIT => Admission::Wait(full.since + MAX_WAIT),
             Some(_) if !self.has_room(free) => Admission::Drop,
             _ => Admission::Take(free / 2),
         }
     }
 
     /// Counts lines that are dropped.
-    pub(super) fn lose(&mut self, look: &LineFormat, piece: LineChunk<'_>) {
-        let dropped = self.dropped.get_or_insert_with(|| Dropped { look: look.clone(), lines: 0, bytes: 0 });
+    pub(super) fn count_dropped(&mut self, format: &LineFormat, piece: LineChunk<'_>) {
+        let dropped = self.dropped.get_or_insert_with(|| Dropped { format: format.clone(), lines: 0, bytes: 0 });
         dropped.lines += memchr_iter(b'\n', piece.bytes).count() + 1;
         dropped.bytes += piece.bytes.len() + 1;
     }
 
-    pub(super) fn is_losing(&self) -> bool {
+    pub(super) fn is_dropping(&self) -> bool {
         self.dropped.is_some()
     }
 
@@ -83,13 +83,13 @@ impl StreamShare {
     ///
     /// That is when half of what it had queued is written. With less, each written line would wake the reader, and dropped
     /// lines would be reported one by one.
-    pub(super) fn ease(&mut self, free: usize) -> Option<Dropped> {
+    pub(super) fn recover(&mut self, free: usize) -> Option<Dropped> {
         let is_half_written = self.full.as_ref().is_none_or(|full| self.bytes <= full.bytes / 2);
         if !is_half_written || !self.has_room(free) {
             return None;
         }
         if let Some(full) = self.full.take() {
-            full.bell.ring();
+            full.waker.wake();
         }
         self.dropped.take()
     }
@@ -107,6 +107,6 @@ impl StreamShare {
 impl Dropped {
     /// Appends the line that says so.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.look.remark(&format!("dropped {} lines ({} bytes)", self.lines, self.bytes), out);
+        self.format.write_notice(&format!("dropped {} lines ({} bytes)", self.lines, self.bytes), out);
     }
 }

@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 /// Takes whole lines.
 #[derive(Debug)]
 pub(super) struct Sink {
-    place: SinkTarget,
+    target: SinkTarget,
     lost: Option<Lost>,
     /// Since the last text that arrived whole, people were told that something is wrong.
     has_warned: bool,
     /// The same about a file that can't be put aside.
-    has_warned_of_size: bool,
+    has_warned_of_rotation: bool,
     /// The last write broke off in the middle of a line.
-    torn: bool,
+    is_mid_line: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Lost {
     bytes: usize,
     why: String,
     /// What is still to be written of the line that says so; empty: none of it is written.
-    mark: Vec<u8>,
+    notice: Vec<u8>,
 }
 
 /// How far a write came.
@@ -54,8 +54,8 @@ pub(super) enum WriteProgress {
 }
 
 impl Sink {
-    fn new(place: SinkTarget) -> Sink {
-        Sink { place, lost: None, has_warned: false, has_warned_of_size: false, torn: false }
+    fn new(target: SinkTarget) -> Sink {
+        Sink { target, lost: None, has_warned: false, has_warned_of_rotation: false, is_mid_line: false }
     }
 
     pub(super) fn stdout() -> Sink {
@@ -67,20 +67,20 @@ impl Sink {
     }
 
     /// A file for navigator's log.
-    pub(super) fn file(path: PathBuf, trust: Trust) -> Sink {
+    pub(super) fn log_file(path: PathBuf, trust: Trust) -> Sink {
         let owner = FileOwner { trust, identity: None };
         Sink::new(SinkTarget::File { file: LogFile::new(path, owner, None), shown: None })
     }
 
     /// A file of a process.
-    pub(super) fn own_file(path: PathBuf, owner: FileOwner, shown: String, limits: Limits) -> Sink {
+    pub(super) fn process_file(path: PathBuf, owner: FileOwner, shown: String, limits: Limits) -> Sink {
         Sink::new(SinkTarget::File { file: LogFile::new(path, owner, Some(limits)), shown: Some(shown) })
     }
 
     /// Opens its file, if it has one, and rotates it by these limits from now on.
     pub(super) fn open(&mut self, limits: Limits) {
-        if let SinkTarget::File { file, .. } = &mut self.place {
-            file.limit(limits);
+        if let SinkTarget::File { file, .. } = &mut self.target {
+            file.set_limits(limits);
             if let Err(error) = file.open() {
                 self.warn(&error);
             }
@@ -89,9 +89,9 @@ impl Sink {
 
     /// Lets go of the file, so that the next line goes to a new one of this name.
     pub(super) fn reopen(&mut self) {
-        if let SinkTarget::File { file, .. } = &mut self.place {
+        if let SinkTarget::File { file, .. } = &mut self.target {
             file.close();
-            self.torn = false;
+            self.is_mid_line = false;
         }
     }
 
@@ -99,18 +99,18 @@ impl Sink {
     /// error is kept here: what it cost is told in the next line that can be written.
     pub(super) fn write(&mut self, text: &[u8], already: usize) -> WriteProgress {
         let text = &text[already..];
-        let told = if already == 0 { self.tell_lost() } else { Ok(()) };
-        match told.and_then(|()| self.write_all(text)) {
+        let reported = if already == 0 { self.report_lost() } else { Ok(()) };
+        match reported.and_then(|()| self.write_all(text)) {
             Ok(()) => self.has_warned = false,
             Err(Failed { written, why: FailureCause::Full }) => return WriteProgress::Full(already + written.unwrap_or(0)),
-            Err(Failed { written, why: FailureCause::Error(why) }) => self.lose(&text[written.unwrap_or(0)..], &why),
+            Err(Failed { written, why: FailureCause::Error(why) }) => self.count_lost(&text[written.unwrap_or(0)..], &why),
         }
         WriteProgress::Done
     }
 
     /// What has to take more before writing goes on, when a write found it full.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match &self.place {
+        match &self.target {
             SinkTarget::File { file, .. } => file.descriptor(),
             SinkTarget::Stdout | SinkTarget::Stderr => None,
         }
@@ -118,40 +118,40 @@ impl Sink {
 
     /// What it may be held up together with.
     pub(super) fn group(&self) -> SinkGroup {
-        match &self.place {
+        match &self.target {
             SinkTarget::Stdout => SinkGroup::Stdout,
             SinkTarget::Stderr => SinkGroup::Stderr,
             SinkTarget::File { file, .. } => SinkGroup::Filesystem(file.device()),
         }
     }
 
-    fn tell_lost(&mut self) -> Result<(), Failed> {
-        let Some(Lost { lines, bytes, why, mark }) = &mut self.lost else { return Ok(()) };
-        if mark.is_empty() {
-            if let SinkTarget::File { file, .. } = &mut self.place {
+    fn report_lost(&mut self) -> Result<(), Failed> {
+        let Some(Lost { lines, bytes, why, notice }) = &mut self.lost else { return Ok(()) };
+        if notice.is_empty() {
+            if let SinkTarget::File { file, .. } = &mut self.target {
                 // Another file than the one whose last line was torn.
-                self.torn &= !file.open().map_err(|why| Failed { written: None, why: FailureCause::Error(why) })?;
+                self.is_mid_line &= !file.open().map_err(|why| Failed { written: None, why: FailureCause::Error(why) })?;
             }
-            let end = if self.torn { "\n" } else { "" };
-            *mark = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n").into_bytes();
+            let end = if self.is_mid_line { "\n" } else { "" };
+            *notice = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n").into_bytes();
         }
-        let mut mark = std::mem::take(mark);
-        let told = self.write_all(&mark);
-        match (&told, &mut self.lost) {
+        let mut notice = std::mem::take(notice);
+        let reported = self.write_all(&notice);
+        match (&reported, &mut self.lost) {
             (Err(Failed { written, why: FailureCause::Full }), Some(lost)) => {
-                mark.drain(..written.unwrap_or(0));
-                lost.mark = mark;
+                notice.drain(..written.unwrap_or(0));
+                lost.notice = notice;
             }
             (Ok(()), lost) => *lost = None,
             _ => {}
         }
-        told.map_err(|failed| Failed { written: None, ..failed })
+        reported.map_err(|failed| Failed { written: None, ..failed })
     }
 
-    fn lose(&mut self, text: &[u8], why: &io::Error) {
+    fn count_lost(&mut self, text: &[u8], why: &io::Error) {
         self.warn(why);
         if self.lost.is_none() {
-            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why), mark: Vec::new() });
+            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why), notice: Vec::new() });
         }
         let Some(lost) = &mut self.lost else { return };
         lost.lines += memchr::memchr_iter(b'\n', text).count();
@@ -164,13 +164,13 @@ impl Sink {
         if std::mem::replace(&mut self.has_warned, true) {
             return;
         }
-        match &self.place {
+        match &self.target {
             SinkTarget::File { shown: Some(shown), .. } => {
                 tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be written");
             }
             SinkTarget::File { shown: None, .. } => {
                 let text = format!("navigator: the file of `logging.file` can't be written: {}\n", self.reason(why));
-                let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes(), true);
+                let _last_resort = write_all(rustix::stdio::stderr(), text.as_bytes(), true);
             }
             SinkTarget::Stdout | SinkTarget::Stderr => {}
         }
@@ -179,7 +179,7 @@ impl Sink {
     /// Why a file can't be written, and what to do about it where that is known. The path of a process's own file may hold
     /// a secret, which is then not shown.
     fn reason(&self, why: &io::Error) -> String {
-        let is_secret = match &self.place {
+        let is_secret = match &self.target {
             SinkTarget::File { file, shown: Some(shown) } => Path::new(shown) != file.path(),
             _ => false,
         };
@@ -191,18 +191,18 @@ impl Sink {
         while written < text.len() {
             match self.write_part(&text[written..]) {
                 Ok(count) => written += count,
-                Err(Failed { written: of_part, why }) => {
-                    return Err(Failed { written: of_part.map(|part| written + part), why });
+                Err(Failed { written: written_part, why }) => {
+                    return Err(Failed { written: written_part.map(|part| written + part), why });
                 }
             }
         }
-        self.warn_of_size();
+        self.warn_of_rotation();
         Ok(())
     }
 
     /// Writes as much as may go to one file.
     fn write_part(&mut self, text: &[u8]) -> Result<usize, Failed> {
-        let (length, result) = match &mut self.place {
+        let (length, result) = match &mut self.target {
             SinkTarget::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text, true)),
             SinkTarget::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text, true)),
             SinkTarget::File { file, .. } => {
@@ -212,16 +212,16 @@ impl Sink {
         };
         let written = result.as_ref().map_or_else(|failed| failed.written.unwrap_or(0), |()| length);
         if let Some(&last) = text[..written].last() {
-            self.torn = last != b'\n';
+            self.is_mid_line = last != b'\n';
         }
         result.map(|()| length)
     }
 
     /// Says once that a file grows beyond its limits.
-    fn warn_of_size(&mut self) {
-        let SinkTarget::File { file, shown: Some(shown) } = &self.place else { return };
-        let Some(why) = file.stuck() else { return self.has_warned_of_size = false };
-        if !std::mem::replace(&mut self.has_warned_of_size, true) {
+    fn warn_of_rotation(&mut self) {
+        let SinkTarget::File { file, shown: Some(shown) } = &self.target else { return };
+        let Some(why) = file.rotation_error() else { return self.has_warned_of_rotation = false };
+        if !std::mem::replace(&mut self.has_warned_of_rotation, true) {
             tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be rotated");
         }
     }

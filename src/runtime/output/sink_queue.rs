@@ -24,16 +24,16 @@ use tokio::sync::oneshot;
 /// one read may exceed it.
 pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
 /// Navigator's own log may use this much more: a flood of lines costs none of it.
-const RESERVE: usize = 1024 * 1024;
-/// So many entries are written before a thread turns to other lanes that wait.
-const TURN: usize = 4;
+const LOG_RESERVE: usize = 1024 * 1024;
+/// So many entries are written before a thread turns to other queues that wait.
+const ENTRIES_PER_TURN: usize = 4;
 /// Lines are gathered up to this many bytes for one write.
 pub(super) const BATCH: usize = 256 * 1024;
 
 /// What waits for one destination.
 #[derive(Debug)]
 pub(super) struct SinkQueue {
-    queue: Mutex<QueueState>,
+    state: Mutex<QueueState>,
     /// Held by the one thread that writes.
     sink: Mutex<Sink>,
     writers: Arc<Writers>,
@@ -70,7 +70,7 @@ struct QueuedText {
     by_source: BTreeMap<Source, usize>,
 }
 
-/// A lane with lines that nobody writes yet: somebody is sent when this is dropped.
+/// A queue with lines that nobody writes yet: somebody is sent when this is dropped.
 #[derive(Debug)]
 pub(super) struct UnservedQueue(Arc<SinkQueue>);
 
@@ -83,16 +83,16 @@ impl Drop for UnservedQueue {
 impl SinkQueue {
     pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<SinkQueue> {
         let group = sink.group();
-        let queue = QueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
-        Arc::new(SinkQueue { queue: Mutex::new(queue), sink: Mutex::new(sink), writers: Arc::clone(writers) })
+        let state = QueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
+        Arc::new(SinkQueue { state: Mutex::new(state), sink: Mutex::new(sink), writers: Arc::clone(writers) })
     }
 
     /// What is to be done with lines of a process that could be read now. Once some are dropped, so are the next ones,
     /// until the line that says so has its place.
-    pub(super) fn admission(&self, source: &Source, now: Instant, bell: &Arc<PollWaker>) -> Admission {
-        let mut queue = self.lock();
-        let free = queue.free(&self.writers);
-        queue.share(source).admission(free, now, bell)
+    pub(super) fn admission(&self, source: &Source, now: Instant, waker: &Arc<PollWaker>) -> Admission {
+        let mut state = self.lock();
+        let free = state.free(&self.writers);
+        state.share(source).admission(free, now, waker)
     }
 
     /// Takes the lines of a process that `feed` passes on, or counts them as dropped. To hold the answer for a moment has more
@@ -100,33 +100,33 @@ impl SinkQueue {
     pub(super) fn take(
         self: &Arc<Self>,
         source: &Source,
-        look: &LineFormat,
+        format: &LineFormat,
         drops: bool,
         feed: impl FnOnce(&mut dyn FnMut(LineChunk<'_>)),
     ) -> Option<UnservedQueue> {
-        self.change(|queue| {
+        self.change(|state| {
             feed(&mut |piece| {
                 if drops {
-                    queue.share(source).lose(look, piece);
+                    state.share(source).count_dropped(format, piece);
                 } else {
-                    queue.add(source, &self.writers, |text| look.write(piece, text));
+                    state.add(source, &self.writers, |text| format.write(piece, text));
                 }
             });
             if drops {
                 // The writer may have made room since the admission, and may have nothing more to write.
-                queue.settle(&self.writers);
+                state.recover_shares(&self.writers);
             }
         })
     }
 
     /// Takes whole lines of navigator's own log, or counts them. They may be written as soon as what this answers with is dropped.
-    pub(super) fn log(self: &Arc<Self>, look: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
+    pub(super) fn log(self: &Arc<Self>, format: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
         let piece = LineChunk { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
-        self.change(|queue| {
-            if queue.bytes < CAPACITY + RESERVE && !queue.share(&Source::Log).is_losing() {
-                queue.add(&Source::Log, &self.writers, |text| look.write(piece, text));
+        self.change(|state| {
+            if state.bytes < CAPACITY + LOG_RESERVE && !state.share(&Source::Log).is_dropping() {
+                state.add(&Source::Log, &self.writers, |text| format.write(piece, text));
             } else {
-                queue.share(&Source::Log).lose(look, piece);
+                state.share(&Source::Log).count_dropped(format, piece);
             }
         })
     }
@@ -134,18 +134,18 @@ impl SinkQueue {
     /// Opens its file, before there is anything to write, so that what is wrong with it shows at once; and rotates it by
     /// these limits from now on.
     pub(super) fn open(self: &Arc<Self>, limits: Limits) {
-        self.change(|queue| queue.entries.push_back(QueueEntry::Open(limits)));
+        self.change(|state| state.entries.push_back(QueueEntry::Open(limits)));
     }
 
     /// Opens its file anew for what comes from now on: somebody has moved the old one away.
     pub(super) fn reopen(self: &Arc<Self>) {
-        self.change(|queue| queue.entries.push_back(QueueEntry::Reopen));
+        self.change(|state| state.entries.push_back(QueueEntry::Reopen));
     }
 
     /// Answers when everything is written that came before.
     pub(super) fn flush(self: &Arc<Self>) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
-        self.change(|queue| queue.entries.push_back(QueueEntry::Flush(done)));
+        self.change(|state| state.entries.push_back(QueueEntry::Flush(done)));
         is_done
     }
 
@@ -153,13 +153,13 @@ impl SinkQueue {
     /// served again when that has room. One thread does it at a time.
     pub(super) fn serve(self: &Arc<Self>) -> bool {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..TURN {
+        for _ in 0..ENTRIES_PER_TURN {
             let Some(entry) = self.next(&sink) else { return false };
             match entry {
                 QueueEntry::Text(mut text) => match sink.write(&text.bytes, text.written) {
                     WriteProgress::Done => {
                         self.lock().written(&text, &self.writers);
-                        self.writers.take_back(text.bytes);
+                        self.writers.recycle(text.bytes);
                     }
                     WriteProgress::Full(written) => {
                         text.written = written;
@@ -187,25 +187,25 @@ impl SinkQueue {
     }
 
     fn next(&self, sink: &Sink) -> Option<QueueEntry> {
-        let mut queue = self.lock();
-        queue.group = sink.group();
-        let entry = queue.entries.pop_front();
-        queue.is_served = entry.is_some();
+        let mut state = self.lock();
+        state.group = sink.group();
+        let entry = state.entries.pop_front();
+        state.is_served = entry.is_some();
         entry
     }
 
     /// Changes the queue. Answers whether somebody has to be sent who writes what is new in it.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut QueueState)) -> Option<UnservedQueue> {
-        let mut queue = self.lock();
-        change(&mut queue);
-        let wants_service = !queue.entries.is_empty() && !queue.is_served;
-        queue.is_served |= wants_service;
+        let mut state = self.lock();
+        change(&mut state);
+        let wants_service = !state.entries.is_empty() && !state.is_served;
+        state.is_served |= wants_service;
         wants_service.then(|| UnservedQueue(Arc::clone(self)))
     }
 
     /// A panic elsewhere leaves the queue as whole as it was: every change of it is complete before the next begins.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that wait.
@@ -220,8 +220,8 @@ impl Drop for SinkQueue {
     fn drop(&mut self) {
         let sink = self.sink.get_mut().unwrap_or_else(PoisonError::into_inner);
         if sink.descriptor().is_some() {
-            let lane = SinkQueue::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
-            lane.reopen();
+            let queue = SinkQueue::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
+            queue.reopen();
         }
     }
 }
@@ -240,7 +240,7 @@ impl QueueState {
         let fits = matches!(self.entries.back(), Some(QueueEntry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
             self.entries.push_back(QueueEntry::Text(QueuedText {
-                bytes: writers.empty(),
+                bytes: writers.empty_buffer(),
                 written: 0,
                 by_source: BTreeMap::new(),
             }));
@@ -263,17 +263,17 @@ impl QueueState {
         for (source, bytes) in &text.by_source {
             self.share(source).bytes -= bytes;
         }
-        self.settle(writers);
+        self.recover_shares(writers);
     }
 
     /// Wakes the reader for the sources that have room again, and says what they have lost.
-    fn settle(&mut self, writers: &Writers) {
-        let (free, mut lost) = (self.free(writers), Vec::new());
+    fn recover_shares(&mut self, writers: &Writers) {
+        let (free, mut recovered) = (self.free(writers), Vec::new());
         self.shares.retain(|source, share| {
-            lost.extend(share.ease(free).map(|dropped| (source.clone(), dropped)));
+            recovered.extend(share.recover(free).map(|dropped| (source.clone(), dropped)));
             !share.is_empty()
         });
-        for (source, dropped) in lost {
+        for (source, dropped) in recovered {
             self.add(&source, writers, |text| dropped.write(text));
         }
     }
@@ -282,64 +282,64 @@ impl QueueState {
 #[cfg(test)]
 mod tests {
     use super::super::line_format::Stream;
-    use super::super::share::PATIENCE;
+    use super::super::share::MAX_WAIT;
     use super::*;
     use crate::access::Trust;
 
     /// The text of each line of these tests, without its newline.
     const LINE: [u8; 999] = [b'x'; 999];
     /// What is written at once of such lines.
-    const TEXT: usize = BATCH.div_ceil(1_000) * 1_000;
+    const BATCH_OF_LINES: usize = BATCH.div_ceil(1_000) * 1_000;
 
-    /// A lane that is not written until the test does it.
+    /// A queue that is not written until the test does it.
     struct Stuck {
-        lane: Arc<SinkQueue>,
-        bell: Arc<PollWaker>,
+        queue: Arc<SinkQueue>,
+        waker: Arc<PollWaker>,
         now: Instant,
     }
 
     impl Stuck {
         fn new() -> Stuck {
-            let lane = SinkQueue::new(Sink::file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
+            let queue = SinkQueue::new(Sink::log_file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
             // As if a thread were held in a write: none is sent.
-            lane.lock().is_served = true;
-            Stuck { lane, bell: Arc::new(PollWaker::new().unwrap()), now: Instant::now() }
+            queue.lock().is_served = true;
+            Stuck { queue, waker: Arc::new(PollWaker::new().unwrap()), now: Instant::now() }
         }
 
         /// Takes one line as the reader does at this time; returns whether there was room for it.
-        fn say_at(&self, source: &Source, now: Instant) -> bool {
-            let drops = match self.lane.admission(source, now, &self.bell) {
+        fn offer_at(&self, source: &Source, now: Instant) -> bool {
+            let drops = match self.queue.admission(source, now, &self.waker) {
                 Admission::Take(_) => false,
                 Admission::Wait(_) => return false,
                 Admission::Drop => true,
             };
             let due =
-                self.lane.take(source, &LineFormat::Plain, drops, |each| each(LineChunk { bytes: &LINE, continued: false }));
+                self.queue.take(source, &LineFormat::Plain, drops, |each| each(LineChunk { bytes: &LINE, continued: false }));
             assert!(due.is_none());
             !drops
         }
 
-        fn say(&self, source: &Source) -> bool {
-            self.say_at(source, self.now)
+        fn offer(&self, source: &Source) -> bool {
+            self.offer_at(source, self.now)
         }
 
         /// Fills the share of a source; returns what it has in the queue then.
         fn flood(&self, source: &Source) -> usize {
-            while self.say(source) {}
-            self.lane.lock().share(source).bytes
+            while self.offer(source) {}
+            self.queue.lock().share(source).bytes
         }
 
         /// Takes this many texts out of the queue, as if they were written.
         fn write(&self, texts: usize) {
             for _ in 0..texts {
-                let Some(QueueEntry::Text(text)) = self.lane.lock().entries.pop_front() else { panic!("nothing is queued") };
-                self.lane.lock().written(&text, &self.lane.writers);
+                let Some(QueueEntry::Text(text)) = self.queue.lock().entries.pop_front() else { panic!("nothing is queued") };
+                self.queue.lock().written(&text, &self.queue.writers);
             }
         }
 
-        fn is_rung(&self) -> bool {
+        fn is_woken(&self) -> bool {
             let mut count = [0; 8];
-            rustix::io::read(&self.bell, &mut count).is_ok()
+            rustix::io::read(&self.waker, &mut count).is_ok()
         }
     }
 
@@ -354,22 +354,22 @@ mod tests {
         assert_eq!(stuck.flood(&flood).div_ceil(1_000), CAPACITY.div_ceil(2_000));
         // The other stream of the same process is a source of its own.
         assert_eq!(stuck.flood(&neighbour).div_ceil(1_000), CAPACITY.div_ceil(4_000));
-        let late = stuck.now + PATIENCE;
+        let late = stuck.now + MAX_WAIT;
         for _ in 0..500 {
-            assert!(stuck.say_at(&modest, late));
-            assert!(!stuck.say_at(&flood, late) && !stuck.say_at(&neighbour, late));
+            assert!(stuck.offer_at(&modest, late));
+            assert!(!stuck.offer_at(&flood, late) && !stuck.offer_at(&neighbour, late));
         }
-        assert!(stuck.lane.bytes() < CAPACITY);
-        assert!(!stuck.lane.lock().share(&modest).is_losing());
+        assert!(stuck.queue.bytes() < CAPACITY);
+        assert!(!stuck.queue.lock().share(&modest).is_dropping());
     }
 
     #[test]
-    fn a_thread_turns_to_other_lanes_after_a_while() {
+    fn a_thread_yields_to_other_queues_after_a_turn() {
         let stuck = Stuck::new();
-        let mut flushes: Vec<_> = (0..=TURN).map(|_| stuck.lane.flush()).collect();
-        let mut is_last_done = || flushes[TURN].try_recv().is_ok();
-        assert!(stuck.lane.serve() && !is_last_done());
-        assert!(!stuck.lane.serve() && is_last_done());
+        let mut flushes: Vec<_> = (0..=ENTRIES_PER_TURN).map(|_| stuck.queue.flush()).collect();
+        let mut is_last_done = || flushes[ENTRIES_PER_TURN].try_recv().is_ok();
+        assert!(stuck.queue.serve() && !is_last_done());
+        assert!(!stuck.queue.serve() && is_last_done());
     }
 
     #[test]
@@ -378,16 +378,16 @@ mod tests {
         for round in 0..200 {
             // One that floods takes half of what is free at most, so the next one has the other half.
             stuck.flood(&source(&format!("flood-{round}")));
-            assert!(stuck.lane.bytes() < CAPACITY + LINE.len() + 1);
+            assert!(stuck.queue.bytes() < CAPACITY + LINE.len() + 1);
             stuck.write(1);
-            assert!(stuck.say(&source("modest")), "round {round}");
+            assert!(stuck.offer(&source("modest")), "round {round}");
         }
     }
 
     #[test]
     fn one_read_leaves_half_of_what_is_free_to_others() {
         let stuck = Stuck::new();
-        let admission = |name: &str| stuck.lane.admission(&source(name), stuck.now, &stuck.bell);
+        let admission = |name: &str| stuck.queue.admission(&source(name), stuck.now, &stuck.waker);
         assert_eq!(admission("one"), Admission::Take(CAPACITY / 2));
         let one = stuck.flood(&source("one"));
         assert_eq!(admission("two"), Admission::Take((CAPACITY - one) / 2));
@@ -397,28 +397,28 @@ mod tests {
     fn each_source_waits_and_is_woken_for_itself() {
         let stuck = Stuck::new();
         let (first, second) = (source("first"), source("second"));
-        let waits = |source: &Source, now| stuck.lane.admission(source, now, &stuck.bell) == Admission::Wait(now + PATIENCE);
+        let waits = |source: &Source, now| stuck.queue.admission(source, now, &stuck.waker) == Admission::Wait(now + MAX_WAIT);
         let all = stuck.flood(&first);
         assert!(waits(&first, stuck.now));
         // The patience of another source begins when its own share is used up.
-        let later = stuck.now + PATIENCE / 2;
-        while stuck.say_at(&second, later) {}
+        let later = stuck.now + MAX_WAIT / 2;
+        while stuck.offer_at(&second, later) {}
         assert!(waits(&second, later));
-        assert_eq!(stuck.lane.admission(&first, stuck.now + PATIENCE, &stuck.bell), Admission::Drop);
-        assert_eq!(stuck.lane.admission(&second, stuck.now + PATIENCE, &stuck.bell), Admission::Wait(later + PATIENCE));
+        assert_eq!(stuck.queue.admission(&first, stuck.now + MAX_WAIT, &stuck.waker), Admission::Drop);
+        assert_eq!(stuck.queue.admission(&second, stuck.now + MAX_WAIT, &stuck.waker), Admission::Wait(later + MAX_WAIT));
         // What was queued first is written first, so only the first source has room again when half of that is gone.
         let mut texts = 0;
-        while !stuck.is_rung() {
+        while !stuck.is_woken() {
             stuck.write(1);
             texts += 1;
         }
-        assert_eq!(texts, (all / 2).div_ceil(TEXT));
-        assert!(matches!(stuck.lane.admission(&first, stuck.now + PATIENCE, &stuck.bell), Admission::Take(_)));
-        while !stuck.is_rung() {
+        assert_eq!(texts, (all / 2).div_ceil(BATCH_OF_LINES));
+        assert!(matches!(stuck.queue.admission(&first, stuck.now + MAX_WAIT, &stuck.waker), Admission::Take(_)));
+        while !stuck.is_woken() {
             stuck.write(1);
         }
-        let queue = stuck.lane.lock();
-        assert!(!queue.shares.contains_key(&first) && queue.bytes < all / 2, "{queue:?}");
+        let state = stuck.queue.lock();
+        assert!(!state.shares.contains_key(&first) && state.bytes < all / 2, "{state:?}");
     }
 
     #[test]
@@ -426,15 +426,15 @@ mod tests {
         let stuck = Stuck::new();
         let flood = source("flood");
         let all = stuck.flood(&flood);
-        for _ in 1..(all / 2).div_ceil(TEXT) {
+        for _ in 1..(all / 2).div_ceil(BATCH_OF_LINES) {
             stuck.write(1);
-            assert!(!stuck.say(&flood) && !stuck.is_rung());
+            assert!(!stuck.offer(&flood) && !stuck.is_woken());
         }
         // When it has waited long enough, it uses the room that there is.
-        let late = stuck.now + PATIENCE;
-        while stuck.say_at(&flood, late) {}
-        assert_eq!(stuck.lane.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
-        assert!(stuck.lane.lock().share(&flood).is_losing());
+        let late = stuck.now + MAX_WAIT;
+        while stuck.offer_at(&flood, late) {}
+        assert_eq!(stuck.queue.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
+        assert!(stuck.queue.lock().share(&flood).is_dropping());
     }
 
     #[test]
@@ -442,17 +442,17 @@ mod tests {
         let stuck = Stuck::new();
         let flood = source("flood");
         let all = stuck.flood(&flood);
-        let lose = || stuck.say_at(&flood, stuck.now + PATIENCE);
-        assert!(!lose() && !lose());
-        let texts = (all / 2).div_ceil(TEXT);
+        let drop_line = || stuck.offer_at(&flood, stuck.now + MAX_WAIT);
+        assert!(!drop_line() && !drop_line());
+        let texts = (all / 2).div_ceil(BATCH_OF_LINES);
         stuck.write(texts - 1);
-        assert!(!lose(), "it has room, but what it lost isn't said yet");
+        assert!(!drop_line(), "it has room, but its loss is not reported yet");
         stuck.write(1);
-        let queue = stuck.lane.lock();
-        let Some(QueueEntry::Text(last)) = queue.entries.back() else { panic!("nothing is queued") };
+        let state = stuck.queue.lock();
+        let Some(QueueEntry::Text(last)) = state.entries.back() else { panic!("nothing is queued") };
         assert!(last.bytes.ends_with("… dropped 3 lines (3000 bytes)\n".as_bytes()));
-        drop(queue);
-        assert!(lose(), "it has room again");
+        drop(state);
+        assert!(drop_line(), "it has room again");
     }
 
     #[test]
@@ -460,14 +460,14 @@ mod tests {
         let stuck = Stuck::new();
         let flood = source("flood");
         stuck.flood(&flood);
-        assert_eq!(stuck.lane.admission(&flood, stuck.now + PATIENCE, &stuck.bell), Admission::Drop);
+        assert_eq!(stuck.queue.admission(&flood, stuck.now + MAX_WAIT, &stuck.waker), Admission::Drop);
         // All is written between the question and what comes of its answer.
-        while !stuck.lane.lock().entries.is_empty() {
+        while !stuck.queue.lock().entries.is_empty() {
             stuck.write(1);
         }
-        stuck.lane.take(&flood, &LineFormat::Plain, true, |each| each(LineChunk { bytes: &LINE, continued: false }));
-        assert!(stuck.say(&flood));
+        stuck.queue.take(&flood, &LineFormat::Plain, true, |each| each(LineChunk { bytes: &LINE, continued: false }));
+        assert!(stuck.offer(&flood));
         stuck.write(1);
-        assert!(stuck.lane.lock().shares.is_empty(), "nothing is remembered of a source that has nothing in the queue");
+        assert!(stuck.queue.lock().shares.is_empty(), "a source without queued text has no share");
     }
 }

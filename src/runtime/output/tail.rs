@@ -21,14 +21,14 @@ const BATCH: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Tail {
     mailbox: Arc<Mailbox>,
-    rings: Vec<Followed>,
+    buffers: Vec<FollowedBuffer>,
     follows: bool,
     is_over: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-pub(super) struct Followed {
-    ring: Arc<LineBuffer>,
+pub(super) struct FollowedBuffer {
+    buffer: Arc<LineBuffer>,
     /// The number of the line that comes next.
     next: u64,
     /// The number of the line that isn't of interest any more.
@@ -40,7 +40,7 @@ pub(super) struct Followed {
 pub struct TailItem {
     /// The process.
     pub name: Name,
-    what: TailContent,
+    content: TailContent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,25 +50,25 @@ enum TailContent {
 }
 
 impl Tail {
-    pub(super) fn new(mailbox: &Arc<Mailbox>, rings: Vec<Followed>, follows: bool, is_over: &Arc<AtomicBool>) -> Tail {
-        Tail { mailbox: Arc::clone(mailbox), rings, follows, is_over: Arc::clone(is_over) }
+    pub(super) fn new(mailbox: &Arc<Mailbox>, buffers: Vec<FollowedBuffer>, follows: bool, is_over: &Arc<AtomicBool>) -> Tail {
+        Tail { mailbox: Arc::clone(mailbox), buffers, follows, is_over: Arc::clone(is_over) }
     }
 
     /// What there is to read, of which it gets a bounded number of bytes; nothing: nothing more for now.
     pub fn take(&mut self) -> Vec<TailItem> {
-        let new = std::mem::take(&mut *self.mailbox.rings());
-        self.rings.extend(new.into_iter().map(|ring| Followed { ring, next: 0, end: None }));
-        let place = |(index, followed): (usize, &Followed)| Some(Reverse((followed.order()?, index)));
-        let mut next: BinaryHeap<_> = self.rings.iter().enumerate().filter_map(place).collect();
-        let (mut said, mut bytes) = (Vec::new(), 0);
+        let new = std::mem::take(&mut *self.mailbox.buffers());
+        self.buffers.extend(new.into_iter().map(|buffer| FollowedBuffer { buffer, next: 0, end: None }));
+        let key = |(index, followed): (usize, &FollowedBuffer)| Some(Reverse((followed.order()?, index)));
+        let mut next: BinaryHeap<_> = self.buffers.iter().enumerate().filter_map(key).collect();
+        let (mut items, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH
             && let Some(Reverse((_, index))) = next.pop()
         {
-            let followed = &mut self.rings[index];
-            bytes += followed.read(&mut said);
+            let followed = &mut self.buffers[index];
+            bytes += followed.read(&mut items);
             next.extend(followed.order().map(|order| Reverse((order, index))));
         }
-        said
+        items
     }
 
     /// Whether there may be more than what can be taken now.
@@ -82,23 +82,23 @@ impl Tail {
     }
 }
 
-impl Followed {
+impl FollowedBuffer {
     /// The place of what comes next, if there is something.
     fn order(&self) -> Option<u64> {
-        self.ring.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
+        self.buffer.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
     }
 
     /// Reads on; answers with how many bytes that were.
-    fn read(&mut self, said: &mut Vec<TailItem>) -> usize {
-        let Some(copied) = self.ring.copy(self.next) else { return 0 };
-        let name = self.ring.name();
+    fn read(&mut self, items: &mut Vec<TailItem>) -> usize {
+        let Some(copied) = self.buffer.copy(self.next) else { return 0 };
+        let name = self.buffer.name();
         let missed = copied.first - self.next;
         if missed > 0 {
-            said.push(TailItem { name: name.clone(), what: TailContent::Missed(missed) });
+            items.push(TailItem { name: name.clone(), content: TailContent::Missed(missed) });
         }
         self.next = copied.next;
         let bytes = copied.bytes.len();
-        said.push(TailItem { name: name.clone(), what: TailContent::Lines(copied) });
+        items.push(TailItem { name: name.clone(), content: TailContent::Lines(copied) });
         bytes
     }
 }
@@ -116,28 +116,30 @@ pub enum TailFormat {
 
 impl TailItem {
     /// Appends it, whole lines each with its newline, to `out`.
-    pub fn write(&self, form: TailFormat, out: &mut Vec<u8>) {
-        match &self.what {
+    pub fn write(&self, format: TailFormat, out: &mut Vec<u8>) {
+        match &self.content {
             TailContent::Lines(lines) => {
-                let look = self.look(form, lines.stream);
+                let format = self.line_format(format, lines.stream);
                 let bytes = lines.bytes.strip_suffix(b"\n").unwrap_or(&lines.bytes);
-                look.write_at(lines.time, LineChunk { bytes, continued: lines.continued }, out);
+                format.write_at(lines.time, LineChunk { bytes, continued: lines.continued }, out);
             }
-            TailContent::Missed(count) if form == TailFormat::Json => {
+            TailContent::Missed(count) if format == TailFormat::Json => {
                 let missed = serde_json::json!({ "source": self.name.as_str(), "missed": count });
                 out.extend_from_slice(format!("{missed}\n").as_bytes());
             }
-            TailContent::Missed(count) => self.look(form, Stream::Stdout).remark(&format!("missed {count} lines"), out),
+            TailContent::Missed(count) => {
+                self.line_format(format, Stream::Stdout).write_notice(&format!("missed {count} lines"), out)
+            }
         }
     }
 
-    fn look(&self, form: TailFormat, stream: Stream) -> LineFormat {
-        let format = match form {
+    fn line_format(&self, format: TailFormat, stream: Stream) -> LineFormat {
+        let format = match format {
             TailFormat::Plain => return LineFormat::Plain,
             TailFormat::Named => OutputFormat::Text,
             TailFormat::Json => OutputFormat::Json,
         };
-        LineStyles::new(format).look(&Source::Process(self.name.clone(), stream))
+        LineStyles::new(format).format_of(&Source::Process(self.name.clone(), stream))
     }
 }
 
@@ -147,27 +149,27 @@ pub(super) struct Mailbox {
     /// Whose lines it reads; empty: everybody's.
     names: Vec<Name>,
     /// Rings that are new.
-    rings: Mutex<Vec<Arc<LineBuffer>>>,
+    buffers: Mutex<Vec<Arc<LineBuffer>>>,
     news: Arc<Notify>,
 }
 
 impl Mailbox {
     /// For these processes, or for all if none is named.
     pub(super) fn new(names: &[Name]) -> Mailbox {
-        Mailbox { names: names.to_vec(), rings: Mutex::default(), news: Arc::default() }
+        Mailbox { names: names.to_vec(), buffers: Mutex::default(), news: Arc::default() }
     }
 
     /// Begins to read a ring: its last lines and, if it `follows`, those behind them.
-    pub(super) fn begin(&self, ring: &Arc<LineBuffer>, lines: u64, follows: bool) -> Followed {
-        ring.tell(&self.news);
-        Followed { next: ring.first_of_last(lines), end: (!follows).then(|| ring.end()), ring: Arc::clone(ring) }
+    pub(super) fn begin(&self, buffer: &Arc<LineBuffer>, lines: u64, follows: bool) -> FollowedBuffer {
+        buffer.add_listener(&self.news);
+        FollowedBuffer { next: buffer.first_of_last(lines), end: (!follows).then(|| buffer.end()), buffer: Arc::clone(buffer) }
     }
 
     /// Takes a new ring, if it is of interest.
-    pub(super) fn offer(&self, ring: &Arc<LineBuffer>) {
-        if self.wants(ring) {
-            ring.tell(&self.news);
-            self.rings().push(Arc::clone(ring));
+    pub(super) fn offer(&self, buffer: &Arc<LineBuffer>) {
+        if self.wants(buffer) {
+            buffer.add_listener(&self.news);
+            self.buffers().push(Arc::clone(buffer));
         }
     }
 
@@ -177,11 +179,11 @@ impl Mailbox {
     }
 
     /// Whether a ring is of interest.
-    pub(super) fn wants(&self, ring: &LineBuffer) -> bool {
-        self.names.is_empty() || self.names.contains(ring.name())
+    pub(super) fn wants(&self, buffer: &LineBuffer) -> bool {
+        self.names.is_empty() || self.names.contains(buffer.name())
     }
 
-    fn rings(&self) -> MutexGuard<'_, Vec<Arc<LineBuffer>>> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffers(&self) -> MutexGuard<'_, Vec<Arc<LineBuffer>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

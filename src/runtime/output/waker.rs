@@ -16,13 +16,13 @@ impl PollWaker {
     }
 
     /// Wakes whoever polls it, now or next.
-    pub(super) fn ring(&self) {
+    pub(super) fn wake(&self) {
         // The only failure is a counter that stands at its limit, and that wakes just as well.
         let _awake = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
     /// Before looking why it was rung: what comes in between wakes once more, for nothing.
-    pub(super) fn hush(&self) {
+    pub(super) fn clear(&self) {
         let mut count = [0; 8];
         // It may not have been rung at all.
         let _hushed = rustix::io::read(&self.0, &mut count);

@@ -1,7 +1,7 @@
 //! The threads that write: few, however many destinations there are.
 //!
-//! Most of the time one thread does it all. For a lane that waits while every thread is busy there is another one, up to
-//! [`THREADS`]. Pipes and terminals that are full hold no thread: their lanes wait in [`WritableWatch`]. A write to a file waits in
+//! Most of the time one thread does it all. For a queue that waits while every thread is busy there is another one, up to
+//! [`THREADS`]. Pipes and terminals that are full hold no thread: their queues wait in [`WritableWatch`]. A write to a file waits in
 //! the kernel, which can't be avoided; so threads are shared out by what may hang as a whole, a [`Group`]:
 //!
 //! - a filesystem has [`OF_ONE`] threads at most, and only one while half of the threads are busy;
@@ -30,15 +30,15 @@ use std::time::Duration;
 /// There are no more threads than this.
 const THREADS: usize = 8;
 /// A group has no more threads than this. The reader is one thread, so two keep up with it.
-const OF_ONE: usize = 2;
+const THREADS_PER_GROUP: usize = 2;
 
-/// How long a thread that isn't needed stays for the next lane. The last one stays for good, and lets go of memory then.
+/// How long a thread that isn't needed stays for the next queue. The last one stays for good, and lets go of memory then.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 
-/// How many written texts' memory is kept for the next ones: as much as waits in a lane that fills and empties again and again.
+/// How many written texts' memory is kept for the next ones: as much as waits in a queue that fills and empties again and again.
 const SPARES: usize = CAPACITY / BATCH;
 /// How many of them are kept when nothing has been written for a while: one for who gathers lines, and one for who writes.
-const SPARES_AT_REST: usize = 2;
+const IDLE_SPARES: usize = 2;
 /// The memory of a larger text isn't kept: there was an unusual lot of it at once.
 const LARGEST_SPARE: usize = 4 * BATCH;
 
@@ -59,17 +59,17 @@ pub(super) struct Writers {
     spares: Mutex<Vec<Vec<u8>>>,
     budget: QueueBudget,
     watch: WritableWatch,
-    /// There is a lane to serve, or there will be none any more.
-    news: Condvar,
+    /// There is a queue to serve, or there will be none any more.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct WritersState {
-    /// Those that have a thread, or lanes that wait for one.
+    /// Those that have a thread, or queues that wait for one.
     groups: BTreeMap<SinkGroup, GroupMembers>,
-    /// How many lanes have been submitted.
+    /// How many queues have been submitted.
     submitted: u64,
-    /// Threads that have no lane: those that wait for one, and those that are about to.
+    /// Threads that have no queue: those that wait for one, and those that are about to.
     idle: usize,
     threads: usize,
     closed: bool,
@@ -80,7 +80,7 @@ struct WritersState {
 struct GroupMembers {
     threads: usize,
     /// Each with its place among all that wait.
-    lanes: VecDeque<(u64, Arc<SinkQueue>)>,
+    queues: VecDeque<(u64, Arc<SinkQueue>)>,
 }
 
 impl Writers {
@@ -88,39 +88,39 @@ impl Writers {
     /// No thread could be made.
     pub(super) fn start() -> io::Result<Arc<Writers>> {
         let writers = Arc::new(Writers::default());
-        writers.employ()?;
+        writers.spawn_thread()?;
         Ok(writers)
     }
 
-    /// Has a lane served that nobody serves.
-    pub(super) fn submit(self: &Arc<Self>, lane: Arc<SinkQueue>) {
-        let group = lane.group();
+    /// Has a queue served that nobody serves.
+    pub(super) fn submit(self: &Arc<Self>, queue: Arc<SinkQueue>) {
+        let group = queue.group();
         let mut state = self.lock();
-        state.push(group, lane);
-        self.call(state);
+        state.push(group, queue);
+        self.dispatch(state);
     }
 
-    /// Sends a thread to the lanes that may have one. Those that may not are served by the threads that their group has.
-    fn call(self: &Arc<Self>, state: MutexGuard<'_, WritersState>) {
+    /// Sends a thread to the queues that may have one. Those that may not are served by the threads that their group has.
+    fn dispatch(self: &Arc<Self>, state: MutexGuard<'_, WritersState>) {
         let ready = state.ready();
         let wants_another = ready > state.idle && state.threads < THREADS;
         drop(state);
         if ready > 0 {
-            self.news.notify_one();
+            self.changed.notify_one();
         }
         if wants_another {
             // Where there can't be another one, those that there are come to it when they can.
-            let _fewer = self.employ();
+            let _fewer = self.spawn_thread();
         }
     }
 
     /// Memory for a text.
-    pub(super) fn empty(&self) -> Vec<u8> {
+    pub(super) fn empty_buffer(&self) -> Vec<u8> {
         self.spares().pop().unwrap_or_default()
     }
 
     /// Takes back the memory of a text that is written.
-    pub(super) fn take_back(&self, mut text: Vec<u8>) {
+    pub(super) fn recycle(&self, mut text: Vec<u8>) {
         let mut spares = self.spares();
         if spares.len() < SPARES && text.capacity() <= LARGEST_SPARE {
             text.clear();
@@ -128,12 +128,12 @@ impl Writers {
         }
     }
 
-    /// The bound on what all lanes hold.
+    /// The bound on what all queues hold.
     pub(super) fn budget(&self) -> &QueueBudget {
         &self.budget
     }
 
-    /// Where lanes wait whose destination is full.
+    /// Where queues wait whose destination is full.
     pub(super) fn watch(&self) -> &WritableWatch {
         &self.watch
     }
@@ -145,47 +145,47 @@ impl Writers {
     /// Lets the threads end, after all that is left to do.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.news.notify_all();
+        self.changed.notify_all();
     }
 
-    fn employ(self: &Arc<Self>) -> io::Result<()> {
+    fn spawn_thread(self: &Arc<Self>) -> io::Result<()> {
         let writers = Arc::clone(self);
         let work = move || {
             sys::schedule_as_batch();
-            while let Some((group, lane)) = writers.next() {
-                // The lane's file may be closed here, which can hang as well.
-                let unfinished = lane.serve().then_some(lane);
+            while let Some((group, queue)) = writers.next() {
+                // The queue's file may be closed here, which can hang as well.
+                let unfinished = queue.serve().then_some(queue);
                 writers.lock().release(group, unfinished);
             }
         };
-        self.lock().hire();
-        let employed = std::thread::Builder::new().name("writer".to_owned()).spawn(work);
-        employed.map(drop).inspect_err(|_| self.lock().dismiss())
+        self.lock().add_thread();
+        let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(work);
+        spawned.map(drop).inspect_err(|_| self.lock().remove_thread())
     }
 
-    /// The next lane, waiting for it; `None` when this thread isn't needed any more.
+    /// The next queue, waiting for it; `None` when this thread isn't needed any more.
     fn next(self: &Arc<Self>) -> Option<(SinkGroup, Arc<SinkQueue>)> {
-        let (mut state, mut is_bored) = (self.lock(), false);
+        let (mut state, mut has_idled) = (self.lock(), false);
         loop {
-            if let Some(picked) = state.pick() {
+            if let Some(next) = state.pick() {
                 // Another one may wait behind it.
-                self.call(state);
-                return Some(picked);
+                self.dispatch(state);
+                return Some(next);
             }
             if state.closed {
-                state.dismiss();
+                state.remove_thread();
                 return None;
             }
-            if is_bored {
-                state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if has_idled {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let waited = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            (state, is_bored) = (waited.0, waited.1.timed_out());
-            if is_bored && state.ready() == 0 {
-                self.spares().truncate(SPARES_AT_REST);
+            let waited = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            (state, has_idled) = (waited.0, waited.1.timed_out());
+            if has_idled && state.ready() == 0 {
+                self.spares().truncate(IDLE_SPARES);
                 if state.threads > 1 {
-                    state.dismiss();
+                    state.remove_thread();
                     return None;
                 }
             }
@@ -199,53 +199,53 @@ impl Writers {
 }
 
 impl WritersState {
-    fn hire(&mut self) {
+    fn add_thread(&mut self) {
         self.threads += 1;
         self.idle += 1;
     }
 
-    fn dismiss(&mut self) {
+    fn remove_thread(&mut self) {
         self.threads -= 1;
         self.idle -= 1;
     }
 
     /// How many threads a group may have now.
     fn limit(&self) -> usize {
-        if self.threads - self.idle < THREADS / 2 { OF_ONE } else { 1 }
+        if self.threads - self.idle < THREADS / 2 { THREADS_PER_GROUP } else { 1 }
     }
 
-    /// How many lanes could have a thread now.
+    /// How many queues could have a thread now.
     fn ready(&self) -> usize {
         let limit = self.limit();
-        self.groups.values().map(|members| members.lanes.len().min(limit.saturating_sub(members.threads))).sum()
+        self.groups.values().map(|members| members.queues.len().min(limit.saturating_sub(members.threads))).sum()
     }
 
-    /// Takes, for an idle thread, the lane that has waited for the longest time of those that may have one.
+    /// Takes, for an idle thread, the queue that has waited for the longest time of those that may have one.
     fn pick(&mut self) -> Option<(SinkGroup, Arc<SinkQueue>)> {
         let limit = self.limit();
         let open = self.groups.iter_mut().filter(|(_, members)| members.threads < limit);
-        let waiting = open.filter_map(|(group, members)| Some((members.lanes.front()?.0, *group, members)));
+        let waiting = open.filter_map(|(group, members)| Some((members.queues.front()?.0, *group, members)));
         let (_, group, members) = waiting.min_by_key(|(place, ..)| *place)?;
-        let (_, lane) = members.lanes.pop_front()?;
+        let (_, queue) = members.queues.pop_front()?;
         members.threads += 1;
         self.idle -= 1;
-        Some((group, lane))
+        Some((group, queue))
     }
 
-    fn push(&mut self, group: SinkGroup, lane: Arc<SinkQueue>) {
+    fn push(&mut self, group: SinkGroup, queue: Arc<SinkQueue>) {
         self.submitted += 1;
-        self.groups.entry(group).or_default().lanes.push_back((self.submitted, lane));
+        self.groups.entry(group).or_default().queues.push_back((self.submitted, queue));
     }
 
-    /// Takes note that a thread of the group is idle again, and that its lane waits for its next turn if it is unfinished.
+    /// Takes note that a thread of the group is idle again, and that its queue waits for its next turn if it is unfinished.
     fn release(&mut self, group: SinkGroup, unfinished: Option<Arc<SinkQueue>>) {
         self.idle += 1;
-        if let Some(lane) = unfinished {
-            self.push(group, lane);
+        if let Some(queue) = unfinished {
+            self.push(group, queue);
         }
         if let Some(members) = self.groups.get_mut(&group) {
             members.threads -= 1;
-            if members.threads == 0 && members.lanes.is_empty() {
+            if members.threads == 0 && members.queues.is_empty() {
                 self.groups.remove(&group);
             }
         }
@@ -281,16 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn lanes_take_turns_and_what_has_none_is_forgotten() {
+    fn queues_of_a_group_take_turns_and_an_empty_group_is_removed() {
         let (writers, mut state) = idle();
-        let lanes = [(); 3].map(|()| SinkQueue::new(Sink::stdout(), &writers));
-        for lane in &lanes {
-            state.push(SinkGroup::Stderr, Arc::clone(lane));
+        let queues = [(); 3].map(|()| SinkQueue::new(Sink::stdout(), &writers));
+        for queue in &queues {
+            state.push(SinkGroup::Stderr, Arc::clone(queue));
         }
         for turn in 0..6 {
-            let (group, lane) = state.pick().unwrap();
-            assert!(Arc::ptr_eq(&lane, &lanes[turn % 3]));
-            state.release(group, (turn < 3).then_some(lane));
+            let (group, queue) = state.pick().unwrap();
+            assert!(Arc::ptr_eq(&queue, &queues[turn % 3]));
+            state.release(group, (turn < 3).then_some(queue));
         }
         assert!(state.pick().is_none() && state.groups.is_empty());
     }

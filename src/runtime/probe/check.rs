@@ -11,21 +11,21 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// As many checks may be busy at the same moment; the others wait for their turn, in order.
-const AT_ONCE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 /// A check that takes longer is waiting, not busy, and makes room for another.
-const BUSY: Duration = Duration::from_secs(2);
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 
 /// Makes checks. Clones share what bounds them.
 #[derive(Clone)]
 pub(super) struct Checks {
     commands: Commands,
-    turns: Arc<Semaphore>,
-    names: net::Resolver,
+    permits: Arc<Semaphore>,
+    resolver: net::Resolver,
 }
 
 impl Checks {
     pub(super) fn new(commands: Commands) -> Checks {
-        Checks { commands, turns: Arc::new(Semaphore::new(AT_ONCE)), names: net::Resolver::default() }
+        Checks { commands, permits: Arc::new(Semaphore::new(MAX_CONCURRENT)), resolver: net::Resolver::default() }
     }
 
     /// Makes one check, once it is its turn.
@@ -34,18 +34,18 @@ impl Checks {
     /// What it met with, for people.
     pub(super) async fn check(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         // It is never closed.
-        let turn = self.turns.acquire().await.ok();
+        let permit = self.permits.acquire().await.ok();
         tokio::select! {
-            outcome = self.ask(principal, probe, within) => outcome,
-            never = give_up(turn) => match never {},
+            outcome = self.run(principal, probe, within) => outcome,
+            never = release_when_slow(permit) => match never {},
         }
     }
 
-    async fn ask(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
+    async fn run(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         let answer = async {
             match probe {
-                Probe::Tcp(address) => net::connect(&self.names, address.value()).await.map(drop),
-                Probe::Http(asked) => http::get(&self.names, asked).await,
+                Probe::Tcp(address) => net::connect(&self.resolver, address.value()).await.map(drop),
+                Probe::Http(asked) => http::get(&self.resolver, asked).await,
                 Probe::Exec(command) => exec::run(&self.commands, principal, command, within).await,
                 Probe::Log(_) => Err("output is listened to, not asked".to_owned()),
             }
@@ -59,8 +59,8 @@ impl Checks {
 }
 
 /// Gives a turn to somebody else, should it take long.
-async fn give_up(turn: Option<SemaphorePermit<'_>>) -> Infallible {
-    sleep_until(Instant::now() + BUSY).await;
-    drop(turn);
+async fn release_when_slow(permit: Option<SemaphorePermit<'_>>) -> Infallible {
+    sleep_until(Instant::now() + SLOW_AFTER).await;
+    drop(permit);
     std::future::pending().await
 }

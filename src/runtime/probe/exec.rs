@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
 /// As many bytes of what a command wrote last are looked at.
-const LAST: usize = 1024;
+const TAIL_BYTES: usize = 1024;
 /// As many characters of its last line are shown.
-const SHOWN: usize = 160;
+const SHOWN_CHARS: usize = 160;
 
 /// Runs the command; returns when nothing of it is left.
 ///
@@ -27,16 +27,16 @@ pub(super) async fn run(
     command: &[Text],
     within: Duration,
 ) -> Result<(), String> {
-    let (mut said, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
+    let (mut output, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
     let passed = SpawnExtras { output: Some(theirs), ..SpawnExtras::default() };
     let mut command = commands.start(principal, Purpose::Check, command, passed);
     let outcome = tokio::select! {
         outcome = command.outcome(within) => outcome,
-        never = said.listen() => match never {},
+        never = output.drain() => match never {},
     };
     match outcome {
         Some(Ok(())) => Ok(()),
-        Some(Err(why)) => Err(match said.last_line() {
+        Some(Err(why)) => Err(match output.last_line() {
             Some(line) => format!("{why}: {line}"),
             None => why,
         }),
@@ -58,7 +58,7 @@ impl CommandOutput {
     }
 
     /// Reads whatever comes, so that the command is never held up by a full pipe.
-    async fn listen(&mut self) -> Infallible {
+    async fn drain(&mut self) -> Infallible {
         while let Ok(mut ready) = self.pipe.readable().await {
             let mut chunk = [0; 4096];
             match ready.try_io(|pipe| Ok(rustix::io::read(pipe, &mut chunk)?)) {
@@ -79,11 +79,11 @@ impl CommandOutput {
         let text = String::from_utf8_lossy(&self.tail).into_owned();
         let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
         let plain = line.chars().filter(|char| !char.is_control());
-        Some(plain.take(SHOWN).collect())
+        Some(plain.take(SHOWN_CHARS).collect())
     }
 }
 
 fn keep_last(mut tail: Vec<u8>, chunk: &[u8]) -> Vec<u8> {
     tail.extend_from_slice(chunk);
-    tail.split_off(tail.len().saturating_sub(LAST))
+    tail.split_off(tail.len().saturating_sub(TAIL_BYTES))
 }

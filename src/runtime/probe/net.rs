@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 
 /// As many names are looked up at the same moment. A resolver that hangs can't be interrupted, and holds a thread.
-const LOOK_UPS: usize = 8;
+const MAX_LOOKUPS: usize = 8;
 
 /// Looks up names. Clones share what bounds them.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Resolver(Arc<Semaphore>);
 
 impl Default for Resolver {
     fn default() -> Resolver {
-        Resolver(Arc::new(Semaphore::new(LOOK_UPS)))
+        Resolver(Arc::new(Semaphore::new(MAX_LOOKUPS)))
     }
 }
 
@@ -29,15 +29,15 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         // It is never closed.
-        let turn = Arc::clone(&self.0).acquire_owned().await.ok();
+        let permit = Arc::clone(&self.0).acquire_owned().await.ok();
         let (found, answer) = oneshot::channel();
         let name = host.to_owned();
         // Not one of tokio's own threads, for whose end navigator's exit would wait.
         let started = std::thread::Builder::new().name("resolver".to_owned()).spawn(move || {
             let addresses = (name.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-            drop(turn);
+            drop(permit);
             // Who asked may have lost patience.
-            let _unheard = found.send(addresses);
+            let _closed = found.send(addresses);
         });
         started.map_err(|error| format!("its host can't be looked up: {}", words(&error)))?;
         match answer.await {
@@ -52,12 +52,12 @@ impl Resolver {
 ///
 /// # Errors
 /// Why the last address doesn't, for people.
-pub(super) async fn connect(names: &Resolver, address: &str) -> Result<TcpStream, String> {
+pub(super) async fn connect(resolver: &Resolver, address: &str) -> Result<TcpStream, String> {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let port = port.parse().map_err(|_| "its address has no port".to_owned())?;
     let mut refusal = "its host has no address".to_owned();
-    for address in names.addresses(host, port).await? {
-        match TcpStream::connect(address).await.and_then(no_echo) {
+    for address in resolver.addresses(host, port).await? {
+        match TcpStream::connect(address).await.and_then(reject_self_connection) {
             Ok(stream) => return Ok(stream),
             Err(error) => refusal = words(&error),
         }
@@ -67,7 +67,7 @@ pub(super) async fn connect(names: &Resolver, address: &str) -> Result<TcpStream
 
 /// A connection to a port of this host that nobody listens on may, rarely, be given that very port, and so meet itself
 /// (RFC 9293, section 3.5, simultaneous open).
-fn no_echo(stream: TcpStream) -> io::Result<TcpStream> {
-    let met_itself = stream.local_addr()? == stream.peer_addr()?;
-    if met_itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(stream) }
+fn reject_self_connection(stream: TcpStream) -> io::Result<TcpStream> {
+    let is_self = stream.local_addr()? == stream.peer_addr()?;
+    if is_self { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(stream) }
 }

@@ -15,7 +15,7 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Waits for a newline; `false`: the pipe was closed without one.
-pub(super) async fn line_break(pipe: OwnedFd) -> io::Result<bool> {
+pub(super) async fn read_newline(pipe: OwnedFd) -> io::Result<bool> {
     let pipe = sys::readable(pipe)?;
     let mut chunk = [0; 256];
     loop {
@@ -41,7 +41,7 @@ mod tests {
                 rustix::io::write(&theirs, part).expect("the pipe is read");
             }
         });
-        let outcome = tokio.block_on(line_break(ours)).expect("it can be read");
+        let outcome = tokio.block_on(read_newline(ours)).expect("it can be read");
         writer.join().expect("it has written");
         outcome
     }

@@ -11,18 +11,18 @@ use tokio::sync::mpsc::Sender;
 #[derive(Debug)]
 pub(super) struct ProbeState {
     run: RunId,
-    news: Sender<Event>,
+    events: Sender<Event>,
     is_ready: AtomicBool,
     /// Wakes whoever waits until it is. (A watch channel would do both, in four hundred bytes for every process.)
     became_ready: Notify,
     /// Why it isn't, as far as that was told.
-    told: Mutex<Option<String>>,
+    reported: Mutex<Option<String>>,
 }
 
 impl ProbeState {
     /// Nothing was told yet; it isn't ready.
-    pub(super) fn new(run: RunId, news: Sender<Event>) -> ProbeState {
-        ProbeState { run, news, is_ready: AtomicBool::new(false), became_ready: Notify::new(), told: Mutex::default() }
+    pub(super) fn new(run: RunId, events: Sender<Event>) -> ProbeState {
+        ProbeState { run, events, is_ready: AtomicBool::new(false), became_ready: Notify::new(), reported: Mutex::default() }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -30,7 +30,7 @@ impl ProbeState {
     }
 
     /// It is ready because nothing more is asked of it. Everybody knows.
-    pub(super) fn is_taken_for_ready(&self) {
+    pub(super) fn assume_ready(&self) {
         self.become_ready();
     }
 
@@ -42,8 +42,8 @@ impl ProbeState {
     }
 
     /// It is asked in another way from now on, so what was told of the former way is nobody's answer any more.
-    pub(super) fn is_asked_anew(&self) {
-        self.replace_told(None);
+    pub(super) fn reset_reported(&self) {
+        self.replace_reported(None);
     }
 
     /// Waits until it is ready.
@@ -61,33 +61,33 @@ impl ProbeState {
 
     /// It is ready.
     pub(super) async fn ready(&self) {
-        self.replace_told(None);
+        self.replace_reported(None);
         if !self.become_ready() {
-            self.tell(Event::Ready { run: self.run }).await;
+            self.send(Event::Ready { run: self.run }).await;
         }
     }
 
     /// It isn't ready, for this reason.
     pub(super) async fn unready(&self, why: String) {
         let was_ready = self.is_ready.swap(false, Ordering::AcqRel);
-        let is_new = self.replace_told(Some(why.clone())).as_ref() != Some(&why);
+        let is_new = self.replace_reported(Some(why.clone())).as_ref() != Some(&why);
         if was_ready || is_new {
-            self.tell(Event::Unready { run: self.run, why }).await;
+            self.send(Event::Unready { run: self.run, why }).await;
         }
     }
 
     /// It doesn't live, for this reason.
     pub(super) async fn unhealthy(&self, why: String) {
-        self.tell(Event::Unhealthy { run: self.run, why }).await;
+        self.send(Event::Unhealthy { run: self.run, why }).await;
     }
 
-    fn replace_told(&self, why: Option<String>) -> Option<String> {
-        std::mem::replace(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner), why)
+    fn replace_reported(&self, why: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.reported.lock().unwrap_or_else(PoisonError::into_inner), why)
     }
 
-    async fn tell(&self, event: Event) {
+    async fn send(&self, event: Event) {
         // Whoever listens has gone.
-        let _unheard = self.news.send(event).await;
+        let _closed = self.events.send(event).await;
     }
 }
 
@@ -97,67 +97,67 @@ mod tests {
     use tokio::sync::mpsc;
 
     /// What is told of these steps, in short.
-    fn told(steps: impl AsyncFnOnce(&ProbeState)) -> Vec<String> {
+    fn reported(steps: impl AsyncFnOnce(&ProbeState)) -> Vec<String> {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         tokio.block_on(async {
-            let (news, mut inbox) = mpsc::channel(16);
-            let standing = ProbeState::new(RunId(1), news);
-            steps(&standing).await;
-            drop(standing);
-            let mut told = Vec::new();
+            let (events, mut inbox) = mpsc::channel(16);
+            let state = ProbeState::new(RunId(1), events);
+            steps(&state).await;
+            drop(state);
+            let mut reported = Vec::new();
             while let Some(event) = inbox.recv().await {
-                told.push(match event {
+                reported.push(match event {
                     Event::Ready { .. } => "ready".to_owned(),
                     Event::Unready { why, .. } => why,
                     other => panic!("{other:?}"),
                 });
             }
-            told
+            reported
         })
     }
 
     #[test]
     fn what_was_told_is_not_told_again() {
-        let steps = async |standing: &ProbeState| {
-            standing.unready("connection refused".into()).await;
-            standing.unready("connection refused".into()).await;
-            standing.unready("status 503".into()).await;
-            standing.ready().await;
-            standing.ready().await;
-            standing.unready("status 503".into()).await;
+        let steps = async |state: &ProbeState| {
+            state.unready("connection refused".into()).await;
+            state.unready("connection refused".into()).await;
+            state.unready("status 503".into()).await;
+            state.ready().await;
+            state.ready().await;
+            state.unready("status 503".into()).await;
         };
-        assert_eq!(told(steps), ["connection refused", "status 503", "ready", "status 503"]);
+        assert_eq!(reported(steps), ["connection refused", "status 503", "ready", "status 503"]);
     }
 
     #[test]
     fn what_another_probe_finds_is_told_though_the_former_one_found_the_same() {
-        let steps = async |standing: &ProbeState| {
-            standing.unready("connection refused".into()).await;
-            standing.is_asked_anew();
-            standing.unready("connection refused".into()).await;
+        let steps = async |state: &ProbeState| {
+            state.unready("connection refused".into()).await;
+            state.reset_reported();
+            state.unready("connection refused".into()).await;
         };
-        assert_eq!(told(steps), ["connection refused", "connection refused"]);
+        assert_eq!(reported(steps), ["connection refused", "connection refused"]);
     }
 
     #[test]
     fn who_waits_is_woken_when_it_becomes_ready() {
-        let steps = async |standing: &ProbeState| {
-            let ((), ()) = tokio::join!(standing.until_ready(), async {
-                standing.unready("no".into()).await;
+        let steps = async |state: &ProbeState| {
+            let ((), ()) = tokio::join!(state.until_ready(), async {
+                state.unready("no".into()).await;
                 tokio::task::yield_now().await;
-                standing.ready().await;
+                state.ready().await;
             });
         };
-        assert_eq!(told(steps), ["no", "ready"]);
+        assert_eq!(reported(steps), ["no", "ready"]);
     }
 
     #[test]
     fn what_everybody_knows_is_not_told() {
-        let steps = async |standing: &ProbeState| {
-            standing.is_taken_for_ready();
-            standing.until_ready().await;
-            standing.ready().await;
+        let steps = async |state: &ProbeState| {
+            state.assume_ready();
+            state.until_ready().await;
+            state.ready().await;
         };
-        assert_eq!(told(steps), Vec::<String>::new());
+        assert_eq!(reported(steps), Vec::<String>::new());
     }
 }

@@ -54,7 +54,7 @@ impl Watchdog {
     }
 
     /// Waits until no sign of life has come for too long, and says so.
-    pub(super) async fn bites(&self) -> String {
+    pub(super) async fn expired(&self) -> String {
         loop {
             let (due, limit, is_triggered) = {
                 let state = self.lock();
@@ -91,15 +91,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_bites_when_no_sign_of_life_has_come_for_interval_times_failures() {
         let (watchdog, begun) = (watchdog(), Instant::now());
-        let bites = tokio::spawn({
+        let expired = tokio::spawn({
             let watchdog = Arc::clone(&watchdog);
-            async move { watchdog.bites().await }
+            async move { watchdog.expired().await }
         });
         for _ in 0..5 {
             sleep_until(Instant::now() + Duration::from_secs(29)).await;
             watchdog.alive();
         }
-        assert_eq!(bites.await.expect("it bites"), "no `WATCHDOG=1` for 30s");
+        assert_eq!(expired.await.expect("it expired"), "no `WATCHDOG=1` for 30s");
         assert_eq!(begun.elapsed().as_secs(), 5 * 29 + 30);
     }
 
@@ -107,11 +107,11 @@ mod tests {
     async fn a_program_may_shorten_the_time_or_give_itself_up() {
         let (watchdog, begun) = (watchdog(), Instant::now());
         watchdog.set_limit(Duration::from_secs(4));
-        assert_eq!(watchdog.bites().await, "no `WATCHDOG=1` for 4s");
+        assert_eq!(watchdog.expired().await, "no `WATCHDOG=1` for 4s");
         assert_eq!(begun.elapsed().as_secs(), 4);
         watchdog.alive();
         watchdog.trigger();
-        assert_eq!(watchdog.bites().await, "it asked for it by `WATCHDOG=trigger`");
+        assert_eq!(watchdog.expired().await, "it asked for it by `WATCHDOG=trigger`");
         assert_eq!(begun.elapsed().as_secs(), 4);
     }
 }

@@ -18,7 +18,7 @@ const PREFIX: &str = "navigator-notify-";
 pub(super) struct SocketDirectory {
     pub(super) path: PathBuf,
     /// Locked for as long as this navigator lives.
-    _held: OwnedFd,
+    _lock: OwnedFd,
 }
 
 impl SocketDirectory {
@@ -32,9 +32,9 @@ impl SocketDirectory {
         // Whatever the mask of navigator's launcher was.
         std::fs::set_permissions(&new, Permissions::from_mode(0o711))?;
         // Under its own name it is locked from the beginning, or another navigator would take it for abandoned.
-        let held = hold(&new)?;
+        let lock = lock_directory(&new)?;
         std::fs::rename(&new, &path)?;
-        Ok(SocketDirectory { path, _held: held })
+        Ok(SocketDirectory { path, _lock: lock })
     }
 }
 
@@ -47,7 +47,7 @@ impl Drop for SocketDirectory {
 }
 
 /// Locks a directory, unless somebody else has.
-fn hold(path: &Path) -> io::Result<OwnedFd> {
+fn lock_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;
     flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
@@ -59,9 +59,9 @@ fn remove_abandoned(base: &Path) {
     let own = rustix::process::geteuid().as_raw();
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
         let is_ours = || std::fs::symlink_metadata(entry.path()).is_ok_and(|stat| stat.is_dir() && stat.uid() == own);
-        if is_name(&entry.file_name().to_string_lossy()) && is_ours() && hold(&entry.path()).is_ok() {
+        if is_name(&entry.file_name().to_string_lossy()) && is_ours() && lock_directory(&entry.path()).is_ok() {
             // What can't be removed was going to be left anyway.
-            let _left = std::fs::remove_dir_all(entry.path());
+            let _best_effort = std::fs::remove_dir_all(entry.path());
         }
     }
 }

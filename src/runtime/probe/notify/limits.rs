@@ -9,7 +9,7 @@ const BUDGET: u32 = 100;
 /// See [`BUDGET`].
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The cost of a change between ready and unready, which is logged and concerns other processes.
-pub(super) const CHANGE: u32 = 50;
+pub(super) const CHANGE_COST: u32 = 50;
 /// How often messages of other processes are reported.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
 
@@ -98,7 +98,7 @@ mod tests {
         assert!((INTERVAL * 9..INTERVAL * 10).contains(&begun.elapsed()), "{:?}", begun.elapsed());
         let begun = Instant::now();
         for _ in 0..20 {
-            budget.spend(CHANGE).await;
+            budget.spend(CHANGE_COST).await;
         }
         assert!((INTERVAL * 9..INTERVAL * 12).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }

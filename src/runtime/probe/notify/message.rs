@@ -17,12 +17,12 @@ pub(super) enum Notification {
 }
 
 /// What a message says, in the order of its lines. What isn't part of the protocol says nothing.
-pub(super) fn signs(message: &[u8]) -> Vec<Notification> {
+pub(super) fn parse(message: &[u8]) -> Vec<Notification> {
     let lines = message.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| sign(key, value)).collect()
+    lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| parse_assignment(key, value)).collect()
 }
 
-fn sign(key: &str, value: &str) -> Option<Notification> {
+fn parse_assignment(key: &str, value: &str) -> Option<Notification> {
     Some(match (key, value) {
         ("READY", "1") => Notification::Ready,
         ("RELOADING", "1") => Notification::Withdrawn("it is reloading"),
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn lines_of_the_protocol_are_understood_in_their_order() {
-        let found = signs(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
+        let found = parse(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
         let expected = [
             Notification::Withdrawn("it is reloading"),
             Notification::Status("Loading 50 % of a=b".to_owned()),
@@ -57,7 +57,7 @@ mod tests {
             Notification::Alive,
         ];
         assert_eq!(found, expected);
-        let found = signs(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
+        let found = parse(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
         let expected = [
             Notification::Trigger,
             Notification::Limit(Duration::from_secs(5)),
@@ -85,7 +85,7 @@ mod tests {
             b"STATUS=",
             b"=\n=\n",
         ] {
-            assert_eq!(signs(message), [], "{}", message.escape_ascii());
+            assert_eq!(parse(message), [], "{}", message.escape_ascii());
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::runtime::commands::CommandContext;
 use crate::runtime::proc;
 use crate::sys;
 use directory::SocketDirectory;
-use limits::{CHANGE, Ignored, MessageBudget};
-use message::{Notification, signs};
+use limits::{CHANGE_COST, Ignored, MessageBudget};
+use message::{Notification, parse};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, fchmod};
@@ -41,9 +41,9 @@ use tokio::io::unix::AsyncFd;
 use tracing::{debug, info, warn};
 
 /// A message may have this many bytes.
-const LONGEST: usize = 16 * 1024;
+const MAX_MESSAGE: usize = 16 * 1024;
 /// As many descriptors come with one message at most (`SCM_MAX_FD`, `unix(7)`).
-const MOST_DESCRIPTORS: usize = 253;
+const MAX_DESCRIPTORS: usize = 253;
 
 /// Makes the sockets of runs.
 #[derive(Debug, Default)]
@@ -102,13 +102,13 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // With its directory, otherwise.
-        let _left = std::fs::remove_file(&self.path);
+        let _best_effort = std::fs::remove_file(&self.path);
     }
 }
 
 fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
-    let mut message = vec![0; LONGEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1))];
+    let mut message = vec![0; MAX_MESSAGE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS), ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(socket, &mut [IoSliceMut::new(&mut message)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     let mut sender = None;
@@ -124,14 +124,14 @@ fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
 /// Whom the messages of a run are for.
 pub(super) struct NotificationHandlers {
     pub(super) principal: CommandContext,
-    pub(super) standing: Arc<ProbeState>,
+    pub(super) state: Arc<ProbeState>,
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
 
 /// Takes the messages of a run until the task is ended.
-pub(super) async fn receive(socket: Socket, audience: NotificationHandlers) {
-    let (mut noted, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
-    let name = audience.principal.spec.name.as_str();
+pub(super) async fn receive(socket: Socket, handlers: NotificationHandlers) {
+    let (mut logged_keys, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
+    let name = handlers.principal.spec.name.as_str();
     loop {
         let received = tokio::select! {
             received = socket.receive() => received,
@@ -141,21 +141,21 @@ pub(super) async fn receive(socket: Socket, audience: NotificationHandlers) {
             }
         };
         match received {
-            Ok((_, Some(sender))) if !audience.trusts(sender) => {
+            Ok((_, Some(sender))) if !handlers.trusts(sender) => {
                 ignored.add(name, sender);
                 budget.spend(1).await;
             }
             Ok((message, _)) => {
-                let signs = signs(&message);
-                budget.spend(u32::from(signs.is_empty())).await;
-                for sign in signs {
-                    budget.spend(audience.cost(&sign)).await;
-                    audience.take(sign, &mut noted).await;
+                let notifications = parse(&message);
+                budget.spend(u32::from(notifications.is_empty())).await;
+                for notification in notifications {
+                    budget.spend(handlers.cost(&notification)).await;
+                    handlers.handle(notification, &mut logged_keys).await;
                 }
             }
             Err(error) => {
                 warn!(target: "managed_processes", name, %error, "Notifications can't be received any more");
-                return audience.standing.unready(format!("notifications can't be received: {}", words(&error))).await;
+                return handlers.state.unready(format!("notifications can't be received: {}", words(&error))).await;
             }
         }
     }
@@ -166,52 +166,52 @@ impl NotificationHandlers {
     fn trusts(&self, sender: UCred) -> bool {
         let Some(leader) = self.principal.leader.map(|pid| pid.0) else { return false };
         let user = sender.uid.as_raw();
-        let of_leader = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
-        let usual = [Some(0), Some(rustix::process::geteuid().as_raw()), of_leader];
-        usual.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
+        let process_user = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
+        let trusted = [Some(0), Some(rustix::process::geteuid().as_raw()), process_user];
+        trusted.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
     }
 
     /// Whether the run's readiness is what it says. What is ready by a probe isn't ready by its own word as well.
-    fn speaks_for_itself(&self) -> bool {
+    fn announces_readiness(&self) -> bool {
         self.principal.spec.exec.announce.is_some()
     }
 
     /// What is spent of the run's budget for this.
-    fn cost(&self, sign: &Notification) -> u32 {
-        let is_change = match sign {
-            Notification::Ready => !self.standing.is_ready(),
-            Notification::Withdrawn(_) => self.standing.is_ready(),
+    fn cost(&self, notification: &Notification) -> u32 {
+        let is_change = match notification {
+            Notification::Ready => !self.state.is_ready(),
+            Notification::Withdrawn(_) => self.state.is_ready(),
             _ => false,
         };
-        if is_change && self.speaks_for_itself() { CHANGE } else { 1 }
+        if is_change && self.announces_readiness() { CHANGE_COST } else { 1 }
     }
 
-    async fn take(&self, sign: Notification, noted: &mut BTreeSet<String>) {
+    async fn handle(&self, notification: Notification, logged_keys: &mut BTreeSet<String>) {
         let name = self.principal.spec.name.as_str();
-        let speaks_for_itself = self.speaks_for_itself();
-        match sign {
-            Notification::Ready if speaks_for_itself => self.standing.ready().await,
-            Notification::Withdrawn(why) if speaks_for_itself => self.standing.unready(why.to_owned()).await,
+        let announces_readiness = self.announces_readiness();
+        match notification {
+            Notification::Ready if announces_readiness => self.state.ready().await,
+            Notification::Withdrawn(why) if announces_readiness => self.state.unready(why.to_owned()).await,
             Notification::Ready | Notification::Withdrawn(_) => {}
             Notification::Status(status) => {
                 debug!(target: "managed_processes", name, status, "Notification");
-                if speaks_for_itself && !self.standing.is_ready() {
-                    self.standing.unready(status).await;
+                if announces_readiness && !self.state.is_ready() {
+                    self.state.unready(status).await;
                 }
             }
             Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.alive()),
             Notification::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
             Notification::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
             Notification::MainPid(pid) if Some(pid) == self.principal.leader.map(|leader| leader.0) => {}
-            Notification::MainPid(_) => note(name, "MAINPID", noted),
-            Notification::Ignored(key) => note(name, &key, noted),
+            Notification::MainPid(_) => log_ignored(name, "MAINPID", logged_keys),
+            Notification::Ignored(key) => log_ignored(name, &key, logged_keys),
         }
     }
 }
 
 /// Says once of each key that it means nothing here.
-fn note(name: &str, key: &str, noted: &mut BTreeSet<String>) {
-    if noted.insert(key.to_owned()) {
+fn log_ignored(name: &str, key: &str, logged_keys: &mut BTreeSet<String>) {
+    if logged_keys.insert(key.to_owned()) {
         info!(target: "managed_processes", name, key, "Notification ignored: navigator has no use for it");
     }
 }
@@ -219,9 +219,9 @@ fn note(name: &str, key: &str, noted: &mut BTreeSet<String>) {
 /// Whether a process is in the session of another one, or descends from it.
 fn is_below(pid: u32, leader: u32) -> bool {
     /// No tree is deeper that anybody made on purpose.
-    const DEEPEST: usize = 64;
+    const MAX_DEPTH: usize = 64;
     let mut at = pid;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let Some(stat) = proc::stat(at) else { return false };
         if at == leader || stat.session == leader {
             return true;
