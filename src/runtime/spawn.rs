@@ -85,7 +85,7 @@ pub(super) fn spawn(
     let refuse = |why| NotSpawned { had_child: false, why };
     let layout = ExecImage::of(exec, start, ground).map_err(refuse)?;
     if let Some(socket) = &start.passed.socket {
-        layout.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
+        layout.attempt.identity.set_owner(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
     let SpawnSlot { stack, seats } = cradle;
     let output = seats.take(&exec.output, start.passed).map_err(refuse)?;

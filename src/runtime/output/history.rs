@@ -1,7 +1,7 @@
-//! What processes wrote last, kept in memory for whoever asks for it later, and for whoever reads along.
+//! The last output of each process, in memory, for `logs` and `status`.
 //!
-//! It is bounded: a ring of lines for each process, and all of them together. A reader that is slower than a process
-//! misses lines and is told how many; nobody ever waits for it.
+//! Memory is limited for each process and in total. A reader that is slower than a process misses lines and gets their number;
+//! no process waits for a reader.
 
 use super::line_buffer::{Arrival, LineBuffer};
 use super::line_format::Stream;
@@ -13,24 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// As much of one process is kept at most.
+/// Bytes kept of one process, at most.
 const PROCESS_LIMIT: usize = 64 * 1024;
-/// As much of all of them together, of which each process has an equal share. They are shared out anew when there are twice as
-/// many.
+/// Bytes kept of all processes together. Each has an equal share, recalculated when their number doubles.
 const TOTAL_LIMIT: usize = 16 * 1024 * 1024;
-/// Of a line that is shown beside other things, people read no more characters.
+/// Characters shown of a line in `status`.
 const SHOWN_CHARS: usize = 400;
 
-/// The last lines of every process. Clones are the same.
+/// The last lines of every process. Clones share the same state.
 #[derive(Clone, Debug, Default)]
 pub struct OutputHistory(Arc<HistoryState>);
 
 #[derive(Debug, Default)]
 struct HistoryState {
     buffers: Mutex<LineBuffers>,
-    /// What one ring may hold now; 0: there is none yet.
+    /// Bytes that one buffer may hold; 0: there is no buffer yet.
     share: AtomicUsize,
-    /// How many pieces of output there have been.
+    /// Counts chunks of output, which orders them among processes.
     pieces: AtomicU64,
     /// Nothing more will be written.
     is_over: Arc<AtomicBool>,
@@ -39,13 +38,13 @@ struct HistoryState {
 #[derive(Debug, Default)]
 struct LineBuffers {
     by_name: BTreeMap<Name, Arc<LineBuffer>>,
-    /// Those whose output is thrown away.
+    /// Processes whose output is discarded.
     silent: BTreeSet<Name>,
-    /// Readers that are to get rings that come later.
+    /// Readers that follow: they get buffers of new processes.
     mailboxes: Vec<Weak<Mailbox>>,
 }
 
-/// The place where one process's lines are kept.
+/// Where the lines of one process are recorded.
 #[derive(Clone, Debug)]
 pub(super) struct HistorySlot {
     buffer: Arc<LineBuffer>,
@@ -61,7 +60,7 @@ impl HistorySlot {
 }
 
 impl OutputHistory {
-    /// The place for what a process writes from now on.
+    /// The slot for the future output of a process.
     pub(super) fn slot_for(&self, name: &Name) -> HistorySlot {
         let mut buffers = self.buffers();
         buffers.silent.remove(name);
@@ -76,18 +75,18 @@ impl OutputHistory {
         HistorySlot { buffer, shared: Arc::clone(&self.0) }
     }
 
-    /// Takes note that nothing is kept of what a process writes from now on.
+    /// Records that the future output of a process is discarded.
     pub(super) fn mark_silent(&self, name: &Name) {
         self.buffers().silent.insert(name.clone());
     }
 
-    /// Whether there is nothing to be had of a process because its output is thrown away.
+    /// Whether a process has no recorded output because it is discarded.
     pub fn is_silent(&self, name: &str) -> bool {
         let buffers = self.buffers();
         buffers.silent.contains(name) && buffers.by_name.get(name).is_none_or(|buffer| buffer.end() == 0)
     }
 
-    /// Forgets what processes wrote that aren't there any more.
+    /// Drops the output of processes that are gone.
     pub(in crate::runtime) fn retain(&self, is_there: &dyn Fn(&Name) -> bool) {
         let mut buffers = self.buffers();
         buffers.by_name.retain(|name, _| is_there(name));
@@ -95,13 +94,13 @@ impl OutputHistory {
         self.divide(&buffers);
     }
 
-    /// Tells those who read along that nothing more is written.
+    /// Tells followers that no more output comes.
     pub(in crate::runtime) fn finish(&self) {
         self.0.is_over.store(true, Ordering::Release);
         self.buffers().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
     }
 
-    /// The last lines of a process, as a person sees them at a glance.
+    /// The last lines of a process, each cut to [`SHOWN_CHARS`].
     pub(in crate::runtime) fn last(&self, name: &str, lines: u64) -> Vec<String> {
         let Some(buffer) = self.buffers().by_name.get(name).cloned() else { return Vec::new() };
         let mut from = buffer.first_of_last(lines);
@@ -114,8 +113,8 @@ impl OutputHistory {
         text.lines().map(|line| line.chars().take(SHOWN_CHARS).collect()).collect()
     }
 
-    /// Reads the last lines of these processes, or of all if none is named: of each as many as this, if there are as many.
-    /// What is written later comes behind them if `follows`.
+    /// Reads up to `lines` last lines of each of these processes, or of all if `names` is empty. If it `follows`, later output
+    /// comes after them.
     pub fn tail(&self, names: &[Name], lines: u64, follows: bool) -> Tail {
         let mailbox = Arc::new(Mailbox::new(names));
         let mut buffers = self.buffers();
@@ -128,7 +127,7 @@ impl OutputHistory {
         tail
     }
 
-    /// Gives each ring its share of memory.
+    /// Sets the share of each buffer.
     fn divide(&self, buffers: &LineBuffers) {
         let share = PROCESS_LIMIT.min(TOTAL_LIMIT / buffers.by_name.len().next_power_of_two());
         if self.0.share.swap(share, Ordering::Relaxed) > share {
@@ -136,14 +135,14 @@ impl OutputHistory {
         }
     }
 
-    /// A panic elsewhere leaves the rings as whole as they were: every change of them is complete before the next begins.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn buffers(&self) -> MutexGuard<'_, LineBuffers> {
         self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LineBuffers {
-    /// Gives a new ring to those who want to read it.
+    /// Offers a new buffer to followers.
     fn announce(&mut self, buffer: &Arc<LineBuffer>) {
         self.mailboxes.retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else { return false };
@@ -162,7 +161,7 @@ mod tests {
         history.slot_for(&name.into()).take(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false });
     }
 
-    /// What there is to read now.
+    /// Everything that can be read now.
     fn read(tail: &mut Tail, format: TailFormat) -> String {
         let mut text = Vec::new();
         loop {
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_several_come_in_the_order_in_which_they_were_written() {
+    fn lines_of_several_processes_keep_their_order() {
         let history = OutputHistory::default();
         for (name, lines) in [("a", "1"), ("b", "2\n3"), ("a", "4"), ("c", "5"), ("b", "6")] {
             write(&history, name, lines);
@@ -196,19 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_of_interest_when_it_began_is_no_miss_and_what_was_is() {
+    fn only_lines_dropped_after_the_start_of_a_tail_count_as_missed() {
         let history = OutputHistory::default();
         (0..10_000).for_each(|number| write(&history, "web", &format!("{number}")));
         let mut late = history.tail(&[], 100_000, true);
         assert!(!read(&mut late, TailFormat::Plain).contains("missed"));
         (0..10_000).for_each(|number| write(&history, "web", &format!("{number}")));
         let text = read(&mut late, TailFormat::Plain);
-        let (told, lines) = text.split_once('\n').unwrap();
-        assert_eq!(told, format!("… missed {} lines", 10_000 - lines.lines().count()));
+        let (notice, lines) = text.split_once('\n').unwrap();
+        assert_eq!(notice, format!("… missed {} lines", 10_000 - lines.lines().count()));
     }
 
     #[test]
-    fn all_together_are_bounded_and_what_is_gone_is_forgotten() {
+    fn total_memory_is_limited_and_removed_processes_are_dropped() {
         let history = OutputHistory::default();
         let line = "x".repeat(999);
         for number in 0..1_000 {

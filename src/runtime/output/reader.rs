@@ -1,8 +1,8 @@
-//! Reads what processes write, on a thread of its own: one pipe for each standard output and error. It never waits for
-//! whoever writes the lines; a stream whose queue is full is left alone for a moment, and comes back.
+//! Reads the output pipes of all processes, on one thread. It never blocks: a stream whose queue is full is paused and resumed
+//! later.
 //!
-//! The end of a stream and the end of a process are two facts that have nothing to do with one another: a grandchild may
-//! hold the pipe after its parent's end, and a process may close its output and go on.
+//! The end of a stream and the end of a process are independent: a grandchild may keep the pipe open after its parent ended,
+//! and a process may close its output and go on.
 
 use super::history::{HistorySlot, OutputHistory};
 use super::line_format::{LineFormat, Source, Stream};
@@ -30,25 +30,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// What one read takes at most, of lines that stay as they are: what is in a large pipe.
+/// Maximum of one read for unchanged lines: the content of a large pipe.
 const MAX_READ: usize = LARGE_PIPE;
-/// The same of lines that get something around them, which may be a hundred times a short line.
+/// Maximum of one read for formatted lines, which may become a hundred times longer.
 const MAX_FORMATTED_READ: usize = 64 * 1024;
-/// What one read takes at least where a queue is nearly full: shorter reads would cost more calls than they keep free.
+/// Minimum of one read while a queue is nearly full: shorter reads cost more than they save.
 const MIN_READ: usize = 8 * 1024;
-/// As much in a pipe means that it was about to be full: by itself it has room for 64 KiB, and for less where writes are small.
+/// A read of this size means that the pipe was nearly full: pipes hold 64 KiB, or less with small writes.
 const NEARLY_FULL: usize = 32 * 1024;
-/// What such a pipe is given: its process has to wait less often. Whoever isn't root has 256 of them, by the kernel's usual
-/// `pipe-user-pages-soft`; then all of the user's new pipes are small.
+/// The new size of such a pipe, so its process waits less often. A user other than root has 256 of them by the default
+/// `pipe-user-pages-soft`; after that, new pipes are small (`pipe(7)`).
 const LARGE_PIPE: usize = 256 * 1024;
-/// So many bytes are read at most before somebody is sent to write them.
+/// Bytes that are read before a writer is called.
 const SUBMIT_BYTES: usize = 256 * 1024;
-/// When a stream is looked at again that the kernel has no event for.
+/// How often a stream is read that the kernel can't watch.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
-/// How long finishing goes on reading where somebody outside goes on writing.
+/// How long the final read lasts if another program goes on writing.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Hands streams to the reader. Clones are the same reader.
+/// Passes streams to the reader. Clones share one reader.
 #[derive(Clone)]
 pub(in crate::runtime) struct Outputs {
     printer: Printer,
@@ -58,18 +58,18 @@ pub(in crate::runtime) struct Outputs {
 
 struct ReaderState {
     requests: Mutex<Requests>,
-    /// What the reader waits at: the waker, and the streams.
+    /// The reader waits here for the waker and the streams.
     poll: OwnedFd,
-    /// There is something to ask that no event of a stream tells of, or room in a queue.
+    /// Signals a request without a stream event, or room in a queue.
     waker: Arc<PollWaker>,
 }
 
-/// What the reader doesn't know yet. A stream that is in the poll wakes nobody: the reader hears of it with its first event.
+/// Requests to the reader. A watched stream wakes nothing: the reader takes it with its first event.
 struct Requests {
-    /// The number of the next stream; none is used twice.
+    /// The token of the next stream; none is used twice.
     next_token: u64,
     streams: Vec<(u64, Box<OpenStream>)>,
-    /// Those of them that the poll has not taken.
+    /// Streams that the poll refused.
     unwatched: Vec<u64>,
     finish: Option<oneshot::Sender<()>>,
 }
@@ -80,13 +80,13 @@ struct OpenStream {
     stream: Stream,
     pipe: OwnedFd,
     lines: LineSplitter,
-    /// Somebody may listen for a line.
+    /// Matches its lines, for readiness by log.
     matcher_line: Option<PartialLine>,
-    /// Where its lines are kept; `None`: they are thrown away, and it is read for whoever listens alone.
+    /// Where its lines are recorded; `None`: they are discarded, and only matched.
     slot: Option<HistorySlot>,
     route: OutputRoute,
     has_large_pipe: bool,
-    /// The poll doesn't take it.
+    /// The poll refused it, which was logged.
     is_unwatched: bool,
 }
 
@@ -94,7 +94,7 @@ impl Outputs {
     /// Starts the reader.
     ///
     /// # Errors
-    /// No descriptor or no thread.
+    /// No descriptor or no thread is left.
     pub(in crate::runtime) fn start(printer: Printer, history: OutputHistory) -> io::Result<Outputs> {
         let waker = Arc::new(PollWaker::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -105,7 +105,7 @@ impl Outputs {
         let (streams, paused) = (HashMap::new(), HashMap::new());
         let reader = StreamReader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
         let work = move || {
-            // Else each end of a process would be interrupted twice, by the end of each of its streams.
+            // Otherwise the end of each stream would preempt the loop.
             sys::schedule_as_batch();
             reader.run();
         };
@@ -113,8 +113,8 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too. Its own file
-    /// is opened on behalf of this identity. Our ends must not block.
+    /// Reads standard output and error of a process until both end, and passes them to the matcher. An output file is opened
+    /// with the rights of `identity`. The pipes must be non-blocking.
     pub(in crate::runtime) fn read(
         &self,
         name: &Name,
@@ -145,7 +145,7 @@ impl Outputs {
         };
         let [stdout, stderr] = pipes;
         let streams = [open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)];
-        // The reader that finds an event of a stream before it knows it waits here until it is entered.
+        // The reader waits for this lock if an event comes before its stream is entered.
         let mut requests = self.shared.requests();
         for stream in streams {
             let token = requests.next_token;
@@ -160,50 +160,50 @@ impl Outputs {
         }
     }
 
-    /// Takes note that nothing is read of a process.
+    /// Records that the output of a process is discarded.
     pub(in crate::runtime) fn mark_silent(&self, name: &Name) {
         self.history.mark_silent(name);
     }
 
-    /// Reads what is there, and ends. For when no process is left: then all that they wrote is in the pipes already, and
-    /// a pipe that isn't at its end is held by somebody who is not ours.
+    /// Reads what the pipes hold, and ends. Call it when no process runs: then the pipes hold all output, and an open pipe
+    /// belongs to another program.
     pub(in crate::runtime) async fn finish(&self) {
         let (done, is_done) = oneshot::channel();
         self.shared.requests().finish = Some(done);
         self.shared.waker.wake();
-        // It only goes away without an answer by answering another who asked the same.
+        // The answer is missing only if a second call replaced this one.
         let _either_way = is_done.await;
     }
 }
 
 impl ReaderState {
-    /// A panic elsewhere leaves them as whole as they were.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a stream into the poll.
+    /// Adds a stream to the poll.
     fn watch(&self, token: u64, stream: &OpenStream) -> Result<(), Errno> {
         epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
     }
 }
 
-/// What the waker is called in the poll; streams have numbers above it.
+/// The token of the waker in the poll; streams have higher ones.
 const WAKER: u64 = 0;
 
 struct StreamReader {
     shared: Arc<ReaderState>,
     printer: Printer,
-    /// Boxed, because a table has more places than values.
+    /// Boxed, because the table has more slots than values.
     streams: HashMap<u64, Box<OpenStream>>,
-    /// Streams that are not in the poll, with the time to look at them again.
+    /// Streams outside the poll, each with the time of its next read.
     paused: HashMap<u64, Instant>,
     unwritten: Unwritten,
     finishing: Option<Finishing>,
 }
 
-/// What was read since somebody was last sent to write. To send somebody costs more than a small piece itself does, so they are
-/// sent when there is enough for them, or nothing more to read.
+/// Lines read since the last call of a writer. Calling a writer costs more than a small chunk, so it happens for
+/// [`SUBMIT_BYTES`] or when there is nothing more to read.
 #[derive(Default)]
 struct Unwritten {
     queues: Vec<UnservedQueue>,
@@ -261,7 +261,7 @@ impl StreamReader {
         }
     }
 
-    /// How long nothing may happen until there is something to do: for ever, mostly.
+    /// The timeout of the poll; usually none.
     fn poll_timeout(&self) -> Option<Timespec> {
         if !self.unwritten.queues.is_empty() {
             return Some(Timespec::default());
@@ -278,7 +278,7 @@ impl StreamReader {
     fn handle_wake(&mut self) {
         self.shared.waker.clear();
         self.take_requests();
-        // Perhaps it was a queue that has room again; those that find none wait on as before.
+        // A queue may have room again; streams without room are paused again.
         let now = Instant::now();
         self.paused.values_mut().for_each(|until| *until = now);
     }
@@ -286,14 +286,14 @@ impl StreamReader {
     fn take_requests(&mut self) {
         let mut requests = self.shared.requests();
         self.streams.extend(mem::take(&mut requests.streams));
-        // Looked at at once, though the kernel has no event for it.
+        // Read at once, because the kernel reports no events for them.
         self.paused.extend(requests.unwatched.drain(..).map(|token| (token, Instant::now())));
         if let Some(done) = requests.finish.take() {
             self.finishing = Some(Finishing { done, until: Instant::now() + FINISH_TIMEOUT });
         }
     }
 
-    /// Takes one chunk of a stream; if there is more, it comes round again, after the others.
+    /// Reads one chunk of a stream; the rest comes after the other streams.
     fn read(&mut self, token: u64, chunk: &mut [u8]) {
         let Some(stream) = self.streams.get_mut(&token) else { return };
         if !self.printer.is_current(&stream.route) {
@@ -310,7 +310,7 @@ impl StreamReader {
             Ok(0) => {
                 let queue = stream.finish(drops);
                 self.unwritten.add(queue, 0);
-                // Closing the pipe takes it out of the poll as well: nobody else has this end.
+                // Closing the pipe also removes it from the poll, as this is its only descriptor.
                 self.streams.remove(&token);
             }
             Ok(count) => {
@@ -321,21 +321,21 @@ impl StreamReader {
                 self.unwritten.add(queue, count);
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // Its process must not be ended by the loss of its reader, so it's tried again.
+            // Closing the pipe would end its process, so the read is retried.
             Err(_) => self.pause(token, Instant::now() + RETRY_INTERVAL),
         }
     }
 
-    /// Leaves a stream alone for a while.
+    /// Removes a stream from the poll until this time.
     fn pause(&mut self, token: u64, until: Instant) {
         if let Some(stream) = self.streams.get(&token) {
-            // If it wasn't in there, it isn't now either.
+            // It may have been absent already.
             let _out = epoll::delete(&self.shared.poll, &stream.pipe);
             self.paused.insert(token, until);
         }
     }
 
-    /// Puts the streams back into the poll whose time has come.
+    /// Adds paused streams to the poll when their time has come.
     fn resume(&mut self, chunk: &mut [u8]) {
         if self.paused.is_empty() {
             return;
@@ -360,7 +360,7 @@ impl StreamReader {
         }
     }
 
-    /// Tells the lines whose end will not come, and answers.
+    /// Passes on incomplete last lines, and answers.
     fn end(mut self) {
         for stream in self.streams.values_mut() {
             let drops = !matches!(stream.admission(&self.shared.waker), Admission::Take(_));
@@ -370,14 +370,14 @@ impl StreamReader {
         self.streams.clear();
         self.unwritten.submit();
         if let Some(finishing) = self.finishing {
-            // Who asked may have lost patience.
-            let _unheard = finishing.done.send(());
+            // The caller may have stopped waiting.
+            let _closed = finishing.done.send(());
         }
     }
 }
 
 impl OpenStream {
-    /// Whether there is room for its lines.
+    /// Whether its queue has room.
     fn admission(&self, waker: &Arc<PollWaker>) -> Admission {
         if self.slot.is_none() {
             Admission::Take(usize::MAX)
@@ -395,7 +395,7 @@ impl OpenStream {
         queue.take(&self.source, format, drops, |each| self.lines.feed(bytes, &mut record_and_forward(slot, self.stream, each)))
     }
 
-    /// Tells a last line that has no newline.
+    /// Passes on a last line without newline.
     fn finish(&mut self, drops: bool) -> Option<UnservedQueue> {
         if let Some(matcher_line) = &mut self.matcher_line {
             matcher_line.finish();
@@ -405,24 +405,24 @@ impl OpenStream {
         queue.take(&self.source, format, drops, |each| self.lines.finish(&mut record_and_forward(slot, self.stream, each)))
     }
 
-    /// Makes room in a pipe that was found nearly full.
+    /// Enlarges a pipe that was nearly full.
     fn enlarge(&mut self) {
         if !mem::replace(&mut self.has_large_pipe, true) {
-            // Where the user has no more pages for pipes, it stays as it is.
+            // Without more pages for pipes, the size stays.
             let _best_effort = fcntl_setpipe_size(&self.pipe, LARGE_PIPE);
         }
     }
 
-    /// Says once that the kernel has no events for it.
+    /// Logs once that the kernel can't watch it.
     fn warn(&mut self, error: Errno) {
         if !mem::replace(&mut self.is_unwatched, true) {
             let name = self.source.name();
-            tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; it is looked at now and then");
+            tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; polling it instead");
         }
     }
 }
 
-/// Keeps lines, and passes them on.
+/// Records lines, and passes them on.
 fn record_and_forward(slot: &HistorySlot, stream: Stream, each: &mut dyn FnMut(LineChunk<'_>)) -> impl FnMut(LineChunk<'_>) {
     move |piece| {
         slot.take(stream, piece);

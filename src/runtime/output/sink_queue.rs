@@ -1,12 +1,11 @@
-//! The queue of one destination: whole lines in the order in which they came, and a bounded number of them.
+//! The queue of one destination: whole lines, in order and bounded.
 //!
-//! Each source (a stream of a process) has a share of the queue, by *dynamic thresholds*: it may queue more while it has
-//! less in the queue than is free there. One source that floods therefore takes half of the queue, two take a third each,
-//! and so on: there is always room left for another source, and the queue is bounded.
+//! Each source (a stream of a process) has a share by *dynamic thresholds*: it may queue as much as is free. One flooding
+//! source takes half of the queue, two take a third each, and so on, so another source always finds room.
 //!
-//! A source that has used up its share waits for a moment ([`PATIENCE`](super::share::PATIENCE)): the reader leaves its
-//! output in the pipe, so a disk that is busy for a short time loses nothing. After that, the lines of this source are
-//! dropped and counted, and a line in their place says how many. Other sources are not affected.
+//! A source that has used up its share waits for up to [`MAX_WAIT`](super::share::MAX_WAIT): its output stays in the pipe, so a
+//! disk that is busy for a short time loses nothing. After that, lines of this source are dropped and counted, and a notice in
+//! their place reports the number. Other sources are not affected.
 
 use super::line_format::{LineFormat, Source};
 use super::lines::LineChunk;
@@ -20,21 +19,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// The sources share this many bytes, or fewer while all queues together hold much ([`super::budget`]). What the reader takes in
-/// one read may exceed it.
+/// Bytes that the sources share, or fewer while all queues together hold much ([`super::budget`]). One read may exceed it.
 pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
-/// Navigator's own log may use this much more: a flood of lines costs none of it.
+/// Extra bytes for navigator's own log, so that a flood of output drops no log line.
 const LOG_RESERVE: usize = 1024 * 1024;
-/// So many entries are written before a thread turns to other queues that wait.
+/// Entries that are written before a thread turns to other queues.
 const ENTRIES_PER_TURN: usize = 4;
-/// Lines are gathered up to this many bytes for one write.
+/// Bytes that are gathered for one write.
 pub(super) const BATCH: usize = 256 * 1024;
 
-/// What waits for one destination.
+/// The queue of one destination.
 #[derive(Debug)]
 pub(super) struct SinkQueue {
     state: Mutex<QueueState>,
-    /// Held by the one thread that writes.
+    /// Locked by the one thread that writes.
     sink: Mutex<Sink>,
     writers: Arc<Writers>,
 }
@@ -42,13 +40,13 @@ pub(super) struct SinkQueue {
 #[derive(Debug)]
 struct QueueState {
     entries: VecDeque<QueueEntry>,
-    /// Bytes of text in `entries` and in the text that is being written.
+    /// Bytes in `entries`, and in the text being written.
     bytes: usize,
-    /// The sources that have text in the queue, have to wait, or have lost lines.
+    /// Sources that have queued text, wait, or have dropped lines.
     shares: BTreeMap<Source, StreamShare>,
-    /// A thread writes, or is going to; or it is served again when its destination takes more.
+    /// A thread serves it, or will; or the watch has it served when its destination takes more.
     is_served: bool,
-    /// As the sink said last.
+    /// As last reported by the sink.
     group: SinkGroup,
 }
 
@@ -60,17 +58,17 @@ enum QueueEntry {
     Flush(oneshot::Sender<()>),
 }
 
-/// Lines that are written at once.
+/// Lines for one write.
 #[derive(Debug)]
 struct QueuedText {
     bytes: Vec<u8>,
-    /// So many of them need not be written any more.
+    /// Bytes that are already written.
     written: usize,
-    /// How many of the bytes are of which source. Usually there are one or two.
+    /// Bytes of each source; usually one or two.
     by_source: BTreeMap<Source, usize>,
 }
 
-/// A queue with lines that nobody writes yet: somebody is sent when this is dropped.
+/// A queue with lines but no writer: dropping this value submits it.
 #[derive(Debug)]
 pub(super) struct UnservedQueue(Arc<SinkQueue>);
 
@@ -87,16 +85,15 @@ impl SinkQueue {
         Arc::new(SinkQueue { state: Mutex::new(state), sink: Mutex::new(sink), writers: Arc::clone(writers) })
     }
 
-    /// What is to be done with lines of a process that could be read now. Once some are dropped, so are the next ones,
-    /// until the line that says so has its place.
+    /// What to do with new lines of a source. Once lines are dropped, so are the next ones, until the notice has room.
     pub(super) fn admission(&self, source: &Source, now: Instant, waker: &Arc<PollWaker>) -> Admission {
         let mut state = self.lock();
         let free = state.free(&self.writers);
         state.share(source).admission(free, now, waker)
     }
 
-    /// Takes the lines of a process that `feed` passes on, or counts them as dropped. To hold the answer for a moment has more
-    /// lines written at once.
+    /// Takes the lines that `feed` passes on, or counts them as dropped. To batch more lines into one write, keep the result
+    /// for a moment.
     pub(super) fn take(
         self: &Arc<Self>,
         source: &Source,
@@ -113,13 +110,13 @@ impl SinkQueue {
                 }
             });
             if drops {
-                // The writer may have made room since the admission, and may have nothing more to write.
+                // The writer may have made room since the admission, and may have nothing left to write.
                 state.recover_shares(&self.writers);
             }
         })
     }
 
-    /// Takes whole lines of navigator's own log, or counts them. They may be written as soon as what this answers with is dropped.
+    /// Takes whole lines of navigator's own log, or counts them as dropped. They are written once the result is dropped.
     pub(super) fn log(self: &Arc<Self>, format: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
         let piece = LineChunk { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
         self.change(|state| {
@@ -131,26 +128,25 @@ impl SinkQueue {
         })
     }
 
-    /// Opens its file, before there is anything to write, so that what is wrong with it shows at once; and rotates it by
-    /// these limits from now on.
+    /// Opens its file before the first line, so that errors show at once, and sets its limits.
     pub(super) fn open(self: &Arc<Self>, limits: Limits) {
         self.change(|state| state.entries.push_back(QueueEntry::Open(limits)));
     }
 
-    /// Opens its file anew for what comes from now on: somebody has moved the old one away.
+    /// Opens its file again, for lines from now on.
     pub(super) fn reopen(self: &Arc<Self>) {
         self.change(|state| state.entries.push_back(QueueEntry::Reopen));
     }
 
-    /// Answers when everything is written that came before.
+    /// Answers when everything queued so far is written.
     pub(super) fn flush(self: &Arc<Self>) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
         self.change(|state| state.entries.push_back(QueueEntry::Flush(done)));
         is_done
     }
 
-    /// Writes what waits, as much as in one turn; returns whether it needs another. Where a pipe or a terminal takes no more, it is
-    /// served again when that has room. One thread does it at a time.
+    /// Writes queued entries for one turn; returns whether more are left. If a pipe or terminal is full, the watch has the
+    /// queue served again. Only one thread does this at a time.
     pub(super) fn serve(self: &Arc<Self>) -> bool {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..ENTRIES_PER_TURN {
@@ -168,20 +164,20 @@ impl SinkQueue {
                         if self.writers.watch().add(descriptor, self, &self.writers).is_ok() {
                             return false;
                         }
-                        // Where that can't be had, this thread is held.
+                        // Without a watch, this thread blocks.
                         wait_for_room(descriptor);
                     }
                 },
                 QueueEntry::Open(limits) => sink.open(limits),
                 QueueEntry::Reopen => sink.reopen(),
-                // Who asked may have lost patience.
+                // The caller may have stopped waiting.
                 QueueEntry::Flush(done) => _ = done.send(()),
             }
         }
         true
     }
 
-    /// What it may be held up together with.
+    /// The group that it may block together with.
     pub(super) fn group(&self) -> SinkGroup {
         self.lock().group
     }
@@ -194,7 +190,7 @@ impl SinkQueue {
         entry
     }
 
-    /// Changes the queue. Answers whether somebody has to be sent who writes what is new in it.
+    /// Changes the queue. Returns it if it needs a writer.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut QueueState)) -> Option<UnservedQueue> {
         let mut state = self.lock();
         change(&mut state);
@@ -203,12 +199,12 @@ impl SinkQueue {
         wants_service.then(|| UnservedQueue(Arc::clone(self)))
     }
 
-    /// A panic elsewhere leaves the queue as whole as it was: every change of it is complete before the next begins.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that wait.
+    /// Queued bytes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
@@ -216,7 +212,7 @@ impl SinkQueue {
 }
 
 impl Drop for SinkQueue {
-    /// Has its file closed by a writer: that may wait for a disk, too.
+    /// A writer closes the file, because that may block on a disk too.
     fn drop(&mut self) {
         let sink = self.sink.get_mut().unwrap_or_else(PoisonError::into_inner);
         if sink.descriptor().is_some() {
@@ -235,7 +231,7 @@ impl QueueState {
         self.shares.entry(source.clone()).or_default()
     }
 
-    /// Adds what `write` appends to the text that is gathered at the end of the queue.
+    /// Adds what `write` appends to the last text of the queue.
     fn add(&mut self, source: &Source, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
         let fits = matches!(self.entries.back(), Some(QueueEntry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
@@ -256,7 +252,7 @@ impl QueueState {
         }
     }
 
-    /// Accounts for a text that is written.
+    /// Removes a written text from the accounts.
     fn written(&mut self, text: &QueuedText, writers: &Writers) {
         self.bytes -= text.bytes.len();
         writers.budget().remove(text.bytes.len());
@@ -266,7 +262,7 @@ impl QueueState {
         self.recover_shares(writers);
     }
 
-    /// Wakes the reader for the sources that have room again, and says what they have lost.
+    /// Wakes the reader for sources that have room again, and queues their reports of dropped lines.
     fn recover_shares(&mut self, writers: &Writers) {
         let (free, mut recovered) = (self.free(writers), Vec::new());
         self.shares.retain(|source, share| {
@@ -286,12 +282,12 @@ mod tests {
     use super::*;
     use crate::access::Trust;
 
-    /// The text of each line of these tests, without its newline.
+    /// A line of these tests, without newline.
     const LINE: [u8; 999] = [b'x'; 999];
-    /// What is written at once of such lines.
+    /// Bytes of one write of such lines.
     const BATCH_OF_LINES: usize = BATCH.div_ceil(1_000) * 1_000;
 
-    /// A queue that is not written until the test does it.
+    /// A queue that is only written by the test.
     struct Stuck {
         queue: Arc<SinkQueue>,
         waker: Arc<PollWaker>,
@@ -301,12 +297,12 @@ mod tests {
     impl Stuck {
         fn new() -> Stuck {
             let queue = SinkQueue::new(Sink::log_file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
-            // As if a thread were held in a write: none is sent.
+            // As if a thread were blocked in a write, so no other is called.
             queue.lock().is_served = true;
             Stuck { queue, waker: Arc::new(PollWaker::new().unwrap()), now: Instant::now() }
         }
 
-        /// Takes one line as the reader does at this time; returns whether there was room for it.
+        /// Offers one line as the reader does; returns whether there was room.
         fn offer_at(&self, source: &Source, now: Instant) -> bool {
             let drops = match self.queue.admission(source, now, &self.waker) {
                 Admission::Take(_) => false,
@@ -323,13 +319,13 @@ mod tests {
             self.offer_at(source, self.now)
         }
 
-        /// Fills the share of a source; returns what it has in the queue then.
+        /// Fills the share of a source; returns its queued bytes.
         fn flood(&self, source: &Source) -> usize {
             while self.offer(source) {}
             self.queue.lock().share(source).bytes
         }
 
-        /// Takes this many texts out of the queue, as if they were written.
+        /// Removes this many texts, as if they were written.
         fn write(&self, texts: usize) {
             for _ in 0..texts {
                 let Some(QueueEntry::Text(text)) = self.queue.lock().entries.pop_front() else { panic!("nothing is queued") };
@@ -352,7 +348,7 @@ mod tests {
         let stuck = Stuck::new();
         let (flood, neighbour, modest) = (source("flood"), source("neighbour"), source("modest"));
         assert_eq!(stuck.flood(&flood).div_ceil(1_000), CAPACITY.div_ceil(2_000));
-        // The other stream of the same process is a source of its own.
+        // A second source takes half of the rest.
         assert_eq!(stuck.flood(&neighbour).div_ceil(1_000), CAPACITY.div_ceil(4_000));
         let late = stuck.now + MAX_WAIT;
         for _ in 0..500 {
@@ -373,10 +369,10 @@ mod tests {
     }
 
     #[test]
-    fn however_many_flood_there_is_room_for_one_more() {
+    fn one_more_source_has_room_among_any_number_of_floods() {
         let stuck = Stuck::new();
         for round in 0..200 {
-            // One that floods takes half of what is free at most, so the next one has the other half.
+            // A flooding source takes at most half of the free space.
             stuck.flood(&source(&format!("flood-{round}")));
             assert!(stuck.queue.bytes() < CAPACITY + LINE.len() + 1);
             stuck.write(1);
@@ -385,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn one_read_leaves_half_of_what_is_free_to_others() {
+    fn one_read_leaves_half_of_the_free_space_to_others() {
         let stuck = Stuck::new();
         let admission = |name: &str| stuck.queue.admission(&source(name), stuck.now, &stuck.waker);
         assert_eq!(admission("one"), Admission::Take(CAPACITY / 2));
@@ -394,19 +390,19 @@ mod tests {
     }
 
     #[test]
-    fn each_source_waits_and_is_woken_for_itself() {
+    fn each_source_waits_and_is_woken_independently() {
         let stuck = Stuck::new();
         let (first, second) = (source("first"), source("second"));
         let waits = |source: &Source, now| stuck.queue.admission(source, now, &stuck.waker) == Admission::Wait(now + MAX_WAIT);
         let all = stuck.flood(&first);
         assert!(waits(&first, stuck.now));
-        // The patience of another source begins when its own share is used up.
+        // Another source starts to wait when its own share is used up.
         let later = stuck.now + MAX_WAIT / 2;
         while stuck.offer_at(&second, later) {}
         assert!(waits(&second, later));
         assert_eq!(stuck.queue.admission(&first, stuck.now + MAX_WAIT, &stuck.waker), Admission::Drop);
         assert_eq!(stuck.queue.admission(&second, stuck.now + MAX_WAIT, &stuck.waker), Admission::Wait(later + MAX_WAIT));
-        // What was queued first is written first, so only the first source has room again when half of that is gone.
+        // Text of the first source is written first, so only that source has room when half of it is written.
         let mut texts = 0;
         while !stuck.is_woken() {
             stuck.write(1);
@@ -422,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_waits_is_not_filled_up_before_half_is_written() {
+    fn a_waiting_source_is_not_admitted_before_half_is_written() {
         let stuck = Stuck::new();
         let flood = source("flood");
         let all = stuck.flood(&flood);
@@ -430,7 +426,7 @@ mod tests {
             stuck.write(1);
             assert!(!stuck.offer(&flood) && !stuck.is_woken());
         }
-        // When it has waited long enough, it uses the room that there is.
+        // After [`MAX_WAIT`] it uses the room that there is.
         let late = stuck.now + MAX_WAIT;
         while stuck.offer_at(&flood, late) {}
         assert_eq!(stuck.queue.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
@@ -438,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_source_lost_is_said_when_half_of_its_lines_are_written() {
+    fn dropped_lines_are_reported_when_half_of_the_share_is_written() {
         let stuck = Stuck::new();
         let flood = source("flood");
         let all = stuck.flood(&flood);
@@ -461,7 +457,7 @@ mod tests {
         let flood = source("flood");
         stuck.flood(&flood);
         assert_eq!(stuck.queue.admission(&flood, stuck.now + MAX_WAIT, &stuck.waker), Admission::Drop);
-        // All is written between the question and what comes of its answer.
+        // Everything is written between admission and take.
         while !stuck.queue.lock().entries.is_empty() {
             stuck.write(1);
         }

@@ -1,7 +1,7 @@
-//! Reading what processes wrote last and what they write next, in the order in which it came.
+//! Reads recorded output of several processes in order, and follows it.
 //!
-//! A reader has its place in each ring, and takes what is behind it when it has time: nobody waits for it, and what was pushed
-//! out in between is counted.
+//! A reader keeps a position in each buffer, and reads from there at its own pace. Writers don't wait for it: lines dropped in
+//! between are counted as missed.
 
 use super::OutputFormat;
 use super::line_buffer::{CopiedLines, LineBuffer};
@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// A reader gets about as much at once.
+/// Bytes that a reader gets at once, about.
 const BATCH: usize = 64 * 1024;
 
-/// Somebody who reads what processes wrote, in the order in which it came.
+/// A reader of recorded output, in order of arrival.
 #[derive(Debug)]
 pub struct Tail {
     mailbox: Arc<Mailbox>,
@@ -29,13 +29,13 @@ pub struct Tail {
 #[derive(Debug)]
 pub(super) struct FollowedBuffer {
     buffer: Arc<LineBuffer>,
-    /// The number of the line that comes next.
+    /// The number of the next line.
     next: u64,
-    /// The number of the line that isn't of interest any more.
+    /// The number of the first line that is not wanted.
     end: Option<u64>,
 }
 
-/// What a reader gets: lines of one process that came together, or the news that some are missing.
+/// Lines of one process that came together, or the number of missed ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailItem {
     /// The process.
@@ -54,7 +54,7 @@ impl Tail {
         Tail { mailbox: Arc::clone(mailbox), buffers, follows, is_over: Arc::clone(is_over) }
     }
 
-    /// What there is to read, of which it gets a bounded number of bytes; nothing: nothing more for now.
+    /// The next lines, a bounded number of bytes; empty: nothing more for now.
     pub fn take(&mut self) -> Vec<TailItem> {
         let new = std::mem::take(&mut *self.mailbox.buffers());
         self.buffers.extend(new.into_iter().map(|buffer| FollowedBuffer { buffer, next: 0, end: None }));
@@ -71,24 +71,24 @@ impl Tail {
         items
     }
 
-    /// Whether there may be more than what can be taken now.
+    /// Whether more may come later.
     pub fn goes_on(&self) -> bool {
         self.follows && !self.is_over.load(Ordering::Acquire)
     }
 
-    /// Waits until there may be more.
+    /// Waits until there may be more lines.
     pub async fn more(&self) {
         self.mailbox.news.notified().await;
     }
 }
 
 impl FollowedBuffer {
-    /// The place of what comes next, if there is something.
+    /// The position of the next line among all processes, if there is one.
     fn order(&self) -> Option<u64> {
         self.buffer.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
     }
 
-    /// Reads on; answers with how many bytes that were.
+    /// Reads the next lines; returns their bytes.
     fn read(&mut self, items: &mut Vec<TailItem>) -> usize {
         let Some(copied) = self.buffer.copy(self.next) else { return 0 };
         let name = self.buffer.name();
@@ -103,19 +103,19 @@ impl FollowedBuffer {
     }
 }
 
-/// How lines look to whoever reads them.
+/// The format of lines for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailFormat {
-    /// As they were written.
+    /// Unchanged.
     Plain,
-    /// With the name and the stream before each.
+    /// With `[name.stream]` before each line.
     Named,
     /// One JSON object a line.
     Json,
 }
 
 impl TailItem {
-    /// Appends it, whole lines each with its newline, to `out`.
+    /// Appends it to `out` as whole lines.
     pub fn write(&self, format: TailFormat, out: &mut Vec<u8>) {
         match &self.content {
             TailContent::Lines(lines) => {
@@ -143,29 +143,29 @@ impl TailItem {
     }
 }
 
-/// Where a reader learns of more lines.
+/// Notifies a reader of new lines and new buffers.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    /// Whose lines it reads; empty: everybody's.
+    /// Processes to read; empty: all.
     names: Vec<Name>,
-    /// Rings that are new.
+    /// New buffers.
     buffers: Mutex<Vec<Arc<LineBuffer>>>,
     news: Arc<Notify>,
 }
 
 impl Mailbox {
-    /// For these processes, or for all if none is named.
+    /// For these processes, or for all if `names` is empty.
     pub(super) fn new(names: &[Name]) -> Mailbox {
         Mailbox { names: names.to_vec(), buffers: Mutex::default(), news: Arc::default() }
     }
 
-    /// Begins to read a ring: its last lines and, if it `follows`, those behind them.
+    /// Starts to read a buffer: its last lines and, if it `follows`, later ones.
     pub(super) fn begin(&self, buffer: &Arc<LineBuffer>, lines: u64, follows: bool) -> FollowedBuffer {
         buffer.add_listener(&self.news);
         FollowedBuffer { next: buffer.first_of_last(lines), end: (!follows).then(|| buffer.end()), buffer: Arc::clone(buffer) }
     }
 
-    /// Takes a new ring, if it is of interest.
+    /// Takes a new buffer, if it is wanted.
     pub(super) fn offer(&self, buffer: &Arc<LineBuffer>) {
         if self.wants(buffer) {
             buffer.add_listener(&self.news);
@@ -173,12 +173,12 @@ impl Mailbox {
         }
     }
 
-    /// Has the reader look.
+    /// Wakes the reader.
     pub(super) fn wake(&self) {
         self.news.notify_one();
     }
 
-    /// Whether a ring is of interest.
+    /// Whether a buffer is wanted.
     pub(super) fn wants(&self, buffer: &LineBuffer) -> bool {
         self.names.is_empty() || self.names.contains(buffer.name())
     }

@@ -1,5 +1,5 @@
-//! Waits, on one thread, for pipes and terminals that took less than they were given, and has their queues served again when
-//! they take more. The thread is there only while there is something to wait for.
+//! Waits on one thread for full pipes and terminals, and has their queues served when they take more. The thread exists only
+//! while a queue waits.
 
 use super::sink_queue::SinkQueue;
 use super::writers::{IDLE, Writers};
@@ -12,19 +12,19 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The queues that wait.
+/// Queues that wait for their destination.
 #[derive(Debug, Default)]
 pub(super) struct WritableWatch {
-    /// Made when it is needed first. A descriptor is in it from its first wait to its closing, and reports once for each wait.
+    /// Created at first use. A descriptor stays in it until it is closed, and reports once per wait.
     poll: OnceLock<OwnedFd>,
     waiting: Mutex<WaitingQueues>,
 }
 
 #[derive(Debug, Default)]
 struct WaitingQueues {
-    /// By the number that the poll knows them by.
+    /// By their token in the poll.
     queues: HashMap<u64, Arc<SinkQueue>>,
-    /// The next of these numbers; none is used twice.
+    /// The next token; none is used twice.
     next: u64,
     has_thread: bool,
 }
@@ -33,7 +33,7 @@ impl WritableWatch {
     /// Has the queue served when its descriptor takes more. The descriptor must stay open until then.
     ///
     /// # Errors
-    /// No descriptor for the poll, no room in it, or no thread.
+    /// No descriptor, no room in the poll, or no thread.
     pub(super) fn add(&self, descriptor: BorrowedFd<'_>, queue: &Arc<SinkQueue>, writers: &Arc<Writers>) -> io::Result<()> {
         let mut waiting = self.waiting();
         let poll = if let Some(poll) = self.poll.get() {
@@ -51,14 +51,14 @@ impl WritableWatch {
             std::thread::Builder::new().name("writable-watch".to_owned()).spawn(work)?;
             waiting.has_thread = true;
         }
-        let number = waiting.next;
-        let (data, flags) = (epoll::EventData::new_u64(number), epoll::EventFlags::OUT | epoll::EventFlags::ONESHOT);
+        let token = waiting.next;
+        let (data, flags) = (epoll::EventData::new_u64(token), epoll::EventFlags::OUT | epoll::EventFlags::ONESHOT);
         match epoll::modify(poll, descriptor, data, flags) {
             Err(Errno::NOENT) => epoll::add(poll, descriptor, data, flags)?,
             modified => modified?,
         }
         waiting.next += 1;
-        waiting.queues.insert(number, Arc::clone(queue));
+        waiting.queues.insert(token, Arc::clone(queue));
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl WritableWatch {
         }
     }
 
-    /// A panic elsewhere leaves them as whole as they were.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn waiting(&self) -> MutexGuard<'_, WaitingQueues> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

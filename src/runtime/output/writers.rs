@@ -1,22 +1,22 @@
-//! The threads that write: few, however many destinations there are.
+//! The writer threads: few, however many destinations there are.
 //!
-//! Most of the time one thread does it all. For a queue that waits while every thread is busy there is another one, up to
-//! [`THREADS`]. Pipes and terminals that are full hold no thread: their queues wait in [`WritableWatch`]. A write to a file waits in
-//! the kernel, which can't be avoided; so threads are shared out by what may hang as a whole, a [`Group`]:
+//! Usually one thread does everything. If a queue waits while all threads are busy, another one starts, up to [`THREADS`]. Full
+//! pipes and terminals block no thread: their queues wait in [`WritableWatch`]. A write to a file can only block in the kernel.
+//! So threads are limited by what may hang as a whole, a [`SinkGroup`]:
 //!
-//! - a filesystem has [`OF_ONE`] threads at most, and only one while half of the threads are busy;
-//! - the same goes for standard output and standard error, which are written without a watch: they are shared with others, and to
-//!   make them non-blocking would change them for all.
+//! - A filesystem has at most [`THREADS_PER_GROUP`] threads, and only one while half of the threads are busy.
+//! - So have standard output and standard error. They are written without a watch: they are shared with other programs, and
+//!   making them non-blocking would affect those.
 //!
-//! So lines go on to arrive while any number of pipes and terminals are full, and while any number of files hang on up to five
-//! filesystems, each of the two standard streams counted as one if it is stuck. What is not guaranteed:
+//! So output arrives while any number of pipes and terminals are full, and while files hang on up to five filesystems (a stuck
+//! standard stream counts as one). Not guaranteed:
 //!
-//! - Where two files of a filesystem hang and its others don't, the others wait for them.
-//! - A file that was never open counts as on the filesystem that its path names. Where a link leads from there onto one that
-//!   hangs, it holds a thread of the wrong one.
+//! - If two files of a filesystem hang, its other files wait for them.
+//! - A file that was never open counts to the filesystem that its path names. If a link leads from there to one that hangs, it
+//!   blocks a thread of the wrong group.
 //! - While six filesystems hang at the same time, all output waits.
 //!
-//! What waits is bounded all the same, and is dropped and counted.
+//! Waiting output is bounded in each case: it is dropped and counted.
 
 use super::budget::QueueBudget;
 use super::sink_queue::{BATCH, CAPACITY, SinkQueue};
@@ -27,22 +27,22 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// There are no more threads than this.
+/// Maximum number of threads.
 const THREADS: usize = 8;
-/// A group has no more threads than this. The reader is one thread, so two keep up with it.
+/// Maximum number of threads of a group. The reader is one thread, so two keep up with it.
 const THREADS_PER_GROUP: usize = 2;
 
-/// How long a thread that isn't needed stays for the next queue. The last one stays for good, and lets go of memory then.
+/// How long an idle thread waits for the next queue. The last one stays, and frees memory then.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 
-/// How many written texts' memory is kept for the next ones: as much as waits in a queue that fills and empties again and again.
+/// Buffers kept for reuse: as many as a full queue holds.
 const SPARES: usize = CAPACITY / BATCH;
-/// How many of them are kept when nothing has been written for a while: one for who gathers lines, and one for who writes.
+/// Buffers kept while idle: one to gather lines, one to write.
 const IDLE_SPARES: usize = 2;
-/// The memory of a larger text isn't kept: there was an unusual lot of it at once.
+/// Larger buffers are not kept, in bytes.
 const LARGEST_SPARE: usize = 4 * BATCH;
 
-/// Destinations that are likely to hang together.
+/// Destinations that may hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SinkGroup {
     Stdout,
@@ -51,48 +51,48 @@ pub(super) enum SinkGroup {
     Filesystem(u64),
 }
 
-/// The threads, and what they are to do.
+/// The threads and their work.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
     state: Mutex<WritersState>,
-    /// Memory of texts that are written. Fresh memory costs as much as copying the text.
+    /// Buffers for reuse. Fresh memory costs as much as copying the text.
     spares: Mutex<Vec<Vec<u8>>>,
     budget: QueueBudget,
     watch: WritableWatch,
-    /// There is a queue to serve, or there will be none any more.
+    /// A queue is ready, or the printer is closed.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct WritersState {
-    /// Those that have a thread, or queues that wait for one.
+    /// Groups that have threads or waiting queues.
     groups: BTreeMap<SinkGroup, GroupMembers>,
-    /// How many queues have been submitted.
+    /// Counts submitted queues.
     submitted: u64,
-    /// Threads that have no queue: those that wait for one, and those that are about to.
+    /// Threads without a queue.
     idle: usize,
     threads: usize,
     closed: bool,
 }
 
-/// The members of a group that are to be served, or are.
+/// Queues of a group that are served or wait.
 #[derive(Debug, Default)]
 struct GroupMembers {
     threads: usize,
-    /// Each with its place among all that wait.
+    /// Each with its position among all waiting queues.
     queues: VecDeque<(u64, Arc<SinkQueue>)>,
 }
 
 impl Writers {
     /// # Errors
-    /// No thread could be made.
+    /// The thread can't be created.
     pub(super) fn start() -> io::Result<Arc<Writers>> {
         let writers = Arc::new(Writers::default());
         writers.spawn_thread()?;
         Ok(writers)
     }
 
-    /// Has a queue served that nobody serves.
+    /// Has a queue served that no thread serves.
     pub(super) fn submit(self: &Arc<Self>, queue: Arc<SinkQueue>) {
         let group = queue.group();
         let mut state = self.lock();
@@ -100,7 +100,7 @@ impl Writers {
         self.dispatch(state);
     }
 
-    /// Sends a thread to the queues that may have one. Those that may not are served by the threads that their group has.
+    /// Wakes or starts a thread if a queue may have one. Other queues are served by the threads of their group.
     fn dispatch(self: &Arc<Self>, state: MutexGuard<'_, WritersState>) {
         let ready = state.ready();
         let wants_another = ready > state.idle && state.threads < THREADS;
@@ -109,17 +109,17 @@ impl Writers {
             self.changed.notify_one();
         }
         if wants_another {
-            // Where there can't be another one, those that there are come to it when they can.
+            // Without another thread, the existing ones serve it later.
             let _fewer = self.spawn_thread();
         }
     }
 
-    /// Memory for a text.
+    /// A buffer for a text.
     pub(super) fn empty_buffer(&self) -> Vec<u8> {
         self.spares().pop().unwrap_or_default()
     }
 
-    /// Takes back the memory of a text that is written.
+    /// Keeps the buffer of a written text for reuse.
     pub(super) fn recycle(&self, mut text: Vec<u8>) {
         let mut spares = self.spares();
         if spares.len() < SPARES && text.capacity() <= LARGEST_SPARE {
@@ -128,12 +128,12 @@ impl Writers {
         }
     }
 
-    /// The bound on what all queues hold.
+    /// The limit on all queued output.
     pub(super) fn budget(&self) -> &QueueBudget {
         &self.budget
     }
 
-    /// Where queues wait whose destination is full.
+    /// Where queues of full destinations wait.
     pub(super) fn watch(&self) -> &WritableWatch {
         &self.watch
     }
@@ -142,7 +142,7 @@ impl Writers {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the threads end, after all that is left to do.
+    /// Ends the threads after all queued work.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -153,7 +153,7 @@ impl Writers {
         let work = move || {
             sys::schedule_as_batch();
             while let Some((group, queue)) = writers.next() {
-                // The queue's file may be closed here, which can hang as well.
+                // Releasing the queue may close its file, which can block too.
                 let unfinished = queue.serve().then_some(queue);
                 writers.lock().release(group, unfinished);
             }
@@ -163,12 +163,12 @@ impl Writers {
         spawned.map(drop).inspect_err(|_| self.lock().remove_thread())
     }
 
-    /// The next queue, waiting for it; `None` when this thread isn't needed any more.
+    /// Waits for the next queue; `None`: this thread isn't needed any more.
     fn next(self: &Arc<Self>) -> Option<(SinkGroup, Arc<SinkQueue>)> {
         let (mut state, mut has_idled) = (self.lock(), false);
         loop {
             if let Some(next) = state.pick() {
-                // Another one may wait behind it.
+                // Another queue may be ready.
                 self.dispatch(state);
                 return Some(next);
             }
@@ -192,7 +192,7 @@ impl Writers {
         }
     }
 
-    /// A panic elsewhere leaves the state as whole as it was: every change of it is complete before the next begins.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, WritersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,18 +209,18 @@ impl WritersState {
         self.idle -= 1;
     }
 
-    /// How many threads a group may have now.
+    /// The maximum number of threads of a group now.
     fn limit(&self) -> usize {
         if self.threads - self.idle < THREADS / 2 { THREADS_PER_GROUP } else { 1 }
     }
 
-    /// How many queues could have a thread now.
+    /// The number of queues that could have a thread now.
     fn ready(&self) -> usize {
         let limit = self.limit();
         self.groups.values().map(|members| members.queues.len().min(limit.saturating_sub(members.threads))).sum()
     }
 
-    /// Takes, for an idle thread, the queue that has waited for the longest time of those that may have one.
+    /// Takes for an idle thread the queue that has waited longest, of those that may have one.
     fn pick(&mut self) -> Option<(SinkGroup, Arc<SinkQueue>)> {
         let limit = self.limit();
         let open = self.groups.iter_mut().filter(|(_, members)| members.threads < limit);
@@ -237,7 +237,7 @@ impl WritersState {
         self.groups.entry(group).or_default().queues.push_back((self.submitted, queue));
     }
 
-    /// Takes note that a thread of the group is idle again, and that its queue waits for its next turn if it is unfinished.
+    /// Returns a thread of the group to the idle ones; an unfinished queue waits for its next turn.
     fn release(&mut self, group: SinkGroup, unfinished: Option<Arc<SinkQueue>>) {
         self.idle += 1;
         if let Some(queue) = unfinished {
@@ -257,13 +257,13 @@ mod tests {
     use super::super::sink::Sink;
     use super::*;
 
-    /// Threads that are all idle, and never serve what they pick.
+    /// Idle threads that never serve what they pick.
     fn idle() -> (Arc<Writers>, WritersState) {
         (Arc::default(), WritersState { idle: THREADS, threads: THREADS, ..WritersState::default() })
     }
 
     #[test]
-    fn five_filesystems_that_hang_leave_a_thread_to_others() {
+    fn five_hanging_filesystems_leave_a_thread_to_others() {
         let (writers, mut state) = idle();
         let mut picked = Vec::new();
         for device in 0..5 {
@@ -275,7 +275,7 @@ mod tests {
         state.push(SinkGroup::Stdout, SinkQueue::new(Sink::stdout(), &writers));
         assert_eq!(state.ready(), 1);
         assert_eq!(state.pick().map(|(group, _)| group), Some(SinkGroup::Stdout));
-        // One that comes back serves the next of its own filesystem.
+        // A released thread serves the next queue of its own filesystem.
         state.release(SinkGroup::Filesystem(3), None);
         assert_eq!(state.pick().map(|(group, _)| group), Some(SinkGroup::Filesystem(3)));
     }

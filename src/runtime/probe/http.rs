@@ -1,4 +1,4 @@
-//! A check by a GET: what counts is the status. Redirects are not followed, and the body is not read.
+//! A check by HTTP GET: the status decides. Redirects are not followed, and the body is not read.
 
 use super::net::{self, Resolver};
 use hyper::client::conn::http1;
@@ -8,13 +8,13 @@ use hyper_util::rt::TokioIo;
 use reconcile::spec::Http;
 use tokio::net::TcpStream;
 
-/// The head of an answer may have this many bytes.
+/// Maximum size of a response head in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Asks; passes if the status is one that is asked for.
+/// Sends the request; passes if the status is an expected one.
 ///
 /// # Errors
-/// What it met with, for people.
+/// Why it failed, for users.
 pub(super) async fn get(resolver: &Resolver, probe: &Http) -> Result<(), String> {
     let url: Uri = probe.url.value().parse().map_err(|error| format!("`{}` is not a URL: {error}", probe.url.shown()))?;
     let host = url.host().unwrap_or_default();
@@ -64,10 +64,10 @@ async fn status(stream: TcpStream, request: Request<String>) -> Result<StatusCod
     }
 }
 
-/// What went wrong with an answer.
+/// Describes an error of the HTTP client.
 fn words(error: &hyper::Error) -> String {
     if error.is_parse() {
-        format!("no answer of HTTP: {error}")
+        format!("not an HTTP response: {error}")
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         "the connection was closed before an answer came".to_owned()
     } else {

@@ -1,5 +1,5 @@
-//! Listens to what a run writes for a line that says that it is ready. It hears bytes as they come from the pipe, before
-//! anything else is done with them, and costs one look at a flag where nobody listens.
+//! Searches the output of a run for the line that means ready. It gets bytes as they are read from the pipe; without a pattern,
+//! it costs one load of a flag.
 
 use crate::runtime::output::{LineChunk, LineSplitter};
 use reconcile::spec::Output;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Listens to the output of one run, both streams.
+/// Matches the output of one run, both streams.
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct LogMatcher {
     is_waiting: AtomicBool,
@@ -19,16 +19,16 @@ pub(in crate::runtime) struct LogMatcher {
 
 #[derive(Debug, Default)]
 enum MatchState {
-    /// Nobody listens.
+    /// No pattern is set.
     #[default]
     Idle,
     Waiting(Regex),
     Matched,
-    /// It isn't a pattern. A configuration with such a one is rejected, so this is for whoever makes definitions by hand.
+    /// The pattern is invalid. The configuration rejects those, so this is for definitions from code.
     Invalid(String),
 }
 
-/// The part of a line that one stream has come to.
+/// Splits one stream into lines for the matcher.
 #[derive(Debug)]
 pub(in crate::runtime) struct PartialLine {
     matcher: Arc<LogMatcher>,
@@ -36,13 +36,13 @@ pub(in crate::runtime) struct PartialLine {
 }
 
 impl LogMatcher {
-    /// An ear for output that is read anyway, or must be read because there is something to listen for.
+    /// A matcher for output that is read anyway, or must be read for the pattern.
     pub(super) fn for_output(output: &Output, is_needed: bool) -> Option<Arc<LogMatcher>> {
         (is_needed || *output != Output::Null).then(Arc::default)
     }
 
-    /// Listens for a line that matches, from now on.
-    pub(super) fn listen_for(&self, pattern: &Text) {
+    /// Searches for a line that matches, from now on.
+    pub(super) fn search_for(&self, pattern: &Text) {
         let mut state = self.lock();
         if matches!(&*state, MatchState::Waiting(regex) if regex.as_str() == pattern.value())
             || matches!(*state, MatchState::Matched)
@@ -57,7 +57,7 @@ impl LogMatcher {
         self.changed.notify_one();
     }
 
-    /// Listens no more, and forgets what it has heard.
+    /// Stops the search, and forgets a match.
     pub(super) fn reset(&self) {
         self.is_waiting.store(false, Ordering::Release);
         *self.lock() = MatchState::Idle;
@@ -66,7 +66,7 @@ impl LogMatcher {
     /// Waits until a line matches.
     ///
     /// # Errors
-    /// None can, and why.
+    /// The pattern is invalid, and why.
     pub(super) async fn matched(&self) -> Result<(), String> {
         loop {
             match &*self.lock() {
@@ -78,7 +78,7 @@ impl LogMatcher {
         }
     }
 
-    /// Hears lines that came together. A pattern is for one of them, so each is asked about by itself.
+    /// Searches lines that came together. A pattern applies to each line separately.
     fn search(&self, lines: &[u8]) {
         let mut state = self.lock();
         if matches!(&*state, MatchState::Waiting(regex) if lines.split(|&byte| byte == b'\n').any(|line| regex.is_match(line))) {
@@ -94,12 +94,12 @@ impl LogMatcher {
 }
 
 impl PartialLine {
-    /// One stream of those that the ear listens to.
+    /// For one of the two streams.
     pub(in crate::runtime) fn new(matcher: Arc<LogMatcher>) -> PartialLine {
         PartialLine { matcher, lines: LineSplitter::default() }
     }
 
-    /// Takes what the stream says.
+    /// Takes bytes of the stream.
     pub(in crate::runtime) fn feed(&mut self, bytes: &[u8]) {
         if self.matcher.is_waiting.load(Ordering::Acquire) {
             let matcher = &self.matcher;
@@ -107,7 +107,7 @@ impl PartialLine {
         }
     }
 
-    /// The stream has ended; its last line may have no newline.
+    /// Searches a last line without newline at the end of the stream.
     pub(in crate::runtime) fn finish(&mut self) {
         if self.matcher.is_waiting.load(Ordering::Acquire) {
             let matcher = &self.matcher;
@@ -120,10 +120,10 @@ impl PartialLine {
 mod tests {
     use super::*;
 
-    /// Whether a pattern is heard in these pieces of a stream.
+    /// Whether a pattern matches in these parts of a stream.
     fn is_matched(pattern: &str, pieces: &[&[u8]]) -> bool {
-        let matcher = LogMatcher::for_output(&Output::Log, true).expect("there is something to listen for");
-        matcher.listen_for(&pattern.into());
+        let matcher = LogMatcher::for_output(&Output::Log, true).expect("there is a pattern");
+        matcher.search_for(&pattern.into());
         let mut line = PartialLine::new(Arc::clone(&matcher));
         for piece in pieces {
             line.feed(piece);
@@ -133,21 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn a_line_counts_as_a_whole_however_it_comes() {
+    fn a_pattern_applies_to_whole_lines_however_they_arrive() {
         assert!(is_matched("^Ready to accept .*tcp$", &[b"loading\nReady to acc", b"ept connections tcp\nmore"]));
         assert!(is_matched("ready", &[b"not yet\nready"]), "the last line has no newline");
         assert!(!is_matched("^ready", &[b"not rea", b"dy\n"]));
-        assert!(!is_matched("loading.ready", &[b"loading\nready\n"]), "no pattern goes over a line's end");
+        assert!(!is_matched("loading.ready", &[b"loading\nready\n"]), "no pattern spans a line break");
         assert!(is_matched("(?i)écouté", &["\u{1b}[32mÉCOUTÉ\u{1b}[0m\n".as_bytes()]));
-        assert!(is_matched("up", &[b"\xff\xfe up \n"]), "bytes that are no text disturb nobody");
+        assert!(is_matched("up", &[b"\xff\xfe up \n"]), "invalid UTF-8 is ignored");
     }
 
     #[test]
-    fn nobody_listens_once_it_was_heard_or_where_nothing_was_asked() {
+    fn matching_stops_after_a_match_and_does_not_start_without_a_pattern() {
         let matcher = LogMatcher::for_output(&Output::Log, false).expect("its output is read anyway");
         let mut line = PartialLine::new(Arc::clone(&matcher));
         line.feed(b"half a li");
-        matcher.listen_for(&"line".into());
+        matcher.search_for(&"line".into());
         line.feed(b"ne\nline\n");
         assert!(matches!(*matcher.lock(), MatchState::Matched));
         assert!(!matcher.is_waiting.load(Ordering::Acquire));
@@ -158,10 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_said() {
+    fn an_invalid_pattern_is_reported() {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let matcher = LogMatcher::default();
-        matcher.listen_for(&"(".into());
+        matcher.search_for(&"(".into());
         let why = tokio.block_on(matcher.matched()).expect_err("nothing can match");
         assert!(why.starts_with("`(` is not a pattern"), "{why}");
     }

@@ -1,11 +1,11 @@
-//! Finds out whether runs are ready and alive, each from its start to its end, by what its definition asks for: checks of
-//! ours ([`check`]), or announcements of its own ([`notify`], [`pipe`], [`ear`]).
+//! Checks whether runs are ready and alive, from start to end: by probes ([`check`]), or by announcements of the process
+//! ([`notify`], [`pipe`], [`log_matcher`]).
 //!
-//! It reports transitions only, so a host on which nothing changes has nothing to plan. It decides nothing: what is
-//! unready or unhealthy, and how long that may be, is judged in `reconcile`.
+//! It reports changes only, so nothing is planned on a host where nothing changes. Deadlines and their consequences are decided
+//! in `reconcile`.
 //!
-//! Each run has its tasks on the loop's thread, at most one for readiness, one for liveness and one that receives
-//! notifications. Another definition ends those that it changes and begins them anew; what is ready stays ready.
+//! Each run has at most three tasks on the loop's thread: readiness, liveness, and the receiver of notifications. A changed
+//! definition restarts the tasks that it affects; a ready run stays ready.
 
 mod check;
 mod exec;
@@ -37,7 +37,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use watchdog::Watchdog;
 
-/// Probes runs. Clones are the same.
+/// Probes runs. Clones share the same state.
 #[derive(Clone)]
 pub(super) struct Prober {
     checks: Checks,
@@ -52,23 +52,23 @@ struct ProbedRun {
     state: Arc<ProbeState>,
     matcher: Option<Arc<LogMatcher>>,
     watchdog: Option<Arc<Watchdog>>,
-    /// Where its announcements come from, until it is begun.
+    /// Its socket and pipe, until their tasks start.
     announcements: Announcements,
-    /// It was told to stop, or has ended: nothing is to be begun any more.
+    /// It is stopping or has ended: no task may start.
     is_ending: bool,
     receiver: Task,
     readiness: Task,
     liveness: Task,
 }
 
-/// Where the announcements of a run come from.
+/// The socket and pipe on which a run announces its state.
 #[derive(Default)]
 struct Announcements {
     socket: Option<notify::Socket>,
     pipe: Option<OwnedFd>,
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted when it is dropped.
 #[derive(Default)]
 struct Task(Option<JoinHandle<()>>);
 
@@ -91,10 +91,10 @@ impl Prober {
         Prober { checks: Checks::new(commands), events, notifications: Arc::default(), runs: Arc::default() }
     }
 
-    /// Prepares for a run that is about to be started; answers with what is to be passed to it.
+    /// Prepares a run before its start; returns what its process inherits.
     ///
     /// # Errors
-    /// Its socket or pipe can't be made; and which of them, in words.
+    /// Its socket or pipe can't be created: the step, and the error.
     pub(super) fn prepare(&self, run: RunId, spec: &Arc<Spec>) -> Result<SpawnExtras, (&'static str, io::Error)> {
         let (mut passed, mut announcements) = (SpawnExtras::default(), Announcements::default());
         if let Some(Announce::Fd(number)) = spec.exec.announce {
@@ -115,7 +115,7 @@ impl Prober {
         }
         let matcher = LogMatcher::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
         if let (Some(matcher), Some(Probe::Log(pattern))) = (&matcher, &spec.ready) {
-            matcher.listen_for(pattern);
+            matcher.search_for(pattern);
         }
         passed.log_matcher.clone_from(&matcher);
         let probed = ProbedRun {
@@ -133,7 +133,7 @@ impl Prober {
         Ok(passed)
     }
 
-    /// The run's program runs, and everybody has been told so.
+    /// Starts the tasks of a run after its start was reported.
     pub(super) fn start(&self, run: RunId, leader: Pid) {
         if let Some(probed) = self.lock().get_mut(&run) {
             probed.principal.leader = Some(leader);
@@ -146,7 +146,7 @@ impl Prober {
         }
     }
 
-    /// The run goes by another definition from now on, which differs in its upkeep alone.
+    /// Applies another definition, which doesn't require a restart.
     pub(super) fn update(&self, run: RunId, spec: Arc<Spec>) {
         let mut runs = self.lock();
         let Some(probed) = runs.get_mut(&run) else { return };
@@ -164,36 +164,36 @@ impl Prober {
         }
     }
 
-    /// The run is ending: nothing is to be said of it any more.
+    /// Ends the tasks of a run that is stopping or has ended.
     pub(super) fn end(&self, run: RunId) {
         if let Some(probed) = self.lock().get_mut(&run) {
             probed.end();
         }
     }
 
-    /// Nothing of the run is left.
+    /// Removes a run of which no process is left.
     pub(super) fn forget(&self, run: RunId) {
         self.lock().remove(&run);
     }
 
-    /// Says nothing more of any run.
+    /// Ends the tasks of all runs.
     pub(super) fn finish(&self) {
         self.lock().clear();
     }
 
-    /// The run, as whoever runs a command beside it has to know it.
+    /// The context for commands of a run.
     pub(super) fn context(&self, run: RunId) -> Option<CommandContext> {
         self.lock().get(&run).map(|probed| probed.principal.clone())
     }
 
-    /// Never held across an await; all who lock it are on the loop's thread.
+    /// Never held across an await; only the loop's thread locks it.
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Box<ProbedRun>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ProbedRun {
-    /// Listens to what it says of itself, from its first word on.
+    /// Receives its notifications from the first one on.
     fn start_receiver(&mut self) {
         let Some(socket) = self.announcements.socket.take() else { return };
         let handlers = notify::NotificationHandlers {
@@ -220,7 +220,7 @@ impl ProbedRun {
             (Some(Probe::Log(pattern)), _) => {
                 let matcher = self.matcher.clone();
                 if let Some(matcher) = matcher.as_ref().filter(|_| !state.is_ready()) {
-                    matcher.listen_for(pattern);
+                    matcher.search_for(pattern);
                 }
                 Task::new(readiness::by_log(state, matcher, pattern.shown().to_owned()))
             }
@@ -232,7 +232,7 @@ impl ProbedRun {
                 Some(pipe) => Task::new(readiness::by_descriptor(state, pipe, number)),
                 None => Task::default(),
             },
-            // Told by whoever receives its notifications.
+            // The receiver reports it.
             (None, Some(Announce::Notify)) => Task::new(readiness::by_notification(state)),
         };
     }
@@ -244,7 +244,7 @@ impl ProbedRun {
         self.liveness = match (liveness.probe.clone(), self.watchdog.clone()) {
             (Some(probe), _) => Task::new(liveness::by_checks(state, checks.clone(), self.principal.clone(), probe, liveness)),
             (None, Some(watchdog)) => Task::new(liveness::by_watchdog(state, watchdog)),
-            // It was started without one, and doesn't know that it is to say anything.
+            // It was started without a watchdog, so it sends no keep-alives.
             (None, None) => Task::default(),
         };
     }
@@ -258,12 +258,12 @@ impl ProbedRun {
     }
 }
 
-/// Everything that readiness is found out by; the deadline is the core's affair.
+/// The settings of readiness, without the deadline, which `reconcile` applies.
 fn readiness_of(spec: &Spec) -> (Option<&Probe>, ReadyTiming) {
     (spec.ready.as_ref(), ReadyTiming { deadline: ReadyTiming::default().deadline, ..spec.ready_timing })
 }
 
-/// The liveness that goes by the process's own signs of life.
+/// The liveness by `sd_notify` watchdog.
 fn watchdog_of(spec: &Spec) -> Option<&Liveness> {
     spec.liveness.as_ref().filter(|liveness| liveness.probe.is_none())
 }

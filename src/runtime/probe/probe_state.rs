@@ -1,4 +1,4 @@
-//! What has been told of a run so far, so that each change is told once.
+//! The reported state of a run, so that each change is reported once.
 
 use reconcile::event::{Event, RunId};
 use std::pin::pin;
@@ -7,20 +7,20 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
-/// How a run stands, and whom to tell when that changes.
+/// Whether a run is ready, and where changes are reported.
 #[derive(Debug)]
 pub(super) struct ProbeState {
     run: RunId,
     events: Sender<Event>,
     is_ready: AtomicBool,
-    /// Wakes whoever waits until it is. (A watch channel would do both, in four hundred bytes for every process.)
+    /// Wakes tasks that wait until it is ready. (A watch channel would take 400 bytes for each process.)
     became_ready: Notify,
-    /// Why it isn't, as far as that was told.
+    /// The last reported reason why it isn't ready.
     reported: Mutex<Option<String>>,
 }
 
 impl ProbeState {
-    /// Nothing was told yet; it isn't ready.
+    /// Not ready, and nothing reported yet.
     pub(super) fn new(run: RunId, events: Sender<Event>) -> ProbeState {
         ProbeState { run, events, is_ready: AtomicBool::new(false), became_ready: Notify::new(), reported: Mutex::default() }
     }
@@ -29,19 +29,19 @@ impl ProbeState {
         self.is_ready.load(Ordering::Acquire)
     }
 
-    /// It is ready because nothing more is asked of it. Everybody knows.
+    /// Marks it ready without a report: it has no readiness check.
     pub(super) fn assume_ready(&self) {
         self.become_ready();
     }
 
-    /// Answers whether it was ready before.
+    /// Returns whether it was ready before.
     fn become_ready(&self) -> bool {
         let was_ready = self.is_ready.swap(true, Ordering::AcqRel);
         self.became_ready.notify_waiters();
         was_ready
     }
 
-    /// It is asked in another way from now on, so what was told of the former way is nobody's answer any more.
+    /// Forgets the reported reason, because another check begins.
     pub(super) fn reset_reported(&self) {
         self.replace_reported(None);
     }
@@ -50,7 +50,7 @@ impl ProbeState {
     pub(super) async fn until_ready(&self) {
         loop {
             let mut became_ready = pin!(self.became_ready.notified());
-            // Whoever becomes ready from here on wakes us.
+            // From here on, a change to ready wakes this task.
             became_ready.as_mut().enable();
             if self.is_ready() {
                 return;
@@ -59,7 +59,7 @@ impl ProbeState {
         }
     }
 
-    /// It is ready.
+    /// Reports that it is ready.
     pub(super) async fn ready(&self) {
         self.replace_reported(None);
         if !self.become_ready() {
@@ -67,7 +67,7 @@ impl ProbeState {
         }
     }
 
-    /// It isn't ready, for this reason.
+    /// Reports that it isn't ready, and why.
     pub(super) async fn unready(&self, why: String) {
         let was_ready = self.is_ready.swap(false, Ordering::AcqRel);
         let is_new = self.replace_reported(Some(why.clone())).as_ref() != Some(&why);
@@ -76,7 +76,7 @@ impl ProbeState {
         }
     }
 
-    /// It doesn't live, for this reason.
+    /// Reports that it is unhealthy, and why.
     pub(super) async fn unhealthy(&self, why: String) {
         self.send(Event::Unhealthy { run: self.run, why }).await;
     }
@@ -86,7 +86,7 @@ impl ProbeState {
     }
 
     async fn send(&self, event: Event) {
-        // Whoever listens has gone.
+        // The receiver has ended.
         let _closed = self.events.send(event).await;
     }
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use tokio::sync::mpsc;
 
-    /// What is told of these steps, in short.
+    /// What these steps report.
     fn reported(steps: impl AsyncFnOnce(&ProbeState)) -> Vec<String> {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         tokio.block_on(async {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_not_told_again() {
+    fn the_same_state_is_not_reported_twice() {
         let steps = async |state: &ProbeState| {
             state.unready("connection refused".into()).await;
             state.unready("connection refused".into()).await;
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_probe_finds_is_told_though_the_former_one_found_the_same() {
+    fn the_same_reason_from_another_probe_is_reported_again() {
         let steps = async |state: &ProbeState| {
             state.unready("connection refused".into()).await;
             state.reset_reported();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_when_it_becomes_ready() {
+    fn a_waiting_task_is_woken_when_it_becomes_ready() {
         let steps = async |state: &ProbeState| {
             let ((), ()) = tokio::join!(state.until_ready(), async {
                 state.unready("no".into()).await;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_knows_is_not_told() {
+    fn assumed_readiness_is_not_reported() {
         let steps = async |state: &ProbeState| {
             state.assume_ready();
             state.until_ready().await;

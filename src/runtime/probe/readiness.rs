@@ -1,4 +1,4 @@
-//! How a run becomes ready, and how that lapses: one task for each way of finding out.
+//! Readiness of a run: one task for each kind.
 
 use super::check::Checks;
 use super::log_matcher::LogMatcher;
@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
-/// By checks of ours, from now until the task is ended.
+/// By checks, until the task is aborted.
 pub(super) async fn by_checks(
     state: Arc<ProbeState>,
     checks: Checks,
@@ -31,24 +31,24 @@ pub(super) async fn by_checks(
     }
 }
 
-/// By a line of its output; that it is ready is never taken back.
+/// By a line of its output; never withdrawn.
 pub(super) async fn by_log(state: Arc<ProbeState>, matcher: Option<Arc<LogMatcher>>, pattern: String) {
     if state.is_ready() {
         return;
     }
     let Some(matcher) = matcher else {
-        return state.unready("its output goes nowhere, and can be heard only from its next start on".to_owned()).await;
+        return state.unready("its output is discarded until its next start, so no line can match".to_owned()).await;
     };
-    state.unready(format!("no line of its output matches `{pattern}`")).await;
+    state.unready(format!("no output line matches `{pattern}` yet")).await;
     match matcher.matched().await {
         Ok(()) => state.ready().await,
         Err(why) => state.unready(why).await,
     }
 }
 
-/// By a newline on a descriptor; that it is ready is never taken back.
+/// By a newline on a descriptor; never withdrawn.
 pub(super) async fn by_descriptor(state: Arc<ProbeState>, pipe: OwnedFd, number: u32) {
-    state.unready(format!("no line break came on descriptor {number}")).await;
+    state.unready(format!("no line break on descriptor {number} yet")).await;
     match pipe::read_newline(pipe).await {
         Ok(true) => state.ready().await,
         Ok(false) => state.unready(format!("descriptor {number} was closed without a line break")).await,
@@ -56,9 +56,9 @@ pub(super) async fn by_descriptor(state: Arc<ProbeState>, pipe: OwnedFd, number:
     }
 }
 
-/// By notifications, which come by another way: says what is waited for.
+/// By notifications, which the receiver handles: reports what is awaited.
 pub(super) async fn by_notification(state: Arc<ProbeState>) {
     if !state.is_ready() {
-        state.unready("no `READY=1` came".to_owned()).await;
+        state.unready("no `READY=1` received yet".to_owned()).await;
     }
 }

@@ -1,48 +1,48 @@
-//! What outcomes of checks in a row mean, and when the next check is due. Pure: no clock, no socket.
+//! Decides from consecutive check results whether a run is ready, and when the next check is due. Pure: no clock, no socket.
 
 use reconcile::text::Name;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// As many failures in a row take readiness back: one alone may be a moment's overload.
+/// Consecutive failures that make a ready process unready: a single one may be an overload.
 const FAILURES_TO_UNREADY: u32 = 3;
 /// Once a process has been ready, its checks are this many times rarer,
 const READY_INTERVAL_FACTOR: u32 = 10;
-/// and no more frequent than this.
+/// but at least this far apart.
 const MIN_READY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The checks of a process's readiness so far.
+/// The check results of a process so far.
 #[derive(Debug)]
 pub(super) struct Thresholds {
     interval: Duration,
     spread_fraction: f64,
-    /// It has passed at least once.
+    /// At least one check has passed.
     has_passed: bool,
     is_ready: bool,
     failures: u32,
-    /// The next pause is the first of the rare ones.
+    /// The next pause is the first long one.
     spreads_next: bool,
 }
 
-/// What one more check says.
+/// What a check result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeVerdict {
     /// It is ready.
     Ready,
-    /// It isn't, or not any more.
+    /// It isn't ready, or no longer.
     Unready,
-    /// It failed, and that isn't enough to take back that it is ready.
+    /// It failed, but stays ready so far.
     Tolerated,
 }
 
 impl Thresholds {
-    /// Checks every `interval` while it starts. `share` of the first rare pause is left out, which spreads the checks of
-    /// many processes that became ready together.
+    /// Checks every `interval` until it is ready. The first long pause is shorter by the fraction `spread_fraction`, which
+    /// spreads the checks of processes that became ready together.
     pub(super) fn new(interval: Duration, spread_fraction: f64, is_ready: bool) -> Thresholds {
         Thresholds { interval, spread_fraction, has_passed: is_ready, is_ready, failures: 0, spreads_next: is_ready }
     }
 
-    /// Takes an outcome.
+    /// Records a result.
     pub(super) fn record(&mut self, has_passed: bool) -> ProbeVerdict {
         if has_passed {
             self.spreads_next |= !self.has_passed;
@@ -57,7 +57,7 @@ impl Thresholds {
         ProbeVerdict::Unready
     }
 
-    /// How long to wait until the next check.
+    /// The pause before the next check.
     pub(super) fn pause(&mut self) -> Duration {
         if !self.has_passed {
             return self.interval;
@@ -67,7 +67,7 @@ impl Thresholds {
     }
 }
 
-/// Up to a half, the same for the same name, as evenly spread as names are different.
+/// From 0 to below 0.5: stable for a name, and evenly distributed over names.
 pub(super) fn spread_fraction(name: &Name) -> f64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
@@ -83,7 +83,7 @@ mod tests {
     const SLOW: Duration = Duration::from_secs(2);
 
     #[test]
-    fn a_starting_process_is_asked_often_and_a_ready_one_rarely() {
+    fn a_starting_process_is_checked_often_and_a_ready_one_rarely() {
         let mut thresholds = Thresholds::new(INTERVAL, 0.25, false);
         for _ in 0..5 {
             assert_eq!((thresholds.record(false), thresholds.pause()), (ProbeVerdict::Unready, INTERVAL));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_in_a_row_take_readiness_back_and_one_success_gives_it_again() {
+    fn three_consecutive_failures_make_it_unready_and_one_success_makes_it_ready() {
         let mut thresholds = Thresholds::new(INTERVAL, 0.0, false);
         thresholds.record(true);
         assert_eq!([false, false, true, false, false].map(|passed| thresholds.record(passed)), {
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ready_already_is_checked_as_such() {
+    fn a_process_that_is_already_ready_is_checked_as_such() {
         let mut thresholds = Thresholds::new(INTERVAL, 0.5, true);
         assert_eq!((thresholds.record(false), thresholds.pause()), (ProbeVerdict::Tolerated, Duration::from_secs(1)));
         assert_eq!((thresholds.record(false), thresholds.record(false)), (ProbeVerdict::Tolerated, ProbeVerdict::Unready));
     }
 
     #[test]
-    fn names_spread_over_up_to_a_half() {
+    fn names_spread_evenly_over_half_of_the_interval() {
         let shares: Vec<f64> = (0..1000).map(|number| spread_fraction(&Name::from(format!("web-{number}")))).collect();
         assert!(shares.iter().all(|spread_fraction| (0.0..0.5).contains(spread_fraction)));
         for quarter in 0..4 {
