@@ -222,7 +222,7 @@ fn perform(
         }
         match spawned.output {
             Some(pipes) => {
-                outputs.read(&request.spec.name, &exec.output, request.passed.log_matcher.as_ref(), &spawned.identity, pipes)
+                outputs.read(&request.spec.name, &exec.output, request.passed.log_matcher.as_ref(), &spawned.identity, pipes);
             }
             None => outputs.mark_silent(&request.spec.name),
         }

@@ -128,7 +128,7 @@ impl TailItem {
                 out.extend_from_slice(format!("{missed}\n").as_bytes());
             }
             TailContent::Missed(count) => {
-                self.line_format(format, Stream::Stdout).write_notice(&format!("missed {count} lines"), out)
+                self.line_format(format, Stream::Stdout).write_notice(&format!("missed {count} lines"), out);
             }
         }
     }
