@@ -1,9 +1,9 @@
-//! Navigator makes the processes of one host be what a YAML file says, and keeps them so.
+//! Navigator keeps the processes on a host in sync with a YAML file.
 //!
-//! The floors, from the ground up: `reconcile` (the pure core, a crate of its own), [`config`] (text → desired),
-//! [`journal`] (what is remembered of runs), [`signals`] and [`terminal`] (text for terminals), [`source`] and [`runtime`] (the file and the system),
-//! [`supervisor`] (the loop), [`control`] (how an instance is found), [`cli`] (the command line). A floor imports only
-//! lower ones.
+//! The layers, from bottom to top: `reconcile` (the pure core, its own crate), [`config`] (text to desired state), [`journal`]
+//! (persistent records of runs), [`signals`] and [`terminal`] (text output), [`source`] and [`runtime`] (files and the
+//! operating system), [`supervisor`] (the loop), [`control`] (how commands find and ask an instance), [`cli`] (the command
+//! line). A layer imports only lower ones.
 
 pub mod access;
 mod checksum;

@@ -1,7 +1,7 @@
-//! Names and numbers of this system's signals. It sends none.
+//! Names and numbers of the signals of this system.
 //!
-//! Source of the names: `signal(7)`; of the real-time names: `kill -l` (`RTMIN+n` for the lower half of the range, `RTMAX-n`
-//! for the upper). Numbers come from the C library, which keeps the first real-time signals for itself.
+//! Sources: `signal(7)`; for real-time names `kill -l` (`RTMIN+n` for the lower half of the range, `RTMAX-n` for the upper).
+//! Numbers come from the C library, which reserves the first real-time signals.
 
 use reconcile::spec::Signal;
 
@@ -39,7 +39,7 @@ const NAMED: [(&str, i32); 31] = [
     ("SYS", libc::SIGSYS),
 ];
 
-/// Other names that people write for the same signals.
+/// Aliases.
 const ALIASES: [(&str, i32); 4] = [("IOT", libc::SIGIOT), ("CLD", libc::SIGCHLD), ("IO", libc::SIGIO), ("UNUSED", libc::SIGSYS)];
 
 const FROM_RTMIN: [&str; 16] = [
@@ -55,23 +55,23 @@ const FROM_RTMAX: [&str; 16] = [
 /// The number of a signal on this system.
 ///
 /// # Panics
-/// If the signal came from neither [`parse`] nor [`name`] nor the constants of [`Signal`].
+/// If the signal is neither from [`parse`] or [`name`] nor a constant of [`Signal`].
 pub fn number(signal: Signal) -> i32 {
-    parse(signal.0).and_then(|known| number_of(known.0)).unwrap_or_else(|| panic!("`{signal}` is no signal of this system"))
+    parse(signal.0).and_then(|name| number_of(name.0)).unwrap_or_else(|| panic!("`{signal}` is not a signal of this system"))
 }
 
-/// The signal of a number; a number that this system doesn't know is called `0`, which none has.
+/// The signal with this number; `0` if there is none.
 pub fn name(number: i32) -> Signal {
-    known(number).unwrap_or(Signal("0"))
+    by_number(number).unwrap_or(Signal("0"))
 }
 
-/// A signal as people write it: its name with or without `SIG`, in any case, or its number.
+/// Parses a signal: its name with or without `SIG`, in any case, or its number.
 pub fn parse(text: &str) -> Option<Signal> {
     if let Ok(number) = text.parse::<i32>() {
-        return known(number);
+        return by_number(number);
     }
     let upper = text.to_ascii_uppercase();
-    number_of(upper.strip_prefix("SIG").unwrap_or(&upper)).and_then(known)
+    number_of(upper.strip_prefix("SIG").unwrap_or(&upper)).and_then(by_number)
 }
 
 /// The names without the real-time ones, for suggestions.
@@ -79,12 +79,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|&(name, _)| name)
 }
 
-/// Every name but the real-time ones, also those that are hardly used.
+/// All names and aliases without the real-time ones.
 pub fn spellings() -> impl Iterator<Item = &'static str> {
     names().chain(ALIASES.iter().map(|&(name, _)| name))
 }
 
-fn known(number: i32) -> Option<Signal> {
+fn by_number(number: i32) -> Option<Signal> {
     let named = NAMED.iter().find(|&&(_, of)| of == number).map(|&(name, _)| name);
     let from = |names: &[&'static str; 16], distance: i32| usize::try_from(distance).ok().and_then(|at| names.get(at).copied());
     let (min, max) = (libc::SIGRTMIN(), libc::SIGRTMAX());
@@ -118,16 +118,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_has_a_name_that_leads_back() {
-        for number_of_it in (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
-            let signal = name(number_of_it);
-            assert_ne!(signal.0, "0", "{number_of_it}");
-            assert_eq!(number(signal), number_of_it);
+    fn every_number_has_a_name_that_maps_back() {
+        for number_under_test in (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+            let signal = name(number_under_test);
+            assert_ne!(signal.0, "0", "{number_under_test}");
+            assert_eq!(number(signal), number_under_test);
         }
     }
 
     #[test]
-    fn names_are_read_as_people_write_them() {
+    fn names_are_parsed_in_all_spellings() {
         for text in ["TERM", "SIGTERM", "sigterm", "Term", "15"] {
             assert_eq!(parse(text), Some(Signal::TERM), "{text}");
         }

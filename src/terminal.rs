@@ -1,8 +1,8 @@
-//! Escapes text for terminals. It is the only escaper: every text from outside passes one of these functions on its way out.
+//! Escapes text for terminals. All text from outside passes one of these functions before it is printed.
 //!
-//! Dangerous characters are control characters (C0, DEL, C1), bidirectional controls, and line and paragraph separators. A
-//! terminal acts on them instead of showing them. They are written out, as `\n` or `\u{1b}`; bytes that are not UTF-8 are
-//! written as `\x9b`. Text without any of them is returned unchanged.
+//! Dangerous characters are control characters (C0, DEL, C1), bidirectional controls, and line and paragraph separators: a
+//! terminal acts on them instead of showing them. They are replaced by text, as `\n` or `\u{1b}`; bytes that are not UTF-8
+//! become `\x9b`. Text without any is returned unchanged.
 
 pub(crate) mod columns;
 mod style;
@@ -38,14 +38,14 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     rewrite(text, Keep::Breaks, write_out)
 }
 
-/// Escapes every dangerous character except line breaks, tabs and colours (SGR sequences). For a text that is complete: the
-/// fields from outside in it were escaped by [`escape`] before, so that its colours are navigator's own.
+/// Escapes every dangerous character except line breaks, tabs and colours (SGR sequences). For a complete text whose outside
+/// fields were escaped by [`escape`], so that its colours are navigator's own.
 pub fn guard(text: &str) -> Cow<'_, str> {
     rewrite(text, Keep::BreaksAndColours, write_out)
 }
 
-/// Escapes what a process wrote, one line without its line break. Tabs and colours pass; a colour that is still set at the end
-/// is reset. A carriage return at the end is dropped, since the line break that follows has the same effect.
+/// Escapes one line of process output, without its line break. Tabs and colours pass; a colour that is still set at the end is
+/// reset. A carriage return at the end is dropped, since the following line break has the same effect.
 pub fn escape_output(line: &[u8]) -> Cow<'_, [u8]> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if is_printable_ascii(line) {
@@ -97,7 +97,7 @@ impl Keep {
         }
     }
 
-    /// The first dangerous character that does not stay, and its place.
+    /// The first dangerous character to escape, and its offset.
     fn first_rejected(self, text: &str) -> Option<(usize, char)> {
         text.char_indices().find(|&(at, char)| is_dangerous(char) && !self.keeps(&text[at..]))
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_holds_no_control_character() {
+    fn a_field_contains_no_control_character() {
         assert_eq!(escape("a\x1b[2Jb\r\n\t\x7f"), "a\\u{1b}[2Jb\\r\\n\\t\\u{7f}");
         assert_eq!(escape("\u{9b}31m\u{202e}\u{200f}\u{61c}\u{2028}"), "\\u{9b}31m\\u{202e}\\u{200f}\\u{61c}\\u{2028}");
         assert_eq!(escape_lines("a\n\tb\x1b[1m"), "a\n\tb\\u{1b}[1m");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn of_sequences_only_colours_pass_the_guard() {
+    fn only_colour_sequences_pass_the_guard() {
         for text in ["\x1b[m", "\x1b[0m", "\x1b[1;31mred\x1b[0m", "\x1b[38:5:1m", "a\n\tb"] {
             assert!(matches!(guard(text), Cow::Borrowed(_)), "{text:?}");
         }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn output_of_processes_keeps_its_colours_and_ends_them() {
+    fn process_output_keeps_its_colours_and_resets_them() {
         for (line, expected) in [
             (&b"plain"[..], "plain"),
             (b"a\tb", "a\tb"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_the_same_value() {
+    fn escaped_json_has_the_same_value() {
         let value = serde_json::json!({ "a\u{9b}": "\x1b\x07\n\x7f\u{85}\u{202e}\u{2029}é" });
         let json = format!("{value:#}");
         let escaped = escape_json(&json);

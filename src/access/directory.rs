@@ -1,4 +1,4 @@
-//! A directory of navigator's own, held by a descriptor: whatever happens to its path, this is the one that was judged.
+//! A directory of navigator, held open by a descriptor: a change of its path doesn't affect it.
 
 use super::trust::Trust;
 use super::walk::{FoundPath, Rules};
@@ -13,82 +13,83 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A held directory. Clones hold the same one.
+/// An open directory. Clones share its descriptor.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    held: Arc<OwnedFd>,
+    fd: Arc<OwnedFd>,
     path: PathBuf,
     trust: Trust,
 }
 
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const OPEN_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Directory {
-    /// Holds a directory on a trusted path.
+    /// Opens a directory on a trusted path.
     ///
     /// # Errors
-    /// A [`super::Distrust`], or that it can't be opened.
+    /// A [`super::Distrust`], or it can't be opened.
     pub fn open(path: &Path, trust: Trust) -> io::Result<Directory> {
-        Directory::reach(path, Rules::of(trust))
+        Directory::open_with(path, Rules::of(trust))
     }
 
-    /// The same; it and the directories above it are made where they are missing, for this user alone.
+    /// The same, but creates it and missing parents, for this user alone.
     ///
     /// # Errors
-    /// As for [`Directory::open`], and those of `mkdirat(2)`.
+    /// Errors of [`Directory::open`] and `mkdirat(2)`.
     pub fn open_or_make(path: &Path, trust: Trust) -> io::Result<Directory> {
-        Directory::reach(path, Rules { make: Some(Mode::RWXU), ..Rules::of(trust) })
+        Directory::open_with(path, Rules { make: Some(Mode::RWXU), ..Rules::of(trust) })
     }
 
-    fn reach(path: &Path, rules: Rules<'_>) -> io::Result<Directory> {
+    fn open_with(path: &Path, rules: Rules<'_>) -> io::Result<Directory> {
         let place = rules.find(path)?;
-        let held = match place.open(FLAGS, Mode::empty()) {
+        let fd = match place.open(OPEN_FLAGS, Mode::empty()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && rules.make.is_some() => {
                 match place.make_directory(Mode::RWXU) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => place.open(FLAGS, Mode::empty())?,
+                    _ => place.open(OPEN_FLAGS, Mode::empty())?,
                 }
             }
-            held => held?,
+            fd => fd?,
         };
-        place.judge(&fstat(&held)?)?;
-        Ok(Directory { held: Arc::new(held), path: path.to_owned(), trust: rules.trust })
+        place.judge(&fstat(&fd)?)?;
+        Ok(Directory { fd: Arc::new(fd), path: path.to_owned(), trust: rules.trust })
     }
 
-    /// Holds a directory in it that is this user's alone, and makes it where it is missing.
+    /// Opens a subdirectory that only this user can use; creates it if it is missing. `Ok(None)`: it belongs to another user,
+    /// or others may use it.
     ///
     /// # Errors
-    /// Those of `mkdirat(2)` and `openat(2)`; `Ok(None)`: it belongs to another user, or others may use it.
+    /// Errors of `mkdirat(2)` and `openat(2)`.
     pub fn open_or_make_private(&self, name: &str) -> io::Result<Option<Directory>> {
-        match mkdirat(&self.held, name, Mode::RWXU) {
+        match mkdirat(&self.fd, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        let inner = self.hold(name)?;
-        let stat = fstat(&inner.held)?;
+        let inner = self.open_inner(name)?;
+        let stat = fstat(&inner.fd)?;
         let is_private =
             stat.st_uid == geteuid().as_raw() && !Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO);
         Ok(is_private.then_some(inner))
     }
 
-    /// Holds a directory in it that is trusted.
+    /// Opens a trusted subdirectory.
     ///
     /// # Errors
-    /// A [`super::Distrust`], and those of `openat(2)`.
+    /// A [`super::Distrust`], or an error of `openat(2)`.
     pub fn enter(&self, name: &str) -> io::Result<Directory> {
-        let inner = self.hold(name)?;
+        let inner = self.open_inner(name)?;
         self.entry(name).judge(&inner.stat()?)?;
         Ok(inner)
     }
 
-    fn hold(&self, name: &str) -> io::Result<Directory> {
-        let held = openat(&self.held, name, FLAGS, Mode::empty())?;
-        Ok(Directory { held: Arc::new(held), path: self.path.join(name), trust: self.trust })
+    fn open_inner(&self, name: &str) -> io::Result<Directory> {
+        let fd = openat(&self.fd, name, OPEN_FLAGS, Mode::empty())?;
+        Ok(Directory { fd: Arc::new(fd), path: self.path.join(name), trust: self.trust })
     }
 
-    /// The place of an entry in it.
+    /// The location of an entry.
     pub fn entry(&self, name: &str) -> FoundPath<'static> {
-        FoundPath::in_directory(Arc::clone(&self.held), self.path.join(name), self.trust)
+        FoundPath::in_directory(Arc::clone(&self.fd), self.path.join(name), self.trust)
     }
 
     /// Its path, for messages.
@@ -96,50 +97,50 @@ impl Directory {
         &self.path
     }
 
-    /// What it is.
+    /// Its attributes.
     ///
     /// # Errors
-    /// Those of `fstat(2)`.
+    /// Errors of `fstat(2)`.
     pub fn stat(&self) -> io::Result<Stat> {
-        Ok(fstat(&self.held)?)
+        Ok(fstat(&self.fd)?)
     }
 
-    /// Opens an entry of it; never a link.
+    /// Opens an entry; never a link.
     ///
     /// # Errors
-    /// Those of `openat(2)`.
+    /// Errors of `openat(2)`.
     pub fn open_entry(&self, name: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        openat(&self.held, name, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, mode)
+        openat(&self.fd, name, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, mode)
     }
 
     /// The names in it, without `.` and `..`.
     ///
     /// # Errors
-    /// Those of `getdents64(2)`.
+    /// Errors of `getdents64(2)`.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
-        let entries = rustix::fs::Dir::read_from(&self.held)?;
+        let entries = rustix::fs::Dir::read_from(&self.fd)?;
         let names = entries.map(|entry| Ok(OsString::from_vec(entry?.file_name().to_bytes().to_vec())));
         let names: io::Result<Vec<OsString>> = names.collect();
         Ok(names?.into_iter().filter(|name| name != "." && name != "..").collect())
     }
 
-    /// The content of a file in it.
+    /// Reads a file in it.
     ///
     /// # Errors
-    /// Those of `openat(2)` and `read(2)`.
+    /// Errors of `openat(2)` and `read(2)`.
     pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         File::from(self.open_entry(name, OFlags::RDONLY, Mode::empty())?).read_to_end(&mut content)?;
         Ok(content)
     }
 
-    /// Puts a file in place of what has this name, all of it or nothing. It is this user's alone.
+    /// Replaces a file atomically. The new file is accessible to this user alone.
     ///
     /// # Errors
-    /// Those of `openat(2)`, `write(2)` and `renameat(2)`.
+    /// Errors of `openat(2)`, `write(2)` and `renameat(2)`.
     pub fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let new = format!("{name}.new");
-        // A former attempt may have left one.
+        // A failed attempt may have left one.
         self.remove(&new)?;
         let file = self.open_entry(&new, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?;
         let replaced = File::from(file).write_all(content).and_then(|()| self.rename(&new, name));
@@ -149,33 +150,33 @@ impl Directory {
     /// Renames an entry.
     ///
     /// # Errors
-    /// Those of `renameat(2)`.
+    /// Errors of `renameat(2)`.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(renameat(&self.held, from, &self.held, to)?)
+        Ok(renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// Removes a file, if there is one.
+    /// Removes a file; a missing one is no error.
     ///
     /// # Errors
-    /// Those of `unlinkat(2)`.
+    /// Errors of `unlinkat(2)`.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        match unlinkat(&self.held, name, AtFlags::empty()) {
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes an empty directory in it.
+    /// Removes an empty subdirectory.
     ///
     /// # Errors
-    /// Those of `unlinkat(2)`.
+    /// Errors of `unlinkat(2)`.
     pub fn remove_directory(&self, name: &str) -> io::Result<()> {
-        Ok(unlinkat(&self.held, name, AtFlags::REMOVEDIR)?)
+        Ok(unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
 }
 
 impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.held.as_fd()
+        self.fd.as_fd()
     }
 }

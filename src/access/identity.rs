@@ -1,6 +1,6 @@
-//! The user, group and supplementary groups that a process runs with, looked up by name or number.
+//! Looks up the user and groups that a process runs with, and acts with their rights.
 //!
-//! Look-ups may block on the network (LDAP and the like): call them on a thread that may wait, never on the loop's.
+//! Lookups may block on the network (LDAP and the like): call them from a thread that may block, never from the loop.
 
 use crate::sys::accounts::{self, Account};
 use crate::sys::credentials::{self, Borrowed};
@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::lchown;
 use std::path::Path;
 
-/// What a process changes about its credentials; all `None` if it keeps navigator's own.
+/// The credentials that a process changes; all `None` if it keeps those of navigator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) user: Option<u32>,
@@ -34,7 +34,7 @@ pub(crate) enum IdentityError {
 }
 
 impl Identity {
-    /// Looks up `user` and `group`; also returns the account, if the user has one, for the environment.
+    /// Looks up `user` and `group`. Also returns the account of the user, if there is one, for the environment.
     pub(crate) fn of(exec: &Exec) -> Result<(Identity, Option<Account>), IdentityError> {
         let group = exec.group.as_ref().map(group).transpose()?;
         let Some(name) = &exec.user else { return Ok((Identity::of_group(group, rustix::process::geteuid().is_root()), None)) };
@@ -50,18 +50,18 @@ impl Identity {
         Ok((Identity { user: Some(user), group: Some(primary), groups: Some(groups) }, account))
     }
 
-    /// A group without a user: that group alone, or the process would keep what root's own groups may do. Only root may set
-    /// supplementary groups; any other user may take the group that it has already, and keeps its own.
+    /// A `group` without `user`: root sets that group as the only one, so that no rights of root's groups remain. Any other
+    /// user may only choose a group that it is in, and keeps its supplementary groups.
     fn of_group(group: Option<u32>, is_root: bool) -> Identity {
         let groups = group.filter(|_| is_root).map(|group| vec![group]);
         Identity { user: None, group, groups }
     }
 
-    /// Makes the process's user and group the owner of a file, and doesn't follow a link.
+    /// Makes the process's user and group the owner of a file; doesn't follow links.
     ///
     /// # Errors
-    /// Those of `lchown(2)`.
-    pub(crate) fn give(&self, path: &Path) -> io::Result<()> {
+    /// Errors of `lchown(2)`.
+    pub(crate) fn set_owner(&self, path: &Path) -> io::Result<()> {
         if self.user.is_none() && self.group.is_none() {
             return Ok(());
         }
@@ -69,17 +69,17 @@ impl Identity {
     }
 }
 
-/// The number of a user that is given by name or number; `None`: there is no such user.
+/// The uid of a user, given by name or uid; `None`: there is no such user.
 ///
 /// # Errors
-/// Those of `getpwnam_r(3)`.
-pub(crate) fn number_of(name: &str) -> io::Result<Option<u32>> {
+/// Errors of `getpwnam_r(3)`.
+pub(crate) fn uid_of(name: &str) -> io::Result<Option<u32>> {
     let Ok(text) = CString::new(name) else { return Ok(None) };
     Ok(accounts::user_by_name(&text)?.map(|account| account.user).or_else(|| name.parse().ok()))
 }
 
 impl Identity {
-    /// Gives the calling thread the rights of this identity on files, until what this returns is dropped; `None`: they are
+    /// Gives the calling thread the file access rights of this identity until the result is dropped. `None`: they are
     /// navigator's own.
     ///
     /// # Errors
@@ -90,13 +90,13 @@ impl Identity {
         credentials::borrow(user, group, self.groups.as_deref().unwrap_or_default()).map(Some)
     }
 
-    /// Whether navigator, as root, has to borrow rights to act for it.
+    /// Whether navigator runs as root and has to use the rights of another user.
     pub(crate) fn is_another_user(&self) -> bool {
         self.user.is_some_and(|user| user != 0) && rustix::process::geteuid().is_root()
     }
 }
 
-/// A user by name, or by number: a name made of digits is taken as a name first, as `chown(1)` does.
+/// A user by name or uid; digits are tried as a name first, as in `chown(1)`.
 fn user(text: &Text) -> Result<(u32, Option<Account>), IdentityError> {
     let unknown = || IdentityError::UnknownUser(text.shown().to_owned());
     let failed = |error: io::Error| IdentityError::LookUp { what: format!("user `{}`", text.shown()), error };
@@ -108,7 +108,7 @@ fn user(text: &Text) -> Result<(u32, Option<Account>), IdentityError> {
     Ok((number, accounts::user_by_id(number).map_err(failed)?))
 }
 
-/// A group by name, or by number.
+/// A group by name or gid.
 fn group(text: &Text) -> Result<u32, IdentityError> {
     let unknown = || IdentityError::UnknownGroup(text.shown().to_owned());
     let failed = |error: io::Error| IdentityError::LookUp { what: format!("group `{}`", text.shown()), error };
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_alone_is_the_only_one_where_root_sets_it() {
+    fn a_group_without_a_user_is_the_only_group_when_root_sets_it() {
         let alone = Identity { user: None, group: Some(5), groups: Some(vec![5]) };
         assert_eq!(Identity::of_group(Some(5), true), alone);
         assert_eq!(Identity::of_group(Some(5), false), Identity { groups: None, ..alone });

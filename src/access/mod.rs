@@ -1,11 +1,11 @@
-//! Access to files by rules of trust, and on behalf of a process's user.
+//! Trusted file access: decides which files may be used, and acts with the rights of a process's user where needed.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `trust` | judges a file or directory: can any but a trusted user change it? |
-//! | `walk` | goes a path component by component through held descriptors, judges each step, and acts as the process's user from the first step on that is not trusted |
-//! | `directory` | holds a directory of navigator's own |
-//! | `regular` | opens regular files and nothing else |
+//! | `trust` | decides whether only trusted users can change a file or directory |
+//! | `walk` | walks a path by descriptors, checks each step, and uses the rights of the process's user from the first untrusted step on |
+//! | `directory` | holds a directory of navigator open and works in it |
+//! | `regular` | opens regular files only |
 //! | `identity` | looks up users and groups, and borrows their rights |
 
 mod directory;
@@ -15,6 +15,6 @@ mod trust;
 pub(crate) mod walk;
 
 pub use directory::Directory;
-pub(crate) use identity::number_of as user_number;
+pub(crate) use identity::uid_of;
 pub use trust::{Distrust, Trust};
 pub use walk::FoundPath;

@@ -1,15 +1,15 @@
-//! Opens regular files and nothing else: a device may act when it is opened, and a FIFO waits.
+//! Opens regular files only: opening a device may act, and opening a FIFO blocks.
 
 use rustix::fd::{AsRawFd as _, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 use std::io;
 use std::path::Path;
 
-/// Opens the regular file at a path to read it, over links. It is looked at before it is opened, by a descriptor that opens
-/// nothing yet (`O_PATH`), so that it can't be exchanged in between.
+/// Opens a regular file for reading; follows links. It is checked through an `O_PATH` descriptor, so it can't be exchanged
+/// between check and open.
 ///
 /// # Errors
-/// `InvalidInput` for what is no regular file, else those of `open(2)`; without `/proc`, `NotFound`.
+/// `InvalidInput` if it is not a regular file, or an error of `open(2)`; without `/proc`, `NotFound`.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(OwnedFd, Stat)> {
     let seen = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let stat = fstat(&seen)?;

@@ -1,8 +1,8 @@
-//! Judges whether a file or directory can be changed by trusted users alone.
+//! Decides whether only trusted users can change a file or directory.
 //!
-//! *Trusted* means: it belongs to a trusted user, and neither its group nor others can write to it. That covers access
-//! control lists as well: where a file has one, the group bits of its mode are the mask, without which no entry for another
-//! user or group grants anything (`acl(5)`, "correspondence between ACL entries and file permission bits").
+//! It is *trusted* if it belongs to a trusted user, and neither its group nor others can write to it. That covers access
+//! control lists too: the group bits of the mode are then the mask, which limits all entries for other users and groups
+//! (`acl(5)`, "correspondence between ACL entries and file permission bits").
 
 use crate::sys::accounts;
 use rustix::fs::{FileType, Mode, Stat};
@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The users that are trusted. Root always is.
+/// The trusted users. Root always is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
     scope: TrustScope,
@@ -21,7 +21,7 @@ enum TrustScope {
     Everybody,
     Users {
         ids: [u32; 4],
-        /// What lies on a read-only mount can't be written, whatever its mode says.
+        /// A read-only mount can't be written to, whatever the mode says.
         read_only_is_closed: bool,
     },
 }
@@ -33,7 +33,7 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// Trusts all users: for commands that run nothing.
+    /// Trusts all users: for commands that start no process.
     pub fn everybody() -> Trust {
         Trust { scope: TrustScope::Everybody }
     }
@@ -59,7 +59,8 @@ impl Trust {
         }
     }
 
-    /// For the first process of a container: volumes are often mounted read-only with a mode that lets everybody write.
+    /// Also trusts read-only mounts. For the first process of a container, whose volumes are often mounted read-only with mode
+    /// 0777.
     #[must_use]
     pub fn with_read_only_mounts(self) -> Trust {
         match self.scope {
@@ -68,7 +69,7 @@ impl Trust {
         }
     }
 
-    /// Whether nothing is judged.
+    /// Whether all users are trusted.
     pub(super) fn is_everybody(self) -> bool {
         self.scope == TrustScope::Everybody
     }
@@ -81,8 +82,8 @@ impl Trust {
         }
     }
 
-    /// The user or group, other than trusted users, that can change what has this owner and mode. A link can only be replaced,
-    /// so its mode says nothing.
+    /// The untrusted user or group that can change a file with these attributes. A link can only be replaced, so its mode is
+    /// ignored.
     pub(super) fn writer(self, stat: &Stat) -> Option<UntrustedWriter> {
         let mode = Mode::from_raw_mode(stat.st_mode);
         if !self.includes(stat.st_uid) {
@@ -96,7 +97,7 @@ impl Trust {
         }
     }
 
-    /// As [`Trust::writer`], for what lies at this path.
+    /// As [`Trust::writer`], for the file at this path.
     pub(super) fn writer_at(self, path: &Path, stat: &Stat) -> Option<UntrustedWriter> {
         let writer = self.writer(stat)?;
         let TrustScope::Users { read_only_is_closed: true, .. } = self.scope else { return Some(writer) };
@@ -106,7 +107,7 @@ impl Trust {
     }
 }
 
-/// A user or group that can change something and is not trusted.
+/// An untrusted user or group that can change a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UntrustedWriter {
     User(u32),
@@ -118,7 +119,7 @@ pub(super) enum UntrustedWriter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` {}", path.display(), self.danger())]
 pub struct Distrust {
-    /// The first file, directory or link on the way that isn't.
+    /// The first untrusted file, directory or link on the path.
     path: PathBuf,
     is_link: bool,
     writer: UntrustedWriter,
@@ -138,12 +139,12 @@ impl Distrust {
         Distrust { path: path.to_owned(), is_link, writer, name }
     }
 
-    /// The distrust that is behind an error of reading.
+    /// The distrust behind an I/O error.
     pub fn behind(error: &io::Error) -> Option<&Distrust> {
         error.get_ref()?.downcast_ref()
     }
 
-    /// What can change it, and what that means.
+    /// Which user or group can change it, and the consequence.
     fn danger(&self) -> String {
         let named =
             |kind: &str, id: u32| self.name.as_ref().map_or_else(|| format!("{kind}{id}"), |name| format!("{kind}`{name}`"));
@@ -158,12 +159,12 @@ impl Distrust {
         format!("can be written by {writer}: {they} would act as {right} through it")
     }
 
-    /// The same without the path, which may be a secret.
+    /// The same without the path, which may be secret.
     pub fn without_path(&self) -> String {
         format!("what it names or a directory on its way {}", self.danger())
     }
 
-    /// What to do about it.
+    /// The command that fixes it.
     pub fn remedy(&self) -> String {
         let path = quoted(&self.path);
         self.remedy_for(&path)
@@ -195,7 +196,7 @@ impl From<Distrust> for io::Error {
     }
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = text.chars().all(|char| char.is_alphanumeric() || "/._-+@%:,=".contains(char));
@@ -206,14 +207,14 @@ fn quoted(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn judged(trust: Trust, owner: u32, mode: u32) -> Option<UntrustedWriter> {
+    fn writer_of(trust: Trust, owner: u32, mode: u32) -> Option<UntrustedWriter> {
         let mut stat = rustix::fs::stat("/").expect("the root is there");
         (stat.st_uid, stat.st_gid, stat.st_mode) = (owner, 7, mode);
         trust.writer(&stat)
     }
 
     #[test]
-    fn what_a_trusted_user_owns_and_only_the_owner_can_write_is_trusted() {
+    fn files_that_only_trusted_users_can_write_are_trusted() {
         let (root, user) = (Trust::user(0), Trust::user(1000));
         for (trust, owner, mode, writer) in [
             (root, 0, 0o100_644, None),
@@ -231,12 +232,12 @@ mod tests {
             (user, 1001, 0o100_600, Some(UntrustedWriter::User(1001))),
             (Trust::everybody(), 1001, 0o100_666, None),
         ] {
-            assert_eq!(judged(trust, owner, mode), writer, "{trust:?} {owner} {mode:o}");
+            assert_eq!(writer_of(trust, owner, mode), writer, "{trust:?} {owner} {mode:o}");
         }
     }
 
     #[test]
-    fn a_path_in_an_advice_can_be_pasted_into_a_shell() {
+    fn paths_in_remedies_are_quoted_for_a_shell() {
         assert_eq!(quoted(Path::new("/srv/app/conf.d")), "/srv/app/conf.d");
         assert_eq!(quoted(Path::new("/srv/it's here")), r"'/srv/it'\''s here'");
     }

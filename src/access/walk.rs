@@ -1,11 +1,10 @@
-//! Walks a path component by component through held descriptors, so that nothing can be exchanged between a check and a use.
+//! Walks a path step by step through held descriptors, so that nothing can be exchanged between check and use.
 //!
-//! Each directory and link on the way is judged ([`Trust`]). As long as all of them are trusted, navigator acts with its own
-//! rights. From the first other one on it acts with the rights of the process's user, or refuses where there is no such
-//! user. A directory that others can write is passed if it is sticky and the next entry belongs to a trusted user: no other
-//! can replace that entry.
+//! Each directory and link on the path is checked ([`Trust`]). While all are trusted, navigator uses its own rights. From the
+//! first untrusted one on, it uses the rights of the process's user, or refuses if there is none. A sticky directory that
+//! others can write to is accepted if the next entry belongs to a trusted user: no other user can replace that entry.
 //!
-//! What lies under `/proc` is left to the kernel: its links there lead to what no path names.
+//! Paths under `/proc` are resolved by the kernel, because links there may lead to files without a path.
 
 use super::identity::Identity;
 use super::trust::{Distrust, Trust, UntrustedWriter};
@@ -19,75 +18,75 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// As many symbolic links as the kernel itself follows (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+/// Maximum number of links, as in the kernel (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
 
-/// What applies to each step of a walk.
+/// The rules of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) trust: Trust,
-    /// Its rights are used from the first step on that isn't trusted; `None`: such a path is refused.
-    pub(crate) beyond: Option<&'a Identity>,
-    /// Missing directories are made, with this mode.
+    /// The user that acts from the first untrusted step on; `None`: such a path is refused.
+    pub(crate) act_as: Option<&'a Identity>,
+    /// Creates missing directories with this mode.
     pub(crate) make: Option<Mode>,
 }
 
-/// Where a path leads: the last directory on its way, and a name in it that was no link when it was looked at.
+/// The end of a walk: an open directory, and a name in it that was not a link.
 #[derive(Debug)]
 pub struct FoundPath<'a> {
     directory: Arc<OwnedFd>,
     name: OsString,
-    /// The same as a path without links.
+    /// The same as a path, without links.
     path: PathBuf,
     is_sticky: bool,
     trust: Trust,
-    /// The rights that are needed there; `None`: navigator's own.
+    /// The user that acts there; `None`: navigator itself.
     acts_as: Option<&'a Identity>,
 }
 
 impl<'a> Rules<'a> {
-    /// Judges alone, with navigator's own rights.
+    /// Only checks, and uses navigator's own rights.
     pub(crate) fn of(trust: Trust) -> Rules<'a> {
-        Rules { trust, beyond: None, make: None }
+        Rules { trust, act_as: None, make: None }
     }
 
-    /// Finds the place that a path leads to, whether or not there is anything.
+    /// Walks a path. The last component may be missing.
     ///
     /// # Errors
-    /// A [`Distrust`], or those of `openat(2)`, `readlinkat(2)` and `mkdirat(2)`; what is missing is an error in the middle of
-    /// the path alone.
+    /// A [`Distrust`], or an error of `openat(2)`, `readlinkat(2)` or `mkdirat(2)`. A missing component is an error only in the
+    /// middle of the path.
     pub(crate) fn find(self, path: &Path) -> io::Result<FoundPath<'a>> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let mut rest = parts(&std::path::absolute(path)?);
+        let mut remaining = components(&std::path::absolute(path)?);
         let mut walk = PathWalk::begin(self)?;
         let mut links = 0;
-        while let Some(part) = rest.pop() {
+        while let Some(part) = remaining.pop() {
             if walk.path == Path::new("/proc") && walk.acting.is_none() {
-                rest.push(part);
-                return Ok(walk.end(rest.into_iter().rev().collect::<PathBuf>().into_os_string()));
+                remaining.push(part);
+                return Ok(walk.finish(remaining.into_iter().rev().collect::<PathBuf>().into_os_string()));
             }
             if part == ".." {
                 walk.up()?;
                 continue;
             }
-            let Some(stat) = walk.look(&part, !rest.is_empty())? else { return Ok(walk.end(part)) };
-            walk.meet(&part, &stat)?;
+            let Some(stat) = walk.stat_entry(&part, !remaining.is_empty())? else { return Ok(walk.finish(part)) };
+            walk.check_entry(&part, &stat)?;
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Symlink if links == MOST_LINKS => return Err(Errno::LOOP.into()),
+                FileType::Symlink if links == MAX_LINKS => return Err(Errno::LOOP.into()),
                 FileType::Symlink => {
                     links += 1;
                     let target = walk.target(&part)?;
-                    rest.extend(parts(&target));
+                    remaining.extend(components(&target));
                     if target.is_absolute() {
                         walk.restart()?;
                     }
                 }
-                _ if rest.is_empty() => return Ok(walk.end(part)),
+                _ if remaining.is_empty() => return Ok(walk.finish(part)),
                 FileType::Directory => walk.enter(part, &stat)?,
                 _ => return Err(Errno::NOTDIR.into()),
             }
         }
-        Ok(walk.end(".".into()))
+        Ok(walk.finish(".".into()))
     }
 }
 
@@ -97,9 +96,9 @@ struct PathWalk<'a> {
     directory: OwnedFd,
     /// The path so far, without links.
     path: PathBuf,
-    /// Others can make entries in the directory, and can't replace those of trusted users.
+    /// Other users can create entries in the directory, but can't replace those of trusted users.
     is_sticky: bool,
-    /// From the first step on that wasn't trusted: the user, and its rights.
+    /// Set from the first untrusted step on: the user, and its rights.
     acting: Option<(&'a Identity, Option<Borrowed>)>,
 }
 
@@ -108,27 +107,27 @@ impl<'a> PathWalk<'a> {
         let directory = root()?;
         let stat = fstat(&directory)?;
         let mut walk = PathWalk { rules, directory, path: "/".into(), is_sticky: false, acting: None };
-        walk.meet(OsStr::new(""), &stat)?;
+        walk.check_entry(OsStr::new(""), &stat)?;
         walk.is_sticky = walk.is_shared(&stat);
         Ok(walk)
     }
 
-    /// What an entry of the directory is. One that is missing in the middle of the path is made, if that is wanted.
-    fn look(&self, part: &OsStr, is_middle: bool) -> io::Result<Option<Stat>> {
-        let look = || statat(&self.directory, part, AtFlags::SYMLINK_NOFOLLOW);
-        match (look(), self.rules.make) {
+    /// The attributes of an entry. A missing directory is created if the rules say so.
+    fn stat_entry(&self, part: &OsStr, is_middle: bool) -> io::Result<Option<Stat>> {
+        let stat_entry = || statat(&self.directory, part, AtFlags::SYMLINK_NOFOLLOW);
+        match (stat_entry(), self.rules.make) {
             (Ok(stat), _) => Ok(Some(stat)),
             (Err(Errno::NOENT), _) if !is_middle => Ok(None),
             (Err(Errno::NOENT), Some(mode)) => match mkdirat(&self.directory, part, mode) {
-                Ok(()) | Err(Errno::EXIST) => Ok(Some(look()?)),
+                Ok(()) | Err(Errno::EXIST) => Ok(Some(stat_entry()?)),
                 Err(error) => Err(error.into()),
             },
             (Err(error), _) => Err(error.into()),
         }
     }
 
-    /// Judges an entry of the directory that is about to be passed.
-    fn meet(&mut self, part: &OsStr, stat: &Stat) -> io::Result<()> {
+    /// Checks an entry before the walk passes it.
+    fn check_entry(&mut self, part: &OsStr, stat: &Stat) -> io::Result<()> {
         if self.acting.is_some() {
             return Ok(());
         }
@@ -138,11 +137,11 @@ impl<'a> PathWalk<'a> {
             FileType::Symlink => self.rules.trust.writer(stat),
             FileType::Directory if self.is_shared(stat) => None,
             FileType::Directory => self.rules.trust.writer_at(&path, stat),
-            // A file is judged when it is opened.
+            // A file is checked when it is opened.
             _ => None,
         };
         let Some(writer) = writer else { return Ok(()) };
-        match self.rules.beyond.filter(|identity| identity.is_another_user()) {
+        match self.rules.act_as.filter(|identity| identity.is_another_user()) {
             Some(identity) => {
                 self.acting = Some((identity, identity.borrow()?));
                 Ok(())
@@ -151,7 +150,7 @@ impl<'a> PathWalk<'a> {
         }
     }
 
-    /// Whether others can make entries in a directory and can't replace those of trusted users.
+    /// Whether other users can create entries in a directory, but can't replace those of trusted users.
     fn is_shared(&self, stat: &Stat) -> bool {
         let mode = Mode::from_raw_mode(stat.st_mode);
         self.rules.trust.includes(stat.st_uid) && mode.contains(Mode::SVTX) && mode.intersects(Mode::WGRP | Mode::WOTH)
@@ -161,8 +160,8 @@ impl<'a> PathWalk<'a> {
         let directory = openat(&self.directory, &part, DIRECTORY, Mode::empty())?;
         let entered = fstat(&directory)?;
         if (entered.st_dev, entered.st_ino) != (stat.st_dev, stat.st_ino) {
-            // It was exchanged, or a file system was mounted there by this very step (`autofs(5)`).
-            self.meet(&part, &entered)?;
+            // It was exchanged, or this step mounted a filesystem (`autofs(5)`).
+            self.check_entry(&part, &entered)?;
         }
         self.directory = directory;
         self.path.push(part);
@@ -174,7 +173,7 @@ impl<'a> PathWalk<'a> {
         self.directory = openat(&self.directory, "..", DIRECTORY, Mode::empty())?;
         self.path.pop();
         let stat = fstat(&self.directory)?;
-        self.meet(OsStr::new(""), &stat)?;
+        self.check_entry(OsStr::new(""), &stat)?;
         self.is_sticky = self.is_shared(&stat);
         Ok(())
     }
@@ -184,7 +183,7 @@ impl<'a> PathWalk<'a> {
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
-    /// Goes on from the top, for an absolute link.
+    /// Continues at the root, for an absolute link.
     fn restart(&mut self) -> io::Result<()> {
         self.directory = root()?;
         self.path = "/".into();
@@ -192,7 +191,7 @@ impl<'a> PathWalk<'a> {
         Ok(())
     }
 
-    fn end(self, name: OsString) -> FoundPath<'a> {
+    fn finish(self, name: OsString) -> FoundPath<'a> {
         let path = self.path.join(&name);
         let acts_as = self.acting.map(|(identity, _)| identity);
         let PathWalk { rules, directory, is_sticky, .. } = self;
@@ -206,8 +205,8 @@ fn root() -> io::Result<OwnedFd> {
     Ok(rustix::fs::open("/", DIRECTORY, Mode::empty())?)
 }
 
-/// The components of a path, last first, so that the next one can be popped.
-pub(crate) fn parts(path: &Path) -> Vec<OsString> {
+/// The components of a path in reverse, so that the next one can be popped.
+pub(crate) fn components(path: &Path) -> Vec<OsString> {
     let named = |component: Component<'_>| match component {
         Component::Normal(part) => Some(part.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -217,15 +216,15 @@ pub(crate) fn parts(path: &Path) -> Vec<OsString> {
 }
 
 impl<'a> FoundPath<'a> {
-    /// The place that a path leads to, if each step of it is trusted.
+    /// Walks a path of which each step must be trusted.
     ///
     /// # Errors
-    /// A [`Distrust`], and that a directory on the way is missing or can't be entered.
+    /// A [`Distrust`], or a directory on the path is missing or can't be entered.
     pub fn find(path: &Path, trust: Trust) -> io::Result<FoundPath<'static>> {
         Rules::of(trust).find(path)
     }
 
-    /// An entry of a directory that is held already, and trusted.
+    /// An entry of an open, trusted directory.
     pub(super) fn in_directory(directory: Arc<OwnedFd>, path: PathBuf, trust: Trust) -> FoundPath<'a> {
         let name = path.file_name().unwrap_or_default().to_owned();
         FoundPath { directory, name, path, is_sticky: false, trust, acts_as: None }
@@ -236,10 +235,10 @@ impl<'a> FoundPath<'a> {
         &self.path
     }
 
-    /// Makes a directory there.
+    /// Creates the directory.
     ///
     /// # Errors
-    /// Those of `mkdirat(2)`.
+    /// Errors of `mkdirat(2)`.
     pub(crate) fn make_directory(&self, mode: Mode) -> io::Result<()> {
         self.act(|directory| mkdirat(directory, &self.name, mode))
     }
@@ -247,15 +246,15 @@ impl<'a> FoundPath<'a> {
     /// Removes the file.
     ///
     /// # Errors
-    /// Those of `unlinkat(2)`.
+    /// Errors of `unlinkat(2)`.
     pub(crate) fn remove(&self) -> io::Result<()> {
         self.act(|directory| unlinkat(directory, &self.name, AtFlags::empty()))
     }
 
-    /// Does something in the directory, with the rights that are needed there.
+    /// Acts in the directory, with the rights of its user.
     ///
     /// # Errors
-    /// Those of the act, and that the rights can't be had.
+    /// Errors of `act`, or the rights can't be acquired.
     pub(crate) fn act<T, E: Into<io::Error>>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>) -> io::Result<T> {
         let _borrowed = self.acts_as.map(Identity::borrow).transpose()?;
         act(self.directory.as_fd()).map_err(Into::into)
@@ -266,7 +265,7 @@ impl<'a> FoundPath<'a> {
         &self.name
     }
 
-    /// What is there; `None`: nothing.
+    /// Its attributes; `None`: it doesn't exist.
     pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
         match self.act(|directory| statat(directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Some(stat)),
@@ -275,14 +274,14 @@ impl<'a> FoundPath<'a> {
         }
     }
 
-    /// Opens what is there, or makes it. It is never a link: one that was put there meanwhile is an error.
+    /// Opens or creates the file; never a link.
     ///
     /// # Errors
-    /// Those of `openat(2)`.
+    /// Errors of `openat(2)`.
     pub(crate) fn open(&self, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let follow = if self.is_the_kernels() { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let follow = if self.is_in_proc() { OFlags::empty() } else { OFlags::NOFOLLOW };
         let flags = flags | follow | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        // Where others can make entries, what exists is taken only if a trusted user made it.
+        // Where others can create entries, an existing file must belong to a trusted user.
         let flags = if self.is_sticky && flags.contains(OFlags::CREATE) && self.acts_as.is_none() {
             match self.stat()? {
                 Some(stat) if !self.trust.includes(stat.st_uid) => return Err(Errno::EXIST.into()),
@@ -296,17 +295,17 @@ impl<'a> FoundPath<'a> {
     }
 
     /// Whether it lies under `/proc`, on a trusted path.
-    fn is_the_kernels(&self) -> bool {
+    fn is_in_proc(&self) -> bool {
         self.acts_as.is_none() && self.path.starts_with("/proc")
     }
 
-    /// Whether it may be something else than a regular file: a device or a standard stream, on a trusted path.
+    /// Whether it may be a device or a standard stream: it lies under `/dev` or `/proc` on a trusted path.
     pub(crate) fn may_be_special(&self) -> bool {
         self.acts_as.is_none() && (self.path.starts_with("/dev") || self.path.starts_with("/proc"))
     }
 
-    /// Whether another user may have made an entry of this name here, which root could remove or replace all the same.
-    pub(crate) fn is_anothers(&self, name: &OsStr) -> io::Result<bool> {
+    /// Whether an untrusted user created this entry, which root could still remove or replace.
+    pub(crate) fn is_owned_by_other(&self, name: &OsStr) -> io::Result<bool> {
         if !self.is_sticky || self.acts_as.is_some() {
             return Ok(false);
         }
@@ -317,7 +316,7 @@ impl<'a> FoundPath<'a> {
         }
     }
 
-    /// Judges a file that was opened here.
+    /// Checks a file that was opened here.
     ///
     /// # Errors
     /// A [`Distrust`].

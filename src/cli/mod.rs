@@ -17,7 +17,7 @@ mod schema;
 mod signal;
 mod usage;
 
-use crate::access::{Trust, user_number};
+use crate::access::{Trust, uid_of};
 use crate::error_text::words;
 use crate::suggest::did_you_mean;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
@@ -141,7 +141,7 @@ fn trust(common: &Common, config: Option<&Path>) -> Result<Trust, ExitCode> {
         trust = owner.map_or(trust, |owner| trust.and(owner)).with_read_only_mounts();
     }
     let Some(name) = &common.trust_user else { return Ok(trust) };
-    match user_number(name) {
+    match uid_of(name) {
         Ok(Some(user)) => Ok(trust.and(user)),
         Ok(None) => Err(fail(USAGE, &format!("`--trust-user {name}`: there is no such user"))),
         Err(error) => Err(fail(INVALID, &format!("failed to look up user `{name}`: {}", words(&error)))),

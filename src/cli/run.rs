@@ -155,7 +155,8 @@ impl SignalListener {
     fn open() -> io::Result<SignalListener> {
         // Tokio makes one too, and panics where it can't.
         drop(UnixStream::pair()?);
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::let_log_go).build()?;
+        let tokio =
+            tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::flush_deferred_log).build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
         let within = tokio.enter();
         listen(&news)?;

@@ -2,7 +2,7 @@
 //!
 //! Call it once, before any thread exists: an existing thread would keep the launcher's signal mask.
 
-use super::output::let_log_go;
+use super::output::flush_deferred_log;
 use crate::sys;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
@@ -71,7 +71,7 @@ pub fn abort_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
-        let_log_go();
+        flush_deferred_log();
         let text = "navigator: this is a bug in navigator, which ends here; its processes go on without it\n";
         // A failure of this write can't be reported anywhere.
         let _dropped = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());

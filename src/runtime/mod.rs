@@ -36,7 +36,7 @@ mod tree;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{
-    DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, let_log_go, log_problem,
+    DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log, log_problem,
     output_problem,
 };
 pub use platform::{Feature, platform};
@@ -191,7 +191,7 @@ impl Runtime {
                 Action::Spawn { run, spec, after } => self.spawn(run, spec, after),
                 Action::Update { run, spec } => self.observers.prober.update(run, spec),
                 Action::Reload { run, by } => {
-                    if let Some(context) = self.observers.prober.principal(run) {
+                    if let Some(context) = self.observers.prober.context(run) {
                         self.orders.reload(context, by);
                     }
                 }
@@ -214,7 +214,7 @@ impl Runtime {
             let error = format!("processes left by a killed navigator do not end: pids {}", pids.join(" "));
             return self.shared.refuse(run, "starting", error);
         }
-        let extras = match self.observers.prober.expect(run, &spec) {
+        let extras = match self.observers.prober.prepare(run, &spec) {
             Ok(extras) => extras,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
@@ -230,7 +230,7 @@ impl Runtime {
             return None;
         }
         self.observers.prober.end(run);
-        let context = self.observers.prober.principal(run).filter(|context| context.main_pid.is_some());
+        let context = self.observers.prober.context(run).filter(|context| context.main_pid.is_some());
         match (by, context) {
             (StopBy::Command(command, signal), Some(context)) => {
                 self.orders.stop(context, &command, signal);

@@ -4,7 +4,7 @@
 
 use super::commands::Commands;
 use super::loop_state::LoopState;
-use super::output::more_log_is_to_come;
+use super::output::set_more_log_expected;
 use super::probe::Prober;
 use super::reaper::Reaper;
 use super::spawners::{SpawnReport, Spawners, TaskOutcome};
@@ -219,7 +219,7 @@ impl LogCoalescer {
         if is_any_starting && self.has_new_events {
             self.until.get_or_insert_with(|| Instant::now() + LOG_DELAY);
         }
-        more_log_is_to_come(self.until.is_some());
+        set_more_log_expected(self.until.is_some());
         self.until
     }
 
@@ -231,7 +231,7 @@ impl LogCoalescer {
 
 impl Drop for LogCoalescer {
     fn drop(&mut self) {
-        more_log_is_to_come(false);
+        set_more_log_expected(false);
     }
 }
 
@@ -279,7 +279,7 @@ impl RunObservers {
         let _dropped = news.send(event).await;
         // Only now, so that no probe reports on a run before its `Spawned`.
         if let Some((run, pid)) = spawned {
-            self.prober.begin(run, pid);
+            self.prober.start(run, pid);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::access::identity::{Identity, IdentityError};
 use crate::access::regular::open_regular;
-use crate::error_text::{used_up, words};
+use crate::error_text::{exhausted_resource, words};
 use crate::sys::clone::Stage;
 use reconcile::event::Refusal;
 use reconcile::human_duration::HumanDuration;
@@ -231,7 +231,7 @@ fn interpreter(file: &Path, attempt: &Attempt) -> io::Result<Option<String>> {
 }
 
 fn exhausted(error: i32) -> Option<Refusal> {
-    used_up(error).map(|what| Refusal::Exhausted { what: what.to_owned() })
+    exhausted_resource(error).map(|what| Refusal::Exhausted { what: what.to_owned() })
 }
 
 fn failed(stage: String, error: i32) -> Refusal {

@@ -85,7 +85,7 @@ pub(super) fn spawn(
     let refuse = |why| NotSpawned { has_child: false, why };
     let image = ExecImage::of(exec, start, context).map_err(refuse)?;
     if let Some(socket) = &start.extras.socket {
-        image.attempt.identity.give(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
+        image.attempt.identity.set_owner(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
     let SpawnSlot { stack, stdio } = slot;
     let output = stdio.prepare(&exec.output, start.extras).map_err(refuse)?;

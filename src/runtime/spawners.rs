@@ -222,7 +222,7 @@ fn start_program(
         }
         match spawned.output {
             Some(pipes) => outputs.read(&request.spec.name, &exec.output, extras.log_matcher.as_ref(), &spawned.identity, pipes),
-            None => outputs.read_nothing(&request.spec.name),
+            None => outputs.mark_silent(&request.spec.name),
         }
         RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| open_child(spawned.pid)) }
     })

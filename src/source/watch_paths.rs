@@ -5,7 +5,7 @@
 //! its directory, each link on the way, and the first missing part. Only the poll finds that a directory further up was moved
 //! away: directories up there are too busy to watch.
 
-use crate::access::walk::parts;
+use crate::access::walk::components;
 use crate::config::{self, Inputs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -60,7 +60,7 @@ impl WatchPaths {
     fn add(&mut self, path: &Path) -> Option<PathBuf> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         // There is no absolute path only without a working directory, and then nothing can be read.
-        let mut rest: Vec<OsString> = parts(&std::path::absolute(path).ok()?);
+        let mut rest: Vec<OsString> = components(&std::path::absolute(path).ok()?);
         let mut resolved = PathBuf::from("/");
         let mut links = 0;
         while let Some(part) = rest.pop() {
@@ -76,7 +76,7 @@ impl WatchPaths {
                     if target.is_absolute() {
                         resolved = PathBuf::from("/");
                     }
-                    rest.extend(parts(&target));
+                    rest.extend(components(&target));
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => self.add_name(&next),

@@ -1,23 +1,23 @@
-//! Texts in the columns of a terminal: how wide they are, cut and wrapped to fit. It knows nothing of what they mean.
+//! Measures, cuts and wraps text by terminal columns.
 //!
-//! A width counts columns, not characters: an ideograph takes two, an accent that is put on another character none.
+//! A width counts columns, not characters: an ideograph takes two, a combining accent none.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// What stands for what is left out.
+/// Marks omitted text.
 const MARK: char = '…';
 
-/// How many columns a text takes.
+/// The width of a text.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// A text with blanks behind it, to this width.
+/// Pads a text with spaces to this width.
 pub(crate) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// As much of the beginning of a text as fits.
+/// Cuts a text at its end to this width.
 pub(crate) fn cut(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -25,7 +25,7 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
     format!("{}{MARK}", &text[..fitting(text, room.saturating_sub(1))])
 }
 
-/// Beginning and end of a text, as much as fits: what differs is nearer to its end than to its beginning as often as not.
+/// Cuts a text in its middle to this width: differences are often near the end.
 pub(crate) fn cut_within(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -36,7 +36,7 @@ pub(crate) fn cut_within(text: &str, room: usize) -> String {
         if width(&text[at..]) > half {
             break;
         }
-        // An accent belongs to what stands before it.
+        // A combining accent belongs to the character before it.
         if char.width() != Some(0) {
             end = at;
         }
@@ -44,7 +44,7 @@ pub(crate) fn cut_within(text: &str, room: usize) -> String {
     format!("{}{MARK}{}", &text[..fitting(text, half)], &text[end..])
 }
 
-/// A text in lines of at most this width, broken between words; a word that is longer is broken within.
+/// Wraps a text between words; a word that is too long is broken.
 pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -71,7 +71,7 @@ pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// How many bytes of the beginning of a text fit.
+/// The length in bytes of the longest prefix that fits.
 fn fitting(text: &str, room: usize) -> usize {
     let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
     ends.take_while(|end| width(&text[..*end]) <= room).last().unwrap_or(0)
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_counted_and_not_characters() {
+    fn width_counts_columns_not_characters() {
         assert_eq!(["web", "é", "e\u{301}", "数据"].map(width), [3, 1, 1, 4]);
         assert_eq!(padded("数据", 6), "数据  ");
         assert_eq!(cut("数据库", 4), "数…");

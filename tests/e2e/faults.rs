@@ -131,8 +131,8 @@ const CELLS: &[Cell] = &[
     // Two ask whether the child of the one that leaves, and that one itself, are still there.
     cell("pidfd_send_signal", "EPERM", "3", "", Says("Signal refused")),
     // Reading what processes write, and writing it.
-    cell("epoll_ctl", "ENOMEM", "8+", "", Says("Output can't be watched; it is looked at now and then")),
-    cell("epoll_ctl", "ENOSPC", "8+", "", Says("Output can't be watched; it is looked at now and then")),
+    cell("epoll_ctl", "ENOMEM", "8+", "", Says("Output can't be watched; polling it instead")),
+    cell("epoll_ctl", "ENOSPC", "8+", "", Says("Output can't be watched; polling it instead")),
     cell(OPEN, "EACCES", "", "conf/own.log", Says("Output can't be written")),
     cell(OPEN, "EROFS", "", "conf/own.log", Says("reason=\"read-only file system\"")),
     cell(OPEN, "EIO", "1..3", "conf/own.log", Says("reason=\"input/output error\"")),

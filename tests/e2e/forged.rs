@@ -1,5 +1,5 @@
-//! A process of another user forges marks and control groups of other processes. Navigator is killed and started again: it
-//! claims none of the forgers, signals none of them, and waits for none of them.
+//! A process of another user forges run marks and control groups. After a kill and restart, navigator adopts no forger, signals
+//! none, and waits for none.
 
 use crate::harness::{Navigator, Signal, Site, leftovers, servers};
 use crate::tiers::has_groups;
@@ -8,11 +8,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-/// The user of `web`, which every host has as `nobody`.
+/// The user of `web`: `nobody` on every host.
 const USER: u32 = 65534;
 
-/// Starts forgers in sessions of their own, writes down their numbers, and then runs an ordinary program. The last two forgers have
-/// no mark: the test puts them into forged control groups.
+/// Starts forgers in their own sessions, records their pids, and then runs an ordinary program. The last two have no mark: the
+/// test puts them into forged control groups.
 const WEB: &str = r#"#!/bin/sh
 own=${NAVIGATOR_RUN##*,}
 writer=${own%%/*}
@@ -32,7 +32,7 @@ forge ""
 exec sleep 3601
 "#;
 
-/// How many forgers there are, and how many of them get forged control groups.
+/// Number of forgers, and how many of them are in forged control groups.
 const FORGERS: (usize, usize) = (8, 2);
 
 const CONFIGURATION: &str = "managed_processes:
@@ -40,7 +40,7 @@ const CONFIGURATION: &str = "managed_processes:
   - { name: db, command: sleep, args: ['3600'], output: null }
 ";
 
-/// What the test leaves on the host unless it removes it.
+/// Processes and control groups of the test, removed at its end.
 struct Forged {
     forgers: Vec<Process>,
     directory: PathBuf,
@@ -56,25 +56,25 @@ impl Drop for Forged {
     }
 }
 
-/// Waits until processes that were killed have ended.
+/// Waits until killed processes have ended.
 fn wait_for_ends(processes: &[Process]) {
     while processes.iter().any(leftovers::is_alive) {
         std::thread::yield_now();
     }
 }
 
-/// Removes a group and all below it.
+/// Removes a control group and all below it.
 fn remove(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
         remove(&entry.path());
     }
-    // The kernel may still be counting the end of the last process in it.
+    // The kernel may not have counted the last exit yet.
     while fs::remove_dir(directory).is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy) {
         std::thread::yield_now();
     }
 }
 
-/// Puts a process into the group of a directory, as its own user could where that is its own.
+/// Moves a process into the control group at a directory, which then belongs to its user.
 fn put(forger: &Process, directory: &Path) {
     fs::create_dir_all(directory).expect("a control group");
     chown(directory, Some(USER), Some(USER)).expect("it is ours");
@@ -94,7 +94,7 @@ fn mount() -> PathBuf {
     PathBuf::from(mount.split(' ').nth(1).expect("each is somewhere"))
 }
 
-/// Waits for the forgers, once each runs its own program.
+/// Waits until each forger runs its program.
 fn forgers(navigator: &Navigator<'_>, site: &Site) -> Vec<Process> {
     navigator.log().until("the forgers", || {
         let pids = site.read("forgers");
@@ -105,8 +105,8 @@ fn forgers(navigator: &Navigator<'_>, site: &Site) -> Vec<Process> {
 }
 
 #[test]
-fn forged_marks_and_groups_claim_nothing_after_navigator_was_killed() {
-    let test = "forged::forged_marks_and_groups_claim_nothing_after_navigator_was_killed";
+fn forged_marks_and_groups_are_not_adopted_after_navigator_was_killed() {
+    let test = "forged::forged_marks_and_groups_are_not_adopted_after_navigator_was_killed";
     if !servers::root(test) || !has_groups(test) {
         return;
     }
@@ -118,7 +118,7 @@ fn forged_marks_and_groups_claim_nothing_after_navigator_was_killed() {
     let real = ["web", "db"].map(|name| leftovers::process(first.started(name)).expect("it runs"));
     let forgers = forgers(&first, &site);
 
-    // They leave the group of `web`, and each has its own session. So only what they forged names a run.
+    // They leave the group of `web` and have their own sessions, so only the forgeries name a run.
     let life = group(real[0].pid);
     let life = life.split('/').find(|part| part.starts_with("navigator-")).expect("the groups of one life").to_owned();
     let directory = mount().join(format!("forged-{}", std::process::id()));

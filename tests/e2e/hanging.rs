@@ -1,4 +1,4 @@
-//! Programs that hang before they are executed: each fails after ten seconds, and no process of another user waits for them.
+//! Programs that hang in `execve`: each fails after ten seconds, and no process of another user waits for them.
 
 use crate::harness::entry::Event;
 use crate::harness::{Navigator, Signal, Site, servers};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The user whose programs hang, by name and number.
+/// The user of the hanging programs: name and uid.
 const HANGS: (&str, u32) = ("nobody", 65534);
 
-/// Why such a start has failed.
+/// The reason of such a failed start.
 const TOO_LONG: &str = "it was not executed within 10s";
 
-/// A process of the user that has a lease on a program: the kernel lets every `execve(2)` of it wait.
+/// A process that holds a lease on a program, which blocks each `execve(2)` of it.
 struct Lease(Child);
 
 impl Lease {
@@ -37,16 +37,16 @@ impl Drop for Lease {
     }
 }
 
-/// Processes with programs that hang, and the leases that make them hang.
+/// Processes with hanging programs, and the leases that block them.
 struct Hanging {
     names: Vec<String>,
-    /// The beginning of a configuration: the list with all of them.
+    /// The start of a configuration that lists all of them.
     list: String,
     leases: Vec<Lease>,
 }
 
 impl Hanging {
-    /// As many, each with a program of its own; `with` is what else their definitions say. `None` where that can't be done.
+    /// `count` processes with their own programs; `with` is appended to their definitions. `None` if this host can't do that.
     fn new(site: &Site, count: usize, with: &str, test: &str) -> Option<Hanging> {
         if !servers::root(test) || !servers::present(test, &["setpriv", "perl"]) {
             return None;
@@ -64,7 +64,7 @@ impl Hanging {
         Some(Hanging { names, list: list.concat(), leases })
     }
 
-    /// The first failure of each of them, waited for.
+    /// Waits for the first failure of each.
     fn failures(&self, navigator: &Navigator<'_>) -> Vec<Event> {
         let has_failed = |event: &Event, name: &str| {
             event.field("name") == Some(name) && event.field("reason").is_some_and(|reason| reason.contains(TOO_LONG))
@@ -73,7 +73,7 @@ impl Hanging {
     }
 }
 
-/// A program that belongs to the user whose programs hang.
+/// A program of the user of the hanging programs.
 fn program(site: &Site, name: &str) -> PathBuf {
     let program = site.path(name);
     fs::copy("/bin/sleep", &program).expect("the site can be written");
@@ -81,14 +81,14 @@ fn program(site: &Site, name: &str) -> PathBuf {
     program
 }
 
-/// A process that does not hang, placed by nothing.
+/// A process that does not hang, without dependencies.
 fn well(name: &str, with: &str) -> String {
     format!("  - {{ name: {name}, command: sleep, args: ['3600'], depends_on: []{with} }}\n")
 }
 
 #[test]
-fn while_five_programs_hang_a_process_of_another_user_starts_within_a_second() {
-    let test = "hanging::while_five_programs_hang_a_process_of_another_user_starts_within_a_second";
+fn five_hanging_programs_delay_no_process_of_another_user() {
+    let test = "hanging::five_hanging_programs_delay_no_process_of_another_user";
     let site = Site::new();
     let with = ", restart: on-failure, backoff: { initial: 100ms, jitter: 0 }";
     let Some(mut hanging) = Hanging::new(&site, 5, with, test) else { return };
@@ -104,7 +104,7 @@ fn while_five_programs_hang_a_process_of_another_user_starts_within_a_second() {
     let failures = hanging.failures(&navigator);
     for failed in &failures {
         assert!(started.iter().all(|started| started.index < failed.index), "{}", navigator.log().describe());
-        // Four of them hang at once, and the fifth hangs when they have failed.
+        // Four hang at once, and the fifth after they have failed.
         assert!(failed.at.duration_since(started[0].at) > Duration::from_secs(5), "{}", navigator.log().describe());
     }
     hanging.leases.clear();
@@ -116,13 +116,13 @@ fn while_five_programs_hang_a_process_of_another_user_starts_within_a_second() {
 }
 
 #[test]
-fn more_programs_that_hang_than_may_start_at_once_keep_no_other_user_waiting() {
-    let test = "hanging::more_programs_that_hang_than_may_start_at_once_keep_no_other_user_waiting";
+fn more_hanging_programs_than_concurrent_starts_delay_no_other_user() {
+    let test = "hanging::more_hanging_programs_than_concurrent_starts_delay_no_other_user";
     let site = Site::new();
     let Some(hanging) = Hanging::new(&site, 20, "", test) else { return };
     let mut navigator = site.start(&(hanging.list.clone() + &well("other", ", user: daemon") + &well("own", "")));
     let started = ["other", "own"].map(|name| navigator.event("Process started", name));
-    // One that is wanted later, too.
+    // A process that is added later.
     site.write(
         "navigator.yml",
         &(hanging.list.clone() + &well("other", ", user: daemon") + &well("own", "") + &well("late", "")),
@@ -131,16 +131,16 @@ fn more_programs_that_hang_than_may_start_at_once_keep_no_other_user_waiting() {
     let first = navigator.wait("a start that has failed", |event| event.message == "Process failed");
     assert!(started.iter().chain([&late]).all(|event| event.index < first.index), "{}", navigator.log().describe());
     assert!(first.field("reason").is_some_and(|reason| reason.contains(TOO_LONG)), "{first:?}");
-    // No start that is waiting for a spawner is made any more, or it would hang as well.
+    // Starts that wait for a spawner are cancelled; otherwise they would hang as well.
     navigator.signal(Signal::QUIT);
     let ended = navigator.exits(130);
     assert!(!ended.stderr().contains("Process survives KILL"), "{}", ended.description);
 }
 
-/// The one behind it in the list has done nothing but wait, so its own time begins then.
+/// The next process in the list only waited, so its own timeout begins later.
 #[test]
-fn a_start_that_waits_for_one_that_hangs_does_not_fail_with_it() {
-    let test = "hanging::a_start_that_waits_for_one_that_hangs_does_not_fail_with_it";
+fn a_start_that_waits_for_a_hanging_one_does_not_fail_with_it() {
+    let test = "hanging::a_start_that_waits_for_a_hanging_one_does_not_fail_with_it";
     let site = Site::new();
     let Some(hanging) = Hanging::new(&site, 1, "", test) else { return };
     let behind = "  - { name: next, command: sleep, args: ['3600'] }\n  - { name: last, command: sleep, args: ['3600'] }\n";
@@ -150,7 +150,7 @@ fn a_start_that_waits_for_one_that_hangs_does_not_fail_with_it() {
         let hangs = |child: &String| fs::read_to_string(format!("{child}/status")).is_ok_and(|status| is_of_user(&status));
         children.into_iter().find(hangs)
     });
-    // It shares root's memory, and runs as another user: so it is undumpable, and what tells of its memory belongs to root.
+    // It shares root's memory and runs as another user. So it is undumpable, and files about its memory belong to root.
     assert_eq!(fs::metadata(child + "/environ").expect("it hangs").uid(), 0, "it is dumpable");
     let failed = hanging.failures(&navigator);
     assert_eq!(failed[0].message, "Process failed");
@@ -162,7 +162,7 @@ fn a_start_that_waits_for_one_that_hangs_does_not_fail_with_it() {
     navigator.exits(0);
 }
 
-/// Whether a `/proc/PID/status` is that of a process of the user.
+/// Whether a `/proc/PID/status` belongs to a process of the user.
 fn is_of_user(status: &str) -> bool {
     status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some(&HANGS.1.to_string()))
 }

@@ -1,5 +1,5 @@
-//! Files that root's navigator opens where a process's user can change the way: log files and watched files. That user must
-//! gain nothing by it, and a directory of the user's own must go on working.
+//! Log files and watched files on paths that a process's user can change, with navigator as root: that user must gain nothing
+//! by it, and log directories of the user must work.
 
 use crate::harness::{Navigator, Signal, Site, client, servers};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A user without an account.
 const USER: u32 = 61_234;
 
-/// How long the attacks go on; by hand for a minute.
+/// Duration of an attack; a minute when run by hand.
 fn attack_time() -> Duration {
     let seconds = std::env::var("ATTACK_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(3))
@@ -26,7 +26,7 @@ fn directory(site: &Site, name: &str, owner: u32) -> PathBuf {
     path
 }
 
-/// Everything in a directory: whose it is, what it is, and what is in it.
+/// Everything below a directory: owner, mode, inode, content.
 fn all(directory: &Path) -> BTreeMap<PathBuf, (u32, u32, u64, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).expect("it is ours").flatten() {
@@ -40,15 +40,15 @@ fn all(directory: &Path) -> BTreeMap<PathBuf, (u32, u32, u64, Vec<u8>)> {
     found
 }
 
-/// The owners of all files in a directory that have a name, at one moment.
+/// The owners of the entries of a directory at one moment.
 fn owners(directory: &Path) -> BTreeMap<PathBuf, u32> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.path(), fs::symlink_metadata(entry.path()).ok()?.uid()))).collect()
 }
 
 #[test]
-fn a_log_directory_of_the_users_own_is_used_as_that_user() {
-    if !servers::root("log_files::a_log_directory_of_the_users_own_is_used_as_that_user") {
+fn a_log_directory_of_a_user_is_used_with_the_rights_of_that_user() {
+    if !servers::root("log_files::a_log_directory_of_a_user_is_used_with_the_rights_of_that_user") {
         return;
     }
     let site = Site::new();
@@ -64,15 +64,15 @@ fn a_log_directory_of_the_users_own_is_used_as_that_user() {
     let found = owners(&inner);
     assert_eq!(found.len(), 4, "{found:?}");
     assert!(found.values().all(|owner| *owner == USER) && owners(&logs)[&inner] == USER, "{found:?}");
-    // A file that is moved away is made anew, as the user again.
+    // A moved file is created again, with the rights of the user.
     fs::rename(inner.join("web.log"), inner.join("moved")).expect("it is there");
     navigator.signal(Signal::USR2);
     navigator.ends();
 }
 
 #[test]
-fn roots_own_link_is_followed_and_its_target_rotated() {
-    if !servers::root("log_files::roots_own_link_is_followed_and_its_target_rotated") {
+fn a_link_of_root_is_followed_and_its_target_rotated() {
+    if !servers::root("log_files::a_link_of_root_is_followed_and_its_target_rotated") {
         return;
     }
     let site = Site::new();
@@ -91,8 +91,8 @@ fn roots_own_link_is_followed_and_its_target_rotated() {
 }
 
 #[test]
-fn roots_own_output_goes_nowhere_that_a_user_can_change() {
-    if !servers::root("log_files::roots_own_output_goes_nowhere_that_a_user_can_change") {
+fn output_of_root_goes_to_no_directory_that_a_user_can_change() {
+    if !servers::root("log_files::output_of_root_goes_to_no_directory_that_a_user_can_change") {
         return;
     }
     let site = Site::new();
@@ -119,7 +119,7 @@ fn roots_own_output_goes_nowhere_that_a_user_can_change() {
     navigator.ends();
 }
 
-/// Exchanges the log directory and the log files for links to what is root's, again and again, while it writes.
+/// Keeps replacing the log directory and log files by links to root's files, while it writes.
 const ATTACKER: &str = r#"
 while :; do
     echo "$(printf %0120d 7)"
@@ -133,14 +133,14 @@ done
 "#;
 
 #[test]
-fn a_user_who_exchanges_file_and_directory_gains_nothing() {
-    if !servers::root("log_files::a_user_who_exchanges_file_and_directory_gains_nothing") {
+fn a_user_that_replaces_files_and_directories_gains_nothing() {
+    if !servers::root("log_files::a_user_that_replaces_files_and_directories_gains_nothing") {
         return;
     }
     let site = Site::new();
     let roots = directory(&site, "roots", 0);
     site.write("roots/victim", "root's own\n");
-    site.write("roots/open", "root's own, and linked by anybody who may\n");
+    site.write("roots/open", "root's own, and which any user may link\n");
     fs::set_permissions(roots.join("victim"), Permissions::from_mode(0o600)).expect("it is ours");
     fs::set_permissions(roots.join("open"), Permissions::from_mode(0o666)).expect("it is ours");
     let before = all(&roots);
@@ -168,14 +168,14 @@ fn a_user_who_exchanges_file_and_directory_gains_nothing() {
     assert_eq!(made_by_root(&theirs, &roots), Vec::<PathBuf>::new());
 }
 
-/// What is root's below a directory, but for second names of a file that lies elsewhere.
+/// Files of root below a directory, except second names of files that lie elsewhere.
 fn made_by_root(directory: &Path, elsewhere: &Path) -> Vec<PathBuf> {
     let known: Vec<u64> = all(elsewhere).into_values().map(|(_, _, inode, _)| inode).collect();
     let is_made = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|stat| stat.uid() == 0 && !known.contains(&stat.ino()));
     walk(directory).into_iter().map(|(path, _)| path).filter(is_made).collect()
 }
 
-/// The owners of everything below a directory, as far as it is there at the moment.
+/// The owners of everything that exists below a directory at the moment.
 fn walk(directory: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = Vec::new();
     for (path, owner) in owners(directory) {
@@ -187,7 +187,7 @@ fn walk(directory: &Path) -> Vec<(PathBuf, u32)> {
     found
 }
 
-/// A watched link of the user's own that leads to what the user may not read: its changes must tell the user nothing.
+/// A watched link of the user to a file that the user may not read: changes of the file must not be visible to the user.
 #[test]
 fn watched_files_are_read_with_the_rights_of_the_user() {
     if !servers::root("log_files::watched_files_are_read_with_the_rights_of_the_user") {
@@ -208,7 +208,7 @@ fn watched_files_are_read_with_the_rights_of_the_user() {
     let restarted = navigator.nth_event("Process started", "web", 1);
     let reasons: Vec<String> = navigator.events().iter().filter_map(|event| event.field("reason").map(str::to_owned)).collect();
     assert!(restarted.index > 0 && reasons.iter().all(|reason| !reason.contains("link")), "{reasons:?}");
-    // What is seen of it is never more than that it is not there.
+    // Navigator only sees that the file can't be read.
     site.write("roots/secret", "a third");
     site.write("theirs/own", "a third");
     navigator.nth_event("Process started", "web", 2);
@@ -216,8 +216,8 @@ fn watched_files_are_read_with_the_rights_of_the_user() {
     navigator.ends();
 }
 
-/// The calls of a trace, each with its thread, in the order in which they ended. `strace` parts a call in two where a call of
-/// another thread comes between.
+/// The calls of a trace with their threads, in the order in which they returned. `strace` splits a call if a call of another
+/// thread comes between.
 fn calls(trace: &str) -> Vec<(&str, String)> {
     let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
     let mut calls = Vec::new();
@@ -234,13 +234,13 @@ fn calls(trace: &str) -> Vec<(&str, String)> {
     calls
 }
 
-/// Files below these directories that were opened with root's rights, and devices that were opened at all.
+/// Calls that opened files below these directories with root's rights, or that opened a device.
 fn opened_as_root(trace: &str, directories: &[&Path]) -> Vec<String> {
     let mut users: BTreeMap<&str, u32> = BTreeMap::new();
     let mut found = Vec::new();
     for (thread, call) in calls(trace) {
         let argument = |prefix: &str| call.strip_prefix(prefix)?.split([',', ')']).next()?.trim().parse::<u32>().ok();
-        // Asked for an impossible user, the kernel changes nothing.
+        // `setfsuid` with an invalid user changes nothing.
         if let Some(user) = argument("setfsuid(").or_else(|| argument("setresuid(")).filter(|user| *user != u32::MAX) {
             users.insert(thread, user);
         } else if ["openat(", "openat2(", "open("].iter().any(|name| call.starts_with(name)) {
@@ -260,7 +260,7 @@ fn opened_as_root(trace: &str, directories: &[&Path]) -> Vec<String> {
     found
 }
 
-/// A start, rotations and looks at watched files, seen by `strace`.
+/// Traces a start, rotations and checks of watched files with `strace`.
 #[test]
 fn no_path_of_a_users_directory_is_opened_with_roots_rights() {
     let test = "log_files::no_path_of_a_users_directory_is_opened_with_roots_rights";

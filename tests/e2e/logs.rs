@@ -1,18 +1,18 @@
-//! `navigator logs`: the last lines of processes, those that come, and what becomes of a reader that is too slow.
+//! `navigator logs`: last lines, following, and missed lines of a slow reader.
 
 use crate::harness::{Navigator, Site};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-/// Writes both streams in turns, by one hand, so that their order is known; then waits.
-const TURNS: &str = "\
+/// Writes to both streams in turns, then waits.
+const CONFIGURATION: &str = "\
 managed_processes:
   - { name: web, command: sh, args: [-c, 'echo one; echo two >&2; printf \"thr\\\\377e\\n\"; exec sleep 3600'] }
   - { name: other, command: sh, args: [-c, 'echo else; exec sleep 3600'] }
 ";
 
-/// Runs the configuration until each of these lines was written.
+/// Starts navigator and waits until each process has written this many lines.
 #[track_caller]
 fn after<'s>(site: &'s Site, configuration: &str, lines: &[(&str, usize)]) -> Navigator<'s> {
     let navigator = site.start(configuration);
@@ -23,12 +23,12 @@ fn after<'s>(site: &'s Site, configuration: &str, lines: &[(&str, usize)]) -> Na
 }
 
 #[test]
-fn the_last_lines_of_one_process_are_as_it_wrote_them() {
+fn the_last_lines_of_one_process_are_unchanged() {
     let site = Site::new();
-    let navigator = after(&site, TURNS, &[("web", 3), ("other", 1)]);
+    let navigator = after(&site, CONFIGURATION, &[("web", 3), ("other", 1)]);
     let ended = site.asks(&["logs", "web"], 0);
     let mut lines: Vec<&[u8]> = ended.lines.iter().map(|line| line.bytes.as_slice()).collect();
-    // Two pipes have no order among themselves, however they were written.
+    // Two pipes have no order among each other.
     lines.sort_unstable();
     assert_eq!(lines, [&b"one"[..], b"thr\xffe", b"two"]);
     assert_eq!(site.asks(&["logs", "web", "-n", "0"], 0).stdout(), "");
@@ -38,9 +38,9 @@ fn the_last_lines_of_one_process_are_as_it_wrote_them() {
 }
 
 #[test]
-fn lines_of_several_have_their_names_and_json_says_everything_of_each() {
+fn lines_of_several_processes_are_prefixed_and_json_has_all_fields() {
     let site = Site::new();
-    let navigator = after(&site, TURNS, &[("web", 3), ("other", 1)]);
+    let navigator = after(&site, CONFIGURATION, &[("web", 3), ("other", 1)]);
     for arguments in [&["logs"][..], &["logs", "web", "other"]] {
         let ended = site.asks(arguments, 0);
         let text = ended.stdout();
@@ -58,7 +58,7 @@ fn lines_of_several_have_their_names_and_json_says_everything_of_each() {
 }
 
 #[test]
-fn following_goes_on_over_restarts_and_with_processes_that_come_later() {
+fn following_covers_restarts_and_processes_added_later() {
     let site = Site::new();
     let counts = "managed_processes:\n  - { name: web, command: sh, args: [-c, 'echo run; exec sleep 3600'] }\n";
     let navigator = after(&site, counts, &[("web", 1)]);
@@ -79,7 +79,7 @@ fn following_goes_on_over_restarts_and_with_processes_that_come_later() {
 }
 
 #[test]
-fn a_file_is_kept_too_and_of_null_there_is_nothing() {
+fn output_to_a_file_is_recorded_and_null_is_not() {
     let site = Site::new();
     let navigator = site.start(
         "managed_processes:
@@ -100,7 +100,7 @@ fn a_file_is_kept_too_and_of_null_there_is_nothing() {
 }
 
 #[test]
-fn what_failed_is_shown_with_its_last_lines() {
+fn status_shows_the_last_lines_of_a_failed_process() {
     let site = Site::new();
     let text = "managed_processes:\n  - { name: web, command: sh, args: [-c, 'for n in 1 2 3 4 5 6 7; do echo line $n; done; exit 3'] }\n";
     let navigator = site.start(text);
@@ -112,9 +112,9 @@ fn what_failed_is_shown_with_its_last_lines() {
     navigator.ends();
 }
 
-/// Nobody waits for a reader that doesn't read; when it does, it is told what it missed.
+/// A reader that does not read blocks no process; when it reads, it gets the number of missed lines.
 #[test]
-fn a_reader_that_is_too_slow_is_told_how_much_it_missed() {
+fn a_slow_reader_gets_the_number_of_missed_lines() {
     let site = Site::new();
     let flood = "managed_processes:
   - { name: web, command: sh, args: [-c, 'read go < gate; seq 1 1000000; echo end; exec sleep 3600'], output: { file: web.log } }
@@ -127,7 +127,7 @@ fn a_reader_that_is_too_slow_is_told_how_much_it_missed() {
     reader.write_all(b"GET /v1/logs?follow=true HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it is read");
     let mut head = [0; 1];
     reader.read_exact(&mut head).expect("an answer begins");
-    std::fs::write(site.path("gate"), "\n").expect("somebody waits for it");
+    std::fs::write(site.path("gate"), "\n").expect("the process waits for it");
     navigator.log().until("all lines", || site.read("web.log").ends_with("end\n").then_some(()));
     let reading = std::thread::spawn(move || {
         let mut text = String::new();

@@ -1,11 +1,11 @@
-//! What processes write arrives whole: prefixed, in order, to the last line, and whatever becomes of the reader.
+//! Output of processes arrives complete: prefixed, in order, to the last line, whatever the reader of navigator's output does.
 
 use crate::harness::log::{Line, Stream};
 use crate::harness::{Signal, Site};
 use std::time::{Duration, Instant};
 
 #[test]
-fn each_line_says_whose_it_is_and_the_log_stays_apart() {
+fn lines_name_their_process_and_the_log_goes_to_standard_error() {
     let site = Site::new();
     let mut navigator =
         site.start("managed_processes:\n  - { name: talker, command: sh, args: [-c, 'echo to stdout; echo to stderr >&2'] }\n");
@@ -16,12 +16,12 @@ fn each_line_says_whose_it_is_and_the_log_stays_apart() {
     let mut lines: Vec<String> = ended.stdout().lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["[talker.stderr] to stderr", "[talker.stdout] to stdout"]);
-    // The log is on the other stream: a time, a level, the target, the words, the fields.
+    // The log is on standard error: time, level, target, message, fields.
     let start = ended.stderr().lines().find(|line| line.contains("Starting process")).map(str::to_owned).expect("it is logged");
     let words: Vec<&str> = start.split_whitespace().collect();
     assert!(words[0].starts_with("20") && words[0].ends_with('Z') && words[0].contains('T'), "{start}");
     assert_eq!(words[1..6], ["INFO", "managed_processes:", "Starting", "process", "name=talker"], "{start}");
-    assert!(!ended.stderr().contains('\x1b') && !ended.stdout().contains('\x1b'), "no colour where nobody sees it");
+    assert!(!ended.stderr().contains('\x1b') && !ended.stdout().contains('\x1b'), "no colours outside of a terminal");
 }
 
 #[test]
@@ -56,9 +56,9 @@ managed_processes:
 }
 
 #[test]
-fn the_last_line_is_never_lost() {
+fn the_last_line_without_newline_is_never_lost() {
     let site = Site::new();
-    // Each of the hundred says one thing without a newline and is gone.
+    // Each writes one text without newline and ends.
     let mut configuration = "managed_processes:\n".to_owned();
     for n in 0..100 {
         let process =
@@ -77,7 +77,7 @@ fn the_last_line_is_never_lost() {
 }
 
 #[test]
-fn what_is_said_while_stopping_arrives_too() {
+fn output_while_stopping_arrives() {
     let site = Site::new();
     let mut navigator = site.start(
         r#"
@@ -95,7 +95,7 @@ managed_processes:
 }
 
 #[test]
-fn lines_of_several_writers_are_never_mixed() {
+fn lines_of_several_processes_are_never_mixed() {
     let site = Site::new();
     let writer = r#"'i=0; while [ $i -lt 3000 ]; do echo "$0 $i $0 $i $0 $i"; i=$((i+1)); done'"#;
     let mut navigator = site.start(&format!(
@@ -120,9 +120,9 @@ managed_processes:
 }
 
 #[test]
-fn a_long_line_is_continued_and_every_byte_of_it_arrives() {
+fn a_long_line_is_split_and_every_byte_arrives() {
     let site = Site::new();
-    // Three megabytes without a newline, then a line of its own.
+    // Three megabytes without a newline, then a separate line.
     let mut navigator = site.start(
         "managed_processes:\n  - { name: long, command: sh, args: [-c, \"head -c 3000000 /dev/zero | tr '\\\\0' x; echo; echo after\"] }\n",
     );
@@ -130,14 +130,14 @@ fn a_long_line_is_continued_and_every_byte_of_it_arrives() {
     navigator.signal(Signal::TERM);
     let ended = navigator.exits(0);
     let longest = ended.lines.iter().map(|line| line.bytes.len()).max().unwrap_or(0);
-    // 64 KiB of text, and a prefix and a mark of a few characters.
+    // 64 KiB of text, a prefix, and a mark.
     assert!(longest <= 64 * 1024 + 200, "the longest line has {longest} bytes");
     let bytes: usize = ended.said("long").iter().map(|line| line.matches('x').count()).sum();
     assert_eq!(bytes, 3_000_000);
 }
 
 #[test]
-fn bytes_that_are_no_text_are_kept() {
+fn invalid_utf8_is_not_changed() {
     let site = Site::new();
     let mut navigator =
         site.start("managed_processes:\n  - { name: binary, command: printf, args: ['\\001\\377\\376\\200\\r\\t.\\n'] }\n");
@@ -149,7 +149,7 @@ fn bytes_that_are_no_text_are_kept() {
 }
 
 #[test]
-fn output_null_is_nowhere() {
+fn output_null_is_discarded() {
     let site = Site::new();
     let mut navigator = site.start(
         r"
@@ -165,7 +165,7 @@ managed_processes:
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_a_log_line_without_its_secrets() {
+fn an_unwritable_output_file_is_logged_without_its_secrets() {
     let site = Site::new();
     site.write("missing", "a file is in the way");
     site.write(
@@ -184,17 +184,17 @@ managed_processes:
     assert!(!ended.stderr().contains("hunter2"), "{}", ended.description);
 }
 
-/// Thirty megabytes from one process, and the word when it is done.
+/// Writes thirty megabytes, and then `done` to the journal.
 const FLOOD: &str = r#"
 managed_processes:
   - { name: flood, command: sh, args: [-c, 'yes "$(printf %0200d 7)" | head -c 30000000; echo done >>"$JOURNAL"; exec sleep 3600'] }
 "#;
 
 #[test]
-fn a_process_is_not_held_up_by_a_reader_that_does_not_read() {
+fn a_reader_that_does_not_read_blocks_no_process() {
     let site = Site::new();
     site.write("navigator.yml", FLOOD);
-    // A pipe that is open on both ends and read by nobody.
+    // A pipe that is open on both ends and never read.
     let stuck = "mkfifo stuck; exec 3<>stuck; exec \"$0\" \"$@\" >&3";
     let mut navigator = site.command_through("sh", &["-c", stuck], &["navigator.yml"]).start();
     navigator.journals("done");
@@ -204,7 +204,7 @@ fn a_process_is_not_held_up_by_a_reader_that_does_not_read() {
     assert!(ended.at - begun < Duration::from_secs(20), "{}", ended.description);
 }
 
-/// Reads what comes on its standard input, at about two megabytes a second, and passes on all but the lines that `yes` prints.
+/// Reads standard input at about 2 MB/s, and passes on all lines but those of `yes`.
 const SLOW_READER: &str = r"
 import os, sys, time
 rest = b''
@@ -217,7 +217,7 @@ while chunk := os.read(0, 65536):
 ";
 
 #[test]
-fn a_slow_reader_and_a_flooding_neighbour_lose_no_line_of_a_third() {
+fn a_slow_reader_and_a_flooding_process_lose_no_line_of_another() {
     const LINES: usize = 400;
     let site = Site::new();
     site.write("reader.py", SLOW_READER);
@@ -236,7 +236,7 @@ managed_processes:
     );
     let reads_slowly = "mkfifo go; { \"$0\" \"$@\"; echo $? >code; } | python3 reader.py";
     let around = site.command_through("sh", &["-c", reads_slowly], &["navigator.yml"]).start();
-    // From here on the flood has used up its share of the queue.
+    // From here on, the flood has used up its share of the queue.
     around.says("flood", |line| line.starts_with("… dropped"));
     std::fs::write(site.path("go"), "").expect("the third process reads it");
     around.says("third", |line| line == (LINES - 1).to_string() || line.starts_with("… "));
@@ -248,7 +248,7 @@ managed_processes:
 }
 
 #[test]
-fn a_reader_that_goes_away_stops_nothing() {
+fn a_closed_standard_output_stops_no_process() {
     let site = Site::new();
     site.write(
         "navigator.yml",
@@ -266,7 +266,7 @@ managed_processes:
 }
 
 #[test]
-fn a_full_disk_stops_nothing() {
+fn a_full_disk_stops_no_process() {
     let site = Site::new();
     site.write("navigator.yml", FLOOD);
     let mut navigator = site.command_through("sh", &["-c", "exec \"$0\" \"$@\" >/dev/full"], &["navigator.yml"]).start();
@@ -277,7 +277,7 @@ fn a_full_disk_stops_nothing() {
 }
 
 #[test]
-fn a_descendant_that_keeps_the_pipe_open_holds_nothing_up() {
+fn a_descendant_that_keeps_the_pipe_open_delays_nothing() {
     let site = Site::new();
     let mut navigator = site
         .start("managed_processes:\n  - { name: brief, command: sh, args: [-c, 'sleep 3600 & echo bye'], auto_restart: true }\n");
@@ -288,7 +288,7 @@ fn a_descendant_that_keeps_the_pipe_open_holds_nothing_up() {
 }
 
 #[test]
-fn usr2_opens_the_log_file_again() {
+fn usr2_reopens_the_log_file() {
     let site = Site::new();
     let mut navigator = site.start(
         r#"
@@ -303,14 +303,14 @@ managed_processes:
     navigator.log().until("a line in the new log", || site.read("navigator.log").contains("[talker.stdout] line").then_some(()));
     navigator.signal(Signal::TERM);
     navigator.exits(0);
-    // Nothing is lost between the two.
+    // No line is lost between the two files.
     let both = site.read("navigator.log.1") + &site.read("navigator.log");
     let numbers: Vec<usize> = both.lines().filter_map(|line| line.strip_prefix("[talker.stdout] line ")?.parse().ok()).collect();
     assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_terminal_gets_names_and_colour_unless_no_color_says_no() {
+fn a_terminal_gets_names_and_colours_unless_no_color_is_set() {
     let site = Site::new();
     site.write(
         "navigator.yml",
@@ -336,7 +336,7 @@ fn a_terminal_gets_names_and_colour_unless_no_color_says_no() {
 }
 
 #[test]
-fn a_terminal_shows_what_a_save_changes_and_no_secret() {
+fn a_terminal_shows_the_changes_of_a_save_and_no_secret() {
     let site = Site::new();
     let talker = |greeting: &str, token: &str, rest: &str| {
         format!(
@@ -370,7 +370,7 @@ fn a_terminal_shows_what_a_save_changes_and_no_secret() {
     assert!(!lines.iter().any(|line| line.contains("s3cret") || line.contains("0ther")), "{lines:#?}");
 }
 
-/// The text without its colours.
+/// Removes colours from a text.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;

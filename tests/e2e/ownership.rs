@@ -1,4 +1,4 @@
-//! Whose files navigator takes, and whose orders: what decides what root runs must be root's.
+//! Which files and requests navigator accepts: input that decides what root runs must belong to root.
 
 use crate::harness::{Ended, Navigator, Signal, Site, client, servers};
 use std::fs::{self, Permissions};
@@ -15,7 +15,7 @@ managed_processes:
   - { name: web, command: sleep, args: [1h], env_file: web.env }
 ";
 
-/// A configuration of three files, in a directory of their own.
+/// A configuration of three files in its own directory.
 fn site() -> Site {
     let site = Site::new();
     site.write("conf/navigator.yml", WITH_OTHERS);
@@ -31,7 +31,7 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
 }
 
-/// Whether somebody can become `nobody` here, and run navigator then.
+/// Whether the test can run navigator as `nobody`.
 fn can_become_nobody(test: &str) -> bool {
     let [user, group, groups] = AS_NOBODY;
     servers::root(test)
@@ -51,13 +51,13 @@ fn runs(mut navigator: Navigator<'_>) {
     navigator.exits(0);
 }
 
-/// A user without an account, whose files root must not take.
+/// A user without an account; root must not accept files of it.
 const USER: u32 = 61_234;
 
-/// Arranges the file that a path names, and the directory that it lies in.
+/// Prepares the file at a path, and its directory.
 type Arrange = fn(&Path, &Path);
 
-/// What is arranged, as `docs/security.md` calls it.
+/// The cases, with their names in `docs/security.md`.
 const CELLS: &[(&str, Arrange)] = &[
     ("root's, mode 0644", |_, _| ()),
     ("root's, mode 0600", |file, _| mode(file, 0o600)),
@@ -101,13 +101,13 @@ fn own(path: &Path) {
     std::os::unix::fs::lchown(path, Some(USER), None).expect("the test is root");
 }
 
-/// Gives a user this access by an access control list.
+/// Grants a user this access by an access control list.
 fn acl(path: &Path, access: &str) {
     client(Command::new("setfacl").args(["-m", &format!("u:{USER}:{access}")]).arg(path));
 }
 
-/// Moves what is in a directory one level down, and does something to the directory itself.
-fn nest(directory: &Path, doing: fn(&Path)) {
+/// Moves the content of a directory one level down, and changes the directory itself.
+fn nest(directory: &Path, change: fn(&Path)) {
     let (aside, inner) = (directory.with_extension("aside"), directory.join("inner"));
     fs::rename(directory, &aside).expect("it is ours");
     fs::create_dir(directory).expect("it was moved away");
@@ -117,10 +117,10 @@ fn nest(directory: &Path, doing: fn(&Path)) {
         let name = entry.expect("an entry").file_name();
         symlink(Path::new("inner").join(&name), directory.join(&name)).expect("it is ours");
     }
-    doing(directory);
+    change(directory);
 }
 
-/// Puts a file into a directory beside it, and a link in its place.
+/// Moves a file into a directory beside it, and puts a link in its place.
 fn link(file: &Path, directory: &Path, name: &str) {
     let (real, file_name) = (directory.join(name), file.file_name().expect("a file"));
     fs::create_dir(&real).expect("its name is new");
@@ -129,7 +129,7 @@ fn link(file: &Path, directory: &Path, name: &str) {
     symlink(Path::new(name).join(file_name), file).expect("it was moved away");
 }
 
-/// What the document says of each arrangement, for each kind of file.
+/// The verdict of the document for each case and kind of file.
 fn documented() -> Vec<(String, Vec<bool>)> {
     let document = include_str!("../../docs/security.md");
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
@@ -140,11 +140,11 @@ fn documented() -> Vec<(String, Vec<bool>)> {
     rows.filter(is_verdict).map(|row| (row[0].clone(), verdicts(&row))).collect()
 }
 
-/// Every cell of the document's matrix, tried out by `doctor`, which takes what a start takes and runs nothing.
+/// Checks each cell of the document with `doctor`, which accepts what a start accepts, and starts nothing.
 #[test]
-fn the_matrix_of_the_document_is_what_root_takes() {
+fn the_matrix_in_the_document_matches_what_root_accepts() {
     const KINDS: [(&str, &str); 3] = [("main", "navigator.yml"), ("part", "part.yml"), ("env", "web.env")];
-    let test = "ownership::the_matrix_of_the_document_is_what_root_takes";
+    let test = "ownership::the_matrix_in_the_document_matches_what_root_accepts";
     if !servers::root(test) || !servers::present(test, &["setfacl"]) {
         return;
     }
@@ -180,8 +180,8 @@ fn the_matrix_of_the_document_is_what_root_takes() {
 }
 
 #[test]
-fn a_refusal_names_what_is_wrong_and_the_cure_works() {
-    if !servers::root("ownership::a_refusal_names_what_is_wrong_and_the_cure_works") {
+fn a_refusal_names_the_danger_and_its_remedy_works() {
+    if !servers::root("ownership::a_refusal_names_the_danger_and_its_remedy_works") {
         return;
     }
     let site = site();
@@ -192,27 +192,27 @@ fn a_refusal_names_what_is_wrong_and_the_cure_works() {
     let parts = site.path("conf/conf.d");
     fs::create_dir(&parts).expect("its name is new");
     chown(&parts, Some(NOBODY), None).expect("the test is root");
-    // There is nothing in it, and what isn't there any more stops processes.
+    // It is empty, but removing a part would stop processes.
     let danger = format!("`{}` can be written by `nobody`: that user would act as root through it", parts.display());
-    let cure = format!("`chown root: {}`, or start with `--trust-user nobody`", parts.display());
+    let remedy = format!("`chown root: {}`, or start with `--trust-user nobody`", parts.display());
     for arguments in [&["navigator.yml"][..], &["doctor", "navigator.yml"]] {
         let ended = site.run(arguments);
         refused(&ended, &danger);
-        refused(&ended, &cure);
+        refused(&ended, &remedy);
     }
     runs(site.command(["--trust-user", "nobody", "navigator.yml"]).start());
     refused(&site.run(["--trust-user", "daemon", "navigator.yml"]), &danger);
     let ended = site.run(["--trust-user", "no-such-user", "navigator.yml"]);
     assert!(ended.code == Some(2) && ended.stderr().contains("there is no such user"), "{}", ended.description);
-    // What would be refused can be checked all the same: nothing is run.
+    // `check` accepts it, because it starts nothing.
     assert_eq!(site.run(["check", "navigator.yml"]).code, Some(0));
     client(Command::new("sh").args(["-c", &format!("chown root: {}", parts.display())]));
     runs(site.command(["navigator.yml"]).start());
 }
 
 #[test]
-fn a_file_that_becomes_a_strangers_changes_nothing_until_it_is_mended() {
-    if !servers::root("ownership::a_file_that_becomes_a_strangers_changes_nothing_until_it_is_mended") {
+fn a_file_that_becomes_untrusted_is_rejected_until_it_is_fixed() {
+    if !servers::root("ownership::a_file_that_becomes_untrusted_is_rejected_until_it_is_fixed") {
         return;
     }
     let site = site();
@@ -232,8 +232,8 @@ fn a_file_that_becomes_a_strangers_changes_nothing_until_it_is_mended() {
 }
 
 #[test]
-fn a_user_runs_what_is_theirs_or_roots() {
-    let test = "ownership::a_user_runs_what_is_theirs_or_roots";
+fn a_user_accepts_own_files_and_those_of_root() {
+    let test = "ownership::a_user_accepts_own_files_and_those_of_root";
     if !can_become_nobody(test) {
         return;
     }
@@ -252,8 +252,8 @@ fn a_user_runs_what_is_theirs_or_roots() {
 }
 
 #[test]
-fn the_first_process_of_a_container_takes_what_is_mounted_there() {
-    let test = "ownership::the_first_process_of_a_container_takes_what_is_mounted_there";
+fn the_first_process_of_a_container_accepts_mounted_files() {
+    let test = "ownership::the_first_process_of_a_container_accepts_mounted_files";
     let container = ["--pid", "--fork", "--kill-child"];
     if !servers::root(test) || !servers::permitted(test, &["unshare", container[0], container[1], container[2], "true"]) {
         return;
@@ -266,10 +266,10 @@ fn the_first_process_of_a_container_takes_what_is_mounted_there() {
     navigator.ended();
 }
 
-/// The socket's directory is closed to others. Where somebody opens it, the kernel still says who asks.
+/// The socket's directory is closed to other users. If it is opened, the kernel still reports the peer's user.
 #[test]
-fn another_user_is_refused_and_nothing_is_told_to_them() {
-    let test = "ownership::another_user_is_refused_and_nothing_is_told_to_them";
+fn requests_of_another_user_are_refused_without_any_information() {
+    let test = "ownership::requests_of_another_user_are_refused_without_any_information";
     if !can_become_nobody(test) {
         return;
     }
@@ -292,10 +292,10 @@ fn another_user_is_refused_and_nothing_is_told_to_them() {
     runs(navigator);
 }
 
-/// Whoever may ask for a plan must not be told of files that navigator wouldn't take.
+/// A client that may ask for a plan must not learn the content of files that navigator would refuse.
 #[test]
-fn a_plan_reads_no_file_that_would_not_be_run() {
-    if !servers::root("ownership::a_plan_reads_no_file_that_would_not_be_run") {
+fn a_plan_reads_no_untrusted_file() {
+    if !servers::root("ownership::a_plan_reads_no_untrusted_file") {
         return;
     }
     let site = site();
@@ -311,10 +311,10 @@ fn a_plan_reads_no_file_that_would_not_be_run() {
     runs(navigator);
 }
 
-/// A base for the state of root's navigator that another user made first, with a navigator of that user's own in it.
+/// A state directory for root that another user created first, with that user's own navigator in it.
 #[test]
-fn a_state_directory_of_another_user_is_neither_used_nor_asked() {
-    let test = "ownership::a_state_directory_of_another_user_is_neither_used_nor_asked";
+fn a_state_directory_of_another_user_is_not_used() {
+    let test = "ownership::a_state_directory_of_another_user_is_not_used";
     if !can_become_nobody(test) {
         return;
     }
@@ -333,7 +333,7 @@ fn a_state_directory_of_another_user_is_neither_used_nor_asked() {
     }
     let asked = in_base(&["--trust-user", "nobody", "-c", "conf/navigator.yml", "status"]);
     assert_eq!(asked.code, Some(0), "{}", asked.description);
-    // Where everybody could make it, it must be closed.
+    // A directory that all users can write to is refused.
     fs::create_dir(site.path("open")).expect("its name is new");
     mode(&site.path("open"), 0o777);
     let ended = site.command(["conf/navigator.yml"]).env("NAVIGATOR_STATE_DIR", site.path("open")).start().ended();
@@ -341,10 +341,10 @@ fn a_state_directory_of_another_user_is_neither_used_nor_asked() {
     runs(other);
 }
 
-/// A pid file that another user made first and holds, where everybody may make files.
+/// A pid file that another user created first and holds, in a directory where all users may create files.
 #[test]
-fn the_holder_of_another_users_pid_file_is_not_signalled() {
-    let test = "ownership::the_holder_of_another_users_pid_file_is_not_signalled";
+fn the_holder_of_a_pid_file_of_another_user_is_not_signalled() {
+    let test = "ownership::the_holder_of_a_pid_file_of_another_user_is_not_signalled";
     if !can_become_nobody(test) {
         return;
     }
@@ -360,7 +360,7 @@ fn the_holder_of_another_users_pid_file_is_not_signalled() {
     other.started("web");
     let signalled = site.command(["-s", "stop"]).env("NAVIGATOR_PID_FILE", &pid_file).start().ended();
     assert_eq!(signalled.code, Some(1), "{}", signalled.description);
-    // Each of root's own, beside which the other one lives on.
+    // Runs a navigator of root; the other one must stay alive.
     let own = |is_refused: bool| {
         let mut own = site.command(["conf/navigator.yml"]).env("NAVIGATOR_PID_FILE", &pid_file).start();
         own.started("web");
@@ -370,7 +370,7 @@ fn the_holder_of_another_users_pid_file_is_not_signalled() {
     };
     own(true);
     assert_eq!(other.count("Process stopped", "web"), 0);
-    // A link to a file of root's is not followed, and nothing is written there.
+    // A link to a file of root is not followed, and nothing is written there.
     let victim = site.write("victim", "root's own\n");
     fs::remove_file(&pid_file).expect("it is there");
     symlink(&victim, &pid_file).expect("its name is free");

@@ -1,17 +1,17 @@
-//! Readiness with real servers: each becomes ready when it can do its work, and whoever depends on it is started then.
+//! Readiness with real servers: each becomes ready when it can do its work, and its dependents start then.
 
 use crate::harness::{Navigator, Signal, Site, attempt, client, servers};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
-/// How often the worker is started cold; more by hand.
+/// Cold starts of the worker; more when run by hand.
 fn cold_starts() -> usize {
     let asked = std::env::var("NAVIGATOR_COLD_STARTS").ok();
     asked.map_or(3, |count| count.parse().expect("NAVIGATOR_COLD_STARTS is a number"))
 }
 
-/// The client's start comes after the server's readiness, which comes after its start.
+/// Checks the order: the server starts, is ready, and only then the client starts.
 #[track_caller]
 fn assert_in_order(navigator: &Navigator<'_>, server: &str, client: &str) {
     let client = navigator.event("Process started", client);
@@ -21,12 +21,12 @@ fn assert_in_order(navigator: &Navigator<'_>, server: &str, client: &str) {
 }
 
 #[test]
-fn redis_is_ready_by_its_answer_and_by_its_log() {
-    if !servers::present("ready::redis_is_ready_by_its_answer_and_by_its_log", &["redis-server", "redis-cli"]) {
+fn redis_is_ready_by_a_command_and_by_its_log() {
+    if !servers::present("ready::redis_is_ready_by_a_command_and_by_its_log", &["redis-server", "redis-cli"]) {
         return;
     }
     let site = Site::new();
-    let [asked, heard] = [(); 2].map(|()| servers::free_port());
+    let [asked, logged] = [(); 2].map(|()| servers::free_port());
     let mut navigator = site.start(&format!(
         r#"
 defaults: {{ depends_on: [] }}
@@ -35,23 +35,23 @@ managed_processes:
     command: redis-server
     args: [--port, {asked}, --save, ""]
     ready: {{ exec: [redis-cli, -p, {asked}, ping] }}
-  - name: heard
+  - name: logged
     command: redis-server
-    args: [--port, {heard}, --save, ""]
+    args: [--port, {logged}, --save, ""]
     ready: {{ log: Ready to accept connections }}
   - name: ping-asked
     command: redis-cli
     args: [-p, {asked}, ping]
     type: task
     depends_on: [asked]
-  - name: ping-heard
+  - name: ping-logged
     command: redis-cli
-    args: [-p, {heard}, ping]
+    args: [-p, {logged}, ping]
     type: task
-    depends_on: [heard]
+    depends_on: [logged]
 "#
     ));
-    for server in ["asked", "heard"] {
+    for server in ["asked", "logged"] {
         let task = format!("ping-{server}");
         assert_in_order(&navigator, server, &task);
         assert_eq!(navigator.event("Process exited", &task).field("status"), Some("0"));
@@ -62,8 +62,8 @@ managed_processes:
 }
 
 #[test]
-fn postgres_is_ready_when_it_says_so_to_its_own_tool() {
-    const TEST: &str = "ready::postgres_is_ready_when_it_says_so_to_its_own_tool";
+fn postgres_is_ready_by_pg_isready() {
+    const TEST: &str = "ready::postgres_is_ready_by_pg_isready";
     if !servers::root(TEST) || !servers::present(TEST, &["postgres", "initdb", "pg_isready", "psql"]) {
         return;
     }
@@ -101,7 +101,7 @@ managed_processes:
     navigator.exits(0);
 }
 
-/// Puma with the fixture's application, whose readiness is to be found out like this.
+/// Puma with the fixture's application and this readiness.
 fn puma(port: u16, ready: &str) -> String {
     format!(
         r#"
@@ -133,10 +133,10 @@ fn puma_is_ready_by_http() {
     navigator.exits(0);
 }
 
-/// Puma speaks the protocol through the gem `sd_notify`, which is what Debian packages as `ruby-sd-notify`.
+/// Puma uses the protocol through the gem `sd_notify`, in Debian `ruby-sd-notify`.
 #[test]
-fn puma_is_ready_by_its_own_word() {
-    const TEST: &str = "ready::puma_is_ready_by_its_own_word";
+fn puma_is_ready_by_notification() {
+    const TEST: &str = "ready::puma_is_ready_by_notification";
     if !servers::present(TEST, &["puma", "ruby"])
         || !servers::succeeds(TEST, Command::new("ruby").args(["-e", "require 'sd_notify'"]))
     {
@@ -147,7 +147,7 @@ fn puma_is_ready_by_its_own_word() {
     let mut navigator = site.start(&puma(port, "{ notify: true }\n    liveness: { notify: true, interval: 20s }"));
     assert_in_order(&navigator, "web", "client");
     assert!(servers::get(port, "/hello").is_some(), "it answers at once");
-    // Told to restart itself, it keeps its number, and withdraws its word until it serves again.
+    // On USR2 it restarts itself with the same pid, and is unready until it serves again.
     let web = navigator.started("web");
     navigator.send(web, Signal::USR2);
     let unready = navigator.event("Process unready", "web");
@@ -159,8 +159,8 @@ fn puma_is_ready_by_its_own_word() {
 }
 
 #[test]
-fn a_flood_of_messages_of_another_user_costs_one_line() {
-    const TEST: &str = "ready::a_flood_of_messages_of_another_user_costs_one_line";
+fn a_flood_of_notifications_of_another_user_logs_one_line() {
+    const TEST: &str = "ready::a_flood_of_notifications_of_another_user_logs_one_line";
     if !servers::root(TEST) || !servers::present(TEST, &["python3"]) {
         return;
     }
@@ -180,7 +180,7 @@ managed_processes:
                  for _ in range(300): s.sendto(b'READY=1', sys.argv[1])";
     attempt(Command::new("python3").args(["-c", flood, socket])).expect("the socket is open");
     assert_eq!(navigator.count("Process ready", "web"), 0);
-    // Once this word of root is heard, all before it have been.
+    // When this message of root is handled, all before it are.
     let sender = UnixDatagram::unbound().expect("a socket");
     sender.send_to(b"READY=1", socket).expect("navigator listens");
     navigator.event("Process ready", "web");
@@ -190,10 +190,10 @@ managed_processes:
     navigator.ends();
 }
 
-/// Redis takes its time, so that a worker that doesn't wait for it would be refused.
+/// Redis starts slowly, so a worker that doesn't wait for it is refused.
 #[test]
-fn a_worker_never_meets_a_redis_that_is_not_ready() {
-    const TEST: &str = "ready::a_worker_never_meets_a_redis_that_is_not_ready";
+fn a_worker_never_connects_to_redis_before_it_is_ready() {
+    const TEST: &str = "ready::a_worker_never_connects_to_redis_before_it_is_ready";
     if !servers::present(TEST, &["redis-server", "redis-cli", "sidekiq"]) {
         return;
     }
@@ -215,7 +215,7 @@ managed_processes:
     depends_on: [redis]
 "#
         ));
-        // A worker that is at work has entered itself into this set.
+        // A running worker has registered in this set.
         let registered = || attempt(Command::new("redis-cli").args(["-p", &port.to_string(), "scard", "processes"]));
         navigator.log().until("the worker's registration", || registered().ok().filter(|count| count.trim() == "1"));
         assert_in_order(&navigator, "redis", "sidekiq");
@@ -227,7 +227,7 @@ managed_processes:
 }
 
 #[test]
-fn a_process_that_is_not_ready_in_time_has_failed_and_says_why() {
+fn a_process_that_misses_its_ready_deadline_fails_with_the_reason() {
     let site = Site::new();
     let port = servers::free_port();
     let mut navigator = site.start(&format!(

@@ -1,7 +1,7 @@
-//! Many destinations that take nothing at the same time: what they cost is bounded, other processes are not affected, and
-//! each loss is counted.
+//! Many stuck destinations at the same time: memory and threads are bounded, other processes are not affected, and each dropped
+//! line is counted.
 //!
-//! `STUCK=1000` sets how many there are; without it there are 100, which write as much in total.
+//! `STUCK=1000` sets their number; the default is 100, with the same total output.
 
 use crate::faults::{end_fault, is_possible};
 use crate::harness::{Navigator, Site, report};
@@ -11,20 +11,20 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What all stuck processes write together, in bytes.
+/// Bytes that all stuck processes write together.
 const TOTAL: usize = 400_000_000;
-/// The length of each of their lines.
+/// Bytes of each of their lines.
 const LINE: usize = 100;
-/// What navigator may have in memory while they are stuck, in kilobytes.
+/// Maximum memory of navigator while they are stuck, in kilobytes.
 const MEMORY: u64 = 64 * 1024;
-/// How many threads more than before navigator may have then.
+/// Additional threads of navigator, at most.
 const THREADS: u64 = 8;
 
 fn count() -> usize {
     std::env::var("STUCK").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
-/// A process that writes to a file of its own, and one that writes to navigator's output, both without end.
+/// A process that writes to its own file, and one that writes to navigator's output.
 const HEALTHY: &str = r"
 defaults: { depends_on: [], restart: never }
 managed_processes:
@@ -32,7 +32,7 @@ managed_processes:
   - { name: shared, command: sh, args: [-c, 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done'] }
 ";
 
-/// Waits until both have written this many lines more, and checks that they have lost none.
+/// Waits until both have written this many lines more, and checks that no line is missing.
 #[track_caller]
 fn healthy_lines_arrive(site: &Site, navigator: &Navigator<'_>, more: usize) {
     let of_file = || site.read("healthy.log").lines().map(str::to_owned).collect::<Vec<_>>();
@@ -48,15 +48,14 @@ fn healthy_lines_arrive(site: &Site, navigator: &Navigator<'_>, more: usize) {
     }
 }
 
-/// What navigator has in memory, its program's text included, in kilobytes.
+/// Resident memory of navigator in kilobytes.
 fn memory(navigator: &Navigator<'_>) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", navigator.pid())).expect("it runs");
     let rss = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).expect("the kernel reports it");
     rss.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Checks that every line of a stuck destination has arrived, or is counted where it would have been. Returns whether some were
-/// dropped.
+/// Checks that each line of a stuck destination arrived or is counted in its place. Returns whether lines were dropped.
 fn check(text: &str, lines: usize, name: &str) -> bool {
     let count = |line: &str| {
         let Some(rest) = line.strip_prefix("… dropped ") else {
@@ -69,19 +68,19 @@ fn check(text: &str, lines: usize, name: &str) -> bool {
     text.contains("… dropped ")
 }
 
-/// A process that writes so many lines into a file and ends.
+/// A process that writes this many lines into a file and ends.
 fn stuck(number: usize, lines: usize, file: &str) -> String {
     let script = format!("yes {} | head -n {lines}", "7".repeat(LINE - 1));
     format!("  - {{ name: stuck-{number}, command: sh, args: [-c, '{script}'], output: {{ file: {file} }} }}\n")
 }
 
 #[test]
-fn many_stuck_destinations_cost_little_and_nothing_of_others() {
+fn many_stuck_destinations_use_little_memory_and_affect_no_other() {
     let (count, site) = (count(), Site::new());
     let navigator = site.start(HEALTHY);
     healthy_lines_arrive(&site, &navigator, 5);
     let threads = navigator.status("Threads");
-    // A pipe that has a reader, which doesn't read.
+    // Pipes that are open for reading but not read.
     let pipes: Vec<OwnedFd> = (0..count).map(|_| pipe_with(PipeFlags::CLOEXEC).expect("descriptors are left").0).collect();
     let lines = TOTAL / count / LINE;
     let mut configuration = HEALTHY.to_owned();
@@ -104,13 +103,13 @@ fn many_stuck_destinations_cost_little_and_nothing_of_others() {
         File::from(pipe).read_to_string(&mut text).expect("it is text");
         losing += usize::from(check(&text, lines, &format!("stuck-{number}")));
     }
-    // The first ones may have found room for all that they had to write.
+    // The first ones may have had room for all their output.
     assert!(losing > count / 2, "{losing} of {count} lost lines");
     healthy_lines_arrive(&site, &navigator, 5);
     navigator.ends();
 }
 
-/// A directory on another filesystem than the site, removed with it.
+/// A directory on another filesystem, removed with it.
 struct Elsewhere(PathBuf);
 
 impl Drop for Elsewhere {
@@ -119,13 +118,13 @@ impl Drop for Elsewhere {
     }
 }
 
-/// `strace` is the hung filesystem: writes to its files don't come back as long as it lives.
+/// `strace` plays the hung filesystem: writes to its files don't return while it lives.
 #[test]
-fn a_filesystem_that_hangs_with_many_files_costs_nothing_of_others() {
+fn a_hung_filesystem_with_many_files_affects_no_other() {
     const FILES: usize = 20;
-    // Twice what one process may have in a queue.
+    // Twice the share of one process.
     const LINES: usize = 40_000;
-    if !is_possible("stuck::a_filesystem_that_hangs_with_many_files_costs_nothing_of_others") {
+    if !is_possible("stuck::a_hung_filesystem_with_many_files_affects_no_other") {
         return;
     }
     let site = Site::new();

@@ -1,5 +1,5 @@
-//! A canary with every control character in every field that a stranger can set: no command, log line or message prints it raw
-//! to a terminal. Colours of processes pass in `logs` and in the foreground output, and nowhere else.
+//! Terminal safety: a canary with every control character is put into every field that another user can set. No command, log
+//! line or message prints it raw. Colours of processes pass only in `logs` and in the foreground output.
 
 use crate::harness::{Site, servers, shown_on_terminal};
 use serde_json::Value;
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 /// A colour that navigator itself never uses.
 const COLOUR: &str = "\x1b[38;5;201m";
-/// What a line begins with if a line break of the canary was printed raw.
+/// The start of a line if a line break of the canary was printed raw.
 const FORGED: &str = "forged";
-/// A part of the canary after it was escaped, by which the tests see that it was printed at all.
+/// A part of the escaped canary, which shows that it was printed at all.
 const ESCAPED: &str = r"\u{1b}]0;pwned\u{7}";
 const ESCAPED_JSON: &str = r"\u001b]0;pwned\u0007";
 
-/// Every control character but NUL, which no argument and no file name can hold; a title sequence, and a colour.
+/// Every control character but NUL, which arguments and file names can't contain; a title sequence, and a colour.
 fn canary() -> String {
     let controls = ('\u{1}'..='\u{1f}').chain('\u{7f}'..='\u{9f}').chain(['\u{61c}', '\u{200e}', '\u{200f}']);
     let controls = controls.chain('\u{2028}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
     format!("\x1b]0;pwned\x07{COLOUR}{}{FORGED}\n{FORGED}", controls.collect::<String>())
 }
 
-/// The canary in double quotes, so that YAML reads it unchanged.
+/// Quotes the canary, so that YAML reads it unchanged.
 fn quoted(text: &str) -> String {
     text.chars().fold("\"".to_owned(), |out, char| {
         if char.is_ascii_graphic() && !matches!(char, '"' | '\\') {
@@ -38,7 +38,7 @@ fn quoted(text: &str) -> String {
 enum Allowed {
     /// Navigator's own colours.
     Own,
-    /// Also those of processes.
+    /// Also colours of processes.
     Colours,
 }
 
@@ -89,12 +89,12 @@ fn assert_shows(site: &Site, arguments: &[&str], expected: &str) -> Vec<u8> {
     let shown = shown(site, arguments);
     assert_escaped(&what, &shown, Allowed::Own);
     let text = String::from_utf8_lossy(&shown);
-    // Long texts are broken between words and cut at the margin.
+    // Long texts are wrapped and cut.
     assert!(text.contains(expected), "{what}: the canary was not printed: {text}");
     shown
 }
 
-/// Runs navigator on this configuration in the foreground of a terminal while `clients` run; then everything it has shown.
+/// Runs navigator in the foreground of a terminal while `clients` run; returns everything it has shown.
 fn foreground(site: &Site, config: &str, clients: impl FnOnce()) -> Vec<u8> {
     thread::scope(|scope| {
         let running = scope.spawn(|| shown(site, &[config]));
@@ -105,7 +105,7 @@ fn foreground(site: &Site, config: &str, clients: impl FnOnce()) -> Vec<u8> {
     })
 }
 
-/// Ends the navigator also if a check fails, so that the test ends too.
+/// Stops navigator even if a check fails, so that the test ends.
 struct Stop<'a> {
     site: &'a Site,
     config: &'a str,
@@ -117,7 +117,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Asks again until it holds. Each question runs a command, which takes its time.
+/// Repeats until it holds. Each attempt runs a command, which takes time.
 #[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
@@ -126,7 +126,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// One process writes the canary, one says it in `STATUS=`, one cannot be started by its name, one has it in its environment.
+/// One process writes the canary, one sends it as `STATUS=`, one has it as its command, one in its environment.
 fn configuration(site: &Site) -> String {
     let canary = canary();
     // Raw bytes that are not UTF-8: C1 as one byte, and NUL.
@@ -151,8 +151,8 @@ managed_processes:
 }
 
 #[test]
-fn nothing_from_outside_reaches_a_terminal_raw_while_a_navigator_runs() {
-    if !servers::present("terminal::nothing_from_outside_reaches_a_terminal_raw_while_a_navigator_runs", &["perl"]) {
+fn no_outside_text_reaches_a_terminal_raw_while_navigator_runs() {
+    if !servers::present("terminal::no_outside_text_reaches_a_terminal_raw_while_navigator_runs", &["perl"]) {
         return;
     }
     let site = Site::new();
@@ -163,7 +163,7 @@ fn nothing_from_outside_reaches_a_terminal_raw_while_a_navigator_runs() {
     let config = name.as_str();
     let seen = foreground(&site, config, || {
         let status = || String::from_utf8_lossy(&shown(&site, &["status", "-c", config])).into_owned();
-        until("everything is known", || {
+        until("the status of all processes", || {
             let status = status();
             ["loading", "failed to start", "wrote last"].iter().all(|wanted| status.contains(wanted))
         });
@@ -181,7 +181,7 @@ fn nothing_from_outside_reaches_a_terminal_raw_while_a_navigator_runs() {
     }
 }
 
-/// Every command that asks a running navigator.
+/// Checks every command that asks a running navigator.
 fn while_it_runs(site: &Site, config: &str) {
     for arguments in [
         &["status", "notifier", "-c", config][..],
@@ -220,7 +220,7 @@ fn while_it_runs(site: &Site, config: &str) {
 }
 
 #[test]
-fn nothing_from_outside_reaches_a_terminal_raw_where_no_navigator_runs() {
+fn no_outside_text_reaches_a_terminal_raw_while_no_navigator_runs() {
     let site = Site::new();
     let (canary, quoted) = (canary(), quoted(&canary()));
     let sound = format!("{canary}.yml");
@@ -254,7 +254,7 @@ fn nothing_from_outside_reaches_a_terminal_raw_where_no_navigator_runs() {
     }
     assert_shows(&site, &["check", "--format", "json", "broken.yml"], "pwned");
     assert_shows(&site, &["check", "raw.yml"], "raw.yml");
-    // Of short options the parser names the first, here the escape's backslash.
+    // The parser names the first short option, here the backslash of the escape.
     assert_shows(&site, &[&format!("-{canary}")], r"-\");
     for arguments in [&["--help"][..], &["status", "--help"], &["--version"], &["schema"], &["man"], &["graph", &sound]] {
         assert_escaped(&arguments.join(" "), &shown(&site, arguments), Allowed::Own);

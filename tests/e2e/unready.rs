@@ -1,8 +1,8 @@
-//! A dependency that never gets ready: whoever waits for it waits, nobody else does, and the file alone mends it.
+//! A dependency that never becomes ready: only its dependents wait, and a save of the file fixes it.
 
 use crate::harness::{Navigator, Signal, Site, servers};
 
-/// A server that nothing answers for, who waits for it, and who has nothing to do with that.
+/// `db` never becomes ready, `web` and `mail` depend on it, and the others don't.
 fn configuration(ready: &str) -> String {
     format!(
         r"
@@ -31,15 +31,15 @@ managed_processes:
     )
 }
 
-/// Those who have nothing to do with it run, and those who wait don't.
-fn is_partly_up(navigator: &Navigator<'_>) {
+/// Checks that independent processes run, and that the dependents wait.
+fn assert_independent_processes_run(navigator: &Navigator<'_>) {
     navigator.started("db");
     navigator.started("cache");
     navigator.started("search");
     assert_eq!((navigator.count("Process started", "web"), navigator.count("Process started", "mail")), (0, 0));
 }
 
-/// What `status` says of a process, once it says this.
+/// Waits until `status` of a process contains this.
 fn status_says(site: &Site, navigator: &Navigator<'_>, name: &str, expected: &str) {
     navigator.log().until(&format!("`{name}`: `{expected}` in the status"), || {
         let status = site.run(["status", name]).stdout();
@@ -48,16 +48,16 @@ fn status_says(site: &Site, navigator: &Navigator<'_>, name: &str, expected: &st
 }
 
 #[test]
-fn a_corrected_probe_leads_on_who_waits_for_it() {
+fn a_corrected_probe_starts_the_waiting_dependents() {
     let site = Site::new();
     let port = servers::free_port();
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")));
-    is_partly_up(&navigator);
+    assert_independent_processes_run(&navigator);
     let db = navigator.started("db");
     status_says(&site, &navigator, "db", "not ready yet: connection refused");
     status_says(&site, &navigator, "web", "waits for db: not ready");
     status_says(&site, &navigator, "mail", "waits for web");
-    // What is not concerned can be changed, and removed, meanwhile.
+    // Independent processes can be added and removed meanwhile.
     site.write("navigator.yml", &configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")).replace("search", "find"));
     navigator.started("find");
     navigator.event("Process stopped", "search");
@@ -71,11 +71,11 @@ fn a_corrected_probe_leads_on_who_waits_for_it() {
 }
 
 #[test]
-fn what_failed_its_deadline_is_tried_again_with_a_corrected_probe() {
+fn a_process_that_missed_its_deadline_is_started_again_with_a_corrected_probe() {
     let site = Site::new();
     let port = servers::free_port();
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\", deadline: 300ms}}")));
-    is_partly_up(&navigator);
+    assert_independent_processes_run(&navigator);
     let failed = navigator.event("Process failed", "db");
     assert_eq!(failed.field("reason"), Some("not ready within 300ms: connection refused"));
     status_says(&site, &navigator, "db", "failed");
@@ -89,11 +89,11 @@ fn what_failed_its_deadline_is_tried_again_with_a_corrected_probe() {
 }
 
 #[test]
-fn everything_stops_while_somebody_waits() {
+fn shutdown_works_while_a_process_waits_for_its_dependency() {
     let site = Site::new();
     let port = servers::free_port();
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")));
-    is_partly_up(&navigator);
+    assert_independent_processes_run(&navigator);
     navigator.signal(Signal::TERM);
     let ended = navigator.exits(0);
     for name in ["db", "cache", "search"] {

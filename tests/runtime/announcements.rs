@@ -43,7 +43,7 @@ fn a_matching_line_makes_it_ready_wherever_its_output_goes() {
 fn output_that_does_not_match_makes_nothing_ready() {
     on_host("log-else", async |host| {
         let run = host.spawn(logging("redis", "echo 'not Ready'; printf '^Ready'; exec sleep 3600", "^Ready"));
-        host.unready(run, "no line of its output matches `^Ready`").await;
+        host.unready(run, "no output line matches `^Ready` yet").await;
         host.kill(run);
         host.gone(run).await;
         let ready = |event: &Event| matches!(event, Event::Ready { .. });
@@ -87,7 +87,7 @@ fn a_line_break_on_the_descriptor_makes_it_ready() {
             let mut spec = script("s6", &format!("bash -c 'printf nothing >&{number}; echo >&{number}'; exec sleep 3600"));
             spec.exec.announce = Some(Announce::Fd(number));
             let run = host.spawn(spec);
-            host.unready(run, &format!("no line break came on descriptor {number}")).await;
+            host.unready(run, &format!("no line break on descriptor {number} yet")).await;
             host.ready(run).await;
             host.kill(run);
             host.gone(run).await;
@@ -152,7 +152,7 @@ fn notifications_make_it_ready_and_unready() {
             panic!("no watchdog is asked for: {variables}")
         };
         let notifier = Notifier::new(socket);
-        host.unready(run, "no `READY=1` came").await;
+        host.unready(run, "no `READY=1` received yet").await;
         notifier.say("STATUS=Loading 50 %");
         host.unready(run, "Loading 50 %").await;
         notifier.say("READY=1\nSTATUS=Serving\nMAINPID=1\nERRNO=2\nFDSTORE=1\n");
@@ -329,7 +329,7 @@ fn a_watchdog_trigger_makes_it_unhealthy_at_once() {
         let variables = host.read_fifo(&said).await;
         let notifier = Notifier::new(variables.split_whitespace().next().expect("its path"));
         notifier.say("READY=1\nWATCHDOG=trigger");
-        assert_eq!(host.unhealthy(run).await, "it asked for it by `WATCHDOG=trigger`");
+        assert_eq!(host.unhealthy(run).await, "it sent `WATCHDOG=trigger`");
         host.kill(run);
         host.gone(run).await;
     });

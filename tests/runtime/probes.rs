@@ -67,10 +67,10 @@ fn a_failed_http_probe_says_why() {
         let cases = [
             ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "status 503"),
             ("HTTP/1.1 404 Not Found\r\n\r\n", "status 404"),
-            ("SSH-2.0-OpenSSH_9.2\r\n", "no answer of HTTP: "),
+            ("SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP response: "),
             ("", "the connection was closed before an answer came"),
             ("HTTP/1.1 200 O", "the connection was closed before an answer came"),
-            (&huge, "no answer of HTTP: message head is too large"),
+            (&huge, "not an HTTP response: message head is too large"),
         ];
         for (answer, why) in cases {
             let server = Server::answering(answer);
@@ -87,7 +87,7 @@ fn a_failed_http_probe_says_why() {
         host.unready(run, "no answer within 50ms").await;
         end(host, run).await;
         let run = host.spawn(with_ready(idle("web"), http("http://no-such-host.invalid/")));
-        host.unready(run, "its host is not known: ").await;
+        host.unready(run, "unknown host: ").await;
         end(host, run).await;
         assert!(!host.events.iter().any(|event| matches!(event, Event::Ready { .. })));
     });

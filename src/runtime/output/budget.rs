@@ -1,23 +1,23 @@
-//! The bound on all queued output together, and what each queue may take of it.
+//! The limit on all queued output together, and the share of each queue.
 
 use super::sink_queue::CAPACITY;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// All queues together hold this many bytes: with twice its capacity, one queue alone can use all of that.
+/// Bytes that all queues together may hold. One queue alone can then reach its own capacity.
 const TOTAL: usize = 2 * CAPACITY;
-/// A queue may hold this much, however much others hold. So a destination that isn't stuck has always room for what comes next,
-/// and each that is stuck exceeds the total by this at most.
+/// Bytes that a queue may always hold. So a destination that isn't stuck always has room, and each stuck one exceeds the total
+/// by at most this.
 const MINIMUM: usize = 16 * 1024;
 
-/// What all queues hold.
+/// The bytes in all queues.
 #[derive(Debug, Default)]
 pub(super) struct QueueBudget {
     queued: AtomicUsize,
 }
 
 impl QueueBudget {
-    /// How much a queue may add that holds this many bytes. By dynamic thresholds, as among the sources of one queue: it may
-    /// hold as much as would then be free.
+    /// Bytes that a queue which holds `held` bytes may add. Dynamic thresholds, as among the sources of one queue: a queue may
+    /// hold as much as would still be free then.
     pub(super) fn room(&self, held: usize) -> usize {
         let free = TOTAL.saturating_sub(self.queued.load(Ordering::Relaxed));
         (free.saturating_sub(held) / 2).max(MINIMUM.saturating_sub(held))
@@ -36,17 +36,17 @@ impl QueueBudget {
 mod tests {
     use super::*;
 
-    /// Fills queues in turns, a kilobyte at a time, as far as each may; returns what each holds.
+    /// Fills queues in turns, a kilobyte at a time, up to their limits; returns what each holds.
     fn fill(budget: &QueueBudget, queues: usize) -> Vec<usize> {
         let mut held = vec![0; queues];
-        let mut goes_on = true;
-        while goes_on {
-            goes_on = false;
-            // One source in each: it may hold as much as is free in its queue.
+        let mut has_grown = true;
+        while has_grown {
+            has_grown = false;
+            // With one source, a queue may hold as much as is free.
             for held in held.iter_mut().filter(|held| **held < budget.room(**held)) {
                 *held += 1024;
                 budget.add(1024);
-                goes_on = true;
+                has_grown = true;
             }
         }
         held

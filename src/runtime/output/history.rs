@@ -1,7 +1,7 @@
-//! What processes wrote last, kept in memory for whoever asks for it later, and for whoever reads along.
+//! The last output of each process, in memory, for `logs` and `status`.
 //!
-//! It is bounded: a ring of lines for each process, and all of them together. A reader that is slower than a process
-//! misses lines and is told how many; nobody ever waits for it.
+//! Memory is limited for each process and in total. A reader that is slower than a process misses lines and gets their number;
+//! no process waits for a reader.
 
 use super::line_buffer::{Arrival, LineBuffer};
 use super::line_format::Stream;
@@ -13,24 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// As much of one process is kept at most.
-const EACH: usize = 64 * 1024;
-/// As much of all of them together, of which each process has an equal share. They are shared out anew when there are twice as
-/// many.
-const ALL: usize = 16 * 1024 * 1024;
-/// Of a line that is shown beside other things, people read no more characters.
-const GLANCE: usize = 400;
+/// Bytes kept of one process, at most.
+const PROCESS_LIMIT: usize = 64 * 1024;
+/// Bytes kept of all processes together. Each has an equal share, recalculated when their number doubles.
+const TOTAL_LIMIT: usize = 16 * 1024 * 1024;
+/// Characters shown of a line in `status`.
+const SHOWN_CHARS: usize = 400;
 
-/// The last lines of every process. Clones are the same.
+/// The last lines of every process. Clones share the same state.
 #[derive(Clone, Debug, Default)]
 pub struct OutputHistory(Arc<HistoryState>);
 
 #[derive(Debug, Default)]
 struct HistoryState {
-    rings: Mutex<LineBuffers>,
-    /// What one ring may hold now; 0: there is none yet.
+    buffers: Mutex<LineBuffers>,
+    /// Bytes that one buffer may hold; 0: there is no buffer yet.
     share: AtomicUsize,
-    /// How many pieces of output there have been.
+    /// Counts chunks of output, which orders them among processes.
     pieces: AtomicU64,
     /// Nothing more will be written.
     is_over: Arc<AtomicBool>,
@@ -39,16 +38,16 @@ struct HistoryState {
 #[derive(Debug, Default)]
 struct LineBuffers {
     by_name: BTreeMap<Name, Arc<LineBuffer>>,
-    /// Those whose output is thrown away.
+    /// Processes whose output is discarded.
     silent: BTreeSet<Name>,
-    /// Readers that are to get rings that come later.
+    /// Readers that follow: they get buffers of new processes.
     mailboxes: Vec<Weak<Mailbox>>,
 }
 
-/// The place where one process's lines are kept.
+/// Where the lines of one process are recorded.
 #[derive(Clone, Debug)]
 pub(super) struct HistorySlot {
-    ring: Arc<LineBuffer>,
+    buffer: Arc<LineBuffer>,
     shared: Arc<HistoryState>,
 }
 
@@ -56,97 +55,98 @@ impl HistorySlot {
     pub(super) fn take(&self, stream: Stream, piece: LineChunk<'_>) {
         let order = self.shared.pieces.fetch_add(1, Ordering::Relaxed);
         let at = Arrival { order, time: Timestamp::now() };
-        self.ring.push(stream, piece, at, self.shared.share.load(Ordering::Relaxed));
+        self.buffer.push(stream, piece, at, self.shared.share.load(Ordering::Relaxed));
     }
 }
 
 impl OutputHistory {
-    /// The place for what a process writes from now on.
-    pub(super) fn place(&self, name: &Name) -> HistorySlot {
-        let mut rings = self.rings();
-        rings.silent.remove(name);
-        let ring = rings.by_name.get(name).cloned().unwrap_or_else(|| {
-            let ring = Arc::new(LineBuffer::new(name.clone()));
-            rings.by_name.insert(name.clone(), Arc::clone(&ring));
-            rings.announce(&ring);
-            self.share_out(&rings);
-            ring
+    /// The slot for the future output of a process.
+    pub(super) fn slot_for(&self, name: &Name) -> HistorySlot {
+        let mut buffers = self.buffers();
+        buffers.silent.remove(name);
+        let buffer = buffers.by_name.get(name).cloned().unwrap_or_else(|| {
+            let buffer = Arc::new(LineBuffer::new(name.clone()));
+            buffers.by_name.insert(name.clone(), Arc::clone(&buffer));
+            buffers.announce(&buffer);
+            self.divide(&buffers);
+            buffer
         });
-        drop(rings);
-        HistorySlot { ring, shared: Arc::clone(&self.0) }
+        drop(buffers);
+        HistorySlot { buffer, shared: Arc::clone(&self.0) }
     }
 
-    /// Takes note that nothing is kept of what a process writes from now on.
-    pub(super) fn keep_nothing_of(&self, name: &Name) {
-        self.rings().silent.insert(name.clone());
+    /// Records that the future output of a process is discarded.
+    pub(super) fn mark_silent(&self, name: &Name) {
+        self.buffers().silent.insert(name.clone());
     }
 
-    /// Whether there is nothing to be had of a process because its output is thrown away.
+    /// Whether a process has no recorded output because it is discarded.
     pub fn is_silent(&self, name: &str) -> bool {
-        let rings = self.rings();
-        rings.silent.contains(name) && rings.by_name.get(name).is_none_or(|ring| ring.end() == 0)
+        let buffers = self.buffers();
+        buffers.silent.contains(name) && buffers.by_name.get(name).is_none_or(|buffer| buffer.end() == 0)
     }
 
-    /// Forgets what processes wrote that aren't there any more.
+    /// Drops the output of processes that are gone.
     pub(in crate::runtime) fn retain(&self, is_there: &dyn Fn(&Name) -> bool) {
-        let mut rings = self.rings();
-        rings.by_name.retain(|name, _| is_there(name));
-        rings.silent.retain(is_there);
-        self.share_out(&rings);
+        let mut buffers = self.buffers();
+        buffers.by_name.retain(|name, _| is_there(name));
+        buffers.silent.retain(is_there);
+        self.divide(&buffers);
     }
 
-    /// Tells those who read along that nothing more is written.
+    /// Tells followers that no more output comes.
     pub(in crate::runtime) fn finish(&self) {
         self.0.is_over.store(true, Ordering::Release);
-        self.rings().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
+        self.buffers().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
     }
 
-    /// The last lines of a process, as a person sees them at a glance.
+    /// The last lines of a process, each cut to [`SHOWN_CHARS`].
     pub fn last(&self, name: &str, lines: u64) -> Vec<String> {
-        let Some(ring) = self.rings().by_name.get(name).cloned() else { return Vec::new() };
-        let mut from = ring.first_of_last(lines);
+        let Some(buffer) = self.buffers().by_name.get(name).cloned() else { return Vec::new() };
+        let mut from = buffer.first_of_last(lines);
         let mut text = Vec::new();
-        while let Some(copied) = ring.copy(from) {
+        while let Some(copied) = buffer.copy(from) {
             from = copied.next;
             text.extend_from_slice(&copied.bytes);
         }
         let text = String::from_utf8_lossy(&text);
-        text.lines().map(|line| line.chars().take(GLANCE).collect()).collect()
+        text.lines().map(|line| line.chars().take(SHOWN_CHARS).collect()).collect()
     }
 
-    /// Reads the last lines of these processes, or of all if none is named: of each as many as this, if there are as many.
-    /// What is written later comes behind them if `follows`.
+    /// Reads up to `lines` last lines of each of these processes, or of all if `names` is empty. If it `follows`, later output
+    /// comes after them.
     pub fn tail(&self, names: &[Name], lines: u64, follows: bool) -> Tail {
         let mailbox = Arc::new(Mailbox::new(names));
-        let mut rings = self.rings();
-        let begun = rings.by_name.values().filter(|ring| mailbox.wants(ring));
-        let tail = Tail::new(&mailbox, begun.map(|ring| mailbox.begin(ring, lines, follows)).collect(), follows, &self.0.is_over);
+        let mut buffers = self.buffers();
+        let begun = buffers.by_name.values().filter(|buffer| mailbox.wants(buffer));
+        let tail =
+            Tail::new(&mailbox, begun.map(|buffer| mailbox.begin(buffer, lines, follows)).collect(), follows, &self.0.is_over);
         if follows {
-            rings.mailboxes.push(Arc::downgrade(&mailbox));
+            buffers.mailboxes.push(Arc::downgrade(&mailbox));
         }
         tail
     }
 
-    /// Gives each ring its share of memory.
-    fn share_out(&self, rings: &LineBuffers) {
-        let share = EACH.min(ALL / rings.by_name.len().next_power_of_two());
+    /// Sets the share of each buffer.
+    fn divide(&self, buffers: &LineBuffers) {
+        let share = PROCESS_LIMIT.min(TOTAL_LIMIT / buffers.by_name.len().next_power_of_two());
         if self.0.share.swap(share, Ordering::Relaxed) > share {
-            rings.by_name.values().for_each(|ring| ring.shrink(share));
+            buffers.by_name.values().for_each(|buffer| buffer.shrink(share));
         }
     }
 
-    /// A panic elsewhere leaves the rings as whole as they were: every change of them is complete before the next begins.
-    fn rings(&self) -> MutexGuard<'_, LineBuffers> {
-        self.0.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
+    fn buffers(&self) -> MutexGuard<'_, LineBuffers> {
+        self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LineBuffers {
-    /// Gives a new ring to those who want to read it.
-    fn announce(&mut self, ring: &Arc<LineBuffer>) {
+    /// Offers a new buffer to followers.
+    fn announce(&mut self, buffer: &Arc<LineBuffer>) {
         self.mailboxes.retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else { return false };
-            mailbox.offer(ring);
+            mailbox.offer(buffer);
             true
         });
     }
@@ -157,67 +157,67 @@ mod tests {
     use super::super::tail::TailFormat;
     use super::*;
 
-    fn say(kept: &OutputHistory, name: &str, lines: &str) {
-        kept.place(&name.into()).take(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false });
+    fn write(history: &OutputHistory, name: &str, lines: &str) {
+        history.slot_for(&name.into()).take(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false });
     }
 
-    /// What there is to read now.
-    fn read(tail: &mut Tail, form: TailFormat) -> String {
+    /// Everything that can be read now.
+    fn read(tail: &mut Tail, format: TailFormat) -> String {
         let mut text = Vec::new();
         loop {
-            let said = tail.take();
-            if said.is_empty() {
+            let items = tail.take();
+            if items.is_empty() {
                 return String::from_utf8(text).unwrap();
             }
-            for said in said {
-                said.write(form, &mut text);
+            for item in items {
+                item.write(format, &mut text);
             }
         }
     }
 
     #[test]
-    fn lines_of_several_come_in_the_order_in_which_they_were_written() {
-        let kept = OutputHistory::default();
+    fn lines_of_several_processes_keep_their_order() {
+        let history = OutputHistory::default();
         for (name, lines) in [("a", "1"), ("b", "2\n3"), ("a", "4"), ("c", "5"), ("b", "6")] {
-            say(&kept, name, lines);
+            write(&history, name, lines);
         }
-        let all = kept.tail(&[], 10, false);
+        let all = history.tail(&[], 10, false);
         assert!(!all.goes_on());
         assert_eq!(read(&mut { all }, TailFormat::Plain), "1\n2\n3\n4\n5\n6\n");
-        let mut some = kept.tail(&["b".into(), "a".into()], 1, true);
+        let mut some = history.tail(&["b".into(), "a".into()], 1, true);
         assert_eq!(read(&mut some, TailFormat::Named), "[a.stdout] 4\n[b.stdout] 6\n");
-        say(&kept, "c", "not of interest");
-        say(&kept, "b", "7");
+        write(&history, "c", "not of interest");
+        write(&history, "b", "7");
         assert_eq!(read(&mut some, TailFormat::Plain), "7\n");
-        assert_eq!(kept.last("b", 2), ["6", "7"]);
-        kept.finish();
+        assert_eq!(history.last("b", 2), ["6", "7"]);
+        history.finish();
         assert!(!some.goes_on());
     }
 
     #[test]
-    fn what_was_not_of_interest_when_it_began_is_no_miss_and_what_was_is() {
-        let kept = OutputHistory::default();
-        (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
-        let mut late = kept.tail(&[], 100_000, true);
+    fn only_lines_dropped_after_the_start_of_a_tail_count_as_missed() {
+        let history = OutputHistory::default();
+        (0..10_000).for_each(|number| write(&history, "web", &format!("{number}")));
+        let mut late = history.tail(&[], 100_000, true);
         assert!(!read(&mut late, TailFormat::Plain).contains("missed"));
-        (0..10_000).for_each(|number| say(&kept, "web", &format!("{number}")));
+        (0..10_000).for_each(|number| write(&history, "web", &format!("{number}")));
         let text = read(&mut late, TailFormat::Plain);
-        let (told, lines) = text.split_once('\n').unwrap();
-        assert_eq!(told, format!("… missed {} lines", 10_000 - lines.lines().count()));
+        let (notice, lines) = text.split_once('\n').unwrap();
+        assert_eq!(notice, format!("… missed {} lines", 10_000 - lines.lines().count()));
     }
 
     #[test]
-    fn all_together_are_bounded_and_what_is_gone_is_forgotten() {
-        let kept = OutputHistory::default();
+    fn total_memory_is_limited_and_removed_processes_are_dropped() {
+        let history = OutputHistory::default();
         let line = "x".repeat(999);
         for number in 0..1_000 {
             let name = format!("process-{number}");
-            (0..100).for_each(|_| say(&kept, &name, &line));
+            (0..100).for_each(|_| write(&history, &name, &line));
         }
-        let cost: usize = kept.rings().by_name.values().map(|ring| ring.cost()).sum();
-        assert!(cost > ALL / 2 && cost <= ALL + ALL / 4, "{cost} bytes");
-        kept.retain(&|name| name.as_str() == "process-7");
-        assert_eq!(kept.rings().by_name.len(), 1);
-        assert!(!kept.last("process-7", 1).is_empty());
+        let cost: usize = history.buffers().by_name.values().map(|buffer| buffer.cost()).sum();
+        assert!(cost > TOTAL_LIMIT / 2 && cost <= TOTAL_LIMIT + TOTAL_LIMIT / 4, "{cost} bytes");
+        history.retain(&|name| name.as_str() == "process-7");
+        assert_eq!(history.buffers().by_name.len(), 1);
+        assert!(!history.last("process-7", 1).is_empty());
     }
 }

@@ -1,6 +1,6 @@
-//! The last lines of one process: as many as fit into its share of memory, the oldest going first, line by line.
+//! The last lines of one process, within its share of memory; the oldest line is dropped first.
 //!
-//! Each line has a number, so that whoever reads along knows how many were gone before it came to read them.
+//! Lines are numbered, so a reader knows how many were dropped before it read them.
 
 use super::line_format::Stream;
 use super::lines::LineChunk;
@@ -11,102 +11,102 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 
-/// The lines of one process. Whoever writes to it waits for nobody but a reader who copies some.
+/// The lines of one process. A writer waits only while a reader copies some.
 #[derive(Debug)]
 pub(super) struct LineBuffer {
     name: Name,
-    inside: Mutex<BufferContents>,
+    contents: Mutex<BufferContents>,
 }
 
 #[derive(Debug, Default)]
 struct BufferContents {
     /// Whole lines, each with its newline.
     bytes: VecDeque<u8>,
-    /// What is known of them, in the same order.
+    /// Describes `bytes`, in the same order.
     records: VecDeque<BufferedLines>,
     /// How many lines there have ever been.
     end: u64,
-    /// Those who want to know of more.
+    /// Notified of new lines.
     listeners: Vec<Weak<Notify>>,
 }
 
 /// Lines that came together.
 #[derive(Clone, Copy, Debug)]
 struct BufferedLines {
-    /// Among those of all processes.
+    /// Position among the output of all processes.
     order: u64,
     time: Timestamp,
     /// The number of its first line.
     first: u64,
-    /// How many bytes there had ever been before it.
-    begins: u64,
+    /// Bytes ever recorded before it.
+    offset: u64,
     length: usize,
     stream: Stream,
-    /// Whether its first line goes on with the one before.
+    /// Whether its first line continues the line before.
     continued: bool,
 }
 
-/// Some lines of a ring, copied out.
+/// Lines copied out of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CopiedLines {
-    /// The number of the first of them; what was asked for may be gone.
+    /// The number of the first one; higher than asked for if lines were dropped.
     pub(super) first: u64,
-    /// The number of the line behind them.
+    /// The number of the line after them.
     pub(super) next: u64,
     pub(super) time: Timestamp,
     pub(super) stream: Stream,
     pub(super) continued: bool,
-    /// With a newline behind each.
+    /// Each with a newline.
     pub(super) bytes: Vec<u8>,
 }
 
-/// When lines came, and in which order among those of all processes.
+/// When lines came, and their position among those of all processes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) order: u64,
     pub(super) time: Timestamp,
 }
 
-/// What a record costs beside its bytes.
+/// Memory of a record beside its bytes.
 const RECORD: usize = size_of::<BufferedLines>();
 
 impl LineBuffer {
     pub(super) fn new(name: Name) -> LineBuffer {
-        LineBuffer { name, inside: Mutex::default() }
+        LineBuffer { name, contents: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &Name {
         &self.name
     }
 
-    /// Takes lines, within this share of memory. Of what doesn't fit, the end is kept.
+    /// Adds lines and keeps to `share` bytes of memory. Of lines that exceed it, the end is kept.
     pub(super) fn push(&self, stream: Stream, piece: LineChunk<'_>, at: Arrival, share: usize) {
-        let mut inside = self.lock();
-        let first = inside.end;
-        inside.end += memchr_iter(b'\n', piece.bytes).count() as u64 + 1;
-        let (bytes, is_cut) = tail(piece.bytes, share.saturating_sub(RECORD + 1));
+        let mut contents = self.lock();
+        let first = contents.end;
+        contents.end += memchr_iter(b'\n', piece.bytes).count() as u64 + 1;
+        let (bytes, is_cut) = last_lines(piece.bytes, share.saturating_sub(RECORD + 1));
         let continued = if bytes.len() == piece.bytes.len() { piece.continued } else { is_cut };
-        let first = if bytes.len() == piece.bytes.len() { first } else { inside.end - lines_in(bytes) };
+        let first = if bytes.len() == piece.bytes.len() { first } else { contents.end - line_count(bytes) };
         let length = bytes.len() + 1;
-        inside.make_room(length + RECORD, share);
-        inside.reserve(length, share);
-        inside.bytes.extend(bytes);
-        inside.bytes.push_back(b'\n');
-        let begins = inside.records.back().map_or(0, |last| last.begins + last.length as u64);
-        inside.records.push_back(BufferedLines { order: at.order, time: at.time, first, begins, length, stream, continued });
-        inside.listeners.retain(|listener| listener.upgrade().inspect(|listener| listener.notify_one()).is_some());
+        contents.make_room(length + RECORD, share);
+        contents.reserve(length, share);
+        contents.bytes.extend(bytes);
+        contents.bytes.push_back(b'\n');
+        let offset = contents.records.back().map_or(0, |last| last.offset + last.length as u64);
+        contents.records.push_back(BufferedLines { order: at.order, time: at.time, first, offset, length, stream, continued });
+        contents.listeners.retain(|listener| listener.upgrade().inspect(|listener| listener.notify_one()).is_some());
     }
 
-    /// Keeps no more than this from now on.
+    /// Reduces memory to `share` bytes.
     pub(super) fn shrink(&self, share: usize) {
-        let mut inside = self.lock();
-        inside.make_room(0, share);
-        inside.bytes.shrink_to_fit();
-        inside.records.shrink_to_fit();
+        let mut contents = self.lock();
+        contents.make_room(0, share);
+        contents.bytes.shrink_to_fit();
+        contents.records.shrink_to_fit();
     }
 
-    /// Tells this one whenever there are more lines.
-    pub(super) fn tell(&self, listener: &Arc<Notify>) {
+    /// Notifies this listener of each new line.
+    pub(super) fn add_listener(&self, listener: &Arc<Notify>) {
         self.lock().listeners.push(Arc::downgrade(listener));
     }
 
@@ -115,26 +115,26 @@ impl LineBuffer {
         self.lock().end
     }
 
-    /// The number of the first of the last lines, as many as these or as are there.
+    /// The number of the first of the last `lines` lines, or of the oldest.
     pub(super) fn first_of_last(&self, lines: u64) -> u64 {
-        let inside = self.lock();
-        let oldest = inside.records.front().map_or(inside.end, |oldest| oldest.first);
-        inside.end.saturating_sub(lines).max(oldest)
+        let contents = self.lock();
+        let oldest = contents.records.front().map_or(contents.end, |oldest| oldest.first);
+        contents.end.saturating_sub(lines).max(oldest)
     }
 
-    /// The place, among the lines of all processes, of the first line that has this number or a higher one.
+    /// The position, among the output of all processes, of the first line with this number or a higher one.
     pub(super) fn order_of(&self, line: u64) -> Option<u64> {
-        let inside = self.lock();
-        inside.records.get(inside.place(line)).map(|record| record.order)
+        let contents = self.lock();
+        contents.records.get(contents.index_of(line)).map(|record| record.order)
     }
 
-    /// Copies the lines from this number on that came together.
+    /// Copies the rest of the chunk that holds the line `from`.
     pub(super) fn copy(&self, from: u64) -> Option<CopiedLines> {
-        let inside = self.lock();
-        let place = inside.place(from);
-        let record = *inside.records.get(place)?;
-        let next = inside.records.get(place + 1).map_or(inside.end, |next| next.first);
-        let mut bytes = inside.bytes_of(&record);
+        let contents = self.lock();
+        let index = contents.index_of(from);
+        let record = *contents.records.get(index)?;
+        let next = contents.records.get(index + 1).map_or(contents.end, |next| next.first);
+        let mut bytes = contents.bytes_of(&record);
         let skipped = from.saturating_sub(record.first);
         if let Some(last) = usize::try_from(skipped).ok().and_then(|skipped| skipped.checked_sub(1)) {
             let end = memchr_iter(b'\n', &bytes).nth(last).unwrap_or(bytes.len() - 1);
@@ -144,51 +144,51 @@ impl LineBuffer {
         Some(CopiedLines { first: record.first + skipped, next, time: record.time, stream: record.stream, continued, bytes })
     }
 
-    /// A panic elsewhere leaves the lines as whole as they were: every change of them is complete before the next begins.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, BufferContents> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it costs, beside itself.
+    /// Bytes of memory in use.
     #[cfg(test)]
     pub(super) fn cost(&self) -> usize {
-        let inside = self.lock();
-        inside.bytes.capacity() + inside.records.capacity() * RECORD
+        let contents = self.lock();
+        contents.bytes.capacity() + contents.records.capacity() * RECORD
     }
 }
 
 impl BufferContents {
-    /// The place of the record that has the line of this number or, if that is gone, the next.
-    fn place(&self, line: u64) -> usize {
+    /// The index of the record that holds this line or, if the line was dropped, the next one.
+    fn index_of(&self, line: u64) -> usize {
         let behind = self.records.partition_point(|record| record.first <= line);
-        // The last one that begins before it has it, unless it is behind everything.
+        // The last record that begins before it holds it, unless it lies beyond the end.
         if line < self.end { behind.saturating_sub(1) } else { self.records.len() }
     }
 
     /// The lines of one of the records.
     fn bytes_of(&self, record: &BufferedLines) -> Vec<u8> {
-        let begins = self.records.front().map_or(0, |oldest| record.begins - oldest.begins);
-        // It is an offset within what is held, so it fits.
-        let begins = usize::try_from(begins).unwrap_or(usize::MAX);
+        let offset = self.records.front().map_or(0, |oldest| record.offset - oldest.offset);
+        // The offset lies within `bytes`, so it fits.
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let (head, rest) = self.bytes.as_slices();
         let part = |at: usize| (at.min(head.len()), at.saturating_sub(head.len()));
-        let ((head_from, rest_from), (head_to, rest_to)) = (part(begins), part(begins + record.length));
+        let ((head_from, rest_from), (head_to, rest_to)) = (part(offset), part(offset + record.length));
         [&head[head_from..head_to], &rest[rest_from..rest_to]].concat()
     }
 
-    /// Lets go of the oldest lines until this many more bytes fit.
+    /// Drops the oldest lines until `more` bytes fit.
     fn make_room(&mut self, more: usize, share: usize) {
         loop {
             let used = self.bytes.len() + self.records.len() * RECORD;
             let Some(over) = (used + more).checked_sub(share).filter(|&over| over > 0) else { return };
             let Some(oldest) = self.records.front_mut() else { return };
-            let (length, whole) = (oldest.length, over + RECORD >= oldest.length);
-            if whole {
+            let length = oldest.length;
+            if over + RECORD >= length {
                 self.records.pop_front();
                 self.bytes.drain(..length);
                 continue;
             }
-            // Whole lines alone: to the end of the one that the limit lies in.
+            // Drop whole lines only.
             let mut lines = 0;
             let mut cut = 0;
             while cut < over {
@@ -198,7 +198,7 @@ impl BufferContents {
             }
             self.bytes.drain(..cut);
             oldest.first += lines;
-            oldest.begins += cut as u64;
+            oldest.offset += cut as u64;
             oldest.length -= cut;
             oldest.continued = false;
             if oldest.length == 0 {
@@ -207,7 +207,7 @@ impl BufferContents {
         }
     }
 
-    /// Makes memory for this many more bytes, and never for more than the share, as doubling would.
+    /// Reserves memory for `more` bytes, but never beyond the share, as doubling would.
     fn reserve(&mut self, more: usize, share: usize) {
         let needed = self.bytes.len() + more;
         if needed > self.bytes.capacity() {
@@ -217,14 +217,14 @@ impl BufferContents {
     }
 }
 
-fn lines_in(bytes: &[u8]) -> u64 {
+fn line_count(bytes: &[u8]) -> u64 {
     memchr_iter(b'\n', bytes).count() as u64 + 1
 }
 
-/// The last whole lines that have room; if not even one has, the end of it, and `true`.
-fn tail(bytes: &[u8], room: usize) -> (&[u8], bool) {
+/// The last whole lines that fit; if not even one does, the end of the last line, and `true`.
+fn last_lines(bytes: &[u8], room: usize) -> (&[u8], bool) {
     let Some(surplus) = bytes.len().checked_sub(room).filter(|&surplus| surplus > 0) else { return (bytes, false) };
-    // A line that begins just there is whole.
+    // A line that begins exactly at the limit is whole.
     match memchr(b'\n', &bytes[surplus - 1..]) {
         Some(end) => (&bytes[surplus + end..], false),
         None => (&bytes[surplus..], true),
@@ -237,15 +237,15 @@ mod tests {
 
     const SHARE: usize = 1_000;
 
-    fn push(ring: &LineBuffer, order: u64, lines: &str) {
+    fn push(buffer: &LineBuffer, order: u64, lines: &str) {
         let at = Arrival { order, time: Timestamp::UNIX_EPOCH };
-        ring.push(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false }, at, SHARE);
+        buffer.push(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false }, at, SHARE);
     }
 
-    /// The lines from this number on, and how many of those are gone.
-    fn read(ring: &LineBuffer, mut from: u64) -> (u64, Vec<String>) {
+    /// The lines from this number on, and how many of them were dropped.
+    fn read(buffer: &LineBuffer, mut from: u64) -> (u64, Vec<String>) {
         let (mut lost, mut lines) = (0, Vec::new());
-        while let Some(copied) = ring.copy(from) {
+        while let Some(copied) = buffer.copy(from) {
             lost += copied.first - from;
             lines.extend(String::from_utf8(copied.bytes).unwrap().lines().map(str::to_owned));
             from = copied.next;
@@ -255,61 +255,65 @@ mod tests {
 
     #[test]
     fn lines_are_read_from_any_number_on() {
-        let ring = LineBuffer::new("web".into());
+        let buffer = LineBuffer::new("web".into());
         for (order, lines) in ["a\nb", "", "c\n", "d"].into_iter().enumerate() {
-            push(&ring, order as u64, lines);
+            push(&buffer, order as u64, lines);
         }
         let all = ["a", "b", "", "c", "", "d"];
-        assert_eq!(ring.end(), all.len() as u64);
+        assert_eq!(buffer.end(), all.len() as u64);
         for from in 0..=all.len() {
-            assert_eq!(read(&ring, from as u64), (0, all[from..].iter().map(|line| (*line).to_owned()).collect()), "from {from}");
+            assert_eq!(
+                read(&buffer, from as u64),
+                (0, all[from..].iter().map(|line| (*line).to_owned()).collect()),
+                "from {from}"
+            );
         }
-        assert_eq!([0, 1, 2, 3, 5, 6].map(|line| ring.order_of(line)), [Some(0), Some(0), Some(1), Some(2), Some(3), None]);
+        assert_eq!([0, 1, 2, 3, 5, 6].map(|line| buffer.order_of(line)), [Some(0), Some(0), Some(1), Some(2), Some(3), None]);
     }
 
-    /// Against a list of all lines that there ever were, with pieces of every size and bounded memory.
+    /// Compares with a list of all lines, for chunks of every size.
     #[test]
-    fn the_oldest_lines_go_first_and_are_counted() {
-        let (ring, mut all, mut seed) = (LineBuffer::new("web".into()), Vec::new(), 1_u64);
+    fn the_oldest_lines_are_dropped_first_and_counted() {
+        let (buffer, mut all, mut seed) = (LineBuffer::new("web".into()), Vec::new(), 1_u64);
         let mut random = |below: usize| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).unwrap() % below
         };
         for order in 0..5_000 {
             let lines: Vec<String> = (0..=random(9)).map(|_| format!("{order}").repeat(1 + random(30))).collect();
-            push(&ring, order, &lines.join("\n"));
+            push(&buffer, order, &lines.join("\n"));
             all.extend(lines);
-            assert!(ring.cost() <= 2 * SHARE, "{} bytes", ring.cost());
+            assert!(buffer.cost() <= 2 * SHARE, "{} bytes", buffer.cost());
             let from = random(all.len() + 1) as u64;
-            let (lost, read) = read(&ring, from);
+            let (lost, read) = read(&buffer, from);
             let there = &all[usize::try_from(from + lost).unwrap()..];
             let cut = there.len() - read.len();
             assert_eq!(read, there[cut..], "from {from} at {order}");
-            assert_eq!(cut, 0, "lines are missing and aren't counted");
+            assert_eq!(cut, 0, "missing lines are not counted");
             let held: usize = read.iter().map(|line| line.len() + 1).sum();
             assert!(lost == 0 || held > SHARE / 4, "only {held} bytes are kept");
         }
     }
 
     #[test]
-    fn of_a_line_beyond_all_bounds_the_end_is_kept() {
-        let ring = LineBuffer::new("web".into());
-        push(&ring, 0, "before");
-        push(&ring, 1, &("x".repeat(5_000) + "end"));
-        let copied = ring.copy(0).unwrap();
+    fn the_end_of_an_oversized_line_is_kept() {
+        let buffer = LineBuffer::new("web".into());
+        push(&buffer, 0, "before");
+        push(&buffer, 1, &("x".repeat(5_000) + "end"));
+        let copied = buffer.copy(0).unwrap();
         assert!(copied.continued && copied.bytes.ends_with(b"end\n") && copied.bytes.len() < SHARE);
         assert_eq!((copied.first, copied.next), (1, 2));
-        push(&ring, 2, &("y".repeat(5_000) + "\nwhole"));
-        assert_eq!(read(&ring, 0), (3, vec!["whole".to_owned()]));
+        push(&buffer, 2, &("y".repeat(5_000) + "\nwhole"));
+        assert_eq!(read(&buffer, 0), (3, vec!["whole".to_owned()]));
     }
 
     #[test]
-    fn a_smaller_share_is_kept_to_at_once() {
-        let ring = LineBuffer::new("web".into());
-        (0..100).for_each(|order| push(&ring, order, &order.to_string()));
-        ring.shrink(200);
-        assert!(ring.cost() <= 200, "{} bytes", ring.cost());
-        let (lost, lines) = read(&ring, 0);
+    fn a_smaller_share_applies_at_once() {
+        let buffer = LineBuffer::new("web".into());
+        (0..100).for_each(|order| push(&buffer, order, &order.to_string()));
+        buffer.shrink(200);
+        assert!(buffer.cost() <= 200, "{} bytes", buffer.cost());
+        let (lost, lines) = read(&buffer, 0);
         assert_eq!((lost + lines.len() as u64, lines.last().map(String::as_str)), (100, Some("99")));
     }
 }

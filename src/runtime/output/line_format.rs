@@ -1,4 +1,4 @@
-//! How lines look at their destination: who they come from, and the line.
+//! Formats lines for their destination: prefix, escaping, JSON.
 
 use super::lines::LineChunk;
 use crate::terminal::{escape, escape_json, escape_output, is_plain};
@@ -8,7 +8,7 @@ use reconcile::text::Name;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How lines are shown.
+/// The format of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
     /// For people: `name | line`, aligned.
@@ -57,31 +57,31 @@ impl LineSource {
     }
 }
 
-/// Stands before what continues a line, and in front of what navigator itself has to say among the lines.
+/// Marks the continuation of a line, and notices of navigator among lines of a process.
 pub(super) const MARK: &str = "… ";
 
-/// What is put around the lines of one source. Cheap to copy.
+/// The format of one source's lines at one destination. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineFormat {
-    /// Nothing: they are alone in their file.
+    /// Unchanged: for a file of one process.
     Plain,
-    /// This text before each.
+    /// This prefix before each line.
     Prefixed(Arc<[u8]>),
-    /// This text before each, and the line escaped: of control characters, a terminal gets only tabs and colours.
+    /// This prefix before each line, which is escaped: a terminal gets no control characters but tabs and colours.
     Terminal(Arc<[u8]>),
-    /// A JSON object around each. The text is what stands between the time and the line.
+    /// A JSON object for each. The text is the part between the time and the line.
     Json(Arc<str>),
-    /// Nothing: they are lines of navigator's log, and come ready made.
+    /// Unchanged: navigator's log, which arrives formatted.
     Log(OutputFormat),
 }
 
 impl LineFormat {
-    /// Appends lines that come now, with their newlines, to `out`.
+    /// Appends lines with the current time to `out`, each with a newline.
     pub(super) fn write(&self, piece: LineChunk<'_>, out: &mut Vec<u8>) {
         self.write_at(Timestamp::now(), piece, out);
     }
 
-    /// Appends lines that came then, with their newlines, to `out`.
+    /// Appends lines with this time to `out`, each with a newline.
     pub(super) fn write_at(&self, time: Timestamp, piece: LineChunk<'_>, out: &mut Vec<u8>) {
         let mark = if piece.continued { MARK } else { "" };
         out.reserve(piece.bytes.len());
@@ -103,28 +103,28 @@ impl LineFormat {
                 }
             }),
             LineFormat::Json(middle) => {
-                // They came at once.
+                // One time for all lines of a chunk.
                 let time = format!("{time:.3}");
                 each_line(piece.bytes, mark, |mark, line| write_object(&time, middle, mark, line, out));
             }
         }
     }
 
-    /// The number of bytes that one byte may become: an empty line with all that is put around it.
+    /// Output bytes for one input byte, at most: an empty line with everything around it.
     pub(super) fn growth(&self) -> usize {
-        /// More than the time and the punctuation of an object.
+        /// More than the time and punctuation of an object.
         const OBJECT: usize = 64;
         match self {
             LineFormat::Plain | LineFormat::Log(_) => 1,
             LineFormat::Prefixed(prefix) => prefix.len() + 1,
-            // A byte that is no text becomes four, a control character up to eight.
+            // An invalid byte becomes four, a control character up to eight.
             LineFormat::Terminal(prefix) => (prefix.len() + 1).max(8),
             LineFormat::Json(middle) => middle.len() + OBJECT,
         }
     }
 
-    /// Appends something that navigator has to say among the lines.
-    pub(super) fn remark(&self, text: &str, out: &mut Vec<u8>) {
+    /// Appends a notice of navigator.
+    pub(super) fn write_notice(&self, text: &str, out: &mut Vec<u8>) {
         let message = format!("{MARK}{text}");
         match self {
             LineFormat::Log(format) => out.extend_from_slice(log_line(*format, &message).as_bytes()),
@@ -133,7 +133,7 @@ impl LineFormat {
     }
 }
 
-/// A line as a log collector gets it. Bytes that are no text are replaced, because JSON can't hold them.
+/// Appends one line as a JSON object. Invalid UTF-8 is replaced, because JSON can't hold it.
 fn write_object(time: &str, middle: &str, mark: &str, line: &[u8], out: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(line);
     let message = if mark.is_empty() { text } else { (mark.to_owned() + &text).into() };
@@ -149,16 +149,16 @@ fn write_object(time: &str, middle: &str, mark: &str, line: &[u8], out: &mut Vec
     out.extend_from_slice(b"}\n");
 }
 
-/// Tells each line; the mark with the first.
-fn each_line<'a>(mut lines: &'a [u8], mut mark: &'a str, mut tell: impl FnMut(&str, &[u8])) {
+/// Calls `handle` for each line; the first one gets the mark.
+fn each_line<'a>(mut lines: &'a [u8], mut mark: &'a str, mut handle: impl FnMut(&str, &[u8])) {
     while let Some(end) = memchr(b'\n', lines) {
-        tell(std::mem::take(&mut mark), &lines[..end]);
+        handle(std::mem::take(&mut mark), &lines[..end]);
         lines = &lines[end + 1..];
     }
-    tell(mark, lines);
+    handle(mark, lines);
 }
 
-/// A line of the log, with its newline, about what is missing there.
+/// A log line with its newline, about missing lines.
 fn log_line(format: OutputFormat, message: &str) -> String {
     let time = format!("{:.3}", Timestamp::now());
     match format {
@@ -170,7 +170,7 @@ fn log_line(format: OutputFormat, message: &str) -> String {
     }
 }
 
-/// Gives sources their looks. Remembers names, for their colours and for the width of the widest.
+/// Chooses the format of each source. Remembers names, for their colours and the width of the widest.
 #[derive(Debug)]
 pub(super) struct LineStyles {
     format: OutputFormat,
@@ -178,7 +178,8 @@ pub(super) struct LineStyles {
     width: usize,
 }
 
-/// Foreground colours that can be read on dark and on light: cyan, yellow, green, magenta, blue, then the bright ones.
+/// Foreground colours (SGR codes) that are readable on dark and light: cyan, yellow, green, magenta, blue, then the bright
+/// ones.
 const COLOURS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
 
 impl LineStyles {
@@ -186,18 +187,18 @@ impl LineStyles {
         LineStyles { format, colours: HashMap::new(), width: 0 }
     }
 
-    /// Makes room for names of this many characters.
+    /// Aligns names to this many characters.
     pub(super) fn align(&mut self, width: usize) {
         self.width = width;
     }
 
-    /// Shows lines like this from now on.
+    /// Uses this format from now on.
     pub(super) fn set(&mut self, format: OutputFormat) {
         self.format = format;
     }
 
-    /// The look of a source's lines among those of others.
-    pub(super) fn look(&mut self, source: &LineSource) -> LineFormat {
+    /// The format of a source at this destination.
+    pub(super) fn format_of(&mut self, source: &LineSource) -> LineFormat {
         let LineSource::Process(name, stream) = source else { return LineFormat::Log(self.format) };
         match self.format {
             OutputFormat::Terminal { colour } => LineFormat::Terminal(self.name(name, colour).into_bytes().into()),
@@ -234,15 +235,17 @@ impl Painter {
         Painter(style)
     }
 
-    /// A line with the look of its source, both without their newline. The caller has escaped it.
+    /// Formats a line as on a terminal; both without newline. The caller has escaped the line.
     pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
         let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
-        let LineFormat::Terminal(prefix) = self.0.look(&LineSource::Process(name.into(), stream)) else { return line.to_vec() };
+        let LineFormat::Terminal(prefix) = self.0.format_of(&LineSource::Process(name.into(), stream)) else {
+            return line.to_vec();
+        };
         [&prefix, rest].concat()
     }
 }
 
-/// The parts of a line with its source before it; `None`: it has none.
+/// Splits `[name.stream] line`; `None` if it has no such prefix.
 fn named(line: &[u8]) -> Option<(&str, Stream, &[u8])> {
     let end = line.iter().position(|byte| *byte == b']')?;
     let (name, stream) = std::str::from_utf8(line[..end].strip_prefix(b"[")?).ok()?.rsplit_once('.')?;
@@ -257,8 +260,8 @@ mod tests {
     fn written(format: OutputFormat, pieces: &[(&str, Stream, &[u8], bool)]) -> String {
         let (mut style, mut out) = (LineStyles::new(format), Vec::new());
         for &(name, stream, bytes, continued) in pieces {
-            let look = style.look(&LineSource::Process(name.into(), stream));
-            look.write(LineChunk { bytes, continued }, &mut out);
+            let format = style.format_of(&LineSource::Process(name.into(), stream));
+            format.write(LineChunk { bytes, continued }, &mut out);
         }
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -283,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_no_control_character_but_tabs_and_colours_that_end_with_the_line() {
+    fn a_terminal_gets_only_tabs_and_colours_and_colours_end_with_the_line() {
         let pieces = [("web", Stream::Stdout, &b"\x1b[31mred\ta\r\nnext\x1b[2J\xff"[..], true)];
         let expected = "web | … \x1b[31mred\ta\x1b[0m\nweb | next\\u{1b}[2J\\xff\n";
         assert_eq!(written(OutputFormat::Terminal { colour: false }, &pieces), expected);
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_painted_line_is_as_on_a_terminal() {
+    fn a_painted_line_matches_the_terminal_format() {
         let mut painter = Painter::new(false, 5);
         assert_eq!(painter.paint(b"[a.b.stderr] x] \xff"), b"a.b   | x] \xff");
         assert_eq!(painter.paint(b"[longer.stdout] "), b"longer | ");
@@ -304,34 +307,34 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_grows_by_more_than_is_said() {
+    fn no_byte_grows_by_more_than_growth_says() {
         for format in [OutputFormat::Terminal { colour: true }, OutputFormat::Text, OutputFormat::Json] {
-            let look = LineStyles::new(format).look(&LineSource::Process("web".into(), Stream::Stdout));
+            let format = LineStyles::new(format).format_of(&LineSource::Process("web".into(), Stream::Stdout));
             for bytes in [&b"\n".repeat(999)[..], &b"\x01".repeat(999), &b"\xff".repeat(999)] {
                 let mut out = Vec::new();
-                look.write(LineChunk { bytes, continued: false }, &mut out);
-                assert!(out.len() <= (bytes.len() + 1) * look.growth(), "{format:?}: {} bytes", out.len());
+                format.write(LineChunk { bytes, continued: false }, &mut out);
+                assert!(out.len() <= (bytes.len() + 1) * format.growth(), "{format:?}: {} bytes", out.len());
             }
         }
     }
 
     #[test]
-    fn a_gap_in_the_log_is_a_line_of_the_log() {
-        let remark = |format| {
+    fn a_notice_in_the_log_is_a_log_line() {
+        let notice = |format| {
             let mut out = Vec::new();
-            LineStyles::new(format).look(&LineSource::Log).remark("dropped 2 lines (9 bytes)", &mut out);
+            LineStyles::new(format).format_of(&LineSource::Log).write_notice("dropped 2 lines (9 bytes)", &mut out);
             String::from_utf8(out).unwrap()
         };
-        let text = remark(OutputFormat::Text);
+        let text = notice(OutputFormat::Text);
         assert!(text.ends_with("Z WARN navigator: … dropped 2 lines (9 bytes)\n"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&remark(OutputFormat::Json)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&notice(OutputFormat::Json)).unwrap();
         assert_eq!([&json["level"], &json["target"]], ["WARN", "navigator"]);
         assert_eq!(json["message"], "… dropped 2 lines (9 bytes)");
         assert_eq!(json["@timestamp"].as_str().map(str::len), Some("2026-11-22T18:00:00.000Z".len()));
     }
 
     #[test]
-    fn json_is_one_object_a_line_and_lossy_only_in_there() {
+    fn json_is_one_object_a_line_and_replaces_invalid_utf8() {
         let lines = written(OutputFormat::Json, &[("web", Stream::Stderr, b"a \"b\" \xff\nnext", true)]);
         let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for (object, message) in objects.iter().zip(["… a \"b\" \u{fffd}", "next"]) {

@@ -1,22 +1,22 @@
-//! Bytes into lines, with a bound: a line longer than [`LONGEST`] goes on in further pieces. Bytes stay as they are.
+//! Splits bytes into lines. A line longer than [`LONGEST`] continues in further chunks. Bytes are not changed.
 
 use memchr::{memchr, memrchr};
 
-/// The most bytes of one line or piece of a line, the newline not counted.
+/// The maximum of one line or part of a line in bytes, without newline.
 pub(in crate::runtime) const LONGEST: usize = 64 * 1024;
-/// What the memory of a line may hold on to for the next one.
-const KEPT: usize = 4 * 1024;
+/// Bytes of memory kept for the next partial line.
+const RETAINED: usize = 4 * 1024;
 
-/// Lines that came together, as many as there were; or a piece of one that is too long.
+/// Lines that came together, or a part of one that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) struct LineChunk<'a> {
     /// Whole lines, without the newline of the last one.
     pub(in crate::runtime) bytes: &'a [u8],
-    /// Whether the first of them goes on with the line of the piece before.
+    /// Whether the first line continues the chunk before.
     pub(in crate::runtime) continued: bool,
 }
 
-/// What has come of a line whose end is still to come. Never holds more than [`LONGEST`] bytes.
+/// Holds a line until its end arrives, at most [`LONGEST`] bytes.
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct LineSplitter {
     partial: Vec<u8>,
@@ -24,16 +24,19 @@ pub(in crate::runtime) struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// Takes bytes, and tells the lines that they end.
+    /// Takes bytes, and calls `each` with the lines that they complete.
     pub(in crate::runtime) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) {
         while !bytes.is_empty() {
-            let taken =
-                if self.partial.is_empty() && !self.continued { self.take_lines(bytes, each) } else { self.go_on(bytes, each) };
+            let taken = if self.partial.is_empty() && !self.continued {
+                self.take_lines(bytes, each)
+            } else {
+                self.continue_line(bytes, each)
+            };
             bytes = &bytes[taken..];
         }
     }
 
-    /// Tells what is left: a last line that has no newline.
+    /// Passes on a last line without newline.
     pub(in crate::runtime) fn finish(&mut self, each: &mut dyn FnMut(LineChunk<'_>)) {
         if !self.partial.is_empty() {
             self.end(each);
@@ -41,15 +44,15 @@ impl LineSplitter {
         self.partial = Vec::new();
     }
 
-    /// At the start of a line: takes all lines up to one that is too long or has no end yet, at once.
+    /// At the start of a line: takes all complete lines up to one that is too long.
     fn take_lines(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
-        let mut whole = 0;
-        while let Some(end) = last_end(&bytes[whole..]) {
-            whole += end + 1;
+        let mut end_of_lines = 0;
+        while let Some(end) = last_newline(&bytes[end_of_lines..]) {
+            end_of_lines += end + 1;
         }
-        if let Some(end) = whole.checked_sub(1) {
+        if let Some(end) = end_of_lines.checked_sub(1) {
             each(LineChunk { bytes: &bytes[..end], continued: false });
-            return whole;
+            return end_of_lines;
         }
         let taken = bytes.len().min(LONGEST);
         if bytes.len() <= LONGEST {
@@ -61,15 +64,15 @@ impl LineSplitter {
         taken
     }
 
-    /// Within a line: takes what belongs to it, or as much as there is room for.
-    fn go_on(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
+    /// Within a line: takes its rest, or as much as fits.
+    fn continue_line(&mut self, bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) -> usize {
         let room = LONGEST - self.partial.len();
         let end = memchr(b'\n', &bytes[..bytes.len().min(room + 1)]);
         let taken = end.unwrap_or(bytes.len().min(room));
         self.partial.extend_from_slice(&bytes[..taken]);
         if end.is_some() {
             self.end(each);
-            self.partial.shrink_to(KEPT);
+            self.partial.shrink_to(RETAINED);
             return taken + 1;
         }
         if taken < bytes.len() {
@@ -86,8 +89,8 @@ impl LineSplitter {
     }
 }
 
-/// The last newline within the reach of a line that is as long as a line may be: before it there is none that is longer.
-fn last_end(bytes: &[u8]) -> Option<usize> {
+/// The last newline within the longest allowed line: no line before it is too long.
+fn last_newline(bytes: &[u8]) -> Option<usize> {
     memrchr(b'\n', &bytes[..bytes.len().min(LONGEST + 1)])
 }
 
@@ -95,7 +98,7 @@ fn last_end(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Feeds chunks, finishes, and gives back each line with its `continued`.
+    /// Feeds chunks, finishes, and returns each line with its `continued`.
     fn lines(chunks: &[&[u8]]) -> Vec<(Vec<u8>, bool)> {
         let (mut lines, mut found) = (LineSplitter::default(), Vec::new());
         let mut each = |piece: LineChunk<'_>| {
@@ -113,29 +116,29 @@ mod tests {
     }
 
     #[test]
-    fn chunks_do_not_show() {
-        let whole = [(b"one".to_vec(), false), (b"".to_vec(), false), (b"two\r".to_vec(), false), (b"last".to_vec(), false)];
-        assert_eq!(lines(&[b"one\n\ntwo\r\nlast"]), whole);
-        assert_eq!(lines(&[b"o", b"ne", b"\n", b"\ntwo", b"\r\nla", b"", b"st"]), whole);
+    fn lines_do_not_depend_on_chunks() {
+        let expected = [(b"one".to_vec(), false), (b"".to_vec(), false), (b"two\r".to_vec(), false), (b"last".to_vec(), false)];
+        assert_eq!(lines(&[b"one\n\ntwo\r\nlast"]), expected);
+        assert_eq!(lines(&[b"o", b"ne", b"\n", b"\ntwo", b"\r\nla", b"", b"st"]), expected);
         assert_eq!(lines(&[]), []);
         assert_eq!(lines(&[b"one\n"]), [(b"one".to_vec(), false)]);
     }
 
     #[test]
-    fn every_byte_stays_as_it_is() {
+    fn bytes_are_not_changed() {
         let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
         assert_eq!(lines(&[&all, b"\n"]), [(all, false)]);
     }
 
     #[test]
-    fn a_line_of_just_the_longest_is_whole_and_one_more_byte_goes_on() {
+    fn a_line_of_the_maximum_length_is_whole_and_one_more_byte_continues() {
         let longest = vec![b'x'; LONGEST];
         assert_eq!(lines(&[&longest, b"\nnext\n"]), [(longest.clone(), false), (b"next".to_vec(), false)]);
         assert_eq!(lines(&[&longest, b"y\nnext\n"]), [(longest, false), (b"y".to_vec(), true), (b"next".to_vec(), false)]);
     }
 
     #[test]
-    fn lines_that_come_together_are_one_piece_up_to_one_that_is_too_long() {
+    fn lines_that_come_together_are_one_chunk_up_to_one_that_is_too_long() {
         let short = ("x".repeat(99) + "\n").repeat(3000).into_bytes();
         let long = ("y".repeat(LONGEST + 1) + "\n").into_bytes();
         let (mut lines, mut lengths) = (LineSplitter::default(), Vec::new());
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_million_bytes_without_a_newline_stay_within_bounds() {
+    fn ten_million_bytes_without_a_newline_use_bounded_memory() {
         let (mut lines, mut total, chunk) = (LineSplitter::default(), 0, vec![b'x'; 100_000]);
         for _ in 0..100 {
             lines.feed(&chunk, &mut |piece| total += piece.bytes.len());

@@ -1,20 +1,18 @@
-//! What processes write, from their pipes to where it goes:
+//! Output of processes, from their pipes to terminals and files:
 //!
 //! ```text
-//!  pipes ──► reader ──► lanes ──► writers ──► standard output, standard error, files
+//!  pipes ──► reader ──► queues ──► writers ──► standard output, standard error, files
 //!            (one        (one for each          (one thread, and up to
-//!             thread)     destination)           seven where it is held)
+//!             thread)     destination)           seven more while it is blocked)
 //! ```
 //!
-//! The reader splits bytes into lines and gives them the look that they have at their destination. A lane holds what
-//! waits for one destination, whole lines and a bounded number of them, of which each source has its share. All lanes together
-//! stay within one budget. Only writers wait for a disk; so a destination that is stuck delays neither a process, nor the loop,
-//! nor what goes elsewhere, within the limits that [`writers`] names.
+//! The reader splits bytes into lines and formats them for their destination. A queue holds whole lines for one destination.
+//! Each source has a share of it, and all queues together stay within one budget. Only writers wait for a disk. So a stuck
+//! destination delays no process, not the loop, and no other destination, within the limits in [`writers`].
 //!
-//! Beside the lanes, the last lines of each process are kept in memory for readers who ask later, whatever becomes of them at
-//! their destination.
+//! The last lines of each process are also kept in memory ([`history`]), even if their destination is stuck.
 //!
-//! It is *not* the place of navigator's log, whose lines come ready made and go the same ways.
+//! Navigator's own log arrives here formatted, and takes the same routes.
 
 mod budget;
 mod history;
@@ -36,8 +34,8 @@ mod writers;
 pub use history::OutputHistory;
 pub use line_format::{OutputFormat, Painter};
 pub(super) use lines::{LineChunk, LineSplitter};
-pub(super) use printer::more_log_is_to_come;
-pub use printer::{DeferredFlush, Destination, Printer, let_log_go};
+pub(super) use printer::set_more_log_expected;
+pub use printer::{DeferredFlush, Destination, Printer, flush_deferred_log};
 pub(super) use reader::Outputs;
 pub use tail::{Tail, TailFormat};
 
@@ -46,23 +44,23 @@ use crate::access::{Distrust, Trust};
 use reconcile::spec::{Exec, Output};
 use std::path::Path;
 
-/// Why the file of a process's output can't be opened, as far as that can be seen beforehand.
+/// Why the output file of a process can't be opened, as far as a check without opening shows.
 pub fn output_problem(exec: &Exec, trust: Trust) -> Option<String> {
     let Output::File { path, .. } = &exec.output else { return None };
-    // That the user is unknown is another problem.
+    // An unknown user is reported elsewhere.
     let (identity, _) = Identity::of(exec).ok()?;
     let owner = rotation::FileOwner { trust, identity: Some(identity) };
-    let error = rotation::try_out(Path::new(path.value()), &owner).err()?;
+    let error = rotation::check_openable(Path::new(path.value()), &owner).err()?;
     Some(format!("output.file `{}`: {}", path.shown(), reason(&error, path.is_secret())))
 }
 
-/// The same of navigator's own log.
+/// The same for navigator's own log file.
 pub fn log_problem(path: &Path, trust: Trust) -> Option<String> {
-    let error = rotation::try_out(path, &rotation::FileOwner { trust, identity: None }).err()?;
+    let error = rotation::check_openable(path, &rotation::FileOwner { trust, identity: None }).err()?;
     Some(reason(&error, false))
 }
 
-/// Why a file can't be opened, and what to do about it where that is known. A secret path is not shown.
+/// Why a file can't be opened, with a remedy where one is known. A secret path is not shown.
 fn reason(error: &std::io::Error, is_secret: bool) -> String {
     match Distrust::behind(error) {
         Some(distrust) if is_secret => distrust.without_path(),

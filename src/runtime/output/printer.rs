@@ -1,7 +1,7 @@
-//! The one place where lines are handed over: those of processes, and navigator's own log. Whoever has a line hands it
-//! over and goes on; others write it, as slowly as the terminal or the disk pleases.
+//! Accepts all output: lines of processes, and navigator's own log. A caller never waits; writers write at the pace of the
+//! terminal or disk.
 //!
-//! It knows which lane leads where, and how lines look there. What a lane can't hold is the lane's affair.
+//! It knows the queue and the format of each destination; a full queue drops lines.
 
 use super::line_format::{LineFormat, LineSource, LineStyles, OutputFormat};
 use super::rotation::{FileOwner, Limits};
@@ -21,66 +21,66 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// Where the output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Processes' lines to standard output, the log to standard error.
+    /// Output of processes to standard output, the log to standard error.
     Standard,
-    /// Both to this file, which is appended to.
+    /// Both to this file, in append mode.
     File(PathBuf),
 }
 
 thread_local! {
-    /// Lanes with lines of the log to which this thread has yet to send somebody, if it does so when it has time.
-    static HELD: RefCell<Option<Vec<UnservedQueue>>> = const { RefCell::new(None) };
-    /// There will be more of them in a moment.
-    static IS_MORE_TO_COME: Cell<bool> = const { Cell::new(false) };
+    /// Queues with log lines of this thread that are not submitted to a writer yet; `None`: lines are submitted at once.
+    static DEFERRED: RefCell<Option<Vec<UnservedQueue>>> = const { RefCell::new(None) };
+    /// More log lines follow in a moment.
+    static IS_MORE_LOG_EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// As long as it exists, the log of this thread is written when the thread calls [`let_log_go`], at the latest by the end. For the
-/// loop, which has more urgent affairs than waking a writer, and is done with them before anybody could have read a line.
+/// While it exists, log lines of this thread wait until [`flush_deferred_log`], at the latest until it is dropped. For the
+/// loop, which has more urgent work than waking a writer.
 #[derive(Debug)]
 pub struct DeferredFlush(PhantomData<*const ()>);
 
 impl DeferredFlush {
-    /// Begins on the calling thread.
+    /// Starts on the calling thread.
     #[expect(clippy::new_without_default, reason = "it begins something")]
     pub fn new() -> DeferredFlush {
-        HELD.set(Some(Vec::new()));
+        DEFERRED.set(Some(Vec::new()));
         DeferredFlush(PhantomData)
     }
 }
 
 impl Drop for DeferredFlush {
     fn drop(&mut self) {
-        drop(HELD.take());
+        drop(DEFERRED.take());
     }
 }
 
-/// Has the lines of this thread's log written that were held back, unless there will be more in a moment.
-pub fn let_log_go() {
-    if IS_MORE_TO_COME.get() {
+/// Submits the deferred log lines of this thread, unless more are expected.
+pub fn flush_deferred_log() {
+    if IS_MORE_LOG_EXPECTED.get() {
         return;
     }
-    let held = HELD.with_borrow_mut(|held| held.as_mut().map(std::mem::take));
-    drop(held);
+    let deferred = DEFERRED.with_borrow_mut(|deferred| deferred.as_mut().map(std::mem::take));
+    drop(deferred);
 }
 
-/// Says whether there will be more lines of this thread's log in a moment, so that it isn't worth waking a writer for each. Whoever
-/// says so has to take it back in time.
-pub(in crate::runtime) fn more_log_is_to_come(is_so: bool) {
-    IS_MORE_TO_COME.set(is_so);
+/// Sets whether this thread logs more lines in a moment, so that waking a writer for each isn't worth it. The caller must unset
+/// it in time.
+pub(in crate::runtime) fn set_more_log_expected(is_expected: bool) {
+    IS_MORE_LOG_EXPECTED.set(is_expected);
 }
 
-/// Takes lines from anywhere, and has them written. Clones are the same printer.
+/// Takes lines from any thread, and has them written. Clones share one printer.
 #[derive(Clone, Debug)]
 pub struct Printer {
-    owner: Arc<PrinterThreads>,
+    shared: Arc<PrinterShared>,
 }
 
-/// Ends the threads, after all that is queued, when nobody has the printer any more.
+/// Ends the writers, after all queued lines, when the last printer is dropped.
 #[derive(Debug)]
-struct PrinterThreads {
+struct PrinterShared {
     writers: Arc<Writers>,
-    ways: Mutex<OutputRoutes>,
-    /// Counts the changes of how lines look and where they go.
+    routes: Mutex<OutputRoutes>,
+    /// Counts changes of format or destination.
     changes: AtomicU64,
 }
 
@@ -88,143 +88,143 @@ struct PrinterThreads {
 struct OutputRoutes {
     style: LineStyles,
     destination: Destination,
-    /// The users that may own directories on the way to a file.
+    /// Users that may own directories on the path to a file.
     trust: Trust,
-    /// For the lines of processes that have no file of their own.
+    /// For processes without a file of their own.
     lines: Arc<SinkQueue>,
-    /// For the log. The same lane where both go to the same place, so that they stay in order.
+    /// For the log. The same queue if both go to one destination, so that lines stay in order.
     log: Arc<SinkQueue>,
-    /// For processes' own files, as long as somebody writes to them.
+    /// For files of processes, while a process writes to them.
     files: Vec<(PathBuf, FileOwner, Weak<SinkQueue>)>,
 }
 
-/// Where the lines of one source go, and how they look there.
+/// The queue and format of one source.
 #[derive(Clone, Debug)]
 pub(super) struct OutputRoute {
-    pub(super) lane: Arc<SinkQueue>,
-    pub(super) look: LineFormat,
-    /// Which of the printer's changes it is from; `None`: none of them concerns it.
+    pub(super) queue: Arc<SinkQueue>,
+    pub(super) format: LineFormat,
+    /// The value of `changes` that it is from; `None`: changes don't affect it.
     change: Option<u64>,
 }
 
 impl Printer {
-    /// Starts the writer. Files are opened by rules of `trust`.
+    /// Starts the first writer. Files are opened by rules of `trust`.
     ///
     /// # Errors
-    /// No thread could be made.
+    /// The thread can't be created.
     pub fn start(format: OutputFormat, destination: Destination, trust: Trust) -> io::Result<Printer> {
         let writers = Writers::start()?;
-        let (lines, log) = lanes(&destination, trust, &writers);
-        let ways = OutputRoutes { style: LineStyles::new(format), destination, trust, lines, log, files: Vec::new() };
-        Ok(Printer { owner: Arc::new(PrinterThreads { writers, ways: Mutex::new(ways), changes: AtomicU64::new(0) }) })
+        let (lines, log) = queues(&destination, trust, &writers);
+        let routes = OutputRoutes { style: LineStyles::new(format), destination, trust, lines, log, files: Vec::new() };
+        Ok(Printer { shared: Arc::new(PrinterShared { writers, routes: Mutex::new(routes), changes: AtomicU64::new(0) }) })
     }
 
-    /// Takes a line of navigator's own log, or several, each with its newline.
+    /// Takes lines of navigator's own log, each with a newline.
     pub fn log(&self, lines: &[u8]) {
-        let mut ways = self.ways();
-        let look = ways.style.look(&LineSource::Log);
-        let due = ways.log.log(&look, lines);
-        HELD.with_borrow_mut(|held| match held {
-            Some(held) => held.extend(due),
+        let mut routes = self.routes();
+        let format = routes.style.format_of(&LineSource::Log);
+        let due = routes.log.log(&format, lines);
+        DEFERRED.with_borrow_mut(|deferred| match deferred {
+            Some(deferred) => deferred.extend(due),
             None => drop(due),
         });
     }
 
-    /// Shows what comes from now on like this, and there.
+    /// Uses this format and destination from now on.
     pub fn redirect(&self, format: OutputFormat, destination: Destination) {
-        self.change(|ways, writers| {
-            ways.style.set(format);
-            // A file stays open if it is the same: what others see of it doesn't change.
-            if ways.destination != destination {
-                (ways.lines, ways.log) = lanes(&destination, ways.trust, writers);
-                ways.destination = destination;
+        self.change(|routes, writers| {
+            routes.style.set(format);
+            // An unchanged file stays open.
+            if routes.destination != destination {
+                (routes.lines, routes.log) = queues(&destination, routes.trust, writers);
+                routes.destination = destination;
             }
         });
     }
 
-    /// Makes room for names of this many characters where names are aligned.
+    /// Aligns names to this many characters.
     pub fn align(&self, width: usize) {
-        self.change(|ways, _| ways.style.align(width));
+        self.change(|routes, _| routes.style.align(width));
     }
 
-    /// Opens every file anew, for what comes from now on: somebody has moved the old ones away.
+    /// Opens every file again, for output from now on: log rotation has moved the old ones.
     pub fn reopen(&self) {
-        self.ways().lanes().iter().for_each(SinkQueue::reopen);
+        self.routes().queues().iter().for_each(SinkQueue::reopen);
     }
 
-    /// Waits until everything that was handed over before is written: for ever, where a terminal is stuck.
+    /// Waits until all output so far is written: without limit if a terminal is stuck.
     pub async fn flush(&self) {
-        let flushes: Vec<_> = self.ways().lanes().iter().map(SinkQueue::flush).collect();
+        let flushes: Vec<_> = self.routes().queues().iter().map(SinkQueue::flush).collect();
         for is_done in flushes {
-            // A thread ends only after the last entry of the last lane.
+            // Writers end only after the last entry of each queue.
             let _always = is_done.await;
         }
     }
 
-    /// The way of a source's lines among those of others.
-    pub(super) fn way(&self, source: &LineSource) -> OutputRoute {
-        let change = self.owner.changes.load(Ordering::Acquire);
-        let mut ways = self.ways();
-        OutputRoute { lane: Arc::clone(&ways.lines), look: ways.style.look(source), change: Some(change) }
+    /// The route of a source to the common destination.
+    pub(super) fn route(&self, source: &LineSource) -> OutputRoute {
+        let change = self.shared.changes.load(Ordering::Acquire);
+        let mut routes = self.routes();
+        OutputRoute { queue: Arc::clone(&routes.lines), format: routes.style.format_of(source), change: Some(change) }
     }
 
-    /// The way to a process's own file. All processes of one user that write to one file share its lane.
-    pub(super) fn way_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> OutputRoute {
-        let mut ways = self.ways();
-        let owner = FileOwner { trust: ways.trust, identity: Some(identity.clone()) };
-        ways.files.retain(|(.., lane)| lane.strong_count() > 0);
-        let known = ways.files.iter().find(|(known, of, _)| known == path && *of == owner);
-        let lane = known.and_then(|(.., lane)| lane.upgrade()).unwrap_or_else(|| {
-            let sink = Sink::own_file(path.to_owned(), owner.clone(), shown.to_owned(), limits);
-            let lane = SinkQueue::new(sink, &self.owner.writers);
-            ways.files.push((path.to_owned(), owner, Arc::downgrade(&lane)));
-            lane
+    /// The route to a file of a process. Processes of one user that write to one file share its queue.
+    pub(super) fn route_to_file(&self, path: &Path, shown: &str, limits: Limits, identity: &Identity) -> OutputRoute {
+        let mut routes = self.routes();
+        let owner = FileOwner { trust: routes.trust, identity: Some(identity.clone()) };
+        routes.files.retain(|(.., queue)| queue.strong_count() > 0);
+        let existing = routes.files.iter().find(|(known, of, _)| known == path && *of == owner);
+        let queue = existing.and_then(|(.., queue)| queue.upgrade()).unwrap_or_else(|| {
+            let sink = Sink::process_file(path.to_owned(), owner.clone(), shown.to_owned(), limits);
+            let queue = SinkQueue::new(sink, &self.shared.writers);
+            routes.files.push((path.to_owned(), owner, Arc::downgrade(&queue)));
+            queue
         });
-        lane.open(limits);
-        OutputRoute { lane, look: LineFormat::Plain, change: None }
+        queue.open(limits);
+        OutputRoute { queue, format: LineFormat::Plain, change: None }
     }
 
-    /// Whether lines still go this way.
-    pub(super) fn is_current(&self, way: &OutputRoute) -> bool {
-        way.change.is_none_or(|change| change == self.owner.changes.load(Ordering::Acquire))
+    /// Whether the route is still valid.
+    pub(super) fn is_current(&self, route: &OutputRoute) -> bool {
+        route.change.is_none_or(|change| change == self.shared.changes.load(Ordering::Acquire))
     }
 
     fn change(&self, change: impl FnOnce(&mut OutputRoutes, &Arc<Writers>)) {
-        change(&mut self.ways(), &self.owner.writers);
-        self.owner.changes.fetch_add(1, Ordering::Release);
+        change(&mut self.routes(), &self.shared.writers);
+        self.shared.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// A panic elsewhere leaves the ways as whole as they were: every change of them is complete before the next begins.
-    fn ways(&self) -> MutexGuard<'_, OutputRoutes> {
-        self.owner.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
+    fn routes(&self) -> MutexGuard<'_, OutputRoutes> {
+        self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for PrinterThreads {
+impl Drop for PrinterShared {
     fn drop(&mut self) {
         self.writers.close();
     }
 }
 
 impl OutputRoutes {
-    /// Every lane there is.
-    fn lanes(&self) -> Vec<Arc<SinkQueue>> {
-        let files = self.files.iter().filter_map(|(.., lane)| lane.upgrade());
+    /// All queues.
+    fn queues(&self) -> Vec<Arc<SinkQueue>> {
+        let files = self.files.iter().filter_map(|(.., queue)| queue.upgrade());
         [&self.lines, &self.log].into_iter().cloned().chain(files).collect()
     }
 }
 
-/// The lanes for processes' lines, and for the log.
-fn lanes(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<SinkQueue>, Arc<SinkQueue>) {
+/// The queues for output of processes, and for the log.
+fn queues(destination: &Destination, trust: Trust, writers: &Arc<Writers>) -> (Arc<SinkQueue>, Arc<SinkQueue>) {
     let shared = match destination {
         Destination::Standard if are_streams_one() => Sink::stdout(),
         Destination::Standard => {
             return (SinkQueue::new(Sink::stdout(), writers), SinkQueue::new(Sink::stderr(), writers));
         }
-        Destination::File(path) => Sink::file(path.clone(), trust),
+        Destination::File(path) => Sink::log_file(path.clone(), trust),
     };
-    let lane = SinkQueue::new(shared, writers);
-    (Arc::clone(&lane), lane)
+    let queue = SinkQueue::new(shared, writers);
+    (Arc::clone(&queue), queue)
 }
 
 /// Whether standard output and standard error are the same terminal, pipe or file.
@@ -237,7 +237,7 @@ fn are_streams_one() -> bool {
 mod tests {
     use super::super::line_format::Stream;
     use super::super::lines::LineChunk;
-    use super::super::share::{Admission, PATIENCE};
+    use super::super::share::{Admission, MAX_WAIT};
     use super::super::sink_queue::CAPACITY;
     use super::super::waker::PollWaker;
     use super::*;
@@ -247,7 +247,7 @@ mod tests {
     use std::io::Read;
     use std::time::Instant;
 
-    /// A place for the files of a test, removed with it.
+    /// A directory for a test, removed afterwards.
     struct LogDirectory(PathBuf);
 
     impl LogDirectory {
@@ -268,12 +268,12 @@ mod tests {
         }
     }
 
-    /// What the reader does with a line of a process: takes it, or drops it when it has had patience enough.
-    fn say(printer: &Printer, name: &str, line: &[u8]) {
+    /// Offers a line as the reader does, and drops it where the reader would wait.
+    fn offer(printer: &Printer, name: &str, line: &[u8]) {
         let source = LineSource::Process(name.into(), Stream::Stdout);
-        let (way, bell) = (printer.way(&source), Arc::new(PollWaker::new().unwrap()));
-        let drops = !matches!(way.lane.admission(&source, Instant::now(), &bell), Admission::Take(_));
-        way.lane.take(&source, &way.look, drops, |each| each(LineChunk { bytes: line, continued: false }));
+        let (route, waker) = (printer.route(&source), Arc::new(PollWaker::new().unwrap()));
+        let drops = !matches!(route.queue.admission(&source, Instant::now(), &waker), Admission::Take(_));
+        route.queue.take(&source, &route.format, drops, |each| each(LineChunk { bytes: line, continued: false }));
     }
 
     fn flush(printer: &Printer) {
@@ -285,51 +285,52 @@ mod tests {
         let directory = LogDirectory::new("order");
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
-        say(&printer, "web", b"one");
+        offer(&printer, "web", b"one");
         printer.log(b"Starting process\n");
-        say(&printer, "web", b"two");
+        offer(&printer, "web", b"two");
         flush(&printer);
         assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\nStarting process\n[web.stdout] two\n");
     }
 
     #[test]
-    fn lines_wait_for_more_as_long_as_their_answer_is_held_and_no_longer() {
+    fn lines_are_batched_until_their_queue_is_submitted() {
         let directory = LogDirectory::new("due");
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let source = LineSource::Process("web".into(), Stream::Stdout);
-        let way = printer.way(&source);
-        let take =
-            |line: &[u8]| way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: line, continued: false }));
+        let route = printer.route(&source);
+        let take = |line: &[u8]| {
+            route.queue.take(&source, &route.format, false, |each| each(LineChunk { bytes: line, continued: false }))
+        };
         let (first, second) = (take(b"one"), take(b"two"));
-        assert!(first.is_some() && second.is_none(), "somebody is sent once");
+        assert!(first.is_some() && second.is_none(), "a writer is called once");
         printer.log(b"Starting process\n");
-        assert_eq!(way.lane.bytes(), "[web.stdout] one\n[web.stdout] two\nStarting process\n".len());
+        assert_eq!(route.queue.bytes(), "[web.stdout] one\n[web.stdout] two\nStarting process\n".len());
         drop(first);
         flush(&printer);
         assert_eq!(fs::read_to_string(path).unwrap(), "[web.stdout] one\n[web.stdout] two\nStarting process\n");
     }
 
     #[test]
-    fn every_byte_arrives() {
+    fn all_bytes_are_written_unchanged() {
         let directory = LogDirectory::new("bytes");
         let path = directory.file("log");
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         let all: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
-        say(&printer, "web", &all);
+        offer(&printer, "web", &all);
         flush(&printer);
         assert_eq!(fs::read(path).unwrap(), [b"[web.stdout] ", &all[..], b"\n"].concat());
     }
 
     #[test]
-    fn a_file_that_was_moved_away_is_opened_anew() {
+    fn a_file_that_was_moved_is_opened_again() {
         let directory = LogDirectory::new("reopen");
         let (path, moved) = (directory.file("log"), directory.file("log.1"));
         let printer = Printer::start(OutputFormat::Text, Destination::File(path.clone()), Trust::everybody()).unwrap();
         printer.log(b"before\n");
         flush(&printer);
         fs::rename(&path, &moved).unwrap();
-        // As if there were still somebody who watches it being moved: the same file, under both names.
+        // As if a process still watched it: the same file under both names.
         fs::hard_link(&moved, &path).unwrap();
         printer.log(b"between\n");
         flush(&printer);
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_obstacle_costs_is_told_when_it_is_gone() {
+    fn lines_lost_to_an_unwritable_file_are_reported_once_it_is_writable() {
         let directory = LogDirectory::new("obstacle");
         fs::write(directory.file("logs"), "").unwrap();
         let path = directory.file("logs/log");
@@ -358,14 +359,14 @@ mod tests {
         assert_eq!(fs::read_to_string(path).unwrap(), expected);
     }
 
-    /// A place that takes nothing: a pipe that is not read, as a terminal that was stopped.
-    fn stuck(_: &LogDirectory) -> (PathBuf, OwnedFd) {
+    /// A destination that takes nothing: a pipe that is not read, as a paused terminal.
+    fn stuck_pipe(_: &LogDirectory) -> (PathBuf, OwnedFd) {
         let (reader, _) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         (format!("/proc/self/fd/{}", reader.as_raw_fd()).into(), reader)
     }
 
-    /// Reads all that comes.
-    fn unstick(reader: OwnedFd) -> std::thread::JoinHandle<String> {
+    /// Reads everything.
+    fn drain(reader: OwnedFd) -> std::thread::JoinHandle<String> {
         std::thread::spawn(move || {
             let mut text = String::new();
             File::from(reader).read_to_string(&mut text).unwrap();
@@ -374,29 +375,29 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_place_holds_nobody_and_what_it_misses_is_counted() {
+    fn a_stuck_destination_blocks_no_source_and_dropped_lines_are_counted() {
         const LINES: usize = 500_000;
         let directory = LogDirectory::new("stuck");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         for number in 0..LINES {
-            say(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
+            offer(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
         }
-        let waiting = printer.ways().lines.bytes();
-        // A third for each source, and a third stays free. What the pipe takes may be written late.
+        let waiting = printer.routes().lines.bytes();
+        // A third for each source, and a third stays free. The pipe may take its part late.
         let (two_thirds, pipe) = (CAPACITY / 3 * 2, 64 * 1024);
         assert!((two_thirds..two_thirds + pipe).contains(&waiting), "{waiting} bytes wait");
-        let text = unstick(reader);
+        let text = drain(reader);
         flush(&printer);
         drop(printer);
         let text = text.join().unwrap();
         let (mut arrived, mut dropped, mut latest) = (0, 0, None);
-        for said in text.lines() {
-            let (_, said) = said.split_once("] ").expect(said);
-            if let Some(mark) = said.strip_prefix("… dropped ") {
+        for line in text.lines() {
+            let (_, line) = line.split_once("] ").expect(line);
+            if let Some(mark) = line.strip_prefix("… dropped ") {
                 dropped += mark.split(' ').next().unwrap().parse::<usize>().unwrap();
             } else {
-                let number: u64 = said.parse().expect("a whole line");
+                let number: u64 = line.parse().expect("a whole line");
                 assert!(latest < Some(number), "out of order");
                 (arrived, latest) = (arrived + 1, Some(number));
             }
@@ -406,40 +407,44 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_merely_busy_loses_nothing() {
+    fn a_busy_destination_loses_nothing() {
         let directory = LogDirectory::new("busy");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
-        let (source, bell) = (LineSource::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
-        let (way, now) = (printer.way(&source), Instant::now());
+        let (source, waker) = (LineSource::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
+        let (route, now) = (printer.route(&source), Instant::now());
         let mut lines = 0;
-        while matches!(way.lane.admission(&source, now, &bell), Admission::Take(_)) {
-            say(&printer, "web", &[b'x'; 1000]);
+        while matches!(route.queue.admission(&source, now, &waker), Admission::Take(_)) {
+            offer(&printer, "web", &[b'x'; 1000]);
             lines += 1;
         }
-        assert_eq!(way.lane.admission(&source, now, &bell), Admission::Wait(now + PATIENCE));
-        assert_eq!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Drop);
-        let text = unstick(reader);
+        assert_eq!(route.queue.admission(&source, now, &waker), Admission::Wait(now + MAX_WAIT));
+        assert_eq!(route.queue.admission(&source, now + MAX_WAIT, &waker), Admission::Drop);
+        let text = drain(reader);
         let a_minute = Timespec { tv_sec: 60, tv_nsec: 0 };
-        assert_eq!(poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&a_minute)), Ok(1), "there is room, and nobody says so");
-        // Whoever waited finds room, however late it is.
-        assert!(matches!(way.lane.admission(&source, now + PATIENCE, &bell), Admission::Take(_)));
+        assert_eq!(
+            poll(&mut [PollFd::new(&waker, PollFlags::IN)], Some(&a_minute)),
+            Ok(1),
+            "there is room, but the reader is not woken"
+        );
+        // A source that waited finds room, however late it is.
+        assert!(matches!(route.queue.admission(&source, now + MAX_WAIT, &waker), Admission::Take(_)));
         flush(&printer);
-        drop((way, printer));
+        drop((route, printer));
         assert_eq!(text.join().unwrap().lines().count(), lines);
     }
 
     #[test]
-    fn a_flood_of_lines_costs_no_line_of_the_log() {
+    fn a_flood_of_lines_drops_no_log_line() {
         let directory = LogDirectory::new("flood");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let line = [b'x'; 1000];
         for _ in 0..10_000 {
-            say(&printer, "flood", &line);
+            offer(&printer, "flood", &line);
         }
         printer.log(b"Process crashed\n");
-        let text = unstick(reader);
+        let text = drain(reader);
         flush(&printer);
         drop(printer);
         let text = text.join().unwrap();
@@ -447,35 +452,35 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_place_holds_no_other() {
+    fn a_stuck_destination_blocks_no_other() {
         let directory = LogDirectory::new("others");
-        let (path, reader) = stuck(&directory);
+        let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let to_file = |name: &str| {
             let limits = Limits { max_size: 1_000_000, keep: 1 };
-            printer.way_to_file(&directory.file(name), name, limits, &Identity::default())
+            printer.route_to_file(&directory.file(name), name, limits, &Identity::default())
         };
-        // More than its pipe takes: the thread that writes it is held.
+        // More than its pipe takes, so the writer blocks.
         printer.log(&b"\n".repeat(200_000));
-        let ways = ["one", "two"].map(to_file);
-        for way in &ways {
+        let routes = ["one", "two"].map(to_file);
+        for route in &routes {
             let source = LineSource::Process("any".into(), Stream::Stdout);
-            way.lane.take(&source, &way.look, false, |each| each(LineChunk { bytes: b"line", continued: false }));
-            way.lane.flush().blocking_recv().unwrap();
+            route.queue.take(&source, &route.format, false, |each| each(LineChunk { bytes: b"line", continued: false }));
+            route.queue.flush().blocking_recv().unwrap();
         }
         assert_eq!(["one", "two"].map(|name| fs::read_to_string(directory.file(name)).unwrap()), ["line\n", "line\n"]);
-        let text = unstick(reader);
-        drop((ways, printer));
+        let text = drain(reader);
+        drop((routes, printer));
         assert_eq!(text.join().unwrap().len(), 200_000);
     }
 
     #[test]
-    fn a_full_disk_is_survived() {
+    fn a_full_disk_empties_the_queue() {
         let printer = Printer::start(OutputFormat::Text, Destination::File("/dev/full".into()), Trust::everybody()).unwrap();
         for _ in 0..100 {
             printer.log(b"into the void\n");
         }
         flush(&printer);
-        assert_eq!(printer.ways().log.bytes(), 0);
+        assert_eq!(printer.routes().log.bytes(), 0);
     }
 }

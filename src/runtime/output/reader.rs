@@ -1,8 +1,8 @@
-//! Reads what processes write, on a thread of its own: one pipe for each standard output and error. It never waits for
-//! whoever writes the lines; a stream whose lane is full is left alone for a moment, and comes back.
+//! Reads the output pipes of all processes, on one thread. It never blocks: a stream whose queue is full is paused and resumed
+//! later.
 //!
-//! The end of a stream and the end of a process are two facts that have nothing to do with one another: a grandchild may
-//! hold the pipe after its parent's end, and a process may close its output and go on.
+//! The end of a stream and the end of a process are independent: a grandchild may keep the pipe open after its parent ended,
+//! and a process may close its output and go on.
 
 use super::history::{HistorySlot, OutputHistory};
 use super::line_format::{LineFormat, LineSource, Stream};
@@ -30,46 +30,46 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// What one read takes at most, of lines that stay as they are: what is in a large pipe.
-const CHUNK: usize = LARGE_PIPE;
-/// The same of lines that get something around them, which may be a hundred times a short line.
-const SMALL_CHUNK: usize = 64 * 1024;
-/// What one read takes at least where a queue is nearly full: shorter reads would cost more calls than they keep free.
-const LEAST: usize = 8 * 1024;
-/// As much in a pipe means that it was about to be full: by itself it has room for 64 KiB, and for less where writes are small.
-const MUCH: usize = 32 * 1024;
-/// What such a pipe is given: its process has to wait less often. Whoever isn't root has 256 of them, by the kernel's usual
-/// `pipe-user-pages-soft`; then all of the user's new pipes are small.
+/// Maximum of one read for unchanged lines: the content of a large pipe.
+const MAX_READ: usize = LARGE_PIPE;
+/// Maximum of one read for formatted lines, which may become a hundred times longer.
+const MAX_FORMATTED_READ: usize = 64 * 1024;
+/// Minimum of one read while a queue is nearly full: shorter reads cost more than they save.
+const MIN_READ: usize = 8 * 1024;
+/// A read of this size means that the pipe was nearly full: pipes hold 64 KiB, or less with small writes.
+const NEARLY_FULL: usize = 32 * 1024;
+/// The new size of such a pipe, so its process waits less often. A user other than root has 256 of them by the default
+/// `pipe-user-pages-soft`; after that, new pipes are small (`pipe(7)`).
 const LARGE_PIPE: usize = 256 * 1024;
-/// So many bytes are read at most before somebody is sent to write them.
-const ENOUGH: usize = 256 * 1024;
-/// When a stream is looked at again that the kernel has no event for.
-const ANOTHER_LOOK: Duration = Duration::from_millis(50);
-/// How long finishing goes on reading where somebody outside goes on writing.
-const LAST_READS: Duration = Duration::from_secs(5);
+/// Bytes that are read before a writer is called.
+const SUBMIT_BYTES: usize = 256 * 1024;
+/// How often a stream is read that the kernel can't watch.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the final read lasts if another program goes on writing.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Hands streams to the reader. Clones are the same reader.
+/// Passes streams to the reader. Clones share one reader.
 #[derive(Clone)]
 pub(in crate::runtime) struct Outputs {
     printer: Printer,
-    kept: OutputHistory,
+    history: OutputHistory,
     shared: Arc<ReaderState>,
 }
 
 struct ReaderState {
     requests: Mutex<Requests>,
-    /// What the reader waits at: the bell, and the streams.
+    /// The reader waits here for the waker and the streams.
     poll: OwnedFd,
-    /// There is something to ask that no event of a stream tells of, or room in a lane.
-    bell: Arc<PollWaker>,
+    /// Signals a request without a stream event, or room in a queue.
+    waker: Arc<PollWaker>,
 }
 
-/// What the reader doesn't know yet. A stream that is in the poll wakes nobody: the reader hears of it with its first event.
+/// Requests to the reader. A watched stream wakes nothing: the reader takes it with its first event.
 struct Requests {
-    /// The number of the next stream; none is used twice.
-    next: u64,
+    /// The token of the next stream; none is used twice.
+    next_token: u64,
     streams: Vec<(u64, Box<OpenStream>)>,
-    /// Those of them that the poll has not taken.
+    /// Streams that the poll refused.
     unwatched: Vec<u64>,
     finish: Option<oneshot::Sender<()>>,
 }
@@ -80,13 +80,13 @@ struct OpenStream {
     stream: Stream,
     pipe: OwnedFd,
     lines: LineSplitter,
-    /// Somebody may listen for a line.
-    hearing: Option<PartialLine>,
-    /// Where its lines are kept; `None`: they are thrown away, and it is read for whoever listens alone.
-    place: Option<HistorySlot>,
-    way: OutputRoute,
+    /// Matches its lines, for readiness by log.
+    matcher_line: Option<PartialLine>,
+    /// Where its lines are recorded; `None`: they are discarded, and only matched.
+    slot: Option<HistorySlot>,
+    route: OutputRoute,
     has_large_pipe: bool,
-    /// The poll doesn't take it.
+    /// The poll refused it, which was logged.
     is_unwatched: bool,
 }
 
@@ -94,18 +94,18 @@ impl Outputs {
     /// Starts the reader.
     ///
     /// # Errors
-    /// No descriptor or no thread.
-    pub(in crate::runtime) fn start(printer: Printer, kept: OutputHistory) -> io::Result<Outputs> {
-        let bell = Arc::new(PollWaker::new()?);
+    /// No descriptor or no thread is left.
+    pub(in crate::runtime) fn start(printer: Printer, history: OutputHistory) -> io::Result<Outputs> {
+        let waker = Arc::new(PollWaker::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
-        let requests = Mutex::new(Requests { next: BELL + 1, streams: Vec::new(), unwatched: Vec::new(), finish: None });
-        let shared = Arc::new(ReaderState { requests, poll, bell });
-        let outputs = Outputs { printer: printer.clone(), kept, shared: Arc::clone(&shared) };
+        epoll::add(&poll, &waker, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
+        let requests = Mutex::new(Requests { next_token: WAKER + 1, streams: Vec::new(), unwatched: Vec::new(), finish: None });
+        let shared = Arc::new(ReaderState { requests, poll, waker });
+        let outputs = Outputs { printer: printer.clone(), history, shared: Arc::clone(&shared) };
         let (streams, paused) = (HashMap::new(), HashMap::new());
         let reader = StreamReader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
         let work = move || {
-            // Else each end of a process would be interrupted twice, by the end of each of its streams.
+            // Otherwise the end of each stream would preempt the loop.
             sys::schedule_as_batch();
             reader.run();
         };
@@ -113,114 +113,114 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// Reads what a process writes to its standard output and error, until both have ended. The ear hears it, too. Its own file
-    /// is opened on behalf of this identity. Our ends must not block.
+    /// Reads standard output and error of a process until both end, and passes them to the matcher. An output file is opened
+    /// with the rights of `identity`. The pipes must be non-blocking.
     pub(in crate::runtime) fn read(
         &self,
         name: &Name,
         output: &Output,
-        ear: Option<&Arc<LogMatcher>>,
+        matcher: Option<&Arc<LogMatcher>>,
         identity: &Identity,
         pipes: [OwnedFd; 2],
     ) {
-        let place = if *output == Output::Null {
-            self.kept.keep_nothing_of(name);
+        let slot = if *output == Output::Null {
+            self.history.mark_silent(name);
             None
         } else {
-            Some(self.kept.place(name))
+            Some(self.history.slot_for(name))
         };
         let open = |stream, pipe| {
             let source = LineSource::Process(name.clone(), stream);
-            let way = match output {
+            let route = match output {
                 Output::File { path, max_size, keep } => {
                     let limits = Limits { max_size: *max_size, keep: *keep };
-                    self.printer.way_to_file(Path::new(path.value()), path.shown(), limits, identity)
+                    self.printer.route_to_file(Path::new(path.value()), path.shown(), limits, identity)
                 }
-                Output::Log | Output::Null => self.printer.way(&source),
+                Output::Log | Output::Null => self.printer.route(&source),
             };
-            let hearing = ear.map(|ear| PartialLine::new(Arc::clone(ear)));
-            let (place, lines) = (place.clone(), LineSplitter::default());
+            let matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher)));
+            let (slot, lines) = (slot.clone(), LineSplitter::default());
             let (has_large_pipe, is_unwatched) = (false, false);
-            Box::new(OpenStream { source, stream, pipe, lines, hearing, place, way, has_large_pipe, is_unwatched })
+            Box::new(OpenStream { source, stream, pipe, lines, matcher_line, slot, route, has_large_pipe, is_unwatched })
         };
         let [stdout, stderr] = pipes;
         let streams = [open(Stream::Stdout, stdout), open(Stream::Stderr, stderr)];
-        // The reader that finds an event of a stream before it knows it waits here until it is entered.
+        // The reader waits for this lock if an event comes before its stream is entered.
         let mut requests = self.shared.requests();
         for stream in streams {
-            let number = requests.next;
-            requests.next += 1;
-            if self.shared.watch(number, &stream).is_err() {
-                requests.unwatched.push(number);
+            let token = requests.next_token;
+            requests.next_token += 1;
+            if self.shared.watch(token, &stream).is_err() {
+                requests.unwatched.push(token);
             }
-            requests.streams.push((number, stream));
+            requests.streams.push((token, stream));
         }
         if !requests.unwatched.is_empty() {
-            self.shared.bell.ring();
+            self.shared.waker.wake();
         }
     }
 
-    /// Takes note that nothing is read of a process.
-    pub(in crate::runtime) fn read_nothing(&self, name: &Name) {
-        self.kept.keep_nothing_of(name);
+    /// Records that the output of a process is discarded.
+    pub(in crate::runtime) fn mark_silent(&self, name: &Name) {
+        self.history.mark_silent(name);
     }
 
-    /// Reads what is there, and ends. For when no process is left: then all that they wrote is in the pipes already, and
-    /// a pipe that isn't at its end is held by somebody who is not ours.
+    /// Reads what the pipes hold, and ends. Call it when no process runs: then the pipes hold all output, and an open pipe
+    /// belongs to another program.
     pub(in crate::runtime) async fn finish(&self) {
         let (done, is_done) = oneshot::channel();
         self.shared.requests().finish = Some(done);
-        self.shared.bell.ring();
-        // It only goes away without an answer by answering another who asked the same.
+        self.shared.waker.wake();
+        // The answer is missing only if a second call replaced this one.
         let _either_way = is_done.await;
     }
 }
 
 impl ReaderState {
-    /// A panic elsewhere leaves them as whole as they were.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a stream into the poll.
-    fn watch(&self, number: u64, stream: &OpenStream) -> Result<(), Errno> {
-        epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(number), epoll::EventFlags::IN)
+    /// Adds a stream to the poll.
+    fn watch(&self, token: u64, stream: &OpenStream) -> Result<(), Errno> {
+        epoll::add(&self.poll, &stream.pipe, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
     }
 }
 
-/// What the bell is called in the poll; streams have numbers above it.
-const BELL: u64 = 0;
+/// The token of the waker in the poll; streams have higher ones.
+const WAKER: u64 = 0;
 
 struct StreamReader {
     shared: Arc<ReaderState>,
     printer: Printer,
-    /// Boxed, because a table has more places than values.
+    /// Boxed, because the table has more slots than values.
     streams: HashMap<u64, Box<OpenStream>>,
-    /// Streams that are not in the poll, with the time to look at them again.
+    /// Streams outside the poll, each with the time of its next read.
     paused: HashMap<u64, Instant>,
     unwritten: Unwritten,
     finishing: Option<Finishing>,
 }
 
-/// What was read since somebody was last sent to write. To send somebody costs more than a small piece itself does, so they are
-/// sent when there is enough for them, or nothing more to read.
+/// Lines read since the last call of a writer. Calling a writer costs more than a small chunk, so it happens for
+/// [`SUBMIT_BYTES`] or when there is nothing more to read.
 #[derive(Default)]
 struct Unwritten {
-    lanes: Vec<UnservedQueue>,
+    queues: Vec<UnservedQueue>,
     bytes: usize,
 }
 
 impl Unwritten {
-    fn add(&mut self, lane: Option<UnservedQueue>, bytes: usize) {
-        self.lanes.extend(lane);
+    fn add(&mut self, queue: Option<UnservedQueue>, bytes: usize) {
+        self.queues.extend(queue);
         self.bytes += bytes;
-        if self.bytes >= ENOUGH {
-            self.send();
+        if self.bytes >= SUBMIT_BYTES {
+            self.submit();
         }
     }
 
-    fn send(&mut self) {
-        self.lanes.clear();
+    fn submit(&mut self) {
+        self.queues.clear();
         self.bytes = 0;
     }
 }
@@ -233,14 +233,14 @@ struct Finishing {
 impl StreamReader {
     fn run(mut self) {
         let mut events = Vec::with_capacity(256);
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; MAX_READ];
         loop {
             events.clear();
-            let waited = epoll::wait(&self.shared.poll, spare_capacity(&mut events), self.patience().as_ref());
+            let waited = epoll::wait(&self.shared.poll, spare_capacity(&mut events), self.poll_timeout().as_ref());
             assert!(matches!(waited, Ok(_) | Err(Errno::INTR)), "a poll of ours can be waited for: {waited:?}");
             for event in &events {
                 match event.data.u64() {
-                    BELL => self.answer_bell(),
+                    WAKER => self.handle_wake(),
                     stream => {
                         if !self.streams.contains_key(&stream) {
                             self.take_requests();
@@ -250,7 +250,7 @@ impl StreamReader {
                 }
             }
             if events.is_empty() {
-                self.unwritten.send();
+                self.unwritten.submit();
             }
             self.resume(&mut chunk);
             let is_over =
@@ -261,9 +261,9 @@ impl StreamReader {
         }
     }
 
-    /// How long nothing may happen until there is something to do: for ever, mostly.
-    fn patience(&self) -> Option<Timespec> {
-        if !self.unwritten.lanes.is_empty() {
+    /// The timeout of the poll; usually none.
+    fn poll_timeout(&self) -> Option<Timespec> {
+        if !self.unwritten.queues.is_empty() {
             return Some(Timespec::default());
         }
         let next = self.paused.values().min();
@@ -275,10 +275,10 @@ impl StreamReader {
         Timespec::try_from(wait).ok()
     }
 
-    fn answer_bell(&mut self) {
-        self.shared.bell.hush();
+    fn handle_wake(&mut self) {
+        self.shared.waker.clear();
         self.take_requests();
-        // Perhaps it was a lane that has room again; those that find none wait on as before.
+        // A queue may have room again; streams without room are paused again.
         let now = Instant::now();
         self.paused.values_mut().for_each(|until| *until = now);
     }
@@ -286,56 +286,56 @@ impl StreamReader {
     fn take_requests(&mut self) {
         let mut requests = self.shared.requests();
         self.streams.extend(mem::take(&mut requests.streams));
-        // Looked at at once, though the kernel has no event for it.
-        self.paused.extend(requests.unwatched.drain(..).map(|number| (number, Instant::now())));
+        // Read at once, because the kernel reports no events for them.
+        self.paused.extend(requests.unwatched.drain(..).map(|token| (token, Instant::now())));
         if let Some(done) = requests.finish.take() {
-            self.finishing = Some(Finishing { done, until: Instant::now() + LAST_READS });
+            self.finishing = Some(Finishing { done, until: Instant::now() + FINISH_TIMEOUT });
         }
     }
 
-    /// Takes one chunk of a stream; if there is more, it comes round again, after the others.
+    /// Reads one chunk of a stream; the rest comes after the other streams.
     fn read(&mut self, token: u64, chunk: &mut [u8]) {
         let Some(stream) = self.streams.get_mut(&token) else { return };
-        if !self.printer.is_current(&stream.way) {
-            stream.way = self.printer.way(&stream.source);
+        if !self.printer.is_current(&stream.route) {
+            stream.route = self.printer.route(&stream.source);
         }
-        let (drops, most) = match stream.admission(&self.shared.bell) {
-            Admission::Take(room) => (false, room / stream.way.look.growth()),
-            Admission::Drop => (true, CHUNK),
+        let (drops, most) = match stream.admission(&self.shared.waker) {
+            Admission::Take(room) => (false, room / stream.route.format.growth()),
+            Admission::Drop => (true, MAX_READ),
             Admission::Wait(until) => return self.pause(token, until),
         };
-        let usual = if stream.way.look == LineFormat::Plain { CHUNK } else { SMALL_CHUNK };
-        let chunk = &mut chunk[..most.clamp(LEAST, usual)];
+        let usual = if stream.route.format == LineFormat::Plain { MAX_READ } else { MAX_FORMATTED_READ };
+        let chunk = &mut chunk[..most.clamp(MIN_READ, usual)];
         match rustix::io::read(&stream.pipe, &mut *chunk) {
             Ok(0) => {
-                let lane = stream.finish(drops);
-                self.unwritten.add(lane, 0);
-                // Closing the pipe takes it out of the poll as well: nobody else has this end.
+                let queue = stream.finish(drops);
+                self.unwritten.add(queue, 0);
+                // Closing the pipe also removes it from the poll, as this is its only descriptor.
                 self.streams.remove(&token);
             }
             Ok(count) => {
-                if count >= MUCH {
+                if count >= NEARLY_FULL {
                     stream.enlarge();
                 }
-                let lane = stream.take(&chunk[..count], drops);
-                self.unwritten.add(lane, count);
+                let queue = stream.take(&chunk[..count], drops);
+                self.unwritten.add(queue, count);
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // Its process must not be ended by the loss of its reader, so it's tried again.
-            Err(_) => self.pause(token, Instant::now() + ANOTHER_LOOK),
+            // Closing the pipe would end its process, so the read is retried.
+            Err(_) => self.pause(token, Instant::now() + RETRY_INTERVAL),
         }
     }
 
-    /// Leaves a stream alone for a while.
+    /// Removes a stream from the poll until this time.
     fn pause(&mut self, token: u64, until: Instant) {
         if let Some(stream) = self.streams.get(&token) {
-            // If it wasn't in there, it isn't now either.
+            // It may have been absent already.
             let _out = epoll::delete(&self.shared.poll, &stream.pipe);
             self.paused.insert(token, until);
         }
     }
 
-    /// Puts the streams back into the poll whose time has come.
+    /// Adds paused streams to the poll when their time has come.
     fn resume(&mut self, chunk: &mut [u8]) {
         if self.paused.is_empty() {
             return;
@@ -345,7 +345,7 @@ impl StreamReader {
         for token in due {
             self.paused.remove(&token);
             let Some(stream) = self.streams.get_mut(&token) else { continue };
-            if let Admission::Wait(until) = stream.admission(&self.shared.bell) {
+            if let Admission::Wait(until) = stream.admission(&self.shared.waker) {
                 self.paused.insert(token, until);
                 continue;
             }
@@ -353,79 +353,79 @@ impl StreamReader {
                 Ok(()) => stream.is_unwatched = false,
                 Err(error) => {
                     stream.warn(error);
-                    self.paused.insert(token, now + ANOTHER_LOOK);
+                    self.paused.insert(token, now + RETRY_INTERVAL);
                     self.read(token, chunk);
                 }
             }
         }
     }
 
-    /// Tells the lines whose end will not come, and answers.
+    /// Passes on incomplete last lines, and answers.
     fn end(mut self) {
         for stream in self.streams.values_mut() {
-            let drops = !matches!(stream.admission(&self.shared.bell), Admission::Take(_));
-            let lane = stream.finish(drops);
-            self.unwritten.add(lane, 0);
+            let drops = !matches!(stream.admission(&self.shared.waker), Admission::Take(_));
+            let queue = stream.finish(drops);
+            self.unwritten.add(queue, 0);
         }
         self.streams.clear();
-        self.unwritten.send();
+        self.unwritten.submit();
         if let Some(finishing) = self.finishing {
-            // Who asked may have lost patience.
-            let _unheard = finishing.done.send(());
+            // The caller may have stopped waiting.
+            let _closed = finishing.done.send(());
         }
     }
 }
 
 impl OpenStream {
-    /// Whether there is room for its lines.
-    fn admission(&self, bell: &Arc<PollWaker>) -> Admission {
-        if self.place.is_none() {
+    /// Whether its queue has room.
+    fn admission(&self, waker: &Arc<PollWaker>) -> Admission {
+        if self.slot.is_none() {
             Admission::Take(usize::MAX)
         } else {
-            self.way.lane.admission(&self.source, Instant::now(), bell)
+            self.route.queue.admission(&self.source, Instant::now(), waker)
         }
     }
 
     fn take(&mut self, bytes: &[u8], drops: bool) -> Option<UnservedQueue> {
-        if let Some(hearing) = &mut self.hearing {
-            hearing.hear(bytes);
+        if let Some(matcher_line) = &mut self.matcher_line {
+            matcher_line.feed(bytes);
         }
-        let place = self.place.as_ref()?;
-        let OutputRoute { lane, look, .. } = &self.way;
-        lane.take(&self.source, look, drops, |each| self.lines.feed(bytes, &mut both(place, self.stream, each)))
+        let slot = self.slot.as_ref()?;
+        let OutputRoute { queue, format, .. } = &self.route;
+        queue.take(&self.source, format, drops, |each| self.lines.feed(bytes, &mut record_and_forward(slot, self.stream, each)))
     }
 
-    /// Tells a last line that has no newline.
+    /// Passes on a last line without newline.
     fn finish(&mut self, drops: bool) -> Option<UnservedQueue> {
-        if let Some(hearing) = &mut self.hearing {
-            hearing.end();
+        if let Some(matcher_line) = &mut self.matcher_line {
+            matcher_line.finish();
         }
-        let place = self.place.as_ref()?;
-        let OutputRoute { lane, look, .. } = &self.way;
-        lane.take(&self.source, look, drops, |each| self.lines.finish(&mut both(place, self.stream, each)))
+        let slot = self.slot.as_ref()?;
+        let OutputRoute { queue, format, .. } = &self.route;
+        queue.take(&self.source, format, drops, |each| self.lines.finish(&mut record_and_forward(slot, self.stream, each)))
     }
 
-    /// Makes room in a pipe that was found nearly full.
+    /// Enlarges a pipe that was nearly full.
     fn enlarge(&mut self) {
         if !mem::replace(&mut self.has_large_pipe, true) {
-            // Where the user has no more pages for pipes, it stays as it is.
+            // Without more pages for pipes, the size stays.
             let _best_effort = fcntl_setpipe_size(&self.pipe, LARGE_PIPE);
         }
     }
 
-    /// Says once that the kernel has no events for it.
+    /// Logs once that the kernel can't watch it.
     fn warn(&mut self, error: Errno) {
         if !mem::replace(&mut self.is_unwatched, true) {
             let name = self.source.name();
-            tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; it is looked at now and then");
+            tracing::warn!(target: "managed_processes", name, %error, "Output can't be watched; polling it instead");
         }
     }
 }
 
-/// Keeps lines, and passes them on.
-fn both(place: &HistorySlot, stream: Stream, each: &mut dyn FnMut(LineChunk<'_>)) -> impl FnMut(LineChunk<'_>) {
+/// Records lines, and passes them on.
+fn record_and_forward(slot: &HistorySlot, stream: Stream, each: &mut dyn FnMut(LineChunk<'_>)) -> impl FnMut(LineChunk<'_>) {
     move |piece| {
-        place.take(stream, piece);
+        slot.take(stream, piece);
         each(piece);
     }
 }

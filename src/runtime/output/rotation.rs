@@ -1,8 +1,8 @@
-//! A file to append to, which may be put aside when it has grown, and which others may take away at any time.
+//! Log files: opened for appending, rotated by size, reopened when another program moved or removed them.
 //!
-//! Its path may lead through directories that a process's user can change. So it is walked by held descriptors, and from the
-//! first such directory on everything is done with that user's rights ([`crate::access::walk`]). A look by the plain path only
-//! tells whether it is time to walk again.
+//! Its path may lead through directories that a process's user can change. So each step is checked through a held descriptor,
+//! and from the first such directory on, navigator acts with that user's rights ([`crate::access::walk`]). A `stat` of the
+//! plain path only shows whether to walk again.
 
 use super::mounts::device_of;
 use crate::access::Trust;
@@ -16,64 +16,64 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// The permissions of files and directories that are made.
+/// Permissions of new files and directories.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
 const DIRECTORY_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
 
-/// How a file is put aside: it becomes `path.1`, that `path.2`, and so on.
+/// Limits of rotation: the file becomes `path.1`, that `path.2`, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Bytes that it may hold; a line longer than that has a file to itself.
+    /// Maximum size in bytes; a longer line gets a file of its own.
     pub(super) max_size: u64,
-    /// How many are kept besides it.
+    /// Number of old files.
     pub(super) keep: u32,
 }
 
-/// The user that a file is opened for, and the users that are trusted on the way.
+/// The user that a file is opened for, and the trusted users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileOwner {
-    /// Beyond it, navigator acts with the rights of the user.
+    /// On untrusted steps, navigator acts with the rights of the user below.
     pub(super) trust: Trust,
     /// The user of the process; `None` for navigator's own log.
     pub(super) identity: Option<Identity>,
 }
 
-/// The file that is at a path.
+/// The log file at a path.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
     owner: FileOwner,
     open: Option<OpenFile>,
-    /// The device of the filesystem that it is on, or is to be made on.
+    /// The device number of its filesystem, or of the one it will be created on.
     device: u64,
     limits: Option<Limits>,
-    /// Why it couldn't be put aside; it grows meanwhile.
-    stuck: Option<io::Error>,
+    /// Why it could not be rotated; it grows meanwhile.
+    rotation_error: Option<io::Error>,
 }
 
 /// A file that is open.
 #[derive(Debug)]
 struct OpenFile {
     file: File,
-    /// What no other file has as long as this one is open: device and inode.
-    identity: (u64, u64),
-    /// As it was when it was looked at last.
+    /// Device and inode.
+    id: (u64, u64),
+    /// Bytes, at the last `stat`.
     size: u64,
-    /// It is a regular file, and doesn't lie under `/dev` or `/proc`.
+    /// It is a regular file outside `/dev` and `/proc`.
     may_rotate: bool,
 }
 
 impl LogFile {
     pub(super) fn new(path: PathBuf, owner: FileOwner, limits: Option<Limits>) -> LogFile {
         let device = device_of(&path);
-        LogFile { path, owner, open: None, device, limits, stuck: None }
+        LogFile { path, owner, open: None, device, limits, rotation_error: None }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The device of the filesystem that it was on last; of one that was never open, as far as its path tells.
+    /// The device number of its filesystem; before it is opened, a guess by its path.
     pub(super) fn device(&self) -> u64 {
         self.device
     }
@@ -82,31 +82,31 @@ impl LogFile {
         self.open.as_ref().map(|open| open.file.as_fd())
     }
 
-    /// Where it is now.
-    fn place(&self) -> io::Result<FoundPath<'_>> {
+    /// Walks its path.
+    fn resolve(&self) -> io::Result<FoundPath<'_>> {
         let FileOwner { trust, identity } = &self.owner;
-        Rules { trust: *trust, beyond: identity.as_ref(), make: Some(DIRECTORY_MODE) }.find(&self.path)
+        Rules { trust: *trust, act_as: identity.as_ref(), make: Some(DIRECTORY_MODE) }.find(&self.path)
     }
 
-    /// Puts it aside by other limits from now on.
-    pub(super) fn limit(&mut self, limits: Limits) {
+    /// Rotates by these limits from now on.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
         self.limits = Some(limits);
     }
 
-    /// Lets go of it, so that the next line goes to whatever is at the path then.
+    /// Closes the file; the next write opens the path again.
     pub(super) fn close(&mut self) {
         self.open = None;
     }
 
-    /// Opens what is at the path, unless that is open already. One that was moved away, deleted or replaced is let go,
-    /// also without being told. Missing directories are made. Returns whether it's another file than before.
+    /// Opens the file at the path, unless it is open. A file that was moved, deleted or replaced is closed. Missing directories
+    /// are created. Returns whether it is another file than before.
     ///
     /// # Errors
-    /// Those of `openat(2)`, a [`crate::access::Distrust`], and that it is no regular file with one name.
+    /// Errors of `openat(2)`, a [`crate::access::Distrust`], or not a regular file with a single name.
     pub(super) fn open(&mut self) -> io::Result<bool> {
         if let Some(open) = &mut self.open {
             match rustix::fs::stat(&self.path) {
-                Ok(there) if identity(&there) == open.identity => {
+                Ok(there) if file_id(&there) == open.id => {
                     open.size = size(&there);
                     return Ok(false);
                 }
@@ -117,35 +117,34 @@ impl LogFile {
                 Ok(_) | Err(_) => self.open = None,
             }
         }
-        let place = self.place()?;
-        let file = place.open(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, FILE_MODE)?;
-        let (opened, may_be_special) = (fstat(&file)?, place.may_be_special());
-        if !may_be_special && !is_plain(&opened) {
-            return Err(no_plain_file());
+        let found = self.resolve()?;
+        let file = found.open(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, FILE_MODE)?;
+        let (opened, may_be_special) = (fstat(&file)?, found.may_be_special());
+        if !may_be_special && !is_single_regular(&opened) {
+            return Err(not_regular());
         }
         let may_rotate = !may_be_special;
         self.device = opened.st_dev;
-        self.open = Some(OpenFile { file: file.into(), identity: identity(&opened), size: size(&opened), may_rotate });
+        self.open = Some(OpenFile { file: file.into(), id: file_id(&opened), size: size(&opened), may_rotate });
         Ok(true)
     }
 
-    /// The open file, and how much of the text may go to it: up to the end of a line. Puts it aside first if not even
-    /// one line fits any more. The text isn't empty.
+    /// The open file, and how many bytes of the text may go to it, in whole lines. Rotates first if not one line fits. The text
+    /// must not be empty.
     ///
     /// # Errors
-    /// That it can't be opened or looked at. That it can't be put aside is no reason to lose lines: see
-    /// [`LogFile::stuck`].
+    /// It can't be opened. A failed rotation is no error, so no lines are lost: see [`LogFile::rotation_error`].
     pub(super) fn room(&mut self, text: &[u8]) -> io::Result<(&File, usize)> {
         self.open()?;
-        self.stuck = None;
+        self.rotation_error = None;
         let &OpenFile { may_rotate, size, .. } = self.opened()?;
         if let Some(limits) = self.limits.filter(|_| may_rotate) {
-            let mut fitting = fitting(text, limits.max_size.saturating_sub(size));
+            let mut fitting = fitting_lines(text, limits.max_size.saturating_sub(size));
             if fitting == 0 && size > 0 {
-                self.stuck = self.put_aside(limits.keep).err();
+                self.rotation_error = self.rotate(limits.keep).err();
                 self.open()?;
-                let room = if self.stuck.is_some() { u64::MAX } else { limits.max_size };
-                fitting = self::fitting(text, room);
+                let room = if self.rotation_error.is_some() { u64::MAX } else { limits.max_size };
+                fitting = fitting_lines(text, room);
             }
             if fitting == 0 {
                 fitting = text.iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| end + 1);
@@ -155,62 +154,62 @@ impl LogFile {
         Ok((&self.opened()?.file, text.len()))
     }
 
-    /// Why it couldn't be put aside the last time that it should have been.
-    pub(super) fn stuck(&self) -> Option<&io::Error> {
-        self.stuck.as_ref()
+    /// Why the last rotation failed.
+    pub(super) fn rotation_error(&self) -> Option<&io::Error> {
+        self.rotation_error.as_ref()
     }
 
     fn opened(&self) -> io::Result<&OpenFile> {
         self.open.as_ref().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// Puts the file aside, the oldest one over the edge. Where the path leads over a link, that is the link's target.
-    fn put_aside(&mut self, keep: u32) -> io::Result<()> {
-        let place = self.place()?;
-        let is_same = |stat: Stat| self.open.as_ref().is_some_and(|open| identity(&stat) == open.identity);
-        if place.stat()?.is_some_and(is_same) {
-            let aside = |number: u32| [place.name().to_owned(), format!(".{number}").into()].into_iter().collect::<OsString>();
-            let names: Vec<OsString> = (1..=keep).map(aside).collect();
+    /// Rotates the file and removes the oldest. If the path is a link, its target is rotated.
+    fn rotate(&mut self, keep: u32) -> io::Result<()> {
+        let found = self.resolve()?;
+        let is_same = |stat: Stat| self.open.as_ref().is_some_and(|open| file_id(&stat) == open.id);
+        if found.stat()?.is_some_and(is_same) {
+            let rotated = |number: u32| [found.name().to_owned(), format!(".{number}").into()].into_iter().collect::<OsString>();
+            let names: Vec<OsString> = (1..=keep).map(rotated).collect();
             for name in &names {
-                if place.is_anothers(name)? {
-                    let text = format!("`{}` belongs to another user", place.path().with_file_name(name).display());
+                if found.is_owned_by_other(name)? {
+                    let text = format!("`{}` belongs to another user", found.path().with_file_name(name).display());
                     return Err(io::Error::new(ErrorKind::PermissionDenied, text));
                 }
             }
-            place.act(|directory| shift(directory, &place, &names))?;
+            found.act(|directory| rename_all(directory, &found, &names))?;
         }
         self.open = None;
         Ok(())
     }
 }
 
-/// Finds out whether a file could be opened, and makes nothing: what is missing could be made, as far as that can be seen.
+/// Checks whether a file could be opened or created, without creating anything.
 ///
 /// # Errors
-/// As for opening it.
-pub(super) fn try_out(path: &Path, owner: &FileOwner) -> io::Result<()> {
-    let rules = Rules { trust: owner.trust, beyond: owner.identity.as_ref(), make: None };
-    match rules.find(path).and_then(|place| Ok((place.may_be_special(), place.stat()?))) {
-        Ok((false, Some(stat))) if !is_plain(&stat) => Err(no_plain_file()),
+/// As for [`LogFile::open`].
+pub(super) fn check_openable(path: &Path, owner: &FileOwner) -> io::Result<()> {
+    let rules = Rules { trust: owner.trust, act_as: owner.identity.as_ref(), make: None };
+    match rules.find(path).and_then(|found| Ok((found.may_be_special(), found.stat()?))) {
+        Ok((false, Some(stat))) if !is_single_regular(&stat) => Err(not_regular()),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn no_plain_file() -> io::Error {
+fn not_regular() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "it is not a regular file with a single name")
 }
 
-/// Renames the file to the first of these names, what had that to the second, and so on; without names, removes it.
-fn shift(directory: BorrowedFd<'_>, place: &FoundPath<'_>, names: &[OsString]) -> Result<(), Errno> {
-    let Some(first) = names.first() else { return present(unlinkat(directory, place.name(), AtFlags::empty())) };
+/// Renames the file to the first of these names, that one to the second, and so on; without names, removes it.
+fn rename_all(directory: BorrowedFd<'_>, found: &FoundPath<'_>, names: &[OsString]) -> Result<(), Errno> {
+    let Some(first) = names.first() else { return ignore_missing(unlinkat(directory, found.name(), AtFlags::empty())) };
     for pair in names.windows(2).rev() {
-        present(renameat(directory, &pair[0], directory, &pair[1]))?;
+        ignore_missing(renameat(directory, &pair[0], directory, &pair[1]))?;
     }
-    present(renameat(directory, place.name(), directory, first))
+    ignore_missing(renameat(directory, found.name(), directory, first))
 }
 
-fn identity(file: &Stat) -> (u64, u64) {
+fn file_id(file: &Stat) -> (u64, u64) {
     (file.st_dev, file.st_ino)
 }
 
@@ -218,13 +217,13 @@ fn size(file: &Stat) -> u64 {
     u64::try_from(file.st_size).unwrap_or(0)
 }
 
-/// Whether a file is a regular one that has no second name; one that was removed a moment ago has none at all.
-fn is_plain(file: &Stat) -> bool {
+/// Whether it is a regular file without a second name; a file that was just removed has none at all.
+fn is_single_regular(file: &Stat) -> bool {
     FileType::from_raw_mode(file.st_mode) == FileType::RegularFile && file.st_nlink <= 1
 }
 
-/// How much of the text fits, in whole lines.
-fn fitting(text: &[u8], room: u64) -> usize {
+/// Bytes of the text that fit, in whole lines.
+fn fitting_lines(text: &[u8], room: u64) -> usize {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     if text.len() <= room {
         return text.len();
@@ -232,8 +231,8 @@ fn fitting(text: &[u8], room: u64) -> usize {
     memchr::memrchr(b'\n', &text[..room]).map_or(0, |end| end + 1)
 }
 
-/// A file that isn't there doesn't have to be moved.
-fn present(moved: Result<(), Errno>) -> Result<(), Errno> {
+/// Treats a missing file as success.
+fn ignore_missing(moved: Result<(), Errno>) -> Result<(), Errno> {
     moved.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
 }
 
@@ -252,16 +251,16 @@ mod tests {
         }
     }
 
-    /// A directory for a test, and what is in a file of it.
+    /// A directory for a test, and a function that reads a file in it.
     fn directory(name: &str) -> (PathBuf, impl Fn(&str) -> Option<String>) {
         let directory = std::env::temp_dir().join(format!("navigator-rotation-{name}-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
-        let place = directory.clone();
-        (directory, move |file| fs::read_to_string(place.join(file)).ok())
+        let root = directory.clone();
+        (directory, move |file| fs::read_to_string(root.join(file)).ok())
     }
 
     #[test]
-    fn so_many_are_kept_and_no_line_is_broken() {
+    fn rotation_keeps_the_configured_number_of_files_and_breaks_no_line() {
         let (directory, content) = directory("keep");
         let path = directory.join("log");
         let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 10, keep: 2 }));
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_emptied_has_all_its_room_again() {
+    fn a_truncated_file_may_grow_to_its_limit_again() {
         let (directory, content) = directory("emptied");
         let path = directory.join("log");
         let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 10, keep: 1 }));
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_file_was_taken_away_there_is_a_new_one() {
+    fn a_moved_removed_or_replaced_file_is_opened_again() {
         let (directory, content) = directory("away");
         let path = directory.join("log");
         let mut file = LogFile::new(path.clone(), FileOwner::default(), None);
@@ -316,18 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_can_not_be_put_aside_grows() {
+    fn a_file_that_cannot_be_rotated_grows() {
         let (directory, content) = directory("stuck");
         let path = directory.join("log");
-        // A directory that isn't empty stands in the way.
+        // A non-empty directory blocks the new name.
         fs::create_dir_all(directory.join("log.1/full")).unwrap();
         let mut file = LogFile::new(path, FileOwner::default(), Some(Limits { max_size: 5, keep: 1 }));
         write(&mut file, "one\ntwo\nthree\n");
-        assert!(file.stuck().is_some());
+        assert!(file.rotation_error().is_some());
         assert_eq!(content("log").as_deref(), Some("one\ntwo\nthree\n"));
         fs::remove_dir_all(directory.join("log.1")).unwrap();
         write(&mut file, "four\n");
-        assert!(file.stuck().is_none());
+        assert!(file.rotation_error().is_none());
         assert_eq!(content("log").as_deref(), Some("four\n"));
         fs::remove_dir_all(directory).unwrap();
     }
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_with_one_name_is_taken_and_missing_directories_are_made() {
+    fn only_a_regular_file_with_one_name_is_accepted_and_missing_directories_are_created() {
         let (directory, content) = directory("plain");
         let open =
             |name: &str| LogFile::new(directory.join(name), FileOwner::default(), None).open().map_err(|error| error.kind());
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_under_dev_or_proc_is_taken_where_it_is_named_and_never_rotated() {
+    fn files_under_dev_and_proc_are_accepted_and_never_rotated() {
         let (ours, theirs) = rustix::pipe::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&theirs));
         let mut file = LogFile::new(path.into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
@@ -374,6 +373,6 @@ mod tests {
         assert_eq!(text, "one\ntwo\nthree\n");
         let mut null = LogFile::new("/dev/null".into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
         write(&mut null, "one\ntwo\n");
-        assert!(null.stuck().is_none());
+        assert!(null.rotation_error().is_none());
     }
 }

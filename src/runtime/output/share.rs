@@ -1,4 +1,4 @@
-//! The share that one source has of a queue: what it has queued, since when it waits for room, and what it has lost.
+//! The share of one source in a queue: its queued bytes, how long it waits for room, and its dropped lines.
 
 use super::line_format::LineFormat;
 use super::lines::LineChunk;
@@ -7,94 +7,95 @@ use memchr::memchr_iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a source waits until half of what it has queued is written. A destination that writes a whole queue in this time,
-/// 20 MB a second, is always fast enough to lose nothing; for a single source a quarter of that is enough.
-pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a source waits until half of its queued bytes are written. A destination that writes a whole queue in this time (20
+/// MB/s) never loses lines; for a single source a quarter of that is enough.
+pub(super) const MAX_WAIT: Duration = Duration::from_millis(200);
 
-/// What is to be done with lines that come just now.
+/// What to do with new lines of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// There is room. The next read should not add more bytes than this, so that it leaves room for other sources.
+    /// There is room. Read at most this many bytes next, to leave room for other sources.
     Take(usize),
-    /// There may be room at this time. If there is before, a bell rings.
+    /// Wait until this time, or until the waker signals room.
     Wait(Instant),
-    /// There is none, and has not been for too long.
+    /// Drop them: there has been no room for too long.
     Drop,
 }
 
-/// What a queue knows of one source.
+/// The state of one source in a queue.
 #[derive(Debug, Default)]
 pub(super) struct StreamShare {
-    /// Bytes of its text in the queue.
+    /// Its queued bytes.
     pub(super) bytes: usize,
-    /// Set when it has used up its share, until half of that is written.
+    /// Set when its share is used up, until half of that is written.
     full: Option<FullQueue>,
-    /// Lines that it has lost, and that are not reported yet.
+    /// Dropped lines that are not reported yet.
     dropped: Option<Dropped>,
 }
 
 #[derive(Debug)]
 struct FullQueue {
     since: Instant,
-    /// What it had in the queue then.
+    /// Its queued bytes then.
     bytes: usize,
     /// Wakes the reader.
-    bell: Arc<PollWaker>,
+    waker: Arc<PollWaker>,
 }
 
 /// Lines that were dropped.
 #[derive(Debug)]
 pub(super) struct Dropped {
-    look: LineFormat,
+    format: LineFormat,
     lines: usize,
     bytes: usize,
 }
 
 impl StreamShare {
-    /// What is to be done with its next lines, with this many bytes free in the queue.
-    pub(super) fn admission(&mut self, free: usize, now: Instant, bell: &Arc<PollWaker>) -> Admission {
-        if self.is_losing() {
+    /// What to do with its next lines, with this many bytes free in the queue.
+    pub(super) fn admission(&mut self, free: usize, now: Instant, waker: &Arc<PollWaker>) -> Admission {
+        if self.is_dropping() {
             return Admission::Drop;
         }
         if !self.has_room(free) {
             let bytes = self.bytes;
-            self.full.get_or_insert_with(|| FullQueue { since: now, bytes, bell: Arc::clone(bell) });
+            self.full.get_or_insert_with(|| FullQueue { since: now, bytes, waker: Arc::clone(waker) });
         }
-        // Until half of it is written it waits even if there is some room: filled up again and again, it would never get there.
+        // Even with some room it waits until half is written. Otherwise it would be refilled again and again, and never get
+        // there.
         match &self.full {
-            Some(full) if now < full.since + PATIENCE => Admission::Wait(full.since + PATIENCE),
+            Some(full) if now < full.since + MAX_WAIT => Admission::Wait(full.since + MAX_WAIT),
             Some(_) if !self.has_room(free) => Admission::Drop,
             _ => Admission::Take(free / 2),
         }
     }
 
-    /// Counts lines that are dropped.
-    pub(super) fn lose(&mut self, look: &LineFormat, piece: LineChunk<'_>) {
-        let dropped = self.dropped.get_or_insert_with(|| Dropped { look: look.clone(), lines: 0, bytes: 0 });
+    /// Counts dropped lines.
+    pub(super) fn count_dropped(&mut self, format: &LineFormat, piece: LineChunk<'_>) {
+        let dropped = self.dropped.get_or_insert_with(|| Dropped { format: format.clone(), lines: 0, bytes: 0 });
         dropped.lines += memchr_iter(b'\n', piece.bytes).count() + 1;
         dropped.bytes += piece.bytes.len() + 1;
     }
 
-    pub(super) fn is_losing(&self) -> bool {
+    pub(super) fn is_dropping(&self) -> bool {
         self.dropped.is_some()
     }
 
-    /// If it has room again: wakes the reader, and returns what it has lost.
+    /// If it has room again: wakes the reader, and returns its dropped lines for the report.
     ///
-    /// That is when half of what it had queued is written. With less, each written line would wake the reader, and dropped
-    /// lines would be reported one by one.
-    pub(super) fn ease(&mut self, free: usize) -> Option<Dropped> {
+    /// It has room when half of its queued bytes are written. A lower limit would wake the reader for each written line, and
+    /// report dropped lines one by one.
+    pub(super) fn recover(&mut self, free: usize) -> Option<Dropped> {
         let is_half_written = self.full.as_ref().is_none_or(|full| self.bytes <= full.bytes / 2);
         if !is_half_written || !self.has_room(free) {
             return None;
         }
         if let Some(full) = self.full.take() {
-            full.bell.ring();
+            full.waker.wake();
         }
         self.dropped.take()
     }
 
-    /// Whether there is nothing to know of it.
+    /// Whether it can be removed.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes == 0 && self.full.is_none() && self.dropped.is_none()
     }
@@ -105,8 +106,8 @@ impl StreamShare {
 }
 
 impl Dropped {
-    /// Appends the line that says so.
+    /// Appends the notice `dropped N lines`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.look.remark(&format!("dropped {} lines ({} bytes)", self.lines, self.bytes), out);
+        self.format.write_notice(&format!("dropped {} lines ({} bytes)", self.lines, self.bytes), out);
     }
 }

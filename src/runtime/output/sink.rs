@@ -1,5 +1,5 @@
-//! Where text ends up: a standard stream of navigator, or a file. What can't be written is counted, and told there as
-//! soon as something can be; nothing of this ever reaches a process.
+//! Writes to a standard stream of navigator or to a file. Lines that can't be written are counted, and reported at the
+//! destination once a write succeeds.
 
 use super::line_format::MARK;
 use super::rotation::{FileOwner, Limits, LogFile};
@@ -10,17 +10,17 @@ use rustix::fd::{AsFd, BorrowedFd};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Takes whole lines.
+/// A destination. It takes whole lines.
 #[derive(Debug)]
 pub(super) struct Sink {
-    place: SinkTarget,
+    target: SinkTarget,
     lost: Option<Lost>,
-    /// Since the last text that arrived whole, people were told that something is wrong.
+    /// A failed write was logged, and none has succeeded since.
     has_warned: bool,
-    /// The same about a file that can't be put aside.
-    has_warned_of_size: bool,
-    /// The last write broke off in the middle of a line.
-    torn: bool,
+    /// A failed rotation was logged, and none has succeeded since.
+    has_warned_of_rotation: bool,
+    /// The last write ended in the middle of a line.
+    is_mid_line: bool,
 }
 
 #[derive(Debug)]
@@ -29,33 +29,33 @@ enum SinkTarget {
     Stderr,
     File {
         file: LogFile,
-        /// What people see of the path of a process's own file, which may hold secrets.
+        /// The path of a process's file as shown, without secrets; `None`: navigator's log.
         shown: Option<String>,
     },
 }
 
-/// What could not be written since something last could.
+/// Lines that could not be written since the last success.
 #[derive(Debug)]
 struct Lost {
     lines: usize,
     bytes: usize,
     why: String,
-    /// What is still to be written of the line that says so; empty: none of it is written.
-    mark: Vec<u8>,
+    /// The rest of the notice that reports the loss; empty: it is not started.
+    notice: Vec<u8>,
 }
 
-/// How far a write came.
+/// The result of a write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WriteProgress {
-    /// All is written, or lost and counted.
+    /// Everything is written, or counted as lost.
     Done,
-    /// The destination takes no more at the moment. So many bytes of the text need not be written any more.
+    /// The destination is full. This many bytes of the text are done.
     Full(usize),
 }
 
 impl Sink {
-    fn new(place: SinkTarget) -> Sink {
-        Sink { place, lost: None, has_warned: false, has_warned_of_size: false, torn: false }
+    fn new(target: SinkTarget) -> Sink {
+        Sink { target, lost: None, has_warned: false, has_warned_of_rotation: false, is_mid_line: false }
     }
 
     pub(super) fn stdout() -> Sink {
@@ -66,120 +66,120 @@ impl Sink {
         Sink::new(SinkTarget::Stderr)
     }
 
-    /// A file for navigator's log.
-    pub(super) fn file(path: PathBuf, trust: Trust) -> Sink {
+    /// The file of navigator's log.
+    pub(super) fn log_file(path: PathBuf, trust: Trust) -> Sink {
         let owner = FileOwner { trust, identity: None };
         Sink::new(SinkTarget::File { file: LogFile::new(path, owner, None), shown: None })
     }
 
-    /// A file of a process.
-    pub(super) fn own_file(path: PathBuf, owner: FileOwner, shown: String, limits: Limits) -> Sink {
+    /// An output file of a process.
+    pub(super) fn process_file(path: PathBuf, owner: FileOwner, shown: String, limits: Limits) -> Sink {
         Sink::new(SinkTarget::File { file: LogFile::new(path, owner, Some(limits)), shown: Some(shown) })
     }
 
-    /// Opens its file, if it has one, and rotates it by these limits from now on.
+    /// Opens its file, if it has one, and sets its limits.
     pub(super) fn open(&mut self, limits: Limits) {
-        if let SinkTarget::File { file, .. } = &mut self.place {
-            file.limit(limits);
+        if let SinkTarget::File { file, .. } = &mut self.target {
+            file.set_limits(limits);
             if let Err(error) = file.open() {
                 self.warn(&error);
             }
         }
     }
 
-    /// Lets go of the file, so that the next line goes to a new one of this name.
+    /// Closes the file; the next write opens the path again.
     pub(super) fn reopen(&mut self) {
-        if let SinkTarget::File { file, .. } = &mut self.place {
+        if let SinkTarget::File { file, .. } = &mut self.target {
             file.close();
-            self.torn = false;
+            self.is_mid_line = false;
         }
     }
 
-    /// Writes lines, of which so many bytes are written already. It waits for disks, and for navigator's standard streams. An
-    /// error is kept here: what it cost is told in the next line that can be written.
+    /// Writes lines, without the first `already` bytes. It may block on a disk or a standard stream. After an error, the loss
+    /// is reported with the next successful write.
     pub(super) fn write(&mut self, text: &[u8], already: usize) -> WriteProgress {
         let text = &text[already..];
-        let told = if already == 0 { self.tell_lost() } else { Ok(()) };
-        match told.and_then(|()| self.write_all(text)) {
+        let reported = if already == 0 { self.report_lost() } else { Ok(()) };
+        match reported.and_then(|()| self.write_all(text)) {
             Ok(()) => self.has_warned = false,
             Err(Failed { written, why: FailureCause::Full }) => return WriteProgress::Full(already + written.unwrap_or(0)),
-            Err(Failed { written, why: FailureCause::Error(why) }) => self.lose(&text[written.unwrap_or(0)..], &why),
+            Err(Failed { written, why: FailureCause::Error(why) }) => self.count_lost(&text[written.unwrap_or(0)..], &why),
         }
         WriteProgress::Done
     }
 
-    /// What has to take more before writing goes on, when a write found it full.
+    /// The descriptor to wait for after [`WriteProgress::Full`].
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match &self.place {
+        match &self.target {
             SinkTarget::File { file, .. } => file.descriptor(),
             SinkTarget::Stdout | SinkTarget::Stderr => None,
         }
     }
 
-    /// What it may be held up together with.
+    /// The group that it may block together with.
     pub(super) fn group(&self) -> SinkGroup {
-        match &self.place {
+        match &self.target {
             SinkTarget::Stdout => SinkGroup::Stdout,
             SinkTarget::Stderr => SinkGroup::Stderr,
             SinkTarget::File { file, .. } => SinkGroup::Filesystem(file.device()),
         }
     }
 
-    fn tell_lost(&mut self) -> Result<(), Failed> {
-        let Some(Lost { lines, bytes, why, mark }) = &mut self.lost else { return Ok(()) };
-        if mark.is_empty() {
-            if let SinkTarget::File { file, .. } = &mut self.place {
-                // Another file than the one whose last line was torn.
-                self.torn &= !file.open().map_err(|why| Failed { written: None, why: FailureCause::Error(why) })?;
+    fn report_lost(&mut self) -> Result<(), Failed> {
+        let Some(Lost { lines, bytes, why, notice }) = &mut self.lost else { return Ok(()) };
+        if notice.is_empty() {
+            if let SinkTarget::File { file, .. } = &mut self.target {
+                // In another file, no line was torn.
+                self.is_mid_line &= !file.open().map_err(|why| Failed { written: None, why: FailureCause::Error(why) })?;
             }
-            let end = if self.torn { "\n" } else { "" };
-            *mark = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n").into_bytes();
+            let end = if self.is_mid_line { "\n" } else { "" };
+            *notice = format!("{end}{MARK}lost {lines} lines ({bytes} bytes): {why}\n").into_bytes();
         }
-        let mut mark = std::mem::take(mark);
-        let told = self.write_all(&mark);
-        match (&told, &mut self.lost) {
+        let mut notice = std::mem::take(notice);
+        let reported = self.write_all(&notice);
+        match (&reported, &mut self.lost) {
             (Err(Failed { written, why: FailureCause::Full }), Some(lost)) => {
-                mark.drain(..written.unwrap_or(0));
-                lost.mark = mark;
+                notice.drain(..written.unwrap_or(0));
+                lost.notice = notice;
             }
             (Ok(()), lost) => *lost = None,
             _ => {}
         }
-        told.map_err(|failed| Failed { written: None, ..failed })
+        reported.map_err(|failed| Failed { written: None, ..failed })
     }
 
-    fn lose(&mut self, text: &[u8], why: &io::Error) {
+    fn count_lost(&mut self, text: &[u8], why: &io::Error) {
         self.warn(why);
         if self.lost.is_none() {
-            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why), mark: Vec::new() });
+            self.lost = Some(Lost { lines: 0, bytes: 0, why: self.reason(why), notice: Vec::new() });
         }
         let Some(lost) = &mut self.lost else { return };
         lost.lines += memchr::memchr_iter(b'\n', text).count();
         lost.bytes += text.len();
     }
 
-    /// Says once that a file can't be written: a process's own in the log, and the log's own where people may still see
-    /// it. Where that fails too, nobody can be told.
+    /// Logs once that a file can't be written. For the log file itself, writes to standard error; if that fails too, nothing is
+    /// left to try.
     fn warn(&mut self, why: &io::Error) {
         if std::mem::replace(&mut self.has_warned, true) {
             return;
         }
-        match &self.place {
+        match &self.target {
             SinkTarget::File { shown: Some(shown), .. } => {
                 tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be written");
             }
             SinkTarget::File { shown: None, .. } => {
-                let text = format!("navigator: the file of `logging.file` can't be written: {}\n", self.reason(why));
-                let _nobody_listens = write_all(rustix::stdio::stderr(), text.as_bytes(), true);
+                let text = format!("navigator: `logging.file` can't be written: {}\n", self.reason(why));
+                let _last_resort = write_all(rustix::stdio::stderr(), text.as_bytes(), true);
             }
             SinkTarget::Stdout | SinkTarget::Stderr => {}
         }
     }
 
-    /// Why a file can't be written, and what to do about it where that is known. The path of a process's own file may hold
-    /// a secret, which is then not shown.
+    /// Why a file can't be written, with a remedy where one is known. The path of a process's file may hold a secret, which is
+    /// not shown.
     fn reason(&self, why: &io::Error) -> String {
-        let is_secret = match &self.place {
+        let is_secret = match &self.target {
             SinkTarget::File { file, shown: Some(shown) } => Path::new(shown) != file.path(),
             _ => false,
         };
@@ -191,18 +191,18 @@ impl Sink {
         while written < text.len() {
             match self.write_part(&text[written..]) {
                 Ok(count) => written += count,
-                Err(Failed { written: of_part, why }) => {
-                    return Err(Failed { written: of_part.map(|part| written + part), why });
+                Err(Failed { written: written_part, why }) => {
+                    return Err(Failed { written: written_part.map(|part| written + part), why });
                 }
             }
         }
-        self.warn_of_size();
+        self.warn_of_rotation();
         Ok(())
     }
 
-    /// Writes as much as may go to one file.
+    /// Writes as much as the current file may take.
     fn write_part(&mut self, text: &[u8]) -> Result<usize, Failed> {
-        let (length, result) = match &mut self.place {
+        let (length, result) = match &mut self.target {
             SinkTarget::Stdout => (text.len(), write_all(rustix::stdio::stdout(), text, true)),
             SinkTarget::Stderr => (text.len(), write_all(rustix::stdio::stderr(), text, true)),
             SinkTarget::File { file, .. } => {
@@ -212,37 +212,37 @@ impl Sink {
         };
         let written = result.as_ref().map_or_else(|failed| failed.written.unwrap_or(0), |()| length);
         if let Some(&last) = text[..written].last() {
-            self.torn = last != b'\n';
+            self.is_mid_line = last != b'\n';
         }
         result.map(|()| length)
     }
 
-    /// Says once that a file grows beyond its limits.
-    fn warn_of_size(&mut self) {
-        let SinkTarget::File { file, shown: Some(shown) } = &self.place else { return };
-        let Some(why) = file.stuck() else { return self.has_warned_of_size = false };
-        if !std::mem::replace(&mut self.has_warned_of_size, true) {
+    /// Logs once that a file can't be rotated.
+    fn warn_of_rotation(&mut self) {
+        let SinkTarget::File { file, shown: Some(shown) } = &self.target else { return };
+        let Some(why) = file.rotation_error() else { return self.has_warned_of_rotation = false };
+        if !std::mem::replace(&mut self.has_warned_of_rotation, true) {
             tracing::warn!(target: "managed_processes", path = shown, reason = self.reason(why), "Output can't be rotated");
         }
     }
 }
 
-/// A write that broke off.
+/// A write that failed or was incomplete.
 #[derive(Debug)]
 struct Failed {
-    /// How much of the text it is about had been written; `None`: it was about another text.
+    /// Bytes of the text that were written; `None`: the error was in another text.
     written: Option<usize>,
     why: FailureCause,
 }
 
 #[derive(Debug)]
 enum FailureCause {
-    /// Nothing is wrong: there will be room later.
+    /// No error: there will be room later.
     Full,
     Error(io::Error),
 }
 
-/// Writes all of it, through interruptions. Where a descriptor that doesn't block is full, it waits or breaks off.
+/// Writes everything, and retries after signals. A full non-blocking descriptor is waited for if `waits`.
 fn write_all(to: BorrowedFd<'_>, text: &[u8], waits: bool) -> Result<(), Failed> {
     let mut written = 0;
     while written < text.len() {
@@ -258,8 +258,8 @@ fn write_all(to: BorrowedFd<'_>, text: &[u8], waits: bool) -> Result<(), Failed>
     Ok(())
 }
 
-/// Holds the thread until the descriptor takes more.
+/// Blocks the thread until the descriptor takes more.
 pub(super) fn wait_for_room(to: BorrowedFd<'_>) {
-    // Whatever ends the waiting, the next write says what it was.
+    // The next write reports an error.
     let _ended = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
 }

@@ -1,12 +1,11 @@
-//! The queue of one destination: whole lines in the order in which they came, and a bounded number of them.
+//! The queue of one destination: whole lines, in order and bounded.
 //!
-//! Each source (a stream of a process) has a share of the queue, by *dynamic thresholds*: it may queue more while it has
-//! less in the queue than is free there. One source that floods therefore takes half of the queue, two take a third each,
-//! and so on: there is always room left for another source, and the queue is bounded.
+//! Each source (a stream of a process) has a share by *dynamic thresholds*: it may queue as much as is free. One flooding
+//! source takes half of the queue, two take a third each, and so on, so another source always finds room.
 //!
-//! A source that has used up its share waits for a moment ([`PATIENCE`](super::share::PATIENCE)): the reader leaves its
-//! output in the pipe, so a disk that is busy for a short time loses nothing. After that, the lines of this source are
-//! dropped and counted, and a line in their place says how many. Other sources are not affected.
+//! A source that has used up its share waits for up to [`MAX_WAIT`](super::share::MAX_WAIT): its output stays in the pipe, so a
+//! disk that is busy for a short time loses nothing. After that, lines of this source are dropped and counted, and a notice in
+//! their place reports the number. Other sources are not affected.
 
 use super::line_format::{LineFormat, LineSource};
 use super::lines::LineChunk;
@@ -20,21 +19,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// The sources share this many bytes, or fewer while all queues together hold much ([`super::budget`]). What the reader takes in
-/// one read may exceed it.
+/// Bytes that the sources share, or fewer while all queues together hold much ([`super::budget`]). One read may exceed it.
 pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
-/// Navigator's own log may use this much more: a flood of lines costs none of it.
-const RESERVE: usize = 1024 * 1024;
-/// So many entries are written before a thread turns to other lanes that wait.
-const TURN: usize = 4;
-/// Lines are gathered up to this many bytes for one write.
+/// Extra bytes for navigator's own log, so that a flood of output drops no log line.
+const LOG_RESERVE: usize = 1024 * 1024;
+/// Entries that are written before a thread turns to other queues.
+const ENTRIES_PER_TURN: usize = 4;
+/// Bytes that are gathered for one write.
 pub(super) const BATCH: usize = 256 * 1024;
 
-/// What waits for one destination.
+/// The queue of one destination.
 #[derive(Debug)]
 pub(super) struct SinkQueue {
-    queue: Mutex<SinkQueueState>,
-    /// Held by the one thread that writes.
+    state: Mutex<SinkQueueState>,
+    /// Locked by the one thread that writes.
     sink: Mutex<Sink>,
     writers: Arc<Writers>,
 }
@@ -42,13 +40,13 @@ pub(super) struct SinkQueue {
 #[derive(Debug)]
 struct SinkQueueState {
     entries: VecDeque<QueueEntry>,
-    /// Bytes of text in `entries` and in the text that is being written.
+    /// Bytes in `entries`, and in the text being written.
     bytes: usize,
-    /// The sources that have text in the queue, have to wait, or have lost lines.
+    /// Sources that have queued text, wait, or have dropped lines.
     shares: BTreeMap<LineSource, StreamShare>,
-    /// A thread writes, or is going to; or it is served again when its destination takes more.
+    /// A thread serves it, or will; or the watch has it served when its destination takes more.
     is_served: bool,
-    /// As the sink said last.
+    /// As last reported by the sink.
     group: SinkGroup,
 }
 
@@ -60,17 +58,17 @@ enum QueueEntry {
     Flush(oneshot::Sender<()>),
 }
 
-/// Lines that are written at once.
+/// Lines for one write.
 #[derive(Debug)]
 struct QueuedText {
     bytes: Vec<u8>,
-    /// So many of them need not be written any more.
+    /// Bytes that are already written.
     written: usize,
-    /// How many of the bytes are of which source. Usually there are one or two.
+    /// Bytes of each source; usually one or two.
     by_source: BTreeMap<LineSource, usize>,
 }
 
-/// A lane with lines that nobody writes yet: somebody is sent when this is dropped.
+/// A queue with lines but no writer: dropping this value submits it.
 #[derive(Debug)]
 pub(super) struct UnservedQueue(Arc<SinkQueue>);
 
@@ -83,83 +81,81 @@ impl Drop for UnservedQueue {
 impl SinkQueue {
     pub(super) fn new(sink: Sink, writers: &Arc<Writers>) -> Arc<SinkQueue> {
         let group = sink.group();
-        let queue = SinkQueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
-        Arc::new(SinkQueue { queue: Mutex::new(queue), sink: Mutex::new(sink), writers: Arc::clone(writers) })
+        let state = SinkQueueState { entries: VecDeque::new(), bytes: 0, shares: BTreeMap::new(), is_served: false, group };
+        Arc::new(SinkQueue { state: Mutex::new(state), sink: Mutex::new(sink), writers: Arc::clone(writers) })
     }
 
-    /// What is to be done with lines of a process that could be read now. Once some are dropped, so are the next ones,
-    /// until the line that says so has its place.
-    pub(super) fn admission(&self, source: &LineSource, now: Instant, bell: &Arc<PollWaker>) -> Admission {
-        let mut queue = self.lock();
-        let free = queue.free(&self.writers);
-        queue.share(source).admission(free, now, bell)
+    /// What to do with new lines of a source. Once lines are dropped, so are the next ones, until the notice has room.
+    pub(super) fn admission(&self, source: &LineSource, now: Instant, waker: &Arc<PollWaker>) -> Admission {
+        let mut state = self.lock();
+        let free = state.free(&self.writers);
+        state.share(source).admission(free, now, waker)
     }
 
-    /// Takes the lines of a process that `feed` passes on, or counts them as dropped. To hold the answer for a moment has more
-    /// lines written at once.
+    /// Takes the lines that `feed` passes on, or counts them as dropped. To batch more lines into one write, keep the result
+    /// for a moment.
     pub(super) fn take(
         self: &Arc<Self>,
         source: &LineSource,
-        look: &LineFormat,
+        format: &LineFormat,
         drops: bool,
         feed: impl FnOnce(&mut dyn FnMut(LineChunk<'_>)),
     ) -> Option<UnservedQueue> {
-        self.change(|queue| {
+        self.change(|state| {
             feed(&mut |piece| {
                 if drops {
-                    queue.share(source).lose(look, piece);
+                    state.share(source).count_dropped(format, piece);
                 } else {
-                    queue.add(source, &self.writers, |text| look.write(piece, text));
+                    state.add(source, &self.writers, |text| format.write(piece, text));
                 }
             });
             if drops {
-                // The writer may have made room since the admission, and may have nothing more to write.
-                queue.settle(&self.writers);
+                // The writer may have made room since the admission, and may have nothing left to write.
+                state.recover_shares(&self.writers);
             }
         })
     }
 
-    /// Takes whole lines of navigator's own log, or counts them. They may be written as soon as what this answers with is dropped.
-    pub(super) fn log(self: &Arc<Self>, look: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
+    /// Takes whole lines of navigator's own log, or counts them as dropped. They are written once the result is dropped.
+    pub(super) fn log(self: &Arc<Self>, format: &LineFormat, lines: &[u8]) -> Option<UnservedQueue> {
         let piece = LineChunk { bytes: lines.strip_suffix(b"\n").unwrap_or(lines), continued: false };
-        self.change(|queue| {
-            if queue.bytes < CAPACITY + RESERVE && !queue.share(&LineSource::Log).is_losing() {
-                queue.add(&LineSource::Log, &self.writers, |text| look.write(piece, text));
+        self.change(|state| {
+            if state.bytes < CAPACITY + LOG_RESERVE && !state.share(&LineSource::Log).is_dropping() {
+                state.add(&LineSource::Log, &self.writers, |text| format.write(piece, text));
             } else {
-                queue.share(&LineSource::Log).lose(look, piece);
+                state.share(&LineSource::Log).count_dropped(format, piece);
             }
         })
     }
 
-    /// Opens its file, before there is anything to write, so that what is wrong with it shows at once; and rotates it by
-    /// these limits from now on.
+    /// Opens its file before the first line, so that errors show at once, and sets its limits.
     pub(super) fn open(self: &Arc<Self>, limits: Limits) {
-        self.change(|queue| queue.entries.push_back(QueueEntry::Open(limits)));
+        self.change(|state| state.entries.push_back(QueueEntry::Open(limits)));
     }
 
-    /// Opens its file anew for what comes from now on: somebody has moved the old one away.
+    /// Opens its file again, for lines from now on.
     pub(super) fn reopen(self: &Arc<Self>) {
-        self.change(|queue| queue.entries.push_back(QueueEntry::Reopen));
+        self.change(|state| state.entries.push_back(QueueEntry::Reopen));
     }
 
-    /// Answers when everything is written that came before.
+    /// Answers when everything queued so far is written.
     pub(super) fn flush(self: &Arc<Self>) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
-        self.change(|queue| queue.entries.push_back(QueueEntry::Flush(done)));
+        self.change(|state| state.entries.push_back(QueueEntry::Flush(done)));
         is_done
     }
 
-    /// Writes what waits, as much as in one turn; returns whether it needs another. Where a pipe or a terminal takes no more, it is
-    /// served again when that has room. One thread does it at a time.
+    /// Writes queued entries for one turn; returns whether more are left. If a pipe or terminal is full, the watch has the
+    /// queue served again. Only one thread does this at a time.
     pub(super) fn serve(self: &Arc<Self>) -> bool {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..TURN {
+        for _ in 0..ENTRIES_PER_TURN {
             let Some(entry) = self.next(&sink) else { return false };
             match entry {
                 QueueEntry::Text(mut text) => match sink.write(&text.bytes, text.written) {
                     WriteProgress::Done => {
                         self.lock().written(&text, &self.writers);
-                        self.writers.take_back(text.bytes);
+                        self.writers.recycle(text.bytes);
                     }
                     WriteProgress::Full(written) => {
                         text.written = written;
@@ -168,47 +164,47 @@ impl SinkQueue {
                         if self.writers.watch().add(descriptor, self, &self.writers).is_ok() {
                             return false;
                         }
-                        // Where that can't be had, this thread is held.
+                        // Without a watch, this thread blocks.
                         wait_for_room(descriptor);
                     }
                 },
                 QueueEntry::Open(limits) => sink.open(limits),
                 QueueEntry::Reopen => sink.reopen(),
-                // Who asked may have lost patience.
+                // The caller may have stopped waiting.
                 QueueEntry::Flush(done) => _ = done.send(()),
             }
         }
         true
     }
 
-    /// What it may be held up together with.
+    /// The group that it may block together with.
     pub(super) fn group(&self) -> SinkGroup {
         self.lock().group
     }
 
     fn next(&self, sink: &Sink) -> Option<QueueEntry> {
-        let mut queue = self.lock();
-        queue.group = sink.group();
-        let entry = queue.entries.pop_front();
-        queue.is_served = entry.is_some();
+        let mut state = self.lock();
+        state.group = sink.group();
+        let entry = state.entries.pop_front();
+        state.is_served = entry.is_some();
         entry
     }
 
-    /// Changes the queue. Answers whether somebody has to be sent who writes what is new in it.
+    /// Changes the queue. Returns it if it needs a writer.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut SinkQueueState)) -> Option<UnservedQueue> {
-        let mut queue = self.lock();
-        change(&mut queue);
-        let wants_service = !queue.entries.is_empty() && !queue.is_served;
-        queue.is_served |= wants_service;
+        let mut state = self.lock();
+        change(&mut state);
+        let wants_service = !state.entries.is_empty() && !state.is_served;
+        state.is_served |= wants_service;
         wants_service.then(|| UnservedQueue(Arc::clone(self)))
     }
 
-    /// A panic elsewhere leaves the queue as whole as it was: every change of it is complete before the next begins.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, SinkQueueState> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that wait.
+    /// Queued bytes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
@@ -216,12 +212,12 @@ impl SinkQueue {
 }
 
 impl Drop for SinkQueue {
-    /// Has its file closed by a writer: that may wait for a disk, too.
+    /// A writer closes the file, because that may block on a disk too.
     fn drop(&mut self) {
         let sink = self.sink.get_mut().unwrap_or_else(PoisonError::into_inner);
         if sink.descriptor().is_some() {
-            let lane = SinkQueue::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
-            lane.reopen();
+            let queue = SinkQueue::new(std::mem::replace(sink, Sink::stdout()), &self.writers);
+            queue.reopen();
         }
     }
 }
@@ -235,12 +231,12 @@ impl SinkQueueState {
         self.shares.entry(source.clone()).or_default()
     }
 
-    /// Adds what `write` appends to the text that is gathered at the end of the queue.
+    /// Adds what `write` appends to the last text of the queue.
     fn add(&mut self, source: &LineSource, writers: &Writers, write: impl FnOnce(&mut Vec<u8>)) {
         let fits = matches!(self.entries.back(), Some(QueueEntry::Text(text)) if text.bytes.len() < BATCH);
         if !fits {
             self.entries.push_back(QueueEntry::Text(QueuedText {
-                bytes: writers.empty(),
+                bytes: writers.empty_buffer(),
                 written: 0,
                 by_source: BTreeMap::new(),
             }));
@@ -256,24 +252,24 @@ impl SinkQueueState {
         }
     }
 
-    /// Accounts for a text that is written.
+    /// Removes a written text from the accounts.
     fn written(&mut self, text: &QueuedText, writers: &Writers) {
         self.bytes -= text.bytes.len();
         writers.budget().remove(text.bytes.len());
         for (source, bytes) in &text.by_source {
             self.share(source).bytes -= bytes;
         }
-        self.settle(writers);
+        self.recover_shares(writers);
     }
 
-    /// Wakes the reader for the sources that have room again, and says what they have lost.
-    fn settle(&mut self, writers: &Writers) {
-        let (free, mut lost) = (self.free(writers), Vec::new());
+    /// Wakes the reader for sources that have room again, and queues their reports of dropped lines.
+    fn recover_shares(&mut self, writers: &Writers) {
+        let (free, mut recovered) = (self.free(writers), Vec::new());
         self.shares.retain(|source, share| {
-            lost.extend(share.ease(free).map(|dropped| (source.clone(), dropped)));
+            recovered.extend(share.recover(free).map(|dropped| (source.clone(), dropped)));
             !share.is_empty()
         });
-        for (source, dropped) in lost {
+        for (source, dropped) in recovered {
             self.add(&source, writers, |text| dropped.write(text));
         }
     }
@@ -282,64 +278,64 @@ impl SinkQueueState {
 #[cfg(test)]
 mod tests {
     use super::super::line_format::Stream;
-    use super::super::share::PATIENCE;
+    use super::super::share::MAX_WAIT;
     use super::*;
     use crate::access::Trust;
 
-    /// The text of each line of these tests, without its newline.
+    /// A line of these tests, without newline.
     const LINE: [u8; 999] = [b'x'; 999];
-    /// What is written at once of such lines.
-    const TEXT: usize = BATCH.div_ceil(1_000) * 1_000;
+    /// Bytes of one write of such lines.
+    const BATCH_OF_LINES: usize = BATCH.div_ceil(1_000) * 1_000;
 
-    /// A lane that is not written until the test does it.
+    /// A queue that is only written by the test.
     struct Stuck {
-        lane: Arc<SinkQueue>,
-        bell: Arc<PollWaker>,
+        queue: Arc<SinkQueue>,
+        waker: Arc<PollWaker>,
         now: Instant,
     }
 
     impl Stuck {
         fn new() -> Stuck {
-            let lane = SinkQueue::new(Sink::file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
-            // As if a thread were held in a write: none is sent.
-            lane.lock().is_served = true;
-            Stuck { lane, bell: Arc::new(PollWaker::new().unwrap()), now: Instant::now() }
+            let queue = SinkQueue::new(Sink::log_file("/dev/null".into(), Trust::everybody()), &Writers::start().unwrap());
+            // As if a thread were blocked in a write, so no other is called.
+            queue.lock().is_served = true;
+            Stuck { queue, waker: Arc::new(PollWaker::new().unwrap()), now: Instant::now() }
         }
 
-        /// Takes one line as the reader does at this time; returns whether there was room for it.
-        fn say_at(&self, source: &LineSource, now: Instant) -> bool {
-            let drops = match self.lane.admission(source, now, &self.bell) {
+        /// Offers one line as the reader does; returns whether there was room.
+        fn offer_at(&self, source: &LineSource, now: Instant) -> bool {
+            let drops = match self.queue.admission(source, now, &self.waker) {
                 Admission::Take(_) => false,
                 Admission::Wait(_) => return false,
                 Admission::Drop => true,
             };
             let due =
-                self.lane.take(source, &LineFormat::Plain, drops, |each| each(LineChunk { bytes: &LINE, continued: false }));
+                self.queue.take(source, &LineFormat::Plain, drops, |each| each(LineChunk { bytes: &LINE, continued: false }));
             assert!(due.is_none());
             !drops
         }
 
-        fn say(&self, source: &LineSource) -> bool {
-            self.say_at(source, self.now)
+        fn offer(&self, source: &LineSource) -> bool {
+            self.offer_at(source, self.now)
         }
 
-        /// Fills the share of a source; returns what it has in the queue then.
+        /// Fills the share of a source; returns its queued bytes.
         fn flood(&self, source: &LineSource) -> usize {
-            while self.say(source) {}
-            self.lane.lock().share(source).bytes
+            while self.offer(source) {}
+            self.queue.lock().share(source).bytes
         }
 
-        /// Takes this many texts out of the queue, as if they were written.
+        /// Removes this many texts, as if they were written.
         fn write(&self, texts: usize) {
             for _ in 0..texts {
-                let Some(QueueEntry::Text(text)) = self.lane.lock().entries.pop_front() else { panic!("nothing is queued") };
-                self.lane.lock().written(&text, &self.lane.writers);
+                let Some(QueueEntry::Text(text)) = self.queue.lock().entries.pop_front() else { panic!("nothing is queued") };
+                self.queue.lock().written(&text, &self.queue.writers);
             }
         }
 
-        fn is_rung(&self) -> bool {
+        fn is_woken(&self) -> bool {
             let mut count = [0; 8];
-            rustix::io::read(&self.bell, &mut count).is_ok()
+            rustix::io::read(&self.waker, &mut count).is_ok()
         }
     }
 
@@ -352,107 +348,108 @@ mod tests {
         let stuck = Stuck::new();
         let (flood, neighbour, modest) = (source("flood"), source("neighbour"), source("modest"));
         assert_eq!(stuck.flood(&flood).div_ceil(1_000), CAPACITY.div_ceil(2_000));
-        // The other stream of the same process is a source of its own.
+        // A second source takes half of the rest.
         assert_eq!(stuck.flood(&neighbour).div_ceil(1_000), CAPACITY.div_ceil(4_000));
-        let late = stuck.now + PATIENCE;
+        let late = stuck.now + MAX_WAIT;
         for _ in 0..500 {
-            assert!(stuck.say_at(&modest, late));
-            assert!(!stuck.say_at(&flood, late) && !stuck.say_at(&neighbour, late));
+            assert!(stuck.offer_at(&modest, late));
+            assert!(!stuck.offer_at(&flood, late) && !stuck.offer_at(&neighbour, late));
         }
-        assert!(stuck.lane.bytes() < CAPACITY);
-        assert!(!stuck.lane.lock().share(&modest).is_losing());
+        assert!(stuck.queue.bytes() < CAPACITY);
+        assert!(!stuck.queue.lock().share(&modest).is_dropping());
     }
 
     #[test]
-    fn a_thread_turns_to_other_lanes_after_a_while() {
+    fn a_thread_yields_to_other_queues_after_a_turn() {
         let stuck = Stuck::new();
-        let mut flushes: Vec<_> = (0..=TURN).map(|_| stuck.lane.flush()).collect();
-        let mut is_last_done = || flushes[TURN].try_recv().is_ok();
-        assert!(stuck.lane.serve() && !is_last_done());
-        assert!(!stuck.lane.serve() && is_last_done());
+        let mut flushes: Vec<_> = (0..=ENTRIES_PER_TURN).map(|_| stuck.queue.flush()).collect();
+        let mut is_last_done = || flushes[ENTRIES_PER_TURN].try_recv().is_ok();
+        assert!(stuck.queue.serve() && !is_last_done());
+        assert!(!stuck.queue.serve() && is_last_done());
     }
 
     #[test]
-    fn however_many_flood_there_is_room_for_one_more() {
+    fn one_more_source_has_room_among_any_number_of_floods() {
         let stuck = Stuck::new();
         for round in 0..200 {
-            // One that floods takes half of what is free at most, so the next one has the other half.
+            // A flooding source takes at most half of the free space.
             stuck.flood(&source(&format!("flood-{round}")));
-            assert!(stuck.lane.bytes() < CAPACITY + LINE.len() + 1);
+            assert!(stuck.queue.bytes() < CAPACITY + LINE.len() + 1);
             stuck.write(1);
-            assert!(stuck.say(&source("modest")), "round {round}");
+            assert!(stuck.offer(&source("modest")), "round {round}");
         }
     }
 
     #[test]
-    fn one_read_leaves_half_of_what_is_free_to_others() {
+    fn one_read_leaves_half_of_the_free_space_to_others() {
         let stuck = Stuck::new();
-        let admission = |name: &str| stuck.lane.admission(&source(name), stuck.now, &stuck.bell);
+        let admission = |name: &str| stuck.queue.admission(&source(name), stuck.now, &stuck.waker);
         assert_eq!(admission("one"), Admission::Take(CAPACITY / 2));
         let one = stuck.flood(&source("one"));
         assert_eq!(admission("two"), Admission::Take((CAPACITY - one) / 2));
     }
 
     #[test]
-    fn each_source_waits_and_is_woken_for_itself() {
+    fn each_source_waits_and_is_woken_independently() {
         let stuck = Stuck::new();
         let (first, second) = (source("first"), source("second"));
-        let waits = |source: &LineSource, now| stuck.lane.admission(source, now, &stuck.bell) == Admission::Wait(now + PATIENCE);
+        let waits =
+            |source: &LineSource, now| stuck.queue.admission(source, now, &stuck.waker) == Admission::Wait(now + MAX_WAIT);
         let all = stuck.flood(&first);
         assert!(waits(&first, stuck.now));
-        // The patience of another source begins when its own share is used up.
-        let later = stuck.now + PATIENCE / 2;
-        while stuck.say_at(&second, later) {}
+        // Another source starts to wait when its own share is used up.
+        let later = stuck.now + MAX_WAIT / 2;
+        while stuck.offer_at(&second, later) {}
         assert!(waits(&second, later));
-        assert_eq!(stuck.lane.admission(&first, stuck.now + PATIENCE, &stuck.bell), Admission::Drop);
-        assert_eq!(stuck.lane.admission(&second, stuck.now + PATIENCE, &stuck.bell), Admission::Wait(later + PATIENCE));
-        // What was queued first is written first, so only the first source has room again when half of that is gone.
+        assert_eq!(stuck.queue.admission(&first, stuck.now + MAX_WAIT, &stuck.waker), Admission::Drop);
+        assert_eq!(stuck.queue.admission(&second, stuck.now + MAX_WAIT, &stuck.waker), Admission::Wait(later + MAX_WAIT));
+        // Text of the first source is written first, so only that source has room when half of it is written.
         let mut texts = 0;
-        while !stuck.is_rung() {
+        while !stuck.is_woken() {
             stuck.write(1);
             texts += 1;
         }
-        assert_eq!(texts, (all / 2).div_ceil(TEXT));
-        assert!(matches!(stuck.lane.admission(&first, stuck.now + PATIENCE, &stuck.bell), Admission::Take(_)));
-        while !stuck.is_rung() {
+        assert_eq!(texts, (all / 2).div_ceil(BATCH_OF_LINES));
+        assert!(matches!(stuck.queue.admission(&first, stuck.now + MAX_WAIT, &stuck.waker), Admission::Take(_)));
+        while !stuck.is_woken() {
             stuck.write(1);
         }
-        let queue = stuck.lane.lock();
-        assert!(!queue.shares.contains_key(&first) && queue.bytes < all / 2, "{queue:?}");
+        let state = stuck.queue.lock();
+        assert!(!state.shares.contains_key(&first) && state.bytes < all / 2, "{state:?}");
     }
 
     #[test]
-    fn a_source_that_waits_is_not_filled_up_before_half_is_written() {
+    fn a_waiting_source_is_not_admitted_before_half_is_written() {
         let stuck = Stuck::new();
         let flood = source("flood");
         let all = stuck.flood(&flood);
-        for _ in 1..(all / 2).div_ceil(TEXT) {
+        for _ in 1..(all / 2).div_ceil(BATCH_OF_LINES) {
             stuck.write(1);
-            assert!(!stuck.say(&flood) && !stuck.is_rung());
+            assert!(!stuck.offer(&flood) && !stuck.is_woken());
         }
-        // When it has waited long enough, it uses the room that there is.
-        let late = stuck.now + PATIENCE;
-        while stuck.say_at(&flood, late) {}
-        assert_eq!(stuck.lane.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
-        assert!(stuck.lane.lock().share(&flood).is_losing());
+        // After [`MAX_WAIT`] it uses the room that there is.
+        let late = stuck.now + MAX_WAIT;
+        while stuck.offer_at(&flood, late) {}
+        assert_eq!(stuck.queue.bytes().div_ceil(1_000), CAPACITY.div_ceil(2_000));
+        assert!(stuck.queue.lock().share(&flood).is_dropping());
     }
 
     #[test]
-    fn what_a_source_lost_is_said_when_half_of_its_lines_are_written() {
+    fn dropped_lines_are_reported_when_half_of_the_share_is_written() {
         let stuck = Stuck::new();
         let flood = source("flood");
         let all = stuck.flood(&flood);
-        let lose = || stuck.say_at(&flood, stuck.now + PATIENCE);
-        assert!(!lose() && !lose());
-        let texts = (all / 2).div_ceil(TEXT);
+        let drop_line = || stuck.offer_at(&flood, stuck.now + MAX_WAIT);
+        assert!(!drop_line() && !drop_line());
+        let texts = (all / 2).div_ceil(BATCH_OF_LINES);
         stuck.write(texts - 1);
-        assert!(!lose(), "it has room, but what it lost isn't said yet");
+        assert!(!drop_line(), "it has room, but its loss is not reported yet");
         stuck.write(1);
-        let queue = stuck.lane.lock();
-        let Some(QueueEntry::Text(last)) = queue.entries.back() else { panic!("nothing is queued") };
+        let state = stuck.queue.lock();
+        let Some(QueueEntry::Text(last)) = state.entries.back() else { panic!("nothing is queued") };
         assert!(last.bytes.ends_with("… dropped 3 lines (3000 bytes)\n".as_bytes()));
-        drop(queue);
-        assert!(lose(), "it has room again");
+        drop(state);
+        assert!(drop_line(), "it has room again");
     }
 
     #[test]
@@ -460,14 +457,14 @@ mod tests {
         let stuck = Stuck::new();
         let flood = source("flood");
         stuck.flood(&flood);
-        assert_eq!(stuck.lane.admission(&flood, stuck.now + PATIENCE, &stuck.bell), Admission::Drop);
-        // All is written between the question and what comes of its answer.
-        while !stuck.lane.lock().entries.is_empty() {
+        assert_eq!(stuck.queue.admission(&flood, stuck.now + MAX_WAIT, &stuck.waker), Admission::Drop);
+        // Everything is written between admission and take.
+        while !stuck.queue.lock().entries.is_empty() {
             stuck.write(1);
         }
-        stuck.lane.take(&flood, &LineFormat::Plain, true, |each| each(LineChunk { bytes: &LINE, continued: false }));
-        assert!(stuck.say(&flood));
+        stuck.queue.take(&flood, &LineFormat::Plain, true, |each| each(LineChunk { bytes: &LINE, continued: false }));
+        assert!(stuck.offer(&flood));
         stuck.write(1);
-        assert!(stuck.lane.lock().shares.is_empty(), "nothing is remembered of a source that has nothing in the queue");
+        assert!(stuck.queue.lock().shares.is_empty(), "a source without queued text has no share");
     }
 }

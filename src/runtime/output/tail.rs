@@ -1,7 +1,7 @@
-//! Reading what processes wrote last and what they write next, in the order in which it came.
+//! Reads recorded output of several processes in order, and follows it.
 //!
-//! A reader has its place in each ring, and takes what is behind it when it has time: nobody waits for it, and what was pushed
-//! out in between is counted.
+//! A reader keeps a position in each buffer, and reads from there at its own pace. Writers don't wait for it: lines dropped in
+//! between are counted as missed.
 
 use super::OutputFormat;
 use super::line_buffer::{CopiedLines, LineBuffer};
@@ -14,33 +14,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// A reader gets about as much at once.
+/// Bytes that a reader gets at once, about.
 const BATCH: usize = 64 * 1024;
 
-/// Somebody who reads what processes wrote, in the order in which it came.
+/// A reader of recorded output, in order of arrival.
 #[derive(Debug)]
 pub struct Tail {
     mailbox: Arc<Mailbox>,
-    rings: Vec<Followed>,
+    buffers: Vec<FollowedBuffer>,
     follows: bool,
     is_over: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-pub(super) struct Followed {
-    ring: Arc<LineBuffer>,
-    /// The number of the line that comes next.
+pub(super) struct FollowedBuffer {
+    buffer: Arc<LineBuffer>,
+    /// The number of the next line.
     next: u64,
-    /// The number of the line that isn't of interest any more.
+    /// The number of the first line that is not wanted.
     end: Option<u64>,
 }
 
-/// What a reader gets: lines of one process that came together, or the news that some are missing.
+/// Lines of one process that came together, or the number of missed ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailItem {
     /// The process.
     pub name: Name,
-    what: TailContent,
+    content: TailContent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,138 +50,140 @@ enum TailContent {
 }
 
 impl Tail {
-    pub(super) fn new(mailbox: &Arc<Mailbox>, rings: Vec<Followed>, follows: bool, is_over: &Arc<AtomicBool>) -> Tail {
-        Tail { mailbox: Arc::clone(mailbox), rings, follows, is_over: Arc::clone(is_over) }
+    pub(super) fn new(mailbox: &Arc<Mailbox>, buffers: Vec<FollowedBuffer>, follows: bool, is_over: &Arc<AtomicBool>) -> Tail {
+        Tail { mailbox: Arc::clone(mailbox), buffers, follows, is_over: Arc::clone(is_over) }
     }
 
-    /// What there is to read, of which it gets a bounded number of bytes; nothing: nothing more for now.
+    /// The next lines, a bounded number of bytes; empty: nothing more for now.
     pub fn take(&mut self) -> Vec<TailItem> {
-        let new = std::mem::take(&mut *self.mailbox.rings());
-        self.rings.extend(new.into_iter().map(|ring| Followed { ring, next: 0, end: None }));
-        let place = |(index, followed): (usize, &Followed)| Some(Reverse((followed.order()?, index)));
-        let mut next: BinaryHeap<_> = self.rings.iter().enumerate().filter_map(place).collect();
-        let (mut said, mut bytes) = (Vec::new(), 0);
+        let new = std::mem::take(&mut *self.mailbox.buffers());
+        self.buffers.extend(new.into_iter().map(|buffer| FollowedBuffer { buffer, next: 0, end: None }));
+        let key = |(index, followed): (usize, &FollowedBuffer)| Some(Reverse((followed.order()?, index)));
+        let mut next: BinaryHeap<_> = self.buffers.iter().enumerate().filter_map(key).collect();
+        let (mut items, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH
             && let Some(Reverse((_, index))) = next.pop()
         {
-            let followed = &mut self.rings[index];
-            bytes += followed.read(&mut said);
+            let followed = &mut self.buffers[index];
+            bytes += followed.read(&mut items);
             next.extend(followed.order().map(|order| Reverse((order, index))));
         }
-        said
+        items
     }
 
-    /// Whether there may be more than what can be taken now.
+    /// Whether more may come later.
     pub fn goes_on(&self) -> bool {
         self.follows && !self.is_over.load(Ordering::Acquire)
     }
 
-    /// Waits until there may be more.
+    /// Waits until there may be more lines.
     pub async fn more(&self) {
         self.mailbox.news.notified().await;
     }
 }
 
-impl Followed {
-    /// The place of what comes next, if there is something.
+impl FollowedBuffer {
+    /// The position of the next line among all processes, if there is one.
     fn order(&self) -> Option<u64> {
-        self.ring.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
+        self.buffer.order_of(self.next).filter(|_| self.end.is_none_or(|end| self.next < end))
     }
 
-    /// Reads on; answers with how many bytes that were.
-    fn read(&mut self, said: &mut Vec<TailItem>) -> usize {
-        let Some(copied) = self.ring.copy(self.next) else { return 0 };
-        let name = self.ring.name();
+    /// Reads the next lines; returns their bytes.
+    fn read(&mut self, items: &mut Vec<TailItem>) -> usize {
+        let Some(copied) = self.buffer.copy(self.next) else { return 0 };
+        let name = self.buffer.name();
         let missed = copied.first - self.next;
         if missed > 0 {
-            said.push(TailItem { name: name.clone(), what: TailContent::Missed(missed) });
+            items.push(TailItem { name: name.clone(), content: TailContent::Missed(missed) });
         }
         self.next = copied.next;
         let bytes = copied.bytes.len();
-        said.push(TailItem { name: name.clone(), what: TailContent::Lines(copied) });
+        items.push(TailItem { name: name.clone(), content: TailContent::Lines(copied) });
         bytes
     }
 }
 
-/// How lines look to whoever reads them.
+/// The format of lines for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailFormat {
-    /// As they were written.
+    /// Unchanged.
     Plain,
-    /// With the name and the stream before each.
+    /// With `[name.stream]` before each line.
     Named,
     /// One JSON object a line.
     Json,
 }
 
 impl TailItem {
-    /// Appends it, whole lines each with its newline, to `out`.
-    pub fn write(&self, form: TailFormat, out: &mut Vec<u8>) {
-        match &self.what {
+    /// Appends it to `out` as whole lines.
+    pub fn write(&self, format: TailFormat, out: &mut Vec<u8>) {
+        match &self.content {
             TailContent::Lines(lines) => {
-                let look = self.look(form, lines.stream);
+                let format = self.line_format(format, lines.stream);
                 let bytes = lines.bytes.strip_suffix(b"\n").unwrap_or(&lines.bytes);
-                look.write_at(lines.time, LineChunk { bytes, continued: lines.continued }, out);
+                format.write_at(lines.time, LineChunk { bytes, continued: lines.continued }, out);
             }
-            TailContent::Missed(count) if form == TailFormat::Json => {
+            TailContent::Missed(count) if format == TailFormat::Json => {
                 let missed = serde_json::json!({ "source": self.name.as_str(), "missed": count });
                 out.extend_from_slice(format!("{missed}\n").as_bytes());
             }
-            TailContent::Missed(count) => self.look(form, Stream::Stdout).remark(&format!("missed {count} lines"), out),
+            TailContent::Missed(count) => {
+                self.line_format(format, Stream::Stdout).write_notice(&format!("missed {count} lines"), out);
+            }
         }
     }
 
-    fn look(&self, form: TailFormat, stream: Stream) -> LineFormat {
-        let format = match form {
+    fn line_format(&self, format: TailFormat, stream: Stream) -> LineFormat {
+        let format = match format {
             TailFormat::Plain => return LineFormat::Plain,
             TailFormat::Named => OutputFormat::Text,
             TailFormat::Json => OutputFormat::Json,
         };
-        LineStyles::new(format).look(&LineSource::Process(self.name.clone(), stream))
+        LineStyles::new(format).format_of(&LineSource::Process(self.name.clone(), stream))
     }
 }
 
-/// Where a reader learns of more lines.
+/// Notifies a reader of new lines and new buffers.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    /// Whose lines it reads; empty: everybody's.
+    /// Processes to read; empty: all.
     names: Vec<Name>,
-    /// Rings that are new.
-    rings: Mutex<Vec<Arc<LineBuffer>>>,
+    /// New buffers.
+    buffers: Mutex<Vec<Arc<LineBuffer>>>,
     news: Arc<Notify>,
 }
 
 impl Mailbox {
-    /// For these processes, or for all if none is named.
+    /// For these processes, or for all if `names` is empty.
     pub(super) fn new(names: &[Name]) -> Mailbox {
-        Mailbox { names: names.to_vec(), rings: Mutex::default(), news: Arc::default() }
+        Mailbox { names: names.to_vec(), buffers: Mutex::default(), news: Arc::default() }
     }
 
-    /// Begins to read a ring: its last lines and, if it `follows`, those behind them.
-    pub(super) fn begin(&self, ring: &Arc<LineBuffer>, lines: u64, follows: bool) -> Followed {
-        ring.tell(&self.news);
-        Followed { next: ring.first_of_last(lines), end: (!follows).then(|| ring.end()), ring: Arc::clone(ring) }
+    /// Starts to read a buffer: its last lines and, if it `follows`, later ones.
+    pub(super) fn begin(&self, buffer: &Arc<LineBuffer>, lines: u64, follows: bool) -> FollowedBuffer {
+        buffer.add_listener(&self.news);
+        FollowedBuffer { next: buffer.first_of_last(lines), end: (!follows).then(|| buffer.end()), buffer: Arc::clone(buffer) }
     }
 
-    /// Takes a new ring, if it is of interest.
-    pub(super) fn offer(&self, ring: &Arc<LineBuffer>) {
-        if self.wants(ring) {
-            ring.tell(&self.news);
-            self.rings().push(Arc::clone(ring));
+    /// Takes a new buffer, if it is wanted.
+    pub(super) fn offer(&self, buffer: &Arc<LineBuffer>) {
+        if self.wants(buffer) {
+            buffer.add_listener(&self.news);
+            self.buffers().push(Arc::clone(buffer));
         }
     }
 
-    /// Has the reader look.
+    /// Wakes the reader.
     pub(super) fn wake(&self) {
         self.news.notify_one();
     }
 
-    /// Whether a ring is of interest.
-    pub(super) fn wants(&self, ring: &LineBuffer) -> bool {
-        self.names.is_empty() || self.names.contains(ring.name())
+    /// Whether a buffer is wanted.
+    pub(super) fn wants(&self, buffer: &LineBuffer) -> bool {
+        self.names.is_empty() || self.names.contains(buffer.name())
     }
 
-    fn rings(&self) -> MutexGuard<'_, Vec<Arc<LineBuffer>>> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffers(&self) -> MutexGuard<'_, Vec<Arc<LineBuffer>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

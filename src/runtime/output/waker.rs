@@ -1,31 +1,31 @@
-//! Wakes a thread that waits in a poll.
+//! Wakes a thread that waits in a poll (`eventfd(2)`).
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 
-/// Something to poll that is readable from its being rung until its being hushed.
+/// A descriptor that is readable from [`PollWaker::wake`] until [`PollWaker::clear`].
 #[derive(Debug)]
 pub(super) struct PollWaker(OwnedFd);
 
 impl PollWaker {
     /// # Errors
-    /// No descriptor.
+    /// No descriptor is left.
     pub(super) fn new() -> io::Result<PollWaker> {
         Ok(PollWaker(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Wakes whoever polls it, now or next.
-    pub(super) fn ring(&self) {
-        // The only failure is a counter that stands at its limit, and that wakes just as well.
+    /// Wakes the thread, now or in its next poll.
+    pub(super) fn wake(&self) {
+        // It only fails if the counter is at its limit, which wakes as well.
         let _awake = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Before looking why it was rung: what comes in between wakes once more, for nothing.
-    pub(super) fn hush(&self) {
+    /// Call it before looking for the cause: an event in between then wakes again.
+    pub(super) fn clear(&self) {
         let mut count = [0; 8];
-        // It may not have been rung at all.
-        let _hushed = rustix::io::read(&self.0, &mut count);
+        // It may not have been set.
+        let _cleared = rustix::io::read(&self.0, &mut count);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Waits, on one thread, for pipes and terminals that took less than they were given, and has their lanes served again when
-//! they take more. The thread is there only while there is something to wait for.
+//! Waits on one thread for full pipes and terminals, and has their queues served when they take more. The thread exists only
+//! while a queue waits.
 
 use super::sink_queue::SinkQueue;
 use super::writers::{IDLE, Writers};
@@ -12,53 +12,53 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The lanes that wait.
+/// Queues that wait for their destination.
 #[derive(Debug, Default)]
 pub(super) struct WritableWatch {
-    /// Made when it is needed first. A descriptor is in it from its first wait to its closing, and reports once for each wait.
+    /// Created at first use. A descriptor stays in it until it is closed, and reports once per wait.
     poll: OnceLock<OwnedFd>,
-    waits: Mutex<WaitingQueues>,
+    waiting: Mutex<WaitingQueues>,
 }
 
 #[derive(Debug, Default)]
 struct WaitingQueues {
-    /// By the number that the poll knows them by.
-    lanes: HashMap<u64, Arc<SinkQueue>>,
-    /// The next of these numbers; none is used twice.
+    /// By their token in the poll.
+    queues: HashMap<u64, Arc<SinkQueue>>,
+    /// The next token; none is used twice.
     next: u64,
     has_thread: bool,
 }
 
 impl WritableWatch {
-    /// Has the lane served when its descriptor takes more. The descriptor must stay open until then.
+    /// Has the queue served when its descriptor takes more. The descriptor must stay open until then.
     ///
     /// # Errors
-    /// No descriptor for the poll, no room in it, or no thread.
-    pub(super) fn add(&self, descriptor: BorrowedFd<'_>, lane: &Arc<SinkQueue>, writers: &Arc<Writers>) -> io::Result<()> {
-        let mut waits = self.waits();
+    /// No descriptor, no room in the poll, or no thread.
+    pub(super) fn add(&self, descriptor: BorrowedFd<'_>, queue: &Arc<SinkQueue>, writers: &Arc<Writers>) -> io::Result<()> {
+        let mut waiting = self.waiting();
         let poll = if let Some(poll) = self.poll.get() {
             poll
         } else {
             let new = epoll::create(epoll::CreateFlags::CLOEXEC)?;
             self.poll.get_or_init(|| new)
         };
-        if !waits.has_thread {
+        if !waiting.has_thread {
             let writers = Arc::clone(writers);
             let work = move || {
                 sys::schedule_as_batch();
                 writers.watch().run(&writers);
             };
             std::thread::Builder::new().name("writable-watch".to_owned()).spawn(work)?;
-            waits.has_thread = true;
+            waiting.has_thread = true;
         }
-        let number = waits.next;
-        let (data, flags) = (epoll::EventData::new_u64(number), epoll::EventFlags::OUT | epoll::EventFlags::ONESHOT);
+        let token = waiting.next;
+        let (data, flags) = (epoll::EventData::new_u64(token), epoll::EventFlags::OUT | epoll::EventFlags::ONESHOT);
         match epoll::modify(poll, descriptor, data, flags) {
             Err(Errno::NOENT) => epoll::add(poll, descriptor, data, flags)?,
             modified => modified?,
         }
-        waits.next += 1;
-        waits.lanes.insert(number, Arc::clone(lane));
+        waiting.next += 1;
+        waiting.queues.insert(token, Arc::clone(queue));
         Ok(())
     }
 
@@ -66,25 +66,25 @@ impl WritableWatch {
         let Some(poll) = self.poll.get() else { return };
         let mut events = Vec::with_capacity(64);
         loop {
-            let patience = Timespec::try_from(IDLE).ok().filter(|_| self.waits().lanes.is_empty());
+            let timeout = Timespec::try_from(IDLE).ok().filter(|_| self.waiting().queues.is_empty());
             events.clear();
-            let waited = epoll::wait(poll, spare_capacity(&mut events), patience.as_ref());
+            let waited = epoll::wait(poll, spare_capacity(&mut events), timeout.as_ref());
             assert!(matches!(waited, Ok(_) | Err(Errno::INTR)), "a poll of ours can be waited for: {waited:?}");
-            let mut waits = self.waits();
-            if events.is_empty() && waits.lanes.is_empty() {
-                waits.has_thread = false;
+            let mut waiting = self.waiting();
+            if events.is_empty() && waiting.queues.is_empty() {
+                waiting.has_thread = false;
                 return;
             }
-            let ready: Vec<_> = events.iter().filter_map(|event| waits.lanes.remove(&event.data.u64())).collect();
-            drop(waits);
+            let ready: Vec<_> = events.iter().filter_map(|event| waiting.queues.remove(&event.data.u64())).collect();
+            drop(waiting);
             for queue in ready {
                 writers.submit(queue);
             }
         }
     }
 
-    /// A panic elsewhere leaves them as whole as they were.
-    fn waits(&self) -> MutexGuard<'_, WaitingQueues> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
+    fn waiting(&self) -> MutexGuard<'_, WaitingQueues> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

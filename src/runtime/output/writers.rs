@@ -1,22 +1,22 @@
-//! The threads that write: few, however many destinations there are.
+//! The writer threads: few, however many destinations there are.
 //!
-//! Most of the time one thread does it all. For a lane that waits while every thread is busy there is another one, up to
-//! [`THREADS`]. Pipes and terminals that are full hold no thread: their lanes wait in [`WritableWatch`]. A write to a file waits in
-//! the kernel, which can't be avoided; so threads are shared out by what may hang as a whole, a [`Group`]:
+//! Usually one thread does everything. If a queue waits while all threads are busy, another one starts, up to [`THREADS`]. Full
+//! pipes and terminals block no thread: their queues wait in [`WritableWatch`]. A write to a file can only block in the kernel.
+//! So threads are limited by what may hang as a whole, a [`SinkGroup`]:
 //!
-//! - a filesystem has [`OF_ONE`] threads at most, and only one while half of the threads are busy;
-//! - the same goes for standard output and standard error, which are written without a watch: they are shared with others, and to
-//!   make them non-blocking would change them for all.
+//! - A filesystem has at most [`THREADS_PER_GROUP`] threads, and only one while half of the threads are busy.
+//! - So have standard output and standard error. They are written without a watch: they are shared with other programs, and
+//!   making them non-blocking would affect those.
 //!
-//! So lines go on to arrive while any number of pipes and terminals are full, and while any number of files hang on up to five
-//! filesystems, each of the two standard streams counted as one if it is stuck. What is not guaranteed:
+//! So output arrives while any number of pipes and terminals are full, and while files hang on up to five filesystems (a stuck
+//! standard stream counts as one). Not guaranteed:
 //!
-//! - Where two files of a filesystem hang and its others don't, the others wait for them.
-//! - A file that was never open counts as on the filesystem that its path names. Where a link leads from there onto one that
-//!   hangs, it holds a thread of the wrong one.
+//! - If two files of a filesystem hang, its other files wait for them.
+//! - A file that was never open counts to the filesystem that its path names. If a link leads from there to one that hangs, it
+//!   blocks a thread of the wrong group.
 //! - While six filesystems hang at the same time, all output waits.
 //!
-//! What waits is bounded all the same, and is dropped and counted.
+//! Waiting output is bounded in each case: it is dropped and counted.
 
 use super::budget::QueueBudget;
 use super::sink_queue::{BATCH, CAPACITY, SinkQueue};
@@ -27,22 +27,22 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// There are no more threads than this.
+/// Maximum number of threads.
 const THREADS: usize = 8;
-/// A group has no more threads than this. The reader is one thread, so two keep up with it.
-const OF_ONE: usize = 2;
+/// Maximum number of threads of a group. The reader is one thread, so two keep up with it.
+const THREADS_PER_GROUP: usize = 2;
 
-/// How long a thread that isn't needed stays for the next lane. The last one stays for good, and lets go of memory then.
+/// How long an idle thread waits for the next queue. The last one stays, and frees memory then.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 
-/// How many written texts' memory is kept for the next ones: as much as waits in a lane that fills and empties again and again.
+/// Buffers kept for reuse: as many as a full queue holds.
 const SPARES: usize = CAPACITY / BATCH;
-/// How many of them are kept when nothing has been written for a while: one for who gathers lines, and one for who writes.
-const SPARES_AT_REST: usize = 2;
-/// The memory of a larger text isn't kept: there was an unusual lot of it at once.
+/// Buffers kept while idle: one to gather lines, one to write.
+const IDLE_SPARES: usize = 2;
+/// Larger buffers are not kept, in bytes.
 const LARGEST_SPARE: usize = 4 * BATCH;
 
-/// Destinations that are likely to hang together.
+/// Destinations that may hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SinkGroup {
     Stdout,
@@ -51,76 +51,76 @@ pub(super) enum SinkGroup {
     Filesystem(u64),
 }
 
-/// The threads, and what they are to do.
+/// The threads and their work.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
     state: Mutex<WritersState>,
-    /// Memory of texts that are written. Fresh memory costs as much as copying the text.
+    /// Buffers for reuse. Fresh memory costs as much as copying the text.
     spares: Mutex<Vec<Vec<u8>>>,
     budget: QueueBudget,
     watch: WritableWatch,
-    /// There is a lane to serve, or there will be none any more.
-    news: Condvar,
+    /// A queue is ready, or the printer is closed.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct WritersState {
-    /// Those that have a thread, or lanes that wait for one.
+    /// Groups that have threads or waiting queues.
     groups: BTreeMap<SinkGroup, GroupMembers>,
-    /// How many lanes have been submitted.
+    /// Counts submitted queues.
     submitted: u64,
-    /// Threads that have no lane: those that wait for one, and those that are about to.
+    /// Threads without a queue.
     idle: usize,
     threads: usize,
     closed: bool,
 }
 
-/// The members of a group that are to be served, or are.
+/// Queues of a group that are served or wait.
 #[derive(Debug, Default)]
 struct GroupMembers {
     threads: usize,
-    /// Each with its place among all that wait.
-    lanes: VecDeque<(u64, Arc<SinkQueue>)>,
+    /// Each with its position among all waiting queues.
+    queues: VecDeque<(u64, Arc<SinkQueue>)>,
 }
 
 impl Writers {
     /// # Errors
-    /// No thread could be made.
+    /// The thread can't be created.
     pub(super) fn start() -> io::Result<Arc<Writers>> {
         let writers = Arc::new(Writers::default());
-        writers.employ()?;
+        writers.spawn_thread()?;
         Ok(writers)
     }
 
-    /// Has a lane served that nobody serves.
-    pub(super) fn submit(self: &Arc<Self>, lane: Arc<SinkQueue>) {
-        let group = lane.group();
+    /// Has a queue served that no thread serves.
+    pub(super) fn submit(self: &Arc<Self>, queue: Arc<SinkQueue>) {
+        let group = queue.group();
         let mut state = self.lock();
-        state.push(group, lane);
-        self.call(state);
+        state.push(group, queue);
+        self.dispatch(state);
     }
 
-    /// Sends a thread to the lanes that may have one. Those that may not are served by the threads that their group has.
-    fn call(self: &Arc<Self>, state: MutexGuard<'_, WritersState>) {
+    /// Wakes or starts a thread if a queue may have one. Other queues are served by the threads of their group.
+    fn dispatch(self: &Arc<Self>, state: MutexGuard<'_, WritersState>) {
         let ready = state.ready();
         let wants_another = ready > state.idle && state.threads < THREADS;
         drop(state);
         if ready > 0 {
-            self.news.notify_one();
+            self.changed.notify_one();
         }
         if wants_another {
-            // Where there can't be another one, those that there are come to it when they can.
-            let _fewer = self.employ();
+            // Without another thread, the existing ones serve it later.
+            let _fewer = self.spawn_thread();
         }
     }
 
-    /// Memory for a text.
-    pub(super) fn empty(&self) -> Vec<u8> {
+    /// A buffer for a text.
+    pub(super) fn empty_buffer(&self) -> Vec<u8> {
         self.spares().pop().unwrap_or_default()
     }
 
-    /// Takes back the memory of a text that is written.
-    pub(super) fn take_back(&self, mut text: Vec<u8>) {
+    /// Keeps the buffer of a written text for reuse.
+    pub(super) fn recycle(&self, mut text: Vec<u8>) {
         let mut spares = self.spares();
         if spares.len() < SPARES && text.capacity() <= LARGEST_SPARE {
             text.clear();
@@ -128,12 +128,12 @@ impl Writers {
         }
     }
 
-    /// The bound on what all lanes hold.
+    /// The limit on all queued output.
     pub(super) fn budget(&self) -> &QueueBudget {
         &self.budget
     }
 
-    /// Where lanes wait whose destination is full.
+    /// Where queues of full destinations wait.
     pub(super) fn watch(&self) -> &WritableWatch {
         &self.watch
     }
@@ -142,110 +142,110 @@ impl Writers {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the threads end, after all that is left to do.
+    /// Ends the threads after all queued work.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.news.notify_all();
+        self.changed.notify_all();
     }
 
-    fn employ(self: &Arc<Self>) -> io::Result<()> {
+    fn spawn_thread(self: &Arc<Self>) -> io::Result<()> {
         let writers = Arc::clone(self);
         let work = move || {
             sys::schedule_as_batch();
-            while let Some((group, lane)) = writers.next() {
-                // The lane's file may be closed here, which can hang as well.
-                let unfinished = lane.serve().then_some(lane);
+            while let Some((group, queue)) = writers.next() {
+                // Releasing the queue may close its file, which can block too.
+                let unfinished = queue.serve().then_some(queue);
                 writers.lock().release(group, unfinished);
             }
         };
-        self.lock().hire();
-        let employed = std::thread::Builder::new().name("writer".to_owned()).spawn(work);
-        employed.map(drop).inspect_err(|_| self.lock().dismiss())
+        self.lock().add_thread();
+        let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(work);
+        spawned.map(drop).inspect_err(|_| self.lock().remove_thread())
     }
 
-    /// The next lane, waiting for it; `None` when this thread isn't needed any more.
+    /// Waits for the next queue; `None`: this thread isn't needed any more.
     fn next(self: &Arc<Self>) -> Option<(SinkGroup, Arc<SinkQueue>)> {
-        let (mut state, mut is_bored) = (self.lock(), false);
+        let (mut state, mut has_idled) = (self.lock(), false);
         loop {
-            if let Some(picked) = state.pick() {
-                // Another one may wait behind it.
-                self.call(state);
-                return Some(picked);
+            if let Some(next) = state.pick() {
+                // Another queue may be ready.
+                self.dispatch(state);
+                return Some(next);
             }
             if state.closed {
-                state.dismiss();
+                state.remove_thread();
                 return None;
             }
-            if is_bored {
-                state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if has_idled {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let waited = self.news.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            (state, is_bored) = (waited.0, waited.1.timed_out());
-            if is_bored && state.ready() == 0 {
-                self.spares().truncate(SPARES_AT_REST);
+            let waited = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            (state, has_idled) = (waited.0, waited.1.timed_out());
+            if has_idled && state.ready() == 0 {
+                self.spares().truncate(IDLE_SPARES);
                 if state.threads > 1 {
-                    state.dismiss();
+                    state.remove_thread();
                     return None;
                 }
             }
         }
     }
 
-    /// A panic elsewhere leaves the state as whole as it was: every change of it is complete before the next begins.
+    /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, WritersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl WritersState {
-    fn hire(&mut self) {
+    fn add_thread(&mut self) {
         self.threads += 1;
         self.idle += 1;
     }
 
-    fn dismiss(&mut self) {
+    fn remove_thread(&mut self) {
         self.threads -= 1;
         self.idle -= 1;
     }
 
-    /// How many threads a group may have now.
+    /// The maximum number of threads of a group now.
     fn limit(&self) -> usize {
-        if self.threads - self.idle < THREADS / 2 { OF_ONE } else { 1 }
+        if self.threads - self.idle < THREADS / 2 { THREADS_PER_GROUP } else { 1 }
     }
 
-    /// How many lanes could have a thread now.
+    /// The number of queues that could have a thread now.
     fn ready(&self) -> usize {
         let limit = self.limit();
-        self.groups.values().map(|members| members.lanes.len().min(limit.saturating_sub(members.threads))).sum()
+        self.groups.values().map(|members| members.queues.len().min(limit.saturating_sub(members.threads))).sum()
     }
 
-    /// Takes, for an idle thread, the lane that has waited for the longest time of those that may have one.
+    /// Takes for an idle thread the queue that has waited longest, of those that may have one.
     fn pick(&mut self) -> Option<(SinkGroup, Arc<SinkQueue>)> {
         let limit = self.limit();
         let open = self.groups.iter_mut().filter(|(_, members)| members.threads < limit);
-        let waiting = open.filter_map(|(group, members)| Some((members.lanes.front()?.0, *group, members)));
+        let waiting = open.filter_map(|(group, members)| Some((members.queues.front()?.0, *group, members)));
         let (_, group, members) = waiting.min_by_key(|(place, ..)| *place)?;
-        let (_, lane) = members.lanes.pop_front()?;
+        let (_, queue) = members.queues.pop_front()?;
         members.threads += 1;
         self.idle -= 1;
-        Some((group, lane))
+        Some((group, queue))
     }
 
-    fn push(&mut self, group: SinkGroup, lane: Arc<SinkQueue>) {
+    fn push(&mut self, group: SinkGroup, queue: Arc<SinkQueue>) {
         self.submitted += 1;
-        self.groups.entry(group).or_default().lanes.push_back((self.submitted, lane));
+        self.groups.entry(group).or_default().queues.push_back((self.submitted, queue));
     }
 
-    /// Takes note that a thread of the group is idle again, and that its lane waits for its next turn if it is unfinished.
+    /// Returns a thread of the group to the idle ones; an unfinished queue waits for its next turn.
     fn release(&mut self, group: SinkGroup, unfinished: Option<Arc<SinkQueue>>) {
         self.idle += 1;
-        if let Some(lane) = unfinished {
-            self.push(group, lane);
+        if let Some(queue) = unfinished {
+            self.push(group, queue);
         }
         if let Some(members) = self.groups.get_mut(&group) {
             members.threads -= 1;
-            if members.threads == 0 && members.lanes.is_empty() {
+            if members.threads == 0 && members.queues.is_empty() {
                 self.groups.remove(&group);
             }
         }
@@ -257,13 +257,13 @@ mod tests {
     use super::super::sink::Sink;
     use super::*;
 
-    /// Threads that are all idle, and never serve what they pick.
+    /// Idle threads that never serve what they pick.
     fn idle() -> (Arc<Writers>, WritersState) {
         (Arc::default(), WritersState { idle: THREADS, threads: THREADS, ..WritersState::default() })
     }
 
     #[test]
-    fn five_filesystems_that_hang_leave_a_thread_to_others() {
+    fn five_hanging_filesystems_leave_a_thread_to_others() {
         let (writers, mut state) = idle();
         let mut picked = Vec::new();
         for device in 0..5 {
@@ -275,22 +275,22 @@ mod tests {
         state.push(SinkGroup::Stdout, SinkQueue::new(Sink::stdout(), &writers));
         assert_eq!(state.ready(), 1);
         assert_eq!(state.pick().map(|(group, _)| group), Some(SinkGroup::Stdout));
-        // One that comes back serves the next of its own filesystem.
+        // A released thread serves the next queue of its own filesystem.
         state.release(SinkGroup::Filesystem(3), None);
         assert_eq!(state.pick().map(|(group, _)| group), Some(SinkGroup::Filesystem(3)));
     }
 
     #[test]
-    fn lanes_take_turns_and_what_has_none_is_forgotten() {
+    fn queues_of_a_group_take_turns_and_an_empty_group_is_removed() {
         let (writers, mut state) = idle();
-        let lanes = [(); 3].map(|()| SinkQueue::new(Sink::stdout(), &writers));
-        for lane in &lanes {
-            state.push(SinkGroup::Stderr, Arc::clone(lane));
+        let queues = [(); 3].map(|()| SinkQueue::new(Sink::stdout(), &writers));
+        for queue in &queues {
+            state.push(SinkGroup::Stderr, Arc::clone(queue));
         }
         for turn in 0..6 {
-            let (group, lane) = state.pick().unwrap();
-            assert!(Arc::ptr_eq(&lane, &lanes[turn % 3]));
-            state.release(group, (turn < 3).then_some(lane));
+            let (group, queue) = state.pick().unwrap();
+            assert!(Arc::ptr_eq(&queue, &queues[turn % 3]));
+            state.release(group, (turn < 3).then_some(queue));
         }
         assert!(state.pick().is_none() && state.groups.is_empty());
     }

@@ -1,4 +1,4 @@
-//! One check of a run: by the probe that is asked for, within its time, and not too many at the same moment.
+//! Runs one check of a probe, with a timeout and a limit of concurrent checks.
 
 use super::{exec, http, net};
 use crate::runtime::commands::{CommandContext, Commands};
@@ -10,57 +10,57 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// As many checks may be busy at the same moment; the others wait for their turn, in order.
-const AT_ONCE: usize = 32;
-/// A check that takes longer is waiting, not busy, and makes room for another.
-const BUSY: Duration = Duration::from_secs(2);
+/// Maximum number of concurrent checks; others wait in order.
+const MAX_CONCURRENT: usize = 32;
+/// A check that takes longer mostly waits, and no longer counts as concurrent.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 
-/// Makes checks. Clones share what bounds them.
+/// Runs checks. Clones share the limits.
 #[derive(Clone)]
 pub(super) struct Checks {
     commands: Commands,
-    turns: Arc<Semaphore>,
-    names: net::Resolver,
+    permits: Arc<Semaphore>,
+    resolver: net::Resolver,
 }
 
 impl Checks {
     pub(super) fn new(commands: Commands) -> Checks {
-        Checks { commands, turns: Arc::new(Semaphore::new(AT_ONCE)), names: net::Resolver::default() }
+        Checks { commands, permits: Arc::new(Semaphore::new(MAX_CONCURRENT)), resolver: net::Resolver::default() }
     }
 
-    /// Makes one check, once it is its turn.
+    /// Runs one check when a permit is free.
     ///
     /// # Errors
-    /// What it met with, for people.
+    /// Why it failed, for users.
     pub(super) async fn check(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
-        // It is never closed.
-        let turn = self.turns.acquire().await.ok();
+        // The semaphore is never closed.
+        let permit = self.permits.acquire().await.ok();
         tokio::select! {
-            outcome = self.ask(principal, probe, within) => outcome,
-            never = give_up(turn) => match never {},
+            outcome = self.run(principal, probe, within) => outcome,
+            never = release_when_slow(permit) => match never {},
         }
     }
 
-    async fn ask(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
+    async fn run(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         let answer = async {
             match probe {
-                Probe::Tcp(address) => net::connect(&self.names, address.value()).await.map(drop),
-                Probe::Http(asked) => http::get(&self.names, asked).await,
+                Probe::Tcp(address) => net::connect(&self.resolver, address.value()).await.map(drop),
+                Probe::Http(asked) => http::get(&self.resolver, asked).await,
                 Probe::Exec(command) => exec::run(&self.commands, principal, command, within).await,
-                Probe::Log(_) => Err("output is listened to, not asked".to_owned()),
+                Probe::Log(_) => Err("a log pattern is matched, not checked".to_owned()),
             }
         };
         if matches!(probe, Probe::Exec(_)) {
-            // It sees to its time itself: what it started has to be gone before it has ended.
+            // It applies the timeout itself, because all its processes must have ended when it returns.
             return answer.await;
         }
         timeout(within, answer).await.unwrap_or_else(|_| Err(format!("no answer within {}", HumanDuration(within))))
     }
 }
 
-/// Gives a turn to somebody else, should it take long.
-async fn give_up(turn: Option<SemaphorePermit<'_>>) -> Infallible {
-    sleep_until(Instant::now() + BUSY).await;
-    drop(turn);
+/// Releases the permit of a slow check.
+async fn release_when_slow(permit: Option<SemaphorePermit<'_>>) -> Infallible {
+    sleep_until(Instant::now() + SLOW_AFTER).await;
+    drop(permit);
     std::future::pending().await
 }

@@ -1,4 +1,4 @@
-//! A check by a command in the surroundings of the run: it passes with exit status 0.
+//! A check by a command with the environment and working directory of the process: exit status 0 passes.
 
 use super::pipe;
 use crate::error_text::words;
@@ -12,31 +12,31 @@ use std::io;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
-/// As many bytes of what a command wrote last are looked at.
-const LAST: usize = 1024;
-/// As many characters of its last line are shown.
-const SHOWN: usize = 160;
+/// Bytes kept of the end of the command's output.
+const TAIL_BYTES: usize = 1024;
+/// Characters shown of its last line.
+const SHOWN_CHARS: usize = 160;
 
-/// Runs the command; returns when nothing of it is left.
+/// Runs the command; returns when none of its processes is left.
 ///
 /// # Errors
-/// How it ended, and the last line that it wrote, for people.
+/// How it ended, and the last line of its output, for users.
 pub(super) async fn run(
     commands: &Commands,
     principal: &CommandContext,
     command: &[Text],
     within: Duration,
 ) -> Result<(), String> {
-    let (mut said, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
+    let (mut output, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
     let passed = SpawnExtras { output: Some(theirs), ..SpawnExtras::default() };
     let mut command = commands.start(principal, Purpose::Check, command, passed);
     let outcome = tokio::select! {
         outcome = command.outcome(within) => outcome,
-        never = said.listen() => match never {},
+        never = output.drain() => match never {},
     };
     match outcome {
         Some(Ok(())) => Ok(()),
-        Some(Err(why)) => Err(match said.last_line() {
+        Some(Err(why)) => Err(match output.last_line() {
             Some(line) => format!("{why}: {line}"),
             None => why,
         }),
@@ -44,7 +44,7 @@ pub(super) async fn run(
     }
 }
 
-/// What a command has said last.
+/// The end of a command's output.
 struct CommandOutput {
     pipe: AsyncFd<OwnedFd>,
     tail: Vec<u8>,
@@ -57,8 +57,8 @@ impl CommandOutput {
         Ok((CommandOutput { pipe, tail: Vec::new() }, theirs))
     }
 
-    /// Reads whatever comes, so that the command is never held up by a full pipe.
-    async fn listen(&mut self) -> Infallible {
+    /// Reads all output, so that a full pipe never blocks the command.
+    async fn drain(&mut self) -> Infallible {
         while let Ok(mut ready) = self.pipe.readable().await {
             let mut chunk = [0; 4096];
             match ready.try_io(|pipe| Ok(rustix::io::read(pipe, &mut chunk)?)) {
@@ -70,7 +70,7 @@ impl CommandOutput {
         std::future::pending().await
     }
 
-    /// The last line that isn't blank, if it said anything. For when the command has ended.
+    /// The last line that isn't blank. Call it when the command has ended.
     fn last_line(mut self) -> Option<String> {
         let mut chunk = [0; 4096];
         while let Ok(count @ 1..) = rustix::io::read(self.pipe.get_ref(), &mut chunk) {
@@ -79,11 +79,11 @@ impl CommandOutput {
         let text = String::from_utf8_lossy(&self.tail).into_owned();
         let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
         let plain = line.chars().filter(|char| !char.is_control());
-        Some(plain.take(SHOWN).collect())
+        Some(plain.take(SHOWN_CHARS).collect())
     }
 }
 
 fn keep_last(mut tail: Vec<u8>, chunk: &[u8]) -> Vec<u8> {
     tail.extend_from_slice(chunk);
-    tail.split_off(tail.len().saturating_sub(LAST))
+    tail.split_off(tail.len().saturating_sub(TAIL_BYTES))
 }

@@ -1,11 +1,11 @@
-//! Finds out whether runs are ready and alive, each from its start to its end, by what its definition asks for: checks of
-//! ours ([`check`]), or announcements of its own ([`notify`], [`pipe`], [`ear`]).
+//! Checks whether runs are ready and alive, from start to end: by probes ([`check`]), or by announcements of the process
+//! ([`notify`], [`pipe`], [`log_matcher`]).
 //!
-//! It reports transitions only, so a host on which nothing changes has nothing to plan. It decides nothing: what is
-//! unready or unhealthy, and how long that may be, is judged in `reconcile`.
+//! It reports changes only, so nothing is planned on a host where nothing changes. Deadlines and their consequences are decided
+//! in `reconcile`.
 //!
-//! Each run has its tasks on the loop's thread, at most one for readiness, one for liveness and one that receives
-//! notifications. Another definition ends those that it changes and begins them anew; what is ready stays ready.
+//! Each run has at most three tasks on the loop's thread: readiness, liveness, and the receiver of notifications. A changed
+//! definition restarts the tasks that it affects; a ready run stays ready.
 
 mod check;
 mod exec;
@@ -37,44 +37,44 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use watchdog::Watchdog;
 
-/// Probes runs. Clones are the same.
+/// Probes runs. Clones share the same state.
 #[derive(Clone)]
 pub(super) struct Prober {
     checks: Checks,
-    news: Sender<Event>,
+    events: Sender<Event>,
     notifications: Arc<Notifications>,
-    subjects: Arc<Mutex<HashMap<RunId, Box<ProbedRun>>>>,
+    runs: Arc<Mutex<HashMap<RunId, Box<ProbedRun>>>>,
 }
 
 /// A run that is probed.
 struct ProbedRun {
     principal: CommandContext,
-    standing: Arc<ProbeState>,
-    ear: Option<Arc<LogMatcher>>,
+    state: Arc<ProbeState>,
+    matcher: Option<Arc<LogMatcher>>,
     watchdog: Option<Arc<Watchdog>>,
-    /// Where its announcements come from, until it is begun.
-    channel: Channel,
-    /// It was told to stop, or has ended: nothing is to be begun any more.
+    /// Its socket and pipe, until their tasks start.
+    announcements: Announcements,
+    /// It is stopping or has ended: no task may start.
     is_ending: bool,
-    receiving: Task,
+    receiver: Task,
     readiness: Task,
     liveness: Task,
 }
 
-/// Where the announcements of a run come from.
+/// The socket and pipe on which a run announces its state.
 #[derive(Default)]
-struct Channel {
+struct Announcements {
     socket: Option<notify::Socket>,
     pipe: Option<OwnedFd>,
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted when it is dropped.
 #[derive(Default)]
 struct Task(Option<JoinHandle<()>>);
 
 impl Task {
-    fn new(doing: impl Future<Output = ()> + Send + 'static) -> Task {
-        Task(Some(tokio::spawn(doing)))
+    fn new(future: impl Future<Output = ()> + Send + 'static) -> Task {
+        Task(Some(tokio::spawn(future)))
     }
 }
 
@@ -87,19 +87,19 @@ impl Drop for Task {
 }
 
 impl Prober {
-    pub(super) fn new(commands: Commands, news: Sender<Event>) -> Prober {
-        Prober { checks: Checks::new(commands), news, notifications: Arc::default(), subjects: Arc::default() }
+    pub(super) fn new(commands: Commands, events: Sender<Event>) -> Prober {
+        Prober { checks: Checks::new(commands), events, notifications: Arc::default(), runs: Arc::default() }
     }
 
-    /// Prepares for a run that is about to be started; answers with what is to be passed to it.
+    /// Prepares a run before its start; returns what its process inherits.
     ///
     /// # Errors
-    /// Its socket or pipe can't be made; and which of them, in words.
-    pub(super) fn expect(&self, run: RunId, spec: &Arc<Spec>) -> Result<SpawnExtras, (&'static str, io::Error)> {
-        let (mut passed, mut channel) = (SpawnExtras::default(), Channel::default());
+    /// Its socket or pipe can't be created: the step, and the error.
+    pub(super) fn prepare(&self, run: RunId, spec: &Arc<Spec>) -> Result<SpawnExtras, (&'static str, io::Error)> {
+        let (mut passed, mut announcements) = (SpawnExtras::default(), Announcements::default());
         if let Some(Announce::Fd(number)) = spec.exec.announce {
             let (ours, theirs) = pipe::pair().map_err(|error| ("making the pipe of `ready.fd`", error))?;
-            channel.pipe = Some(ours);
+            announcements.pipe = Some(ours);
             passed.descriptor = Some((theirs, number));
         }
         let watchdog = watchdog_of(spec).map(|liveness| Arc::new(Watchdog::new(liveness)));
@@ -107,164 +107,163 @@ impl Prober {
             let socket = self.notifications.open(run).map_err(|error| ("making its notification socket", error))?;
             passed.variables.push(("NOTIFY_SOCKET", socket.path().display().to_string()));
             passed.socket = Some(socket.path().to_owned());
-            channel.socket = Some(socket);
+            announcements.socket = Some(socket);
         }
         if let Some(watchdog) = &watchdog {
             passed.variables.push(("WATCHDOG_USEC", watchdog.limit().as_micros().to_string()));
             passed.pid_variable = Some("WATCHDOG_PID");
         }
-        let ear = LogMatcher::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
-        if let (Some(ear), Some(Probe::Log(pattern))) = (&ear, &spec.ready) {
-            ear.listen_for(pattern);
+        let matcher = LogMatcher::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
+        if let (Some(matcher), Some(Probe::Log(pattern))) = (&matcher, &spec.ready) {
+            matcher.search_for(pattern);
         }
-        passed.log_matcher.clone_from(&ear);
-        let subject = ProbedRun {
+        passed.log_matcher.clone_from(&matcher);
+        let probed = ProbedRun {
             principal: CommandContext { run, spec: Arc::clone(spec), main_pid: None },
-            standing: Arc::new(ProbeState::new(run, self.news.clone())),
-            ear,
+            state: Arc::new(ProbeState::new(run, self.events.clone())),
+            matcher,
             watchdog,
-            channel,
+            announcements,
             is_ending: false,
-            receiving: Task::default(),
+            receiver: Task::default(),
             readiness: Task::default(),
             liveness: Task::default(),
         };
-        self.lock().insert(run, Box::new(subject));
+        self.lock().insert(run, Box::new(probed));
         Ok(passed)
     }
 
-    /// The run's program runs, and everybody has been told so.
-    pub(super) fn begin(&self, run: RunId, leader: Pid) {
-        if let Some(subject) = self.lock().get_mut(&run) {
-            subject.principal.main_pid = Some(leader);
-            if subject.is_ending {
+    /// Starts the tasks of a run after its start was reported.
+    pub(super) fn start(&self, run: RunId, leader: Pid) {
+        if let Some(probed) = self.lock().get_mut(&run) {
+            probed.principal.main_pid = Some(leader);
+            if probed.is_ending {
                 return;
             }
-            subject.begin_receiving();
-            subject.begin_readiness(&self.checks);
-            subject.begin_liveness(&self.checks);
+            probed.start_receiver();
+            probed.start_readiness(&self.checks);
+            probed.start_liveness(&self.checks);
         }
     }
 
-    /// The run goes by another definition from now on, which differs in its upkeep alone.
+    /// Applies another definition, which doesn't require a restart.
     pub(super) fn update(&self, run: RunId, spec: Arc<Spec>) {
-        let mut subjects = self.lock();
-        let Some(subject) = subjects.get_mut(&run) else { return };
-        let former = std::mem::replace(&mut subject.principal.spec, spec);
-        let spec = &subject.principal.spec;
-        let (readiness_changed, liveness_changed) =
-            (readiness_of(&former) != readiness_of(spec), former.liveness != spec.liveness);
-        if subject.principal.main_pid.is_none() || subject.is_ending {
+        let mut runs = self.lock();
+        let Some(probed) = runs.get_mut(&run) else { return };
+        let old = std::mem::replace(&mut probed.principal.spec, spec);
+        let spec = &probed.principal.spec;
+        let (readiness_changed, liveness_changed) = (readiness_of(&old) != readiness_of(spec), old.liveness != spec.liveness);
+        if probed.principal.main_pid.is_none() || probed.is_ending {
             return;
         }
         if readiness_changed {
-            subject.begin_readiness(&self.checks);
+            probed.start_readiness(&self.checks);
         }
         if liveness_changed {
-            subject.begin_liveness(&self.checks);
+            probed.start_liveness(&self.checks);
         }
     }
 
-    /// The run is ending: nothing is to be said of it any more.
+    /// Ends the tasks of a run that is stopping or has ended.
     pub(super) fn end(&self, run: RunId) {
-        if let Some(subject) = self.lock().get_mut(&run) {
-            subject.end();
+        if let Some(probed) = self.lock().get_mut(&run) {
+            probed.end();
         }
     }
 
-    /// Nothing of the run is left.
+    /// Removes a run of which no process is left.
     pub(super) fn forget(&self, run: RunId) {
         self.lock().remove(&run);
     }
 
-    /// Says nothing more of any run.
+    /// Ends the tasks of all runs.
     pub(super) fn finish(&self) {
         self.lock().clear();
     }
 
-    /// The run, as whoever runs a command beside it has to know it.
-    pub(super) fn principal(&self, run: RunId) -> Option<CommandContext> {
-        self.lock().get(&run).map(|subject| subject.principal.clone())
+    /// The context for commands of a run.
+    pub(super) fn context(&self, run: RunId) -> Option<CommandContext> {
+        self.lock().get(&run).map(|probed| probed.principal.clone())
     }
 
-    /// Never held across an await; all who lock it are on the loop's thread.
+    /// Never held across an await; only the loop's thread locks it.
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Box<ProbedRun>>> {
-        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ProbedRun {
-    /// Listens to what it says of itself, from its first word on.
-    fn begin_receiving(&mut self) {
-        let Some(socket) = self.channel.socket.take() else { return };
-        let audience = notify::NotificationHandlers {
+    /// Receives its notifications from the first one on.
+    fn start_receiver(&mut self) {
+        let Some(socket) = self.announcements.socket.take() else { return };
+        let handlers = notify::NotificationHandlers {
             principal: self.principal.clone(),
-            standing: Arc::clone(&self.standing),
+            state: Arc::clone(&self.state),
             watchdog: self.watchdog.clone(),
         };
-        self.receiving = Task::new(notify::receive(socket, audience));
+        self.receiver = Task::new(notify::receive(socket, handlers));
     }
 
-    fn begin_readiness(&mut self, checks: &Checks) {
+    fn start_readiness(&mut self, checks: &Checks) {
         let spec = Arc::clone(&self.principal.spec);
         self.readiness = Task::default();
-        self.standing.is_asked_anew();
-        if let Some(ear) = self.ear.as_ref().filter(|_| !matches!(spec.ready, Some(Probe::Log(_)))) {
-            ear.cover();
+        self.state.reset_reported();
+        if let Some(matcher) = self.matcher.as_ref().filter(|_| !matches!(spec.ready, Some(Probe::Log(_)))) {
+            matcher.reset();
         }
-        let standing = Arc::clone(&self.standing);
+        let state = Arc::clone(&self.state);
         self.readiness = match (&spec.ready, spec.exec.announce) {
             (None, None) => {
-                standing.is_taken_for_ready();
+                state.assume_ready();
                 Task::default()
             }
             (Some(Probe::Log(pattern)), _) => {
-                let ear = self.ear.clone();
-                if let Some(ear) = ear.as_ref().filter(|_| !standing.is_ready()) {
-                    ear.listen_for(pattern);
+                let matcher = self.matcher.clone();
+                if let Some(matcher) = matcher.as_ref().filter(|_| !state.is_ready()) {
+                    matcher.search_for(pattern);
                 }
-                Task::new(readiness::by_log(standing, ear, pattern.shown().to_owned()))
+                Task::new(readiness::by_log(state, matcher, pattern.shown().to_owned()))
             }
             (Some(probe), _) => {
                 let (checks, principal) = (checks.clone(), self.principal.clone());
-                Task::new(readiness::by_checks(standing, checks, principal, probe.clone(), spec.ready_timing))
+                Task::new(readiness::by_checks(state, checks, principal, probe.clone(), spec.ready_timing))
             }
-            (None, Some(Announce::Fd(number))) => match self.channel.pipe.take() {
-                Some(pipe) => Task::new(readiness::by_descriptor(standing, pipe, number)),
+            (None, Some(Announce::Fd(number))) => match self.announcements.pipe.take() {
+                Some(pipe) => Task::new(readiness::by_descriptor(state, pipe, number)),
                 None => Task::default(),
             },
-            // Told by whoever receives its notifications.
-            (None, Some(Announce::Notify)) => Task::new(readiness::by_notification(standing)),
+            // The receiver reports it.
+            (None, Some(Announce::Notify)) => Task::new(readiness::by_notification(state)),
         };
     }
 
-    fn begin_liveness(&mut self, checks: &Checks) {
+    fn start_liveness(&mut self, checks: &Checks) {
         self.liveness = Task::default();
-        let Some(asked) = self.principal.spec.liveness.clone() else { return };
-        let standing = Arc::clone(&self.standing);
-        self.liveness = match (asked.probe.clone(), self.watchdog.clone()) {
-            (Some(probe), _) => Task::new(liveness::by_checks(standing, checks.clone(), self.principal.clone(), probe, asked)),
-            (None, Some(watchdog)) => Task::new(liveness::by_watchdog(standing, watchdog)),
-            // It was started without one, and doesn't know that it is to say anything.
+        let Some(liveness) = self.principal.spec.liveness.clone() else { return };
+        let state = Arc::clone(&self.state);
+        self.liveness = match (liveness.probe.clone(), self.watchdog.clone()) {
+            (Some(probe), _) => Task::new(liveness::by_checks(state, checks.clone(), self.principal.clone(), probe, liveness)),
+            (None, Some(watchdog)) => Task::new(liveness::by_watchdog(state, watchdog)),
+            // It was started without a watchdog, so it sends no keep-alives.
             (None, None) => Task::default(),
         };
     }
 
     fn end(&mut self) {
         self.is_ending = true;
-        (self.receiving, self.readiness, self.liveness) = (Task::default(), Task::default(), Task::default());
-        if let Some(ear) = &self.ear {
-            ear.cover();
+        (self.receiver, self.readiness, self.liveness) = (Task::default(), Task::default(), Task::default());
+        if let Some(matcher) = &self.matcher {
+            matcher.reset();
         }
     }
 }
 
-/// Everything that readiness is found out by; the deadline is the core's affair.
+/// The settings of readiness, without the deadline, which `reconcile` applies.
 fn readiness_of(spec: &Spec) -> (Option<&Probe>, ReadyTiming) {
     (spec.ready.as_ref(), ReadyTiming { deadline: ReadyTiming::default().deadline, ..spec.ready_timing })
 }
 
-/// The liveness that goes by the process's own signs of life.
+/// The liveness by `sd_notify` watchdog.
 fn watchdog_of(spec: &Spec) -> Option<&Liveness> {
     spec.liveness.as_ref().filter(|liveness| liveness.probe.is_none())
 }

@@ -1,5 +1,4 @@
-//! A pipe that a program writes to and the loop reads from. A program that announces itself by the s6 convention writes a
-//! newline to one.
+//! A pipe from a program to the loop. A program that announces readiness by the s6 convention writes a newline to it.
 
 use crate::sys;
 use rustix::fd::OwnedFd;
@@ -7,7 +6,7 @@ use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
 use std::io;
 
-/// Our end, which doesn't block, and the program's, which does.
+/// The read end, which is non-blocking, and the write end, which is not.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
@@ -15,7 +14,7 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Waits for a newline; `false`: the pipe was closed without one.
-pub(super) async fn line_break(pipe: OwnedFd) -> io::Result<bool> {
+pub(super) async fn read_newline(pipe: OwnedFd) -> io::Result<bool> {
     let pipe = sys::readable(pipe)?;
     let mut chunk = [0; 256];
     loop {
@@ -33,24 +32,24 @@ pub(super) async fn line_break(pipe: OwnedFd) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    fn said(said: &'static [&'static [u8]]) -> bool {
+    fn reads_newline(parts: &'static [&'static [u8]]) -> bool {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
         let (ours, theirs) = pair().expect("a pipe");
         let writer = std::thread::spawn(move || {
-            for part in said {
+            for part in parts {
                 rustix::io::write(&theirs, part).expect("the pipe is read");
             }
         });
-        let outcome = tokio.block_on(line_break(ours)).expect("it can be read");
+        let outcome = tokio.block_on(read_newline(ours)).expect("it can be read");
         writer.join().expect("it has written");
         outcome
     }
 
     #[test]
     fn only_a_newline_counts() {
-        assert!(said(&[b"\n"]));
-        assert!(said(&[b"read", b"y", b"\nand more"]));
-        assert!(!said(&[b"ready"]));
-        assert!(!said(&[]));
+        assert!(reads_newline(&[b"\n"]));
+        assert!(reads_newline(&[b"read", b"y", b"\nand more"]));
+        assert!(!reads_newline(&[b"ready"]));
+        assert!(!reads_newline(&[]));
     }
 }

@@ -1,4 +1,4 @@
-//! What has been told of a run so far, so that each change is told once.
+//! The reported state of a run, so that each change is reported once.
 
 use reconcile::event::{Event, RunId};
 use std::pin::pin;
@@ -7,50 +7,50 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
-/// How a run stands, and whom to tell when that changes.
+/// Whether a run is ready, and where changes are reported.
 #[derive(Debug)]
 pub(super) struct ProbeState {
     run: RunId,
-    news: Sender<Event>,
+    events: Sender<Event>,
     is_ready: AtomicBool,
-    /// Wakes whoever waits until it is. (A watch channel would do both, in four hundred bytes for every process.)
+    /// Wakes tasks that wait until it is ready. (A watch channel would take 400 bytes for each process.)
     became_ready: Notify,
-    /// Why it isn't, as far as that was told.
-    told: Mutex<Option<String>>,
+    /// The last reported reason why it isn't ready.
+    reported: Mutex<Option<String>>,
 }
 
 impl ProbeState {
-    /// Nothing was told yet; it isn't ready.
-    pub(super) fn new(run: RunId, news: Sender<Event>) -> ProbeState {
-        ProbeState { run, news, is_ready: AtomicBool::new(false), became_ready: Notify::new(), told: Mutex::default() }
+    /// Not ready, and nothing reported yet.
+    pub(super) fn new(run: RunId, events: Sender<Event>) -> ProbeState {
+        ProbeState { run, events, is_ready: AtomicBool::new(false), became_ready: Notify::new(), reported: Mutex::default() }
     }
 
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Acquire)
     }
 
-    /// It is ready because nothing more is asked of it. Everybody knows.
-    pub(super) fn is_taken_for_ready(&self) {
+    /// Marks it ready without a report: it has no readiness check.
+    pub(super) fn assume_ready(&self) {
         self.become_ready();
     }
 
-    /// Answers whether it was ready before.
+    /// Returns whether it was ready before.
     fn become_ready(&self) -> bool {
         let was_ready = self.is_ready.swap(true, Ordering::AcqRel);
         self.became_ready.notify_waiters();
         was_ready
     }
 
-    /// It is asked in another way from now on, so what was told of the former way is nobody's answer any more.
-    pub(super) fn is_asked_anew(&self) {
-        self.replace_told(None);
+    /// Forgets the reported reason, because another check begins.
+    pub(super) fn reset_reported(&self) {
+        self.replace_reported(None);
     }
 
     /// Waits until it is ready.
     pub(super) async fn until_ready(&self) {
         loop {
             let mut became_ready = pin!(self.became_ready.notified());
-            // Whoever becomes ready from here on wakes us.
+            // From here on, a change to ready wakes this task.
             became_ready.as_mut().enable();
             if self.is_ready() {
                 return;
@@ -59,35 +59,35 @@ impl ProbeState {
         }
     }
 
-    /// It is ready.
+    /// Reports that it is ready.
     pub(super) async fn ready(&self) {
-        self.replace_told(None);
+        self.replace_reported(None);
         if !self.become_ready() {
-            self.tell(Event::Ready { run: self.run }).await;
+            self.send(Event::Ready { run: self.run }).await;
         }
     }
 
-    /// It isn't ready, for this reason.
+    /// Reports that it isn't ready, and why.
     pub(super) async fn unready(&self, why: String) {
         let was_ready = self.is_ready.swap(false, Ordering::AcqRel);
-        let is_new = self.replace_told(Some(why.clone())).as_ref() != Some(&why);
+        let is_new = self.replace_reported(Some(why.clone())).as_ref() != Some(&why);
         if was_ready || is_new {
-            self.tell(Event::Unready { run: self.run, why }).await;
+            self.send(Event::Unready { run: self.run, why }).await;
         }
     }
 
-    /// It doesn't live, for this reason.
+    /// Reports that it is unhealthy, and why.
     pub(super) async fn unhealthy(&self, why: String) {
-        self.tell(Event::Unhealthy { run: self.run, why }).await;
+        self.send(Event::Unhealthy { run: self.run, why }).await;
     }
 
-    fn replace_told(&self, why: Option<String>) -> Option<String> {
-        std::mem::replace(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner), why)
+    fn replace_reported(&self, why: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.reported.lock().unwrap_or_else(PoisonError::into_inner), why)
     }
 
-    async fn tell(&self, event: Event) {
-        // Whoever listens has gone.
-        let _unheard = self.news.send(event).await;
+    async fn send(&self, event: Event) {
+        // The receiver has ended.
+        let _closed = self.events.send(event).await;
     }
 }
 
@@ -96,68 +96,68 @@ mod tests {
     use super::*;
     use tokio::sync::mpsc;
 
-    /// What is told of these steps, in short.
-    fn told(steps: impl AsyncFnOnce(&ProbeState)) -> Vec<String> {
+    /// What these steps report.
+    fn reported(steps: impl AsyncFnOnce(&ProbeState)) -> Vec<String> {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         tokio.block_on(async {
-            let (news, mut inbox) = mpsc::channel(16);
-            let standing = ProbeState::new(RunId(1), news);
-            steps(&standing).await;
-            drop(standing);
-            let mut told = Vec::new();
+            let (events, mut inbox) = mpsc::channel(16);
+            let state = ProbeState::new(RunId(1), events);
+            steps(&state).await;
+            drop(state);
+            let mut reported = Vec::new();
             while let Some(event) = inbox.recv().await {
-                told.push(match event {
+                reported.push(match event {
                     Event::Ready { .. } => "ready".to_owned(),
                     Event::Unready { why, .. } => why,
                     other => panic!("{other:?}"),
                 });
             }
-            told
+            reported
         })
     }
 
     #[test]
-    fn what_was_told_is_not_told_again() {
-        let steps = async |standing: &ProbeState| {
-            standing.unready("connection refused".into()).await;
-            standing.unready("connection refused".into()).await;
-            standing.unready("status 503".into()).await;
-            standing.ready().await;
-            standing.ready().await;
-            standing.unready("status 503".into()).await;
+    fn the_same_state_is_not_reported_twice() {
+        let steps = async |state: &ProbeState| {
+            state.unready("connection refused".into()).await;
+            state.unready("connection refused".into()).await;
+            state.unready("status 503".into()).await;
+            state.ready().await;
+            state.ready().await;
+            state.unready("status 503".into()).await;
         };
-        assert_eq!(told(steps), ["connection refused", "status 503", "ready", "status 503"]);
+        assert_eq!(reported(steps), ["connection refused", "status 503", "ready", "status 503"]);
     }
 
     #[test]
-    fn what_another_probe_finds_is_told_though_the_former_one_found_the_same() {
-        let steps = async |standing: &ProbeState| {
-            standing.unready("connection refused".into()).await;
-            standing.is_asked_anew();
-            standing.unready("connection refused".into()).await;
+    fn the_same_reason_from_another_probe_is_reported_again() {
+        let steps = async |state: &ProbeState| {
+            state.unready("connection refused".into()).await;
+            state.reset_reported();
+            state.unready("connection refused".into()).await;
         };
-        assert_eq!(told(steps), ["connection refused", "connection refused"]);
+        assert_eq!(reported(steps), ["connection refused", "connection refused"]);
     }
 
     #[test]
-    fn who_waits_is_woken_when_it_becomes_ready() {
-        let steps = async |standing: &ProbeState| {
-            let ((), ()) = tokio::join!(standing.until_ready(), async {
-                standing.unready("no".into()).await;
+    fn a_waiting_task_is_woken_when_it_becomes_ready() {
+        let steps = async |state: &ProbeState| {
+            let ((), ()) = tokio::join!(state.until_ready(), async {
+                state.unready("no".into()).await;
                 tokio::task::yield_now().await;
-                standing.ready().await;
+                state.ready().await;
             });
         };
-        assert_eq!(told(steps), ["no", "ready"]);
+        assert_eq!(reported(steps), ["no", "ready"]);
     }
 
     #[test]
-    fn what_everybody_knows_is_not_told() {
-        let steps = async |standing: &ProbeState| {
-            standing.is_taken_for_ready();
-            standing.until_ready().await;
-            standing.ready().await;
+    fn assumed_readiness_is_not_reported() {
+        let steps = async |state: &ProbeState| {
+            state.assume_ready();
+            state.until_ready().await;
+            state.ready().await;
         };
-        assert_eq!(told(steps), Vec::<String>::new());
+        assert_eq!(reported(steps), Vec::<String>::new());
     }
 }

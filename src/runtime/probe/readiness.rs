@@ -1,64 +1,64 @@
-//! How a run becomes ready, and how that lapses: one task for each way of finding out.
+//! Readiness of a run: one task for each kind.
 
 use super::check::Checks;
 use super::log_matcher::LogMatcher;
 use super::pipe;
 use super::probe_state::ProbeState;
-use super::thresholds::{ProbeVerdict, Thresholds, share};
+use super::thresholds::{ProbeVerdict, Thresholds, spread_fraction};
 use crate::runtime::commands::CommandContext;
 use reconcile::spec::{Probe, ReadyTiming};
 use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
-/// By checks of ours, from now until the task is ended.
+/// By checks, until the task is aborted.
 pub(super) async fn by_checks(
-    standing: Arc<ProbeState>,
+    state: Arc<ProbeState>,
     checks: Checks,
     principal: CommandContext,
     probe: Probe,
     timing: ReadyTiming,
 ) {
-    let mut judge = Thresholds::new(timing.interval, share(&principal.spec.name), standing.is_ready());
+    let mut thresholds = Thresholds::new(timing.interval, spread_fraction(&principal.spec.name), state.is_ready());
     loop {
         let outcome = checks.check(&principal, &probe, timing.timeout).await;
-        match (judge.take(outcome.is_ok()), outcome) {
-            (ProbeVerdict::Ready, _) => standing.ready().await,
-            (ProbeVerdict::Unready, Err(why)) => standing.unready(why).await,
-            (ProbeVerdict::Doubt | ProbeVerdict::Unready, _) => {}
+        match (thresholds.record(outcome.is_ok()), outcome) {
+            (ProbeVerdict::Ready, _) => state.ready().await,
+            (ProbeVerdict::Unready, Err(why)) => state.unready(why).await,
+            (ProbeVerdict::Tolerated | ProbeVerdict::Unready, _) => {}
         }
-        sleep_until(Instant::now() + judge.pause()).await;
+        sleep_until(Instant::now() + thresholds.pause()).await;
     }
 }
 
-/// By a line of its output; that it is ready is never taken back.
-pub(super) async fn by_log(standing: Arc<ProbeState>, ear: Option<Arc<LogMatcher>>, pattern: String) {
-    if standing.is_ready() {
+/// By a line of its output; never withdrawn.
+pub(super) async fn by_log(state: Arc<ProbeState>, matcher: Option<Arc<LogMatcher>>, pattern: String) {
+    if state.is_ready() {
         return;
     }
-    let Some(ear) = ear else {
-        return standing.unready("its output goes nowhere, and can be heard only from its next start on".to_owned()).await;
+    let Some(matcher) = matcher else {
+        return state.unready("its output is discarded until its next start, so no line can match".to_owned()).await;
     };
-    standing.unready(format!("no line of its output matches `{pattern}`")).await;
-    match ear.heard().await {
-        Ok(()) => standing.ready().await,
-        Err(why) => standing.unready(why).await,
+    state.unready(format!("no output line matches `{pattern}` yet")).await;
+    match matcher.matched().await {
+        Ok(()) => state.ready().await,
+        Err(why) => state.unready(why).await,
     }
 }
 
-/// By a newline on a descriptor; that it is ready is never taken back.
-pub(super) async fn by_descriptor(standing: Arc<ProbeState>, pipe: OwnedFd, number: u32) {
-    standing.unready(format!("no line break came on descriptor {number}")).await;
-    match pipe::line_break(pipe).await {
-        Ok(true) => standing.ready().await,
-        Ok(false) => standing.unready(format!("descriptor {number} was closed without a line break")).await,
-        Err(error) => standing.unready(format!("descriptor {number} can't be read: {error}")).await,
+/// By a newline on a descriptor; never withdrawn.
+pub(super) async fn by_descriptor(state: Arc<ProbeState>, pipe: OwnedFd, number: u32) {
+    state.unready(format!("no line break on descriptor {number} yet")).await;
+    match pipe::read_newline(pipe).await {
+        Ok(true) => state.ready().await,
+        Ok(false) => state.unready(format!("descriptor {number} was closed without a line break")).await,
+        Err(error) => state.unready(format!("descriptor {number} can't be read: {error}")).await,
     }
 }
 
-/// By notifications, which come by another way: says what is waited for.
-pub(super) async fn by_notification(standing: Arc<ProbeState>) {
-    if !standing.is_ready() {
-        standing.unready("no `READY=1` came".to_owned()).await;
+/// By notifications, which the receiver handles: reports what is awaited.
+pub(super) async fn by_notification(state: Arc<ProbeState>) {
+    if !state.is_ready() {
+        state.unready("no `READY=1` received yet".to_owned()).await;
     }
 }

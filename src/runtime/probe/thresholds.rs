@@ -1,74 +1,74 @@
-//! What outcomes of checks in a row mean, and when the next check is due. Pure: no clock, no socket.
+//! Decides from consecutive check results whether a run is ready, and when the next check is due. Pure: no clock, no socket.
 
 use reconcile::text::Name;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// As many failures in a row take readiness back: one alone may be a moment's overload.
-const LAPSE: u32 = 3;
+/// Consecutive failures that make a ready process unready: a single one may be an overload.
+const FAILURES_TO_UNREADY: u32 = 3;
 /// Once a process has been ready, its checks are this many times rarer,
-const RARER: u32 = 10;
-/// and no more frequent than this.
-const RAREST: Duration = Duration::from_secs(2);
+const READY_INTERVAL_FACTOR: u32 = 10;
+/// but at least this far apart.
+const MIN_READY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The checks of a process's readiness so far.
+/// The check results of a process so far.
 #[derive(Debug)]
 pub(super) struct Thresholds {
     interval: Duration,
-    share: f64,
-    /// It has passed at least once.
+    spread_fraction: f64,
+    /// At least one check has passed.
     has_passed: bool,
     is_ready: bool,
     failures: u32,
-    /// The next pause is the first of the rare ones.
-    is_to_be_spread: bool,
+    /// The next pause is the first long one.
+    spreads_next: bool,
 }
 
-/// What one more check says.
+/// What a check result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeVerdict {
     /// It is ready.
     Ready,
-    /// It isn't, or not any more.
+    /// It isn't ready, or no longer.
     Unready,
-    /// It failed, and that isn't enough to take back that it is ready.
-    Doubt,
+    /// It failed, but stays ready so far.
+    Tolerated,
 }
 
 impl Thresholds {
-    /// Checks every `interval` while it starts. `share` of the first rare pause is left out, which spreads the checks of
-    /// many processes that became ready together.
-    pub(super) fn new(interval: Duration, share: f64, is_ready: bool) -> Thresholds {
-        Thresholds { interval, share, has_passed: is_ready, is_ready, failures: 0, is_to_be_spread: is_ready }
+    /// Checks every `interval` until it is ready. The first long pause is shorter by the fraction `spread_fraction`, which
+    /// spreads the checks of processes that became ready together.
+    pub(super) fn new(interval: Duration, spread_fraction: f64, is_ready: bool) -> Thresholds {
+        Thresholds { interval, spread_fraction, has_passed: is_ready, is_ready, failures: 0, spreads_next: is_ready }
     }
 
-    /// Takes an outcome.
-    pub(super) fn take(&mut self, has_passed: bool) -> ProbeVerdict {
+    /// Records a result.
+    pub(super) fn record(&mut self, has_passed: bool) -> ProbeVerdict {
         if has_passed {
-            self.is_to_be_spread |= !self.has_passed;
+            self.spreads_next |= !self.has_passed;
             (self.has_passed, self.is_ready, self.failures) = (true, true, 0);
             return ProbeVerdict::Ready;
         }
         self.failures = self.failures.saturating_add(1);
-        if self.is_ready && self.failures < LAPSE {
-            return ProbeVerdict::Doubt;
+        if self.is_ready && self.failures < FAILURES_TO_UNREADY {
+            return ProbeVerdict::Tolerated;
         }
         self.is_ready = false;
         ProbeVerdict::Unready
     }
 
-    /// How long to wait until the next check.
+    /// The pause before the next check.
     pub(super) fn pause(&mut self) -> Duration {
         if !self.has_passed {
             return self.interval;
         }
-        let pause = self.interval.saturating_mul(RARER).max(RAREST);
-        if std::mem::take(&mut self.is_to_be_spread) { pause.mul_f64(1.0 - self.share) } else { pause }
+        let pause = self.interval.saturating_mul(READY_INTERVAL_FACTOR).max(MIN_READY_INTERVAL);
+        if std::mem::take(&mut self.spreads_next) { pause.mul_f64(1.0 - self.spread_fraction) } else { pause }
     }
 }
 
-/// Up to a half, the same for the same name, as evenly spread as names are different.
-pub(super) fn share(name: &Name) -> f64 {
+/// From 0 to below 0.5: stable for a name, and evenly distributed over names.
+pub(super) fn spread_fraction(name: &Name) -> f64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     let [first, ..] = hasher.finish().to_be_bytes();
@@ -83,47 +83,47 @@ mod tests {
     const SLOW: Duration = Duration::from_secs(2);
 
     #[test]
-    fn a_starting_process_is_asked_often_and_a_ready_one_rarely() {
-        let mut judge = Thresholds::new(INTERVAL, 0.25, false);
+    fn a_starting_process_is_checked_often_and_a_ready_one_rarely() {
+        let mut thresholds = Thresholds::new(INTERVAL, 0.25, false);
         for _ in 0..5 {
-            assert_eq!((judge.take(false), judge.pause()), (ProbeVerdict::Unready, INTERVAL));
+            assert_eq!((thresholds.record(false), thresholds.pause()), (ProbeVerdict::Unready, INTERVAL));
         }
-        assert_eq!((judge.take(true), judge.pause()), (ProbeVerdict::Ready, SLOW.mul_f64(0.75)));
-        assert_eq!((judge.take(true), judge.pause()), (ProbeVerdict::Ready, SLOW));
-        let mut patient = Thresholds::new(Duration::from_secs(1), 0.0, true);
-        assert_eq!((patient.take(true), patient.pause()), (ProbeVerdict::Ready, Duration::from_secs(10)));
+        assert_eq!((thresholds.record(true), thresholds.pause()), (ProbeVerdict::Ready, SLOW.mul_f64(0.75)));
+        assert_eq!((thresholds.record(true), thresholds.pause()), (ProbeVerdict::Ready, SLOW));
+        let mut slow = Thresholds::new(Duration::from_secs(1), 0.0, true);
+        assert_eq!((slow.record(true), slow.pause()), (ProbeVerdict::Ready, Duration::from_secs(10)));
     }
 
     #[test]
-    fn three_failures_in_a_row_take_readiness_back_and_one_success_gives_it_again() {
-        let mut judge = Thresholds::new(INTERVAL, 0.0, false);
-        judge.take(true);
-        assert_eq!([false, false, true, false, false].map(|passed| judge.take(passed)), {
-            use ProbeVerdict::{Doubt, Ready};
-            [Doubt, Doubt, Ready, Doubt, Doubt]
+    fn three_consecutive_failures_make_it_unready_and_one_success_makes_it_ready() {
+        let mut thresholds = Thresholds::new(INTERVAL, 0.0, false);
+        thresholds.record(true);
+        assert_eq!([false, false, true, false, false].map(|passed| thresholds.record(passed)), {
+            use ProbeVerdict::{Ready, Tolerated};
+            [Tolerated, Tolerated, Ready, Tolerated, Tolerated]
         });
-        assert_eq!((judge.take(false), judge.take(false)), (ProbeVerdict::Unready, ProbeVerdict::Unready));
-        assert_eq!(judge.pause(), SLOW, "it has been ready: it isn't starting");
-        assert_eq!(judge.take(true), ProbeVerdict::Ready);
-        assert_eq!(judge.take(false), ProbeVerdict::Doubt);
+        assert_eq!((thresholds.record(false), thresholds.record(false)), (ProbeVerdict::Unready, ProbeVerdict::Unready));
+        assert_eq!(thresholds.pause(), SLOW, "it has been ready: it isn't starting");
+        assert_eq!(thresholds.record(true), ProbeVerdict::Ready);
+        assert_eq!(thresholds.record(false), ProbeVerdict::Tolerated);
     }
 
     #[test]
-    fn what_is_ready_already_is_checked_as_such() {
-        let mut judge = Thresholds::new(INTERVAL, 0.5, true);
-        assert_eq!((judge.take(false), judge.pause()), (ProbeVerdict::Doubt, Duration::from_secs(1)));
-        assert_eq!((judge.take(false), judge.take(false)), (ProbeVerdict::Doubt, ProbeVerdict::Unready));
+    fn a_process_that_is_already_ready_is_checked_as_such() {
+        let mut thresholds = Thresholds::new(INTERVAL, 0.5, true);
+        assert_eq!((thresholds.record(false), thresholds.pause()), (ProbeVerdict::Tolerated, Duration::from_secs(1)));
+        assert_eq!((thresholds.record(false), thresholds.record(false)), (ProbeVerdict::Tolerated, ProbeVerdict::Unready));
     }
 
     #[test]
-    fn names_spread_over_up_to_a_half() {
-        let shares: Vec<f64> = (0..1000).map(|number| share(&Name::from(format!("web-{number}")))).collect();
-        assert!(shares.iter().all(|share| (0.0..0.5).contains(share)));
+    fn names_spread_evenly_over_half_of_the_interval() {
+        let shares: Vec<f64> = (0..1000).map(|number| spread_fraction(&Name::from(format!("web-{number}")))).collect();
+        assert!(shares.iter().all(|spread_fraction| (0.0..0.5).contains(spread_fraction)));
         for quarter in 0..4 {
             let from = f64::from(quarter) / 8.0;
-            let within = shares.iter().filter(|share| (from..from + 0.125).contains(*share)).count();
+            let within = shares.iter().filter(|spread_fraction| (from..from + 0.125).contains(*spread_fraction)).count();
             assert!((150..350).contains(&within), "{within} of 1000 from {from}");
         }
-        assert!((share(&"web".into()) - share(&"web".into())).abs() < f64::EPSILON);
+        assert!((spread_fraction(&"web".into()) - spread_fraction(&"web".into())).abs() < f64::EPSILON);
     }
 }

@@ -1,4 +1,4 @@
-//! The watchdog of a run: signs of life must come within a time that the program was told (`sd_watchdog_enabled(3)`).
+//! The watchdog of a run: keep-keep_alive messages must come within a time limit (`sd_watchdog_enabled(3)`).
 
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Liveness;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Waits for signs of life.
+/// Waits for keep-alives.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     state: Mutex<WatchdogState>,
@@ -18,13 +18,12 @@ pub(super) struct Watchdog {
 struct WatchdogState {
     limit: Duration,
     last: Instant,
-    /// The program asked to be taken for dead.
+    /// The program sent `WATCHDOG=trigger`.
     is_triggered: bool,
 }
 
 impl Watchdog {
-    /// With the limit that the program is told at its start, and that holds until it asks for another one: it beats at
-    /// the pace that it was told.
+    /// The limit is passed to the program at its start, and holds until the program sets another one.
     pub(super) fn new(liveness: &Liveness) -> Watchdog {
         let limit = liveness.interval.saturating_mul(liveness.failures);
         Watchdog { state: Mutex::new(WatchdogState { limit, last: Instant::now(), is_triggered: false }), changed: Notify::new() }
@@ -34,12 +33,12 @@ impl Watchdog {
         self.lock().limit
     }
 
-    /// A sign of life.
-    pub(super) fn alive(&self) {
+    /// Records a keep-keep_alive (`WATCHDOG=1`).
+    pub(super) fn keep_alive(&self) {
         self.lock().last = Instant::now();
     }
 
-    /// The program asks for another limit, from now on.
+    /// Sets the limit that the program asks for (`WATCHDOG_USEC=`).
     pub(super) fn set_limit(&self, limit: Duration) {
         let mut state = self.lock();
         (state.limit, state.last) = (limit, Instant::now());
@@ -47,21 +46,21 @@ impl Watchdog {
         self.changed.notify_one();
     }
 
-    /// The program asks to be taken for dead.
+    /// Records that the program asks to be failed (`WATCHDOG=trigger`).
     pub(super) fn trigger(&self) {
         self.lock().is_triggered = true;
         self.changed.notify_one();
     }
 
-    /// Waits until no sign of life has come for too long, and says so.
-    pub(super) async fn bites(&self) -> String {
+    /// Waits until a keep-keep_alive is overdue; returns why it failed.
+    pub(super) async fn expired(&self) -> String {
         loop {
             let (due, limit, is_triggered) = {
                 let state = self.lock();
                 (state.last + state.limit, state.limit, state.is_triggered)
             };
             if is_triggered {
-                return "it asked for it by `WATCHDOG=trigger`".to_owned();
+                return "it sent `WATCHDOG=trigger`".to_owned();
             }
             if Instant::now() >= due {
                 return format!("no `WATCHDOG=1` for {}", HumanDuration(limit));
@@ -89,29 +88,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_bites_when_no_sign_of_life_has_come_for_interval_times_failures() {
+    async fn it_expires_without_a_keep_alive_for_interval_times_failures() {
         let (watchdog, begun) = (watchdog(), Instant::now());
-        let bites = tokio::spawn({
+        let expired = tokio::spawn({
             let watchdog = Arc::clone(&watchdog);
-            async move { watchdog.bites().await }
+            async move { watchdog.expired().await }
         });
         for _ in 0..5 {
             sleep_until(Instant::now() + Duration::from_secs(29)).await;
-            watchdog.alive();
+            watchdog.keep_alive();
         }
-        assert_eq!(bites.await.expect("it bites"), "no `WATCHDOG=1` for 30s");
+        assert_eq!(expired.await.expect("it expired"), "no `WATCHDOG=1` for 30s");
         assert_eq!(begun.elapsed().as_secs(), 5 * 29 + 30);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_may_shorten_the_time_or_give_itself_up() {
+    async fn a_program_may_shorten_the_limit_or_trigger_the_watchdog() {
         let (watchdog, begun) = (watchdog(), Instant::now());
         watchdog.set_limit(Duration::from_secs(4));
-        assert_eq!(watchdog.bites().await, "no `WATCHDOG=1` for 4s");
+        assert_eq!(watchdog.expired().await, "no `WATCHDOG=1` for 4s");
         assert_eq!(begun.elapsed().as_secs(), 4);
-        watchdog.alive();
+        watchdog.keep_alive();
         watchdog.trigger();
-        assert_eq!(watchdog.bites().await, "it asked for it by `WATCHDOG=trigger`");
+        assert_eq!(watchdog.expired().await, "it sent `WATCHDOG=trigger`");
         assert_eq!(begun.elapsed().as_secs(), 4);
     }
 }

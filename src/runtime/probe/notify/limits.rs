@@ -1,19 +1,19 @@
-//! Limits of what the messages of one run cost: how many of them are read, and how many log lines they lead to.
+//! Rate limits of the messages of one run: how many are read, and how many log lines they cause.
 
 use rustix::net::UCred;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// What a run may spend in each [`INTERVAL`]. Each assignment of a message costs one, and so does a message without any.
+/// Budget of a run for each [`INTERVAL`]. An assignment costs one, and so does a message without any.
 const BUDGET: u32 = 100;
 /// See [`BUDGET`].
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The cost of a change between ready and unready, which is logged and concerns other processes.
-pub(super) const CHANGE: u32 = 50;
-/// How often messages of other processes are reported.
+/// The cost of a change between ready and unready, which is logged and affects other processes.
+pub(super) const CHANGE_COST: u32 = 50;
+/// How often ignored messages are reported.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
 
-/// What is left of a run's budget. A run that sends more has to wait: its messages stay in the socket, which holds a few.
+/// The rest of a run's budget. Beyond it, messages stay in the socket, which holds a few.
 #[derive(Debug)]
 pub(super) struct MessageBudget {
     left: u32,
@@ -25,7 +25,7 @@ impl MessageBudget {
         MessageBudget { left: BUDGET, until: Instant::now() + INTERVAL }
     }
 
-    /// Spends some of it, if need be of the next interval's, which is waited for.
+    /// Spends some of it; waits for the next interval if it is used up.
     pub(super) async fn spend(&mut self, cost: u32) {
         if self.left < cost && Instant::now() < self.until {
             sleep_until(self.until).await;
@@ -37,16 +37,16 @@ impl MessageBudget {
     }
 }
 
-/// Counts messages of processes that may not speak for the run. The first is reported at once, later ones once a minute.
+/// Counts messages of processes that don't belong to the run. The first is reported at once, later ones once a minute.
 #[derive(Debug, Default)]
 pub(super) struct Ignored {
     count: u64,
-    /// Nothing is reported until then.
+    /// No report before this time.
     quiet_until: Option<Instant>,
 }
 
 impl Ignored {
-    /// Counts a message; logs it if none was logged in the last minute.
+    /// Counts a message; logs it unless one was logged in the last minute.
     pub(super) fn add(&mut self, name: &str, sender: UCred) {
         self.count += 1;
         if self.quiet_until.is_none() {
@@ -63,7 +63,7 @@ impl Ignored {
         }
     }
 
-    /// Reports what was counted since the last report, if there is anything.
+    /// Reports messages counted since the last report, if any.
     pub(super) fn report_due(&mut self, name: &str) {
         self.quiet_until = None;
         if self.count > 0 {
@@ -71,7 +71,7 @@ impl Ignored {
         }
     }
 
-    /// The sender is part of the first report only: later ones are about many messages.
+    /// Only the first report names the sender: later ones are about many messages.
     fn report(&mut self, name: &str, sender: Option<(i32, u32)>) {
         let (pid, user, count) = (sender.map(|(pid, _)| pid), sender.map(|(_, user)| user), self.count);
         tracing::warn!(target: "managed_processes", name, count, sender = pid, user, "Ignored notifications of other processes");
@@ -98,13 +98,13 @@ mod tests {
         assert!((INTERVAL * 9..INTERVAL * 10).contains(&begun.elapsed()), "{:?}", begun.elapsed());
         let begun = Instant::now();
         for _ in 0..20 {
-            budget.spend(CHANGE).await;
+            budget.spend(CHANGE_COST).await;
         }
         assert!((INTERVAL * 9..INTERVAL * 12).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_spent_is_not_kept() {
+    async fn unspent_budget_does_not_accumulate() {
         let mut budget = MessageBudget::new();
         sleep_until(Instant::now() + INTERVAL * 50).await;
         let begun = Instant::now();
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(begun.elapsed(), REPORT_EVERY);
         ignored.report_due("web");
         assert_eq!((ignored.count, ignored.quiet_until), (0, Some(begun + REPORT_EVERY * 2)));
-        // After a minute without any, the next one is reported at once again.
+        // After a minute without messages, the next one is reported at once.
         ignored.until_due().await;
         ignored.report_due("web");
         assert_eq!(ignored.quiet_until, None);

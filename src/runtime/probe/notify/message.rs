@@ -1,12 +1,12 @@
-//! The messages of `sd_notify(3)`, read: lines of `KEY=VALUE`.
+//! Parses the messages of `sd_notify(3)`: lines of `KEY=VALUE`.
 
 use std::time::Duration;
 
-/// What a line of a message says.
+/// The meaning of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Notification {
     Ready,
-    /// It is ready no more, until it says so again.
+    /// It is no longer ready, until the next `READY=1`; the reason.
     Withdrawn(&'static str),
     Status(String),
     Alive,
@@ -16,13 +16,13 @@ pub(super) enum Notification {
     Ignored(String),
 }
 
-/// What a message says, in the order of its lines. What isn't part of the protocol says nothing.
-pub(super) fn signs(message: &[u8]) -> Vec<Notification> {
+/// The notifications of a message, in the order of its lines. Unknown lines are skipped.
+pub(super) fn parse(message: &[u8]) -> Vec<Notification> {
     let lines = message.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| sign(key, value)).collect()
+    lines.filter_map(|line| line.split_once('=')).filter_map(|(key, value)| parse_assignment(key, value)).collect()
 }
 
-fn sign(key: &str, value: &str) -> Option<Notification> {
+fn parse_assignment(key: &str, value: &str) -> Option<Notification> {
     Some(match (key, value) {
         ("READY", "1") => Notification::Ready,
         ("RELOADING", "1") => Notification::Withdrawn("it is reloading"),
@@ -37,7 +37,7 @@ fn sign(key: &str, value: &str) -> Option<Notification> {
         ("ERRNO" | "BUSERROR" | "VARLINKERROR" | "FDSTORE" | "FDSTOREREMOVE" | "NOTIFYACCESS" | "EXTEND_TIMEOUT_USEC", _) => {
             Notification::Ignored(key.to_owned())
         }
-        // `BARRIER=1` asks for nothing but that its descriptor is closed once all before it was read.
+        // `BARRIER=1` only asks to close its descriptor after all earlier messages are read.
         _ => return None,
     })
 }
@@ -47,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_the_protocol_are_understood_in_their_order() {
-        let found = signs(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
+    fn lines_of_the_protocol_are_parsed_in_order() {
+        let found = parse(b"RELOADING=1\nSTATUS=Loading 50 % of a=b\nREADY=1\nMAINPID=42\nWATCHDOG=1\n");
         let expected = [
             Notification::Withdrawn("it is reloading"),
             Notification::Status("Loading 50 % of a=b".to_owned()),
@@ -57,7 +57,7 @@ mod tests {
             Notification::Alive,
         ];
         assert_eq!(found, expected);
-        let found = signs(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
+        let found = parse(b"WATCHDOG=trigger\nWATCHDOG_USEC=5000000\nERRNO=2\nSTOPPING=1");
         let expected = [
             Notification::Trigger,
             Notification::Limit(Duration::from_secs(5)),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_says_nothing() {
+    fn invalid_lines_are_skipped() {
         for message in [
             &b""[..],
             b"READY",
@@ -85,7 +85,7 @@ mod tests {
             b"STATUS=",
             b"=\n=\n",
         ] {
-            assert_eq!(signs(message), [], "{}", message.escape_ascii());
+            assert_eq!(parse(message), [], "{}", message.escape_ascii());
         }
     }
 }

@@ -1,13 +1,12 @@
-//! What programs say of themselves by the protocol of `sd_notify(3)`: datagrams of `KEY=VALUE` lines to the socket that
-//! `NOTIFY_SOCKET` names.
+//! Receives notifications by the protocol of `sd_notify(3)`: datagrams of `KEY=VALUE` lines to the socket in `NOTIFY_SOCKET`.
 //!
-//! Each run has a socket of its own, so whose message it is needs no guessing, also when its sender has ended already. The
-//! socket belongs to the user that the program runs as, with mode 0600, so no other user but root can send to it. Its path
-//! lies in a directory that every user can pass and none can list: an abstract address, which needs no directory, has no
-//! owner, and isn't understood by every library. The sender is checked as well, for a socket may be passed on: it must be of
-//! the run's tree, or run as its user, as navigator's, or as root.
+//! Each run has its own socket, so a message belongs to a known run, even if its sender has ended. The socket belongs to the
+//! user of the process and has mode 0600, so only that user and root can send to it. Its directory can be entered by all users
+//! and listed by none. (An abstract address needs no directory, but has no owner, and some libraries don't support it.) The
+//! sender is checked too, because a socket may be passed on. It must belong to the process tree of the run, or run as its user,
+//! as navigator's user, or as root.
 //!
-//! What a run sends in a flood is read at a limited rate ([`limits`]), so that it doesn't slow down others.
+//! A flood of messages is read at a limited rate ([`limits`]), so that it doesn't slow down others.
 
 mod directory;
 mod limits;
@@ -20,8 +19,8 @@ use crate::runtime::commands::CommandContext;
 use crate::runtime::proc;
 use crate::sys;
 use directory::SocketDirectory;
-use limits::{CHANGE, Ignored, MessageBudget};
-use message::{Notification, signs};
+use limits::{CHANGE_COST, Ignored, MessageBudget};
+use message::{Notification, parse};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, fchmod};
@@ -40,17 +39,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, info, warn};
 
-/// A message may have this many bytes.
-const LONGEST: usize = 16 * 1024;
-/// As many descriptors come with one message at most (`SCM_MAX_FD`, `unix(7)`).
-const MOST_DESCRIPTORS: usize = 253;
+/// Maximum size of a message in bytes.
+const MAX_MESSAGE: usize = 16 * 1024;
+/// Maximum number of descriptors in one message (`SCM_MAX_FD`, `unix(7)`).
+const MAX_DESCRIPTORS: usize = 253;
 
-/// Makes the sockets of runs.
+/// Creates the sockets of runs.
 #[derive(Debug, Default)]
 pub(super) struct Notifications(Mutex<Option<SocketDirectory>>);
 
 impl Notifications {
-    /// Makes the socket of a run; the first one makes the directory, too.
+    /// Creates the socket of a run; the first call also creates the directory.
     pub(super) fn open(&self, run: RunId) -> io::Result<Socket> {
         let mut directory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = match &mut *directory {
@@ -61,7 +60,7 @@ impl Notifications {
     }
 }
 
-/// The socket of one run. Its name is removed with it.
+/// The socket of one run. Its file is removed with it.
 #[derive(Debug)]
 pub(super) struct Socket {
     socket: AsyncFd<OwnedFd>,
@@ -73,11 +72,11 @@ impl Socket {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
         set_socket_passcred(&socket, true)?;
-        // The file gets the mode of the socket that is bound, less the umask: it is never open to others, not even between two
-        // calls. (A umask for this alone would be a umask for all threads.)
+        // The file gets the mode of the bound socket, less the umask: others can never open it, not even between two calls.
+        // (Changing the umask would affect all threads.)
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &SocketAddrUnix::new(&path)?)?;
-        // The umask may have taken away bits of the owner's.
+        // The umask may have removed bits of the owner.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Socket { socket: sys::readable(socket)?, path })
     }
@@ -86,7 +85,7 @@ impl Socket {
         &self.path
     }
 
-    /// The next message, and who sent it. Descriptors that come with it are closed.
+    /// The next message, and its sender. Descriptors that come with it are closed.
     async fn receive(&self) -> io::Result<(Vec<u8>, Option<UCred>)> {
         loop {
             let mut ready = self.socket.readable().await?;
@@ -101,14 +100,14 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // With its directory, otherwise.
-        let _left = std::fs::remove_file(&self.path);
+        // Otherwise it is removed with its directory.
+        let _best_effort = std::fs::remove_file(&self.path);
     }
 }
 
 fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
-    let mut message = vec![0; LONGEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1))];
+    let mut message = vec![0; MAX_MESSAGE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS), ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(socket, &mut [IoSliceMut::new(&mut message)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     let mut sender = None;
@@ -121,17 +120,17 @@ fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
     Ok((message, sender))
 }
 
-/// Whom the messages of a run are for.
+/// The receivers of a run's messages.
 pub(super) struct NotificationHandlers {
     pub(super) principal: CommandContext,
-    pub(super) standing: Arc<ProbeState>,
+    pub(super) state: Arc<ProbeState>,
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
 
-/// Takes the messages of a run until the task is ended.
-pub(super) async fn receive(socket: Socket, audience: NotificationHandlers) {
-    let (mut noted, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
-    let name = audience.principal.spec.name.as_str();
+/// Handles the messages of a run until the task is aborted.
+pub(super) async fn receive(socket: Socket, handlers: NotificationHandlers) {
+    let (mut logged_keys, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
+    let name = handlers.principal.spec.name.as_str();
     loop {
         let received = tokio::select! {
             received = socket.receive() => received,
@@ -141,87 +140,87 @@ pub(super) async fn receive(socket: Socket, audience: NotificationHandlers) {
             }
         };
         match received {
-            Ok((_, Some(sender))) if !audience.trusts(sender) => {
+            Ok((_, Some(sender))) if !handlers.trusts(sender) => {
                 ignored.add(name, sender);
                 budget.spend(1).await;
             }
             Ok((message, _)) => {
-                let signs = signs(&message);
-                budget.spend(u32::from(signs.is_empty())).await;
-                for sign in signs {
-                    budget.spend(audience.cost(&sign)).await;
-                    audience.take(sign, &mut noted).await;
+                let notifications = parse(&message);
+                budget.spend(u32::from(notifications.is_empty())).await;
+                for notification in notifications {
+                    budget.spend(handlers.cost(&notification)).await;
+                    handlers.handle(notification, &mut logged_keys).await;
                 }
             }
             Err(error) => {
-                warn!(target: "managed_processes", name, %error, "Notifications can't be received any more");
-                return audience.standing.unready(format!("notifications can't be received: {}", words(&error))).await;
+                warn!(target: "managed_processes", name, %error, "Can't receive notifications any more");
+                return handlers.state.unready(format!("notifications can't be received: {}", words(&error))).await;
             }
         }
     }
 }
 
 impl NotificationHandlers {
-    /// Whether the sender may speak for the run.
+    /// Whether messages of this sender count for the run.
     fn trusts(&self, sender: UCred) -> bool {
         let Some(leader) = self.principal.main_pid.map(|pid| pid.0) else { return false };
         let user = sender.uid.as_raw();
-        let of_leader = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
-        let usual = [Some(0), Some(rustix::process::geteuid().as_raw()), of_leader];
-        usual.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
+        let process_user = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
+        let trusted = [Some(0), Some(rustix::process::geteuid().as_raw()), process_user];
+        trusted.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
     }
 
-    /// Whether the run's readiness is what it says. What is ready by a probe isn't ready by its own word as well.
-    fn speaks_for_itself(&self) -> bool {
+    /// Whether readiness comes from notifications. With a probe, `READY=1` is ignored.
+    fn announces_readiness(&self) -> bool {
         self.principal.spec.exec.announce.is_some()
     }
 
-    /// What is spent of the run's budget for this.
-    fn cost(&self, sign: &Notification) -> u32 {
-        let is_change = match sign {
-            Notification::Ready => !self.standing.is_ready(),
-            Notification::Withdrawn(_) => self.standing.is_ready(),
+    /// The cost of a notification in the run's budget.
+    fn cost(&self, notification: &Notification) -> u32 {
+        let is_change = match notification {
+            Notification::Ready => !self.state.is_ready(),
+            Notification::Withdrawn(_) => self.state.is_ready(),
             _ => false,
         };
-        if is_change && self.speaks_for_itself() { CHANGE } else { 1 }
+        if is_change && self.announces_readiness() { CHANGE_COST } else { 1 }
     }
 
-    async fn take(&self, sign: Notification, noted: &mut BTreeSet<String>) {
+    async fn handle(&self, notification: Notification, logged_keys: &mut BTreeSet<String>) {
         let name = self.principal.spec.name.as_str();
-        let speaks_for_itself = self.speaks_for_itself();
-        match sign {
-            Notification::Ready if speaks_for_itself => self.standing.ready().await,
-            Notification::Withdrawn(why) if speaks_for_itself => self.standing.unready(why.to_owned()).await,
+        let announces_readiness = self.announces_readiness();
+        match notification {
+            Notification::Ready if announces_readiness => self.state.ready().await,
+            Notification::Withdrawn(why) if announces_readiness => self.state.unready(why.to_owned()).await,
             Notification::Ready | Notification::Withdrawn(_) => {}
             Notification::Status(status) => {
                 debug!(target: "managed_processes", name, status, "Notification");
-                if speaks_for_itself && !self.standing.is_ready() {
-                    self.standing.unready(status).await;
+                if announces_readiness && !self.state.is_ready() {
+                    self.state.unready(status).await;
                 }
             }
-            Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.alive()),
+            Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.keep_alive()),
             Notification::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
             Notification::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
             Notification::MainPid(pid) if Some(pid) == self.principal.main_pid.map(|leader| leader.0) => {}
-            Notification::MainPid(_) => note(name, "MAINPID", noted),
-            Notification::Ignored(key) => note(name, &key, noted),
+            Notification::MainPid(_) => log_ignored(name, "MAINPID", logged_keys),
+            Notification::Ignored(key) => log_ignored(name, &key, logged_keys),
         }
     }
 }
 
-/// Says once of each key that it means nothing here.
-fn note(name: &str, key: &str, noted: &mut BTreeSet<String>) {
-    if noted.insert(key.to_owned()) {
-        info!(target: "managed_processes", name, key, "Notification ignored: navigator has no use for it");
+/// Logs once for each key that it is ignored.
+fn log_ignored(name: &str, key: &str, logged_keys: &mut BTreeSet<String>) {
+    if logged_keys.insert(key.to_owned()) {
+        info!(target: "managed_processes", name, key, "Ignored notification with an unsupported key");
     }
 }
 
 /// Whether a process is in the session of another one, or descends from it.
 fn is_below(pid: u32, leader: u32) -> bool {
-    /// No tree is deeper that anybody made on purpose.
-    const DEEPEST: usize = 64;
+    /// Process trees in practice are not deeper.
+    const MAX_DEPTH: usize = 64;
     let mut at = pid;
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let Some(stat) = proc::stat(at) else { return false };
         if at == leader || stat.session == leader {
             return true;
@@ -237,7 +236,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     #[test]
-    fn messages_come_with_their_sender_and_nothing_is_left() {
+    fn messages_carry_their_sender_and_sockets_are_removed() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
         let notifications = Notifications::default();
         let path = tokio.block_on(async {
@@ -248,19 +247,19 @@ mod tests {
             sender.send_to(b"READY=1", socket.path()).expect("it is open");
             let (message, credentials) = socket.receive().await.expect("a message");
             assert_eq!(message, b"READY=1");
-            let credentials = credentials.expect("the kernel says who sent it");
+            let credentials = credentials.expect("the kernel adds the sender");
             assert_eq!(credentials.pid, rustix::process::getpid());
             socket.path().to_owned()
         });
-        assert!(!path.exists(), "the socket's name is left");
+        assert!(!path.exists(), "the socket's file was not removed");
         let directory = path.parent().expect("it lay in a directory").to_owned();
         assert_eq!(std::fs::metadata(&directory).expect("it stays").permissions().mode() & 0o777, 0o711);
         drop(notifications);
-        assert!(!directory.exists(), "the directory is left");
+        assert!(!directory.exists(), "the directory was not removed");
     }
 
     #[test]
-    fn descent_is_seen() {
+    fn descendants_are_recognized() {
         let own = std::process::id();
         let parent = proc::stat(own).expect("we exist").parent;
         assert!(is_below(own, own) && is_below(own, parent));
