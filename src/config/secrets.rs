@@ -4,7 +4,7 @@ use super::scope::is_secret;
 use super::tree::{Node, NodeKind};
 use std::collections::HashSet;
 
-/// Marks every value under a key whose name says that it is secret, and its copies elsewhere.
+/// Marks every value under a key with a name for secrets, and its copies elsewhere.
 pub(super) fn mark(root: &mut Node) {
     let mut places = HashSet::new();
     collect(root, false, &mut places);

@@ -122,7 +122,7 @@ impl Lexer<'_> {
         Ok(pieces)
     }
 
-    /// Parses a reference whose `${NAME` is at `start`, including its closing brace.
+    /// Parses a reference with its `${NAME` at `start`, including its closing brace.
     fn reference(
         &mut self,
         start: usize,

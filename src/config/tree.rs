@@ -45,7 +45,7 @@ pub(super) struct Scalar {
     pub(super) text: SharedStr,
     /// How it is written.
     pub(super) style: NodeStyle,
-    /// Whether it is under a key whose name says that it is secret, here or where an alias was copied from.
+    /// Whether it is under a key with a name for secrets, here or where an alias was copied from.
     pub(super) is_secret: bool,
 }
 
@@ -121,7 +121,7 @@ impl Map {
         self.unusable.as_ref().map_or(&[], |others| &others.duplicates)
     }
 
-    /// Entries whose keys are lists or maps. They have been reported, but their values may still have to be masked.
+    /// Entries with lists or maps as keys. They have been reported, but their values may still have to be masked.
     pub(super) fn strays(&self) -> &[MapEntry] {
         self.unusable.as_ref().map_or(&[], |others| &others.strays)
     }

@@ -63,7 +63,7 @@ pub(super) struct CachedDigest {
 }
 
 impl FileDigests {
-    /// Reads everything, except files in the `previous` cache whose metadata is unchanged.
+    /// Reads everything, except files in the `previous` cache with unchanged metadata.
     pub(super) fn read(
         wanted: &[WatchRequest],
         previous: &BTreeMap<DigestKey, CachedDigest>,

@@ -1,7 +1,7 @@
 //! Which directories to watch for a file: those of every hop of its path through symbolic links.
 //!
 //! A watch on a file itself is dead after the first rename over it. A watch on its directory misses a symbolic link further up
-//! that is pointed elsewhere. So this watches the directory of every name whose change would lead the path elsewhere: the file,
+//! that is pointed elsewhere. So this watches the directory of every name that can lead the path elsewhere: the file,
 //! its directory, each link on the way, and the first missing part. Only the poll finds that a directory further up was moved
 //! away: directories up there are too busy to watch.
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The most symbolic links that the kernel follows (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// Names whose change may change what is read. In all these paths only the last part may be a symbolic link.
+/// Names that decide what is read. In all these paths only the last part may be a symbolic link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WatchPaths {
     names: BTreeSet<PathBuf>,

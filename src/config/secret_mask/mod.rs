@@ -1,4 +1,4 @@
-//! Finds the parts of a text that must not be shown: values of variables, and of keys whose name says that they are secret.
+//! Finds the parts of a text that must not be shown: values of variables, and of keys with a name for secrets.
 
 mod lines;
 
@@ -28,7 +28,7 @@ pub(super) fn of_tree(node: &Node, source: &str) -> Vec<Range<usize>> {
 struct SecretMask {
     /// The starts of everything that may be shown.
     visible: Vec<usize>,
-    /// The ends of keys whose values are masked.
+    /// The endings of keys with masked values.
     keys: Vec<usize>,
     /// Other ranges to mask.
     ranges: Vec<Range<usize>>,
@@ -86,7 +86,7 @@ impl SecretMask {
 
     /// Masks what is written after a key, and what an alias copies there.
     fn hide(&mut self, key: usize, value: &Node) {
-        // A value that begins before its key was copied by an alias, whose name is no secret.
+        // A value that begins before its key was copied by an alias; the alias's name is no secret.
         if value.span.start() >= key {
             self.keys.push(key);
         }
@@ -122,7 +122,7 @@ fn value_range(key: usize, next: usize, source: &str) -> Range<usize> {
     start..start + value.trim_end_matches(blank).len()
 }
 
-/// The key whose values are names of variables.
+/// The key that lists names of variables.
 const INHERIT_ENV: &str = "inherit_env";
 
 /// Whether a key's values are variables. Other programs call it `environment`, and a key such as `x-env` holds values for `env`.

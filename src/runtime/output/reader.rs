@@ -1,4 +1,4 @@
-//! Reads the output pipes of all processes, on one thread. It never blocks: a stream whose queue is full is paused and resumed
+//! Reads the output pipes of all processes, on one thread. It never blocks: a stream with a full queue is paused and resumed
 //! later.
 //!
 //! The end of a stream and the end of a process are independent: a grandchild may keep the pipe open after its parent ended,

@@ -84,7 +84,7 @@ fn list_behind_key(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     Some(SyntaxHint::new(dash..dash + 1, "a list can't begin on the line of its key", help))
 }
 
-/// A list item whose dash is in another column than those above.
+/// A list item with its dash in another column than those above.
 fn misplaced_dash(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let here = around.here;
     let is_item = |line: &Line<'_>| line.text.trim_start().starts_with("- ");
