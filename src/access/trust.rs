@@ -59,7 +59,7 @@ impl Trust {
         }
     }
 
-    /// Also trusts read-only mounts. For the first process of a container, whose volumes are often mounted read-only with mode
+    /// Also trusts read-only mounts. For the first process of a container: its volumes are often mounted read-only with mode
     /// 0777.
     #[must_use]
     pub fn with_read_only_mounts(self) -> Trust {

@@ -38,7 +38,7 @@ struct HistoryState {
 #[derive(Debug, Default)]
 struct LineBuffers {
     by_name: BTreeMap<Name, Arc<LineBuffer>>,
-    /// Processes whose output is discarded.
+    /// Processes with discarded output.
     silent: BTreeSet<Name>,
     /// Readers that follow: they get buffers of new processes.
     mailboxes: Vec<Weak<Mailbox>>,
