@@ -38,8 +38,8 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     rewrite(text, Keep::Breaks, write_out)
 }
 
-/// Escapes every dangerous character except line breaks, tabs and colours (SGR sequences). For a complete text in which the outside
-/// fields were escaped by [`escape`], so that its colours are navigator's own.
+/// Escapes every dangerous character except line breaks, tabs and colours (SGR sequences). For a complete text: its fields from
+/// outside were escaped by [`escape`], so its colours are navigator's own.
 pub fn guard(text: &str) -> Cow<'_, str> {
     rewrite(text, Keep::BreaksAndColours, write_out)
 }

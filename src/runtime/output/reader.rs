@@ -1,5 +1,5 @@
-//! Reads the output pipes of all processes, on one thread. It never blocks: a stream with a full queue is paused and resumed
-//! later.
+//! Reads the output pipes of all processes, on one thread. It never blocks: while the queue of a stream is full, the stream is
+//! paused.
 //!
 //! The end of a stream and the end of a process are independent: a grandchild may keep the pipe open after its parent ended,
 //! and a process may close its output and go on.
