@@ -146,7 +146,7 @@ impl<'a> View<'a> {
                 rows.push(Row::new(name, None, Facts::Read(process)));
                 continue;
             };
-            if let Some(quiescent) = Quiescent::of(process, entry, orders, now) {
+            if let Some(quiescent) = Quiescent::of(process, entry, desired, orders, now) {
                 rows[next].facts = Facts::Unread(quiescent, observed);
                 found.push((next, quiescent));
             } else {
