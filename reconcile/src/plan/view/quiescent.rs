@@ -59,12 +59,12 @@ impl Quiescent {
     }
 
     /// What becomes of its run, if it has one.
-    pub(super) fn disposition(self) -> Option<Disposition<'static>> {
+    pub(super) fn dispositions(self) -> &'static [Disposition<'static>] {
         match self {
-            Quiescent::Settled => Some(Disposition::Keep),
-            Quiescent::Outdated => Some(Disposition::Stop(StopCause::Changed)),
-            Quiescent::Closing => Some(Disposition::Stop(StopCause::Shutdown)),
-            Quiescent::Idle | Quiescent::Queued => None,
+            Quiescent::Settled => &[Disposition::Keep],
+            Quiescent::Outdated => &[Disposition::Stop(StopCause::Changed)],
+            Quiescent::Closing => &[Disposition::Stop(StopCause::Shutdown)],
+            Quiescent::Idle | Quiescent::Queued => &[],
         }
     }
 
