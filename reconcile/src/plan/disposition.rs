@@ -200,7 +200,7 @@ fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
     Disposition::Keep
 }
 
-/// The dependency, if any, whose replacement restarts this run.
+/// The dependency, if any, that was replaced and so restarts this run.
 ///
 /// A run follows the run of the dependency that serves it. So a dependency that crashed and came back is still followed. And where
 /// a replacement runs already, the old run takes along only those that it serves.
@@ -229,7 +229,7 @@ fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
     Some((place, &runs[place]))
 }
 
-/// Updates a run whose upkeep changed, reloads one whose files changed, and reports one that survives being killed.
+/// Updates a run if its upkeep changed, reloads it if its files changed, and reports it if it survives being killed.
 fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<'_>, plan: &mut Plan) {
     if is_outdated(row, run, disposition) {
         plan.steps.push(Step::Update(run.id));

@@ -56,7 +56,7 @@ pub const STARTS_OF_ONE_USER: usize = 16;
 /// at most half.
 pub const STARTS_AT_ONCE: usize = 2 * STARTS_OF_ONE_USER;
 
-/// How many starts of a list may be begun behind the one whose exec is under way.
+/// How many starts of a list may be begun behind the one with its exec under way.
 pub const STARTS_AHEAD: usize = 2;
 
 /// How long a run may survive being killed before that is reported.
@@ -83,7 +83,7 @@ pub enum Step {
     Start {
         /// The process.
         name: Name,
-        /// The run that is being started, and whose exec must come before.
+        /// A run that is being started. Its exec must come before.
         after: Option<RunId>,
     },
     /// Tell a run to stop.

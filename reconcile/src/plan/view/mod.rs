@@ -39,7 +39,7 @@ pub(super) struct View<'a> {
     pub(super) explains: bool,
     observed: &'a Observed,
     rows: Vec<Row<'a>>,
-    /// The numbers of the rows whose facts have been read, sorted.
+    /// The numbers of the rows with facts that have been read, sorted.
     read: Vec<usize>,
 }
 
