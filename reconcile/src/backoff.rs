@@ -1,7 +1,7 @@
 //! The restart policy: whether a process that ended by itself is started again, and when.
 //!
-//! The first failure after a healthy run is restarted at once. Every other one is restarted after a delay that grows from `initial` by
-//! `factor` up to `max`, varied by `jitter` so that many processes don't restart at the same moment.
+//! The first failure after a healthy run is restarted at once. Every other one is restarted after a delay that grows from
+//! `initial` by `factor` up to `max`, varied by `jitter` so that many processes don't restart at the same moment.
 
 use crate::spec::{Backoff, ProcessKind, Restart, Spec};
 use crate::time::Time;

@@ -1,7 +1,7 @@
 //! The desired state: the definitions of a file, by name, with dependencies resolved and checked.
 //!
-//! A [`Desired`] is always valid: all dependencies exist, and there is no cycle. So planning needs no errors. Orders by hand are kept
-//! apart, in [`crate::orders`].
+//! A [`Desired`] is always valid: all dependencies exist, and there is no cycle. So planning needs no errors. Orders by hand
+//! are kept apart, in [`crate::orders`].
 
 use crate::graph::Graph;
 use crate::merge_lookup::MergeLookup;
@@ -350,8 +350,8 @@ fn index_of(entries: &[DesiredProcess], name: &str) -> Option<usize> {
 
 /// Makes each managed process without `depends_on` come after the one before it in the list.
 ///
-/// If that one depends on it, even indirectly, the nearest earlier one that doesn't is taken instead. So `web`, which depends on `db`,
-/// may be listed before `db`.
+/// If that one depends on it, even indirectly, the nearest earlier one that doesn't is taken instead. So `web`, which depends
+/// on `db`, may be listed before `db`.
 fn place_by_list(entries: &mut [DesiredProcess], graph: &mut Graph) {
     let mut listed: Vec<usize> = (0..entries.len()).filter(|&index| entries[index].spec.tier == Tier::Managed).collect();
     listed.sort_by_key(|&index| entries[index].position);

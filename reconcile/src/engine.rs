@@ -88,9 +88,9 @@ impl Engine {
     ///
     /// # Panics
     /// If planning doesn't end, which is a bug.
-    pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> StepOutcome {
+    pub fn step(&mut self, now: Time, events: impl IntoIterator<Item = Event>) -> StepOutcome {
         let mut outcome = StepOutcome::default();
-        for event in news {
+        for event in events {
             self.fold(now, event, &mut outcome.reports);
         }
         for _ in 0..self.most_plans() {

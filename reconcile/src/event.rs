@@ -135,8 +135,8 @@ pub enum Action {
         /// How.
         by: StopBy,
     },
-    /// Use this definition from now on; only its upkeep differs. Not answered, but results of a changed probe are reported, even if
-    /// they are the same as those of the former probe.
+    /// Use this definition from now on; only its upkeep differs. Not answered, but results of a changed probe are reported,
+    /// even if they are the same as those of the former probe.
     Update {
         /// The run.
         run: RunId,
@@ -299,7 +299,8 @@ pub enum Refusal {
         /// The command.
         command: String,
     },
-    /// The arguments and environment together are longer than the kernel accepts. (A single one that is too long is found earlier.)
+    /// The arguments and environment together are longer than the kernel accepts. (A single one that is too long is found
+    /// earlier.)
     TooLong {
         /// The command.
         command: String,

@@ -1,7 +1,7 @@
 //! What a configuration would change, process by process, in order of execution.
 //!
-//! It joins the steps of a [`preview`] for each process, and adds the changed fields from [`Engine::changes`]. The order is that of the
-//! preview.
+//! It joins the steps of a [`preview`] for each process, and adds the changed fields from [`Engine::changes`]. The order is
+//! that of the preview.
 
 use crate::desired::Desired;
 use crate::diff::{ChangeClass, Difference, tops};
@@ -154,8 +154,8 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
     Some(Forecast { effects, waves, stale, summary })
 }
 
-/// What the start and stop of a process amount to, and why; `None`: there is neither. A process that is stopped and can't be started
-/// again, because a dependency is disabled, counts as stopped.
+/// What the start and stop of a process amount to, and why; `None`: there is neither. A process that is stopped and can't be
+/// started again, because a dependency is disabled, counts as stopped.
 fn kind_and_reason(own: Option<&ProcessSteps>) -> Option<(EffectKind, Reason)> {
     match own.map(|own| (own.stop.clone(), own.start.clone()))? {
         (Some(_), Some(why)) => Some((EffectKind::Restart, why)),

@@ -1,8 +1,8 @@
 //! The pure core of navigator: desired state, observed state, and what to do about the difference.
 //!
 //! *Desired* is what the file says, *observed* is what happened. One total function, [`plan::plan`], compares them. It returns what to
-//! do now, what is waited for and why, and when to plan again. The [`engine::Engine`] takes events into the observed facts, and plans.
-//! It never acts, never waits and never reads a clock.
+//! do now, what is waited for and why, and when to plan again. The [`engine::Engine`] takes events into the observed facts, and
+//! plans. It never acts, never waits and never reads a clock.
 //!
 //! Nothing here touches the outside world. The crate is `no_std` without dependencies, so the compiler refuses clocks, files,
 //! environment variables, threads, output, and the random order of a `HashMap`.

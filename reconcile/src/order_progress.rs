@@ -1,8 +1,8 @@
 //! How far an order by hand has come: done, on its way, or missed.
 //!
 //! It is derived from facts alone, whatever caused them. Whether an order is done depends on the facts about its process
-//! ([`Goal::progress`]), so check it when those change. Whether it is stuck depends on other processes ([`Goal::stuck`]). That lasts, so
-//! it may be checked a moment later.
+//! ([`Goal::progress`]), so check it when those change. Whether it is stuck depends on other processes ([`Goal::stuck`]). That
+//! lasts, so it may be checked a moment later.
 
 use crate::engine::Engine;
 use crate::event::RunId;

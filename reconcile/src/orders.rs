@@ -1,7 +1,7 @@
 //! Orders by hand that override the file: which processes stay stopped, and whether navigator shuts down.
 //!
-//! A process that was stopped by hand stays stopped, over reloads too, until it is started by hand, its own definition changes, or it
-//! is removed. Restarts are not in here: each is done once, so it is a fact of a run.
+//! A process that was stopped by hand stays stopped, over reloads too, until it is started by hand, its own definition changes,
+//! or it is removed. Restarts are not in here: each is done once, so it is a fact of a run.
 
 use crate::desired::{Desired, DesiredProcess};
 use crate::spec::Spec;

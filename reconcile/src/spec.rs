@@ -1,7 +1,7 @@
 //! The definition of one process, with every default filled in and every `${…}` replaced.
 //!
-//! A [`Spec`] has two parts. [`Exec`] is its *identity*: if that differs, another run is needed. The rest is its *upkeep*, which a run
-//! takes over in place. So "must it restart?" is one `==`.
+//! A [`Spec`] has two parts. [`Exec`] is its *identity*: if that differs, another run is needed. The rest is its *upkeep*,
+//! which a run takes over in place. So "must it restart?" is one `==`.
 
 use crate::text::{Name, Text};
 use crate::variables::Variables;

@@ -60,7 +60,8 @@ fn is_hurried(view: &View<'_>) -> bool {
     closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
 }
 
-/// Kills what is left of a run that was told to stop when its grace is over, or at once if its main process ended by itself.
+/// Kills the remaining processes of a run that was told to stop when its grace is over, or at once if its main process ended by
+/// itself.
 fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
     if run.killed.is_some() {
         return plan.wait(name, Waiting::Kill);
@@ -167,8 +168,8 @@ fn former_places(view: &View<'_>) -> Places {
     former
 }
 
-/// Whether a process is stopping and has to be waited for. A run that survives being killed is not waited for, nor one that is kept
-/// until it is replaced.
+/// Whether a process is stopping and has to be waited for. A run that survives being killed is not waited for, nor one that is
+/// kept until it is replaced.
 fn is_stopping(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
     dispositions.of(row).iter().enumerate().any(|(place, disposition)| match disposition {
         Disposition::Stop(_) => true,

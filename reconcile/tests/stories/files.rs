@@ -94,7 +94,7 @@ fn files_of_disabled_and_stopped_processes_start_nothing() {
     let mut stage = Stage::with([watching(spec("a", 0))], &[1]);
     stage.step([x(1), by_hand(Order::Stop, "a"), exited(1, 0), gone(1)]);
     assert_eq!(stage.step([x(2)]), NOTHING);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Stopped));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Stopped));
     stage.step([wanted([disabled(watching(spec("a", 0)))])]);
     assert_eq!(stage.step([x(3)]), NOTHING);
     stage.step([wanted([])]);
@@ -139,10 +139,10 @@ fn content_from_before_a_pause_in_watching_is_not_what_a_new_run_reads() {
 fn a_completed_task_runs_again_when_its_files_change() {
     let mut stage = Stage::with([task(watching(spec("a", 0)))], &[1]);
     stage.step([x(1), exited(1, 0), gone(1)]);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Completed));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Completed));
     assert_eq!(stage.step([x(2)]), ["spawn a#2 (x changed)"]);
     stage.step([started(2), exited(2, 0), gone(2)]);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Completed));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Completed));
     assert_eq!(stage.step([x(2)]), NOTHING);
 }
 
@@ -158,7 +158,7 @@ fn a_task_that_completed_before_the_first_content_has_read_it() {
 fn a_failed_process_is_retried_when_its_files_change() {
     let mut stage = Stage::with([watching(spec("a", 0))], &[]);
     stage.step([x(1), refused(1)]);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Failed));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Failed));
     assert_eq!(stage.step([x(2)]), ["spawn a#2 (x changed)"]);
     stage.step([started(2), exited(2, 1), gone(2)]);
     // With `on_watch: reload`, an ended process is not started.
@@ -171,7 +171,7 @@ fn a_process_in_backoff_is_retried_at_once_when_its_files_change() {
     let again = || with(watching(spec("a", 0)), |spec| spec.restart = Restart::OnFailure);
     let mut stage = Stage::with([again()], &[1]);
     stage.step([x(1), exited(1, 1), gone(1)]);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Backoff));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Backoff));
     assert_eq!(stage.step([x(2)]), ["spawn a#2 (x changed)"]);
     assert_eq!(stage.engine.observed().processes()["a"].restarts, 0, "that was no automatic restart");
 }
@@ -182,10 +182,10 @@ fn a_pending_process_shows_the_changed_file_as_its_reason() {
     let mut stage = Stage::with([spec("db", 0), migrate()], &[1, 2]);
     stage.step([x(1), exited(2, 0), gone(2), by_hand(Order::Stop, "db")]);
     assert_eq!(stage.step([x(2)]), NOTHING);
-    let told = |stage: &Stage| stage.status("a").map(|standing| (standing.state, standing.reason.to_string()));
-    assert_eq!(told(&stage), Some((ProcessState::Pending, "x changed".to_string())));
+    let status_of = |stage: &Stage| stage.status("a").map(|status| (status.state, status.reason.to_string()));
+    assert_eq!(status_of(&stage), Some((ProcessState::Pending, "x changed".to_string())));
     stage.step([x(1)]);
-    assert_eq!(told(&stage), Some((ProcessState::Completed, "exit status 0".to_string())));
+    assert_eq!(status_of(&stage), Some((ProcessState::Completed, "exit status 0".to_string())));
 }
 
 #[test]

@@ -155,12 +155,12 @@ fn a_deadline_changed_in_place_counts_before_anything_is_stopped() {
     let mut stage = Stage::with([listed(spec("a", 0)), announcing(listed(spec("b", 0)), 60_000)], &[1, 2]);
     stage.wait(5_000);
     // `b` is not ready within its new deadline, so it goes as well, and first.
-    let news = wanted([listed(spec("a", 1)), announcing(listed(spec("b", 0)), 1_000)]);
-    assert_eq!(stage.step([news]), ["update b#2", "stop b#2 (not ready within 1s)"]);
+    let change = wanted([listed(spec("a", 1)), announcing(listed(spec("b", 0)), 1_000)]);
+    assert_eq!(stage.step([change]), ["update b#2", "stop b#2 (not ready within 1s)"]);
 }
 
 #[test]
-fn an_unready_old_run_waits_when_its_replacement_was_given_up() {
+fn an_unready_old_run_is_shown_as_waiting_when_its_replacement_was_given_up() {
     let a = |version| rolling(announcing(spec("a", version), 60_000));
     let mut stage = Stage::with([a(0)], &[1]);
     stage.step([ready(1), unready(1), wanted([a(1)])]);
@@ -204,7 +204,7 @@ fn a_failed_reload_is_reported_once() {
     let mut stage = Stage::with([reloading()], &[1]);
     assert_eq!(stage.step([content("a", &["x"], [("x", 1)]), content("a", &["x"], [("x", 2)])]), ["reload a#1"]);
     assert_eq!(stage.reports([not_reloaded(1)]), 1);
-    assert_eq!(stage.reports([not_reloaded(1)]), 0, "that was the same news once more");
+    assert_eq!(stage.reports([not_reloaded(1)]), 0, "the same event again");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_run_that_waits_for_its_replacement_is_not_stale() {
     assert_eq!(stage.step([wanted([rolling(spec("a", 1))])]), ["spawn a#2 (args changed)"]);
     // The replacement can't be started and isn't retried: the old run differs from the file, and not on purpose.
     stage.step([refused(2)]);
-    assert!(stage.status("a").is_some_and(|standing| !standing.stale));
+    assert!(stage.status("a").is_some_and(|status| !status.stale));
     assert!(!stage.engine.is_converged());
 }
 

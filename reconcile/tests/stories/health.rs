@@ -47,7 +47,7 @@ fn a_run_that_was_ready_has_no_readiness_deadline() {
     assert_eq!(stage.wake_at, None);
     assert_eq!(stage.wait(3_600_000), NOTHING);
     assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Starting));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Starting));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_check_that_is_removed_saves_a_run_that_was_not_told_to_stop_yet() {
     assert_eq!(stage.step([unhealthy(1)]), NOTHING);
     assert_eq!(stage.step([wanted([spec("a", 0), after(spec("b", 0), "a", false)])]), ["update a#1"]);
     assert_eq!(stage.step([exited(2, 0), gone(2)]), NOTHING);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Running));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Running));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_failed_liveness_probe_is_a_failure_whatever_the_exit_status() {
         let mut stage = Stage::with([spec], &[1]);
         assert_eq!(stage.step([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
         stage.step([exited(1, 0), gone(1)]);
-        stage.status("a").map(|standing| standing.state)
+        stage.status("a").map(|status| status.state)
     };
     assert_eq!(ends(Restart::Never, None), Some(ProcessState::Failed));
     assert_eq!(ends(Restart::OnFailure, None), Some(ProcessState::Backoff));
@@ -199,7 +199,7 @@ fn an_unhealthy_replacement_does_not_take_the_place_of_the_old_run() {
     let mut stage = Stage::with([a(0)], &[1]);
     stage.step([ready(1), wanted([a(1)])]);
     assert_eq!(stage.step([started(2), ready(2), unhealthy(2)]), ["stop a#2 (liveness probe failed: no answer)"]);
-    assert_eq!(stage.status("a").map(|standing| standing.state), Some(ProcessState::Stopping));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Stopping));
     stage.step([exited(2, 0), gone(2)]);
     assert_eq!(stage.wait(500), ["spawn a#3 (liveness probe failed: no answer)"]);
     assert_eq!(stage.step([started(3), ready(3)]), ["stop a#1 (args changed)"]);
