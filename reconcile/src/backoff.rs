@@ -1,44 +1,44 @@
-//! The restart policy: what a process that ended by itself is due, and when.
+//! The restart policy: whether a process that ended by itself is started again, and when.
 //!
-//! The delays are those of good habit: the first failure after a healthy run is restarted at once, every other
-//! after a delay that grows from `initial` by `factor` up to `max`, varied by `jitter` so that many don't come back in step.
+//! The first failure after a healthy run is restarted at once. Every other one is restarted after a delay that grows from
+//! `initial` by `factor` up to `max`, varied by `jitter` so that many processes don't restart at the same moment.
 
 use crate::spec::{Backoff, ProcessKind, Restart, Spec};
 use crate::time::Time;
 use core::time::Duration;
 
-/// Ends in a row, without healthy running in between.
+/// A number of ends in a row, without a healthy run in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streak {
     /// How many, at least one.
     pub length: u32,
-    /// Whether the first of them came after healthy running, and so is restarted at once.
+    /// Whether the first came after a healthy run, and so is restarted at once.
     pub after_health: bool,
 }
 
-/// What is due to a process that ended by itself.
+/// What the restart policy decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartDecision {
-    /// Nothing: it did what it was to do.
+    /// No restart: it has completed.
     Completed,
-    /// Nothing: it failed, and is left alone.
+    /// No restart: it has failed.
     Failed,
     /// Another run, at this time.
     Again(Time),
 }
 
-/// What is due to a process that ended at `at`, by its definition; `success`: with status 0, and not for a failure.
+/// Decides about a process that ended by itself at `at`. `success`: with status 0, and not stopped for a failure.
 ///
-/// `dice` is any number that differs from end to end; it varies the delay.
+/// `dice` is any number that differs between ends; it varies the delay.
 pub fn due(spec: &Spec, success: bool, streak: Streak, at: Time, dice: u64) -> RestartDecision {
     let again = match spec.restart {
         Restart::Never => false,
         Restart::OnFailure => !success,
         Restart::Always => !success || spec.exec.kind == ProcessKind::Service,
     };
-    let spent = !success && spec.max_restarts.is_some_and(|most| streak.length > most);
+    let is_exhausted = !success && spec.max_restarts.is_some_and(|most| streak.length > most);
     match (again, success) {
-        (true, _) if !spent => RestartDecision::Again(at + delay(&spec.backoff, streak, dice)),
+        (true, _) if !is_exhausted => RestartDecision::Again(at + delay(&spec.backoff, streak, dice)),
         (_, true) => RestartDecision::Completed,
         (_, false) => RestartDecision::Failed,
     }
@@ -62,7 +62,7 @@ pub fn delay(backoff: &Backoff, streak: Streak, dice: u64) -> Duration {
     delay.mul_f64(1.0 + backoff.jitter * unit(dice))
 }
 
-/// A number from -1 to 1 that looks random, for any number at all.
+/// A pseudorandom number from -1 to 1 for a seed.
 ///
 /// Source of the mixing: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014), `SplitMix64`.
 fn unit(dice: u64) -> f64 {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_or_huge_factor_needs_no_time() {
+    fn a_flat_or_huge_factor_needs_few_iterations() {
         for factor in [1.0, 1e300] {
             let backoff = Backoff { factor, ..STEADY };
             assert!(delay(&backoff, Streak { length: u32::MAX, after_health: false }, 0) <= STEADY.max);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_decide() {
+    fn each_policy_restarts_what_it_says() {
         let mut spec = Spec::new("a", "a");
         spec.backoff = STEADY;
         let streak = Streak { length: 1, after_health: true };

@@ -1,7 +1,7 @@
-//! What is wanted: the definitions of a file, by name, checked to be closed and acyclic.
+//! The desired state: the definitions of a file, by name, with dependencies resolved and checked.
 //!
-//! A [`Desired`] can't be built wrong, which is why planning needs no errors. It is a value without a history: what an
-//! operator asked for by hand lies over it, in [`crate::orders`].
+//! A [`Desired`] is always valid: all dependencies exist, and there is no cycle. So planning needs no errors. Orders by hand
+//! are kept apart, in [`crate::orders`].
 
 use crate::graph::Graph;
 use crate::merge_lookup::MergeLookup;
@@ -18,15 +18,15 @@ use core::time::Duration;
 pub struct Desired {
     /// Sorted by name.
     entries: Vec<DesiredProcess>,
-    /// Entries such that each comes after everything it waits for.
+    /// The entries by index, each after everything that it comes after.
     order: Box<[usize]>,
-    /// The users that they run as, as the file has them, each once, sorted.
+    /// The users of all entries, as the file writes them, each once, sorted.
     users: Box<[Option<Text>]>,
-    /// Of those, in this order, the ones that are restarted along with another one.
+    /// The entries that are restarted along with a dependency, in the order of `order`.
     followers: Box<[usize]>,
-    /// Whether any of them names a dependency.
+    /// Whether any entry names a dependency.
     names_dependencies: bool,
-    /// Whether any of them comes after another by its place in the list.
+    /// Whether any entry comes after another by its place in the list.
     is_list: bool,
     shutdown_timeout: Duration,
     beyond: Text,
@@ -39,9 +39,9 @@ pub struct DesiredProcess {
     pub spec: Arc<Spec>,
     /// Its place in the file: managed processes first, then applications.
     pub position: usize,
-    /// Its [`Spec::tier`], which is found here without looking there.
+    /// Its [`Spec::tier`], copied because reading it there is slower.
     pub tier: Tier,
-    /// Its [`Spec::enabled`], likewise.
+    /// Its [`Spec::enabled`], copied for the same reason.
     pub enabled: bool,
     /// The place of the user that it runs as in `Desired::users`.
     pub user: usize,
@@ -71,7 +71,7 @@ pub struct ResolvedDependency {
     pub required: bool,
 }
 
-/// Why definitions can't be wanted together.
+/// Why definitions are not valid together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidDesired {
     /// Two definitions have one name; their places in the list given to [`Desired::new`].
@@ -85,9 +85,9 @@ pub enum InvalidDesired {
     },
     /// A dependency names no process.
     Unknown {
-        /// Who depends.
+        /// The process that depends on it.
         name: Name,
-        /// On what.
+        /// The unknown dependency.
         dependency: Name,
     },
     /// A process depends on itself.
@@ -130,16 +130,16 @@ impl fmt::Display for InvalidDesired {
 }
 
 impl Desired {
-    /// The longest that a shutdown takes if nothing else is said.
+    /// The default of [`Desired::shutdown_timeout`].
     pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(90);
 
-    /// Wants these definitions, in this order.
+    /// Checks these definitions, in the order of the file, and resolves their dependencies.
     ///
     /// # Errors
-    /// Everything that keeps them from being wanted together, not just the first.
+    /// All problems, not just the first.
     pub fn new<S: Into<Arc<Spec>>>(specs: Vec<S>, shutdown_timeout: Duration) -> Result<Desired, Vec<InvalidDesired>> {
         let specs: Vec<Arc<Spec>> = specs.into_iter().map(Into::into).collect();
-        // From here on `position` is the place in the file, and an index is the place by name.
+        // From here on a position is a place in the file, and an index is a place by name.
         let (positions, mut problems) = by_name(&specs);
         let users = users(&specs);
         let mut entries: Vec<DesiredProcess> = positions
@@ -216,14 +216,13 @@ impl Desired {
         })
     }
 
-    /// Also carries what the configuration says beyond its processes, in a form that is the same for the same meaning. It
-    /// is compared, and that is all.
+    /// Adds a text for the rest of the configuration, the same for the same meaning. It is only compared.
     #[must_use]
     pub fn with_beyond(self, beyond: Text) -> Desired {
         Desired { beyond, ..self }
     }
 
-    /// Wants nothing.
+    /// Without any process.
     pub fn nothing() -> Desired {
         Desired {
             entries: Vec::new(),
@@ -237,8 +236,7 @@ impl Desired {
         }
     }
 
-    /// Takes over each definition of `former` that is the same, so that equal definitions are one in memory and are
-    /// found to be equal without being compared.
+    /// Shares each definition that is the same in `former`, so that comparing pointers is enough to find it unchanged.
     pub fn share(&mut self, former: &Desired) {
         let mut former = MergeLookup::over(former.specs());
         for DesiredProcess { spec, .. } in &mut self.entries {
@@ -261,27 +259,27 @@ impl Desired {
         self.entries.iter().map(|entry| (&entry.spec.name, &entry.spec))
     }
 
-    /// The processes, each after everything it waits for.
+    /// The entries by index, each after everything that it comes after.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
 
-    /// How many users the processes run as.
+    /// The number of different users that processes run as.
     pub(crate) fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// The place of a user among them; `None`: no process runs as this one.
+    /// The place of a user among those; `None`: no process runs as this user.
     pub(crate) fn user(&self, user: Option<&Text>) -> Option<usize> {
         place_of(&self.users, user)
     }
 
-    /// The processes that are restarted along with something they depend on, each after everything it waits for.
+    /// The entries that are restarted along with a dependency, each after everything that it comes after.
     pub(crate) fn followers(&self) -> &[usize] {
         &self.followers
     }
 
-    /// Whether any process names a dependency: else all of them are in order by their places in the list alone.
+    /// Whether any process names a dependency. If not, the list alone gives the order.
     pub(crate) fn names_dependencies(&self) -> bool {
         self.names_dependencies
     }
@@ -291,17 +289,17 @@ impl Desired {
         self.is_list
     }
 
-    /// The names of everything that an entry comes after.
+    /// The names of the processes that an entry comes after.
     pub(crate) fn names_before(&self, entry: &DesiredProcess) -> Vec<Name> {
         entry.comes_after().map(|on| self.entries[on].spec.name.clone()).collect()
     }
 
-    /// The longest that a shutdown may take; past it everything left is killed.
+    /// The longest that a shutdown may take. After that, all remaining processes are killed.
     pub fn shutdown_timeout(&self) -> Duration {
         self.shutdown_timeout
     }
 
-    /// The definition of a process.
+    /// The entry of a process.
     pub fn get(&self, name: &str) -> Option<&DesiredProcess> {
         self.index(name).map(|index| &self.entries[index])
     }
@@ -312,10 +310,10 @@ impl Desired {
     }
 }
 
-/// The places of definitions in the order of their names. Of those with one name the first counts, and the others are told.
+/// The positions of the definitions, sorted by name. Of definitions with the same name the first counts; each other is an error.
 fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<InvalidDesired>) {
     let mut named: Vec<(&Name, usize)> = specs.iter().map(|spec| &spec.name).zip(0..).collect();
-    // Names are often in their order already, in parts at least: that is what this sort is fast at.
+    // Names are often sorted already, at least in parts, and this sort is fast then.
     named.sort_by_key(|&(name, _)| name);
     let mut doubled: Vec<(usize, usize)> = Vec::new();
     named.dedup_by(|later, earlier| {
@@ -350,10 +348,10 @@ fn index_of(entries: &[DesiredProcess], name: &str) -> Option<usize> {
     entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
 }
 
-/// Gives each managed process without `depends_on` the one before it to come after.
+/// Makes each managed process without `depends_on` come after the one before it in the list.
 ///
-/// Where that one depends on it, however indirectly, it can't come first: then the nearest one that doesn't is taken.
-/// So `web` (which depends on `db`) may stand before `db` in the list, as people write it.
+/// If that one depends on it, even indirectly, the nearest earlier one that doesn't is taken instead. So `web`, which depends
+/// on `db`, may be listed before `db`.
 fn place_by_list(entries: &mut [DesiredProcess], graph: &mut Graph) {
     let mut listed: Vec<usize> = (0..entries.len()).filter(|&index| entries[index].spec.tier == Tier::Managed).collect();
     listed.sort_by_key(|&index| entries[index].position);

@@ -1,43 +1,43 @@
-//! What a new definition means for a process: a class of change, and field by field what differs.
+//! What a new definition means for a process: a class of change, and the fields that differ.
 
 use crate::fields::fields;
 use crate::spec::Spec;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// What a wanted definition means for a process, compared with the definition that is in force.
+/// What a new definition means for a process, compared with the one in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeClass {
     /// It is to run, and didn't before.
     Add,
-    /// It is not to run any more.
+    /// It is no longer to run.
     Remove,
     /// Its identity differs: another run is needed.
     Replace(Vec<Difference>),
-    /// Only its upkeep differs: taken over in place.
+    /// Only its upkeep differs, which is taken over in place.
     Update(Vec<Difference>),
-    /// Its identity differs, and what runs is kept on purpose.
+    /// Its identity differs, and its run is kept on purpose.
     Stale(Vec<Difference>),
     /// Nothing differs.
     Keep,
 }
 
-/// One field that differs, as people may see it.
+/// One field that differs. Secrets are not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Its path in the file, such as `env.PORT`.
     pub field: String,
-    /// What it was; `None`: not there.
+    /// The old value; `None`: it wasn't set.
     pub old: Option<String>,
-    /// What it is to be; `None`: not there.
+    /// The new value; `None`: it isn't set.
     pub new: Option<String>,
-    /// Whether either value is secret, so that the texts need not differ.
+    /// Whether either value is secret. Then the shown texts may be equal.
     pub secret: bool,
     /// Whether the field belongs to the identity.
     pub identity: bool,
 }
 
-/// What changes for a process between two definitions, `None` being a file that doesn't have it.
+/// What changes for a process between two definitions. `None`: the file doesn't have it.
 pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> ChangeClass {
     let runs = |spec: &&Spec| spec.enabled;
     match (old.filter(runs), new.filter(runs)) {
@@ -74,7 +74,7 @@ pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
     found
 }
 
-/// The top-level names of the fields that differ, in the words of a reason; those of the identity alone if any does.
+/// The top-level names of the fields that differ, for a reason. If the identity differs, only its fields.
 pub fn changed_fields(old: &Spec, new: &Spec) -> Vec<String> {
     tops(&differences(old, new))
 }

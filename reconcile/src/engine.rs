@@ -1,7 +1,7 @@
-//! The engine: folds news into the facts, plans, and begins what can be begun until nothing is left to begin.
+//! The engine: takes events into the facts, plans, and begins steps until there are none left.
 //!
-//! It owns what is wanted, what was ordered by hand and what was observed. It never acts, never waits and never asks the
-//! time; its caller performs the actions it returns, and reports what comes of them as news.
+//! It owns the definitions, the orders by hand and the observed facts. It never acts, never waits and never reads a clock. Its
+//! caller performs the actions that it returns, and reports their outcomes as events.
 
 use crate::desired::Desired;
 use crate::diff::{ChangeClass, change, changed_fields, differences};
@@ -20,10 +20,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Wishes, orders and facts, and the rules between them.
+/// Definitions, orders and facts, and the rules between them.
 ///
-/// A copy shares what is known with the original, process by process, until either changes it: it costs little, and is how
-/// readers on other threads get to see one moment.
+/// A clone is cheap: it shares the facts about each process with the original until either side changes them. Readers on other
+/// threads get a clone, and so see one moment.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) desired: Arc<Desired>,
@@ -35,15 +35,15 @@ pub struct Engine {
     pub(crate) since: Arc<BTreeMap<Name, u64>>,
 }
 
-/// What a step of the engine asks for and tells.
+/// The actions and reports of one step of the engine.
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepOutcome {
-    /// To be performed, in this order.
+    /// The actions to perform, in this order.
     pub actions: Vec<Action>,
-    /// To be told, in this order.
+    /// The reports, in this order.
     pub reports: Vec<Report>,
-    /// When to step again if there is no news before.
+    /// When to step again if there is no event before.
     pub wake_at: Option<Time>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine that wants nothing and knows of nothing.
+    /// An engine without definitions and facts.
     pub fn new() -> Engine {
         Engine {
             desired: Arc::new(Desired::nothing()),
@@ -66,31 +66,31 @@ impl Engine {
         }
     }
 
-    /// Plans by reading all facts each time, and until there is nothing left to do. That is slow, and for tests: the outcomes are the
-    /// same.
+    /// Makes the engine read all facts for each plan, and plan until a plan has no step. The outcomes are the same. This is slow,
+    /// and for tests.
     #[must_use]
     pub fn with_plain_plans(mut self) -> Engine {
         self.planner = Planner::plain();
         self
     }
 
-    /// Has starts begun while those before them in the list are still being executed: the caller sees to the order of the execs,
-    /// as [`Action::Spawn`] says.
+    /// Lets a start begin while the execs before it in the list are still under way. The caller keeps the execs in order, see
+    /// [`Action::Spawn`].
     #[must_use]
     pub fn with_ordered_execs(mut self) -> Engine {
         self.observed.orders_execs = true;
         self
     }
 
-    /// Takes all news, then plans and begins until nothing is left to begin.
+    /// Takes all events, then plans and begins steps until a plan has none.
     ///
-    /// The time to wake is that of the last plan, so that it includes what was begun just now.
+    /// The time to wake is that of the last plan, so it covers everything that was begun.
     ///
     /// # Panics
-    /// There is always something left to begin: a bug, which would keep the caller busy for ever.
-    pub fn step(&mut self, now: Time, news: impl IntoIterator<Item = Event>) -> StepOutcome {
+    /// If planning doesn't end, which is a bug.
+    pub fn step(&mut self, now: Time, events: impl IntoIterator<Item = Event>) -> StepOutcome {
         let mut outcome = StepOutcome::default();
-        for event in news {
+        for event in events {
             self.fold(now, event, &mut outcome.reports);
         }
         for _ in 0..self.most_plans() {
@@ -106,35 +106,34 @@ impl Engine {
         panic!("a step of the engine doesn't come to an end");
     }
 
-    /// More plans than one step can need. Each but the last begins something. Within one step a process has its delay counted or
-    /// not, and is started; and one of its runs takes over an upkeep, is told to reload, to stop, to be killed, and is reported:
-    /// each at most once.
+    /// More plans than one step can need. Each plan but the last begins something. Within one step a process begins or forgets its
+    /// delay and is started, and a run is updated, reloaded, stopped, killed and reported: each at most once.
     fn most_plans(&self) -> usize {
         const OF_ONE: usize = 8;
         1 + OF_ONE * (self.desired.entries().len() + self.observed.runs())
     }
 
-    /// What there is to do now. After a step there is nothing, until there is news or its time to wake has come.
+    /// What to do now. After a step that is nothing, until the next event or until its time to wake.
     pub fn plan(&self, now: Time) -> Plan {
         self.planner.plan(&self.desired, &self.orders, &self.observed, now)
     }
 
-    /// What is not as it should be, and what it waits for; as true as the last step.
+    /// The processes that are not as they should be, and what each waits for, as of the last step.
     pub fn waiting(&self, now: Time) -> Vec<(Name, Waiting)> {
         self.plan(now).waiting
     }
 
-    /// What is wanted.
+    /// The definitions in force.
     pub fn desired(&self) -> &Desired {
         &self.desired
     }
 
-    /// What was ordered by hand.
+    /// The orders by hand.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
 
-    /// What happened.
+    /// The observed facts.
     pub fn observed(&self) -> &Observed {
         &self.observed
     }
@@ -144,12 +143,12 @@ impl Engine {
         self.generation
     }
 
-    /// Whether navigator was told to end, and nothing is left that could be ended.
+    /// Whether navigator shuts down, and no run is left that could be ended.
     pub fn is_finished(&self) -> bool {
         self.orders.closing().is_some() && self.observed.is_quiet()
     }
 
-    /// Whether a configuration would be a generation: it is the first, or means something else than the one in force.
+    /// Whether a configuration would be a new generation: it is the first, or differs in meaning from the one in force.
     pub fn is_news(&self, wanted: &Desired) -> bool {
         self.orders.closing().is_none() && (self.generation == 0 || *wanted != *self.desired)
     }
@@ -183,15 +182,15 @@ impl Engine {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.stop = Some(Stopping { since: now, why: why.clone() });
                     outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec) });
-                    outcome.reports.push(about(run, TransitionKind::Stopping(why)));
+                    outcome.reports.push(report_of(run, TransitionKind::Stopping(why)));
                 }
             }
             Step::Kill(id, why) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.killed = Some(now);
-                    // What a leader that ended by itself leaves behind is swept without a word.
+                    // Orphans of a main process that ended by itself are killed without a report.
                     if run.exit.is_none() || run.stop.is_some() {
-                        outcome.reports.push(about(run, TransitionKind::Killing(why.clone())));
+                        outcome.reports.push(report_of(run, TransitionKind::Killing(why.clone())));
                         run.stop.get_or_insert(Stopping { since: now, why });
                     }
                     outcome.actions.push(Action::Kill { run: id });
@@ -208,7 +207,7 @@ impl Engine {
             Step::Report(id) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.reported = true;
-                    outcome.reports.push(about(run, TransitionKind::Survives));
+                    outcome.reports.push(report_of(run, TransitionKind::Survives));
                 }
             }
         }
@@ -224,14 +223,14 @@ impl Engine {
         let rest = resting_state(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
-        // What is known of other paths, or of a time when these were not watched, is not what it is going to read.
+        // Content of other paths says nothing about the files that this run reads.
         let content = process.content.clone().filter(|content| content.watch == spec.watch);
         if reason.replaces() {
             process.replacement = Some(id);
         }
         match (rest, process.past.as_mut()) {
             (RestingState::Again(_), _) => process.restarts = process.restarts.saturating_add(1),
-            // What another definition did, or did with other files, says nothing any more.
+            // How another definition ended, or this one with other files, no longer counts.
             (RestingState::Fresh, Some(past)) => past.streak = None,
             _ => {}
         }
@@ -271,7 +270,7 @@ impl Engine {
             if let Some(by) = run.spec.reload.clone() {
                 run.reloads = run.reloads.saturating_add(1);
                 outcome.actions.push(Action::Reload { run: id, by });
-                outcome.reports.push(about(run, TransitionKind::Reloading(why)));
+                outcome.reports.push(report_of(run, TransitionKind::Reloading(why)));
             }
         }
     }
@@ -282,7 +281,7 @@ impl Engine {
         let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
         if let Some(run) = self.observed.run_mut(id) {
             let differences = differences(&run.spec, &spec);
-            // What another probe met with says nothing any more.
+            // A failure of another probe no longer counts.
             if run.spec.ready != spec.ready {
                 run.unready = None;
             }
@@ -293,29 +292,29 @@ impl Engine {
             run.spec = spec;
             run.generation = generation;
             run.taken_over = newest;
-            outcome.reports.push(about(run, TransitionKind::Updated(differences)));
-            // Without a probe, to run is to be ready.
+            outcome.reports.push(report_of(run, TransitionKind::Updated(differences)));
+            // Without a probe, a run is ready as soon as it runs.
             if run.up.is_some() && run.ready.is_none() && !run.spec.has_readiness() {
                 run.become_ready(now);
-                outcome.reports.push(about(run, TransitionKind::Ready));
+                outcome.reports.push(report_of(run, TransitionKind::Ready));
             }
         }
     }
 }
 
-/// The definition that a process runs or, where nothing of it runs, the one that was wanted.
+/// The definition that a process runs or, where it doesn't run, the one that was wanted.
 fn in_force<'a>(wanted: &'a Arc<Spec>, serving: Option<&'a Run>) -> &'a Spec {
     let run = serving.filter(|_| wanted.enabled);
     run.map_or(wanted, |run| &run.spec)
 }
 
-/// Whether what runs of a process is to go on although something else is wanted.
+/// Whether a process is kept running although its definition changed.
 fn keeps(serving: Option<&Run>, wanted: Option<&Arc<Spec>>) -> bool {
     let is_to_stay = wanted.is_some_and(|wanted| wanted.on_change == OnChange::Keep);
     is_to_stay && serving.is_some_and(|run| !run.unwanted_by_hand)
 }
 
-/// The newest run of a process that is neither stopping nor at its end.
+/// The newest run of a process that is neither stopping nor ending.
 fn serving(process: &ObservedProcess) -> Option<&Run> {
     process.runs.iter().rev().find(|run| run.is_undisturbed())
 }
@@ -328,17 +327,17 @@ fn stop_by(spec: &Spec) -> StopBy {
     }
 }
 
-/// Why a process is started: what was asked for, or how it last ended, or what changed since.
+/// Why a process is started: an order by hand, how it last ended, or what changed since.
 fn start_reason(process: &mut ObservedProcess, spec: &Arc<Spec>) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
     }
-    if let Some(again) = why_again(process, spec) {
+    if let Some(again) = restart_reason(process, spec) {
         return again;
     }
     let changed = |former: &Spec| Reason::Changed(changed_fields(former, spec));
     match (process.runs.last(), &process.past) {
-        // It runs beside the one that it replaces.
+        // It starts beside the run that it replaces.
         (Some(run), past) if past.as_ref().is_none_or(|past| past.run < run.id) => changed(&run.spec),
         (_, Some(past)) if is_mended(past, spec) && !past.why.is_of_another() => changed(&past.spec),
         (_, Some(past)) => past.why.clone(),
@@ -346,14 +345,14 @@ fn start_reason(process: &mut ObservedProcess, spec: &Arc<Spec>) -> Reason {
     }
 }
 
-/// Why a process that ended by itself is started again: for a file that changed since, or for how it ended. `None`: it didn't, or
-/// what it ended by is mended.
-pub(crate) fn why_again(process: &ObservedProcess, spec: &Arc<Spec>) -> Option<Reason> {
+/// Why a process that ended by itself is started again: a file changed since, or how it ended. `None`: it didn't end by itself, or
+/// a new definition mended the cause.
+pub(crate) fn restart_reason(process: &ObservedProcess, spec: &Arc<Spec>) -> Option<Reason> {
     let past = process.past.as_ref().filter(|past| past.streak.is_some() && !is_mended(past, spec))?;
     let changed = changed_since_end(past, process.content.as_ref(), spec);
     Some(changed.map_or_else(|| past.why.clone(), |path| Reason::Watched(path.into())))
 }
 
-pub(crate) fn about(run: &Run, what: TransitionKind) -> Report {
+pub(crate) fn report_of(run: &Run, what: TransitionKind) -> Report {
     Report::Process(Transition { name: run.spec.name.clone(), run: Some(run.id), pid: run.pid, generation: run.generation, what })
 }

@@ -1,7 +1,6 @@
-//! What comes into the core and what goes out: events, orders, actions, and the facts they carry.
+//! The input and output of the core: events, orders and actions.
 //!
-//! An [`Event`] says what happened. An [`Action`] leaves whoever performs it no choice. Neither is a decision; those
-//! are made in [`crate::plan`].
+//! An [`Event`] says what happened. An [`Action`] says exactly what to do. Decisions are made in [`crate::plan`] alone.
 
 use crate::desired::Desired;
 use crate::spec::{Reload, Signal, Spec};
@@ -12,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// One execution of a process. Never reused, so news of an unknown run is late, not wrong.
+/// The number of one execution of a process. It is never reused, so an event of an unknown run is late, not wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
 
@@ -22,7 +21,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// The kernel's number of a process, for people and for the runtime; the core decides nothing by it.
+/// A pid, for people and for the runtime. The core decides nothing by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
@@ -32,21 +31,21 @@ impl fmt::Display for Pid {
     }
 }
 
-/// News for the engine.
+/// What happened: the input of the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A configuration was accepted.
     Wanted(Desired),
-    /// Somebody asked for something by hand.
+    /// An operator gave an order.
     Order(Order),
     /// The run's program has been executed.
     Spawned {
         /// The run.
         run: RunId,
-        /// Its leader.
+        /// Its main process.
         pid: Pid,
     },
-    /// The run could not be started; nothing of it is left.
+    /// The run could not be started, and no process of it is left.
     NotSpawned {
         /// The run.
         run: RunId,
@@ -62,47 +61,47 @@ pub enum Event {
     Unready {
         /// The run.
         run: RunId,
-        /// What the probe met with, such as `connection refused`.
+        /// The failure of the probe, such as `connection refused`.
         why: String,
     },
-    /// The run's liveness probe has failed as often as is allowed. Of a run that has never been ready that says nothing: the
-    /// deadline of readiness decides.
+    /// The run's liveness probe has failed too often. This doesn't count before the run was ready for the first time: until then
+    /// the readiness deadline decides.
     Unhealthy {
         /// The run.
         run: RunId,
-        /// What the probe met with.
+        /// The failure of the probe.
         why: String,
     },
-    /// The run has been told to read its own files again, as [`Action::Reload`] asked, or could not be.
+    /// A reload, see [`Action::Reload`], has succeeded or failed.
     Reloaded {
         /// The run.
         run: RunId,
-        /// Why it could not be told; `None`: it was.
+        /// Why it failed; `None`: it succeeded.
         failure: Option<String>,
     },
-    /// What the files contain that a process watches: told for the first time once a file of definitions names them, and
-    /// then whenever it differs, whether or not anything of the process runs.
+    /// The content of the files that a process watches: once after the configuration names them, then after each change, whether
+    /// or not the process runs.
     Content {
         /// The process.
         name: Name,
         /// What they contain now.
         content: Content,
     },
-    /// The run's leader has ended; processes that it started may be left.
+    /// The run's main process has ended. Orphans may be left.
     Exited {
         /// The run.
         run: RunId,
-        /// How.
+        /// How it ended.
         status: ExitStatus,
     },
-    /// Nothing of the run is left. Comes after `Exited`.
+    /// No process of the run is left. Comes after `Exited`.
     Gone {
         /// The run.
         run: RunId,
     },
 }
 
-/// What somebody asked for by hand.
+/// An order of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Run it, even if it was stopped by hand, failed, or completed.
@@ -111,13 +110,13 @@ pub enum Order {
     Stop(Name),
     /// Stop it if it runs, then start it.
     Restart(Name),
-    /// Stop everything, in order, for good.
+    /// Shut down: stop everything, in order.
     Shutdown,
-    /// Kill everything now, for good.
+    /// Shut down: kill everything now.
     Hurry,
 }
 
-/// What the runtime is to do. It returns at once; the outcome is an [`Event`].
+/// What the runtime is to do. The outcome comes back as an [`Event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Start a run. Answered by `Spawned` or `NotSpawned`.
@@ -126,8 +125,7 @@ pub enum Action {
         run: RunId,
         /// What to start.
         spec: Arc<Spec>,
-        /// The run, if any, that is being started, and whose exec must have succeeded or failed before this one's program may be
-        /// executed.
+        /// A run that is being started, if any. Its exec must have succeeded or failed before this run's exec.
         after: Option<RunId>,
     },
     /// Tell a run to stop. Answered by `Exited` and `Gone`, perhaps never.
@@ -137,8 +135,8 @@ pub enum Action {
         /// How.
         by: StopBy,
     },
-    /// Go by this definition from now on, which differs from the former in its upkeep alone. Not answered, but what a
-    /// probe that is another one meets with is told, whatever the former one met with.
+    /// Use this definition from now on; only its upkeep differs. Not answered, but results of a changed probe are reported,
+    /// even if they are the same as those of the former probe.
     Update {
         /// The run.
         run: RunId,
@@ -198,17 +196,17 @@ pub enum StopBy {
     Command(Vec<Text>, Signal),
 }
 
-/// What files contain, for comparing: for each path, as people may see it, a number that differs where the content does.
+/// The content of files, for comparing: for each path as shown to people, a number that differs if the content does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// The paths and patterns that were looked at, as the definition has them.
+    /// The watched paths and patterns, as the definition has them.
     pub watch: Vec<Text>,
-    /// The files that were found.
+    /// The files found, each with the number of its content.
     pub files: BTreeMap<String, u64>,
 }
 
 impl Content {
-    /// The first file that is not as it was, if both are about the same paths.
+    /// The first file that differs, if both are about the same watched paths.
     pub fn first_difference<'a>(&'a self, former: &'a Content) -> Option<&'a str> {
         if self.watch != former.watch {
             return None;
@@ -218,7 +216,7 @@ impl Content {
         paths.find(differs).map(String::as_str)
     }
 
-    /// What a run that has read `former` has read of these paths: files that it knew as it knew them, all others as they
+    /// The content of these paths that a run with the content `former` has read: known files as in `former`, all others as they
     /// are now.
     pub(crate) fn as_read(&self, former: &Content) -> Content {
         let read = |(path, now): (&String, &u64)| (path.clone(), *former.files.get(path).unwrap_or(now));
@@ -226,7 +224,7 @@ impl Content {
     }
 }
 
-/// How a leader ended.
+/// How a main process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// It exited with this status.
@@ -235,7 +233,7 @@ pub enum ExitStatus {
     Signal(Signal),
     /// It was never started.
     NotStarted(Refusal),
-    /// It ended, and nobody can say how.
+    /// It ended, and its status is unknown.
     Lost,
 }
 
@@ -259,10 +257,10 @@ impl fmt::Display for ExitStatus {
 
 /// Why a run could not be started: the stage that failed, in words that a person understands.
 ///
-/// Paths, names and numbers in here are what people may see (a [`crate::text::Text::shown`]), never a secret's value.
+/// Texts in here may be shown ([`crate::text::Text::shown`]). They never contain the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A command without a slash stands in no directory of the process's `PATH`.
+    /// A command without a slash is in no directory of the process's `PATH`.
     CommandNotFound {
         /// The command.
         command: String,
@@ -301,8 +299,8 @@ pub enum Refusal {
         /// The command.
         command: String,
     },
-    /// The arguments and environment together are longer than the kernel takes. (One that is too long by itself is found
-    /// before.)
+    /// The arguments and environment together are longer than the kernel accepts. (A single one that is too long is found
+    /// earlier.)
     TooLong {
         /// The command.
         command: String,
@@ -332,9 +330,9 @@ pub enum Refusal {
         /// The group.
         group: String,
     },
-    /// The host can't start another process just now (descriptors, processes or memory used up).
+    /// The host can't start another process now: it is out of descriptors, processes or memory.
     Exhausted {
-        /// What is used up, and what says how much there is of it.
+        /// What is used up, and which setting limits it.
         what: String,
     },
     /// Anything else, with the stage that failed and the system's words for it.

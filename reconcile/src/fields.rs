@@ -1,6 +1,6 @@
-//! A definition, flattened into fields with the names that the file gives them, for showing what differs.
+//! A definition as a flat list of fields, named as in the file, for showing differences.
 //!
-//! It is for people's eyes: whether a difference needs another run is decided by comparing [`crate::spec::Exec`], not here.
+//! It is for display only. Whether a difference needs another run is decided by comparing [`crate::spec::Exec`].
 
 use crate::human_duration::HumanDuration;
 use crate::spec::{
@@ -17,13 +17,13 @@ use core::fmt::Write;
 /// One field of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its value, and what people see of it.
+    /// Its value, with the text to show.
     pub text: Text,
     /// Whether it belongs to the identity.
     pub identity: bool,
 }
 
-/// Every field of a definition that says something, by its path in the file (`args`, `env.PORT`, `stop.timeout`).
+/// Every field of a definition that is set, by its path in the file (`args`, `env.PORT`, `stop.timeout`).
 pub fn fields(spec: &Spec) -> BTreeMap<String, Field> {
     let mut all = Fields::default();
     all.identity(spec);
@@ -31,7 +31,7 @@ pub fn fields(spec: &Spec) -> BTreeMap<String, Field> {
     all.0
 }
 
-/// A definition in lines, for showing two of them side by side: a field a line, lists item by item. No secret is in it.
+/// A definition as lines, for a diff: one for each field, and one for each item of a list. Secrets are not shown.
 pub fn lines(spec: &Spec) -> Vec<String> {
     let lists = lists(spec);
     let line = |(path, field): (String, Field)| match lists.get(path.as_str()) {
@@ -70,56 +70,56 @@ impl Fields {
         self.0.insert(path.into(), Field { text, identity });
     }
 
-    fn id(&mut self, path: impl Into<String>, text: Text) {
+    fn add_identity(&mut self, path: impl Into<String>, text: Text) {
         self.add(path, text, true);
     }
 
-    fn up(&mut self, path: impl Into<String>, text: impl AsRef<str>) {
+    fn add_upkeep(&mut self, path: impl Into<String>, text: impl AsRef<str>) {
         self.add(path, Text::plain(text.as_ref()), false);
     }
 
     fn identity(&mut self, spec: &Spec) {
         let exec = &spec.exec;
-        self.id("command", exec.command.clone());
+        self.add_identity("command", exec.command.clone());
         if !exec.args.is_empty() {
-            self.id("args", list(&exec.args));
+            self.add_identity("args", list(&exec.args));
         }
         for (key, value) in exec.env.iter() {
-            self.id(format!("env.{key}"), value.clone());
+            self.add_identity(format!("env.{key}"), value.clone());
         }
         if let InheritEnv::Only(names) = &exec.inherit_env {
             let names = names.as_slice();
-            self.id("inherit_env", if names.is_empty() { Text::plain("false") } else { list(names) });
+            self.add_identity("inherit_env", if names.is_empty() { Text::plain("false") } else { list(names) });
         }
         for (path, value) in [("working_dir", &exec.working_dir), ("user", &exec.user), ("group", &exec.group)] {
             if let Some(value) = value {
-                self.id(path, value.clone());
+                self.add_identity(path, value.clone());
             }
         }
-        self.id("type", Text::plain(if exec.kind == ProcessKind::Task { "task" } else { "service" }));
+        self.add_identity("type", Text::plain(if exec.kind == ProcessKind::Task { "task" } else { "service" }));
         match &exec.output {
-            Output::Log => self.id("output", Text::plain("log")),
-            Output::Null => self.id("output", Text::plain("null")),
+            Output::Log => self.add_identity("output", Text::plain("log")),
+            Output::Null => self.add_identity("output", Text::plain("null")),
             Output::File { path, max_size, keep } => {
-                self.id("output.file", path.clone());
-                self.id("output.max_size", Text::plain(&max_size.to_string()));
-                self.id("output.keep", Text::plain(&keep.to_string()));
+                self.add_identity("output.file", path.clone());
+                self.add_identity("output.max_size", Text::plain(&max_size.to_string()));
+                self.add_identity("output.keep", Text::plain(&keep.to_string()));
             }
         }
         match exec.announce {
             None => {}
-            Some(Announce::Notify) => self.id("ready.notify", Text::plain("true")),
-            Some(Announce::Fd(fd)) => self.id("ready.fd", Text::plain(&fd.to_string())),
+            Some(Announce::Notify) => self.add_identity("ready.notify", Text::plain("true")),
+            Some(Announce::Fd(fd)) => self.add_identity("ready.fd", Text::plain(&fd.to_string())),
         }
         if exec.no_new_privs {
-            self.id("no_new_privs", Text::plain("true"));
+            self.add_identity("no_new_privs", Text::plain("true"));
         }
         if let Some(umask) = exec.umask {
-            self.id("umask", Text::plain(&format!("{umask:04o}")));
+            self.add_identity("umask", Text::plain(&format!("{umask:04o}")));
         }
         for (path, value) in [("nice", exec.nice), ("oom_score_adj", exec.oom_score_adj)] {
             if let Some(value) = value {
-                self.id(path, Text::plain(&value.to_string()));
+                self.add_identity(path, Text::plain(&value.to_string()));
             }
         }
         for (name, limit) in &exec.limits {
@@ -127,22 +127,22 @@ impl Fields {
                 Limit::Unlimited => "unlimited".to_string(),
                 Limit::To(most) => most.to_string(),
             };
-            self.id(format!("limits.{name}"), Text::plain(&text));
+            self.add_identity(format!("limits.{name}"), Text::plain(&text));
         }
     }
 
     fn upkeep(&mut self, spec: &Spec) {
-        self.up("tier", if spec.tier == Tier::Managed { "managed_processes" } else { "applications" });
-        self.up("enabled", spec.enabled.to_string());
+        self.add_upkeep("tier", if spec.tier == Tier::Managed { "managed_processes" } else { "applications" });
+        self.add_upkeep("enabled", spec.enabled.to_string());
         if let Some(needs) = &spec.depends_on {
             let mut names = String::new();
             for (name, need) in needs {
                 let _ = write!(names, "{}{name}", if names.is_empty() { "" } else { ", " });
                 self.dependency(name, *need);
             }
-            self.up("depends_on", format!("[{names}]"));
+            self.add_upkeep("depends_on", format!("[{names}]"));
         }
-        self.up(
+        self.add_upkeep(
             "restart",
             match spec.restart {
                 Restart::Never => "never",
@@ -158,12 +158,12 @@ impl Fields {
             ("start_delay", spec.start_delay),
             ("stop.timeout", spec.stop.timeout),
         ] {
-            self.up(path, HumanDuration(span).to_string());
+            self.add_upkeep(path, HumanDuration(span).to_string());
         }
-        self.up("backoff.factor", backoff.factor.to_string());
-        self.up("backoff.jitter", backoff.jitter.to_string());
+        self.add_upkeep("backoff.factor", backoff.factor.to_string());
+        self.add_upkeep("backoff.jitter", backoff.jitter.to_string());
         if let Some(most) = spec.max_restarts {
-            self.up("max_restarts", most.to_string());
+            self.add_upkeep("max_restarts", most.to_string());
         }
         if let Some(probe) = &spec.ready {
             self.probe("ready", probe);
@@ -173,25 +173,25 @@ impl Fields {
             ("ready.timeout", spec.ready_timing.timeout),
             ("ready.deadline", spec.ready_timing.deadline),
         ] {
-            self.up(path, HumanDuration(span).to_string());
+            self.add_upkeep(path, HumanDuration(span).to_string());
         }
         if let Some(liveness) = &spec.liveness {
             self.liveness(liveness);
         }
-        self.up("stop.signal", spec.stop.signal.0);
+        self.add_upkeep("stop.signal", spec.stop.signal.0);
         if let Some(command) = &spec.stop.command {
             self.add("stop.command", list(command), false);
         }
         match &spec.reload {
             None => {}
-            Some(Reload::Signal(signal)) => self.up("reload.signal", signal.0),
+            Some(Reload::Signal(signal)) => self.add_upkeep("reload.signal", signal.0),
             Some(Reload::Command(command)) => self.add("reload.command", list(command), false),
         }
         if !spec.watch.is_empty() {
             self.add("watch", list(&spec.watch), false);
         }
-        self.up("on_watch", if spec.on_watch == OnWatch::Reload { "reload" } else { "restart" });
-        self.up(
+        self.add_upkeep("on_watch", if spec.on_watch == OnWatch::Reload { "reload" } else { "restart" });
+        self.add_upkeep(
             "on_change",
             match spec.on_change {
                 OnChange::Restart => "restart",
@@ -203,13 +203,13 @@ impl Fields {
 
     fn dependency(&mut self, name: &str, need: Dependency) {
         if let Some(condition) = need.condition {
-            self.up(format!("depends_on.{name}.condition"), condition_word(condition));
+            self.add_upkeep(format!("depends_on.{name}.condition"), condition_word(condition));
         }
         if need.restart {
-            self.up(format!("depends_on.{name}.restart"), "true");
+            self.add_upkeep(format!("depends_on.{name}.restart"), "true");
         }
         if !need.required {
-            self.up(format!("depends_on.{name}.required"), "false");
+            self.add_upkeep(format!("depends_on.{name}.required"), "false");
         }
     }
 
@@ -217,7 +217,7 @@ impl Fields {
         let (kind, text) = match probe {
             Probe::Http(http) => {
                 if !http.status.is_empty() {
-                    self.up(format!("{path}.status"), format!("{:?}", http.status));
+                    self.add_upkeep(format!("{path}.status"), format!("{:?}", http.status));
                 }
                 for (name, value) in &http.headers {
                     self.add(format!("{path}.headers.{name}"), value.clone(), false);
@@ -234,11 +234,11 @@ impl Fields {
     fn liveness(&mut self, liveness: &Liveness) {
         match &liveness.probe {
             Some(probe) => self.probe("liveness", probe),
-            None => self.up("liveness.notify", "true"),
+            None => self.add_upkeep("liveness.notify", "true"),
         }
-        self.up("liveness.interval", HumanDuration(liveness.interval).to_string());
-        self.up("liveness.timeout", HumanDuration(liveness.timeout).to_string());
-        self.up("liveness.failures", liveness.failures.to_string());
+        self.add_upkeep("liveness.interval", HumanDuration(liveness.interval).to_string());
+        self.add_upkeep("liveness.timeout", HumanDuration(liveness.timeout).to_string());
+        self.add_upkeep("liveness.failures", liveness.failures.to_string());
     }
 }
 
@@ -251,7 +251,7 @@ pub fn condition_word(condition: Condition) -> &'static str {
     }
 }
 
-/// A list as one text; secret if any of its items is.
+/// A list as one text, which is secret if any item is.
 fn list(items: &[Text]) -> Text {
     let join = |of: fn(&Text) -> &str| {
         let quoted: Vec<String> = items.iter().map(|item| format!("{:?}", of(item))).collect();

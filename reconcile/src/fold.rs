@@ -1,10 +1,10 @@
-//! How news becomes facts. Late, lost and repeated news must not matter: what is already known, or about a run that is
-//! gone, is passed over.
+//! How events become facts. Late, lost and repeated events do no harm: an event that is known already, or is about a run that is
+//! gone, is ignored.
 
 use crate::backoff::Streak;
 use crate::desired::Desired;
 use crate::diff::changed_fields;
-use crate::engine::{Engine, about};
+use crate::engine::{Engine, report_of};
 use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{Past, ProcessFacts, Run};
@@ -25,17 +25,17 @@ impl Engine {
             Event::Spawned { run, pid } => self.fold_spawned(now, run, pid, reports),
             Event::NotSpawned { run, why } => self.fold_not_spawned(now, run, why, reports),
             Event::Ready { run } => {
-                if let Some(run) = self.serving_mut(run)
+                if let Some(run) = self.undisturbed_mut(run)
                     && run.ready.is_none()
                 {
                     run.become_ready(now);
-                    reports.push(about(run, TransitionKind::Ready));
+                    reports.push(report_of(run, TransitionKind::Ready));
                 }
             }
             Event::Unready { run, why } => self.fold_unready(now, run, why, reports),
             Event::Unhealthy { run, why } => {
                 // Until it has been ready, a program need not answer; its deadline decides.
-                if let Some(run) = self.serving_mut(run)
+                if let Some(run) = self.undisturbed_mut(run)
                     && run.spec.liveness.is_some()
                     && run.first_ready.is_some()
                 {
@@ -62,16 +62,16 @@ impl Engine {
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
         let former = core::mem::replace(&mut self.desired, Arc::new(desired));
         self.planner.reset(&self.desired);
-        self.want_anew_what_changed(&former);
-        self.forget_what_is_removed();
-        self.place_what_stays();
-        self.drop_unwanted();
+        self.apply_changed_definitions(&former);
+        self.reset_removed();
+        self.update_places();
+        self.forget_unused();
     }
 
-    /// Notes since when each definition is wanted, and forgives what happened where something else is wanted now.
-    fn want_anew_what_changed(&mut self, former: &Desired) {
+    /// Records the generation of each changed definition, and resets the processes that are to start for it.
+    fn apply_changed_definitions(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
-        self.observed.know(self.desired.specs().map(|(name, _)| name));
+        self.observed.add_missing(self.desired.specs().map(|(name, _)| name));
         let since = Arc::make_mut(&mut self.since);
         let mut former = MergeLookup::over(former.specs());
         let mut processes = MergeLookup::over(self.observed.processes_mut());
@@ -86,18 +86,18 @@ impl Engine {
                     process.forgive();
                     process.tried = false;
                 }
-                None => process.want_anew(Reason::Added),
-                Some(before) if !before.enabled => process.want_anew(Reason::Enabled),
+                None => process.request_start(Reason::Added),
+                Some(before) if !before.enabled => process.request_start(Reason::Enabled),
                 Some(before) if orders_lifted.contains(name) => {
-                    process.want_anew(Reason::Changed(changed_fields(before, wanted)));
+                    process.request_start(Reason::Changed(changed_fields(before, wanted)));
                 }
                 Some(_) => {}
             }
         }
     }
 
-    /// Added again, a process is new: nothing of what happened before counts but the runs that are still there.
-    fn forget_what_is_removed(&mut self) {
+    /// Forgets removed processes except for their runs. A process that is added again is new.
+    fn reset_removed(&mut self) {
         let mut wanted = MergeLookup::over(self.desired.specs());
         Arc::make_mut(&mut self.since).retain(|name, _| wanted.to(name).is_some());
         let mut wanted = MergeLookup::over(self.desired.specs());
@@ -106,21 +106,21 @@ impl Engine {
         }
     }
 
-    /// What goes on running is placed by the new file; what is to stop does so by the place it had.
-    fn place_what_stays(&mut self) {
+    /// Gives runs that go on their places of the new file. Runs that are to stop keep their former places.
+    fn update_places(&mut self) {
         let mut processes = MergeLookup::over(self.observed.processes_mut());
         for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
             let is_misplaced = |run: &Run| run.is_undisturbed() && is_same(run, &entry.spec) && run.waits != waits;
-            // What keeps its place isn't touched, and stays shared with copies.
+            // A process that keeps its place isn't changed, so it stays shared with clones.
             if process.runs.iter().any(is_misplaced) {
                 process.runs.iter_mut().filter(|run| is_misplaced(run)).for_each(|run| run.waits.clone_from(&waits));
             }
         }
     }
 
-    /// Takes an order by hand. About a process that the file doesn't have there is nothing to order.
+    /// Takes an order by hand. One about a process that isn't in the file is ignored.
     fn fold_order(&mut self, now: Time, order: &Order) {
         let name = match order {
             Order::Shutdown | Order::Hurry => return self.close(now, order == &Order::Hurry),
@@ -139,18 +139,18 @@ impl Engine {
             }
             Order::Restart(_) => {
                 self.orders.release(name);
-                process.want_anew(Reason::RestartedByHand);
+                process.request_start(Reason::RestartedByHand);
             }
             _ => {
                 self.orders.release(name);
                 if !process.is_running() {
-                    process.want_anew(Reason::StartedByHand);
+                    process.request_start(Reason::StartedByHand);
                 }
             }
         }
     }
 
-    /// Ends everything, which concerns every process.
+    /// Begins a shutdown, which makes every process dirty.
     fn close(&mut self, now: Time, hurry: bool) {
         self.observed.mark_all_dirty();
         if hurry {
@@ -170,8 +170,8 @@ impl Engine {
         if !run.spec.has_readiness() {
             run.become_ready(now);
         }
-        reports.push(about(run, TransitionKind::Starting(run.reason.clone())));
-        reports.push(about(run, TransitionKind::Started));
+        reports.push(report_of(run, TransitionKind::Starting(run.reason.clone())));
+        reports.push(report_of(run, TransitionKind::Started));
     }
 
     fn fold_not_spawned(&mut self, now: Time, id: RunId, why: Refusal, reports: &mut Vec<Report>) {
@@ -181,40 +181,40 @@ impl Engine {
         let Some(run) = self.observed.remove(id) else { return };
         let status = ExitStatus::NotStarted(why);
         if let Some(stop) = &run.stop {
-            // Killed in a hurry before its program ran, it hasn't failed.
-            reports.push(about(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
+            // It was killed in a hurry before its program ran: that is no failure.
+            reports.push(report_of(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
         } else {
-            reports.push(about(&run, TransitionKind::Starting(run.reason.clone())));
-            reports.push(about(&run, TransitionKind::Failed(Reason::Ended(status.clone()))));
+            reports.push(report_of(&run, TransitionKind::Starting(run.reason.clone())));
+            reports.push(report_of(&run, TransitionKind::Failed(Reason::Ended(status.clone()))));
         }
         self.record_end(&run, status, now, reports);
     }
 
-    /// A run whose program runs, undisturbed.
-    fn serving_mut(&mut self, id: RunId) -> Option<&mut Run> {
+    /// A run with a running program, unless it is stopping or ending.
+    fn undisturbed_mut(&mut self, id: RunId) -> Option<&mut Run> {
         self.observed.run_mut(id).filter(|run| run.up.is_some() && run.is_undisturbed())
     }
 
-    /// A probe that doesn't pass any more takes readiness back, if it still is what readiness goes by.
+    /// A run is no longer ready if its probe fails, unless the new definition has no probe.
     fn fold_unready(&mut self, now: Time, id: RunId, why: String, reports: &mut Vec<Report>) {
-        let Some(run) = self.serving_mut(id).filter(|run| run.spec.has_readiness()) else { return };
+        let Some(run) = self.undisturbed_mut(id).filter(|run| run.spec.has_readiness()) else { return };
         if run.ready.is_some() {
             run.lapse(now);
-            reports.push(about(run, TransitionKind::Unready(why.clone())));
+            reports.push(report_of(run, TransitionKind::Unready(why.clone())));
         }
         run.unready = Some(why);
     }
 
-    /// An answer that nobody waits for any more is late.
+    /// An answer to a reload that no run waits for is late, and ignored.
     fn fold_reloaded(&mut self, id: RunId, failure: Option<String>, reports: &mut Vec<Report>) {
-        let Some(run) = self.serving_mut(id).filter(|run| run.reloads > 0) else { return };
+        let Some(run) = self.undisturbed_mut(id).filter(|run| run.reloads > 0) else { return };
         run.reloads -= 1;
         if let Some(failure) = failure {
-            reports.push(about(run, TransitionKind::NotReloaded(failure)));
+            reports.push(report_of(run, TransitionKind::NotReloaded(failure)));
         }
     }
 
-    /// What the watched files contain. Of paths that are no longer watched it is late.
+    /// Takes the content of watched files. Content of paths that are no longer watched is late, and ignored.
     fn fold_content(&mut self, name: &Name, content: Content) {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
@@ -225,7 +225,7 @@ impl Engine {
             match read {
                 Some(former) if former.watch == content.watch => {}
                 Some(former) => *read = Some(content.as_read(former)),
-                // What has not been compared before is as they are now.
+                // Without a former content to compare with, the current one counts as read.
                 None => *read = Some(content.clone()),
             }
         }
@@ -237,11 +237,11 @@ impl Engine {
         if run.exit.is_some() {
             return;
         }
-        // Its start went unreported: what ended has certainly run.
+        // A run that ended has run, even if its start was not reported.
         run.up.get_or_insert(now);
         if run.stop.is_none() && run.killed.is_none() {
             let what = if status.is_success() { TransitionKind::Exited } else { TransitionKind::Crashed(status.clone()) };
-            reports.push(about(run, what));
+            reports.push(report_of(run, what));
         }
         run.exit = Some((status, now));
     }
@@ -250,12 +250,12 @@ impl Engine {
         let Some(run) = self.observed.remove(id) else { return };
         let (status, at) = run.exit.clone().unwrap_or((ExitStatus::Lost, now));
         if let Some(stop) = &run.stop {
-            reports.push(about(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
+            reports.push(report_of(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
         }
         self.record_end(&run, status, at, reports);
     }
 
-    /// Remembers how a run ended, which its restart policy goes by if it ended by itself.
+    /// Records how a run ended. If it ended by itself, the restart policy decides by that.
     fn record_end(&mut self, run: &Run, status: ExitStatus, at: Time, reports: &mut Vec<Report>) {
         let name = &run.spec.name;
         let entry = self.desired.get(name);
@@ -263,44 +263,44 @@ impl Engine {
             let stopped = run.stop.as_ref().map(|stop| stop.why.clone());
             let by_itself = !run.forgiven && stopped.as_ref().is_none_or(Reason::is_failure);
             let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
-            let streak = by_itself.then(|| lengthen(before, run, at));
+            let streak = by_itself.then(|| extend_streak(before, run, at));
             let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
             let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak, content: run.content.clone() };
             let wanted = entry.filter(|entry| self.orders.let_run(&entry.spec));
             if let Some(entry) = wanted.filter(|_| by_itself) {
-                let tell = |what| {
+                let report = |what| {
                     let (name, generation) = (name.clone(), run.generation);
                     Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
                 };
                 match resting_state_after(Some(&past), process.content.as_ref(), &entry.spec) {
                     RestingState::Again(due) => {
-                        reports.push(tell(TransitionKind::Restarting { delay: due.since(at), reason: past.why.clone() }));
+                        reports.push(report(TransitionKind::Restarting { delay: due.since(at), reason: past.why.clone() }));
                     }
                     // A start that was refused has been reported as a failure already.
                     RestingState::Failed if !matches!(past.status, ExitStatus::NotStarted(_)) => {
-                        reports.push(tell(TransitionKind::Failed(past.why.clone())));
+                        reports.push(report(TransitionKind::Failed(past.why.clone())));
                     }
                     RestingState::Failed | RestingState::Completed | RestingState::Fresh => {}
                 }
             }
-            // A run that was stopped beside another one says nothing about that one, nor about how that ended.
-            let tells_less = process.past.as_ref().is_some_and(|past| past.tells_more_than(run));
-            if entry.is_some() && (by_itself || (!process.is_running() && !tells_less)) {
+            // The stop of one run doesn't count as the end of another run beside it.
+            let is_outweighed = process.past.as_ref().is_some_and(|past| past.outweighs_stop_of(run));
+            if entry.is_some() && (by_itself || (!process.is_running() && !is_outweighed)) {
                 process.past = Some(past);
             }
         }
-        self.drop_unwanted_one(name);
+        self.forget_if_unused(name);
     }
 
-    /// Of what is neither wanted nor runs, nothing is to be remembered.
-    fn drop_unwanted(&mut self) {
+    /// Forgets the processes that are neither in the file nor running.
+    fn forget_unused(&mut self) {
         let mut wanted = MergeLookup::over(self.desired.specs());
         let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
         let unused: Vec<Name> = others.filter(|(_, process)| process.runs.is_empty()).map(|(name, _)| name.clone()).collect();
         self.observed.forget(&unused);
     }
 
-    fn drop_unwanted_one(&mut self, name: &Name) {
+    fn forget_if_unused(&mut self, name: &Name) {
         let unused = self.observed.processes().get(name).is_some_and(|process| process.runs.is_empty());
         if unused && self.desired.get(name).is_none() {
             self.observed.forget(core::slice::from_ref(name));
@@ -308,8 +308,8 @@ impl Engine {
     }
 }
 
-/// One more end in a row, unless the run was healthy for long enough to start a new row.
-fn lengthen(before: Option<Streak>, run: &Run, at: Time) -> Streak {
+/// The streak with one more end, or a new streak if the run was healthy for long enough.
+fn extend_streak(before: Option<Streak>, run: &Run, at: Time) -> Streak {
     let healthy = run.first_ready.is_some() && run.longest_ready(at) >= run.spec.backoff.reset_after;
     match before {
         _ if healthy => Streak { length: 1, after_health: true },

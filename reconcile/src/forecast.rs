@@ -1,7 +1,7 @@
-//! What a configuration would change on a host, process by process, in the order in which it would come about.
+//! What a configuration would change, process by process, in order of execution.
 //!
-//! It is the [`preview`] told per process instead of step by step, beside what [`Engine::changes`] says of the
-//! definitions. It computes no order of its own.
+//! It joins the steps of a [`preview`] for each process, and adds the changed fields from [`Engine::changes`]. The order is
+//! that of the preview.
 
 use crate::desired::Desired;
 use crate::diff::{ChangeClass, Difference, tops};
@@ -19,15 +19,14 @@ use core::fmt;
 /// What a configuration would change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
-    /// Its effects in the order of execution: each stands where its last step is done, so a restart where the new run is
-    /// started. Those that need no step, because nothing runs, come first.
+    /// Its effects in the order of their last steps: a restart is where the new run is started. Effects without a step, because
+    /// nothing runs, come first.
     pub effects: Vec<Effect>,
-    /// The steps of these effects in the order of execution: those of a wave are begun at once, and a wave begins when the
-    /// former one is done.
+    /// The steps of these effects. The steps of a wave are begun at once, and a wave begins when the one before is done.
     pub waves: Vec<Vec<PreviewStep>>,
-    /// Processes that would need another run, and keep the one they have on purpose; by name.
+    /// Processes that would need another run, and are kept on purpose; by name.
     pub stale: Vec<StaleProcess>,
-    /// How many of each class; its generation is the one that the configuration would become.
+    /// How many changes of each class, and the generation that the configuration would become.
     pub summary: Summary,
 }
 
@@ -44,12 +43,12 @@ pub struct Effect {
     pub fields: Vec<Difference>,
 }
 
-/// A process that goes on running what is no longer wanted.
+/// A process that goes on running with its former definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleProcess {
     /// The process.
     pub name: Name,
-    /// The fields in which what is wanted differs from what runs.
+    /// The fields in which the file differs from what runs.
     pub fields: Vec<Difference>,
 }
 
@@ -67,7 +66,7 @@ pub enum EffectKind {
 }
 
 impl EffectKind {
-    /// The sign that stands for it in plans.
+    /// Its sign in plans.
     pub fn sign(self) -> char {
         match self {
             EffectKind::Start => '+',
@@ -77,7 +76,7 @@ impl EffectKind {
         }
     }
 
-    /// The word that stands for it in plans.
+    /// Its word in plans.
     pub fn as_str(self) -> &'static str {
         match self {
             EffectKind::Start => "start",
@@ -94,23 +93,24 @@ impl fmt::Display for EffectKind {
     }
 }
 
-/// What this configuration would change now; `None` if it means the same as the one in force.
+/// Returns what this configuration would change now; `None` if it means the same as the one in force.
 ///
-/// What comes about anyway, such as the next start of a process that has crashed, is no effect of it.
+/// What happens without it too, such as the next start of a crashed process, is not an effect.
 pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast> {
     if !engine.is_news(wanted) {
         return None;
     }
     let changes = engine.changes(wanted);
-    // Asked only about processes that are unchanged and nevertheless have something done to them.
-    let anyway = LazyCell::new(|| Steps::of(&preview(engine, now, engine.desired().clone())));
+    // Computed only if there are steps for unchanged processes.
+    let without_it = LazyCell::new(|| Steps::of(&preview(engine, now, engine.desired().clone())));
     let mut waves = preview(engine, now, wanted.clone());
     let steps = Steps::of(&waves);
     let mut effects: Vec<(Option<usize>, Effect)> = Vec::new();
     let mut stale = Vec::new();
     for (name, change) in &changes {
         let own = steps.0.get(name);
-        let own = own.filter(|own| *change != ChangeClass::Keep || anyway.0.get(name).is_none_or(|other| !own.is_same(other)));
+        let own =
+            own.filter(|own| *change != ChangeClass::Keep || without_it.0.get(name).is_none_or(|other| !own.is_same(other)));
         let effect = |kind, reason, fields: &[Difference]| {
             let effect = Effect { name: name.clone(), kind, reason, fields: fields.to_vec() };
             (own.map(|own| own.last), effect)
@@ -127,36 +127,36 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
                 effects.push(effect(EffectKind::Stop, stopped().unwrap_or(usual), &[]));
             }
             ChangeClass::Replace(fields) => {
-                let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Restart, Reason::Changed(tops(fields))));
+                let (kind, why) = kind_and_reason(own).unwrap_or_else(|| (EffectKind::Restart, Reason::Changed(tops(fields))));
                 effects.push(effect(kind, why, fields));
             }
             ChangeClass::Update(fields) => {
-                let (kind, why) = done(own).unwrap_or_else(|| (EffectKind::Update, Reason::Changed(tops(fields))));
+                let (kind, why) = kind_and_reason(own).unwrap_or_else(|| (EffectKind::Update, Reason::Changed(tops(fields))));
                 effects.push(effect(kind, why, fields));
             }
-            // It follows another one, which takes it along.
-            ChangeClass::Stale(fields) => match done(own) {
+            // It may be restarted along with a dependency.
+            ChangeClass::Stale(fields) => match kind_and_reason(own) {
                 Some((kind, why)) => effects.push(effect(kind, why, fields)),
                 None => stale.push(StaleProcess { name: name.clone(), fields: fields.clone() }),
             },
-            // It follows another one, or waited for one that now comes.
-            ChangeClass::Keep => effects.extend(done(own).map(|(kind, why)| effect(kind, why, &[]))),
+            // It may be restarted along with a dependency, or have waited for one that starts now.
+            ChangeClass::Keep => effects.extend(kind_and_reason(own).map(|(kind, why)| effect(kind, why, &[]))),
         }
     }
     effects.sort_by_key(|(last, _)| *last);
     let effects: Vec<Effect> = effects.into_iter().map(|(_, effect)| effect).collect();
     let of_effects: BTreeSet<&Name> = effects.iter().map(|effect| &effect.name).collect();
     for wave in &mut waves {
-        wave.retain(|deed| of_effects.contains(&deed.name));
+        wave.retain(|step| of_effects.contains(&step.name));
     }
     waves.retain(|wave| !wave.is_empty());
     let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
     Some(Forecast { effects, waves, stale, summary })
 }
 
-/// What its starts and stops come to, and why; `None`: there is none of them. What is stopped and can't be started again, such as
-/// for a dependency that is disabled, is stopped.
-fn done(own: Option<&ProcessSteps>) -> Option<(EffectKind, Reason)> {
+/// What the start and stop of a process amount to, and why; `None`: there is neither. A process that is stopped and can't be
+/// started again, because a dependency is disabled, counts as stopped.
+fn kind_and_reason(own: Option<&ProcessSteps>) -> Option<(EffectKind, Reason)> {
     match own.map(|own| (own.stop.clone(), own.start.clone()))? {
         (Some(_), Some(why)) => Some((EffectKind::Restart, why)),
         (Some(why), None) => Some((EffectKind::Stop, why)),
@@ -178,7 +178,7 @@ struct ProcessSteps {
 }
 
 impl ProcessSteps {
-    /// Whether the same is done, if perhaps at another time.
+    /// Whether the same is done, even at another place.
     fn is_same(&self, other: &ProcessSteps) -> bool {
         (&self.start, &self.stop) == (&other.start, &other.stop)
     }

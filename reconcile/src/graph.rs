@@ -1,7 +1,6 @@
-//! Order, cycles and closures over a directed graph of numbered nodes. It knows nothing of processes.
+//! A directed graph of numbered nodes: order, cycles and reachability.
 //!
-//! An edge leads from a dependent to what it depends on. All walks keep their stack on the heap, so that a chain of
-//! ten thousand nodes is as safe as one of ten.
+//! An edge leads from a dependent to its dependency. No walk is recursive, so long chains can't overflow the stack.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,7 +17,7 @@ impl Graph {
         Graph { edges: vec![Vec::new(); len] }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn len(&self) -> usize {
         self.edges.len()
     }
@@ -28,17 +27,17 @@ impl Graph {
         self.edges.is_empty()
     }
 
-    /// Adds an edge; one that is already there may be added again.
+    /// Adds an edge. The same edge may be added again.
     pub fn add(&mut self, from: usize, to: usize) {
         self.edges[from].push(to);
     }
 
-    /// Where the edges of a node lead.
+    /// The nodes that the edges of a node lead to.
     pub fn next(&self, from: usize) -> &[usize] {
         &self.edges[from]
     }
 
-    /// The same graph with every edge turned round.
+    /// The same graph with every edge reversed.
     #[must_use]
     pub fn reversed(&self) -> Graph {
         let mut reversed = Graph::new(self.edges.len());
@@ -50,7 +49,7 @@ impl Graph {
         reversed
     }
 
-    /// For each node whether it can be reached from `start` over one edge or more.
+    /// For each node, whether it can be reached from `start` over one or more edges.
     pub fn reachable(&self, start: usize) -> Vec<bool> {
         let mut seen = vec![false; self.edges.len()];
         let mut stack = self.edges[start].clone();
@@ -122,7 +121,7 @@ impl Graph {
         found
     }
 
-    /// A way from `start` back to itself that stays within `within`, as the nodes in order, `start` once.
+    /// A path from `start` back to itself through nodes of `within`: the nodes in order, `start` once.
     pub fn cycle_through(&self, start: usize, within: &[usize]) -> Option<Vec<usize>> {
         let mut open = vec![false; self.edges.len()];
         for &node in within {

@@ -1,9 +1,9 @@
-//! A length of time in the words of a configuration file: `250ms`, `2s`, `1m30s`, `1h`.
+//! Durations as a configuration file writes them: `250ms`, `2s`, `1m30s`, `1h`.
 
 use core::fmt;
 use core::time::Duration;
 
-/// Writes a duration the way a configuration file would. Below a second it is exact to the microsecond.
+/// Writes a duration as a configuration file does, in whole microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HumanDuration(pub Duration);
 
@@ -29,7 +29,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn spans_read_like_the_file() {
+    fn durations_are_written_as_in_the_file() {
         for (millis, text) in [
             (0, "0s"),
             (250, "250ms"),

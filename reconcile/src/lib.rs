@@ -1,11 +1,11 @@
-//! The pure core of navigator: what is wanted, what happened, and what to do about the difference.
+//! The pure core of navigator: desired state, observed state, and what to do about the difference.
 //!
-//! *Desired* (what the file wants) and *observed* (what happened) are two values. One total function, [`plan::plan`],
-//! compares them and says what to do now, what is waited for and why, and when to look again. The [`engine::Engine`]
-//! folds news into the observed facts and plans; it never acts, never waits and never asks the time.
+//! *Desired* is what the file says, *observed* is what happened. One total function, [`plan::plan`], compares them. It returns what to
+//! do now, what is waited for and why, and when to plan again. The [`engine::Engine`] takes events into the observed facts, and
+//! plans. It never acts, never waits and never reads a clock.
 //!
-//! This crate is *not* the place for anything that touches the world. `no_std` without dependencies is the proof: the
-//! compiler itself refuses a clock, a file, an environment variable, a thread, a print, and a `HashMap`'s random order.
+//! Nothing here touches the outside world. The crate is `no_std` without dependencies, so the compiler refuses clocks, files,
+//! environment variables, threads, output, and the random order of a `HashMap`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! What happened: runs and how they ended. Facts only, never what should be.
+//! The observed facts: runs, and how they ended.
 //!
-//! There is no "restarting", "backing off" or "failed" here. [`crate::plan`] and [`crate::state`] derive those from these facts
-//! and from the definitions.
+//! There is no "restarting", "backing off" or "failed" here. [`crate::plan`] and [`crate::state`] derive those from the facts and
+//! the definitions.
 
 use crate::backoff::Streak;
 use crate::event::{Content, ExitStatus, Pid, RunId};
@@ -27,18 +27,18 @@ pub struct Observed {
     last_run: u64,
     /// The host keeps the order of execs, see [`Action::Spawn`](crate::event::Action::Spawn).
     pub(crate) orders_execs: bool,
-    /// It is the world of a preview, in which no start takes any time.
+    /// These are the facts of a preview, where a start takes no time.
     pub(crate) is_ideal: bool,
 }
 
-/// What is known of one process. Copies share the facts until one of them changes.
+/// The facts about one process. Clones share them until one side changes them.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedProcess(Arc<ProcessFacts>);
 
 /// The facts about one process.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessFacts {
-    /// Its runs that are not gone, oldest first. There are several only while one replaces another that still serves.
+    /// Its runs that are not gone, oldest first. There are several only while one replaces another that is still in use.
     pub runs: Vec<Run>,
     /// How its last run ended.
     pub past: Option<Past>,
@@ -46,9 +46,9 @@ pub struct ProcessFacts {
     pub due_since: Option<Time>,
     /// It was started since it was added or enabled.
     pub tried: bool,
-    /// Why it will be started, if the reason is not how it ended.
+    /// Why it will be started, if not for how it ended.
     pub cue: Option<Reason>,
-    /// Its newest run, gone or not, that was started in place of another: changed, or restarted by hand or along.
+    /// Its newest run, gone or not, that was started to replace another: after a change, by hand, or along with a dependency.
     pub replacement: Option<RunId>,
     /// The content of the files that it watches.
     pub content: Option<Content>,
@@ -85,15 +85,15 @@ pub struct Run {
     pub spec: Arc<Spec>,
     /// The generation that this definition came with.
     pub generation: u64,
-    /// The newest of all runs when it took over this definition. Later runs were started under it.
+    /// The newest of all runs when it took over this definition.
     pub taken_over: RunId,
     /// Why it was started.
     pub reason: Reason,
-    /// The processes that it comes after: named dependencies and the one before it in the list.
+    /// The processes that it comes after: its named dependencies, and the one before it in the list.
     pub waits: Vec<Name>,
-    /// The run whose exec must come before its own.
+    /// A run of which the exec must come before its own.
     pub after: Option<RunId>,
-    /// When its start was asked for.
+    /// When its start was begun.
     pub begun: Time,
     /// The pid of its main process, once its program runs.
     pub pid: Option<Pid>,
@@ -103,27 +103,27 @@ pub struct Run {
     pub ready: Option<Time>,
     /// The longest time that it was ready without a break, not counting the current one.
     pub was_ready_for: Duration,
-    /// When it was ready for the first time, which its readiness deadline is about.
+    /// When it was ready for the first time. After that, its readiness deadline no longer counts.
     pub first_ready: Option<Time>,
-    /// The last failure of its readiness probe, if it didn't pass since.
+    /// The last failure of its readiness probe, if the probe has not passed since.
     pub unready: Option<String>,
     /// The failure of its liveness probe, once it failed too often.
     pub unhealthy: Option<String>,
     /// The content of the files that it watches when it last read them.
     pub content: Option<Content>,
-    /// How many reloads it was told to do that are not confirmed yet.
+    /// How many reloads are not answered yet.
     pub reloads: u32,
     /// It is to be restarted by hand.
     pub unwanted_by_hand: bool,
     /// It was told to stop.
     pub stop: Option<Stopping>,
-    /// When its kill was asked for.
+    /// When its kill was begun.
     pub killed: Option<Time>,
-    /// How and when its main process ended. Processes that it started may be left.
+    /// How and when its main process ended. Orphans may be left.
     pub exit: Option<(ExitStatus, Time)>,
     /// It was reported to survive being killed.
     pub reported: bool,
-    /// Its end doesn't count, because its process was wanted anew since it began to end.
+    /// Its end doesn't count, because a start of its process was requested after it began to end.
     pub forgiven: bool,
 }
 
@@ -156,20 +156,20 @@ pub struct Past {
 }
 
 impl Past {
-    /// Whether it says more about the process than the stop of another run: it is of a newer run, or of one that ended by itself
-    /// while the other was there.
-    pub(crate) fn tells_more_than(&self, other: &Run) -> bool {
+    /// Whether it counts more than the stop of another run: it is of a newer run, or of one that ended by itself while the other
+    /// was there.
+    pub(crate) fn outweighs_stop_of(&self, other: &Run) -> bool {
         self.run > other.id || (self.streak.is_some() && self.at > other.begun)
     }
 
-    /// Whether it exited with success, and wasn't stopped for a failure.
+    /// Whether it exited with status 0, and wasn't stopped for a failure.
     pub fn succeeded(&self) -> bool {
         self.status.is_success() && !self.why.is_failure()
     }
 }
 
 impl ProcessFacts {
-    /// Forgives all failures: it may be started as if for the first time.
+    /// Forgets all failures, so that it may be started as if for the first time.
     pub(crate) fn forgive(&mut self) {
         if let Some(past) = &mut self.past {
             past.streak = None;
@@ -180,8 +180,8 @@ impl ProcessFacts {
         self.cue = None;
     }
 
-    /// Wants it anew, for this reason, whatever happened before. A run that is neither stopping nor ending goes on.
-    pub(crate) fn want_anew(&mut self, why: Reason) {
+    /// Requests a start for this reason, whatever happened before. A run that is neither stopping nor ending goes on.
+    pub(crate) fn request_start(&mut self, why: Reason) {
         self.forgive();
         if !self.is_running() {
             self.cue = Some(why);
@@ -227,26 +227,26 @@ impl Run {
         self.spec.depends_on.as_ref().and_then(|needs| needs.get(dependency)).is_some_and(|need| need.restart)
     }
 
-    /// Notes that it is ready from now on.
+    /// Records that it is ready from now on.
     pub(crate) fn become_ready(&mut self, now: Time) {
         self.ready.get_or_insert(now);
         self.first_ready.get_or_insert(now);
         self.unready = None;
     }
 
-    /// Notes that it is no longer ready.
+    /// Records that it is no longer ready.
     pub(crate) fn lapse(&mut self, now: Time) {
         self.was_ready_for = self.longest_ready(now);
         self.ready = None;
     }
 
-    /// The longest time that it was ready without a break until this moment, or until it was told to stop.
+    /// The longest time that it was ready without a break, until this moment or until it was told to stop.
     pub(crate) fn longest_ready(&self, at: Time) -> Duration {
         let end = self.stop.as_ref().map_or(at, |stop| stop.since.min(at));
         self.ready.map_or(self.was_ready_for, |ready| self.was_ready_for.max(end.since(ready)))
     }
 
-    /// Whether it ended by itself or is stopped for a failure, and that counts.
+    /// Whether it ended by itself or is stopped for a failure, and isn't forgiven.
     pub fn ends_by_itself(&self) -> bool {
         !self.forgiven && self.stop.as_ref().map_or(self.exit.is_some(), |stop| stop.why.is_failure())
     }
@@ -268,7 +268,7 @@ impl Observed {
         self.names.len()
     }
 
-    /// Whether nothing runs but what was reported to survive being killed.
+    /// Whether every remaining run was reported to survive being killed.
     pub fn is_quiet(&self) -> bool {
         self.processes.values().flat_map(|process| &process.runs).all(|run| run.reported)
     }
@@ -278,7 +278,7 @@ impl Observed {
         self.dirty.names()
     }
 
-    /// Notes that these processes are quiescent; `names` is sorted.
+    /// Records that these processes are quiescent; `names` is sorted.
     pub(crate) fn clear_dirty<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
         self.dirty.clear(names);
     }
@@ -302,15 +302,15 @@ impl Observed {
         self.processes.iter_mut()
     }
 
-    /// Adds those of these processes that are unknown; sorted by name.
-    pub(crate) fn know<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
-        let mut known = MergeLookup::over(&self.processes);
-        let unknown: Vec<&Name> = names.filter(|name| known.to(name).is_none()).collect();
-        self.processes.extend(unknown.into_iter().map(|name| (name.clone(), ObservedProcess::default())));
+    /// Adds the processes that are missing; `names` is sorted.
+    pub(crate) fn add_missing<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
+        let mut present = MergeLookup::over(&self.processes);
+        let missing: Vec<&Name> = names.filter(|name| present.to(name).is_none()).collect();
+        self.processes.extend(missing.into_iter().map(|name| (name.clone(), ObservedProcess::default())));
         self.mark_all_dirty();
     }
 
-    /// Forgets these processes; sorted by name.
+    /// Forgets these processes; `names` is sorted.
     pub(crate) fn forget(&mut self, names: &[Name]) {
         for name in names {
             self.processes.remove(name);
@@ -336,7 +336,7 @@ impl Observed {
     pub(crate) fn add(&mut self, run: Run) {
         self.names.insert(run.id, run.spec.name.clone());
         let runs = &mut self.process_or_new(&run.spec.name).runs;
-        // Hardly any process has a second run, and a vector makes room for four.
+        // Hardly any process has a second run, and a vector would reserve space for four.
         runs.reserve_exact(1);
         runs.push(run);
     }

@@ -1,8 +1,8 @@
-//! Whether what was ordered by hand has come about: done, still on its way, or not going to happen.
+//! How far an order by hand has come: done, on its way, or missed.
 //!
-//! It looks at facts alone, so that it doesn't matter by which way they came about. Whether it is done shows in the facts about the
-//! process itself ([`Goal::progress`]), and is asked when those change. Whether it is stuck depends on other processes
-//! ([`Goal::stuck`]): that lasts, and may be found out a moment later.
+//! It is derived from facts alone, whatever caused them. Whether an order is done depends on the facts about its process
+//! ([`Goal::progress`]), so check it when those change. Whether it is stuck depends on other processes ([`Goal::stuck`]). That
+//! lasts, so it may be checked a moment later.
 
 use crate::engine::Engine;
 use crate::event::RunId;
@@ -13,25 +13,25 @@ use crate::text::Name;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-/// What is to come about.
+/// The goal of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// The process is ready, or has completed.
     Up(Name),
-    /// The same of a run that is newer than this one.
+    /// A run newer than this one is ready, or has completed.
     UpAnew(Name, RunId),
-    /// Nothing of the process runs.
+    /// The process has no run.
     Down(Name),
 }
 
 /// How far a goal has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderProgress {
-    /// It has come about.
+    /// It is reached.
     Reached,
     /// It is on its way, unless it is stuck.
     Coming,
-    /// It doesn't come about by itself; and why.
+    /// It is not reached without help; with the reason.
     Missed(String),
 }
 
@@ -42,7 +42,7 @@ impl Goal {
         name
     }
 
-    /// How far it has come, by the facts about its process.
+    /// How far the goal has come, by the facts about its process.
     pub fn progress(&self, engine: &Engine) -> OrderProgress {
         match self {
             Goal::Up(name) => up(engine, name, None),
@@ -51,7 +51,7 @@ impl Goal {
         }
     }
 
-    /// Why a goal that is [`Progress::Coming`] doesn't come about by itself; `None`: it does.
+    /// Why a goal that is [`OrderProgress::Coming`] is not reached without help; `None`: it is.
     pub fn stuck(&self, engine: &Engine, waits: &Waits) -> Option<String> {
         let mut waiting = waits.of(self.name());
         match self {
@@ -67,18 +67,18 @@ impl Goal {
 /// The newest of all runs of a process that have begun, gone or not; for [`Goal::UpAnew`].
 pub fn newest_run(engine: &Engine, name: &Name) -> RunId {
     let process = engine.observed().processes().get(name);
-    let living = process.and_then(|process| process.runs.last()).map(|run| run.id);
+    let newest = process.and_then(|process| process.runs.last()).map(|run| run.id);
     let past = process.and_then(|process| process.past.as_ref()).map(|past| past.run);
-    living.max(past).unwrap_or(RunId(0))
+    newest.max(past).unwrap_or(RunId(0))
 }
 
 fn up(engine: &Engine, name: &Name, former: Option<RunId>) -> OrderProgress {
-    let Some(standing) = engine.status(name) else { return OrderProgress::Missed("no longer in the file".to_string()) };
+    let Some(status) = engine.status(name) else { return OrderProgress::Missed("no longer in the file".to_string()) };
     let is_new = former.is_none_or(|former| newest_run(engine, name) > former);
-    match standing.state {
+    match status.state {
         ProcessState::Running | ProcessState::Completed if is_new => OrderProgress::Reached,
-        ProcessState::Failed | ProcessState::Backoff if is_new => OrderProgress::Missed(standing.reason.to_string()),
-        ProcessState::Stopped => OrderProgress::Missed(standing.reason.to_string()),
+        ProcessState::Failed | ProcessState::Backoff if is_new => OrderProgress::Missed(status.reason.to_string()),
+        ProcessState::Stopped => OrderProgress::Missed(status.reason.to_string()),
         _ => OrderProgress::Coming,
     }
 }
@@ -94,12 +94,12 @@ fn down(engine: &Engine, name: &Name) -> OrderProgress {
     OrderProgress::Coming
 }
 
-/// Whether a start waits for something that doesn't come by itself.
+/// Whether a start waits for something that doesn't happen without help.
 fn is_stuck(waiting: &Waiting) -> bool {
     matches!(waiting, Waiting::Dependency { why, .. } if *why != Block::Coming)
 }
 
-/// Whether a run is on its way out, or is to be told to stop once it has begun.
+/// Whether a run is stopping, or is to stop once it has started.
 fn is_going(waiting: &Waiting) -> bool {
     matches!(waiting, Waiting::Grace(_) | Waiting::Kill | Waiting::Dependent(_) | Waiting::Exec)
 }

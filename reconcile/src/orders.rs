@@ -1,7 +1,7 @@
-//! What an operator asked for by hand, as it lies over the file: who is to stay stopped, and whether all is to end.
+//! Orders by hand that override the file: which processes stay stopped, and whether navigator shuts down.
 //!
-//! By hand is sticky: a stopped process stays stopped, over reloads too, until it is started by hand, until its own
-//! definition changes, or until it is removed. Restarts are not in here: they are done once, so they are facts of a run.
+//! A process that was stopped by hand stays stopped, over reloads too, until it is started by hand, its own definition changes,
+//! or it is removed. Restarts are not in here: each is done once, so it is a fact of a run.
 
 use crate::desired::{Desired, DesiredProcess};
 use crate::spec::Spec;
@@ -11,20 +11,20 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// The overlay of an operator's orders over a [`Desired`].
+/// Orders by hand, applied on top of a [`Desired`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// Each with the definition that it was stopped with.
+    /// Stopped processes, each with its definition at that time.
     stopped: BTreeMap<Name, Arc<Spec>>,
     closing: Option<Closing>,
 }
 
-/// Navigator is to end.
+/// A shutdown of navigator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closing {
     /// Since when.
     pub since: Time,
-    /// Without waiting for anything.
+    /// Everything is killed at once.
     pub hurry: bool,
 }
 
@@ -44,7 +44,7 @@ impl Orders {
         self.stopped.contains_key(name)
     }
 
-    /// Whether a process that the file defines like this is to run.
+    /// Whether a process with this definition is to run.
     pub fn let_run(&self, spec: &Spec) -> bool {
         self.let_one_run(spec.enabled, &spec.name)
     }
@@ -55,32 +55,32 @@ impl Orders {
     }
 
     fn let_one_run(&self, enabled: bool, name: &Name) -> bool {
-        // The name isn't even read where nobody is stopped.
+        // Without stopped processes the name isn't read, which is faster.
         self.closing.is_none() && enabled && (self.stopped.is_empty() || !self.is_stopped(name))
     }
 
-    /// Those that stay stopped if this is wanted: of the others the file wants nothing, or something else than before.
+    /// The processes that stay stopped under this configuration: their definitions are the same as when they were stopped.
     pub fn outlasting<'a>(&'a self, wanted: &'a Desired) -> impl Iterator<Item = &'a Name> {
         let is_as_it_was = |spec: &Arc<Spec>| wanted.get(&spec.name).is_some_and(|entry| entry.spec == *spec);
         self.stopped.iter().filter(move |(_, spec)| spec.enabled && is_as_it_was(spec)).map(|(name, _)| name)
     }
 
-    /// Whether and how navigator is to end.
+    /// The shutdown, if one has begun.
     pub fn closing(&self) -> Option<Closing> {
         self.closing
     }
 
-    /// Ends everything in order; a second time changes nothing.
+    /// Begins an orderly shutdown. A second call changes nothing.
     pub fn shut_down(&mut self, now: Time) {
         self.closing.get_or_insert(Closing { since: now, hurry: false });
     }
 
-    /// Ends everything at once.
+    /// Begins a shutdown that kills everything at once, or hurries the one that has begun.
     pub fn hurry(&mut self, now: Time) {
         self.closing.get_or_insert(Closing { since: now, hurry: true }).hurry = true;
     }
 
-    /// Forgets orders for processes that are no longer wanted, or not as they were. Answers with the names of the latter.
+    /// Forgets the stops of processes that were removed or changed. Returns the names of the changed ones.
     pub fn forget_changed(&mut self, desired: &Desired) -> Vec<Name> {
         let mut changed = Vec::new();
         self.stopped.retain(|name, spec| match desired.get(name) {

@@ -1,6 +1,6 @@
-//! What a process waits for, in words: for the stories of tests, and for people who ask what happens next.
+//! What a process waits for, as text.
 //!
-//! Nothing is decided here. The waits are those of the plan; what is added is why something isn't as it must be.
+//! The waits come from the plan. This module adds why a dependency isn't as it must be.
 
 use crate::engine::Engine;
 use crate::human_duration::HumanDuration;
@@ -30,33 +30,33 @@ impl Waits {
 }
 
 impl Engine {
-    /// What is not as it should be, and what it waits for; as true as the last step.
+    /// What each process waits for, as of the last step.
     pub fn waits(&self, now: Time) -> Waits {
         let mut all = self.waiting(now);
-        // The sort is stable: of one process, what came first stays first.
+        // The sort is stable, so the waits of one process keep their order.
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         Waits { all }
     }
 
-    /// What a process waits for, by a plan's waits, with times told from a moment on and with the reason that lies with
-    /// another process: `waits for redis: not ready: connection refused`. `None`: it waits for nothing.
+    /// What a process waits for, with times relative to `now` and with the reason why a dependency isn't as it must be:
+    /// `waits for redis: not ready: connection refused`. `None`: it waits for nothing.
     pub fn wait_in_words(&self, name: &Name, waits: &Waits, now: Time) -> Option<String> {
         let waiting = waits.of(name).next()?;
-        let Waiting::Dependency { on, why, .. } = waiting else { return Some(told_at(waiting, now)) };
+        let Waiting::Dependency { on, why, .. } = waiting else { return Some(relative_to(waiting, now)) };
         let deeper = match why {
             Block::Coming => match waits.of(on).next() {
                 Some(Waiting::Readiness { why, .. }) => why.clone(),
                 _ => None,
             },
-            Block::Failed | Block::BackingOff => self.status(on).map(|standing| standing.reason.to_string()),
+            Block::Failed | Block::BackingOff => self.status(on).map(|status| status.reason.to_string()),
             Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Stuck => None,
         };
         Some(deeper.map_or_else(|| waiting.to_string(), |deeper| format!("{waiting}: {deeper}")))
     }
 }
 
-/// What is waited for, with times told from a moment on: `next start in 4s`.
-fn told_at(waiting: &Waiting, now: Time) -> String {
+/// A wait with times relative to `now`: `next start in 4s`.
+fn relative_to(waiting: &Waiting, now: Time) -> String {
     match waiting {
         Waiting::Delay(until) => format!("starts in {}", rounded(until.since(now))),
         Waiting::Backoff(until) => format!("next start in {}", rounded(until.since(now))),
@@ -69,7 +69,7 @@ fn told_at(waiting: &Waiting, now: Time) -> String {
     }
 }
 
-/// A time that is left, as exact as anybody reads it: whole seconds, and below one of them tenths. Never less than there is.
+/// A remaining time, rounded up to a second or, below a second, to a tenth.
 fn rounded(left: Duration) -> HumanDuration {
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     let step = if millis < 1_000 { 100 } else { 1_000 };
@@ -118,9 +118,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_is_told_as_exactly_as_anybody_reads_it() {
-        for (millis, told) in [(0, "0s"), (1, "100ms"), (950, "1s"), (1_000, "1s"), (3_001, "4s"), (59_100, "1m")] {
-            assert_eq!(rounded(Duration::from_millis(millis)).to_string(), told);
+    fn a_remaining_time_is_rounded_up() {
+        for (millis, text) in [(0, "0s"), (1, "100ms"), (950, "1s"), (1_000, "1s"), (3_001, "4s"), (59_100, "1m")] {
+            assert_eq!(rounded(Duration::from_millis(millis)).to_string(), text);
         }
     }
 }

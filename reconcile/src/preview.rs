@@ -1,6 +1,7 @@
-//! What would happen: the engine itself, in an ideal world where every start succeeds and every stop is obeyed.
+//! What a configuration or a shutdown would do, wave by wave.
 //!
-//! There is no second sorting that could disagree with what is then done.
+//! The engine itself runs in an ideal world, where every start and every stop succeeds. So a preview can't disagree with what is
+//! then done.
 
 use crate::desired::Desired;
 use crate::diff::Difference;
@@ -15,12 +16,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// One thing that would be done.
+/// One step of a preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviewStep {
-    /// To which process.
+    /// The process.
     pub name: Name,
-    /// What.
+    /// What would be done to it.
     pub act: PreviewAction,
 }
 
@@ -51,19 +52,19 @@ impl fmt::Display for PreviewStep {
     }
 }
 
-/// What an engine would do if this were wanted now, in waves: everything in a wave happens at once, and a wave begins
-/// when the former one is done. The engine itself is left as it is.
+/// Returns what an engine would do if it got this configuration now, in waves. The steps of a wave are begun at once, and a wave
+/// begins when the one before is done. The engine isn't changed.
 pub fn preview(engine: &Engine, now: Time, wanted: Desired) -> Vec<Vec<PreviewStep>> {
     IdealWorld::of(engine, now).play(Event::Wanted(wanted))
 }
 
-/// What an engine would do if it were told to end now, in waves.
+/// Returns what an engine would do if navigator shut down now, in waves.
 pub fn preview_shutdown(engine: &Engine, now: Time) -> Vec<Vec<PreviewStep>> {
     IdealWorld::of(engine, now).play(Event::Order(Order::Shutdown))
 }
 
-/// Settles an engine as the ideal world would: everything that can start has started. For tests and previews of wishes
-/// on an empty host.
+/// Runs an engine in the ideal world until everything that can start has started; returns the time then. For tests, and for
+/// previews on an empty host.
 pub fn settle(engine: &mut Engine, now: Time, wanted: Desired) -> Time {
     let orders_execs = engine.observed.orders_execs;
     let mut world = IdealWorld::of(engine, now);
@@ -82,7 +83,7 @@ struct IdealWorld {
 impl IdealWorld {
     fn of(engine: &Engine, now: Time) -> IdealWorld {
         let mut engine = engine.clone();
-        // In an ideal world no start takes any time; and each wave is what the one before has led to.
+        // In an ideal world a start takes no time, so no exec has to wait for another.
         engine.observed.orders_execs = false;
         engine.observed.is_ideal = true;
         IdealWorld { engine, now }
@@ -90,50 +91,50 @@ impl IdealWorld {
 
     fn play(&mut self, first: Event) -> Vec<Vec<PreviewStep>> {
         let mut waves = Vec::new();
-        let mut news = alloc::vec![first];
-        // What is on its way already comes about first, and is no deed of what is wanted now.
-        news.extend(self.pending());
+        let mut events = alloc::vec![first];
+        // What was begun before completes first, and is no step of this preview.
+        events.extend(self.pending());
         let mut is_first = true;
         loop {
-            let outcome = self.engine.step(self.now, core::mem::take(&mut news));
+            let outcome = self.engine.step(self.now, core::mem::take(&mut events));
             let wave = self.wave(&outcome);
             if !wave.is_empty() {
                 waves.push(wave);
             }
             for action in &outcome.actions {
-                answer(action, &mut news);
+                add_outcome(action, &mut events);
             }
-            // What is started from now on completes when it has been started.
+            // Tasks that are started from now on complete as soon as they are started.
             if core::mem::take(&mut is_first) {
-                news.extend(self.completions());
+                events.extend(self.completions());
             }
-            if news.is_empty() {
+            if events.is_empty() {
                 let Some(at) = outcome.wake_at else { return waves };
                 self.now = at;
             }
         }
     }
 
-    /// The outcome of everything that was begun before.
+    /// The outcomes of all starts and stops that were begun before.
     fn pending(&self) -> Vec<Event> {
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for run in self.engine.observed().processes().values().flat_map(|process| &process.runs) {
             if run.stop.is_some() || run.killed.is_some() {
-                news.extend(ended(run.id));
+                events.extend(end_events(run.id));
             } else if run.up.is_none() {
-                started(run.id, &run.spec, &mut news);
+                add_start_events(run.id, &run.spec, &mut events);
             } else if run.ready.is_none() {
-                news.push(Event::Ready { run: run.id });
+                events.push(Event::Ready { run: run.id });
             }
         }
-        news
+        events
     }
 
-    /// The outcome of every task that still runs, and that nothing is to be done about.
+    /// The ends of all tasks that still run, and aren't stopping.
     fn completions(&self) -> Vec<Event> {
         let runs = self.engine.observed().processes().values().flat_map(|process| &process.runs);
         let tasks = runs.filter(|run| run.spec.exec.kind == ProcessKind::Task && run.up.is_some() && run.is_undisturbed());
-        tasks.flat_map(|run| ended(run.id)).collect()
+        tasks.flat_map(|run| end_events(run.id)).collect()
     }
 
     fn wave(&self, outcome: &StepOutcome) -> Vec<PreviewStep> {
@@ -158,29 +159,29 @@ impl IdealWorld {
     }
 }
 
-/// What comes of an action in an ideal world.
-fn answer(action: &Action, news: &mut Vec<Event>) {
+/// Adds the outcome of an action in the ideal world.
+fn add_outcome(action: &Action, events: &mut Vec<Event>) {
     match action {
         Action::Spawn { run, spec, .. } => {
-            started(*run, spec, news);
+            add_start_events(*run, spec, events);
             if spec.exec.kind == ProcessKind::Task {
-                news.extend(ended(*run));
+                events.extend(end_events(*run));
             }
         }
-        Action::Stop { run, .. } | Action::Kill { run } => news.extend(ended(*run)),
+        Action::Stop { run, .. } | Action::Kill { run } => events.extend(end_events(*run)),
         Action::Update { .. } | Action::Reload { .. } => {}
     }
 }
 
-/// The end of a run that does as it is told, or has done what it was to do.
-fn ended(run: RunId) -> [Event; 2] {
+/// The events of a run that ends with success.
+fn end_events(run: RunId) -> [Event; 2] {
     [Event::Exited { run, status: ExitStatus::Code(0) }, Event::Gone { run }]
 }
 
-/// A start that succeeds, and is ready at once.
-fn started(run: RunId, spec: &Arc<Spec>, news: &mut Vec<Event>) {
-    news.push(Event::Spawned { run, pid: Pid(0) });
+/// Adds the events of a start that succeeds, and of a run that is ready at once.
+fn add_start_events(run: RunId, spec: &Arc<Spec>, events: &mut Vec<Event>) {
+    events.push(Event::Spawned { run, pid: Pid(0) });
     if spec.has_readiness() {
-        news.push(Event::Ready { run });
+        events.push(Event::Ready { run });
     }
 }

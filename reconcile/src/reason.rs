@@ -1,7 +1,7 @@
-//! Why something is done: typed, and in the words that people read in logs, status and plans.
+//! Why something is done, as a type, and as the text in logs, status and plans.
 //!
-//! A reason is recorded with what is done for it. Nothing is decided by it afterwards, except what a stop means: see
-//! [`Reason::replaces`] and [`Reason::is_failure`].
+//! A reason is recorded with each start and stop. Later decisions depend on it only through [`Reason::replaces`],
+//! [`Reason::is_failure`] and [`Reason::is_of_another`].
 
 use crate::event::ExitStatus;
 use crate::human_duration::HumanDuration;
@@ -34,29 +34,29 @@ pub enum Reason {
     RestartedByHand,
     /// It ended by itself, or could not be started.
     Ended(ExitStatus),
-    /// It was not ready within this time; and what its probe last met with.
+    /// It was not ready within this time; with the last failure of its probe.
     Unready(Duration, Option<String>),
-    /// Its liveness probe failed; and what it met with.
+    /// Its liveness probe failed; with the failure.
     Unhealthy(String),
-    /// A file that it watches, this one first, has another content.
+    /// This watched file changed, and perhaps others.
     Watched(String),
     /// Navigator is shutting down.
     Shutdown,
 }
 
 impl Reason {
-    /// Whether a run that is stopped for this reason makes room for another one, so that dependents that asked to be
-    /// restarted along with it are.
+    /// Whether a run that is stopped for this reason is replaced by another one. Then dependents with `restart: true` are restarted
+    /// too.
     pub fn replaces(&self) -> bool {
         matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand | Reason::Watched(_))
     }
 
-    /// Whether it comes from an operator or another process, and not from the process's own definition or doing.
+    /// Whether the cause is an operator or another process, and not the process or its definition.
     pub fn is_of_another(&self) -> bool {
         matches!(self, Reason::With(_) | Reason::StoppedByHand | Reason::StartedByHand | Reason::RestartedByHand)
     }
 
-    /// Whether a run that is stopped for this reason has failed, so that the restart policy decides what comes next.
+    /// Whether a run that is stopped for this reason has failed. Then the restart policy decides what comes next.
     pub fn is_failure(&self) -> bool {
         matches!(self, Reason::Unready(..) | Reason::Unhealthy(_))
     }

@@ -1,6 +1,6 @@
-//! What changed, for people: the one vocabulary behind the log, the stream of events and the metrics.
+//! Reports: what changed. The log, the event stream and the metrics are made from them.
 //!
-//! The core doesn't log. It returns reports, and one place turns each into whatever is to be told.
+//! The core doesn't log. It returns reports, and its caller decides what to do with them.
 
 use crate::diff::{ChangeClass, Difference};
 use crate::event::{ExitStatus, Pid, RunId};
@@ -11,14 +11,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Something that people may want to know.
+/// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A process changed.
     Process(Transition),
-    /// A configuration is in force whose meaning differs from the last.
+    /// A configuration was accepted, and differs in meaning from the last.
     Accepted(Summary),
-    /// A configuration was accepted whose meaning is the same as the last.
+    /// A configuration was accepted, and means the same as the last.
     Unchanged,
 }
 
@@ -29,7 +29,7 @@ pub struct Transition {
     pub name: Name,
     /// Its run, if it is about one.
     pub run: Option<RunId>,
-    /// The leader of that run, if it is known.
+    /// The pid of that run's main process, if known.
     pub pid: Option<Pid>,
     /// The generation of the definition that it is about.
     pub generation: u64,
@@ -46,26 +46,26 @@ pub enum TransitionKind {
     Started,
     /// Its probe passed, or is no longer asked for.
     Ready,
-    /// Its probe passed before, and no longer does; and what it met with.
+    /// Its probe passed before and no longer does; with the failure.
     Unready(String),
     /// It is told to read its own files again.
     Reloading(Reason),
-    /// It could not be told so, for this reason.
+    /// The reload failed, for this reason.
     NotReloaded(String),
     /// It was told to stop.
     Stopping(Reason),
     /// It was told to stop, and is gone.
     Stopped {
-        /// How its leader ended.
+        /// How its main process ended.
         status: ExitStatus,
-        /// Why it was told to.
+        /// Why it was told to stop.
         reason: Reason,
     },
-    /// Its time to stop is over; what is left of it is killed.
+    /// It did not stop in time; its remaining processes are killed.
     Killing(Reason),
     /// It ended by itself, with status 0.
     Exited,
-    /// It ended by itself: a non-zero status, or a signal that was not ours.
+    /// It ended by itself, with a non-zero status or by a signal that navigator did not send.
     Crashed(ExitStatus),
     /// It will be started again after this delay.
     Restarting {
@@ -78,7 +78,7 @@ pub enum TransitionKind {
     Updated(Vec<Difference>),
     /// It could not be started, or is given up.
     Failed(Reason),
-    /// Something of it survives being killed.
+    /// A process of it survives being killed.
     Survives,
 }
 
@@ -95,14 +95,14 @@ pub struct Summary {
     pub changed: usize,
     /// Processes that take over a change in place.
     pub updated: usize,
-    /// Processes that would need another run, and keep the one they have on purpose.
+    /// Processes that would need another run, and are kept on purpose.
     pub stale: usize,
     /// Processes that are as they were.
     pub unchanged: usize,
 }
 
 impl Summary {
-    /// Counts changes; they say nothing of a generation.
+    /// Counts changes. The generation is left at 0.
     pub fn of(changes: &BTreeMap<Name, ChangeClass>) -> Summary {
         let mut summary = Summary::default();
         for change in changes.values() {

@@ -1,7 +1,7 @@
-//! The definition of one process, as the file gives it, resolved: every default filled in, every `${…}` replaced.
+//! The definition of one process, with every default filled in and every `${…}` replaced.
 //!
-//! A [`Spec`] is [`Exec`], its *identity* (if it differs, another run is needed), and the rest, its *upkeep* (taken
-//! over by a running process in place). So "must it restart?" is one `==`. It is not a decision about anything.
+//! A [`Spec`] has two parts. [`Exec`] is its *identity*: if that differs, another run is needed. The rest is its *upkeep*,
+//! which a run takes over in place. So "must it restart?" is one `==`.
 
 use crate::text::{Name, Text};
 use crate::variables::Variables;
@@ -12,38 +12,38 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// What the file says of one process.
+/// The definition of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// Its name, unique over both tiers.
+    /// Its name, unique in both tiers together.
     pub name: Name,
-    /// Which of the two lists it stands in.
+    /// The list of the file that it is in.
     pub tier: Tier,
     /// Identity: another run is needed if this differs.
     pub exec: Exec,
     /// `false`: defined, but not to run.
     pub enabled: bool,
-    /// What it names as dependencies. `None`: placed by its position in the list; an empty map: by nothing.
+    /// Its named dependencies. `None`: it comes after the process before it in the list; empty: after none.
     pub depends_on: Option<BTreeMap<Name, Dependency>>,
     /// When a process that ended by itself is started again.
     pub restart: Restart,
-    /// How long to wait before that.
+    /// How long to wait before it is started again.
     pub backoff: Backoff,
-    /// Restarts in a row, without healthy running in between, before it is given up; `None`: unlimited.
+    /// How many restarts in a row, without a healthy run in between, are allowed; `None`: any number.
     pub max_restarts: Option<u32>,
-    /// How long to wait, once it is wanted and its named dependencies hold, before it is started.
+    /// How long to wait before a start, once its named dependencies hold.
     pub start_delay: Duration,
     /// An active check that says when it is ready. Announcements (`notify`, `fd`) are identity: [`Exec::announce`].
     pub ready: Option<Probe>,
-    /// How often and how long readiness is waited for; of no effect without a probe or an announcement.
+    /// How often readiness is checked, and until when. Without effect where neither `ready` nor `announce` is set.
     pub ready_timing: ReadyTiming,
-    /// A check of a running process; failing it, the process has failed.
+    /// A check of a running process. If it fails, the process has failed.
     pub liveness: Option<Liveness>,
     /// How it is stopped.
     pub stop: Stop,
     /// How it is told to read its own files again.
     pub reload: Option<Reload>,
-    /// Paths or globs whose content leads to [`Spec::on_watch`].
+    /// Paths or globs of files. If their content changes, [`Spec::on_watch`] is done.
     pub watch: Vec<Text>,
     /// What a change of a watched file does.
     pub on_watch: OnWatch,
@@ -51,20 +51,20 @@ pub struct Spec {
     pub on_change: OnChange,
 }
 
-/// The identity of a process: everything that a running program can't take over.
+/// The identity of a process: everything that can't be changed while its program runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exec {
     /// The program; without a slash it is looked up in the process's own `PATH`.
     pub command: Text,
     /// Its arguments.
     pub args: Vec<Text>,
-    /// Every variable that the configuration sets (its own, env files, global), over navigator's own environment.
+    /// Every variable that the configuration sets (its own, env files, global). They override inherited ones.
     pub env: Variables,
     /// Which variables of navigator's own environment it inherits.
     pub inherit_env: InheritEnv,
     /// Relative to navigator's working directory; `None`: that directory itself.
     pub working_dir: Option<Text>,
-    /// Runs until stopped, or to completion.
+    /// Whether it runs until stopped, or to completion.
     pub kind: ProcessKind,
     /// Where its standard output and error go.
     pub output: Output,
@@ -96,7 +96,7 @@ pub enum InheritEnv {
     Only(VariableNames),
 }
 
-/// Names of variables: sorted, each once, so that lists with the same names are equal.
+/// Names of variables, sorted, each once, so that equal sets compare as equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VariableNames(Vec<Text>);
 
@@ -116,7 +116,7 @@ impl FromIterator<Text> for VariableNames {
     }
 }
 
-/// Which of the two lists of the file a process stands in. Applications come after every managed process.
+/// The list of the file that a process is in. Applications come after every managed process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// `managed_processes`
@@ -126,14 +126,14 @@ pub enum Tier {
     Application,
 }
 
-/// What a named dependency must have reached, and what its replacement means.
+/// A named dependency: what it must have reached, and what its replacement means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// What it must have reached. `None`: `completed` if it is a task, else `ready`.
     pub condition: Option<Condition>,
     /// The dependent is restarted when the dependency is replaced or restarted by hand, not when it crashes.
     pub restart: bool,
-    /// `false` makes it order alone: waited for as long as it is on its way, never blocking.
+    /// `false`: the dependent waits only as long as the dependency is on its way, and is never blocked by it.
     pub required: bool,
 }
 
@@ -154,13 +154,13 @@ pub enum Condition {
     Completed,
 }
 
-/// Runs until stopped, or to completion.
+/// Whether a process runs until stopped, or to completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProcessKind {
     /// Meant to run until it is stopped.
     #[default]
     Service,
-    /// Meant to exit with status 0, which makes it completed.
+    /// Meant to exit with status 0; it is completed then.
     Task,
 }
 
@@ -170,7 +170,7 @@ pub enum Restart {
     /// Never.
     #[default]
     Never,
-    /// After a non-zero status, a signal that was not ours, or a start that failed.
+    /// After a non-zero status, a signal that navigator did not send, or a start that failed.
     OnFailure,
     /// Also after status 0.
     Always,
@@ -181,13 +181,13 @@ pub enum Restart {
 pub struct Backoff {
     /// The first delay.
     pub initial: Duration,
-    /// Each further delay is the former times this; at least 1.
+    /// Each delay is the one before times this factor; at least 1.
     pub factor: f64,
-    /// No delay is longer than this (jitter aside).
+    /// The longest delay, without jitter.
     pub max: Duration,
-    /// Each delay is varied by up to this share in either direction, 0 to 1.
+    /// Each delay varies by up to this fraction in either direction, 0 to 1.
     pub jitter: f64,
-    /// Healthy running for this long forgives all former failures.
+    /// After running healthily for this long, former failures no longer count.
     pub reset_after: Duration,
 }
 
@@ -209,7 +209,7 @@ impl Default for Backoff {
 /// An active check of a process, performed by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// A GET is answered with a status that is asked for.
+    /// A GET is answered with an accepted status.
     Http(Box<Http>),
     /// A TCP connection to this address is accepted.
     Tcp(Text),
@@ -219,14 +219,14 @@ pub enum Probe {
     Log(Text),
 }
 
-/// A GET that is a probe.
+/// The GET of an HTTP probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
     /// The URL.
     pub url: Text,
     /// The statuses that pass; empty: every 2xx and 3xx.
     pub status: Vec<u16>,
-    /// Sent along.
+    /// The headers of the request.
     pub headers: BTreeMap<String, Text>,
 }
 
@@ -239,14 +239,14 @@ pub enum Announce {
     Fd(u32),
 }
 
-/// How often and how long readiness is waited for.
+/// How often readiness is checked, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadyTiming {
     /// From the end of one check to the start of the next.
     pub interval: Duration,
     /// How long one check may take.
     pub timeout: Duration,
-    /// How long after its start the process must be ready; past it, it has failed.
+    /// How long after its start the process must be ready. If it isn't, it has failed.
     pub deadline: Duration,
 }
 
@@ -265,7 +265,7 @@ pub struct Liveness {
     pub interval: Duration,
     /// How long one check may take.
     pub timeout: Duration,
-    /// How many failures in a row make the process failed.
+    /// After this many failures in a row, the process has failed.
     pub failures: u32,
 }
 
@@ -274,7 +274,7 @@ pub struct Liveness {
 pub struct Stop {
     /// Sent to every process of the tree.
     pub signal: Signal,
-    /// After this long, what is left of the tree is killed.
+    /// After this time, the remaining processes of the tree are killed.
     pub timeout: Duration,
     /// Run first, instead of the signal.
     pub command: Option<Vec<Text>>,
@@ -289,7 +289,7 @@ impl Default for Stop {
 /// How a process is told to read its own files again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// By a signal to its leader.
+    /// By a signal to its main process.
     Signal(Signal),
     /// By a command.
     Command(Vec<Text>),
@@ -345,7 +345,7 @@ pub enum Limit {
     To(u64),
 }
 
-/// A signal by its name without `SIG`, as the file writes it. Numbers differ between systems; the runtime knows them.
+/// A signal by its name without `SIG`, as in the file. The runtime knows its number, which differs between systems.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signal(pub &'static str);
 
@@ -369,13 +369,13 @@ impl fmt::Debug for Signal {
 }
 
 impl Spec {
-    /// A definition that says no more than it must: everything else has its default.
+    /// A definition with defaults for all but its name and command.
     pub fn new(name: &str, command: &str) -> Spec {
         let exec = Exec { command: Text::plain(command), ..Exec::default() };
         Spec { name: Name::from(name), exec, ..Spec::nameless() }
     }
 
-    /// What every definition is before it says anything. It asks for no memory.
+    /// A definition with defaults for everything. It allocates no memory.
     pub fn nameless() -> Spec {
         Spec {
             name: Name::default(),
@@ -398,7 +398,7 @@ impl Spec {
         }
     }
 
-    /// Whether readiness is something that comes later than the start.
+    /// Whether it has to become ready after its start.
     pub fn has_readiness(&self) -> bool {
         self.ready.is_some() || self.exec.announce.is_some()
     }

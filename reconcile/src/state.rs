@@ -1,7 +1,7 @@
-//! The states that people read, derived from wishes and facts: nobody sets them.
+//! The status of each process, derived from definitions, orders and facts. It is never set.
 
 use crate::desired::DesiredProcess;
-use crate::engine::{Engine, why_again};
+use crate::engine::{Engine, restart_reason};
 use crate::event::{ExitStatus, Pid};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, Run};
@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What people call the state of a process; everywhere the same words.
+/// The state of a process, in the same words everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProcessState {
     /// Waits for order, a dependency or its delay.
@@ -24,9 +24,9 @@ pub enum ProcessState {
     Starting,
     /// Runs, and is ready.
     Running,
-    /// Was told to stop, or leaves something behind that is being killed.
+    /// Was told to stop, or ended and has orphans that are being killed.
     Stopping,
-    /// Ended by itself, and is started again when its time has come.
+    /// Ended by itself, and is started again later.
     Backoff,
     /// Exited with status 0, not to be started again.
     Completed,
@@ -58,24 +58,24 @@ impl fmt::Display for ProcessState {
     }
 }
 
-/// What people read about one process.
+/// The status of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessStatus {
     /// The process.
     pub name: Name,
-    /// Its place in the file; `None`: it is no longer in it.
+    /// Its place in the file; `None`: the file no longer has it.
     pub position: Option<usize>,
-    /// Which list of the file it stands in.
+    /// The list of the file that it is in.
     pub tier: Tier,
     /// Its state.
     pub state: ProcessState,
     /// Whether it is as the file says.
     pub as_wanted: bool,
-    /// The leader of what runs.
+    /// The pid of its main process.
     pub pid: Option<Pid>,
-    /// Whether what runs is not what the file says, and is kept on purpose.
+    /// Whether its run differs from the file, and is kept on purpose.
     pub stale: bool,
-    /// Whether what runs is ready.
+    /// Whether it is ready.
     pub ready: bool,
     /// Since when its program runs.
     pub since: Option<Time>,
@@ -83,48 +83,48 @@ pub struct ProcessStatus {
     pub restarts: u32,
     /// How often in a row it has ended by itself, without healthy running in between.
     pub failures: u32,
-    /// Since when it is in this state, if that is known.
+    /// Since when it is in this state, if known.
     pub entered: Option<Time>,
-    /// How its last run ended, that is gone.
+    /// How its last run that is gone ended.
     pub last_exit: Option<ExitStatus>,
-    /// The generation whose definition runs or, where nothing runs, is wanted.
+    /// The generation of the definition that runs or, where nothing runs, of the one in force.
     pub generation: u64,
     /// Why it is in this state.
     pub reason: Reason,
 }
 
 impl Engine {
-    /// How every process stands, by name: those of the file, and those that are still going.
+    /// The status of every process, by name: those of the file, and removed ones that still run.
     pub fn statuses(&self) -> Vec<ProcessStatus> {
         let (mut processes, mut wanted) = (MergeLookup::over(self.observed.processes()), MergeLookup::over(self.desired.specs()));
-        let of_entry = |entry: &DesiredProcess| self.stand(&entry.spec.name, Some(entry), processes.to(&entry.spec.name));
+        let of_entry = |entry: &DesiredProcess| self.status_of(&entry.spec.name, Some(entry), processes.to(&entry.spec.name));
         let mut all: Vec<ProcessStatus> = self.desired.entries().iter().map(of_entry).collect();
         let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
-        all.extend(others.map(|(name, process)| self.stand(name, None, Some(process))));
+        all.extend(others.map(|(name, process)| self.status_of(name, None, Some(process))));
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
     }
 
-    /// How a process stands that is in the file, or still going.
+    /// The status of a process that is in the file, or was removed and still runs.
     pub fn status(&self, name: &Name) -> Option<ProcessStatus> {
         let (entry, process) = (self.desired.get(name), self.observed.processes().get(name));
         let is_known = entry.is_some() || process.is_some_and(|process| !process.runs.is_empty());
-        is_known.then(|| self.stand(name, entry, process))
+        is_known.then(|| self.status_of(name, entry, process))
     }
 
     /// Whether every process is as the file says: running, completed, or stopped on purpose.
     ///
-    /// A task that still runs is not there yet; one that is kept stale is.
+    /// A task that still runs doesn't count as such; a process that is kept stale does.
     pub fn is_converged(&self) -> bool {
-        self.statuses().iter().all(|standing| standing.as_wanted)
+        self.statuses().iter().all(|status| status.as_wanted)
     }
 
     /// The same of one process.
     pub fn is_as_wanted(&self, name: &Name) -> bool {
-        self.status(name).is_none_or(|standing| standing.as_wanted)
+        self.status(name).is_none_or(|status| status.as_wanted)
     }
 
-    fn stand(&self, name: &Name, entry: Option<&DesiredProcess>, process: Option<&ObservedProcess>) -> ProcessStatus {
+    fn status_of(&self, name: &Name, entry: Option<&DesiredProcess>, process: Option<&ObservedProcess>) -> ProcessStatus {
         let wanted = entry.map(|entry| &entry.spec);
         let run = process.and_then(|process| process.runs.last());
         let (state, reason) = match run {
@@ -164,7 +164,7 @@ impl Engine {
     }
 }
 
-/// Whether a run is not what is wanted, and is to go on all the same; one that is only waiting for its successor isn't.
+/// Whether a run differs from the file and is kept. A run that only waits for its replacement isn't.
 fn is_kept(run: &Run, wanted: &Arc<Spec>) -> bool {
     wanted.on_change == OnChange::Keep && !is_same(run, wanted)
 }
@@ -173,7 +173,7 @@ fn past_of(process: Option<&ObservedProcess>) -> Option<&Past> {
     process?.past.as_ref()
 }
 
-/// Since when a run is in the state that [`state_of_run`] calls by its name.
+/// Since when a run is in the state that [`state_of_run`] returns.
 fn entered(run: &Run) -> Time {
     let stopping = run.stop.as_ref().map(|stop| stop.since).or(run.exit.as_ref().map(|(_, at)| *at));
     stopping.or(run.ready).or(run.up).unwrap_or(run.begun)
@@ -217,7 +217,7 @@ fn state_without_run(
     }
 }
 
-/// Why a process is to be started, where that is not how it ended.
+/// Why a process is to be started, if the reason is not how it ended.
 fn pending_reason(process: &ObservedProcess, spec: &Arc<Spec>) -> Option<Reason> {
-    process.cue.clone().or_else(|| why_again(process, spec))
+    process.cue.clone().or_else(|| restart_reason(process, spec))
 }

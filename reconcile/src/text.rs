@@ -1,7 +1,7 @@
 //! Strings of a definition: names, and texts that may be secret.
 //!
-//! A [`Text`] carries what the program gets and, where that must not be shown, what people see instead. Equality is
-//! about what the program gets, so that a changed spelling of the same value is no change.
+//! A [`Text`] has the value for the program and, if that is secret, the text that is shown instead. Equality compares values, so
+//! another spelling of the same value is no change.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,11 +19,11 @@ pub fn is_name(text: &str) -> bool {
     first && plain && text.len() <= 64
 }
 
-/// The name of a process: what the file calls it, unique on a host. Cheap to clone.
+/// The name of a process, unique in a configuration. Cheap to clone.
 #[derive(Clone, Default, Eq)]
 pub struct Name(Arc<str>);
 
-// Nearly all comparisons are of a name with itself, as one name in memory, and need not read it.
+// Nearly all comparisons are of a name with a clone of itself. Comparing pointers first is faster.
 impl PartialEq for Name {
     fn eq(&self, other: &Name) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
@@ -93,13 +93,13 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A string that a program gets, and what people see of it.
+/// A string for a program, which may be secret.
 ///
-/// `Debug` and `Display` write what people see. Comparisons look at the value alone.
+/// `Debug` and `Display` write the shown text. Comparisons use the value alone.
 #[derive(Clone)]
 pub struct Text(TextForm);
 
-// Hardly any text is secret, and there are very many: one that isn't takes no room for what others are shown as.
+// There are very many texts and few secrets, so a plain text has no room for a second string.
 #[derive(Clone)]
 enum TextForm {
     Plain(Arc<str>),
@@ -117,12 +117,12 @@ impl Text {
         Text(TextForm::Plain(Arc::from(value)))
     }
 
-    /// A secret: the program gets `value`, people see `shown` (the source text, such as `${PASSWORD}`, or a mark).
+    /// A secret: the program gets `value`; logs and plans show `shown`, its source text such as `${PASSWORD}`, or a mark.
     pub fn secret(value: &str, shown: &str) -> Text {
         Text(TextForm::Secret(Arc::new(SecretText { value: Box::from(value), shown: Box::from(shown) })))
     }
 
-    /// What the program gets. Never for logs, plans, status or errors.
+    /// The value for the program. Never use it in logs, plans, status or errors.
     pub fn value(&self) -> &str {
         match &self.0 {
             TextForm::Plain(value) => value,
@@ -130,7 +130,7 @@ impl Text {
         }
     }
 
-    /// What people see.
+    /// The text to show.
     pub fn shown(&self) -> &str {
         match &self.0 {
             TextForm::Plain(value) => value,
@@ -154,7 +154,7 @@ impl Eq for Text {}
 
 impl Default for Text {
     fn default() -> Text {
-        // Without asking for memory: each definition begins with some of these.
+        // This allocates nothing: each definition begins with several of these.
         Text(TextForm::Plain(Arc::default()))
     }
 }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_shown_as_what_it_is_written() {
+    fn a_secret_is_shown_as_its_source_text() {
         let secret = Text::secret("hunter2", "${PASSWORD}");
         assert_eq!((secret.value(), secret.shown(), secret.is_secret()), ("hunter2", "${PASSWORD}", true));
         assert_eq!(format!("{secret} {secret:?}"), "${PASSWORD} \"${PASSWORD}\"");

@@ -1,12 +1,12 @@
-//! Monotonic time as the core sees it: a distance from the engine's own epoch, always an argument.
+//! Monotonic time: the distance from the engine's own epoch. The core gets it as an argument.
 //!
-//! It is not a wall clock and can't be converted into one; what people read is made by whoever owns the clock.
+//! It can't be converted into wall-clock time; the owner of the clock does that.
 
 use core::fmt;
 use core::ops::Add;
 use core::time::Duration;
 
-/// A moment, as the time that has passed since the engine's epoch (nanoseconds, monotonic).
+/// A moment, in nanoseconds since the engine's epoch; monotonic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -14,7 +14,7 @@ impl Time {
     /// The engine's epoch.
     pub const ZERO: Time = Time(0);
 
-    /// The moment that lies `distance` after the epoch; beyond 584 years it stays at the end of time.
+    /// The moment `distance` after the epoch, at most 584 years.
     pub fn after_epoch(distance: Duration) -> Time {
         Time(u64::try_from(distance.as_nanos()).unwrap_or(u64::MAX))
     }
@@ -29,7 +29,7 @@ impl Time {
         Duration::from_nanos(self.0)
     }
 
-    /// How much time lies between `earlier` and this moment; zero if `earlier` is in fact later.
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -1,7 +1,7 @@
-//! The variables that a configuration sets for a process: names and texts, in the order of the names. What they are for is not
-//! known here.
+//! The environment variables that a configuration sets for a process, sorted by name.
 //!
-//! Not a tree: every definition has some, hardly any has many, and they are built once, read often and never changed.
+//! A sorted list instead of a tree: nearly every definition has some variables and few have many, and they are built once and read
+//! often.
 
 use crate::text::Text;
 use alloc::sync::Arc;
@@ -29,7 +29,7 @@ impl Variables {
         self.0.is_empty()
     }
 
-    /// Sets one. Takes as long as there are variables: many at once are better collected.
+    /// Sets a variable, in linear time. Collect from an iterator to set many.
     pub fn insert(&mut self, name: &str, value: Text) {
         match self.place(name) {
             Ok(place) => self.0[place].1 = value,
@@ -37,18 +37,18 @@ impl Variables {
         }
     }
 
-    /// The variables of some layers together, the later over the earlier.
+    /// Merges layers; later layers override earlier ones.
     pub fn of_layers(layers: &[&Variables]) -> Variables {
         layers.iter().flat_map(|layer| layer.0.iter().cloned()).collect()
     }
 
     fn place(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| (**known).cmp(name))
+        self.0.binary_search_by(|(other, _)| (**other).cmp(name))
     }
 }
 
 impl FromIterator<(Arc<str>, Text)> for Variables {
-    /// Of several values of one name, the last counts.
+    /// If a name occurs several times, its last value counts.
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Text)>>(variables: I) -> Variables {
         let mut variables: Vec<(Arc<str>, Text)> = variables.into_iter().collect();
         variables.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_layer_lies_over_an_earlier_one() {
+    fn a_later_layer_overrides_an_earlier_one() {
         let layers = [&variables(&[("A", "1"), ("B", "1")]), &Variables::default(), &variables(&[("B", "2"), ("0", "2")])];
         assert_eq!(Variables::of_layers(&layers), variables(&[("0", "2"), ("A", "1"), ("B", "2")]));
     }

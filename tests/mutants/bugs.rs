@@ -30,8 +30,8 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a process stops before those that depend on it",
-        code: "let blockers = if «any_stops && !hurry» { blockers(view, dispositions) } else { Vec::new() };",
-        instead: "false",
+        code: "(true, false) => «blockers(view, dispositions)»",
+        instead: "(Vec::new(), (0..view.rows().len()).collect())",
     },
     Bug {
         title: "a shutdown has no end",
@@ -56,7 +56,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "one restart too few",
-        code: "let spent = !success && spec.max_restarts.is_some_and(|most| «streak.length > most»);",
+        code: "let is_exhausted = !success && spec.max_restarts.is_some_and(|most| «streak.length > most»);",
         instead: "streak.length >= most",
     },
     Bug {
@@ -142,7 +142,11 @@ pub(crate) const BUGS: &[Bug] = &[
         code: "«is_waiting(index)» && is_room(*index)",
         instead: "true",
     },
-    Bug { title: "a process that stops because others do is not considered", code: "«view.activate(index)»;", instead: "" },
+    Bug {
+        title: "a process that stops because others do is not considered",
+        code: "«view.activate(index, all.0.len())»;",
+        instead: "",
+    },
     Bug {
         title: "a process is queued before its start delay is over",
         code: "let delay_is_over = «process.due_since.is_some_and(|since| now >= since + spec.start_delay)»;",
@@ -150,7 +154,12 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a failed process is queued",
-        code: "waits_for_list_alone && «resting_state(Some(process), spec) == RestingState::Fresh»",
+        code: "[] => («resting_state(Some(process), spec) == RestingState::Fresh»).then_some(Quiescent::Queued)",
+        instead: "true",
+    },
+    Bug {
+        title: "an outdated process is quiescent although its place changed",
+        code: "is_changed() && «keeps_its_place()»",
         instead: "true",
     },
     Bug {

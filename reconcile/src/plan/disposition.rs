@@ -69,28 +69,28 @@ impl StopCause<'_> {
     }
 }
 
-/// The disposition of every run.
+/// The disposition of every run: here those of the active rows, where [`Row::first_run`] says. Any other row knows its own.
 pub(super) struct Dispositions<'a>(Vec<Disposition<'a>>);
 
 impl<'a> Dispositions<'a> {
     /// Those of the runs of a row, as in [`Row::runs`].
     pub(super) fn of(&self, row: &Row<'_>) -> &[Disposition<'a>] {
-        &self.0[row.first_run..row.first_run + row.count()]
+        row.known_dispositions().unwrap_or_else(|| &self.0[row.first_run..row.first_run + row.count()])
     }
 
     /// Whether any run must stop.
-    pub(super) fn any_stops(&self) -> bool {
-        self.0.iter().any(|disposition| matches!(disposition, Disposition::Stop(_)))
+    pub(super) fn any_stops(&self, view: &View<'_>) -> bool {
+        let stops = |disposition: &Disposition<'_>| matches!(disposition, Disposition::Stop(_));
+        self.0.iter().any(stops) || view.rows().iter().filter_map(Row::known_dispositions).flatten().any(stops)
     }
 }
 
 /// Decides what becomes of every run. Updates and reloads those that are kept, and reports those that survive being killed.
 pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Dispositions<'a> {
-    let mut all = Vec::with_capacity(view.rows().len());
-    for row in view.rows() {
-        row.judge_runs(&mut all, |run| disposition(view, row, run, plan));
+    let mut all = Dispositions(Vec::new());
+    for row in view.active() {
+        all.0.extend(row.runs().iter().map(|run| disposition(view, row, run, plan)));
     }
-    let mut all = Dispositions(all);
     // A process comes after those it depends on, so one pass finds all that are restarted along with others.
     for &index in view.desired.followers() {
         let row = view.rows()[index];
@@ -98,8 +98,13 @@ pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Disposit
             if all.of(&row)[place] == Disposition::Keep
                 && let Some(name) = replaced_dependency(view, &all, &row, run)
             {
-                all.0[row.first_run + place] = Disposition::Stop(StopCause::With(name));
-                view.activate(index);
+                let stop = Disposition::Stop(StopCause::With(name));
+                if row.known_dispositions().is_some() {
+                    view.activate(index, all.0.len());
+                    all.0.push(stop);
+                } else {
+                    all.0[row.first_run + place] = stop;
+                }
             }
         }
     }
@@ -195,7 +200,7 @@ fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
     Disposition::Keep
 }
 
-/// The dependency, if any, whose replacement restarts this run.
+/// The dependency, if any, that was replaced and so restarts this run.
 ///
 /// A run follows the run of the dependency that serves it. So a dependency that crashed and came back is still followed. And where
 /// a replacement runs already, the old run takes along only those that it serves.
@@ -224,7 +229,7 @@ fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
     Some((place, &runs[place]))
 }
 
-/// Updates a run whose upkeep changed, reloads one whose files changed, and reports one that survives being killed.
+/// Updates a run if its upkeep changed, reloads it if its files changed, and reports it if it survives being killed.
 fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<'_>, plan: &mut Plan) {
     if is_outdated(row, run, disposition) {
         plan.steps.push(Step::Update(run.id));

@@ -49,14 +49,15 @@ pub(crate) use progress::{RestingState, changed_since_end, is_mended, resting_st
 use view::View;
 pub(crate) use view::{Dirty, Planner};
 
-/// How many starts of one user may be under way at once, so that the host isn't overloaded and each start uses the newest definition.
+/// How many starts of one user may be under way at once, so that the host isn't overloaded and each start uses the newest
+/// definition.
 pub const STARTS_OF_ONE_USER: usize = 16;
 
-/// How many starts may be under way at once. A user can make all of its starts hang until they time out, so those of one user take
-/// at most half.
+/// How many starts may be under way at once. A user can make all of its starts hang until they time out, so those of one user
+/// take at most half.
 pub const STARTS_AT_ONCE: usize = 2 * STARTS_OF_ONE_USER;
 
-/// How many starts of a list may be begun behind the one whose exec is under way.
+/// How many starts of a list may be begun behind the one with its exec under way.
 pub const STARTS_AHEAD: usize = 2;
 
 /// How long a run may survive being killed before that is reported.
@@ -83,7 +84,7 @@ pub enum Step {
     Start {
         /// The process.
         name: Name,
-        /// The run that is being started, and whose exec must come before.
+        /// A run that is being started. Its exec must come before.
         after: Option<RunId>,
     },
     /// Tell a run to stop.
@@ -135,7 +136,7 @@ pub enum Waiting {
     },
     /// A stop waits for a process that comes after it to be gone.
     Dependent(Name),
-    /// A stop is under way; at this time what is left is killed.
+    /// A stop is under way; at this time the remaining processes are killed.
     Grace(Time),
     /// A kill is under way.
     Kill,

@@ -206,7 +206,7 @@ pub(crate) fn resting_state(process: Option<&ObservedProcess>, spec: &Arc<Spec>)
     process.map_or(RestingState::Fresh, |process| resting_state_after(process.past.as_ref(), process.content.as_ref(), spec))
 }
 
-/// The same of one that ended as `past` says, and whose files have this content.
+/// The same of a process that ended as `past` says and watches files with this content.
 pub(crate) fn resting_state_after(past: Option<&Past>, content: Option<&Content>, spec: &Arc<Spec>) -> RestingState {
     let Some(past) = past else { return RestingState::Fresh };
     let Some(streak) = past.streak else { return RestingState::Fresh };

@@ -55,7 +55,7 @@ pub(super) fn start(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut
     plan.steps.extend(steps.map(|(index, after)| Step::Start { name: view.rows()[index].name.clone(), after }));
 }
 
-/// The runs whose exec is still to come.
+/// The runs that wait for their exec.
 fn starts_under_way<'a>(view: &View<'a>) -> Vec<&'a Run> {
     view.active().flat_map(Row::runs).filter(|run| run.is_under_way()).collect()
 }
@@ -132,7 +132,7 @@ struct Gate<'v, 'a> {
 type Passed<T = ()> = Result<T, Option<Waiting>>;
 
 impl Gate<'_, '_> {
-    /// Whether the process may be started now, and whose exec must come before its own.
+    /// Whether the process may be started now, and the run, if any, that must have its exec first.
     fn ask(&self, plan: &mut Plan) -> Passed<Option<RunId>> {
         let rest = resting_state(self.row.process(), &self.entry.spec);
         if matches!(rest, RestingState::Completed | RestingState::Failed) {

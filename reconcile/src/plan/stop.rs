@@ -20,10 +20,13 @@ pub(super) fn stop(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut 
     if let (Some(closing), false) = (view.orders.closing(), hurry) {
         plan.wake(closing.since + view.desired.shutdown_timeout());
     }
-    let any_stops = dispositions.any_stops();
-    let blockers = if any_stops && !hurry { blockers(view, dispositions) } else { Vec::new() };
+    let any_stops = dispositions.any_stops(view);
+    let (blockers, next) = match (any_stops, hurry) {
+        (false, _) => (Vec::new(), Vec::new()),
+        (true, true) => (Vec::new(), (0..view.rows().len()).collect()),
+        (true, false) => blockers(view, dispositions),
+    };
     let blocker = |index: usize| blockers.get(index).copied().flatten();
-    let next: Vec<usize> = (0..view.rows().len()).filter(|&index| any_stops && blocker(index).is_none()).collect();
     let mut stops = Vec::new();
     for index in view.candidates(&next, |_| true) {
         let row = &view.rows()[index];
@@ -57,7 +60,8 @@ fn is_hurried(view: &View<'_>) -> bool {
     closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
 }
 
-/// Kills what is left of a run that was told to stop when its grace is over, or at once if its main process ended by itself.
+/// Kills the remaining processes of a run that was told to stop when its grace is over, or at once if its main process ended by
+/// itself.
 fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
     if run.killed.is_some() {
         return plan.wait(name, Waiting::Kill);
@@ -79,9 +83,9 @@ fn grant_grace(name: &Name, until: Time, plan: &mut Plan) {
     plan.wait(name, Waiting::Grace(until));
 }
 
-/// For each row, a row that must be gone before it may be told to stop.
-fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> Vec<Option<usize>> {
-    let mut blockers = vec![None; view.rows().len()];
+/// For each row, a row that must be gone before it may be told to stop; and the rows that are stopping and have none.
+fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> (Vec<Option<usize>>, Vec<usize>) {
+    let (mut blockers, mut next) = (vec![None; view.rows().len()], Vec::new());
     let mut application = None;
     let (order, former) = stop_order(view);
     for index in order {
@@ -91,7 +95,11 @@ fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> Vec<Option<usiz
         if tier == Tier::Managed {
             blockers[index] = blockers[index].or(application);
         }
-        let blocker = if is_stopping(row, dispositions) { Some(index) } else { blockers[index] };
+        let is_stopping = is_stopping(row, dispositions);
+        if is_stopping && blockers[index].is_none() {
+            next.push(index);
+        }
+        let blocker = if is_stopping { Some(index) } else { blockers[index] };
         let wanted = row.entry.into_iter().flat_map(DesiredProcess::comes_after);
         for on in wanted.chain(former.iter().filter(|(from, _)| *from == index).map(|(_, on)| *on)) {
             blockers[on] = blockers[on].or(blocker);
@@ -100,7 +108,7 @@ fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> Vec<Option<usiz
             application = application.or(blocker);
         }
     }
-    blockers
+    (blockers, next)
 }
 
 /// Pairs of a row and one that it comes after.
@@ -160,8 +168,8 @@ fn former_places(view: &View<'_>) -> Places {
     former
 }
 
-/// Whether a process is stopping and has to be waited for. A run that survives being killed is not waited for, nor one that is kept
-/// until it is replaced.
+/// Whether a process is stopping and has to be waited for. A run that survives being killed is not waited for, nor one that is
+/// kept until it is replaced.
 fn is_stopping(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
     dispositions.of(row).iter().enumerate().any(|(place, disposition)| match disposition {
         Disposition::Stop(_) => true,

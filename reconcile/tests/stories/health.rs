@@ -1,4 +1,4 @@
-//! Stories of readiness that comes and goes, and of runs that turn out not to be alive.
+//! Readiness that lapses and returns, and failed liveness probes.
 
 use crate::stage::{
     Stage, after, by_hand, checked, exited, gone, probed, ready, rolling, spec, started, unhealthy, unready, wanted, with,
@@ -23,62 +23,62 @@ fn restarting(spec: Spec) -> Spec {
 }
 
 #[test]
-fn news_of_health_that_comes_too_early_or_too_late_changes_nothing() {
+fn health_events_that_come_too_early_or_too_late_are_ignored() {
     let mut stage = Stage::with([checked(probed(spec("a", 0)))], &[]);
-    assert_eq!(stage.tell([unready(1), unhealthy(1)]), NOTHING);
-    stage.tell([started(1), ready(1)]);
+    assert_eq!(stage.step([unready(1), unhealthy(1)]), NOTHING);
+    stage.step([started(1), ready(1)]);
     assert!(stage.engine.is_converged());
-    assert_eq!(stage.tell([wanted([])]), ["stop a#1 (removed from file)"]);
-    assert_eq!(stage.tell([unready(1), unhealthy(1), ready(1)]), NOTHING);
-    assert_eq!(stage.tell([exited(1, 0), gone(1), unready(1), unhealthy(1)]), NOTHING);
+    assert_eq!(stage.step([wanted([])]), ["stop a#1 (removed from file)"]);
+    assert_eq!(stage.step([unready(1), unhealthy(1), ready(1)]), NOTHING);
+    assert_eq!(stage.step([exited(1, 0), gone(1), unready(1), unhealthy(1)]), NOTHING);
 }
 
 #[test]
 fn a_run_without_a_check_can_not_fail_it() {
     let mut stage = Stage::with([spec("a", 0)], &[1]);
-    assert_eq!(stage.tell([unready(1), unhealthy(1)]), NOTHING);
+    assert_eq!(stage.step([unready(1), unhealthy(1)]), NOTHING);
     assert!(stage.engine.is_converged());
 }
 
 #[test]
-fn what_was_ready_has_no_deadline_any_more() {
+fn a_run_that_was_ready_has_no_readiness_deadline() {
     let mut stage = Stage::with([probed(spec("a", 0))], &[1]);
-    stage.tell([ready(1), unready(1)]);
+    stage.step([ready(1), unready(1)]);
     assert_eq!(stage.wake_at, None);
     assert_eq!(stage.wait(3_600_000), NOTHING);
     assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Starting));
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Starting));
 }
 
 #[test]
-fn what_another_probe_met_with_is_forgotten() {
+fn failures_of_a_former_probe_are_forgotten() {
     let mut stage = Stage::with([probed(spec("a", 0))], &[1]);
-    stage.tell([unready(1)]);
+    stage.step([unready(1)]);
     assert_eq!(stage.waiting(), ["a not ready yet: connection refused, until 60.000s"]);
     let other = with(spec("a", 0), |spec| spec.ready = Some(Probe::Tcp(Text::plain("localhost:81"))));
-    assert_eq!(stage.tell([wanted([other])]), ["update a#1"]);
+    assert_eq!(stage.step([wanted([other])]), ["update a#1"]);
     assert_eq!(stage.waiting(), ["a not ready yet, until 60.000s"]);
 }
 
 #[test]
 fn a_probe_that_is_removed_while_readiness_has_lapsed_leaves_it_ready() {
     let mut stage = Stage::with([probed(spec("a", 0))], &[1]);
-    stage.tell([ready(1), unready(1)]);
-    assert_eq!(stage.tell([wanted([spec("a", 0)])]), ["update a#1"]);
+    stage.step([ready(1), unready(1)]);
+    assert_eq!(stage.step([wanted([spec("a", 0)])]), ["update a#1"]);
     assert!(stage.engine.is_converged());
-    assert_eq!(stage.tell([unready(1)]), NOTHING);
+    assert_eq!(stage.step([unready(1)]), NOTHING);
     assert!(stage.engine.is_converged(), "what the former probe still says is late");
 }
 
 #[test]
 fn a_check_that_is_removed_saves_a_run_that_was_not_told_to_stop_yet() {
     let mut stage = Stage::with([checked(spec("a", 0)), after(spec("b", 0), "a", false)], &[1, 2]);
-    assert_eq!(stage.tell([by_hand(Order::Stop, "b")]), ["stop b#2 (stopped by hand)"]);
+    assert_eq!(stage.step([by_hand(Order::Stop, "b")]), ["stop b#2 (stopped by hand)"]);
     // It waits for `b` to be gone.
-    assert_eq!(stage.tell([unhealthy(1)]), NOTHING);
-    assert_eq!(stage.tell([wanted([spec("a", 0), after(spec("b", 0), "a", false)])]), ["update a#1"]);
-    assert_eq!(stage.tell([exited(2, 0), gone(2)]), NOTHING);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Running));
+    assert_eq!(stage.step([unhealthy(1)]), NOTHING);
+    assert_eq!(stage.step([wanted([spec("a", 0), after(spec("b", 0), "a", false)])]), ["update a#1"]);
+    assert_eq!(stage.step([exited(2, 0), gone(2)]), NOTHING);
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Running));
 }
 
 #[test]
@@ -86,39 +86,39 @@ fn a_later_deadline_saves_a_run_that_was_not_told_to_stop_yet() {
     let slow = |deadline| with(announcing(spec("a", 0)), |spec| spec.ready_timing.deadline = Duration::from_secs(deadline));
     let b = || after(spec("b", 0), "a", false);
     let mut stage = Stage::with([slow(5), b()], &[1, 2]);
-    assert_eq!(stage.tell([by_hand(Order::Stop, "b")]), ["stop b#2 (stopped by hand)"]);
+    assert_eq!(stage.step([by_hand(Order::Stop, "b")]), ["stop b#2 (stopped by hand)"]);
     assert_eq!(stage.wait(5_000), NOTHING);
-    assert_eq!(stage.tell([wanted([slow(60), b()])]), ["update a#1"]);
-    assert_eq!(stage.tell([exited(2, 0), gone(2)]), NOTHING);
+    assert_eq!(stage.step([wanted([slow(60), b()])]), ["update a#1"]);
+    assert_eq!(stage.step([exited(2, 0), gone(2)]), NOTHING);
 }
 
 #[test]
-fn an_unhealthy_run_that_is_ready_again_goes_all_the_same() {
+fn an_unhealthy_run_is_stopped_even_if_it_is_ready_again() {
     let mut stage = Stage::with([restarting(checked(probed(spec("a", 0))))], &[1]);
-    stage.tell([ready(1), unready(1)]);
-    assert_eq!(stage.tell([unhealthy(1), ready(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
+    stage.step([ready(1), unready(1)]);
+    assert_eq!(stage.step([unhealthy(1), ready(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
 }
 
 #[test]
-fn a_run_that_never_was_ready_has_its_deadline_and_nothing_else() {
-    // It takes its time to start, and answers nobody before.
+fn liveness_does_not_count_before_the_first_readiness() {
+    // It starts slowly, and answers no probe until then.
     let mut stage = Stage::with([checked(probed(spec("a", 0)))], &[1]);
     stage.wait(30_000);
-    assert_eq!(stage.tell([unhealthy(1)]), NOTHING);
+    assert_eq!(stage.step([unhealthy(1)]), NOTHING);
     stage.wait(15_000);
-    assert_eq!(stage.tell([ready(1)]), NOTHING);
+    assert_eq!(stage.step([ready(1)]), NOTHING);
     assert!(stage.engine.is_converged());
-    assert_eq!(stage.tell([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
+    assert_eq!(stage.step([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
 }
 
 #[test]
-fn a_run_that_is_not_alive_has_failed_whatever_its_exit_status_is() {
+fn a_failed_liveness_probe_is_a_failure_whatever_the_exit_status() {
     let ends = |restart, most| {
         let spec = with(restarting(checked(spec("a", 0))), |spec| (spec.restart, spec.max_restarts) = (restart, most));
         let mut stage = Stage::with([spec], &[1]);
-        assert_eq!(stage.tell([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
-        stage.tell([exited(1, 0), gone(1)]);
-        stage.standing("a").map(|standing| standing.state)
+        assert_eq!(stage.step([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
+        stage.step([exited(1, 0), gone(1)]);
+        stage.status("a").map(|status| status.state)
     };
     assert_eq!(ends(Restart::Never, None), Some(ProcessState::Failed));
     assert_eq!(ends(Restart::OnFailure, None), Some(ProcessState::Backoff));
@@ -130,9 +130,9 @@ fn a_run_that_is_not_alive_has_failed_whatever_its_exit_status_is() {
 fn the_time_it_takes_to_stop_is_not_healthy_running() {
     let mut stage = Stage::with([restarting(checked(spec("a", 0)))], &[1]);
     stage.wait(3_000);
-    stage.tell([unhealthy(1)]);
+    stage.step([unhealthy(1)]);
     assert_eq!(stage.wait(10_000), ["kill a#1"]);
-    stage.tell([exited(1, 137), gone(1)]);
+    stage.step([exited(1, 137), gone(1)]);
     // After healthy running it would be restarted at once.
     assert_eq!(stage.wait(0), NOTHING);
     assert_eq!(stage.wait(500), ["spawn a#2 (liveness probe failed: no answer)"]);
@@ -141,77 +141,77 @@ fn the_time_it_takes_to_stop_is_not_healthy_running() {
 #[test]
 fn healthy_running_counts_although_readiness_lapsed_before_the_end() {
     let mut stage = Stage::with([restarting(probed(spec("a", 0)))], &[1]);
-    stage.tell([ready(1)]);
+    stage.step([ready(1)]);
     stage.wait(10_000);
-    stage.tell([unready(1)]);
+    stage.step([unready(1)]);
     stage.wait(1_000);
-    assert_eq!(stage.tell([exited(1, 1), gone(1)]), ["spawn a#2 (exit status 1)"]);
+    assert_eq!(stage.step([exited(1, 1), gone(1)]), ["spawn a#2 (exit status 1)"]);
 }
 
 #[test]
 fn readiness_that_comes_and_goes_is_not_healthy_running() {
     let mut stage = Stage::with([restarting(probed(spec("a", 0)))], &[1]);
     for _ in 0..10 {
-        stage.tell([ready(1)]);
+        stage.step([ready(1)]);
         stage.wait(9_000);
-        stage.tell([unready(1)]);
+        stage.step([unready(1)]);
         stage.wait(1_000);
     }
-    assert_eq!(stage.tell([exited(1, 1), gone(1)]), NOTHING);
+    assert_eq!(stage.step([exited(1, 1), gone(1)]), NOTHING);
     assert_eq!(stage.wait(500), ["spawn a#2 (exit status 1)"]);
 }
 
 #[test]
-fn a_rolling_replacement_keeps_what_once_served_until_the_new_run_is_ready() {
+fn a_rolling_replacement_keeps_a_run_that_was_ready_until_the_new_one_is() {
     let a = |version| rolling(announcing(spec("a", version)));
     let mut stage = Stage::with([a(0)], &[1]);
-    assert_eq!(stage.tell([ready(1), wanted([a(1)])]), ["spawn a#2 (args changed)"]);
+    assert_eq!(stage.step([ready(1), wanted([a(1)])]), ["spawn a#2 (args changed)"]);
     // The host is busy starting the new one; for a moment the old one doesn't answer.
-    assert_eq!(stage.tell([started(2), unready(1)]), NOTHING);
-    assert_eq!(stage.tell([ready(2)]), ["stop a#1 (args changed)"]);
+    assert_eq!(stage.step([started(2), unready(1)]), NOTHING);
+    assert_eq!(stage.step([ready(2)]), ["stop a#1 (args changed)"]);
 }
 
 #[test]
-fn of_two_obsolete_runs_the_one_that_serves_is_kept() {
+fn of_two_outdated_runs_the_ready_one_is_kept() {
     let a = |version| rolling(announcing(spec("a", version)));
     let b = || after(spec("b", 0), "a", false);
     let mut stage = Stage::with([a(0), b()], &[1, 2]);
-    stage.tell([ready(1), by_hand(Order::Stop, "b"), wanted([a(1), b()])]);
-    // The old `a` may not stop before `b` is gone; meanwhile the new one ceases to be ready, and yet another is wanted.
-    assert_eq!(stage.tell([started(3), ready(3), unready(3)]), NOTHING);
-    stage.tell([wanted([a(2), b()])]);
-    assert_eq!(stage.tell([exited(2, 0), gone(2)]), ["stop a#3 (args changed)"]);
-    assert_eq!(stage.tell([exited(3, 0), gone(3)]), ["spawn a#4 (args changed)"]);
-    assert_eq!(stage.tell([started(4), ready(4)]), ["stop a#1 (args changed)"]);
+    stage.step([ready(1), by_hand(Order::Stop, "b"), wanted([a(1), b()])]);
+    // The old `a` may not stop before `b` is gone; meanwhile the new one is no longer ready, and the definition changes again.
+    assert_eq!(stage.step([started(3), ready(3), unready(3)]), NOTHING);
+    stage.step([wanted([a(2), b()])]);
+    assert_eq!(stage.step([exited(2, 0), gone(2)]), ["stop a#3 (args changed)"]);
+    assert_eq!(stage.step([exited(3, 0), gone(3)]), ["spawn a#4 (args changed)"]);
+    assert_eq!(stage.step([started(4), ready(4)]), ["stop a#1 (args changed)"]);
 }
 
 #[test]
 fn an_unhealthy_run_is_not_kept_until_its_replacement_is_ready() {
     let a = |version| rolling(announcing(checked(spec("a", version))));
     let mut stage = Stage::with([a(0)], &[1]);
-    stage.tell([ready(1), wanted([a(1)])]);
-    assert_eq!(stage.tell([started(2), unhealthy(1)]), ["stop a#1 (args changed)"]);
+    stage.step([ready(1), wanted([a(1)])]);
+    assert_eq!(stage.step([started(2), unhealthy(1)]), ["stop a#1 (args changed)"]);
 }
 
 #[test]
 fn an_unhealthy_replacement_does_not_take_the_place_of_the_old_run() {
     let a = |version| rolling(restarting(announcing(checked(spec("a", version)))));
     let mut stage = Stage::with([a(0)], &[1]);
-    stage.tell([ready(1), wanted([a(1)])]);
-    assert_eq!(stage.tell([started(2), ready(2), unhealthy(2)]), ["stop a#2 (liveness probe failed: no answer)"]);
-    assert_eq!(stage.standing("a").map(|standing| standing.state), Some(ProcessState::Stopping));
-    stage.tell([exited(2, 0), gone(2)]);
+    stage.step([ready(1), wanted([a(1)])]);
+    assert_eq!(stage.step([started(2), ready(2), unhealthy(2)]), ["stop a#2 (liveness probe failed: no answer)"]);
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Stopping));
+    stage.step([exited(2, 0), gone(2)]);
     assert_eq!(stage.wait(500), ["spawn a#3 (liveness probe failed: no answer)"]);
-    assert_eq!(stage.tell([started(3), ready(3)]), ["stop a#1 (args changed)"]);
+    assert_eq!(stage.step([started(3), ready(3)]), ["stop a#1 (args changed)"]);
 }
 
 #[test]
-fn a_stale_run_that_is_not_alive_makes_room_for_what_is_wanted() {
+fn an_unhealthy_stale_run_is_replaced() {
     let a = |version| with(checked(spec("a", version)), |spec| spec.on_change = OnChange::Keep);
     let mut stage = Stage::with([a(0)], &[1]);
-    assert_eq!(stage.tell([wanted([a(1)])]), NOTHING);
-    assert_eq!(stage.tell([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
-    assert_eq!(stage.tell([exited(1, 0), gone(1)]), ["spawn a#2 (args changed)"]);
+    assert_eq!(stage.step([wanted([a(1)])]), NOTHING);
+    assert_eq!(stage.step([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
+    assert_eq!(stage.step([exited(1, 0), gone(1)]), ["spawn a#2 (args changed)"]);
 }
 
 #[test]
@@ -223,13 +223,13 @@ fn a_dependent_that_has_not_started_waits_again_when_readiness_lapses() {
         })
     };
     let mut stage = Stage::with([probed(spec("db", 0)), web()], &[1]);
-    stage.tell([ready(1)]);
+    stage.step([ready(1)]);
     stage.wait(1_000);
-    stage.tell([unready(1)]);
+    stage.step([unready(1)]);
     assert_eq!(stage.wait(5_000), NOTHING);
     // The delay counts from the moment that everything it needs holds.
-    assert_eq!(stage.tell([ready(1)]), NOTHING);
+    assert_eq!(stage.step([ready(1)]), NOTHING);
     assert_eq!(stage.wait(2_000), ["spawn web#2 (added to file)"]);
-    stage.tell([started(2)]);
-    assert_eq!(stage.tell([unready(1)]), NOTHING);
+    stage.step([started(2)]);
+    assert_eq!(stage.step([unready(1)]), NOTHING);
 }

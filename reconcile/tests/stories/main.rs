@@ -1,4 +1,4 @@
-//! Stories of the core, told step by step: its laws, and what random histories found.
+//! Step-by-step scenarios of the core: its laws, watched files, health, starts, and bugs found by random histories.
 
 mod files;
 mod found;

@@ -1,6 +1,4 @@
-//! A stage for small stories: an engine, a clock, and a note of everything that it asked for and told.
-//!
-//! The story says itself what comes of each action; nothing here answers by itself.
+//! An engine and a clock for small scenarios. The scenario itself gives the outcome of each action.
 
 use reconcile::desired::Desired;
 use reconcile::engine::{Engine, StepOutcome};
@@ -25,29 +23,29 @@ impl Stage {
         Stage { engine: Engine::new(), now: Time::ZERO, wake_at: None }
     }
 
-    /// A stage on which these are wanted, and these runs have been started, in this order.
+    /// A stage with these definitions, and these runs started in this order.
     pub(crate) fn with(specs: impl IntoIterator<Item = Spec>, runs: &[u64]) -> Stage {
         let mut stage = Stage::new();
-        stage.tell([wanted(specs)]);
+        stage.step([wanted(specs)]);
         for &run in runs {
-            stage.tell([started(run)]);
+            stage.step([started(run)]);
         }
         stage
     }
 
-    /// Gives news to the engine, and what it asks for: `spawn a#1 (added to file)`, `stop a#1`, `kill a#1`.
-    pub(crate) fn tell(&mut self, news: impl IntoIterator<Item = Event>) -> Vec<String> {
-        let outcome = self.engine.step(self.now, news);
+    /// Steps the engine with these events; returns its actions: `spawn a#1 (added to file)`, `stop a#1`, `kill a#1`.
+    pub(crate) fn step(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<String> {
+        let outcome = self.engine.step(self.now, events);
         self.wake_at = outcome.wake_at;
         outcome.actions.iter().map(|action| self.describe(action, &outcome)).collect()
     }
 
-    /// Gives news to the engine, and how many reports come of it.
-    pub(crate) fn reports(&mut self, news: impl IntoIterator<Item = Event>) -> usize {
-        self.engine.step(self.now, news).reports.len()
+    /// Steps the engine with these events; returns the number of its reports.
+    pub(crate) fn reports(&mut self, events: impl IntoIterator<Item = Event>) -> usize {
+        self.engine.step(self.now, events).reports.len()
     }
 
-    /// What is waited for now, as people are told.
+    /// What is waited for now, as text.
     pub(crate) fn waiting(&self) -> Vec<String> {
         self.engine.plan(self.now).waiting.iter().map(|(name, what)| format!("{name} {what}")).collect()
     }
@@ -55,11 +53,11 @@ impl Stage {
     /// Lets time pass.
     pub(crate) fn wait(&mut self, millis: u64) -> Vec<String> {
         self.now = self.now + Duration::from_millis(millis);
-        self.tell([])
+        self.step([])
     }
 
-    pub(crate) fn standing(&self, name: &str) -> Option<ProcessStatus> {
-        self.engine.statuses().into_iter().find(|standing| standing.name.as_str() == name)
+    pub(crate) fn status(&self, name: &str) -> Option<ProcessStatus> {
+        self.engine.statuses().into_iter().find(|status| status.name.as_str() == name)
     }
 
     fn describe(&self, action: &Action, outcome: &StepOutcome) -> String {
@@ -97,31 +95,31 @@ pub(crate) fn spec(name: &str, version: u32) -> Spec {
     spec
 }
 
-/// The same, placed after another one that must have been started.
+/// The same, with a dependency that must have been started.
 pub(crate) fn after(mut spec: Spec, on: &str, restart: bool) -> Spec {
     let edge = Dependency { condition: Some(Condition::Started), restart, required: true };
     spec.depends_on.get_or_insert_default().insert(Name::from(on), edge);
     spec
 }
 
-/// The same with a probe that says when it is ready.
+/// The same with a readiness probe.
 pub(crate) fn probed(spec: Spec) -> Spec {
     with(spec, |spec| spec.ready = Some(Probe::Tcp(Text::plain("localhost:80"))))
 }
 
-/// The same with a probe that says whether it is alive.
+/// The same with a liveness probe.
 pub(crate) fn checked(spec: Spec) -> Spec {
     let probe = Some(Probe::Tcp(Text::plain("localhost:80")));
     let liveness = Liveness { probe, interval: Duration::from_secs(10), timeout: Duration::from_secs(1), failures: 3 };
     with(spec, |spec| spec.liveness = Some(liveness))
 }
 
-/// The same, replaced only once its successor is ready.
+/// The same, stopped only once its replacement is ready.
 pub(crate) fn rolling(spec: Spec) -> Spec {
     with(spec, |spec| spec.on_change = OnChange::Rolling)
 }
 
-/// The same with something else about it.
+/// The same with a change.
 pub(crate) fn with(mut spec: Spec, change: impl FnOnce(&mut Spec)) -> Spec {
     change(&mut spec);
     spec
@@ -150,12 +148,12 @@ pub(crate) fn unhealthy(run: u64) -> Event {
     Event::Unhealthy { run: RunId(run), why: "no answer".to_string() }
 }
 
-/// A run could not be told to read its files again.
+/// A reload of a run failed.
 pub(crate) fn not_reloaded(run: u64) -> Event {
     Event::Reloaded { run: RunId(run), failure: Some("no such process".to_string()) }
 }
 
-/// What the files contain that a process watches, each with a number for its content.
+/// The content of the files that a process watches, each with a number for it.
 pub(crate) fn content<const N: usize>(name: &str, watch: &[&str], files: [(&str, u64); N]) -> Event {
     let watch = watch.iter().map(|path| Text::plain(path)).collect();
     let files = files.into_iter().map(|(path, content)| (path.to_string(), content)).collect();

@@ -1,4 +1,4 @@
-//! The processes whose facts changed since they were last found quiescent ([`super::Quiescent`]).
+//! The processes with facts that changed since they were last found quiescent ([`super::Quiescent`]).
 //!
 //! One name too many costs time; a missing one is a bug. So [`Observed`](crate::observed::Observed) alone has this set, and marks
 //! every process that it lends for changes.

@@ -39,7 +39,7 @@ pub(super) struct View<'a> {
     pub(super) explains: bool,
     observed: &'a Observed,
     rows: Vec<Row<'a>>,
-    /// The numbers of the rows whose facts have been read, sorted.
+    /// The numbers of the rows with facts that have been read, sorted.
     read: Vec<usize>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Row<'a> {
     pub(super) name: &'a Name,
     pub(super) entry: Option<&'a DesiredProcess>,
     facts: Facts<'a>,
-    /// The place of its first run among all runs.
+    /// If it is active: the place of its first run among the runs of all active rows.
     pub(super) first_run: usize,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Row<'a> {
     pub(super) fn count(&self) -> usize {
         match self.facts {
             Facts::Read(process) => process.map_or(0, |process| process.runs.len()),
-            Facts::Unread(quiescent, _) => usize::from(quiescent.disposition().is_some()),
+            Facts::Unread(quiescent, _) => quiescent.dispositions().len(),
         }
     }
 
@@ -87,12 +87,9 @@ impl<'a> Row<'a> {
         self.process()?.replacement
     }
 
-    /// Adds the disposition of each run to `all`. `judge` gives the one of a run, where it isn't known yet.
-    pub(super) fn judge_runs(&self, all: &mut Vec<Disposition<'a>>, judge: impl FnMut(&'a Run) -> Disposition<'a>) {
-        match self.facts {
-            Facts::Read(process) => all.extend(process.into_iter().flat_map(|process| &process.runs).map(judge)),
-            Facts::Unread(quiescent, _) => all.extend(quiescent.disposition()),
-        }
+    /// The disposition of each run, if it is known already: the row isn't active.
+    pub(super) fn known_dispositions(&self) -> Option<&'static [Disposition<'static>]> {
+        self.quiescent().map(Quiescent::dispositions)
     }
 
     /// The progress of the process, if it is known already.
@@ -146,7 +143,7 @@ impl<'a> View<'a> {
                 rows.push(Row::new(name, None, Facts::Read(process)));
                 continue;
             };
-            if let Some(quiescent) = Quiescent::of(process, entry, orders, now) {
+            if let Some(quiescent) = Quiescent::of(process, entry, desired, orders, now) {
                 rows[next].facts = Facts::Unread(quiescent, observed);
                 found.push((next, quiescent));
             } else {
@@ -168,9 +165,9 @@ impl<'a> View<'a> {
         read: Vec<usize>,
     ) -> View<'a> {
         let mut first_run = 0;
-        for row in &mut rows {
-            row.first_run = first_run;
-            first_run += row.count();
+        for &index in &read {
+            rows[index].first_run = first_run;
+            first_run += rows[index].count();
         }
         View {
             desired,
@@ -207,12 +204,13 @@ impl<'a> View<'a> {
         self.read.iter().copied()
     }
 
-    /// Makes a row active: there is something to do because of other rows.
-    pub(super) fn activate(&mut self, index: usize) {
+    /// Makes a row active: there is something to do because of other rows. `first_run` is the place of its first run.
+    pub(super) fn activate(&mut self, index: usize, first_run: usize) {
         if let Err(place) = self.read.binary_search(&index) {
             self.read.insert(place, index);
         }
-        self.rows[index].facts = Facts::Read(self.rows[index].process());
+        let row = &mut self.rows[index];
+        (row.facts, row.first_run) = (Facts::Read(row.process()), first_run);
     }
 
     /// The numbers of the rows that have to pass a gate, sorted: the active ones and, of those that wait for others, the ones in

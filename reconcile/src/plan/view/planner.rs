@@ -35,7 +35,7 @@ impl Planner {
         Planner { is_plain: true, ..Planner::default() }
     }
 
-    /// Begins anew for other definitions. All processes must be dirty.
+    /// Starts over with other definitions. All processes must be dirty.
     pub(crate) fn reset(&mut self, desired: &Desired) {
         self.quiescent = vec![Quiescent::default(); desired.entries().len()];
     }
@@ -79,7 +79,7 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
         Step::Start { after, .. } => is_last_in_row(view, *after),
         Step::Stop(id, why) => view.observed.run(*id).is_some_and(|run| {
             let is_only_run = view.observed.processes().get(&run.spec.name).is_some_and(|process| process.runs.len() == 1);
-            // Without a grace it is killed at once. Another run of the process may have to be judged anew. And the readiness
+            // Without a grace it is killed at once. Another run of the process may have to be judged again. And the readiness
             // deadline of a run that is up to date but for a file no longer counts.
             is_only_run && !run.spec.stop.timeout.is_zero() && !matches!(why, Reason::Watched(_))
         }),

@@ -1,11 +1,13 @@
 //! Processes about which there is nothing to do by themselves. What a plan says about one is known beforehand, so its facts need
 //! not be read.
 
-use crate::desired::DesiredProcess;
-use crate::observed::ObservedProcess;
+use crate::desired::{Desired, DesiredProcess};
+use crate::observed::{ObservedProcess, Run};
 use crate::orders::Orders;
-use crate::plan::disposition::{Disposition, StopCause};
+use crate::plan::disposition::{Disposition, StopCause, is_same};
 use crate::plan::progress::{Progress, RestingState, resting_state};
+use crate::spec::OnChange;
+use crate::text::Name;
 use crate::time::Time;
 
 /// The state of a process of the file that needs no attention, unless other processes cause it.
@@ -18,13 +20,21 @@ pub(crate) enum Quiescent {
     Idle,
     /// It is to be started as soon as the processes before it are.
     Queued,
+    /// Its only run is of another program. That stops as soon as the processes after it are gone, and then it is started again.
+    Outdated,
     /// Navigator ends. It has one run as in `Settled`, which stops as soon as the processes after it are gone.
     Closing,
 }
 
 impl Quiescent {
     /// The state of a process; `None`: its facts have to be read.
-    pub(super) fn of(process: Option<&ObservedProcess>, entry: &DesiredProcess, orders: &Orders, now: Time) -> Option<Quiescent> {
+    pub(super) fn of(
+        process: Option<&ObservedProcess>,
+        entry: &DesiredProcess,
+        desired: &Desired,
+        orders: &Orders,
+        now: Time,
+    ) -> Option<Quiescent> {
         let spec = &entry.spec;
         if orders.let_entry_run(entry) {
             let process = process?;
@@ -32,9 +42,14 @@ impl Quiescent {
                 return Some(Quiescent::Settled);
             }
             let delay_is_over = process.due_since.is_some_and(|since| now >= since + spec.start_delay);
-            let waits_for_list_alone = process.runs.is_empty() && delay_is_over && entry.needs.is_empty();
-            let is_queued = waits_for_list_alone && resting_state(Some(process), spec) == RestingState::Fresh;
-            return is_queued.then_some(Quiescent::Queued);
+            if !delay_is_over || !entry.needs.is_empty() {
+                return None;
+            }
+            return match &process.runs[..] {
+                [] => (resting_state(Some(process), spec) == RestingState::Fresh).then_some(Quiescent::Queued),
+                [run] => is_outdated(run, entry, desired).then_some(Quiescent::Outdated),
+                _ => None,
+            };
         }
         let Some(process) = process.filter(|process| process.due_since.is_some() || !process.runs.is_empty()) else {
             return Some(Quiescent::Idle);
@@ -44,24 +59,36 @@ impl Quiescent {
     }
 
     /// What becomes of its run, if it has one.
-    pub(super) fn disposition(self) -> Option<Disposition<'static>> {
+    pub(super) fn dispositions(self) -> &'static [Disposition<'static>] {
         match self {
-            Quiescent::Settled => Some(Disposition::Keep),
-            Quiescent::Closing => Some(Disposition::Stop(StopCause::Shutdown)),
-            Quiescent::Idle | Quiescent::Queued => None,
+            Quiescent::Settled => &[Disposition::Keep],
+            Quiescent::Outdated => &[Disposition::Stop(StopCause::Changed)],
+            Quiescent::Closing => &[Disposition::Stop(StopCause::Shutdown)],
+            Quiescent::Idle | Quiescent::Queued => &[],
         }
     }
 
     pub(super) fn progress(self) -> Progress {
         match self {
             Quiescent::Settled => Progress::Started,
-            Quiescent::Queued => Progress::Coming,
+            Quiescent::Queued | Quiescent::Outdated => Progress::Coming,
             Quiescent::Idle | Quiescent::Closing => Progress::NotWanted,
         }
     }
 
     /// Whether it waits for other processes.
     pub(super) fn is_waiting(self) -> bool {
-        matches!(self, Quiescent::Queued | Quiescent::Closing)
+        matches!(self, Quiescent::Queued | Quiescent::Outdated | Quiescent::Closing)
     }
+}
+
+/// Whether the only run of a process has to stop because its program changed, and no place that it had is another one now.
+fn is_outdated(run: &Run, entry: &DesiredProcess, desired: &Desired) -> bool {
+    let spec = &entry.spec;
+    let is_changed = || spec.on_change == OnChange::Restart && !is_same(run, spec);
+    let keeps_its_place = || {
+        let is_wanted = |name: &Name| entry.comes_after().any(|on| desired.entries()[on].spec.name == *name);
+        run.waits.iter().all(is_wanted)
+    };
+    run.up.is_some() && run.is_undisturbed() && !run.unwanted_by_hand && is_changed() && keeps_its_place()
 }
