@@ -1,4 +1,4 @@
-//! `navigator graph`: what comes after what, as the configuration has it: as text, for Graphviz, or for Mermaid.
+//! `navigator graph`: the dependency graph of a configuration, as text, for Graphviz or for Mermaid.
 
 use super::arguments::GraphFormat;
 use super::check::reject;
@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Shows the graph of a configuration.
+/// Prints the graph of a configuration.
 pub(super) fn graph(path: &Path, format: GraphFormat) -> ExitCode {
     match FileSource::new(path.to_owned(), Environment::current()).read().revision {
         Ok(loaded) => {
@@ -27,12 +27,12 @@ pub(super) fn graph(path: &Path, format: GraphFormat) -> ExitCode {
     }
 }
 
-/// An edge: who, after whom, and by what.
+/// An edge: `from` comes after `to`.
 struct Edge<'a> {
     from: &'a str,
     to: &'a str,
     label: String,
-    /// It blocks, and isn't order alone.
+    /// A required dependency, as opposed to order alone.
     blocks: bool,
 }
 
@@ -87,7 +87,7 @@ fn dot(desired: &Desired) -> String {
 
 fn mermaid(desired: &Desired) -> String {
     let mut text = "flowchart BT\n".to_owned();
-    // Names may hold characters that mean something to Mermaid, so nodes go by number.
+    // Names may have characters with a meaning in Mermaid, so nodes are numbered.
     let number = |name: &str| desired.index(name).unwrap_or_default();
     for entry in ordered(desired) {
         let name = entry.spec.name.as_str();

@@ -72,7 +72,7 @@ const CELLS: &[Cell] = &[
     cell(MKDIR, "ENOSPC", "1", "", Refuses(1, "choose another with `--state-dir`")),
     cell(MKDIR, "EACCES", "1", "", Refuses(1, "choose another with `--state-dir`")),
     cell("clone3", "EAGAIN", "1", "", Refuses(1, "failed to start logging: no more processes or threads")),
-    cell("clone3", "EAGAIN", "2", "", Refuses(1, "failed to start keeping a record of what runs: no more processes or threads")),
+    cell("clone3", "EAGAIN", "2", "", Refuses(1, "failed to open the journal: no more processes or threads")),
     cell("clone3", "EAGAIN", "3", "", Refuses(1, "failed to follow the configuration: no more processes or threads")),
     cell("clone3", "EAGAIN", "4", "", Refuses(1, "failed to start the threads of the runtime: no more processes or threads")),
     cell(

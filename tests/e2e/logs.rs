@@ -94,7 +94,7 @@ fn a_file_is_kept_too_and_of_null_there_is_nothing() {
     assert_eq!(site.asks(&["logs"], 0).stdout(), "[filed.stdout] filed\n");
     for name in ["silent", "heard"] {
         let said = site.asks(&["logs", name], 1).stderr();
-        assert_eq!(said, format!("navigator: nothing is kept of what `{name}` writes: its `output` is `null`\n"));
+        assert_eq!(said, format!("navigator: no lines of `{name}` are kept: its `output` is `null`\n"));
     }
     navigator.ends();
 }
