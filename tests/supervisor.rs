@@ -1,4 +1,4 @@
-//! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
+//! Tests of the event loop with paused time and a fake runtime: messages in, actions out, wake-ups in time.
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::{Accepted, Record};
@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// A runtime in which every action succeeds at once, unless processes ignore their stop signal. It records what it was actions.
+/// A runtime in which every action succeeds at once, unless processes ignore their stop signal. It records its actions.
 #[derive(Clone)]
 struct FakeRuntime {
     events: mpsc::Sender<Event>,
@@ -170,7 +170,7 @@ impl World {
         World { runtime, host, news, supervisor, inboxes: (event_inbox, news_inbox), published }
     }
 
-    /// Runs the loop together with `script`. Returns what the runtime was actions.
+    /// Runs the loop together with `script`. Returns the actions of the runtime.
     async fn run(self, first: Loaded, script: impl AsyncFnOnce(&FakeRuntime, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
         self.run_after(FormerProcesses::default(), first, script).await
     }

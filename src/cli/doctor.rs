@@ -28,7 +28,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         Err(error) => return fail(FAILURE, &error.to_string()),
     };
     let mut rows: Vec<CheckRow> = runtime::platform().into_iter().map(CheckRow::of_feature).collect();
-    rows.push(of_state_directory(state));
+    rows.push(check_state_directory(state));
     print(&table("host", &rows));
     let Some(path) = path else { return OK.into() };
     let shown = path.display().to_string();
@@ -36,7 +36,7 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         Ok(loaded) => loaded,
         Err(rejected) => return reject(&rejected),
     };
-    let rows = match of_configuration(&loaded, &launcher, log_trust(trust)) {
+    let rows = match check_configuration(&loaded, &launcher, log_trust(trust)) {
         Ok(rows) => rows,
         Err(error) => return fail(FAILURE, &format!("failed to test the starts: {error}")),
     };
@@ -75,7 +75,7 @@ impl CheckRow {
     }
 }
 
-fn of_state_directory(state: &StateDir) -> CheckRow {
+fn check_state_directory(state: &StateDir) -> CheckRow {
     let (is_there, meaning) = match state.check() {
         Ok(()) => (true, format!("`{}` can be written", state.path().display())),
         Err(error) => (false, error.to_string()),
@@ -83,7 +83,7 @@ fn of_state_directory(state: &StateDir) -> CheckRow {
     CheckRow::of_feature(Feature { name: "state directory", is_there, meaning })
 }
 
-fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<CheckRow>> {
+fn check_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<CheckRow>> {
     let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
     let refusals = runtime::rehearse(launcher, entries.iter().map(|entry| &entry.spec.exec))?;

@@ -60,7 +60,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     };
     // So that a shell prompt after it begins a new line.
     text.push(b'\n');
-    typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
+    with_type(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
 }
 
 /// A snapshot as JSON. Clients share its text.
@@ -69,7 +69,7 @@ pub(super) fn snapshot(status: StatusCode, rendered: Arc<RenderedSnapshot>) -> A
         let why = format!("failed to write the answer: {why}");
         return ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, why).answer();
     }
-    typed(status, "application/json", Full::new(Bytes::from_owner(TextBody(rendered))).boxed_unsync())
+    with_type(status, "application/json", Full::new(Bytes::from_owner(TextBody(rendered))).boxed_unsync())
 }
 
 struct TextBody(Arc<RenderedSnapshot>);
@@ -106,7 +106,7 @@ pub(super) fn lines(mut tail: Tail, form: TailFormat) -> Answer {
         }
     });
     let kind = if form == TailFormat::Json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
-    typed(StatusCode::OK, kind, LineBody { lines }.boxed_unsync())
+    with_type(StatusCode::OK, kind, LineBody { lines }.boxed_unsync())
 }
 
 /// A stream of events, one JSON object a line. It ends when navigator does.
@@ -141,7 +141,7 @@ pub(super) fn events(subscription: EventSubscription) -> Answer {
             }
         }
     });
-    typed(StatusCode::OK, "application/x-ndjson", LineBody { lines }.boxed_unsync())
+    with_type(StatusCode::OK, "application/x-ndjson", LineBody { lines }.boxed_unsync())
 }
 
 /// About how many bytes of events are sent in one piece.
@@ -160,7 +160,7 @@ fn write_lost(count: u64, lines: &mut Vec<u8>) {
     lines.extend_from_slice(format!("{}\n", json!({ "event": "lost", "count": count })).as_bytes());
 }
 
-fn typed(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
+fn with_type(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

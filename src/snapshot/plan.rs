@@ -186,7 +186,7 @@ mod tests {
     use reconcile::text::Text;
     use std::time::Duration;
 
-    fn wanting(value: &str) -> Desired {
+    fn desired_with(value: &str) -> Desired {
         let mut spec = Spec::new("web", "server");
         spec.exec.env.insert("TEXT", Text::plain(value));
         Desired::new(vec![spec], Duration::ZERO).expect("it is valid")
@@ -194,18 +194,18 @@ mod tests {
 
     #[test]
     fn a_value_of_several_lines_is_compared_line_by_line() {
-        let diff = diff("web", &wanting("one\ntwo\nthree"), &wanting("one\n2\nthree")).expect("they differ");
+        let diff = diff("web", &desired_with("one\ntwo\nthree"), &desired_with("one\n2\nthree")).expect("they differ");
         let (header, lines) = diff.split_once('\n').expect("a hunk has a header");
         assert!(header.starts_with("@@ -") && header.ends_with(" @@"), "{header}");
         assert!(lines.contains(" env.TEXT: one\n-two\n+2\n three\n"), "{lines}");
         assert!(lines.lines().all(|line| line.starts_with([' ', '+', '-'])), "{lines}");
-        assert_eq!(super::diff("web", &wanting("one"), &wanting("one")), None);
+        assert_eq!(super::diff("web", &desired_with("one"), &desired_with("one")), None);
     }
 
     #[test]
     fn an_added_process_is_all_plus_and_a_removed_one_all_minus() {
         let nothing = Desired::nothing();
-        let [added, removed] = [diff("web", &nothing, &wanting("one")), diff("web", &wanting("one"), &nothing)];
+        let [added, removed] = [diff("web", &nothing, &desired_with("one")), diff("web", &desired_with("one"), &nothing)];
         for (diff, sign) in [(added, '+'), (removed, '-')] {
             assert!(diff.expect("they differ").lines().skip(1).all(|line| line.starts_with(sign)));
         }

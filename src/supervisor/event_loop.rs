@@ -43,7 +43,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             Err(ending) => return (self.performer, ending),
         };
         let mut batch = self.accept(first, Ticket::default());
-        batch.extend(deferred.into_iter().flat_map(|item| self.take_in(item)));
+        batch.extend(deferred.into_iter().flat_map(|item| self.handle(item)));
         let mut wake_at = None;
         let mut has_events = true;
         loop {
@@ -68,13 +68,13 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                     true
                 }
                 Some(item) = news.recv() => {
-                    batch.extend(self.take_in(item));
+                    batch.extend(self.handle(item));
                     // A request for a view needs no planning.
                     !batch.is_empty()
                 }
                 () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => true,
                 () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
-                plan = self.shown_plan.made() => {
+                plan = self.shown_plan.finished() => {
                     self.host.show_plan(&plan);
                     false
                 }
@@ -92,9 +92,9 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     fn step(&mut self, batch: &mut Vec<Event>) -> Option<Instant> {
         self.readers.changed();
         // Usually no client waits.
-        let changed = (!self.orders.is_empty()).then(|| ChangedProcesses::before(&self.engine, batch));
+        let changed = (!self.orders.is_empty()).then(|| ChangedProcesses::of_events(&self.engine, batch));
         let outcome = self.engine.step(self.now(), batch.drain(..));
-        let changed = changed.map(|changed| changed.by(&self.engine, &outcome));
+        let changed = changed.map(|changed| changed.with_outcome(&self.engine, &outcome));
         let wake_at = self.carry_out(outcome);
         if let Some(changed) = changed {
             self.orders.answer(&self.engine, changed);
@@ -115,7 +115,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             self.history.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
-                    self.shown_plan.is_in_force().iter().for_each(|plan| self.host.show_plan(plan));
+                    self.shown_plan.take_ready().iter().for_each(|plan| self.host.show_plan(plan));
                     self.performer.retain_lines(&|name| self.engine.status(name).is_some());
                 }
                 Report::Process(transition) => {
@@ -131,7 +131,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     }
 
     /// Handles a message. Returns the events that it means for the engine.
-    fn take_in(&mut self, news: News) -> Vec<Event> {
+    fn handle(&mut self, news: News) -> Vec<Event> {
         match news {
             News::Revision(Revision { answers, outcome: Ok(loaded) }) => self.accept(*loaded, answers),
             News::Revision(Revision { answers, outcome: Err(rejected) }) => {
@@ -143,8 +143,8 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 self.answer_file_check();
                 Vec::new()
             }
-            News::Signal(signal) => Vec::from_iter(self.obey(signal)),
-            News::Request(request) => self.take(request),
+            News::Signal(signal) => Vec::from_iter(self.handle_signal(signal)),
+            News::Request(request) => self.handle_request(request),
         }
     }
 
@@ -190,7 +190,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         self.answer_reloads(answers, &ReloadOutcome::Rejected(problems));
     }
 
-    fn obey(&mut self, signal: NavigatorSignal) -> Option<Event> {
+    fn handle_signal(&mut self, signal: NavigatorSignal) -> Option<Event> {
         let order = match signal {
             NavigatorSignal::Terminate => Order::Shutdown,
             NavigatorSignal::Interrupt => {

@@ -100,12 +100,12 @@ fn take_over<P: Perform>(performer: &P, former: &FormerProcesses) -> Engine {
             .actions
             .into_iter()
             .filter_map(|action| if let Action::Spawn { run, spec, .. } = action { Some((run, spec)) } else { None });
-        batch.extend(spawns.flat_map(|(run, spec)| taken_over(performer, run, &spec.name)));
+        batch.extend(spawns.flat_map(|(run, spec)| first_event(performer, run, &spec.name)));
     }
     engine
 }
 
-fn taken_over<P: Perform>(performer: &P, run: RunId, name: &Name) -> Vec<Event> {
+fn first_event<P: Perform>(performer: &P, run: RunId, name: &Name) -> Vec<Event> {
     match performer.take_over(run, name) {
         Some(pid) => vec![Event::Spawned { run, pid }],
         // It has ended since it was found.

@@ -48,7 +48,7 @@ pub(super) enum ChangedProcesses {
 
 impl ChangedProcesses {
     /// The processes of these events, before the engine takes them in.
-    pub(super) fn before(engine: &Engine, events: &[Event]) -> ChangedProcesses {
+    pub(super) fn of_events(engine: &Engine, events: &[Event]) -> ChangedProcesses {
         let mut names = BTreeSet::new();
         for event in events {
             match event {
@@ -70,7 +70,7 @@ impl ChangedProcesses {
     }
 
     /// Adds the processes for which the step acts or reports something.
-    pub(super) fn by(self, engine: &Engine, outcome: &StepOutcome) -> ChangedProcesses {
+    pub(super) fn with_outcome(self, engine: &Engine, outcome: &StepOutcome) -> ChangedProcesses {
         let ChangedProcesses::These(mut names) = self else { return self };
         names.extend(outcome.actions.iter().filter_map(|action| match action {
             Action::Spawn { spec, .. } => Some(spec.name.clone()),

@@ -22,7 +22,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     /// Handles a request. Returns the events that it means for the engine.
     ///
     /// Sending an answer fails only if the client has gone, which is no error.
-    pub(super) fn take(&mut self, request: Request) -> Vec<Event> {
+    pub(super) fn handle_request(&mut self, request: Request) -> Vec<Event> {
         match request {
             Request::View(newer_than, reply) => self.readers.ask(newer_than, reply),
             Request::Order(order, names, reply) => {

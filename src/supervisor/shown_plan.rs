@@ -42,13 +42,13 @@ impl ShownPlan {
         }
     }
 
-    /// The configuration is in force now. Returns its plan, if that is ready.
-    pub(super) fn is_in_force(&mut self) -> Option<PlanReport> {
+    /// Returns the plan if it is ready, now that its configuration is in force.
+    pub(super) fn take_ready(&mut self) -> Option<PlanReport> {
         self.ready.take()
     }
 
     /// Waits for the plan that another thread makes; for ever, if there is none.
-    pub(super) async fn made(&mut self) -> PlanReport {
+    pub(super) async fn finished(&mut self) -> PlanReport {
         let Some(in_progress) = &mut self.in_progress else { return pending().await };
         let plan = in_progress.await;
         self.in_progress = None;

@@ -243,7 +243,7 @@ fn a_damaged_record_is_put_aside_and_marks_tell_all_the_same() {
     for name in ["a", "b"] {
         second.wait("its end", |event| event.is("Process stopped", name));
     }
-    second.wait("the damage", |event| event.message.starts_with("The record of what ran is damaged"));
+    second.wait("the damage", |event| event.message == "Moved the damaged journal aside");
     assert!(instance.path().join("runs.damaged").exists());
     second.signal(Signal::TERM);
     second.exits(0);
