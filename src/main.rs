@@ -1,4 +1,4 @@
-//! The program: everything is in the library, so that tests can stand on every floor.
+//! The program. Everything is in the library, where tests can reach it.
 
 use std::process::ExitCode;
 

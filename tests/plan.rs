@@ -13,7 +13,7 @@ mod support {
     pub(crate) mod world;
 }
 
-use navigator::cli::plan_text::{brief, whole};
+use navigator::cli::plan_text::{brief, full};
 use navigator::config::{ChangeEffect, ConfigKey, not_yet, process_keys};
 use navigator::snapshot::PlanReport;
 use navigator::terminal::TerminalStyle;
@@ -33,7 +33,7 @@ fn plans() {
         let plan = PlanReport::of(&story.world.engine, story.world.now, &after);
         let look = TerminalStyle { width: Some(80), color: false };
         golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
-        golden::settle(&folder.join("asked.txt"), &whole(&plan, look), &mut failures);
+        golden::settle(&folder.join("asked.txt"), &full(&plan, look), &mut failures);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! The loop with paused time and a scripted runtime: that it passes news in, actions out, and wakes when it must.
+//! Tests of the event loop with paused time and a fake runtime: messages in, actions out, wake-ups in time.
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::{Accepted, Record};
@@ -6,7 +6,7 @@ use navigator::snapshot::PlanReport;
 use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
 use navigator::supervisor::{
     Ending, FormerProcesses, Host, INBOX, LoopView, ManualOrder, NavigatorSignal, News, Perform, Published, ReloadOutcome,
-    Request, Supervisor, noted,
+    Request, Supervisor, journal_entry,
 };
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
@@ -21,51 +21,51 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Answers as an obedient system would, except to those who ignore being asked to stop; writes down what it was told.
+/// A runtime in which every action succeeds at once, unless processes ignore their stop signal. It records its actions.
 #[derive(Clone)]
-struct Script {
+struct FakeRuntime {
     events: mpsc::Sender<Event>,
-    told: Rc<RefCell<Vec<String>>>,
+    record: Rc<RefCell<Vec<String>>>,
     ignores_stop: bool,
     epoch: Instant,
 }
 
-impl Script {
-    fn write(&self, what: &str) {
-        self.told.borrow_mut().push(format!("{:.1}s {what}", self.epoch.elapsed().as_secs_f64()));
+impl FakeRuntime {
+    fn record(&self, what: &str) {
+        self.record.borrow_mut().push(format!("{:.1}s {what}", self.epoch.elapsed().as_secs_f64()));
     }
 
-    fn answer(&self, event: Event) {
+    fn send(&self, event: Event) {
         self.events.try_send(event).expect("the inbox has room");
     }
 
     fn end(&self, run: RunId, status: ExitStatus) {
-        self.answer(Event::Exited { run, status });
-        self.answer(Event::Gone { run });
+        self.send(Event::Exited { run, status });
+        self.send(Event::Gone { run });
     }
 
     fn act(&self, action: Action) {
         match action {
             Action::Spawn { run, spec, .. } => {
-                self.write(&format!("spawn {}{run}", spec.name));
-                self.answer(Event::Spawned { run, pid: Pid(u32::try_from(run.0).expect("few runs")) });
+                self.record(&format!("spawn {}{run}", spec.name));
+                self.send(Event::Spawned { run, pid: Pid(u32::try_from(run.0).expect("few runs")) });
             }
             Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
-                self.write(&format!("{signal} {run}"));
+                self.record(&format!("{signal} {run}"));
                 if !self.ignores_stop {
                     self.end(run, ExitStatus::Signal(Sent::TERM));
                 }
             }
             Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => {
-                self.write(&format!("kill {run}"));
+                self.record(&format!("kill {run}"));
                 self.end(run, ExitStatus::Signal(Sent::KILL));
             }
         }
     }
 }
 
-impl Perform for Script {
+impl Perform for FakeRuntime {
     fn perform(&self, actions: Vec<Action>) {
         for action in actions {
             self.act(action);
@@ -73,7 +73,7 @@ impl Perform for Script {
     }
 
     fn signal(&self, run: RunId, signal: Sent) -> io::Result<()> {
-        self.write(&format!("signal {signal} {run}"));
+        self.record(&format!("signal {signal} {run}"));
         Ok(())
     }
 
@@ -84,24 +84,24 @@ impl Perform for Script {
     fn retain_lines(&self, _: &dyn Fn(&Name) -> bool) {}
 
     fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
-        self.write(&format!("take over {name}{run}"));
+        self.record(&format!("take over {name}{run}"));
         Some(Pid(100))
     }
 
-    fn let_go(&self) {}
+    fn release_orphans(&self) {}
 }
 
 #[derive(Clone, Debug, Default)]
-struct Around {
+struct FakeHost {
     tickets: Tickets,
     reloads: Rc<Cell<u32>>,
     reopened: Rc<Cell<u32>>,
-    looks_no_more: Rc<Cell<bool>>,
-    foretold: Rc<RefCell<Vec<PlanReport>>>,
+    stopped_watching: Rc<Cell<bool>>,
+    shown_plans: Rc<RefCell<Vec<PlanReport>>>,
     applied: Rc<Cell<u32>>,
 }
 
-impl Source for Around {
+impl Source for FakeHost {
     fn reload(&self) -> Ticket {
         self.reloads.set(self.reloads.get() + 1);
         self.tickets.next()
@@ -110,7 +110,7 @@ impl Source for Around {
     fn check(&self) {}
 
     fn stop_watching(&self) {
-        self.looks_no_more.set(true);
+        self.stopped_watching.set(true);
     }
 
     fn watch_method(&self) -> WatchMethod {
@@ -118,11 +118,11 @@ impl Source for Around {
     }
 
     fn read(&self, _: Option<&Path>) -> Result<Loaded, Rejected> {
-        unreachable!("plans are not asked for here")
+        unreachable!("no test here asks for a plan")
     }
 }
 
-impl Host for Around {
+impl Host for FakeHost {
     fn source(&self) -> &dyn Source {
         self
     }
@@ -141,8 +141,8 @@ impl Host for Around {
         true
     }
 
-    fn foretell(&self, plan: &PlanReport) {
-        self.foretold.borrow_mut().push(plan.clone());
+    fn show_plan(&self, plan: &PlanReport) {
+        self.shown_plans.borrow_mut().push(plan.clone());
     }
 
     fn reopen(&self) {
@@ -151,10 +151,10 @@ impl Host for Around {
 }
 
 struct World {
-    script: Script,
-    around: Around,
+    runtime: FakeRuntime,
+    host: FakeHost,
     news: mpsc::Sender<News>,
-    supervisor: Supervisor<Script, Around>,
+    supervisor: Supervisor<FakeRuntime, FakeHost>,
     inboxes: (mpsc::Receiver<Event>, mpsc::Receiver<News>),
     published: Published,
 }
@@ -163,30 +163,30 @@ impl World {
     fn new(ignores_stop: bool) -> World {
         let (events, event_inbox) = mpsc::channel(INBOX);
         let (news, news_inbox) = mpsc::channel(INBOX);
-        let script = Script { events, told: Rc::default(), ignores_stop, epoch: Instant::now() };
-        let around = Around::default();
+        let runtime = FakeRuntime { events, record: Rc::default(), ignores_stop, epoch: Instant::now() };
+        let host = FakeHost::default();
         let (published, _) = Published::new();
-        let supervisor = Supervisor::new(script.clone(), around.clone(), published.clone());
-        World { script, around, news, supervisor, inboxes: (event_inbox, news_inbox), published }
+        let supervisor = Supervisor::new(runtime.clone(), host.clone(), published.clone());
+        World { runtime, host, news, supervisor, inboxes: (event_inbox, news_inbox), published }
     }
 
-    /// Runs the loop while `story` goes on beside it; answers with what the runtime was told.
-    async fn run(self, first: Loaded, story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
-        self.run_after(FormerProcesses::default(), first, story).await
+    /// Runs the loop together with `script`. Returns the actions of the runtime.
+    async fn run(self, first: Loaded, script: impl AsyncFnOnce(&FakeRuntime, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
+        self.run_after(FormerProcesses::default(), first, script).await
     }
 
-    /// The same, with something to end first.
+    /// The same with orphans, which are to be ended first.
     async fn run_after(
         self,
-        left: FormerProcesses,
+        former: FormerProcesses,
         first: Loaded,
-        story: impl AsyncFnOnce(&Script, &mpsc::Sender<News>),
+        script: impl AsyncFnOnce(&FakeRuntime, &mpsc::Sender<News>),
     ) -> (Vec<String>, Ending) {
         let (events, news) = self.inboxes;
-        let ended = self.supervisor.run(left, first, events, news);
-        let ((_, ending), ()) = tokio::join!(ended, story(&self.script, &self.news));
-        let told = self.script.told.borrow().clone();
-        (told, ending)
+        let ended = self.supervisor.run(former, first, events, news);
+        let ((_, ending), ()) = tokio::join!(ended, script(&self.runtime, &self.news));
+        let record = self.runtime.record.borrow().clone();
+        (record, ending)
     }
 }
 
@@ -204,7 +204,7 @@ fn wanted(specs: Vec<Spec>) -> Loaded {
     Loaded { desired, settings, warnings: Vec::new(), inputs, content, contents: Vec::new() }
 }
 
-/// Asks for a view: of now, or newer than one.
+/// Asks for the current view, or for one that is newer than the given one.
 async fn view(news: &mpsc::Sender<News>, newer_than: Option<&LoopView>) -> Arc<LoopView> {
     let (reply, answer) = oneshot::channel();
     let request = Request::View(newer_than.map(LoopView::version), reply);
@@ -212,37 +212,37 @@ async fn view(news: &mpsc::Sender<News>, newer_than: Option<&LoopView>) -> Arc<L
     answer.await.expect("the loop answers")
 }
 
-/// Gives an order, and waits for what comes of it.
-async fn order(news: &mpsc::Sender<News>, by_hand: ManualOrder, names: &[&str]) -> Vec<Result<(), String>> {
+/// Gives an order, and waits for its outcomes.
+async fn order(news: &mpsc::Sender<News>, order: ManualOrder, names: &[&str]) -> Vec<Result<(), String>> {
     let (reply, answer) = oneshot::channel();
     let names = names.iter().map(|name| Name::from(*name)).collect();
-    news.send(News::Request(Request::Order(by_hand, names, reply))).await.expect("the loop listens");
+    news.send(News::Request(Request::Order(order, names, reply))).await.expect("the loop listens");
     let mut outcomes = Vec::new();
-    for followed in answer.await.expect("the loop answers") {
-        outcomes.push(followed.outcome.await.expect("the loop answers"));
+    for tracked in answer.await.expect("the loop answers") {
+        outcomes.push(tracked.outcome.await.expect("the loop answers"));
     }
     outcomes
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_view_is_of_now_and_taken_back_by_the_next_change() {
+async fn a_published_view_is_current_and_withdrawn_by_the_next_change() {
     let world = World::new(false);
     let published = world.published.clone();
     let mut web = Spec::new("web", "web");
     web.restart = Restart::Never;
     world
-        .run(wanted(vec![web]), async |script, news| {
-            assert!(published.current().is_none(), "none asks, so none is made");
-            at(script.epoch, 1).await;
+        .run(wanted(vec![web]), async |runtime, news| {
+            assert!(published.current().is_none(), "no reader asks, so no view is made");
+            at(runtime.epoch, 1).await;
             let first = view(news, None).await;
             assert!(first.is_converged(&[]) && first.knows("web"));
             assert!(Arc::ptr_eq(&first, &view(news, None).await), "nothing changed");
-            assert!(Arc::ptr_eq(&first, &published.current().expect("it is still of now")));
-            script.end(RunId(1), ExitStatus::Code(1));
+            assert!(Arc::ptr_eq(&first, &published.current().expect("it is still current")));
+            runtime.end(RunId(1), ExitStatus::Code(1));
             let second = view(news, Some(&first)).await;
             assert!(!second.is_converged(&[]) && first.is_converged(&[]), "a view doesn't change");
             assert_eq!(order(news, ManualOrder::Start, &["web", "wbe"]).await[0], Ok(()));
-            assert!(published.current().is_none(), "it was of the past when the order was answered");
+            assert!(published.current().is_none(), "it was withdrawn before the order was answered");
             assert!(view(news, None).await.is_converged(&[]));
             signal(news, NavigatorSignal::Terminate).await;
         })
@@ -250,16 +250,16 @@ async fn a_view_is_of_now_and_taken_back_by_the_next_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_more_processes_there_are_the_less_often_views_are_made() {
+async fn views_are_rate_limited_by_the_number_of_processes() {
     let specs: Vec<Spec> = (0..200).map(|number| Spec::new(&format!("process-{number}"), "it")).collect();
     World::new(false)
-        .run(wanted(specs), async |script, news| {
-            at(script.epoch, 1).await;
+        .run(wanted(specs), async |runtime, news| {
+            at(runtime.epoch, 1).await;
             let (mut views, mut seen) = (0, view(news, None).await);
             let begun = Instant::now();
             for number in 1..=100 {
                 // Each is a change; the reader asks again as soon as it is answered.
-                script.end(RunId(number), ExitStatus::Code(1));
+                runtime.end(RunId(number), ExitStatus::Code(1));
                 let next = view(news, Some(&seen)).await;
                 (views, seen) = (views + 1, next);
             }
@@ -271,91 +271,91 @@ async fn the_more_processes_there_are_the_less_often_views_are_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_of_several_is_one_step_so_that_they_stop_and_start_in_their_order() {
+async fn an_order_for_several_processes_is_one_step_in_dependency_order() {
     let specs = vec![Spec::new("a", "a"), Spec::new("b", "b"), Spec::new("c", "c")];
-    let (told, _) = World::new(false)
-        .run(wanted(specs), async |script, news| {
-            at(script.epoch, 1).await;
+    let (actions, _) = World::new(false)
+        .run(wanted(specs), async |runtime, news| {
+            at(runtime.epoch, 1).await;
             assert_eq!(order(news, ManualOrder::Restart, &["a", "b", "c"]).await, [Ok(()), Ok(()), Ok(())]);
             signal(news, NavigatorSignal::Quit).await;
         })
         .await;
     let restarted = ["1.0s TERM #3", "1.0s TERM #2", "1.0s TERM #1", "1.0s spawn a#4", "1.0s spawn b#5", "1.0s spawn c#6"];
-    assert_eq!(told[3..9], restarted);
+    assert_eq!(actions[3..9], restarted);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revision_that_comes_after_the_order_to_end_changes_nothing() {
+async fn a_revision_during_a_shutdown_changes_nothing() {
     let world = World::new(true);
-    let around = world.around.clone();
+    let host = world.host.clone();
     world
-        .run(wanted(vec![Spec::new("web", "web")]), async |script, news| {
-            at(script.epoch, 1).await;
+        .run(wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
+            at(runtime.epoch, 1).await;
             signal(news, NavigatorSignal::Terminate).await;
             let late = wanted(vec![Spec::new("late", "late")]);
             news.send(read(late, Ticket::default())).await.expect("the loop listens");
         })
         .await;
-    assert_eq!((around.applied.get(), around.foretold.borrow().len()), (1, 0));
+    assert_eq!((host.applied.get(), host.shown_plans.borrow().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn processes_start_in_order_and_stop_in_reverse() {
     let desired = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
-    let (told, ending) = World::new(false).run(desired, async |_, news| signal(news, NavigatorSignal::Terminate).await).await;
-    assert_eq!(told, ["0.0s spawn db#1", "0.0s spawn web#2", "0.0s TERM #2", "0.0s TERM #1"]);
+    let (actions, ending) = World::new(false).run(desired, async |_, news| signal(news, NavigatorSignal::Terminate).await).await;
+    assert_eq!(actions, ["0.0s spawn db#1", "0.0s spawn web#2", "0.0s TERM #2", "0.0s TERM #1"]);
     assert_eq!(ending, Ending::Terminated);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_wakes_for_backoff_and_for_the_end_of_grace() {
+async fn the_loop_wakes_for_backoff_and_for_the_stop_timeout() {
     let mut spec = Spec::new("web", "web");
     spec.restart = Restart::OnFailure;
     spec.backoff.jitter = 0.0;
-    let (told, _) = World::new(true)
-        .run(wanted(vec![spec]), async |script, news| {
-            at(script.epoch, 1).await;
-            script.end(RunId(1), ExitStatus::Code(1));
-            at(script.epoch, 5).await;
+    let (actions, _) = World::new(true)
+        .run(wanted(vec![spec]), async |runtime, news| {
+            at(runtime.epoch, 1).await;
+            runtime.end(RunId(1), ExitStatus::Code(1));
+            at(runtime.epoch, 5).await;
             signal(news, NavigatorSignal::Terminate).await;
             signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
-    assert_eq!(told, ["0.0s spawn web#1", "1.5s spawn web#2", "5.0s TERM #2", "15.0s kill #2"]);
+    assert_eq!(actions, ["0.0s spawn web#1", "1.5s spawn web#2", "5.0s TERM #2", "15.0s kill #2"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_interrupt_kills_at_once_and_repeated_terms_do_not() {
-    let (told, ending) = World::new(true)
-        .run(wanted(vec![Spec::new("web", "web")]), async |script, news| {
+async fn a_second_interrupt_kills_and_a_repeated_term_does_not() {
+    let (actions, ending) = World::new(true)
+        .run(wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
             signal(news, NavigatorSignal::Interrupt).await;
-            at(script.epoch, 2).await;
+            at(runtime.epoch, 2).await;
             signal(news, NavigatorSignal::Terminate).await;
-            at(script.epoch, 3).await;
+            at(runtime.epoch, 3).await;
             signal(news, NavigatorSignal::Interrupt).await;
         })
         .await;
-    assert_eq!(told, ["0.0s spawn web#1", "0.0s TERM #1", "3.0s kill #1"]);
+    assert_eq!(actions, ["0.0s spawn web#1", "0.0s TERM #1", "3.0s kill #1"]);
     assert_eq!(ending, Ending::Interrupted);
 }
 
 #[tokio::test(start_paused = true)]
-async fn hangup_and_usr2_reach_the_surroundings_and_no_process() {
+async fn hangup_reloads_and_usr2_reopens_without_touching_processes() {
     let world = World::new(false);
-    let around = world.around.clone();
-    let (told, _) = world
+    let host = world.host.clone();
+    let (actions, _) = world
         .run(wanted(vec![Spec::new("web", "web")]), async |_, news| {
             signal(news, NavigatorSignal::Hangup).await;
             signal(news, NavigatorSignal::Reopen).await;
             signal(news, NavigatorSignal::Quit).await;
         })
         .await;
-    assert_eq!(told, ["0.0s spawn web#1", "0.0s kill #1"]);
-    assert_eq!((around.reloads.get(), around.reopened.get()), (1, 1));
-    assert!(around.looks_no_more.get(), "it has ended");
+    assert_eq!(actions, ["0.0s spawn web#1", "0.0s kill #1"]);
+    assert_eq!((host.reloads.get(), host.reopened.get()), (1, 1));
+    assert!(host.stopped_watching.get(), "the shutdown releases file watches");
 }
 
-/// What the source delivers of a reading that began after this request.
+/// A delivery of the source, for a reading that began after this request.
 fn read(loaded: Loaded, answers: Ticket) -> News {
     News::Revision(Revision { answers, outcome: Ok(Box::new(loaded)) })
 }
@@ -363,7 +363,7 @@ fn read(loaded: Loaded, answers: Ticket) -> News {
 #[tokio::test(start_paused = true)]
 async fn a_request_to_reload_is_answered_by_a_reading_that_began_after_it() {
     let world = World::new(false);
-    let around = world.around.clone();
+    let host = world.host.clone();
     let revision = |name: &str| wanted(vec![Spec::new(name, name)]);
     world
         .run(revision("a"), async |_, news| {
@@ -371,19 +371,19 @@ async fn a_request_to_reload_is_answered_by_a_reading_that_began_after_it() {
             let reload = async || {
                 let (reply, answer) = oneshot::channel();
                 send(News::Request(Request::Reload(reply))).await;
-                // What comes after a request finds it taken in.
+                // When a later request is answered, the reload has been taken in.
                 let (reply, taken) = oneshot::channel();
                 send(News::Request(Request::Follow(None, reply))).await;
                 taken.await.expect("it is answered");
-                (around.tickets.last(), answer)
+                (host.tickets.last(), answer)
             };
             let (first, mut first_answer) = reload().await;
             send(read(revision("b"), Ticket::default())).await;
             let (second, mut second_answer) = reload().await;
-            assert!(first_answer.try_recv().is_err(), "that reading had begun before");
+            assert!(first_answer.try_recv().is_err(), "that reading began before the request");
             send(read(revision("c"), first)).await;
             assert_eq!(first_answer.await, Ok(ReloadOutcome::Accepted(3, true)));
-            assert!(second_answer.try_recv().is_err(), "that one, too");
+            assert!(second_answer.try_recv().is_err(), "that reading began before the second request");
             send(read(revision("c"), second)).await;
             assert_eq!(second_answer.await, Ok(ReloadOutcome::Accepted(3, false)));
             signal(news, NavigatorSignal::Terminate).await;
@@ -392,9 +392,9 @@ async fn a_request_to_reload_is_answered_by_a_reading_that_began_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
+async fn the_plan_of_a_reload_is_shown_once_on_a_terminal() {
     let world = World::new(false);
-    let around = world.around.clone();
+    let host = world.host.clone();
     let revision = |args: &[&str]| {
         let mut spec = Spec::new("web", "web");
         spec.exec.args = args.iter().map(|arg| Text::plain(arg)).collect();
@@ -408,66 +408,66 @@ async fn what_a_reload_changes_is_foretold_once_and_to_those_who_watch() {
             signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
-    let foretold = around.foretold.borrow();
-    let told: Vec<String> =
-        foretold.iter().flat_map(|plan| &plan.changes).map(|change| format!("{} {}", change.action, change.name)).collect();
-    assert_eq!((foretold.len(), told), (1, vec!["restart web".to_owned()]));
+    let plans = host.shown_plans.borrow();
+    let changes: Vec<String> =
+        plans.iter().flat_map(|plan| &plan.changes).map(|change| format!("{} {}", change.action, change.name)).collect();
+    assert_eq!((plans.len(), changes), (1, vec!["restart web".to_owned()]));
 }
 
-/// What a navigator with `db` and `web` left behind.
-fn left() -> FormerProcesses {
+/// The orphans of a killed navigator with `db` and `web`.
+fn orphans() -> FormerProcesses {
     let former = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
-    let record = Record::of([noted(&former.desired, Accepted::default())]);
+    let record = Record::of([journal_entry(&former.desired, Accepted::default())]);
     FormerProcesses { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_killed_navigator_left_is_ended_in_its_order_before_anything_starts() {
-    let (told, ending) = World::new(false)
-        .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
-            at(script.epoch, 1).await;
+async fn orphans_are_ended_in_their_order_before_anything_starts() {
+    let (actions, ending) = World::new(false)
+        .run_after(orphans(), wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
+            at(runtime.epoch, 1).await;
             signal(news, NavigatorSignal::Terminate).await;
         })
         .await;
     let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
     let ended = ["0.0s TERM #2", "0.0s TERM #1"];
-    assert_eq!(told, [&taken_over[..], &ended, &["0.0s spawn web#1", "1.0s TERM #1"]].concat());
+    assert_eq!(actions, [&taken_over[..], &ended, &["0.0s spawn web#1", "1.0s TERM #1"]].concat());
     assert_eq!(ending, Ending::Terminated);
 }
 
 #[tokio::test(start_paused = true)]
-async fn told_to_end_while_it_ends_what_was_left_it_starts_nothing() {
-    let (told, ending) = World::new(true)
-        .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
+async fn a_shutdown_while_orphans_are_ended_starts_nothing() {
+    let (actions, ending) = World::new(true)
+        .run_after(orphans(), wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
             signal(news, NavigatorSignal::Hangup).await;
             signal(news, NavigatorSignal::Interrupt).await;
-            at(script.epoch, 2).await;
+            at(runtime.epoch, 2).await;
             signal(news, NavigatorSignal::Interrupt).await;
         })
         .await;
     let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
-    assert_eq!(told, [&taken_over[..], &["0.0s TERM #2", "2.0s kill #1", "2.0s kill #2"]].concat());
+    assert_eq!(actions, [&taken_over[..], &["0.0s TERM #2", "2.0s kill #1", "2.0s kill #2"]].concat());
     assert_eq!(ending, Ending::Interrupted);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_in_while_it_ends_what_was_left_is_heard_afterwards() {
+async fn messages_that_come_while_orphans_are_ended_are_handled_afterwards() {
     let world = World::new(true);
-    let around = world.around.clone();
-    let (told, _) = world
-        .run_after(left(), wanted(vec![Spec::new("web", "web")]), async |script, news| {
+    let host = world.host.clone();
+    let (actions, _) = world
+        .run_after(orphans(), wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
             signal(news, NavigatorSignal::Hangup).await;
             let newer = wanted(vec![Spec::new("newer", "newer")]);
             news.send(read(newer, Ticket::default())).await.expect("the loop listens");
-            at(script.epoch, 15).await;
-            assert_eq!(around.reloads.get(), 0);
-            at(script.epoch, 25).await;
-            assert_eq!(around.reloads.get(), 1);
+            at(runtime.epoch, 15).await;
+            assert_eq!(host.reloads.get(), 0);
+            at(runtime.epoch, 25).await;
+            assert_eq!(host.reloads.get(), 1);
             signal(news, NavigatorSignal::Quit).await;
         })
         .await;
     assert_eq!(
-        told[2..],
+        actions[2..],
         ["0.0s TERM #2", "10.0s kill #2", "10.0s TERM #1", "20.0s kill #1", "20.0s spawn newer#1", "25.0s kill #1"]
     );
 }

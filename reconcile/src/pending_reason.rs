@@ -91,7 +91,7 @@ impl fmt::Display for Waiting {
                     Block::Failed => "failed",
                     Block::BackingOff => "backing off",
                     Block::Ended => "ended",
-                    Block::Stuck => "stuck itself",
+                    Block::Stuck => "itself blocked",
                 };
                 write!(f, "waits for {on}: {why}")
             }

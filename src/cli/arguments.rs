@@ -1,4 +1,4 @@
-//! The words of the command line.
+//! The command line's commands and options, with their help texts.
 
 use super::completions::process_names;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -6,19 +6,19 @@ use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Makes the processes of one host be what a YAML file says, and keeps them so.
+/// Keeps the processes on a host in sync with a YAML file.
 #[derive(Debug, Parser)]
 #[command(name = "navigator", version, max_term_width = 100)]
 #[command(override_usage = "navigator [OPTIONS] [CONFIG]\n       navigator [OPTIONS] <COMMAND>")]
 #[command(after_help = "Without CONFIG: $NAVIGATOR_CONFIG, else config/navigator.yml, else navigator.yml.\n\n\
-    Signals: TERM and INT stop everything in order (a second INT at once), QUIT kills everything now,\n\
-    HUP reads the configuration again, USR2 opens log files anew.\n\n\
+    Signals: TERM and INT stop everything in order (a second INT kills everything), QUIT kills everything, \
+    HUP reloads the configuration, USR2 reopens log files.\n\n\
     Environment: LOG_LEVEL (error, warn, info, debug), NAVIGATOR_CONFIG, NAVIGATOR_PID_FILE, NAVIGATOR_STATE_DIR.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 
-    /// The configuration to run
+    /// Configuration to run
     #[arg(value_name = "CONFIG")]
     pub(super) config: Option<PathBuf>,
 
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     #[arg(long, visible_alias = "validate", conflicts_with = "signal")]
     pub(super) check: bool,
 
-    /// Tell the running navigator: `reload` (HUP), `stop` (TERM) or `quit` (QUIT)
+    /// Send a signal to the running navigator: `reload` (HUP), `stop` (TERM) or `quit` (QUIT)
     #[arg(short = 's', value_name = "SIGNAL")]
     pub(super) signal: Option<SignalOrder>,
 
@@ -34,95 +34,95 @@ pub(super) struct Arguments {
     pub(super) common: Common,
 }
 
-/// What every command understands.
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Common {
-    /// The configuration, as an option
+    /// Use this configuration
     #[arg(short = 'c', long = "config", value_name = "CONFIG", global = true)]
     pub(super) named: Option<PathBuf>,
 
-    /// Log more: debug
+    /// Log debug messages too
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(super) verbose: bool,
 
-    /// Log less: warnings and errors only
+    /// Log warnings and errors only
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 
-    /// Don't watch the files: reload only when told to
+    /// Do not watch files; reload on request only
     #[arg(long, global = true)]
     pub(super) no_watch: bool,
 
-    /// Trust files and directories of this user, too
+    /// Also trust files and directories of this user
     #[arg(long, value_name = "NAME", global = true)]
     pub(super) trust_user: Option<String>,
 
-    /// Where instances keep their state [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
+    /// Directory for the state of instances [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run the processes of a configuration in the foreground
+    /// Run a configuration in the foreground
     Run {
-        /// The configuration to run
+        /// Configuration to run
         #[arg(value_name = "CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Report every problem of a configuration
+    /// Report every problem in a configuration
     #[command(visible_alias = "validate")]
     Check {
-        /// The configuration to check
+        /// Configuration to check
         #[arg(value_name = "CONFIG")]
         config: Option<PathBuf>,
-        /// How to report
+        /// Output format
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
-    /// Print the effective configuration: one file of the same meaning
+    /// Print the effective configuration as one file
     #[command(after_help = CONFIG_HELP)]
     Config {
-        /// The configuration to print
+        /// Configuration to print
         #[arg(value_name = "CONFIG")]
         config: Option<PathBuf>,
         /// Only these processes and their dependencies; with `--config`, all arguments are names
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
-        /// How to write it
+        /// Output format
         #[arg(long, value_enum, default_value_t = ConfigFormat::Yaml)]
         format: ConfigFormat,
-        /// Also write the defaults of keys that are left out
+        /// Include the defaults of omitted keys
         #[arg(long)]
         defaults: bool,
     },
-    /// Tell what this host offers, and what of a configuration will not work on it
+    /// Show what this host supports, and what in a configuration will not work on it
     Doctor {
-        /// The configuration to examine
+        /// Configuration to examine
         #[arg(value_name = "CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Everything that talks to a running navigator
+    /// A command for a running navigator
     #[command(flatten)]
     Client(ClientCommand),
-    /// Show what comes after what
+    /// Show the dependency graph
     Graph {
-        /// The configuration to show
+        /// Configuration to show
         #[arg(value_name = "CONFIG")]
         config: Option<PathBuf>,
-        /// How to show it
+        /// Output format
         #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
         format: GraphFormat,
     },
     /// Print the JSON Schema of configurations, for editors
     #[command(after_help = SCHEMA_HELP)]
     Schema,
-    /// Write what a shell needs to complete command lines (bash, zsh, fish, elvish, powershell)
+    /// Print shell completions (bash, zsh, fish, elvish, powershell)
     Completions {
-        /// The shell, as in `source <(navigator completions bash)`
+        /// Shell, as in `source <(navigator completions bash)`
         shell: String,
     },
-    /// Write the manual page
+    /// Print the manual page
     Man,
 }
 
@@ -130,17 +130,17 @@ fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text)
 }
 
-const SCHEMA_HELP: &str = "An editor that has the YAML language server completes and checks as you type:\n\n    \
+const SCHEMA_HELP: &str = "An editor with the YAML language server completes and checks as you type. Run:\n\n    \
     navigator schema > navigator.schema.json\n\n\
-    and, as the first line of the configuration:\n\n    \
+    and begin the configuration with:\n\n    \
     # yaml-language-server: $schema=navigator.schema.json\n\n\
-    The path is relative to the configuration. What variables and other files hold, an\n\
-    editor doesn't know: `navigator check` says what it can't.";
+    The path is relative to the configuration. An editor does not check values from variables and other files; \
+    `navigator check` does.";
 
-const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. Texts keep their references, such as `${PORT}`, \
-    and no secret is printed. Paths are relative to the directory of the configuration: keep the output there.";
+const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. References such as `${PORT}` are kept, and no secret is \
+    printed. Paths are relative to the directory of the configuration: keep the output there.";
 
-/// An order by signal.
+/// The signal that `-s` sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum SignalOrder {
     Reload,
@@ -148,114 +148,114 @@ pub(super) enum SignalOrder {
     Quit,
 }
 
-/// For people, or for machines.
+/// An output format: for people or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
     Text,
     Json,
 }
 
-/// How a configuration is written.
+/// The notation of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ConfigFormat {
     Yaml,
     Json,
 }
 
-/// A command that talks to a running navigator.
+/// A command for a running navigator.
 #[derive(Debug, Subcommand)]
 pub(super) enum ClientCommand {
-    /// Show what a configuration would do to the running navigator
+    /// Show what a configuration would change
     #[command(visible_alias = "diff")]
     Plan {
-        /// The configuration to plan for [default: the one that runs]
+        /// Configuration to plan for [default: the file that navigator runs]
         #[arg(value_name = "CANDIDATE")]
         candidate: Option<PathBuf>,
-        /// How to show it
+        /// Output format
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
         /// Exit with 0 if nothing would change, with 2 if something would
         #[arg(long)]
         detailed_exitcode: bool,
     },
-    /// Show how the processes stand
+    /// Show process status
     Status {
-        /// Only these
+        /// Only these processes
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show what processes wrote last
+    /// Show the last output lines of processes
     Logs {
-        /// Of which [default: all]
+        /// Only these processes
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
-        /// Go on with what they write
+        /// Continue with new lines
         #[arg(short, long)]
         follow: bool,
-        /// How many of the last lines of each
+        /// Number of last lines of each process
         #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
         lines: u64,
-        /// As JSON, one object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
-        /// Escape nothing: also on a terminal, pass every byte on
+        /// Do not escape control characters on a terminal
         #[arg(long, conflicts_with = "json")]
         raw: bool,
     },
-    /// Run processes, also such as were stopped by hand, failed or completed
+    /// Start processes, also those that were stopped by hand, failed or completed
     Start {
-        /// Which
+        /// Processes to start
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
-    /// Stop processes, and keep them stopped
+    /// Stop processes and keep them stopped
     Stop {
-        /// Which
+        /// Processes to stop
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
-    /// Stop processes and start them anew
+    /// Restart processes
     Restart {
-        /// Which
+        /// Processes to restart
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
-    /// Send a signal to the leaders of processes
+    /// Send a signal to the main process of each named process
     Signal {
-        /// Its name or number
+        /// Name or number of the signal
         #[arg(value_name = "SIG")]
         signal: String,
-        /// To which
+        /// Processes to signal
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
-    /// Read the configuration again; with names, have these processes read their own files again
+    /// Reload the configuration; with names, make these processes re-read their own files
     Reload {
-        /// Which
+        /// Processes that re-read their own files
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
-    /// Wait until everything, or these processes, are as the file says
+    /// Wait until all processes, or the named ones, are as the file says
     Wait {
-        /// Which
+        /// Only these processes
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
-        /// For how long
+        /// Time limit
         #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
         timeout: Duration,
     },
-    /// Write what happens as it happens, one JSON object a line
+    /// Print events as they happen, one JSON object per line
     Events {
-        /// Begin with what has happened since this generation
+        /// Begin with past events, from this generation on
         #[arg(long, value_name = "GENERATION")]
         since: Option<u64>,
     },
 }
 
-/// How a graph is shown.
+/// An output format for graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum GraphFormat {
     Text,

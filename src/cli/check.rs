@@ -1,7 +1,7 @@
-//! `navigator check`: every problem of a configuration, or what is in it.
+//! `navigator check`: reports every problem in a configuration, or counts its processes.
 
 use super::arguments::ReportFormat;
-use super::console::{INVALID, OK, USAGE, plural, print, print_error, print_json};
+use super::console::{FAILURE, OK, USAGE, plural, print, print_error, print_json};
 use crate::config::{Environment, Loaded, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
 use crate::terminal::{TerminalStyle, escape};
@@ -10,7 +10,7 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Checks a configuration and reports.
+/// Checks a configuration.
 pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
     let shown = path.display().to_string();
     let result = FileSource::new(path, Environment::current()).read().revision;
@@ -37,15 +37,15 @@ pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
     result.err().map_or(OK.into(), |rejected| exit_code(&rejected))
 }
 
-/// The exit code that a rejected configuration leads to, here and at start.
+/// The exit code for a rejected configuration, here and at start.
 fn exit_code(rejected: &Rejected) -> ExitCode {
     match rejected.kind {
-        RejectedKind::Invalid => INVALID.into(),
+        RejectedKind::Invalid => FAILURE.into(),
         RejectedKind::Unreadable => USAGE.into(),
     }
 }
 
-/// Says everything that is wrong with a configuration, for people, and ends as a start with it would.
+/// Prints every problem in a rejected configuration. Returns its exit code.
 pub(super) fn reject(rejected: &Rejected) -> ExitCode {
     print_error(&render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::of(stderr())));
     exit_code(rejected)

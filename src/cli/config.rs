@@ -1,28 +1,28 @@
-//! `navigator config`: the effective configuration.
+//! `navigator config`: prints the effective configuration.
 
 use super::arguments::ConfigFormat;
 use super::check::reject;
-use super::console::{INVALID, OK, fail, print, print_error, print_json};
+use super::console::{FAILURE, OK, fail, print, print_error, print_json};
 use crate::config::{self, Disk, EffectiveError, EffectiveRequest, Environment, effective};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Prints a configuration with everything that it takes from elsewhere.
+/// Prints a configuration with includes, defaults and anchors resolved.
 pub(super) fn config(path: &Path, names: &[String], defaults: bool, notation: ConfigFormat) -> ExitCode {
-    let form = match notation {
+    let written_as = match notation {
         ConfigFormat::Yaml => config::Notation::Yaml,
         ConfigFormat::Json => config::Notation::Json,
     };
-    let request = EffectiveRequest { names, defaults, notation: form };
+    let request = EffectiveRequest { names, defaults, notation: written_as };
     let effective = match effective(path, &Disk, &Environment::current(), request) {
         Ok(effective) => effective,
         Err(EffectiveError::Rejected(rejected)) => return reject(&rejected),
-        Err(EffectiveError::Unknown(name, meant)) => {
-            let meant = meant.map(|meant| format!("; {meant}")).unwrap_or_default();
-            return fail(INVALID, &format!("no process `{name}` in the file{meant}"));
+        Err(EffectiveError::Unknown(name, hint)) => {
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            return fail(FAILURE, &format!("no process `{name}` in the file{hint}"));
         }
         Err(EffectiveError::Differs(what)) => {
-            return fail(INVALID, &format!("failed to write a configuration with the same meaning: {what}"));
+            return fail(FAILURE, &format!("failed to write a configuration with the same meaning: {what}"));
         }
     };
     match notation {

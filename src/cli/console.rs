@@ -1,4 +1,4 @@
-//! What all commands share: exit codes, writing to the standard streams, and the variables of navigator.
+//! What all commands share: exit codes, output to the standard streams, and navigator's environment variables.
 
 use crate::access::Trust;
 use crate::control::StateDir;
@@ -8,26 +8,26 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Everything is as it should be.
+/// Success.
 pub(super) const OK: u8 = 0;
-/// The configuration is invalid, or something failed.
-pub(super) const INVALID: u8 = 1;
+/// The configuration is invalid, or the command failed.
+pub(super) const FAILURE: u8 = 1;
 /// The configuration is missing or unreadable, or the command line is wrong.
 pub(super) const USAGE: u8 = 2;
 /// No navigator runs for the configuration.
 pub(super) const NOT_RUNNING: u8 = 4;
-/// Ended by `INT` or `QUIT`, as a shell would say it.
+/// Ended by `INT` or `QUIT`: 128 + 2, as in a shell.
 pub(super) const INTERRUPTED: u8 = 130;
 
-/// Reports what went wrong, and returns that exit code.
+/// Prints an error, and returns this exit code.
 pub(super) fn fail(code: u8, message: &str) -> ExitCode {
     print_error(&format!("navigator: {}\n", escape(message)));
     code.into()
 }
 
-/// Writes text to standard output. A closed standard output is not a failure.
+/// Writes text to standard output. A closed standard output is not an error.
 ///
-/// Of control characters only line breaks, tabs and colours pass. Fields from outside were escaped before, also their colours.
+/// Only line breaks, tabs and colours pass as control characters. The caller escapes values from outside completely.
 pub(super) fn print(text: &str) {
     drop(std::io::stdout().write_all(guard(text).as_bytes()));
 }
@@ -47,7 +47,7 @@ pub(super) fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// The file that holds the number of the running navigator: `$NAVIGATOR_PID_FILE`, else the usual one.
+/// The pid file, and whether `$NAVIGATOR_PID_FILE` names it; else it is the default one.
 pub(super) fn pid_file(state: &StateDir) -> (PathBuf, bool) {
     match variable("NAVIGATOR_PID_FILE") {
         Some(path) => (path.into(), true),
@@ -55,13 +55,13 @@ pub(super) fn pid_file(state: &StateDir) -> (PathBuf, bool) {
     }
 }
 
-/// Where instances keep their state: what `--state-dir` named, `$NAVIGATOR_STATE_DIR`, or the usual place.
+/// The state directory: the one of `--state-dir`, else `$NAVIGATOR_STATE_DIR`, else the default.
 pub(super) fn state_dir(named: Option<PathBuf>, trust: Trust) -> StateDir {
-    let asked = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
-    StateDir::new(asked, variable("XDG_RUNTIME_DIR").as_deref(), trust)
+    let named = named.or_else(|| variable("NAVIGATOR_STATE_DIR").map(PathBuf::from));
+    StateDir::new(named, variable("XDG_RUNTIME_DIR").as_deref(), trust)
 }
 
-/// A variable of the environment. One that is set to nothing is as good as unset, as in scripts that pass on what they got.
+/// An environment variable. An empty one counts as unset.
 pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -1,10 +1,9 @@
-//! `navigator doctor`: what this host offers, and what of a configuration will not work on it.
+//! `navigator doctor`: shows what this host supports, and what in a configuration will not work on it.
 //!
-//! It finds out by trying, as far as that disturbs nobody: what may be executed, entered and set is tried by a child
-//! that goes through a whole start except for its last step.
+//! Starts are tested with a child that does everything except the final exec.
 
 use super::check::reject;
-use super::console::{INVALID, OK, fail, plural, print};
+use super::console::{FAILURE, OK, fail, plural, print};
 use super::run::log_trust;
 use crate::access::Trust;
 use crate::config::{Environment, Loaded};
@@ -15,19 +14,21 @@ use crate::terminal::escape;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// How many descriptors navigator needs for itself, and for each process: both ends' readers and pidfds on the way.
+/// How many descriptors navigator needs for itself.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// How many descriptors it needs for each process: pipes and pidfds.
 const DESCRIPTORS_EACH: u64 = 4;
 
 /// Examines the host, and the configuration if there is one.
 pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> ExitCode {
-    // As at a start, so that what a child inherits is the same.
+    // As in `navigator run`, so that a child inherits the same.
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
-        Err(error) => return fail(INVALID, &error.to_string()),
+        Err(error) => return fail(FAILURE, &error.to_string()),
     };
     let mut rows: Vec<CheckRow> = runtime::platform().into_iter().map(CheckRow::of_feature).collect();
-    rows.push(of_state_directory(state));
+    rows.push(check_state_directory(state));
     print(&table("host", &rows));
     let Some(path) = path else { return OK.into() };
     let shown = path.display().to_string();
@@ -35,9 +36,9 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         Ok(loaded) => loaded,
         Err(rejected) => return reject(&rejected),
     };
-    let rows = match of_configuration(&loaded, &launcher, log_trust(trust)) {
+    let rows = match check_configuration(&loaded, &launcher, log_trust(trust)) {
         Ok(rows) => rows,
-        Err(error) => return fail(INVALID, &format!("failed to rehearse: {error}")),
+        Err(error) => return fail(FAILURE, &format!("failed to test the starts: {error}")),
     };
     print(&format!("\n{}", table(&shown, &rows)));
     let problems = rows.iter().filter(|row| row.verdict == CheckVerdict::Problem).count();
@@ -45,10 +46,10 @@ pub(super) fn doctor(path: Option<PathBuf>, state: &StateDir, trust: Trust) -> E
         return OK.into();
     }
     print(&format!("\n{} will not work here\n", plural(problems, "thing", "things")));
-    INVALID.into()
+    FAILURE.into()
 }
 
-/// A line of the answer.
+/// A line of the report.
 struct CheckRow {
     verdict: CheckVerdict,
     name: String,
@@ -74,7 +75,7 @@ impl CheckRow {
     }
 }
 
-fn of_state_directory(state: &StateDir) -> CheckRow {
+fn check_state_directory(state: &StateDir) -> CheckRow {
     let (is_there, meaning) = match state.check() {
         Ok(()) => (true, format!("`{}` can be written", state.path().display())),
         Err(error) => (false, error.to_string()),
@@ -82,7 +83,7 @@ fn of_state_directory(state: &StateDir) -> CheckRow {
     CheckRow::of_feature(Feature { name: "state directory", is_there, meaning })
 }
 
-fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<CheckRow>> {
+fn check_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<CheckRow>> {
     let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
     let refusals = runtime::rehearse(launcher, entries.iter().map(|entry| &entry.spec.exec))?;
@@ -95,7 +96,7 @@ fn of_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust)
     Ok(rehearsed.chain(log).chain(descriptors(entries.len(), launcher)).collect())
 }
 
-/// All processes together need descriptors of navigator.
+/// The problem that all processes together need too many descriptors, if they do.
 fn descriptors(processes: usize, launcher: &runtime::Launcher) -> Option<CheckRow> {
     let needed = OWN_DESCRIPTORS + DESCRIPTORS_EACH * u64::try_from(processes).unwrap_or(u64::MAX / DESCRIPTORS_EACH);
     let allowed = launcher.descriptors();
@@ -106,7 +107,7 @@ fn descriptors(processes: usize, launcher: &runtime::Launcher) -> Option<CheckRo
     })
 }
 
-/// Verdict, name and meaning below one another.
+/// A title, and the rows in columns.
 fn table(title: &str, rows: &[CheckRow]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let line = |row: &CheckRow| {
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_one_another() {
+    fn columns_are_aligned() {
         let rows = [
             CheckRow::of_feature(Feature { name: "pidfds", is_there: true, meaning: "used".into() }),
             CheckRow::of_feature(Feature { name: "control groups", is_there: false, meaning: "marks instead".into() }),

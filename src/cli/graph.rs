@@ -1,4 +1,4 @@
-//! `navigator graph`: what comes after what, as the configuration has it: as text, for Graphviz, or for Mermaid.
+//! `navigator graph`: the dependency graph of a configuration, as text, for Graphviz or for Mermaid.
 
 use super::arguments::GraphFormat;
 use super::check::reject;
@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Shows the graph of a configuration.
+/// Prints the graph of a configuration.
 pub(super) fn graph(path: &Path, format: GraphFormat) -> ExitCode {
     match FileSource::new(path.to_owned(), Environment::current()).read().revision {
         Ok(loaded) => {
@@ -27,17 +27,17 @@ pub(super) fn graph(path: &Path, format: GraphFormat) -> ExitCode {
     }
 }
 
-/// An edge: who, after whom, and by what.
+/// An edge: `from` comes after `to`.
 struct Edge<'a> {
     from: &'a str,
     to: &'a str,
     label: String,
-    /// It blocks, and isn't order alone.
+    /// A required dependency, as opposed to order alone.
     blocks: bool,
 }
 
 /// The processes in the order in which they start.
-fn ordered(desired: &Desired) -> impl Iterator<Item = &DesiredProcess> {
+fn in_start_order(desired: &Desired) -> impl Iterator<Item = &DesiredProcess> {
     desired.order().iter().map(|index| &desired.entries()[*index])
 }
 
@@ -62,7 +62,7 @@ fn label(need: &ResolvedDependency) -> String {
 
 fn text(desired: &Desired) -> String {
     let mut text = String::new();
-    for entry in ordered(desired) {
+    for entry in in_start_order(desired) {
         let after: Vec<String> = edges(desired, entry).iter().map(|edge| format!("{} ({})", edge.to, edge.label)).collect();
         let tier = if entry.spec.tier == Tier::Application { ", an application" } else { "" };
         let disabled = if entry.spec.enabled { "" } else { ", disabled" };
@@ -74,7 +74,7 @@ fn text(desired: &Desired) -> String {
 
 fn dot(desired: &Desired) -> String {
     let mut text = "digraph navigator {\n  rankdir = BT;\n  node [shape = box];\n".to_owned();
-    for entry in ordered(desired) {
+    for entry in in_start_order(desired) {
         let style = if entry.spec.tier == Tier::Application { " [style = rounded]" } else { "" };
         let _ = writeln!(text, "  \"{}\"{style};", entry.spec.name);
         for edge in edges(desired, entry) {
@@ -87,9 +87,9 @@ fn dot(desired: &Desired) -> String {
 
 fn mermaid(desired: &Desired) -> String {
     let mut text = "flowchart BT\n".to_owned();
-    // Names may hold characters that mean something to Mermaid, so nodes go by number.
+    // Names may have characters with a meaning in Mermaid, so nodes are numbered.
     let number = |name: &str| desired.index(name).unwrap_or_default();
-    for entry in ordered(desired) {
+    for entry in in_start_order(desired) {
         let name = entry.spec.name.as_str();
         let (open, close) = if entry.spec.tier == Tier::Application { ("(", ")") } else { ("[", "]") };
         let _ = writeln!(text, "  n{}{open}\"{name}\"{close}", number(name));

@@ -1,20 +1,21 @@
-//! Which configuration is meant, where none or several ways of naming it are given.
+//! Finds the configuration: from the command line, the environment, or a default path.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where a configuration is looked for if nobody names one, in this order.
-pub(super) const USUAL_PLACES: [&str; 2] = ["config/navigator.yml", "navigator.yml"];
+/// Where a configuration is looked for by default, in this order.
+pub(super) const DEFAULT_PATHS: [&str; 2] = ["config/navigator.yml", "navigator.yml"];
 
-/// Nobody named a configuration, and none is where one usually is.
+/// No configuration is named, and there is none at a default path.
 #[derive(Debug, thiserror::Error)]
-#[error("no configuration: name one, set `NAVIGATOR_CONFIG`, or put it at `{}` or `{}`", USUAL_PLACES[0], USUAL_PLACES[1])]
+#[error("no configuration: name one, set `NAVIGATOR_CONFIG`, or put it at `{}` or `{}`", DEFAULT_PATHS[0], DEFAULT_PATHS[1])]
 pub(super) struct NoConfiguration;
 
-/// The configuration: the one named on the command line, else that of `$NAVIGATOR_CONFIG`, else the first usual place.
+/// The configuration: the one named on the command line, else `$NAVIGATOR_CONFIG`, else the first default path that
+/// exists.
 pub(super) fn locate(named: Option<PathBuf>, variable: Option<OsString>) -> Result<PathBuf, NoConfiguration> {
     named
         .or_else(|| variable.map(PathBuf::from))
-        .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|path| path.exists()))
+        .or_else(|| DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()))
         .ok_or(NoConfiguration)
 }

@@ -1,7 +1,7 @@
-//! Navigator's own log: turns events into lines of text or JSON, for whoever writes them.
+//! Navigator's own log: formats events as lines of text or JSON.
 //!
 //! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`. One event is one
-//! line: control characters in a message or a field are escaped.
+//! line: control characters in it are escaped.
 
 use crate::config::{Level, LogFormat};
 use crate::terminal::{escape, escape_json, is_plain};
@@ -14,11 +14,10 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
-/// Hardly any line is longer.
-const ROOM: usize = 256;
+/// The initial capacity of a line, in bytes. Few lines are longer.
+const LINE_CAPACITY: usize = 256;
 
-/// What is logged and how. It may change while navigator runs, and always as a whole: format and colour of a line are of the
-/// same configuration.
+/// What is logged and how. It changes atomically: level, format and colour of a line come from one configuration.
 #[derive(Debug)]
 pub(super) struct LogSettings(ArcSwap<LogShape>);
 
@@ -68,7 +67,7 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
     }
 
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // The level may change while navigator runs, so it is asked every time.
+        // Not cached: the level may change while navigator runs.
         Interest::sometimes()
     }
 
@@ -85,7 +84,7 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
         (self.write)(line.into_bytes());
     }
 
-    // Navigator has no spans: what an event is about is in its fields. A library's are not enabled.
+    // Spans are not used; those of libraries are not enabled.
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
@@ -134,7 +133,7 @@ impl Visit for EventFields {
 
 fn as_json(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let mut line = String::with_capacity(ROOM);
+    let mut line = String::with_capacity(LINE_CAPACITY);
     let _ = write!(
         line,
         r#"{{"@timestamp":{},"level":{},"target":{},"message":{}"#,
@@ -158,9 +157,9 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &EventFields, color: boo
         tracing::Level::INFO => "\x1b[32m",
         tracing::Level::DEBUG | tracing::Level::TRACE => "\x1b[34m",
     };
-    let mut line = String::with_capacity(ROOM);
+    let mut line = String::with_capacity(LINE_CAPACITY);
     let (target, message) = (metadata.target(), escape(&fields.message));
-    // Nothing that is written to a text can fail.
+    // Writing to a string doesn't fail.
     let _ = if color {
         write!(line, "\x1b[2m{time}\x1b[0m {style}{level}\x1b[0m \x1b[2m{target}:\x1b[0m {message}")
     } else {
@@ -176,7 +175,7 @@ fn as_text(time: &str, metadata: &Metadata<'_>, fields: &EventFields, color: boo
     line
 }
 
-/// Whether a value can stand in a text line without quotes: no space, quote, `=` or control character in it.
+/// Whether a value needs no quotes in a text line: it has no space, quote, `=` or control character.
 fn is_bare(text: &str) -> bool {
     !text.is_empty() && is_plain(text) && !text.contains(|char: char| char.is_whitespace() || matches!(char, '"' | '\\' | '='))
 }
@@ -186,7 +185,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// What is logged of an event with these texts.
+    /// The line for an event with this message and field.
     fn logged(format: LogFormat, message: &str, field: &str) -> String {
         let (sender, lines) = mpsc::channel();
         let settings = Arc::new(LogSettings::new(Level::Info, format, false));
@@ -200,11 +199,14 @@ mod tests {
         let line = logged(LogFormat::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
         let expected = r#" WARN navigator: a\u{1b}[2J\nforged field="b\nforged\u009b\u202e""#;
         assert!(line.ends_with(&format!("{expected}\n")), "{line}");
-        assert!(logged(LogFormat::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"), "no such text is bare");
+        assert!(
+            logged(LogFormat::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"),
+            "a bidirectional control character needs quotes"
+        );
     }
 
     #[test]
-    fn json_is_one_line_of_the_same_value() {
+    fn json_is_one_line_that_keeps_the_values() {
         let line = logged(LogFormat::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
         assert!(line.trim_end_matches('\n').chars().all(|char| !crate::terminal::is_dangerous(char)), "{line}");
         let object: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");

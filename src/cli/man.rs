@@ -1,23 +1,22 @@
-//! `navigator man`: the manual page. Commands and options are told in the words of the command line, so that they can't disagree
-//! with it; the rest is written here.
+//! `navigator man`: the manual page. Commands and options come from the command line's definition; the rest is written here.
 //!
-//! Source of the form: `man-pages(7)`, `groff_man(7)`.
+//! Format: `man-pages(7)`, `groff_man(7)`.
 
 use super::arguments::Arguments;
-use super::console::{INVALID, OK, fail, print};
+use super::console::{FAILURE, OK, fail, print};
 use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-/// Writes one page about every command.
+/// Prints one page about all commands.
 pub(super) fn man() -> ExitCode {
     match page() {
         Ok(page) => {
             print(&page);
             OK.into()
         }
-        Err(error) => fail(INVALID, &format!("failed to write the manual page: {error}")),
+        Err(error) => fail(FAILURE, &format!("failed to write the manual page: {error}")),
     }
 }
 
@@ -39,20 +38,20 @@ fn page() -> std::io::Result<String> {
     Ok(page)
 }
 
-/// A section about a command.
+/// The section about a command.
 fn about_command(command: &Command) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let also: Vec<&str> = command.get_visible_aliases().collect();
     let also = if also.is_empty() { String::new() } else { format!(" Also called {}.", also.join(", ")) };
-    let mut words = vec![command.get_name().to_owned()];
-    words.extend(command.get_positionals().map(ToString::to_string));
-    let mut text = format!(".SS {}\n{}\n", plain(&words.join(" ")), plain(&format!("{about}.{also}")));
+    let mut synopsis = vec![command.get_name().to_owned()];
+    synopsis.extend(command.get_positionals().map(ToString::to_string));
+    let mut text = format!(".SS {}\n{}\n", plain(&synopsis.join(" ")), plain(&format!("{about}.{also}")));
     let own = command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help");
     text.extend(own.map(argument));
     text
 }
 
-/// A paragraph about an argument: how it is written, what it does, what it may be, and what it is where it isn't given.
+/// The paragraph about an argument: notation, help, possible values, default.
 fn argument(argument: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(argument.get_short().map(|short| format!("-{short}")));
@@ -71,31 +70,32 @@ fn argument(argument: &Arg) -> String {
         let _ = write!(text, " One of {}.", possible.join(", "));
     }
     if let Some(default) = argument.get_default_values().first().filter(|_| argument.get_action().takes_values()) {
-        let _ = write!(text, " Without it: {}.", plain(&default.to_string_lossy()));
+        let _ = write!(text, " Default: {}.", plain(&default.to_string_lossy()));
     }
     text.trim_end().to_owned() + "\n"
 }
 
-/// A text in which no character means anything to roff.
+/// Escapes the characters that have a meaning in roff.
 fn plain(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('`', "\\(ga");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
 const DESCRIPTION: &str = r".SH DESCRIPTION
-The configuration is the desired state of the processes of one host. Navigator observes what runs, computes the difference, and
-starts, stops, restarts or updates only what differs, in the order of dependencies. Saving the configuration puts it in force; one
-that is wrong changes nothing, and is reported with line and column.
+The configuration is the desired state of the processes on a host. Navigator observes what runs, computes the difference, and
+starts, stops, restarts or updates only what differs, in dependency order. Saving the configuration puts it in force. A wrong
+configuration changes nothing, and is reported with line and column.
 .PP
 Without a command, and with
 .BR run ,
-it runs in the foreground until it is told to end. The other commands check a configuration, or talk to the navigator that runs it.
+it runs in the foreground until a signal ends it. The other commands check a configuration, or query and control the navigator that
+runs it.
 .PP
 Without
 .I CONFIG
-it is what
-.B NAVIGATOR_CONFIG
-names, else
+it uses
+.BR $NAVIGATOR_CONFIG ,
+else
 .IR config/navigator.yml ,
 else
 .IR navigator.yml .
@@ -104,38 +104,38 @@ else
 const REST: &str = r#".SH SIGNALS
 .TP
 .B TERM
-Stop everything in order, then exit with 0.
+Stop everything in order, and exit with 0.
 .TP
 .B INT
-The same, and exit with 130; a second one kills everything now.
+The same, but exit with 130. A second one kills everything.
 .TP
 .B QUIT
-Kill everything now, and exit with 130.
+Kill everything, and exit with 130.
 .TP
 .B HUP
-Read the configuration again.
+Reload the configuration.
 .TP
 .B USR2
-Open log files anew.
+Reopen log files.
 .SH EXIT STATUS
 .TP
 .B 0
-As asked; after TERM, also where something had to be killed.
+Success. After TERM also if a process had to be killed.
 .TP
 .B 1
-The configuration is invalid, another navigator runs it, or an order did not come about.
+The configuration is invalid, another navigator runs it, or the command failed.
 .TP
 .B 2
-The configuration is missing or unreadable, or the command line is wrong; of
+The configuration is missing or unreadable, or the command line is wrong. For
 .BR "plan \-\-detailed\-exitcode" :
 something would change.
 .TP
 .B 3
-Of
+For
 .B status
 and
 .BR wait :
-not everything is as the file says.
+not every process is as the file says.
 .TP
 .B 4
 No navigator runs the configuration.
@@ -145,53 +145,53 @@ Ended by INT or QUIT.
 .SH ENVIRONMENT
 .TP
 .B NAVIGATOR_CONFIG
-The configuration, where none is named.
+The configuration, if none is given.
 .TP
 .B NAVIGATOR_STATE_DIR
-Where instances keep their state, as
+The directory for the state of instances, like
 .BR \-\-state\-dir .
 .TP
 .B NAVIGATOR_PID_FILE
-The file with the number of the running navigator, for scripts.
+The file for the pid of the running navigator, for scripts.
 .TP
 .B LOG_LEVEL
-How much is logged: error, warn, info or debug.
+The log level: error, warn, info or debug.
 .TP
 .B NO_COLOR
-Set to anything, no colour is used, also on terminals.
+If set, no colour is used, not even on a terminal.
 .TP
 .B XDG_RUNTIME_DIR
-Where the state of instances of a user other than root lies, where nothing else is said.
+The parent of the default state directory, for users other than root.
 .SH FILES
 .TP
 .IR config/navigator.yml ", " navigator.yml
-Where a configuration is looked for.
+The default configurations.
 .TP
 .I /run/navigator/
-The state of instances that root runs: for each configuration a directory with its lock, its journal and its unix socket, which
-speaks HTTP with JSON.
+The state of instances of root: for each configuration a directory with a lock, a journal and a unix socket that speaks HTTP with
+JSON.
 .TP
 .I $XDG_RUNTIME_DIR/navigator/
-The same of another user.
+The same for other users.
 .SH EXAMPLES
 .TP
 .B navigator config.yml
-Run what the file says.
+Run the processes in the file.
 .TP
 .B navigator plan new.yml
-See what another file would do to what runs.
+Show what another file would change.
 .TP
 .B navigator status \-\-json | jq .converged
-Ask whether everything is as the file says.
+Print whether all processes are as the file says.
 .TP
 .B navigator stop web && navigator wait
-Stop a process by hand; it stays stopped until it is started by hand, or changed in the file.
+Stop a process by hand. It stays stopped until you start it by hand, or change it in the file.
 .TP
 .B navigator wait \-\-timeout 5m || navigator status
-Wait for a deployment, and see what hinders it.
+Wait for a deployment. If it takes too long, show what is missing.
 .TP
 .B source <(navigator completions bash)
-Complete commands, options and the names of what runs.
+Complete commands, options and the names of running processes.
 .SH SEE ALSO
 .BR signal (7),
 .BR systemd (1)
@@ -201,7 +201,7 @@ Complete commands, options and the names of what runs.
 mod tests {
     use super::*;
 
-    /// Every name of a command, and every option, as it is typed.
+    /// Every command and every option, as it is typed.
     fn words() -> Vec<String> {
         let mut command = Arguments::command();
         command.build();
@@ -218,21 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn every_command_and_every_option_is_told_of_in_the_page() {
+    fn the_page_has_every_command_and_every_option() {
         let page = page().expect("it can be written");
         for word in words() {
-            assert!(page.contains(&plain(&word)), "the page says nothing of `{word}`");
+            assert!(page.contains(&plain(&word)), "`{word}` is missing in the page");
         }
     }
 
     #[test]
-    fn every_command_and_every_option_is_told_of_in_the_document() {
+    fn the_document_has_every_command_and_every_option() {
         let document = include_str!("../../docs/cli.md");
-        // A word in an inline piece of code, perhaps with others: `navigator plan`, `-c`, `--config CONFIG`.
+        // Inline code, such as `navigator plan`, `-c` or `--config CONFIG`.
         let pieces: Vec<&str> = document.split('`').skip(1).step_by(2).filter(|piece| !piece.contains('\n')).collect();
-        let is_told = |word: &str| pieces.iter().any(|piece| piece.split([' ', ',', '|']).any(|part| part == word));
+        let is_there = |word: &str| pieces.iter().any(|piece| piece.split([' ', ',', '|']).any(|part| part == word));
         for word in words() {
-            assert!(is_told(&word), "`docs/cli.md` says nothing of `{word}`");
+            assert!(is_there(&word), "`{word}` is missing in `docs/cli.md`");
         }
     }
 }

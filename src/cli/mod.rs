@@ -1,4 +1,4 @@
-//! The command line: words, arguments, exit codes, rendering. It decides nothing about processes.
+//! The command line: arguments, commands, exit codes and output. It decides nothing about processes.
 
 mod arguments;
 mod check;
@@ -23,14 +23,14 @@ use crate::suggest::did_you_mean;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
 use clap::{CommandFactory, Parser};
 use clients::{InstanceTarget, LogSelection};
-use console::{INVALID, USAGE, fail, state_dir, variable};
+use console::{FAILURE, USAGE, fail, state_dir, variable};
 use locate::{NoConfiguration, locate};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Runs what the command line asks for.
+/// Runs the command that the command line names.
 ///
-/// Must be called before any thread exists, since it takes over what the launcher left set up for the process.
+/// Must be called before any thread exists, because it changes state of the whole process.
 pub fn main() -> ExitCode {
     completions::answer(Arguments::command);
     let Arguments { command, config, check, signal, common } = match Arguments::try_parse() {
@@ -38,81 +38,81 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::answer(&error),
     };
     if command.is_some() && (check || signal.is_some()) {
-        return fail(USAGE, "`--check` and `-s` stand for a command of their own: give no other beside them");
+        return fail(USAGE, "`--check` and `-s` can't be combined with a command");
     }
     if command.is_some() && config.is_some() {
-        return fail(USAGE, "the configuration stands before the command: name it behind, or with `--config`");
+        return fail(USAGE, "the configuration is before the command: put it after the command, or use `--config`");
     }
     if let Some(order) = signal {
         let named = config.or_else(|| common.named.clone());
         return trust(&common, None)
             .map_or_else(|code| code, |trust| signal::signal(order, named, &state_dir(common.state_dir.clone(), trust)));
     }
-    if let (None, Some(hint)) = (&command, config.as_deref().and_then(meant)) {
+    if let (None, Some(hint)) = (&command, config.as_deref().and_then(mistyped_command)) {
         return fail(USAGE, &hint);
     }
-    obey(command, config, check, &common).unwrap_or_else(|code| code)
+    dispatch(command, config, check, &common).unwrap_or_else(|code| code)
 }
 
-/// What to say where a command was mistyped, and so taken for the configuration.
-fn meant(config: &Path) -> Option<String> {
+/// The error if a mistyped command was taken for the configuration.
+fn mistyped_command(config: &Path) -> Option<String> {
     let word = config.to_str().filter(|_| !config.exists())?;
     let commands = Arguments::command();
     let hint = did_you_mean(word, commands.get_subcommands().map(clap::Command::get_name))?;
-    Some(format!("`{word}` is no command and no file; {hint}"))
+    Some(format!("`{word}` is neither a command nor a file; {hint}"))
 }
 
-/// Runs a command; `Err` is how it ends where it can't even begin.
-fn obey(command: Option<Command>, config: Option<PathBuf>, check: bool, common: &Common) -> Result<ExitCode, ExitCode> {
+/// Runs a command. `Err`: the exit code of a command that can't be started.
+fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, common: &Common) -> Result<ExitCode, ExitCode> {
     Ok(match command {
-        None if check => check::check(located(config, common)?, ReportFormat::Text),
+        None if check => check::check(required_config(config, common)?, ReportFormat::Text),
         None => run(config, common)?,
         Some(Command::Run { config }) => run(config, common)?,
-        Some(Command::Check { config, format }) => check::check(located(config, common)?, format),
+        Some(Command::Check { config, format }) => check::check(required_config(config, common)?, format),
         Some(Command::Config { config, mut names, format, defaults }) => {
-            // Where an option names the configuration, all that stands behind the command are names.
+            // With `--config`, all arguments are names.
             let first = if common.named.is_some() { config.as_deref() } else { None };
             let first = first.map(|name| name.to_string_lossy().into_owned());
             let config = if first.is_some() { None } else { config };
             names.splice(0..0, first);
-            config::config(&located(config, common)?, &names, defaults, format)
+            config::config(&required_config(config, common)?, &names, defaults, format)
         }
         Some(Command::Doctor { config }) => {
-            let config = sought(config, common)?.ok();
+            let config = find_config(config, common)?.ok();
             let trust = trust(common, config.as_deref())?;
             doctor::doctor(config, &state_dir(common.state_dir.clone(), trust), trust)
         }
-        Some(Command::Graph { config, format }) => graph::graph(&located(config, common)?, format),
+        Some(Command::Graph { config, format }) => graph::graph(&required_config(config, common)?, format),
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),
         Some(Command::Client(command)) => {
             let state = state_dir(common.state_dir.clone(), trust(common, None)?);
-            client(command, &InstanceTarget { config: located(None, common)?, state })
+            client(command, &InstanceTarget { config: required_config(None, common)?, state })
         }
     })
 }
 
 fn run(config: Option<PathBuf>, common: &Common) -> Result<ExitCode, ExitCode> {
-    let config = located(config, common)?;
+    let config = required_config(config, common)?;
     let trust = trust(common, Some(&config))?;
     Ok(run::run(&config, common, trust))
 }
 
-/// The configuration that is meant; without one, there is nothing to do.
-fn located(named: Option<PathBuf>, common: &Common) -> Result<PathBuf, ExitCode> {
-    sought(named, common)?.map_err(|error| fail(USAGE, &error.to_string()))
+/// The configuration; without one, the command fails.
+fn required_config(named: Option<PathBuf>, common: &Common) -> Result<PathBuf, ExitCode> {
+    find_config(named, common)?.map_err(|error| fail(USAGE, &error.to_string()))
 }
 
-/// The configuration that is meant, if there is one.
-fn sought(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf, NoConfiguration>, ExitCode> {
+/// The configuration, if there is one.
+fn find_config(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf, NoConfiguration>, ExitCode> {
     if named.is_some() && common.named.is_some() && named != common.named {
-        return Err(fail(USAGE, "two configurations are named: give one, as CONFIG or with `--config`"));
+        return Err(fail(USAGE, "two configurations are given; give one, as CONFIG or with `--config`"));
     }
     Ok(locate(named.or_else(|| common.named.clone()), variable("NAVIGATOR_CONFIG")))
 }
 
-/// Runs a command that talks to a running navigator.
+/// Runs a command for a running navigator.
 fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
     match command {
         ClientCommand::Plan { candidate, format, detailed_exitcode } => {
@@ -132,8 +132,8 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
     }
 }
 
-/// The trusted users: root, navigator's own, and the one of `--trust-user`. The first process of a container also trusts the
-/// owner of its configuration, which is mounted from outside.
+/// The trusted users: root, navigator's own user, and the one of `--trust-user`. As process 1 of a container, navigator also trusts
+/// the owner of its configuration, which is mounted from outside.
 fn trust(common: &Common, config: Option<&Path>) -> Result<Trust, ExitCode> {
     let mut trust = Trust::of_this_process();
     if rustix::process::getpid().is_init() {
@@ -143,7 +143,7 @@ fn trust(common: &Common, config: Option<&Path>) -> Result<Trust, ExitCode> {
     let Some(name) = &common.trust_user else { return Ok(trust) };
     match uid_of(name) {
         Ok(Some(user)) => Ok(trust.and(user)),
-        Ok(None) => Err(fail(USAGE, &format!("`--trust-user {name}`: there is no such user"))),
-        Err(error) => Err(fail(INVALID, &format!("failed to look up user `{name}`: {}", words(&error)))),
+        Ok(None) => Err(fail(USAGE, &format!("`--trust-user {name}`: no such user"))),
+        Err(error) => Err(fail(FAILURE, &format!("failed to look up user `{name}`: {}", words(&error)))),
     }
 }

@@ -1,7 +1,6 @@
-//! What a configuration changes, written for people: a line for each process with its sign, and below it, field by
-//! field, what was and what is to be. A reload shows it on a terminal, and `navigator plan` wherever it is asked.
+//! Formats a plan for people: a line for each process with its sign, and below it the fields that differ, old → new.
 //!
-//! It writes down a plan that is given, and computes nothing of it.
+//! `navigator plan` prints it in full; a reload shows a short form on a terminal. Nothing is computed here.
 
 use super::console::plural;
 use crate::snapshot::PlanReport;
@@ -11,21 +10,21 @@ use crate::terminal::{TerminalStyle, escape};
 use reconcile::forecast::EffectKind;
 use std::fmt::Write;
 
-/// As many processes are shown of a reload; who changes more doesn't read them one by one.
-const PROCESSES: usize = 40;
+/// How many processes the short form shows.
+const MAX_PROCESSES: usize = 40;
 
-/// As many columns a value gets, however narrow the terminal is.
-const ROOM: usize = 20;
+/// A text gets at least this many columns, however narrow the terminal is.
+const MIN_WIDTH: usize = 20;
 
-/// How far the fields of a process stand from the margin.
+/// The indentation of fields.
 const INDENT: usize = 8;
 
-/// What is shown of a reload, while it goes on: no more than somebody reads meanwhile. The log has the counts.
-pub fn brief(plan: &PlanReport, look: TerminalStyle) -> String {
-    let page = PlanPage { look, names: widest_name(plan.names().take(PROCESSES)) };
+/// The short form, for a reload. The log has the counts.
+pub fn brief(plan: &PlanReport, style: TerminalStyle) -> String {
+    let page = PlanPage { style, names: widest_name(plan.names().take(MAX_PROCESSES)) };
     let mut all = page.entries(plan, |change| page.change(change));
-    let omitted = all.len().saturating_sub(PROCESSES);
-    all.truncate(PROCESSES);
+    let omitted = all.len().saturating_sub(MAX_PROCESSES);
+    all.truncate(MAX_PROCESSES);
     let mut text = all.concat();
     if omitted > 0 {
         let _ = writeln!(text, "    and {omitted} more");
@@ -33,12 +32,12 @@ pub fn brief(plan: &PlanReport, look: TerminalStyle) -> String {
     text
 }
 
-/// The whole plan: every process, each changed definition as a unified diff, and the counts at the end.
-pub fn whole(plan: &PlanReport, look: TerminalStyle) -> String {
-    let page = PlanPage { look, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
+/// The full form: every process, each changed definition as a unified diff, and the counts at the end.
+pub fn full(plan: &PlanReport, style: TerminalStyle) -> String {
+    let page = PlanPage { style, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
-    for part in [page.order(&plan.waves), count(plan)].iter().filter(|part| !part.is_empty()) {
+    for part in [page.order(&plan.waves), counts(plan)].iter().filter(|part| !part.is_empty()) {
         if !text.is_empty() {
             text.push('\n');
         }
@@ -47,8 +46,8 @@ pub fn whole(plan: &PlanReport, look: TerminalStyle) -> String {
     text
 }
 
-/// The last line: how many of each.
-fn count(plan: &PlanReport) -> String {
+/// The last line: the counts.
+fn counts(plan: &PlanReport) -> String {
     let by_hand = match plan.stopped_by_hand.len() {
         0 => String::new(),
         count => format!(", {count} of them stopped by hand"),
@@ -65,13 +64,13 @@ fn count(plan: &PlanReport) -> String {
         (plan.stale.len(), "stale"),
         (untouched(plan), "unchanged"),
     ];
-    let words: Vec<String> =
+    let parts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    format!("plan: {}{by_hand}\n", words.join(", "))
+    format!("plan: {}{by_hand}\n", parts.join(", "))
 }
 
-/// How many processes nothing is done about. The summary counts definitions: of those that are unchanged, some are started, stopped
-/// or restarted along with others.
+/// How many processes are left alone. The summary counts unchanged definitions, but some of these processes are started, stopped or
+/// restarted along with others.
 fn untouched(plan: &PlanReport) -> usize {
     let PlanSummary { added, removed, unchanged, .. } = plan.summary;
     let without_fields = plan.changes.iter().filter(|change| change.fields.is_empty()).count();
@@ -98,7 +97,7 @@ fn names_of(wave: &[PlannedStep], kind: EffectKind) -> impl Iterator<Item = &str
 }
 
 struct PlanPage {
-    look: TerminalStyle,
+    style: TerminalStyle,
     /// How many columns names take.
     names: usize,
 }
@@ -111,7 +110,7 @@ impl PlanPage {
 
     fn change(&self, change: &PlannedChange) -> String {
         let kind = KINDS.into_iter().find(|kind| kind.as_str() == change.action);
-        // A newer navigator may know more of them than the client that asks it.
+        // A newer navigator may send actions that this client doesn't know.
         let (sign, color) = kind.map_or(('?', "35"), |kind| (kind.sign(), color(kind)));
         self.process(sign, color, &change.name, &change.reason, &change.fields)
     }
@@ -123,10 +122,11 @@ impl PlanPage {
 
     fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[FieldChange]) -> String {
         let margin = 4 + self.names + 2;
-        let why: Vec<String> = wrapped(&escape(why), self.room(margin)).iter().map(|line| self.look.painted(line, "2")).collect();
+        let why: Vec<String> =
+            wrapped(&escape(why), self.room(margin)).iter().map(|line| self.style.painted(line, "2")).collect();
         let why = why.join(&format!("\n{:margin$}", ""));
         let mut text =
-            format!("  {} {}  {why}\n", self.look.painted(&sign.to_string(), color), padded(&escape(name), self.names));
+            format!("  {} {}  {why}\n", self.style.painted(&sign.to_string(), color), padded(&escape(name), self.names));
         let paths = fields.iter().map(|field| width(&escape(&field.field))).max().unwrap_or(0);
         for field in fields {
             text.push_str(&self.field(field, paths));
@@ -134,26 +134,26 @@ impl PlanPage {
         text
     }
 
-    /// Old and new on one line where they fit, else each on a line of its own.
+    /// Old and new value on one line if they fit, else on two.
     fn field(&self, field: &FieldChange, paths: usize) -> String {
         let room = self.room(INDENT + paths + 2);
         let start = format!("{:INDENT$}{}  ", "", padded(&escape(&field.field), paths));
         let (old, new) = match (&field.old, &field.new) {
-            // It differs in what may not be seen.
+            // The difference is secret.
             (Some(old), Some(new)) if old == new => {
                 return format!("{start}{}, its value changed\n", cut_within(&escape(old), room));
             }
             (old, new) => (shown(old.as_ref()), shown(new.as_ref())),
         };
         if width(&old) + width(&new) + 3 <= room {
-            return format!("{start}{} → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"));
+            return format!("{start}{} → {}\n", self.style.painted(&old, "31"), self.style.painted(&new, "32"));
         }
         let below = " ".repeat(INDENT + paths);
         let (old, new) = (cut_within(&old, room - 2), cut_within(&new, room - 2));
-        format!("{start}  {}\n{below}  → {}\n", self.look.painted(&old, "31"), self.look.painted(&new, "32"))
+        format!("{start}  {}\n{below}  → {}\n", self.style.painted(&old, "31"), self.style.painted(&new, "32"))
     }
 
-    /// What is done when: the steps in waves. For a single process there is nothing to tell.
+    /// The steps in waves; empty if they are all for one process.
     fn order(&self, waves: &[Vec<PlannedStep>]) -> String {
         let mut names = waves.iter().flatten().map(|step| &step.name);
         let first = names.next();
@@ -175,20 +175,19 @@ impl PlanPage {
         text
     }
 
-    /// The steps of one kind in a wave, in lines that begin below one another.
+    /// The steps of one kind in a wave, as aligned lines.
     fn steps(&self, start: &str, kind: EffectKind, names: &str) -> String {
         let margin = start.len() + kind.as_str().len() + 1;
-        let verb = self.look.painted(kind.as_str(), color(kind));
+        let verb = self.style.painted(kind.as_str(), color(kind));
         format!("{start}{verb} {}\n", wrapped(&escape(names), self.room(margin)).join(&format!("\n{:margin$}", "")))
     }
 
-    /// How many columns are left behind that many.
+    /// How many columns remain after the `taken` ones.
     fn room(&self, taken: usize) -> usize {
-        self.look.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(ROOM))
+        self.style.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(MIN_WIDTH))
     }
 
-    /// The definition before and after. The whole of what is new or gone stands in the file; what differs is worth seeing
-    /// among what surrounds it.
+    /// The diff of a changed definition. Added and removed ones are not shown: they are in the file.
     fn diff(&self, change: &PlannedChange) -> String {
         let room = self.room(INDENT);
         let is_edited = !change.fields.is_empty();
@@ -200,7 +199,7 @@ impl PlanPage {
                 Some('@') => "36",
                 _ => "2",
             };
-            format!("{:INDENT$}{}\n", "", self.look.painted(&cut_within(&escape(line), room), style))
+            format!("{:INDENT$}{}\n", "", self.style.painted(&cut_within(&escape(line), room), style))
         };
         lines.map(line).collect()
     }

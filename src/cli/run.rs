@@ -1,8 +1,8 @@
-//! `navigator [run] [CONFIG]`: puts the floors together and runs them in the foreground.
+//! `navigator [run] [CONFIG]`: builds the supervisor with everything around it, and runs it in the foreground.
 
 use super::arguments::Common;
 use super::check::reject;
-use super::console::{INTERRUPTED, INVALID, OK, fail, pid_file, print_error, state_dir, variable};
+use super::console::{FAILURE, INTERRUPTED, OK, fail, pid_file, print_error, state_dir, variable};
 use super::log::{LogLines, LogSettings};
 use super::plan_text::brief;
 use crate::access::{Directory, FoundPath, Trust};
@@ -28,22 +28,22 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
-/// Runs a configuration until navigator is told to end.
+/// Runs a configuration until a signal ends navigator.
 pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
     runtime::abort_on_panic();
     let launcher = match runtime::init() {
         Ok(launcher) => launcher,
-        Err(error) => return fail(INVALID, &error.to_string()),
+        Err(error) => return fail(FAILURE, &error.to_string()),
     };
-    let ears = match SignalListener::open() {
-        Ok(ears) => ears,
-        Err(error) => return fail(INVALID, &format!("failed to listen for signals: {}", words(&error))),
+    let listener = match SignalListener::open() {
+        Ok(listener) => listener,
+        Err(error) => return fail(FAILURE, &format!("failed to listen for signals: {}", words(&error))),
     };
-    let means = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
+    let method = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
     let source = FileSource::new(path.to_owned(), Environment::current())
         .with_trust(trust)
         .with_writer_check(has_writer)
-        .with_watch_method(means);
+        .with_watch_method(method);
     let reading = source.read();
     let loaded = match &reading.revision {
         Ok(loaded) => loaded.clone(),
@@ -52,99 +52,100 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
     let state = state_dir(common.state_dir.clone(), trust);
     let instance = match Instance::claim(&state, path) {
         Ok(instance) => instance,
-        Err(error) => return fail(INVALID, &error.to_string()),
+        Err(error) => return fail(FAILURE, &error.to_string()),
     };
     let log = match Log::start(&loaded.settings, common, log_trust(trust)) {
         Ok(log) => log,
-        Err(error) => return fail(INVALID, &format!("failed to start logging: {}", words(&error))),
+        Err(error) => return fail(FAILURE, &format!("failed to start logging: {}", words(&error))),
     };
     let opened = match Journal::open(instance.directory(), runtime::boot()) {
         Ok(opened) => opened,
-        Err(error) => return fail(INVALID, &format!("failed to start keeping a record of what runs: {}", words(&error))),
+        Err(error) => return fail(FAILURE, &format!("failed to open the journal: {}", words(&error))),
     };
-    let pid_file = claim_pid_file(&state);
-    let ending = supervise(ears, source, &reading, loaded, LoopParts { launcher, log, opened, directory: instance.directory() });
-    if let Some(claim) = pid_file {
-        claim.remove();
+    let pid_file = lock_pid_file(&state);
+    let ending =
+        supervise(listener, source, &reading, loaded, LoopParts { launcher, log, opened, directory: instance.directory() });
+    if let Some(lock) = pid_file {
+        lock.remove();
     }
     instance.release();
     match ending {
         Ok(Ending::Terminated) => OK.into(),
         Ok(Ending::Interrupted) => INTERRUPTED.into(),
-        Err(error) => fail(INVALID, &error.to_string()),
+        Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
 
-/// What the loop stands on.
+/// What the loop is built from.
 struct LoopParts<'a> {
     launcher: Launcher,
     log: Log,
     opened: Opened,
-    /// Of the instance.
+    /// The directory of the instance.
     directory: &'a Directory,
 }
 
-/// Builds the loop and everything around it, and stays in it until it ends.
+/// Builds the loop and everything around it, and runs it until it ends.
 fn supervise(
-    ears: SignalListener,
+    listener: SignalListener,
     source: FileSource,
     reading: &Reading,
     loaded: Loaded,
-    base: LoopParts<'_>,
+    parts: LoopParts<'_>,
 ) -> io::Result<Ending> {
-    let LoopParts { launcher, log, opened, directory } = base;
-    let SignalListener { tokio, news, news_inbox } = ears;
+    let LoopParts { launcher, log, opened, directory } = parts;
+    let SignalListener { tokio, news, news_inbox } = listener;
     let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
         let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
-        let kept = OutputHistory::default();
+        let history = OutputHistory::default();
         let to_loop = news.clone();
-        let followed = source.follow(reading, move |delivery| {
-            let delivered = match delivery {
+        let started = source.follow(reading, move |delivery| {
+            let message = match delivery {
                 Delivery::Revision(revision) => News::Revision(revision),
                 Delivery::Contents(contents) => News::Contents(contents),
-                Delivery::Checked => News::Looked,
+                Delivery::Checked => News::FilesChecked,
             };
-            // The loop has ended; nobody wants to know any more.
-            drop(news.blocking_send(delivered));
+            // Sending fails if the loop has ended.
+            drop(news.blocking_send(message));
         });
-        let (asker, contents) =
-            followed.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
+        let (follower, contents) =
+            started.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let loaded = Loaded { contents, ..loaded };
         let Opened { journal, former, is_first, damaged } = opened;
-        if let Some(aside) = damaged {
-            warn!(target: "navigator", aside = %aside.display(), "The record of what ran is damaged and was put aside");
+        if let Some(path) = damaged {
+            warn!(target: "navigator", path = %path.display(), "Moved the damaged journal aside");
         }
         let (published, retired) = Published::new();
-        let door = LoopAccess {
+        let access = LoopAccess {
             news: to_loop,
-            source: Arc::new(asker.clone()),
-            kept: kept.clone(),
+            source: Arc::new(follower.clone()),
+            history: history.clone(),
             published: published.clone(),
             planning: Arc::new(Semaphore::new(1)),
         };
-        let setup = Setup { launcher, printer: log.printer.clone(), history: kept, journal: journal.clone(), former: former.clone() };
+        let setup = Setup { launcher, printer: log.printer.clone(), history, journal: journal.clone(), former: former.clone() };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let server = Server::open(directory, door, retired)
+        let server = Server::open(directory, access, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let processes = if is_first { Vec::new() } else { runtime.find_orphans().await };
-        let left = FormerProcesses { processes, record: former };
-        let supervisor = Supervisor::new(runtime, ForegroundHost { config, asker, log, journal: journal.clone() }, published);
-        let (runtime, ending) = supervisor.run(left, loaded, event_inbox, news_inbox).await;
+        let former = FormerProcesses { processes, record: former };
+        let supervisor = Supervisor::new(runtime, ForegroundHost { config, follower, log, journal: journal.clone() }, published);
+        let (runtime, ending) = supervisor.run(former, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
         server.close().await;
         journal.close();
         if !survivors.is_empty() {
-            error!(target: "navigator", pids = ?survivors, "Processes are left that can't be killed");
+            error!(target: "navigator", pids = ?survivors, "Processes survived KILL");
         }
         Ok(ending)
     })
 }
 
-/// The threadless beginning of the loop. Signals are heard from here on, so that one which comes while the first
-/// configuration is still being read is obeyed afterwards, and doesn't end navigator as the system would have it.
+/// Receives signals from the start, before threads exist. So a signal during the first reading of the configuration is handled
+/// afterwards, instead of killing navigator.
 struct SignalListener {
     tokio: tokio::runtime::Runtime,
     news: mpsc::Sender<News>,
@@ -153,19 +154,19 @@ struct SignalListener {
 
 impl SignalListener {
     fn open() -> io::Result<SignalListener> {
-        // Tokio makes one too, and panics where it can't.
+        // Tokio makes one too, and panics on an error.
         drop(UnixStream::pair()?);
         let tokio =
             tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::flush_deferred_log).build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
-        let within = tokio.enter();
+        let context = tokio.enter();
         listen(&news)?;
-        drop(within);
+        drop(context);
         Ok(SignalListener { tokio, news, news_inbox })
     }
 }
 
-/// Turns the signals to navigator into news.
+/// Sends the signals to navigator to the loop.
 fn listen(news: &mpsc::Sender<News>) -> io::Result<()> {
     let signals = [
         (SignalKind::terminate(), NavigatorSignal::Terminate),
@@ -202,29 +203,29 @@ impl Perform for Runtime {
         Runtime::take_over(self, run, name)
     }
 
-    fn let_go(&self) {
+    fn release_orphans(&self) {
         Runtime::release_orphans(self);
     }
 }
 
-/// What the loop may ask of the program around it.
+/// The host of the loop.
 struct ForegroundHost {
     /// The real path of the configuration.
     config: PathBuf,
-    asker: FileFollower,
+    follower: FileFollower,
     log: Log,
     journal: Journal,
 }
 
 impl Host for ForegroundHost {
     fn source(&self) -> &dyn Source {
-        &self.asker
+        &self.follower
     }
 
     fn apply(&self, loaded: &Loaded, generation: u64) {
         self.log.apply(&loaded.settings);
         let accepted = Accepted { generation, content: loaded.content.to_string() };
-        self.journal.record(supervisor::noted(&loaded.desired, accepted));
+        self.journal.record(supervisor::journal_entry(&loaded.desired, accepted));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
     }
@@ -241,7 +242,7 @@ impl Host for ForegroundHost {
         self.log.to_terminal.get()
     }
 
-    fn foretell(&self, plan: &PlanReport) {
+    fn show_plan(&self, plan: &PlanReport) {
         self.log.printer.log(guard(&brief(plan, TerminalStyle::of(io::stderr()))).as_bytes());
     }
 
@@ -250,11 +251,11 @@ impl Host for ForegroundHost {
     }
 }
 
-/// Where log lines and the processes' lines go.
+/// The output of log lines and processes' lines.
 struct Log {
     printer: Printer,
     settings: Arc<LogSettings>,
-    /// Whether somebody reads the log on a terminal, as text.
+    /// Whether the log is shown on a terminal, as text.
     to_terminal: Cell<bool>,
     /// A level from the command line or the environment, which the file doesn't override.
     level: Option<Level>,
@@ -267,13 +268,13 @@ impl Log {
         let log_settings = Arc::new(LogSettings::new(level.unwrap_or(settings.level), settings.format, colors(settings)));
         let writer = printer.clone();
         let lines = LogLines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
-        // Only tests within one process could have set another one before.
+        // It fails only in tests that share a process.
         drop(tracing::subscriber::set_global_default(lines));
         let to_terminal = Cell::new(is_read_on_terminal(settings));
         Ok(Log { printer, settings: log_settings, to_terminal, level })
     }
 
-    /// On a terminal, the source lines with their carets follow the log line.
+    /// On a terminal, prints diagnostics with their source lines.
     fn explain(&self, diagnostics: &[Diagnostic], omitted: usize) {
         if self.to_terminal.get() && !diagnostics.is_empty() {
             let text = render_all(diagnostics, omitted, TerminalStyle::of(io::stderr()));
@@ -288,12 +289,12 @@ impl Log {
     }
 }
 
-/// The users that may own directories on the way to log files. A navigator that isn't root has no rights but its user's own.
+/// The users that may own directories above log files: any, if navigator isn't root and has only its own user's rights.
 pub(super) fn log_trust(trust: Trust) -> Trust {
     if rustix::process::geteuid().is_root() { trust } else { Trust::everybody() }
 }
 
-/// The level that the command line asks for, or else `$LOG_LEVEL`.
+/// The level of the command line, else of `$LOG_LEVEL`.
 fn asked_level(common: &Common) -> Option<Level> {
     if common.verbose {
         return Some(Level::Debug);
@@ -308,7 +309,7 @@ fn asked_level(common: &Common) -> Option<Level> {
         "debug" => Some(Level::Debug),
         "trace" => Some(Level::Trace),
         other => {
-            print_error(&format!("navigator: `LOG_LEVEL` is `{}`; it can be error, warn, info, debug or trace\n", escape(other)));
+            print_error(&format!("navigator: `LOG_LEVEL` is `{}`; use error, warn, info, debug or trace\n", escape(other)));
             None
         }
     }
@@ -335,18 +336,18 @@ fn destination(settings: &Settings) -> Destination {
     settings.file.clone().map_or(Destination::Standard, Destination::File)
 }
 
-/// Holds the pid file. One that another process holds, or that can't be written, keeps navigator from nothing.
-fn claim_pid_file(state: &StateDir) -> Option<HeldLock> {
-    let (path, asked_for) = pid_file(state);
-    let claimed = FoundPath::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
-    match claimed.and_then(HeldLock::new) {
-        Ok(claim) => Some(claim),
-        Err(ClaimError::Held(pid)) if !asked_for => {
-            debug!(target: "navigator", path = %path.display(), pid, "The usual pid file is held by another navigator");
+/// Locks the pid file and writes the pid into it. Without it, navigator runs all the same.
+fn lock_pid_file(state: &StateDir) -> Option<HeldLock> {
+    let (path, is_named) = pid_file(state);
+    let found = FoundPath::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
+    match found.and_then(HeldLock::new) {
+        Ok(lock) => Some(lock),
+        Err(ClaimError::Held(pid)) if !is_named => {
+            debug!(target: "navigator", path = %path.display(), pid, "Another navigator holds the default pid file");
             None
         }
         Err(error) => {
-            warn!(target: "navigator", path = %path.display(), %error, "The pid file can't be held");
+            warn!(target: "navigator", path = %path.display(), %error, "Failed to lock the pid file");
             None
         }
     }

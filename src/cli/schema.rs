@@ -1,4 +1,4 @@
-//! `navigator schema`: what editors need to know of a configuration.
+//! `navigator schema`: prints the JSON Schema of configurations, for editors.
 
 use super::console::{OK, print_json};
 use crate::config::schema;

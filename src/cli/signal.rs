@@ -1,9 +1,9 @@
-//! `navigator -s reload|stop|quit`: tells the running navigator by a signal.
+//! `navigator -s reload|stop|quit`: sends a signal to the running navigator.
 //!
-//! It never trusts a number in a file: the kernel says who holds the lock on it.
+//! It doesn't trust the pid in a file: the kernel names the process that holds the lock on it.
 
 use super::arguments::SignalOrder;
-use super::console::{INVALID, NOT_RUNNING, OK, fail, pid_file, variable};
+use super::console::{FAILURE, NOT_RUNNING, OK, fail, pid_file, variable};
 use super::locate::locate;
 use crate::access::FoundPath;
 use crate::control::{LOCK, StateDir, send};
@@ -20,12 +20,12 @@ pub(super) fn signal(order: SignalOrder, named: Option<PathBuf>, state: &StateDi
         SignalOrder::Stop => Signal::TERM,
         SignalOrder::Quit => Signal::QUIT,
     };
-    let (pid_file, asked_for) = pid_file(state);
-    let asked = named.is_some();
+    let (pid_file, is_pid_file_named) = pid_file(state);
+    let is_config_named = named.is_some();
     let config = locate(named, variable("NAVIGATOR_CONFIG")).ok();
     let instance = || config.as_ref().map(|config| lock(state, config));
-    // A configuration that is named means that one alone; else the pid file stands in for it.
-    let places = match (asked, asked_for) {
+    // Only a navigator of the named configuration is signalled. Without a name, the pid file is used too.
+    let places = match (is_config_named, is_pid_file_named) {
         (true, _) => vec![instance()],
         (false, true) => vec![Some(FoundPath::find(&pid_file, state.trust()).map(Some))],
         (false, false) => vec![instance(), Some(FoundPath::find(&pid_file, state.trust()).map(Some))],
@@ -35,12 +35,12 @@ pub(super) fn signal(order: SignalOrder, named: Option<PathBuf>, state: &StateDi
             Ok(Some(place)) => place,
             Ok(None) => continue,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return fail(INVALID, &format!("failed to find the running navigator: {}", words(&error))),
+            Err(error) => return fail(FAILURE, &format!("failed to find the running navigator: {}", words(&error))),
         };
         match send(&place, state.trust(), signal) {
             Ok(Some(_)) => return OK.into(),
             Ok(None) => {}
-            Err(error) => return fail(INVALID, &error.to_string()),
+            Err(error) => return fail(FAILURE, &error.to_string()),
         }
     }
     match config {

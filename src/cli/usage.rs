@@ -1,4 +1,4 @@
-//! Help, the version, and what is wrong with a command line.
+//! Prints help, the version, and errors of the command line.
 
 use super::arguments::Arguments;
 use super::console::{OK, USAGE, print, print_error};
@@ -7,15 +7,14 @@ use clap::Parser;
 use clap::error::Error;
 use std::process::ExitCode;
 
-/// Prints what the parser has to say instead of running a command.
+/// Prints the parser's message.
 ///
-/// The parser mixes arguments with colours of its own. So the arguments are escaped and parsed again: every colour in the second
-/// answer is navigator's.
+/// The message may quote arguments. They are escaped and parsed again, so that every colour in the message is the parser's.
 pub(super) fn answer(error: &Error) -> ExitCode {
     let arguments = std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).into_owned());
     let (code, text) = match Arguments::try_parse_from(arguments) {
         Err(escaped) => (code(&escaped), shown(&escaped)),
-        // What was wrong with them is gone, such as bytes that are not UTF-8.
+        // Escaping has removed the error, such as bytes that are not UTF-8.
         Ok(_) => (code(error), escape_lines(&error.to_string()).into_owned()),
     };
     if code == OK {
@@ -31,6 +30,6 @@ fn code(error: &Error) -> u8 {
 }
 
 fn shown(error: &Error) -> String {
-    let look = if error.use_stderr() { TerminalStyle::of(std::io::stderr()) } else { TerminalStyle::of(std::io::stdout()) };
-    if look.color { error.render().ansi().to_string() } else { error.to_string() }
+    let style = if error.use_stderr() { TerminalStyle::of(std::io::stderr()) } else { TerminalStyle::of(std::io::stdout()) };
+    if style.color { error.render().ansi().to_string() } else { error.to_string() }
 }

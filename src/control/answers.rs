@@ -1,4 +1,4 @@
-//! Answers in the form in which they are sent: JSON, a failure with its reason, or a stream of lines.
+//! HTTP answers: JSON, an error with its reason, or a stream of lines.
 
 use crate::runtime::{Tail, TailFormat};
 use crate::supervisor::{EventSubscription, PastEvent, RenderedSnapshot};
@@ -18,10 +18,10 @@ use std::task::{Context, Poll};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::mpsc;
 
-/// An answer.
+/// An HTTP answer.
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// Why there is no answer: a status, and a JSON object with an `error`.
+/// An error: an HTTP status, and a JSON object with an `error`.
 #[derive(Debug)]
 pub(super) struct ErrorAnswer {
     status: StatusCode,
@@ -33,11 +33,12 @@ impl ErrorAnswer {
         ErrorAnswer { status, body: json!({ "error": error.into() }) }
     }
 
-    /// Navigator ends before it can answer.
+    /// Navigator shuts down before it can answer.
     pub(super) fn closing() -> ErrorAnswer {
         ErrorAnswer::new(StatusCode::SERVICE_UNAVAILABLE, "navigator is shutting down")
     }
 
+    /// Adds a key to the JSON object.
     pub(super) fn with(mut self, key: &str, value: Value) -> ErrorAnswer {
         self.body[key] = value;
         self
@@ -57,39 +58,39 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
             return failure.answer();
         }
     };
-    // For whoever looks at it on a terminal.
+    // So that a shell prompt after it begins a new line.
     text.push(b'\n');
-    typed(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
+    with_type(status, "application/json", Full::new(Bytes::from(text)).boxed_unsync())
 }
 
-/// How everything stands, in the text that all who ask within a moment share.
-pub(super) fn snapshot(status: StatusCode, shown: Arc<RenderedSnapshot>) -> Answer {
-    if let Err(why) = shown.json() {
+/// A snapshot as JSON. Clients share its text.
+pub(super) fn snapshot(status: StatusCode, rendered: Arc<RenderedSnapshot>) -> Answer {
+    if let Err(why) = rendered.json() {
         let why = format!("failed to write the answer: {why}");
         return ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, why).answer();
     }
-    typed(status, "application/json", Full::new(Bytes::from_owner(TextBody(shown))).boxed_unsync())
+    with_type(status, "application/json", Full::new(Bytes::from_owner(TextBody(rendered))).boxed_unsync())
 }
 
 struct TextBody(Arc<RenderedSnapshot>);
 
 impl AsRef<[u8]> for TextBody {
     fn as_ref(&self) -> &[u8] {
-        // It has been written: else there is a failure in its place.
+        // If it couldn't be written, an error was sent instead.
         self.0.json().unwrap_or_default()
     }
 }
 
-/// What processes wrote, for as long as there is something to read and somebody reads it.
+/// A stream of output lines of processes.
 ///
-/// What isn't read stays where it is kept until newer lines push it out, so no more than two batches wait for a client.
+/// At most two batches wait for a slow client. Further lines stay in the output history until newer ones replace them.
 pub(super) fn lines(mut tail: Tail, form: TailFormat) -> Answer {
     let (sender, lines) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
-            // Asked first: what comes in between is taken all the same.
+            // Checked before the lines are taken, so that the last lines are not missed.
             let (goes_on, mut batch) = (tail.goes_on(), Vec::new());
-            tail.take().iter().for_each(|said| said.write(form, &mut batch));
+            tail.take().iter().for_each(|line| line.write(form, &mut batch));
             if !batch.is_empty() {
                 if sender.send(Bytes::from(batch)).await.is_err() {
                     return;
@@ -105,23 +106,23 @@ pub(super) fn lines(mut tail: Tail, form: TailFormat) -> Answer {
         }
     });
     let kind = if form == TailFormat::Json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
-    typed(StatusCode::OK, kind, LineBody { lines }.boxed_unsync())
+    with_type(StatusCode::OK, kind, LineBody { lines }.boxed_unsync())
 }
 
-/// A stream of events, one JSON object a line, which ends when navigator does.
-pub(super) fn events(follow: EventSubscription) -> Answer {
-    let EventSubscription { past, mut live } = follow;
+/// A stream of events, one JSON object a line. It ends when navigator does.
+pub(super) fn events(subscription: EventSubscription) -> Answer {
+    let EventSubscription { past, mut live } = subscription;
     let (sender, lines) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut batch = Vec::new();
-        for happened in past {
-            write(&happened, &mut batch);
+        for event in past {
+            write(&event, &mut batch);
         }
         loop {
-            // What has happened meanwhile goes along.
+            // Events that wait are sent in one piece.
             while batch.len() < BATCH {
                 match live.try_recv() {
-                    Ok(happened) => write(&happened, &mut batch),
+                    Ok(event) => write(&event, &mut batch),
                     Err(TryRecvError::Lagged(count)) => write_lost(count, &mut batch),
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
@@ -134,22 +135,22 @@ pub(super) fn events(follow: EventSubscription) -> Answer {
                 () = sender.closed() => return,
             };
             match next {
-                Ok(happened) => write(&happened, &mut batch),
+                Ok(event) => write(&event, &mut batch),
                 Err(RecvError::Lagged(count)) => write_lost(count, &mut batch),
                 Err(RecvError::Closed) => return,
             }
         }
     });
-    typed(StatusCode::OK, "application/x-ndjson", LineBody { lines }.boxed_unsync())
+    with_type(StatusCode::OK, "application/x-ndjson", LineBody { lines }.boxed_unsync())
 }
 
-/// About as much of a stream of events is sent in one piece.
+/// About how many bytes of events are sent in one piece.
 const BATCH: usize = 16 * 1024;
 
-fn write(happened: &PastEvent, lines: &mut Vec<u8>) {
+fn write(event: &PastEvent, lines: &mut Vec<u8>) {
     let before = lines.len();
-    // It fails nowhere but in memory, which doesn't fail; half a line would be worse than none.
-    match serde_json::to_writer(&mut *lines, &happened.event()) {
+    // Writing to memory doesn't fail. Half a line would be worse than none.
+    match serde_json::to_writer(&mut *lines, &event.event()) {
         Ok(()) => lines.push(b'\n'),
         Err(_) => lines.truncate(before),
     }
@@ -159,22 +160,22 @@ fn write_lost(count: u64, lines: &mut Vec<u8>) {
     lines.extend_from_slice(format!("{}\n", json!({ "event": "lost", "count": count })).as_bytes());
 }
 
-fn typed(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
+fn with_type(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
 
-/// How many pieces of streams have been taken to be sent.
-static SENT: AtomicU64 = AtomicU64::new(0);
+/// How many pieces of streams have been sent.
+static PIECES_SENT: AtomicU64 = AtomicU64::new(0);
 
-/// Grows as long as clients that follow something read.
-pub(super) fn sent() -> u64 {
-    SENT.load(Ordering::Relaxed)
+/// Grows as long as clients read their streams.
+pub(super) fn pieces_sent() -> u64 {
+    PIECES_SENT.load(Ordering::Relaxed)
 }
 
-/// A body that is sent line by line, as the lines come.
+/// A body that is sent piece by piece, as lines come.
 struct LineBody {
     lines: mpsc::Receiver<Bytes>,
 }
@@ -185,7 +186,7 @@ impl Body for LineBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.lines.poll_recv(context).map(|line| {
-            SENT.fetch_add(1, Ordering::Relaxed);
+            PIECES_SENT.fetch_add(1, Ordering::Relaxed);
             line.map(|line| Ok(Frame::data(line)))
         })
     }

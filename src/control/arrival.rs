@@ -1,4 +1,4 @@
-//! Reaching a navigator that may only just be starting: its lock is held before its socket is there.
+//! Connects to a navigator that may still be starting: it holds its lock before its socket exists.
 
 use super::holder::HeldLock;
 use super::instance::{LOCK, StateDir};
@@ -12,64 +12,63 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a navigator may hold the lock and have no socket.
-pub(super) const STARTING: Duration = Duration::from_secs(10);
+/// How long to wait for the socket of a navigator that holds the lock.
+pub(super) const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How soon is looked again where the kernel doesn't tell of a socket that comes.
-const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+/// How often to look for the socket where inotify is not available.
+const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Why nobody was reached.
+/// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum NotReached {
-    /// Nobody holds the lock.
+    /// No process holds the lock.
     NotRunning,
-    /// This one does, and has no socket.
-    Silent(i32),
-    /// This user listens, and isn't trusted.
-    Stranger(u32),
+    /// The process with this pid holds the lock, and opens no socket.
+    NoSocket(i32),
+    /// The socket belongs to this user, which isn't trusted.
+    UntrustedUser(u32),
     /// The socket can't be used.
     System(io::Error),
 }
 
-/// Connects to the socket of the instance for a configuration. Waits for it while the navigator that holds the lock is
-/// starting, for as long as this.
-pub(super) fn reach(state: &StateDir, config: &Path, patience: Duration) -> Result<UnixStream, NotReached> {
-    let until = Instant::now() + patience;
+/// Connects to the socket of the instance for a configuration. Waits up to `timeout` for a navigator that is starting.
+pub(super) fn reach(state: &StateDir, config: &Path, timeout: Duration) -> Result<UnixStream, NotReached> {
+    let until = Instant::now() + timeout;
     let directory = state.find(config).map_err(NotReached::System)?.ok_or(NotReached::NotRunning)?;
     loop {
-        // Before the attempt, so that a socket which comes after it is told of.
-        let arrivals = watch(directory.path());
+        // Set up before the attempt, so that no socket is missed that appears after it.
+        let watch = watch(directory.path());
         match socket::connect(&directory, state.trust()) {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(user)) => return Err(NotReached::Stranger(user)),
+            Ok(Err(user)) => return Err(NotReached::UntrustedUser(user)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
             Err(error) => return Err(NotReached::System(error)),
         }
         let Some(holder) = HeldLock::holder(&directory.entry(LOCK)) else { return Err(NotReached::NotRunning) };
         if Instant::now() >= until {
-            return Err(NotReached::Silent(holder.as_raw_nonzero().get()));
+            return Err(NotReached::NoSocket(holder.as_raw_nonzero().get()));
         }
-        wait(arrivals.as_ref(), holder, until).map_err(NotReached::System)?;
+        wait(watch.as_ref(), holder, until).map_err(NotReached::System)?;
     }
 }
 
-/// Something to poll that is readable once a socket in a directory may take connections; `None`: the kernel doesn't tell.
+/// An inotify descriptor that is readable once a socket in a directory may accept connections; `None`: inotify is not available.
 fn watch(directory: &Path) -> Option<OwnedFd> {
-    let arrivals = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-    // The last that is done to a socket before it is ready is a change of its mode.
-    inotify::add_watch(&arrivals, directory, WatchFlags::ATTRIB | WatchFlags::ONLYDIR).ok()?;
-    Some(arrivals)
+    let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+    // Changing its mode is the last step before a socket is ready.
+    inotify::add_watch(&inotify, directory, WatchFlags::ATTRIB | WatchFlags::ONLYDIR).ok()?;
+    Some(inotify)
 }
 
-/// Waits until something arrives, the holder ends, or time is up.
-fn wait(arrivals: Option<&OwnedFd>, holder: Pid, until: Instant) -> io::Result<()> {
-    // It may have ended since; that is seen next.
+/// Waits for a change in the directory, the end of the holder, or the deadline.
+fn wait(watch: Option<&OwnedFd>, holder: Pid, until: Instant) -> io::Result<()> {
+    // If it has ended, the next attempt finds out.
     let Ok(holder) = pidfd_open(holder, PidfdFlags::empty()) else { return Ok(()) };
-    let mut ends = vec![PollFd::new(&holder, PollFlags::IN)];
-    ends.extend(arrivals.map(|arrivals| PollFd::new(arrivals, PollFlags::IN)));
-    let patience = until.saturating_duration_since(Instant::now());
-    let patience = if arrivals.is_some() { Timespec::try_from(patience).unwrap_or(AGAIN) } else { AGAIN };
-    match poll(&mut ends, Some(&patience)) {
+    let mut descriptors = vec![PollFd::new(&holder, PollFlags::IN)];
+    descriptors.extend(watch.map(|watch| PollFd::new(watch, PollFlags::IN)));
+    let rest = until.saturating_duration_since(Instant::now());
+    let timeout = if watch.is_some() { Timespec::try_from(rest).unwrap_or(POLL_INTERVAL) } else { POLL_INTERVAL };
+    match poll(&mut descriptors, Some(&timeout)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

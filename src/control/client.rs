@@ -1,6 +1,6 @@
-//! The client's end of the socket: asks a running navigator, and waits for its answer.
+//! The client of the control socket: sends requests to a running navigator, and waits for the answers.
 
-use super::arrival::{NotReached, STARTING, reach};
+use super::arrival::{NotReached, STARTUP_TIMEOUT, reach};
 use super::instance::StateDir;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -27,93 +27,93 @@ use tokio::time::timeout;
 pub struct Client {
     tokio: Runtime,
     sender: SendRequest<Full<Bytes>>,
-    /// How long an answer may take; `None`: as long as it takes.
-    patience: Option<Duration>,
+    /// How long an answer may take; `None`: without limit.
+    timeout: Option<Duration>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
+    /// No navigator runs the configuration.
     #[error("no navigator runs `{}`", .0.display())]
     NotRunning(PathBuf),
-    /// Somebody runs it, and has no socket.
-    #[error("the navigator with pid {0} runs it, and doesn't open its control socket")]
-    Silent(i32),
-    /// A user that isn't trusted listens.
-    #[error("the control socket belongs to user {0}, and is not asked; `--trust-user {0}` trusts that user")]
-    Stranger(u32),
+    /// A navigator runs it, and opens no socket.
+    #[error("the navigator with pid {0} has not opened its control socket")]
+    NoSocket(i32),
+    /// The socket belongs to a user that isn't trusted.
+    #[error("the control socket belongs to user {0}, which is not trusted; use `--trust-user {0}` to trust it")]
+    UntrustedUser(u32),
     /// The socket can't be used.
     #[error("failed to reach the running navigator: {0}")]
     System(#[from] io::Error),
-    /// It has been reached, and doesn't answer in time.
+    /// No answer came in time.
     #[error(
-        "the running navigator doesn't answer within {0:?}; where it is stopped, `kill -CONT` wakes it, and on a busy host, ask again"
+        "no answer from the running navigator within {0:?}; if it is stopped, continue it with `kill -CONT`; on a busy host, try again"
     )]
-    Late(Duration),
-    /// The connection broke, or what came isn't an answer.
+    TimedOut(Duration),
+    /// The connection broke, or the answer is malformed.
     #[error("failed to talk to the running navigator: {0}")]
     Broken(String),
-    /// The answer to what was to be followed is a refusal, with its reason in `error`.
+    /// The request for a stream was refused, with the reason in `error`.
     #[error("the running navigator refuses: {}", .0["error"].as_str().unwrap_or("without a reason"))]
     Refused(Value),
 }
 
 impl Client {
-    /// Reaches the navigator that runs a configuration; one that is only just starting is waited for.
+    /// Connects to the navigator that runs a configuration. Waits for one that is starting.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn connect(state: &StateDir, config: &Path) -> Result<Client, ClientError> {
-        Client::connect_within(state, config, STARTING)
+        Client::connect_within(state, config, STARTUP_TIMEOUT)
     }
 
-    /// The same for a caller that has only so much time.
+    /// The same, but waits at most this long for a navigator that is starting.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn connect_within(state: &StateDir, config: &Path, patience: Duration) -> Result<Client, ClientError> {
+    pub fn connect_within(state: &StateDir, config: &Path, timeout: Duration) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stream = reach(state, config, patience).map_err(|unreached| match unreached {
+        let stream = reach(state, config, timeout).map_err(|reason| match reason {
             NotReached::NotRunning => ClientError::NotRunning(config.to_owned()),
-            NotReached::Silent(pid) => ClientError::Silent(pid),
-            NotReached::Stranger(user) => ClientError::Stranger(user),
+            NotReached::NoSocket(pid) => ClientError::NoSocket(pid),
+            NotReached::UntrustedUser(user) => ClientError::UntrustedUser(user),
             NotReached::System(error) => ClientError::System(error),
         })?;
         stream.set_nonblocking(true)?;
         let sender = tokio.block_on(async {
             let (sender, connection) = handshake(TokioIo::new(UnixStream::from_std(stream)?)).await.map_err(broken)?;
-            // What goes wrong with the connection, those who wait for an answer are told too.
+            // Requests that wait for an answer get the error too.
             tokio::spawn(async move { drop(connection.await) });
             Ok::<_, ClientError>(sender)
         })?;
-        Ok(Client { tokio, sender, patience: None })
+        Ok(Client { tokio, sender, timeout: None })
     }
 
-    /// Waits for no answer longer than this. For questions that are answered at once; what waits for something takes its time.
+    /// Limits the time for each answer. For requests that are answered at once.
     #[must_use]
-    pub fn within(self, patience: Duration) -> Client {
-        Client { patience: Some(patience), ..self }
+    pub fn within(self, timeout: Duration) -> Client {
+        Client { timeout: Some(timeout), ..self }
     }
 
-    /// Asks a question. Answers with the status of HTTP and the JSON that came.
+    /// Sends a `GET` request. Returns the HTTP status and the JSON body.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn get(&mut self, path: &str) -> Result<(u16, Value), ClientError> {
-        self.whole(Method::GET, path, Bytes::new())
+        self.exchange(Method::GET, path, Bytes::new())
     }
 
-    /// Gives an order. Answers like [`Client::get`], when it is known what came of it.
+    /// Sends a `POST` request. Returns like [`Client::get`], once the outcome is known.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub fn post(&mut self, path: &str, body: &Value) -> Result<(u16, Value), ClientError> {
-        self.whole(Method::POST, path, Bytes::from(body.to_string()))
+        self.exchange(Method::POST, path, Bytes::from(body.to_string()))
     }
 
-    /// Follows a stream of this type line by line, until it ends, `take` answers `false`, or nobody reads any more what is
-    /// written to `out`, which shows at once and not only with the next line.
+    /// Reads a stream of this type line by line. Ends with the stream, when `take` returns false, or at once when the reading end
+    /// of `out` is closed.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -133,14 +133,14 @@ impl Client {
                 return Err(ClientError::Refused(serde_json::from_slice(&text).map_err(broken)?));
             }
             let mut rest = Vec::new();
-            let mut is_left = left(out)?;
+            let mut is_closed = closed(out)?;
             loop {
                 let frame = tokio::select! {
                     frame = answer.body_mut().frame() => frame,
-                    _ = &mut is_left => None,
+                    _ = &mut is_closed => None,
                 };
                 let Some(frame) = frame else { return Ok(()) };
-                // Navigator may end in the middle of a line, which is an end like any other.
+                // Navigator may end in the middle of a line. That is no error.
                 let Ok(frame) = frame else { return Ok(()) };
                 rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
                 let mut begin = 0;
@@ -155,7 +155,7 @@ impl Client {
         })
     }
 
-    fn whole(&mut self, method: Method, path: &str, body: Bytes) -> Result<(u16, Value), ClientError> {
+    fn exchange(&mut self, method: Method, path: &str, body: Bytes) -> Result<(u16, Value), ClientError> {
         let request = request(method, path, body)?;
         let answered = async {
             let answer: Response<Incoming> = self.sender.send_request(request).await.map_err(broken)?;
@@ -164,29 +164,27 @@ impl Client {
             Ok((status, serde_json::from_slice(&text).map_err(broken)?))
         };
         self.tokio.block_on(async {
-            match self.patience {
+            match self.timeout {
                 None => answered.await,
-                Some(patience) => timeout(patience, answered).await.unwrap_or(Err(ClientError::Late(patience))),
+                Some(limit) => timeout(limit, answered).await.unwrap_or(Err(ClientError::TimedOut(limit))),
             }
         })
     }
 }
 
-/// Tells once nobody reads any more what is written here: the reading end of a pipe or socket is closed. What has no such end,
-/// such as a file, is never left.
+/// Completes when the reading end of a pipe or socket is closed; never for a file.
 ///
-/// The kernel tells of it whatever else is asked for (`POLLERR`, `poll(2)`). A thread asks it, which ends with the program at the
-/// latest: nobody waits for it.
-fn left(out: impl AsFd) -> io::Result<oneshot::Receiver<()>> {
-    let (gone, told) = oneshot::channel();
+/// The kernel always reports that (`POLLERR`, `poll(2)`). A thread waits for it, until the program ends at the latest.
+fn closed(out: impl AsFd) -> io::Result<oneshot::Receiver<()>> {
+    let (sender, closed) = oneshot::channel();
     let out = out.as_fd().try_clone_to_owned()?;
     thread::spawn(move || {
         let mut descriptors = [PollFd::new(&out, PollFlags::empty())];
         while poll(&mut descriptors, None) == Err(Errno::INTR) {}
-        // Who followed has ended by itself: then nobody has to know.
-        let _told = gone.send(());
+        // Sending fails if the stream has ended meanwhile.
+        let _is_received = sender.send(());
     });
-    Ok(told)
+    Ok(closed)
 }
 
 fn request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {

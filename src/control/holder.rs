@@ -1,7 +1,7 @@
-//! A file that says which process holds it, by a lock that the kernel drops with that process.
+//! A lock file: the kernel names the process that holds it, and releases it when that process ends.
 //!
-//! The number written into it is for people. Programs ask the kernel who holds the lock, so a file that a dead process
-//! left behind is never mistaken for a living one.
+//! The pid in the file is for people. Programs ask the kernel for the holder, so a stale file is never mistaken for a running
+//! process.
 
 use crate::access::{FoundPath, Trust};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat, fcntl_lock, fstat, ftruncate};
@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// How often a lock is tried that is held by a process without a number here.
+/// How often to try a lock if its holder has no pid here, such as one in another container.
 const ATTEMPTS: u32 = 10;
 
 /// A lock held by this process for as long as the value lives.
@@ -22,13 +22,13 @@ pub struct HeldLock {
     file: OwnedFd,
 }
 
-/// Why a file could not be claimed.
+/// Why a file could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another process holds it.
     #[error("it is held by the process with pid {0}")]
     Held(i32),
-    /// Another user made it, or it is no regular file with one name.
+    /// It belongs to another user, isn't a regular file, or has several names.
     #[error("`{}` is not a regular file of this user with a single name; remove it", .0.display())]
     NotOurs(PathBuf),
     /// The file could not be opened, locked or written.
@@ -42,10 +42,10 @@ pub enum ClaimError {
 }
 
 impl HeldLock {
-    /// Locks the file for this process and writes its number into it. Creates the file, readable by all users, writable
-    /// by its owner. What exists is taken only if it is a regular file of this user with one name.
+    /// Locks the file for this process and writes its pid into it. Creates the file with mode 0644. An existing file must be a
+    /// regular file of this user with one name.
     ///
-    /// The lock is a POSIX record lock (fcntl(2), `F_SETLK`): it isn't inherited, and the kernel can say who holds it.
+    /// The lock is a POSIX record lock (fcntl(2), `F_SETLK`): it isn't inherited, and the kernel names its holder.
     pub fn new(place: FoundPath<'static>) -> Result<HeldLock, ClaimError> {
         let failed = |source: io::Error| ClaimError::System { path: place.path().to_owned(), source };
         let mut attempts = 0;
@@ -53,7 +53,7 @@ impl HeldLock {
             attempts += 1;
             let file = match place.open(OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o644)) {
                 Ok(file) => file,
-                Err(error) if is_strangers(&error) => return Err(ClaimError::NotOurs(place.path().to_owned())),
+                Err(error) if is_not_ours(&error) => return Err(ClaimError::NotOurs(place.path().to_owned())),
                 Err(error) => return Err(failed(error)),
             };
             let opened = fstat(&file).map_err(|error| failed(error.into()))?;
@@ -61,12 +61,12 @@ impl HeldLock {
                 return Err(ClaimError::NotOurs(place.path().to_owned()));
             }
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // The former holder may have removed it in between: then the next one would find a new file, and lock that.
+                // The former holder has removed the file meanwhile: another process could lock a new one.
                 Ok(()) if !is_at(&place, &opened) => {}
                 Ok(()) => break file,
                 Err(Errno::ACCESS | Errno::AGAIN) => match holder_of(&file) {
                     Some(pid) => return Err(ClaimError::Held(pid.as_raw_nonzero().get())),
-                    // It has let go in between; or it has no number here, in another container.
+                    // It has released the lock meanwhile; or it has no pid here, in another container.
                     None if attempts == ATTEMPTS => return Err(failed(Errno::AGAIN.into())),
                     None => {}
                 },
@@ -78,7 +78,7 @@ impl HeldLock {
         Ok(HeldLock { place, file })
     }
 
-    /// The process that holds the file, if one does and the file belongs to a trusted user.
+    /// The process that holds the lock; `None`: none does, or the file belongs to a user that isn't trusted.
     pub fn holder(place: &FoundPath<'_>) -> Option<Pid> {
         let file = place.open(OFlags::RDONLY, Mode::empty()).ok()?;
         let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
@@ -86,44 +86,44 @@ impl HeldLock {
         holder_of(&file)
     }
 
-    /// Removes the file, while it is still held so that no other process's is removed.
+    /// Removes the file before the lock is released: afterwards, it could be another process's.
     pub fn remove(self) {
-        // A file that is gone already needs no removing; one that can't be removed is harmless without its lock.
+        // Without its lock, a file that can't be removed is harmless.
         drop(self.place.remove());
         drop(self.file);
     }
 }
 
-/// Whether opening failed because of what another user put there: a file of its own, a link, a directory.
-fn is_strangers(error: &io::Error) -> bool {
+/// Whether opening failed because something else is there: another user's file, a link, a directory.
+fn is_not_ours(error: &io::Error) -> bool {
     let found = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(found, Some(Errno::EXIST | Errno::LOOP | Errno::ISDIR | Errno::NXIO))
 }
 
-/// Whether a file is a regular one of this user's with one name, or has lost that a moment ago.
+/// Whether a file is a regular file of this user with one name, or with none because it was just removed.
 fn is_ours(stat: &Stat) -> bool {
     let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     is_regular && stat.st_uid == geteuid().as_raw() && stat.st_nlink <= 1
 }
 
-/// Whether a place still leads to the file that was opened there.
+/// Whether the path still leads to the opened file.
 fn is_at(place: &FoundPath<'_>, opened: &Stat) -> bool {
     let there = place.stat().ok().flatten();
     there.is_some_and(|there| (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino))
 }
 
-/// Asks the kernel who keeps a lock from being taken.
+/// Asks the kernel for the process that holds the lock.
 fn holder_of(file: &OwnedFd) -> Option<Pid> {
     let lock = Flock::from(FlockType::WriteLock);
     fcntl_getlk(file, &lock).ok().flatten().and_then(|held| held.pid)
 }
 
-/// Why the holder of a file was not signalled.
+/// Why the holder of a lock was not signalled.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// It runs as a user that isn't trusted.
-    #[error("`{}` is held by pid {pid} of user {user}, which is no navigator of this user; it was not signalled", path.display())]
-    Stranger {
+    #[error("`{}` is held by pid {pid} of user {user}, which is not trusted; it was not signalled", path.display())]
+    UntrustedUser {
         /// The file.
         path: PathBuf,
         /// The process.
@@ -136,8 +136,8 @@ pub enum SendError {
     System(Errno),
 }
 
-/// Sends a signal to the process that holds the file, if it runs as a trusted user. Returns its number, or `None` if no
-/// process holds it.
+/// Sends a signal to the process that holds the lock, if it runs as a trusted user. Returns its pid; `None`: no process holds
+/// it.
 pub fn send(place: &FoundPath<'_>, trust: Trust, signal: Signal) -> Result<Option<Pid>, SendError> {
     let Some(pid) = HeldLock::holder(place) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -146,14 +146,14 @@ pub fn send(place: &FoundPath<'_>, trust: Trust, signal: Signal) -> Result<Optio
         Err(error) => return Err(SendError::System(error)),
     };
     let user = user_of(pid);
-    // Asked again with the process pinned: its number may have passed to another one in between.
+    // Checked again now that the pidfd pins the process: its pid may have been reused before.
     if HeldLock::holder(place) != Some(pid) {
         return Ok(None);
     }
     match user {
         Some(user) if trust.includes(user) => {}
         Some(user) => {
-            return Err(SendError::Stranger { path: place.path().to_owned(), pid: pid.as_raw_nonzero().get(), user });
+            return Err(SendError::UntrustedUser { path: place.path().to_owned(), pid: pid.as_raw_nonzero().get(), user });
         }
         None => return Ok(None),
     }
@@ -164,7 +164,7 @@ pub fn send(place: &FoundPath<'_>, trust: Trust, signal: Signal) -> Result<Optio
     }
 }
 
-/// The effective user of a process (`proc_pid_status(5)`): the owner of its directory in `/proc` may be another one.
+/// The effective user of a process (`proc_pid_status(5)`). The owner of its directory in `/proc` may differ.
 fn user_of(pid: Pid) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
@@ -178,7 +178,7 @@ mod tests {
     use crate::access::Directory;
 
     #[test]
-    fn a_file_that_was_removed_or_replaced_is_no_longer_at_its_place() {
+    fn a_removed_or_replaced_file_is_no_longer_at_its_path() {
         let directory = std::env::temp_dir().join(format!("navigator-holder-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let place = Directory::open(&directory, Trust::everybody()).unwrap().entry("pid");
@@ -187,7 +187,7 @@ mod tests {
         assert!(is_at(&place, &first));
         place.remove().unwrap();
         assert!(!is_at(&place, &first));
-        // With another name the former file keeps its inode, so that the new one has another.
+        // Something else takes the freed inode number, so that the new file gets another.
         fs::write(directory.join("other"), "").unwrap();
         let second = make();
         assert!(is_at(&place, &second));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_files_with_a_second_name_are_not_claimed() {
+    fn links_directories_and_hard_linked_files_are_not_locked() {
         let directory = std::env::temp_dir().join(format!("navigator-claim-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let held = Directory::open(&directory, Trust::everybody()).unwrap();

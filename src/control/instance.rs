@@ -1,7 +1,7 @@
-//! The directory of one instance: one navigator for one configuration.
+//! State directories, and the directory of one instance: a navigator that runs a configuration.
 //!
-//! A state directory is a base, in which each real path of a configuration has a directory of its own, readable by its
-//! owner alone. The lock in it makes a second navigator for the same configuration step back.
+//! In the state directory, each real path of a configuration has a directory of its own, with mode 0700. The lock in it keeps a
+//! second navigator from running the same configuration.
 
 use super::holder::{ClaimError, HeldLock};
 use crate::access::{Directory, Distrust, Trust};
@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The base of all instances' directories.
+/// The directory that holds the directories of all instances.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -20,11 +20,11 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// The one that was asked for, else the usual one: `/run/navigator` for root, `$XDG_RUNTIME_DIR/navigator` for
-    /// others, and where that isn't set a directory of the user's own among the temporary files. It and all directories
-    /// above it must be trusted.
-    pub fn new(asked: Option<PathBuf>, runtime_dir: Option<&OsStr>, trust: Trust) -> StateDir {
-        let usual = || {
+    /// The directory `named`, else the default: `/run/navigator` for root, `$XDG_RUNTIME_DIR/navigator` for other users, and
+    /// without that variable `navigator-UID` in the directory for temporary files. It and all directories above it must be
+    /// trusted.
+    pub fn new(named: Option<PathBuf>, runtime_dir: Option<&OsStr>, trust: Trust) -> StateDir {
+        let default = || {
             let user = geteuid();
             match runtime_dir.filter(|dir| !dir.is_empty()) {
                 _ if user.is_root() => PathBuf::from("/run/navigator"),
@@ -32,33 +32,33 @@ impl StateDir {
                 None => std::env::temp_dir().join(format!("navigator-{}", user.as_raw())),
             }
         };
-        StateDir { path: asked.unwrap_or_else(usual), trust }
+        StateDir { path: named.unwrap_or_else(default), trust }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The users that are trusted with files and processes of navigator.
+    /// The trusted users.
     pub fn trust(&self) -> Trust {
         self.trust
     }
 
-    /// The usual pid file: `/run/navigator.pid` for root, else one beside the instances.
+    /// The default pid file: `/run/navigator.pid` for root, else `navigator.pid` in this directory.
     pub fn pid_file(&self) -> PathBuf {
         if geteuid().is_root() { "/run/navigator.pid".into() } else { self.path.join("navigator.pid") }
     }
 
-    /// Makes sure that an instance's directory could be made in it, and leaves nothing behind.
+    /// Checks that an instance's directory can be made here, without leaving anything behind.
     pub fn check(&self) -> Result<(), InstanceError> {
-        let was_there = self.path.exists();
+        let existed = self.path.exists();
         let trial = format!("trial-{}", std::process::id());
         let base = self.make()?;
         self.make_private(&base, &trial)?;
         base.remove_directory(&trial).map_err(|source| InstanceError::Directory { path: self.path.join(trial), source })?;
-        if !was_there {
-            // Another navigator may have begun to use it in between.
+        if !existed {
+            // It fails if another navigator uses the directory meanwhile.
             let _in_use = std::fs::remove_dir(&self.path);
         }
         Ok(())
@@ -67,7 +67,7 @@ impl StateDir {
     /// The directory of the instance for a configuration, if it exists.
     ///
     /// # Errors
-    /// It can't be entered, or isn't trusted.
+    /// It can't be opened, or isn't trusted.
     pub fn find(&self, config: &Path) -> io::Result<Option<Directory>> {
         match Directory::open(&self.path, self.trust).and_then(|base| base.enter(&name_of(config))) {
             Ok(directory) => Ok(Some(directory)),
@@ -83,7 +83,7 @@ impl StateDir {
         })
     }
 
-    /// Makes a directory in the base that is its owner's alone.
+    /// Makes a directory with mode 0700 in the state directory.
     fn make_private(&self, base: &Directory, name: &str) -> Result<Directory, InstanceError> {
         let path = self.path.join(name);
         match base.open_or_make_private(name) {
@@ -102,31 +102,31 @@ fn name_of(config: &Path) -> String {
     format!("{word}-{:016x}", fnv1a(real.as_os_str().as_bytes()))
 }
 
-/// The file in an instance's directory that the navigator holds which runs it.
+/// The lock file in an instance's directory.
 pub const LOCK: &str = "lock";
 
-/// The claim of this process on a configuration.
+/// The exclusive right of this process to run a configuration.
 #[derive(Debug)]
 pub struct Instance {
     directory: Directory,
-    claim: HeldLock,
+    lock: HeldLock,
 }
 
-/// Why this process can't be the one for its configuration.
+/// Why this process can't run a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
-    /// Another navigator is.
+    /// Another navigator runs it.
     #[error("`{}` is already run by the navigator with pid {pid}", config.display())]
     Running {
         /// The configuration.
         config: PathBuf,
-        /// The other one.
+        /// The other navigator.
         pid: i32,
     },
-    /// The base or a directory above it can be changed by a user that isn't trusted.
+    /// A user that isn't trusted can change the state directory or a directory above it.
     #[error("state directory `{}` is not safe: {distrust}; {}, or choose another with `--state-dir`", path.display(), distrust.remedy())]
     Distrusted {
-        /// The base.
+        /// The state directory.
         path: PathBuf,
         /// Why.
         distrust: Distrust,
@@ -148,23 +148,23 @@ pub enum InstanceError {
 }
 
 impl Instance {
-    /// Claims a configuration for this process.
+    /// Locks a configuration for this process.
     pub fn claim(state: &StateDir, config: &Path) -> Result<Instance, InstanceError> {
         let directory = state.make_private(&state.make()?, &name_of(config))?;
-        let claim = HeldLock::new(directory.entry(LOCK)).map_err(|error| match error {
+        let lock = HeldLock::new(directory.entry(LOCK)).map_err(|error| match error {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
             other => InstanceError::Lock(other),
         })?;
-        Ok(Instance { directory, claim })
+        Ok(Instance { directory, lock })
     }
 
-    /// The directory that is this instance's alone for as long as it holds the claim.
+    /// The directory of this instance, which no other navigator uses while the lock is held.
     pub fn directory(&self) -> &Directory {
         &self.directory
     }
 
-    /// Gives the configuration free.
+    /// Unlocks the configuration.
     pub fn release(self) {
-        self.claim.remove();
+        self.lock.remove();
     }
 }

@@ -1,7 +1,6 @@
-//! How a running navigator is found, and how it makes sure that it is the only one for its configuration.
+//! The control socket, its server and its client; and the lock that allows one navigator per configuration.
 //!
-//! Orders to a running navigator come in as signals, and through a unix socket that speaks HTTP with JSON under `/v1/`: one
-//! end of it is here for navigator, the other for its clients.
+//! The socket is a unix socket that speaks HTTP with JSON under `/v1/`.
 
 mod answers;
 mod arrival;

@@ -1,4 +1,4 @@
-//! What each path under `/v1/` means: something to be taken from a view, or a request of the loop. It decides nothing.
+//! The HTTP routes under `/v1/`: each answers from a view, or sends a request to the loop.
 
 use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
 use crate::config::Diagnostic;
@@ -25,27 +25,27 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-/// The longest body that a client may send.
-const BODY: usize = 64 * 1024;
+/// The longest body that a client may send, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
 
 /// How long a client may take to send a body.
-const SENDING: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As many of the last lines of each process are shown where nobody says how many.
-const LINES: u64 = 100;
+/// How many of its last lines are shown of each process by default.
+const DEFAULT_LINES: u64 = 100;
 
-/// The way to the loop, and what answers take from the world around it.
+/// What routes need: the way to the loop, and the data that changes outside it.
 #[derive(Clone, Debug)]
 pub struct LoopAccess {
-    /// Takes requests.
+    /// The loop's inbox.
     pub news: mpsc::Sender<News>,
-    /// The configuration, for plans of it and of others.
+    /// Reads the configuration, or another one, for plans.
     pub source: Arc<dyn Source + Send + Sync>,
-    /// What processes wrote last.
-    pub kept: OutputHistory,
-    /// The view of now, if there is one.
+    /// The last output lines of processes.
+    pub history: OutputHistory,
+    /// The current view, if one is published.
     pub published: Published,
-    /// One plan is made at a time: each takes a whole processor.
+    /// Limits plans to one at a time: each takes a whole processor.
     pub planning: Arc<Semaphore>,
 }
 
@@ -59,11 +59,11 @@ impl LiveData for LoopAccess {
     }
 
     fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
-        self.kept.last(name, lines)
+        self.history.last(name, lines)
     }
 }
 
-/// The body of an order.
+/// The body of a `POST` request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OrderBody {
@@ -77,14 +77,14 @@ pub(super) async fn answer(request: hyper::Request<Incoming>, to: &LoopAccess) -
     route(request, to).await.unwrap_or_else(ErrorAnswer::answer)
 }
 
-/// For a client of another user.
+/// The answer to a client of another user.
 pub(super) fn forbidden() -> Answer {
     ErrorAnswer::new(StatusCode::FORBIDDEN, "only root and navigator's own user may ask").answer()
 }
 
 async fn route(request: hyper::Request<Incoming>, to: &LoopAccess) -> Result<Answer, ErrorAnswer> {
     let query = Query::of(request.uri().query().unwrap_or_default());
-    match asked_for(request.method(), request.uri().path())? {
+    match find_route(request.method(), request.uri().path())? {
         Route::Status => status(to, &query).await,
         Route::Plan => plan(to, &query).await,
         Route::Wait => wait(to, &query).await,
@@ -101,7 +101,7 @@ async fn route(request: hyper::Request<Incoming>, to: &LoopAccess) -> Result<Ans
     }
 }
 
-/// What can be asked for.
+/// A route.
 #[derive(Clone, Copy, Debug)]
 enum Route {
     Status,
@@ -116,7 +116,7 @@ enum Route {
     Reload,
 }
 
-/// Where it is, and how it is asked for.
+/// The method and the path of each route.
 const ROUTES: [(Method, &str, Route); 10] = [
     (Method::GET, "/v1/status", Route::Status),
     (Method::GET, "/v1/plan", Route::Plan),
@@ -130,35 +130,35 @@ const ROUTES: [(Method, &str, Route); 10] = [
     (Method::POST, "/v1/reload", Route::Reload),
 ];
 
-/// The method and the path of everything that can be asked for.
+/// Methods and paths of all routes.
 pub fn routes() -> impl Iterator<Item = (String, &'static str)> {
     ROUTES.into_iter().map(|(method, path, _)| (method.to_string(), path))
 }
 
-fn asked_for(method: &Method, path: &str) -> Result<Route, ErrorAnswer> {
-    match ROUTES.into_iter().find(|(_, known, _)| *known == path) {
-        Some((known, _, route)) if known == *method => Ok(route),
-        Some((known, ..)) => {
-            Err(ErrorAnswer::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` is asked for with {known}, not {method}")))
+fn find_route(method: &Method, path: &str) -> Result<Route, ErrorAnswer> {
+    match ROUTES.into_iter().find(|(_, other, _)| *other == path) {
+        Some((expected, _, route)) if expected == *method => Ok(route),
+        Some((expected, ..)) => {
+            Err(ErrorAnswer::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` takes {expected}, not {method}")))
         }
-        None => Err(ErrorAnswer::new(StatusCode::NOT_FOUND, format!("nothing is at `{path}`; see `/v1/status`"))),
+        None => Err(ErrorAnswer::new(StatusCode::NOT_FOUND, format!("unknown path `{path}`; try `/v1/status`"))),
     }
 }
 
 async fn status(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
-    let view = known(to, query).await?;
+    let view = view_of_names(to, query).await?;
     let names: Vec<&str> = query.all("name").collect();
-    let shown = shown(to, view).await?;
+    let rendered = render(to, view).await?;
     if names.is_empty() {
-        return Ok(snapshot(StatusCode::OK, shown));
+        return Ok(snapshot(StatusCode::OK, rendered));
     }
-    let all = shown.snapshot();
+    let all = rendered.snapshot();
     let processes: Vec<_> = all.processes.iter().filter(|process| names.contains(&process.name.as_str())).cloned().collect();
     let converged = all.config.state == ConfigState::Accepted && processes.iter().all(|process| process.as_wanted);
     Ok(json(StatusCode::OK, &Snapshot { config: all.config.clone(), converged, processes, ..*all }))
 }
 
-/// The view of now: everything that was handled before is in it.
+/// The current view. It includes everything that was handled before.
 async fn view(to: &LoopAccess) -> Result<Arc<LoopView>, ErrorAnswer> {
     match to.published.current() {
         Some(view) => Ok(view),
@@ -166,25 +166,25 @@ async fn view(to: &LoopAccess) -> Result<Arc<LoopView>, ErrorAnswer> {
     }
 }
 
-/// How everything stands in a view. That takes milliseconds where there are thousands, and so a thread for it.
-async fn shown(to: &LoopAccess, view: Arc<LoopView>) -> Result<Arc<RenderedSnapshot>, ErrorAnswer> {
-    let beside = to.clone();
-    let shown = tokio::task::spawn_blocking(move || {
-        let shown = view.shown(&beside);
-        // Put into words here, it is only sent there.
-        let _text = shown.json();
-        shown
+/// The snapshot of a view, made on another thread: for thousands of processes it takes milliseconds.
+async fn render(to: &LoopAccess, view: Arc<LoopView>) -> Result<Arc<RenderedSnapshot>, ErrorAnswer> {
+    let live = to.clone();
+    let rendered = tokio::task::spawn_blocking(move || {
+        let rendered = view.render(&live);
+        // Written here, so that the thread that answers only sends it.
+        let _text = rendered.json();
+        rendered
     });
-    shown.await.map_err(|error| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    rendered.await.map_err(|error| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
-/// The next view that differs from one.
+/// The next view after a change.
 async fn newer(to: &LoopAccess, view: &LoopView) -> Result<Arc<LoopView>, ErrorAnswer> {
     ask(to, |reply| Request::View(Some(view.version()), reply)).await
 }
 
-/// The view of now, in which everything is that the query names.
-async fn known(to: &LoopAccess, query: &Query) -> Result<Arc<LoopView>, ErrorAnswer> {
+/// The current view, if it has every process that the query names; else an error.
+async fn view_of_names(to: &LoopAccess, query: &Query) -> Result<Arc<LoopView>, ErrorAnswer> {
     let view = view(to).await?;
     let Some(name) = query.all("name").find(|name| !view.knows(name)) else { return Ok(view) };
     let hint = did_you_mean(name, view.names().map(Name::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -200,7 +200,7 @@ async fn plan(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
         Ok(loaded) => loaded,
         Err(rejected) => {
             return Err(ErrorAnswer::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")
-                .with("diagnostics", json!(rejected.diagnostics.iter().map(placed).collect::<Vec<_>>())));
+                .with("diagnostics", json!(rejected.diagnostics.iter().map(absolute_problem).collect::<Vec<_>>())));
         }
     };
     let view = view(to).await?;
@@ -210,83 +210,83 @@ async fn plan(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     answer
 }
 
-/// A problem with its place from the root: who asked may have another working directory.
-fn placed(diagnostic: &Diagnostic) -> ConfigProblem {
+/// A problem with an absolute path: the client may have another working directory.
+fn absolute_problem(diagnostic: &Diagnostic) -> ConfigProblem {
     let problem = problem(diagnostic);
     ConfigProblem { file: std::path::absolute(&problem.file).unwrap_or(problem.file), ..problem }
 }
 
 async fn wait(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
-    let patience = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
+    let limit = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
-    // For what isn't there one could wait for ever, or not at all.
-    known(to, query).await?;
+    // A process that doesn't exist would never converge.
+    view_of_names(to, query).await?;
     let converged = async {
-        ask(to, Request::Look).await?;
+        ask(to, Request::CheckFiles).await?;
         let mut view = view(to).await?;
         while !view.is_converged(&names) {
             view = newer(to, &view).await?;
         }
         Ok(view)
     };
-    let (code, view) = match timeout(patience, converged).await {
+    let (code, view) = match timeout(limit, converged).await {
         Ok(view) => (StatusCode::OK, view?),
         Err(_) => (StatusCode::REQUEST_TIMEOUT, view(to).await?),
     };
-    Ok(snapshot(code, shown(to, view).await?))
+    Ok(snapshot(code, render(to, view).await?))
 }
 
-/// What processes wrote last, and write from now on if that is asked for.
+/// The last output lines of processes; with `follow`, new ones too.
 async fn logs(to: &LoopAccess, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, ErrorAnswer> {
-    known(to, query).await?;
+    view_of_names(to, query).await?;
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
-    if let Some(name) = names.iter().find(|name| to.kept.is_silent(name)) {
-        let why = format!("nothing is kept of what `{name}` writes: its `output` is `null`");
+    if let Some(name) = names.iter().find(|name| to.history.is_silent(name)) {
+        let why = format!("no lines of `{name}` are kept: its `output` is `null`");
         return Err(ErrorAnswer::new(StatusCode::CONFLICT, why));
     }
     let wants_text = accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/"));
     let form = match (wants_text, names.as_slice()) {
         (false, _) => TailFormat::Json,
         (true, [_]) => TailFormat::Plain,
-        // Of all, there may be more to come.
+        // Without names, other processes may write too.
         (true, _) => TailFormat::Named,
     };
-    let tail = to.kept.tail(&names, query.number("lines")?.unwrap_or(LINES), query.flag("follow")?);
+    let tail = to.history.tail(&names, query.number("lines")?.unwrap_or(DEFAULT_LINES), query.flag("follow")?);
     Ok(lines(tail, form))
 }
 
-/// Orders the same of several processes at once; answered when it is known what came of each.
+/// Gives an order for several processes at once. Answers when the outcome of each is known.
 async fn order(
     to: &LoopAccess,
-    order: OrderBody,
-    by_hand: impl Fn(&OrderBody) -> Result<ManualOrder, ErrorAnswer>,
+    body: OrderBody,
+    order: impl Fn(&OrderBody) -> Result<ManualOrder, ErrorAnswer>,
 ) -> Result<Answer, ErrorAnswer> {
-    let by_hand = by_hand(&order)?;
-    if order.names.is_empty() {
-        return Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, "no process is named: `{\"names\": [\"web\"]}`"));
+    let order = order(&body)?;
+    if body.names.is_empty() {
+        return Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, "no process is named; send `{\"names\": [\"web\"]}`"));
     }
-    let names = order.names.iter().map(|name| Name::from(name.as_str())).collect();
-    let followed = ask(to, |reply| Request::Order(by_hand, names, reply)).await?;
+    let names = body.names.iter().map(|name| Name::from(name.as_str())).collect();
+    let tracked = ask(to, |reply| Request::Order(order, names, reply)).await?;
     let mut results = Vec::new();
-    for (name, outcome) in order.names.iter().zip(outcomes(to, followed).await?) {
+    for (name, outcome) in body.names.iter().zip(outcomes(to, tracked).await?) {
         results.push(json!({ "name": name, "ok": outcome.is_ok(), "error": outcome.err() }));
     }
     let all = results.iter().all(|result| result["ok"] == Value::Bool(true));
     Ok(json(if all { StatusCode::OK } else { StatusCode::CONFLICT }, &json!({ "results": results })))
 }
 
-/// Follows orders until it is known what came of each.
-async fn outcomes(to: &LoopAccess, followed: Vec<TrackedOrder>) -> Result<Vec<OrderOutcome>, ErrorAnswer> {
-    let mut outcomes = Vec::with_capacity(followed.len());
+/// Waits for the outcomes of orders.
+async fn outcomes(to: &LoopAccess, tracked: Vec<TrackedOrder>) -> Result<Vec<OrderOutcome>, ErrorAnswer> {
+    let mut outcomes = Vec::with_capacity(tracked.len());
     let mut seen: Option<Arc<LoopView>> = None;
-    for mut order in followed {
+    for mut order in tracked {
         outcomes.push(loop {
             match order.outcome.try_recv() {
                 Ok(outcome) => break outcome,
                 Err(TryRecvError::Closed) => return Err(ErrorAnswer::closing()),
                 Err(TryRecvError::Empty) => {}
             }
-            // What came about before the view was made was told before.
+            // An outcome from before the view was made has been received above.
             if let Some(why) = seen.as_ref().and_then(|view| order.stuck(view)) {
                 break Err(why);
             }
@@ -306,16 +306,16 @@ async fn outcomes(to: &LoopAccess, followed: Vec<TrackedOrder>) -> Result<Vec<Or
     Ok(outcomes)
 }
 
-fn signal(order: &OrderBody) -> Result<ManualOrder, ErrorAnswer> {
+fn signal(body: &OrderBody) -> Result<ManualOrder, ErrorAnswer> {
     let wrong = |message: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, message);
-    let name = order.signal.as_deref().ok_or_else(|| wrong("no signal is named: `{\"signal\": \"HUP\", \"names\": […]}`"))?;
-    let signal = signals::parse(name).ok_or_else(|| wrong(&format!("no signal is called `{name}`")))?;
+    let name = body.signal.as_deref().ok_or_else(|| wrong("no signal is named; send `{\"signal\": \"HUP\", \"names\": […]}`"))?;
+    let signal = signals::parse(name).ok_or_else(|| wrong(&format!("unknown signal `{name}`")))?;
     Ok(ManualOrder::Signal(signal))
 }
 
-async fn reload(to: &LoopAccess, request: OrderBody) -> Result<Answer, ErrorAnswer> {
-    if !request.names.is_empty() {
-        return order(to, request, |_| Ok(ManualOrder::Reload)).await;
+async fn reload(to: &LoopAccess, body: OrderBody) -> Result<Answer, ErrorAnswer> {
+    if !body.names.is_empty() {
+        return order(to, body, |_| Ok(ManualOrder::Reload)).await;
     }
     match ask(to, Request::Reload).await? {
         ReloadOutcome::Accepted(generation, changed) => {
@@ -329,7 +329,7 @@ async fn reload(to: &LoopAccess, request: OrderBody) -> Result<Answer, ErrorAnsw
     }
 }
 
-/// Asks the loop, and waits for its answer.
+/// Sends a request to the loop, and waits for its answer.
 async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
     let (reply, answer) = oneshot::channel();
     send(to, request(reply)).await?;
@@ -341,17 +341,16 @@ async fn send(to: &LoopAccess, request: Request) -> Result<(), ErrorAnswer> {
 }
 
 async fn read(request: hyper::Request<Incoming>) -> Result<OrderBody, ErrorAnswer> {
-    let wrong =
-        |error: &dyn std::fmt::Display| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {error}"));
-    let body = timeout(SENDING, Limited::new(request.into_body(), BODY).collect()).await;
-    let body = body.map_err(|_| wrong(&"its end is missing"))?.map_err(|error| wrong(&error))?.to_bytes();
+    let wrong = |error: &dyn std::fmt::Display| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("invalid body: {error}"));
+    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), BODY_LIMIT).collect()).await;
+    let body = body.map_err(|_| wrong(&"it is incomplete"))?.map_err(|error| wrong(&error))?.to_bytes();
     if body.is_empty() {
         return Ok(OrderBody::default());
     }
     serde_json::from_slice(&body).map_err(|error| wrong(&error))
 }
 
-/// The part of a URL behind its question mark.
+/// The query of a URL.
 struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -364,7 +363,8 @@ impl Query {
     }
 
     fn number(&self, key: &str) -> Result<Option<u64>, ErrorAnswer> {
-        let wrong = |value: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` is a whole number, not `{value}`"));
+        let wrong =
+            |value: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` must be a whole number, not `{value}`"));
         self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
     }
 
@@ -372,13 +372,16 @@ impl Query {
         match self.all(key).next() {
             None | Some("false") => Ok(false),
             Some("true" | "") => Ok(true),
-            Some(other) => Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` is `true` or `false`, not `{other}`"))),
+            Some(other) => {
+                Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` must be `true` or `false`, not `{other}`")))
+            }
         }
     }
 
     fn seconds(&self, key: &str) -> Result<Option<f64>, ErrorAnswer> {
-        let wrong =
-            |value: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` is a number of seconds, not `{value}`"));
+        let wrong = |value: &str| {
+            ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` must be a number of seconds up to 86400, not `{value}`"))
+        };
         let parse =
             |value: &str| value.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds)).ok_or_else(|| wrong(value));
         self.all(key).next().map(parse).transpose()

@@ -1,9 +1,9 @@
-//! The socket of a running navigator: takes connections of its own user, and gives each request to the routes.
+//! The server of the control socket: accepts connections of its own user and of root, and routes their requests.
 //!
-//! Clients can't slow supervision down: they are answered on another thread than the loop's, where each connection is a task of its
-//! own that waits for no other; their number is bounded, and when it is reached the oldest goes that never asked for anything or, if all have, the oldest.
+//! Clients can't slow down the loop: they are answered on another thread, with a task for each connection. The number of connections
+//! is limited. At the limit, the oldest without a request is dropped; if each has sent one, the oldest.
 
-use super::answers::sent;
+use super::answers::pieces_sent;
 use super::routes::{self, LoopAccess};
 use super::socket;
 use crate::access::Directory;
@@ -27,47 +27,47 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-/// How many connections there may be.
-const CONNECTIONS: usize = 256;
+/// How many connections may be open.
+const MAX_CONNECTIONS: usize = 256;
 
-/// How long a connection may take to send a request's head, and how long it may be idle before.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection may be idle, or take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long after a client could not be let in it is tried again; nothing tells when there is room.
-const AGAIN: Duration = Duration::from_millis(100);
+/// The pause after a connection could not be accepted. The kernel doesn't report when there is room again.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How long clients that read nothing are waited for when navigator ends.
-const DEAF: Duration = Duration::from_millis(500);
+/// At the end: how long to wait for clients that read nothing.
+const STALL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long clients are waited for in all that read the rest of their answers.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// At the end: how long to wait for all last answers.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The open socket of an instance.
+/// The running server of an instance.
 #[derive(Debug)]
 pub struct Server {
     directory: Directory,
-    /// Dropped, it has the thread send the last answers and end.
+    /// Dropping it makes the thread send the last answers and end.
     close: oneshot::Sender<()>,
-    /// Fails once it has.
+    /// Fails once the thread has ended.
     closed: oneshot::Receiver<()>,
 }
 
 impl Server {
-    /// Opens the socket in an instance's directory, whose lock the caller holds, and answers clients on a thread of its own. There
-    /// views of the past are dropped, too.
+    /// Opens the socket in an instance's directory, and answers clients on a thread of its own, which also drops the `retired`
+    /// views. The caller holds the instance's lock.
     ///
     /// # Errors
-    /// The socket can't be made, or there is no thread for it.
+    /// The socket can't be made, or the thread can't be started.
     pub fn open(directory: &Directory, to: LoopAccess, retired: UnboundedReceiver<Arc<LoopView>>) -> io::Result<Server> {
         let socket = socket::bind(directory)?;
         let (close, is_closing) = oneshot::channel();
         let (done, closed) = oneshot::channel();
         let (opened, is_open) = std::sync::mpsc::channel();
         thread::Builder::new().name("control".to_owned()).spawn(move || {
-            // What is done for readers interrupts nothing that is done for processes.
+            // Clients must not preempt what is done for processes.
             sys::schedule_as_batch();
             let _until_the_end = done;
-            let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(come_last).build() {
+            let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(lower_priority).build() {
                 Ok(tokio) => tokio,
                 Err(error) => return drop(opened.send(Err(error))),
             };
@@ -80,34 +80,34 @@ impl Server {
                     Err(error) => drop(opened.send(Err(error))),
                 }
             });
-            // A plan that is still being made is of no use to anything.
+            // A plan in progress is of no use any more.
             tokio.shutdown_background();
         })?;
-        is_open.recv().unwrap_or_else(|_| Err(io::Error::other("its thread ended")))?;
+        is_open.recv().unwrap_or_else(|_| Err(io::Error::other("the control thread ended")))?;
         Ok(Server { directory: directory.clone(), close, closed })
     }
 
-    /// Takes no more connections, removes the socket, and sends the rest of the answers that are under way. The loop has
-    /// ended, so there is a rest; a client that doesn't read it in time doesn't get it.
+    /// Stops accepting, removes the socket, and sends the rest of the answers in progress. A client that doesn't read it in time
+    /// loses it. Call it after the loop has ended.
     pub async fn close(self) {
         socket::remove(&self.directory);
         drop(self.close);
-        // It ends by being dropped.
+        // The other end is dropped when the thread ends.
         drop(self.closed.await);
     }
 }
 
-/// How much less of a busy processor those threads get that derive what is shown (`setpriority(2)`).
+/// The niceness of threads that make snapshots and plans (`setpriority(2)`).
 const NICE: i32 = 10;
 
-/// For threads that make what takes long: also where processors are scarce, supervision hardly notices them.
-fn come_last() {
+/// For threads with long computations, so that they don't slow down the loop on a busy host.
+fn lower_priority() {
     sys::schedule_as_batch();
-    // Where it is refused, everything is as it was.
-    let _as_before = rustix::process::nice(NICE);
+    // Without permission, the priority stays as it is.
+    let _unchanged = rustix::process::nice(NICE);
 }
 
-/// Answers clients until the server is to close, and then sends what is under way.
+/// Answers clients until the server is closed. Then sends the answers in progress.
 async fn answer(
     listener: UnixListener,
     to: LoopAccess,
@@ -121,23 +121,23 @@ async fn answer(
         _ = is_to_close => {}
     }
     closing.send_replace(());
-    let until = Instant::now() + LAST_ANSWERS;
+    let until = Instant::now() + LAST_ANSWERS_TIMEOUT;
     loop {
-        let before = sent();
-        if timeout(DEAF, closing.closed()).await.is_ok() {
+        let before = pieces_sent();
+        if timeout(STALL_TIMEOUT, closing.closed()).await.is_ok() {
             return;
         }
-        if sent() == before || Instant::now() >= until {
-            debug!(target: "navigator", "A client doesn't read the rest of its answer");
+        if pieces_sent() == before || Instant::now() >= until {
+            debug!(target: "navigator", "Dropped a client that does not read its answer");
             return;
         }
     }
 }
 
-/// A client that was let in.
+/// A client's connection.
 struct Connection {
     task: AbortHandle,
-    /// It has sent a request, or at least the head of one.
+    /// It has sent the head of a request.
     has_asked: Arc<AtomicBool>,
 }
 
@@ -147,19 +147,19 @@ async fn accept(listener: UnixListener, to: LoopAccess, is_closing: watch::Recei
         match listener.accept().await {
             Ok((stream, _)) => {
                 open.retain(|connection| !connection.task.is_finished());
-                if open.len() == CONNECTIONS {
-                    let least = open.iter().position(|connection| !connection.has_asked.load(Ordering::Relaxed)).unwrap_or(0);
-                    open.remove(least).iter().for_each(|connection| connection.task.abort());
+                if open.len() == MAX_CONNECTIONS {
+                    let victim = open.iter().position(|connection| !connection.has_asked.load(Ordering::Relaxed)).unwrap_or(0);
+                    open.remove(victim).iter().for_each(|connection| connection.task.abort());
                 }
                 let has_asked = Arc::new(AtomicBool::new(false));
                 let task = tokio::spawn(serve(stream, to.clone(), Arc::clone(&has_asked), is_closing.clone())).abort_handle();
                 open.push_back(Connection { task, has_asked });
             }
             Err(error) => {
-                warn!(target: "navigator", %error, "A client could not be let in");
-                // Descriptors or memory are used up: some connections are let go, so that there is something to wait for.
+                warn!(target: "navigator", %error, "Failed to accept a client");
+                // Descriptors or memory are used up: closing connections frees some.
                 open.drain(..open.len() / 2).for_each(|connection| connection.task.abort());
-                sleep_until(Instant::now() + AGAIN).await;
+                sleep_until(Instant::now() + ACCEPT_RETRY).await;
             }
         }
     }
@@ -177,7 +177,7 @@ async fn serve(stream: UnixStream, to: LoopAccess, has_asked: Arc<AtomicBool>, m
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -189,6 +189,6 @@ async fn serve(stream: UnixStream, to: LoopAccess, has_asked: Arc<AtomicBool>, m
         }
     };
     if let Err(error) = ended {
-        debug!(target: "navigator", %error, "A client's connection broke");
+        debug!(target: "navigator", %error, "Lost the connection of a client");
     }
 }

@@ -1,7 +1,7 @@
-//! The socket of an instance: where it is, and how it is made and reached.
+//! The unix socket of an instance: its path, and how it is made and connected to.
 //!
-//! The name of a unix socket may have 107 bytes and no more (`unix(7)`), and a state directory may lie deeper; so both ends
-//! go through a descriptor of the directory where the name would be too long.
+//! The path of a unix socket may have 107 bytes at most (`unix(7)`). Where it is longer, both ends use `/proc/self/fd` with a
+//! descriptor of the directory.
 
 use crate::access::{Directory, Trust};
 use rustix::fs::{AtFlags, Mode, chmodat};
@@ -14,19 +14,19 @@ use std::path::{Path, PathBuf};
 /// The name of the socket in its instance's directory.
 const NAME: &str = "socket";
 
-/// As long as a name may be, with the zero byte at its end.
-const LONGEST: usize = 107;
+/// The longest path, in bytes, without the zero byte at its end.
+const MAX_PATH: usize = 107;
 
-/// Makes the socket of an instance, for its owner alone. Whoever calls it holds the instance's lock, so a socket that is
-/// there already is a dead one.
-/// Its mode is changed when it takes connections, which tells those who look out for it.
+/// Makes the socket of an instance with mode 0600. The caller holds the instance's lock, so an existing socket is stale.
+///
+/// Changing its mode is the last step: waiting clients watch for it.
 ///
 /// # Errors
 /// Those of `bind(2)` and of the file system.
 pub(super) fn bind(directory: &Directory) -> io::Result<UnixListener> {
     directory.remove(NAME)?;
-    let listener = UnixListener::bind(way_to(directory))?;
-    // The directory is its owner's alone already; this is for a directory that is opened to others later.
+    let listener = UnixListener::bind(short_path(directory))?;
+    // The directory has mode 0700 already. This protects the socket if that is changed later.
     chmodat(directory, NAME, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -34,24 +34,24 @@ pub(super) fn bind(directory: &Directory) -> io::Result<UnixListener> {
 
 /// Removes the socket of an instance.
 pub(super) fn remove(directory: &Directory) {
-    // What can't be removed is dead all the same, and is taken over by the next one.
+    // If it can't be removed, the next navigator replaces it.
     drop(directory.remove(NAME));
 }
 
-/// Reaches the socket of an instance, and makes sure that a trusted user answers there.
+/// Connects to the socket of an instance, and checks that a trusted user listens there.
 ///
 /// # Errors
-/// Those of `connect(2)`; `Ok(Err(user))`: this user listens, and isn't trusted.
+/// Those of `connect(2)`. `Ok(Err(user))`: the listening user isn't trusted.
 pub(super) fn connect(directory: &Directory, trust: Trust) -> io::Result<Result<UnixStream, u32>> {
-    let stream = UnixStream::connect(way_to(directory))?;
+    let stream = UnixStream::connect(short_path(directory))?;
     let user = socket_peercred(&stream)?.uid.as_raw();
     Ok(if trust.includes(user) { Ok(stream) } else { Err(user) })
 }
 
-/// A name of the socket that is short enough.
-fn way_to(directory: &Directory) -> PathBuf {
+/// A path of the socket that is short enough.
+fn short_path(directory: &Directory) -> PathBuf {
     let path = directory.path().join(NAME);
-    if path.as_os_str().len() <= LONGEST {
+    if path.as_os_str().len() <= MAX_PATH {
         return path;
     }
     Path::new("/proc/self/fd").join(directory.as_fd().as_raw_fd().to_string()).join(NAME)

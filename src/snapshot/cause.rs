@@ -1,4 +1,4 @@
-//! Why a process is in its state: typed where a reader goes by it, and otherwise in words. Sent, it is the words alone.
+//! Why a process is in its state: typed where clients depend on it, else a text. In JSON it is always the text.
 
 use super::Exit;
 use reconcile::event::ExitStatus;
@@ -11,16 +11,16 @@ use std::str::FromStr;
 /// Why a process is in its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It ended by itself, like this.
+    /// It ended on its own, like this.
     Ended(Exit),
     /// It was stopped by hand.
     StoppedByHand,
-    /// Anything else, in the words of [`Reason`].
+    /// Anything else, as the text of its [`Reason`].
     Other(String),
 }
 
 impl Exit {
-    /// How a run ended. What was never started, or ended unseen, has no exit that could be shown as one.
+    /// How a run ended; `None`: it was never started, or its exit status is lost.
     pub fn of(status: &ExitStatus) -> Option<Exit> {
         match status {
             ExitStatus::Code(code) => Some(Exit::Code(*code)),
@@ -46,25 +46,25 @@ impl fmt::Display for Cause {
             Cause::Ended(Exit::Code(code)) => ExitStatus::Code(*code).fmt(f),
             Cause::Ended(Exit::Signal(signal)) => write!(f, "{KILLED_BY}{signal}"),
             Cause::StoppedByHand => Reason::StoppedByHand.fmt(f),
-            Cause::Other(words) => f.write_str(words),
+            Cause::Other(text) => f.write_str(text),
         }
     }
 }
 
-/// What stands before the name of a signal in the words of [`Status`].
+/// The text of an [`ExitStatus`] before the name of a signal.
 const KILLED_BY: &str = "killed by ";
 
-/// What stands before the number in the words of [`Status`].
+/// The text of an [`ExitStatus`] before a code.
 const EXIT_STATUS: &str = "exit status ";
 
 impl FromStr for Cause {
     type Err = Infallible;
 
-    fn from_str(words: &str) -> Result<Cause, Infallible> {
-        let code = words.strip_prefix(EXIT_STATUS).and_then(|code| code.parse().ok()).map(Exit::Code);
-        let signal = || words.strip_prefix(KILLED_BY).map(|signal| Exit::Signal(signal.to_owned()));
+    fn from_str(text: &str) -> Result<Cause, Infallible> {
+        let code = text.strip_prefix(EXIT_STATUS).and_then(|code| code.parse().ok()).map(Exit::Code);
+        let signal = || text.strip_prefix(KILLED_BY).map(|signal| Exit::Signal(signal.to_owned()));
         let typed = code.or_else(signal).map_or(Cause::StoppedByHand, Cause::Ended);
-        Ok(if typed.to_string() == words { typed } else { Cause::Other(words.to_owned()) })
+        Ok(if typed.to_string() == text { typed } else { Cause::Other(text.to_owned()) })
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
     use reconcile::spec::Signal;
 
     #[test]
-    fn a_cause_is_sent_in_the_words_of_its_reason_and_read_back_as_what_it_was() {
+    fn a_cause_has_the_text_of_its_reason_and_is_parsed_back() {
         let ended = |status: ExitStatus| Reason::Ended(status);
         let typed = [
             (ended(ExitStatus::Code(0)), Cause::Ended(Exit::Code(0))),

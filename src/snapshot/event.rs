@@ -1,27 +1,27 @@
-//! One event of the stream that readers follow: what happened, in the form in which it is sent, one JSON object a line.
+//! One event of the stream that clients follow, as JSON.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamEvent {
     /// When, RFC 3339.
     pub time: String,
-    /// The generation of the definition that it is about, or of the configuration.
+    /// The generation of the process's definition, or of the configuration.
     pub generation: u64,
-    /// The process; `None`: the configuration.
+    /// The process; `None`: it is about the configuration.
     pub name: Option<String>,
-    /// What happened: `started`, `crashed`, `reloaded`.
+    /// What happened: `started`, `crashed`, `reloaded`, ….
     pub event: String,
     /// Why.
     pub reason: Option<String>,
-    /// What else belongs to it, such as `pid`, `status` or `delay`.
+    /// Further fields, such as `pid`, `status` or `delay`.
     #[serde(flatten)]
     pub more: EventDetails,
 }
 
-/// Fields by name, sorted. A tree of them would take ten times the room of the one or two that there are.
+/// Fields, sorted by name. A map would take ten times the memory for the usual one or two.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventDetails(Vec<(String, Value)>);
 

@@ -1,7 +1,6 @@
-//! What clients see of a running navigator: what `status` shows, in the form in which it is sent.
+//! The JSON that `status` shows: a running navigator at one moment between two steps of the engine.
 //!
-//! It is made when a client asks, of one moment between two steps of the engine, so it is never torn. It holds texts
-//! that people may see, and no value of a secret.
+//! It holds no value of a secret.
 
 mod cause;
 mod event;
@@ -25,11 +24,11 @@ pub struct Snapshot {
     pub generation: u64,
     /// Navigator's own pid.
     pub pid: u32,
-    /// The file.
+    /// Its configuration.
     pub config: Config,
-    /// Whether the file on disk is in force and everything is as it says.
+    /// Whether the file on disk is in force and every process is as it says.
     pub converged: bool,
-    /// Every process of the file, in its order, and those that are still going.
+    /// Every process of the file, in its order, then removed ones that still run.
     pub processes: Vec<ProcessSnapshot>,
 }
 
@@ -39,18 +38,18 @@ pub struct Config {
     /// Its real path.
     #[serde(serialize_with = "crate::path_text::serialize")]
     pub path: PathBuf,
-    /// Whether what stands in it now is in force.
+    /// Whether its current content is in force.
     pub state: ConfigState,
     /// How changes are found.
     pub watch: Watch,
-    /// Why it is rejected; or what it was accepted with a warning for.
+    /// The errors of a rejected configuration, or the warnings of an accepted one.
     pub diagnostics: Vec<ConfigProblem>,
-    /// Since when it is rejected; `None`: it isn't.
+    /// Since when it is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_at: Option<Moment>,
 }
 
-/// Whether what stands in the configuration is in force.
+/// Whether the content of the configuration is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConfigState {
@@ -64,11 +63,11 @@ pub enum ConfigState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Watch {
-    /// The kernel tells.
+    /// By events of the kernel.
     Events,
-    /// By looking every two seconds.
+    /// By polling every two seconds.
     Poll,
-    /// Only when asked to.
+    /// On request only.
     Off,
 }
 
@@ -86,19 +85,19 @@ pub struct ConfigProblem {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
-    /// The line that it is about; `None`: there is none to show.
+    /// The source line, if there is one to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<ProblemExcerpt>,
 }
 
-/// A line of a file as it may be shown: cropped around a place, values of variables replaced by `…`.
+/// A source line for display: cropped around the problem, values of variables replaced by `…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemExcerpt {
     /// The line.
     pub text: String,
-    /// How many characters of it come before the place.
+    /// How many characters come before the problem.
     pub start: usize,
-    /// How many characters the place has, at least 1.
+    /// How many characters the problem has, at least 1.
     pub length: usize,
 }
 
@@ -107,21 +106,21 @@ pub struct ProblemExcerpt {
 pub struct ProcessSnapshot {
     /// Its name.
     pub name: String,
-    /// The list in the file that it stands in.
+    /// The list in the file that defines it.
     #[serde(with = "TierWord")]
     pub tier: Tier,
-    /// Its state, in the words of the contract.
+    /// Its state.
     #[serde(with = "StateWord")]
     pub state: ProcessState,
-    /// The leader of what runs.
+    /// The pid of its main process.
     pub pid: Option<u32>,
     /// Whether it runs and is ready.
     pub ready: bool,
-    /// Whether it runs, on purpose, what is no longer in the file.
+    /// Whether it keeps running an older definition, because of `on_change: none`.
     pub stale: bool,
-    /// The generation whose definition it runs.
+    /// The generation of the definition that it runs.
     pub generation: u64,
-    /// How often it was started again after it ended by itself.
+    /// How often navigator restarted it after it ended on its own.
     pub restarts: u32,
     /// Since when its program runs.
     pub started_at: Option<Moment>,
@@ -132,15 +131,15 @@ pub struct ProcessSnapshot {
     /// Whether it is as the file says.
     #[serde(default)]
     pub as_wanted: bool,
-    /// Since when it is in its state; `None`: that is not known.
+    /// Since when it is in its state, if known.
     #[serde(default)]
     pub entered_at: Option<Moment>,
-    /// How often in a row it has ended by itself.
+    /// How often in a row it has ended on its own.
     #[serde(default)]
     pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
-    /// The last lines that it wrote, where it has failed or backs off.
+    /// The last lines of its output, in the states `failed` and `backoff`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output: Vec<String>,
 }
@@ -165,7 +164,7 @@ enum TierWord {
     Application,
 }
 
-/// The words for states, which are those of [`State::as_str`].
+/// The names of states, as [`ProcessState::as_str`] has them.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "ProcessState", rename_all = "lowercase")]
 enum StateWord {

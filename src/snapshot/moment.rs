@@ -1,11 +1,11 @@
-//! A moment in JSON: RFC 3339 in UTC, with milliseconds.
+//! Timestamps in JSON: RFC 3339 in UTC, with milliseconds.
 
 use jiff::Timestamp;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// A moment, written as `2026-11-22T18:00:00.000Z`.
+/// A timestamp, written as `2026-11-22T18:00:00.000Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(pub Timestamp);
 

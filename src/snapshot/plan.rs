@@ -1,4 +1,4 @@
-//! What a configuration would change, in the form in which it is sent: the core's forecast, with texts that people may see.
+//! The JSON that `plan` shows: what a configuration would change now. It holds no value of a secret.
 
 use reconcile::desired::Desired;
 use reconcile::diff::{Difference, tops};
@@ -17,24 +17,24 @@ use similar::udiff::UnifiedHunkHeader;
 /// What a configuration would change now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReport {
-    /// The generation in force, which the plan starts from; 0: nothing runs.
+    /// The generation in force, from which the plan starts; 0: no navigator runs.
     pub generation: u64,
     /// In the order of execution.
     pub changes: Vec<PlannedChange>,
-    /// The steps of these changes: those of a wave are begun at once, and a wave begins when the former one is done.
+    /// The steps of these changes. The steps of a wave begin together, when the wave before is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<Vec<PlannedStep>>,
-    /// Processes that would run on as they are, although something else is wanted.
+    /// Processes that would keep running an older definition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<PlannedStale>,
-    /// Processes that would stay stopped, because somebody stopped them by hand.
+    /// Processes that would stay stopped by hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped_by_hand: Vec<String>,
-    /// How many of each class.
+    /// How many processes of each class of change.
     pub summary: PlanSummary,
 }
 
-/// What would be done to one process.
+/// The change of one process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedChange {
     /// `start`, `stop`, `restart` or `update`.
@@ -50,7 +50,7 @@ pub struct PlannedChange {
     pub diff: Option<String>,
 }
 
-/// One thing that would be done to one process; a restart takes two.
+/// One step of a change; a restart has two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
     /// `start`, `stop` or `update`.
@@ -59,45 +59,45 @@ pub struct PlannedStep {
     pub name: String,
 }
 
-/// A process that would run on as it is.
+/// A process that would keep running an older definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStale {
     /// The process.
     pub name: String,
-    /// The fields in which it would differ from what is wanted.
+    /// The fields in which the new definition differs.
     pub fields: Vec<FieldChange>,
-    /// Why it would be replaced otherwise.
+    /// Why it would be restarted otherwise.
     pub reason: String,
 }
 
-/// A field that differs. Of a secret it says no more than that.
+/// A field that differs. Values of secrets are not shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// Its path in the file.
     pub field: String,
-    /// What it is; `None`: not there.
+    /// Its old value; `None`: not set.
     pub old: Option<String>,
-    /// What it would be; `None`: not there.
+    /// Its new value; `None`: not set.
     pub new: Option<String>,
 }
 
 /// How many processes of each class of change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanSummary {
-    /// To start.
+    /// New ones, to be started.
     pub added: usize,
-    /// To stop.
+    /// Removed ones, to be stopped.
     pub removed: usize,
-    /// That need another run.
+    /// Changed ones, to be restarted.
     pub changed: usize,
-    /// That take over a change in place.
+    /// Changed ones, to be updated in place.
     pub updated: usize,
-    /// As they are.
+    /// Unchanged ones.
     pub unchanged: usize,
 }
 
 impl PlanReport {
-    /// What wanting this would change now.
+    /// What the configuration `wanted` would change now.
     pub fn of(engine: &Engine, now: Time, wanted: &Desired) -> PlanReport {
         let (generation, before) = (engine.generation(), engine.desired());
         let stopped_by_hand = engine.orders().outlasting(wanted).map(ToString::to_string).collect();
@@ -122,7 +122,7 @@ impl PlanReport {
         PlanReport { generation, changes, waves, stale, stopped_by_hand, summary: PlanSummary::of(&forecast.summary) }
     }
 
-    /// The processes that it tells of, in its order.
+    /// The names of changed and stale processes, in the order of the plan.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.changes.iter().map(|change| change.name.as_str()).chain(self.stale.iter().map(|stale| stale.name.as_str()))
     }
@@ -135,13 +135,13 @@ impl PlanSummary {
     }
 }
 
-fn step(deed: &PreviewStep) -> PlannedStep {
-    let kind = match deed.act {
+fn step(step: &PreviewStep) -> PlannedStep {
+    let kind = match step.act {
         PreviewAction::Start(_) => EffectKind::Start,
         PreviewAction::Stop(_) => EffectKind::Stop,
         PreviewAction::Update(_) => EffectKind::Update,
     };
-    PlannedStep { action: kind.to_string(), name: deed.name.to_string() }
+    PlannedStep { action: kind.to_string(), name: step.name.to_string() }
 }
 
 fn fields(differences: &[Difference]) -> Vec<FieldChange> {
@@ -152,31 +152,31 @@ fn fields(differences: &[Difference]) -> Vec<FieldChange> {
     differences.iter().map(field).collect()
 }
 
-/// Both definitions of a process as a unified diff; `None`: they are the same, or read the same.
+/// The unified diff of a process's definitions; `None`: they have the same text.
 fn diff(name: &str, before: &Desired, after: &Desired) -> Option<String> {
     let of = |desired: &Desired| -> Vec<String> {
         let fields = desired.get(name).map(|entry| lines(&entry.spec)).unwrap_or_default();
-        // A value may have several lines by itself.
+        // A value may have several lines.
         fields.iter().flat_map(|field| field.split('\n')).map(str::to_owned).collect()
     };
     let (old, new) = (of(before), of(after));
     (old != new).then(|| unified(&old, &new))
 }
 
-/// A unified diff without the names of files. Myers' algorithm is called by its name, because the library's choice between several
-/// would bring each of them into the program, many times over.
+/// A unified diff without file names. It calls Myers' algorithm directly: the library's choice between algorithms would link all of
+/// them.
 fn unified(old: &[String], new: &[String]) -> String {
     /// How many lines are shown before and after one that differs.
     const CONTEXT: usize = 3;
     let mut found = Compact::new(Replace::new(Capture::new()), old, new);
     let Ok(()) = myers::diff(&mut found, old, 0..old.len(), new, 0..new.len());
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for hunk in group_diff_ops(found.into_inner().into_inner().into_ops(), CONTEXT) {
-        told.push(UnifiedHunkHeader::new(&hunk).to_string());
+        lines.push(UnifiedHunkHeader::new(&hunk).to_string());
         let changes = hunk.iter().flat_map(|part| part.iter_changes(old, new));
-        told.extend(changes.map(|change| format!("{}{}", change.tag(), change.value())));
+        lines.extend(changes.map(|change| format!("{}{}", change.tag(), change.value())));
     }
-    told.join("\n") + "\n"
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
@@ -186,27 +186,27 @@ mod tests {
     use reconcile::text::Text;
     use std::time::Duration;
 
-    fn wanting(value: &str) -> Desired {
+    fn desired_with(value: &str) -> Desired {
         let mut spec = Spec::new("web", "server");
         spec.exec.env.insert("TEXT", Text::plain(value));
         Desired::new(vec![spec], Duration::ZERO).expect("it is valid")
     }
 
     #[test]
-    fn each_line_of_a_value_has_its_place_in_a_diff() {
-        let diff = diff("web", &wanting("one\ntwo\nthree"), &wanting("one\n2\nthree")).expect("they differ");
+    fn a_value_of_several_lines_is_compared_line_by_line() {
+        let diff = diff("web", &desired_with("one\ntwo\nthree"), &desired_with("one\n2\nthree")).expect("they differ");
         let (header, lines) = diff.split_once('\n').expect("a hunk has a header");
         assert!(header.starts_with("@@ -") && header.ends_with(" @@"), "{header}");
         assert!(lines.contains(" env.TEXT: one\n-two\n+2\n three\n"), "{lines}");
         assert!(lines.lines().all(|line| line.starts_with([' ', '+', '-'])), "{lines}");
-        assert_eq!(super::diff("web", &wanting("one"), &wanting("one")), None);
+        assert_eq!(super::diff("web", &desired_with("one"), &desired_with("one")), None);
     }
 
     #[test]
-    fn what_is_new_is_all_plus_and_what_goes_is_all_minus() {
+    fn an_added_process_is_all_plus_and_a_removed_one_all_minus() {
         let nothing = Desired::nothing();
-        let [comes, goes] = [diff("web", &nothing, &wanting("one")), diff("web", &wanting("one"), &nothing)];
-        for (diff, sign) in [(comes, '+'), (goes, '-')] {
+        let [added, removed] = [diff("web", &nothing, &desired_with("one")), diff("web", &desired_with("one"), &nothing)];
+        for (diff, sign) in [(added, '+'), (removed, '-')] {
             assert!(diff.expect("they differ").lines().skip(1).all(|line| line.starts_with(sign)));
         }
     }

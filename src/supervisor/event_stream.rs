@@ -1,7 +1,6 @@
-//! The stream of events: what the engine reports, for clients that follow it, and the last of it for those that come late.
+//! The stream of events for clients: what the engine reports from now on, and the last events before.
 //!
-//! A client that doesn't read as fast as things happen misses some and is told how many; nothing waits for it. What happened is put into
-//! words by the reader.
+//! A slow client misses events and gets their number; nothing waits for it. Events are formatted on the reader's side.
 
 use crate::snapshot::{EventDetails, StreamEvent};
 use jiff::Timestamp;
@@ -12,66 +11,66 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
-/// How many of the last events are kept for those who ask what happened before.
+/// How many past events are kept.
 const KEPT: usize = 1_000;
 
-/// How far a client may fall behind.
+/// How many events a client may fall behind.
 const BEHIND: usize = 1_024;
 
-/// What happened lately, and who wants to know what happens.
+/// The last events, and the clients that follow.
 pub(super) struct EventHistory {
     past: VecDeque<Arc<PastEvent>>,
-    /// For those who follow, once there was one: it has room for all that such a one may fall behind.
+    /// Made for the first client: its buffer takes memory.
     live: Option<broadcast::Sender<Arc<PastEvent>>>,
 }
 
-/// Something that happened, not yet put into words: mostly no client wants to know.
+/// An event that is not formatted yet. Usually no client wants it.
 #[derive(Debug)]
 pub struct PastEvent(PastEventKind);
 
 #[derive(Debug)]
 enum PastEventKind {
-    ToProcess { at: Timestamp, transition: Transition },
-    Told(StreamEvent),
+    Process { at: Timestamp, transition: Transition },
+    Formatted(StreamEvent),
 }
 
 impl PastEvent {
-    /// What the engine reports, which happens now.
+    /// A report of the engine, with the current time.
     fn now(report: &Report, generation: u64) -> PastEvent {
         let at = Timestamp::now();
         PastEvent(match report {
-            // Of what was updated the names are enough. Values may be secret, and long.
+            // Only the names of updated fields are kept: values may be secret, and long.
             Report::Process(transition) if matches!(transition.what, Kind::Updated(_)) => {
-                PastEventKind::Told(of_process(transition, at))
+                PastEventKind::Formatted(process_event(transition, at))
             }
-            Report::Process(transition) => PastEventKind::ToProcess { at, transition: transition.clone() },
-            Report::Accepted(summary) => PastEventKind::Told(of_summary(summary)),
-            Report::Unchanged => PastEventKind::Told(of_configuration("unchanged", generation, EventDetails::default())),
+            Report::Process(transition) => PastEventKind::Process { at, transition: transition.clone() },
+            Report::Accepted(summary) => PastEventKind::Formatted(summary_event(summary)),
+            Report::Unchanged => PastEventKind::Formatted(configuration_event("unchanged", generation, EventDetails::default())),
         })
     }
 
     fn generation(&self) -> u64 {
         match &self.0 {
-            PastEventKind::ToProcess { transition, .. } => transition.generation,
-            PastEventKind::Told(event) => event.generation,
+            PastEventKind::Process { transition, .. } => transition.generation,
+            PastEventKind::Formatted(event) => event.generation,
         }
     }
 
-    /// It in the form in which it is sent.
+    /// The event in the form in which it is sent.
     pub fn event(&self) -> StreamEvent {
         match &self.0 {
-            PastEventKind::ToProcess { at, transition } => of_process(transition, *at),
-            PastEventKind::Told(event) => event.clone(),
+            PastEventKind::Process { at, transition } => process_event(transition, *at),
+            PastEventKind::Formatted(event) => event.clone(),
         }
     }
 }
 
-/// What happened, and then what happens.
+/// A client's subscription.
 #[derive(Debug)]
 pub struct EventSubscription {
-    /// What was asked for of the past.
+    /// The past events that the client asked for.
     pub past: Vec<Arc<PastEvent>>,
-    /// Everything from now on.
+    /// Every event from now on.
     pub live: broadcast::Receiver<Arc<PastEvent>>,
 }
 
@@ -80,39 +79,39 @@ impl EventHistory {
         EventHistory { past: VecDeque::new(), live: None }
     }
 
-    /// Takes up what the engine reports.
+    /// Adds a report of the engine.
     pub(super) fn report(&mut self, report: &Report, generation: u64) {
         self.add(PastEvent::now(report, generation));
     }
 
-    /// Takes up that a configuration was rejected.
+    /// Adds that a configuration was rejected.
     pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
         let problems = EventDetails::from_iter([("diagnostics", problems.clone())]);
-        self.add(PastEvent(PastEventKind::Told(of_configuration("rejected", generation, problems))));
+        self.add(PastEvent(PastEventKind::Formatted(configuration_event("rejected", generation, problems))));
     }
 
-    fn add(&mut self, happened: PastEvent) {
-        let happened = Arc::new(happened);
+    fn add(&mut self, event: PastEvent) {
+        let event = Arc::new(event);
         if let Some(live) = &self.live {
-            // No client follows any more: then it is for the past alone.
-            drop(live.send(Arc::clone(&happened)));
+            // It fails if no client follows any more.
+            drop(live.send(Arc::clone(&event)));
         }
         if self.past.len() == KEPT {
             self.past.pop_front();
         }
-        self.past.push_back(happened);
+        self.past.push_back(event);
     }
 
-    /// Follows what happens from now on, and what happened since a generation; `None`: nothing of the past.
+    /// Subscribes to events from now on, and to past events since a generation; `None`: none of the past.
     pub(super) fn follow(&mut self, since: Option<u64>) -> EventSubscription {
-        let is_asked_for = |happened: &&Arc<PastEvent>| since.is_some_and(|since| happened.generation() >= since);
+        let is_asked_for = |event: &&Arc<PastEvent>| since.is_some_and(|since| event.generation() >= since);
         let live = self.live.get_or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe();
         let past = self.past.iter().filter(is_asked_for).map(Arc::clone).collect();
         EventSubscription { past, live }
     }
 }
 
-fn of_process(transition: &Transition, at: Timestamp) -> StreamEvent {
+fn process_event(transition: &Transition, at: Timestamp) -> StreamEvent {
     let status = |status: &ExitStatus| match status {
         ExitStatus::Code(code) => Some(("status", json!(code))),
         ExitStatus::Signal(signal) => Some(("signal", json!(signal.0))),
@@ -151,7 +150,7 @@ fn of_process(transition: &Transition, at: Timestamp) -> StreamEvent {
     }
 }
 
-fn of_summary(summary: &Summary) -> StreamEvent {
+fn summary_event(summary: &Summary) -> StreamEvent {
     let Summary { generation, added, removed, changed, updated, stale, unchanged } = *summary;
     let counts = [
         ("added", added),
@@ -161,9 +160,9 @@ fn of_summary(summary: &Summary) -> StreamEvent {
         ("stale", stale),
         ("unchanged", unchanged),
     ];
-    of_configuration("reloaded", generation, counts.map(|(name, count)| (name, json!(count))).into_iter().collect())
+    configuration_event("reloaded", generation, counts.map(|(name, count)| (name, json!(count))).into_iter().collect())
 }
 
-fn of_configuration(event: &str, generation: u64, more: EventDetails) -> StreamEvent {
+fn configuration_event(event: &str, generation: u64, more: EventDetails) -> StreamEvent {
     StreamEvent { time: format!("{:.3}", Timestamp::now()), generation, name: None, event: event.to_owned(), reason: None, more }
 }

@@ -1,4 +1,4 @@
-//! Turns what changed into log lines. The fixed words in here are what people grep for: they are part of the contract.
+//! Log lines about processes and the configuration. Their messages are fixed: people and scripts search for them.
 
 use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::event::{ExitStatus, Pid};
@@ -8,7 +8,7 @@ use reconcile::text::Name;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// Tells one report of the engine.
+/// Logs a report of the engine.
 pub(super) fn report(report: &Report) {
     match report {
         Report::Process(transition) => process(transition),
@@ -17,7 +17,7 @@ pub(super) fn report(report: &Report) {
     }
 }
 
-/// One line, `$message`, about a transition, with the fields that every such line has and those given.
+/// Logs `$message` about a transition, with the fields that every such line has and the given ones.
 macro_rules! line {
     ($level:ident, $transition:expr, $message:literal $(, $field:ident = $value:expr)*) => {
         $level!(
@@ -76,12 +76,12 @@ fn process(transition: &Transition) {
             line!(info, transition, "Process updated", reason = format!("{} changed", fields.join(", ")));
         }
         TransitionKind::Failed(reason) => line!(error, transition, "Process failed", reason = reason.to_string()),
-        // Told by `survivors`, with the numbers that only the runtime knows.
+        // See `survivors`: only the runtime knows the pids.
         TransitionKind::Survives => {}
     }
 }
 
-/// Nobody reads more of a delay than milliseconds.
+/// Delays are logged in milliseconds.
 fn to_millis(delay: Duration) -> Duration {
     Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
 }
@@ -112,50 +112,50 @@ fn accepted(summary: &Summary) {
     );
 }
 
-/// Tells that a process is told by hand to read its own files again.
+/// Logs that a process re-reads its own files by hand.
 pub(super) fn reloading(name: &Name) {
     info!(target: "managed_processes", name = name.as_str(), reason = "reloaded by hand", "Reloading process");
 }
 
-/// Why what was left is stopped.
-pub(super) const LEFT: &str = "left by a navigator that was killed";
+/// Why orphans are stopped.
+pub(super) const ORPHANED: &str = "left by a navigator that was killed";
 
-/// Tells what was found.
-pub(super) fn left(processes: &[(Name, Vec<Pid>)]) {
+/// Logs the orphans that were found.
+pub(super) fn orphans_found(processes: &[(Name, Vec<Pid>)]) {
     let names: Vec<&str> = processes.iter().map(|(name, _)| name.as_str()).collect();
-    warn!(target: "managed_processes", processes = names.len(), names = names.join(" "), "Found what a killed navigator left");
+    warn!(target: "managed_processes", processes = names.len(), names = names.join(" "), "Found processes left by a killed navigator");
 }
 
-/// Tells what becomes of something that was left, of which these are alive.
-pub(super) fn of_left(transition: &Transition, alive: &[Pid]) {
+/// Logs what happens to the orphans of a process; `alive` are their pids.
+pub(super) fn orphan(transition: &Transition, alive: &[Pid]) {
     let (name, pid) = (transition.name.as_str(), transition.pid.map(|pid| pid.0));
     match &transition.what {
         TransitionKind::Stopping(_) => {
-            info!(target: "managed_processes", name, pid, pids = list(alive), reason = LEFT, "Stopping process");
+            info!(target: "managed_processes", name, pid, pids = pid_list(alive), reason = ORPHANED, "Stopping process");
         }
-        TransitionKind::Killing(_) => warn!(target: "managed_processes", name, pid, reason = LEFT, "Killing process"),
-        TransitionKind::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = LEFT, "Process stopped"),
+        TransitionKind::Killing(_) => warn!(target: "managed_processes", name, pid, reason = ORPHANED, "Killing process"),
+        TransitionKind::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = ORPHANED, "Process stopped"),
         TransitionKind::Survives => survivors(&transition.name, alive),
-        // What it would say of its being started is long past.
+        // It was started by the former navigator.
         _ => {}
     }
 }
 
-fn list(pids: &[Pid]) -> String {
+fn pid_list(pids: &[Pid]) -> String {
     pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Tells which processes survive being killed.
+/// Logs the processes that survive `KILL`.
 pub(super) fn survivors(name: &Name, pids: &[Pid]) {
-    error!(target: "managed_processes", name = name.as_str(), pids = list(pids), "Process survives KILL");
+    error!(target: "managed_processes", name = name.as_str(), pids = pid_list(pids), "Process survives KILL");
 }
 
-/// Tells a warning of an accepted configuration.
+/// Logs a warning of an accepted configuration.
 pub(super) fn warning(warning: &Diagnostic) {
     warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
 }
 
-/// Tells why a configuration changes nothing.
+/// Logs why a configuration is rejected.
 pub(super) fn rejected(rejected: &Rejected) {
     let errors = rejected.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
     let lines: Vec<String> = errors.map(|error| format!("{}: {}", place(error), error.message)).collect();
@@ -167,7 +167,7 @@ pub(super) fn rejected(rejected: &Rejected) {
     );
 }
 
-/// `file:line:column`, as editors understand it.
+/// `file:line:column`, which editors understand.
 fn place(diagnostic: &Diagnostic) -> String {
     format!("{}:{}:{}", diagnostic.file.display(), diagnostic.line, diagnostic.column)
 }

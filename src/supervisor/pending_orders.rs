@@ -1,9 +1,10 @@
-//! Clients that wait for an order: each is answered in the step in which what it ordered has come about, or can't any more.
+//! Orders that clients wait for: each is answered in the step in which it is done, or can't be done any more.
 //!
-//! Only those are looked at whose process changed. Whether one is stuck, a reader finds out from views ([`Followed`]).
+//! A step checks only the orders for processes that it changed. Whether an order is stuck is found from views
+//! ([`TrackedOrder::stuck`]).
 
 use super::view::LoopView;
-use reconcile::engine::{Engine, StepOutcome as Stepped};
+use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, Event, Order, RunId};
 use reconcile::order_progress::{Goal, OrderProgress};
 use reconcile::report::Report;
@@ -11,43 +12,43 @@ use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
-/// Whether an order has come about; if not, why.
+/// Whether an order is done; if it failed, why.
 pub type OrderOutcome = Result<(), String>;
 
-/// An order that was taken.
+/// A handle for the outcome of an order.
 #[derive(Debug)]
 pub struct TrackedOrder {
     goal: Option<Goal>,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: oneshot::Receiver<OrderOutcome>,
 }
 
 impl TrackedOrder {
-    /// An order, what it is to come to, and where to send what came of it.
+    /// A tracked order, and where to send its outcome. `goal`: the state that it is to reach, if the engine carries it out.
     pub(super) fn new(goal: Option<Goal>) -> (TrackedOrder, oneshot::Sender<OrderOutcome>) {
         let (reply, outcome) = oneshot::channel();
         (TrackedOrder { goal, outcome }, reply)
     }
 
-    /// Why it doesn't come about by itself, as far as a view shows that.
+    /// Why it can't be done without help, as far as the view shows it.
     pub fn stuck(&self, view: &LoopView) -> Option<String> {
         self.goal.as_ref().and_then(|goal| view.stuck(goal))
     }
 }
 
-/// What is waited for, by the process that it is about.
+/// The orders that clients wait for, by process.
 #[derive(Default)]
 pub(super) struct PendingOrders(BTreeMap<Name, Vec<(Goal, oneshot::Sender<OrderOutcome>)>>);
 
-/// The processes whose facts a step changes.
+/// The processes that a step changes.
 pub(super) enum ChangedProcesses {
     All,
     These(BTreeSet<Name>),
 }
 
 impl ChangedProcesses {
-    /// Those that events are about which the engine is going to take in.
-    pub(super) fn before(engine: &Engine, events: &[Event]) -> ChangedProcesses {
+    /// The processes of these events, before the engine takes them in.
+    pub(super) fn of_events(engine: &Engine, events: &[Event]) -> ChangedProcesses {
         let mut names = BTreeSet::new();
         for event in events {
             match event {
@@ -68,14 +69,14 @@ impl ChangedProcesses {
         ChangedProcesses::These(names)
     }
 
-    /// Also those about which a step, as the engine says, does something.
-    pub(super) fn by(self, engine: &Engine, stepped: &Stepped) -> ChangedProcesses {
+    /// Adds the processes for which the step acts or reports something.
+    pub(super) fn with_outcome(self, engine: &Engine, outcome: &StepOutcome) -> ChangedProcesses {
         let ChangedProcesses::These(mut names) = self else { return self };
-        names.extend(stepped.actions.iter().filter_map(|action| match action {
+        names.extend(outcome.actions.iter().filter_map(|action| match action {
             Action::Spawn { spec, .. } => Some(spec.name.clone()),
             other => name_of(engine, other.run()),
         }));
-        names.extend(stepped.reports.iter().filter_map(|report| match report {
+        names.extend(outcome.reports.iter().filter_map(|report| match report {
             Report::Process(transition) => Some(transition.name.clone()),
             Report::Accepted(_) | Report::Unchanged => None,
         }));
@@ -92,9 +93,9 @@ impl PendingOrders {
         self.0.is_empty()
     }
 
-    /// Answers those whose wait is over, after a step that changed these.
-    pub(super) fn answer(&mut self, engine: &Engine, touched: ChangedProcesses) {
-        let names = match touched {
+    /// Answers the finished orders for processes that a step changed.
+    pub(super) fn answer(&mut self, engine: &Engine, changed: ChangedProcesses) {
+        let names = match changed {
             ChangedProcesses::All => self.0.keys().cloned().collect(),
             ChangedProcesses::These(names) => names,
         };
@@ -102,7 +103,7 @@ impl PendingOrders {
             let Some(goals) = self.0.get_mut(&name) else { continue };
             for (goal, reply) in std::mem::take(goals) {
                 match goal.progress(engine) {
-                    // A client that has gone doesn't hear it.
+                    // Sending fails if the client has gone.
                     OrderProgress::Reached => drop(reply.send(Ok(()))),
                     OrderProgress::Missed(why) => drop(reply.send(Err(why))),
                     OrderProgress::Coming if reply.is_closed() => {}
@@ -115,7 +116,7 @@ impl PendingOrders {
         }
         debug_assert!(
             self.0.values().flatten().all(|(goal, _)| goal.progress(engine) == OrderProgress::Coming),
-            "an order that has come about is answered at once"
+            "a finished order is answered at once"
         );
     }
 }

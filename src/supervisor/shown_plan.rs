@@ -1,5 +1,5 @@
-//! What a save changes, shown on a terminal: a small change at once, before its first line of the log; a large one from another thread,
-//! so that the loop doesn't stand still for it.
+//! The plan of a save, shown on a terminal: a small one before the first log line of the change, a large one later, from another
+//! thread, so that it doesn't block the loop.
 
 use crate::snapshot::PlanReport;
 use crate::sys;
@@ -11,50 +11,50 @@ use std::future::pending;
 use std::thread;
 use tokio::sync::oneshot;
 
-/// A preview plans once for every few changes, and each plan looks at every process. As many of these looks take some milliseconds.
-const AT_ONCE: usize = 20_000;
+/// If changes times processes exceed this, the plan is made on another thread. This many take some milliseconds.
+const INLINE_LIMIT: usize = 20_000;
 
-/// The plan that is to be shown next.
+/// The plan to be shown next.
 #[derive(Default)]
 pub(super) struct ShownPlan {
-    /// It is made, and shown once it is in force.
-    made: Option<PlanReport>,
-    /// It is being made.
-    coming: Option<oneshot::Receiver<PlanReport>>,
+    /// A finished plan, to be shown once its configuration is in force.
+    ready: Option<PlanReport>,
+    /// A plan that another thread makes.
+    in_progress: Option<oneshot::Receiver<PlanReport>>,
 }
 
 impl ShownPlan {
-    /// Makes the plan of a configuration that is about to be wanted. One that is still being made is not shown any more.
+    /// Makes the plan of a configuration that is about to be accepted. A plan in progress is dropped.
     pub(super) fn make(&mut self, engine: &Engine, now: Time, wanted: &Desired) {
         let changed = engine.changes(wanted).values().filter(|change| **change != ChangeClass::Keep).count();
         *self = ShownPlan::default();
-        if changed * wanted.entries().len() <= AT_ONCE {
-            self.made = Some(PlanReport::of(engine, now, wanted));
+        if changed * wanted.entries().len() <= INLINE_LIMIT {
+            self.ready = Some(PlanReport::of(engine, now, wanted));
         } else {
             let (engine, wanted) = (engine.clone(), wanted.clone());
-            let (done, coming) = oneshot::channel();
-            // Without a thread there is nothing to show; and if it is not wanted any more, nothing takes it.
-            let begun = thread::Builder::new().name("preview".to_owned()).spawn(move || {
+            let (done, plan) = oneshot::channel();
+            // Without a thread no plan is shown. Sending fails if the plan was dropped.
+            let started = thread::Builder::new().name("preview".to_owned()).spawn(move || {
                 sys::schedule_as_batch();
                 drop(done.send(PlanReport::of(&engine, now, &wanted)));
             });
-            self.coming = begun.ok().map(|_| coming);
+            self.in_progress = started.ok().map(|_| plan);
         }
     }
 
-    /// The configuration is in force now. Returns the plan of it, if that is made.
-    pub(super) fn is_in_force(&mut self) -> Option<PlanReport> {
-        self.made.take()
+    /// Returns the plan if it is ready, now that its configuration is in force.
+    pub(super) fn take_ready(&mut self) -> Option<PlanReport> {
+        self.ready.take()
     }
 
-    /// The plan that was being made; never, if none is.
-    pub(super) async fn made(&mut self) -> PlanReport {
-        let Some(coming) = &mut self.coming else { return pending().await };
-        let made = coming.await;
-        self.coming = None;
-        match made {
+    /// Waits for the plan that another thread makes; for ever, if there is none.
+    pub(super) async fn finished(&mut self) -> PlanReport {
+        let Some(in_progress) = &mut self.in_progress else { return pending().await };
+        let plan = in_progress.await;
+        self.in_progress = None;
+        match plan {
             Ok(plan) => plan,
-            // A thread that sends none has panicked, which ends the program.
+            // A thread that sends none has panicked, which ends navigator.
             Err(_) => pending().await,
         }
     }

@@ -1,13 +1,16 @@
-//! What readers see: one moment of the loop, immutable and shared. The loop publishes the facts of that moment, which costs it little;
-//! whatever is derived from them is derived by the reader that first asks for it, on the reader's thread.
+//! Views of the loop for readers: immutable, shared copies of its facts at one moment.
+//!
+//! Making one is cheap for the loop. What is shown is derived from it on the thread of the reader that first asks.
 
-use super::orphans;
+use super::log_events::ORPHANED;
 use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, PlanReport, Snapshot, Watch};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::order_progress::Goal;
 use reconcile::pending_reason::Waits;
+use reconcile::reason::Reason;
+use reconcile::spec::Spec;
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -16,51 +19,50 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many of its last lines are shown of a process that failed.
-const GLANCE: u64 = 5;
+/// How many of its last lines are shown for a process that failed.
+const LAST_LINES: u64 = 5;
 
-/// For how long what was derived of a moment is shown again. Only times that are left, and last lines, change within one; nobody
-/// reads those more exactly.
+/// How long a snapshot of a view is reused. Within one view, only remaining times and last lines change.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// One moment of the loop.
+/// The facts of the loop at one moment.
 #[derive(Debug)]
 pub struct LoopView {
-    /// How many moments there were before it that differed.
+    /// Grows with every change.
     version: u64,
     engine: Engine,
-    /// When it was: by the engine's clock, the loop's, and the wall's.
+    /// When it was made: by the engine's clock, the monotonic clock and the wall clock.
     at: (Time, Instant, Timestamp),
     file: File,
-    /// While what a killed navigator left is ended: what is wanted afterwards.
-    after: Option<Arc<Desired>>,
+    /// While orphans are being ended: the configuration that is to be put in force afterwards.
+    upcoming: Option<Arc<Desired>>,
     waits: OnceLock<Waits>,
     converged: OnceLock<bool>,
-    shown: Mutex<Option<(Instant, Arc<RenderedSnapshot>)>>,
+    rendered: Mutex<Option<(Instant, Arc<RenderedSnapshot>)>>,
 }
 
-/// What the loop knows of the configuration on disk.
+/// The state of the configuration on disk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
-    /// Warnings of the one that was accepted last.
+    /// The warnings of the last accepted configuration.
     pub(super) warnings: Arc<[ConfigProblem]>,
-    /// Why what is in the file is not in force; empty: it is.
+    /// Why the file is rejected; empty: it is in force.
     pub(super) errors: Arc<[ConfigProblem]>,
-    /// Since when it isn't.
+    /// Since when it is rejected.
     pub(super) rejected_at: Option<Timestamp>,
 }
 
-/// What a view doesn't hold, because it changes without the loop.
+/// What a view doesn't hold because it changes outside the loop.
 pub trait LiveData {
     /// How changes of the configuration are found.
     fn watch(&self) -> Watch;
 
-    /// The last lines that a process wrote, as many as these or as are kept.
+    /// The last lines of a process's output, at most this many.
     fn last_lines(&self, name: &Name, lines: u64) -> Vec<String>;
 }
 
-/// A snapshot, and its text.
+/// A snapshot with its JSON text.
 #[derive(Debug)]
 pub struct RenderedSnapshot {
     snapshot: Snapshot,
@@ -68,19 +70,19 @@ pub struct RenderedSnapshot {
 }
 
 impl RenderedSnapshot {
-    /// How everything stands.
+    /// The snapshot.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// The same as one line of JSON.
+    /// The snapshot as one line of JSON.
     ///
     /// # Errors
-    /// It can't be written as JSON, and why.
+    /// Why it can't be written as JSON.
     pub fn json(&self) -> Result<&[u8], &str> {
         let json = self.json.get_or_init(|| {
             let mut text = serde_json::to_vec(&self.snapshot).map_err(|error| error.to_string())?;
-            // For people who look at it on a terminal.
+            // So that a shell prompt after it begins a new line.
             text.push(b'\n');
             Ok(text)
         });
@@ -89,47 +91,47 @@ impl RenderedSnapshot {
 }
 
 impl LoopView {
-    pub(super) fn new(version: u64, engine: Engine, now: Time, file: File, after: Option<Arc<Desired>>) -> LoopView {
+    pub(super) fn new(version: u64, engine: Engine, now: Time, file: File, upcoming: Option<Arc<Desired>>) -> LoopView {
         LoopView {
             version,
             engine,
             at: (now, Instant::now(), Timestamp::now()),
             file,
-            after,
+            upcoming,
             waits: OnceLock::new(),
             converged: OnceLock::new(),
-            shown: Mutex::new(None),
+            rendered: Mutex::new(None),
         }
     }
 
-    /// Tells apart what readers have seen from what is newer.
+    /// A newer view has a greater version.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// How many processes there are in the configuration in force.
+    /// How many processes the configuration in force has.
     pub fn processes(&self) -> usize {
         self.engine.desired().entries().len()
     }
 
-    /// Whether a process is in the file, or still going.
+    /// Whether a process is in the file or still runs.
     pub fn knows(&self, name: &str) -> bool {
-        self.names().any(|known| known.as_str() == name)
+        self.names().any(|other| other.as_str() == name)
     }
 
-    /// The names of all processes that are in the file, or still going.
+    /// The names of all processes that are in the file or still run.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        let desired = self.after.as_deref().unwrap_or(self.engine.desired());
-        let going = self.engine.observed().processes().iter().filter(|(name, process)| {
+        let desired = self.upcoming.as_deref().unwrap_or(self.engine.desired());
+        let removed = self.engine.observed().processes().iter().filter(|(name, process)| {
             let is_wanted = desired.get(name).is_some();
             !is_wanted && !process.runs.is_empty()
         });
-        desired.entries().iter().map(|entry| &entry.spec.name).chain(going.map(|(name, _)| name))
+        desired.entries().iter().map(|entry| &entry.spec.name).chain(removed.map(|(name, _)| name))
     }
 
-    /// Whether the file on disk is in force, and these processes, or all if none is named, are as it says.
+    /// Whether the file on disk is in force, and the named processes are as it says. Without names: all processes.
     pub fn is_converged(&self, names: &[Name]) -> bool {
-        if !self.file.errors.is_empty() || self.after.is_some() {
+        if !self.file.errors.is_empty() || self.upcoming.is_some() {
             return false;
         }
         if names.is_empty() {
@@ -138,7 +140,7 @@ impl LoopView {
         names.iter().all(|name| self.engine.is_as_wanted(name))
     }
 
-    /// Why what was ordered doesn't come about by itself; `None`: it does.
+    /// Why an order can't be done without help; `None`: it is on its way.
     pub(super) fn stuck(&self, goal: &Goal) -> Option<String> {
         let now = self.now();
         goal.stuck(&self.engine, self.waits.get_or_init(|| self.engine.waits(now)))
@@ -149,85 +151,129 @@ impl LoopView {
         PlanReport::of(&self.engine, self.at.0, wanted)
     }
 
-    /// How everything stands.
-    pub fn shown(&self, beside: &impl LiveData) -> Arc<RenderedSnapshot> {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, shown)) = &*shown
+    /// The snapshot of this view. Taken from a cache if that is recent.
+    pub fn render(&self, live: &impl LiveData) -> Arc<RenderedSnapshot> {
+        let mut cached = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, rendered)) = &*cached
             && at.elapsed() < FRESH
         {
-            return Arc::clone(shown);
+            return Arc::clone(rendered);
         }
-        let new = Arc::new(RenderedSnapshot { snapshot: self.snapshot(beside), json: OnceLock::new() });
-        *shown = Some((Instant::now(), Arc::clone(&new)));
+        let new = Arc::new(RenderedSnapshot { snapshot: self.snapshot(live), json: OnceLock::new() });
+        *cached = Some((Instant::now(), Arc::clone(&new)));
         new
     }
 
-    /// The time by the engine's clock.
+    /// The current time by the engine's clock.
     fn now(&self) -> Time {
         self.at.0 + self.at.1.elapsed()
     }
 
-    fn snapshot(&self, beside: &impl LiveData) -> Snapshot {
+    fn snapshot(&self, live: &impl LiveData) -> Snapshot {
         let File { path, warnings, errors, rejected_at } = &self.file;
         let is_accepted = errors.is_empty();
-        let processes = match &self.after {
-            Some(wanted) => orphans::processes(self, wanted),
-            None => self.all(beside),
+        let processes = match &self.upcoming {
+            Some(upcoming) => self.orphans_and(upcoming),
+            None => self.all(live),
         };
         Snapshot {
-            // The one that left it had others.
-            generation: if self.after.is_some() { 0 } else { self.engine.generation() },
+            // The generations of the former navigator don't count.
+            generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
             pid: std::process::id(),
             config: snapshot::Config {
                 path: path.clone(),
                 state: if is_accepted { ConfigState::Accepted } else { ConfigState::Rejected },
-                watch: beside.watch(),
+                watch: live.watch(),
                 diagnostics: if is_accepted { warnings } else { errors }.to_vec(),
                 rejected_at: rejected_at.map(Moment),
             },
-            converged: is_accepted && self.after.is_none() && processes.iter().all(|process| process.as_wanted),
+            converged: is_accepted && self.upcoming.is_none() && processes.iter().all(|process| process.as_wanted),
             processes,
         }
     }
 
-    /// Every process of the file, in its order, and those that are still going.
-    fn all(&self, beside: &impl LiveData) -> Vec<snapshot::ProcessSnapshot> {
-        let mut standings = self.engine.statuses();
-        standings.sort_by_key(|standing| standing.position.unwrap_or(usize::MAX));
-        let of = |standing: &ProcessStatus| {
-            let is_down = matches!(standing.state, ProcessState::Failed | ProcessState::Backoff);
-            let output = if is_down { beside.last_lines(&standing.name, GLANCE) } else { Vec::new() };
-            snapshot::ProcessSnapshot { output, ..self.process(standing) }
+    /// Every process of the file, in its order, then removed ones that still run.
+    fn all(&self, live: &impl LiveData) -> Vec<snapshot::ProcessSnapshot> {
+        let mut statuses = self.engine.statuses();
+        statuses.sort_by_key(|status| status.position.unwrap_or(usize::MAX));
+        let snapshot = |status: &ProcessStatus| {
+            let is_down = matches!(status.state, ProcessState::Failed | ProcessState::Backoff);
+            let output = if is_down { live.last_lines(&status.name, LAST_LINES) } else { Vec::new() };
+            snapshot::ProcessSnapshot { output, ..self.process(status) }
         };
-        standings.iter().map(of).collect()
+        statuses.iter().map(snapshot).collect()
     }
 
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
+    /// The processes of the upcoming configuration, then the remaining orphans.
+    fn orphans_and(&self, upcoming: &Desired) -> Vec<snapshot::ProcessSnapshot> {
+        let observed = self.engine.observed().processes();
+        let is_orphan = |name: &Name| observed.get(name).is_some_and(|process| !process.runs.is_empty());
+        let orphan = |name: &Name| {
+            // The former navigator knew the start time and the generation; this one doesn't.
+            self.engine.status(name).map(|status| snapshot::ProcessSnapshot {
+                reason: Cause::Other(ORPHANED.to_owned()),
+                as_wanted: false,
+                started_at: None,
+                generation: 0,
+                ..self.process(&status)
+            })
+        };
+        let mut entries: Vec<_> = upcoming.entries().iter().collect();
+        entries.sort_by_key(|entry| entry.position);
+        let listed = entries.iter().map(|entry| match &entry.spec.name {
+            name if is_orphan(name) => orphan(name),
+            _ => Some(not_started(&entry.spec)),
+        });
+        let others = observed.keys().filter(|name| is_orphan(name) && upcoming.get(name).is_none());
+        listed.chain(others.map(orphan)).flatten().collect()
     }
 
-    /// How a process stands, without its output.
-    pub(super) fn process(&self, standing: &ProcessStatus) -> snapshot::ProcessSnapshot {
+    /// The snapshot of a process, without its output.
+    fn process(&self, status: &ProcessStatus) -> snapshot::ProcessSnapshot {
         let (at, _, wall) = self.at;
         let on_wall = |time: Time| Moment(wall - at.since(time));
         let waits = self.waits.get_or_init(|| self.engine.waits(self.now()));
         snapshot::ProcessSnapshot {
-            name: standing.name.to_string(),
-            tier: standing.tier,
-            state: standing.state,
-            pid: standing.pid.map(|pid| pid.0),
-            ready: standing.ready,
-            stale: standing.stale,
-            generation: standing.generation,
-            restarts: standing.restarts,
-            started_at: standing.since.map(on_wall),
-            last_exit: standing.last_exit.as_ref().and_then(Exit::of),
-            reason: Cause::from(&standing.reason),
-            as_wanted: standing.as_wanted,
-            entered_at: standing.entered.map(on_wall),
-            failures: standing.failures,
-            waiting: self.engine.wait_in_words(&standing.name, waits, self.now()),
+            name: status.name.to_string(),
+            tier: status.tier,
+            state: status.state,
+            pid: status.pid.map(|pid| pid.0),
+            ready: status.ready,
+            stale: status.stale,
+            generation: status.generation,
+            restarts: status.restarts,
+            started_at: status.since.map(on_wall),
+            last_exit: status.last_exit.as_ref().and_then(Exit::of),
+            reason: Cause::from(&status.reason),
+            as_wanted: status.as_wanted,
+            entered_at: status.entered.map(on_wall),
+            failures: status.failures,
+            waiting: self.engine.wait_in_words(&status.name, waits, self.now()),
             output: Vec::new(),
         }
+    }
+}
+
+/// A process that is started after the orphans are gone.
+fn not_started(spec: &Spec) -> snapshot::ProcessSnapshot {
+    let (state, reason) =
+        if spec.enabled { (ProcessState::Pending, Reason::Added) } else { (ProcessState::Stopped, Reason::Disabled) };
+    snapshot::ProcessSnapshot {
+        name: spec.name.to_string(),
+        tier: spec.tier,
+        state,
+        pid: None,
+        ready: false,
+        stale: false,
+        generation: 0,
+        restarts: 0,
+        started_at: None,
+        last_exit: None,
+        reason: Cause::from(&reason),
+        as_wanted: !spec.enabled,
+        entered_at: None,
+        failures: 0,
+        waiting: spec.enabled.then(|| "waits for processes left by a killed navigator to end".to_owned()),
+        output: Vec::new(),
     }
 }

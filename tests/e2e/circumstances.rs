@@ -57,7 +57,7 @@ fn without_proc_processes_start_and_stop() {
     let through = ["--mount", "sh", "-c", "umount -l /proc; exec \"$0\" \"$@\""];
     let mut navigator = site.command_through("unshare", &through, &["navigator.yml"]).start();
     both_run(&navigator);
-    navigator.wait("a word about it", |event| event.message.starts_with("`/proc` is not there"));
+    navigator.wait("a word about it", |event| event.message.starts_with("Found no `/proc`"));
     navigator.signal(Signal::TERM);
     navigator.exits(0);
     assert_eq!(site.stops(), PLAIN_STOPS);

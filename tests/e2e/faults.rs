@@ -72,7 +72,7 @@ const CELLS: &[Cell] = &[
     cell(MKDIR, "ENOSPC", "1", "", Refuses(1, "choose another with `--state-dir`")),
     cell(MKDIR, "EACCES", "1", "", Refuses(1, "choose another with `--state-dir`")),
     cell("clone3", "EAGAIN", "1", "", Refuses(1, "failed to start logging: no more processes or threads")),
-    cell("clone3", "EAGAIN", "2", "", Refuses(1, "failed to start keeping a record of what runs: no more processes or threads")),
+    cell("clone3", "EAGAIN", "2", "", Refuses(1, "failed to open the journal: no more processes or threads")),
     cell("clone3", "EAGAIN", "3", "", Refuses(1, "failed to follow the configuration: no more processes or threads")),
     cell("clone3", "EAGAIN", "4", "", Refuses(1, "failed to start the threads of the runtime: no more processes or threads")),
     cell(
@@ -106,11 +106,11 @@ const CELLS: &[Cell] = &[
     cell("pidfd_open", "EPERM", "", "", Copes),
     cell("pidfd_open", "EMFILE", "", "", Copes),
     // A start, in navigator itself.
-    // Eight of the calls make navigator's own threads.
-    cell(CLONE, "EAGAIN", "9+", "", NO_PROCESSES),
-    cell(CLONE, "ENOMEM", "9+", "", NO_MEMORY),
-    cell(CLONE, "EPERM", "9+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
-    cell("clone3", "EINVAL", "9+", "", Copes),
+    // The first nine calls create navigator's own threads.
+    cell(CLONE, "EAGAIN", "10+", "", NO_PROCESSES),
+    cell(CLONE, "ENOMEM", "10+", "", NO_MEMORY),
+    cell(CLONE, "EPERM", "10+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
+    cell("clone3", "EINVAL", "10+", "", Copes),
     cell("pipe2", "EMFILE", "1", "", NO_FILES),
     cell("pipe2", "EMFILE", "3", "", NO_FILES),
     cell("pipe2", "ENFILE", "7+", "", NO_FILES_ON_HOST),
@@ -119,7 +119,13 @@ const CELLS: &[Cell] = &[
     cell("dup3", "EMFILE", "1", "", NO_FILES),
     // In the child of every start, and once where the streams are put back.
     cell("dup3", "EMFILE", "3", "", Says("reason=\"setting up its standard streams: navigator may open no more files")),
-    cell("prlimit64", "EPERM", "1", "", Says("reason=\"setting limits.nofile: operation not permitted; only root may go above")),
+    cell(
+        "prlimit64",
+        "EPERM",
+        "1",
+        "",
+        Says("reason=\"setting limits.nofile: operation not permitted; only root may exceed the hard limit"),
+    ),
     cell("execve", "EAGAIN", "", "/bin/sh", NO_PROCESSES),
     cell("execve", "ENOMEM", "", "/bin/sh", NO_MEMORY),
     cell("execve", "EIO", "", "/bin/sh", Says("reason=\"executing `/bin/sh`: input/output error\"")),

@@ -144,7 +144,7 @@ fn forged_marks_and_groups_are_not_adopted_after_navigator_was_killed() {
     assert_eq!(harmed, Vec::<u32>::new(), "{}", second.log().describe());
     second.signal(Signal::TERM);
     let ended = second.exits(0);
-    assert!(!ended.stderr().contains("killed navigator left"), "{}", ended.description);
+    assert!(!ended.stderr().contains("left by a killed navigator"), "{}", ended.description);
     assert_eq!(ended.events().iter().filter(|event| event.is("Stopping process", "db")).count(), 1, "{}", ended.description);
     assert!(forged.forgers.iter().all(leftovers::is_alive), "{}", ended.description);
 }

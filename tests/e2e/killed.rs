@@ -56,7 +56,7 @@ fn what_was_left_is_stopped_in_reverse_order_before_anything_starts() {
     assert_eq!(about_left(&events), told);
     let pids: Vec<u32> = events.iter().filter(|event| event.message == "Stopping process").map(Event::pid).collect();
     assert_eq!(pids, [leaders[2], leaders[1], leaders[0]]);
-    let found = second.wait("what was found", |event| event.message == "Found what a killed navigator left");
+    let found = second.wait("what was found", |event| event.message == "Found processes left by a killed navigator");
     assert_eq!((found.field("processes"), found.field("names")), (Some("3"), Some("a b c")));
     second.signal(Signal::TERM);
     second.exits(0);
@@ -65,7 +65,7 @@ fn what_was_left_is_stopped_in_reverse_order_before_anything_starts() {
     third.started("new");
     third.signal(Signal::TERM);
     let ended = third.exits(0);
-    assert!(!ended.stderr().contains("killed navigator left"), "{}", ended.description);
+    assert!(!ended.stderr().contains("left by a killed navigator"), "{}", ended.description);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_number_that_passed_to_somebody_else_is_not_signalled() {
     second.signal(Signal::TERM);
     let ended = second.exits(0);
     heir.is_unharmed();
-    assert!(!ended.stderr().contains("killed navigator left"), "{}", ended.description);
+    assert!(!ended.stderr().contains("left by a killed navigator"), "{}", ended.description);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_damaged_record_is_put_aside_and_marks_tell_all_the_same() {
     for name in ["a", "b"] {
         second.wait("its end", |event| event.is("Process stopped", name));
     }
-    second.wait("the damage", |event| event.message.starts_with("The record of what ran is damaged"));
+    second.wait("the damage", |event| event.message == "Moved the damaged journal aside");
     assert!(instance.path().join("runs.damaged").exists());
     second.signal(Signal::TERM);
     second.exits(0);

@@ -94,7 +94,7 @@ fn output_to_a_file_is_recorded_and_null_is_not() {
     assert_eq!(site.asks(&["logs"], 0).stdout(), "[filed.stdout] filed\n");
     for name in ["silent", "heard"] {
         let said = site.asks(&["logs", name], 1).stderr();
-        assert_eq!(said, format!("navigator: nothing is kept of what `{name}` writes: its `output` is `null`\n"));
+        assert_eq!(said, format!("navigator: no lines of `{name}` are kept: its `output` is `null`\n"));
     }
     navigator.ends();
 }

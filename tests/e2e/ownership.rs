@@ -203,7 +203,7 @@ fn a_refusal_names_the_danger_and_its_remedy_works() {
     runs(site.command(["--trust-user", "nobody", "navigator.yml"]).start());
     refused(&site.run(["--trust-user", "daemon", "navigator.yml"]), &danger);
     let ended = site.run(["--trust-user", "no-such-user", "navigator.yml"]);
-    assert!(ended.code == Some(2) && ended.stderr().contains("there is no such user"), "{}", ended.description);
+    assert!(ended.code == Some(2) && ended.stderr().contains("no such user"), "{}", ended.description);
     // `check` accepts it, because it starts nothing.
     assert_eq!(site.run(["check", "navigator.yml"]).code, Some(0));
     client(Command::new("sh").args(["-c", &format!("chown root: {}", parts.display())]));
@@ -364,7 +364,7 @@ fn the_holder_of_a_pid_file_of_another_user_is_not_signalled() {
     let own = |is_refused: bool| {
         let mut own = site.command(["conf/navigator.yml"]).env("NAVIGATOR_PID_FILE", &pid_file).start();
         own.started("web");
-        assert_eq!(own.events().iter().any(|event| event.message == "The pid file can't be held"), is_refused);
+        assert_eq!(own.events().iter().any(|event| event.message == "Failed to lock the pid file"), is_refused);
         own.signal(Signal::TERM);
         assert_eq!(own.ended().code, Some(0));
     };

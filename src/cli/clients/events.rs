@@ -1,4 +1,4 @@
-//! `navigator events`: what happens, one JSON object a line, as it happens.
+//! `navigator events`: prints events as they happen, one JSON object per line.
 
 use super::super::console::OK;
 use super::{InstanceTarget, unanswered, url};
@@ -6,7 +6,7 @@ use crate::terminal::escape_json;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
-/// Writes what happens until navigator ends, or nobody reads any more.
+/// Prints events until navigator ends or standard output is closed.
 pub(in super::super) fn events(target: &InstanceTarget, since: Option<u64>) -> ExitCode {
     let since = since.map(|since| since.to_string());
     let path = url("/v1/events", since.iter().map(|since| ("since", since.as_str())));

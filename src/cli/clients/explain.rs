@@ -1,7 +1,5 @@
-//! The account that `navigator status` gives below its table: what is not as the file says, why, since when, and what
+//! The explanations below the table of `navigator status`: which processes are not as the file says, why, since when, and what
 //! happens next.
-//!
-//! It words what a snapshot says, and knows nothing else.
 
 use crate::snapshot::{Cause, Exit, Moment, ProcessSnapshot, Snapshot};
 use crate::terminal::columns::{padded, width, wrapped};
@@ -11,26 +9,27 @@ use reconcile::state::ProcessState;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// As many columns a sentence gets, however narrow the terminal is.
-const ROOM: usize = 20;
+/// A sentence gets at least this many columns, however narrow the terminal is.
+const MIN_WIDTH: usize = 20;
 
-/// What is to be said of the processes that are not as the file says, and of those that are so on purpose.
-pub(super) fn account(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
-    let amiss = snapshot.processes.iter().filter(|process| !process.as_wanted).map(|it| (it, amiss(it, now)));
+/// Explains the processes that are not as the file says, and those that differ on purpose.
+pub(super) fn explain(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
+    let differing = snapshot.processes.iter().filter(|process| !process.as_wanted);
+    let differing = differing.map(|process| (process, difference(process, now)));
     let on_purpose = snapshot.processes.iter().filter_map(|process| Some((process, on_purpose(process, now)?)));
-    let parts = [("not as the file says:", amiss.collect::<Vec<_>>()), ("on purpose:", on_purpose.collect())];
+    let parts = [("not as the file says:", differing.collect::<Vec<_>>()), ("on purpose:", on_purpose.collect())];
     let mut text = String::new();
     for (head, sentences) in parts.into_iter().filter(|(_, sentences)| !sentences.is_empty()) {
-        let _ = write!(text, "\n{}\n{}", look.painted(head, "1"), paragraph(&sentences, look));
+        let _ = write!(text, "\n{}\n{}", style.painted(head, "1"), paragraph(&sentences, style));
     }
     text
 }
 
-/// Names, and a sentence behind each.
-fn paragraph(sentences: &[(&ProcessSnapshot, String)], look: TerminalStyle) -> String {
+/// A line for each process: its name, and the sentence about it.
+fn paragraph(sentences: &[(&ProcessSnapshot, String)], style: TerminalStyle) -> String {
     let names = sentences.iter().map(|(process, _)| width(&escape(&process.name))).max().unwrap_or(0);
     let margin = 2 + names + 2;
-    let room = look.columns().map_or(usize::MAX, |columns| columns.saturating_sub(margin).max(ROOM));
+    let room = style.columns().map_or(usize::MAX, |columns| columns.saturating_sub(margin).max(MIN_WIDTH));
     let line = |(process, sentence): &(&ProcessSnapshot, String)| {
         let sentence = wrapped(&escape(sentence), room).join(&format!("\n{:margin$}", ""));
         format!("  {}  {sentence}\n", padded(&escape(&process.name), names))
@@ -38,8 +37,8 @@ fn paragraph(sentences: &[(&ProcessSnapshot, String)], look: TerminalStyle) -> S
     sentences.iter().map(line).collect()
 }
 
-/// What is not as the file says about a process, why, since when, and what happens next.
-pub(super) fn amiss(process: &ProcessSnapshot, now: Timestamp) -> String {
+/// How a process differs from the file, why, since when, and what happens next.
+pub(super) fn difference(process: &ProcessSnapshot, now: Timestamp) -> String {
     let ProcessSnapshot { name, reason, .. } = process;
     let since = since(process, now);
     let ago = since.as_ref().map(|time| format!(", {time} ago")).unwrap_or_default();
@@ -57,17 +56,17 @@ pub(super) fn amiss(process: &ProcessSnapshot, now: Timestamp) -> String {
     }
 }
 
-/// What is otherwise than the file says, and is meant to be.
+/// How a process differs on purpose: it is stale or stopped by hand.
 fn on_purpose(process: &ProcessSnapshot, now: Timestamp) -> Option<String> {
     let ProcessSnapshot { name, generation, .. } = process;
     if process.as_wanted && process.stale {
         return Some(format!(
-            "stale: runs what generation {generation} said, as `on_change: none` asks; `navigator restart {name}` renews it"
+            "stale: still runs generation {generation} because of `on_change: none`; `navigator restart {name}` updates it"
         ));
     }
     let by_hand = process.state == ProcessState::Stopped && process.reason == Cause::StoppedByHand;
     let ago = since(process, now).map(|time| format!(" {time} ago")).unwrap_or_default();
-    by_hand.then(|| format!("stopped by hand{ago}, and stays so; `navigator start {name}` lets it run"))
+    by_hand.then(|| format!("stopped by hand{ago}, and stays so; `navigator start {name}` starts it"))
 }
 
 /// How it ended, and how often in a row.
@@ -86,17 +85,17 @@ fn ended(process: &ProcessSnapshot) -> String {
 
 /// For how long it has been in its state.
 fn since(process: &ProcessSnapshot, now: Timestamp) -> Option<String> {
-    Some(brief(elapsed(process.entered_at?, now)))
+    Some(short_duration(elapsed(process.entered_at?, now)))
 }
 
 /// The time that has passed since a moment.
 pub(super) fn elapsed(moment: Moment, now: Timestamp) -> Duration {
-    // A clock that was set back makes no moment lie ahead.
+    // Zero if the clock was set back.
     Duration::try_from(now.duration_since(moment.0)).unwrap_or_default()
 }
 
-/// A time as people say it, in its two largest units: `3d4h`, `5m12s`.
-pub(super) fn brief(time: Duration) -> String {
+/// A duration in its two largest units: `3d4h`, `5m12s`.
+pub(super) fn short_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

@@ -1,25 +1,25 @@
-//! `navigator start`, `stop`, `restart`, `signal` and `reload`: orders by hand, which wait for their outcome.
+//! `navigator start`, `stop`, `restart`, `signal` and `reload`: give an order and wait for its outcome.
 
-use super::super::console::{INVALID, OK, print, print_error};
-use super::{InstanceTarget, SOON, refused, unanswered};
+use super::super::console::{FAILURE, OK, print, print_error};
+use super::{InstanceTarget, TIMEOUT, refused, unanswered};
 use crate::control::{Client, ClientError};
 use crate::terminal::escape;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// Orders `word` (a path under `/v1/`) of these processes.
-pub(in super::super) fn order(target: &InstanceTarget, word: &str, names: &[String]) -> ExitCode {
-    send(target.connect(), word, &json!({ "names": names }))
+/// Gives the order `verb`, a path under `/v1/`, for these processes.
+pub(in super::super) fn order(target: &InstanceTarget, verb: &str, names: &[String]) -> ExitCode {
+    send(target.connect(), verb, &json!({ "names": names }))
 }
 
 /// Sends the processes a signal.
 pub(in super::super) fn signal(target: &InstanceTarget, signal: &str, names: &[String]) -> ExitCode {
     let body = json!({ "names": names, "signal": signal });
-    // To send one waits for nothing.
-    send(target.connect().map(|client| client.within(SOON)), "signal", &body)
+    // It is answered at once.
+    send(target.connect().map(|client| client.within(TIMEOUT)), "signal", &body)
 }
 
-/// Has the configuration read again or, where processes are named, has them read their own files again.
+/// Reloads the configuration; with names, makes these processes re-read their own files.
 pub(in super::super) fn reload(target: &InstanceTarget, names: &[String]) -> ExitCode {
     if !names.is_empty() {
         return order(target, "reload", names);
@@ -36,8 +36,8 @@ pub(in super::super) fn reload(target: &InstanceTarget, names: &[String]) -> Exi
     }
 }
 
-fn send(client: Result<Client, ClientError>, word: &str, body: &Value) -> ExitCode {
-    let answer = match client.and_then(|mut client| client.post(&format!("/v1/{word}"), body)) {
+fn send(client: Result<Client, ClientError>, verb: &str, body: &Value) -> ExitCode {
+    let answer = match client.and_then(|mut client| client.post(&format!("/v1/{verb}"), body)) {
         Ok((200 | 409, answer)) => answer,
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
@@ -46,8 +46,8 @@ fn send(client: Result<Client, ClientError>, word: &str, body: &Value) -> ExitCo
     for result in answer["results"].as_array().into_iter().flatten() {
         if let Some(error) = result["error"].as_str() {
             let name = result["name"].as_str().unwrap_or_default();
-            print_error(&format!("navigator: {word} {}: {}\n", escape(name), escape(error)));
-            code = INVALID;
+            print_error(&format!("navigator: {verb} {}: {}\n", escape(name), escape(error)));
+            code = FAILURE;
         }
     }
     code.into()

@@ -1,9 +1,10 @@
-//! `navigator plan`: what a configuration would do to the running navigator or, where none runs, to an empty host.
+//! `navigator plan`: shows what a configuration would change, compared with the running navigator or, without one, with an empty
+//! host.
 
 use super::super::arguments::ReportFormat;
 use super::super::check::reject;
-use super::super::console::{INVALID, OK, print, print_json};
-use super::super::plan_text::whole;
+use super::super::console::{FAILURE, OK, print, print_json};
+use super::super::plan_text::full;
 use super::{InstanceTarget, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;
@@ -19,27 +20,28 @@ use std::process::ExitCode;
 /// Something would change.
 const CHANGES: u8 = 2;
 
-/// Shows what a candidate, or the configuration itself, would do. With `detailed`, the exit code tells whether anything.
+/// Shows what a candidate, or the configuration itself, would change. With `detailed`, the exit code says whether it would.
 pub(in super::super) fn plan(
     target: &InstanceTarget,
     candidate: Option<&Path>,
     format: ReportFormat,
     detailed: bool,
 ) -> ExitCode {
-    let plan = match asked(target, candidate) {
+    let plan = match request(target, candidate) {
         Ok(plan) => plan,
         Err(code) => return code,
     };
     match format {
-        ReportFormat::Text => print(&whole(&plan, TerminalStyle::of(stdout()))),
+        ReportFormat::Text => print(&full(&plan, TerminalStyle::of(stdout()))),
         ReportFormat::Json => print_json(&json(plan.clone())),
     }
     if detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }
 }
 
-fn asked(target: &InstanceTarget, candidate: Option<&Path>) -> Result<PlanReport, ExitCode> {
+/// Asks the running navigator for the plan.
+fn request(target: &InstanceTarget, candidate: Option<&Path>) -> Result<PlanReport, ExitCode> {
     let path = match candidate {
-        // The other end may have another working directory.
+        // Navigator may have another working directory.
         Some(candidate) => Some(std::path::absolute(candidate).map_err(|error| unanswered(&ClientError::System(error)))?),
         None => None,
     };
@@ -54,19 +56,19 @@ fn asked(target: &InstanceTarget, candidate: Option<&Path>) -> Result<PlanReport
     serde_json::from_value(answer).map_err(|error| unanswered(&ClientError::Broken(error.to_string())))
 }
 
-/// The plan where no navigator runs.
+/// The plan if no navigator runs.
 fn on_empty_host(path: PathBuf) -> Result<PlanReport, ExitCode> {
     match FileSource::new(path, Environment::current()).read().revision {
         Ok(loaded) => Ok(PlanReport::of(&Engine::new(), Time::ZERO, &loaded.desired)),
         Err(rejected) => {
-            // 2 would say that something would change.
+            // Not 2, which means that something would change.
             reject(&rejected);
-            Err(INVALID.into())
+            Err(FAILURE.into())
         }
     }
 }
 
-/// As the contract has it, one object.
+/// The plan as JSON, without the parts that are only for people.
 fn json(mut plan: PlanReport) -> String {
     plan.changes.iter_mut().for_each(|change| change.diff = None);
     plan.waves.clear();

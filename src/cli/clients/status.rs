@@ -1,9 +1,9 @@
-//! `navigator status`: how every process stands, and what keeps it from standing otherwise.
+//! `navigator status`: shows each process, and explains those that are not as the file says.
 
 use super::super::console::{OK, print, print_json};
-use super::explain::{account, brief, elapsed};
+use super::explain::{elapsed, explain, short_duration};
 use super::table::{Column, table};
-use super::{InstanceTarget, SOON, refused, rendered, unanswered, url};
+use super::{InstanceTarget, TIMEOUT, refused, rendered, unanswered, url};
 use crate::config::Severity;
 use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, Snapshot, Watch};
 use crate::terminal::columns::cut;
@@ -15,13 +15,13 @@ use std::fmt::Write;
 use std::io::stdout;
 use std::process::ExitCode;
 
-/// Something isn't as the file says.
+/// A process isn't as the file says.
 const NOT_CONVERGED: u8 = 3;
 
-/// Shows how the processes stand; all of them if none is named.
+/// Shows the named processes; without names, all.
 pub(in super::super) fn status(target: &InstanceTarget, names: &[String], as_json: bool) -> ExitCode {
     let path = url("/v1/status", names.iter().map(|name| ("name", name.as_str())));
-    let answer = match target.connect().and_then(|client| client.within(SOON).get(&path)) {
+    let answer = match target.connect().and_then(|client| client.within(TIMEOUT).get(&path)) {
         Ok((200, answer)) => answer,
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
@@ -38,7 +38,7 @@ pub(in super::super) fn status(target: &InstanceTarget, names: &[String], as_jso
     if snapshot.converged { OK.into() } else { NOT_CONVERGED.into() }
 }
 
-/// As the contract has it, one object. What is for people alone changes from moment to moment, and stays out of it.
+/// The snapshot as JSON, without the parts that are only for people.
 fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
     without(&mut value["config"], &["rejected_at"]);
@@ -57,59 +57,59 @@ fn without(value: &mut Value, keys: &[&str]) {
     }
 }
 
-fn text(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
-    let mut text = head(snapshot, now, look);
+fn text(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
+    let mut text = head(snapshot, now, style);
     if snapshot.processes.is_empty() {
         text.push_str("no processes\n");
         return text;
     }
     let rows: Vec<Vec<String>> = snapshot.processes.iter().map(|process| row(process, now)).collect();
-    let lines = table(&COLUMNS, &rows, look.columns());
+    let lines = table(&COLUMNS, &rows, style.columns());
     let mut lines = lines.iter();
-    let _ = writeln!(text, "{}", look.painted(lines.next().map_or("", String::as_str), "1"));
+    let _ = writeln!(text, "{}", style.painted(lines.next().map_or("", String::as_str), "1"));
     for (line, process) in lines.zip(&snapshot.processes) {
-        let _ = writeln!(text, "{}", colored(line, process, look));
+        let _ = writeln!(text, "{}", colored(line, process, style));
     }
-    text.push_str(&account(snapshot, now, look));
+    text.push_str(&explain(snapshot, now, style));
     for process in snapshot.processes.iter().filter(|process| !process.output.is_empty()) {
-        text.push_str(&last_lines(process, look));
+        text.push_str(&last_lines(process, style));
     }
     text
 }
 
-/// What a process wrote last, below its name.
-fn last_lines(process: &ProcessSnapshot, look: TerminalStyle) -> String {
-    let mut text = format!("\n{}\n", look.painted(&format!("{} wrote last:", escape(&process.name)), "1"));
+/// The last output lines of a process, below its name.
+fn last_lines(process: &ProcessSnapshot, style: TerminalStyle) -> String {
+    let mut text = format!("\n{}\n", style.painted(&format!("{} wrote last:", escape(&process.name)), "1"));
     for line in &process.output {
         let line = format!("  {}", escape(line));
-        let _ = writeln!(text, "{}", look.columns().map_or(line.clone(), |room| cut(&line, room)));
+        let _ = writeln!(text, "{}", style.columns().map_or(line.clone(), |room| cut(&line, room)));
     }
     text
 }
 
-/// Which navigator it is, and what it thinks of the file on disk.
-fn head(snapshot: &Snapshot, now: Timestamp, look: TerminalStyle) -> String {
+/// The instance, and the state of its configuration.
+fn head(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
     let config = &snapshot.config;
     let watch = match config.watch {
         Watch::Events => "",
-        Watch::Poll => ", looked at every 2s: the kernel doesn't tell of changes",
+        Watch::Poll => ", polled every 2s: the kernel does not report changes",
         Watch::Off => ", not watched",
     };
     let path = config.path.to_string_lossy();
     let mut text = format!("{}: generation {}, pid {}{watch}\n", escape(&path), snapshot.generation, snapshot.pid);
     let is_rejected = config.state == ConfigState::Rejected;
     if is_rejected {
-        let ago = config.rejected_at.map(|at| brief(elapsed(at, now)));
+        let ago = config.rejected_at.map(|at| short_duration(elapsed(at, now)));
         let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
-        let rejected = look.painted(&format!("rejected{ago}:"), "1;31");
-        let _ = writeln!(text, "{rejected} generation {} stays in force until the file is mended", snapshot.generation);
+        let rejected = style.painted(&format!("rejected{ago}:"), "1;31");
+        let _ = writeln!(text, "{rejected} generation {} stays in force until the file is fixed", snapshot.generation);
     }
     let severity = if is_rejected { Severity::Error } else { Severity::Warning };
-    text.push_str(&rendered(&config.diagnostics, severity, look));
+    text.push_str(&rendered(&config.diagnostics, severity, style));
     text
 }
 
-/// A column that changes its width from one look to the next would move all others: pids and times get room beforehand.
+/// Pids and times have a minimum width, so that the columns stay in place when `status` is repeated.
 const COLUMNS: [Column; 7] = [
     Column::new("NAME"),
     Column::new("STATE"),
@@ -120,8 +120,8 @@ const COLUMNS: [Column; 7] = [
     Column::new("REASON"),
 ];
 
-/// A line with its state in colour; the state stands behind the first column, and is one word.
-fn colored(line: &str, process: &ProcessSnapshot, look: TerminalStyle) -> String {
+/// A line with its state in colour. The state is one word after the first column.
+fn colored(line: &str, process: &ProcessSnapshot, style: TerminalStyle) -> String {
     let color = match process.state {
         ProcessState::Running | ProcessState::Completed => "32",
         ProcessState::Failed | ProcessState::Backoff => "31",
@@ -130,12 +130,12 @@ fn colored(line: &str, process: &ProcessSnapshot, look: TerminalStyle) -> String
     };
     let state = process.state.as_str();
     let (before, after) = line.split_at_checked(process.name.len()).unwrap_or((line, ""));
-    before.to_owned() + &after.replacen(state, &look.painted(state, color), 1)
+    before.to_owned() + &after.replacen(state, &style.painted(state, color), 1)
 }
 
 fn row(process: &ProcessSnapshot, now: Timestamp) -> Vec<String> {
     let dash = || "-".to_owned();
-    let uptime = process.started_at.map(|at| brief(elapsed(at, now)));
+    let uptime = process.started_at.map(|at| short_duration(elapsed(at, now)));
     let exit = match &process.last_exit {
         None => dash(),
         Some(Exit::Code(code)) => code.to_string(),

@@ -1,8 +1,8 @@
-//! A table for people: columns as wide as what stands in them, the last one cut where the terminal ends.
+//! Tables: columns as wide as their content, lines cut at the width of the terminal.
 
 use crate::terminal::columns::{cut, padded, width};
 
-/// A column: what stands above it, and the least that it takes, so that a table stays in place from one look to the next.
+/// A column: its head, and its minimum width.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
     pub(super) head: &'static str,
@@ -15,7 +15,7 @@ impl Column {
     }
 }
 
-/// The lines of a table: its head, and a line for each row. `room`: the columns of the terminal, if it is one.
+/// The lines of a table: the head, then the rows. `room`: the width of the terminal, if it is one.
 pub(super) fn table(columns: &[Column], rows: &[Vec<String>], room: Option<usize>) -> Vec<String> {
     let head: Vec<String> = columns.iter().map(|column| column.head.to_owned()).collect();
     let all = || std::iter::once(&head).chain(rows);
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_what_stands_in_them_and_lines_as_the_terminal() {
+    fn columns_fit_their_content_and_lines_the_terminal() {
         let columns = [Column { head: "N", least: 5 }, Column::new("WHY")];
         let rows = [vec!["a".to_owned(), "a long reason".to_owned()], vec!["wide".to_owned(), "é".to_owned()]];
         assert_eq!(table(&columns, &rows, None), ["N      WHY", "a      a long reason", "wide   é"]);

@@ -1,7 +1,7 @@
-//! `navigator wait`: ends when everything is as the file says.
+//! `navigator wait`: waits until all processes are as the file says.
 
 use super::super::console::{OK, print_error};
-use super::explain::amiss;
+use super::explain::difference;
 use super::{InstanceTarget, refused, rendered, unanswered, url};
 use crate::config::Severity;
 use crate::snapshot::{ConfigState, ProcessSnapshot, Snapshot};
@@ -11,10 +11,10 @@ use std::io::stderr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// It isn't in time.
+/// The time limit has passed.
 const NOT_CONVERGED: u8 = 3;
 
-/// Waits for the processes, or for everything.
+/// Waits for the named processes; without names, for all.
 pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout: Duration) -> ExitCode {
     let seconds = timeout.as_secs_f64().to_string();
     let pairs = names.iter().map(|name| ("name", name.as_str())).chain([("timeout", seconds.as_str())]);
@@ -28,10 +28,10 @@ pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout:
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
     };
-    let is_meant = |process: &&ProcessSnapshot| names.is_empty() || names.contains(&process.name);
+    let is_asked_for = |process: &&ProcessSnapshot| names.is_empty() || names.contains(&process.name);
     let now = Timestamp::now();
-    for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_meant) {
-        let sentence = format!("{} is {}: {}", process.name, process.state, amiss(process, now));
+    for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_asked_for) {
+        let sentence = format!("{} is {}: {}", process.name, process.state, difference(process, now));
         print_error(&format!("navigator: {}\n", escape(&sentence)));
     }
     if snapshot.config.state == ConfigState::Rejected {

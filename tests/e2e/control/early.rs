@@ -75,7 +75,7 @@ fn while_what_was_left_is_being_stopped_status_says_so() {
     assert_eq!(stubborn["reason"], "left by a navigator that was killed");
     assert_eq!(shown("other")["state"], "pending");
     let text = site.run(["status", "other"]).stdout();
-    assert!(text.contains("waits for what a killed navigator left to be gone"), "{text}");
+    assert!(text.contains("waits for processes left by a killed navigator to end"), "{text}");
     let mut navigator = navigator;
     // It kills what doesn't end. (Two of `INT` may come as one: signals of a kind don't queue.)
     navigator.signal(Signal::QUIT);

@@ -39,7 +39,7 @@ fn a_start_that_waits_for_what_does_not_come_fails_and_says_for_what() {
     fails(&site, &["start", "on-backing-off"], "waits for backing-off: backing off");
     fails(&site, &["start", "on-stopped"], "waits for stopped: stopped by hand");
     fails(&site, &["start", "on-disabled"], "waits for disabled: disabled");
-    fails(&site, &["start", "disabled"], "it is disabled in the file: `enabled: true` lets it run");
+    fails(&site, &["start", "disabled"], "it is disabled in the file; set `enabled: true`");
     fails(&site, &["start", "missing"], "command not found: `/no/such/program` does not exist");
     // What it waits for comes, and so does it.
     site.asks(&["start", "stopped", "on-stopped"], 0);

@@ -1,0 +1,222 @@
+//! The loop itself: takes in messages and events, steps the engine, carries out what it says.
+
+use super::host::{Host, Perform};
+use super::inbox::{Ending, NavigatorSignal, News, ReloadOutcome};
+use super::log_events;
+use super::orphans::{self, FormerProcesses};
+use super::pending_orders::ChangedProcesses;
+use super::requests::problem;
+use super::state::Supervisor;
+use super::view::LoopView;
+use crate::config::{Diagnostic, Loaded, Rejected};
+use crate::snapshot;
+use crate::source::{Revision, Ticket};
+use jiff::Timestamp;
+use reconcile::desired::Desired;
+use reconcile::engine::{Engine, StepOutcome};
+use reconcile::event::{Action, Content, Event, Order};
+use reconcile::report::{Report, TransitionKind};
+use reconcile::text::Name;
+use std::mem;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+impl<P: Perform, S: Host> Supervisor<P, S> {
+    /// Ends the orphans of a killed navigator. Then keeps the processes in sync with `first` and later revisions, until it is
+    /// told to shut down.
+    ///
+    /// The performer is returned: the caller drains the rest of the output.
+    pub async fn run(
+        mut self,
+        former: FormerProcesses,
+        first: Loaded,
+        mut events: mpsc::Receiver<Event>,
+        mut news: mpsc::Receiver<News>,
+    ) -> (P, Ending) {
+        let wanted = Arc::new(if former.processes.is_empty() { Desired::nothing() } else { first.desired.clone() });
+        let view = |engine: &Engine, now| LoopView::new(0, engine.clone(), now, self.file.clone(), Some(Arc::clone(&wanted)));
+        let ended = orphans::end(&self.performer, former, &mut events, &mut news, view).await;
+        self.performer.release_orphans();
+        let deferred = match ended {
+            Ok(deferred) => deferred,
+            Err(ending) => return (self.performer, ending),
+        };
+        let mut batch = self.accept(first, Ticket::default());
+        batch.extend(deferred.into_iter().flat_map(|item| self.handle(item)));
+        let mut wake_at = None;
+        let mut has_events = true;
+        loop {
+            if has_events {
+                wake_at = self.step(&mut batch);
+                if self.engine.is_finished() {
+                    let ending = if self.interrupts > 0 { Ending::Interrupted } else { Ending::Terminated };
+                    return (self.performer, ending);
+                }
+            }
+            self.publish_if_due();
+            let publish_at = self.readers.due();
+            has_events = tokio::select! {
+                Some(event) = events.recv() => {
+                    batch.push(event);
+                    while let Ok(event) = events.try_recv() {
+                        batch.push(event);
+                    }
+                    for event in &batch {
+                        self.answer_process_reload(event);
+                    }
+                    true
+                }
+                Some(item) = news.recv() => {
+                    batch.extend(self.handle(item));
+                    // A request for a view needs no planning.
+                    !batch.is_empty()
+                }
+                () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => true,
+                () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
+                plan = self.shown_plan.finished() => {
+                    self.host.show_plan(&plan);
+                    false
+                }
+            };
+        }
+    }
+
+    /// Publishes a view, if readers wait for one and it is due.
+    fn publish_if_due(&mut self) {
+        let now = self.now();
+        self.readers.publish_if_due(|version| LoopView::new(version, self.engine.clone(), now, self.file.clone(), None));
+    }
+
+    /// Steps the engine and carries out the outcome. Returns when to step again at the latest.
+    fn step(&mut self, batch: &mut Vec<Event>) -> Option<Instant> {
+        self.readers.changed();
+        // Usually no client waits.
+        let changed = (!self.orders.is_empty()).then(|| ChangedProcesses::of_events(&self.engine, batch));
+        let outcome = self.engine.step(self.now(), batch.drain(..));
+        let changed = changed.map(|changed| changed.with_outcome(&self.engine, &outcome));
+        let wake_at = self.carry_out(outcome);
+        if let Some(changed) = changed {
+            self.orders.answer(&self.engine, changed);
+        }
+        wake_at
+    }
+
+    /// Performs the actions and reports what changed. Returns when to step again at the latest.
+    fn carry_out(&mut self, outcome: StepOutcome) -> Option<Instant> {
+        let StepOutcome { mut actions, reports, wake_at } = outcome;
+        // Logging takes time. Starts are performed before they are logged: the order can't be seen from outside. Stops are logged
+        // first, because a program may answer with its last lines.
+        if actions.iter().all(|action| matches!(action, Action::Spawn { .. })) {
+            self.performer.perform(mem::take(&mut actions));
+        }
+        for report in &reports {
+            log_events::report(report);
+            self.history.report(report, self.engine.generation());
+            match report {
+                Report::Accepted(_) => {
+                    self.shown_plan.take_ready().iter().for_each(|plan| self.host.show_plan(plan));
+                    self.performer.retain_lines(&|name| self.engine.status(name).is_some());
+                }
+                Report::Process(transition) => {
+                    if let (TransitionKind::Survives, Some(run)) = (&transition.what, transition.run) {
+                        log_events::survivors(&transition.name, &self.performer.pids(run));
+                    }
+                }
+                Report::Unchanged => {}
+            }
+        }
+        self.performer.perform(actions);
+        wake_at.map(|at| self.epoch + at.since_epoch())
+    }
+
+    /// Handles a message. Returns the events that it means for the engine.
+    fn handle(&mut self, news: News) -> Vec<Event> {
+        match news {
+            News::Revision(Revision { answers, outcome: Ok(loaded) }) => self.accept(*loaded, answers),
+            News::Revision(Revision { answers, outcome: Err(rejected) }) => {
+                self.reject(&rejected, answers);
+                Vec::new()
+            }
+            News::Contents(contents) => contents.into_iter().map(content_event).collect(),
+            News::FilesChecked => {
+                self.answer_file_check();
+                Vec::new()
+            }
+            News::Signal(signal) => Vec::from_iter(self.handle_signal(signal)),
+            News::Request(request) => self.handle_request(request),
+        }
+    }
+
+    /// Accepts a configuration, together with the content of the files that it names. During a shutdown it is dropped.
+    fn accept(&mut self, loaded: Loaded, answers: Ticket) -> Vec<Event> {
+        if self.engine.orders().closing().is_some() {
+            self.answer_reloads(answers, &ReloadOutcome::Closing);
+            return Vec::new();
+        }
+        self.readers.changed();
+        let is_news = self.engine.is_news(&loaded.desired);
+        let generation = self.engine.generation() + u64::from(is_news);
+        self.host.apply(&loaded, generation);
+        self.log_new_warnings(&loaded.warnings);
+        // The log alone says what the first configuration starts.
+        if self.engine.generation() > 0 && self.host.is_watched() {
+            self.shown_plan.make(&self.engine, self.now(), &loaded.desired);
+        }
+        self.file.errors = Arc::default();
+        self.file.rejected_at = None;
+        self.answer_reloads(answers, &ReloadOutcome::Accepted(generation, is_news));
+        let contents = loaded.contents.into_iter().map(content_event);
+        std::iter::once(Event::Wanted(loaded.desired)).chain(contents).collect()
+    }
+
+    /// Logs the warnings that the configuration before did not have.
+    fn log_new_warnings(&mut self, warnings: &[Diagnostic]) {
+        let old = mem::replace(&mut self.file.warnings, warnings.iter().map(problem).collect());
+        let is_old = |new: &&Diagnostic| old.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
+        let new: Vec<Diagnostic> = warnings.iter().filter(|new| !is_old(new)).cloned().collect();
+        new.iter().for_each(log_events::warning);
+        self.host.explain(&new, 0);
+    }
+
+    fn reject(&mut self, rejected: &Rejected, answers: Ticket) {
+        self.readers.changed();
+        log_events::rejected(rejected);
+        self.host.explain(&rejected.diagnostics, rejected.omitted);
+        let problems: Vec<snapshot::ConfigProblem> = rejected.diagnostics.iter().map(problem).collect();
+        self.history.rejected(self.engine.generation(), &serde_json::json!(problems));
+        self.file.errors = problems.clone().into();
+        self.file.rejected_at.get_or_insert_with(Timestamp::now);
+        self.answer_reloads(answers, &ReloadOutcome::Rejected(problems));
+    }
+
+    fn handle_signal(&mut self, signal: NavigatorSignal) -> Option<Event> {
+        let order = match signal {
+            NavigatorSignal::Terminate => Order::Shutdown,
+            NavigatorSignal::Interrupt => {
+                self.interrupts += 1;
+                if self.interrupts > 1 { Order::Hurry } else { Order::Shutdown }
+            }
+            NavigatorSignal::Quit => {
+                self.interrupts += 1;
+                Order::Hurry
+            }
+            NavigatorSignal::Hangup => {
+                // No client waits: the outcome is logged.
+                let _ticket = self.host.source().reload();
+                return None;
+            }
+            NavigatorSignal::Reopen => {
+                self.host.reopen();
+                return None;
+            }
+        };
+        // Both orders begin or hasten a shutdown.
+        self.host.source().stop_watching();
+        Some(Event::Order(order))
+    }
+}
+
+fn content_event((name, content): (Name, Content)) -> Event {
+    Event::Content { name, content }
+}

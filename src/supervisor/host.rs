@@ -1,0 +1,58 @@
+//! What the loop needs from outside: something that performs actions, and its host.
+
+use crate::config::{Diagnostic, Loaded};
+use crate::snapshot::PlanReport;
+use crate::source::Source;
+use reconcile::event::{Action, Pid, RunId};
+use reconcile::spec::Signal;
+use reconcile::text::Name;
+use std::io;
+use std::path::PathBuf;
+
+/// Performs actions. The outcome of each comes back as an [`Event`](reconcile::event::Event).
+pub trait Perform {
+    /// Performs these actions in order, and returns at once.
+    fn perform(&self, actions: Vec<Action>);
+
+    /// Sends a signal to the main process of a run.
+    ///
+    /// # Errors
+    /// It isn't permitted, or the process is gone.
+    fn signal(&self, run: RunId, signal: Signal) -> io::Result<()>;
+
+    /// The living processes of a run, for log lines.
+    fn pids(&self, run: RunId) -> Vec<Pid>;
+
+    /// Drops the kept output of every process for which `is_there` returns false.
+    fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool);
+
+    /// Makes the orphans of a process the processes of this run. Returns one of their pids; `None`: all have ended.
+    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid>;
+
+    /// Ends the adoption of orphans. A process with an orphan that survived is never started beside it.
+    fn release_orphans(&self);
+}
+
+/// The program around the loop, apart from the processes.
+pub trait Host {
+    /// Where revisions of the configuration come from. It delivers them as [`News`](super::News).
+    fn source(&self) -> &dyn Source;
+
+    /// The real path of the configuration.
+    fn config(&self) -> PathBuf;
+
+    /// Applies the settings of a configuration that is accepted as this generation. Its processes are the engine's.
+    fn apply(&self, loaded: &Loaded, generation: u64);
+
+    /// Shows diagnostics on a terminal, in more detail than the log does. `omitted` counts the problems that are left out.
+    fn explain(&self, diagnostics: &[Diagnostic], omitted: usize);
+
+    /// Whether the log is shown on a terminal, where plans are shown too.
+    fn is_watched(&self) -> bool;
+
+    /// Shows on the terminal what a configuration that has just been accepted changes.
+    fn show_plan(&self, plan: &PlanReport);
+
+    /// Reopens every log file.
+    fn reopen(&self);
+}

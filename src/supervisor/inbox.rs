@@ -1,0 +1,95 @@
+//! What comes into the loop apart from the events of runs: revisions, file changes, signals and clients' requests.
+
+use super::event_stream::EventSubscription;
+use super::pending_orders::TrackedOrder;
+use super::view::LoopView;
+use crate::snapshot::ConfigProblem;
+use crate::source::Revision;
+use reconcile::event::Content;
+use reconcile::spec::Signal;
+use reconcile::text::Name;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// How many messages may wait for the loop. A faster producer waits until there is room.
+pub const INBOX: usize = 1024;
+
+/// A message to the loop.
+#[derive(Debug)]
+pub enum News {
+    /// A configuration was read.
+    Revision(Revision),
+    /// The content of files that these processes watch has changed.
+    Contents(Vec<(Name, Content)>),
+    /// A requested check of the files is done. Everything that was saved before the request has been delivered.
+    FilesChecked,
+    /// Navigator received a signal.
+    Signal(NavigatorSignal),
+    /// A client asks for something.
+    Request(Request),
+}
+
+/// A signal to navigator, named by its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NavigatorSignal {
+    /// `TERM`: shut down in order.
+    Terminate,
+    /// `INT`: shut down in order; a second one kills everything.
+    Interrupt,
+    /// `QUIT`: kill everything.
+    Quit,
+    /// `HUP`: reload the configuration.
+    Hangup,
+    /// `USR2`: reopen log files.
+    Reopen,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By `TERM`.
+    Terminated,
+    /// By `INT` or `QUIT`.
+    Interrupted,
+}
+
+/// A client's request.
+#[derive(Debug)]
+pub enum Request {
+    /// The current view; with a version, the first view that is newer.
+    View(Option<u64>, oneshot::Sender<Arc<LoopView>>),
+    /// A manual order for all of these processes, applied in one step. The answer comes at once; it tracks the outcomes.
+    Order(ManualOrder, Vec<Name>, oneshot::Sender<Vec<TrackedOrder>>),
+    /// Reload the configuration. Answered when it is in force or rejected.
+    Reload(oneshot::Sender<ReloadOutcome>),
+    /// Follow the stream of events; with a generation, past events since then come first.
+    Follow(Option<u64>, oneshot::Sender<EventSubscription>),
+    /// Check the files for changes. Answered when everything saved before the request has been handled.
+    CheckFiles(oneshot::Sender<()>),
+}
+
+/// What a client orders for a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManualOrder {
+    /// Start it, even if it was stopped by hand, failed or completed.
+    Start,
+    /// Stop it, and keep it stopped.
+    Stop,
+    /// Replace its run with a new one.
+    Restart,
+    /// Send this signal to its main process.
+    Signal(Signal),
+    /// Make it re-read its own files.
+    Reload,
+}
+
+/// The outcome of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// The configuration is in force as this generation; `true`: its meaning has changed.
+    Accepted(u64, bool),
+    /// The configuration is wrong.
+    Rejected(Vec<ConfigProblem>),
+    /// Navigator is shutting down, and reads nothing any more.
+    Closing,
+}

@@ -1,0 +1,68 @@
+//! What the loop owns: the engine, the views and events for clients, and the clients that wait.
+
+use super::event_stream::EventHistory;
+use super::host::{Host, Perform};
+use super::inbox::ReloadOutcome;
+use super::pending_orders::{OrderOutcome, PendingOrders};
+use super::readers::{Published, Readers};
+use super::shown_plan::ShownPlan;
+use super::view::File;
+use crate::source::Ticket;
+use reconcile::engine::Engine;
+use reconcile::event::RunId;
+use reconcile::time::Time;
+use std::collections::VecDeque;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// The loop and what it owns.
+pub struct Supervisor<P, S> {
+    pub(super) engine: Engine,
+    pub(super) epoch: Instant,
+    pub(super) performer: P,
+    pub(super) host: S,
+    /// How many `INT` and `QUIT` signals came.
+    pub(super) interrupts: u32,
+    pub(super) file: File,
+    pub(super) history: EventHistory,
+    pub(super) readers: Readers,
+    pub(super) orders: PendingOrders,
+    pub(super) waiting: WaitingClients,
+    pub(super) shown_plan: ShownPlan,
+}
+
+/// Clients that wait for something other than the outcome of an order to the engine.
+#[derive(Default)]
+pub(super) struct WaitingClients {
+    /// For a check of the files, in the order of their requests.
+    pub(super) file_checks: VecDeque<oneshot::Sender<()>>,
+    /// For a reading of the configuration that answers this ticket.
+    pub(super) reloads: Vec<(Ticket, oneshot::Sender<ReloadOutcome>)>,
+    /// For a process that re-reads its own files.
+    pub(super) process_reloads: Vec<(RunId, oneshot::Sender<OrderOutcome>)>,
+}
+
+impl<P: Perform, S: Host> Supervisor<P, S> {
+    /// A loop without a configuration.
+    pub fn new(performer: P, host: S, published: Published) -> Supervisor<P, S> {
+        let file = File { path: host.config(), ..File::default() };
+        Supervisor {
+            engine: Engine::new().with_ordered_execs(),
+            epoch: Instant::now(),
+            performer,
+            host,
+            interrupts: 0,
+            file,
+            history: EventHistory::new(),
+            readers: Readers::new(published),
+            orders: PendingOrders::default(),
+            waiting: WaitingClients::default(),
+            shown_plan: ShownPlan::default(),
+        }
+    }
+
+    /// The time by the engine's clock.
+    pub(super) fn now(&self) -> Time {
+        Time::after_epoch(self.epoch.elapsed())
+    }
+}
