@@ -100,7 +100,7 @@ impl OutputHistory {
         self.buffers().mailboxes.iter().filter_map(Weak::upgrade).for_each(|mailbox| mailbox.wake());
     }
 
-    /// The last lines of a process, each cut to [`SHOWN_CHARS`].
+    /// The last lines of a process, each cut to `SHOWN_CHARS` characters.
     pub fn last(&self, name: &str, lines: u64) -> Vec<String> {
         let Some(buffer) = self.buffers().by_name.get(name).cloned() else { return Vec::new() };
         let mut from = buffer.first_of_last(lines);
