@@ -1,4 +1,4 @@
-//! Excerpts: the source line of a span, cropped, with secret values masked.
+//! Cuts the source line that a diagnostic shows: cropped, with secret values masked.
 
 use super::diagnostic::Excerpt;
 use super::source_map::{SourceMap, SourceSpan, TextId};
@@ -10,7 +10,7 @@ const CONTEXT: usize = 120;
 
 /// The excerpt of a span; `None` if its line is empty.
 ///
-/// A reference (`${NAME}`) at the span itself is shown even in a masked value: the name is not secret, and the message is
+/// A span that is a reference (`${NAME}`) is shown even in a masked value: the name is not secret, and the message is
 /// about it.
 pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     let text = texts.text(span.text);
@@ -50,10 +50,10 @@ fn masked(id: TextId, part: Range<usize>, texts: &SourceMap) -> String {
     let text = texts.text(id);
     let mut shown = String::new();
     let mut at = part.start;
-    for veiled in texts.masked(id, part.clone()) {
-        shown.extend(text[at..veiled.start].chars().map(printable));
+    for masked in texts.masked(id, part.clone()) {
+        shown.extend(text[at..masked.start].chars().map(printable));
         shown.push('…');
-        at = veiled.end;
+        at = masked.end;
     }
     shown.extend(text[at..part.end].chars().map(printable));
     shown
@@ -87,18 +87,18 @@ mod tests {
     /// The excerpt for the span in square brackets; text in angle brackets is masked.
     fn shown(marked: &str) -> (String, String) {
         let mut text = String::new();
-        let (mut opened, mut places, mut veils) = (0, Vec::new(), Vec::new());
+        let (mut opened, mut places, mut masks) = (0, Vec::new(), Vec::new());
         for char in marked.chars() {
             match char {
                 '[' | '<' => opened = text.len(),
                 ']' => places.push(opened..text.len()),
-                '>' => veils.push(opened..text.len()),
+                '>' => masks.push(opened..text.len()),
                 char => text.push(char),
             }
         }
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), text);
-        texts.mask(id, veils);
+        texts.mask(id, masks);
         let place = places.remove(0);
         let excerpt = excerpt(SourceSpan::new(id, place), &texts).expect("the line isn't empty");
         let caret = " ".repeat(excerpt.start) + &"^".repeat(excerpt.length);

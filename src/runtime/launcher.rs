@@ -1,6 +1,6 @@
-//! What navigator inherited from its launcher, and the changes it makes to its own process at the start.
+//! Prepares navigator's own process at startup, and records the settings inherited from the program that launched it.
 //!
-//! Call it once, before any thread exists: an existing thread would keep the launcher's signal mask.
+//! Call [`init`] once, before any thread exists: an existing thread would keep the launcher's signal mask.
 
 use super::output::flush_deferred_log;
 use crate::sys;

@@ -1,4 +1,4 @@
-//! Orders that clients wait for: each is answered in the step in which it is done, or can't be done any more.
+//! Orders that clients wait for: each is answered in the step in which it succeeds or becomes impossible.
 //!
 //! A step checks only the orders for processes that it changed. Whether an order is stuck is found from views
 //! ([`TrackedOrder::stuck`]).
@@ -30,7 +30,7 @@ impl TrackedOrder {
         (TrackedOrder { goal, outcome }, reply)
     }
 
-    /// Why it can't be done without help, as far as the view shows it.
+    /// Why the order can't finish without intervention; `None` if the view shows no reason.
     pub fn stuck(&self, view: &LoopView) -> Option<String> {
         self.goal.as_ref().and_then(|goal| view.stuck(goal))
     }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Bytes kept of one process, at most.
 const PROCESS_LIMIT: usize = 64 * 1024;
-/// Bytes kept of all processes together. Each has an equal share, recalculated when their number doubles.
+/// Bytes kept of all processes together. Each process has an equal share; beyond 256, it is halved when their number doubles.
 const TOTAL_LIMIT: usize = 16 * 1024 * 1024;
 /// Characters shown of a line in `status`.
 const SHOWN_CHARS: usize = 400;

@@ -21,7 +21,7 @@ impl PollWaker {
         let _awake = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Call it before looking for the cause: an event in between then wakes again.
+    /// Call it before checking for work: work added during the check then wakes the thread again.
     pub(super) fn clear(&self) {
         let mut count = [0; 8];
         // It may not have been set.

@@ -32,21 +32,21 @@ impl Checks {
     ///
     /// # Errors
     /// Why it failed, for users.
-    pub(super) async fn check(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
+    pub(super) async fn check(&self, context: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         // The semaphore is never closed.
         let permit = self.permits.acquire().await.ok();
         tokio::select! {
-            outcome = self.run(principal, probe, within) => outcome,
+            outcome = self.run(context, probe, within) => outcome,
             never = release_when_slow(permit) => match never {},
         }
     }
 
-    async fn run(&self, principal: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
+    async fn run(&self, context: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         let answer = async {
             match probe {
                 Probe::Tcp(address) => net::connect(&self.resolver, address.value()).await.map(drop),
                 Probe::Http(asked) => http::get(&self.resolver, asked).await,
-                Probe::Exec(command) => exec::run(&self.commands, principal, command, within).await,
+                Probe::Exec(command) => exec::run(&self.commands, context, command, within).await,
                 Probe::Log(_) => Err("a log pattern is matched, not checked".to_owned()),
             }
         };

@@ -21,15 +21,10 @@ const SHOWN_CHARS: usize = 160;
 ///
 /// # Errors
 /// How it ended, and the last line of its output, for users.
-pub(super) async fn run(
-    commands: &Commands,
-    principal: &CommandContext,
-    command: &[Text],
-    within: Duration,
-) -> Result<(), String> {
+pub(super) async fn run(commands: &Commands, context: &CommandContext, command: &[Text], within: Duration) -> Result<(), String> {
     let (mut output, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
     let passed = SpawnExtras { output: Some(theirs), ..SpawnExtras::default() };
-    let mut command = commands.start(principal, Purpose::Check, command, passed);
+    let mut command = commands.start(context, Purpose::Check, command, passed);
     let outcome = tokio::select! {
         outcome = command.outcome(within) => outcome,
         never = output.drain() => match never {},

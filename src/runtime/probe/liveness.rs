@@ -1,4 +1,4 @@
-//! Liveness of a run once it was ready: one task for each kind. A task reports one failure, and ends.
+//! Liveness probes: one task for each kind starts when the run is ready, reports one failure, and ends.
 
 use super::check::Checks;
 use super::probe_state::ProbeState;
@@ -9,21 +9,21 @@ use reconcile::spec::{Liveness, Probe};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
-/// By checks, the first one an interval after it became ready.
+/// Liveness by checks; the first one follows an interval after the run became ready.
 pub(super) async fn by_checks(
     state: Arc<ProbeState>,
     checks: Checks,
-    principal: CommandContext,
+    context: CommandContext,
     probe: Probe,
     Liveness { interval, timeout, failures, .. }: Liveness,
 ) {
     state.until_ready().await;
     sleep_until(Instant::now() + interval).await;
     // Spreads the checks of processes that became ready together.
-    let mut pause = interval.mul_f64(1.0 - spread_fraction(&principal.spec.name));
+    let mut pause = interval.mul_f64(1.0 - spread_fraction(&context.spec.name));
     let mut in_a_row = 0;
     loop {
-        match checks.check(&principal, &probe, timeout).await {
+        match checks.check(&context, &probe, timeout).await {
             Ok(()) => in_a_row = 0,
             Err(why) => {
                 in_a_row += 1;

@@ -48,7 +48,7 @@ pub(super) struct Prober {
 
 /// A run that is probed.
 struct ProbedRun {
-    principal: CommandContext,
+    context: CommandContext,
     state: Arc<ProbeState>,
     matcher: Option<Arc<LogMatcher>>,
     watchdog: Option<Arc<Watchdog>>,
@@ -119,7 +119,7 @@ impl Prober {
         }
         passed.log_matcher.clone_from(&matcher);
         let probed = ProbedRun {
-            principal: CommandContext { run, spec: Arc::clone(spec), main_pid: None },
+            context: CommandContext { run, spec: Arc::clone(spec), main_pid: None },
             state: Arc::new(ProbeState::new(run, self.events.clone())),
             matcher,
             watchdog,
@@ -136,7 +136,7 @@ impl Prober {
     /// Starts the tasks of a run after its start was reported.
     pub(super) fn start(&self, run: RunId, leader: Pid) {
         if let Some(probed) = self.lock().get_mut(&run) {
-            probed.principal.main_pid = Some(leader);
+            probed.context.main_pid = Some(leader);
             if probed.is_ending {
                 return;
             }
@@ -150,10 +150,10 @@ impl Prober {
     pub(super) fn update(&self, run: RunId, spec: Arc<Spec>) {
         let mut runs = self.lock();
         let Some(probed) = runs.get_mut(&run) else { return };
-        let old = std::mem::replace(&mut probed.principal.spec, spec);
-        let spec = &probed.principal.spec;
+        let old = std::mem::replace(&mut probed.context.spec, spec);
+        let spec = &probed.context.spec;
         let (readiness_changed, liveness_changed) = (readiness_of(&old) != readiness_of(spec), old.liveness != spec.liveness);
-        if probed.principal.main_pid.is_none() || probed.is_ending {
+        if probed.context.main_pid.is_none() || probed.is_ending {
             return;
         }
         if readiness_changed {
@@ -183,7 +183,7 @@ impl Prober {
 
     /// The context for commands of a run.
     pub(super) fn context(&self, run: RunId) -> Option<CommandContext> {
-        self.lock().get(&run).map(|probed| probed.principal.clone())
+        self.lock().get(&run).map(|probed| probed.context.clone())
     }
 
     /// Never held across an await; only the loop's thread locks it.
@@ -197,7 +197,7 @@ impl ProbedRun {
     fn start_receiver(&mut self) {
         let Some(socket) = self.announcements.socket.take() else { return };
         let handlers = notify::NotificationHandlers {
-            principal: self.principal.clone(),
+            context: self.context.clone(),
             state: Arc::clone(&self.state),
             watchdog: self.watchdog.clone(),
         };
@@ -205,7 +205,7 @@ impl ProbedRun {
     }
 
     fn start_readiness(&mut self, checks: &Checks) {
-        let spec = Arc::clone(&self.principal.spec);
+        let spec = Arc::clone(&self.context.spec);
         self.readiness = Task::default();
         self.state.reset_reported();
         if let Some(matcher) = self.matcher.as_ref().filter(|_| !matches!(spec.ready, Some(Probe::Log(_)))) {
@@ -225,8 +225,8 @@ impl ProbedRun {
                 Task::new(readiness::by_log(state, matcher, pattern.shown().to_owned()))
             }
             (Some(probe), _) => {
-                let (checks, principal) = (checks.clone(), self.principal.clone());
-                Task::new(readiness::by_checks(state, checks, principal, probe.clone(), spec.ready_timing))
+                let (checks, context) = (checks.clone(), self.context.clone());
+                Task::new(readiness::by_checks(state, checks, context, probe.clone(), spec.ready_timing))
             }
             (None, Some(Announce::Fd(number))) => match self.announcements.pipe.take() {
                 Some(pipe) => Task::new(readiness::by_descriptor(state, pipe, number)),
@@ -239,10 +239,10 @@ impl ProbedRun {
 
     fn start_liveness(&mut self, checks: &Checks) {
         self.liveness = Task::default();
-        let Some(liveness) = self.principal.spec.liveness.clone() else { return };
+        let Some(liveness) = self.context.spec.liveness.clone() else { return };
         let state = Arc::clone(&self.state);
         self.liveness = match (liveness.probe.clone(), self.watchdog.clone()) {
-            (Some(probe), _) => Task::new(liveness::by_checks(state, checks.clone(), self.principal.clone(), probe, liveness)),
+            (Some(probe), _) => Task::new(liveness::by_checks(state, checks.clone(), self.context.clone(), probe, liveness)),
             (None, Some(watchdog)) => Task::new(liveness::by_watchdog(state, watchdog)),
             // It was started without a watchdog, so it sends no keep-alives.
             (None, None) => Task::default(),

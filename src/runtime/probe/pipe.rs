@@ -1,4 +1,4 @@
-//! A pipe from a program to the loop. A program that announces readiness by the s6 convention writes a newline to it.
+//! Pipes from a program to the loop, for readiness by descriptor (`ready.fd`, a newline as in s6) and for the output of check commands.
 
 use crate::sys;
 use rustix::fd::OwnedFd;

@@ -11,17 +11,17 @@ use rustix::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
-/// By checks, until the task is aborted.
+/// Readiness by checks, which go on until the task is aborted.
 pub(super) async fn by_checks(
     state: Arc<ProbeState>,
     checks: Checks,
-    principal: CommandContext,
+    context: CommandContext,
     probe: Probe,
     timing: ReadyTiming,
 ) {
-    let mut thresholds = Thresholds::new(timing.interval, spread_fraction(&principal.spec.name), state.is_ready());
+    let mut thresholds = Thresholds::new(timing.interval, spread_fraction(&context.spec.name), state.is_ready());
     loop {
-        let outcome = checks.check(&principal, &probe, timing.timeout).await;
+        let outcome = checks.check(&context, &probe, timing.timeout).await;
         match (thresholds.record(outcome.is_ok()), outcome) {
             (ProbeVerdict::Ready, _) => state.ready().await,
             (ProbeVerdict::Unready, Err(why)) => state.unready(why).await,
@@ -31,7 +31,7 @@ pub(super) async fn by_checks(
     }
 }
 
-/// By a line of its output; never withdrawn.
+/// Readiness by an output line that matches; never withdrawn.
 pub(super) async fn by_log(state: Arc<ProbeState>, matcher: Option<Arc<LogMatcher>>, pattern: String) {
     if state.is_ready() {
         return;
@@ -56,7 +56,7 @@ pub(super) async fn by_descriptor(state: Arc<ProbeState>, pipe: OwnedFd, number:
     }
 }
 
-/// By notifications, which the receiver handles: reports what is awaited.
+/// Readiness by notifications: only reports what is awaited; the receiver handles the notifications.
 pub(super) async fn by_notification(state: Arc<ProbeState>) {
     if !state.is_ready() {
         state.unready("no `READY=1` received yet".to_owned()).await;

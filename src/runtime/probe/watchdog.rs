@@ -1,4 +1,4 @@
-//! The watchdog of a run: keep-keep_alive messages must come within a time limit (`sd_watchdog_enabled(3)`).
+//! The watchdog of a run: keep-alive messages must arrive within a time limit (`sd_watchdog_enabled(3)`).
 
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Liveness;
@@ -33,7 +33,7 @@ impl Watchdog {
         self.lock().limit
     }
 
-    /// Records a keep-keep_alive (`WATCHDOG=1`).
+    /// Records a keep-alive message (`WATCHDOG=1`).
     pub(super) fn keep_alive(&self) {
         self.lock().last = Instant::now();
     }
@@ -52,7 +52,7 @@ impl Watchdog {
         self.changed.notify_one();
     }
 
-    /// Waits until a keep-keep_alive is overdue; returns why it failed.
+    /// Waits until a keep-alive message is overdue; returns why it failed.
     pub(super) async fn expired(&self) -> String {
         loop {
             let (due, limit, is_triggered) = {

@@ -1,6 +1,6 @@
 //! Reports the end of main processes by their pidfds, which become readable then.
 //!
-//! `SIGCHLD` alone is too slow: one signal may stand for several ends, so each would cost a check of all children, which the
+//! `SIGCHLD` alone is too slow: one signal may mean several exits, so each signal needs a check of all children, which the
 //! kernel makes one by one. Orphans, and main processes without a pidfd, still need that; see [`super::Reaper::reap_all`].
 
 use crate::sys;
@@ -20,12 +20,12 @@ pub(super) struct ExitWatch {
     /// Becomes readable when one of them has ended.
     epoll: Arc<AsyncFd<OwnedFd>>,
     pidfds: HashMap<u32, Arc<OwnedFd>>,
-    /// Main processes that end without a report: only a full scan finds it.
+    /// Main processes with exits that epoll may not report: only a full scan finds them.
     unwatched: BTreeSet<u32>,
     /// From this many main processes on, no pidfds are kept, to save descriptors.
     limit: usize,
     is_crowded: bool,
-    /// Pidfds were given up. One of them may have had an exit to report.
+    /// Pidfds were dropped to save descriptors; one of them may have had an unreported exit.
     needs_full_scan: bool,
 }
 

@@ -5,9 +5,9 @@ use super::super::tree::{ProcessHandle, send_all};
 use super::{MainProcess, PendingSignal, Reaper};
 use reconcile::event::RunId;
 
-/// For fewer stops, single scans cost no more than one scan of all processes of this host.
+/// Below this number, one scan for each run costs no more than one scan of all processes on this host.
 const MANY_STOPS: usize = 16;
-/// How many processes are scanned at the cost of one single scan of a main process's children.
+/// How many processes a full scan reads in the time that a scan for one run takes.
 const SCAN_COST: usize = 8;
 /// How many processes other than main processes may be scanned for each stop.
 const OTHERS_PER_STOP: usize = 2;
@@ -30,7 +30,7 @@ impl Reaper {
             let found = self.members(&scan, id);
             self.signal_members(id, signal, found);
         }
-        // That took a while. Only processes forked meanwhile were missed: with a signal pending, the kernel lets no process fork.
+        // Only processes forked during the scan were missed: a process with a pending signal can't fork. No new pid: none.
         if last_pid.is_some() && last_pid == proc::last_pid() {
             return;
         }

@@ -122,7 +122,7 @@ fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
 
 /// The receivers of a run's messages.
 pub(super) struct NotificationHandlers {
-    pub(super) principal: CommandContext,
+    pub(super) context: CommandContext,
     pub(super) state: Arc<ProbeState>,
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
@@ -130,7 +130,7 @@ pub(super) struct NotificationHandlers {
 /// Handles the messages of a run until the task is aborted.
 pub(super) async fn receive(socket: Socket, handlers: NotificationHandlers) {
     let (mut logged_keys, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
-    let name = handlers.principal.spec.name.as_str();
+    let name = handlers.context.spec.name.as_str();
     loop {
         let received = tokio::select! {
             received = socket.receive() => received,
@@ -163,7 +163,7 @@ pub(super) async fn receive(socket: Socket, handlers: NotificationHandlers) {
 impl NotificationHandlers {
     /// Whether messages of this sender count for the run.
     fn trusts(&self, sender: UCred) -> bool {
-        let Some(leader) = self.principal.main_pid.map(|pid| pid.0) else { return false };
+        let Some(leader) = self.context.main_pid.map(|pid| pid.0) else { return false };
         let user = sender.uid.as_raw();
         let process_user = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
         let trusted = [Some(0), Some(rustix::process::geteuid().as_raw()), process_user];
@@ -172,7 +172,7 @@ impl NotificationHandlers {
 
     /// Whether readiness comes from notifications. With a probe, `READY=1` is ignored.
     fn announces_readiness(&self) -> bool {
-        self.principal.spec.exec.announce.is_some()
+        self.context.spec.exec.announce.is_some()
     }
 
     /// The cost of a notification in the run's budget.
@@ -186,7 +186,7 @@ impl NotificationHandlers {
     }
 
     async fn handle(&self, notification: Notification, logged_keys: &mut BTreeSet<String>) {
-        let name = self.principal.spec.name.as_str();
+        let name = self.context.spec.name.as_str();
         let announces_readiness = self.announces_readiness();
         match notification {
             Notification::Ready if announces_readiness => self.state.ready().await,
@@ -201,7 +201,7 @@ impl NotificationHandlers {
             Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.keep_alive()),
             Notification::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
             Notification::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
-            Notification::MainPid(pid) if Some(pid) == self.principal.main_pid.map(|leader| leader.0) => {}
+            Notification::MainPid(pid) if Some(pid) == self.context.main_pid.map(|leader| leader.0) => {}
             Notification::MainPid(_) => log_ignored(name, "MAINPID", logged_keys),
             Notification::Ignored(key) => log_ignored(name, &key, logged_keys),
         }
