@@ -56,14 +56,7 @@ impl ChangedProcesses {
                 Event::Order(Order::Start(name) | Order::Stop(name) | Order::Restart(name)) | Event::Content { name, .. } => {
                     names.insert(name.clone());
                 }
-                Event::Spawned { run, .. }
-                | Event::NotSpawned { run, .. }
-                | Event::Ready { run }
-                | Event::Unready { run, .. }
-                | Event::Unhealthy { run, .. }
-                | Event::Reloaded { run, .. }
-                | Event::Exited { run, .. }
-                | Event::Gone { run } => names.extend(name_of(engine, *run)),
+                of_run => names.extend(of_run.run().and_then(|run| name_of(engine, run))),
             }
         }
         ChangedProcesses::These(names)

@@ -51,24 +51,29 @@ impl Document {
         }
     }
 
+    /// A writer for the nodes of one scope, at this path.
+    fn writer<'s, 'r, 'a, 'c>(
+        &'s mut self,
+        reader: &'s mut NodeReader<'r, 'a, 'c>,
+        path: Vec<String>,
+    ) -> NodeWriter<'s, 'r, 'a, 'c> {
+        let Document { directory, defaults, secrets, .. } = self;
+        NodeWriter { reader, directory, defaults: *defaults, secrets, needed: BTreeSet::new(), path }
+    }
+
     /// Adds the top-level settings of the main file.
     pub(in crate::config) fn add_top(&mut self, reader: &mut NodeReader<'_, '_, '_>, given: &[MapEntry]) {
-        let mut writer = NodeWriter {
-            reader,
-            directory: &self.directory,
-            defaults: self.defaults,
-            secrets: &mut self.secrets,
-            needed: BTreeSet::new(),
-            path: Vec::new(),
-        };
+        let mut writer = self.writer(reader, Vec::new());
+        let mut top = Vec::new();
         for key in TOP.iter().filter(|key| !RESOLVED.contains(&key.name) && !matches!(key.shape, ValueShape::Processes)) {
             let value = match entry(given, key.name) {
                 Some(entry) => Some(writer.at_key(key.name, |writer| writer.value(key.shape, &entry.value))),
                 None => writer.default(key),
             };
-            self.top.extend(value.map(|value| (key.name.to_owned(), value)));
+            top.extend(value.map(|value| (key.name.to_owned(), value)));
         }
         self.needed = writer.needed;
+        self.top = top;
     }
 
     /// Adds a process: its fields, including those from `defaults`, in the order of the table.
@@ -80,14 +85,7 @@ impl Document {
         fields: &[Given<'_>],
     ) {
         let variables = reader.scope.own().clone();
-        let mut writer = NodeWriter {
-            reader,
-            directory: &self.directory,
-            defaults: self.defaults,
-            secrets: &mut self.secrets,
-            needed: BTreeSet::new(),
-            path: vec![name.to_string()],
-        };
+        let mut writer = self.writer(reader, vec![name.to_string()]);
         let has_policy = RESTART_FIELDS.iter().any(|key| given(fields, key).is_some());
         let mut written = Vec::new();
         for key in keys(PROCESS) {
