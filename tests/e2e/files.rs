@@ -276,7 +276,7 @@ managed_processes:
     let ended = navigator.exits(0);
     let text = ended.said("flood").join("\n");
     let (numbers, dropped) = count(&text, "dropped");
-    assert!(dropped > 0, "more than a lane holds");
+    assert!(dropped > 0, "more than a queue holds");
     assert_eq!(numbers.len() + usize::try_from(dropped).expect("a small number"), 2_000_000);
     assert!(count(&fs::read_to_string(path).expect("the file"), "dropped").0.into_iter().eq(1..=50_000));
 }

@@ -92,6 +92,11 @@ impl StreamShare {
         if let Some(full) = self.full.take() {
             full.waker.wake();
         }
+        self.take_dropped()
+    }
+
+    /// Its dropped lines, for a report.
+    pub(super) fn take_dropped(&mut self) -> Option<Dropped> {
         self.dropped.take()
     }
 

@@ -138,10 +138,13 @@ impl SinkQueue {
         self.change(|state| state.entries.push_back(QueueEntry::Reopen));
     }
 
-    /// Answers when everything queued so far is written.
+    /// Answers when everything queued so far is written, and all lines dropped so far are reported.
     pub(super) fn flush(self: &Arc<Self>) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
-        self.change(|state| state.entries.push_back(QueueEntry::Flush(done)));
+        self.change(|state| {
+            state.report_dropped(&self.writers);
+            state.entries.push_back(QueueEntry::Flush(done));
+        });
         is_done
     }
 
@@ -270,6 +273,15 @@ impl SinkQueueState {
             !share.is_empty()
         });
         for (source, dropped) in recovered {
+            self.add(&source, writers, |text| dropped.write(text));
+        }
+    }
+
+    /// Queues the reports of all dropped lines, without waiting for room: after this, there may be no writing anymore.
+    fn report_dropped(&mut self, writers: &Writers) {
+        let unreported: Vec<_> =
+            self.shares.iter_mut().filter_map(|(source, share)| Some((source.clone(), share.take_dropped()?))).collect();
+        for (source, dropped) in unreported {
             self.add(&source, writers, |text| dropped.write(text));
         }
     }
@@ -450,6 +462,21 @@ mod tests {
         assert!(last.bytes.ends_with("… dropped 3 lines (3000 bytes)\n".as_bytes()));
         drop(state);
         assert!(drop_line(), "it has room again");
+    }
+
+    #[test]
+    fn dropped_lines_are_reported_before_a_flush_is_done() {
+        let stuck = Stuck::new();
+        let flood = source("flood");
+        stuck.flood(&flood);
+        assert!(!stuck.offer_at(&flood, stuck.now + MAX_WAIT));
+        let _is_done = stuck.queue.flush();
+        let state = stuck.queue.lock();
+        let mut last = state.entries.iter().rev();
+        assert!(matches!(last.next(), Some(QueueEntry::Flush(_))));
+        let Some(QueueEntry::Text(text)) = last.next() else { panic!("no report before the flush") };
+        assert!(text.bytes.ends_with("… dropped 1 lines (1000 bytes)\n".as_bytes()));
+        assert!(!state.shares[&flood].is_dropping());
     }
 
     #[test]
