@@ -79,6 +79,33 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|&(name, _)| name)
 }
 
+/// The signals that would end a program that doesn't handle them, except `KILL` and those of faults (`SEGV`, `ABRT` and the like).
+pub fn deadly() -> impl Iterator<Item = i32> {
+    const OTHERS: [i32; 16] = [
+        // Faults of the program itself.
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGSEGV,
+        libc::SIGSYS,
+        // Not to be handled, or for job control.
+        libc::SIGKILL,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        // Ignored by default.
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGURG,
+        libc::SIGWINCH,
+    ];
+    let named = NAMED.iter().map(|&(_, number)| number).filter(|number| !OTHERS.contains(number));
+    named.chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+}
+
 /// All names and aliases without the real-time ones.
 pub fn spellings() -> impl Iterator<Item = &'static str> {
     names().chain(ALIASES.iter().map(|&(name, _)| name))

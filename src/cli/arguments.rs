@@ -12,7 +12,8 @@ use std::time::Duration;
 #[command(override_usage = "navigator [OPTIONS] [CONFIG]\n       navigator [OPTIONS] <COMMAND>")]
 #[command(after_help = "Without CONFIG: $NAVIGATOR_CONFIG, else config/navigator.yml, else navigator.yml.\n\n\
     Signals: TERM and INT stop everything in order (a second INT kills everything), QUIT kills everything, \
-    HUP reloads the configuration, USR2 reopens log files.\n\n\
+    HUP reloads the configuration (or stops everything in order, if the terminal was closed), USR2 reopens log files. \
+    Others are logged and ignored.\n\n\
     Environment: LOG_LEVEL (error, warn, info, debug), NAVIGATOR_CONFIG, NAVIGATOR_PID_FILE, NAVIGATOR_STATE_DIR.")]
 pub(super) struct Arguments {
     #[command(subcommand)]

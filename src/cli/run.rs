@@ -11,6 +11,7 @@ use crate::control::{ClaimError, HeldLock, Instance, LoopAccess, Server, StateDi
 use crate::error_text::words;
 use crate::journal::{Accepted, Journal, Opened};
 use crate::runtime::{self, DeferredFlush, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
+use crate::signals;
 use crate::snapshot::PlanReport;
 use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
 use crate::supervisor::{self, Ending, FormerProcesses, Host, INBOX, NavigatorSignal, News, Perform, Published, Supervisor};
@@ -35,7 +36,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Ok(launcher) => launcher,
         Err(error) => return fail(FAILURE, &error.to_string()),
     };
-    let listener = match SignalListener::open() {
+    let listener = match SignalListener::open(launcher) {
         Ok(listener) => listener,
         Err(error) => return fail(FAILURE, &format!("failed to listen for signals: {}", words(&error))),
     };
@@ -72,6 +73,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
     match ending {
         Ok(Ending::Terminated) => OK.into(),
         Ok(Ending::Interrupted) => INTERRUPTED.into(),
+        Ok(Ending::Incomplete) => FAILURE.into(),
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
@@ -137,10 +139,12 @@ fn supervise(
         let survivors = runtime.finish().await;
         server.close().await;
         journal.close();
-        if !survivors.is_empty() {
-            error!(target: "navigator", pids = ?survivors, "Processes survived KILL");
+        if survivors.is_empty() {
+            return Ok(ending);
         }
-        Ok(ending)
+        let pids = survivors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        error!(target: "navigator", pids, "Processes survived KILL");
+        Ok(Ending::Incomplete)
     })
 }
 
@@ -153,33 +157,43 @@ struct SignalListener {
 }
 
 impl SignalListener {
-    fn open() -> io::Result<SignalListener> {
+    fn open(launcher: Launcher) -> io::Result<SignalListener> {
         // Tokio makes one too, and panics on an error.
         drop(UnixStream::pair()?);
         let tokio =
             tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::flush_deferred_log).build()?;
         let (news, news_inbox) = mpsc::channel(INBOX);
         let context = tokio.enter();
-        listen(&news)?;
+        listen(launcher, &news)?;
         drop(context);
         Ok(SignalListener { tokio, news, news_inbox })
     }
 }
 
 /// Sends the signals to navigator to the loop.
-fn listen(news: &mpsc::Sender<News>) -> io::Result<()> {
-    let signals = [
-        (SignalKind::terminate(), NavigatorSignal::Terminate),
-        (SignalKind::interrupt(), NavigatorSignal::Interrupt),
-        (SignalKind::quit(), NavigatorSignal::Quit),
-        (SignalKind::hangup(), NavigatorSignal::Hangup),
-        (SignalKind::user_defined2(), NavigatorSignal::Reopen),
-    ];
-    for (kind, meaning) in signals {
-        let (mut stream, news) = (signal(kind)?, news.clone());
-        tokio::spawn(async move { while stream.recv().await.is_some() && news.send(News::Signal(meaning)).await.is_ok() {} });
+fn listen(launcher: Launcher, news: &mpsc::Sender<News>) -> io::Result<()> {
+    // Writes to a closed pipe or beyond `ulimit -f` fail instead.
+    let handled = signals::deadly().filter(|number| ![libc::SIGPIPE, libc::SIGXFSZ].contains(number));
+    for number in handled {
+        let (mut stream, news) = (signal(SignalKind::from_raw(number))?, news.clone());
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() && news.send(News::Signal(meaning(launcher, number))).await.is_ok() {}
+        });
     }
     Ok(())
+}
+
+/// What a signal means that has just arrived.
+fn meaning(launcher: Launcher, number: i32) -> NavigatorSignal {
+    match number {
+        libc::SIGTERM => NavigatorSignal::Terminate,
+        libc::SIGINT => NavigatorSignal::Interrupt,
+        libc::SIGQUIT => NavigatorSignal::Quit,
+        libc::SIGHUP if launcher.has_lost_terminal() => NavigatorSignal::TerminalClosed,
+        libc::SIGHUP => NavigatorSignal::Hangup,
+        libc::SIGUSR2 => NavigatorSignal::Reopen,
+        other => NavigatorSignal::Other(signals::name(other)),
+    }
 }
 
 impl Perform for Runtime {
@@ -244,6 +258,10 @@ impl Host for ForegroundHost {
 
     fn show_plan(&self, plan: &PlanReport) {
         self.log.printer.log(guard(&brief(plan, TerminalStyle::of(io::stderr()))).as_bytes());
+    }
+
+    fn show_notice(&self, text: &str) {
+        self.log.printer.log(guard(text).as_bytes());
     }
 
     fn reopen(&self) {

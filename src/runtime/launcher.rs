@@ -4,6 +4,7 @@
 
 use super::output::flush_deferred_log;
 use crate::sys;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use thiserror::Error;
@@ -15,6 +16,8 @@ pub struct Launcher {
     pub(super) umask: u32,
     /// Limit of open descriptors, soft and hard.
     pub(super) nofile: (u64, u64),
+    /// It has a controlling terminal, and doesn't ignore `HUP` as under `nohup`.
+    ends_with_terminal: bool,
 }
 
 /// Why navigator can't supervise processes here.
@@ -85,14 +88,25 @@ impl Launcher {
         self.nofile.1
     }
 
+    /// Whether navigator's terminal was closed since it was started, and it is to end with it.
+    pub fn has_lost_terminal(&self) -> bool {
+        self.ends_with_terminal && !has_terminal()
+    }
+
     /// The settings of this process now.
     pub(super) fn now() -> Launcher {
-        let mask = rustix::process::umask(rustix::fs::Mode::RWXU | rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+        let mask = rustix::process::umask(Mode::RWXU | Mode::RWXG | Mode::RWXO);
         rustix::process::umask(mask);
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let [soft, hard] = [current, maximum].map(|limit| limit.unwrap_or(libc::RLIM_INFINITY));
-        Launcher { umask: mask.bits(), nofile: (soft, hard) }
+        let ends_with_terminal = !sys::is_ignored(libc::SIGHUP) && has_terminal();
+        Launcher { umask: mask.bits(), nofile: (soft, hard), ends_with_terminal }
     }
+}
+
+/// Whether navigator has a controlling terminal.
+fn has_terminal() -> bool {
+    rustix::fs::open("/dev/tty", OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
 
 fn limit(soft: u64, hard: u64) -> Rlimit {

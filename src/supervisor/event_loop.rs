@@ -50,12 +50,14 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             if has_events {
                 wake_at = self.step(&mut batch);
                 if self.engine.is_finished() {
-                    let ending = if self.interrupts > 0 { Ending::Interrupted } else { Ending::Terminated };
+                    let ending = if self.interrupts.any() { Ending::Interrupted } else { Ending::Terminated };
                     return (self.performer, ending);
                 }
             }
             self.publish_if_due();
+            self.show_notice();
             let publish_at = self.readers.due();
+            let notice_at = self.notice_due();
             has_events = tokio::select! {
                 Some(event) = events.recv() => {
                     batch.push(event);
@@ -74,12 +76,28 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 }
                 () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => true,
                 () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
+                () = sleep_until(notice_at.unwrap_or(self.epoch)), if notice_at.is_some() => false,
                 plan = self.shown_plan.finished() => {
                     self.host.show_plan(&plan);
                     false
                 }
             };
         }
+    }
+
+    /// Says on a terminal what a shutdown waits for.
+    fn show_notice(&mut self) {
+        if self.engine.orders().closing().is_some()
+            && self.host.is_watched()
+            && let Some(text) = self.shutdown_notice.next(&self.engine, self.now(), self.interrupts.any())
+        {
+            self.host.show_notice(&text);
+        }
+    }
+
+    fn notice_due(&self) -> Option<Instant> {
+        let due = self.shutdown_notice.due(&self.engine).filter(|due| *due > self.now() && self.host.is_watched())?;
+        Some(self.epoch + due.since_epoch())
     }
 
     /// Publishes a view, if readers wait for one and it is due.
@@ -192,14 +210,19 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
 
     fn handle_signal(&mut self, signal: NavigatorSignal) -> Option<Event> {
         let order = match signal {
-            NavigatorSignal::Terminate => Order::Shutdown,
-            NavigatorSignal::Interrupt => {
-                self.interrupts += 1;
-                if self.interrupts > 1 { Order::Hurry } else { Order::Shutdown }
+            NavigatorSignal::TerminalClosed => {
+                log_events::terminal_closed();
+                Order::Shutdown
             }
+            NavigatorSignal::Interrupt if self.interrupts.interrupt(Instant::now()) => Order::Hurry,
+            NavigatorSignal::Terminate | NavigatorSignal::Interrupt => Order::Shutdown,
             NavigatorSignal::Quit => {
-                self.interrupts += 1;
+                self.interrupts.quit();
                 Order::Hurry
+            }
+            NavigatorSignal::Other(signal) => {
+                log_events::signal_ignored(signal);
+                return None;
             }
             NavigatorSignal::Hangup => {
                 // No client waits: the outcome is logged.

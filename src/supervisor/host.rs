@@ -53,6 +53,9 @@ pub trait Host {
     /// Shows on the terminal what a configuration that has just been accepted changes.
     fn show_plan(&self, plan: &PlanReport);
 
+    /// Shows a line on the terminal that is not part of the log.
+    fn show_notice(&self, text: &str);
+
     /// Reopens every log file.
     fn reopen(&self);
 }

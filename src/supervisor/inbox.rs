@@ -40,8 +40,12 @@ pub enum NavigatorSignal {
     Quit,
     /// `HUP`: reload the configuration.
     Hangup,
+    /// `HUP` because navigator's terminal was closed: shut down in order.
+    TerminalClosed,
     /// `USR2`: reopen log files.
     Reopen,
+    /// Any other: it has no effect.
+    Other(Signal),
 }
 
 /// How the loop ended.
@@ -51,6 +55,8 @@ pub enum Ending {
     Terminated,
     /// By `INT` or `QUIT`.
     Interrupted,
+    /// Processes are left that survive `KILL`.
+    Incomplete,
 }
 
 /// A client's request.

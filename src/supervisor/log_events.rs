@@ -4,6 +4,7 @@ use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::event::{ExitStatus, Pid};
 use reconcile::human_duration::HumanDuration;
 use reconcile::report::{Report, Summary, Transition, TransitionKind};
+use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -148,6 +149,16 @@ fn pid_list(pids: &[Pid]) -> String {
 /// Logs the processes that survive `KILL`.
 pub(super) fn survivors(name: &Name, pids: &[Pid]) {
     error!(target: "managed_processes", name = name.as_str(), pids = pid_list(pids), "Process survives KILL");
+}
+
+/// Logs that navigator shuts down because its terminal was closed.
+pub(super) fn terminal_closed() {
+    warn!(target: "navigator", reason = "its terminal was closed", "Shutting down");
+}
+
+/// Logs a signal to navigator that has no effect.
+pub(super) fn signal_ignored(signal: Signal) {
+    warn!(target: "navigator", signal = signal.0, "Ignored signal");
 }
 
 /// Logs a warning of an accepted configuration.

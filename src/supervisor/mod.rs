@@ -7,12 +7,14 @@ mod event_loop;
 mod event_stream;
 mod host;
 mod inbox;
+mod interrupts;
 mod log_events;
 mod orphans;
 mod pending_orders;
 mod readers;
 mod requests;
 mod shown_plan;
+mod shutdown_notice;
 mod state;
 mod view;
 

@@ -4,6 +4,7 @@
 
 use super::host::Perform;
 use super::inbox::{Ending, NavigatorSignal, News, Request};
+use super::interrupts::Interrupts;
 use super::log_events;
 use super::view::LoopView;
 use crate::journal::{Accepted, Definition, JournalEntry, Record};
@@ -157,7 +158,7 @@ fn default_spec(name: &str) -> Spec {
 struct DeferredNews {
     news: Vec<News>,
     ending: Option<Ending>,
-    interrupts: u32,
+    interrupts: Interrupts,
 }
 
 impl DeferredNews {
@@ -168,18 +169,24 @@ impl DeferredNews {
             return None;
         };
         match signal {
-            NavigatorSignal::Terminate => self.ending = self.ending.or(Some(Ending::Terminated)),
+            NavigatorSignal::TerminalClosed | NavigatorSignal::Terminate => {
+                self.ending = self.ending.or(Some(Ending::Terminated));
+                None
+            }
             NavigatorSignal::Interrupt => {
-                self.interrupts += 1;
                 self.ending = Some(Ending::Interrupted);
+                self.interrupts.interrupt(Instant::now()).then_some(Event::Order(Order::Hurry))
             }
             NavigatorSignal::Quit => {
-                self.interrupts += 2;
                 self.ending = Some(Ending::Interrupted);
+                self.interrupts.quit();
+                Some(Event::Order(Order::Hurry))
             }
-            NavigatorSignal::Hangup | NavigatorSignal::Reopen => self.news.push(item),
+            NavigatorSignal::Hangup | NavigatorSignal::Reopen | NavigatorSignal::Other(_) => {
+                self.news.push(item);
+                None
+            }
         }
-        (self.interrupts > 1).then_some(Event::Order(Order::Hurry))
     }
 }
 

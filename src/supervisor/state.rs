@@ -3,9 +3,11 @@
 use super::event_stream::EventHistory;
 use super::host::{Host, Perform};
 use super::inbox::ReloadOutcome;
+use super::interrupts::Interrupts;
 use super::pending_orders::{OrderOutcome, PendingOrders};
 use super::readers::{Published, Readers};
 use super::shown_plan::ShownPlan;
+use super::shutdown_notice::ShutdownNotice;
 use super::view::File;
 use crate::source::Ticket;
 use reconcile::engine::Engine;
@@ -21,8 +23,8 @@ pub struct Supervisor<P, S> {
     pub(super) epoch: Instant,
     pub(super) performer: P,
     pub(super) host: S,
-    /// How many `INT` and `QUIT` signals came.
-    pub(super) interrupts: u32,
+    pub(super) interrupts: Interrupts,
+    pub(super) shutdown_notice: ShutdownNotice,
     pub(super) file: File,
     pub(super) history: EventHistory,
     pub(super) readers: Readers,
@@ -51,7 +53,8 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             epoch: Instant::now(),
             performer,
             host,
-            interrupts: 0,
+            interrupts: Interrupts::default(),
+            shutdown_notice: ShutdownNotice::default(),
             file,
             history: EventHistory::new(),
             readers: Readers::new(published),

@@ -181,7 +181,31 @@ pub(crate) fn own_signals() -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
+    ignore_reserved_signals();
     mask_child_signal(libc::SIG_SETMASK)
+}
+
+/// Ignores the real-time signals that the C library reserves for its threads, and that it doesn't let a program handle. It installs
+/// its own handlers when it needs them.
+fn ignore_reserved_signals() {
+    /// The first real-time signal of the kernel.
+    const FIRST: i32 = 32;
+    for signal in FIRST..libc::SIGRTMIN() {
+        // The kernel's `sigaction` record, longer than on any architecture. The handler comes first.
+        let action = [libc::SIG_IGN as u64, 0, 0, 0, 0, 0, 0, 0];
+        let nothing = std::ptr::null_mut::<u64>();
+        // SAFETY: the kernel reads from `action` alone, and sets a disposition that enters no code.
+        let _refused = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), nothing, 8) };
+    }
+}
+
+/// Whether this process ignores a signal.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a `sigaction` is plain data, for which all zero bytes are a value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null pointer sets nothing, and `action` is valid for writes.
+    let failed = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    failed == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Lets this thread, and threads that it starts later, receive `SIGCHLD`.

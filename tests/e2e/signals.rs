@@ -1,7 +1,8 @@
 //! Signals to navigator, and what they mean for its processes: shutdown, gentle and not, and the whole tree of each.
 
-use crate::harness::{Signal, Site, report, socket};
+use crate::harness::{Navigator, Signal, Site, open_terminal, report, socket};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// One process that takes no notice of TERM, and is killed after `timeout`.
@@ -87,10 +88,105 @@ fn a_second_int_kills_everything_at_once() {
     navigator.signal(Signal::INT);
     navigator.journals("deaf ignored");
     let begun = Instant::now();
-    navigator.signal(Signal::INT);
+    // INTs within half a second of the first are the same one.
+    while navigator.is_running() {
+        navigator.signal(Signal::INT);
+    }
     let ended = navigator.exits(130);
     report(&format!("all was over {:?} after the second INT", ended.at - begun));
     assert!(ended.at - begun < AT_ONCE, "{}", ended.description);
+}
+
+#[test]
+fn one_int_that_comes_twice_stops_gently() {
+    let site = Site::new();
+    let mut navigator = site.start(WILLING);
+    navigator.journals("willing start");
+    navigator.signal(Signal::INT);
+    navigator.signal(Signal::INT);
+    navigator.exits(130);
+    assert_eq!(site.journal(), ["willing start", "willing term", "willing exit"]);
+}
+
+/// The signals without an effect of their own, apart from those for job control and of faults.
+fn others() -> Vec<i32> {
+    let named = [
+        libc::SIGUSR1,
+        libc::SIGALRM,
+        libc::SIGSTKFLT,
+        libc::SIGXCPU,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGPOLL,
+        libc::SIGPWR,
+    ];
+    named.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).collect()
+}
+
+#[test]
+fn every_other_signal_is_logged_and_ignored() {
+    let site = Site::new();
+    let navigator = site.start(WILLING);
+    navigator.journals("willing start");
+    for number in others() {
+        let name = navigator::signals::name(number).0;
+        navigator.send_number(number);
+        navigator.wait(name, |event| event.message == "Ignored signal" && event.field("signal") == Some(name));
+    }
+    // Those that are ignored by default or reserved, those of a write that fails, and that of children.
+    let (reserved, quiet) = (32..libc::SIGRTMIN(), [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGURG, libc::SIGWINCH, libc::SIGCONT]);
+    for number in reserved.chain(quiet).chain([libc::SIGCHLD]) {
+        navigator.send_number(number);
+    }
+    navigator.ends();
+    assert_eq!(site.journal(), ["willing start", "willing term", "willing exit"]);
+}
+
+#[test]
+fn a_suspended_navigator_goes_on_where_it_was() {
+    let site = Site::new();
+    let navigator = site.start(WILLING);
+    navigator.journals("willing start");
+    for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGSTOP] {
+        navigator.send_number(number);
+        navigator.send_number(libc::SIGCONT);
+    }
+    navigator.ends();
+    assert_eq!(site.journal(), ["willing start", "willing term", "willing exit"]);
+}
+
+/// A run in a session of its own, with a terminal that closes when the descriptor is dropped.
+fn with_terminal<'s>(site: &'s Site, arguments: &[&str]) -> (Navigator<'s>, OwnedFd) {
+    site.write("navigator.yml", WILLING);
+    let (terminal, master) = open_terminal(80);
+    let navigator = site.command_through("setsid", arguments, &["navigator.yml"]).with_stdin(terminal).start();
+    navigator.journals("willing start");
+    (navigator, master)
+}
+
+#[test]
+fn closing_the_terminal_is_a_shutdown() {
+    let site = Site::new();
+    let (navigator, master) = with_terminal(&site, &["--ctty"]);
+    drop(master);
+    let ended = navigator.exits(0);
+    assert!(ended.events().iter().any(|event| event.message == "Shutting down"), "{}", ended.description);
+    assert_eq!(site.journal(), ["willing start", "willing term", "willing exit"]);
+}
+
+#[test]
+fn hup_reloads_while_the_terminal_is_open_and_under_nohup() {
+    let site = Site::new();
+    let (mut navigator, master) = with_terminal(&site, &["--ctty"]);
+    navigator.signal(Signal::HUP);
+    navigator.wait("a reload", |event| event.message == "Configuration unchanged");
+    drop(master);
+    navigator.exits(0);
+    let site = Site::new();
+    let (navigator, master) = with_terminal(&site, &["--ctty", "nohup"]);
+    drop(master);
+    navigator.wait("a reload", |event| event.message == "Configuration unchanged");
+    navigator.ends();
 }
 
 #[test]

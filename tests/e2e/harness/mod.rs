@@ -18,7 +18,7 @@ pub(crate) use bystander::Bystander;
 pub(crate) use navigator::{Ended, Navigator};
 pub(crate) use rustix::process::Signal;
 pub(crate) use site::{Site, attempt, client, fixtures};
-pub(crate) use terminal::{Played, on_terminal, shown_on_terminal};
+pub(crate) use terminal::{Played, on_terminal, open_terminal, shown_on_terminal};
 
 /// Says something to whoever runs the tests.
 #[expect(clippy::print_stderr, reason = "what a person reads beside a test's outcome")]

@@ -3,8 +3,9 @@
 use super::entry::{self, Event, Said};
 use super::leftovers::{self, Process};
 use super::log::{Line, Log, Stream};
-use super::{Signal, Site, report};
+use super::{Signal, Site, client, report};
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,6 +53,16 @@ impl<'s> Navigator<'s> {
         if let Some(process) = &self.process {
             leftovers::send(process, signal);
         }
+    }
+
+    /// As [`Navigator::signal`], by number: real-time signals have no names that the harness knows.
+    #[track_caller]
+    pub(crate) fn send_number(&self, number: i32) {
+        client(Command::new("sh").args(["-c", &format!("kill -{number} {}", self.pid)]));
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        !self.log.has_ended()
     }
 
     /// Kills a process below navigator, as a person or the kernel would.

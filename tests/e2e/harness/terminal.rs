@@ -53,6 +53,12 @@ pub(crate) fn shown_on_terminal(command: &mut Command, columns: u16) -> Vec<u8> 
 
 /// One end of a new terminal, and a thread that reads the other until nobody has the first one any more.
 fn terminal(columns: u16) -> (OwnedFd, JoinHandle<Vec<u8>>) {
+    let (terminal, master) = open_terminal(columns);
+    (terminal, thread::spawn(move || read(master)))
+}
+
+/// A new terminal of this width, and the end that it closes with.
+pub(crate) fn open_terminal(columns: u16) -> (OwnedFd, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("the system has terminals");
     grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
     let name = ptsname(&master, Vec::new()).expect("it has a name");
@@ -64,7 +70,7 @@ fn terminal(columns: u16) -> (OwnedFd, JoinHandle<Vec<u8>>) {
     tcsetattr(&terminal, OptionalActions::Now, &modes).expect("it is a terminal");
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&terminal, size).expect("it is a terminal");
-    (terminal.into(), thread::spawn(move || read(master)))
+    (terminal.into(), master)
 }
 
 fn read(master: OwnedFd) -> Vec<u8> {
