@@ -230,7 +230,7 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::File => "path".to_owned(),
         ValueShape::Program => "program".to_owned(),
         ValueShape::Texts => "list of single values".to_owned(),
-        ValueShape::Files => "path, or list of them".to_owned(),
+        ValueShape::Files => "path or `{path, required}`, or list of them".to_owned(),
         ValueShape::Globs => "path or glob, or list of them".to_owned(),
         ValueShape::Command => "program and arguments, as a list".to_owned(),
         ValueShape::Name => "name of a process".to_owned(),

@@ -84,15 +84,39 @@ fn variable(text: &str, start: usize, end: usize) -> Result<(Range<usize>, Strin
             })?;
             let after = quote_at + 1 + length;
             let end = text[after..].find('\n').map_or(text.len(), |length| after + length);
-            let rest = text[after..end].trim();
-            if !rest.is_empty() && !rest.starts_with('#') {
-                let help = "put the whole value in quotes";
-                return Err(Mistake { range: key, message: "unexpected text after the closing quote of this value", help });
+            match behind_quote(&text[after..end], quote, &value) {
+                None => Ok((key, value, end + 1)),
+                Some((message, help)) => Err(Mistake { range: key, message, help }),
             }
-            Ok((key, value, end + 1))
         }
         _ => Ok((key, unquoted(rest).to_owned(), end + 1)),
     }
+}
+
+/// What is wrong with the text behind a closing quote, if it is no comment: the message and the help.
+fn behind_quote(behind: &str, quote: char, value: &str) -> Option<(&'static str, &'static str)> {
+    let text = behind.trim();
+    let is_comment = text.starts_with('#') && behind.starts_with([' ', '\t']);
+    if text.is_empty() || is_comment {
+        return None;
+    }
+    Some(if quote == '\'' && value.ends_with('\\') {
+        (
+            "this value ends at its `\\'`: single quotes have no escapes",
+            "use double quotes: in them, a `'` is text and `\\\\` is a backslash",
+        )
+    } else if quote == '\'' && behind.starts_with(char::is_alphanumeric) {
+        ("this value ends at the `'` within it", "use double quotes: in them, a `'` is text")
+    } else if text.starts_with('#') {
+        (
+            "a `#` directly behind the closing quote begins no comment",
+            "write a space before the `#`, or put it before the closing quote",
+        )
+    } else if quote == '"' && behind.starts_with(char::is_alphanumeric) {
+        ("this value ends at the `\"` within it", "write `\\\"` for a `\"` in double quotes")
+    } else {
+        ("text follows the closing quote of this value", "remove it, or put it before the closing quote")
+    })
 }
 
 /// An unquoted value, without the comment that follows it.
@@ -160,6 +184,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_cut_behind_a_closing_quote() {
+        for (text, message) in [
+            (r"A='a\'b'#c", r"this value ends at its `\'`: single quotes have no escapes"),
+            (r"A='Let\'s go'", r"this value ends at its `\'`: single quotes have no escapes"),
+            ("A='Let's go'", "this value ends at the `'` within it"),
+            ("A='a'#c", "a `#` directly behind the closing quote begins no comment"),
+            ("A=\"a\"#c", "a `#` directly behind the closing quote begins no comment"),
+            ("A=\"say \"hi\"\"", "this value ends at the `\"` within it"),
+            ("A='a' 'b'", "text follows the closing quote of this value"),
+            ("A=\"a\" b # c", "text follows the closing quote of this value"),
+        ] {
+            let messages: Vec<_> = parse(text).mistakes.iter().map(|mistake| mistake.message).collect();
+            assert_eq!(messages, [message], "{text}");
+        }
+        assert_eq!(read("A='a'\t# b"), [("A", "a".to_owned())]);
+    }
+
+    #[test]
     fn mistakes_are_all_found() {
         let found = parse("A\n=1\nA B=1\nC=\"x\" y\nD=ok\nE=\"x\nF=1\n");
         let messages: Vec<_> = found.mistakes.iter().map(|mistake| mistake.message).collect();
@@ -169,7 +211,7 @@ mod tests {
                 "this line has no `=`",
                 "a variable has no name",
                 "this is not a variable name",
-                "unexpected text after the closing quote of this value",
+                "text follows the closing quote of this value",
                 "the quote of this value is never closed"
             ]
         );

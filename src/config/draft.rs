@@ -14,13 +14,15 @@ pub(super) struct Draft {
     pub(super) name: Option<SourceSpan>,
     /// Position of each named dependency.
     pub(super) edges: BTreeMap<Name, SourceSpan>,
+    /// It runs a shell, which replaces `${…}` in its arguments.
+    pub(super) has_shell: bool,
     /// Value and position of `on_watch`.
     pub(super) on_watch: Option<(OnWatch, SourceSpan)>,
 }
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft { spec: Spec::nameless(), name: None, edges: BTreeMap::new(), on_watch: None }
+        Draft { spec: Spec::nameless(), name: None, edges: BTreeMap::new(), on_watch: None, has_shell: false }
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
             .default("[]")
             .means("arguments of the program, each taken exactly as written"),
         |reader, node, draft| {
-            draft.spec.exec.args = reader.texts(node).unwrap_or_default();
+            draft.spec.exec.args = reader.texts(node, draft.has_shell).unwrap_or_default();
         },
     ),
     field(

@@ -6,7 +6,7 @@ use super::environment::Environment;
 use super::files::Files;
 use super::problems::Problem;
 use super::process::{self, ParsedProcess};
-use super::read::{Loader, path_help, read_failure, remedy};
+use super::read::{EnvFiles, Loader, path_help, read_failure, remedy};
 use super::reader::beside;
 use super::resolve::{UnreadProcesses, resolve};
 use super::scope::VariableScope;
@@ -19,6 +19,7 @@ use reconcile::spec::Tier;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -91,14 +92,25 @@ struct Included {
     is_secret: bool,
 }
 
-/// A path for messages. Parts from variables are shown as written, except for a file name that a wildcard matched.
+/// A path for messages. Parts from variables are shown as written, parts that a wildcard matched as found.
 fn displayed_path(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
-    let written = beside(main, pattern.shown());
-    match found.file_name() {
-        _ if !pattern.is_secret() => found.to_owned(),
-        Some(name) if glob::is_glob(pattern.value()) => written.with_file_name(name),
-        _ => written,
+    if !pattern.is_secret() {
+        return found.to_owned();
     }
+    let written = beside(main, pattern.shown());
+    let text = written.to_string_lossy();
+    // The parts before the first reference and behind the last one are those of the path.
+    let before = text.split('$').next().unwrap_or_default().matches('/').count();
+    let after = text.rsplit('}').next().unwrap_or_default().matches('/').count();
+    let parts: Vec<&OsStr> = written.iter().collect();
+    let found: Vec<&OsStr> = found.iter().collect();
+    let as_found = |place: usize, part: &&OsStr| match parts.len() - place {
+        _ if !glob::is_glob(&part.to_string_lossy()) => None,
+        _ if place < before => found.get(place).copied(),
+        from_end if from_end <= after => found.get(found.len().checked_sub(from_end)?).copied(),
+        _ => None,
+    };
+    parts.iter().enumerate().map(|(place, part)| as_found(place, part).unwrap_or(part)).collect()
 }
 
 /// The error for a pattern that needs an untrusted directory.
@@ -161,6 +173,11 @@ impl Loader<'_> {
                 );
             } else if glob::is_glob(pattern.value()) {
                 match self.expand(&path) {
+                    Ok(all) if all.is_empty() => {
+                        let problem = Problem::warning(span, format!("`{}` in `include` matches no file", pattern.shown()));
+                        let help = "a path is relative to the file that names it; a file that is created later is included then";
+                        self.problems.add(problem.help(help));
+                    }
                     Ok(all) => paths.extend(all.into_iter().map(|found| {
                         let shown = displayed_path(main, &pattern, &found);
                         (found, Included { named_at: None, shown, is_secret: pattern.is_secret() })
@@ -200,10 +217,9 @@ impl Loader<'_> {
     /// Decodes the top-level settings that apply to every process.
     fn shared<'a>(&mut self, entries: &'a [MapEntry]) -> SharedSettings<'a> {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null());
-        let (env_file, incomplete) = match given("env_file") {
-            Some(entry) => self.env_files(&entry.value, &mut VariableScope::default()),
-            None => (Variables::default(), false),
-        };
+        let files = given("env_file").map(|entry| self.env_files(&entry.value, &mut VariableScope::default()));
+        let EnvFiles { variables: env_file, is_incomplete: incomplete, missing } = files.unwrap_or_default();
+        self.problems.add_all(missing);
         let maps: Vec<&Node> = given("env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
         let mut scope = VariableScope::new(own, vec![&env_file]).incomplete(incomplete);
@@ -236,17 +252,18 @@ impl Loader<'_> {
         let fields = process::with_defaults(own, &shared.defaults);
         let variables = process::variables(&maps, &mut self.problems);
         let incomplete = shared.incomplete;
-        let (env_file, file_missing) = match given(&fields, "env_file").filter(|entry| !entry.value.is_null()) {
-            Some(entry) => {
-                let mut scope = VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
-                self.env_files(&entry.value, &mut scope)
-            }
-            None => (Variables::default(), false),
-        };
+        let files = given(&fields, "env_file").filter(|entry| !entry.value.is_null()).map(|entry| {
+            let mut scope = VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
+            self.env_files(&entry.value, &mut scope)
+        });
+        let EnvFiles { variables: env_file, is_incomplete, missing } = files.unwrap_or_default();
         let below = vec![&env_file, &shared.env, &shared.env_file];
-        let mut scope = VariableScope::new(variables, below).incomplete(incomplete || file_missing);
+        let mut scope = VariableScope::new(variables, below).incomplete(incomplete || is_incomplete);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.with_reader(&mut scope, |reader| process::read(reader, &fields));
+        // A process that isn't to run doesn't need its files.
+        let is_needed = draft.spec.enabled || draft.name.is_none();
+        self.problems.add_all(missing.into_iter().map(|problem| if is_needed { problem } else { problem.into_warning() }));
         if let Some(document) = document {
             self.with_reader(&mut scope, |reader| document.add_process(reader, tier, &draft.spec.name, &fields));
         }

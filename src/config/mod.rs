@@ -23,6 +23,7 @@ mod excerpt;
 mod fields;
 mod files;
 mod foreign;
+mod foreign_syntax;
 mod glob;
 mod inherited;
 mod load;

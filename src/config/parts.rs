@@ -225,6 +225,23 @@ pub(super) fn output_file(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draf
     }
 }
 
+/// An item of `env_file`.
+#[derive(Default)]
+pub(super) struct EnvFileItem {
+    pub(super) path: Option<Text>,
+    /// The file may be missing.
+    pub(super) is_optional: bool,
+}
+
+pub(super) static ENV_FILE: &[FieldReader<EnvFileItem>] = &[
+    part(key("path", ValueShape::File).required().means("path, relative to the file that names it"), |reader, node, item| {
+        item.path = reader.filled(node, "a path");
+    }),
+    part(key("required", ValueShape::Bool).default("true").means("`false`: the file may be missing"), |reader, node, item| {
+        item.is_optional = reader.boolean(node) == Some(false);
+    }),
+];
+
 /// Names of resource limits, as in `prlimit(1)`.
 pub(super) const LIMITS: [&str; 16] = [
     "as",

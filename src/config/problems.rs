@@ -27,6 +27,12 @@ impl Problem {
         Problem { severity: Severity::Warning, ..Problem::error(span, message) }
     }
 
+    /// Turns an error into a warning.
+    #[must_use]
+    pub(super) fn into_warning(self) -> Problem {
+        Problem { severity: Severity::Warning, ..self }
+    }
+
     pub(super) fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

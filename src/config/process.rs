@@ -128,7 +128,7 @@ fn variable_hint(text: &str) -> String {
 
 /// Decodes fields into a draft; reports those that are not supported yet.
 pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) -> Draft {
-    let mut draft = Draft::new();
+    let mut draft = Draft { has_shell: shell_lints::has_shell(fields), ..Draft::new() };
     for &Given { entry, field } in fields {
         reader.not_yet(field.key.name, entry.key_span);
         // `output: null` and `command: null` are values; a key without any value isn't.

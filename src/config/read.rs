@@ -5,11 +5,12 @@
 use super::content::ContentHasher;
 use super::environment::Environment;
 use super::files::{Files, MAX_BYTES};
+use super::parts::{ENV_FILE, EnvFileItem};
 use super::problems::{Problem, Problems, ShownProblems};
 use super::reader::{NodeReader, beside};
 use super::scope::{Context, VariableScope};
 use super::source_map::{SourceMap, SourceSpan, TextId};
-use super::tree::{Node, NodeKind};
+use super::tree::{Node, NodeKind, entry};
 use super::{Inputs, dialects, dotenv, duplicates, glob, secret_mask, secrets, top, yaml};
 use crate::access::Distrust;
 use reconcile::text::Text;
@@ -42,6 +43,32 @@ struct EnvFileError {
     reason: String,
     is_missing: bool,
     remedy: Option<String>,
+}
+
+/// The env files of a process, or of the top of the file.
+#[derive(Default)]
+pub(super) struct EnvFiles {
+    pub(super) variables: Variables,
+    /// A file could not be read.
+    pub(super) is_incomplete: bool,
+    /// Files that don't exist; not reported yet.
+    pub(super) missing: Vec<Problem>,
+}
+
+/// Reads an item of `env_file`: a path, or a map with the path.
+fn env_file_item(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> EnvFileItem {
+    let mut item = EnvFileItem::default();
+    match &node.kind {
+        NodeKind::Map(map) => {
+            reader.map(node, "env_file", ENV_FILE, &mut item);
+            if entry(&map.entries, "path").is_none() {
+                let problem = Problem::error(node.span, "an item of `env_file` has no `path`");
+                reader.report(problem.help("write `{path: PATH, required: false}`"));
+            }
+        }
+        _ => item.path = reader.filled(node, "a path"),
+    }
+    item
 }
 
 impl<'l> Loader<'l> {
@@ -162,20 +189,32 @@ impl<'l> Loader<'l> {
         read(&mut NodeReader { scope, context: &mut context })
     }
 
-    /// The variables of env files, and whether a file could not be read. Later files override earlier ones.
-    pub(super) fn env_files(&mut self, node: &Node, scope: &mut VariableScope<'_>) -> (Variables, bool) {
-        let named: Vec<(Option<Text>, SourceSpan)> = self.with_reader(scope, |reader| {
+    /// Reads the env files of a process, or of the top of the file. Later files override earlier ones.
+    pub(super) fn env_files(&mut self, node: &Node, scope: &mut VariableScope<'_>) -> EnvFiles {
+        let items: Vec<(EnvFileItem, SourceSpan)> = self.with_reader(scope, |reader| {
             let nodes = node.one_or_more();
-            nodes.iter().map(|node| (reader.filled(node, "a path"), node.span)).collect()
+            nodes.iter().map(|node| (env_file_item(reader, node), node.span)).collect()
         });
-        let count = named.len();
-        let found: Vec<Rc<Variables>> =
-            named.into_iter().filter_map(|(name, span)| name.and_then(|name| self.env_file(&name, span))).collect();
+        let mut files = EnvFiles::default();
+        let mut found = Vec::new();
+        for (EnvFileItem { path, is_optional }, span) in items {
+            match path.map(|name| self.env_file(&name, span, is_optional)) {
+                Some(Ok(layer)) => found.extend(layer),
+                Some(Err(Some(problem))) => files.missing.push(problem),
+                Some(Err(None)) | None => files.is_incomplete = true,
+            }
+        }
+        files.is_incomplete |= !files.missing.is_empty();
         let layers: Vec<&Variables> = found.iter().map(|found| &**found).collect();
-        (Variables::of_layers(&layers), found.len() < count)
+        files.variables = Variables::of_layers(&layers);
+        files
     }
 
-    fn env_file(&mut self, name: &Text, span: SourceSpan) -> Option<Rc<Variables>> {
+    /// The variables of an env file; nothing for a missing optional one.
+    ///
+    /// # Errors
+    /// The problem to report if it is missing; any other problem has been reported.
+    fn env_file(&mut self, name: &Text, span: SourceSpan, is_optional: bool) -> Result<Option<Rc<Variables>>, Option<Problem>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
             let failure = |error: io::Error| EnvFileError {
@@ -191,9 +230,10 @@ impl<'l> Loader<'l> {
         }
         // An unreadable file is reported at each place that names it.
         match self.env_files[&path].clone() {
-            Ok(layer) => Some(layer),
+            Ok(layer) => Ok(Some(layer)),
             // Invalid text has been reported in the file itself.
-            Err(None) => None,
+            Err(None) => Err(None),
+            Err(Some(EnvFileError { is_missing: true, .. })) if is_optional => Ok(None),
             Err(Some(EnvFileError { reason, is_missing, remedy })) => {
                 let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
@@ -202,8 +242,12 @@ impl<'l> Loader<'l> {
                     None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
                     None => format!("it was expected at `{}`: a path is relative to the file that names it", path.display()),
                 };
-                self.problems.add(problem.help(help));
-                None
+                let problem = problem.help(help);
+                if is_missing {
+                    return Err(Some(problem));
+                }
+                self.problems.add(problem);
+                Err(None)
             }
         }
     }

@@ -3,11 +3,11 @@
 use super::problems::Problem;
 use super::redact::short;
 use super::scalar;
-use super::scope::{Context, VariableScope};
+use super::scope::{Context, VariableScope, instead_of_reference};
 use super::source_map::SourceSpan;
 use super::table::{ConfigKey, NOT_YET, either};
 use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
-use super::{value_hints, words};
+use super::{foreign_syntax, shell_lints, value_hints, words};
 use crate::signals;
 use crate::suggest::did_you_mean;
 use reconcile::spec::Signal;
@@ -102,6 +102,9 @@ impl NodeReader<'_, '_, '_> {
 
     /// A single value that isn't empty.
     pub(super) fn filled(&mut self, node: &Node, what: &str) -> Option<Text> {
+        if self.is_copied(node) {
+            return None;
+        }
         let text = self.text(node)?;
         if text.value().is_empty() {
             let source = if text.is_secret() { format!(": `{}` is empty", text.shown()) } else { String::new() };
@@ -111,6 +114,23 @@ impl NodeReader<'_, '_, '_> {
             return None;
         }
         Some(text)
+    }
+
+    /// Reports what was copied from another program's file or from a document, and can't be part of a name or path.
+    fn is_copied(&mut self, node: &Node) -> bool {
+        let Some(text) = node.text() else { return false };
+        if let Some(reference) = foreign_syntax::reference(text).filter(|reference| !reference.is_certain) {
+            let message = format!("`{}` is not replaced: navigator knows no templates", reference.text);
+            self.report(Problem::error(node.span, message).help(instead_of_reference(reference.name)));
+            return true;
+        }
+        if let Some(char) = foreign_syntax::invisible_at_end(text) {
+            let message = format!("an invisible character, U+{:04X}, is part of this value", u32::from(char));
+            let plain = text.trim_matches(foreign_syntax::is_invisible);
+            self.report(Problem::error(node.span, message).help(format!("remove it: write `{plain}`")));
+            return true;
+        }
+        false
     }
 
     /// A process name.
@@ -134,8 +154,8 @@ impl NodeReader<'_, '_, '_> {
         if path.is_secret() { Text::secret(&joined, path.shown()) } else { Text::plain(&joined) }
     }
 
-    /// A list of single values, each exactly as written.
-    pub(super) fn texts(&mut self, node: &Node) -> Option<Vec<Text>> {
+    /// A list of single values, each exactly as written. With `for_shell`, a shell replaces its `${…}`.
+    pub(super) fn texts(&mut self, node: &Node, for_shell: bool) -> Option<Vec<Text>> {
         let NodeKind::List(items) = &node.kind else {
             let problem = Problem::error(node.span, format!("expected a list, found {}", node.described()));
             let help = match &node.kind {
@@ -150,13 +170,18 @@ impl NodeReader<'_, '_, '_> {
             return None;
         };
         // Unlike `collect::<Option<_>>`, this doesn't stop at the first mistake.
+        self.scope.for_shell = for_shell;
         let texts: Vec<Option<Text>> = items.iter().map(|item| self.text(item)).collect();
+        self.scope.for_shell = false;
+        shell_lints::report_arguments(items, for_shell, self.context.problems);
         texts.into_iter().collect()
     }
 
     /// A command: a list that isn't empty and begins with a program.
     pub(super) fn command(&mut self, node: &Node) -> Option<Vec<Text>> {
-        let command = self.texts(node)?;
+        let for_shell =
+            matches!(&node.kind, NodeKind::List(items) if items.iter().filter_map(Node::text).any(shell_lints::is_shell));
+        let command = self.texts(node, for_shell)?;
         if command.first().is_none_or(|program| program.value().is_empty()) {
             let problem = Problem::error(node.span, "a command needs a program");
             self.report(problem.help("write the program and its arguments, such as `[redis-cli, ping]`"));

@@ -3,7 +3,9 @@
 //! Messages quote what is written, in backticks. The code that writes a message need not know whether the quoted text is secret:
 //! an alias may bring the value from an `env` map, or a tag may be a mistyped password.
 
+use super::fields::field_of;
 use super::source_map::{SourceMap, SourceSpan};
+use super::top::TOP;
 
 /// How far around a place masked words are collected, in bytes: a line may have megabytes.
 const CONTEXT_BYTES: usize = 8 << 10;
@@ -48,9 +50,19 @@ impl<'t> MaskedWords<'t> {
 
     fn is_revealed_by(&self, part: &str) -> bool {
         // Long texts are quoted by their beginning.
+        // The names of keys are no secrets, even if a comment or a value contains them.
+        if is_key(part) {
+            return false;
+        }
         let beginning = part.strip_suffix('…').filter(|beginning| beginning.len() >= MIN_WORD);
         self.0.iter().any(|word| part.contains(word) || beginning.is_some_and(|beginning| word.starts_with(beginning)))
     }
+}
+
+/// Whether this is a key of navigator's own, or begins with one and has nothing else: `applications`, `env: …`.
+fn is_key(part: &str) -> bool {
+    let key = part.trim_end_matches([':', ' ', '…', '-', '[', ']']);
+    TOP.iter().any(|top| top.name == key) || field_of(key).is_some()
 }
 
 /// The words of a value, except names of variables that it refers to: messages are about those.

@@ -111,9 +111,12 @@ pub(super) fn whole_number<T: TryFrom<i64>>(text: &str, from: i64, to: i64) -> O
     number.filter(|number| (from..=to).contains(number)).and_then(|number| T::try_from(number).ok())
 }
 
-/// Parses a number, perhaps with a fraction, from `from` to `to`.
+/// Parses a number, perhaps with a fraction or an exponent (`1e-6`), from `from` to `to`.
 pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.bytes().any(|byte| byte.is_ascii_digit());
+    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.bytes().any(|byte| byte.is_ascii_digit())
+        && exponent.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit());
     let number = if plain { text.parse::<f64>().ok() } else { None };
     number.filter(|number| (from..=to).contains(number))
 }
@@ -191,7 +194,8 @@ mod tests {
             assert_eq!(whole_number::<i32>(text, -20, 19), None, "{text}");
         }
         assert_eq!(number("0.25", 0.0, 1.0), Some(0.25));
-        for text in ["", ".", "1.1", "nan", "inf", "-0.5", "1e-1", "1.1.1"] {
+        assert_eq!(number("1e-6", 0.0, 1.0), Some(0.000_001));
+        for text in ["", ".", "1.1", "nan", "inf", "-0.5", "1e", "e1", "1e1", "1e--1", "1.1.1"] {
             assert_eq!(number(text, 0.0, 1.0), None, "{text}");
         }
     }

@@ -4,6 +4,7 @@
 //! decides. Unsupported keys are left out.
 
 use super::fields::{self, RESTART_FIELDS};
+use super::parts;
 use super::reader::keys;
 use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, SIZE, UMASK};
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, NOT_YET, ValueShape};
@@ -135,7 +136,7 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             program
         }
         ValueShape::Texts => json!({ "type": "array", "items": any_text() }),
-        ValueShape::Files => one_or_more(&text()),
+        ValueShape::Files => one_or_more(&json!({ "anyOf": [text(), map(&keys(parts::ENV_FILE), &inner)] })),
         ValueShape::Globs => {
             let mut glob = text();
             set(&mut glob, "not", json!({ "type": "string", "pattern": r"\*\*" }));

@@ -4,6 +4,7 @@
 //! computed on first use, once, so that they may refer to each other in any order.
 
 use super::environment::Environment;
+use super::foreign_syntax;
 use super::problems::{Problem, Problems};
 use super::source_map::{SourceMap, SourceSpan};
 use super::substitute::{InvalidReference, Reference, ReferenceForm, ValuePart, parse};
@@ -13,6 +14,7 @@ use crate::suggest::nearest;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// The kernel's limit on one argument or variable, with its closing NUL (`MAX_ARG_STRLEN` in `execve(2)`).
 const MAX_STRING: usize = 128 << 10;
@@ -39,6 +41,8 @@ pub(super) struct VariableScope<'a> {
     resolved: HashMap<&'a str, Result<Text, AlreadyReported>>,
     /// The variables being computed, each with the reference that led to it.
     resolving: Vec<(&'a str, Option<SourceSpan>)>,
+    /// The values being read are for a shell: `${…}` in forms of shells is left alone.
+    pub(super) for_shell: bool,
 }
 
 /// What computing a value needs besides the scope.
@@ -91,6 +95,10 @@ impl<'a> VariableScope<'a> {
         if scalar.text.contains('\0') {
             return Err(context.report(Problem::error(node.span, "a value can't contain a NUL character")));
         }
+        if let Some(reference) = foreign_syntax::reference(&scalar.text).filter(|reference| reference.is_certain) {
+            let problem = Problem::error(node.span, format!("`{}` is not replaced: only `${{…}}` is", reference.text));
+            return Err(context.report(problem.help(instead_of_reference(reference.name))));
+        }
         let written = Written::new(node, scalar, context.texts);
         let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
         let has_references = pieces.iter().any(|piece| matches!(piece, ValuePart::Reference(_)));
@@ -128,6 +136,11 @@ impl<'a> VariableScope<'a> {
         for piece in pieces {
             match piece {
                 ValuePart::Literal(range) => value.push_str(&written.text[range.clone()]),
+                ValuePart::ForeignForm(range) if self.for_shell => value.push_str(&written.text[range.clone()]),
+                ValuePart::ForeignForm(range) => {
+                    let is_shown = self.resolving.is_empty() && !written.is_secret;
+                    outcome = Err(context.report(foreign_form(range.clone(), is_shown, written)));
+                }
                 // Continues after a mistake, so that all of them are found.
                 ValuePart::Reference(reference) => {
                     outcome = self.expand_reference(reference, written, value, context).and(outcome);
@@ -238,8 +251,11 @@ impl<'a> VariableScope<'a> {
             return Err(context.report(Problem::error(at.unwrap_or(node.span), message)));
         }
         self.resolving.push((key, at));
+        // No shell reads the value of a variable.
+        let for_shell = std::mem::take(&mut self.for_shell);
         let value = self.value(node, context).map(|value| if is_secret(key) { as_secret(&value) } else { value });
         self.resolving.pop();
+        self.for_shell = for_shell;
         self.resolved.insert(key, value.clone());
         value
     }
@@ -255,6 +271,34 @@ impl<'a> VariableScope<'a> {
         }
         context.report(problem)
     }
+}
+
+/// What to write instead of a reference in the syntax of another program.
+pub(super) fn instead_of_reference(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("write `${{{name}}}`, and set `{name}` in `env` or where navigator is started"),
+        None => "write the value itself, or `${NAME}` for the variable `NAME`".to_owned(),
+    }
+}
+
+/// Describes `${NAME…}` in a form of shells or other programs. With `is_shown`, the help has the default value.
+fn foreign_form(range: Range<usize>, is_shown: bool, written: &Written<'_>) -> Problem {
+    let form = &written.text[range.clone()];
+    let inside = form.strip_prefix("${").and_then(|form| form.strip_suffix('}')).unwrap_or(form);
+    let (name, rest) = inside.split_at(inside.find([':', '=', '?', '+']).unwrap_or(inside.len()));
+    let (found, ours) = match rest.as_bytes() {
+        [b':', b'=', ..] => (":=", ":-"),
+        [b'=', ..] => ("=", ":-"),
+        [b'?', ..] => ("?", ":?"),
+        [b'+', ..] => ("+", ":+"),
+        _ => (":", ":-"),
+    };
+    let operand = rest[found.len()..].trim_start();
+    let is_shown = is_shown && form.len() <= 80;
+    let (operand, form) = if is_shown { (operand, form) } else { ("…", &*format!("${{{name}{found}…}}")) };
+    let place = written.place(range.start..range.start + "${".len() + name.len());
+    Problem::error(place, format!("`{found}` after `${{{name}` is the syntax of another program"))
+        .help(format!("write `${{{name}{ours}{operand}}}`, or `${form}` for these characters themselves"))
 }
 
 /// Reports a list or a map where a single value is expected.

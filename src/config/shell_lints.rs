@@ -1,16 +1,18 @@
-//! Warns about shell syntax in values that no shell reads.
+//! Warns about shell syntax in values that no shell reads, and about what was copied from documents and other programs' files.
 //!
 //! Such values are valid, because a program and its arguments are used as written, but hardly ever meant. Every warning can be
 //! silenced by writing what is meant.
 
 use super::draft::{Given, given};
+use super::foreign_syntax;
 use super::problems::{Problem, Problems};
+use super::scope::instead_of_reference;
 use super::source_map::SourceSpan;
 use super::tree::Node;
 use super::words::{self, definition, is_variable};
 
 /// Programs that handle shell syntax themselves.
-const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "busybox", "envsubst"];
+const SHELLS: [&str; 11] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "busybox", "envsubst", "ssh", "su"];
 
 /// Operators between the commands of a shell.
 const OPERATORS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "2>", "2>&1", "&>", "<"];
@@ -26,17 +28,28 @@ pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
     if let Some((directory, span)) = find("working_dir").and_then(text) {
         problems.add_all(tilde(directory, span).or_else(|| variable(directory, span)));
     }
-    let has_shell = command.iter().chain(&args).any(|(text, _)| is_shell(text));
-    if !has_shell {
-        for &(arg, span) in &args {
-            problems.add_all(argument_lint(arg, span));
+}
+
+/// Whether a process runs a shell, which handles shell syntax itself.
+pub(super) fn has_shell(fields: &[Given<'_>]) -> bool {
+    let values = |name: &str| given(fields, name).into_iter().flat_map(|entry| entry.value.one_or_more());
+    values("command").chain(values("args")).filter_map(Node::text).any(is_shell)
+}
+
+/// Warns about the arguments of a command.
+pub(super) fn report_arguments(args: &[Node], has_shell: bool, problems: &mut Problems) {
+    for (arg, span) in args.iter().filter_map(text) {
+        if !has_shell {
+            problems.add_all(argument_lint(arg, span).or_else(|| template(arg, span, true)));
         }
+        problems.add_all(dash(arg, span).or_else(|| invisible(arg, span)));
     }
 }
 
 /// Warns about `$NAME` in a variable's value, but only where it can't be part of a password: alone, or in a path.
 pub(super) fn report_variable(node: &Node, problems: &mut Problems) {
     let Some((value, span)) = text(node) else { return };
+    problems.add_all(template(value, span, false).or_else(|| invisible(value, span)));
     let mut parts = value.split([':', '/']);
     let is_path = parts.clone().count() > 1 || value.starts_with('$');
     let Some(name) = parts.find_map(unbraced).filter(|_| is_path) else { return };
@@ -47,7 +60,7 @@ fn text(node: &Node) -> Option<(&str, SourceSpan)> {
     node.text().map(|text| (text, node.span))
 }
 
-fn is_shell(text: &str) -> bool {
+pub(super) fn is_shell(text: &str) -> bool {
     let first = text.split_whitespace().next().unwrap_or_default();
     SHELLS.contains(&first.rsplit('/').next().unwrap_or_default())
 }
@@ -74,7 +87,7 @@ fn command_line(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) ->
     let given: Vec<&str> = command.split_whitespace().collect();
     let [first, _, ..] = given.as_slice() else { return None };
     // If `args` is given, a path may well contain a space.
-    if first.starts_with(['\'', '"']) || !args.is_empty() && first.contains('/') {
+    if foreign_syntax::reference(command).is_some() || first.starts_with(['\'', '"']) || !args.is_empty() && first.contains('/') {
         return None;
     }
     let mut lines = definition(command)?;
@@ -126,6 +139,28 @@ fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
     let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
     let problem = Problem::warning(span, "typographic quotes are part of the value: YAML doesn't know them");
     Some(problem.help(format!("write `\"{inside}\"`")))
+}
+
+/// A reference in a template language, which a program may take as it is. With `is_shown`, the message quotes it.
+fn template(text: &str, span: SourceSpan, is_shown: bool) -> Option<Problem> {
+    let reference = foreign_syntax::reference(text).filter(|reference| !reference.is_certain)?;
+    let (shown, name) = if is_shown { (reference.text, reference.name) } else { ("{{…}}", None) };
+    let problem = Problem::warning(span, format!("`{shown}` is not replaced: navigator knows no templates"));
+    Some(problem.help(instead_of_reference(name)))
+}
+
+/// A dash as word processors write it.
+fn dash(arg: &str, span: SourceSpan) -> Option<Problem> {
+    let meant = foreign_syntax::with_hyphens(arg)?;
+    let problem = Problem::warning(span, format!("`{arg}` begins with a dash that no program takes for an option"));
+    Some(problem.help(format!("write `{meant}`")))
+}
+
+/// A space or nothing that only seems to be one.
+fn invisible(text: &str, span: SourceSpan) -> Option<Problem> {
+    let char = foreign_syntax::invisible_at_end(text)?;
+    let message = format!("an invisible character, U+{:04X}, is part of this value", u32::from(char));
+    Some(Problem::warning(span, message).help("remove it; it often comes with text copied from a document"))
 }
 
 fn windows(command: &str, span: SourceSpan) -> Option<Problem> {

@@ -1,6 +1,8 @@
 //! Parses `${…}` in a single value.
 //!
 //! `$VAR` without braces, and braces with anything else inside (`${list[@]}`, `${#text}`), belong to shells and stay as they are.
+//! Some of these forms look like references (`${PORT:=80}`, `${PORT:80}`): they are marked, because outside of a shell they are
+//! mistakes.
 //! A value is parsed once: the values of variables are never searched for references.
 
 use std::collections::HashMap;
@@ -13,6 +15,8 @@ pub(super) enum ValuePart {
     Literal(Range<usize>),
     /// A reference to a variable.
     Reference(Reference),
+    /// `${NAME…}` in a form that a shell or another program would replace.
+    ForeignForm(Range<usize>),
 }
 
 /// A `${…}`.
@@ -104,7 +108,13 @@ impl Lexer<'_> {
                 let name = here + name.start..here + name.end;
                 match follows {
                     Follows::Nothing => return Err(InvalidReference::Unclosed(here..name.end)),
-                    Follows::Other => self.skip_braces(here),
+                    Follows::Foreign if self.skip_braces(here) => {
+                        push_literal(&mut pieces, literal..here);
+                        pieces.push(ValuePart::ForeignForm(here..self.at));
+                        literal = self.at;
+                    }
+                    Follows::Foreign => {}
+                    Follows::Other => drop(self.skip_braces(here)),
                     Follows::Form(operator) => {
                         push_literal(&mut pieces, literal..here);
                         pieces.push(ValuePart::Reference(self.reference(here, name, operator, depth)?));
@@ -152,11 +162,13 @@ impl Lexer<'_> {
         Ok(Reference { name, form })
     }
 
-    /// Skips the braces that open at `${`, or only the `${` if they are never closed.
-    fn skip_braces(&mut self, dollar: usize) {
+    /// Skips the braces that open at `${`, or only the `${` if they are never closed. Returns whether they are closed.
+    fn skip_braces(&mut self, dollar: usize) -> bool {
         let text = self.text;
         let braces = self.braces.get_or_insert_with(|| matching_braces(text));
-        self.at = braces.get(&(dollar + 1)).map_or(dollar + 2, |close| close + 1);
+        let close = braces.get(&(dollar + 1));
+        self.at = close.map_or(dollar + 2, |close| close + 1);
+        close.is_some()
     }
 }
 
@@ -172,6 +184,8 @@ enum Follows {
     Nothing,
     /// `}` or an operator.
     Form(&'static str),
+    /// An operator of shells or other programs: `:=`, `=`, `?`, `+`, or `:` and a default.
+    Foreign,
     /// Anything else.
     Other,
 }
@@ -188,9 +202,16 @@ fn head(rest: &str) -> Option<(Range<usize>, Follows)> {
     let follows = match form {
         Some(form) => Follows::Form(form),
         None if rest.is_empty() => Follows::Nothing,
+        None if rest.starts_with(['=', '?', '+']) || rest.starts_with(':') && !is_substring(&rest[1..]) => Follows::Foreign,
         None => Follows::Other,
     };
     Some((2..2 + length, follows))
+}
+
+/// `${text:1:3}`, a part of a text in shells.
+fn is_substring(rest: &str) -> bool {
+    let inside = rest.split('}').next().unwrap_or_default();
+    inside.contains(':') && inside.bytes().all(|byte| byte.is_ascii_digit() || b": -".contains(&byte))
 }
 
 fn matching_braces(text: &str) -> HashMap<usize, usize> {
@@ -220,6 +241,7 @@ mod tests {
             for piece in pieces {
                 match piece {
                     ValuePart::Literal(range) => out.push_str(&text[range.clone()]),
+                    ValuePart::ForeignForm(range) => out.extend(["(", &text[range.clone()], ")"]),
                     ValuePart::Reference(reference) => {
                         out.push('<');
                         out.push_str(&text[reference.name.clone()]);
@@ -292,7 +314,6 @@ mod tests {
             "${a%%.*}",
             "${a/b/c}",
             "${a:0:3}",
-            "${a+x}",
             "${}",
             "${1}",
             "${!a}",
@@ -305,6 +326,16 @@ mod tests {
         }
         assert_eq!(shown("${A:-${b[@]}}"), "<A or ${b[@]}>");
         assert_eq!(shown("${#a} ${A}"), "${#a} <A>");
+    }
+
+    #[test]
+    fn forms_of_other_programs_are_marked() {
+        for form in ["${A:=80}", "${A:80}", "${A: 80}", "${A=80}", "${A?set A}", "${A+x}", "${A:=${B}}", "${A:}"] {
+            assert_eq!(shown(&format!("a{form}b")), format!("a({form})b"));
+        }
+        assert_eq!(shown("${A:-${B:80}}"), "<A or (${B:80})>");
+        assert_eq!(shown("$${A:80}"), "${A:80}");
+        assert_eq!(shown("${A:80"), "${A:80");
     }
 
     #[test]

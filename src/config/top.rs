@@ -40,7 +40,8 @@ const fn reads(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut
 }
 
 /// Keys that belong to a web server which reads the same file.
-pub(super) const WEB_SERVER: [&str; 6] = ["server", "cable", "auth", "maintenance", "routes", "hooks"];
+pub(super) const WEB_SERVER: [&str; 11] =
+    ["server", "cable", "auth", "maintenance", "routes", "hooks", "pools", "suspend", "framework", "frameworks", "rewrite_rules"];
 
 /// A key of `logging` that belongs to a web server.
 pub(super) const WEB_SERVER_LOGGING: &str = "vector";

@@ -13,6 +13,7 @@ use std::ops::Range;
 pub(super) struct Written<'v> {
     /// The value.
     pub(super) text: &'v str,
+    pub(super) is_secret: bool,
     span: SourceSpan,
     source: &'v str,
     /// The offsets of each `$` in value and source, if their counts agree. Computed on first use.
@@ -21,7 +22,13 @@ pub(super) struct Written<'v> {
 
 impl<'v> Written<'v> {
     pub(super) fn new(node: &Node, scalar: &'v Scalar, texts: &'v SourceMap) -> Written<'v> {
-        Written { text: &scalar.text, span: node.span, source: texts.slice(node.span), dollars: OnceCell::new() }
+        Written {
+            text: &scalar.text,
+            is_secret: scalar.is_secret,
+            span: node.span,
+            source: texts.slice(node.span),
+            dollars: OnceCell::new(),
+        }
     }
 
     /// The place of the whole value.

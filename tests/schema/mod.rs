@@ -24,6 +24,8 @@ const NOT_IN_SCHEMA: &[(&str, &str)] = &[
     ("is never closed", "references nest, which a regular expression can't check"),
     ("variable `", "depends on the environment"),
     ("`${", "depends on the value of a variable"),
+    ("is not replaced", "an escape looks like it"),
+    ("an invisible character", "a path may contain it elsewhere"),
     ("has no value", "an editor doesn't distinguish an empty value from `null`"),
     ("refer to each other in a loop", "needs a graph"),
     ("there is no such file", "concerns other files"),

@@ -3,7 +3,9 @@
 //! Texts are written as in the source: loading resolves their references again. Other values (numbers, durations, words,
 //! process names) are written resolved. A secret that is literal in the source is replaced by a reference to a variable.
 
-use crate::config::reader::NodeReader;
+use crate::config::glob::is_glob;
+use crate::config::parts::ENV_FILE;
+use crate::config::reader::{NodeReader, keys};
 use crate::config::scalar;
 use crate::config::scope::{is_lone_reference, is_secret};
 use crate::config::table::{ConfigKey, DefaultValue, ValueShape};
@@ -63,7 +65,11 @@ impl NodeWriter<'_, '_, '_, '_> {
             ValueShape::Texts | ValueShape::Command | ValueShape::Sockets => {
                 self.each_item(node, |writer, item| writer.source(item, false))
             }
-            ValueShape::File | ValueShape::Files | ValueShape::Globs => self.each_item(node, NodeWriter::file),
+            ValueShape::Files => self.each_item(node, |writer, item| match &item.kind {
+                NodeKind::Map(map) => writer.map(&map.entries, &keys(ENV_FILE)),
+                _ => writer.file(item),
+            }),
+            ValueShape::File | ValueShape::Globs => self.each_item(node, NodeWriter::file),
             ValueShape::BoolOrNames if matches!(node.kind, NodeKind::List(_)) => self.value(ValueShape::Texts, node),
             ValueShape::Name => self.name(node),
             ValueShape::BoolOrNames
@@ -157,6 +163,13 @@ impl NodeWriter<'_, '_, '_, '_> {
             return source;
         }
         let directory = directory.to_string_lossy();
+        // The directory comes from a variable that holds a wildcard: what it matched can't be written as its source.
+        if file != shown && is_glob(&directory) {
+            let directory = file.parent().unwrap_or(Path::new(""));
+            let directory = directory.strip_prefix(self.directory).unwrap_or(directory).to_string_lossy();
+            let path = self.reader.text(node).map(|path| Text::plain(&format!("{directory}/{}", path.value())));
+            return path.map_or(Value::Null, |path| self.substitute(node, &path));
+        }
         // A directory from a variable is written as its source; otherwise a `$` is literal and must be escaped.
         let directory = if file == shown { directory.replace('$', "$$") } else { directory.into_owned() };
         Value::Text(format!("{directory}/{path}"))
@@ -178,6 +191,11 @@ impl NodeWriter<'_, '_, '_, '_> {
     /// A reference to a variable that replaces the value of a secret, named after its keys.
     fn reference(&mut self, node: &Node) -> Value {
         let Some(value) = self.reader.text(node) else { return Value::Null };
+        self.substitute(node, &value)
+    }
+
+    /// A reference to a variable with this value.
+    fn substitute(&mut self, node: &Node, value: &Text) -> Value {
         let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
         let mut base: String = self.path.join("_").chars().map(plain).collect();
         if base.starts_with(|first: char| first.is_ascii_digit()) {
@@ -185,7 +203,7 @@ impl NodeWriter<'_, '_, '_, '_> {
         }
         let mut name = base.clone();
         for number in 2.. {
-            if self.is_usable(&name, &value, node) {
+            if self.is_usable(&name, value, node) {
                 break;
             }
             name = format!("{base}_{number}");

@@ -10,6 +10,7 @@ mod marks;
 pub(super) use lines::SyntaxHint;
 pub(super) use marks::{merge, tag, unknown_alias};
 
+use crate::config::foreign_syntax::is_invisible;
 use granit_parser::ErrorKind;
 use lines::{ErrorSite, Line, is_key_name, written};
 
@@ -94,12 +95,7 @@ fn comment(line: Line<'_>) -> Option<SyntaxHint> {
 
 /// Characters that look like a space, or like nothing.
 fn invisible(line: Line<'_>) -> Option<SyntaxHint> {
-    let (at, char) = line.text.char_indices().find(|&(_, char)| {
-        matches!(
-            char,
-            '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200d}' | '\u{202f}' | '\u{205f}' | '\u{2060}' | '\u{3000}' | '\u{feff}'
-        )
-    })?;
+    let (at, char) = line.text.char_indices().find(|&(_, char)| is_invisible(char))?;
     let place = line.start + at..line.start + at + char.len_utf8();
     let message = format!("this is not a plain space but the character U+{:04X}", u32::from(char));
     Some(SyntaxHint::new(place, message, "replace it by a space; it often comes with text copied from a document"))
