@@ -13,6 +13,7 @@ pub mod control;
 mod error_text;
 pub mod journal;
 mod path_text;
+mod paths;
 pub mod runtime;
 pub mod signals;
 pub mod snapshot;

@@ -82,6 +82,14 @@ impl Directory {
         Ok(inner)
     }
 
+    /// Another descriptor of it, with locks of its own (`flock(2)`).
+    ///
+    /// # Errors
+    /// Errors of `openat(2)`.
+    pub fn reopen(&self) -> io::Result<OwnedFd> {
+        Ok(openat(&self.fd, ".", OPEN_FLAGS, Mode::empty())?)
+    }
+
     fn open_inner(&self, name: &str) -> io::Result<Directory> {
         let fd = openat(&self.fd, name, OPEN_FLAGS, Mode::empty())?;
         Ok(Directory { fd: Arc::new(fd), path: self.path.join(name), trust: self.trust })
@@ -95,6 +103,11 @@ impl Directory {
     /// Its path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The trusted users.
+    pub fn trust(&self) -> Trust {
+        self.trust
     }
 
     /// Its attributes.

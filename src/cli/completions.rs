@@ -48,8 +48,8 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
     let line: Vec<OsString> = env::args_os().skip_while(|word| word != "--").skip(1).collect();
     let named = option(&line, &["-c", "--config"]).map(PathBuf::from);
     let state = option(&line, &["--state-dir"]).map(PathBuf::from);
-    let Ok(config) = locate(named, variable("NAVIGATOR_CONFIG")) else { return Vec::new() };
-    let client = Client::connect_within(&state_dir(state, Trust::of_this_process()), &config, TIMEOUT);
+    let config = locate(named, variable("NAVIGATOR_CONFIG")).ok();
+    let client = Client::connect_within(&state_dir(state, Trust::of_this_process()), config.as_deref(), TIMEOUT);
     let answer = client.and_then(|client| client.within(TIMEOUT).get("/v1/status"));
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();

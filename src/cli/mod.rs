@@ -88,7 +88,7 @@ fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, comm
         Some(Command::Man) => man::man(),
         Some(Command::Client(command)) => {
             let state = state_dir(common.state_dir.clone(), trust(common, None)?);
-            client(command, &InstanceTarget { config: required_config(None, common)?, state })
+            client(command, &InstanceTarget { config: find_config(None, common)?.ok(), state })
         }
     })
 }

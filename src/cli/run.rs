@@ -10,6 +10,7 @@ use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, rend
 use crate::control::{ClaimError, HeldLock, Instance, LoopAccess, Server, StateDir};
 use crate::error_text::words;
 use crate::journal::{Accepted, Journal, Opened};
+use crate::paths::{absolute, lasting};
 use crate::runtime::{self, DeferredFlush, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
 use crate::signals;
 use crate::snapshot::PlanReport;
@@ -41,7 +42,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Err(error) => return fail(FAILURE, &format!("failed to listen for signals: {}", words(&error))),
     };
     let method = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
-    let source = FileSource::new(path.to_owned(), Environment::current())
+    let source = FileSource::new(lasting(path), Environment::current())
         .with_trust(trust)
         .with_writer_check(has_writer)
         .with_watch_method(method);
@@ -101,7 +102,7 @@ fn supervise(
     tokio.block_on(async move {
         let (events, event_inbox) = mpsc::channel(INBOX);
         info!(target: "navigator", version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %source.path().display(), "Navigator started");
-        let config = std::fs::canonicalize(source.path()).unwrap_or_else(|_| source.path().to_owned());
+        let config = absolute(source.path());
         let history = OutputHistory::default();
         let to_loop = news.clone();
         let started = source.follow(reading, move |delivery| {
@@ -224,7 +225,7 @@ impl Perform for Runtime {
 
 /// The host of the loop.
 struct ForegroundHost {
-    /// The real path of the configuration.
+    /// The path that navigator was started with, made absolute.
     config: PathBuf,
     follower: FileFollower,
     log: Log,

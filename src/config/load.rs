@@ -40,7 +40,7 @@ pub(super) fn load_into(
     environment: &Environment,
     document: Option<&mut Document>,
 ) -> Result<Loaded, Rejected> {
-    let mut loader = Loader::new(files, environment);
+    let mut loader = Loader::new(main, files, environment);
     let (outcome, kind) = match loader.read_file(main) {
         Ok(bytes) => (loader.load(main, bytes, document), RejectedKind::Invalid),
         Err(error) => {

@@ -13,6 +13,7 @@ use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::tree::{Node, NodeKind, entry};
 use super::{Inputs, dialects, dotenv, duplicates, glob, secret_mask, secrets, top, yaml};
 use crate::access::Distrust;
+use crate::paths::absolute;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeSet, HashMap};
@@ -24,6 +25,8 @@ use std::rc::Rc;
 pub(super) struct Loader<'l> {
     files: &'l dyn Files,
     environment: &'l Environment,
+    /// The directory of the configuration.
+    config_dir: String,
     pub(super) texts: SourceMap,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
@@ -72,10 +75,12 @@ fn env_file_item(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> EnvFileIte
 }
 
 impl<'l> Loader<'l> {
-    pub(super) fn new(files: &'l dyn Files, environment: &'l Environment) -> Loader<'l> {
+    pub(super) fn new(main: &Path, files: &'l dyn Files, environment: &'l Environment) -> Loader<'l> {
+        let config_dir = absolute(main).parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
         Loader {
             files,
             environment,
+            config_dir,
             texts: SourceMap::default(),
             problems: Problems::default(),
             inputs: Inputs::default(),
@@ -174,6 +179,7 @@ impl<'l> Loader<'l> {
         Context {
             texts: &self.texts,
             environment: self.environment,
+            config_dir: &self.config_dir,
             problems: &mut self.problems,
             substituted: &mut self.substituted,
         }

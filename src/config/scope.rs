@@ -25,6 +25,17 @@ pub(super) const MAX_SUBSTITUTED: usize = 64 << 20;
 /// The longest chain of variables that refer to each other.
 const MAX_CHAIN: usize = 100;
 
+/// The name that stands for the directory of the configuration, as it was given. Its value is not secret.
+pub(super) const CONFIG_DIR: &str = "NAVIGATOR_CONFIG_DIR";
+
+/// A value being computed.
+#[derive(Default)]
+struct ExpandedText {
+    value: String,
+    /// It refers to a variable, and so it is secret.
+    has_variables: bool,
+}
+
 /// A problem was found and has been reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AlreadyReported;
@@ -49,6 +60,8 @@ pub(super) struct VariableScope<'a> {
 pub(super) struct Context<'a> {
     pub(super) texts: &'a SourceMap,
     pub(super) environment: &'a Environment,
+    /// The directory of the configuration.
+    pub(super) config_dir: &'a str,
     pub(super) problems: &'a mut Problems,
     /// Bytes that substitution has produced so far.
     pub(super) substituted: &'a mut usize,
@@ -105,8 +118,9 @@ impl<'a> VariableScope<'a> {
         if has_references && self.unresolved {
             return Err(AlreadyReported);
         }
-        let mut value = String::new();
-        self.expand(&pieces, &written, &mut value, context)?;
+        let mut expanded = ExpandedText::default();
+        self.expand(&pieces, &written, &mut expanded, context)?;
+        let ExpandedText { value, has_variables } = expanded;
         if value.len() >= MAX_STRING {
             let message = format!("this value has {} bytes; a program takes less than {MAX_STRING}", value.len());
             return Err(context.report(Problem::error(node.span, message)));
@@ -120,8 +134,8 @@ impl<'a> VariableScope<'a> {
         }
         Ok(match (scalar.is_secret, has_references) {
             (true, _) => as_secret(&if has_references { Text::secret(&value, &scalar.text) } else { Text::plain(&value) }),
-            (false, true) => Text::secret(&value, &scalar.text),
-            (false, false) => Text::plain(&value),
+            (false, _) if has_variables => Text::secret(&value, &scalar.text),
+            (false, _) => Text::plain(&value),
         })
     }
 
@@ -129,24 +143,24 @@ impl<'a> VariableScope<'a> {
         &mut self,
         pieces: &[ValuePart],
         written: &Written<'_>,
-        value: &mut String,
+        expanded: &mut ExpandedText,
         context: &mut Context<'_>,
     ) -> Result<(), AlreadyReported> {
         let mut outcome = Ok(());
         for piece in pieces {
             match piece {
-                ValuePart::Literal(range) => value.push_str(&written.text[range.clone()]),
-                ValuePart::ForeignForm(range) if self.for_shell => value.push_str(&written.text[range.clone()]),
+                ValuePart::Literal(range) => expanded.value.push_str(&written.text[range.clone()]),
+                ValuePart::ForeignForm(range) if self.for_shell => expanded.value.push_str(&written.text[range.clone()]),
                 ValuePart::ForeignForm(range) => {
                     let is_shown = self.resolving.is_empty() && !written.is_secret;
                     outcome = Err(context.report(foreign_form(range.clone(), is_shown, written)));
                 }
                 // Continues after a mistake, so that all of them are found.
                 ValuePart::Reference(reference) => {
-                    outcome = self.expand_reference(reference, written, value, context).and(outcome);
+                    outcome = self.expand_reference(reference, written, expanded, context).and(outcome);
                 }
             }
-            if value.len() > 2 * MAX_STRING {
+            if expanded.value.len() > 2 * MAX_STRING {
                 break;
             }
         }
@@ -157,27 +171,28 @@ impl<'a> VariableScope<'a> {
         &mut self,
         reference: &Reference,
         written: &Written<'_>,
-        value: &mut String,
+        expanded: &mut ExpandedText,
         context: &mut Context<'_>,
     ) -> Result<(), AlreadyReported> {
         let name = &written.text[reference.name.clone()];
         // Computed only for a problem: a value may refer to very many variables.
         let place = || written.place(reference.head());
+        expanded.has_variables |= !self.is_config_dir(name);
         let found = self.variable(name, place, context)?;
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
         let result = match &reference.form {
             ReferenceForm::Plain | ReferenceForm::Default { set_is_enough: true, .. } => found,
             ReferenceForm::Required(_) | ReferenceForm::Default { set_is_enough: false, .. } => filled,
-            ReferenceForm::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, value, context),
+            ReferenceForm::Alternative(pieces) if filled.is_some() => return self.expand(pieces, written, expanded, context),
             ReferenceForm::Alternative(_) => Some(""),
         };
         if let Some(result) = result {
-            value.push_str(result);
+            expanded.value.push_str(result);
             return Ok(());
         }
         match &reference.form {
-            ReferenceForm::Default { pieces, .. } => return self.expand(pieces, written, value, context),
+            ReferenceForm::Default { pieces, .. } => return self.expand(pieces, written, expanded, context),
             _ if self.incomplete => {}
             form => {
                 // Finding a suggestion takes long.
@@ -218,7 +233,8 @@ impl<'a> VariableScope<'a> {
     fn suggest(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied();
         let layers = self.layers.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
-        nearest(name, own.chain(layers).chain(environment.names()).filter(|known| *known != name)).map(str::to_owned)
+        nearest(name, own.chain(layers).chain(environment.names()).chain([CONFIG_DIR]).filter(|known| *known != name))
+            .map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
@@ -233,8 +249,18 @@ impl<'a> VariableScope<'a> {
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !is_own_name) {
             return self.own_value(key, Some(at()), context).map(Some);
         }
+        if self.is_config_dir(name) {
+            return Ok(Some(Text::plain(context.config_dir)));
+        }
         let value = self.layers.iter().find_map(|layer| layer.get(name)).cloned();
         Ok(value.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
+    }
+
+    /// Whether a reference means the directory of the configuration: the file doesn't define that name itself.
+    fn is_config_dir(&self, name: &str) -> bool {
+        name == CONFIG_DIR
+            && self.layers.iter().all(|layer| layer.get(name).is_none())
+            && (!self.own.contains_key(name) || self.resolving.last().is_some_and(|&(key, _)| key == name))
     }
 
     fn own_value(&mut self, key: &'a str, at: Option<SourceSpan>, context: &mut Context<'_>) -> Result<Text, AlreadyReported> {

@@ -1,7 +1,7 @@
 //! Connects to a navigator that may still be starting: it holds its lock before its socket exists.
 
 use super::holder::HeldLock;
-use super::instance::{LOCK, StateDir};
+use super::known::{KnownInstance, LOCK};
 use super::socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -31,14 +31,14 @@ pub(super) enum NotReached {
     System(io::Error),
 }
 
-/// Connects to the socket of the instance for a configuration. Waits up to `timeout` for a navigator that is starting.
-pub(super) fn reach(state: &StateDir, config: &Path, timeout: Duration) -> Result<UnixStream, NotReached> {
+/// Connects to the socket of an instance. Waits up to `timeout` for a navigator that is starting.
+pub(super) fn reach(instance: &KnownInstance, timeout: Duration) -> Result<UnixStream, NotReached> {
     let until = Instant::now() + timeout;
-    let directory = state.find(config).map_err(NotReached::System)?.ok_or(NotReached::NotRunning)?;
+    let directory = &instance.directory;
     loop {
         // Set up before the attempt, so that no socket is missed that appears after it.
         let watch = watch(directory.path());
-        match socket::connect(&directory, state.trust()) {
+        match socket::connect(directory, directory.trust()) {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(user)) => return Err(NotReached::UntrustedUser(user)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}

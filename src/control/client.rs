@@ -1,7 +1,8 @@
 //! The client of the control socket: sends requests to a running navigator, and waits for the answers.
 
 use super::arrival::{NotReached, STARTUP_TIMEOUT, reach};
-use super::instance::StateDir;
+use super::known::KnownInstance;
+use super::state_dir::StateDir;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -37,6 +38,12 @@ pub enum ClientError {
     /// No navigator runs the configuration.
     #[error("no navigator runs `{}`", .0.display())]
     NotRunning(PathBuf),
+    /// No configuration is named, and no navigator runs.
+    #[error("no navigator runs")]
+    NoneRunning,
+    /// No configuration is named, and several navigators run.
+    #[error("several navigators run; name one with `--config`: {}", listed(.0))]
+    SeveralRunning(Vec<PathBuf>),
     /// A navigator runs it, and opens no socket.
     #[error("the navigator with pid {0} has not opened its control socket")]
     NoSocket(i32),
@@ -59,12 +66,39 @@ pub enum ClientError {
     Refused(Value),
 }
 
-impl Client {
-    /// Connects to the navigator that runs a configuration. Waits for one that is starting.
+/// Paths in backticks.
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+impl StateDir {
+    /// The running instance of a configuration; without one, the only instance that runs.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn connect(state: &StateDir, config: &Path) -> Result<Client, ClientError> {
+    pub fn select(&self, config: Option<&Path>) -> Result<KnownInstance, ClientError> {
+        let Some(config) = config else {
+            let mut running = self.running()?;
+            return match (running.pop(), running.is_empty()) {
+                (None, _) => Err(ClientError::NoneRunning),
+                (Some(only), true) => Ok(only),
+                (Some(last), false) => {
+                    running.push(last);
+                    Err(ClientError::SeveralRunning(running.into_iter().map(|known| known.config).collect()))
+                }
+            };
+        };
+        self.find(config)?.ok_or_else(|| ClientError::NotRunning(config.to_owned()))
+    }
+}
+
+impl Client {
+    /// Connects to the navigator that runs a configuration, or without one to the only navigator that runs. Waits for one that is
+    /// starting.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn connect(state: &StateDir, config: Option<&Path>) -> Result<Client, ClientError> {
         Client::connect_within(state, config, STARTUP_TIMEOUT)
     }
 
@@ -72,10 +106,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn connect_within(state: &StateDir, config: &Path, timeout: Duration) -> Result<Client, ClientError> {
+    pub fn connect_within(state: &StateDir, config: Option<&Path>, timeout: Duration) -> Result<Client, ClientError> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stream = reach(state, config, timeout).map_err(|reason| match reason {
-            NotReached::NotRunning => ClientError::NotRunning(config.to_owned()),
+        let instance = state.select(config)?;
+        let stream = reach(&instance, timeout).map_err(|reason| match reason {
+            NotReached::NotRunning => ClientError::NotRunning(config.unwrap_or(instance.config()).to_owned()),
             NotReached::NoSocket(pid) => ClientError::NoSocket(pid),
             NotReached::UntrustedUser(user) => ClientError::UntrustedUser(user),
             NotReached::System(error) => ClientError::System(error),

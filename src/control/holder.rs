@@ -64,7 +64,7 @@ impl HeldLock {
                 // The former holder has removed the file meanwhile: another process could lock a new one.
                 Ok(()) if !is_at(&place, &opened) => {}
                 Ok(()) => break file,
-                Err(Errno::ACCESS | Errno::AGAIN) => match holder_of(&file) {
+                Err(Errno::ACCESS | Errno::AGAIN) => match lock_on(&file).and_then(|held| held.pid) {
                     Some(pid) => return Err(ClaimError::Held(pid.as_raw_nonzero().get())),
                     // It has released the lock meanwhile; or it has no pid here, in another container.
                     None if attempts == ATTEMPTS => return Err(failed(Errno::AGAIN.into())),
@@ -78,12 +78,23 @@ impl HeldLock {
         Ok(HeldLock { place, file })
     }
 
-    /// The process that holds the lock; `None`: none does, or the file belongs to a user that isn't trusted.
+    /// The process that holds the lock; `None`: none does, or it has no pid here, or the file belongs to a user that isn't
+    /// trusted.
     pub fn holder(place: &FoundPath<'_>) -> Option<Pid> {
+        HeldLock::query(place)?.pid
+    }
+
+    /// Whether a process holds the lock, here or in another container.
+    pub fn is_held(place: &FoundPath<'_>) -> bool {
+        HeldLock::query(place).is_some()
+    }
+
+    /// The lock as it is held.
+    fn query(place: &FoundPath<'_>) -> Option<Flock> {
         let file = place.open(OFlags::RDONLY, Mode::empty()).ok()?;
         let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         fstat(&file).ok().filter(|stat| is_file(stat) && place.judge(stat).is_ok())?;
-        holder_of(&file)
+        lock_on(&file)
     }
 
     /// Removes the file before the lock is released: afterwards, it could be another process's.
@@ -112,10 +123,9 @@ fn is_at(place: &FoundPath<'_>, opened: &Stat) -> bool {
     there.is_some_and(|there| (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino))
 }
 
-/// Asks the kernel for the process that holds the lock.
-fn holder_of(file: &OwnedFd) -> Option<Pid> {
-    let lock = Flock::from(FlockType::WriteLock);
-    fcntl_getlk(file, &lock).ok().flatten().and_then(|held| held.pid)
+/// Asks the kernel for the lock that a process holds, with its pid.
+fn lock_on(file: &OwnedFd) -> Option<Flock> {
+    fcntl_getlk(file, &Flock::from(FlockType::WriteLock)).ok().flatten()
 }
 
 /// Why the holder of a lock was not signalled.

@@ -1,109 +1,21 @@
-//! State directories, and the directory of one instance: a navigator that runs a configuration.
+//! The directory of one instance: a navigator that runs a configuration.
 //!
-//! In the state directory, each real path of a configuration has a directory of its own, with mode 0700. The lock in it keeps a
-//! second navigator from running the same configuration.
+//! In the state directory, each configuration has a directory of its own, with mode 0700. It holds the path that navigator was
+//! started with, and a lock. A second navigator for that path, or for one that leads to the same file, is refused.
 
 use super::holder::{ClaimError, HeldLock};
-use crate::access::{Directory, Distrust, Trust};
+use super::known::{CONFIG, KnownInstance, LOCK, known};
+use super::state_dir::{InstanceError, StateDir};
+use crate::access::Directory;
 use crate::checksum::fnv1a;
-use rustix::process::geteuid;
-use std::ffi::OsStr;
+use crate::journal;
+use crate::paths::absolute;
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-
-/// The directory that holds the directories of all instances.
-#[derive(Clone, Debug)]
-pub struct StateDir {
-    path: PathBuf,
-    trust: Trust,
-}
-
-impl StateDir {
-    /// The directory `named`, else the default: `/run/navigator` for root, `$XDG_RUNTIME_DIR/navigator` for other users, and
-    /// without that variable `navigator-UID` in the directory for temporary files. It and all directories above it must be
-    /// trusted.
-    pub fn new(named: Option<PathBuf>, runtime_dir: Option<&OsStr>, trust: Trust) -> StateDir {
-        let default = || {
-            let user = geteuid();
-            match runtime_dir.filter(|dir| !dir.is_empty()) {
-                _ if user.is_root() => PathBuf::from("/run/navigator"),
-                Some(dir) => Path::new(dir).join("navigator"),
-                None => std::env::temp_dir().join(format!("navigator-{}", user.as_raw())),
-            }
-        };
-        StateDir { path: named.unwrap_or_else(default), trust }
-    }
-
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The trusted users.
-    pub fn trust(&self) -> Trust {
-        self.trust
-    }
-
-    /// The default pid file: `/run/navigator.pid` for root, else `navigator.pid` in this directory.
-    pub fn pid_file(&self) -> PathBuf {
-        if geteuid().is_root() { "/run/navigator.pid".into() } else { self.path.join("navigator.pid") }
-    }
-
-    /// Checks that an instance's directory can be made here, without leaving anything behind.
-    pub fn check(&self) -> Result<(), InstanceError> {
-        let existed = self.path.exists();
-        let trial = format!("trial-{}", std::process::id());
-        let base = self.make()?;
-        self.make_private(&base, &trial)?;
-        base.remove_directory(&trial).map_err(|source| InstanceError::Directory { path: self.path.join(trial), source })?;
-        if !existed {
-            // It fails if another navigator uses the directory meanwhile.
-            let _in_use = std::fs::remove_dir(&self.path);
-        }
-        Ok(())
-    }
-
-    /// The directory of the instance for a configuration, if it exists.
-    ///
-    /// # Errors
-    /// It can't be opened, or isn't trusted.
-    pub fn find(&self, config: &Path) -> io::Result<Option<Directory>> {
-        match Directory::open(&self.path, self.trust).and_then(|base| base.enter(&name_of(config))) {
-            Ok(directory) => Ok(Some(directory)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn make(&self) -> Result<Directory, InstanceError> {
-        Directory::open_or_make(&self.path, self.trust).map_err(|source| match Distrust::behind(&source) {
-            Some(distrust) => InstanceError::Distrusted { path: self.path.clone(), distrust: distrust.clone() },
-            None => InstanceError::Directory { path: self.path.clone(), source },
-        })
-    }
-
-    /// Makes a directory with mode 0700 in the state directory.
-    fn make_private(&self, base: &Directory, name: &str) -> Result<Directory, InstanceError> {
-        let path = self.path.join(name);
-        match base.open_or_make_private(name) {
-            Ok(Some(directory)) => Ok(directory),
-            Ok(None) => Err(InstanceError::NotOurs(path)),
-            Err(source) => Err(InstanceError::Directory { path, source }),
-        }
-    }
-}
-
-/// The name of an instance's directory.
-fn name_of(config: &Path) -> String {
-    let real = std::fs::canonicalize(config).or_else(|_| std::path::absolute(config)).unwrap_or_else(|_| config.to_owned());
-    let stem = real.file_stem().unwrap_or_default().to_string_lossy();
-    let word: String = stem.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
-    format!("{word}-{:016x}", fnv1a(real.as_os_str().as_bytes()))
-}
-
-/// The lock file in an instance's directory.
-pub const LOCK: &str = "lock";
+use std::path::Path;
 
 /// The exclusive right of this process to run a configuration.
 #[derive(Debug)]
@@ -112,49 +24,36 @@ pub struct Instance {
     lock: HeldLock,
 }
 
-/// Why this process can't run a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum InstanceError {
-    /// Another navigator runs it.
-    #[error("`{}` is already run by the navigator with pid {pid}", config.display())]
-    Running {
-        /// The configuration.
-        config: PathBuf,
-        /// The other navigator.
-        pid: i32,
-    },
-    /// A user that isn't trusted can change the state directory or a directory above it.
-    #[error("state directory `{}` is not safe: {distrust}; {}, or choose another with `--state-dir`", path.display(), distrust.remedy())]
-    Distrusted {
-        /// The state directory.
-        path: PathBuf,
-        /// Why.
-        distrust: Distrust,
-    },
-    /// The directory belongs to another user, or others may write to it.
-    #[error("state directory `{}` must belong to this user and be closed to others; choose another with `--state-dir`", .0.display())]
-    NotOurs(PathBuf),
-    /// The directory could not be made.
-    #[error("failed to make state directory `{}`: {source}; choose another with `--state-dir`", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The lock could not be taken.
-    #[error(transparent)]
-    Lock(ClaimError),
-}
-
 impl Instance {
     /// Locks a configuration for this process.
+    ///
+    /// # Errors
+    /// See [`InstanceError`].
     pub fn claim(state: &StateDir, config: &Path) -> Result<Instance, InstanceError> {
-        let directory = state.make_private(&state.make()?, &name_of(config))?;
+        let path = absolute(config);
+        let base = state.make()?;
+        let failed = |source| InstanceError::Directory { path: state.path().to_owned(), source };
+        let turn = take_turn(&base).map_err(failed)?;
+        let mut known = known(&base).map_err(failed)?;
+        known.retain(|known| known.is_of(&path));
+        if let Some(other) = known.iter().find(|known| known.is_running) {
+            let started = Some(other.config.clone()).filter(|other| *other != path);
+            return Err(match other.pid() {
+                Some(pid) => InstanceError::Running { config: config.to_owned(), pid, started },
+                None => {
+                    InstanceError::Lock(ClaimError::System { path: other.lock().path().to_owned(), source: Errno::AGAIN.into() })
+                }
+            });
+        }
+        let directory = state.make_private(&base, &choose(&base, &known, &path))?;
+        // Before the lock: as soon as it is held, clients look for the path.
+        let written = directory.replace(CONFIG, path.as_os_str().as_bytes());
+        written.map_err(|source| InstanceError::Directory { path: directory.path().to_owned(), source })?;
         let lock = HeldLock::new(directory.entry(LOCK)).map_err(|error| match error {
-            ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid },
+            ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid, started: None },
             other => InstanceError::Lock(other),
         })?;
+        drop(turn);
         Ok(Instance { directory, lock })
     }
 
@@ -167,4 +66,39 @@ impl Instance {
     pub fn release(self) {
         self.lock.remove();
     }
+}
+
+/// Waits until no other navigator is at [`Instance::claim`], and holds others back until the descriptor is closed: two that
+/// start at once, with different paths of one file, must see each other.
+///
+/// `None`: others may open the directory, and could hold this one back for ever.
+fn take_turn(base: &Directory) -> io::Result<Option<OwnedFd>> {
+    if Mode::from_raw_mode(base.stat()?.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
+        return Ok(None);
+    }
+    let turn = base.reopen()?;
+    retry_on_intr(|| flock(&turn, FlockOperation::LockExclusive))?;
+    Ok(Some(turn))
+}
+
+/// The name of the directory for a configuration: the one of a killed navigator that may have left processes, else the one that
+/// was used for this path before, else a new one. `known`: the instances of this configuration, none of which runs.
+fn choose(base: &Directory, known: &[KnownInstance], path: &Path) -> String {
+    let has_runs = |known: &KnownInstance| journal::has_runs(&known.directory);
+    let former = known.iter().filter(|known| has_runs(known) || known.config == path);
+    let former = former.min_by_key(|known| (!has_runs(known), known.config != path));
+    if let Some(name) = former.and_then(|former| former.directory.path().file_name()?.to_str()) {
+        return name.to_owned();
+    }
+    // A directory without a path was left by an attempt that failed.
+    let is_free = |name: &String| base.enter(name).and_then(|directory| directory.read(CONFIG)).is_err();
+    let numbered = (2..).map(|number| format!("{}-{number}", name_of(path)));
+    std::iter::once(name_of(path)).chain(numbered).find(is_free).unwrap_or_default()
+}
+
+/// The name of an instance's directory, where no other instance uses it.
+fn name_of(config: &Path) -> String {
+    let stem = config.file_stem().unwrap_or_default().to_string_lossy();
+    let word: String = stem.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+    format!("{word}-{:016x}", fnv1a(config.as_os_str().as_bytes()))
 }

@@ -7,12 +7,16 @@ mod arrival;
 mod client;
 mod holder;
 mod instance;
+mod known;
 mod routes;
 mod server;
 mod socket;
+mod state_dir;
 
 pub use client::{Client, ClientError};
 pub use holder::{ClaimError, HeldLock, SendError, send};
-pub use instance::{Instance, InstanceError, LOCK, StateDir};
+pub use instance::Instance;
+pub use known::KnownInstance;
 pub use routes::{LoopAccess, routes};
 pub use server::Server;
+pub use state_dir::{InstanceError, StateDir};

@@ -165,6 +165,11 @@ impl Journal {
     }
 }
 
+/// Whether navigators of this instance have recorded runs that may be left.
+pub fn has_runs(directory: &Directory) -> bool {
+    directory.entry(RUNS).stat().is_ok_and(|stat| stat.is_some())
+}
+
 /// The instance's name and secret key from its first start; older versions made no key. Both are bound to this
 /// directory: a copy of it, for instance in a container image, is another instance.
 fn read_instance(directory: &Directory) -> Option<(String, Option<InstanceSecret>)> {

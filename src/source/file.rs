@@ -7,6 +7,7 @@ use super::revision::WatchMethod;
 use crate::access::identity::Identity;
 use crate::access::{Directory, FoundPath, Trust};
 use crate::config::{self, Disk, Environment, Files, Inputs, Loaded, Rejected};
+use crate::paths::{absolute, followed};
 use crate::sys::credentials::Borrowed;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -116,11 +117,11 @@ impl FileSource {
         FileSource { watch_method: means, ..self }
     }
 
-    /// Reads another file in the same way. A file in the same directory is named relative to the same prefix, so that paths in
-    /// both resolve alike.
+    /// Reads another file in the same way. A file in the same directory is named by the same path of it, so that paths in both
+    /// resolve alike.
     #[must_use]
     pub fn with_path(&self, path: PathBuf) -> FileSource {
-        let directory = |path: &Path| std::path::absolute(path).ok()?.parent().map(Path::to_owned);
+        let directory = |path: &Path| absolute(path).parent().map(followed);
         let beside =
             path.file_name().filter(|_| directory(&path) == directory(&self.path)).map(|name| self.path.with_file_name(name));
         FileSource { path: beside.unwrap_or(path), ..self.clone() }

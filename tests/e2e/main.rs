@@ -19,6 +19,7 @@ mod forged;
 mod golden;
 mod hanging;
 mod harness;
+mod instances;
 mod killed;
 mod log_files;
 mod logs;

@@ -16,7 +16,8 @@ pub(super) use plan::plan;
 pub(super) use status::status;
 pub(super) use wait::wait;
 
-use super::console::{FAILURE, NOT_RUNNING, fail, print_error};
+use super::console::{FAILURE, NOT_RUNNING, USAGE, fail, print_error};
+use super::locate::NoConfiguration;
 use crate::config::{Diagnostic, Excerpt, Severity, render_all};
 use crate::control::{Client, ClientError, StateDir};
 use crate::snapshot::{self, ConfigProblem};
@@ -35,15 +36,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The navigator that a command is for.
 #[derive(Debug)]
 pub(super) struct InstanceTarget {
-    /// Its configuration.
-    pub(super) config: PathBuf,
+    /// Its configuration; `None`: the only navigator that runs.
+    pub(super) config: Option<PathBuf>,
     /// The state directory.
     pub(super) state: StateDir,
 }
 
 impl InstanceTarget {
     fn connect(&self) -> Result<Client, ClientError> {
-        Client::connect(&self.state, &self.config)
+        Client::connect(&self.state, self.config.as_deref())
     }
 }
 
@@ -52,7 +53,12 @@ fn unanswered(error: &ClientError) -> ExitCode {
     if let ClientError::Refused(answer) = error {
         return refused(answer);
     }
-    let code = if matches!(error, ClientError::NotRunning(_)) { NOT_RUNNING } else { FAILURE };
+    let code = match error {
+        ClientError::NotRunning(_) => NOT_RUNNING,
+        ClientError::NoneRunning => return fail(NOT_RUNNING, &format!("no navigator runs, and there is {NoConfiguration}")),
+        ClientError::SeveralRunning(_) => USAGE,
+        _ => FAILURE,
+    };
     fail(code, &error.to_string())
 }
 

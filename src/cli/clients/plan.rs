@@ -8,6 +8,7 @@ use super::super::plan_text::full;
 use super::{InstanceTarget, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;
+use crate::paths::absolute;
 use crate::snapshot::PlanReport;
 use crate::source::FileSource;
 use crate::terminal::TerminalStyle;
@@ -40,17 +41,16 @@ pub(in super::super) fn plan(
 
 /// Asks the running navigator for the plan.
 fn request(target: &InstanceTarget, candidate: Option<&Path>) -> Result<PlanReport, ExitCode> {
-    let path = match candidate {
-        // Navigator may have another working directory.
-        Some(candidate) => Some(std::path::absolute(candidate).map_err(|error| unanswered(&ClientError::System(error)))?),
-        None => None,
-    };
+    // Navigator may have another working directory.
+    let path = candidate.map(absolute);
     let shown = path.as_ref().map(|path| path.to_string_lossy().into_owned());
     let url = url("/v1/plan", shown.iter().map(|path| ("path", path.as_str())));
     let answer = match target.connect().and_then(|mut client| client.get(&url)) {
         Ok((200, answer)) => answer,
         Ok((_, answer)) => return Err(refused(&answer)),
-        Err(ClientError::NotRunning(_)) => return on_empty_host(path.unwrap_or_else(|| target.config.clone())),
+        Err(error @ (ClientError::NotRunning(_) | ClientError::NoneRunning)) => {
+            return path.or_else(|| target.config.clone()).map_or_else(|| Err(unanswered(&error)), on_empty_host);
+        }
         Err(error) => return Err(unanswered(&error)),
     };
     serde_json::from_value(answer).map_err(|error| unanswered(&ClientError::Broken(error.to_string())))
