@@ -10,6 +10,7 @@ mod style;
 pub use style::TerminalStyle;
 pub(crate) use style::is_color_welcome;
 
+use memchr::memchr;
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -63,6 +64,34 @@ pub fn escape_output(line: &[u8]) -> Cow<'_, [u8]> {
         out.push_str(RESET);
     }
     Cow::Owned(out.into_bytes())
+}
+
+/// A line of process output without escape sequences (colours, titles, cursor movements), for comparisons.
+pub(crate) fn without_sequences(line: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(ESCAPE, line).is_none() {
+        return Cow::Borrowed(line);
+    }
+    let (mut out, mut rest) = (Vec::with_capacity(line.len()), line);
+    while let Some(at) = memchr(ESCAPE, rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + sequence_length(&rest[at..])..];
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
+}
+
+const ESCAPE: u8 = b'\x1b';
+
+/// The length of the escape sequence that the text begins with; an unfinished one takes the rest.
+fn sequence_length(text: &[u8]) -> usize {
+    let after = |end: Option<usize>| end.map_or(text.len(), |end| end + 1);
+    match text.get(1) {
+        Some(b'[') => after((2..text.len()).find(|&at| matches!(text[at], 0x40..=0x7e))),
+        // Ends with BEL, or with `ESC \`.
+        Some(b']') => after((2..text.len()).find(|&at| text[at] == 0x07 || text[at - 1..].starts_with(b"\x1b\\"))),
+        Some(_) => 2,
+        None => 1,
+    }
 }
 
 /// Escapes the dangerous characters that JSON allows in a string (DEL, C1, bidirectional controls) as `\u009b`. The result is
@@ -183,6 +212,19 @@ mod tests {
             (b"\x1b[3\xff1m", "\\u{1b}[3\\xff1m"),
         ] {
             assert_eq!(String::from_utf8_lossy(&escape_output(line)), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn sequences_are_removed_whole() {
+        for (line, expected) in [
+            (&b"plain \xff"[..], &b"plain \xff"[..]),
+            (b"\x1b[1;32mListening\x1b[0m on 80", b"Listening on 80"),
+            (b"\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b", b"ab"),
+            (b"\x1b[2K\x1b[1Ga\x1b7b\x1b", b"ab"),
+            (b"a\x1b[31", b"a"),
+        ] {
+            assert_eq!(without_sequences(line), expected);
         }
     }
 

@@ -100,10 +100,15 @@ impl Fields {
         match &exec.output {
             Output::Log => self.add_identity("output", Text::plain("log")),
             Output::Null => self.add_identity("output", Text::plain("null")),
-            Output::File { path, max_size, keep } => {
-                self.add_identity("output.file", path.clone());
-                self.add_identity("output.max_size", Text::plain(&max_size.to_string()));
-                self.add_identity("output.keep", Text::plain(&keep.to_string()));
+            Output::Files(files) => {
+                if let Some(path) = &files.stdout {
+                    self.add_identity("output.file", path.clone());
+                }
+                if let Some(path) = files.stderr.as_ref().filter(|_| files.stderr != files.stdout) {
+                    self.add_identity("output.stderr", path.clone());
+                }
+                self.add_identity("output.max_size", Text::plain(&files.max_size.to_string()));
+                self.add_identity("output.keep", Text::plain(&files.keep.to_string()));
             }
         }
         match exec.announce {

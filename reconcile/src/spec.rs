@@ -323,17 +323,31 @@ pub enum Output {
     /// Line by line into navigator's own output.
     #[default]
     Log,
-    /// Into a file that is rotated by size.
-    File {
-        /// The file.
-        path: Text,
-        /// Bytes after which it is rotated.
-        max_size: u64,
-        /// How many rotated files are kept.
-        keep: u32,
-    },
+    /// Into files that are rotated by size.
+    Files(OutputFiles),
     /// Nowhere.
     Null,
+}
+
+/// The files of the two streams. A stream without a file goes into navigator's own output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFiles {
+    /// The file of standard output.
+    pub stdout: Option<Text>,
+    /// The file of standard error; often the same.
+    pub stderr: Option<Text>,
+    /// Bytes after which a file is rotated; 0: never.
+    pub max_size: u64,
+    /// How many rotated files are kept.
+    pub keep: u32,
+}
+
+impl OutputFiles {
+    /// The files, each once.
+    pub fn paths(&self) -> impl Iterator<Item = &Text> {
+        let stderr = self.stderr.as_ref().filter(|path| self.stdout.as_ref() != Some(path));
+        self.stdout.iter().chain(stderr)
+    }
 }
 
 /// A resource limit, soft and hard.

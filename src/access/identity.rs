@@ -6,6 +6,9 @@ use crate::sys::accounts::{self, Account};
 use crate::sys::credentials::{self, Borrowed};
 use reconcile::spec::Exec;
 use reconcile::text::Text;
+use rustix::fd::AsFd;
+use rustix::fs::{Gid, Uid, fchown};
+use rustix::io::Errno;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::fs::lchown;
@@ -66,6 +69,17 @@ impl Identity {
             return Ok(());
         }
         lchown(path, self.user, self.group)
+    }
+
+    /// The same for an open pipe.
+    ///
+    /// # Errors
+    /// Errors of `fchown(2)`.
+    pub(crate) fn own(&self, pipe: impl AsFd) -> Result<(), Errno> {
+        if self.user.is_none() && self.group.is_none() {
+            return Ok(());
+        }
+        fchown(pipe, self.user.map(Uid::from_raw), self.group.map(Gid::from_raw))
     }
 }
 

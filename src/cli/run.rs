@@ -129,7 +129,14 @@ fn supervise(
             published: published.clone(),
             planning: Arc::new(Semaphore::new(1)),
         };
-        let setup = Setup { launcher, printer: log.printer.clone(), history, journal: journal.clone(), former: former.clone() };
+        let setup = Setup {
+            launcher,
+            printer: log.printer.clone(),
+            history,
+            journal: journal.clone(),
+            state: directory.path().parent().unwrap_or(directory.path()).to_owned(),
+            former: former.clone(),
+        };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, access, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;

@@ -8,7 +8,7 @@ use super::scalar;
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
-use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, Reload, Signal, Stop};
+use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Reload, Signal, Stop};
 use reconcile::text::{Name, Text};
 
 /// A key of a map field. Its change effect is that of the whole field.
@@ -186,6 +186,7 @@ pub(super) fn reload(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
 #[derive(Default)]
 pub(super) struct OutputParts {
     file: Option<Text>,
+    stderr: Option<Text>,
     has_file: bool,
     max_size: Option<u64>,
     keep: Option<u32>,
@@ -194,16 +195,26 @@ pub(super) struct OutputParts {
 pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
     part(
         key("file", ValueShape::File)
-            .required()
+            .otherwise("navigator's output")
             .means("path, relative to the configuration file that names it; missing directories are created"),
         |reader, node, output| {
             output.has_file = true;
             output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
         },
     ),
-    part(key("max_size", ValueShape::Size).default("50MB").means("size at which the file is rotated"), |reader, node, output| {
-        output.max_size = reader.size(node);
-    }),
+    part(
+        key("stderr", ValueShape::File)
+            .otherwise("as standard output")
+            .means("file for standard error alone, with the same limits"),
+        |reader, node, output| {
+            output.has_file = true;
+            output.stderr = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
+        },
+    ),
+    part(
+        key("max_size", ValueShape::Size).default("50MB").means("size at which a file is rotated; `0`: never"),
+        |reader, node, output| output.max_size = reader.size(node),
+    ),
     part(
         key("keep", ValueShape::Whole(0, 1000)).default("5").means("number of rotated files to keep"),
         |reader, node, output| {
@@ -217,11 +228,17 @@ pub(super) fn output_file(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draf
     let mut parts = OutputParts::default();
     reader.map(node, "output", OUTPUT, &mut parts);
     if !parts.has_file {
-        reader.report(Problem::error(node.span, "`output` has no `file`").help("write `output: {file: PATH}`, `log`, or `null`"));
+        let problem = Problem::error(node.span, "`output` has neither `file` nor `stderr`");
+        reader.report(problem.help("write `output: {file: PATH}`, `log`, or `null`"));
     }
-    if let Some(path) = parts.file {
-        draft.spec.exec.output =
-            Output::File { path, max_size: parts.max_size.unwrap_or(50_000_000), keep: parts.keep.unwrap_or(5) };
+    let OutputParts { file, stderr, max_size, keep, .. } = parts;
+    if file.is_some() || stderr.is_some() {
+        draft.spec.exec.output = Output::Files(OutputFiles {
+            stderr: stderr.or_else(|| file.clone()),
+            stdout: file,
+            max_size: max_size.unwrap_or(50_000_000),
+            keep: keep.unwrap_or(5),
+        });
     }
 }
 

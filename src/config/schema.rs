@@ -196,7 +196,11 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::WordsOrPart(words, keys) => {
             // YAML's own `null` without quotes means the word.
             let words: Vec<Value> = words.iter().map(|&word| word.into()).chain([Value::Null]).collect();
-            json!({ "anyOf": [{ "enum": words }, map(&keys(), &inner), reference()] })
+            let mut part = map(&keys(), &inner);
+            if path == "output" {
+                set(&mut part, "anyOf", json!([{ "required": ["file"] }, { "required": ["stderr"] }]));
+            }
+            json!({ "anyOf": [{ "enum": words }, part, reference()] })
         }
         ValueShape::Limits(names) => {
             let limit = number_or("([0-9]+|unlimited)", json!({ "minimum": 0 }));

@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Variables meant for navigator itself: `sd_notify(3)`, `sd_listen_fds(3)`, `sd_watchdog_enabled(3)`, `systemd.exec(5)`.
-/// A process that inherited them could send notifications in navigator's name.
-const NOT_INHERITED: [&str; 8] = [
+/// A process that inherited them could send notifications in navigator's name. Also the directories of navigator's shell.
+const NOT_INHERITED: [&str; 10] = [
+    "PWD",
+    "OLDPWD",
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
@@ -69,6 +72,12 @@ impl<'i, 'v> ProgramEnvironment<'i, 'v> {
         for (name, value) in values {
             self.set(name, OsStr::from_bytes(value.as_bytes()));
         }
+        self
+    }
+
+    /// Adds `PWD`, the program's working directory. Navigator's own would be wrong.
+    pub(super) fn in_directory(mut self, directory: &'v Path) -> ProgramEnvironment<'i, 'v> {
+        self.set("PWD", directory.as_os_str());
         self
     }
 

@@ -63,6 +63,7 @@ use spawn::{SpawnContext, SpawnSlot};
 use spawners::{SpawnRequest, Spawners};
 use std::io;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
@@ -88,6 +89,8 @@ pub struct Setup {
     pub history: OutputHistory,
     /// Records what runs.
     pub journal: Journal,
+    /// The state directory: for sockets, if the directory for temporary files can't be written.
+    pub state: PathBuf,
     /// What earlier navigators recorded in the journal.
     pub former: Record,
 }
@@ -154,7 +157,7 @@ impl Runtime {
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), orphans: Mutex::new(orphans), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let observers = RunObservers { prober: Prober::new(commands.clone(), news.clone()), commands };
+        let observers = RunObservers { prober: Prober::new(commands.clone(), news.clone(), setup.state), commands };
         let (pass_done, reap_passes) = watch::channel(());
         let signals = ReapSignals { child_signal, main_exits, emptied_groups, outcomes };
         let reap =

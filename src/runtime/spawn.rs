@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 
 /// The directories that `execvp(3)` searches without a `PATH`.
@@ -84,11 +85,14 @@ pub(super) fn spawn(
 ) -> Result<Spawned, NotSpawned> {
     let refuse = |why| NotSpawned { has_child: false, why };
     let image = ExecImage::of(exec, start, context).map_err(refuse)?;
+    if let Some((descriptor, _)) = &start.extras.descriptor {
+        image.attempt.identity.own(descriptor).map_err(|error| refuse(of_descriptors(error)))?;
+    }
     if let Some(socket) = &start.extras.socket {
         image.attempt.identity.set_owner(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
     let SpawnSlot { stack, stdio } = slot;
-    let output = stdio.prepare(&exec.output, start.extras).map_err(refuse)?;
+    let output = stdio.prepare(&exec.output, start.extras, &image.attempt.identity).map_err(refuse)?;
     let child = image.child(exec, start, context, stdio);
     let started = clone::start(&child, stack, start.slot);
     // So that the streams end with the child.
@@ -137,9 +141,13 @@ struct ExecImage<'a> {
 impl<'a> ExecImage<'a> {
     fn of(exec: &Exec, start: &SpawnParameters<'_>, context: &SpawnContext<'a>) -> Result<ExecImage<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
+        let directory = absolute_directory(exec.working_dir.as_ref());
         let mut environment = context.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
             environment = environment.account(account);
+        }
+        if let Some(directory) = &directory {
+            environment = environment.in_directory(directory);
         }
         let environment = environment.configured(&exec.env).protocol(&start.extras.variables).marked(start.mark);
         let (programs, path) = candidates(exec, &environment)?;
@@ -184,6 +192,15 @@ impl ExecImage<'_> {
             after: start.after,
         }
     }
+}
+
+/// The working directory as an absolute path without `..`, which shells then keep as their `PWD`; `None`: navigator's own has
+/// no path.
+fn absolute_directory(working_dir: Option<&Text>) -> Option<PathBuf> {
+    let path = std::path::absolute(working_dir.map_or(".", Text::value)).ok()?;
+    let goes_up = path.components().any(|component| component == Component::ParentDir);
+    // A directory that is missing is reported by the child.
+    if goes_up { std::fs::canonicalize(path).ok() } else { Some(path) }
 }
 
 /// The files that a command may mean: itself if it has a slash, otherwise one in each directory of the program's own `PATH`.
@@ -273,21 +290,23 @@ impl StdioFds {
     }
 
     /// Prepares the child's output. Returns our ends of its pipes, or `None` if navigator doesn't read it.
-    fn prepare(&mut self, output: &Output, extras: &SpawnExtras) -> Result<Option<[OwnedFd; 2]>, Refusal> {
+    fn prepare(&mut self, output: &Output, extras: &SpawnExtras, identity: &Identity) -> Result<Option<[OwnedFd; 2]>, Refusal> {
         match (output, &extras.output) {
-            (_, Some(target)) => self.redirect_to(target).map(|()| None).map_err(of_descriptors),
+            (_, Some(target)) => self.redirect_to(target, identity).map(|()| None).map_err(of_descriptors),
             (Output::Null, None) if extras.log_matcher.is_none() => Ok(None),
-            (Output::Null | Output::Log | Output::File { .. }, None) => self.pipes().map(Some).map_err(of_descriptors),
+            (Output::Null | Output::Log | Output::Files(_), None) => self.pipes(identity).map(Some).map_err(of_descriptors),
         }
     }
 
-    fn redirect_to(&mut self, target: &OwnedFd) -> Result<(), Errno> {
+    fn redirect_to(&mut self, target: &OwnedFd, identity: &Identity) -> Result<(), Errno> {
         let [_, out, err] = &mut self.0;
+        identity.own(target)?;
         dup3(target, out, DupFlags::CLOEXEC)?;
         dup3(target, err, DupFlags::CLOEXEC)
     }
 
-    fn pipes(&mut self) -> Result<[OwnedFd; 2], Errno> {
+    /// The pipes belong to the process's user, so that it may open `/dev/stdout`.
+    fn pipes(&mut self, identity: &Identity) -> Result<[OwnedFd; 2], Errno> {
         let [_, out, err] = &mut self.0;
         let (our_out, child_out) = pipe_with(PipeFlags::CLOEXEC)?;
         let (our_err, child_err) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -295,6 +314,8 @@ impl StdioFds {
         for our_end in [&our_out, &our_err] {
             rustix::fs::fcntl_setfl(our_end, OFlags::NONBLOCK)?;
         }
+        identity.own(&child_out)?;
+        identity.own(&child_err)?;
         dup3(child_out, out, DupFlags::CLOEXEC)?;
         dup3(child_err, err, DupFlags::CLOEXEC)?;
         Ok([our_out, our_err])

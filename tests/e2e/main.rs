@@ -10,6 +10,7 @@ mod clients;
 mod completions;
 mod control;
 mod demo;
+mod destinations;
 mod doctor;
 mod environment;
 mod faults;

@@ -244,3 +244,68 @@ managed_processes:
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }
+
+#[test]
+fn a_log_probe_sees_what_a_person_reads() {
+    let site = Site::new();
+    let navigator = site.start(
+        r#"
+defaults: { depends_on: [] }
+managed_processes:
+  - { name: coloured, command: sh, args: [-c, 'printf "\033[1;32mListening\033[0m on 3000\r\n"; exec sleep 1h'], ready: { log: ^Listening on 3000$ } }
+  - { name: unfinished, command: sh, args: [-c, 'printf Listening; exec sleep 1h'], ready: { log: ^Listening$ } }
+  - { name: progress, command: sh, args: [-c, 'printf "50%%\rListening" >&2; exec sleep 1h'], ready: { log: ^Listening$ } }
+"#,
+    );
+    for name in ["coloured", "unfinished", "progress"] {
+        navigator.event("Process ready", name);
+    }
+    navigator.ends();
+}
+
+#[test]
+fn a_log_probe_without_any_output_hints_at_buffering() {
+    let site = Site::new();
+    let navigator = site.start(
+        r"
+defaults: { depends_on: [] }
+managed_processes:
+  - { name: silent, command: sh, args: [-c, 'exec sleep 1h'], ready: { log: Listening, deadline: 300ms } }
+  - { name: talking, command: sh, args: [-c, 'echo hello; exec sleep 1h'], ready: { log: Listening, deadline: 1s } }
+",
+    );
+    let reason = |name: &str| navigator.event("Process failed", name).field("reason").unwrap_or_default().to_owned();
+    let silent = reason("silent");
+    assert!(silent.starts_with("not ready within 300ms: no output, so no line matches `Listening`; "), "{silent}");
+    assert!(silent.contains("PYTHONUNBUFFERED=1") && silent.contains("stdbuf -oL"), "{silent}");
+    assert_eq!(reason("talking"), "not ready within 1s: no output line matches `Listening`");
+    let status = site.run(["status"]);
+    assert!(status.stdout().contains("PYTHONUNBUFFERED=1"), "{}", status.description);
+    navigator.ends();
+}
+
+/// A container with a read-only root has no writable directory for temporary files.
+#[test]
+fn notifications_work_without_a_writable_directory_for_temporary_files() {
+    let site = Site::new();
+    let user = if servers::root("ready::notifications_work_without_a_writable_directory_for_temporary_files") {
+        "user: '61237', group: '61237', "
+    } else {
+        ""
+    };
+    let notify = "import os, socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])\nos.execvp('sleep', ['sleep', '1h'])\n";
+    site.write("notify.py", notify);
+    site.write(
+        "navigator.yml",
+        &format!(
+            "managed_processes:\n  - {{ name: web, command: python3, args: [notify.py], {user}ready: {{ notify: true }} }}\n"
+        ),
+    );
+    let navigator = site.command(["navigator.yml"]).env("TMPDIR", "/proc").start();
+    navigator.event("Process ready", "web");
+    let modes = std::fs::read_dir(site.path("state")).expect("it is ours").flatten();
+    let modes: Vec<u32> = modes.map(|entry| entry.metadata().expect("it is ours").permissions().mode() & 0o777).collect();
+    assert!(modes.contains(&0o700) && modes.contains(&0o711) && modes.len() == 2, "{modes:?}");
+    navigator.ends();
+    assert_eq!(std::fs::read_dir(site.path("state")).expect("it is ours").count(), 1, "the sockets are removed");
+}

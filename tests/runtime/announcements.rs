@@ -1,6 +1,6 @@
 //! Readiness that a process announces: by a line of output, a notification, or a line break on a descriptor.
 
-use crate::host::{on_host, script};
+use crate::host::{on_host, output_file, script};
 use reconcile::event::{Action, Event};
 use reconcile::spec::{Announce, Liveness, Output, Probe, Spec};
 use rustix::io::IoSlice;
@@ -25,7 +25,7 @@ fn a_matching_line_makes_it_ready_wherever_its_output_goes() {
     let printed = on_host("log", async |host| {
         let text = "echo starting; echo 'Ready to accept connections tcp' >&2; exec sleep 3600";
         let file = host.directory.join("redis.log");
-        let to_file = Output::File { path: file.display().to_string().as_str().into(), max_size: 1 << 20, keep: 1 };
+        let to_file = output_file(file.display().to_string().as_str(), 1 << 20, 1);
         for (name, output) in [("printed", Output::Log), ("filed", to_file), ("dropped", Output::Null)] {
             let mut spec = logging(name, text, "^Ready to accept");
             spec.exec.output = output;
@@ -42,8 +42,8 @@ fn a_matching_line_makes_it_ready_wherever_its_output_goes() {
 #[test]
 fn output_that_does_not_match_makes_nothing_ready() {
     on_host("log-else", async |host| {
-        let run = host.spawn(logging("redis", "echo 'not Ready'; printf '^Ready'; exec sleep 3600", "^Ready"));
-        host.unready(run, "no output line matches `^Ready` yet").await;
+        let run = host.spawn(logging("redis", "echo 'not Ready'; printf '^Ready\\n'; exec sleep 3600", "^Ready"));
+        host.unready(run, "no output line matches `^Ready`").await;
         host.kill(run);
         host.gone(run).await;
         let ready = |event: &Event| matches!(event, Event::Ready { .. });

@@ -4,7 +4,7 @@ use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
 use navigator::runtime::{self, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
 use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, StopBy};
-use reconcile::spec::{Signal, Spec};
+use reconcile::spec::{Output, OutputFiles, Signal, Spec};
 use reconcile::text::Text;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,11 @@ pub(crate) fn script(name: &str, script: &str) -> Spec {
     spec
 }
 
+/// Both streams into this file.
+pub(crate) fn output_file(path: &str, max_size: u64, keep: u32) -> Output {
+    Output::Files(OutputFiles { stdout: Some(path.into()), stderr: Some(path.into()), max_size, keep })
+}
+
 /// Runs a test with a host, and checks that nothing of it is left. Returns what the processes printed.
 pub(crate) fn on_host(name: &str, test: impl AsyncFnOnce(&mut Host)) -> String {
     on_host_with(name, |_| {}, test)
@@ -59,8 +64,8 @@ pub(crate) fn on_host_with(name: &str, look: impl FnOnce(&Launcher), test: impl 
         let Opened { journal, former, .. } =
             Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), runtime::boot())
                 .expect("journal");
-        let runtime = Runtime::start(Setup { launcher, printer, history: OutputHistory::default(), journal, former }, news)
-            .expect("runtime");
+        let (history, state) = (OutputHistory::default(), directory.clone());
+        let runtime = Runtime::start(Setup { launcher, printer, history, journal, state, former }, news).expect("runtime");
         let mut host = Host { runtime, inbox, events: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;
         let survivors = timeout(DEADLINE, host.runtime.finish()).await.expect("the end takes too long");

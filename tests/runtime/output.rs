@@ -1,8 +1,7 @@
 //! Output of processes: it arrives complete and in order, and a slow reader never blocks a process.
 
-use crate::host::{on_host, script};
+use crate::host::{on_host, output_file, script};
 use reconcile::event::ExitStatus;
-use reconcile::spec::Output;
 use std::collections::HashMap;
 use std::fs;
 
@@ -100,7 +99,7 @@ fn floods_arrive_complete_and_in_order_in_a_file_and_in_the_log() {
     let printed = on_host("floods", async |host| {
         let flood = |name: &str| script(name, &format!("seq {LINES}"));
         let mut own = flood("own");
-        own.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: u64::MAX, keep: 1 };
+        own.exec.output = output_file(path.to_str().unwrap(), u64::MAX, 1);
         for run in [own, flood("a"), flood("b")].map(|spec| host.spawn(spec)) {
             assert_eq!(host.exited(run).await, ExitStatus::Code(0));
         }
@@ -123,7 +122,7 @@ fn an_output_file_is_rotated_without_loss() {
     let printed = on_host("file", async |host| {
         let path = directory.join("own.log");
         let mut spec = script("file", "seq 10000 10999; seq 20000 20999 >&2");
-        spec.exec.output = Output::File { path: path.to_str().unwrap().into(), max_size: 1000, keep: 20 };
+        spec.exec.output = output_file(path.to_str().unwrap(), 1000, 20);
         assert_eq!(host.complete(spec).await, ExitStatus::Code(0));
     });
     assert_eq!(printed, "");

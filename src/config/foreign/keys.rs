@@ -96,21 +96,10 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["cron", "cron_restart", "oncalendar"], "write `schedule: …`"),
     // Output and limits.
     (
-        &[
-            "standardoutput",
-            "standarderror",
-            "stdout_logfile",
-            "stderr_logfile",
-            "logfile",
-            "log_file",
-            "out_file",
-            "error_file",
-            "log_location",
-            "stdout",
-            "stderr",
-        ],
+        &["standardoutput", "stdout_logfile", "logfile", "log_file", "out_file", "log_location", "stdout"],
         "write `output: {file: …}`, or `output: log`",
     ),
+    (&["standarderror", "stderr_logfile", "error_file", "stderr"], "write `output: {stderr: …}`, or `output: log`"),
     (&["stdout_logfile_maxbytes", "stderr_logfile_maxbytes", "logfile_maxbytes"], "write `output: {file: PATH, max_size: …}`"),
     (&["stdout_logfile_backups", "stderr_logfile_backups", "logfile_backups"], "write `output: {file: PATH, keep: …}`"),
     (&["redirect_stderr", "merge_logs"], "both streams go to the same output: remove this line"),

@@ -36,6 +36,11 @@ impl LineSplitter {
         }
     }
 
+    /// The line whose end has not arrived yet; of a long one, its last part.
+    pub(in crate::runtime) fn unfinished(&self) -> &[u8] {
+        &self.partial
+    }
+
     /// Passes on a last line without newline.
     pub(in crate::runtime) fn finish(&mut self, each: &mut dyn FnMut(LineChunk<'_>)) {
         if !self.partial.is_empty() {

@@ -42,16 +42,21 @@ pub use tail::{Tail, TailFormat};
 use crate::access::identity::Identity;
 use crate::access::{Distrust, Trust};
 use reconcile::spec::{Exec, Output};
+use reconcile::text::Text;
 use std::path::Path;
 
 /// Why the output file of a process can't be opened, as far as a check without opening shows.
 pub fn output_problem(exec: &Exec, trust: Trust) -> Option<String> {
-    let Output::File { path, .. } = &exec.output else { return None };
+    let Output::Files(files) = &exec.output else { return None };
     // An unknown user is reported elsewhere.
     let (identity, _) = Identity::of(exec).ok()?;
     let owner = rotation::FileOwner { trust, identity: Some(identity) };
-    let error = rotation::check_openable(Path::new(path.value()), &owner).err()?;
-    Some(format!("output.file `{}`: {}", path.shown(), reason(&error, path.is_secret())))
+    let problem = |path: &Text| {
+        let error = rotation::check_openable(Path::new(path.value()), &owner).err()?;
+        let key = if files.stdout.as_ref() == Some(path) { "file" } else { "stderr" };
+        Some(format!("output.{key} `{}`: {}", path.shown(), reason(&error, path.is_secret())))
+    };
+    files.paths().find_map(problem)
 }
 
 /// The same for navigator's own log file.

@@ -457,7 +457,7 @@ mod tests {
         let (path, reader) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let to_file = |name: &str| {
-            let limits = Limits { max_size: 1_000_000, keep: 1 };
+            let limits = Limits::new(1_000_000, 1);
             printer.route_to_file(&directory.file(name), name, limits, &Identity::default())
         };
         // More than its pipe takes, so the writer blocks.

@@ -131,14 +131,18 @@ impl Outputs {
         };
         let open = |stream, pipe| {
             let source = LineSource::Process(name.clone(), stream);
-            let route = match output {
-                Output::File { path, max_size, keep } => {
-                    let limits = Limits { max_size: *max_size, keep: *keep };
-                    self.printer.route_to_file(Path::new(path.value()), path.shown(), limits, identity)
+            let file = match output {
+                Output::Files(files) => {
+                    let path = if stream == Stream::Stdout { &files.stdout } else { &files.stderr };
+                    path.as_ref().map(|path| (path, Limits::new(files.max_size, files.keep)))
                 }
-                Output::Log | Output::Null => self.printer.route(&source),
+                Output::Log | Output::Null => None,
             };
-            let matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher)));
+            let route = match file {
+                Some((path, limits)) => self.printer.route_to_file(Path::new(path.value()), path.shown(), limits, identity),
+                None => self.printer.route(&source),
+            };
+            let matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher), stream == Stream::Stderr));
             let (slot, lines) = (slot.clone(), LineSplitter::default());
             let (has_large_pipe, is_unwatched) = (false, false);
             Box::new(OpenStream { source, stream, pipe, lines, matcher_line, slot, route, has_large_pipe, is_unwatched })

@@ -24,9 +24,16 @@ const DIRECTORY_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).unio
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Maximum size in bytes; a longer line gets a file of its own.
-    pub(super) max_size: u64,
+    max_size: u64,
     /// Number of old files.
-    pub(super) keep: u32,
+    keep: u32,
+}
+
+impl Limits {
+    /// A size of 0 means that the file is never rotated.
+    pub(super) fn new(max_size: u64, keep: u32) -> Limits {
+        Limits { max_size: if max_size == 0 { u64::MAX } else { max_size }, keep }
+    }
 }
 
 /// The user that a file is opened for, and the trusted users.
@@ -263,7 +270,7 @@ mod tests {
     fn rotation_keeps_the_configured_number_of_files_and_breaks_no_line() {
         let (directory, content) = directory("keep");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 10, keep: 2 }));
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits::new(10, 2)));
         write(&mut file, "one\ntwo\nthree\nand a long one\n");
         write(&mut file, "four\nfive\n");
         write(&mut file, "six\n");
@@ -271,9 +278,20 @@ mod tests {
         assert_eq!(content("log.1").as_deref(), Some("four\nfive\n"));
         assert_eq!(content("log.2").as_deref(), Some("and a long one\n"));
         assert_eq!(content("log.3"), None);
-        let mut none_kept = LogFile::new(path, FileOwner::default(), Some(Limits { max_size: 5, keep: 0 }));
+        let mut none_kept = LogFile::new(path, FileOwner::default(), Some(Limits::new(5, 0)));
         write(&mut none_kept, "seven\neight\n");
         assert_eq!(content("log").as_deref(), Some("eight\n"));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_size_of_zero_means_that_the_file_is_never_rotated() {
+        let (directory, content) = directory("never");
+        let mut file = LogFile::new(directory.join("log"), FileOwner::default(), Some(Limits::new(0, 1)));
+        (0..100).for_each(|number| write(&mut file, &format!("{number}\n")));
+        let lines: Vec<String> = content("log").unwrap_or_default().lines().map(str::to_owned).collect();
+        assert_eq!(lines, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(content("log.1"), None);
         fs::remove_dir_all(directory).unwrap();
     }
 
@@ -281,7 +299,7 @@ mod tests {
     fn a_truncated_file_may_grow_to_its_limit_again() {
         let (directory, content) = directory("emptied");
         let path = directory.join("log");
-        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 10, keep: 1 }));
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits::new(10, 1)));
         write(&mut file, "one\ntwo\n");
         fs::write(&path, "").unwrap();
         write(&mut file, "three\nsix\n");
@@ -320,7 +338,7 @@ mod tests {
         let path = directory.join("log");
         // A non-empty directory blocks the new name.
         fs::create_dir_all(directory.join("log.1/full")).unwrap();
-        let mut file = LogFile::new(path, FileOwner::default(), Some(Limits { max_size: 5, keep: 1 }));
+        let mut file = LogFile::new(path, FileOwner::default(), Some(Limits::new(5, 1)));
         write(&mut file, "one\ntwo\nthree\n");
         assert!(file.rotation_error().is_some());
         assert_eq!(content("log").as_deref(), Some("one\ntwo\nthree\n"));
@@ -337,7 +355,7 @@ mod tests {
         fs::create_dir(directory.join("real")).unwrap();
         let path = directory.join("log");
         std::os::unix::fs::symlink("real/web", &path).unwrap();
-        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        let mut file = LogFile::new(path.clone(), FileOwner::default(), Some(Limits::new(4, 1)));
         write(&mut file, "one\ntwo\n");
         assert_eq!(fs::read_link(&path).unwrap(), Path::new("real/web"));
         assert_eq!([content("real/web").as_deref(), content("real/web.1").as_deref()], [Some("two\n"), Some("one\n")]);
@@ -365,13 +383,13 @@ mod tests {
     fn files_under_dev_and_proc_are_accepted_and_never_rotated() {
         let (ours, theirs) = rustix::pipe::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&theirs));
-        let mut file = LogFile::new(path.into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        let mut file = LogFile::new(path.into(), FileOwner::default(), Some(Limits::new(4, 1)));
         write(&mut file, "one\ntwo\nthree\n");
         drop((file, theirs));
         let mut text = String::new();
         io::Read::read_to_string(&mut File::from(ours), &mut text).unwrap();
         assert_eq!(text, "one\ntwo\nthree\n");
-        let mut null = LogFile::new("/dev/null".into(), FileOwner::default(), Some(Limits { max_size: 4, keep: 1 }));
+        let mut null = LogFile::new("/dev/null".into(), FileOwner::default(), Some(Limits::new(4, 1)));
         write(&mut null, "one\ntwo\n");
         assert!(null.rotation_error().is_none());
     }

@@ -1,13 +1,22 @@
 //! Searches the output of a run for the line that means ready. It gets bytes as they are read from the pipe; without a pattern,
 //! it costs one load of a flag.
+//!
+//! A pattern applies to what a person would read: escape sequences are removed, and a carriage return separates lines. A line
+//! that is not finished within [`UNFINISHED`] is searched as it is.
 
 use crate::runtime::output::{LineChunk, LineSplitter};
+use crate::terminal::without_sequences;
 use reconcile::spec::Output;
 use reconcile::text::Text;
 use regex::bytes::Regex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a line may be unfinished before it is searched.
+const UNFINISHED: Duration = Duration::from_millis(200);
 
 /// Matches the output of one run, both streams.
 #[derive(Debug, Default)]
@@ -22,9 +31,43 @@ enum MatchState {
     /// No pattern is set.
     #[default]
     Idle,
-    Waiting(Regex),
+    Waiting(Search),
     Matched,
     /// The pattern is invalid. The configuration rejects those, so this is for definitions from code.
+    Invalid(String),
+}
+
+#[derive(Debug)]
+struct Search {
+    pattern: Regex,
+    output: SeenOutput,
+    /// The unfinished lines of standard output and error.
+    unfinished: [UnfinishedLine; 2],
+}
+
+/// Whether anything was written since the search began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SeenOutput {
+    Nothing,
+    Unreported,
+    Reported,
+}
+
+/// A line without its end.
+#[derive(Debug, Default)]
+struct UnfinishedLine {
+    text: Vec<u8>,
+    /// When to search it; `None`: it was searched, or is empty.
+    due: Option<Instant>,
+}
+
+/// The progress of a search.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum MatchProgress {
+    /// Something was written that doesn't match.
+    FirstOutput,
+    Matched,
+    /// The pattern is invalid, and why.
     Invalid(String),
 }
 
@@ -33,6 +76,24 @@ enum MatchState {
 pub(in crate::runtime) struct PartialLine {
     matcher: Arc<LogMatcher>,
     lines: LineSplitter,
+    is_stderr: bool,
+}
+
+impl Search {
+    fn new(pattern: Regex) -> Search {
+        Search { pattern, output: SeenOutput::Nothing, unfinished: Default::default() }
+    }
+
+    /// Whether the pattern matches one of these lines.
+    fn matches(&self, lines: &[u8]) -> bool {
+        let lines = without_sequences(lines);
+        lines.split(|byte| matches!(byte, b'\n' | b'\r')).any(|line| self.pattern.is_match(line))
+    }
+
+    /// When the next unfinished line is to be searched.
+    fn due(&self) -> Option<Instant> {
+        self.unfinished.iter().filter_map(|line| line.due).min()
+    }
 }
 
 impl LogMatcher {
@@ -44,13 +105,13 @@ impl LogMatcher {
     /// Searches for a line that matches, from now on.
     pub(super) fn search_for(&self, pattern: &Text) {
         let mut state = self.lock();
-        if matches!(&*state, MatchState::Waiting(regex) if regex.as_str() == pattern.value())
+        if matches!(&*state, MatchState::Waiting(search) if search.pattern.as_str() == pattern.value())
             || matches!(*state, MatchState::Matched)
         {
             return;
         }
         *state = match Regex::new(pattern.value()) {
-            Ok(regex) => MatchState::Waiting(regex),
+            Ok(regex) => MatchState::Waiting(Search::new(regex)),
             Err(error) => MatchState::Invalid(format!("`{}` is not a pattern: {error}", pattern.shown())),
         };
         self.is_waiting.store(matches!(*state, MatchState::Waiting(_)), Ordering::Release);
@@ -63,27 +124,77 @@ impl LogMatcher {
         *self.lock() = MatchState::Idle;
     }
 
-    /// Waits until a line matches.
-    ///
-    /// # Errors
-    /// The pattern is invalid, and why.
-    pub(super) async fn matched(&self) -> Result<(), String> {
+    /// Waits for the next progress. The first output is reported once.
+    pub(super) async fn progress(&self) -> MatchProgress {
         loop {
-            match &*self.lock() {
-                MatchState::Matched => return Ok(()),
-                MatchState::Invalid(why) => return Err(why.clone()),
-                MatchState::Idle | MatchState::Waiting(_) => {}
+            let due = match &mut *self.lock() {
+                MatchState::Matched => return MatchProgress::Matched,
+                MatchState::Invalid(why) => return MatchProgress::Invalid(why.clone()),
+                MatchState::Waiting(search) if search.output == SeenOutput::Unreported => {
+                    search.output = SeenOutput::Reported;
+                    return MatchProgress::FirstOutput;
+                }
+                MatchState::Waiting(search) => search.due(),
+                MatchState::Idle => None,
+            };
+            match due {
+                Some(due) => {
+                    if timeout_at(due, self.changed.notified()).await.is_err() {
+                        self.search_unfinished();
+                    }
+                }
+                None => self.changed.notified().await,
             }
-            self.changed.notified().await;
         }
     }
 
     /// Searches lines that came together. A pattern applies to each line separately.
     fn search(&self, lines: &[u8]) {
         let mut state = self.lock();
-        if matches!(&*state, MatchState::Waiting(regex) if lines.split(|&byte| byte == b'\n').any(|line| regex.is_match(line))) {
-            *state = MatchState::Matched;
-            self.is_waiting.store(false, Ordering::Release);
+        if matches!(&*state, MatchState::Waiting(search) if search.matches(lines)) {
+            self.end_search(&mut state);
+        }
+    }
+
+    /// Searches the unfinished lines that are due.
+    fn search_unfinished(&self) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        let MatchState::Waiting(search) = &mut *state else { return };
+        let mut due = Vec::new();
+        for line in search.unfinished.iter_mut().filter(|line| line.due.is_some_and(|due| due <= now)) {
+            line.due = None;
+            due.push(line.text.clone());
+        }
+        if due.iter().any(|text| search.matches(text)) {
+            self.end_search(&mut state);
+        }
+    }
+
+    fn end_search(&self, state: &mut MatchState) {
+        *state = MatchState::Matched;
+        self.is_waiting.store(false, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Takes what a stream has written since its last newline. `is_new`: that newline has just arrived.
+    fn take_unfinished(&self, is_stderr: bool, text: &[u8], is_new: bool) {
+        let mut state = self.lock();
+        let MatchState::Waiting(search) = &mut *state else { return };
+        let is_first = search.output == SeenOutput::Nothing;
+        if is_first {
+            search.output = SeenOutput::Unreported;
+        }
+        let line = &mut search.unfinished[usize::from(is_stderr)];
+        line.text.clear();
+        line.text.extend_from_slice(text);
+        let had_due = line.due.is_some();
+        line.due = match line.due.filter(|_| !is_new) {
+            _ if text.is_empty() => None,
+            Some(due) => Some(due),
+            None => Some(Instant::now() + UNFINISHED),
+        };
+        // A waiting task that wakes too early waits again.
+        if is_first || (!had_due && line.due.is_some()) {
             self.changed.notify_one();
         }
     }
@@ -95,15 +206,19 @@ impl LogMatcher {
 
 impl PartialLine {
     /// For one of the two streams.
-    pub(in crate::runtime) fn new(matcher: Arc<LogMatcher>) -> PartialLine {
-        PartialLine { matcher, lines: LineSplitter::default() }
+    pub(in crate::runtime) fn new(matcher: Arc<LogMatcher>, is_stderr: bool) -> PartialLine {
+        PartialLine { matcher, lines: LineSplitter::default(), is_stderr }
     }
 
     /// Takes bytes of the stream.
     pub(in crate::runtime) fn feed(&mut self, bytes: &[u8]) {
         if self.matcher.is_waiting.load(Ordering::Acquire) {
-            let matcher = &self.matcher;
-            self.lines.feed(bytes, &mut |piece: LineChunk<'_>| matcher.search(piece.bytes));
+            let (matcher, mut is_new) = (&self.matcher, false);
+            self.lines.feed(bytes, &mut |piece: LineChunk<'_>| {
+                is_new = true;
+                matcher.search(piece.bytes);
+            });
+            matcher.take_unfinished(self.is_stderr, self.lines.unfinished(), is_new);
         }
     }
 
@@ -124,7 +239,7 @@ mod tests {
     fn is_matched(pattern: &str, pieces: &[&[u8]]) -> bool {
         let matcher = LogMatcher::for_output(&Output::Log, true).expect("there is a pattern");
         matcher.search_for(&pattern.into());
-        let mut line = PartialLine::new(Arc::clone(&matcher));
+        let mut line = PartialLine::new(Arc::clone(&matcher), false);
         for piece in pieces {
             line.feed(piece);
         }
@@ -138,6 +253,8 @@ mod tests {
         assert!(is_matched("ready", &[b"not yet\nready"]), "the last line has no newline");
         assert!(!is_matched("^ready", &[b"not rea", b"dy\n"]));
         assert!(!is_matched("loading.ready", &[b"loading\nready\n"]), "no pattern spans a line break");
+        assert!(is_matched("^Listening$", &[b"\x1b[1;32mListening\x1b[0m\r\n"]), "colours and carriage returns are removed");
+        assert!(is_matched("^done$", &[b"50%\r100%\rdone\n"]), "a carriage return separates lines");
         assert!(is_matched("(?i)écouté", &["\u{1b}[32mÉCOUTÉ\u{1b}[0m\n".as_bytes()]));
         assert!(is_matched("up", &[b"\xff\xfe up \n"]), "invalid UTF-8 is ignored");
     }
@@ -145,7 +262,7 @@ mod tests {
     #[test]
     fn matching_stops_after_a_match_and_does_not_start_without_a_pattern() {
         let matcher = LogMatcher::for_output(&Output::Log, false).expect("its output is read anyway");
-        let mut line = PartialLine::new(Arc::clone(&matcher));
+        let mut line = PartialLine::new(Arc::clone(&matcher), false);
         line.feed(b"half a li");
         matcher.search_for(&"line".into());
         line.feed(b"ne\nline\n");
@@ -162,7 +279,25 @@ mod tests {
         let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let matcher = LogMatcher::default();
         matcher.search_for(&"(".into());
-        let why = tokio.block_on(matcher.matched()).expect_err("nothing can match");
-        assert!(why.starts_with("`(` is not a pattern"), "{why}");
+        let progress = tokio.block_on(matcher.progress());
+        assert!(matches!(&progress, MatchProgress::Invalid(why) if why.starts_with("`(` is not a pattern")), "{progress:?}");
+    }
+
+    #[test]
+    fn an_unfinished_line_is_searched_once_it_is_due() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        tokio.block_on(async {
+            for (stream, is_stderr) in [("stdout", false), ("stderr", true)] {
+                let matcher = LogMatcher::for_output(&Output::Log, true).expect("there is a pattern");
+                matcher.search_for(&"Listening$".into());
+                let mut line = PartialLine::new(Arc::clone(&matcher), is_stderr);
+                line.feed(b"starting\nListen");
+                let begun = Instant::now();
+                assert_eq!(matcher.progress().await, MatchProgress::FirstOutput, "{stream}");
+                line.feed(b"ing");
+                assert_eq!(matcher.progress().await, MatchProgress::Matched, "{stream}");
+                assert!((UNFINISHED..UNFINISHED * 2).contains(&begun.elapsed()), "{stream}: {:?}", begun.elapsed());
+            }
+        });
     }
 }

@@ -32,6 +32,7 @@ use reconcile::spec::{Announce, Liveness, Probe, ReadyTiming, Spec};
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
@@ -87,8 +88,10 @@ impl Drop for Task {
 }
 
 impl Prober {
-    pub(super) fn new(commands: Commands, events: Sender<Event>) -> Prober {
-        Prober { checks: Checks::new(commands), events, notifications: Arc::default(), runs: Arc::default() }
+    /// `state`: the directory for sockets if the one for temporary files can't be written.
+    pub(super) fn new(commands: Commands, events: Sender<Event>, state: PathBuf) -> Prober {
+        let notifications = Arc::new(Notifications::new(state));
+        Prober { checks: Checks::new(commands), events, notifications, runs: Arc::default() }
     }
 
     /// Prepares a run before its start; returns what its process inherits.

@@ -1,7 +1,7 @@
 //! Readiness of a run: one task for each kind.
 
 use super::check::Checks;
-use super::log_matcher::LogMatcher;
+use super::log_matcher::{LogMatcher, MatchProgress};
 use super::pipe;
 use super::probe_state::ProbeState;
 use super::thresholds::{ProbeVerdict, Thresholds, spread_fraction};
@@ -39,12 +39,19 @@ pub(super) async fn by_log(state: Arc<ProbeState>, matcher: Option<Arc<LogMatche
     let Some(matcher) = matcher else {
         return state.unready("its output is discarded until its next start, so no line can match".to_owned()).await;
     };
-    state.unready(format!("no output line matches `{pattern}` yet")).await;
-    match matcher.matched().await {
-        Ok(()) => state.ready().await,
-        Err(why) => state.unready(why).await,
+    state.unready(format!("no output, so no line matches `{pattern}`; {BUFFERED}")).await;
+    loop {
+        match matcher.progress().await {
+            MatchProgress::FirstOutput => state.unready(format!("no output line matches `{pattern}`")).await,
+            MatchProgress::Matched => return state.ready().await,
+            MatchProgress::Invalid(why) => return state.unready(why).await,
+        }
     }
 }
+
+/// Why a program that has written may seem not to have.
+const BUFFERED: &str =
+    "a program that buffers its output needs `PYTHONUNBUFFERED=1` in its `env` (Python), or to be run by `stdbuf -oL`";
 
 /// By a newline on a descriptor; never withdrawn.
 pub(super) async fn by_descriptor(state: Arc<ProbeState>, pipe: OwnedFd, number: u32) {

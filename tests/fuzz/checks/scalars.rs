@@ -14,7 +14,7 @@ pub(crate) fn check(input: &[u8]) {
     };
     assert!(same, "{written:?} is {found:?}, not {expected:?}");
     let found = read(&format!("output: {{file: a, max_size: {}}}", quoted(written)));
-    let found = found.map(|spec| if let Output::File { max_size, .. } = spec.exec.output { max_size } else { 0 });
+    let found = found.map(|spec| if let Output::Files(files) = &spec.exec.output { files.max_size } else { 0 });
     assert_eq!(found, bytes(written), "{written:?}");
 }
 

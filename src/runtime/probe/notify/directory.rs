@@ -39,6 +39,21 @@ impl SocketDirectory {
     }
 }
 
+impl SocketDirectory {
+    /// Creates one in the state directory. As root, users of processes may then pass through that, but still not list it;
+    /// what lies in it is closed to them.
+    pub(super) fn make_in_state(state: &Path) -> io::Result<SocketDirectory> {
+        if rustix::process::geteuid().is_root() {
+            let directory = FoundPath::find(state, Trust::of_this_process())?.open(DIRECTORY, Mode::empty())?;
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(&directory)?.st_mode);
+            rustix::fs::fchmod(&directory, mode | Mode::XGRP | Mode::XOTH)?;
+        }
+        SocketDirectory::make(state)
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
 impl Drop for SocketDirectory {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
@@ -49,8 +64,7 @@ impl Drop for SocketDirectory {
 
 /// Locks a directory, unless another navigator holds the lock.
 fn lock_directory(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    let directory = rustix::fs::open(path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
     flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
     Ok(directory)
 }

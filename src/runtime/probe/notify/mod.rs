@@ -45,18 +45,30 @@ const MAX_MESSAGE: usize = 16 * 1024;
 const MAX_DESCRIPTORS: usize = 253;
 
 /// Creates the sockets of runs.
-#[derive(Debug, Default)]
-pub(super) struct Notifications(Mutex<Option<SocketDirectory>>);
+#[derive(Debug)]
+pub(super) struct Notifications {
+    /// The state directory: used if the directory for temporary files can't be written.
+    state: PathBuf,
+    directory: Mutex<Option<SocketDirectory>>,
+}
 
 impl Notifications {
+    pub(super) fn new(state: PathBuf) -> Notifications {
+        Notifications { state, directory: Mutex::default() }
+    }
+
     /// Creates the socket of a run; the first call also creates the directory.
     pub(super) fn open(&self, run: RunId) -> io::Result<Socket> {
-        let mut directory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = match &mut *directory {
             Some(directory) => directory,
-            none => none.insert(SocketDirectory::make(&std::env::temp_dir())?),
+            none => none.insert(self.make_directory()?),
         };
         Socket::open(directory.path.join(run.0.to_string()))
+    }
+
+    fn make_directory(&self) -> io::Result<SocketDirectory> {
+        SocketDirectory::make(&std::env::temp_dir()).or_else(|_| SocketDirectory::make_in_state(&self.state))
     }
 }
 
@@ -238,7 +250,7 @@ mod tests {
     #[test]
     fn messages_carry_their_sender_and_sockets_are_removed() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-        let notifications = Notifications::default();
+        let notifications = Notifications::new(std::env::temp_dir());
         let path = tokio.block_on(async {
             let socket = notifications.open(RunId(7)).expect("a socket");
             let sender = UnixDatagram::unbound().expect("a socket");
