@@ -6,7 +6,8 @@ use crate::desired::Desired;
 use crate::spec::{Reload, Signal, Spec};
 use crate::text::{Name, Text};
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -344,11 +345,24 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The text with everything that is known, for the place where there is room for it.
+    pub fn in_detail(&self) -> String {
+        match self {
+            Refusal::CommandNotFound { command, path } => {
+                format!("command not found: `{command}` is in no directory of its PATH `{path}`")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::CommandNotFound { command, path } => {
-                write!(f, "command not found: `{command}` is in no directory of PATH `{path}`")
+            // The whole `PATH` would fill the line of every retry.
+            Refusal::CommandNotFound { command, .. } => {
+                write!(f, "command not found: `{command}` is in no directory of its PATH; `navigator doctor` shows them")
             }
             Refusal::FileNotFound { command } => write!(f, "command not found: `{command}` does not exist"),
             Refusal::NotExecutable { command } => {

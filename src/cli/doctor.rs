@@ -8,7 +8,7 @@ use super::run::log_trust;
 use crate::access::Trust;
 use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
-use crate::runtime::{self, Feature, log_problem, output_problem};
+use crate::runtime::{self, Feature, log_problem};
 use crate::source::FileSource;
 use crate::terminal::escape;
 use std::path::PathBuf;
@@ -86,10 +86,10 @@ fn check_state_directory(state: &StateDir) -> CheckRow {
 fn check_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Trust) -> std::io::Result<Vec<CheckRow>> {
     let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
-    let refusals = runtime::rehearse(launcher, entries.iter().map(|entry| &entry.spec.exec))?;
-    let rehearsed = entries.iter().zip(refusals).map(|(entry, refusal)| {
-        let problem = refusal.map(|refusal| refusal.to_string()).or_else(|| output_problem(&entry.spec.exec, trust));
-        CheckRow::of_outcome(&entry.spec.name, problem)
+    let problems = runtime::rehearse(launcher, trust, entries.iter().map(|entry| &*entry.spec))?;
+    let rehearsed = entries.iter().zip(problems).flat_map(|(entry, problems)| {
+        let fine = problems.is_empty().then_some(None);
+        fine.into_iter().chain(problems.into_iter().map(Some)).map(|problem| CheckRow::of_outcome(&entry.spec.name, problem))
     });
     let log = loaded.settings.file.iter().filter_map(|path| log_problem(path, trust));
     let log = log.map(|problem| CheckRow::of_outcome("logging.file", Some(problem)));

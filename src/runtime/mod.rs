@@ -28,6 +28,7 @@ mod queue;
 mod reap_task;
 mod reaper;
 mod refusal;
+mod rehearsal;
 mod run_orders;
 mod spawn;
 mod spawn_extras;
@@ -37,9 +38,9 @@ mod tree;
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{
     DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log, log_problem,
-    output_problem,
 };
 pub use platform::{Feature, platform};
+pub use rehearsal::rehearse;
 
 use crate::error_text::words;
 use crate::journal::{Journal, Record};
@@ -55,11 +56,10 @@ use output::Outputs;
 use probe::Prober;
 use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
-use reconcile::event::{Action, Event, Pid, Refusal, RunId, StopBy};
-use reconcile::spec::{self, Exec, Spec};
+use reconcile::event::{Action, Event, Pid, RunId, StopBy};
+use reconcile::spec::{self, Spec};
 use reconcile::text::Name;
 use run_orders::RunOrders;
-use spawn::{SpawnContext, SpawnSlot};
 use spawners::{SpawnRequest, Spawners};
 use std::io;
 use std::mem;
@@ -334,15 +334,4 @@ impl Runtime {
 /// Identifies this boot and pid namespace, for the journal; `None` if `/proc` doesn't say.
 pub fn boot() -> Option<String> {
     proc::boot()
-}
-
-/// Finds out what would make starts fail, by doing every step of each but the exec. The caller must have no other children.
-///
-/// # Errors
-/// No memory for the stack of a child.
-pub fn rehearse<'a>(launcher: &Launcher, execs: impl IntoIterator<Item = &'a Exec>) -> io::Result<Vec<Option<Refusal>>> {
-    let environment = Inherited::of(std::env::vars_os());
-    let context = SpawnContext { launcher, environment: &environment };
-    let mut slot = SpawnSlot::new()?;
-    Ok(execs.into_iter().map(|exec| spawn::rehearse(exec, &context, &mut slot).err()).collect())
 }

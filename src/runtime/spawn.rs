@@ -8,7 +8,7 @@ use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
 use super::refusal::{self, Attempt};
 use super::spawn_extras::SpawnExtras;
-use crate::access::identity::Identity;
+use crate::access::identity::{Identity, IdentityError};
 use crate::sys;
 use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stack, Stage, StartedChild};
 use crate::sys::slot::Slot;
@@ -110,11 +110,41 @@ pub(super) fn spawn(
     }
 }
 
+/// The setting that a problem is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setting {
+    User,
+    Group,
+    Identity,
+    Directory,
+    Limit(&'static str),
+    Nice,
+    OomScoreAdj,
+    NoNewPrivs,
+    /// The program itself, or something that no setting could be left out for.
+    Program,
+}
+
+/// A problem that a rehearsal found.
+pub(super) struct Unstartable {
+    pub(super) why: Refusal,
+    pub(super) setting: Setting,
+}
+
 /// Performs a start without its exec: a child makes all earlier steps and ends. The caller must have no other reaper.
-pub(super) fn rehearse(exec: &Exec, context: &SpawnContext<'_>, slot: &mut SpawnSlot) -> Result<(), Refusal> {
+pub(super) fn rehearse(exec: &Exec, context: &SpawnContext<'_>, slot: &mut SpawnSlot) -> Result<(), Unstartable> {
     let (pid_slot, extras) = (Slot::default(), SpawnExtras::default());
     let start = SpawnParameters { mark: "rehearsal", slot: &pid_slot, group: None, extras: &extras, after: &[] };
-    let image = ExecImage::of(exec, &start, context)?;
+    let about = |setting| move |why| Unstartable { why, setting };
+    if let Err(error) = Identity::of(exec) {
+        let setting = match &error {
+            IdentityError::UnknownUser(_) | IdentityError::NoPrimaryGroup(_) => Setting::User,
+            IdentityError::UnknownGroup(_) => Setting::Group,
+            IdentityError::LookUp { .. } => Setting::Identity,
+        };
+        return Err(about(setting)(refusal::of_identity(error)));
+    }
+    let image = ExecImage::of(exec, &start, context).map_err(about(Setting::Program))?;
     let child = Child { programs: &[], ..image.child(exec, &start, context, &slot.stdio) };
     let ended = clone::start(&child, &mut slot.stack, &pid_slot);
     if let Some(pid) = pid_slot.pid() {
@@ -122,9 +152,22 @@ pub(super) fn rehearse(exec: &Exec, context: &SpawnContext<'_>, slot: &mut Spawn
         let _reaped = sys::wait_for(pid);
     }
     match ended {
-        Ok(StartedChild { .. }) | Err(CloneFailure::Child(Stage::Execute, _)) => refusal::of_files(exec, &image.attempt),
-        Err(CloneFailure::Child(stage, error)) => Err(refusal::of_stage(exec, &image.attempt, stage, error)),
-        Err(CloneFailure::Clone(error)) => Err(refusal::of_clone(error)),
+        Ok(StartedChild { .. }) | Err(CloneFailure::Child(Stage::Execute, _)) => {
+            refusal::of_files(exec, &image.attempt).map_err(about(Setting::Program))
+        }
+        Err(CloneFailure::Child(stage, error)) => {
+            let setting = match stage {
+                Stage::Directory => Setting::Directory,
+                Stage::Limit(place) => image.attempt.limit_names.get(place).map_or(Setting::Program, |name| Setting::Limit(name)),
+                Stage::Nice => Setting::Nice,
+                Stage::OomScoreAdj => Setting::OomScoreAdj,
+                Stage::NoNewPrivs => Setting::NoNewPrivs,
+                Stage::Groups | Stage::Group | Stage::User | Stage::Undumpable => Setting::Identity,
+                _ => Setting::Program,
+            };
+            Err(about(setting)(refusal::of_stage(exec, &image.attempt, stage, error)))
+        }
+        Err(CloneFailure::Clone(error)) => Err(about(Setting::Program)(refusal::of_clone(error))),
     }
 }
 

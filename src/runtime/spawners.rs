@@ -195,6 +195,9 @@ fn start(
     journal: &Journal,
 ) -> SpawnReport {
     let outcome = start_program(request, spawn_context, spawn_slot, outputs);
+    if let Err(NotSpawned { why: Refusal::CommandNotFound { command, path }, .. }) = &outcome {
+        tracing::debug!(target: "managed_processes", name = request.spec.name.as_str(), command, path, "Searched PATH");
+    }
     request.slot.end();
     // Before it counts as started.
     let outcome = outcome.inspect(|running| record_start(journal, request, running));

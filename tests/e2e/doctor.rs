@@ -68,6 +68,61 @@ applications:
 }
 
 #[test]
+fn every_problem_of_a_process_is_reported() {
+    let site = Site::new();
+    site.write("plain-file", "");
+    site.write(
+        "navigator.yml",
+        r"
+managed_processes:
+  - name: all
+    command: no-such-tool
+    args: [serve]
+    env: { PATH: '/opt/a:/opt/b' }
+    user: no-such-user
+    group: no-such-group
+    working_dir: ./missing
+    limits: { nofile: 4611686018427387904 }
+    output: { file: plain-file/it.log }
+  - name: beside
+    command: sleep
+    ready: { exec: [./no-check] }
+    liveness: { exec: [no-such-check] }
+    stop: { command: [./plain-file] }
+    reload: { command: [sleep, '1'] }
+  - { name: relative, command: ./plain-file, working_dir: ./missing, ready: { exec: [./no-check] } }
+",
+    );
+    let ended = site.run(["doctor", "navigator.yml"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.description);
+    let rows = part(&ended, "navigator.yml");
+    let of = |name: &str| -> Vec<&str> {
+        rows.iter().filter(|(verdict, of, _)| verdict == "problem" && of == name).map(|(.., meaning)| meaning.as_str()).collect()
+    };
+    let problems = of("all");
+    let starts = [
+        "unknown group: `no-such-group`",
+        "unknown user: `no-such-user`",
+        "setting limits.nofile: ",
+        "working_dir does not exist: `./missing`",
+        "command not found: `no-such-tool` is in no directory of its PATH `/opt/a:/opt/b`",
+        "output.file `plain-file/it.log`: not a directory",
+    ];
+    for start in starts {
+        assert_eq!(problems.iter().filter(|problem| problem.starts_with(start)).count(), 1, "{start}\n{}", ended.description);
+    }
+    assert_eq!(problems.len(), starts.len(), "{}", ended.description);
+    let beside = of("beside");
+    assert!(beside[0].starts_with("`ready.exec`: command not found: `./no-check` does not exist"), "{}", ended.description);
+    assert!(beside[1].starts_with("`liveness.exec`: command not found: `no-such-check` is in no directory of its PATH `"));
+    assert!(beside[2].starts_with("`stop.command`: not executable: `./plain-file`"), "{}", ended.description);
+    assert_eq!(beside.len(), 3, "{}", ended.description);
+    // What is relative to a directory that is missing is not looked for elsewhere.
+    assert_eq!(of("relative"), ["working_dir does not exist: `./missing`"]);
+    assert!(ended.stdout().ends_with("\n10 things will not work here\n"), "{}", ended.description);
+}
+
+#[test]
 fn what_needs_privileges_is_told_to_those_who_have_none() {
     let test = "doctor::what_needs_privileges_is_told_to_those_who_have_none";
     if !servers::root(test) || !servers::present(test, &["setpriv"]) {

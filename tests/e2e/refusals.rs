@@ -9,7 +9,7 @@ const FOR_ALL: &[(&str, &str, &str)] = &[
     (
         "unknown-command",
         "command: no-such-tool, env: { PATH: /opt/tools:/bin }",
-        "command not found: `no-such-tool` is in no directory of PATH `/opt/tools:/bin`",
+        "command not found: `no-such-tool` is in no directory of its PATH; `navigator doctor` shows them",
     ),
     ("missing-file", "command: ./missing", "command not found: `./missing` does not exist"),
     (
@@ -118,6 +118,20 @@ fn every_kind_of_failed_start_has_words_of_its_own() {
     assert_eq!(reasons.len(), table.len(), "no two kinds say the same");
     navigator.signal(Signal::TERM);
     navigator.exits(0);
+}
+
+#[test]
+fn the_searched_path_is_logged_with_verbose_only() {
+    let process = "managed_processes: [{ name: tool, command: no-such-tool, env: { PATH: /opt/tools } }]\n";
+    for (option, is_shown) in [("--verbose", true), ("--no-watch", false)] {
+        let site = Site::new();
+        site.write("navigator.yml", process);
+        let mut navigator = site.command([option, "navigator.yml"]).start();
+        navigator.event("Process failed", "tool");
+        assert_eq!(navigator.log().describe().contains("/opt/tools"), is_shown, "{option}\n{}", navigator.log().describe());
+        navigator.signal(Signal::TERM);
+        navigator.exits(0);
+    }
 }
 
 #[test]

@@ -45,21 +45,20 @@ use reconcile::spec::{Exec, Output};
 use reconcile::text::Text;
 use std::path::Path;
 
-/// Why the output file of a process can't be opened, as far as a check without opening shows.
-pub fn output_problem(exec: &Exec, trust: Trust) -> Option<String> {
-    let Output::Files(files) = &exec.output else { return None };
+/// Why output files of a process can't be opened, as far as a check without opening shows.
+pub(super) fn output_problems(exec: &Exec, trust: Trust) -> Vec<String> {
     // An unknown user is reported elsewhere.
-    let (identity, _) = Identity::of(exec).ok()?;
+    let (Output::Files(files), Ok((identity, _))) = (&exec.output, Identity::of(exec)) else { return Vec::new() };
     let owner = rotation::FileOwner { trust, identity: Some(identity) };
     let problem = |path: &Text| {
         let error = rotation::check_openable(Path::new(path.value()), &owner).err()?;
         let key = if files.stdout.as_ref() == Some(path) { "file" } else { "stderr" };
         Some(format!("output.{key} `{}`: {}", path.shown(), reason(&error, path.is_secret())))
     };
-    files.paths().find_map(problem)
+    files.paths().filter_map(problem).collect()
 }
 
-/// The same for navigator's own log file.
+/// Why navigator's own log file can't be opened.
 pub fn log_problem(path: &Path, trust: Trust) -> Option<String> {
     let error = rotation::check_openable(path, &rotation::FileOwner { trust, identity: None }).err()?;
     Some(reason(&error, false))
