@@ -1,5 +1,5 @@
 //! What a change of the file would do: each case of `fixtures/plan/` is a file before and after, the steps between them, and what a
-//! person is shown of it on a terminal: by a reload, and by `navigator plan`.
+//! person is shown of it on a terminal: by a reload, and by `navigator plan --diff`.
 
 mod support {
     pub(crate) mod case;
@@ -33,7 +33,7 @@ fn plans() {
         let plan = PlanReport::of(&story.world.engine, story.world.now, &after);
         let look = TerminalStyle { width: Some(80), color: false };
         golden::settle(&folder.join("shown.txt"), &brief(&plan, look), &mut failures);
-        golden::settle(&folder.join("asked.txt"), &full(&plan, look), &mut failures);
+        golden::settle(&folder.join("asked.txt"), &full(&plan, true, look), &mut failures);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -4,8 +4,8 @@
 
 use crate::human_duration::HumanDuration;
 use crate::spec::{
-    Announce, Condition, Dependency, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, Probe, ProcessKind, Reload, Restart,
-    Spec, Tier,
+    Announce, Condition, Dependency, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe, ProcessKind,
+    Reload, Restart, Spec, Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -31,9 +31,10 @@ pub fn fields(spec: &Spec) -> BTreeMap<String, Field> {
     all.0
 }
 
-/// A definition as lines, for a diff: one for each field, and one for each item of a list. Secrets are not shown.
+/// A definition as lines, for a diff: one for each field that is not at its default, and one for each item of a list. Secrets are
+/// not shown.
 pub fn lines(spec: &Spec) -> Vec<String> {
-    let lists = lists(spec);
+    let (lists, defaults) = (lists(spec), fields(&default_of(spec)));
     let line = |(path, field): (String, Field)| match lists.get(path.as_str()) {
         Some(items) => {
             let items = items.iter().map(|item| format!("  - {:?}", item.shown()));
@@ -41,7 +42,21 @@ pub fn lines(spec: &Spec) -> Vec<String> {
         }
         None => alloc::vec![format!("{path}: {}", field.text.shown())],
     };
-    fields(spec).into_iter().flat_map(line).collect()
+    let is_written = |(path, field): &(String, Field)| defaults.get(path).is_none_or(|default| default.text != field.text);
+    fields(spec).into_iter().filter(is_written).flat_map(line).collect()
+}
+
+/// A definition with the defaults of all fields that this one has.
+fn default_of(spec: &Spec) -> Spec {
+    let mut default = Spec::nameless();
+    if matches!(spec.exec.output, Output::Files(_)) {
+        default.exec.output = Output::Files(OutputFiles::default());
+    }
+    // The probe is no default, so it is another one.
+    let probe = || Probe::Log(Text::default());
+    default.liveness = spec.liveness.as_ref().map(|_| Liveness { probe: Some(probe()), ..Liveness::default() });
+    default.on_watch = if spec.reload.is_some() { OnWatch::Reload } else { OnWatch::Restart };
+    default
 }
 
 /// The fields that are lists.

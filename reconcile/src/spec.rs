@@ -269,6 +269,12 @@ pub struct Liveness {
     pub failures: u32,
 }
 
+impl Default for Liveness {
+    fn default() -> Liveness {
+        Liveness { probe: None, interval: Duration::from_secs(10), timeout: Duration::from_secs(1), failures: 3 }
+    }
+}
+
 /// How a process is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -340,6 +346,12 @@ pub struct OutputFiles {
     pub max_size: u64,
     /// How many rotated files are kept.
     pub keep: u32,
+}
+
+impl Default for OutputFiles {
+    fn default() -> OutputFiles {
+        OutputFiles { stdout: None, stderr: None, max_size: 50_000_000, keep: 5 }
+    }
 }
 
 impl OutputFiles {

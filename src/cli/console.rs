@@ -5,7 +5,7 @@ use crate::control::StateDir;
 use crate::terminal::{escape, escape_json, guard};
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Success.
@@ -47,6 +47,18 @@ pub(super) fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+/// A path as a word of a shell command.
+pub(super) fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |char: char| char.is_alphanumeric() || "/._-+,@%=:".contains(char);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    // Else it would be an option.
+    let start = if text.starts_with('-') { "./" } else { "" };
+    format!("{start}'{}'", text.replace('\'', "'\\''"))
+}
+
 /// The pid file, and whether `$NAVIGATOR_PID_FILE` names it; else it is the default one.
 pub(super) fn pid_file(state: &StateDir) -> (PathBuf, bool) {
     match variable("NAVIGATOR_PID_FILE") {
@@ -64,4 +76,24 @@ pub(super) fn state_dir(named: Option<PathBuf>, trust: Trust) -> StateDir {
 /// An environment variable. An empty one counts as unset.
 pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for (path, word) in [
+            ("/srv/shop/next.yml", "/srv/shop/next.yml"),
+            ("ünïcode.yml", "ünïcode.yml"),
+            ("my file.yml", "'my file.yml'"),
+            ("it's.yml", r"'it'\''s.yml'"),
+            ("$HOME;ls.yml", "'$HOME;ls.yml'"),
+            ("-rf", "./'-rf'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 }

@@ -32,10 +32,10 @@ pub fn brief(plan: &PlanReport, style: TerminalStyle) -> String {
     text
 }
 
-/// The full form: every process, each changed definition as a unified diff, and the counts at the end.
-pub fn full(plan: &PlanReport, style: TerminalStyle) -> String {
+/// The full form: every process, and the counts at the end. With `diffs`, each changed definition as a unified diff.
+pub fn full(plan: &PlanReport, diffs: bool, style: TerminalStyle) -> String {
     let page = PlanPage { style, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
-    let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change)).concat();
+    let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change, diffs)).concat();
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
     for part in [page.order(&plan.waves), counts(plan)].iter().filter(|part| !part.is_empty()) {
         if !text.is_empty() {
@@ -52,7 +52,7 @@ fn counts(plan: &PlanReport) -> String {
         0 => String::new(),
         count => format!(", {count} of them stopped by hand"),
     };
-    if plan.changes.is_empty() && plan.stale.is_empty() {
+    if plan.is_empty() {
         return format!("no changes: {} unchanged{by_hand}\n", plural(plan.summary.unchanged, "process", "processes"));
     }
     let count = |kind: EffectKind| plan.changes.iter().filter(|change| change.action == kind.as_str()).count();
@@ -187,11 +187,10 @@ impl PlanPage {
         self.style.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(MIN_WIDTH))
     }
 
-    /// The diff of a changed definition. Added and removed ones are not shown: they are in the file.
-    fn diff(&self, change: &PlannedChange) -> String {
+    /// The diff of a definition, if it is asked for.
+    fn diff(&self, change: &PlannedChange, is_shown: bool) -> String {
         let room = self.room(INDENT);
-        let is_edited = !change.fields.is_empty();
-        let lines = change.diff.iter().filter(|_| is_edited).flat_map(|diff| diff.lines());
+        let lines = change.diff.iter().filter(|_| is_shown).flat_map(|diff| diff.lines());
         let line = |line: &str| {
             let style = match line.chars().next() {
                 Some('+') => "32",

@@ -1,5 +1,6 @@
 //! The JSON that `plan` shows: what a configuration would change now. It holds no value of a secret.
 
+use super::Watch;
 use reconcile::desired::Desired;
 use reconcile::diff::{Difference, tops};
 use reconcile::engine::Engine;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use similar::algorithms::{Capture, Compact, Replace, myers};
 use similar::group_diff_ops;
 use similar::udiff::UnifiedHunkHeader;
+use std::path::PathBuf;
 
 /// What a configuration would change now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,19 @@ pub struct PlanReport {
     pub stopped_by_hand: Vec<String>,
     /// How many processes of each class of change.
     pub summary: PlanSummary,
+    /// The configuration that has to become this one; `None`: no navigator runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<PlanTarget>,
+}
+
+/// The configuration of the navigator that a plan is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanTarget {
+    /// Its path.
+    #[serde(serialize_with = "crate::path_text::serialize")]
+    pub path: PathBuf,
+    /// How changes of it are found.
+    pub watch: Watch,
 }
 
 /// The change of one process.
@@ -45,7 +60,7 @@ pub struct PlannedChange {
     pub fields: Vec<FieldChange>,
     /// Why.
     pub reason: String,
-    /// The definition before and after, as a unified diff.
+    /// The definition before and after without what is at its default, as a unified diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
@@ -119,7 +134,13 @@ impl PlanReport {
         });
         let (changes, stale) = (changes.collect(), stale.collect());
         let waves = forecast.waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
-        PlanReport { generation, changes, waves, stale, stopped_by_hand, summary: PlanSummary::of(&forecast.summary) }
+        let summary = PlanSummary::of(&forecast.summary);
+        PlanReport { generation, changes, waves, stale, stopped_by_hand, summary, target: None }
+    }
+
+    /// Whether applying it would change nothing that runs or that is kept.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.stale.is_empty()
     }
 
     /// The names of changed and stale processes, in the order of the plan.

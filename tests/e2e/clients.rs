@@ -19,6 +19,7 @@ in this order, each when the one before it is done:
   2. start worker
 
 plan: 2 to start
+to apply: navigator run navigator.yml
 ";
 
 #[track_caller]
@@ -51,7 +52,8 @@ fn what_is_stopped_by_hand_stays_so_over_a_reload_and_status_and_plan_say_it() {
     let navigator = settled(&site);
     site.asks(&["stop", "web"], 0);
     site.write("navigator.yml", &TWO.replace("[worker]", "[worker, again]"));
-    let told = "  · web     stopped by hand, and stays so\n\nplan: 1 to restart, 1 unchanged, 1 of them stopped by hand\n";
+    let told = "  · web     stopped by hand, and stays so\n\nplan: 1 to restart, 1 unchanged, 1 of them stopped by hand\n\
+                to apply: navigator reload\n";
     let plan = site.asks(&["plan"], 0).stdout();
     assert!(plan.starts_with("  ± worker  args changed\n") && plan.ends_with(told), "{plan}");
     site.asks(&["reload"], 0);

@@ -3,15 +3,16 @@
 
 use super::super::arguments::ReportFormat;
 use super::super::check::reject;
-use super::super::console::{FAILURE, OK, print, print_json};
+use super::super::console::{FAILURE, OK, print, print_json, shell_word};
 use super::super::plan_text::full;
 use super::{InstanceTarget, refused, unanswered, url};
 use crate::config::Environment;
 use crate::control::ClientError;
 use crate::paths::absolute;
-use crate::snapshot::PlanReport;
+use crate::snapshot::plan::PlanTarget;
+use crate::snapshot::{PlanReport, Watch};
 use crate::source::FileSource;
-use crate::terminal::TerminalStyle;
+use crate::terminal::{TerminalStyle, escape};
 use reconcile::engine::Engine;
 use reconcile::time::Time;
 use std::io::stdout;
@@ -21,22 +22,57 @@ use std::process::ExitCode;
 /// Something would change.
 const CHANGES: u8 = 2;
 
-/// Shows what a candidate, or the configuration itself, would change. With `detailed`, the exit code says whether it would.
-pub(in super::super) fn plan(
-    target: &InstanceTarget,
-    candidate: Option<&Path>,
-    format: ReportFormat,
-    detailed: bool,
-) -> ExitCode {
+/// How to show a plan.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct PlanView {
+    pub(in super::super) format: ReportFormat,
+    /// With a unified diff of each definition.
+    pub(in super::super) diffs: bool,
+    /// The exit code says whether something would change.
+    pub(in super::super) detailed: bool,
+}
+
+/// Shows what a candidate, or the configuration itself, would change.
+pub(in super::super) fn plan(target: &InstanceTarget, candidate: Option<&Path>, view: PlanView) -> ExitCode {
     let plan = match request(target, candidate) {
         Ok(plan) => plan,
+        // Not 2, which means that something would change.
+        Err(_) if view.detailed => return FAILURE.into(),
         Err(code) => return code,
     };
-    match format {
-        ReportFormat::Text => print(&full(&plan, TerminalStyle::of(stdout()))),
-        ReportFormat::Json => print_json(&json(plan.clone())),
+    match view.format {
+        ReportFormat::Text => {
+            print(&full(&plan, view.diffs, TerminalStyle::of(stdout())));
+            if !plan.is_empty() {
+                let how = how_to_apply(target.config.as_deref(), &target.options, candidate, plan.target.as_ref());
+                print(&format!("to apply: {}\n", escape(&how)));
+            }
+        }
+        ReportFormat::Json => print_json(&json(plan.clone(), view.diffs)),
     }
-    if detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }
+    if view.detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }
+}
+
+/// What puts a plan in force. `options`: those that name the instance; `running`: the configuration of the running navigator.
+fn how_to_apply(config: Option<&Path>, options: &str, candidate: Option<&Path>, running: Option<&PlanTarget>) -> String {
+    let Some(PlanTarget { path, watch }) = running else {
+        return format!("navigator run {}", candidate.or(config).map(shell_word).unwrap_or_default());
+    };
+    let config = config.unwrap_or(path);
+    let reload = format!("navigator {options}reload");
+    match candidate.filter(|candidate| !is_same_file(candidate, path)) {
+        None if *watch == Watch::Off => reload,
+        None => format!("save {}, or run `{reload}`", shell_word(config)),
+        Some(candidate) => {
+            let copy = format!("cp {} {}", shell_word(candidate), shell_word(config));
+            if *watch == Watch::Off { format!("{copy} && {reload}") } else { copy }
+        }
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    place(one).is_some_and(|found| place(other) == Some(found))
 }
 
 /// Asks the running navigator for the plan.
@@ -69,8 +105,42 @@ fn on_empty_host(path: PathBuf) -> Result<PlanReport, ExitCode> {
 }
 
 /// The plan as JSON, without the parts that are only for people.
-fn json(mut plan: PlanReport) -> String {
-    plan.changes.iter_mut().for_each(|change| change.diff = None);
+fn json(mut plan: PlanReport, diffs: bool) -> String {
+    plan.changes.iter_mut().filter(|_| !diffs).for_each(|change| change.diff = None);
     plan.waves.clear();
+    plan.target = None;
     format!("{:#}\n", serde_json::json!(plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_how_to_apply_it() {
+        let running = |watch| Some(PlanTarget { path: "/srv/shop/navigator.yml".into(), watch });
+        let (config, next) = (Some(Path::new("navigator.yml")), Path::new("next week.yml"));
+        for (options, candidate, running, expected) in [
+            ("", None, None, "navigator run navigator.yml"),
+            ("", Some(next), None, "navigator run 'next week.yml'"),
+            ("", Some(next), running(Watch::Events), "cp 'next week.yml' navigator.yml"),
+            ("", Some(next), running(Watch::Poll), "cp 'next week.yml' navigator.yml"),
+            (
+                "-c navigator.yml ",
+                Some(next),
+                running(Watch::Off),
+                "cp 'next week.yml' navigator.yml && navigator -c navigator.yml reload",
+            ),
+            ("", None, running(Watch::Off), "navigator reload"),
+            ("", None, running(Watch::Events), "save navigator.yml, or run `navigator reload`"),
+        ] {
+            assert_eq!(how_to_apply(config, options, candidate, running.as_ref()), expected);
+        }
+        let only = how_to_apply(None, "", Some(next), running(Watch::Events).as_ref());
+        assert_eq!(only, "cp 'next week.yml' /srv/shop/navigator.yml");
+        // A file under another name is the same file.
+        let same = PlanTarget { path: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(), watch: Watch::Off };
+        let other = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/../Cargo.toml"));
+        assert_eq!(how_to_apply(config, "", Some(other), Some(&same)), "navigator reload");
+    }
 }
