@@ -14,7 +14,8 @@ use reconcile::spec::Spec;
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::Name;
 use reconcile::time::Time;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -70,11 +71,6 @@ pub struct RenderedSnapshot {
 }
 
 impl RenderedSnapshot {
-    /// The snapshot.
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
     /// The snapshot as one line of JSON.
     ///
     /// # Errors
@@ -164,18 +160,40 @@ impl LoopView {
         new
     }
 
+    /// A snapshot of the named processes alone. The others cost nothing.
+    pub fn snapshot_of(&self, names: &BTreeSet<Name>, live: &impl LiveData) -> Snapshot {
+        let processes = match &self.upcoming {
+            Some(upcoming) => {
+                let mut processes = self.orphans_and(upcoming);
+                processes.retain(|process| names.contains(process.name.as_str()));
+                processes
+            }
+            None => self.processes_of(names.iter().filter_map(|name| self.engine.status(name)).collect(), live),
+        };
+        self.snapshot_with(processes, live)
+    }
+
+    /// The path of the configuration.
+    pub fn config(&self) -> &Path {
+        &self.file.path
+    }
+
     /// The current time by the engine's clock.
     fn now(&self) -> Time {
         self.at.0 + self.at.1.elapsed()
     }
 
     fn snapshot(&self, live: &impl LiveData) -> Snapshot {
-        let File { path, warnings, errors, rejected_at } = &self.file;
-        let is_accepted = errors.is_empty();
         let processes = match &self.upcoming {
             Some(upcoming) => self.orphans_and(upcoming),
-            None => self.all(live),
+            None => self.processes_of(self.engine.statuses(), live),
         };
+        self.snapshot_with(processes, live)
+    }
+
+    fn snapshot_with(&self, processes: Vec<snapshot::ProcessSnapshot>, live: &impl LiveData) -> Snapshot {
+        let File { path, warnings, errors, rejected_at } = &self.file;
+        let is_accepted = errors.is_empty();
         Snapshot {
             // The generations of the former navigator don't count.
             generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
@@ -192,9 +210,8 @@ impl LoopView {
         }
     }
 
-    /// Every process of the file, in its order, then removed ones that still run.
-    fn all(&self, live: &impl LiveData) -> Vec<snapshot::ProcessSnapshot> {
-        let mut statuses = self.engine.statuses();
+    /// Processes in the order of the file, then removed ones that still run.
+    fn processes_of(&self, mut statuses: Vec<ProcessStatus>, live: &impl LiveData) -> Vec<snapshot::ProcessSnapshot> {
         statuses.sort_by_key(|status| status.position.unwrap_or(usize::MAX));
         let snapshot = |status: &ProcessStatus| {
             let is_down = matches!(status.state, ProcessState::Failed | ProcessState::Backoff);
@@ -275,5 +292,50 @@ fn not_started(spec: &Spec) -> snapshot::ProcessSnapshot {
         failures: 0,
         waiting: spec.enabled.then(|| "waits for processes left by a killed navigator to end".to_owned()),
         output: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reconcile::event::{Action, Event, Refusal};
+    use std::cell::RefCell;
+
+    /// Counts the questions for lines of output.
+    #[derive(Default)]
+    struct Asked(RefCell<Vec<String>>);
+
+    impl LiveData for Asked {
+        fn watch(&self) -> Watch {
+            Watch::Events
+        }
+
+        fn last_lines(&self, name: &Name, _: u64) -> Vec<String> {
+            self.0.borrow_mut().push(name.to_string());
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_named_processes_makes_no_others() {
+        let specs = ["web", "db", "mailer", "cache"].map(|name| {
+            let mut spec = Spec::new(name, "no-such-program");
+            spec.depends_on = Some(std::collections::BTreeMap::new());
+            spec
+        });
+        let desired = Desired::new(specs.to_vec(), Duration::ZERO).expect("it is valid");
+        let mut engine = Engine::new();
+        let mut actions = engine.step(Time::ZERO, [Event::Wanted(desired)]).actions;
+        while let Some(Action::Spawn { run, .. }) = actions.pop() {
+            let why = Refusal::FileNotFound { command: "no-such-program".to_owned() };
+            actions.extend(engine.step(Time::ZERO, [Event::NotSpawned { run, why }]).actions);
+        }
+        let view = LoopView::new(1, engine, Time::ZERO, File::default(), None);
+        let (asked, names) = (Asked::default(), ["db", "web", "gone"].map(Name::from).into());
+        let snapshot = view.snapshot_of(&names, &asked);
+        // In the order of the file.
+        assert_eq!(snapshot.processes.iter().map(|process| process.name.as_str()).collect::<Vec<_>>(), ["web", "db"]);
+        assert_eq!(*asked.0.borrow(), ["web", "db"]);
+        assert_eq!(snapshot.processes, view.snapshot(&asked).processes[..2]);
     }
 }
