@@ -5,8 +5,8 @@ use crate::supervisor::{EventSubscription, PastEvent, RenderedSnapshot};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -26,11 +26,19 @@ pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 pub(super) struct ErrorAnswer {
     status: StatusCode,
     body: Value,
+    /// The method that the path takes, for `Allow`.
+    allowed: Option<Method>,
 }
 
 impl ErrorAnswer {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> ErrorAnswer {
-        ErrorAnswer { status, body: json!({ "error": error.into() }) }
+        ErrorAnswer { status, body: json!({ "error": error.into() }), allowed: None }
+    }
+
+    /// The path takes another method (RFC 9110, 15.5.6).
+    pub(super) fn method_not_allowed(path: &str, method: &Method, allowed: Method) -> ErrorAnswer {
+        let error = ErrorAnswer::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` takes {allowed}, not {method}"));
+        ErrorAnswer { allowed: Some(allowed), ..error }
     }
 
     /// Navigator shuts down before it can answer.
@@ -45,7 +53,10 @@ impl ErrorAnswer {
     }
 
     pub(super) fn answer(self) -> Answer {
-        json(self.status, &self.body)
+        let mut answer = json(self.status, &self.body);
+        let allowed = self.allowed.and_then(|method| HeaderValue::from_str(method.as_str()).ok());
+        allowed.and_then(|method| answer.headers_mut().insert(ALLOW, method));
+        answer
     }
 }
 

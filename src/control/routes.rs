@@ -4,7 +4,8 @@ use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
 use crate::config::Diagnostic;
 use crate::runtime::{OutputHistory, TailFormat};
 use crate::signals;
-use crate::snapshot::{ConfigProblem, ConfigState, Snapshot, Watch};
+use crate::snapshot::plan::PlanTarget;
+use crate::snapshot::{ConfigProblem, PlanReport, Watch};
 use crate::source::{Source, WatchMethod};
 use crate::suggest::did_you_mean;
 use crate::supervisor::{
@@ -18,6 +19,7 @@ use hyper::{Method, StatusCode};
 use reconcile::text::Name;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,24 +140,20 @@ pub fn routes() -> impl Iterator<Item = (String, &'static str)> {
 fn find_route(method: &Method, path: &str) -> Result<Route, ErrorAnswer> {
     match ROUTES.into_iter().find(|(_, other, _)| *other == path) {
         Some((expected, _, route)) if expected == *method => Ok(route),
-        Some((expected, ..)) => {
-            Err(ErrorAnswer::new(StatusCode::METHOD_NOT_ALLOWED, format!("`{path}` takes {expected}, not {method}")))
-        }
+        Some((expected, ..)) => Err(ErrorAnswer::method_not_allowed(path, method, expected)),
         None => Err(ErrorAnswer::new(StatusCode::NOT_FOUND, format!("unknown path `{path}`; try `/v1/status`"))),
     }
 }
 
 async fn status(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let view = view_of_names(to, query).await?;
-    let names: Vec<&str> = query.all("name").collect();
-    let rendered = render(to, view).await?;
+    let names: BTreeSet<Name> = query.all("name").map(Name::from).collect();
     if names.is_empty() {
-        return Ok(snapshot(StatusCode::OK, rendered));
+        return Ok(snapshot(StatusCode::OK, render(to, view).await?));
     }
-    let all = rendered.snapshot();
-    let processes: Vec<_> = all.processes.iter().filter(|process| names.contains(&process.name.as_str())).cloned().collect();
-    let converged = all.config.state == ConfigState::Accepted && processes.iter().all(|process| process.as_wanted);
-    Ok(json(StatusCode::OK, &Snapshot { config: all.config.clone(), converged, processes, ..*all }))
+    let live = to.clone();
+    let answer = tokio::task::spawn_blocking(move || json(StatusCode::OK, &view.snapshot_of(&names, &live)));
+    answer.await.map_err(|error| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 /// The current view. It includes everything that was handled before.
@@ -204,7 +202,11 @@ async fn plan(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
         }
     };
     let view = view(to).await?;
-    let planning = tokio::task::spawn_blocking(move || json(StatusCode::OK, &view.plan(&loaded.desired)));
+    let watch = to.watch();
+    let planning = tokio::task::spawn_blocking(move || {
+        let target = Some(PlanTarget { path: view.config().to_owned(), watch });
+        json(StatusCode::OK, &PlanReport { target, ..view.plan(&loaded.desired) })
+    });
     let answer = planning.await.map_err(|error| broken(&error));
     drop(turn);
     answer
@@ -308,8 +310,9 @@ async fn outcomes(to: &LoopAccess, tracked: Vec<TrackedOrder>) -> Result<Vec<Ord
 
 fn signal(body: &OrderBody) -> Result<ManualOrder, ErrorAnswer> {
     let wrong = |message: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, message);
+    let hint = |name: &str| did_you_mean(name, signals::names()).map(|hint| format!("; {hint}")).unwrap_or_default();
     let name = body.signal.as_deref().ok_or_else(|| wrong("no signal is named; send `{\"signal\": \"HUP\", \"names\": […]}`"))?;
-    let signal = signals::parse(name).ok_or_else(|| wrong(&format!("unknown signal `{name}`")))?;
+    let signal = signals::parse(name).ok_or_else(|| wrong(&format!("unknown signal `{name}`{}", hint(name))))?;
     Ok(ManualOrder::Signal(signal))
 }
 
@@ -385,5 +388,28 @@ impl Query {
         let parse =
             |value: &str| value.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds)).ok_or_else(|| wrong(value));
         self.all(key).next().map(parse).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex::Regex;
+
+    #[test]
+    fn the_documented_signals_are_those_that_are_accepted() {
+        let document: Value = serde_json::from_str(include_str!("../../docs/openapi.json")).expect("it is JSON");
+        let pattern = document.pointer("/components/schemas/Signal/properties/signal/pattern").and_then(Value::as_str);
+        let pattern = Regex::new(pattern.expect("signals have a pattern")).expect("it is a regular expression");
+        let numbers = (-1..=70).map(|number: i32| number.to_string());
+        let real_time = (0..=14).flat_map(|number| [format!("RTMIN+{number}"), format!("RTMAX-{number}")]);
+        let real_time = real_time.filter(|name| !name.ends_with("+0") && !name.ends_with("-0"));
+        let names = signals::spellings().flat_map(|name| [name.to_owned(), format!("SIG{name}")]);
+        let wrong = ["", "SIG", "TREM", "RTMIN+31", "SIG15", "TERM "].map(str::to_owned);
+        let texts: Vec<String> = numbers.chain(real_time).chain(names).chain(wrong).collect();
+        assert!(texts.len() > 150);
+        for text in texts {
+            assert_eq!(pattern.is_match(&text), signals::parse(&text).is_some(), "`{text}`");
+        }
     }
 }

@@ -106,7 +106,7 @@ fn stream(site: &Site, path: &str, until: &str) -> Answer {
             break;
         }
     }
-    Answer { status: 200, kind: "application/x-ndjson".to_owned(), body }
+    Answer { status: 200, kind: "application/x-ndjson".to_owned(), allow: String::new(), body }
 }
 
 #[test]
@@ -169,6 +169,24 @@ fn every_answer_is_as_described() {
     described.holds("GET", "/v1/events", &events);
     // 403 takes another user, and 503 an end at the right moment: `ownership` and `orders` see to them.
     described.is_complete_but_for(&[403, 503]);
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+#[test]
+fn an_answer_to_another_method_names_the_allowed_one() {
+    let site = Site::new();
+    let mut navigator = site.start_unwatched("managed_processes: [{ name: web, command: sleep, args: [1h] }]\n");
+    navigator.started("web");
+    let whole = Description::new().whole;
+    for (path, operations) in whole["paths"].as_object().expect("paths") {
+        let allowed = operations.as_object().expect("methods").keys().next().expect("one method").to_uppercase();
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"].into_iter().filter(|method| *method != allowed) {
+            let answer = ask(&site, method, path, "");
+            assert_eq!((answer.status, answer.allow.as_str()), (405, allowed.as_str()), "{method} {path}: {answer:?}");
+        }
+    }
+    assert_eq!(ask(&site, "POST", "/v1/nowhere", "").status, 404);
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }

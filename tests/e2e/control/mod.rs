@@ -5,4 +5,5 @@ mod crowd;
 mod early;
 mod one;
 mod orders;
+mod property;
 mod reloads;

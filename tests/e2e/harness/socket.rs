@@ -26,6 +26,8 @@ pub(crate) fn connect(site: &Site) -> UnixStream {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) kind: String,
+    /// What `Allow` says.
+    pub(crate) allow: String,
     pub(crate) body: String,
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn answer(mut stream: UnixStream) -> Option<Answer> {
     let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let body = if field("transfer-encoding:") == "chunked" { dechunked(body)? } else { body.to_owned() };
-    Some(Answer { status, kind: field("content-type:"), body })
+    Some(Answer { status, kind: field("content-type:"), allow: field("allow:").to_ascii_uppercase(), body })
 }
 
 /// A body that came in chunks (RFC 9112, 7.1); `None`: its end is missing.

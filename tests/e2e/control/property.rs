@@ -1,0 +1,122 @@
+//! A property tester of HTTP interfaces, `schemathesis`, finds no difference between `docs/openapi.json` and the program: it sends
+//! random requests, valid ones and wrong ones.
+//!
+//! It speaks TCP alone, so the test relays it to the socket.
+
+use crate::harness::socket::instance;
+use crate::harness::{Signal, Site, servers};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use std::{fs, str};
+
+const TESTER: &str = "schemathesis==4.32.5";
+
+const PROCESSES: &str = "\
+managed_processes:
+  - { name: web, command: sleep, args: [1h] }
+  - { name: silent, command: sleep, args: [1h], output: null }
+";
+
+/// Answers that are described, and that the tester would take for a refusal of a valid request: a file that is no configuration, and
+/// the end of a wait.
+const SETTINGS: &str = r#"
+[[operations]]
+include-name = "GET /v1/plan"
+checks.positive_data_acceptance.expected-statuses = ["200", "422"]
+
+[[operations]]
+include-name = "GET /v1/wait"
+checks.positive_data_acceptance.expected-statuses = ["200", "404", "408"]
+"#;
+
+#[test]
+fn a_property_tester_finds_nothing() {
+    let Some(tester) = tester("control::property::a_property_tester_finds_nothing") else { return };
+    let site = Site::new();
+    let mut navigator = site.start_unwatched(PROCESSES);
+    navigator.started("silent");
+    site.write("schemathesis.toml", SETTINGS);
+    let url = format!("http://127.0.0.1:{}", relay(instance(&site).join("socket")));
+    let mut command = Command::new(tester);
+    command.args(["--config-file", "schemathesis.toml", "run", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")]);
+    command.args(["--url", &url, "--max-examples", "20", "--request-timeout", "10", "--seed", "1", "--no-color"]);
+    let output = command.current_dir(site.path("")).output().expect("it was installed");
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.contains("Tested: 10"), "{out}\n{err}");
+    navigator.signal(Signal::TERM);
+    navigator.exits(0);
+}
+
+/// The tester, installed below `target/`; `None`: it can't be, and the test is skipped.
+fn tester(test: &str) -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(TESTER.replace("==", "-"));
+    let (program, finished) = (directory.join("bin/schemathesis"), directory.join("finished"));
+    if finished.exists() {
+        return Some(program);
+    }
+    let mut environment = Command::new("python3");
+    environment.args(["-m", "venv", "--clear"]).arg(&directory);
+    let mut install = Command::new(directory.join("bin/pip"));
+    install.args(["--quiet", "--disable-pip-version-check", "install", TESTER]);
+    let is_installed = servers::succeeds(test, &mut environment) && servers::succeeds(test, &mut install);
+    is_installed.then(|| {
+        fs::write(finished, "").expect("the directory is ours");
+        program
+    })
+}
+
+/// Relays connections to the socket; returns the port. It ends with the test.
+fn relay(socket: PathBuf) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("a bound socket has an address").port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = UnixStream::connect(&socket);
+            // A connection that fails is the tester's to report.
+            thread::spawn(move || drop(server.and_then(|server| pass(client, server))));
+        }
+    });
+    port
+}
+
+/// A stream of lines that is quiet for this long is ended: the tester waits for its end.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The end of a body in chunks (RFC 9112, 7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+fn pass(mut client: TcpStream, mut server: UnixStream) -> io::Result<()> {
+    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+    thread::spawn(move || {
+        drop(io::copy(&mut from, &mut to));
+        drop(to.shutdown(Shutdown::Write));
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    let mut is_stream = false;
+    loop {
+        match server.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => {
+                let part = &buffer[..length];
+                let head = part.split(|&byte| byte == b'{').next().and_then(|head| str::from_utf8(head).ok()).unwrap_or_default();
+                is_stream |= head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+                is_stream &= !part.ends_with(LAST_CHUNK);
+                server.set_read_timeout(is_stream.then_some(QUIET))?;
+                client.write_all(part)?;
+            }
+            Err(error) if is_stream && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                client.write_all(LAST_CHUNK)?;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    client.shutdown(Shutdown::Both)?;
+    server.shutdown(Shutdown::Both)
+}
