@@ -63,8 +63,9 @@ fn relative_to(waiting: &Waiting, now: Time) -> String {
         Waiting::Grace(until) => format!("is killed in {} if it has not stopped", rounded(until.since(now))),
         Waiting::Readiness { until: Some(until), why } => {
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            format!("not ready yet{why}; counts as failed in {}", rounded(until.since(now)))
+            format!("is not ready yet{why}; counts as failed in {}", rounded(until.since(now)))
         }
+        Waiting::Readiness { until: None, .. } => format!("is {waiting}"),
         other => other.to_string(),
     }
 }

@@ -37,7 +37,7 @@ fn paragraph(sentences: &[(&ProcessSnapshot, String)], style: TerminalStyle) -> 
     sentences.iter().map(line).collect()
 }
 
-/// How a process differs from the file, why, since when, and what happens next.
+/// How a process differs from the file, why, since when, and what happens next: a sentence without its subject, the process.
 pub(super) fn difference(process: &ProcessSnapshot, now: Timestamp) -> String {
     let ProcessSnapshot { name, reason, .. } = process;
     let since = since(process, now);
@@ -47,12 +47,12 @@ pub(super) fn difference(process: &ProcessSnapshot, now: Timestamp) -> String {
     let next = waiting.map(|waiting| format!("; {waiting}")).unwrap_or_default();
     match process.state {
         ProcessState::Pending => waiting.unwrap_or("is about to be started").to_owned(),
-        ProcessState::Running if waiting.is_none() => format!("a task, has run{lasting} and not completed"),
+        ProcessState::Running if waiting.is_none() => format!("has run{lasting}; it is a task, and has not completed"),
         ProcessState::Starting | ProcessState::Running => format!("has run{lasting}{next}"),
-        ProcessState::Stopping => format!("stopping{lasting}, {reason}{next}"),
+        ProcessState::Stopping => format!("has been stopping{lasting}: {reason}{next}"),
         ProcessState::Backoff => format!("{}: {reason}{ago}{next}", ended(process)),
         ProcessState::Failed => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
-        state @ (ProcessState::Completed | ProcessState::Stopped) => format!("{state}{lasting}, {reason}{next}"),
+        state @ (ProcessState::Completed | ProcessState::Stopped) => format!("has been {state}{lasting}: {reason}{next}"),
     }
 }
 
@@ -61,12 +61,12 @@ fn on_purpose(process: &ProcessSnapshot, now: Timestamp) -> Option<String> {
     let ProcessSnapshot { name, generation, .. } = process;
     if process.as_wanted && process.stale {
         return Some(format!(
-            "stale: still runs generation {generation} because of `on_change: none`; `navigator restart {name}` updates it"
+            "is stale: it runs generation {generation} because of `on_change: none`; `navigator restart {name}` updates it"
         ));
     }
     let by_hand = process.state == ProcessState::Stopped && process.reason == Cause::StoppedByHand;
     let ago = since(process, now).map(|time| format!(" {time} ago")).unwrap_or_default();
-    by_hand.then(|| format!("stopped by hand{ago}, and stays so; `navigator start {name}` starts it"))
+    by_hand.then(|| format!("was stopped by hand{ago}, and stays so; `navigator start {name}` starts it"))
 }
 
 /// How it ended, and how often in a row.
@@ -103,5 +103,57 @@ pub(super) fn short_duration(time: Duration) -> String {
         (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
         (0, _, _) => format!("{hours}h{minutes}m"),
         _ => format!("{days}d{hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reconcile::spec::Tier;
+
+    #[test]
+    fn a_difference_is_a_sentence_about_the_process() {
+        let now = "2026-11-22T18:00:10Z".parse::<Timestamp>().expect("a moment");
+        let of = |state, waiting: Option<&str>, reason: &str, last_exit| ProcessSnapshot {
+            name: "web".to_owned(),
+            tier: Tier::Managed,
+            state,
+            pid: None,
+            ready: false,
+            stale: false,
+            generation: 1,
+            restarts: 0,
+            started_at: None,
+            last_exit,
+            reason: reason.parse().unwrap_or(Cause::StoppedByHand),
+            as_wanted: false,
+            entered_at: Some(Moment("2026-11-22T18:00:07Z".parse().expect("a moment"))),
+            failures: 2,
+            waiting: waiting.map(str::to_owned),
+            output: Vec::new(),
+        };
+        let crashed = Some(Exit::Code(1));
+        for (process, expected) in [
+            (of(ProcessState::Pending, Some("waits for db: failed"), "added to file", None), "waits for db: failed"),
+            (of(ProcessState::Pending, None, "added to file", None), "is about to be started"),
+            (of(ProcessState::Running, None, "added to file", None), "has run for 3s; it is a task, and has not completed"),
+            (of(ProcessState::Starting, Some("is not ready yet"), "added to file", None), "has run for 3s; is not ready yet"),
+            (
+                of(ProcessState::Stopping, Some("is killed in 2s"), "args changed", None),
+                "has been stopping for 3s: args changed; is killed in 2s",
+            ),
+            (
+                of(ProcessState::Backoff, Some("next start in 4s"), "exit status 1", crashed.clone()),
+                "crashed 2 times in a row: exit status 1, 3s ago; next start in 4s",
+            ),
+            (
+                of(ProcessState::Failed, None, "exit status 1", crashed.clone()),
+                "crashed 2 times in a row: exit status 1, 3s ago; `navigator start web` tries it again",
+            ),
+            (of(ProcessState::Completed, None, "exit status 0", crashed), "has been completed for 3s: exit status 0"),
+            (of(ProcessState::Stopped, None, "stopped by hand", None), "has been stopped for 3s: stopped by hand"),
+        ] {
+            assert_eq!(difference(&process, now), expected);
+        }
     }
 }

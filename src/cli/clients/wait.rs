@@ -31,7 +31,7 @@ pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout:
     let is_asked_for = |process: &&ProcessSnapshot| names.is_empty() || names.contains(&process.name);
     let now = Timestamp::now();
     for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_asked_for) {
-        let sentence = format!("{} is {}: {}", process.name, process.state, difference(process, now));
+        let sentence = format!("{} {}", process.name, difference(process, now));
         print_error(&format!("navigator: {}\n", escape(&sentence)));
     }
     if snapshot.config.state == ConfigState::Rejected {
