@@ -1,8 +1,10 @@
 //! The command line's commands and options, with their help texts.
 
 use super::completions::process_names;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::Error;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +37,56 @@ pub(super) struct Arguments {
     pub(super) common: Common,
 }
 
-/// Options of every command.
+impl Arguments {
+    /// Parses a command line, whose first word is the program.
+    ///
+    /// # Errors
+    /// It is wrong, or asks for help or the version.
+    pub(super) fn parse_line(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, Error> {
+        let mut command = command_line();
+        let matches = command.try_get_matches_from_mut(line)?;
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// The common options that a command uses. Without a command, all are used.
+pub(super) fn used_options(command: &str) -> &'static [&'static str] {
+    match command {
+        "run" => &["named", "verbose", "quiet", "no_watch", "trust_user", "state_dir"],
+        "check" | "config" | "graph" => &["named"],
+        "schema" | "completions" | "man" | "help" => &[],
+        _ => &["named", "trust_user", "state_dir"],
+    }
+}
+
+fn common_options(command: &clap::Command) -> Vec<Arg> {
+    command.get_arguments().filter(|option| option.is_global_set()).cloned().collect()
+}
+
+/// The command line. A command accepts every common option, as if it came before it. Its help has those that it uses.
+pub(super) fn command_line() -> clap::Command {
+    let command = Arguments::command();
+    let common = common_options(&command);
+    command.mut_subcommands(|part| {
+        let used = used_options(part.get_name());
+        let unused = common.iter().filter(|option| !used.contains(&option.get_id().as_str()));
+        unused.cloned().fold(part, |part, option| part.arg(option.hide(true)))
+    })
+}
+
+/// The command line for completions, in which a command has only the common options that it uses. (A hidden option would be offered
+/// where no other one matches.)
+pub(super) fn completed_line() -> clap::Command {
+    let command = Arguments::command();
+    let common = common_options(&command);
+    command.mut_args(|option| option.global(false)).mut_subcommands(|part| {
+        let used = used_options(part.get_name());
+        let used = common.iter().filter(|option| used.contains(&option.get_id().as_str()));
+        used.cloned().fold(part, |part, option| part.arg(option.global(false)))
+    })
+}
+
+/// Options of several commands; see [`used_options`].
 #[derive(Clone, Debug, Args)]
 pub(super) struct Common {
     /// Use this configuration
@@ -106,7 +157,8 @@ pub(super) enum Command {
     /// A command for a running navigator
     #[command(flatten)]
     Client(ClientCommand),
-    /// Show the dependency graph
+    /// Show what each process waits for at its start, as a tree
+    #[command(after_help = GRAPH_HELP)]
     Graph {
         /// Configuration to show
         #[arg(value_name = "CONFIG")]
@@ -119,8 +171,9 @@ pub(super) enum Command {
     #[command(after_help = SCHEMA_HELP)]
     Schema,
     /// Print shell completions (bash, zsh, fish, elvish, powershell)
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
-        /// Shell, as in `source <(navigator completions bash)`
+        /// Name of the shell
         shell: String,
     },
     /// Print the manual page
@@ -140,6 +193,21 @@ const SCHEMA_HELP: &str = "An editor with the YAML language server completes and
 
 const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. References such as `${PORT}` are kept, and no secret is \
     printed. Paths are relative to the directory of the configuration: keep the output there.";
+
+const GRAPH_HELP: &str = "In text, the dependencies of a process are below it. A dashed branch (`╌`, `listed`) is the process before it in \
+    the list: it only has to be started first, or to have failed to. `(*)`: what is below is shown elsewhere.";
+
+const STATUS_HELP: &str = "Exit code: 0 if all shown processes are as the file says, 3 if not, 4 if no navigator runs.";
+
+const WAIT_HELP: &str = "Exit code: 0 if all these processes are as the file says, 3 if not, 4 if no navigator runs.";
+
+const PLAN_HELP: &str = "If no navigator runs, the plan starts from an empty host. Signs: + start, - stop, ± restart, ~ update in place, \
+    ! keep the old definition (stale), · stopped by hand.";
+
+const COMPLETIONS_HELP: &str = "For bash, add this line to ~/.bashrc; for zsh, the same with `zsh` to ~/.zshrc, after compinit:\n\n    \
+    source <(navigator completions bash)\n\n\
+    For fish, add this line to ~/.config/fish/config.fish:\n\n    \
+    navigator completions fish | source";
 
 /// The signal that `-s` sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -167,19 +235,23 @@ pub(super) enum ConfigFormat {
 #[derive(Debug, Subcommand)]
 pub(super) enum ClientCommand {
     /// Show what a configuration would change
-    #[command(visible_alias = "diff")]
+    #[command(visible_alias = "diff", after_help = PLAN_HELP)]
     Plan {
-        /// Configuration to plan for [default: the file that navigator runs]
+        /// Configuration to plan for [default: the file of the running navigator]
         #[arg(value_name = "CANDIDATE")]
         candidate: Option<PathBuf>,
         /// Output format
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
+        /// Add a unified diff of each definition
+        #[arg(long)]
+        diff: bool,
         /// Exit with 0 if nothing would change, with 2 if something would
         #[arg(long)]
         detailed_exitcode: bool,
     },
     /// Show process status
+    #[command(after_help = STATUS_HELP)]
     Status {
         /// Only these processes
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
@@ -240,6 +312,7 @@ pub(super) enum ClientCommand {
         names: Vec<String>,
     },
     /// Wait until all processes, or the named ones, are as the file says
+    #[command(after_help = WAIT_HELP)]
     Wait {
         /// Only these processes
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
@@ -262,4 +335,58 @@ pub(super) enum GraphFormat {
     Text,
     Dot,
     Mermaid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_line_is_consistent() {
+        command_line().debug_assert();
+        completed_line().debug_assert();
+    }
+
+    #[test]
+    fn only_known_options_are_used_and_each_by_some_command() {
+        let command = Arguments::command();
+        let common = common_options(&command);
+        let used: Vec<&str> = command.get_subcommands().flat_map(|part| used_options(part.get_name())).copied().collect();
+        assert!(used.iter().all(|used| common.iter().any(|option| option.get_id() == *used)));
+        assert!(common.iter().all(|option| used.contains(&option.get_id().as_str())));
+        assert_eq!(used_options("run").len(), common.len());
+    }
+
+    #[test]
+    fn the_help_of_a_command_lists_the_options_that_it_uses() {
+        let mut command = command_line();
+        command.build();
+        for (name, has, has_not) in [
+            ("run", &["--config", "--verbose", "--quiet", "--no-watch", "--trust-user", "--state-dir"][..], &[][..]),
+            ("check", &["--config", "--format"], &["--verbose", "--quiet", "--no-watch", "--trust-user", "--state-dir"]),
+            ("status", &["--config", "--state-dir", "--trust-user", "--json"], &["--no-watch", "--verbose", "--quiet"]),
+            ("doctor", &["--config", "--state-dir", "--trust-user"], &["--no-watch", "--verbose", "--quiet"]),
+            ("schema", &["--help"], &["--config", "--state-dir", "--verbose"]),
+            ("man", &["--help"], &["--config", "--state-dir", "--verbose"]),
+        ] {
+            let help = command.find_subcommand_mut(name).expect("a command").render_help().to_string();
+            assert!(has.iter().all(|option| help.contains(option)), "{name}: {help}");
+            assert!(!has_not.iter().any(|option| help.contains(option)), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn common_options_are_accepted_before_and_after_every_command() {
+        for line in [
+            "navigator -c x.yml status",
+            "navigator status -c x.yml",
+            "navigator -v -c x.yml check",
+            "navigator check -v -c x.yml",
+        ] {
+            let arguments =
+                Arguments::parse_line(line.split(' ').map(OsString::from)).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(arguments.common.named, Some("x.yml".into()), "{line}");
+            assert_eq!(arguments.common.verbose, line.contains("-v"), "{line}");
+        }
+    }
 }

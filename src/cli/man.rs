@@ -2,9 +2,9 @@
 //!
 //! Format: `man-pages(7)`, `groff_man(7)`.
 
-use super::arguments::Arguments;
+use super::arguments::{command_line, used_options};
 use super::console::{FAILURE, OK, fail, print};
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 use clap_mangen::Man;
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub(super) fn man() -> ExitCode {
 }
 
 fn page() -> std::io::Result<String> {
-    let mut command = Arguments::command();
+    let mut command = command_line();
     command.build();
     let mut start = Vec::new();
     let main = Man::new(command.clone());
@@ -33,13 +33,13 @@ fn page() -> std::io::Result<String> {
     page.push_str(".SH OPTIONS\n");
     page.extend(command.get_arguments().map(argument));
     page.push_str(".SH COMMANDS\n");
-    page.extend(command.get_subcommands().filter(|part| part.get_name() != "help").map(about_command));
+    page.extend(command.get_subcommands().filter(|part| part.get_name() != "help").map(|part| about_command(part, &command)));
     page.push_str(REST);
     Ok(page)
 }
 
-/// The section about a command.
-fn about_command(command: &Command) -> String {
+/// The section about a command of the whole program.
+fn about_command(command: &Command, whole: &Command) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let also: Vec<&str> = command.get_visible_aliases().collect();
     let also = if also.is_empty() { String::new() } else { format!(" Also called {}.", also.join(", ")) };
@@ -48,6 +48,12 @@ fn about_command(command: &Command) -> String {
     let mut text = format!(".SS {}\n{}\n", plain(&synopsis.join(" ")), plain(&format!("{about}.{also}")));
     let own = command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help");
     text.extend(own.map(argument));
+    let used =
+        used_options(command.get_name()).iter().filter_map(|used| whole.get_arguments().find(|option| option.get_id() == *used));
+    let used: Vec<String> = used.filter_map(|option| Some(format!("\\fB\\-\\-{}\\fR", plain(option.get_long()?)))).collect();
+    if !used.is_empty() {
+        let _ = write!(text, ".PP\nIt also uses {}.\n", used.join(", "));
+    }
     text
 }
 
@@ -203,7 +209,7 @@ mod tests {
 
     /// Every command and every option, as it is typed.
     fn words() -> Vec<String> {
-        let mut command = Arguments::command();
+        let mut command = command_line();
         command.build();
         let mut words = Vec::new();
         for part in command.get_subcommands().filter(|part| part.get_name() != "help").chain([&command]) {

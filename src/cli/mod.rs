@@ -11,6 +11,7 @@ mod graph;
 mod locate;
 mod log;
 mod man;
+mod mistyped;
 pub mod plan_text;
 mod run;
 mod schema;
@@ -19,11 +20,9 @@ mod usage;
 
 use crate::access::{Trust, uid_of};
 use crate::error_text::words;
-use crate::suggest::did_you_mean;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
-use clap::{CommandFactory, Parser};
-use clients::{InstanceTarget, LogSelection};
-use console::{FAILURE, USAGE, fail, state_dir, variable};
+use clients::{InstanceTarget, LogSelection, PlanView};
+use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
 use locate::{NoConfiguration, locate};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,10 +31,13 @@ use std::process::ExitCode;
 ///
 /// Must be called before any thread exists, because it changes state of the whole process.
 pub fn main() -> ExitCode {
-    completions::answer(Arguments::command);
-    let Arguments { command, config, check, signal, common } = match Arguments::try_parse() {
+    completions::answer(arguments::completed_line);
+    let Arguments { command, config, check, signal, common } = match Arguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => return usage::answer(&error),
+        Err(error) => {
+            let hint = error.use_stderr().then(|| mistyped::command_of(std::env::args_os())).flatten();
+            return hint.map_or_else(|| usage::answer(&error), |hint| fail(USAGE, &hint));
+        }
     };
     if command.is_some() && (check || signal.is_some()) {
         return fail(USAGE, "`--check` and `-s` can't be combined with a command");
@@ -48,18 +50,11 @@ pub fn main() -> ExitCode {
         return trust(&common, None)
             .map_or_else(|code| code, |trust| signal::signal(order, named, &state_dir(common.state_dir.clone(), trust)));
     }
-    if let (None, Some(hint)) = (&command, config.as_deref().and_then(mistyped_command)) {
+    if let (None, Some(hint)) = (&command, config.as_deref().and_then(mistyped::command)) {
         return fail(USAGE, &hint);
     }
-    dispatch(command, config, check, &common).unwrap_or_else(|code| code)
-}
-
-/// The error if a mistyped command was taken for the configuration.
-fn mistyped_command(config: &Path) -> Option<String> {
-    let word = config.to_str().filter(|_| !config.exists())?;
-    let commands = Arguments::command();
-    let hint = did_you_mean(word, commands.get_subcommands().map(clap::Command::get_name))?;
-    Some(format!("`{word}` is neither a command nor a file; {hint}"))
+    let is_detailed = matches!(command, Some(Command::Client(ClientCommand::Plan { detailed_exitcode: true, .. })));
+    dispatch(command, config, check, &common).unwrap_or_else(|code| if is_detailed { FAILURE.into() } else { code })
 }
 
 /// Runs a command. `Err`: the exit code of a command that can't be started.
@@ -88,7 +83,7 @@ fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, comm
         Some(Command::Man) => man::man(),
         Some(Command::Client(command)) => {
             let state = state_dir(common.state_dir.clone(), trust(common, None)?);
-            client(command, &InstanceTarget { config: find_config(None, common)?.ok(), state })
+            client(command, &InstanceTarget { config: find_config(None, common)?.ok(), state, options: options(common) })
         }
     })
 }
@@ -115,8 +110,8 @@ fn find_config(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf
 /// Runs a command for a running navigator.
 fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
     match command {
-        ClientCommand::Plan { candidate, format, detailed_exitcode } => {
-            clients::plan(target, candidate.as_deref(), format, detailed_exitcode)
+        ClientCommand::Plan { candidate, format, diff, detailed_exitcode } => {
+            clients::plan(target, candidate.as_deref(), PlanView { format, diffs: diff, detailed: detailed_exitcode })
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
         ClientCommand::Logs { names, follow, lines, json, raw } => {
@@ -130,6 +125,13 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
         ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
         ClientCommand::Events { since } => clients::events(target, since),
     }
+}
+
+/// The options that name the instance, for a command line to be shown.
+fn options(common: &Common) -> String {
+    let given = [("-c", &common.named), ("--state-dir", &common.state_dir)];
+    let words = given.into_iter().filter_map(|(option, path)| Some(format!("{option} {} ", shell_word(path.as_deref()?))));
+    words.collect()
 }
 
 /// The trusted users: root, navigator's own user, and the one of `--trust-user`. As process 1 of a container, navigator also trusts

@@ -12,7 +12,7 @@ mod wait;
 pub(super) use events::events;
 pub(super) use logs::{LogSelection, logs};
 pub(super) use orders::{order, reload, signal};
-pub(super) use plan::plan;
+pub(super) use plan::{PlanView, plan};
 pub(super) use status::status;
 pub(super) use wait::wait;
 
@@ -40,6 +40,8 @@ pub(super) struct InstanceTarget {
     pub(super) config: Option<PathBuf>,
     /// The state directory.
     pub(super) state: StateDir,
+    /// The options that name them, for a command line to be shown.
+    pub(super) options: String,
 }
 
 impl InstanceTarget {
