@@ -4,7 +4,7 @@
 //! It speaks TCP alone, so the test relays it to the socket.
 
 use crate::harness::socket::instance;
-use crate::harness::{Signal, Site, servers};
+use crate::harness::{Signal, Site, client, servers};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -45,10 +45,8 @@ fn a_property_tester_finds_nothing() {
     let mut command = Command::new(tester);
     command.args(["--config-file", "schemathesis.toml", "run", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")]);
     command.args(["--url", &url, "--max-examples", "20", "--request-timeout", "10", "--seed", "1", "--no-color"]);
-    let output = command.current_dir(site.path("")).output().expect("it was installed");
-    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("Tested: 10"), "{out}\n{err}");
+    let report = client(command.current_dir(site.path("")));
+    assert!(report.contains("Tested: 10"), "{report}");
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }
