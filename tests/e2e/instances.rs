@@ -149,6 +149,19 @@ fn restart<'s>(site: &'s Site, path: &str, what: &str) -> Navigator<'s> {
     navigator
 }
 
+/// That the navigator of `conf/navigator.yml` is found by its path and runs once, also after it was killed.
+#[track_caller]
+pub(crate) fn outlives_its_killing<'s>(site: &'s Site, navigator: Navigator<'s>, what: &str) -> Navigator<'s> {
+    const PATH: &str = "conf/navigator.yml";
+    assert_found(site, &navigator, PATH, what);
+    assert_refused(site, &navigator, PATH, true, what);
+    kill(navigator);
+    let next = site.command([PATH]).start();
+    next.wait("what was left", |event| event.message == "Found processes left by a killed navigator");
+    assert_found(site, &next, PATH, what);
+    next
+}
+
 fn assert_layout(layout: &Layout) {
     let &Layout { name, path, aliases, .. } = layout;
     let site = Site::new();
