@@ -253,7 +253,7 @@ pub(super) enum ClientCommand {
     /// Show process status
     #[command(after_help = STATUS_HELP)]
     Status {
-        /// Only these processes
+        /// Only these processes, after the configuration if it is given here
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
         /// Print JSON
@@ -262,7 +262,7 @@ pub(super) enum ClientCommand {
     },
     /// Show the last output lines of processes
     Logs {
-        /// Only these processes
+        /// Only these processes, after the configuration if it is given here
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
         /// Continue with new lines
@@ -280,19 +280,19 @@ pub(super) enum ClientCommand {
     },
     /// Start processes, also those that were stopped by hand, failed or completed
     Start {
-        /// Processes to start
+        /// Processes to start, after the configuration if it is given here
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
     /// Stop processes and keep them stopped
     Stop {
-        /// Processes to stop
+        /// Processes to stop, after the configuration if it is given here
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
     /// Restart processes
     Restart {
-        /// Processes to restart
+        /// Processes to restart, after the configuration if it is given here
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
@@ -301,20 +301,20 @@ pub(super) enum ClientCommand {
         /// Name or number of the signal
         #[arg(value_name = "SIG")]
         signal: String,
-        /// Processes to signal
+        /// Processes to signal, after the configuration if it is given here
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
     /// Reload the configuration; with names, make these processes re-read their own files
     Reload {
-        /// Processes that re-read their own files
+        /// Processes that re-read their own files, after the configuration if it is given here
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
     },
     /// Wait until all processes, or the named ones, are as the file says
     #[command(after_help = WAIT_HELP)]
     Wait {
-        /// Only these processes
+        /// Only these processes, after the configuration if it is given here
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
         /// Time limit
@@ -323,10 +323,39 @@ pub(super) enum ClientCommand {
     },
     /// Print events as they happen, one JSON object per line
     Events {
+        /// Configuration that navigator runs
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
         /// Begin with past events, from this generation on
         #[arg(long, value_name = "GENERATION")]
         since: Option<u64>,
     },
+}
+
+impl ClientCommand {
+    /// Takes the configuration out of the arguments: the first one, if it is a path ([`is_path`]). With `--config`, all
+    /// arguments are names.
+    pub(super) fn take_config(&mut self, common: &Common) -> Option<PathBuf> {
+        let names = match self {
+            ClientCommand::Events { config, .. } => return config.take(),
+            ClientCommand::Plan { .. } => return None,
+            ClientCommand::Status { names, .. }
+            | ClientCommand::Logs { names, .. }
+            | ClientCommand::Start { names }
+            | ClientCommand::Stop { names }
+            | ClientCommand::Restart { names }
+            | ClientCommand::Signal { names, .. }
+            | ClientCommand::Reload { names }
+            | ClientCommand::Wait { names, .. } => names,
+        };
+        let is_config = common.named.is_none() && names.first().is_some_and(|first| is_path(first));
+        is_config.then(|| names.remove(0).into())
+    }
+}
+
+/// Whether an argument among names of processes is a path of a configuration.
+fn is_path(argument: &str) -> bool {
+    argument.contains('/') || [".yml", ".yaml"].iter().any(|end| argument.ends_with(end))
 }
 
 /// An output format for graphs.

@@ -81,9 +81,10 @@ fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, comm
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),
-        Some(Command::Client(command)) => {
+        Some(Command::Client(mut command)) => {
             let state = state_dir(common.state_dir.clone(), trust(common, None)?);
-            client(command, &InstanceTarget { config: find_config(None, common)?.ok(), state, options: options(common) })
+            let config = find_config(command.take_config(common), common)?.ok();
+            client(command, &InstanceTarget { config, state, options: options(common) })
         }
     })
 }
@@ -123,7 +124,7 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
         ClientCommand::Signal { signal, names } => clients::signal(target, &signal, &names),
         ClientCommand::Reload { names } => clients::reload(target, &names),
         ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
-        ClientCommand::Events { since } => clients::events(target, since),
+        ClientCommand::Events { since, .. } => clients::events(target, since),
     }
 }
 

@@ -302,3 +302,40 @@ fn without_a_configuration_the_only_instance_is_meant_and_several_are_listed() {
     site.asks(&["status"], 0);
     other.ends();
 }
+
+#[test]
+fn the_configuration_may_come_before_the_names_of_processes() {
+    let site = Site::new();
+    site.write("conf/navigator.yml", &configuration(1));
+    let navigator = start(&site, "conf/navigator.yml");
+    let conf = site.path("conf");
+    // What can be a file of this directory, and the names after it; and the exit code.
+    let found: [(&[&str], &str, &[&str], i32); 11] = [
+        (&["status"], "conf/navigator.yml", &[], 0),
+        (&["status"], "conf/navigator.yml", &["web"], 0),
+        (&["wait"], "conf/navigator.yml", &["web"], 0),
+        (&["logs"], "conf/navigator.yml", &[], 0),
+        (&["stop"], "conf/navigator.yml", &["web"], 0),
+        (&["start"], "conf/navigator.yml", &["web"], 0),
+        (&["signal", "CONT"], "conf/navigator.yml", &["web"], 0),
+        (&["reload"], "conf/navigator.yml", &[], 0),
+        (&["status"], "conf/other.yml", &[], 4),
+        (&["stop"], "conf/navigator.yml", &[], 2),
+        (&["graph"], "conf/navigator.yml", &[], 0),
+    ];
+    for (command, config, names, code) in found {
+        let other = site.path("elsewhere/navigator.yml").display().to_string();
+        let arguments = command.iter().chain([&config]).chain(names);
+        let ended = site.command(arguments).env("NAVIGATOR_CONFIG", &other).start().ended();
+        assert_eq!(ended.code, Some(code), "{command:?} {config} {names:?}\n{}", ended.description);
+    }
+    let within = site.command(["status", "navigator.yml"]).in_directory(&conf).start().ended();
+    assert_eq!(within.code, Some(0), "{}", within.description);
+    // With `--config`, all are names.
+    let named = site.asks(&["-c", "conf/navigator.yml", "status", "navigator.yml"], 1).stderr();
+    assert!(named.contains("no process `navigator.yml` in the file"), "{named}");
+    site.asks(&["-c", "conf/navigator.yml", "events", "conf/other.yml"], 2);
+    let none = site.asks(&["stop", "conf/navigator.yml"], 2).stderr();
+    assert_eq!(none, "navigator: no process is named: write `navigator stop CONFIG NAME`\n");
+    navigator.ends();
+}

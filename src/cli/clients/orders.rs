@@ -1,6 +1,6 @@
 //! `navigator start`, `stop`, `restart`, `signal` and `reload`: give an order and wait for its outcome.
 
-use super::super::console::{FAILURE, OK, print, print_error};
+use super::super::console::{FAILURE, OK, USAGE, fail, print, print_error};
 use super::{InstanceTarget, TIMEOUT, refused, unanswered};
 use crate::control::{Client, ClientError};
 use crate::terminal::escape;
@@ -9,11 +9,17 @@ use std::process::ExitCode;
 
 /// Gives the order `verb`, a path under `/v1/`, for these processes.
 pub(in super::super) fn order(target: &InstanceTarget, verb: &str, names: &[String]) -> ExitCode {
+    if names.is_empty() {
+        return no_names(verb);
+    }
     send(target.connect(), verb, &json!({ "names": names }))
 }
 
 /// Sends the processes a signal.
 pub(in super::super) fn signal(target: &InstanceTarget, signal: &str, names: &[String]) -> ExitCode {
+    if names.is_empty() {
+        return no_names(&format!("signal {signal}"));
+    }
     let body = json!({ "names": names, "signal": signal });
     // It is answered at once.
     send(target.connect().map(|client| client.within(TIMEOUT)), "signal", &body)
@@ -34,6 +40,11 @@ pub(in super::super) fn reload(target: &InstanceTarget, names: &[String]) -> Exi
         Ok((_, answer)) => refused(&answer),
         Err(error) => unanswered(&error),
     }
+}
+
+/// The error if there is a configuration and no name.
+fn no_names(verb: &str) -> ExitCode {
+    fail(USAGE, &format!("no process is named: write `navigator {verb} CONFIG NAME`"))
 }
 
 fn send(client: Result<Client, ClientError>, verb: &str, body: &Value) -> ExitCode {
