@@ -18,7 +18,8 @@ use core::time::Duration;
 pub struct Desired {
     /// Sorted by name.
     entries: Vec<DesiredProcess>,
-    /// The entries by index, each after everything that it comes after.
+    /// The entries by index, each after everything that it comes after. If none names a dependency, they are in the order of the
+    /// file, applications last.
     order: Box<[usize]>,
     /// The users of all entries, as the file writes them, each once, sorted.
     users: Box<[Option<Text>]>,
@@ -49,6 +50,11 @@ pub struct DesiredProcess {
     pub needs: Vec<ResolvedDependency>,
     /// The entry that it comes after by its place in the list.
     pub after: Option<usize>,
+    /// Its place in [`Desired::order`].
+    pub(crate) place: usize,
+    /// If no process names a dependency: the place of the first process of its part of the list. In a part, each process comes after
+    /// the one before it.
+    pub(crate) part: usize,
 }
 
 impl DesiredProcess {
@@ -153,6 +159,8 @@ impl Desired {
                 position,
                 needs: Vec::new(),
                 after: None,
+                place: 0,
+                part: 0,
             })
             .collect();
         drop(specs);
@@ -197,12 +205,14 @@ impl Desired {
             return Err(problems);
         }
         place_by_list(&mut entries, &mut graph);
-        let mut order: Vec<usize> = graph.components().into_iter().flatten().collect();
-        // Applications come after every managed process; the sort is stable, so all else stays.
-        order.sort_by_key(|&index| entries[index].tier);
+        let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty());
+        let order = if names_dependencies { order_of_graph(&entries, &graph) } else { order_of_list(&entries) };
+        for (place, &index) in order.iter().enumerate() {
+            entries[index].place = place;
+            entries[index].part = entries[index].after.map_or(place, |after| entries[after].part);
+        }
         let follows = |index: &usize| entries[*index].needs.iter().any(|need| need.restart);
         let followers = order.iter().copied().filter(follows).collect();
-        let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty());
         let is_list = entries.iter().any(|entry| entry.after.is_some());
         Ok(Desired {
             entries,
@@ -259,7 +269,8 @@ impl Desired {
         self.entries.iter().map(|entry| (&entry.spec.name, &entry.spec))
     }
 
-    /// The entries by index, each after everything that it comes after.
+    /// The entries by index, each after everything that it comes after. If none names a dependency, they are in the order of the
+    /// file, applications last.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
@@ -346,6 +357,21 @@ fn place_of(users: &[Option<Text>], user: Option<&Text>) -> Option<usize> {
 /// The place of a process among others that are sorted by name.
 fn index_of(entries: &[DesiredProcess], name: &str) -> Option<usize> {
     entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
+}
+
+/// Every entry after all that it comes after.
+fn order_of_graph(entries: &[DesiredProcess], graph: &Graph) -> Vec<usize> {
+    let mut order: Vec<usize> = graph.components().into_iter().flatten().collect();
+    // Applications come after every managed process; the sort is stable, so all else stays.
+    order.sort_by_key(|&index| entries[index].tier);
+    order
+}
+
+/// The entries in the order of the file, where no process names a dependency.
+fn order_of_list(entries: &[DesiredProcess]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_by_key(|&index| (entries[index].tier, entries[index].position));
+    order
 }
 
 /// Makes each managed process without `depends_on` come after the one before it in the list.

@@ -31,7 +31,7 @@ pub(crate) const BUGS: &[Bug] = &[
     Bug {
         title: "a process stops before those that depend on it",
         code: "(true, false) => «blockers(view, dispositions)»",
-        instead: "(Vec::new(), (0..view.rows().len()).collect())",
+        instead: "(Blockers::none(), (0..view.count()).collect())",
     },
     Bug {
         title: "a shutdown has no end",
@@ -136,7 +136,11 @@ pub(crate) const BUGS: &[Bug] = &[
         code: "self.processes.get_mut(name).inspect(|_| «self.dirty.mark(name)»)",
         instead: "",
     },
-    Bug { title: "the first of a queue is not considered", code: "«self.next.push(index)»;", instead: "" },
+    Bug {
+        title: "the first of a queue is not considered",
+        code: "list.«firsts()».chain(behind_execs(view, dispositions, &list))",
+        instead: "",
+    },
     Bug {
         title: "the quota of starts is spent on processes that can't start",
         code: "«is_waiting(index)» && is_room(*index)",

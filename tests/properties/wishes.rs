@@ -49,6 +49,12 @@ impl Wish {
                 wish.specs.insert(place, random_spec(dice, process, most));
             }
         }
+        // A list without a named dependency is planned in another way.
+        if dice.chance(30) {
+            for spec in &mut wish.specs {
+                spec.depends_on = dice.chance(20).then(BTreeMap::new);
+            }
+        }
         wish.mended()
     }
 

@@ -81,7 +81,7 @@ impl<'a> Dispositions<'a> {
     /// Whether any run must stop.
     pub(super) fn any_stops(&self, view: &View<'_>) -> bool {
         let stops = |disposition: &Disposition<'_>| matches!(disposition, Disposition::Stop(_));
-        self.0.iter().any(stops) || view.rows().iter().filter_map(Row::known_dispositions).flatten().any(stops)
+        view.stops_inactive() || self.0.iter().any(stops)
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Disposit
     }
     // A process comes after those it depends on, so one pass finds all that are restarted along with others.
     for &index in view.desired.followers() {
-        let row = view.rows()[index];
+        let row = view.row(index);
         for (place, run) in row.runs().iter().enumerate() {
             if all.of(&row)[place] == Disposition::Keep
                 && let Some(name) = replaced_dependency(view, &all, &row, run)
@@ -206,7 +206,7 @@ fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
 /// a replacement runs already, the old run takes along only those that it serves.
 fn replaced_dependency<'a>(view: &View<'a>, all: &Dispositions<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
     row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
-        let dependency = &view.rows()[need.on];
+        let dependency = &view.row(need.on);
         let serving = serving(dependency, run);
         let is_replaced = serving.is_some_and(|(place, served_by)| match all.of(dependency)[place] {
             Disposition::Stop(cause) => cause.replaces(),

@@ -2,7 +2,7 @@
 
 use super::Block;
 use super::disposition::{Disposition, Dispositions};
-use super::view::{Row, View};
+use super::view::{ListMembers, Row, View};
 use crate::backoff::{RestartDecision, due};
 use crate::desired::{DesiredProcess, ResolvedDependency};
 use crate::event::Content;
@@ -41,7 +41,10 @@ pub(crate) enum RestingState {
 }
 
 /// The progress of every process of the file, and the order in which they start.
-pub(super) struct StartOrder {
+#[derive(Default)]
+pub(super) struct StartOrder<'a> {
+    /// The processes on their way, if the file is a plain list. Otherwise the next two fields are filled in.
+    list: Option<ListMembers<'a>>,
     progress: Vec<Progress>,
     /// For each process: the one on its way that processes after it have to wait for.
     pending: Vec<Option<usize>>,
@@ -51,15 +54,18 @@ pub(super) struct StartOrder {
     pub(super) next: Vec<usize>,
 }
 
-impl StartOrder {
-    pub(super) fn new(view: &View<'_>, dispositions: &Dispositions<'_>) -> StartOrder {
+impl<'a> StartOrder<'a> {
+    pub(super) fn new(view: &View<'a>, dispositions: &Dispositions<'_>) -> StartOrder<'a> {
+        let mut order = StartOrder::default();
+        let is_coming = |row: &Row<'_>, entry: &_| order.progress(view, dispositions, row, entry) == Progress::Coming;
+        if let Some(list) = view.coming_in_list(is_coming) {
+            order.pending_managed = list.first_managed();
+            order.next = list.firsts().chain(behind_execs(view, dispositions, &list)).collect();
+            order.list = Some(list);
+            return order;
+        }
         let count = view.desired.entries().len();
-        let mut order = StartOrder {
-            progress: vec![Progress::NotWanted; count],
-            pending: vec![None; count],
-            pending_managed: None,
-            next: Vec::new(),
-        };
+        (order.progress, order.pending) = (vec![Progress::NotWanted; count], vec![None; count]);
         for &index in view.desired.order() {
             order.add(view, dispositions, index);
         }
@@ -68,7 +74,7 @@ impl StartOrder {
 
     /// Adds a process; all that it comes after have been added.
     fn add(&mut self, view: &View<'_>, dispositions: &Dispositions<'_>, index: usize) {
-        let (row, entry) = (&view.rows()[index], &view.desired.entries()[index]);
+        let (row, entry) = (&view.row(index), &view.desired.entries()[index]);
         let progress = row.known_progress().unwrap_or_else(|| self.progress(view, dispositions, row, entry));
         self.progress[index] = progress;
         self.pending[index] = match progress {
@@ -120,12 +126,15 @@ impl StartOrder {
     /// In the list, that is one before it on its way to run. By name, a run that serves already is enough, unless something below
     /// it is being replaced as well: then they start again in order.
     pub(super) fn before(&self, view: &View<'_>, entry: &DesiredProcess) -> Option<usize> {
-        let by_name = || entry.needs.iter().filter_map(|need| self.pending[need.on]).find(|&on| is_returning(&view.rows()[on]));
+        let by_name = || entry.needs.iter().filter_map(|need| self.pending[need.on]).find(|&on| is_returning(&view.row(on)));
         self.before_in_list(entry).or_else(by_name)
     }
 
     fn before_in_list(&self, entry: &DesiredProcess) -> Option<usize> {
-        entry.after.and_then(|on| self.pending[on])
+        match &self.list {
+            Some(list) => list.before(entry),
+            None => entry.after.and_then(|on| self.pending[on]),
+        }
     }
 
     /// Whether processes that come after this one by order alone have to wait.
@@ -135,7 +144,7 @@ impl StartOrder {
 
     /// Why a named dependency doesn't hold; `None` if it does.
     pub(super) fn blocked(&self, view: &View<'_>, dispositions: &Dispositions<'_>, need: &ResolvedDependency) -> Option<Block> {
-        let row = &view.rows()[need.on];
+        let row = &view.row(need.on);
         let spec = &view.desired.entries()[need.on].spec;
         if !view.wants(row) {
             return Some(if spec.enabled { Block::StoppedByHand } else { Block::Disabled });
@@ -165,8 +174,15 @@ impl StartOrder {
 
 /// The run right before an entry in the list, if its exec is under way and the host keeps the order of execs.
 pub(super) fn exec_before<'a>(view: &View<'a>, dispositions: &Dispositions<'_>, entry: &DesiredProcess) -> Option<&'a Run> {
-    let before = &view.rows()[entry.after.filter(|_| view.orders_execs)?];
+    let before = &view.row(entry.after.filter(|_| view.orders_execs)?);
     current_run(before, dispositions).filter(|run| run.is_under_way())
+}
+
+/// The processes of a list that are on their way, each right behind one with its exec under way.
+fn behind_execs(view: &View<'_>, dispositions: &Dispositions<'_>, list: &ListMembers<'_>) -> Vec<usize> {
+    let entries = view.active().filter_map(|row| row.entry);
+    let behind = entries.filter_map(|entry| list.right_after(entry));
+    behind.filter(|index| exec_before(view, dispositions, &view.desired.entries()[*index]).is_some()).collect()
 }
 
 /// Whether a process that is on its way is being replaced.

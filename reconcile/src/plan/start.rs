@@ -31,7 +31,7 @@ pub(super) fn start(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut
     let candidates = view.candidates(&order.next, |index| possible.take(entries[index].user));
     let mut starts = Vec::new();
     for (index, entry) in candidates.into_iter().filter_map(|index| Some((index, entries.get(index)?))) {
-        let row = &view.rows()[index];
+        let row = &view.row(index);
         if !view.wants(row) {
             plan.steps.extend(forget_delay(row));
         } else if let Some(run) = current_run(row, dispositions) {
@@ -52,7 +52,7 @@ pub(super) fn start(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut
         }
     }
     let steps = first(view, starts).into_iter();
-    plan.steps.extend(steps.map(|(index, after)| Step::Start { name: view.rows()[index].name.clone(), after }));
+    plan.steps.extend(steps.map(|(index, after)| Step::Start { name: view.row(index).name.clone(), after }));
 }
 
 /// The runs that wait for their exec.
@@ -83,10 +83,10 @@ fn forget_delay(row: &Row<'_>) -> Option<Step> {
 /// What depends on a process that then has to stop must not be started at the same time. The starts are kept one at a time,
 /// dependencies first, because the next one may depend on such a process.
 fn first(view: &View<'_>, starts: Vec<(usize, Option<RunId>)>) -> Vec<(usize, Option<RunId>)> {
-    if starts.len() < 2 {
+    if starts.len() < 2 || view.desired.followers().is_empty() {
         return starts;
     }
-    let runs = |index: usize| view.rows()[index].runs().iter().any(Run::is_undisturbed);
+    let runs = |index: usize| view.row(index).runs().iter().any(Run::is_undisturbed);
     let followers = view.desired.followers().iter().filter(|index| runs(**index));
     let needs = followers.flat_map(|index| &view.desired.entries()[*index].needs).filter(|need| need.restart);
     let followed: BTreeSet<usize> = needs.map(|need| need.on).collect();
@@ -121,7 +121,7 @@ fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
 struct Gate<'v, 'a> {
     view: &'v View<'a>,
     dispositions: &'v Dispositions<'a>,
-    order: &'v StartOrder,
+    order: &'v StartOrder<'a>,
     under_way: &'v [&'a Run],
     row: &'v Row<'a>,
     entry: &'v DesiredProcess,
@@ -157,7 +157,7 @@ impl Gate<'_, '_> {
         let Some(before) = self.before(rest) else { return Ok(None) };
         match self.close_behind() {
             Some(run) => Ok(Some(run)),
-            None => Err(Some(Waiting::Order(self.view.rows()[before].name.clone()))),
+            None => Err(Some(Waiting::Order(self.view.row(before).name.clone()))),
         }
     }
 

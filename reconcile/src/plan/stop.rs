@@ -1,7 +1,7 @@
 //! The gate of a stop: it passes once the processes that come after the run's process, and are stopping too, are gone.
 
 use super::disposition::{Disposition, Dispositions, StopCause};
-use super::view::{Row, View};
+use super::view::{ListMembers, Row, View};
 use super::{Plan, Step, Waiting};
 use crate::desired::DesiredProcess;
 use crate::event::ExitStatus;
@@ -22,14 +22,13 @@ pub(super) fn stop(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut 
     }
     let any_stops = dispositions.any_stops(view);
     let (blockers, next) = match (any_stops, hurry) {
-        (false, _) => (Vec::new(), Vec::new()),
-        (true, true) => (Vec::new(), (0..view.rows().len()).collect()),
+        (false, _) => (Blockers::none(), Vec::new()),
+        (true, true) => (Blockers::none(), (0..view.count()).collect()),
         (true, false) => blockers(view, dispositions),
     };
-    let blocker = |index: usize| blockers.get(index).copied().flatten();
     let mut stops = Vec::new();
     for index in view.candidates(&next, |_| true) {
-        let row = &view.rows()[index];
+        let row = &view.row(index);
         for (run, disposition) in row.runs().iter().zip(dispositions.of(row)) {
             match disposition {
                 Disposition::Keep | Disposition::KeepUntilReplaced => {}
@@ -37,8 +36,8 @@ pub(super) fn stop(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut 
                 Disposition::Stop(cause) if hurry => plan.steps.push(Step::Kill(run.id, reason(*cause, run, row))),
                 Disposition::Stop(_) if run.up.is_none() => plan.wait(row.name, Waiting::Exec),
                 Disposition::Stop(cause) => {
-                    if let Some(blocker) = blocker(index) {
-                        plan.wait(row.name, Waiting::Dependent(view.rows()[blocker].name.clone()));
+                    if let Some(blocker) = blockers.of(index, view) {
+                        plan.wait(row.name, Waiting::Dependent(view.row(blocker).name.clone()));
                     } else {
                         stops.push(Step::Stop(run.id, reason(*cause, run, row)));
                         grant_grace(row.name, view.now + run.spec.stop.timeout, plan);
@@ -83,13 +82,45 @@ fn grant_grace(name: &Name, until: Time, plan: &mut Plan) {
     plan.wait(name, Waiting::Grace(until));
 }
 
-/// For each row, a row that must be gone before it may be told to stop; and the rows that are stopping and have none.
-fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> (Vec<Option<usize>>, Vec<usize>) {
-    let (mut blockers, mut next) = (vec![None; view.rows().len()], Vec::new());
+/// For each row, a row that must be gone before it may be told to stop.
+enum Blockers<'a> {
+    /// By the order of a list in which these stop.
+    List(ListMembers<'a>),
+    Graph(Vec<Option<usize>>),
+}
+
+impl Blockers<'_> {
+    fn none() -> Self {
+        Blockers::Graph(Vec::new())
+    }
+
+    fn of(&self, index: usize, view: &View<'_>) -> Option<usize> {
+        match self {
+            Blockers::List(list) => {
+                let entry = &view.desired.entries()[index];
+                // A managed process stops after all applications.
+                let application = || list.last_application().filter(|_| entry.tier == Tier::Managed);
+                list.after(entry).or_else(application)
+            }
+            Blockers::Graph(blockers) => blockers.get(index).copied().flatten(),
+        }
+    }
+}
+
+/// The blockers, and the rows that are stopping and have none.
+fn blockers<'a>(view: &View<'a>, dispositions: &Dispositions<'_>) -> (Blockers<'a>, Vec<usize>) {
+    let former = former_places(view);
+    let stopping = |row: &Row<'_>| is_stopping(row, dispositions);
+    if let Some(list) = view.stopping_in_list(stopping).filter(|_| former.is_empty()) {
+        let (lasts, blockers): (Vec<usize>, _) = (list.lasts().collect(), Blockers::List(list));
+        let next = lasts.into_iter().filter(|index| blockers.of(*index, view).is_none()).collect();
+        return (blockers, next);
+    }
+    let (mut blockers, mut next) = (vec![None; view.count()], Vec::new());
     let mut application = None;
-    let (order, former) = stop_order(view);
+    let (order, former) = stop_order(view, former);
     for index in order {
-        let row = &view.rows()[index];
+        let row = &view.row(index);
         let tier = tier(row);
         // A managed process stops after all applications, which come first in this order.
         if tier == Tier::Managed {
@@ -108,7 +139,7 @@ fn blockers(view: &View<'_>, dispositions: &Dispositions<'_>) -> (Vec<Option<usi
             application = application.or(blocker);
         }
     }
-    (blockers, next)
+    (Blockers::Graph(blockers), next)
 }
 
 /// Pairs of a row and one that it comes after.
@@ -118,8 +149,8 @@ type Places = Vec<(usize, usize)>;
 ///
 /// The definitions are acyclic. Places that runs got from different generations need not be, so former places inside a strongly
 /// connected component don't count.
-fn stop_order(view: &View<'_>) -> (Vec<usize>, Places) {
-    let (mut former, count) = (former_places(view), view.rows().len());
+fn stop_order(view: &View<'_>, mut former: Places) -> (Vec<usize>, Places) {
+    let count = view.count();
     if former.is_empty() && count == view.desired.entries().len() {
         return (view.desired.order().iter().rev().copied().collect(), former);
     }
@@ -144,9 +175,10 @@ fn stop_order(view: &View<'_>) -> (Vec<usize>, Places) {
 /// What each row comes after by the definitions in force.
 fn wanted_places(view: &View<'_>) -> Graph {
     // Every application comes after this node, and this node after every managed process.
-    let between = view.rows().len();
+    let between = view.count();
     let mut graph = Graph::new(between + 1);
-    for (index, row) in view.rows().iter().enumerate() {
+    for index in 0..view.count() {
+        let row = &view.row(index);
         row.entry.into_iter().flat_map(DesiredProcess::comes_after).for_each(|on| graph.add(index, on));
         match tier(row) {
             Tier::Managed => graph.add(between, index),
@@ -160,9 +192,9 @@ fn wanted_places(view: &View<'_>) -> Graph {
 fn former_places(view: &View<'_>) -> Places {
     let mut former = Vec::new();
     for index in view.active_numbers() {
-        let row = &view.rows()[index];
+        let row = &view.row(index);
         let is_wanted = |on: &usize| row.entry.is_some_and(|entry| entry.comes_after().any(|wanted| wanted == *on));
-        let places = row.runs().iter().flat_map(|run| &run.waits).filter_map(|name| find(view, name));
+        let places = row.runs().iter().flat_map(|run| &run.waits).filter_map(|name| view.number(name));
         former.extend(places.filter(|on| !is_wanted(on)).map(|on| (index, on)));
     }
     former
@@ -180,11 +212,4 @@ fn is_stopping(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
 
 fn tier(row: &Row<'_>) -> Tier {
     row.entry.map(|entry| entry.tier).or_else(|| row.runs().first().map(|run| run.spec.tier)).unwrap_or_default()
-}
-
-fn find(view: &View<'_>, name: &Name) -> Option<usize> {
-    let wanted = view.desired.entries().len();
-    // The rows that are not in the file follow, sorted by name as well.
-    let others = || view.rows()[wanted..].binary_search_by(|row| row.name.cmp(name)).ok().map(|place| wanted + place);
-    view.desired.index(name).or_else(others)
 }

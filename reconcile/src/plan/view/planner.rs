@@ -1,6 +1,6 @@
 //! Plans step by step, and remembers in between which processes are quiescent.
 
-use super::{Quiescent, View};
+use super::{States, View};
 use crate::desired::Desired;
 use crate::observed::Observed;
 use crate::orders::Orders;
@@ -8,14 +8,12 @@ use crate::plan::start::is_last_in_row;
 use crate::plan::{Plan, Step, plan, plan_of};
 use crate::reason::Reason;
 use crate::time::Time;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Makes plans for an engine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Planner {
-    /// The state of each of [`Desired::entries`] that is not dirty.
-    quiescent: Vec<Quiescent>,
+    states: States,
     /// Reads all facts for each plan, and plans until there is nothing to do. This is slow, and yields the same.
     is_plain: bool,
 }
@@ -37,7 +35,7 @@ impl Planner {
 
     /// Starts over with other definitions. All processes must be dirty.
     pub(crate) fn reset(&mut self, desired: &Desired) {
-        self.quiescent = vec![Quiescent::default(); desired.entries().len()];
+        self.states = States::new(desired);
     }
 
     /// What to do now.
@@ -46,14 +44,12 @@ impl Planner {
             let Plan { steps, wake_at, .. } = plan(desired, orders, observed, now);
             return Next { is_last: steps.is_empty(), steps, wake_at };
         }
-        let (mut view, found) = View::partial(desired, orders, observed, &self.quiescent, now);
+        let (active, quiescent) = self.states.read(desired, orders, observed, now);
+        let mut view = View::partial(desired, orders, observed, now, &self.states, active);
         view.explains = false;
         let Plan { steps, wake_at, .. } = plan_of(&mut view);
         let is_last = is_last(&view, &steps);
-        for &(index, quiescent) in &found {
-            self.quiescent[index] = quiescent;
-        }
-        observed.clear_dirty(found.iter().map(|&(index, _)| &desired.entries()[index].spec.name));
+        observed.clear_dirty(quiescent.into_iter().map(|index| &desired.entries()[index].spec.name));
         Next { steps, wake_at, is_last }
     }
 
@@ -62,7 +58,9 @@ impl Planner {
         if self.is_plain {
             return plan(desired, orders, observed, now);
         }
-        plan_of(&mut View::partial(desired, orders, observed, &self.quiescent, now).0)
+        let mut states = self.states.clone();
+        let (active, _) = states.read(desired, orders, observed, now);
+        plan_of(&mut View::partial(desired, orders, observed, now, &states, active))
     }
 }
 

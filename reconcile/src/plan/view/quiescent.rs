@@ -22,6 +22,8 @@ pub(crate) enum Quiescent {
     Queued,
     /// Its only run is of another program. That stops as soon as the processes after it are gone, and then it is started again.
     Outdated,
+    /// The same, of a run that is to be replaced by hand.
+    Restarted,
     /// Navigator ends. It has one run as in `Settled`, which stops as soon as the processes after it are gone.
     Closing,
 }
@@ -47,7 +49,9 @@ impl Quiescent {
             }
             return match &process.runs[..] {
                 [] => (resting_state(Some(process), spec) == RestingState::Fresh).then_some(Quiescent::Queued),
-                [run] => is_outdated(run, entry, desired).then_some(Quiescent::Outdated),
+                [run] if !waits_in_its_place(run, entry, desired) => None,
+                [run] if run.unwanted_by_hand => Some(Quiescent::Restarted),
+                [run] => (spec.on_change == OnChange::Restart && !is_same(run, spec)).then_some(Quiescent::Outdated),
                 _ => None,
             };
         }
@@ -63,6 +67,7 @@ impl Quiescent {
         match self {
             Quiescent::Settled => &[Disposition::Keep],
             Quiescent::Outdated => &[Disposition::Stop(StopCause::Changed)],
+            Quiescent::Restarted => &[Disposition::Stop(StopCause::RestartedByHand)],
             Quiescent::Closing => &[Disposition::Stop(StopCause::Shutdown)],
             Quiescent::Idle | Quiescent::Queued => &[],
         }
@@ -71,24 +76,29 @@ impl Quiescent {
     pub(super) fn progress(self) -> Progress {
         match self {
             Quiescent::Settled => Progress::Started,
-            Quiescent::Queued | Quiescent::Outdated => Progress::Coming,
+            Quiescent::Queued | Quiescent::Outdated | Quiescent::Restarted => Progress::Coming,
             Quiescent::Idle | Quiescent::Closing => Progress::NotWanted,
         }
     }
 
     /// Whether it waits for other processes.
     pub(super) fn is_waiting(self) -> bool {
-        matches!(self, Quiescent::Queued | Quiescent::Outdated | Quiescent::Closing)
+        self.is_coming() || self.is_stopping()
+    }
+
+    /// Whether it is on its way to run.
+    pub(super) fn is_coming(self) -> bool {
+        self.progress() == Progress::Coming
+    }
+
+    /// Whether its run has to stop.
+    pub(super) fn is_stopping(self) -> bool {
+        matches!(self.dispositions(), [Disposition::Stop(_)])
     }
 }
 
-/// Whether the only run of a process has to stop because its program changed, and no place that it had is another one now.
-fn is_outdated(run: &Run, entry: &DesiredProcess, desired: &Desired) -> bool {
-    let spec = &entry.spec;
-    let is_changed = || spec.on_change == OnChange::Restart && !is_same(run, spec);
-    let keeps_its_place = || {
-        let is_wanted = |name: &Name| entry.comes_after().any(|on| desired.entries()[on].spec.name == *name);
-        run.waits.iter().all(is_wanted)
-    };
-    run.up.is_some() && run.is_undisturbed() && !run.unwanted_by_hand && is_changed() && keeps_its_place()
+/// Whether a run goes on until it is told to stop, and no place that it had is another one now.
+fn waits_in_its_place(run: &Run, entry: &DesiredProcess, desired: &Desired) -> bool {
+    let is_wanted = |name: &Name| entry.comes_after().any(|on| desired.entries()[on].spec.name == *name);
+    run.up.is_some() && run.is_undisturbed() && run.waits.iter().all(is_wanted)
 }
