@@ -116,7 +116,9 @@ impl fmt::Display for InvalidDesired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InvalidDesired::Duplicate { name, .. } => write!(f, "duplicate process name `{name}`"),
-            InvalidDesired::Unknown { dependency, .. } => write!(f, "unknown process `{dependency}`"),
+            InvalidDesired::Unknown { name, dependency } => {
+                write!(f, "unknown process `{dependency}` in `depends_on` of `{name}`")
+            }
             InvalidDesired::Itself { name } => write!(f, "process `{name}` depends on itself"),
             InvalidDesired::Backwards { name, dependency } => {
                 write!(

@@ -261,6 +261,7 @@ impl Loader<'_> {
         let mut scope = VariableScope::new(variables, below).incomplete(incomplete || is_incomplete);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.with_reader(&mut scope, |reader| process::read(reader, &fields));
+        self.with_reader(&mut scope, |reader| process::check_duplicates(reader, node));
         // A process that isn't to run doesn't need its files.
         let is_needed = draft.spec.enabled || draft.name.is_none();
         self.problems.add_all(missing.into_iter().map(|problem| if is_needed { problem } else { problem.into_warning() }));

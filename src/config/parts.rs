@@ -95,7 +95,7 @@ pub(super) static DEPENDENCY: &[FieldReader<Dependency>] = &[
     part(
         key("required", ValueShape::Bool)
             .default("true")
-            .means("`false`: order only; a dependency that can't start doesn't block"),
+            .means("`false`: go on if the dependency is disabled, stopped by hand, has failed once or has ended"),
         |reader, node, dependency| {
             set(&mut dependency.required, reader.boolean(node));
         },

@@ -140,6 +140,16 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
     draft
 }
 
+/// Reports mistakes in the values of repeated keys; otherwise they would show up only once a key is removed.
+pub(super) fn check_duplicates(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
+    let NodeKind::Map(map) = &node.kind else { return };
+    let duplicates = map.duplicates().iter().filter_map(|entry| Some(Given { entry, field: field_of(&entry.key)? }));
+    let duplicates: Vec<Given<'_>> = duplicates.collect();
+    if !duplicates.is_empty() {
+        read(reader, &duplicates);
+    }
+}
+
 fn on_watch(reader: &mut NodeReader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
     draft.spec.on_watch = match draft.on_watch {
         Some((OnWatch::Reload, span)) if !can_reload => {

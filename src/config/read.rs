@@ -107,7 +107,7 @@ impl<'l> Loader<'l> {
     /// Parses a configuration file; problems show its path as `shown`.
     pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Rc<Node>> {
         let text = self.add_text(path, shown, bytes)?;
-        let (tree, problem) = match yaml::parse(text, &self.texts, &mut self.problems) {
+        let (tree, problems) = match yaml::parse(text, &self.texts, &mut self.problems) {
             Ok(mut node) if is_map_or_empty(&node) => {
                 secrets::mark(&mut node);
                 duplicates::report(&node, &mut self.problems);
@@ -118,12 +118,15 @@ impl<'l> Loader<'l> {
             // Many texts in another format are a single value or a list in YAML.
             Ok(node) => {
                 let problem = top::not_a_map(&node, &self.texts);
-                (Some(Rc::new(node)), problem)
+                (Some(Rc::new(node)), vec![problem])
             }
-            Err(problem) => (None, problem),
+            Err(problems) => (None, problems),
         };
         self.parsed.push((text, tree));
-        self.problems.add(dialects::recognized(text, &self.texts).unwrap_or(problem));
+        match dialects::recognized(text, &self.texts) {
+            Some(problem) => self.problems.add(problem),
+            None => self.problems.add_all(problems),
+        }
         None
     }
 

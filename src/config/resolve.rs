@@ -20,6 +20,13 @@ pub(super) struct UnreadProcesses<'a> {
     pub(super) any_name: bool,
 }
 
+impl UnreadProcesses<'_> {
+    /// Whether a process of this name may be defined where nothing could be read.
+    fn may_have(&self, name: &str) -> bool {
+        self.any_name || self.names.contains(name)
+    }
+}
+
 /// Combines these processes.
 pub(super) fn resolve(
     processes: &[ParsedProcess],
@@ -31,7 +38,14 @@ pub(super) fn resolve(
     match Desired::new(specs, timeout) {
         Ok(desired) => Some(desired),
         Err(invalid) => {
-            report(invalid, &DefinitionSpans::of(processes), unread, problems);
+            let duplicates = invalid.iter().filter_map(|invalid| match invalid {
+                InvalidDesired::Duplicate { second, .. } => Some(&processes[*second]),
+                _ => None,
+            });
+            let duplicates: Vec<&ParsedProcess> = duplicates.collect();
+            let spans = DefinitionSpans::of(processes);
+            report_edges(&duplicates, &spans, unread, problems);
+            report(invalid, &spans, unread, problems);
             None
         }
     }
@@ -57,9 +71,38 @@ impl<'p> DefinitionSpans<'p> {
         spans
     }
 
+    /// The help for a dependency of `name` that doesn't exist.
+    fn suggest(&self, name: &Name, dependency: &Name) -> String {
+        let known = self.by_name.keys().map(|known| known.as_str()).filter(|known| known != &name.as_str());
+        suggest(dependency, &known.collect::<Vec<_>>())
+    }
+
     fn edge(&self, from: &Name, to: &Name) -> SourceSpan {
         self.edges.get(from).and_then(|edges| edges.get(to)).or_else(|| self.by_name.get(from)).copied().unwrap_or(self.names[0])
     }
+}
+
+/// Reports wrong dependencies of processes that repeat a name: [`Desired::new`] examines only the first of each.
+fn report_edges(
+    duplicates: &[&ParsedProcess],
+    spans: &DefinitionSpans<'_>,
+    unread: &UnreadProcesses<'_>,
+    problems: &mut Problems,
+) {
+    for process in duplicates {
+        for (dependency, &span) in &process.edges {
+            if *dependency == process.spec.name {
+                problems.add(on_itself(span, InvalidDesired::Itself { name: dependency.clone() }.to_string()));
+            } else if !spans.by_name.contains_key(dependency) && !unread.may_have(dependency) {
+                let message = InvalidDesired::Unknown { name: process.spec.name.clone(), dependency: dependency.clone() };
+                problems.add(Problem::error(span, message.to_string()).help(spans.suggest(&process.spec.name, dependency)));
+            }
+        }
+    }
+}
+
+fn on_itself(span: SourceSpan, message: String) -> Problem {
+    Problem::error(span, message).help("remove it: a process can't wait for itself")
 }
 
 fn report(invalid: Vec<InvalidDesired>, spans: &DefinitionSpans<'_>, unread: &UnreadProcesses<'_>, problems: &mut Problems) {
@@ -70,19 +113,14 @@ fn report(invalid: Vec<InvalidDesired>, spans: &DefinitionSpans<'_>, unread: &Un
             InvalidDesired::Duplicate { first, second, .. } => Problem::error(spans.names[*second], message)
                 .label(spans.names[*first], "first given here")
                 .help("give one of the two another name"),
-            InvalidDesired::Unknown { dependency, .. } if unread.any_name || unread.names.contains(dependency.as_str()) => {
-                continue;
-            }
+            InvalidDesired::Unknown { dependency, .. } if unread.may_have(dependency) => continue,
             InvalidDesired::Unknown { name, dependency } => {
                 // Comparing every unknown name with every known one could take long, and only some are shown.
                 suggested += 1;
-                let known = spans.by_name.keys().map(|known| known.as_str()).filter(|known| known != &name.as_str());
                 let problem = Problem::error(spans.edge(name, dependency), message);
-                if suggested <= MAX_SHOWN { problem.help(suggest(dependency, &known.collect::<Vec<_>>())) } else { problem }
+                if suggested <= MAX_SHOWN { problem.help(spans.suggest(name, dependency)) } else { problem }
             }
-            InvalidDesired::Itself { name } => {
-                Problem::error(spans.edge(name, name), message).help("remove it: a process can't wait for itself")
-            }
+            InvalidDesired::Itself { name } => on_itself(spans.edge(name, name), message),
             InvalidDesired::Backwards { name, dependency } => {
                 let problem = Problem::error(spans.edge(name, dependency), message);
                 let problem = match spans.by_name.get(dependency) {

@@ -199,12 +199,6 @@ impl SourceMap {
     pub(super) fn line_end(&self, span: SourceSpan) -> usize {
         self.line(span.text, self.position(span).line).end
     }
-
-    /// The byte at which a character begins, by the character's index.
-    pub(super) fn byte_of_char(&self, text: TextId, index: usize) -> usize {
-        let text = self.text(text);
-        text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
-    }
 }
 
 #[cfg(test)]

@@ -239,7 +239,7 @@ fn belongs_elsewhere(key: &str, span: SourceSpan) -> Problem {
     Problem::warning(span, format!("`{key}` belongs to a web server's configuration and is ignored"))
 }
 
-fn is_top_key(key: &str) -> bool {
+pub(super) fn is_top_key(key: &str) -> bool {
     TOP.iter().any(|known| known.name == key)
 }
 

@@ -122,13 +122,21 @@ impl Moment {
         runs.filter(|(run, _)| run.process == process).find(|(_, fate)| **fate == Fate::Stay).map(|(run, _)| run)
     }
 
-    /// Whether everything that a process needs holds, and what it only comes after is not on its way.
+    /// Whether everything that a process needs holds, and what isn't required holds or won't soon.
     pub(crate) fn needs_hold(&self, facts: &Facts, process: usize) -> bool {
         facts.places.needs[process].iter().all(|need| match self.holds(facts, need) {
             Holds::Yes => true,
             Holds::No => !need.required,
-            Holds::NotYet => !need.required && !self.holds_up(facts, need.on),
+            Holds::NotYet => !need.required && !self.is_awaited(facts, need.on),
         })
+    }
+
+    /// Whether a dependency on its way has neither failed nor ended yet.
+    fn is_awaited(&self, facts: &Facts, on: usize) -> bool {
+        match self.current(facts, on) {
+            Some(run) => (run.ready.is_some() || !run.was_ready) && rest(facts, on) == Rest::Fresh,
+            None => self.outlooks[on] == Outlook::Coming,
+        }
     }
 
     /// Whether everything that a process can't do without holds, so that its delay counts.
@@ -140,11 +148,6 @@ impl Moment {
     /// Whether a required dependency can't hold without somebody's help.
     pub(crate) fn is_blocked(&self, facts: &Facts, process: usize) -> bool {
         facts.places.needs[process].iter().any(|need| need.required && self.holds(facts, need) == Holds::No)
-    }
-
-    /// Whether a process, or one before it in whose place it stands, keeps those waiting that come after it.
-    pub(crate) fn holds_up(&self, facts: &Facts, process: usize) -> bool {
-        self.holder(facts, process).is_some()
     }
 
     /// Who keeps those waiting that come after a process: itself, or one before it in whose place it stands.

@@ -137,9 +137,15 @@ impl<'a> StartOrder<'a> {
         }
     }
 
-    /// Whether processes that come after this one by order alone have to wait.
-    pub(super) fn is_pending(&self, on: usize) -> bool {
-        self.pending[on].is_some()
+    /// Whether a dependency that is on its way is waited for although it isn't required: until it has ended, failed or become
+    /// unready once. A wait beyond that might never end.
+    pub(super) fn is_awaited(&self, view: &View<'_>, dispositions: &Dispositions<'_>, on: usize) -> bool {
+        let (row, spec) = (view.row(on), &view.desired.entries()[on].spec);
+        match current_run(&row, dispositions) {
+            Some(run) if run.ready.is_none() && run.first_ready.is_some() => false,
+            Some(_) => resting_state(row.process(), spec) == RestingState::Fresh,
+            None => self.progress[on] == Progress::Coming,
+        }
     }
 
     /// Why a named dependency doesn't hold; `None` if it does.

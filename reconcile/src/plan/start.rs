@@ -180,8 +180,7 @@ impl Gate<'_, '_> {
     fn dependency(&self, required: bool) -> Option<Waiting> {
         self.entry.needs.iter().filter(|need| need.required == required).find_map(|need| {
             let why = self.order.blocked(self.view, self.dispositions, need)?;
-            // One that isn't required is waited for as long as it is on its way.
-            let waits = required || (why == Block::Coming && self.order.is_pending(need.on));
+            let waits = required || (why == Block::Coming && self.order.is_awaited(self.view, self.dispositions, need.on));
             let on = &self.view.desired.entries()[need.on].spec.name;
             waits.then(|| Waiting::Dependency { on: on.clone(), condition: need.condition, why })
         })

@@ -48,7 +48,10 @@ fn block_ranges(text: &str, all: bool) -> Vec<Range<usize>> {
         }
         let (depth, key) = (depth(line), key_length(content));
         let value = begin + key;
-        inside = inside.filter(|inside| inside.open > 0 || depth > inside.depth || inside.awaits_value && key == 0);
+        // A list may begin in the column of its key.
+        let is_item = content.starts_with("- ");
+        let is_deeper = |than: usize| depth > than || is_item && depth == than;
+        inside = inside.filter(|inside| inside.open > 0 || is_deeper(inside.depth) || inside.awaits_value && key == 0);
         if let Some(inside) = &mut inside {
             let variables = *inside.variables.get_or_insert(depth);
             // A quote before a name doesn't indent it.

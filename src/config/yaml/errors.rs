@@ -1,8 +1,9 @@
 //! Turns parser errors and refusals of a text into problems that say what to write instead.
 
+use super::repair::{Edit, Repairs};
 use super::syntax_hints::{self, SyntaxHint};
 use crate::config::problems::Problem;
-use crate::config::source_map::{SourceMap, SourceSpan, TextId};
+use crate::config::source_map::{SourceSpan, TextId};
 use granit_parser::{ErrorKind, ScanError};
 use std::ops::Range;
 
@@ -52,41 +53,47 @@ pub(super) enum Unacceptable {
     Tag,
 }
 
-/// The problem to report.
-pub(super) fn problem(refusal: &ParseRefusal, text: TextId, texts: &SourceMap) -> Problem {
-    let source = texts.text(text);
+/// The problems to report for a refusal of `source`, and the edits with which the rest may be YAML. `repairs` led to that source.
+pub(super) fn problems(refusal: &ParseRefusal, text: TextId, source: &str, repairs: &Repairs) -> (Vec<Problem>, Vec<Edit>) {
     let start = match refusal {
         ParseRefusal::Here { at, .. } => *at,
         ParseRefusal::Syntax(error) => {
             let place = error.marker();
-            place.byte_offset().unwrap_or_else(|| texts.byte_of_char(text, place.index()))
+            let by_index = || source.char_indices().nth(place.index()).map_or(source.len(), |(at, _)| at);
+            place.byte_offset().unwrap_or_else(by_index)
         }
     };
     let start = source.floor_char_boundary(start.min(source.len()));
-    if let Some(SyntaxHint { place, message, help, also }) = hint(refusal, source, start) {
-        let at = |place: Range<usize>| SourceSpan::new(text, place);
-        let problem = Problem::error(at(place), message).help(help);
-        return also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(place), message));
+    let at = |place: &Range<usize>| SourceSpan::new(text, repairs.original(place));
+    let hints = hints(refusal, source, start);
+    if !hints.is_empty() {
+        let repair = if let [SyntaxHint { repair, .. }] = &*hints { repair.clone() } else { Vec::new() };
+        let problem = |SyntaxHint { place, message, help, also, .. }: SyntaxHint| {
+            let problem = Problem::error(at(&place), message).help(help);
+            also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(&place), message))
+        };
+        return (hints.into_iter().map(problem).collect(), repair);
     }
     let end = source[start..].chars().next().filter(|char| !char.is_control()).map_or(start, |char| start + char.len_utf8());
     let (message, help) = match refusal {
         ParseRefusal::Syntax(error) => syntax(error),
         ParseRefusal::Here { what, .. } => unacceptable(*what),
     };
-    Problem::error(SourceSpan::new(text, start..end), message).maybe_help(help)
+    (vec![Problem::error(at(&(start..end)), message).maybe_help(help)], Vec::new())
 }
 
-/// A guess at the mistake.
-fn hint(refusal: &ParseRefusal, source: &str, start: usize) -> Option<SyntaxHint> {
-    match refusal {
+/// Guesses at the mistake; several where one kind of mistake is on several lines.
+fn hints(refusal: &ParseRefusal, source: &str, start: usize) -> Vec<SyntaxHint> {
+    let hint = match refusal {
         ParseRefusal::Syntax(error) if matches!(error.kind(), ErrorKind::UnknownAnchor) => {
             Some(syntax_hints::unknown_alias(source, start))
         }
-        ParseRefusal::Syntax(error) => syntax_hints::hint(source, start, error.kind()),
+        ParseRefusal::Syntax(error) => return syntax_hints::hints(source, start, error.kind()),
         ParseRefusal::Here { what: Unacceptable::Tag, .. } => syntax_hints::tag(source, start),
         ParseRefusal::Here { what: Unacceptable::MergeOfNonMap, .. } => syntax_hints::merge(source, start),
         ParseRefusal::Here { .. } => None,
-    }
+    };
+    hint.into_iter().collect()
 }
 
 fn unacceptable(what: Unacceptable) -> (String, Option<&'static str>) {
@@ -148,7 +155,7 @@ fn syntax(error: &ScanError) -> (String, Option<&'static str>) {
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => ("a `:` is missing after this key", None),
         ErrorKind::InvalidIndentation => ("the indentation matches no line above", Some(indent)),
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
-            ("nothing may follow the closing quote", Some(quote))
+            ("text follows the closing quote of this value", Some(quote))
         }
         ErrorKind::UnknownQuotedScalarEscape => {
             ("a backslash in this value begins no YAML escape", Some("write `\\\\` for a backslash, or use single quotes"))

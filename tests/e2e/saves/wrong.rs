@@ -38,7 +38,7 @@ const WRONG: [Wrong; 24] = [
         "conf/navigator.yml:1:1: this file has neither `managed_processes` nor `applications` nor `include`",
     ),
     wrong("not YAML", "echo 'managed_processes: [' > wrong", "conf/navigator.yml:1:20: this `[` is never closed"),
-    wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this quote is never closed"),
+    wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this `\"` is never closed"),
     wrong(
         "a tab",
         r"printf 'managed_processes:\n\t- x\n' > wrong",

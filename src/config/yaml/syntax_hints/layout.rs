@@ -1,14 +1,17 @@
 //! Mistakes of layout: wrong columns, and missing or extra colons.
 
 use super::lines::{ErrorSite, Line, SyntaxHint, is_key_name, written};
+use crate::config::fields::is_field;
+use crate::config::top::is_top_key;
 use granit_parser::ErrorKind;
 
 pub(super) fn hint(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<SyntaxHint> {
     match kind {
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            missing_colon_above(around).or_else(|| too_deep(around)).or_else(|| colon_in_value(around))
-        }
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => missing_colon(around.here),
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => missing_colon_above(around)
+            .or_else(|| around.above.filter(Line::begins_with_field).and_then(|above| missing_colon(above, around.source)))
+            .or_else(|| too_deep(around))
+            .or_else(|| colon_in_value(around)),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => missing_colon(around.here, around.source),
         ErrorKind::ExpectedBlockSequenceEntry
         | ErrorKind::ExpectedBlockMappingKey
         | ErrorKind::InvalidIndentation
@@ -21,16 +24,20 @@ pub(super) fn hint(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<SyntaxHin
 }
 
 /// `command redis-server`
-fn missing_colon(line: Line<'_>) -> Option<SyntaxHint> {
+fn missing_colon(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
     let content = line.item();
     let (key, rest) = content.split_once(' ').unwrap_or((content, ""));
     (is_key_name(key) && line.key().is_none()).then(|| {
-        let help = if rest.is_empty() {
+        let has_value_below = || line.below(source).is_some_and(|below| below.indent() > line.key_column());
+        let help = if rest.is_empty() && has_value_below() {
+            format!("write `{key}:`")
+        } else if rest.is_empty() {
             format!("write `{key}: …`, or `- {key}` for an item of a list")
         } else {
             format!("write `{}`", written(key, rest))
         };
-        SyntaxHint::new(line.word(), format!("a `:` is missing after `{key}`"), help)
+        let end = line.word().end;
+        SyntaxHint::new(line.word(), format!("a `:` is missing after `{key}`"), help).inserting(end, ":")
     })
 }
 
@@ -38,8 +45,10 @@ fn missing_colon(line: Line<'_>) -> Option<SyntaxHint> {
 fn missing_colon_above(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let above = around.above.filter(|above| above.indent() < around.here.indent() && above.key().is_none())?;
     let word = above.item();
-    is_key_name(word)
-        .then(|| SyntaxHint::new(above.word(), format!("a `:` is missing after `{word}`"), format!("write `{word}:`")))
+    is_key_name(word).then(|| {
+        let end = above.end();
+        SyntaxHint::new(above.word(), format!("a `:` is missing after `{word}`"), format!("write `{word}:`")).inserting(end, ":")
+    })
 }
 
 /// A key that is indented deeper than the one above, which has a value already.
@@ -49,9 +58,10 @@ fn too_deep(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let has_value = above.item().len() > upper.len() + 2;
     let is_first_colon = around.at <= here.word().end + 1;
     (has_value && is_first_colon && here.key_column() > above.key_column()).then(|| {
-        let help = format!("begin it below `{upper}`, after {}", spaces(above.key_column()));
-        SyntaxHint::new(here.word(), format!("`{key}` is indented deeper than `{upper}` above it"), help)
-            .also(above.word(), "which has a value already")
+        let message = format!("`{key}` is indented deeper than `{upper}` above it, which has a value already");
+        SyntaxHint::new(here.word(), message, format!("begin it below `{upper}`, {}", after_spaces(above.key_column())))
+            .also(above.word(), "its value is on this line")
+            .repaired(here.moved_to(above.key_column(), around.source))
     })
 }
 
@@ -95,11 +105,12 @@ fn misplaced_dash(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let mut above = around.above;
     while let Some(line) = above {
         if is_item(&line) && line.indent() != here.indent() {
-            let help = format!("write every `-` of a list in one column: here after {}", spaces(line.indent()));
+            let help = format!("write every `-` of a list in one column: this one {}", after_spaces(line.indent()));
             let upper = line.start + line.indent();
             return Some(
                 SyntaxHint::new(start..start + 1, "this `-` is not below the one before it", help)
-                    .also(upper..upper + 1, "the list goes on from here"),
+                    .also(upper..upper + 1, "the one before it is here")
+                    .repaired(here.moved_to(line.indent(), around.source)),
             );
         }
         above = line.above(around.source);
@@ -116,12 +127,26 @@ fn not_deep_enough(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
         return Some(SyntaxHint::new(here.word(), "a `-` is missing before this process", help));
     }
     let upper = above.key()?;
+    if here.text.trim_start() == here.item() && is_top_key(key) && !is_field(key) {
+        let hint = SyntaxHint::new(
+            here.word(),
+            format!("`{key}` belongs at the top of the file, but is indented"),
+            "begin it at the beginning of the line",
+        );
+        return Some(hint.repaired(here.moved_to(0, around.source)));
+    }
     (here.key_column() < above.key_column()).then(|| {
-        let help = format!("begin it below `{upper}`, after {}", spaces(above.key_column()));
-        SyntaxHint::new(here.word(), format!("`{key}` is not aligned with `{upper}` or any other key above it"), help)
+        let (found, expected) = (here.key_column(), above.key_column());
+        let message = format!("`{key}` begins {}, but `{upper}` above it {}", after_spaces(found), after_spaces(expected));
+        let help = format!("begin both in the same column, {}", after_spaces(expected));
+        SyntaxHint::new(here.word(), message, help).repaired(here.moved_to(expected, around.source))
     })
 }
 
-fn spaces(count: usize) -> String {
-    if count == 1 { "1 space".to_owned() } else { format!("{count} spaces") }
+fn after_spaces(count: usize) -> String {
+    match count {
+        0 => "at the beginning of the line".to_owned(),
+        1 => "after 1 space".to_owned(),
+        _ => format!("after {count} spaces"),
+    }
 }

@@ -3,6 +3,7 @@
 use crate::config::fields::PROCESS;
 use crate::config::scope::is_secret;
 use crate::config::words::{is_variable, quoted_if_needed};
+use crate::config::yaml::repair::Edit;
 use std::ops::Range;
 
 /// A guess at a mistake: its place, and what to write instead.
@@ -13,15 +14,27 @@ pub(in crate::config::yaml) struct SyntaxHint {
     pub(in crate::config::yaml) help: String,
     /// A related place.
     pub(in crate::config::yaml) also: Option<(Range<usize>, String)>,
+    /// What to replace by what, so that mistakes after this one can be found. Empty: there is no safe guess.
+    pub(in crate::config::yaml) repair: Vec<Edit>,
 }
 
 impl SyntaxHint {
     pub(super) fn new(place: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> SyntaxHint {
-        SyntaxHint { place, message: message.into(), help: help.into(), also: None }
+        SyntaxHint { place, message: message.into(), help: help.into(), also: None, repair: Vec::new() }
     }
 
     pub(super) fn also(self, place: Range<usize>, message: impl Into<String>) -> SyntaxHint {
         SyntaxHint { also: Some((place, message.into())), ..self }
+    }
+
+    /// Inserts a text before the source is parsed again.
+    pub(super) fn inserting(self, at: usize, text: impl Into<String>) -> SyntaxHint {
+        SyntaxHint { repair: vec![(at..at, text.into())], ..self }
+    }
+
+    /// Applies these edits before the source is parsed again.
+    pub(super) fn repaired(self, repair: Vec<Edit>) -> SyntaxHint {
+        SyntaxHint { repair, ..self }
     }
 }
 
@@ -99,6 +112,18 @@ impl<'s> Line<'s> {
         !content.is_empty() && !content.starts_with('#')
     }
 
+    /// Moves this line, and the deeper ones below it, to another column.
+    pub(super) fn moved_to(&self, column: usize, source: &str) -> Vec<Edit> {
+        let depth = self.indent();
+        let below = std::iter::successors(self.below(source), |line| line.below(source));
+        let inside = below.take_while(|line| line.indent() > depth || line.text.is_empty()).filter(|line| !line.text.is_empty());
+        let shift = |line: Line<'_>| match column.checked_sub(depth) {
+            Some(more) => (line.start..line.start, " ".repeat(more)),
+            None => (line.start..line.start + depth - column, String::new()),
+        };
+        std::iter::once(*self).chain(inside).map(shift).collect()
+    }
+
     pub(super) fn end(&self) -> usize {
         self.start + self.text.len()
     }
@@ -115,6 +140,10 @@ impl<'s> Line<'s> {
             content = rest.trim_start();
         }
         content
+    }
+
+    pub(super) fn has_key_or_dash(&self) -> bool {
+        self.key().is_some() || self.text.trim_start().starts_with("- ")
     }
 
     /// The number of characters before the key.

@@ -1,6 +1,8 @@
 //! Mistakes with quotes, brackets, backslashes, tags, aliases, and characters that can't begin a value.
 
 use super::lines::{ErrorSite, SyntaxHint};
+use crate::config::scope::is_secret;
+use crate::config::words::definition;
 use crate::suggest::nearest;
 use granit_parser::ErrorKind;
 use std::ops::Range;
@@ -148,14 +150,21 @@ fn behind_quote(around: &ErrorSite<'_>, here: Range<usize>) -> SyntaxHint {
             "write `''` for a `'` in single quotes, or use double quotes",
         );
     }
-    if around.here.key() == Some("command") {
+    let message = "this value ends at its closing quote, but more text follows";
+    if in_brackets {
+        return SyntaxHint::new(here, message, "write a `,` between the items, or put the whole item in one pair of quotes");
+    }
+    let line = around.here.item().split_once(": ").map(|(_, value)| value).filter(|value| !is_secret(value));
+    if around.here.key() == Some("command")
+        && let Some(lines) = line.and_then(definition)
+    {
         return SyntaxHint::new(
             here,
-            "nothing may follow the closing quote",
-            "write the program in `command`, and what follows in `args`",
+            message,
+            format!("write the program in `command`, and what follows in `args`:\n{}", lines.join("\n")),
         );
     }
-    SyntaxHint::new(here, "nothing may follow the closing quote", "put the whole value in one pair of quotes")
+    SyntaxHint::new(here, message, "put the whole value in one pair of quotes")
 }
 
 fn closing(open: char) -> char {

@@ -6,6 +6,7 @@
 mod layout;
 mod lines;
 mod marks;
+mod unclosed;
 
 pub(super) use lines::SyntaxHint;
 pub(super) use marks::{merge, tag, unknown_alias};
@@ -14,19 +15,31 @@ use crate::config::foreign_syntax::is_invisible;
 use granit_parser::ErrorKind;
 use lines::{ErrorSite, Line, is_key_name, written};
 
-/// A guess at the mistake that made the parser stop.
-pub(super) fn hint(source: &str, at: usize, kind: &ErrorKind) -> Option<SyntaxHint> {
+/// The most lines with tabs that are reported.
+const MAX_TABS: usize = 100;
+
+/// Guesses at the mistake that made the parser stop; several only for tabs, one for each line.
+pub(super) fn hints(source: &str, at: usize, kind: &ErrorKind) -> Vec<SyntaxHint> {
     let at = source.floor_char_boundary(at.min(source.len()));
     let here = Line::at(source, at);
     let around = ErrorSite { source, at, above: here.above(source), here };
-    conflict(source)
-        .or_else(|| around.first_hint(tab))
+    if let Some(hint) = conflict(source) {
+        return vec![hint];
+    }
+    if let Some(first) = around.first_hint(tab) {
+        let first_line = Line::at(source, first.place.start);
+        let others = std::iter::successors(first_line.below(source), |line| line.below(source)).filter(Line::has_key_or_dash);
+        let others = others.filter_map(tab).take(MAX_TABS);
+        return std::iter::once(first).chain(others).collect();
+    }
+    let hint = unclosed::hint(&around, kind)
         .or_else(|| around.first_hint(comment))
         .or_else(|| around.first_hint(invisible))
         .or_else(|| around.missing_space())
         .or_else(|| around.equals_sign())
         .or_else(|| marks::hint(&around, kind))
-        .or_else(|| layout::hint(&around, kind))
+        .or_else(|| layout::hint(&around, kind));
+    hint.into_iter().collect()
 }
 
 impl<'s> ErrorSite<'s> {
@@ -37,13 +50,17 @@ impl<'s> ErrorSite<'s> {
             if let Some(rest) = content.strip_prefix('-').filter(|rest| is_key_name(rest.split(':').next().unwrap_or_default())) {
                 let start = line.end() - content.len();
                 let help = format!("write `- {}: …`", rest.split(':').next().unwrap_or_default());
-                return rest.contains(": ").then(|| SyntaxHint::new(start..start + 1, "a space is missing after this `-`", help));
+                return rest.contains(": ").then(|| {
+                    let hint = SyntaxHint::new(start..start + 1, "a space is missing after this `-`", help);
+                    hint.inserting(start + 1, " ")
+                });
             }
             let (key, value) = content.split_once(':')?;
             let is_glued = is_key_name(key) && value.starts_with(|char: char| !char.is_whitespace() && char != '/');
             let colon = line.end() - content.len() + key.len();
             is_glued.then(|| {
-                SyntaxHint::new(colon..colon + 1, "a space is missing after this `:`", format!("write `{}`", written(key, value)))
+                let message = format!("a space is missing after the `:` of `{key}`");
+                SyntaxHint::new(colon..colon + 1, message, format!("write `{}`", written(key, value))).inserting(colon + 1, " ")
             })
         };
         self.above.filter(Line::begins_with_field).and_then(missing).or_else(|| missing(self.here))
@@ -57,8 +74,9 @@ impl<'s> ErrorSite<'s> {
             let equals = line.end() - content.len() + key.len();
             let key = key.trim_end();
             (is_key_name(key) && !value.starts_with('=')).then(|| {
-                let message = "a key is followed by `:`, not by `=`";
+                let message = format!("`{key}` must be followed by `:`, not by `=`");
                 SyntaxHint::new(equals..equals + 1, message, format!("write `{}`", written(key, value)))
+                    .repaired(vec![(equals..equals + 1, ": ".to_owned())])
             })
         };
         assigned(self.here).or_else(|| self.above.filter(Line::begins_with_field).and_then(assigned))
