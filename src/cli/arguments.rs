@@ -125,9 +125,9 @@ pub(super) enum Command {
     /// Report every problem in a configuration
     #[command(visible_alias = "validate")]
     Check {
-        /// Configuration to check
+        /// Configurations to check
         #[arg(value_name = "CONFIG")]
-        config: Option<PathBuf>,
+        configs: Vec<PathBuf>,
         /// Output format
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,

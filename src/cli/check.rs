@@ -1,4 +1,4 @@
-//! `navigator check`: reports every problem in a configuration, or counts its processes.
+//! `navigator check`: reports every problem in configurations, or counts their processes.
 
 use super::arguments::ReportFormat;
 use super::console::{FAILURE, OK, USAGE, plural, print, print_error, print_json};
@@ -10,45 +10,52 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Checks a configuration.
-pub(super) fn check(path: PathBuf, format: ReportFormat) -> ExitCode {
-    let shown = path.display().to_string();
-    let result = FileSource::new(path, Environment::current()).read().revision;
-    match format {
-        ReportFormat::Text => match &result {
-            Ok(loaded) => {
+/// Checks configurations. The exit code is that of the worst.
+pub(super) fn check(paths: Vec<PathBuf>, format: ReportFormat) -> ExitCode {
+    let mut worst = OK;
+    let mut all = Vec::new();
+    let mut omitted = 0;
+    for path in paths {
+        let shown = path.display().to_string();
+        let result = FileSource::new(path, Environment::current()).read().revision;
+        worst = worst.max(result.as_ref().err().map_or(OK, exit_code));
+        match (format, result) {
+            (ReportFormat::Text, Ok(loaded)) => {
                 print_error(&render_all(&loaded.warnings, 0, TerminalStyle::of(stderr())));
-                print(&format!("{}: {}\n", escape(&shown), contents(loaded)));
+                print(&format!("{}: {}\n", escape(&shown), contents(&loaded)));
             }
-            Err(rejected) => return reject(rejected),
-        },
-        ReportFormat::Json => {
-            let (diagnostics, omitted) = match &result {
-                Ok(loaded) => (&loaded.warnings, 0),
-                Err(rejected) => (&rejected.diagnostics, rejected.omitted),
-            };
-            let mut report = serde_json::json!({ "diagnostics": diagnostics });
-            if omitted > 0 {
-                report["omitted"] = omitted.into();
+            (ReportFormat::Text, Err(rejected)) => {
+                reject(&rejected);
             }
-            print_json(&format!("{report}\n"));
+            (ReportFormat::Json, Ok(loaded)) => all.extend(loaded.warnings),
+            (ReportFormat::Json, Err(rejected)) => {
+                all.extend(rejected.diagnostics);
+                omitted += rejected.omitted;
+            }
         }
     }
-    result.err().map_or(OK.into(), |rejected| exit_code(&rejected))
+    if format == ReportFormat::Json {
+        let mut report = serde_json::json!({ "diagnostics": all });
+        if omitted > 0 {
+            report["omitted"] = omitted.into();
+        }
+        print_json(&format!("{report}\n"));
+    }
+    worst.into()
 }
 
 /// The exit code for a rejected configuration, here and at start.
-fn exit_code(rejected: &Rejected) -> ExitCode {
+fn exit_code(rejected: &Rejected) -> u8 {
     match rejected.kind {
-        RejectedKind::Invalid => FAILURE.into(),
-        RejectedKind::Unreadable => USAGE.into(),
+        RejectedKind::Invalid => FAILURE,
+        RejectedKind::Unreadable => USAGE,
     }
 }
 
 /// Prints every problem in a rejected configuration. Returns its exit code.
 pub(super) fn reject(rejected: &Rejected) -> ExitCode {
     print_error(&render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::of(stderr())));
-    exit_code(rejected)
+    exit_code(rejected).into()
 }
 
 fn contents(loaded: &Loaded) -> String {

@@ -1,7 +1,7 @@
 //! `navigator completions SHELL`: shell completions. The shell runs navigator for each completion, which asks the running
 //! instance for names of processes.
 
-use super::console::{FAILURE, OK, fail, print, state_dir, variable};
+use super::console::{FAILURE, OK, USAGE, fail, print, state_dir, variable};
 use super::locate::locate;
 use crate::access::Trust;
 use crate::control::Client;
@@ -32,7 +32,7 @@ pub(super) fn completions(shell: &str) -> ExitCode {
     let shells = Shells::builtins();
     let Some(completer) = shells.completer(shell) else {
         let names: Vec<&str> = shells.names().collect();
-        return fail(FAILURE, &format!("no completions for `{shell}`; available: {}", names.join(", ")));
+        return fail(USAGE, &format!("no completions for `{shell}`; available: {}", names.join(", ")));
     };
     match completer.write_registration(REQUEST_VARIABLE, "navigator", "navigator", "navigator", &mut script) {
         Ok(()) => {

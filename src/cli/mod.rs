@@ -60,10 +60,10 @@ pub fn main() -> ExitCode {
 /// Runs a command. `Err`: the exit code of a command that can't be started.
 fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, common: &Common) -> Result<ExitCode, ExitCode> {
     Ok(match command {
-        None if check => check::check(required_config(config, common)?, ReportFormat::Text),
+        None if check => check::check(vec![required_config(config, common)?], ReportFormat::Text),
         None => run(config, common)?,
         Some(Command::Run { config }) => run(config, common)?,
-        Some(Command::Check { config, format }) => check::check(required_config(config, common)?, format),
+        Some(Command::Check { configs, format }) => check::check(required_configs(configs, common)?, format),
         Some(Command::Config { config, mut names, format, defaults }) => {
             // With `--config`, all arguments are names.
             let first = if common.named.is_some() { config.as_deref() } else { None };
@@ -100,10 +100,21 @@ fn required_config(named: Option<PathBuf>, common: &Common) -> Result<PathBuf, E
     find_config(named, common)?.map_err(|error| fail(USAGE, &error.to_string()))
 }
 
+/// The configurations; without any, the one that is found.
+fn required_configs(named: Vec<PathBuf>, common: &Common) -> Result<Vec<PathBuf>, ExitCode> {
+    match (named.len(), &common.named) {
+        (0 | 1, _) => required_config(named.into_iter().next(), common).map(|config| vec![config]),
+        (_, None) => Ok(named),
+        (_, Some(_)) => Err(fail(USAGE, TWO_CONFIGURATIONS)),
+    }
+}
+
+const TWO_CONFIGURATIONS: &str = "two configurations are given; give one, as CONFIG or with `--config`";
+
 /// The configuration, if there is one.
 fn find_config(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf, NoConfiguration>, ExitCode> {
     if named.is_some() && common.named.is_some() && named != common.named {
-        return Err(fail(USAGE, "two configurations are given; give one, as CONFIG or with `--config`"));
+        return Err(fail(USAGE, TWO_CONFIGURATIONS));
     }
     Ok(locate(named.or_else(|| common.named.clone()), variable("NAVIGATOR_CONFIG")))
 }

@@ -21,13 +21,16 @@ fn two(site: &Site) -> [Navigator<'_>; 2] {
 }
 
 /// What a shell offers for the last word of each of these lines.
-const LINES: [(&str, &[&str]); 6] = [
+const LINES: [(&str, &[&str]); 8] = [
     ("navigator stop w", &["web", "worker"]),
     ("navigator status web wo", &["worker"]),
     ("navigator --state-dir other/state -c other/other.yml restart w", &["wiki"]),
     ("navigator restart --config=other/other.yml --state-dir=other/state w", &["wiki"]),
     ("navigator stop x", &[]),
     ("navigator comp", &["completions"]),
+    // Only the options that a command uses.
+    ("navigator run --no", &["--no-watch"]),
+    ("navigator status --no", &[]),
 ];
 
 /// Has a shell complete each line by this script, which gets the words of the line, and prints what is offered a line each.

@@ -6,7 +6,7 @@ use std::process::Command;
 /// What users rely on, by the words that it goes by.
 const WORDS: &str = "\
     run check validate plan diff status logs start stop restart signal reload wait events graph schema completions man doctor \
-    --config --verbose --quiet --help --version --validate --check --format --detailed-exitcode --json --timeout --since \
+    --config --verbose --quiet --help --version --validate --check --format --detailed-exitcode --diff --json --timeout --since \
     --no-watch --state-dir --trust-user --follow --lines -f -n -c -v -q -h -V -s \
     text json dot mermaid 60s \
     NAVIGATOR_CONFIG NAVIGATOR_STATE_DIR NAVIGATOR_PID_FILE LOG_LEVEL NO_COLOR XDG_RUNTIME_DIR \
