@@ -79,7 +79,11 @@ impl Identity {
         if self.user.is_none() && self.group.is_none() {
             return Ok(());
         }
-        fchown(pipe, self.user.map(Uid::from_raw), self.group.map(Gid::from_raw))
+        match fchown(pipe, self.user.map(Uid::from_raw), self.group.map(Gid::from_raw)) {
+            // Then the process can't take this identity either, and its start fails with a better reason.
+            Err(Errno::PERM) if !rustix::process::geteuid().is_root() => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 

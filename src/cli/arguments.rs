@@ -38,7 +38,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Parses a command line, whose first word is the program.
+    /// Parses a command line. Its first word is the program.
     ///
     /// # Errors
     /// It is wrong, or asks for help or the version.

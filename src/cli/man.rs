@@ -48,6 +48,8 @@ fn about_command(command: &Command, whole: &Command) -> String {
     let mut text = format!(".SS {}\n{}\n", plain(&synopsis.join(" ")), plain(&format!("{about}.{also}")));
     let own = command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help");
     text.extend(own.map(argument));
+    let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    text.extend(notes.split("\n\n").filter(|paragraph| !paragraph.is_empty()).map(note));
     let used =
         used_options(command.get_name()).iter().filter_map(|used| whole.get_arguments().find(|option| option.get_id() == *used));
     let used: Vec<String> = used.filter_map(|option| Some(format!("\\fB\\-\\-{}\\fR", plain(option.get_long()?)))).collect();
@@ -55,6 +57,14 @@ fn about_command(command: &Command, whole: &Command) -> String {
         let _ = write!(text, ".PP\nIt also uses {}.\n", used.join(", "));
     }
     text
+}
+
+/// A paragraph of the notes on a command; an indented one is code.
+fn note(paragraph: &str) -> String {
+    match paragraph.strip_prefix("    ") {
+        Some(code) => format!(".PP\n.nf\n.RS\n{}\n.RE\n.fi\n", plain(code)),
+        None => format!(".PP\n{}\n", plain(paragraph)),
+    }
 }
 
 /// The paragraph about an argument: notation, help, possible values, default.
@@ -83,7 +93,7 @@ fn argument(argument: &Arg) -> String {
 
 /// Escapes the characters that have a meaning in roff.
 fn plain(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('`', "\\(ga");
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('`', "\\(ga").replace('~', "\\(ti");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 

@@ -3,6 +3,7 @@
 use super::super::console::{FAILURE, OK, USAGE, fail, print, print_error};
 use super::{InstanceTarget, TIMEOUT, refused, unanswered};
 use crate::control::{Client, ClientError};
+use crate::signals;
 use crate::terminal::escape;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -19,6 +20,11 @@ pub(in super::super) fn order(target: &InstanceTarget, verb: &str, names: &[Stri
 pub(in super::super) fn signal(target: &InstanceTarget, signal: &str, names: &[String]) -> ExitCode {
     if names.is_empty() {
         return no_names(&format!("signal {signal}"));
+    }
+    if let (None, [name]) = (signals::parse(signal), names)
+        && signals::parse(name).is_some()
+    {
+        return fail(USAGE, &format!("`{signal}` is no signal: write `navigator signal {name} {signal}`"));
     }
     let body = json!({ "names": names, "signal": signal });
     // It is answered at once.

@@ -36,7 +36,7 @@ impl LineSplitter {
         }
     }
 
-    /// The line whose end has not arrived yet; of a long one, its last part.
+    /// The line that has not ended yet; of a long one, its last part.
     pub(in crate::runtime) fn unfinished(&self) -> &[u8] {
         &self.partial
     }
