@@ -4,6 +4,7 @@ use super::completions::process_names;
 use clap::error::Error;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
+use jiff::Timestamp;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -184,6 +185,16 @@ fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text)
 }
 
+/// A moment: a time, or how long ago it was.
+fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let wrong = || "write a duration such as `10m`, or a time such as `2026-11-22T18:00:00Z`".to_owned();
+    let ago = crate::config::duration(text).map_err(|_| wrong())?;
+    Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
+}
+
 const SCHEMA_HELP: &str = "An editor with the YAML language server completes and checks as you type. Run:\n\n    \
     navigator schema > navigator.schema.json\n\n\
     and begin the configuration with:\n\n    \
@@ -268,9 +279,15 @@ pub(super) enum ClientCommand {
         /// Continue with new lines
         #[arg(short, long)]
         follow: bool,
-        /// Number of last lines of each process
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-        lines: u64,
+        /// Number of last lines of each process [default: 100, or all with `--since`]
+        #[arg(short = 'n', long, value_name = "N")]
+        lines: Option<u64>,
+        /// Only lines since then: a duration such as `10m`, or a time such as `2026-11-22T18:00:00Z`
+        #[arg(long, value_name = "WHEN", value_parser = since)]
+        since: Option<Timestamp>,
+        /// Print the time before each line
+        #[arg(short, long)]
+        timestamps: bool,
         /// Print one JSON object per line
         #[arg(long)]
         json: bool,

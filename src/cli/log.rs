@@ -1,10 +1,11 @@
 //! Navigator's own log: formats events as lines of text or JSON.
 //!
 //! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`. One event is one
-//! line: control characters in it are escaped.
+//! line: control characters in it are escaped. On a terminal, people read something shorter ([`super::log_terminal`]).
 
-use crate::config::{Level, LogFormat};
-use crate::terminal::{escape, escape_json, is_plain};
+use super::log_terminal;
+use crate::config::Level;
+use crate::terminal::{TerminalStyle, escape, escape_json, is_plain};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use std::fmt::{Debug, Write};
@@ -25,17 +26,27 @@ pub(super) struct LogSettings(ArcSwap<LogShape>);
 #[derive(Clone, Copy, Debug)]
 struct LogShape {
     level: tracing::Level,
-    format: LogFormat,
-    color: bool,
+    form: LogForm,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LogForm {
+    /// For files and pipes.
+    Text,
+    /// For log collectors.
+    Json,
+    /// For people, on a terminal as standard error.
+    Terminal,
 }
 
 impl LogSettings {
-    pub(super) fn new(level: Level, format: LogFormat, color: bool) -> LogSettings {
-        LogSettings(ArcSwap::from_pointee(LogShape { level: tracing_level(level), format, color }))
+    pub(super) fn new(level: Level, form: LogForm) -> LogSettings {
+        LogSettings(ArcSwap::from_pointee(LogShape { level: tracing_level(level), form }))
     }
 
-    pub(super) fn set(&self, level: Level, format: LogFormat, color: bool) {
-        self.0.store(Arc::new(LogShape { level: tracing_level(level), format, color }));
+    pub(super) fn set(&self, level: Level, form: LogForm) {
+        self.0.store(Arc::new(LogShape { level: tracing_level(level), form }));
     }
 }
 
@@ -49,19 +60,21 @@ fn tracing_level(level: Level) -> tracing::Level {
     }
 }
 
-/// Formats events and gives each line, with its end, to `write`.
-pub(super) struct LogLines<W> {
+/// Formats events and gives each line, with its end, to `write`. On a terminal, `prefix` formats the name of a process, with
+/// colours or without.
+pub(super) struct LogLines<W, P> {
     settings: Arc<LogSettings>,
     write: W,
+    prefix: P,
 }
 
-impl<W: Fn(Vec<u8>)> LogLines<W> {
-    pub(super) fn new(settings: Arc<LogSettings>, write: W) -> LogLines<W> {
-        LogLines { settings, write }
+impl<W: Fn(Vec<u8>), P: Fn(&str, bool) -> String> LogLines<W, P> {
+    pub(super) fn new(settings: Arc<LogSettings>, write: W, prefix: P) -> LogLines<W, P> {
+        LogLines { settings, write, prefix }
     }
 }
 
-impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
+impl<W: Fn(Vec<u8>) + 'static, P: Fn(&str, bool) -> String + 'static> Subscriber for LogLines<W, P> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && *metadata.level() <= self.settings.0.load().level
     }
@@ -74,14 +87,17 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
     fn event(&self, event: &Event<'_>) {
         let mut fields = EventFields::default();
         event.record(&mut fields);
-        let time = format!("{:.3}", Timestamp::now());
-        let LogShape { format, color, .. } = **self.settings.0.load();
-        let line = if format == LogFormat::Json {
-            as_json(&time, event.metadata(), &fields)
-        } else {
-            as_text(&time, event.metadata(), &fields, color)
+        let time = || format!("{:.3}", Timestamp::now());
+        let line = match self.settings.0.load().form {
+            LogForm::Json => Some(as_json(&time(), event.metadata(), &fields)),
+            LogForm::Text => Some(as_text(&time(), event.metadata(), &fields)),
+            LogForm::Terminal => {
+                log_terminal::lines(event.metadata(), &fields, TerminalStyle::of(std::io::stderr()), &self.prefix)
+            }
         };
-        (self.write)(line.into_bytes());
+        if let Some(line) = line {
+            (self.write)(line.into_bytes());
+        }
     }
 
     // Spans are not used; those of libraries are not enabled.
@@ -99,10 +115,33 @@ impl<W: Fn(Vec<u8>) + 'static> Subscriber for LogLines<W> {
     fn exit(&self, _: &Id) {}
 }
 
+/// The message and the fields of an event.
 #[derive(Default)]
-struct EventFields {
-    message: String,
+pub(super) struct EventFields {
+    pub(super) message: String,
+    /// What a terminal shows instead of message and fields.
+    pub(super) sentence: Option<String>,
     others: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl EventFields {
+    /// The process that it is about.
+    pub(super) fn process(&self) -> Option<&str> {
+        self.others.iter().find(|(name, _)| *name == "name").and_then(|(_, value)| value.as_str())
+    }
+
+    /// The fields as ` name=value`, without some.
+    pub(super) fn as_text(&self, without: &[&str]) -> String {
+        let mut text = String::with_capacity(LINE_CAPACITY);
+        for (name, value) in self.others.iter().filter(|(name, _)| !without.contains(name)) {
+            // Writing to a string doesn't fail.
+            let _ = match value {
+                serde_json::Value::String(value) if is_bare(value) => write!(text, " {name}={value}"),
+                other => write!(text, " {name}={}", escape_json(&other.to_string())),
+            };
+        }
+        text
+    }
 }
 
 impl Visit for EventFields {
@@ -119,7 +158,11 @@ impl Visit for EventFields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.others.push((field.name(), value.into()));
+        if field.name() == "sentence" {
+            self.sentence = Some(value.to_owned());
+        } else {
+            self.others.push((field.name(), value.into()));
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -149,30 +192,9 @@ fn as_json(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String 
     escape_json(&line).into_owned()
 }
 
-fn as_text(time: &str, metadata: &Metadata<'_>, fields: &EventFields, color: bool) -> String {
-    let level = metadata.level();
-    let style = match *level {
-        tracing::Level::ERROR => "\x1b[31m",
-        tracing::Level::WARN => "\x1b[33m",
-        tracing::Level::INFO => "\x1b[32m",
-        tracing::Level::DEBUG | tracing::Level::TRACE => "\x1b[34m",
-    };
-    let mut line = String::with_capacity(LINE_CAPACITY);
-    let (target, message) = (metadata.target(), escape(&fields.message));
-    // Writing to a string doesn't fail.
-    let _ = if color {
-        write!(line, "\x1b[2m{time}\x1b[0m {style}{level}\x1b[0m \x1b[2m{target}:\x1b[0m {message}")
-    } else {
-        write!(line, "{time} {level} {target}: {message}")
-    };
-    for (name, value) in &fields.others {
-        let _ = match value {
-            serde_json::Value::String(text) if is_bare(text) => write!(line, " {name}={text}"),
-            other => write!(line, " {name}={}", escape_json(&other.to_string())),
-        };
-    }
-    line.push('\n');
-    line
+fn as_text(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String {
+    let (level, target) = (metadata.level(), metadata.target());
+    format!("{time} {level} {target}: {}{}\n", escape(&fields.message), fields.as_text(&[]))
 }
 
 /// Whether a value needs no quotes in a text line: it has no space, quote, `=` or control character.
@@ -186,28 +208,29 @@ mod tests {
     use std::sync::mpsc;
 
     /// The line for an event with this message and field.
-    fn logged(format: LogFormat, message: &str, field: &str) -> String {
+    fn logged(form: LogForm, message: &str, field: &str) -> String {
         let (sender, lines) = mpsc::channel();
-        let settings = Arc::new(LogSettings::new(Level::Info, format, false));
-        let subscriber = LogLines::new(settings, move |line| sender.send(line).expect("it is received"));
+        let settings = Arc::new(LogSettings::new(Level::Info, form));
+        let subscriber =
+            LogLines::new(settings, move |line| sender.send(line).expect("it is received"), |name, _| format!("{name} | "));
         tracing::subscriber::with_default(subscriber, || tracing::warn!(target: "navigator", field, "{message}"));
         String::from_utf8(lines.recv().expect("it was logged")).expect("it is text")
     }
 
     #[test]
     fn an_event_is_one_line_without_control_characters() {
-        let line = logged(LogFormat::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
+        let line = logged(LogForm::Text, "a\x1b[2J\nforged", "b\nforged\u{9b}\u{202e}");
         let expected = r#" WARN navigator: a\u{1b}[2J\nforged field="b\nforged\u009b\u202e""#;
         assert!(line.ends_with(&format!("{expected}\n")), "{line}");
         assert!(
-            logged(LogFormat::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"),
+            logged(LogForm::Text, "a", "b\u{200f}").ends_with("field=\"b\\u200f\"\n"),
             "a bidirectional control character needs quotes"
         );
     }
 
     #[test]
     fn json_is_one_line_that_keeps_the_values() {
-        let line = logged(LogFormat::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
+        let line = logged(LogForm::Json, "a\x1b\n\u{9b}", "b\u{202e}\x7f");
         assert!(line.trim_end_matches('\n').chars().all(|char| !crate::terminal::is_dangerous(char)), "{line}");
         let object: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
         assert_eq!([&object["message"], &object["field"]], ["a\x1b\n\u{9b}", "b\u{202e}\x7f"]);

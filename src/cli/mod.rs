@@ -10,6 +10,7 @@ mod doctor;
 mod graph;
 mod locate;
 mod log;
+mod log_terminal;
 mod man;
 mod mistyped;
 pub mod plan_text;
@@ -21,7 +22,7 @@ mod usage;
 use crate::access::{Trust, uid_of};
 use crate::error_text::words;
 use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
-use clients::{InstanceTarget, LogSelection, PlanView};
+use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
 use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
 use locate::{NoConfiguration, locate};
 use std::path::{Path, PathBuf};
@@ -126,8 +127,13 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
             clients::plan(target, candidate.as_deref(), PlanView { format, diffs: diff, detailed: detailed_exitcode })
         }
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
-        ClientCommand::Logs { names, follow, lines, json, raw } => {
-            clients::logs(target, &names, &LogSelection { lines, follow, json, raw })
+        ClientCommand::Logs { names, follow, lines, since, timestamps, json, raw } => {
+            let notation = match (json, raw) {
+                (true, _) => LineNotation::Json,
+                (false, true) => LineNotation::Raw,
+                (false, false) => LineNotation::Text,
+            };
+            clients::logs(target, &names, &LogSelection { lines, since, timestamps, follow, notation })
         }
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),

@@ -3,7 +3,7 @@
 use super::arguments::Common;
 use super::check::reject;
 use super::console::{FAILURE, INTERRUPTED, OK, fail, pid_file, print_error, state_dir, variable};
-use super::log::{LogLines, LogSettings};
+use super::log::{LogForm, LogLines, LogSettings};
 use super::plan_text::brief;
 use crate::access::{Directory, FoundPath, Trust};
 use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, render_all};
@@ -291,9 +291,10 @@ impl Log {
     fn start(settings: &Settings, common: &Common, trust: Trust) -> io::Result<Log> {
         let level = asked_level(common);
         let printer = Printer::start(line_format(settings), destination(settings), trust)?;
-        let log_settings = Arc::new(LogSettings::new(level.unwrap_or(settings.level), settings.format, colors(settings)));
-        let writer = printer.clone();
-        let lines = LogLines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line));
+        let log_settings = Arc::new(LogSettings::new(level.unwrap_or(settings.level), log_form(settings)));
+        let (writer, names) = (printer.clone(), printer.clone());
+        let prefix = move |name: &str, colour| names.name_prefix(name, colour);
+        let lines = LogLines::new(Arc::clone(&log_settings), move |line: Vec<u8>| writer.log(&line), prefix);
         // It fails only in tests that share a process.
         drop(tracing::subscriber::set_global_default(lines));
         let to_terminal = Cell::new(is_read_on_terminal(settings));
@@ -310,7 +311,7 @@ impl Log {
 
     fn apply(&self, settings: &Settings) {
         self.to_terminal.set(is_read_on_terminal(settings));
-        self.settings.set(self.level.unwrap_or(settings.level), settings.format, colors(settings));
+        self.settings.set(self.level.unwrap_or(settings.level), log_form(settings));
         self.printer.redirect(line_format(settings), destination(settings));
     }
 }
@@ -354,8 +355,12 @@ fn is_read_on_terminal(settings: &Settings) -> bool {
     settings.file.is_none() && settings.format == config::LogFormat::Text && io::stderr().is_terminal()
 }
 
-fn colors(settings: &Settings) -> bool {
-    is_read_on_terminal(settings) && is_color_welcome()
+fn log_form(settings: &Settings) -> LogForm {
+    match settings.format {
+        config::LogFormat::Json => LogForm::Json,
+        config::LogFormat::Text if is_read_on_terminal(settings) => LogForm::Terminal,
+        config::LogFormat::Text => LogForm::Text,
+    }
 }
 
 fn destination(settings: &Settings) -> Destination {

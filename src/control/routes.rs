@@ -2,7 +2,7 @@
 
 use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
 use crate::config::Diagnostic;
-use crate::runtime::{OutputHistory, TailFormat};
+use crate::runtime::{LastLines, OutputHistory, TailFormat};
 use crate::signals;
 use crate::snapshot::plan::PlanTarget;
 use crate::snapshot::{ConfigProblem, PlanReport, Watch};
@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{Method, StatusCode};
+use jiff::Timestamp;
 use reconcile::text::Name;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -247,13 +248,13 @@ async fn logs(to: &LoopAccess, query: &Query, accept: Option<&HeaderValue>) -> R
         return Err(ErrorAnswer::new(StatusCode::CONFLICT, why));
     }
     let wants_text = accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/"));
-    let form = match (wants_text, names.as_slice()) {
-        (false, _) => TailFormat::Json,
-        (true, [_]) => TailFormat::Plain,
-        // Without names, other processes may write too.
-        (true, _) => TailFormat::Named,
-    };
-    let tail = to.history.tail(&names, query.number("lines")?.unwrap_or(DEFAULT_LINES), query.flag("follow")?);
+    // Without names, other processes may write too.
+    let (has_names, timed) = (names.len() != 1, query.flag("timestamps")?);
+    let form = if wants_text { TailFormat::Text { named: has_names, timed } } else { TailFormat::Json };
+    let since = query.time("since")?;
+    let usual = if since.is_some() { u64::MAX } else { DEFAULT_LINES };
+    let last = LastLines { count: query.number("lines")?.unwrap_or(usual), since };
+    let tail = to.history.tail(&names, last, query.flag("follow")?);
     Ok(lines(tail, form))
 }
 
@@ -368,6 +369,14 @@ impl Query {
     fn number(&self, key: &str) -> Result<Option<u64>, ErrorAnswer> {
         let wrong =
             |value: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("`{key}` must be a whole number, not `{value}`"));
+        self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
+    }
+
+    fn time(&self, key: &str) -> Result<Option<Timestamp>, ErrorAnswer> {
+        let wrong = |value: &str| {
+            let why = format!("`{key}` must be a time such as `2026-11-22T18:00:00Z`, not `{value}`");
+            ErrorAnswer::new(StatusCode::BAD_REQUEST, why)
+        };
         self.all(key).next().map(|value| value.parse().map_err(|_| wrong(value))).transpose()
     }
 

@@ -37,7 +37,8 @@ mod tree;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
 pub use output::{
-    DeferredFlush, Destination, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log, log_problem,
+    DeferredFlush, Destination, LastLines, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log,
+    log_problem,
 };
 pub use platform::{Feature, platform};
 pub use rehearsal::rehearse;

@@ -6,6 +6,7 @@ use super::log_events;
 use super::orphans::{self, FormerProcesses};
 use super::pending_orders::ChangedProcesses;
 use super::requests::problem;
+use super::sentences::sentence;
 use super::state::Supervisor;
 use super::view::LoopView;
 use crate::config::{Diagnostic, Loaded, Rejected};
@@ -128,8 +129,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         if actions.iter().all(|action| matches!(action, Action::Spawn { .. })) {
             self.performer.perform(mem::take(&mut actions));
         }
-        for report in &reports {
-            log_events::report(report);
+        let is_watched = self.host.is_watched();
+        for (index, report) in reports.iter().enumerate() {
+            let sentence = is_watched.then(|| sentence(&reports, index, self.engine.desired()));
+            log_events::report(report, sentence.as_deref());
             self.history.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
@@ -193,13 +196,16 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         let old = mem::replace(&mut self.file.warnings, warnings.iter().map(problem).collect());
         let is_old = |new: &&Diagnostic| old.iter().any(|old| (&old.file, &old.message) == (&new.file, &new.message));
         let new: Vec<Diagnostic> = warnings.iter().filter(|new| !is_old(new)).cloned().collect();
-        new.iter().for_each(log_events::warning);
+        // On a terminal they are shown with their source lines.
+        if !self.host.is_watched() {
+            new.iter().for_each(log_events::warning);
+        }
         self.host.explain(&new, 0);
     }
 
     fn reject(&mut self, rejected: &Rejected, answers: Ticket) {
         self.readers.changed();
-        log_events::rejected(rejected);
+        log_events::rejected(rejected, self.host.is_watched());
         self.host.explain(&rejected.diagnostics, rejected.omitted);
         let problems: Vec<snapshot::ConfigProblem> = rejected.diagnostics.iter().map(problem).collect();
         self.history.rejected(self.engine.generation(), &serde_json::json!(problems));

@@ -9,20 +9,21 @@ use reconcile::text::Name;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// Logs a report of the engine.
-pub(super) fn report(report: &Report) {
+/// Logs a report of the engine. A terminal shows the `sentence` instead, or nothing if it is empty.
+pub(super) fn report(report: &Report, sentence: Option<&str>) {
     match report {
-        Report::Process(transition) => process(transition),
-        Report::Accepted(summary) => accepted(summary),
-        Report::Unchanged => info!(target: "managed_processes", "Configuration unchanged"),
+        Report::Process(transition) => process(transition, sentence),
+        Report::Accepted(summary) => accepted(summary, sentence),
+        Report::Unchanged => info!(target: "managed_processes", sentence, "Configuration unchanged"),
     }
 }
 
 /// Logs `$message` about a transition, with the fields that every such line has and the given ones.
 macro_rules! line {
-    ($level:ident, $transition:expr, $message:literal $(, $field:ident = $value:expr)*) => {
+    ($level:ident, $transition:expr, $sentence:expr, $message:literal $(, $field:ident = $value:expr)*) => {
         $level!(
             target: "managed_processes",
+            sentence = $sentence,
             name = $transition.name.as_str(),
             pid = $transition.pid.map(|pid| pid.0),
             $($field = $value,)*
@@ -32,31 +33,36 @@ macro_rules! line {
     };
 }
 
-fn process(transition: &Transition) {
+fn process(transition: &Transition, sentence: Option<&str>) {
     match &transition.what {
-        TransitionKind::Starting(reason) => line!(info, transition, "Starting process", reason = reason.to_string()),
-        TransitionKind::Started => line!(info, transition, "Process started"),
-        TransitionKind::Ready => line!(info, transition, "Process ready"),
-        TransitionKind::Unready(why) => line!(warn, transition, "Process unready", reason = why.as_str()),
-        TransitionKind::Reloading(reason) => line!(info, transition, "Reloading process", reason = reason.to_string()),
-        TransitionKind::NotReloaded(why) => line!(warn, transition, "Process not reloaded", reason = why.as_str()),
-        TransitionKind::Stopping(reason) => line!(info, transition, "Stopping process", reason = reason.to_string()),
+        TransitionKind::Starting(reason) => line!(info, transition, sentence, "Starting process", reason = reason.to_string()),
+        TransitionKind::Started => line!(info, transition, sentence, "Process started"),
+        TransitionKind::Ready => line!(info, transition, sentence, "Process ready"),
+        TransitionKind::Unready(why) => line!(warn, transition, sentence, "Process unready", reason = why.as_str()),
+        TransitionKind::Reloading(reason) => line!(info, transition, sentence, "Reloading process", reason = reason.to_string()),
+        TransitionKind::NotReloaded(why) => line!(warn, transition, sentence, "Process not reloaded", reason = why.as_str()),
+        TransitionKind::Stopping(reason) if reason.is_failure() => {
+            line!(warn, transition, sentence, "Stopping process", reason = reason.to_string());
+        }
+        TransitionKind::Stopping(reason) => line!(info, transition, sentence, "Stopping process", reason = reason.to_string()),
         TransitionKind::Stopped { status, reason } => {
             line!(
                 info,
                 transition,
+                sentence,
                 "Process stopped",
                 status = code(status),
                 signal = signal(status),
                 reason = reason.to_string()
             );
         }
-        TransitionKind::Killing(reason) => line!(warn, transition, "Killing process", reason = reason.to_string()),
-        TransitionKind::Exited => line!(info, transition, "Process exited", status = 0),
+        TransitionKind::Killing(reason) => line!(warn, transition, sentence, "Killing process", reason = reason.to_string()),
+        TransitionKind::Exited => line!(info, transition, sentence, "Process exited", status = 0),
         TransitionKind::Crashed(status) => {
             line!(
                 warn,
                 transition,
+                sentence,
                 "Process crashed",
                 status = code(status),
                 signal = signal(status),
@@ -67,6 +73,7 @@ fn process(transition: &Transition) {
             line!(
                 info,
                 transition,
+                sentence,
                 "Restarting process",
                 delay = HumanDuration(to_millis(*delay)).to_string(),
                 reason = reason.to_string()
@@ -74,9 +81,9 @@ fn process(transition: &Transition) {
         }
         TransitionKind::Updated(differences) => {
             let fields: Vec<String> = differences.iter().map(|difference| difference.field.clone()).collect();
-            line!(info, transition, "Process updated", reason = format!("{} changed", fields.join(", ")));
+            line!(info, transition, sentence, "Process updated", reason = format!("{} changed", fields.join(", ")));
         }
-        TransitionKind::Failed(reason) => line!(error, transition, "Process failed", reason = reason.to_string()),
+        TransitionKind::Failed(reason) => line!(error, transition, sentence, "Process failed", reason = reason.to_string()),
         // See `survivors`: only the runtime knows the pids.
         TransitionKind::Survives => {}
     }
@@ -95,13 +102,14 @@ fn signal(status: &ExitStatus) -> Option<&'static str> {
     if let ExitStatus::Signal(signal) = status { Some(signal.0) } else { None }
 }
 
-fn accepted(summary: &Summary) {
+fn accepted(summary: &Summary, sentence: Option<&str>) {
     if summary.generation == 1 {
         let processes = summary.added + summary.unchanged;
-        return info!(target: "managed_processes", generation = summary.generation, processes, "Configuration loaded");
+        return info!(target: "managed_processes", sentence, generation = summary.generation, processes, "Configuration loaded");
     }
     info!(
         target: "managed_processes",
+        sentence,
         generation = summary.generation,
         added = summary.added,
         removed = summary.removed,
@@ -166,12 +174,14 @@ pub(super) fn warning(warning: &Diagnostic) {
     warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
 }
 
-/// Logs why a configuration is rejected.
-pub(super) fn rejected(rejected: &Rejected) {
+/// Logs why a configuration is rejected. On a terminal, the diagnostics follow with their source lines.
+pub(super) fn rejected(rejected: &Rejected, is_watched: bool) {
     let errors = rejected.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
     let lines: Vec<String> = errors.map(|error| format!("{}: {}", place(error), error.message)).collect();
+    let sentence = is_watched.then_some("Configuration rejected; nothing is changed");
     error!(
         target: "managed_processes",
+        sentence,
         problems = lines.len() + rejected.omitted,
         diagnostics = lines.join("; "),
         "Configuration rejected"

@@ -13,6 +13,7 @@ mod orphans;
 mod pending_orders;
 mod readers;
 mod requests;
+mod sentences;
 mod shown_plan;
 mod shutdown_notice;
 mod state;

@@ -1,6 +1,6 @@
 //! `navigator logs`: last lines, following, and missed lines of a slow reader.
 
-use crate::harness::{Navigator, Site};
+use crate::harness::{Navigator, Site, shown_on_terminal};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -54,6 +54,55 @@ fn lines_of_several_processes_are_prefixed_and_json_has_all_fields() {
     let two = objects.iter().find(|object| object["message"] == "two").expect("it was written");
     assert_eq!((two["source"].as_str(), two["stream"].as_str()), (Some("web"), Some("stderr")));
     assert!(two["@timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{two}");
+    navigator.ends();
+}
+
+#[test]
+fn lines_can_be_limited_by_time_and_printed_with_it() {
+    let site = Site::new();
+    let gated = "\
+managed_processes:
+  - { name: web, command: sh, args: [-c, 'echo early; read go < gate; echo late; exec sleep 3600'] }
+";
+    crate::harness::client(std::process::Command::new("mkfifo").arg(site.path("gate")));
+    let navigator = after(&site, gated, &[("web", 1)]);
+    let timed = site.asks(&["logs", "--timestamps", "web"], 0).stdout();
+    let time = timed.strip_suffix(" early\n").unwrap_or_else(|| panic!("{timed}")).to_owned();
+    assert!(time.len() == "2026-11-22T18:00:00.000Z".len() && time.ends_with('Z'), "{timed}");
+    let named = site.asks(&["logs", "-t"], 0).stdout();
+    assert_eq!(named, format!("{time} [web.stdout] early\n"));
+    std::fs::write(site.path("gate"), "\n").expect("the process waits for it");
+    navigator.log().until("two lines", || (navigator.said("web").len() >= 2).then_some(()));
+    let both = site.asks(&["logs", "-t", "--since", "1h", "web"], 0).stdout();
+    let late = both.lines().last().and_then(|line| line.strip_suffix(" late")).unwrap_or_else(|| panic!("{both}"));
+    assert!(both.lines().count() == 2 && *time < *late, "{both}");
+    assert_eq!(site.asks(&["logs", "--since", late, "web"], 0).stdout(), "late\n");
+    assert_eq!(site.asks(&["logs", "--since", "2199-01-01T00:00:00Z", "web"], 0).stdout(), "");
+    for wrong in ["yesterday", "", "2026-11-22", "-1h"] {
+        let said = site.asks(&["logs", &format!("--since={wrong}"), "web"], 2).stderr();
+        assert!(said.contains("write a duration such as `10m`"), "{said}");
+    }
+    navigator.ends();
+}
+
+#[test]
+fn the_column_of_names_keeps_its_place_on_a_terminal() {
+    let site = Site::new();
+    let text = "\
+managed_processes:
+  - { name: db, command: sh, args: [-c, 'echo one; exec sleep 3600'] }
+  - { name: a-much-longer-name, command: sh, args: [-c, 'echo two; exec sleep 3600'] }
+  - { name: quiet-but-longest-of-all, command: sleep, args: ['3600'] }
+";
+    let navigator = after(&site, text, &[("db", 1), ("a-much-longer-name", 1)]);
+    for (arguments, column) in [(&["logs"][..], 24), (&["logs", "db", "a-much-longer-name"], 18), (&["logs", "-t"], 24 + 25)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_navigator"));
+        site.surround(&mut command);
+        let shown = shown_on_terminal(command.args(arguments).env("NO_COLOR", "1"), 120);
+        let shown = String::from_utf8(shown).expect("it is text");
+        let columns: Vec<Option<usize>> = shown.lines().map(|line| line.find(" | ")).collect();
+        assert_eq!(columns, [Some(column); 2], "{arguments:?}: {shown}");
+    }
     navigator.ends();
 }
 

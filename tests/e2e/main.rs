@@ -36,6 +36,7 @@ mod reload;
 mod saves;
 mod secrets;
 mod seed;
+mod session;
 mod signals;
 mod stack;
 mod stuck;

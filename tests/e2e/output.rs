@@ -350,7 +350,7 @@ fn a_terminal_shows_the_changes_of_a_save_and_no_secret() {
         navigator.log().wait_for(what, |lines| lines.iter().any(|line| line.text().contains(what)).then_some(()));
     };
     says("talker | hello");
-    says("Process exited name=talker");
+    says("talker | exited with status 0");
     site.write("new", &talker("goodbye", "0ther", "  - { name: other, command: echo, args: [again] }\n"));
     std::fs::rename(site.path("new"), site.path("navigator.yml")).expect("it is ours");
     says("other  | again");

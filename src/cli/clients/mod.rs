@@ -10,7 +10,7 @@ mod table;
 mod wait;
 
 pub(super) use events::events;
-pub(super) use logs::{LogSelection, logs};
+pub(super) use logs::{LineNotation, LogSelection, logs};
 pub(super) use orders::{order, reload, signal};
 pub(super) use plan::{PlanView, plan};
 pub(super) use status::status;

@@ -44,6 +44,15 @@ struct LineBuffers {
     mailboxes: Vec<Weak<Mailbox>>,
 }
 
+/// Which of the kept lines are read.
+#[derive(Clone, Copy, Debug)]
+pub struct LastLines {
+    /// At most this many of each process.
+    pub count: u64,
+    /// Only those that came at this time or later.
+    pub since: Option<Timestamp>,
+}
+
 /// Where the lines of one process are recorded.
 #[derive(Clone, Debug)]
 pub(super) struct HistorySlot {
@@ -113,14 +122,14 @@ impl OutputHistory {
         text.lines().map(|line| line.chars().take(SHOWN_CHARS).collect()).collect()
     }
 
-    /// Reads up to `lines` last lines of each of these processes, or of all if `names` is empty. If it `follows`, later output
-    /// comes after them.
-    pub fn tail(&self, names: &[Name], lines: u64, follows: bool) -> Tail {
+    /// Reads the last lines of each of these processes, or of all if `names` is empty. If it `follows`, later output comes after
+    /// them.
+    pub fn tail(&self, names: &[Name], last: LastLines, follows: bool) -> Tail {
         let mailbox = Arc::new(Mailbox::new(names));
         let mut buffers = self.buffers();
         let begun = buffers.by_name.values().filter(|buffer| mailbox.wants(buffer));
         let tail =
-            Tail::new(&mailbox, begun.map(|buffer| mailbox.begin(buffer, lines, follows)).collect(), follows, &self.0.is_over);
+            Tail::new(&mailbox, begun.map(|buffer| mailbox.begin(buffer, last, follows)).collect(), follows, &self.0.is_over);
         if follows {
             buffers.mailboxes.push(Arc::downgrade(&mailbox));
         }
@@ -161,6 +170,13 @@ mod tests {
         history.slot_for(&name.into()).take(Stream::Stdout, LineChunk { bytes: lines.as_bytes(), continued: false });
     }
 
+    fn last(count: u64) -> LastLines {
+        LastLines { count, since: None }
+    }
+
+    const PLAIN: TailFormat = TailFormat::Text { named: false, timed: false };
+    const NAMED: TailFormat = TailFormat::Text { named: true, timed: false };
+
     /// Everything that can be read now.
     fn read(tail: &mut Tail, format: TailFormat) -> String {
         let mut text = Vec::new();
@@ -181,27 +197,45 @@ mod tests {
         for (name, lines) in [("a", "1"), ("b", "2\n3"), ("a", "4"), ("c", "5"), ("b", "6")] {
             write(&history, name, lines);
         }
-        let all = history.tail(&[], 10, false);
+        let all = history.tail(&[], last(10), false);
         assert!(!all.goes_on());
-        assert_eq!(read(&mut { all }, TailFormat::Plain), "1\n2\n3\n4\n5\n6\n");
-        let mut some = history.tail(&["b".into(), "a".into()], 1, true);
-        assert_eq!(read(&mut some, TailFormat::Named), "[a.stdout] 4\n[b.stdout] 6\n");
+        assert_eq!(read(&mut { all }, PLAIN), "1\n2\n3\n4\n5\n6\n");
+        let mut some = history.tail(&["b".into(), "a".into()], last(1), true);
+        assert_eq!(read(&mut some, NAMED), "[a.stdout] 4\n[b.stdout] 6\n");
         write(&history, "c", "not of interest");
         write(&history, "b", "7");
-        assert_eq!(read(&mut some, TailFormat::Plain), "7\n");
+        assert_eq!(read(&mut some, PLAIN), "7\n");
         assert_eq!(history.last("b", 2), ["6", "7"]);
         history.finish();
         assert!(!some.goes_on());
     }
 
     #[test]
+    fn lines_are_read_since_a_time_and_with_their_times() {
+        let history = OutputHistory::default();
+        let slot = history.slot_for(&"web".into());
+        for (second, line) in [(1, "one"), (2, "two"), (3, "three")] {
+            let at = Arrival { order: second, time: Timestamp::constant(i64::try_from(second).unwrap(), 0) };
+            slot.buffer.push(Stream::Stderr, LineChunk { bytes: line.as_bytes(), continued: false }, at, PROCESS_LIMIT);
+        }
+        let since = |second: i64, named: bool, timed: bool| {
+            let last = LastLines { count: 10, since: Some(Timestamp::constant(second, 0)) };
+            read(&mut history.tail(&[], last, false), TailFormat::Text { named, timed })
+        };
+        assert_eq!(since(2, false, false), "two\nthree\n");
+        assert_eq!(since(3, false, true), "1970-01-01T00:00:03.000Z three\n");
+        assert_eq!(since(3, true, true), "1970-01-01T00:00:03.000Z [web.stderr] three\n");
+        assert_eq!(since(4, true, true), "");
+    }
+
+    #[test]
     fn only_lines_dropped_after_the_start_of_a_tail_count_as_missed() {
         let history = OutputHistory::default();
         (0..10_000).for_each(|number| write(&history, "web", &format!("{number}")));
-        let mut late = history.tail(&[], 100_000, true);
-        assert!(!read(&mut late, TailFormat::Plain).contains("missed"));
+        let mut late = history.tail(&[], last(100_000), true);
+        assert!(!read(&mut late, PLAIN).contains("missed"));
         (0..10_000).for_each(|number| write(&history, "web", &format!("{number}")));
-        let text = read(&mut late, TailFormat::Plain);
+        let text = read(&mut late, PLAIN);
         let (notice, lines) = text.split_once('\n').unwrap();
         assert_eq!(notice, format!("… missed {} lines", 10_000 - lines.lines().count()));
     }

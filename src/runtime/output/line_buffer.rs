@@ -122,6 +122,13 @@ impl LineBuffer {
         contents.end.saturating_sub(lines).max(oldest)
     }
 
+    /// The number of the first line that came at this time or later.
+    pub(super) fn first_since(&self, time: Timestamp) -> u64 {
+        let contents = self.lock();
+        let index = contents.records.partition_point(|record| record.time < time);
+        contents.records.get(index).map_or(contents.end, |record| record.first)
+    }
+
     /// The position, among the output of all processes, of the first line with this number or a higher one.
     pub(super) fn order_of(&self, line: u64) -> Option<u64> {
         let contents = self.lock();

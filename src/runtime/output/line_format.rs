@@ -110,6 +110,15 @@ impl LineFormat {
         }
     }
 
+    /// The same with this text before each line, for formats of plain lines.
+    pub(super) fn behind(self, text: &str) -> LineFormat {
+        match self {
+            LineFormat::Plain => LineFormat::Prefixed(text.as_bytes().into()),
+            LineFormat::Prefixed(prefix) => LineFormat::Prefixed([text.as_bytes(), &prefix].concat().into()),
+            other => other,
+        }
+    }
+
     /// Output bytes for one input byte, at most: an empty line with everything around it.
     pub(super) fn growth(&self) -> usize {
         /// More than the time and punctuation of an object.
@@ -210,7 +219,8 @@ impl LineStyles {
         }
     }
 
-    fn name(&mut self, name: &Name, colour: bool) -> String {
+    /// The name of a process as it stands before its lines on a terminal.
+    pub(super) fn name(&mut self, name: &Name, colour: bool) -> String {
         let next = self.colours.len();
         let place = *self.colours.entry(name.clone()).or_insert(next);
         self.width = self.width.max(name.len());
@@ -235,14 +245,23 @@ impl Painter {
         Painter(style)
     }
 
-    /// Formats a line as on a terminal; both without newline. The caller has escaped the line.
+    /// Formats a line as on a terminal; both without newline. A time before the name stays there. The caller has escaped the
+    /// line.
     pub fn paint(&mut self, line: &[u8]) -> Vec<u8> {
-        let Some((name, stream, rest)) = named(line) else { return line.to_vec() };
+        let (time, whole) = line.split_at(time_length(line));
+        let Some((name, stream, rest)) = named(whole) else { return line.to_vec() };
         let LineFormat::Terminal(prefix) = self.0.format_of(&LineSource::Process(name.into(), stream)) else {
             return line.to_vec();
         };
-        [&prefix, rest].concat()
+        [time, &prefix, rest].concat()
     }
+}
+
+/// The length of the time that a line begins with, with the space behind it; 0: there is none.
+fn time_length(line: &[u8]) -> usize {
+    let end = line.iter().take(40).position(|byte| *byte == b' ').unwrap_or(0);
+    let is_time = std::str::from_utf8(&line[..end]).is_ok_and(|text| text.parse::<Timestamp>().is_ok());
+    if is_time { end + 1 } else { 0 }
 }
 
 /// Splits `[name.stream] line`; `None` if it has no such prefix.
@@ -301,6 +320,8 @@ mod tests {
         let mut painter = Painter::new(false, 5);
         assert_eq!(painter.paint(b"[a.b.stderr] x] \xff"), b"a.b   | x] \xff");
         assert_eq!(painter.paint(b"[longer.stdout] "), b"longer | ");
+        let timed = b"2026-11-22T18:00:00.000Z [a.b.stderr] x";
+        assert_eq!(painter.paint(timed), b"2026-11-22T18:00:00.000Z a.b    | x");
         for other in [&b"no source"[..], b"[web.stdin] x", b"[web.stdout]x", b"[\xff.stdout] x", b"[stdout] x", b""] {
             assert_eq!(painter.paint(other), other);
         }

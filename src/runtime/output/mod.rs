@@ -31,7 +31,7 @@ mod waker;
 mod writable_watch;
 mod writers;
 
-pub use history::OutputHistory;
+pub use history::{LastLines, OutputHistory};
 pub use line_format::{OutputFormat, Painter};
 pub(super) use lines::{LineChunk, LineSplitter};
 pub(super) use printer::set_more_log_expected;

@@ -10,6 +10,7 @@ use super::sink_queue::{SinkQueue, UnservedQueue};
 use super::writers::Writers;
 use crate::access::Trust;
 use crate::access::identity::Identity;
+use reconcile::text::Name;
 use rustix::fs::fstat;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -140,6 +141,11 @@ impl Printer {
                 routes.destination = destination;
             }
         });
+    }
+
+    /// The name of a process as it stands before its lines on a terminal.
+    pub fn name_prefix(&self, name: &str, colour: bool) -> String {
+        self.routes().style.name(&Name::from(name), colour)
     }
 
     /// Aligns names to this many characters.

@@ -4,6 +4,7 @@
 //! between are counted as missed.
 
 use super::OutputFormat;
+use super::history::LastLines;
 use super::line_buffer::{CopiedLines, LineBuffer};
 use super::line_format::{LineFormat, LineSource, LineStyles, Stream};
 use super::lines::LineChunk;
@@ -106,10 +107,13 @@ impl FollowedBuffer {
 /// The format of lines for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailFormat {
-    /// Unchanged.
-    Plain,
-    /// With `[name.stream]` before each line.
-    Named,
+    /// The lines as they are.
+    Text {
+        /// With `[name.stream]` before each line.
+        named: bool,
+        /// With the time of its arrival before each line, and before the name.
+        timed: bool,
+    },
     /// One JSON object a line.
     Json,
 }
@@ -119,7 +123,10 @@ impl TailItem {
     pub fn write(&self, format: TailFormat, out: &mut Vec<u8>) {
         match &self.content {
             TailContent::Lines(lines) => {
-                let format = self.line_format(format, lines.stream);
+                let format = match (format, self.line_format(format, lines.stream)) {
+                    (TailFormat::Text { timed: true, .. }, format) => format.behind(&format!("{:.3} ", lines.time)),
+                    (_, format) => format,
+                };
                 let bytes = lines.bytes.strip_suffix(b"\n").unwrap_or(&lines.bytes);
                 format.write_at(lines.time, LineChunk { bytes, continued: lines.continued }, out);
             }
@@ -135,8 +142,8 @@ impl TailItem {
 
     fn line_format(&self, format: TailFormat, stream: Stream) -> LineFormat {
         let format = match format {
-            TailFormat::Plain => return LineFormat::Plain,
-            TailFormat::Named => OutputFormat::Text,
+            TailFormat::Text { named: false, .. } => return LineFormat::Plain,
+            TailFormat::Text { named: true, .. } => OutputFormat::Text,
             TailFormat::Json => OutputFormat::Json,
         };
         LineStyles::new(format).format_of(&LineSource::Process(self.name.clone(), stream))
@@ -160,9 +167,14 @@ impl Mailbox {
     }
 
     /// Starts to read a buffer: its last lines and, if it `follows`, later ones.
-    pub(super) fn begin(&self, buffer: &Arc<LineBuffer>, lines: u64, follows: bool) -> FollowedBuffer {
+    pub(super) fn begin(&self, buffer: &Arc<LineBuffer>, last: LastLines, follows: bool) -> FollowedBuffer {
         buffer.add_listener(&self.news);
-        FollowedBuffer { next: buffer.first_of_last(lines), end: (!follows).then(|| buffer.end()), buffer: Arc::clone(buffer) }
+        let since = last.since.map_or(0, |time| buffer.first_since(time));
+        FollowedBuffer {
+            next: buffer.first_of_last(last.count).max(since),
+            end: (!follows).then(|| buffer.end()),
+            buffer: Arc::clone(buffer),
+        }
     }
 
     /// Takes a new buffer, if it is wanted.
