@@ -13,7 +13,7 @@ use crate::sys;
 use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stack, Stage, StartedChild};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
-use reconcile::spec::{Exec, Limit, Output};
+use reconcile::spec::{Exec, InheritEnv, Limit, Output};
 use reconcile::text::Text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -184,7 +184,7 @@ struct ExecImage<'a> {
 impl<'a> ExecImage<'a> {
     fn of(exec: &Exec, start: &SpawnParameters<'_>, context: &SpawnContext<'a>) -> Result<ExecImage<'a>, Refusal> {
         let (identity, account) = Identity::of(exec).map_err(refusal::of_identity)?;
-        let directory = absolute_directory(exec.working_dir.as_ref());
+        let directory = inherits_pwd(&exec.inherit_env).then(|| absolute_directory(exec.working_dir.as_ref())).flatten();
         let mut environment = context.environment.layer(&exec.inherit_env);
         if let Some(account) = &account {
             environment = environment.account(account);
@@ -234,6 +234,14 @@ impl ExecImage<'_> {
             in_group: start.group,
             after: start.after,
         }
+    }
+}
+
+/// Whether a program finds its working directory in `PWD`.
+fn inherits_pwd(inherit: &InheritEnv) -> bool {
+    match inherit {
+        InheritEnv::All => true,
+        InheritEnv::Only(names) => names.as_slice().iter().any(|name| name.value() == "PWD"),
     }
 }
 

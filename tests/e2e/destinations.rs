@@ -172,7 +172,7 @@ fn pwd_is_the_working_directory() {
         ("upwards", "working_dir: inner/../inner", &inner),
         ("absolute", "working_dir: /", "/"),
         ("set", "working_dir: inner, env: { PWD: /elsewhere }", "/elsewhere"),
-        ("bare", "working_dir: inner, inherit_env: [PATH]", &inner),
+        ("bare", "working_dir: inner, inherit_env: [PATH, PWD]", &inner),
     ];
     let processes: Vec<String> = expected
         .iter()
