@@ -3,20 +3,17 @@
 //! Text: `TIME LEVEL target: message field=value …`. JSON: `{"@timestamp","level","target","message",…fields}`. One event is one
 //! line: control characters in it are escaped. On a terminal, people read something shorter ([`super::log_terminal`]).
 
+use super::log_fields::{EventFields, LINE_CAPACITY};
 use super::log_terminal;
 use crate::config::Level;
-use crate::terminal::{TerminalStyle, escape, escape_json, is_plain};
+use crate::terminal::{TerminalStyle, escape, escape_json};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use std::fmt::{Debug, Write};
+use std::fmt::Write;
 use std::sync::Arc;
-use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
-
-/// The initial capacity of a line, in bytes. Few lines are longer.
-const LINE_CAPACITY: usize = 256;
 
 /// What is logged and how. It changes atomically: level, format and colour of a line come from one configuration.
 #[derive(Debug)]
@@ -115,65 +112,6 @@ impl<W: Fn(Vec<u8>) + 'static, P: Fn(&str, bool) -> String + 'static> Subscriber
     fn exit(&self, _: &Id) {}
 }
 
-/// The message and the fields of an event.
-#[derive(Default)]
-pub(super) struct EventFields {
-    pub(super) message: String,
-    /// What a terminal shows instead of message and fields.
-    pub(super) sentence: Option<String>,
-    others: Vec<(&'static str, serde_json::Value)>,
-}
-
-impl EventFields {
-    /// The process that it is about.
-    pub(super) fn process(&self) -> Option<&str> {
-        self.others.iter().find(|(name, _)| *name == "name").and_then(|(_, value)| value.as_str())
-    }
-
-    /// The fields as ` name=value`, without some.
-    pub(super) fn as_text(&self, without: &[&str]) -> String {
-        let mut text = String::with_capacity(LINE_CAPACITY);
-        for (name, value) in self.others.iter().filter(|(name, _)| !without.contains(name)) {
-            // Writing to a string doesn't fail.
-            let _ = match value {
-                serde_json::Value::String(value) if is_bare(value) => write!(text, " {name}={value}"),
-                other => write!(text, " {name}={}", escape_json(&other.to_string())),
-            };
-        }
-        text
-    }
-}
-
-impl Visit for EventFields {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.others.push((field.name(), value.into()));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.others.push((field.name(), value.into()));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.others.push((field.name(), value.into()));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "sentence" {
-            self.sentence = Some(value.to_owned());
-        } else {
-            self.others.push((field.name(), value.into()));
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            self.message = format!("{value:?}");
-        } else {
-            self.others.push((field.name(), format!("{value:?}").into()));
-        }
-    }
-}
-
 fn as_json(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let mut line = String::with_capacity(LINE_CAPACITY);
@@ -195,11 +133,6 @@ fn as_json(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String 
 fn as_text(time: &str, metadata: &Metadata<'_>, fields: &EventFields) -> String {
     let (level, target) = (metadata.level(), metadata.target());
     format!("{time} {level} {target}: {}{}\n", escape(&fields.message), fields.as_text(&[]))
-}
-
-/// Whether a value needs no quotes in a text line: it has no space, quote, `=` or control character.
-fn is_bare(text: &str) -> bool {
-    !text.is_empty() && is_plain(text) && !text.contains(|char: char| char.is_whitespace() || matches!(char, '"' | '\\' | '='))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! An event with a `sentence` shows that alone; without one, it shows its message and fields. No line is wider than the terminal:
 //! what is worth an attention is wrapped, the rest is cut.
 
-use super::log::EventFields;
+use super::log_fields::EventFields;
 use crate::sys::clock::time_of_day;
 use crate::terminal::columns::{cut, width, wrapped};
 use crate::terminal::{TerminalStyle, escape};

@@ -10,6 +10,7 @@ mod doctor;
 mod graph;
 mod locate;
 mod log;
+mod log_fields;
 mod log_terminal;
 mod man;
 mod mistyped;

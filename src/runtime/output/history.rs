@@ -6,7 +6,7 @@
 use super::line_buffer::{Arrival, LineBuffer};
 use super::line_format::Stream;
 use super::lines::LineChunk;
-use super::tail::{Mailbox, Tail};
+use super::tail::{LastLines, Mailbox, Tail};
 use jiff::Timestamp;
 use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,15 +42,6 @@ struct LineBuffers {
     silent: BTreeSet<Name>,
     /// Readers that follow: they get buffers of new processes.
     mailboxes: Vec<Weak<Mailbox>>,
-}
-
-/// Which of the kept lines are read.
-#[derive(Clone, Copy, Debug)]
-pub struct LastLines {
-    /// At most this many of each process.
-    pub count: u64,
-    /// Only those that came at this time or later.
-    pub since: Option<Timestamp>,
 }
 
 /// Where the lines of one process are recorded.

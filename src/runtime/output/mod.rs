@@ -31,13 +31,13 @@ mod waker;
 mod writable_watch;
 mod writers;
 
-pub use history::{LastLines, OutputHistory};
+pub use history::OutputHistory;
 pub use line_format::{OutputFormat, Painter};
 pub(super) use lines::{LineChunk, LineSplitter};
 pub(super) use printer::set_more_log_expected;
 pub use printer::{DeferredFlush, Destination, Printer, flush_deferred_log};
 pub(super) use reader::Outputs;
-pub use tail::{Tail, TailFormat};
+pub use tail::{LastLines, Tail, TailFormat};
 
 use crate::access::identity::Identity;
 use crate::access::{Distrust, Trust};

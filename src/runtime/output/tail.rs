@@ -4,10 +4,10 @@
 //! between are counted as missed.
 
 use super::OutputFormat;
-use super::history::LastLines;
 use super::line_buffer::{CopiedLines, LineBuffer};
 use super::line_format::{LineFormat, LineSource, LineStyles, Stream};
 use super::lines::LineChunk;
+use jiff::Timestamp;
 use reconcile::text::Name;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,6 +17,15 @@ use tokio::sync::Notify;
 
 /// Bytes that a reader gets at once, about.
 const BATCH: usize = 64 * 1024;
+
+/// Which of the kept lines are read.
+#[derive(Clone, Copy, Debug)]
+pub struct LastLines {
+    /// At most this many of each process.
+    pub count: u64,
+    /// Only those that came at this time or later.
+    pub since: Option<Timestamp>,
+}
 
 /// A reader of recorded output, in order of arrival.
 #[derive(Debug)]
