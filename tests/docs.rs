@@ -245,7 +245,7 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Whole(from, to) => format!("{from} to {to}"),
         ValueShape::Wholes(from, to) => format!("{from} to {to}, or list of them"),
         ValueShape::Number(from, to) => format!("number, {from} to {to}"),
-        ValueShape::Duration | ValueShape::SomeDuration => "duration".to_owned(),
+        ValueShape::Duration | ValueShape::SomeDuration | ValueShape::Delay => "duration".to_owned(),
         ValueShape::Size => "size".to_owned(),
         ValueShape::Octal => "octal, as written: `0027`".to_owned(),
         ValueShape::Signal => "name with or without `SIG`, or number".to_owned(),
@@ -253,6 +253,7 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Variables => "map of variables".to_owned(),
         ValueShape::Headers => "map of headers".to_owned(),
         ValueShape::Part(_) | ValueShape::Choice(..) | ValueShape::Limits(_) => "map, see below".to_owned(),
+        ValueShape::DelayOrPart(_) => "duration, or map, see below".to_owned(),
         ValueShape::Edges(_) => "list of names, or map, see below".to_owned(),
         ValueShape::WordsOrPart(words, _) => format!("{}, or map, see below", either(words)),
         ValueShape::Processes => "list of processes".to_owned(),
@@ -308,9 +309,11 @@ fn compare_keys(keys: &[ConfigKey], properties: &Value, path: &str) -> usize {
 
 fn parts(key: &ConfigKey) -> Vec<ConfigKey> {
     match key.shape {
-        ValueShape::Part(keys) | ValueShape::Choice(_, keys) | ValueShape::Edges(keys) | ValueShape::WordsOrPart(_, keys) => {
-            keys()
-        }
+        ValueShape::Part(keys)
+        | ValueShape::DelayOrPart(keys)
+        | ValueShape::Choice(_, keys)
+        | ValueShape::Edges(keys)
+        | ValueShape::WordsOrPart(_, keys) => keys(),
         _ => Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use crate::event::{Action, Event, RunId, StopBy};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{Observed, ObservedProcess, Run, Stopping};
 use crate::orders::Orders;
-use crate::plan::{Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
+use crate::plan::{Block, Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
 use crate::spec::{OnChange, Spec};
@@ -107,9 +107,10 @@ impl Engine {
     }
 
     /// More plans than one step can need. Each plan but the last begins something. Within one step a process begins or forgets its
-    /// delay and is started, and a run is updated, reloaded, stopped, killed and reported: each at most once.
+    /// delay, is reported to wait and is started, and a run is updated, reloaded, stopped, killed and reported, and so is what its main
+    /// process left behind: each at most once.
     fn most_plans(&self) -> usize {
-        const OF_ONE: usize = 8;
+        const OF_ONE: usize = 10;
         1 + OF_ONE * (self.desired.entries().len() + self.observed.runs())
     }
 
@@ -181,20 +182,33 @@ impl Engine {
             Step::Stop(id, why) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.stop = Some(Stopping { since: now, why: why.clone() });
-                    outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec) });
+                    outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec), scope: run.spec.stop.scope });
                     outcome.reports.push(report_of(run, TransitionKind::Stopping(why)));
                 }
             }
             Step::Kill(id, why) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.killed = Some(now);
-                    // Orphans of a main process that ended by itself are killed without a report.
-                    if run.exit.is_none() || run.stop.is_some() {
-                        outcome.reports.push(report_of(run, TransitionKind::Killing(why.clone())));
+                    outcome.reports.push(report_of(run, TransitionKind::Killing(why.clone())));
+                    // One that ended by itself was not stopped.
+                    if run.exit.is_none() {
                         run.stop.get_or_insert(Stopping { since: now, why });
                     }
                     outcome.actions.push(Action::Kill { run: id });
                 }
+            }
+            Step::StopRest(id, why) => {
+                if let Some(run) = self.observed.run_mut(id) {
+                    run.rest_stop = Some(now);
+                    outcome.actions.push(Action::StopRest { run: id, signal: run.spec.stop.signal });
+                    outcome.reports.push(report_of(run, TransitionKind::StoppingRest(why)));
+                }
+            }
+            Step::Stall(name, on, why) => self.begin_stall(name, on, why, outcome),
+            Step::ShutDown(cause) => {
+                self.observed.mark_all_dirty();
+                self.orders.shut_down_for(now, cause.clone());
+                outcome.reports.push(Report::ShuttingDown(cause));
             }
             Step::Update(id) => self.begin_update(now, id, outcome),
             Step::Reload(id, why) => self.begin_reload(id, why, outcome),
@@ -207,9 +221,22 @@ impl Engine {
             Step::Report(id) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.reported = true;
-                    outcome.reports.push(report_of(run, TransitionKind::Survives));
+                    outcome.reports.push(report_of(run, TransitionKind::Survives(run.kill_refused.clone())));
                 }
             }
+        }
+    }
+
+    /// Reports a start that waits in vain, together with those that wait for the same.
+    fn begin_stall(&mut self, name: Name, on: Name, why: Block, outcome: &mut StepOutcome) {
+        self.observed.process_or_new(&name).stalled = Some((on.clone(), why));
+        let same = outcome.reports.iter_mut().find_map(|report| match report {
+            Report::Stalled { on: other, why: cause, names } if *other == on && *cause == why => Some(names),
+            _ => None,
+        });
+        match same {
+            Some(names) => names.push(name),
+            None => outcome.reports.push(Report::Stalled { on, why, names: alloc::vec![name] }),
         }
     }
 
@@ -223,18 +250,27 @@ impl Engine {
         let rest = resting_state(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
+        process.stalled = None;
+        let is_for_files = matches!(reason, Reason::Watched(_));
+        let is_slowed_down = is_for_files && process.watch_restarts.count(now);
         // Content of other paths says nothing about the files that this run reads.
         let content = process.content.clone().filter(|content| content.watch == spec.watch);
         if reason.replaces() {
             process.replacement = Some(id);
         }
-        match (rest, process.past.as_mut()) {
-            (RestingState::Again(_), _) => process.restarts = process.restarts.saturating_add(1),
-            // How another definition ended, or this one with other files, no longer counts.
-            (RestingState::Fresh, Some(past)) => past.streak = None,
-            _ => {}
+        if is_for_files || matches!(rest, RestingState::Again(_)) {
+            process.restarts = process.restarts.saturating_add(1);
+        }
+        // How another definition ended, or this one with other files, no longer counts.
+        if let (RestingState::Fresh, Some(past)) = (rest, process.past.as_mut()) {
+            past.streak = None;
         }
         outcome.actions.push(Action::Spawn { run: id, spec: spec.clone(), after });
+        let slowed_down = is_slowed_down.then(|| TransitionKind::SlowedDown(reason.clone()));
+        outcome.reports.extend(
+            slowed_down
+                .map(|what| Report::Process(Transition { name: name.clone(), run: Some(id), pid: None, generation, what })),
+        );
         self.observed.add(Run {
             id,
             spec,
@@ -255,8 +291,10 @@ impl Engine {
             reloads: 0,
             unwanted_by_hand: false,
             stop: None,
+            rest_stop: None,
             killed: None,
             exit: None,
+            kill_refused: None,
             reported: false,
             forgiven: false,
         });

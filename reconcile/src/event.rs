@@ -3,7 +3,7 @@
 //! An [`Event`] says what happened. An [`Action`] says exactly what to do. Decisions are made in [`crate::plan`] alone.
 
 use crate::desired::Desired;
-use crate::spec::{Reload, Signal, Spec};
+use crate::spec::{Reload, Signal, Spec, StopScope};
 use crate::text::{Name, Text};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -88,6 +88,20 @@ pub enum Event {
         /// What they contain now.
         content: Content,
     },
+    /// Processes of the run may not be killed.
+    KillRefused {
+        /// The run.
+        run: RunId,
+        /// Which, and the system's words for why.
+        why: String,
+    },
+    /// Another process of the run's tree is its main process now.
+    MainChanged {
+        /// The run.
+        run: RunId,
+        /// The new main process.
+        pid: Pid,
+    },
     /// The run's main process has ended. Orphans may be left.
     Exited {
         /// The run.
@@ -135,6 +149,15 @@ pub enum Action {
         run: RunId,
         /// How.
         by: StopBy,
+        /// Which of its processes get the signal.
+        scope: StopScope,
+    },
+    /// Tell the processes that a run's main process left behind to stop. Answered by `Gone`, perhaps never.
+    StopRest {
+        /// The run.
+        run: RunId,
+        /// How.
+        signal: Signal,
     },
     /// Use this definition from now on; only its upkeep differs. Not answered, but results of a changed probe are reported,
     /// even if they are the same as those of the former probe.
@@ -169,6 +192,8 @@ impl Event {
             | Event::Unready { run, .. }
             | Event::Unhealthy { run, .. }
             | Event::Reloaded { run, .. }
+            | Event::KillRefused { run, .. }
+            | Event::MainChanged { run, .. }
             | Event::Exited { run, .. }
             | Event::Gone { run } => Some(*run),
         }
@@ -181,6 +206,7 @@ impl Action {
         match self {
             Action::Spawn { run, .. }
             | Action::Stop { run, .. }
+            | Action::StopRest { run, .. }
             | Action::Update { run, .. }
             | Action::Reload { run, .. }
             | Action::Kill { run } => *run,
@@ -191,7 +217,7 @@ impl Action {
 /// How a run is told to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopBy {
-    /// By this signal to every process of its tree, then `CONT`.
+    /// By this signal, then `CONT`.
     Signal(Signal),
     /// By a command. If that fails, by the signal after all.
     Command(Vec<Text>, Signal),
@@ -239,9 +265,13 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Whether it exited with status 0.
-    pub fn is_success(&self) -> bool {
-        *self == ExitStatus::Code(0)
+    /// Whether it is a success of a process with this definition.
+    pub fn is_success(&self, spec: &Spec) -> bool {
+        match (self, &spec.success_exit_codes) {
+            (ExitStatus::Code(code), None) => *code == 0,
+            (ExitStatus::Code(code), Some(successes)) => successes.iter().any(|success| i32::from(*success) == *code),
+            (ExitStatus::Signal(_) | ExitStatus::NotStarted(_) | ExitStatus::Lost, _) => false,
+        }
     }
 }
 
@@ -354,6 +384,11 @@ impl Refusal {
             }
             other => other.to_string(),
         }
+    }
+
+    /// Whether the program, or what its definition names, isn't there. That changes rarely.
+    pub fn is_missing(&self) -> bool {
+        !matches!(self, Refusal::Busy { .. } | Refusal::Exhausted { .. } | Refusal::Failed { .. })
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::human_duration::HumanDuration;
 use crate::spec::{
     Announce, Condition, Dependency, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe, ProcessKind,
-    Reload, Restart, Spec, Tier,
+    Reload, Restart, ShutdownOn, Spec, StopScope, Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -182,6 +182,15 @@ impl Fields {
         }
         self.add_upkeep("backoff.factor", backoff.factor.to_string());
         self.add_upkeep("backoff.jitter", backoff.jitter.to_string());
+        if !backoff.first_at_once {
+            self.add_upkeep("backoff", "before every restart");
+        }
+        if let Some(codes) = &spec.success_exit_codes {
+            self.add_upkeep("success_exit_codes", format!("{codes:?}"));
+        }
+        if let Some(shutdown_on) = spec.shutdown_on {
+            self.add_upkeep("shutdown_on", if shutdown_on == ShutdownOn::Failure { "failure" } else { "exit" });
+        }
         if let Some(most) = spec.max_restarts {
             self.add_upkeep("max_restarts", most.to_string());
         }
@@ -199,6 +208,7 @@ impl Fields {
             self.liveness(liveness);
         }
         self.add_upkeep("stop.signal", spec.stop.signal.0);
+        self.add_upkeep("stop.scope", if spec.stop.scope == StopScope::Tree { "tree" } else { "main" });
         if let Some(command) = &spec.stop.command {
             self.add("stop.command", list(command), false);
         }

@@ -2,17 +2,18 @@
 //! gone, is ignored.
 
 use crate::backoff::Streak;
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredProcess};
 use crate::diff::changed_fields;
 use crate::engine::{Engine, report_of};
 use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId};
 use crate::merge_lookup::MergeLookup;
-use crate::observed::{Past, ProcessFacts, Run};
+use crate::observed::{ObservedProcess, Past, ProcessFacts, Run};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, TransitionKind};
 use crate::text::Name;
 use crate::time::Time;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -43,7 +44,18 @@ impl Engine {
                 }
             }
             Event::Reloaded { run, failure } => self.fold_reloaded(run, failure, reports),
-            Event::Content { name, content } => self.fold_content(&name, content),
+            Event::Content { name, content } => self.fold_content(now, &name, content),
+            Event::KillRefused { run, why } => {
+                if let Some(run) = self.observed.run_mut(run).filter(|run| run.killed.is_some()) {
+                    run.kill_refused.get_or_insert(why);
+                }
+            }
+            Event::MainChanged { run, pid } => {
+                if let Some(run) = self.observed.run_mut(run).filter(|run| run.up.is_some() && run.exit.is_none()) {
+                    run.pid = Some(pid);
+                    reports.push(report_of(run, TransitionKind::MainChanged));
+                }
+            }
             Event::Exited { run, status } => self.fold_exited(now, run, status, reports),
             Event::Gone { run } => self.fold_gone(now, run, reports),
         }
@@ -63,6 +75,7 @@ impl Engine {
         let former = core::mem::replace(&mut self.desired, Arc::new(desired));
         self.planner.reset(&self.desired);
         self.apply_changed_definitions(&former);
+        self.bridge_places(&former);
         self.reset_removed();
         self.update_places();
         self.forget_unused();
@@ -103,6 +116,39 @@ impl Engine {
         let mut wanted = MergeLookup::over(self.desired.specs());
         for (_, process) in self.observed.processes_mut().filter(|(name, _)| wanted.to(name).is_none()) {
             *process = ProcessFacts { runs: core::mem::take(&mut process.runs), ..ProcessFacts::default() }.into();
+        }
+    }
+
+    /// Keeps the order of the runs that end, where it leads over processes that have other places now, or none. Each such run gets
+    /// the nearest ones before it as further places.
+    fn bridge_places(&mut self, former: &Desired) {
+        let names = |desired: &Desired, entry: &DesiredProcess| desired.names_before(entry);
+        let is_moved = |entry: &DesiredProcess| {
+            self.desired.get(&entry.spec.name).is_none_or(|new| names(&self.desired, new) != names(former, entry))
+        };
+        let moved: Vec<bool> = former.entries().iter().map(is_moved).collect();
+        if !moved.contains(&true) {
+            return;
+        }
+        let ends = |name: &Name, process: &ObservedProcess| {
+            let wanted = self.desired.get(name).map(|entry| &entry.spec).filter(|spec| spec.enabled);
+            let goes_on = |run: &Run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_same(run, wanted));
+            !process.runs.is_empty() && !process.runs.iter().any(goes_on)
+        };
+        let mut processes = MergeLookup::over(self.observed.processes());
+        let by_name = former.specs().map(|(name, _)| processes.to(name).is_some_and(|process| ends(name, process)));
+        let ending: Vec<bool> = by_name.collect();
+        let mut further = Vec::new();
+        for (name, process) in self.observed.processes().iter().filter(|(name, process)| ends(name, process)) {
+            let places: BTreeSet<Name> = process.runs.iter().flat_map(|run| &run.waits).cloned().collect();
+            let found = places_behind(former, &places, &moved, &ending);
+            further.extend((!found.is_empty()).then(|| (name.clone(), found)));
+        }
+        for (name, found) in further {
+            let Some(process) = self.observed.process_mut(&name) else { continue };
+            for run in &mut process.runs {
+                run.waits.extend(found.iter().filter(|name| !run.waits.contains(name)).cloned().collect::<Vec<_>>());
+            }
         }
     }
 
@@ -185,9 +231,15 @@ impl Engine {
             reports.push(report_of(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
         } else {
             reports.push(report_of(&run, TransitionKind::Starting(run.reason.clone())));
-            reports.push(report_of(&run, TransitionKind::Failed(Reason::Ended(status.clone()))));
         }
+        let not_started = run.stop.is_none().then(|| TransitionKind::NotStarted(Reason::Ended(status.clone())));
+        let place = reports.len();
         self.record_end(&run, status, now, reports);
+        let is_final =
+            |report: &Report| matches!(report, Report::Process(about) if matches!(about.what, TransitionKind::Failed(_)));
+        if let Some(not_started) = not_started.filter(|_| !reports[place..].iter().any(is_final)) {
+            reports.insert(place, report_of(&run, not_started));
+        }
     }
 
     /// A run with a running program, unless it is stopping or ending.
@@ -215,7 +267,7 @@ impl Engine {
     }
 
     /// Takes the content of watched files. Content of paths that are no longer watched is late, and ignored.
-    fn fold_content(&mut self, name: &Name, content: Content) {
+    fn fold_content(&mut self, now: Time, name: &Name, content: Content) {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
@@ -229,6 +281,9 @@ impl Engine {
                 None => *read = Some(content.clone()),
             }
         }
+        if process.content.as_ref().is_some_and(|former| content.first_difference(former).is_some()) {
+            process.watch_restarts.files_changed(now);
+        }
         process.content = Some(content);
     }
 
@@ -240,7 +295,8 @@ impl Engine {
         // A run that ended has run, even if its start was not reported.
         run.up.get_or_insert(now);
         if run.stop.is_none() && run.killed.is_none() {
-            let what = if status.is_success() { TransitionKind::Exited } else { TransitionKind::Crashed(status.clone()) };
+            let success = status.is_success(&run.spec);
+            let what = if success { TransitionKind::Exited(status.clone()) } else { TransitionKind::Crashed(status.clone()) };
             reports.push(report_of(run, what));
         }
         run.exit = Some((status, now));
@@ -272,15 +328,14 @@ impl Engine {
                     let (name, generation) = (name.clone(), run.generation);
                     Report::Process(Transition { name, run: Some(run.id), pid: run.pid, generation, what })
                 };
-                match resting_state_after(Some(&past), process.content.as_ref(), &entry.spec) {
+                match resting_state_after(process, Some(&past), &entry.spec) {
                     RestingState::Again(due) => {
                         reports.push(report(TransitionKind::Restarting { delay: due.since(at), reason: past.why.clone() }));
                     }
-                    // A start that was refused has been reported as a failure already.
-                    RestingState::Failed if !matches!(past.status, ExitStatus::NotStarted(_)) => {
+                    RestingState::Failed => {
                         reports.push(report(TransitionKind::Failed(past.why.clone())));
                     }
-                    RestingState::Failed | RestingState::Completed | RestingState::Fresh => {}
+                    RestingState::Completed | RestingState::Fresh => {}
                 }
             }
             // The stop of one run doesn't count as the end of another run beside it.
@@ -306,6 +361,24 @@ impl Engine {
             self.observed.forget(core::slice::from_ref(name));
         }
     }
+}
+
+/// The ending processes that come next before these places, behind a process that was moved.
+fn places_behind(former: &Desired, places: &BTreeSet<Name>, moved: &[bool], ending: &[bool]) -> Vec<Name> {
+    let mut next: Vec<(usize, bool)> = places.iter().filter_map(|name| Some((former.index(name)?, false))).collect();
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    while let Some((index, is_behind)) = next.pop() {
+        let entry = &former.entries()[index];
+        if !seen.insert((index, is_behind)) {
+            continue;
+        }
+        if !ending[index] {
+            next.extend(entry.comes_after().map(|on| (on, is_behind || moved[index])));
+        } else if is_behind && !places.contains(&entry.spec.name) {
+            found.push(entry.spec.name.clone());
+        }
+    }
+    found
 }
 
 /// The streak with one more end, or a new streak if the run was healthy for long enough.

@@ -3,10 +3,10 @@
 //! There is no "restarting", "backing off" or "failed" here. [`crate::plan`] and [`crate::state`] derive those from the facts and
 //! the definitions.
 
-use crate::backoff::Streak;
+use crate::backoff::{Streak, WatchRestarts};
 use crate::event::{Content, ExitStatus, Pid, RunId};
 use crate::merge_lookup::MergeLookup;
-use crate::plan::Dirty;
+use crate::plan::{Block, Dirty};
 use crate::reason::Reason;
 use crate::spec::Spec;
 use crate::text::Name;
@@ -52,8 +52,12 @@ pub struct ProcessFacts {
     pub replacement: Option<RunId>,
     /// The content of the files that it watches.
     pub content: Option<Content>,
-    /// How often it was started again after it ended by itself.
+    /// How often it was started again after it ended by itself, or for its watched files.
     pub restarts: u32,
+    /// Its last restarts for watched files.
+    pub watch_restarts: WatchRestarts,
+    /// The dependency that doesn't come by itself for which its start was reported to wait.
+    pub stalled: Option<(Name, Block)>,
 }
 
 impl From<ProcessFacts> for ObservedProcess {
@@ -117,10 +121,14 @@ pub struct Run {
     pub unwanted_by_hand: bool,
     /// It was told to stop.
     pub stop: Option<Stopping>,
+    /// When those that its main process left behind were told to stop.
+    pub rest_stop: Option<Time>,
     /// When its kill was begun.
     pub killed: Option<Time>,
     /// How and when its main process ended. Orphans may be left.
     pub exit: Option<(ExitStatus, Time)>,
+    /// Which of its processes may not be killed, and why.
+    pub kill_refused: Option<String>,
     /// It was reported to survive being killed.
     pub reported: bool,
     /// Its end doesn't count, because a start of its process was requested after it began to end.
@@ -162,9 +170,14 @@ impl Past {
         self.run > other.id || (self.streak.is_some() && self.at > other.begun)
     }
 
-    /// Whether it exited with status 0, and wasn't stopped for a failure.
-    pub fn succeeded(&self) -> bool {
-        self.status.is_success() && !self.why.is_failure()
+    /// Whether it exited successfully by this definition, and wasn't stopped for a failure.
+    pub fn succeeded(&self, spec: &Spec) -> bool {
+        self.status.is_success(spec) && !self.why.is_failure()
+    }
+
+    /// Whether its program wasn't there to be started.
+    pub(crate) fn was_missing(&self) -> bool {
+        matches!(&self.status, ExitStatus::NotStarted(why) if why.is_missing())
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::engine::Engine;
 use crate::event::RunId;
-use crate::pending_reason::Waits;
+use crate::pending_reason::{Waits, survivors};
 use crate::plan::{Block, Waiting};
 use crate::state::ProcessState;
 use crate::text::Name;
@@ -88,15 +88,19 @@ fn down(engine: &Engine, name: &Name) -> OrderProgress {
     if runs.is_empty() {
         return OrderProgress::Reached;
     }
-    if runs.iter().any(|run| run.reported) {
-        return OrderProgress::Missed("it survives being killed".to_string());
+    if let Some(run) = runs.iter().find(|run| run.reported) {
+        return OrderProgress::Missed(survivors(run.kill_refused.as_deref()));
     }
     OrderProgress::Coming
 }
 
 /// Whether a start waits for something that doesn't happen without help.
 fn is_stuck(waiting: &Waiting) -> bool {
-    matches!(waiting, Waiting::Dependency { why, .. } if *why != Block::Coming)
+    match waiting {
+        Waiting::Dependency { why, .. } => *why != Block::Coming,
+        Waiting::Survivors(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a run is stopping, or is to stop once it has started.

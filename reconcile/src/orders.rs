@@ -4,6 +4,7 @@
 //! or it is removed. Restarts are not in here: each is done once, so it is a fact of a run.
 
 use crate::desired::{Desired, DesiredProcess};
+use crate::event::ExitStatus;
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
@@ -20,12 +21,25 @@ pub struct Orders {
 }
 
 /// A shutdown of navigator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
     /// Since when.
     pub since: Time,
     /// Everything is killed at once.
     pub hurry: bool,
+    /// The process that caused it by its end, if one did.
+    pub cause: Option<ShutdownCause>,
+}
+
+/// The end of a process that shuts navigator down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShutdownCause {
+    /// The process.
+    pub name: Name,
+    /// How its main process ended.
+    pub status: ExitStatus,
+    /// Whether it counts as a success.
+    pub success: bool,
 }
 
 impl Orders {
@@ -66,18 +80,23 @@ impl Orders {
     }
 
     /// The shutdown, if one has begun.
-    pub fn closing(&self) -> Option<Closing> {
-        self.closing
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
     }
 
     /// Begins an orderly shutdown. A second call changes nothing.
     pub fn shut_down(&mut self, now: Time) {
-        self.closing.get_or_insert(Closing { since: now, hurry: false });
+        self.closing.get_or_insert(Closing { since: now, hurry: false, cause: None });
+    }
+
+    /// The same, because a process ended.
+    pub(crate) fn shut_down_for(&mut self, now: Time, cause: ShutdownCause) {
+        self.closing.get_or_insert(Closing { since: now, hurry: false, cause: Some(cause) });
     }
 
     /// Begins a shutdown that kills everything at once, or hurries the one that has begun.
     pub fn hurry(&mut self, now: Time) {
-        self.closing.get_or_insert(Closing { since: now, hurry: true }).hurry = true;
+        self.closing.get_or_insert(Closing { since: now, hurry: true, cause: None }).hurry = true;
     }
 
     /// Forgets the stops of processes that were removed or changed. Returns the names of the changed ones.

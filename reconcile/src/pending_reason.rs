@@ -77,6 +77,29 @@ fn rounded(left: Duration) -> HumanDuration {
     HumanDuration(Duration::from_millis(millis.div_ceil(step).saturating_mul(step)))
 }
 
+/// Says which processes survive being killed.
+pub(crate) fn survivors(which: Option<&str>) -> String {
+    match which {
+        Some(which) => format!("it can't be killed: {which}"),
+        None => "it survives being killed".to_string(),
+    }
+}
+
+impl Block {
+    /// The state of the dependency.
+    pub fn words(self) -> &'static str {
+        match self {
+            Block::Coming => "on its way",
+            Block::Disabled => "disabled",
+            Block::StoppedByHand => "stopped by hand",
+            Block::Failed => "failed",
+            Block::BackingOff => "backing off",
+            Block::Ended => "ended",
+            Block::Stuck => "itself blocked",
+        }
+    }
+}
+
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,12 +110,7 @@ impl fmt::Display for Waiting {
                         Condition::Ready => "not ready",
                         Condition::Completed => "not completed",
                     },
-                    Block::Disabled => "disabled",
-                    Block::StoppedByHand => "stopped by hand",
-                    Block::Failed => "failed",
-                    Block::BackingOff => "backing off",
-                    Block::Ended => "ended",
-                    Block::Stuck => "itself blocked",
+                    other => other.words(),
                 };
                 write!(f, "waits for {on}: {why}")
             }
@@ -110,6 +128,7 @@ impl fmt::Display for Waiting {
             Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
             Waiting::Grace(until) => write!(f, "may stop until {until}"),
             Waiting::Kill => f.write_str("is being killed"),
+            Waiting::Survivors(which) => f.write_str(&survivors(which.as_deref())),
         }
     }
 }

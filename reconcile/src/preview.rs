@@ -168,7 +168,7 @@ fn add_outcome(action: &Action, events: &mut Vec<Event>) {
                 events.extend(end_events(*run));
             }
         }
-        Action::Stop { run, .. } | Action::Kill { run } => events.extend(end_events(*run)),
+        Action::Stop { run, .. } | Action::StopRest { run, .. } | Action::Kill { run } => events.extend(end_events(*run)),
         Action::Update { .. } | Action::Reload { .. } => {}
     }
 }

@@ -4,6 +4,8 @@
 
 use crate::diff::{ChangeClass, Difference};
 use crate::event::{ExitStatus, Pid, RunId};
+use crate::orders::ShutdownCause;
+use crate::plan::Block;
 use crate::reason::Reason;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
@@ -20,6 +22,17 @@ pub enum Report {
     Accepted(Summary),
     /// A configuration was accepted, and means the same as the last.
     Unchanged,
+    /// The starts of these processes wait for one that doesn't come by itself.
+    Stalled {
+        /// The dependency.
+        on: Name,
+        /// Why it doesn't come.
+        why: Block,
+        /// The processes that wait, in the order of their names.
+        names: Vec<Name>,
+    },
+    /// Navigator shuts down, because a process ended.
+    ShuttingDown(ShutdownCause),
 }
 
 /// A change of one process.
@@ -63,9 +76,13 @@ pub enum TransitionKind {
     },
     /// It did not stop in time; its remaining processes are killed.
     Killing(Reason),
-    /// It ended by itself, with status 0.
-    Exited,
-    /// It ended by itself, with a non-zero status or by a signal that navigator did not send.
+    /// Another process of its tree became its main process.
+    MainChanged,
+    /// Its main process has ended, and those that it left behind are told to stop.
+    StoppingRest(Reason),
+    /// It ended by itself, with a status that counts as success.
+    Exited(ExitStatus),
+    /// It ended by itself, with any other status or by a signal that navigator did not send.
     Crashed(ExitStatus),
     /// It will be started again after this delay.
     Restarting {
@@ -76,10 +93,14 @@ pub enum TransitionKind {
     },
     /// A changed upkeep was taken over in place.
     Updated(Vec<Difference>),
+    /// It could not be started, and that is tried again.
+    NotStarted(Reason),
+    /// It is restarted for its watched files so often that these restarts are slowed down from now on.
+    SlowedDown(Reason),
     /// It could not be started, or is given up.
     Failed(Reason),
-    /// A process of it survives being killed.
-    Survives,
+    /// A process of it survives being killed; with which and why, if the system refuses to kill it.
+    Survives(Option<String>),
 }
 
 /// What an accepted configuration changes, by class.

@@ -39,6 +39,10 @@ pub struct Spec {
     pub ready_timing: ReadyTiming,
     /// A check of a running process. If it fails, the process has failed.
     pub liveness: Option<Liveness>,
+    /// The exit statuses that count as success; `None`: only 0.
+    pub success_exit_codes: Option<Vec<u8>>,
+    /// Which of its ends shuts navigator down.
+    pub shutdown_on: Option<ShutdownOn>,
     /// How it is stopped.
     pub stop: Stop,
     /// How it is told to read its own files again.
@@ -189,6 +193,15 @@ pub struct Backoff {
     pub jitter: f64,
     /// After running healthily for this long, former failures no longer count.
     pub reset_after: Duration,
+    /// The first failure after a healthy run is restarted at once.
+    pub first_at_once: bool,
+}
+
+impl Backoff {
+    /// The same time before every restart.
+    pub fn steady(delay: Duration) -> Backoff {
+        Backoff { initial: delay, factor: 1.0, max: delay, jitter: 0.0, first_at_once: false, ..Backoff::default() }
+    }
 }
 
 // `factor` and `jitter` are checked to be finite where they are read, so equality is total.
@@ -202,6 +215,7 @@ impl Default for Backoff {
             max: Duration::from_secs(30),
             jitter: 0.1,
             reset_after: Duration::from_secs(10),
+            first_at_once: true,
         }
     }
 }
@@ -278,18 +292,39 @@ impl Default for Liveness {
 /// How a process is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
-    /// Sent to every process of the tree.
+    /// Sent to the processes in its scope.
     pub signal: Signal,
     /// After this time, the remaining processes of the tree are killed.
     pub timeout: Duration,
     /// Run first, instead of the signal.
     pub command: Option<Vec<Text>>,
+    /// Which processes get the signal.
+    pub scope: StopScope,
 }
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { signal: Signal::TERM, timeout: Duration::from_secs(10), command: None }
+        Stop { signal: Signal::TERM, timeout: Duration::from_secs(10), command: None, scope: StopScope::Tree }
     }
+}
+
+/// Which processes of a tree get the stop signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StopScope {
+    /// All of them.
+    #[default]
+    Tree,
+    /// The main process. Those that are left when it has ended get the signal then.
+    Main,
+}
+
+/// Which ends of a process shut navigator down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownOn {
+    /// It has failed, and is not started again.
+    Failure,
+    /// It has failed or completed.
+    Exit,
 }
 
 /// How a process is told to read its own files again.
@@ -416,6 +451,8 @@ impl Spec {
             ready: None,
             ready_timing: ReadyTiming::default(),
             liveness: None,
+            success_exit_codes: None,
+            shutdown_on: None,
             stop: Stop::default(),
             reload: None,
             watch: Vec::new(),

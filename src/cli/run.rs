@@ -74,6 +74,7 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
     match ending {
         Ok(Ending::Terminated) => OK.into(),
         Ok(Ending::Interrupted) => INTERRUPTED.into(),
+        Ok(Ending::Caused(code)) => code.into(),
         Ok(Ending::Incomplete) => FAILURE.into(),
         Err(error) => fail(FAILURE, &error.to_string()),
     }

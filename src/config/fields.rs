@@ -10,7 +10,7 @@ use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader, keys};
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
-use reconcile::spec::{OnChange, OnWatch, Output, ProcessKind, Restart};
+use reconcile::spec::{Backoff, OnChange, OnWatch, Output, ProcessKind, Restart, ShutdownOn};
 
 /// Two fields for the same setting; a process may use only one of them.
 pub(super) const RESTART_FIELDS: [&str; 2] = ["restart", "auto_restart"];
@@ -18,6 +18,7 @@ pub(super) const RESTART_FIELDS: [&str; 2] = ["restart", "auto_restart"];
 /// Fields that are not allowed in `defaults`.
 pub(super) const NO_DEFAULT: [&str; 3] = ["name", "command", "args"];
 
+const SHUTDOWNS: [(&str, ShutdownOn); 2] = [("failure", ShutdownOn::Failure), ("exit", ShutdownOn::Exit)];
 const RESTARTS: [(&str, Restart); 3] =
     [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
 const KINDS: [(&str, ProcessKind); 2] = [("service", ProcessKind::Service), ("task", ProcessKind::Task)];
@@ -95,7 +96,8 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         restart,
     ),
     field(
-        ConfigKey::new("backoff", ValueShape::Part(|| keys(BACKOFF)), ChangeEffect::InPlace).means("delays before restarts"),
+        ConfigKey::new("backoff", ValueShape::DelayOrPart(|| keys(BACKOFF)), ChangeEffect::InPlace)
+            .means("delays before restarts; as one duration, the same delay before every restart, the first too"),
         backoff,
     ),
     field(
@@ -105,6 +107,17 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         |reader, node, draft| {
             draft.spec.max_restarts = reader.whole(node, 0, u32::MAX.into());
         },
+    ),
+    field(
+        ConfigKey::new("success_exit_codes", ValueShape::Wholes(0, 255), ChangeEffect::InPlace)
+            .default("[0]")
+            .means("exit statuses that count as success"),
+        success_exit_codes,
+    ),
+    field(
+        ConfigKey::new("shutdown_on", ValueShape::Words(const { &words(&SHUTDOWNS) }), ChangeEffect::InPlace)
+            .means("`failure`: navigator shuts down with its exit status when the process has failed; `exit`: also when it has completed"),
+        |reader, node, draft| draft.spec.shutdown_on = reader.word(node, &SHUTDOWNS, &[]),
     ),
     field(
         ConfigKey::new("start_delay", ValueShape::Duration, ChangeEffect::InPlace).default("0").means("delay before the start"),
@@ -315,7 +328,20 @@ fn restart(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) 
     }
 }
 
+fn success_exit_codes(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    let mut codes: Vec<u8> = node.one_or_more().iter().filter_map(|item| reader.whole(item, 0, 255)).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    draft.spec.success_exit_codes = Some(codes).filter(|codes| *codes != [0]);
+}
+
 fn backoff(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    if matches!(node.kind, NodeKind::Scalar(_)) {
+        if let Some(delay) = reader.delay(node) {
+            draft.spec.backoff = Backoff::steady(delay);
+        }
+        return;
+    }
     reader.map(node, "backoff", BACKOFF, &mut draft.spec.backoff);
     if draft.spec.backoff.max < draft.spec.backoff.initial {
         let place = |key: &str| match &node.kind {

@@ -8,7 +8,7 @@ use super::scalar;
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
-use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Reload, Signal, Stop};
+use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Reload, Signal, Stop, StopScope};
 use reconcile::text::{Name, Text};
 
 /// A key of a map field. Its change effect is that of the whole field.
@@ -28,15 +28,15 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 pub(super) static BACKOFF: &[FieldReader<Backoff>] = &[
-    part(key("initial", ValueShape::Duration).default("500ms").means("first delay"), |reader, node, backoff| {
-        set(&mut backoff.initial, reader.duration(node));
+    part(key("initial", ValueShape::Delay).default("500ms").means("first delay, at least `1ms`"), |reader, node, backoff| {
+        set(&mut backoff.initial, reader.delay(node));
     }),
     part(
         key("factor", ValueShape::Number(1.0, 100.0)).default("2").means("each delay is the previous one times this"),
         |reader, node, backoff| set(&mut backoff.factor, reader.number(node, 1.0, 100.0)),
     ),
-    part(key("max", ValueShape::Duration).default("30s").means("longest delay"), |reader, node, backoff| {
-        set(&mut backoff.max, reader.duration(node));
+    part(key("max", ValueShape::Delay).default("30s").means("longest delay"), |reader, node, backoff| {
+        set(&mut backoff.max, reader.delay(node));
     }),
     part(
         key("jitter", ValueShape::Number(0.0, 1.0)).default("0.1").means("random variation of each delay, as a fraction of it"),
@@ -51,7 +51,7 @@ pub(super) static BACKOFF: &[FieldReader<Backoff>] = &[
 ];
 
 pub(super) static STOP: &[FieldReader<Stop>] = &[
-    part(key("signal", ValueShape::Signal).default("TERM").means("signal to every process of the tree"), |reader, node, stop| {
+    part(key("signal", ValueShape::Signal).default("TERM").means("signal to the processes in `scope`"), |reader, node, stop| {
         set(&mut stop.signal, reader.signal(node));
     }),
     part(
@@ -63,7 +63,23 @@ pub(super) static STOP: &[FieldReader<Stop>] = &[
     part(key("command", ValueShape::Command).means("command to run instead of sending the signal"), |reader, node, stop| {
         stop.command = reader.command(node);
     }),
+    part(
+        key("scope", ValueShape::Words(const { &words(&SCOPES) }))
+            .default("tree")
+            .means("`main`: the signal goes to the main process alone; what is left when it has ended gets the signal then"),
+        |reader, node, stop| {
+            let foreign = [
+                ("mixed", "write `main`"),
+                ("process", "write `main`"),
+                ("control-group", "write `tree`"),
+                ("group", "write `tree`"),
+            ];
+            set(&mut stop.scope, reader.word(node, &SCOPES, &foreign));
+        },
+    ),
 ];
+
+const SCOPES: [(&str, StopScope); 2] = [("tree", StopScope::Tree), ("main", StopScope::Main)];
 
 const CONDITIONS: [(&str, Condition); 3] =
     [("started", Condition::Started), ("ready", Condition::Ready), ("completed", Condition::Completed)];

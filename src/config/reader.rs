@@ -249,6 +249,18 @@ impl NodeReader<'_, '_, '_> {
         Some(duration)
     }
 
+    /// A duration of at least a millisecond.
+    pub(super) fn delay(&mut self, node: &Node) -> Option<Duration> {
+        let duration = self.duration(node)?;
+        if duration < Duration::from_millis(1) {
+            self.report(
+                Problem::error(node.span, "this delay must be at least `1ms`").help("write `500ms`, or leave the key out"),
+            );
+            return None;
+        }
+        Some(duration)
+    }
+
     pub(super) fn size(&mut self, node: &Node) -> Option<u64> {
         let text = self.text(node)?;
         self.checked(node, &text, "a size", scalar::size(text.value()), value_hints::size)

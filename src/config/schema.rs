@@ -167,6 +167,8 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             set(&mut duration, "not", json!({ "type": "string", "pattern": "^[^1-9$]*$" }));
             duration
         }
+        ValueShape::Delay => delay(),
+        ValueShape::DelayOrPart(keys) => json!({ "anyOf": [delay(), map(&keys(), &inner)] }),
         ValueShape::Size => number_or(SIZE, json!({ "minimum": 0, "examples": ["50MB", "10MiB"] })),
         ValueShape::Octal => number_or(UMASK, json!({ "minimum": 0, "maximum": 777 })),
         ValueShape::Signal => signal(),
@@ -271,6 +273,15 @@ fn duration() -> Value {
     set(&mut duration, "examples", json!(["250ms", "2s", "1m30s", "1h", "2d"]));
     set(&mut duration, "type", ["number", "string"]);
     duration
+}
+
+/// A duration of at least a millisecond.
+fn delay() -> Value {
+    let mut delay = duration();
+    set(&mut delay, "minimum", 0.001);
+    let shorter = r"^([^1-9$]*|[0-9]{0,3}(\.[0-9]*)?us|0*\.[0-9]*ms|0*\.0{3}[0-9]*s?)$";
+    set(&mut delay, "not", json!({ "type": "string", "pattern": shorter }));
+    delay
 }
 
 /// A signal. Editors offer its usual name, in capitals and without `SIG`.

@@ -43,6 +43,8 @@ pub enum ValueShape {
     Duration,
     /// A duration that isn't zero.
     SomeDuration,
+    /// A duration of at least a millisecond.
+    Delay,
     /// `50MB`, `10MiB`, or a number of bytes.
     Size,
     /// An octal number, as written.
@@ -61,6 +63,8 @@ pub enum ValueShape {
     Choice(&'static [&'static str], fn() -> Vec<ConfigKey>),
     /// A list of process names, or a map from process names to maps with these keys.
     Edges(fn() -> Vec<ConfigKey>),
+    /// A duration of at least a millisecond, or a map with these keys.
+    DelayOrPart(fn() -> Vec<ConfigKey>),
     /// One of these words, or a map with these keys.
     WordsOrPart(&'static [&'static str], fn() -> Vec<ConfigKey>),
     /// A map from these names to whole numbers or the word `unlimited`.

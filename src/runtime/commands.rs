@@ -75,6 +75,16 @@ impl Commands {
         Commands { shared, spawners, table: Arc::default() }
     }
 
+    /// Makes another process of a run's tree its main process.
+    ///
+    /// # Errors
+    /// Why it can't be.
+    pub(super) fn change_main(&self, run: RunId, pid: u32) -> Result<(), &'static str> {
+        let changed = self.shared.lock().change_main(run, pid);
+        self.shared.news.notify_one();
+        changed
+    }
+
     /// Starts a command for a run.
     pub(super) fn start(
         &self,
@@ -219,7 +229,7 @@ impl Drop for StartedCommand {
 
 fn to_result(outcome: CommandOutcome) -> Result<(), String> {
     match outcome {
-        Ok(status) if status.is_success() => Ok(()),
+        Ok(ExitStatus::Code(0)) => Ok(()),
         Ok(status) => Err(status.to_string()),
         Err(refusal) => Err(refusal.to_string()),
     }

@@ -21,6 +21,7 @@ mod loop_state;
 mod mark;
 mod orphans;
 mod output;
+mod pause;
 mod platform;
 mod probe;
 mod proc;
@@ -40,6 +41,7 @@ pub use output::{
     DeferredFlush, Destination, LastLines, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log,
     log_problem,
 };
+pub use pause::{CATCH_UP, PAUSE};
 pub use platform::{Feature, platform};
 pub use rehearsal::rehearse;
 
@@ -58,7 +60,7 @@ use probe::Prober;
 use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, RunId, StopBy};
-use reconcile::spec::{self, Spec};
+use reconcile::spec::{self, Spec, StopScope};
 use reconcile::text::Name;
 use run_orders::RunOrders;
 use spawners::{SpawnRequest, Spawners};
@@ -186,9 +188,16 @@ impl Runtime {
         let mut are_starts = true;
         for action in actions {
             are_starts &= matches!(action, Action::Spawn { .. });
-            if let Action::Stop { run, by } = action {
-                stops.extend(self.stop(run, by));
-                continue;
+            match action {
+                Action::Stop { run, by, scope } => {
+                    stops.extend(self.stop(run, by, scope));
+                    continue;
+                }
+                Action::StopRest { run, signal } => {
+                    stops.push((run, signals::number(signal)));
+                    continue;
+                }
+                _ => {}
             }
             self.shared.lock().stop(&mem::take(&mut stops));
             match action {
@@ -200,7 +209,7 @@ impl Runtime {
                     }
                 }
                 Action::Kill { run } => self.kill(run),
-                Action::Stop { .. } => {}
+                Action::Stop { .. } | Action::StopRest { .. } => {}
             }
         }
         self.shared.lock().stop(&stops);
@@ -225,8 +234,9 @@ impl Runtime {
         self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, extras, after });
     }
 
-    /// Stops a run by a command. If a signal is enough, returns the signal for the caller to send.
-    fn stop(&self, run: RunId, by: StopBy) -> Option<(RunId, i32)> {
+    /// Stops a run by a command, or by a signal to its main process. If the whole tree gets a signal, returns that for the caller to
+    /// send.
+    fn stop(&self, run: RunId, by: StopBy, scope: StopScope) -> Option<(RunId, i32)> {
         let number = signals::number(match by {
             StopBy::Signal(signal) | StopBy::Command(_, signal) => signal,
         });
@@ -240,7 +250,11 @@ impl Runtime {
                 self.orders.stop(context, &command, signal);
                 None
             }
-            // A stop command needs a main process that has started.
+            (StopBy::Signal(_), Some(_)) if scope == StopScope::Main => {
+                self.shared.lock().stop_main(run, number);
+                None
+            }
+            // The others need a main process that has started.
             _ => Some((run, number)),
         }
     }

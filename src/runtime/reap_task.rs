@@ -5,6 +5,7 @@
 use super::commands::Commands;
 use super::loop_state::LoopState;
 use super::output::set_more_log_expected;
+use super::pause::{CATCH_UP, PAUSE};
 use super::probe::Prober;
 use super::reaper::Reaper;
 use super::spawners::{SpawnReport, Spawners, TaskOutcome};
@@ -80,10 +81,11 @@ pub(super) async fn reap(
     let mut reports: Vec<SpawnReport> = Vec::new();
     let mut report_by = Instant::now();
     let mut log_hold = LogCoalescer::default();
+    let mut overdue = OverdueCheck::default();
     loop {
         let log_due = log_hold.hold_until(shared.lock().is_any_starting());
         let needs_recheck = has_failed || shared.lock().needs_recheck();
-        let starts_due = shared.lock().starts_due().map(Instant::from_std);
+        let starts_due = overdue.due(shared.lock().starts_due());
         let needs_cleanup = has_new_event && shared.lock().needs_cleanup();
         let wake = tokio::select! {
             _ = child_signal.recv() => WakeCause::ChildSignal(sys::last_ended()),
@@ -141,7 +143,9 @@ pub(super) async fn reap(
         for report in reports.drain(..) {
             shared.lock().start_reported(report);
         }
-        if let WakeCause::StartOverdue = wake {
+        if let WakeCause::StartOverdue = wake
+            && overdue.is_timely(starts_due)
+        {
             shared.lock().kill_overdue(Instant::now().into_std());
         }
         if let WakeCause::Idle = wake {
@@ -167,6 +171,26 @@ pub(super) async fn reap(
             observers.deliver(event, &news).await;
         }
         pass_done.send_replace(());
+    }
+}
+
+/// When to look for overdue starts.
+#[derive(Default)]
+struct OverdueCheck {
+    /// Navigator was paused, and its spawners with it. They get this long to report.
+    postponed: Option<Instant>,
+}
+
+impl OverdueCheck {
+    fn due(&self, due: Option<std::time::Instant>) -> Option<Instant> {
+        due.map(|due| self.postponed.unwrap_or(Instant::from_std(due)))
+    }
+
+    /// Whether the check that was due then can be made now. Otherwise it is postponed.
+    fn is_timely(&mut self, due: Option<Instant>) -> bool {
+        let was_paused = self.postponed.is_none() && due.is_some_and(|due| Instant::now() >= due + PAUSE);
+        self.postponed = was_paused.then(|| Instant::now() + CATCH_UP);
+        !was_paused
     }
 }
 
@@ -271,6 +295,7 @@ impl RunObservers {
         let Some(event) = self.commands.route(event) else { return };
         match &event {
             Event::Exited { run, .. } => self.prober.end(*run),
+            Event::MainChanged { run, pid } => self.prober.main_changed(*run, *pid),
             Event::Gone { run } | Event::NotSpawned { run, .. } => self.prober.forget(*run),
             _ => {}
         }

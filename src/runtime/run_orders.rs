@@ -6,7 +6,7 @@ use super::spawn_extras::SpawnExtras;
 use crate::error_text::words;
 use crate::signals;
 use reconcile::event::{Event, RunId};
-use reconcile::spec::{Reload, Signal};
+use reconcile::spec::{Reload, Signal, StopScope};
 use reconcile::text::Text;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,11 @@ impl RunOrders {
             match command.end().await {
                 Some(Err(reason)) => {
                     warn!(target: "managed_processes", name, reason, signal = signal.0, "Stop command failed");
-                    shared.lock().stop(&[(context.run, signals::number(signal))]);
+                    let number = signals::number(signal);
+                    match context.spec.stop.scope {
+                        StopScope::Tree => shared.lock().stop(&[(context.run, number)]),
+                        StopScope::Main => shared.lock().stop_main(context.run, number),
+                    }
                     shared.news.notify_one();
                 }
                 Some(Ok(())) => debug!(target: "managed_processes", name, "Stop command ended"),

@@ -34,6 +34,7 @@
 use super::proc::{self, Lineage};
 use crate::signals;
 use crate::sys;
+use reconcile::text::Name;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FsWord, fstat, fstatfs};
@@ -134,18 +135,17 @@ pub(super) fn inode(pidfd: &OwnedFd) -> Option<u64> {
     are_unique.then(|| fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
 }
 
-/// Sends a signal to each of these processes.
-pub(super) fn send_all(found: &[(u32, ProcessHandle)], signal: i32) {
-    for (pid, handle) in found {
-        send(*pid, handle, signal);
-    }
+/// Sends a signal to each of these processes of a run. Returns those that may not be signalled, with the error.
+pub(super) fn send_all(name: &Name, found: &[(u32, ProcessHandle)], signal: i32) -> Vec<(u32, io::Error)> {
+    found.iter().filter_map(|(pid, handle)| Some((*pid, send(name, *pid, handle, signal)?))).collect()
 }
 
-/// Sends a signal. A refusal is logged; the caller goes on with other processes.
-pub(super) fn send(pid: u32, handle: &ProcessHandle, signal: i32) {
-    if let Err(error) = handle.signal(signal) {
-        tracing::warn!(target: "managed_processes", pid, signal = signals::name(signal).0, %error, "Signal refused");
-    }
+/// Sends a signal. A refusal is logged and returned; the caller goes on with other processes.
+pub(super) fn send(name: &Name, pid: u32, handle: &ProcessHandle, signal: i32) -> Option<io::Error> {
+    let error = handle.signal(signal).err()?;
+    let (name, signal) = (name.as_str(), signals::name(signal).0);
+    tracing::warn!(target: "managed_processes", name, pid, signal, %error, "Signal refused");
+    Some(error)
 }
 
 /// The members of a tree that have been signalled: each is signalled once, and is recognized later as an orphan.

@@ -10,13 +10,15 @@ use super::sentences::sentence;
 use super::state::Supervisor;
 use super::view::LoopView;
 use crate::config::{Diagnostic, Loaded, Rejected};
+use crate::signals;
 use crate::snapshot;
 use crate::source::{Revision, Ticket};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::{Engine, StepOutcome};
-use reconcile::event::{Action, Content, Event, Order};
-use reconcile::report::{Report, TransitionKind};
+use reconcile::event::{Action, Content, Event, ExitStatus, Order, Pid, Refusal};
+use reconcile::orders::ShutdownCause;
+use reconcile::report::{Report, Transition, TransitionKind};
 use reconcile::text::Name;
 use std::mem;
 use std::sync::Arc;
@@ -51,7 +53,11 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             if has_events {
                 wake_at = self.step(&mut batch);
                 if self.engine.is_finished() {
-                    let ending = if self.interrupts.any() { Ending::Interrupted } else { Ending::Terminated };
+                    let ending = match self.engine.orders().closing().and_then(|closing| closing.cause.as_ref()) {
+                        _ if self.interrupts.any() => Ending::Interrupted,
+                        Some(cause) => Ending::Caused(exit_code(cause)),
+                        None => Ending::Terminated,
+                    };
                     return (self.performer, ending);
                 }
             }
@@ -59,8 +65,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             self.show_notice();
             let publish_at = self.readers.due();
             let notice_at = self.notice_due();
+            let step_at = self.catch_up.or(wake_at);
             has_events = tokio::select! {
                 Some(event) = events.recv() => {
+                    self.woke(wake_at);
                     batch.push(event);
                     while let Ok(event) = events.try_recv() {
                         batch.push(event);
@@ -71,11 +79,15 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                     true
                 }
                 Some(item) = news.recv() => {
+                    self.woke(wake_at);
                     batch.extend(self.handle(item));
                     // A request for a view needs no planning.
                     !batch.is_empty()
                 }
-                () = sleep_until(wake_at.unwrap_or(self.epoch)), if wake_at.is_some() => true,
+                () = sleep_until(step_at.unwrap_or(self.epoch)), if step_at.is_some() => {
+                    self.woke(step_at);
+                    self.catch_up.is_none()
+                }
                 () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
                 () = sleep_until(notice_at.unwrap_or(self.epoch)), if notice_at.is_some() => false,
                 plan = self.shown_plan.finished() => {
@@ -112,7 +124,8 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         self.readers.changed();
         // Usually no client waits.
         let changed = (!self.orders.is_empty()).then(|| ChangedProcesses::of_events(&self.engine, batch));
-        let outcome = self.engine.step(self.now(), batch.drain(..));
+        self.stepped = self.now();
+        let outcome = self.engine.step(self.stepped, batch.drain(..));
         let changed = changed.map(|changed| changed.with_outcome(&self.engine, &outcome));
         let wake_at = self.carry_out(outcome);
         if let Some(changed) = changed {
@@ -131,24 +144,39 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         }
         let is_watched = self.host.is_watched();
         for (index, report) in reports.iter().enumerate() {
+            let pids = self.pids_to_log(report);
+            // Most main processes leave nothing behind.
+            if is_about_rest(report) && pids.is_empty() {
+                continue;
+            }
             let sentence = is_watched.then(|| sentence(&reports, index, self.engine.desired()));
-            log_events::report(report, sentence.as_deref());
+            log_events::report(report, &pids, &self.engine, sentence.as_deref());
             self.history.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
                     self.shown_plan.take_ready().iter().for_each(|plan| self.host.show_plan(plan));
                     self.performer.retain_lines(&|name| self.engine.status(name).is_some());
                 }
-                Report::Process(transition) => {
-                    if let (TransitionKind::Survives, Some(run)) = (&transition.what, transition.run) {
-                        log_events::survivors(&transition.name, &self.performer.pids(run));
-                    }
-                }
-                Report::Unchanged => {}
+                Report::ShuttingDown(_) => self.host.source().stop_watching(),
+                Report::Process(_) | Report::Stalled { .. } | Report::Unchanged => {}
             }
         }
         self.performer.perform(actions);
         wake_at.map(|at| self.epoch + at.since_epoch())
+    }
+
+    /// The living processes of a run, if the log line of this report names them.
+    fn pids_to_log(&self, report: &Report) -> Vec<Pid> {
+        let Report::Process(Transition { what, run: Some(run), .. }) = report else { return Vec::new() };
+        // In a hurry, finding them would take too long.
+        let is_hurried = self.engine.orders().closing().is_some_and(|closing| closing.hurry);
+        match what {
+            TransitionKind::Killing(_) if is_hurried => Vec::new(),
+            TransitionKind::Killing(_) | TransitionKind::StoppingRest(_) | TransitionKind::Survives(_) => {
+                self.performer.pids(*run)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Handles a message. Returns the events that it means for the engine.
@@ -244,6 +272,24 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         self.host.source().stop_watching();
         Some(Event::Order(order))
     }
+}
+
+fn is_about_rest(report: &Report) -> bool {
+    matches!(report, Report::Process(Transition { what: TransitionKind::StoppingRest(_), .. }))
+}
+
+/// The exit code of a shutdown that the end of a process caused.
+fn exit_code(cause: &ShutdownCause) -> u8 {
+    let code = match &cause.status {
+        ExitStatus::Code(code) => u8::try_from(*code).ok(),
+        ExitStatus::Signal(signal) => u8::try_from(128 + signals::number(*signal)).ok(),
+        // As shells have it.
+        ExitStatus::NotStarted(Refusal::CommandNotFound { .. } | Refusal::FileNotFound { .. }) => Some(127),
+        ExitStatus::NotStarted(_) => Some(126),
+        ExitStatus::Lost => None,
+    };
+    // A process that failed a check may have exited with status 0.
+    code.filter(|code| cause.success || *code != 0).unwrap_or(1)
 }
 
 fn content_event((name, content): (Name, Content)) -> Event {

@@ -5,7 +5,9 @@
 use crate::snapshot::{EventDetails, StreamEvent};
 use jiff::Timestamp;
 use reconcile::event::ExitStatus;
+use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
+use reconcile::text::Name;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +47,15 @@ impl PastEvent {
             }
             Report::Process(transition) => PastEventKind::Process { at, transition: transition.clone() },
             Report::Accepted(summary) => PastEventKind::Formatted(summary_event(summary)),
+            Report::Stalled { on, why, names } => {
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                let details = [("names", json!(names)), ("dependency", json!(on.as_str())), ("reason", json!(why.words()))];
+                PastEventKind::Formatted(configuration_event("start_blocked", generation, details.into_iter().collect()))
+            }
+            Report::ShuttingDown(ShutdownCause { name, status, .. }) => {
+                let details = [("cause", json!(name.as_str())), ("reason", json!(status.to_string()))];
+                PastEventKind::Formatted(configuration_event("shutting_down", generation, details.into_iter().collect()))
+            }
             Report::Unchanged => PastEventKind::Formatted(configuration_event("unchanged", generation, EventDetails::default())),
         })
     }
@@ -126,8 +137,12 @@ fn process_event(transition: &Transition, at: Timestamp) -> StreamEvent {
         Kind::NotReloaded(why) => ("not_reloaded", Some(why.clone()), None),
         Kind::Stopping(reason) => ("stopping", Some(reason.to_string()), None),
         Kind::Stopped { status: ended, reason } => ("stopped", Some(reason.to_string()), status(ended)),
+        Kind::StoppingRest(reason) => ("stopping_rest", Some(reason.to_string()), None),
+        Kind::MainChanged => ("main_changed", None, None),
+        Kind::NotStarted(reason) => ("not_started", Some(reason.to_string()), None),
+        Kind::SlowedDown(reason) => ("slowed_down", Some(reason.to_string()), None),
         Kind::Killing(reason) => ("killing", Some(reason.to_string()), None),
-        Kind::Exited => ("exited", None, Some(("status", json!(0)))),
+        Kind::Exited(ended) => ("exited", None, status(ended)),
         Kind::Crashed(ended) => ("crashed", Some(ended.to_string()), status(ended)),
         Kind::Restarting { delay, reason } => {
             ("restarting", Some(reason.to_string()), Some(("delay", json!(delay.as_secs_f64()))))
@@ -137,7 +152,7 @@ fn process_event(transition: &Transition, at: Timestamp) -> StreamEvent {
             ("updated", Some(format!("{} changed", names.join(", "))), Some(("fields", json!(names))))
         }
         Kind::Failed(reason) => ("failed", Some(reason.to_string()), None),
-        Kind::Survives => ("survives", None, None),
+        Kind::Survives(why) => ("survives", why.clone(), None),
     };
     let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
     StreamEvent {

@@ -55,6 +55,8 @@ pub enum Ending {
     Terminated,
     /// By `INT` or `QUIT`.
     Interrupted,
+    /// By the end of a process with `shutdown_on`; with the exit code.
+    Caused(u8),
     /// Processes are left that survive `KILL`.
     Incomplete,
 }

@@ -1,18 +1,31 @@
 //! Log lines about processes and the configuration. Their messages are fixed: people and scripts search for them.
 
 use crate::config::{Diagnostic, Rejected, Severity};
+use reconcile::engine::Engine;
 use reconcile::event::{ExitStatus, Pid};
 use reconcile::human_duration::HumanDuration;
+use reconcile::orders::ShutdownCause;
+use reconcile::plan::Block;
 use reconcile::report::{Report, Summary, Transition, TransitionKind};
 use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// Logs a report of the engine. A terminal shows the `sentence` instead, or nothing if it is empty.
-pub(super) fn report(report: &Report, sentence: Option<&str>) {
+/// Logs a report of the engine. `pids` are the living processes of the run that it is about, where that matters. A terminal shows
+/// the `sentence` instead, or nothing if it is empty.
+pub(super) fn report(report: &Report, pids: &[Pid], engine: &Engine, sentence: Option<&str>) {
     match report {
-        Report::Process(transition) => process(transition, sentence),
+        Report::Process(transition) => process(transition, pids, sentence),
+        Report::Stalled { on, why, names } => {
+            let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+            let ended = engine.status(on).filter(|_| *why == Block::Failed);
+            let reason = ended.map_or_else(|| why.words().to_owned(), |status| format!("failed: {}", status.reason));
+            warn!(target: "managed_processes", names = names.join(" "), dependency = on.as_str(), reason, sentence, "Start blocked");
+        }
+        Report::ShuttingDown(ShutdownCause { name, status, .. }) => {
+            warn!(target: "managed_processes", name = name.as_str(), reason = status.to_string(), sentence, "Shutting down");
+        }
         Report::Accepted(summary) => accepted(summary, sentence),
         Report::Unchanged => info!(target: "managed_processes", sentence, "Configuration unchanged"),
     }
@@ -33,7 +46,7 @@ macro_rules! line {
     };
 }
 
-fn process(transition: &Transition, sentence: Option<&str>) {
+fn process(transition: &Transition, pids: &[Pid], sentence: Option<&str>) {
     match &transition.what {
         TransitionKind::Starting(reason) => line!(info, transition, sentence, "Starting process", reason = reason.to_string()),
         TransitionKind::Started => line!(info, transition, sentence, "Process started"),
@@ -56,8 +69,18 @@ fn process(transition: &Transition, sentence: Option<&str>) {
                 reason = reason.to_string()
             );
         }
-        TransitionKind::Killing(reason) => line!(warn, transition, sentence, "Killing process", reason = reason.to_string()),
-        TransitionKind::Exited => line!(info, transition, sentence, "Process exited", status = 0),
+        TransitionKind::Killing(reason) => {
+            line!(warn, transition, sentence, "Killing process", pids = pid_list(pids), reason = reason.to_string());
+        }
+        TransitionKind::StoppingRest(reason) => {
+            line!(warn, transition, sentence, "Stopping remaining processes", pids = pid_list(pids), reason = reason.to_string());
+        }
+        TransitionKind::MainChanged => line!(info, transition, sentence, "Main process changed"),
+        TransitionKind::Exited(status) => line!(info, transition, sentence, "Process exited", status = code(status)),
+        TransitionKind::NotStarted(reason) => line!(warn, transition, sentence, "Process not started", reason = reason.to_string()),
+        TransitionKind::SlowedDown(reason) => {
+            line!(warn, transition, sentence, "Slowing down restarts", reason = format!("{reason}, for the sixth time within 10s"));
+        }
         TransitionKind::Crashed(status) => {
             line!(
                 warn,
@@ -84,8 +107,7 @@ fn process(transition: &Transition, sentence: Option<&str>) {
             line!(info, transition, sentence, "Process updated", reason = format!("{} changed", fields.join(", ")));
         }
         TransitionKind::Failed(reason) => line!(error, transition, sentence, "Process failed", reason = reason.to_string()),
-        // See `survivors`: only the runtime knows the pids.
-        TransitionKind::Survives => {}
+        TransitionKind::Survives(why) => survivors(&transition.name, pids, why.as_deref()),
     }
 }
 
@@ -144,19 +166,19 @@ pub(super) fn orphan(transition: &Transition, alive: &[Pid]) {
         }
         TransitionKind::Killing(_) => warn!(target: "managed_processes", name, pid, reason = ORPHANED, "Killing process"),
         TransitionKind::Stopped { .. } => info!(target: "managed_processes", name, pid, reason = ORPHANED, "Process stopped"),
-        TransitionKind::Survives => survivors(&transition.name, alive),
+        TransitionKind::Survives(why) => survivors(&transition.name, alive, why.as_deref()),
         // It was started by the former navigator.
         _ => {}
     }
 }
 
-fn pid_list(pids: &[Pid]) -> String {
-    pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+fn pid_list(pids: &[Pid]) -> Option<String> {
+    (!pids.is_empty()).then(|| pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
 }
 
 /// Logs the processes that survive `KILL`.
-pub(super) fn survivors(name: &Name, pids: &[Pid]) {
-    error!(target: "managed_processes", name = name.as_str(), pids = pid_list(pids), "Process survives KILL");
+fn survivors(name: &Name, pids: &[Pid], reason: Option<&str>) {
+    error!(target: "managed_processes", name = name.as_str(), pids = pid_list(pids), reason, "Process survives KILL");
 }
 
 /// Logs that navigator shuts down because its terminal was closed.

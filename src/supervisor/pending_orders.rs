@@ -71,7 +71,7 @@ impl ChangedProcesses {
         }));
         names.extend(outcome.reports.iter().filter_map(|report| match report {
             Report::Process(transition) => Some(transition.name.clone()),
-            Report::Accepted(_) | Report::Unchanged => None,
+            Report::Accepted(_) | Report::Unchanged | Report::Stalled { .. } | Report::ShuttingDown(_) => None,
         }));
         ChangedProcesses::These(names)
     }

@@ -6,6 +6,7 @@
 use reconcile::desired::Desired;
 use reconcile::event::ExitStatus;
 use reconcile::human_duration::HumanDuration;
+use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
 use reconcile::spec::{ProcessKind, Restart, Spec};
 use std::time::Duration;
@@ -15,6 +16,12 @@ pub(super) fn sentence(reports: &[Report], index: usize, desired: &Desired) -> S
     match &reports[index] {
         Report::Accepted(summary) => accepted(summary),
         Report::Unchanged => "Configuration unchanged".to_owned(),
+        Report::Stalled { on, why, names } => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let (verb, why) = (if names.len() == 1 { "waits" } else { "wait" }, why.words());
+            format!("{} {verb} for `{on}`, which doesn't come by itself: {why}", names.join(", "))
+        }
+        Report::ShuttingDown(ShutdownCause { name, status, .. }) => format!("Shutting down: `{name}` {}", ended(status)),
         Report::Process(transition) => {
             let spec = desired.get(&transition.name).map(|entry| &*entry.spec);
             process(transition, &reports[..index], &reports[index + 1..], spec)
@@ -46,7 +53,7 @@ fn process(transition: &Transition, before: &[Report], after: &[Report], spec: O
     let next = || follow_up(transition, after, spec);
     let is_said = |by: fn(&Kind) -> bool| same_run(transition, before).any(by);
     match &transition.what {
-        Kind::Starting(_) | Kind::Survives => String::new(),
+        Kind::Starting(_) | Kind::Survives(_) => String::new(),
         // Its line comes when it is ready.
         Kind::Started if spec.is_some_and(Spec::has_readiness) => String::new(),
         Kind::Started => format!("started{pid}"),
@@ -56,9 +63,13 @@ fn process(transition: &Transition, before: &[Report], after: &[Report], spec: O
         Kind::NotReloaded(why) => format!("could not re-read its files: {why}"),
         Kind::Stopping(reason) => format!("stopping: {reason}"),
         Kind::Stopped { .. } => format!("stopped{}", next()),
+        Kind::StoppingRest(reason) => format!("stopping what is left: {reason}"),
+        Kind::MainChanged => format!("has another main process{pid}"),
+        Kind::NotStarted(reason) => format!("could not be started: {reason}{}", next()),
+        Kind::SlowedDown(reason) => format!("restarts too often, so restarts are slowed down: {reason}"),
         Kind::Killing(reason) => format!("killing what is left: {reason}"),
-        Kind::Exited if spec.is_some_and(|spec| spec.exec.kind == ProcessKind::Task) => format!("completed{}", next()),
-        Kind::Exited => format!("exited with status 0{}", next()),
+        Kind::Exited(_) if spec.is_some_and(|spec| spec.exec.kind == ProcessKind::Task) => format!("completed{}", next()),
+        Kind::Exited(status) => format!("{}{}", ended(status), next()),
         Kind::Crashed(status) => format!("{}{}", ended(status), next()),
         Kind::Updated(differences) => {
             let fields: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
@@ -82,7 +93,7 @@ fn same_run<'a>(transition: &Transition, reports: &'a [Report]) -> impl Iterator
 
 /// Whether its sentence says what follows.
 fn has_follow_up(what: &Kind) -> bool {
-    matches!(what, Kind::Exited | Kind::Crashed(_) | Kind::Stopped { .. } | Kind::Failed(_))
+    matches!(what, Kind::Exited(_) | Kind::NotStarted(_) | Kind::Crashed(_) | Kind::Stopped { .. } | Kind::Failed(_))
 }
 
 /// What follows from the end of a run, as the rest of the sentence about it.
@@ -141,6 +152,10 @@ mod tests {
         spec.restart = Restart::Always;
     }
 
+    fn exited() -> Kind {
+        Kind::Exited(ExitStatus::Code(0))
+    }
+
     fn crashed(code: i32) -> Kind {
         Kind::Crashed(ExitStatus::Code(code))
     }
@@ -158,7 +173,7 @@ mod tests {
         for (reports, expected) in [
             (&[report(1, crashed(1)), report(1, restarting_in(1_060))][..], &["exited with status 1, restarting in 1s"][..]),
             (&[report(1, crashed(1)), report(1, restarting_in(0))], &["exited with status 1, restarting now"]),
-            (&[report(1, Kind::Exited), report(1, restarting_in(480))], &["exited with status 0, restarting in 500ms"]),
+            (&[report(1, exited()), report(1, restarting_in(480))], &["exited with status 0, restarting in 500ms"]),
             (
                 &[report(1, Kind::Crashed(ExitStatus::Signal(Signal::KILL))), report(1, failed())],
                 &["was ended by signal KILL, given up"],
@@ -180,7 +195,7 @@ mod tests {
         let probed = |spec: &mut Spec| spec.exec.announce = Some(reconcile::spec::Announce::Notify);
         assert_eq!(said(&start, probed), ["ready (pid 72)"]);
         let task = |spec: &mut Spec| spec.exec.kind = ProcessKind::Task;
-        assert_eq!(said(&[report(1, Kind::Exited)], task), ["completed"]);
+        assert_eq!(said(&[report(1, exited())], task), ["completed"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::readers::{Published, Readers};
 use super::shown_plan::ShownPlan;
 use super::shutdown_notice::ShutdownNotice;
 use super::view::File;
+use crate::runtime::{CATCH_UP, PAUSE};
 use crate::source::Ticket;
 use reconcile::engine::Engine;
 use reconcile::event::RunId;
@@ -21,6 +22,10 @@ use tokio::time::Instant;
 pub struct Supervisor<P, S> {
     pub(super) engine: Engine,
     pub(super) epoch: Instant,
+    /// When the engine was stepped last.
+    pub(super) stepped: Time,
+    /// After a pause of navigator the engine's clock stands still until then.
+    pub(super) catch_up: Option<Instant>,
     pub(super) performer: P,
     pub(super) host: S,
     pub(super) interrupts: Interrupts,
@@ -51,6 +56,8 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         Supervisor {
             engine: Engine::new().with_ordered_execs(),
             epoch: Instant::now(),
+            stepped: Time::ZERO,
+            catch_up: None,
             performer,
             host,
             interrupts: Interrupts::default(),
@@ -66,6 +73,17 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
 
     /// The time by the engine's clock.
     pub(super) fn now(&self) -> Time {
-        Time::after_epoch(self.epoch.elapsed())
+        if self.catch_up.is_some() { self.stepped } else { Time::after_epoch(self.epoch.elapsed()) }
+    }
+
+    /// The loop is awake, and meant to step the engine at `wake_at` at the latest. If navigator was paused, the clock stands still
+    /// for a moment: exits, announcements and answers that came meanwhile count before any deadline.
+    pub(super) fn woke(&mut self, wake_at: Option<Instant>) {
+        let now = Instant::now();
+        match self.catch_up {
+            Some(until) => self.catch_up = Some(until).filter(|until| now < *until),
+            None if wake_at.is_some_and(|at| now >= at + PAUSE) => self.catch_up = Some(now + CATCH_UP),
+            None => {}
+        }
     }
 }

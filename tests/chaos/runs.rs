@@ -30,7 +30,7 @@ pub(crate) struct Run {
     pub(crate) killing: Option<usize>,
     /// `Process exited` or `Process crashed`: it ended by itself.
     pub(crate) ended: Option<usize>,
-    /// `Process stopped`, `Restarting process` or `Process failed`: nothing of it is left.
+    /// `Process stopped`, `Process not started`, `Restarting process` or `Process failed`: nothing of it is left.
     pub(crate) gone: Option<usize>,
     /// Signals from somebody else.
     pub(crate) hits: Vec<usize>,
@@ -173,7 +173,7 @@ fn runs(story: &Story) -> Vec<Run> {
             "Stopping process" => run.stopping = Some(place),
             "Killing process" => run.killing = Some(place),
             "Process exited" | "Process crashed" => run.ended = Some(place),
-            "Process stopped" | "Restarting process" | "Process failed" => run.gone = Some(place),
+            "Process stopped" | "Process not started" | "Restarting process" | "Process failed" => run.gone = Some(place),
             _ => {}
         }
     }

@@ -109,13 +109,19 @@ const CELLS: &[Cell] = &[
     // The first nine calls create navigator's own threads.
     cell(CLONE, "EAGAIN", "10+", "", NO_PROCESSES),
     cell(CLONE, "ENOMEM", "10+", "", NO_MEMORY),
-    cell(CLONE, "EPERM", "10+", "", Says("Process failed name=again reason=\"creating a process: operation not permitted\"")),
+    cell(
+        CLONE,
+        "EPERM",
+        "10+",
+        "",
+        Says("Process not started name=again reason=\"creating a process: operation not permitted\""),
+    ),
     cell("clone3", "EINVAL", "10+", "", Copes),
     cell("pipe2", "EMFILE", "1", "", NO_FILES),
     cell("pipe2", "EMFILE", "3", "", NO_FILES),
     cell("pipe2", "ENFILE", "7+", "", NO_FILES_ON_HOST),
     // A start, in the child.
-    cell("setsid", "EPERM", "", "", Says("Process failed name=again reason=\"making a session: operation not permitted\"")),
+    cell("setsid", "EPERM", "", "", Says("Process not started name=again reason=\"making a session: operation not permitted\"")),
     cell("dup3", "EMFILE", "1", "", NO_FILES),
     // In the child of every start, and once where the streams are put back.
     cell("dup3", "EMFILE", "3", "", Says("reason=\"setting up its standard streams: navigator may open no more files")),

@@ -71,7 +71,7 @@ fn nobody_outlives_a_process_that_was_removed_from_the_file() {
 fn a_leader_that_exits_takes_its_tree_with_it() {
     let site = Site::new();
     site.script("family.sh", &format!("{FAMILY}until [ -e go ]; do sleep 0.05; done\nexit 0\n"));
-    let mut navigator = site.start("managed_processes:\n  - { name: family, command: ./family.sh }\n");
+    let mut navigator = site.start("managed_processes:\n  - { name: family, command: ./family.sh, stop: { timeout: 500ms } }\n");
     family_is_complete(&navigator, &[3601, 3602, 3603]);
     site.write("go", "");
     assert_eq!(navigator.event("Process exited", "family").field("status"), Some("0"));
@@ -131,9 +131,57 @@ fn who_ignores_the_signal_is_killed_though_the_leader_has_gone_before() {
 }
 
 #[test]
+fn what_a_main_process_leaves_behind_is_asked_to_stop_and_named() {
+    let site = Site::new();
+    for end in ["exit 0", "kill -9 $$"] {
+        site.script(
+            "main.sh",
+            &format!("#!/bin/sh\nsetsid \"$FIXTURES/child.sh\" worker &\nuntil [ -e go ]; do sleep 0.02; done\n{end}\n"),
+        );
+        let navigator = site.start("managed_processes:\n  - { name: main, command: ./main.sh }\n");
+        navigator.journals("worker start");
+        let worker =
+            leftovers::descendants(navigator.pid()).into_iter().find(|process| leftovers::describe(process).contains("worker"));
+        let worker = worker.expect("it runs").pid.to_string();
+        site.write("go", "");
+        let stopping = navigator.event("Stopping remaining processes", "main");
+        let pids: Vec<&str> = stopping.field("pids").unwrap_or_default().split(' ').collect();
+        assert!(pids.contains(&&*worker), "{stopping:?}");
+        navigator.journals("worker exit");
+        nobody_is_left_below(&navigator);
+        assert_eq!(navigator.count("Killing process", "main"), 0);
+        navigator.ends();
+        std::fs::remove_file(site.path("go")).expect("it was written");
+        std::fs::remove_file(site.path("journal")).expect("it was written");
+    }
+}
+
+#[test]
+fn a_stop_of_the_main_process_lets_it_end_before_its_workers() {
+    let site = Site::new();
+    // The main process stops its worker by itself, and needs it until then.
+    site.script("main.sh", "#!/bin/sh\nsetsid \"$FIXTURES/child.sh\" worker &\nexec \"$FIXTURES/child.sh\" main\n");
+    for (scope, expected) in [
+        ("main", ["main term", "main exit", "worker term", "worker exit"]),
+        ("tree", ["main term", "worker term", "worker exit", "main exit"]),
+    ] {
+        let stop = format!("stop: {{ scope: {scope} }}, env: {{ LINGER: '0.3' }}");
+        let navigator = site.start(&format!("managed_processes:\n  - {{ name: main, command: ./main.sh, {stop} }}\n"));
+        navigator.journals("main start");
+        navigator.journals("worker start");
+        navigator.ends();
+        let stops = site.stops();
+        let place = |line: &str| stops.iter().position(|stop| stop == line).unwrap_or_else(|| panic!("{line}: {stops:?}"));
+        let in_order = place(expected[1]) < place(expected[2]);
+        assert!(if scope == "main" { in_order } else { place("worker term") < place("main exit") }, "{stops:?}");
+        std::fs::remove_file(site.path("journal")).expect("it was written");
+    }
+}
+
+#[test]
 fn output_that_a_grandchild_holds_open_delays_nothing() {
     let site = Site::new();
-    // It would hold it for an hour, and take no notice of being told to stop.
+    // It would hold it for an hour, and take no notice of being told to stop, until it is killed.
     let mut navigator = site.start(
         r#"
 managed_processes:
@@ -141,6 +189,7 @@ managed_processes:
     command: sh
     args: [-c, 'setsid sh -c "trap \"\" TERM; sleep 3600; :" & echo done']
     type: task
+    stop: { timeout: 500ms }
   - name: next
     command: sleep
     args: ["3600"]

@@ -92,6 +92,7 @@ fn every_key_is_written() {
         for key in keys.iter().filter(|key| !not_yet().any(|later| later == key.name)) {
             let path = format!("{path}/{}", key.name);
             if let ValueShape::Part(keys)
+            | ValueShape::DelayOrPart(keys)
             | ValueShape::Choice(_, keys)
             | ValueShape::Edges(keys)
             | ValueShape::WordsOrPart(_, keys) = key.shape

@@ -164,7 +164,7 @@ impl Trial<'_> {
             outcome.actions.iter().partition(|action| matches!(action, Action::Update { .. }));
         for action in updates {
             check_update(&self.facts, action)?;
-            self.facts.act(self.now, action, None, false);
+            self.facts.act(self.now, action, None, (false, false));
             self.world.perform(self.now, action);
         }
         let mut moment = Moment::of(&self.facts, self.now);
@@ -173,9 +173,13 @@ impl Trial<'_> {
             let before = Free::at(&self.facts, &moment);
             for action in actions {
                 let why = check_action(&self.facts, self.now, &before, action)?;
-                let replaces = matches!(action, Action::Spawn { run, .. }
-                    if self.engine.observed().run(*run).is_some_and(|run| run.reason.replaces()));
-                self.facts.act(self.now, action, why, replaces);
+                let reason = matches!(action, Action::Spawn { .. }).then(|| self.engine.observed().run(action.run())).flatten();
+                let reason = reason.map(|run| &run.reason);
+                let said = (
+                    reason.is_some_and(reconcile::reason::Reason::replaces),
+                    matches!(reason, Some(reconcile::reason::Reason::Watched(_))),
+                );
+                self.facts.act(self.now, action, why, said);
                 self.world.perform(self.now, action);
                 self.count(action)?;
             }
@@ -206,7 +210,7 @@ impl Trial<'_> {
                 self.figures.kills += 1;
                 Ok(())
             }
-            Action::Stop { .. } | Action::Update { .. } | Action::Reload { .. } => Ok(()),
+            Action::Stop { .. } | Action::StopRest { .. } | Action::Update { .. } | Action::Reload { .. } => Ok(()),
         }
     }
 

@@ -4,10 +4,11 @@
 //! Where the contract gives an event a meaning (what is forgiven, what ends a streak), that meaning is written down here
 //! once more, from the contract. What ought to follow from the facts stands in [`crate::rules`].
 
-use crate::places::{Places, Set};
+use crate::places::{Places, Set, has};
 use crate::rules::{Moment, Rest, Why, rest};
 use crate::wishes::{MOST, Wish, number};
-use reconcile::event::{Action, Content, Event, ExitStatus, Order, RunId};
+use reconcile::backoff::WatchRestarts;
+use reconcile::event::{Action, Content, Event, ExitStatus, Order, Refusal, RunId};
 use reconcile::report::{Report, TransitionKind};
 use reconcile::spec::Spec;
 use reconcile::time::Time;
@@ -43,6 +44,8 @@ pub(crate) struct Process {
     pub(crate) due_since: Option<Time>,
     /// What its files contain, as was last told of the paths that it watched then.
     pub(crate) files: Option<Content>,
+    /// The restarts for its files.
+    pub(crate) watch_restarts: WatchRestarts,
 }
 
 /// How a run ended.
@@ -50,7 +53,7 @@ pub(crate) struct Process {
 pub(crate) struct Past {
     pub(crate) run: RunId,
     pub(crate) spec: Arc<Spec>,
-    pub(crate) success: bool,
+    pub(crate) status: ExitStatus,
     pub(crate) at: Time,
     /// Why it was told to stop, if it was.
     pub(crate) why: Option<Why>,
@@ -82,6 +85,8 @@ pub(crate) struct Run {
     /// What its files contained when it last read them.
     pub(crate) read: Option<Content>,
     pub(crate) stop: Option<(Time, Why)>,
+    /// What its leader left behind was told to stop.
+    pub(crate) rest_stop: Option<Time>,
     pub(crate) killed: Option<Time>,
     pub(crate) exit: Option<(ExitStatus, Time)>,
     pub(crate) reported: bool,
@@ -90,6 +95,20 @@ pub(crate) struct Run {
     pub(crate) forgiven: bool,
     /// What it was placed after.
     pub(crate) waits: Set,
+}
+
+/// A start that was refused, for whatever reason.
+const NOT_STARTED: ExitStatus = ExitStatus::NotStarted(Refusal::FileNotFound { command: String::new() });
+
+impl Past {
+    /// Whether it ended with a success by this definition, and not because it failed.
+    pub(crate) fn success(&self, spec: &Spec) -> bool {
+        self.status.is_success(spec) && self.why.is_none_or(|why| !why.fails())
+    }
+
+    pub(crate) fn refused(&self) -> bool {
+        self.status == NOT_STARTED
+    }
 }
 
 impl Run {
@@ -142,7 +161,8 @@ impl Facts {
         }
         self.generation += 1;
         let before = std::mem::replace(&mut self.wish, wish.clone());
-        self.places = Places::of(wish);
+        let former = std::mem::replace(&mut self.places, Places::of(wish));
+        self.keep_order(&former);
         for process in 0..MOST {
             let (old, new) = (before.spec(process), wish.spec(process));
             let Some(new) = new else {
@@ -163,6 +183,39 @@ impl Facts {
             if added || lifted || !new.enabled {
                 self.forgive(process);
             }
+        }
+    }
+
+    /// What leaves keeps its order where that led over processes that have other places now: it comes right after what leaves
+    /// before it.
+    fn keep_order(&mut self, former: &Places) {
+        let stays = |run: &Run| {
+            let wanted = self.spec(run.process).filter(|spec| spec.enabled);
+            run.undisturbed() && wanted.is_some_and(|spec| spec.exec == run.spec.exec)
+        };
+        let leaves = |process: usize| self.runs_of(process).count() > 0 && !self.runs_of(process).any(stays);
+        let moved = |process: usize| former.waits[process] != self.places.waits[process] || self.spec(process).is_none();
+        let behind = |process: usize| {
+            let places = self.runs_of(process).fold(0, |set, run| set | run.waits);
+            // By the process and whether one that moved lies before it.
+            let (mut reached, mut found) = ([places & former.known(), 0], 0);
+            let mut done = [0; 2];
+            while let Some((on, after)) = (0..2)
+                .flat_map(|after| (0..MOST).map(move |on| (on, after)))
+                .find(|&(on, after)| has(reached[after] & !done[after], on))
+            {
+                done[after] |= 1 << on;
+                if !leaves(on) {
+                    reached[usize::from(after == 1 || moved(on))] |= former.waits[on];
+                } else if after == 1 {
+                    found |= 1 << on;
+                }
+            }
+            found
+        };
+        let further: [Set; MOST] = std::array::from_fn(|process| if leaves(process) { behind(process) } else { 0 });
+        for run in &mut self.runs {
+            run.waits |= further[run.process];
         }
     }
 
@@ -213,7 +266,11 @@ impl Facts {
     /// Takes news of a run; of one that is unknown or gone, or of what is known already, there is nothing to take.
     pub(crate) fn news(&mut self, now: Time, news: &Event) {
         match news {
-            Event::Wanted(_) | Event::Order(_) | Event::Reloaded { .. } => {}
+            Event::Wanted(_)
+            | Event::Order(_)
+            | Event::Reloaded { .. }
+            | Event::KillRefused { .. }
+            | Event::MainChanged { .. } => {}
             Event::Spawned { run, .. } => {
                 if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_none()) {
                     run.up = Some(now);
@@ -239,7 +296,7 @@ impl Facts {
                     run.unhealthy = true;
                 }
             }
-            Event::Content { name, content } => self.look(number(name), content),
+            Event::Content { name, content } => self.look(now, number(name), content),
             Event::Exited { run, status } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.up.get_or_insert(now);
@@ -261,11 +318,14 @@ impl Facts {
     }
 
     /// Takes what the files of a process contain, if these are still the ones that it watches.
-    fn look(&mut self, process: usize, content: &Content) {
+    fn look(&mut self, now: Time, process: usize, content: &Content) {
         if self.spec(process).is_none_or(|spec| spec.watch != content.watch) {
             return;
         }
         let known = &mut self.processes[process];
+        if known.files.as_ref().is_some_and(|files| files.watch == content.watch && files.files != content.files) {
+            known.watch_restarts.files_changed(now);
+        }
         known.files = Some(content.clone());
         let runs = self.runs.iter_mut().filter(|run| run.process == process).map(|run| &mut run.read);
         for read in runs.chain(known.past.as_mut().map(|past| &mut past.read)) {
@@ -289,7 +349,7 @@ impl Facts {
         let process = &mut self.processes[run.process];
         let by_itself = !run.forgiven && (run.failing() || (run.stop.is_none() && run.exit.is_none()));
         let (status, at) = run.exit.clone().unwrap_or((ExitStatus::Lost, now));
-        let success = !refused && status.is_success() && run.stop.is_none_or(|(_, why)| !why.fails());
+        let status = if refused { NOT_STARTED } else { status };
         let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
         let told = run.stop.map_or(at, |(told, _)| told.min(at));
         let ready_for = run.ready.map_or(run.ready_for, |since| told.since(since).max(run.ready_for));
@@ -305,17 +365,20 @@ impl Facts {
         if by_itself || (last && !newer && !failed) {
             let streak = by_itself.then_some(streak);
             let why = run.stop.map(|(_, why)| why);
-            process.past = Some(Past { run: id, spec: run.spec, success, at, why, streak, read: run.read });
+            process.past = Some(Past { run: id, spec: run.spec, status, at, why, streak, read: run.read });
         }
     }
 
     /// Takes an action of the engine: with why it ought to have been taken if it is a stop, and whether it says that what
-    /// it starts replaces what ran before.
-    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, replaces: bool) {
+    /// it starts replaces what ran before, and is started for files that changed.
+    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, (replaces, for_files): (bool, bool)) {
         match action {
             Action::Spawn { run, spec, after } => {
                 let process = number(&spec.name);
                 self.processes[process].new = false;
+                if for_files {
+                    self.processes[process].watch_restarts.count(now);
+                }
                 if rest(self, process) == Rest::Fresh
                     && let Some(past) = &mut self.processes[process].past
                 {
@@ -340,6 +403,7 @@ impl Facts {
                     unhealthy: false,
                     read,
                     stop: None,
+                    rest_stop: None,
                     killed: None,
                     exit: None,
                     reported: false,
@@ -373,6 +437,11 @@ impl Facts {
                     run.stop = why.map(|why| (now, why));
                 }
             }
+            Action::StopRest { run, .. } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.rest_stop = Some(now);
+                }
+            }
             Action::Kill { run } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.killed = Some(now);
@@ -387,7 +456,7 @@ impl Facts {
     /// Takes what was reported of a run that isn't known from actions.
     pub(crate) fn report(&mut self, report: &Report) {
         let Report::Process(transition) = report else { return };
-        if transition.what == TransitionKind::Survives
+        if matches!(transition.what, TransitionKind::Survives(_))
             && let Some(run) = transition.run.and_then(|run| self.run_mut(run))
         {
             run.reported = true;

@@ -2,14 +2,14 @@
 
 use crate::facts::{Facts, Run};
 use crate::places::has;
-use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reload, rest};
+use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reload, rest, slowed_down};
 use crate::wishes::{MOST, name, number};
 use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, RunId};
 use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE, STARTS_OF_ONE_USER};
 use reconcile::reason::Reason;
 use reconcile::report::{Report, TransitionKind};
-use reconcile::spec::{OnChange, ProcessKind, Reload, Spec};
+use reconcile::spec::{OnChange, ProcessKind, Reload, Spec, StopScope};
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::time::Time;
 use std::fmt::Display;
@@ -44,6 +44,11 @@ pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Act
             let found = facts.run(*run);
             ensure(found.is_some(), "actions are about runs that live", || format!("stop {run}"))?;
             found.map_or(Ok(None), |run| check_stop(facts, before, &Moment::of(facts, now), run).map(Some))
+        }
+        Action::StopRest { run, .. } => {
+            let rest = facts.run(*run).filter(|run| run.exit.is_some() && run.rest_stop.is_none() && run.killed.is_none());
+            let is_new = rest.is_some_and(|run| run.stop.is_none() || run.spec.stop.scope == StopScope::Main);
+            ensure(is_new, "what a leader leaves behind is told to stop once", || run).map(|()| None)
         }
         Action::Kill { run } => {
             let found = facts.run(*run);
@@ -144,9 +149,9 @@ fn check_stop(facts: &Facts, before: &Free, moment: &Moment, run: &Run) -> Resul
 fn check_kill(facts: &Facts, moment: &Moment, run: &Run) -> Result<Option<Why>, Violation> {
     let story = || format!("{}{} is killed", run.spec.name, run.id);
     ensure(run.killed.is_none(), "nothing is killed twice", story)?;
-    let leftover = run.stop.is_none() && run.exit.is_some();
-    let overdue = run.stop.is_some_and(|(since, _)| moment.now() >= since + run.spec.stop.timeout);
-    ensure(leftover || overdue || is_hurried(facts, moment.now()), "nothing is killed before its time", story)?;
+    let told = run.stop.map(|(since, _)| since).or(run.rest_stop);
+    let overdue = told.is_some_and(|since| moment.now() >= since + run.spec.stop.timeout);
+    ensure(overdue || is_hurried(facts, moment.now()), "nothing is killed before its time", story)?;
     Ok(facts.closing.map(|_| Why::Closing))
 }
 
@@ -214,10 +219,11 @@ impl Watch<'_> {
         if let Some((closing, false)) = facts.closing.filter(|_| !is_hurried(facts, now)) {
             self.deadline(closing + facts.wish.shutdown_timeout, "a shutdown ends in time", &whose)?;
         }
-        if let Some((since, _)) = run.stop {
+        let late = run.stop.is_none() || run.spec.stop.scope == StopScope::Main;
+        ensure(run.exit.is_none() || !late || run.rest_stop.is_some(), "what a leader leaves behind is told to stop", || &whose)?;
+        if let Some(since) = run.stop.map(|(since, _)| since).or(run.rest_stop) {
             return self.deadline(since + run.spec.stop.timeout, "what doesn't stop in time is killed", &whose);
         }
-        ensure(run.exit.is_none(), "what a leader leaves behind is killed", || &whose)?;
         match self.moment.fate(facts, run) {
             Fate::Go(why) => {
                 let held = run.up.is_none() || self.moment.stops_after(facts, run.process) != 0;
@@ -229,6 +235,9 @@ impl Watch<'_> {
                 ensure(self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)?;
                 ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose)?;
                 ensure(!is_to_reload(facts, run), "what has changed is read again", || &whose)?;
+                if let Some(due) = slowed_down(facts, run, now) {
+                    self.deadline(due, "a restart for files is put off, not forgotten", &whose)?;
+                }
                 match run.up.filter(|_| !run.was_ready) {
                     Some(up) => self.deadline(up + run.spec.ready_timing.deadline, "readiness has a deadline", &whose),
                     None => Ok(()),

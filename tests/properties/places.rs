@@ -70,6 +70,11 @@ impl Places {
         places
     }
 
+    /// The processes that have a place.
+    pub(crate) fn known(&self) -> Set {
+        (0..MOST).filter(|&process| self.listed[process].is_some()).fold(0, |set, process| set | 1 << process)
+    }
+
     /// Everything that a process waits for, however indirectly.
     fn closure(&self, process: usize) -> Set {
         let mut reached = self.waits[process];

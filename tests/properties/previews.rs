@@ -89,7 +89,7 @@ pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut 
             let answers = match action {
                 Action::Spawn { run, spec, .. } => starts(*run, spec),
                 Action::Update { .. } | Action::Reload { .. } => Vec::new(),
-                Action::Stop { run, .. } | Action::Kill { run } => ends(*run),
+                Action::Stop { run, .. } | Action::StopRest { run, .. } | Action::Kill { run } => ends(*run),
             };
             for answer in answers {
                 count += 1;

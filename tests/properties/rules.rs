@@ -8,7 +8,7 @@ use crate::places::{Need, Set, has};
 use crate::wishes::{MOST, number};
 use reconcile::event::{Content, RunId};
 use reconcile::plan::STARTS_AHEAD;
-use reconcile::spec::{Condition, OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
+use reconcile::spec::{Backoff, Condition, OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::time::Duration;
 
@@ -363,7 +363,7 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
     match run.up {
         _ if run.unhealthy => Fate::Go(Why::Unhealthy),
         Some(up) if !run.was_ready && now >= up + run.spec.ready_timing.deadline => Fate::Go(Why::Unready),
-        _ if missed && !obsolete => Fate::Go(Why::Watched),
+        _ if missed && !obsolete && slowed_down(facts, run, now).is_none() => Fate::Go(Why::Watched),
         _ => Fate::Stay,
     }
 }
@@ -430,17 +430,20 @@ pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     let Some(past) = &facts.processes[process].past else { return Rest::Fresh };
     let Some((length, after_health)) = past.streak.filter(|_| !is_mended(past, spec)) else { return Rest::Fresh };
     if spec.on_watch == OnWatch::Restart && has_missed(facts, process, past.read.as_ref(), spec) {
-        return Rest::Fresh;
+        let due = facts.processes[process].watch_restarts.due(&spec.backoff, past.at, past.run.0);
+        return due.map_or(Rest::Fresh, |due| Rest::Again(due, due));
     }
+    let success = past.success(spec);
     let again = match spec.restart {
         Restart::Never => false,
-        Restart::OnFailure => !past.success,
-        Restart::Always => !past.success || spec.exec.kind == ProcessKind::Service,
+        Restart::OnFailure => !success,
+        Restart::Always => !success || spec.exec.kind == ProcessKind::Service,
     };
-    let spent = !past.success && spec.max_restarts.is_some_and(|most| length > most);
-    match past.success {
+    let spent = !success && spec.max_restarts.is_some_and(|most| length > most);
+    match success {
         _ if again && !spent => {
-            let (least, most) = backoff(spec, length, after_health);
+            // A program that isn't there is tried again soon once, then rarely.
+            let (least, most) = if past.refused() && length > 1 { longest(spec) } else { backoff(spec, length, after_health) };
             Rest::Again(past.at + least, past.at + most)
         }
         true => Rest::Completed,
@@ -448,14 +451,31 @@ pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     }
 }
 
+/// When a run whose files changed is restarted, if that is put off because it happened too often.
+pub(crate) fn slowed_down(facts: &Facts, run: &Run, now: Time) -> Option<Time> {
+    let spec = facts.spec(run.process).filter(|spec| spec.on_watch == OnWatch::Restart && spec.exec == run.spec.exec)?;
+    let missed = has_missed(facts, run.process, run.read.as_ref(), spec);
+    let restarts = &facts.processes[run.process].watch_restarts;
+    restarts.due(&spec.backoff, now, run.id.0).filter(|_| missed)
+}
+
+/// The longest backoff, at least and at most.
+fn longest(spec: &Spec) -> (Duration, Duration) {
+    spread(&spec.backoff, spec.backoff.max.as_secs_f64())
+}
+
 /// The least and the most that lies between the last of so many ends in a row and the start that follows it.
 fn backoff(spec: &Spec, length: u32, after_health: bool) -> (Duration, Duration) {
-    if length == 1 && after_health {
+    if length == 1 && after_health && spec.backoff.first_at_once {
         return (Duration::ZERO, Duration::ZERO);
     }
     let backoff = &spec.backoff;
-    let power = i32::try_from(length - u32::from(after_health) - 1).unwrap_or(i32::MAX);
+    let power = i32::try_from(length - u32::from(after_health && backoff.first_at_once) - 1).unwrap_or(i32::MAX);
     let middle = (backoff.initial.as_secs_f64() * backoff.factor.powi(power)).min(backoff.max.as_secs_f64());
+    spread(backoff, middle)
+}
+
+fn spread(backoff: &Backoff, middle: f64) -> (Duration, Duration) {
     let slack = Duration::from_micros(1);
     let at = |share: f64| Duration::from_secs_f64(middle * share);
     (at(1.0 - backoff.jitter).saturating_sub(slack), at(1.0 + backoff.jitter) + slack)

@@ -62,6 +62,8 @@ impl Trace {
             }
             Event::Content { name, content } => format!("  {now} <- the files of {name}: {:?}", content.files),
             Event::Exited { run, status } => format!("  {now} <- {} ended: {status}", of(run)),
+            Event::KillRefused { run, why } => format!("  {now} <- {} can't be killed: {why}", of(run)),
+            Event::MainChanged { run, .. } => format!("  {now} <- {} has another leader", of(run)),
             Event::Gone { run } => format!("  {now} <- {} is gone", of(run)),
         });
     }
@@ -82,7 +84,7 @@ impl Trace {
                 TransitionKind::Failed(reason) => self.line(|| format!("  {now} -- {name} failed: {reason}")),
                 TransitionKind::Reloading(reason) => self.line(|| format!("  {now} -- {name} reads its files again: {reason}")),
                 TransitionKind::Updated(_) => self.line(|| format!("  {now} -- {name} is updated")),
-                TransitionKind::Survives => self.line(|| format!("  {now} -- {name} survives")),
+                TransitionKind::Survives(_) => self.line(|| format!("  {now} -- {name} survives")),
                 _ => {}
             }
         }
@@ -96,6 +98,7 @@ impl Trace {
                 Action::Stop { run, .. } => format!("  {now} -> stop {}", of(run)),
                 Action::Update { run, .. } => format!("  {now} -> update {}", of(run)),
                 Action::Reload { run, .. } => format!("  {now} -> reload {}", of(run)),
+                Action::StopRest { run, .. } => format!("  {now} -> stop the rest of {}", of(run)),
                 Action::Kill { run } => format!("  {now} -> kill {}", of(run)),
             });
         }

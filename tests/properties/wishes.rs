@@ -7,7 +7,7 @@ use crate::dice::Dice;
 use reconcile::desired::Desired;
 use reconcile::spec::{
     Announce, Backoff, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Reload, Restart,
-    Signal, Spec, Tier,
+    Signal, Spec, StopScope, Tier,
 };
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -204,7 +204,9 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
         max: millis(dice.pick(&[50, 1_000, 30_000])),
         jitter: dice.pick(&[0.0, 0.0, 0.1, 0.5]),
         reset_after: millis(dice.pick(&[500, 10_000])),
+        first_at_once: dice.chance(80),
     };
+    spec.success_exit_codes = dice.chance(15).then(|| vec![0, 1]);
     spec.max_restarts = dice.pick(&[None, None, Some(0), Some(1), Some(3)]);
     spec.start_delay = millis(dice.pick(&[0, 0, 0, 0, 1_000, 4_000]));
     spec.ready = random_probe(dice);
@@ -212,6 +214,7 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
     random_watch(dice, &mut spec);
     spec.ready_timing = ReadyTiming { deadline: millis(dice.pick(&[1_000, 5_000, 60_000])), ..ReadyTiming::default() };
     spec.stop.timeout = millis(dice.pick(&[0, 1_000, 1_000, 10_000]));
+    spec.stop.scope = dice.pick(&[StopScope::Tree, StopScope::Tree, StopScope::Main]);
     spec.on_change = dice.pick(&[
         OnChange::Restart,
         OnChange::Restart,

@@ -122,7 +122,7 @@ impl World {
     pub(crate) fn perform(&mut self, now: Time, action: &Action) {
         match action {
             Action::Spawn { run, spec, after } => self.spawn(now, *run, spec, *after),
-            Action::Stop { run, .. } => self.stop(now, *run),
+            Action::Stop { run, .. } | Action::StopRest { run, .. } => self.stop(now, *run),
             Action::Update { .. } => {}
             Action::Reload { run, .. } => self.reload(now, *run),
             Action::Kill { run } => self.kill(now, *run),
@@ -215,7 +215,7 @@ impl World {
             let tree = &self.trees[&run];
             let task = tree.task;
             match (tree.left, tree.asked) {
-                // What a leader left behind is killed as soon as its end is known.
+                // What a leader left behind is told to stop as soon as its end is known.
                 (Left::Nothing, _) | (Left::Orphans, Asked::Nothing) => {}
                 (_, Asked::Kill) | (Left::Orphans, Asked::Stop) => self.happens(soon, Happening::Vanishes(run)),
                 (Left::All, Asked::Stop) => self.happens(soon, Happening::Ends(run, End::Signal(Signal::TERM))),

@@ -2,7 +2,7 @@
 
 use crate::host::{Host, on_host, script};
 use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
-use reconcile::spec::{Reload, Signal, Spec};
+use reconcile::spec::{Reload, Signal, Spec, StopScope};
 use reconcile::text::Text;
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn waiting(host: &Host) -> Spec {
 }
 
 fn stop(host: &Host, run: RunId, text: &str) {
-    host.perform(Action::Stop { run, by: StopBy::Command(command(text), Signal::TERM) });
+    host.perform(Action::Stop { run, by: StopBy::Command(command(text), Signal::TERM), scope: StopScope::Tree });
 }
 
 fn read(file: &Path) -> String {
@@ -46,7 +46,7 @@ fn if_a_stop_command_fails_the_signal_is_sent() {
     on_host("stop-command-fails", async |host| {
         for failing in [command("exit 1"), vec!["no-such-command".into()]] {
             let (run, _) = wait_up(host).await;
-            host.perform(Action::Stop { run, by: StopBy::Command(failing, Signal::TERM) });
+            host.perform(Action::Stop { run, by: StopBy::Command(failing, Signal::TERM), scope: StopScope::Tree });
             assert_eq!(host.exited(run).await, ExitStatus::Code(7));
             host.gone(run).await;
         }

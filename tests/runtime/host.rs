@@ -4,7 +4,7 @@ use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
 use navigator::runtime::{self, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
 use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, StopBy};
-use reconcile::spec::{Output, OutputFiles, Signal, Spec};
+use reconcile::spec::{Output, OutputFiles, Signal, Spec, StopScope};
 use reconcile::text::Text;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,11 @@ impl Host {
 
     /// Stops these together, as a shutdown does.
     pub(crate) fn stop_all(&self, runs: &[RunId]) {
-        self.runtime.perform(runs.iter().map(|&run| Action::Stop { run, by: StopBy::Signal(Signal::TERM) }));
+        self.runtime.perform(runs.iter().map(|&run| Action::Stop {
+            run,
+            by: StopBy::Signal(Signal::TERM),
+            scope: StopScope::Tree,
+        }));
     }
 
     pub(crate) fn perform(&self, action: Action) {

@@ -68,6 +68,10 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
         &["b", "[b, b]", "[a b]", "{a b: }", "{b: started}", "{b: {condition: healthy}}", "{b: {restart: \"true\"}}", "[[b]]"],
     ),
     ("enabled", &["false"], &["0", "off"]),
+    ("backoff", &["5s", "1", "{initial: 1ms, max: 1ms}", "1m30s"], &["0", "0.0005", "500us", "0.9ms", "{initial: 0}", "[1s]"]),
+    ("success_exit_codes", &["[]", "[0, 3]", "143"], &["[256]", "[-1]", "[a]", "{}"]),
+    ("shutdown_on", &["failure", "exit"], &["true", "always"]),
+    ("stop", &["{scope: main}", "{scope: tree}"], &["{scope: group}", "{scope: [main]}"]),
     ("type", &["task", "service"], &["oneshot"]),
     (
         "ready",
@@ -191,7 +195,7 @@ fn supported_keys() -> Vec<(String, ConfigKey, MakeConfig)> {
             Box::new(move |value| process(&value.map(|value| format!("{name}: {value}")).unwrap_or_default())),
         ));
         let (parts, open, close) = match key.shape {
-            ValueShape::Part(keys) => (keys(), "{", "}"),
+            ValueShape::Part(keys) | ValueShape::DelayOrPart(keys) => (keys(), "{", "}"),
             // One of these keys is required, so `http` is added to the others.
             ValueShape::Choice(of, keys) => {
                 (keys(), if of.contains(&"http") { "{http: \"http://localhost/\", " } else { "{" }, "}")

@@ -4,11 +4,11 @@
 
 use super::world::World;
 use reconcile::engine::{Engine, StepOutcome};
-use reconcile::event::{Action, RunId, StopBy};
+use reconcile::event::{Action, ExitStatus, RunId, StopBy};
 use reconcile::human_duration::HumanDuration;
 use reconcile::plan::Waiting;
 use reconcile::report::{Report, Summary, Transition, TransitionKind};
-use reconcile::spec::{Reload, Signal};
+use reconcile::spec::{Reload, Signal, StopScope};
 use reconcile::state::ProcessStatus;
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -90,6 +90,11 @@ impl Trace {
         match report {
             Report::Accepted(summary) => Some(self::summary(summary)),
             Report::Unchanged => Some("Configuration unchanged".to_owned()),
+            Report::Stalled { on, why, names } => {
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                Some(format!("Start blocked: {} by {on}, {}", names.join(", "), why.words()))
+            }
+            Report::ShuttingDown(cause) => Some(format!("Shutting down ({}: {})", cause.name, cause.status)),
             Report::Process(transition) => self.transition(transition, now),
         }
     }
@@ -99,20 +104,27 @@ impl Trace {
         let later = transition.run.and_then(|run| self.acted.get(&run)).is_some_and(|acted| *acted != now);
         let words = match &transition.what {
             // These are told by their actions.
-            TransitionKind::Starting(_) | TransitionKind::Stopping(_) | TransitionKind::Killing(_) => return None,
+            TransitionKind::Starting(_)
+            | TransitionKind::Stopping(_)
+            | TransitionKind::StoppingRest(_)
+            | TransitionKind::Killing(_) => return None,
             TransitionKind::Reloading(reason) => format!("Reloading process ({reason})"),
             TransitionKind::NotReloaded(why) => format!("Process not reloaded ({why})"),
             TransitionKind::Unready(why) => format!("Process unready ({why})"),
             TransitionKind::Started => Some("Process started".to_owned()).filter(|_| later)?,
             TransitionKind::Stopped { status, .. } => Some(format!("Process stopped ({status})")).filter(|_| later)?,
             TransitionKind::Ready => "Process ready".to_owned(),
-            TransitionKind::Exited => "Process exited".to_owned(),
+            TransitionKind::Exited(ExitStatus::Code(0)) => "Process exited".to_owned(),
+            TransitionKind::Exited(status) => format!("Process exited ({status})"),
+            TransitionKind::MainChanged => "Main process changed".to_owned(),
+            TransitionKind::NotStarted(reason) => format!("Process not started ({reason})"),
+            TransitionKind::SlowedDown(reason) => format!("Slowing down restarts ({reason})"),
             TransitionKind::Crashed(status) => format!("Process crashed ({status})"),
             TransitionKind::Restarting { delay, reason } => {
                 format!("Restarting process, delay {} ({reason})", HumanDuration(*delay))
             }
             TransitionKind::Failed(reason) => format!("Process failed ({reason})"),
-            TransitionKind::Survives => "Process survives being killed".to_owned(),
+            TransitionKind::Survives(_) => "Process survives being killed".to_owned(),
             TransitionKind::Updated(differences) => {
                 let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
                 let fields: Vec<String> = (differences.iter())
@@ -154,7 +166,8 @@ fn action(engine: &Engine, action: &Action) -> String {
             };
             format!("-> reload {}{run} {by}", run_of(run).spec.name)
         }
-        Action::Stop { run, by } => {
+        Action::StopRest { run, .. } => format!("-> stop the rest of {}{run}", run_of(run).spec.name),
+        Action::Stop { run, by, scope } => {
             let stopped = run_of(run);
             let why = stopped.stop.as_ref().map_or_else(|| "without a reason".to_owned(), |stop| stop.why.to_string());
             let signal = match by {
@@ -162,7 +175,8 @@ fn action(engine: &Engine, action: &Action) -> String {
                 StopBy::Signal(signal) => format!(" with {signal}"),
                 StopBy::Command(..) => " by command".to_owned(),
             };
-            format!("-> stop {}{run}{signal} ({why})", stopped.spec.name)
+            let scope = if *scope == StopScope::Main { " by its main process" } else { "" };
+            format!("-> stop {}{run}{signal}{scope} ({why})", stopped.spec.name)
         }
         Action::Kill { run } => {
             let killed = run_of(run);

@@ -198,7 +198,8 @@ impl World {
                 let failure = unreloadable.then(|| "no such process".to_owned());
                 self.come(Duration::ZERO, Event::Reloaded { run: *run, failure });
             }
-            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal) } => {
+            Action::Stop { run, by: StopBy::Signal(signal) | StopBy::Command(_, signal), .. }
+            | Action::StopRest { run, signal } => {
                 let habits = self.habits_of(*run);
                 if !habits.is_some_and(|habits| habits.ignores_stop) {
                     let takes = habits.map_or(Duration::ZERO, |habits| habits.stop_takes);

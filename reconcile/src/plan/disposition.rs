@@ -148,7 +148,15 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
     match health(view, run, plan) {
         Disposition::Keep if entry.spec.on_watch == OnWatch::Restart => {
             let changed = changed_file(run.content.as_ref(), content(row), &entry.spec);
-            changed.map_or(Disposition::Keep, |path| Disposition::Stop(StopCause::Watched(path)))
+            let due = || row.process()?.watch_restarts.due(&entry.spec.backoff, view.now, run.id.0);
+            match (changed, changed.and_then(|_| due())) {
+                (None, _) => Disposition::Keep,
+                (Some(path), None) => Disposition::Stop(StopCause::Watched(path)),
+                (Some(_), Some(due)) => {
+                    plan.wake(due);
+                    Disposition::Keep
+                }
+            }
         }
         disposition => disposition,
     }
@@ -239,7 +247,7 @@ fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<
         plan.steps.push(Step::Reload(run.id, Reason::Watched(path.into())));
     }
     if let (Some(killed), false) = (run.killed, run.reported) {
-        if view.now >= killed + KILL_PATIENCE {
+        if run.kill_refused.is_some() || view.now >= killed + KILL_PATIENCE {
             plan.steps.push(Step::Report(run.id));
         } else {
             plan.wake(killed + KILL_PATIENCE);

@@ -35,7 +35,7 @@ mod view;
 use crate::desired::Desired;
 use crate::event::RunId;
 use crate::observed::Observed;
-use crate::orders::Orders;
+use crate::orders::{Orders, ShutdownCause};
 use crate::reason::Reason;
 use crate::spec::Condition;
 use crate::text::Name;
@@ -101,6 +101,12 @@ pub enum Step {
     ForgetDelay(Name),
     /// Report a run that survives being killed.
     Report(RunId),
+    /// Tell those that the main process of a run left behind to stop.
+    StopRest(RunId, Reason),
+    /// Report that the start of a process waits for another one that doesn't come by itself.
+    Stall(Name, Name, Block),
+    /// Shut down, because this process ended.
+    ShutDown(ShutdownCause),
 }
 
 /// Why something that is to happen doesn't happen yet.
@@ -140,6 +146,8 @@ pub enum Waiting {
     Grace(Time),
     /// A kill is under way.
     Kill,
+    /// Processes of a run survive being killed; with which and why, if the system refuses to kill them.
+    Survivors(Option<String>),
 }
 
 /// Why a dependency hasn't reached what it must.

@@ -3,10 +3,10 @@
 use super::Block;
 use super::disposition::{Disposition, Dispositions};
 use super::view::{ListMembers, Row, View};
-use crate::backoff::{RestartDecision, due};
+use crate::backoff::{End, RestartDecision, due};
 use crate::desired::{DesiredProcess, ResolvedDependency};
 use crate::event::Content;
-use crate::observed::{ObservedProcess, Past, Run};
+use crate::observed::{ObservedProcess, Past, ProcessFacts, Run};
 use crate::reason::Reason;
 use crate::spec::{Condition, OnWatch, ProcessKind, Spec, Tier};
 use crate::time::Time;
@@ -225,17 +225,22 @@ pub(super) fn changed_file<'a>(read: Option<&'a Content>, content: Option<&'a Co
 
 /// What is to be done about a process that is wanted as `spec` and has no runs.
 pub(crate) fn resting_state(process: Option<&ObservedProcess>, spec: &Arc<Spec>) -> RestingState {
-    process.map_or(RestingState::Fresh, |process| resting_state_after(process.past.as_ref(), process.content.as_ref(), spec))
+    process.map_or(RestingState::Fresh, |process| resting_state_after(process, process.past.as_ref(), spec))
 }
 
-/// The same of a process that ended as `past` says and watches files with this content.
-pub(crate) fn resting_state_after(past: Option<&Past>, content: Option<&Content>, spec: &Arc<Spec>) -> RestingState {
+/// The same of a process that ended as `past` says.
+pub(crate) fn resting_state_after(process: &ProcessFacts, past: Option<&Past>, spec: &Arc<Spec>) -> RestingState {
     let Some(past) = past else { return RestingState::Fresh };
     let Some(streak) = past.streak else { return RestingState::Fresh };
-    if is_mended(past, spec) || changed_since_end(past, content, spec).is_some() {
+    if is_mended(past, spec) {
         return RestingState::Fresh;
     }
-    match due(spec, past.succeeded(), streak, past.at, past.run.0) {
+    if changed_since_end(past, process.content.as_ref(), spec).is_some() {
+        let due = process.watch_restarts.due(&spec.backoff, past.at, past.run.0);
+        return due.map_or(RestingState::Fresh, RestingState::Again);
+    }
+    let end = End { success: past.succeeded(spec), missing: past.was_missing(), at: past.at };
+    match due(spec, end, streak, past.run.0) {
         RestartDecision::Completed => RestingState::Completed,
         RestartDecision::Failed => RestingState::Failed,
         RestartDecision::Again(at) => RestingState::Again(at),

@@ -9,7 +9,8 @@ use super::{Block, Plan, STARTS_AHEAD, Step, Waiting};
 use crate::desired::DesiredProcess;
 use crate::event::RunId;
 use crate::observed::Run;
-use crate::spec::Tier;
+use crate::orders::ShutdownCause;
+use crate::spec::{ShutdownOn, Tier};
 use crate::text::Name;
 use alloc::collections::BTreeSet;
 use alloc::vec;
@@ -137,6 +138,7 @@ impl Gate<'_, '_> {
         let rest = resting_state(self.row.process(), &self.entry.spec);
         if matches!(rest, RestingState::Completed | RestingState::Failed) {
             self.predecessor()?;
+            plan.steps.extend(self.shutdown());
             return Err(self.kept_until_replaced().find_map(|run| unfinished(run, self.under_way)));
         }
         // The delay counts from the moment that the required dependencies hold. The others may come and go, which would put it off
@@ -152,6 +154,7 @@ impl Gate<'_, '_> {
         }
         let others = || self.dependency(false).or_else(|| self.removal(rest));
         if let Some(waiting) = dependency.or(delay).or_else(others) {
+            plan.steps.extend(self.stall(&waiting));
             return Err(Some(waiting));
         }
         let Some(before) = self.before(rest) else { return Ok(None) };
@@ -161,12 +164,36 @@ impl Gate<'_, '_> {
         }
     }
 
+    /// The shutdown that the end of this process is to cause.
+    fn shutdown(&self) -> Option<Step> {
+        let (spec, past) = (&self.entry.spec, self.row.process()?.past.as_ref()?);
+        let success = past.succeeded(spec);
+        let is_cause = match spec.shutdown_on? {
+            ShutdownOn::Failure => !success,
+            ShutdownOn::Exit => true,
+        };
+        let cause = || ShutdownCause { name: spec.name.clone(), status: past.status.clone(), success };
+        is_cause.then(|| Step::ShutDown(cause()))
+    }
+
+    /// The report of what the start waits for, if that doesn't come by itself, and wasn't reported before.
+    fn stall(&self, waiting: &Waiting) -> Option<Step> {
+        let Waiting::Dependency { on, why, .. } = waiting else { return None };
+        let is_said = || {
+            let said = self.row.process().and_then(|process| process.stalled.as_ref());
+            said.is_some_and(|(former, cause)| former == on && cause == why)
+        };
+        let is_in_vain = !matches!(why, Block::Coming | Block::BackingOff);
+        (is_in_vain && !is_said()).then(|| Step::Stall(self.entry.spec.name.clone(), on.clone(), *why))
+    }
+
     /// Passes if no former run is left but one that is kept until it is replaced.
     fn predecessor(&self) -> Passed {
         let kept = self.kept_until_replaced().count();
         if self.row.runs().len() > kept || kept > 1 {
             // A run says itself what it waits for, unless it was reported to survive being killed.
-            return Err(self.row.runs().iter().any(|run| run.reported).then_some(Waiting::Kill));
+            let survivor = self.row.runs().iter().find(|run| run.reported);
+            return Err(survivor.map(|run| Waiting::Survivors(run.kill_refused.clone())));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::event::ExitStatus;
 use crate::graph::Graph;
 use crate::observed::Run;
 use crate::reason::Reason;
-use crate::spec::Tier;
+use crate::spec::{StopScope, Tier};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::vec;
@@ -59,22 +59,27 @@ fn is_hurried(view: &View<'_>) -> bool {
     closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
 }
 
-/// Kills the remaining processes of a run that was told to stop when its grace is over, or at once if its main process ended by
-/// itself.
+/// Tells what a main process left behind to stop, unless it was told before. Kills what remains of a run when its grace is over.
 fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
     if run.killed.is_some() {
-        return plan.wait(name, Waiting::Kill);
+        let waiting = if run.reported { Waiting::Survivors(run.kill_refused.clone()) } else { Waiting::Kill };
+        return plan.wait(name, waiting);
     }
-    let Some(stop) = &run.stop else {
-        let status = run.exit.as_ref().map_or(ExitStatus::Lost, |(status, _)| status.clone());
-        return plan.steps.push(Step::Kill(run.id, Reason::Ended(status)));
-    };
-    let until = stop.since + run.spec.stop.timeout;
-    if hurry || view.now >= until {
-        plan.steps.push(Step::Kill(run.id, stop.why.clone()));
+    let (since, why) = if let Some(stop) = &run.stop {
+        (stop.since, stop.why.clone())
     } else {
-        grant_grace(name, until, plan);
+        let status = run.exit.as_ref().map_or(ExitStatus::Lost, |(status, _)| status.clone());
+        (run.rest_stop.unwrap_or(view.now), Reason::Ended(status))
+    };
+    let until = since + run.spec.stop.timeout;
+    if hurry || (view.now >= until && (run.stop.is_some() || run.rest_stop.is_some())) {
+        return plan.steps.push(Step::Kill(run.id, why));
     }
+    let was_signalled = run.stop.is_some() && run.spec.stop.scope == StopScope::Tree && run.spec.stop.command.is_none();
+    if run.exit.is_some() && run.rest_stop.is_none() && !was_signalled {
+        plan.steps.push(Step::StopRest(run.id, why));
+    }
+    grant_grace(name, until, plan);
 }
 
 fn grant_grace(name: &Name, until: Time, plan: &mut Plan) {

@@ -22,10 +22,10 @@ fn announcing(spec: Spec, deadline: u64) -> Spec {
     })
 }
 
-/// A stage with `a`, which is never restarted, crashed, and has orphans that are being killed.
+/// A stage with `a`, which is never restarted, crashed, and has orphans that are being stopped.
 fn crashed() -> Stage {
     let mut stage = Stage::with([spec("a", 0)], &[1]);
-    assert_eq!(stage.step([exited(1, 1)]), ["kill a#1"]);
+    assert_eq!(stage.step([exited(1, 1)]), ["stop rest of a#1"]);
     stage
 }
 

@@ -1,6 +1,6 @@
 //! List order on a host that keeps execs in order: starts are begun behind those that are under way.
 
-use crate::stage::{Stage, refused, spec, started, wanted, with};
+use crate::stage::{Stage, exited, gone, refused, spec, started, wanted, with};
 use reconcile::engine::Engine;
 use reconcile::spec::Spec;
 use std::time::Duration;
@@ -69,4 +69,48 @@ fn no_start_is_begun_behind_another_if_the_host_keeps_no_order() {
     let mut stage = Stage::new();
     let begun = stage.step([wanted(["a", "b"].map(|name| listed(name, 0)))]);
     assert_eq!(begun, ["spawn a#1 (added to file)"]);
+}
+
+/// The order in which removed processes of a list are stopped, if `kept` says which stay and `done` which have completed before.
+fn stops(kept: u32, done: u32) -> (Vec<String>, Vec<String>) {
+    const COUNT: u32 = 6;
+    let has = |set: u32, process: u32| set & (1 << process) != 0;
+    let name = |process: u32| char::from(b'a' + u8::try_from(process).expect("few")).to_string();
+    let mut stage = Stage::with((0..COUNT).map(|process| listed(&name(process), 0)), &(1..=u64::from(COUNT)).collect::<Vec<_>>());
+    let runs = |process: u32| u64::from(process) + 1;
+    for process in (0..COUNT).filter(|&process| has(done, process)) {
+        drop(stage.step([exited(runs(process), 0), gone(runs(process))]));
+    }
+    let leaving = (0..COUNT).rev().filter(|&process| !has(kept, process) && !has(done, process));
+    let expected = leaving.map(|process| format!("stop {}#{} (removed from file)", name(process), runs(process))).collect();
+    let mut stopped = Vec::new();
+    let kept: Vec<Spec> = (0..COUNT).filter(|&process| has(kept, process)).map(|process| listed(&name(process), 0)).collect();
+    let mut actions = stage.step([wanted(kept)]);
+    while let [stop] = &actions[..] {
+        let run = stop.split(['#', ' ']).nth(2).and_then(|run| run.parse().ok()).expect("`stop a#1 (…)`");
+        stopped.push(stop.clone());
+        actions = stage.step([exited(run, 0), gone(run)]);
+    }
+    assert_eq!(actions, [""; 0], "one at a time");
+    (stopped, expected)
+}
+
+#[test]
+fn removed_processes_stop_one_after_the_other_whatever_stays_between_them() {
+    for kept in 0..64 {
+        for done in 0..64 {
+            let (stopped, expected) = stops(kept, done);
+            assert_eq!(stopped, expected, "{kept:06b} stay, {done:06b} were done");
+        }
+    }
+}
+
+#[test]
+fn the_order_holds_over_two_changes_of_the_file() {
+    let mut stage = Stage::with(["a", "b", "c", "d"].map(|name| listed(name, 0)), &[1, 2, 3, 4]);
+    assert_eq!(stage.step([wanted(["a", "b"].map(|name| listed(name, 0)))]), ["stop d#4 (removed from file)"]);
+    // `b` stays, and no longer comes after anything.
+    assert_eq!(stage.step([wanted([listed("b", 0)])]), [""; 0]);
+    assert_eq!(stage.step([exited(4, 0), gone(4)]), ["stop c#3 (removed from file)"]);
+    assert_eq!(stage.step([exited(3, 0), gone(3)]), ["stop a#1 (removed from file)"]);
 }

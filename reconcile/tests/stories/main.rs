@@ -1,5 +1,6 @@
-//! Step-by-step scenarios of the core: its laws, watched files, health, starts, and bugs found by random histories.
+//! Step-by-step scenarios of the core: its laws, ends of runs, watched files, health, starts, and bugs found by random histories.
 
+mod ends;
 mod files;
 mod found;
 mod health;

@@ -80,6 +80,7 @@ impl Stage {
                 });
                 format!("stop {} ({})", of(*run), why.unwrap_or_default())
             }
+            Action::StopRest { run, .. } => format!("stop rest of {}", of(*run)),
             Action::Kill { run } => format!("kill {}", of(*run)),
             Action::Update { run, .. } => format!("update {}", of(*run)),
             Action::Reload { run, .. } => format!("reload {}", of(*run)),

@@ -80,6 +80,7 @@ impl NodeWriter<'_, '_, '_, '_> {
             | ValueShape::Number(..)
             | ValueShape::Duration
             | ValueShape::SomeDuration
+            | ValueShape::Delay
             | ValueShape::Size
             | ValueShape::Octal
             | ValueShape::Signal
@@ -96,6 +97,10 @@ impl NodeWriter<'_, '_, '_, '_> {
                 NodeKind::Map(map) => self.map(&map.entries, &keys()),
                 _ if node.is_null() => Value::Null,
                 _ => self.typed(shape, node),
+            },
+            ValueShape::DelayOrPart(keys) => match &node.kind {
+                NodeKind::Map(map) => self.map(&map.entries, &keys()),
+                _ => self.typed(ValueShape::Delay, node),
             },
             ValueShape::Edges(keys) => self.edges(node, &keys()),
             // `Document` writes processes one by one.
@@ -242,10 +247,14 @@ pub(super) fn entries(node: &Node) -> &[MapEntry] {
 fn typed_value(shape: ValueShape, text: &str) -> Value {
     let value = match shape {
         ValueShape::Bool | ValueShape::True | ValueShape::BoolOrNames => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
+        ValueShape::Wholes(..) if text.starts_with('[') => {
+            let items = text.trim_matches(['[', ']']).split(',').map(str::trim).filter(|item| !item.is_empty());
+            items.map(number).collect::<Option<Vec<Value>>>().map(Value::List)
+        }
         ValueShape::Whole(..) | ValueShape::Wholes(..) | ValueShape::Limits(_) | ValueShape::Size | ValueShape::Number(..) => {
             number(text)
         }
-        ValueShape::Duration | ValueShape::SomeDuration => duration(text).map(Value::Text),
+        ValueShape::Duration | ValueShape::SomeDuration | ValueShape::Delay => duration(text).map(Value::Text),
         ValueShape::Octal => scalar::umask(text).ok().map(|mask| Value::Text(format!("{mask:04o}"))),
         ValueShape::Signal => signals::parse(text).map(|signal| Value::text(signal.0)),
         ValueShape::WordsOrPart(..) if text == "null" => Some(Value::Null),

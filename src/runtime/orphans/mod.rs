@@ -248,7 +248,7 @@ impl Orphans {
             members.is_killing |= kills;
             members.descend(&self.ends);
             for &signal in signals {
-                members.send(signal);
+                members.send(name, signal);
             }
             if kills {
                 members.kill_groups();
@@ -267,7 +267,8 @@ impl Orphans {
         let mut is_undecided = false;
         if self.processes.values().any(OrphanTree::is_empty) {
             is_undecided = self.find();
-            self.processes.values().filter(|members| members.is_killing).for_each(|members| members.send(libc::SIGKILL));
+            let killed = self.processes.iter().filter(|(_, members)| members.is_killing);
+            killed.for_each(|(name, members)| members.send(name, libc::SIGKILL));
         }
         // A process that can't be judged yet may belong to any of them.
         if is_undecided && self.undecided_since.get_or_insert_with(Instant::now).elapsed() < LONGEST_EXEC {
@@ -342,9 +343,9 @@ impl OrphanTree {
         }
     }
 
-    fn send(&self, signal: i32) {
+    fn send(&self, name: &Name, signal: i32) {
         for (&pid, handle) in &self.held {
-            tree::send(pid, handle, signal);
+            let _logged = tree::send(name, pid, handle, signal);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{exec, http, net};
 use crate::runtime::commands::{CommandContext, Commands};
+use crate::runtime::pause::PAUSE;
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Probe;
 use std::convert::Infallible;
@@ -15,10 +16,13 @@ const MAX_CONCURRENT: usize = 32;
 /// A check that takes longer mostly waits, and no longer counts as concurrent.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
 
+/// The failure of a check during which navigator was paused. It is made again.
+const TOO_LATE: &str = "navigator was paused";
+
 /// Runs checks. Clones share the limits.
 #[derive(Clone)]
 pub(super) struct Checks {
-    commands: Commands,
+    pub(super) commands: Commands,
     permits: Arc<Semaphore>,
     resolver: net::Resolver,
 }
@@ -35,8 +39,16 @@ impl Checks {
     pub(super) async fn check(&self, context: &CommandContext, probe: &Probe, within: Duration) -> Result<(), String> {
         // The semaphore is never closed.
         let permit = self.permits.acquire().await.ok();
+        let checks = async {
+            loop {
+                match self.run(context, probe, within).await {
+                    Err(why) if why == TOO_LATE => {}
+                    outcome => return outcome,
+                }
+            }
+        };
         tokio::select! {
-            outcome = self.run(context, probe, within) => outcome,
+            outcome = checks => outcome,
             never = release_when_slow(permit) => match never {},
         }
     }
@@ -54,7 +66,13 @@ impl Checks {
             // It applies the timeout itself, because all its processes must have ended when it returns.
             return answer.await;
         }
-        timeout(within, answer).await.unwrap_or_else(|_| Err(format!("no answer within {}", HumanDuration(within))))
+        let begun = Instant::now();
+        match timeout(within, answer).await {
+            Ok(outcome) => outcome,
+            // Navigator was paused: the answer may have come in time.
+            Err(_) if begun.elapsed() >= within + PAUSE => Err(TOO_LATE.to_owned()),
+            Err(_) => Err(format!("no answer within {}", HumanDuration(within))),
+        }
     }
 }
 

@@ -143,9 +143,16 @@ impl Prober {
             if probed.is_ending {
                 return;
             }
-            probed.start_receiver();
+            probed.start_receiver(&self.checks.commands);
             probed.start_readiness(&self.checks);
             probed.start_liveness(&self.checks);
+        }
+    }
+
+    /// Records another main process of a run, for its commands.
+    pub(super) fn main_changed(&self, run: RunId, pid: Pid) {
+        if let Some(probed) = self.lock().get_mut(&run) {
+            probed.context.main_pid = Some(pid);
         }
     }
 
@@ -197,10 +204,11 @@ impl Prober {
 
 impl ProbedRun {
     /// Receives its notifications from the first one on.
-    fn start_receiver(&mut self) {
+    fn start_receiver(&mut self, commands: &Commands) {
         let Some(socket) = self.announcements.socket.take() else { return };
         let handlers = notify::NotificationHandlers {
             context: self.context.clone(),
+            commands: commands.clone(),
             state: Arc::clone(&self.state),
             watchdog: self.watchdog.clone(),
         };

@@ -1,10 +1,12 @@
 //! The watchdog of a run: keep-alive messages must arrive within a time limit (`sd_watchdog_enabled(3)`).
 
+use super::super::pause::PAUSE;
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Liveness;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 /// Waits for keep-alives.
@@ -62,13 +64,22 @@ impl Watchdog {
             if is_triggered {
                 return "it sent `WATCHDOG=trigger`".to_owned();
             }
-            if Instant::now() >= due {
-                return format!("no `WATCHDOG=1` for {}", HumanDuration(limit));
-            }
             tokio::select! {
                 () = sleep_until(due) => {}
-                () = self.changed.notified() => {}
+                () = self.changed.notified() => continue,
             }
+            // What waits in the socket is read first.
+            yield_now().await;
+            let mut state = self.lock();
+            let now = Instant::now();
+            if state.is_triggered || now < state.last + state.limit {
+                continue;
+            }
+            if now < due + PAUSE {
+                return format!("no `WATCHDOG=1` for {}", HumanDuration(limit));
+            }
+            // Navigator was paused, perhaps with the process.
+            state.last = now;
         }
     }
 

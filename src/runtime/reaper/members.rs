@@ -49,6 +49,7 @@ impl Reaper {
             }
             _ => Vec::new(),
         };
+        roots.extend(self.former_mains_of(id));
         let of_run = scan.orphans.iter().filter(|&&(_, run)| run == Some(id));
         roots.extend(of_run.map(|&(pid, _)| (pid, ProcessHandle::of_child(pid))));
         let mut found = tree::descend(&scan.lineage, roots);
@@ -69,7 +70,10 @@ impl Reaper {
     /// The pids of the orphans that were handed to us, each with its run if it belongs to one. Records whether one can't be decided.
     pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, Option<RunId>)> {
         let mut children = if sys::has_no_adopted() { Vec::new() } else { lineage.adopted() };
-        children.retain(|pid| !self.main_pids.contains_key(pid) && self.start_with_pid(*pid).is_none());
+        children.retain(|pid| {
+            let is_main = self.main_pids.contains_key(pid) || self.former_mains.contains_key(pid);
+            !is_main && self.start_with_pid(*pid).is_none()
+        });
         let mut is_undecided = false;
         let mut orphans = Vec::new();
         for pid in children {

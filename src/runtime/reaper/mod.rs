@@ -8,6 +8,7 @@
 //! neither a main process nor a start is an orphan that was handed to us.
 
 mod exit_watch;
+mod main_change;
 mod members;
 mod spawn_order;
 mod starts;
@@ -19,6 +20,7 @@ use super::mark::Marker;
 use super::proc::{self, Lineage};
 use super::spawners::{FinishedRuns, SpawnReport};
 use super::tree::{self, ProcessHandle, TreeMembers, send, send_all};
+use crate::error_text::words;
 use crate::journal::{Journal, JournalEntry};
 use crate::signals;
 use crate::sys::slot::Slot;
@@ -66,6 +68,8 @@ pub(super) struct Reaper {
     without_main: BTreeSet<RunId>,
     /// Unreaped main processes, by pid.
     main_pids: HashMap<u32, RunId>,
+    /// Unreaped children that were main processes, by pid.
+    former_mains: HashMap<u32, RunId>,
     /// Runs by the session of their main process. A pid is not reused as long as a session has it.
     sessions: HashMap<u32, RunId>,
     /// Reports the end of main processes.
@@ -158,6 +162,7 @@ impl Reaper {
             early_reports: Vec::new(),
             without_main: BTreeSet::new(),
             main_pids: HashMap::new(),
+            former_mains: HashMap::new(),
             exits: ExitWatch::new()?,
             sessions: HashMap::new(),
             finished: FinishedRuns::default(),
@@ -215,7 +220,7 @@ impl Reaper {
             let child = slot.pid();
             run.pending = Some(if child.is_some() { PendingSignal::Killed } else { PendingSignal::Kill });
             if let Some(pid) = child {
-                send(pid, &ProcessHandle::of_child(pid), libc::SIGKILL);
+                let _logged = send(&run.name, pid, &ProcessHandle::of_child(pid), libc::SIGKILL);
             }
             return;
         }
@@ -233,18 +238,23 @@ impl Reaper {
             // Where the kernel can't, the processes are killed one by one, like those that have left the group.
             let _one_by_one = leaf.kill();
         }
-        let mut empty_passes = 0;
+        let (mut empty_passes, mut refused) = (0, Vec::new());
         for _ in 0..PASSES {
             let scan = self.scan();
             let found = self.members(&scan, id);
             let Some(run) = self.runs.get_mut(&id) else { return };
             let new: Vec<_> = found.into_iter().filter(|(pid, _)| !run.killed.holds(*pid)).collect();
-            send_all(&new, libc::SIGKILL);
+            refused.extend(send_all(&run.name, &new, libc::SIGKILL));
             empty_passes = if new.is_empty() { empty_passes + 1 } else { 0 };
             run.killed.add(new);
             if empty_passes == 2 {
-                return;
+                break;
             }
+        }
+        if let Some((_, error)) = refused.first() {
+            let pids: Vec<String> = refused.iter().map(|(pid, _)| pid.to_string()).collect();
+            let why = format!("pids {}: {}", pids.join(" "), words(error));
+            self.events.push_back(Event::KillRefused { run: id, why });
         }
     }
 
@@ -284,6 +294,11 @@ impl Reaper {
                 }
                 _ => {}
             }
+        } else if let Some(id) = self.former_mains.remove(&pid) {
+            self.exits.forget(pid);
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.forget(pid);
+            }
         } else if let Some(run) = self.orphan_runs.remove(&pid).and_then(|id| self.runs.get_mut(&id)) {
             run.forget(pid);
         }
@@ -301,7 +316,8 @@ impl Reaper {
         // Each remaining member of a run has an ancestor that was handed to us. Without orphans the groups are empty, too.
         let is_certainly_empty = orphans.is_empty() && lineage.is_exact();
         for id in self.without_main.clone() {
-            if orphans.iter().any(|&(_, run)| run == Some(id)) {
+            let has_former_main = self.former_mains.values().any(|run| *run == id);
+            if has_former_main || orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].is_killing {
                     self.kill_members(id);
                 }
@@ -437,7 +453,11 @@ pub(super) fn kill_every_child() -> Vec<Pid> {
     let lineage = Lineage::now();
     let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, ProcessHandle::of_child(pid))).collect();
     let found = tree::descend(&lineage, roots);
-    send_all(&found, libc::SIGKILL);
+    for (pid, handle) in &found {
+        if let Err(error) = handle.signal(libc::SIGKILL) {
+            tracing::warn!(target: "managed_processes", pid, signal = "KILL", %error, "Signal refused");
+        }
+    }
     found.into_iter().map(|(pid, _)| Pid(pid)).collect()
 }
 

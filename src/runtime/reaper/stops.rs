@@ -1,7 +1,7 @@
 //! Sends stop signals to the trees of runs. For many runs at once, the processes are looked up in one scan.
 
 use super::super::proc;
-use super::super::tree::{ProcessHandle, send_all};
+use super::super::tree::{ProcessHandle, send, send_all};
 use super::{MainProcess, PendingSignal, Reaper};
 use reconcile::event::RunId;
 
@@ -43,6 +43,19 @@ impl Reaper {
         }
     }
 
+    /// Sends a run's signal, then `CONT`, to its main process alone.
+    pub(in crate::runtime) fn stop_main(&mut self, id: RunId, signal: i32) {
+        if !self.has_program(id, signal) {
+            return;
+        }
+        let Some(run) = self.runs.get(&id) else { return };
+        let MainProcess::Running(pid) = run.main else { return };
+        let handle = self.hold_main(pid, ProcessHandle::of_child);
+        for signal in [signal, libc::SIGCONT] {
+            let _logged = send(&run.name, pid, &handle, signal);
+        }
+    }
+
     /// Whether a run's program has started. If its start is in progress, the signal is sent once it has.
     fn has_program(&mut self, id: RunId, signal: i32) -> bool {
         let Some(run) = self.runs.get_mut(&id) else { return false };
@@ -55,11 +68,10 @@ impl Reaper {
 
     fn signal_members(&mut self, id: RunId, signal: i32, found: Vec<(u32, ProcessHandle)>) {
         // One signal to all before the next, so that no process sees another end before it gets its own signal.
+        let Some(run) = self.runs.get_mut(&id) else { return };
         for signal in [signal, libc::SIGCONT] {
-            send_all(&found, signal);
+            let _logged = send_all(&run.name, &found, signal);
         }
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.signalled.add(found);
-        }
+        run.signalled.add(found);
     }
 }

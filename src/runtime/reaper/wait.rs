@@ -1,5 +1,6 @@
 //! Reaps children that have ended: all, only adopted ones, or single ones.
 
+use super::super::proc;
 use super::exit_watch::MAX_EXITS;
 use super::{CLEANUP_BATCH, Reaper, status};
 use crate::sys::{self, Ended};
@@ -43,6 +44,9 @@ impl Reaper {
         self.is_mass_exit = exits.len() >= CLEANUP_BATCH;
         for &pid in &exits {
             self.reap_main(pid)?;
+            if self.main_pids.contains_key(&pid) && proc::stat(pid).is_none_or(|stat| stat.parent != std::process::id()) {
+                self.foreign_main_ended(pid);
+            }
             self.exits.mark_unreliable(pid);
         }
         Ok(exits.len() == MAX_EXITS)
@@ -58,7 +62,7 @@ impl Reaper {
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap_main(&mut self, pid: u32) -> io::Result<()> {
-        if self.main_pids.contains_key(&pid) { self.reap_one(pid) } else { Ok(()) }
+        if self.main_pids.contains_key(&pid) || self.former_mains.contains_key(&pid) { self.reap_one(pid) } else { Ok(()) }
     }
 
     fn reap_one(&mut self, pid: u32) -> io::Result<()> {

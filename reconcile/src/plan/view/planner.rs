@@ -82,6 +82,12 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
             is_only_run && !run.spec.stop.timeout.is_zero() && !matches!(why, Reason::Watched(_))
         }),
         Step::CountDelay(_) | Step::ForgetDelay(_) => true,
-        Step::Kill(..) | Step::Update(_) | Step::Reload(..) | Step::Report(_) => false,
+        Step::Kill(..)
+        | Step::Update(_)
+        | Step::Reload(..)
+        | Step::Report(_)
+        | Step::StopRest(..)
+        | Step::Stall(..)
+        | Step::ShutDown(_) => false,
     }
 }

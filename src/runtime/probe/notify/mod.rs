@@ -15,7 +15,7 @@ mod message;
 use super::probe_state::ProbeState;
 use super::watchdog::Watchdog;
 use crate::error_text::words;
-use crate::runtime::commands::CommandContext;
+use crate::runtime::commands::{CommandContext, Commands};
 use crate::runtime::proc;
 use crate::sys;
 use directory::SocketDirectory;
@@ -135,6 +135,7 @@ fn receive_now(socket: &OwnedFd) -> io::Result<(Vec<u8>, Option<UCred>)> {
 /// The receivers of a run's messages.
 pub(super) struct NotificationHandlers {
     pub(super) context: CommandContext,
+    pub(super) commands: Commands,
     pub(super) state: Arc<ProbeState>,
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
@@ -191,6 +192,8 @@ impl NotificationHandlers {
     fn cost(&self, notification: &Notification) -> u32 {
         let is_change = match notification {
             Notification::Ready => !self.state.is_ready(),
+            // It takes a scan of the processes.
+            Notification::MainPid(_) => return CHANGE_COST,
             Notification::Withdrawn(_) => self.state.is_ready(),
             _ => false,
         };
@@ -213,8 +216,11 @@ impl NotificationHandlers {
             Notification::Alive => self.watchdog.iter().for_each(|watchdog| watchdog.keep_alive()),
             Notification::Limit(limit) => self.watchdog.iter().for_each(|watchdog| watchdog.set_limit(limit)),
             Notification::Trigger => self.watchdog.iter().for_each(|watchdog| watchdog.trigger()),
-            Notification::MainPid(pid) if Some(pid) == self.context.main_pid.map(|leader| leader.0) => {}
-            Notification::MainPid(_) => log_ignored(name, "MAINPID", logged_keys),
+            Notification::MainPid(pid) => {
+                if let Err(reason) = self.commands.change_main(self.context.run, pid) {
+                    warn!(target: "managed_processes", name, pid, reason, "Ignored `MAINPID`");
+                }
+            }
             Notification::Ignored(key) => log_ignored(name, &key, logged_keys),
         }
     }
