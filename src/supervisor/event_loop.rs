@@ -109,7 +109,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     }
 
     fn notice_due(&self) -> Option<Instant> {
-        let due = self.shutdown_notice.due(&self.engine).filter(|due| *due > self.now() && self.host.is_watched())?;
+        if self.catch_up.is_some() || !self.host.is_watched() {
+            return None;
+        }
+        let due = self.shutdown_notice.due(&self.engine).filter(|due| *due > self.now())?;
         Some(self.epoch + due.since_epoch())
     }
 

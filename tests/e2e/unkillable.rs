@@ -36,7 +36,11 @@ fn a_process_that_may_not_be_killed_is_named_with_the_reason() {
         status.lines().any(|line| line.split_whitespace().eq(["Uid:", "0", "0", "0", "0"])).then_some(())
     });
     let state = state.display().to_string();
-    let restart = site.run(["--state-dir", &state, "-c", "navigator.yml", "restart", "foreign"]);
+    let ask = |command: &str| {
+        let arguments = ["--state-dir", &state, "-c", "navigator.yml", command, "foreign"];
+        site.command_through("setpriv", &nobody, &arguments).start().ended()
+    };
+    let restart = ask("restart");
     assert_eq!(restart.code, Some(1), "{}", restart.description);
     let why = format!("it can't be killed: pids {pid}: operation not permitted");
     assert!(restart.stderr().contains(&why), "{}", restart.description);
@@ -44,7 +48,7 @@ fn a_process_that_may_not_be_killed_is_named_with_the_reason() {
     assert_eq!(refused.field("name"), Some("foreign"), "{refused:?}");
     let survives = navigator.event("Process survives KILL", "foreign");
     assert_eq!(survives.field("pids"), Some(&*pid.to_string()), "{survives:?}");
-    let status = site.run(["--state-dir", &state, "-c", "navigator.yml", "status", "foreign"]).stdout();
+    let status = ask("status").stdout();
     assert!(status.contains("operation not permitted"), "{status}");
     navigator.signal(Signal::TERM);
     let ended = navigator.ended();

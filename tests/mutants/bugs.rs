@@ -51,7 +51,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "every backoff delay is the first of its row",
-        code: "let step = «streak.length» - u32::from(streak.after_health);",
+        code: "let step = «streak.length» - u32::from(streak.after_health && backoff.first_at_once);",
         instead: "1",
     },
     Bug {
@@ -66,7 +66,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a late exit is taken for that of the next run",
-        code: "self.fold_content(&name, content), Event::Exited { run, status } => «self.fold_exited(now, run, status, reports)»",
+        code: "reports.push(report_of(run, TransitionKind::MainChanged)); } } Event::Exited { run, status } => «self.fold_exited(now, run, status, reports)»",
         instead: "let next = RunId(run.0 + 1); self.fold_exited(now, self.observed.run(run).map_or(next, |run| run.id), status, reports)",
     },
     Bug {
