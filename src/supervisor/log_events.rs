@@ -77,9 +77,17 @@ fn process(transition: &Transition, pids: &[Pid], sentence: Option<&str>) {
         }
         TransitionKind::MainChanged => line!(info, transition, sentence, "Main process changed"),
         TransitionKind::Exited(status) => line!(info, transition, sentence, "Process exited", status = code(status)),
-        TransitionKind::NotStarted(reason) => line!(warn, transition, sentence, "Process not started", reason = reason.to_string()),
+        TransitionKind::NotStarted(reason) => {
+            line!(warn, transition, sentence, "Process not started", reason = reason.to_string());
+        }
         TransitionKind::SlowedDown(reason) => {
-            line!(warn, transition, sentence, "Slowing down restarts", reason = format!("{reason}, for the sixth time within 10s"));
+            line!(
+                warn,
+                transition,
+                sentence,
+                "Slowing down restarts",
+                reason = format!("{reason}, for the sixth time within 10s")
+            );
         }
         TransitionKind::Crashed(status) => {
             line!(

@@ -69,8 +69,7 @@ fn process(transition: &Transition, before: &[Report], after: &[Report], spec: O
         Kind::SlowedDown(reason) => format!("restarts too often, so restarts are slowed down: {reason}"),
         Kind::Killing(reason) => format!("killing what is left: {reason}"),
         Kind::Exited(_) if spec.is_some_and(|spec| spec.exec.kind == ProcessKind::Task) => format!("completed{}", next()),
-        Kind::Exited(status) => format!("{}{}", ended(status), next()),
-        Kind::Crashed(status) => format!("{}{}", ended(status), next()),
+        Kind::Exited(status) | Kind::Crashed(status) => format!("{}{}", ended(status), next()),
         Kind::Updated(differences) => {
             let fields: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
             format!("updated in place: {} changed", fields.join(", "))
