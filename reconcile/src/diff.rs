@@ -1,6 +1,6 @@
 //! What a new definition means for a process: a class of change, and the fields that differ.
 
-use crate::fields::fields;
+use crate::fields::{Field, defaults, fields, is_derived};
 use crate::spec::Spec;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -50,8 +50,9 @@ pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> ChangeClass {
     }
 }
 
-/// Every field that differs, sorted by its path.
+/// Every field that differs, sorted by its path, without those that differ because of another one and are at their defaults.
 pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
+    let specs = (old, new);
     let (old, new) = (fields(old), fields(new));
     let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
     paths.sort_unstable();
@@ -62,7 +63,10 @@ pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
         if was.map(|field| &field.text) == is.map(|field| &field.text) {
             continue;
         }
-        let either = |test: fn(&crate::fields::Field) -> bool| was.into_iter().chain(is).any(test);
+        if is_derived(path) && is_unwritten(path, was, specs.0) && is_unwritten(path, is, specs.1) {
+            continue;
+        }
+        let either = |test: fn(&Field) -> bool| was.into_iter().chain(is).any(test);
         found.push(Difference {
             field: path.clone(),
             old: was.map(|field| field.text.shown().to_string()),
@@ -72,6 +76,11 @@ pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
         });
     }
     found
+}
+
+/// Whether a field of a definition is absent or at its default.
+fn is_unwritten(path: &str, field: Option<&Field>, of: &Spec) -> bool {
+    field.is_none_or(|field| defaults(of).get(path).is_some_and(|default| default.text == field.text))
 }
 
 /// The top-level names of the fields that differ, for a reason. If the identity differs, only its fields.

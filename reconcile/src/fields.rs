@@ -34,7 +34,7 @@ pub fn fields(spec: &Spec) -> BTreeMap<String, Field> {
 /// A definition as lines, for a diff: one for each field that is not at its default, and one for each item of a list. Secrets are
 /// not shown.
 pub fn lines(spec: &Spec) -> Vec<String> {
-    let (lists, defaults) = (lists(spec), fields(&default_of(spec)));
+    let (lists, defaults) = (lists(spec), defaults(spec));
     let line = |(path, field): (String, Field)| match lists.get(path.as_str()) {
         Some(items) => {
             let items = items.iter().map(|item| format!("  - {:?}", item.shown()));
@@ -44,6 +44,16 @@ pub fn lines(spec: &Spec) -> Vec<String> {
     };
     let is_written = |(path, field): &(String, Field)| defaults.get(path).is_none_or(|default| default.text != field.text);
     fields(spec).into_iter().filter(is_written).flat_map(line).collect()
+}
+
+/// The fields of a definition at their defaults.
+pub(crate) fn defaults(spec: &Spec) -> BTreeMap<String, Field> {
+    fields(&default_of(spec))
+}
+
+/// Whether a field is there because of another one, and has a default then: `liveness.interval` because of `liveness`.
+pub(crate) fn is_derived(path: &str) -> bool {
+    path == "on_watch" || ["output", "liveness."].iter().any(|start| path.starts_with(start))
 }
 
 /// A definition with the defaults of all fields that this one has.
