@@ -125,7 +125,8 @@ impl LogFile {
             }
         }
         let found = self.resolve()?;
-        let file = found.open(OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, FILE_MODE)?;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+        let file = found.open(flags, FILE_MODE).map_err(|error| of_open(error, found.may_be_special()))?;
         let (opened, may_be_special) = (fstat(&file)?, found.may_be_special());
         if !may_be_special && !is_single_regular(&opened) {
             return Err(not_regular());
@@ -201,6 +202,15 @@ pub(super) fn check_openable(path: &Path, owner: &FileOwner) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Under systemd, `/dev/stdout` leads to a socket.
+fn of_open(error: io::Error, may_be_special: bool) -> io::Error {
+    if may_be_special && Errno::from_io_error(&error) == Some(Errno::NXIO) {
+        let text = "it is a socket, which can't be opened by a path; without a file, lines go to standard output";
+        return io::Error::new(ErrorKind::InvalidInput, text);
+    }
+    error
 }
 
 fn not_regular() -> io::Error {
@@ -389,6 +399,10 @@ mod tests {
         let mut text = String::new();
         io::Read::read_to_string(&mut File::from(ours), &mut text).unwrap();
         assert_eq!(text, "one\ntwo\nthree\n");
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let path = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&socket));
+        let error = LogFile::new(path.into(), FileOwner::default(), None).open().unwrap_err();
+        assert!(error.to_string().starts_with("it is a socket"), "{error}");
         let mut null = LogFile::new("/dev/null".into(), FileOwner::default(), Some(Limits::new(4, 1)));
         write(&mut null, "one\ntwo\n");
         assert!(null.rotation_error().is_none());
