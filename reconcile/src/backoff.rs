@@ -80,7 +80,7 @@ fn delay_of_missing(backoff: &Backoff, streak: Streak, dice: u64) -> Duration {
     if streak.length <= 1 { delay(backoff, streak, dice) } else { backoff.max.mul_f64(1.0 + backoff.jitter * unit(dice)) }
 }
 
-/// The restarts of a process for its watched files. More than [`WatchRestarts::AT_ONCE`] within [`WatchRestarts::WINDOW`] are
+/// The restarts of a process for its watched files. More than `AT_ONCE` within `WINDOW` are
 /// slowed down, until its files stay as they are for that long: the process may write what it watches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchRestarts {
