@@ -2,7 +2,8 @@
 //!
 //! A file that is being written is not read: the beginning of a valid file is usually valid too, with processes missing. A file
 //! that was renamed into place is complete and is read at once. A file that was written in place is read when it has been quiet
-//! for a while and its writer has closed it. The kernel can nearly always be asked whether a writer is left; where it can't, file
+//! for a while and its writer has closed it. Of several files, one that was renamed into place may be the first of many: they are
+//! read together. The kernel can nearly always be asked whether a writer is left; where it can't, file
 //! events say so.
 //!
 //! Time, file metadata and answers are arguments, so this is tested without files.
@@ -16,6 +17,12 @@ use std::time::{Duration, Instant};
 
 /// How long a file written in place must be quiet.
 pub(super) const QUIET_PERIOD: Duration = Duration::from_millis(200);
+
+/// How long all of several files must be quiet that were renamed into place.
+pub(super) const TOGETHER_PERIOD: Duration = Duration::from_millis(50);
+
+/// How long files are waited for that are renamed into place again and again.
+const TOGETHER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much longer to wait if the content looks truncated.
 pub(super) const DOUBT_DELAY: Duration = Duration::from_secs(1);
@@ -54,6 +61,8 @@ pub(super) struct Debounce {
 #[derive(Debug)]
 struct FileChange {
     stats: FileStats,
+    /// Since when the files differ from what was read.
+    begun: Instant,
     /// Since when no file has been written to, as far as is known.
     quiet_since: Instant,
 }
@@ -72,7 +81,8 @@ impl Debounce {
     /// Records an event.
     pub(super) fn record(&mut self, event: FsEvent, now: Instant) {
         // A new file in a listed directory is seen by events alone: it is not among the files that were read.
-        if let (FsEvent::Written(_) | FsEvent::Closed(_), Some(change)) = (&event, &mut self.change) {
+        let is_change = matches!(event, FsEvent::Written(_) | FsEvent::Closed(_) | FsEvent::MovedTo(_) | FsEvent::Removed(_));
+        if let Some(change) = self.change.as_mut().filter(|_| is_change) {
             change.quiet_since = now;
         }
         match event {
@@ -110,8 +120,13 @@ impl Debounce {
             Some(change) if stats.has_same_files(&change.stats) => change.quiet_since,
             _ => now,
         };
-        let until = if self.is_atomic_replacement(&stats) { since } else { since + QUIET_PERIOD };
-        self.change = Some(FileChange { stats, quiet_since: since });
+        let begun = self.change.as_ref().map_or(now, |change| change.begun);
+        let until = match self.is_atomic_replacement(&stats) {
+            true if self.read.are_several() => (since + TOGETHER_PERIOD).min(begun + TOGETHER_TIMEOUT),
+            true => since,
+            false => since + QUIET_PERIOD,
+        };
+        self.change = Some(FileChange { stats, begun, quiet_since: since });
         if now < until { DebounceDecision::Wait(until) } else { DebounceDecision::Read }
     }
 
@@ -299,7 +314,35 @@ mod tests {
             "though both are other files than before"
         );
         debounce.record(FsEvent::MovedTo("/etc/a.env".into()), at(10));
-        assert_eq!(debounce.decide(both(2, 3), at(10)), DebounceDecision::Read);
+        assert_eq!(debounce.decide(both(2, 3), at(10)), DebounceDecision::Wait(at(60)), "both are complete now");
+        assert_eq!(debounce.decide(both(2, 3), at(60)), DebounceDecision::Read);
+    }
+
+    #[test]
+    fn several_files_renamed_into_place_are_read_together() {
+        let both = |a, b| FileStats::fake(&[(FILE, Some((a, 120))), ("/etc/a.env", Some((b, 5)))]);
+        let (_, at) = unchanged();
+        let mut debounce = Debounce::new(both(1, 1), true);
+        debounce.record(FsEvent::MovedTo(name()), at(0));
+        assert_eq!(debounce.decide(both(2, 1), at(0)), DebounceDecision::Wait(at(50)));
+        debounce.record(FsEvent::MovedTo("/etc/a.env".into()), at(40));
+        assert_eq!(debounce.decide(both(2, 2), at(40)), DebounceDecision::Wait(at(90)));
+        // A new file in a listed directory is seen by its event alone.
+        debounce.record(FsEvent::MovedTo("/etc/parts/new.yml".into()), at(80));
+        assert_eq!(debounce.decide(both(2, 2), at(80)), DebounceDecision::Wait(at(130)));
+        assert_eq!(debounce.decide(both(2, 2), at(130)), DebounceDecision::Read);
+    }
+
+    #[test]
+    fn files_that_are_replaced_all_the_time_are_read_after_a_second() {
+        let both = |a| FileStats::fake(&[(FILE, Some((a, 120))), ("/etc/a.env", Some((1, 5)))]);
+        let (_, at) = unchanged();
+        let mut debounce = Debounce::new(both(1), true);
+        for round in 0..50 {
+            debounce.record(FsEvent::MovedTo(name()), at(round * 20));
+            assert_ne!(debounce.decide(both(round + 2), at(round * 20)), DebounceDecision::Read);
+        }
+        assert_eq!(debounce.decide(both(52), at(1_000)), DebounceDecision::Read);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl FileStats {
         self.pairs(earlier).all(|(was, is)| was == is || both_directories(was, is) || is_replaced(was, is))
     }
 
+    /// Whether there are several files, or directories in which files are looked for.
+    pub(super) fn are_several(&self) -> bool {
+        self.0.len() > 1
+    }
+
     /// Whether the metadata of this path is the same in both.
     pub(super) fn is_same_at(&self, earlier: &FileStats, path: &Path) -> bool {
         self.0.get(path) == earlier.0.get(path)

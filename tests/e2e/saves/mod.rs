@@ -9,6 +9,7 @@ mod mounts;
 
 mod parts;
 mod slow;
+mod together;
 mod ways;
 mod wrong;
 
