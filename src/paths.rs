@@ -52,6 +52,20 @@ pub(crate) fn followed(path: &Path) -> PathBuf {
     }
 }
 
+/// A path without `.` and, where it takes away a name before it, without `..`: a path goes by how it is written, and is shown as a
+/// user would write it.
+pub(crate) fn tidied(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        match (part, tidied.components().next_back()) {
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(tidied.pop()),
+            _ => tidied.push(part),
+        }
+    }
+    tidied
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +90,22 @@ mod tests {
             assert_eq!(followed(&directory.join(path)), real.join(leads_to), "{path}");
         }
         fs::remove_dir_all(&directory).expect("it is ours");
+    }
+
+    #[test]
+    fn a_path_is_tidied_by_how_it_is_written() {
+        for (path, expected) in [
+            ("conf.d/../app.conf", "app.conf"),
+            ("/etc/nav/./conf.d/../../app.conf", "/etc/app.conf"),
+            ("../app.conf", "../app.conf"),
+            ("conf.d/../../app.conf", "../app.conf"),
+            ("../../a/../b", "../../b"),
+            ("/../a", "/a"),
+            ("a//b/", "a/b"),
+            ("a", "a"),
+            ("", ""),
+        ] {
+            assert_eq!(tidied(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 }

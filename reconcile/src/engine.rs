@@ -12,7 +12,7 @@ use crate::orders::Orders;
 use crate::plan::{Block, Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
-use crate::spec::{OnChange, Spec};
+use crate::spec::{OnChange, ProcessKind, Spec};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
@@ -99,11 +99,42 @@ impl Engine {
                 self.begin(now, step, &mut outcome);
             }
             if next.is_last {
-                outcome.wake_at = next.wake_at;
+                self.prove(now);
+                outcome.wake_at = next.wake_at.into_iter().chain(self.next_proof()).min();
                 return outcome;
             }
         }
         panic!("a step of the engine doesn't come to an end");
+    }
+
+    /// Forgets the failures of processes that have been healthy for long enough since, or that no longer count.
+    fn prove(&mut self, now: Time) {
+        let mut unproven = core::mem::take(&mut self.observed.unproven);
+        unproven.retain(|name| {
+            let past = self.observed.processes().get(name).and_then(|process| process.past.as_ref());
+            let is_failure = past.is_some_and(|past| past.streak.is_some() && !past.succeeded());
+            is_failure && self.healthy_at(name).is_none_or(|at| at > now)
+        });
+        self.observed.unproven = unproven;
+    }
+
+    /// When a process has been healthy for long enough, if it stays so; `None`: it isn't ready.
+    fn healthy_at(&self, name: &Name) -> Option<Time> {
+        let process = self.observed.processes().get(name)?;
+        // A run from before the failure proves nothing.
+        let run = process.runs.last().filter(|run| process.past.as_ref().is_some_and(|past| past.run < run.id))?;
+        if run.is_undisturbed() { run.healthy_at() } else { None }
+    }
+
+    /// When a service that failed last counts as healthy again, if it stays ready.
+    pub(crate) fn proven_at(&self, name: &Name) -> Option<Time> {
+        self.desired.get(name).filter(|entry| entry.spec.exec.kind == ProcessKind::Service)?;
+        self.observed.unproven.get(name).and_then(|name| self.healthy_at(name))
+    }
+
+    /// When the next of them does.
+    fn next_proof(&self) -> Option<Time> {
+        self.observed.unproven.iter().filter_map(|name| self.healthy_at(name)).min()
     }
 
     /// More plans than one step can need. Each plan but the last begins something. Within one step a process begins or forgets its
@@ -116,7 +147,9 @@ impl Engine {
 
     /// What to do now. After a step that is nothing, until the next event or until its time to wake.
     pub fn plan(&self, now: Time) -> Plan {
-        self.planner.plan(&self.desired, &self.orders, &self.observed, now)
+        let mut plan = self.planner.plan(&self.desired, &self.orders, &self.observed, now);
+        plan.wake_at = plan.wake_at.into_iter().chain(self.next_proof()).min();
+        plan
     }
 
     /// The processes that are not as they should be, and what each waits for, as of the last step.
@@ -317,6 +350,8 @@ impl Engine {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
         let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
+        // With another `reset_after`, it may have to be healthy for longer. What doesn't count is forgotten at the end of the step.
+        self.observed.unproven.insert(name.clone());
         if let Some(run) = self.observed.run_mut(id) {
             let differences = differences(&run.spec, &spec);
             // A failure of another probe no longer counts.

@@ -95,12 +95,12 @@ impl Engine {
             }
             let Some(process) = processes.to(name) else { continue };
             match before {
-                _ if !wanted.enabled => {
+                _ if !self.orders.enable(wanted) => {
                     process.forgive();
                     process.tried = false;
                 }
                 None => process.request_start(Reason::Added),
-                Some(before) if !before.enabled => process.request_start(Reason::Enabled),
+                Some(before) if !before.enabled && wanted.enabled => process.request_start(Reason::Enabled),
                 Some(before) if orders_lifted.contains(name) => {
                     process.request_start(Reason::Changed(changed_fields(before, wanted)));
                 }
@@ -155,7 +155,7 @@ impl Engine {
     /// Gives runs that go on their places of the new file. Runs that are to stop keep their former places.
     fn update_places(&mut self) {
         let mut processes = MergeLookup::over(self.observed.processes_mut());
-        for entry in self.desired.entries().iter().filter(|entry| entry.spec.enabled) {
+        for entry in self.desired.entries().iter().filter(|entry| self.orders.enable(&entry.spec)) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
             let waits = self.desired.names_before(entry);
             let is_misplaced = |run: &Run| run.is_undisturbed() && is_same(run, &entry.spec) && run.waits != waits;
@@ -177,18 +177,19 @@ impl Engine {
         match order {
             Order::Stop(_) => {
                 self.orders.stop(&entry.spec);
+                process.tried &= entry.spec.enabled;
                 process.forgive();
             }
             Order::Restart(_) if process.is_running() => {
-                self.orders.release(name);
+                self.orders.start(&entry.spec);
                 process.runs.iter_mut().filter(|run| run.is_undisturbed()).for_each(|run| run.unwanted_by_hand = true);
             }
             Order::Restart(_) => {
-                self.orders.release(name);
+                self.orders.start(&entry.spec);
                 process.request_start(Reason::RestartedByHand);
             }
             _ => {
-                self.orders.release(name);
+                self.orders.start(&entry.spec);
                 if !process.is_running() {
                     process.request_start(Reason::StartedByHand);
                 }
@@ -341,7 +342,11 @@ impl Engine {
             // The stop of one run doesn't count as the end of another run beside it.
             let is_outweighed = process.past.as_ref().is_some_and(|past| past.outweighs_stop_of(run));
             if entry.is_some() && (by_itself || (!process.is_running() && !is_outweighed)) {
+                let has_failed = past.streak.is_some() && !past.succeeded();
                 process.past = Some(past);
+                if has_failed {
+                    self.observed.unproven.insert(name.clone());
+                }
             }
         }
         self.forget_if_unused(name);

@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,6 +23,8 @@ use core::time::Duration;
 pub struct Observed {
     processes: BTreeMap<Name, ObservedProcess>,
     dirty: Dirty,
+    /// The processes that failed last, and have not been healthy for long enough since.
+    pub(crate) unproven: BTreeSet<Name>,
     names: BTreeMap<RunId, Name>,
     last_run: u64,
     /// The host keeps the order of execs, see [`Action::Spawn`](crate::event::Action::Spawn).
@@ -257,6 +259,12 @@ impl Run {
     pub(crate) fn longest_ready(&self, at: Time) -> Duration {
         let end = self.stop.as_ref().map_or(at, |stop| stop.since.min(at));
         self.ready.map_or(self.was_ready_for, |ready| self.was_ready_for.max(end.since(ready)))
+    }
+
+    /// When it has been healthy for long enough to be proven, if it stays ready; `None`: it isn't ready.
+    pub(crate) fn healthy_at(&self) -> Option<Time> {
+        let needed = self.spec.backoff.reset_after;
+        if self.was_ready_for >= needed { self.first_ready } else { self.ready.map(|ready| ready + needed) }
     }
 
     /// Whether it ended by itself or is stopped for a failure, and isn't forgiven.

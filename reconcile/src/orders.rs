@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 pub struct Orders {
     /// Stopped processes, each with its definition at that time.
     stopped: BTreeMap<Name, Arc<Spec>>,
+    /// Disabled processes that were started, each with its definition at that time.
+    started: BTreeMap<Name, Arc<Spec>>,
     closing: Option<Closing>,
 }
 
@@ -45,12 +47,26 @@ pub struct ShutdownCause {
 impl Orders {
     /// Keeps a process stopped.
     pub fn stop(&mut self, spec: &Arc<Spec>) {
+        self.started.remove(&spec.name);
         self.stopped.insert(spec.name.clone(), spec.clone());
     }
 
-    /// Lets a process run again.
-    pub fn release(&mut self, name: &str) {
-        self.stopped.remove(name);
+    /// Lets a process run again, even if it is disabled.
+    pub fn start(&mut self, spec: &Arc<Spec>) {
+        self.stopped.remove(&spec.name);
+        if !spec.enabled {
+            self.started.insert(spec.name.clone(), spec.clone());
+        }
+    }
+
+    /// Whether a process with this definition is enabled, or was started by hand all the same.
+    pub fn enable(&self, spec: &Spec) -> bool {
+        self.enable_one(spec.enabled, &spec.name)
+    }
+
+    fn enable_one(&self, enabled: bool, name: &Name) -> bool {
+        // Without such processes the name isn't read, which is faster.
+        enabled || (!self.started.is_empty() && self.started.contains_key(name))
     }
 
     /// Whether a process is kept stopped.
@@ -70,7 +86,7 @@ impl Orders {
 
     fn let_one_run(&self, enabled: bool, name: &Name) -> bool {
         // Without stopped processes the name isn't read, which is faster.
-        self.closing.is_none() && enabled && (self.stopped.is_empty() || !self.is_stopped(name))
+        self.closing.is_none() && self.enable_one(enabled, name) && (self.stopped.is_empty() || !self.is_stopped(name))
     }
 
     /// The processes that stay stopped under this configuration: their definitions are the same as when they were stopped.
@@ -99,8 +115,9 @@ impl Orders {
         self.closing.get_or_insert(Closing { since: now, hurry: true, cause: None }).hurry = true;
     }
 
-    /// Forgets the stops of processes that were removed or changed. Returns the names of the changed ones.
+    /// Forgets the orders for processes that were removed or changed. Returns the names of the changed ones that were stopped.
     pub fn forget_changed(&mut self, desired: &Desired) -> Vec<Name> {
+        self.started.retain(|name, spec| desired.get(name).is_some_and(|entry| entry.spec == *spec));
         let mut changed = Vec::new();
         self.stopped.retain(|name, spec| match desired.get(name) {
             None => false,

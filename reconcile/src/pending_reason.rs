@@ -41,7 +41,10 @@ impl Engine {
     /// What a process waits for, with times relative to `now` and with the reason why a dependency isn't as it must be:
     /// `waits for redis: not ready: connection refused`. `None`: it waits for nothing.
     pub fn wait_in_words(&self, name: &Name, waits: &Waits, now: Time) -> Option<String> {
-        let waiting = waits.of(name).next()?;
+        let Some(waiting) = waits.of(name).next() else {
+            let left = rounded(self.proven_at(name)?.since(now));
+            return Some(format!("it failed before, and counts as healthy in {left}"));
+        };
         let Waiting::Dependency { on, why, .. } = waiting else { return Some(relative_to(waiting, now)) };
         let deeper = match why {
             Block::Coming => match waits.of(on).next() {

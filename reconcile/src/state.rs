@@ -114,7 +114,8 @@ impl Engine {
 
     /// Whether every process is as the file says: running, completed, or stopped on purpose.
     ///
-    /// A task that still runs doesn't count as such; a process that is kept stale does.
+    /// A task that still runs doesn't count as such; a process that is kept stale does. One that failed last counts once it has
+    /// been healthy for `reset_after`.
     pub fn is_converged(&self) -> bool {
         self.statuses().iter().all(|status| status.as_wanted)
     }
@@ -135,7 +136,9 @@ impl Engine {
         let as_wanted = match state {
             ProcessState::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
                 let is_right = !run.unwanted_by_hand && (is_stale || run.spec == *wanted);
-                wanted.exec.kind != ProcessKind::Task && is_right && self.orders.let_run(wanted)
+                let is_newer = past_of(process).is_some_and(|past| past.run < run.id);
+                let is_proven = !is_newer || !self.observed.unproven.contains(name);
+                wanted.exec.kind != ProcessKind::Task && is_right && is_proven && self.orders.let_run(wanted)
             }),
             ProcessState::Completed | ProcessState::Stopped => true,
             ProcessState::Pending
@@ -200,7 +203,7 @@ fn state_without_run(
     if orders.closing().is_some() {
         return (ProcessState::Stopped, Reason::Shutdown);
     }
-    if !spec.enabled {
+    if !orders.enable(spec) {
         return (ProcessState::Stopped, Reason::Disabled);
     }
     if orders.is_stopped(name) {

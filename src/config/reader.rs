@@ -8,6 +8,7 @@ use super::source_map::SourceSpan;
 use super::table::{ConfigKey, NOT_YET, either};
 use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
 use super::{foreign_syntax, shell_lints, value_hints, words};
+use crate::paths::tidied;
 use crate::signals;
 use crate::suggest::did_you_mean;
 use reconcile::spec::Signal;
@@ -345,7 +346,7 @@ impl NodeReader<'_, '_, '_> {
 
 /// Resolves `path` relative to the file that names it.
 pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(path)
+    tidied(&file.parent().unwrap_or(Path::new("")).join(path))
 }
 
 /// The keys that a map takes, as a help.

@@ -61,6 +61,10 @@ impl LiveData for LoopAccess {
         }
     }
 
+    fn has_pending_change(&self) -> bool {
+        self.source.has_pending_change()
+    }
+
     fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
         self.history.last(name, lines)
     }
@@ -224,16 +228,24 @@ async fn wait(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let names: Vec<Name> = query.all("name").map(Name::from).collect();
     // A process that doesn't exist would never converge.
     view_of_names(to, query).await?;
-    let converged = async {
-        ask(to, Request::CheckFiles).await?;
-        let mut view = view(to).await?;
-        while !view.is_converged(&names) {
-            view = newer(to, &view).await?;
+    let outcome = async {
+        loop {
+            // Everything saved so far is read before anything is judged.
+            ask(to, Request::CheckFiles).await?;
+            let mut view = view(to).await?;
+            while !to.source.has_pending_change() {
+                if view.is_converged(&names) {
+                    return Ok((StatusCode::OK, view));
+                }
+                if view.is_hopeless(&names) {
+                    return Ok((StatusCode::CONFLICT, view));
+                }
+                view = newer(to, &view).await?;
+            }
         }
-        Ok(view)
     };
-    let (code, view) = match timeout(limit, converged).await {
-        Ok(view) => (StatusCode::OK, view?),
+    let (code, view) = match timeout(limit, outcome).await {
+        Ok(outcome) => outcome?,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, view(to).await?),
     };
     Ok(snapshot(code, render(to, view).await?))

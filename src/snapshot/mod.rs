@@ -35,7 +35,7 @@ pub struct Snapshot {
 /// The configuration on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// Its real path.
+    /// The path that navigator was started with, made absolute.
     #[serde(serialize_with = "crate::path_text::serialize")]
     pub path: PathBuf,
     /// Whether its current content is in force.
@@ -47,6 +47,9 @@ pub struct Config {
     /// Since when it is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_at: Option<Moment>,
+    /// Whether a change was seen that is not in force yet: its files are still being written, or were saved a moment ago.
+    #[serde(default)]
+    pub pending: bool,
 }
 
 /// Whether the content of the configuration is in force.

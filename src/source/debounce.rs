@@ -108,6 +108,12 @@ impl Debounce {
         }
     }
 
+    /// Whether a change of a file was seen that is not read yet. Another entry of a listed directory is none.
+    pub(super) fn has_change(&self) -> bool {
+        let is_changed = self.change.as_ref().is_some_and(|change| !change.stats.has_same_files(&self.read));
+        is_changed || !self.renamed.is_empty() || !self.written.is_empty()
+    }
+
     /// Decides what to do about the current metadata.
     pub(super) fn decide(&mut self, stats: FileStats, now: Instant) -> DebounceDecision {
         if self.is_certain && stats == self.read {

@@ -24,6 +24,9 @@ pub trait Source: fmt::Debug {
     /// Call this before exit: the kernel takes 16 to 30 ms to release file watches, and the exit waits for that.
     fn stop_watching(&self);
 
+    /// Whether a change was seen that is not delivered yet: its files are still being written, or were saved a moment ago.
+    fn has_pending_change(&self) -> bool;
+
     /// How changes are found at present.
     fn watch_method(&self) -> WatchMethod;
 

@@ -15,6 +15,7 @@ use reconcile::desired::Desired;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -37,6 +38,7 @@ pub struct FileFollower {
     tickets: Tickets,
     requests: Sender<FollowerRequest>,
     active_method: ActiveMethod,
+    has_pending_change: Arc<AtomicBool>,
 }
 
 /// How changes are found at present; shared between the thread and its handles.
@@ -67,6 +69,10 @@ impl Source for FileFollower {
 
     fn stop_watching(&self) {
         drop(self.requests.send(FollowerRequest::StopWatching));
+    }
+
+    fn has_pending_change(&self) -> bool {
+        self.has_pending_change.load(Ordering::Acquire)
     }
 
     fn watch_method(&self) -> WatchMethod {
@@ -105,9 +111,11 @@ impl FileSource {
             tickets: tickets.clone(),
             requests: sender.clone(),
             active_method: active_method.clone(),
+            has_pending_change: Arc::default(),
         };
         let mut follower = FollowerThread {
             active_method,
+            has_pending_change: Arc::clone(&follower_handle.has_pending_change),
             tickets,
             watched,
             source: self,
@@ -140,6 +148,8 @@ struct FollowerThread<D> {
     /// How changes are to be found.
     method: WatchMethod,
     active_method: ActiveMethod,
+    /// A change was seen that is not delivered yet.
+    has_pending_change: Arc<AtomicBool>,
     tickets: Tickets,
     requests: Sender<FollowerRequest>,
     backlog: Arc<EventBacklog>,
@@ -206,6 +216,7 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
     fn stop_watching(&mut self) {
         self.method = WatchMethod::Off;
         self.active_method.set(WatchMethod::Off);
+        self.has_pending_change.store(false, Ordering::Release);
         self.events = None;
     }
 
@@ -237,7 +248,9 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
         let seen = self.debounce.stat_again();
         let now = Instant::now();
         self.next_check = now + POLL_INTERVAL;
-        self.is_settled = match self.debounce.decide(seen.clone(), now) {
+        let decision = self.debounce.decide(seen.clone(), now);
+        self.has_pending_change.store(self.debounce.has_change(), Ordering::Release);
+        self.is_settled = match decision {
             DebounceDecision::Same => {
                 self.warn_of_unlinked(&seen);
                 true
@@ -282,6 +295,7 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
             if is_ready {
                 debug!(target: "navigator", "Files read again, content unchanged");
                 self.restart_debounce(record);
+                self.has_pending_change.store(false, Ordering::Release);
             }
             return is_ready;
         }
@@ -333,6 +347,7 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
             }
             (self.deliver)(Delivery::Revision(Revision { answers, outcome: reading.revision.map(Box::new) }));
         }
+        self.has_pending_change.store(false, Ordering::Release);
     }
 
     /// Starts again from the metadata of what was read.

@@ -153,7 +153,8 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 continue;
             }
             let sentence = is_watched.then(|| sentence(&reports, index, self.engine.desired()));
-            log_events::report(report, &pids, &self.engine, sentence.as_deref());
+            let is_mended = matches!(report, Report::Unchanged) && mem::take(&mut self.file.is_mended);
+            log_events::report(report, &pids, &self.engine, sentence.as_deref(), is_mended);
             self.history.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
@@ -215,6 +216,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         if self.engine.generation() > 0 && self.host.is_watched() {
             self.shown_plan.make(&self.engine, self.now(), &loaded.desired);
         }
+        self.file.is_mended = !self.file.errors.is_empty();
         self.file.errors = Arc::default();
         self.file.rejected_at = None;
         self.answer_reloads(answers, &ReloadOutcome::Accepted(generation, is_news));

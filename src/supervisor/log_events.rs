@@ -14,7 +14,8 @@ use tracing::{error, info, warn};
 
 /// Logs a report of the engine. `pids` are the living processes of the run that it is about, where that matters. A terminal shows
 /// the `sentence` instead, or nothing if it is empty.
-pub(super) fn report(report: &Report, pids: &[Pid], engine: &Engine, sentence: Option<&str>) {
+/// `is_mended`: the configuration was rejected until just now.
+pub(super) fn report(report: &Report, pids: &[Pid], engine: &Engine, sentence: Option<&str>, is_mended: bool) {
     match report {
         Report::Process(transition) => process(transition, pids, sentence),
         Report::Stalled { on, why, names } => {
@@ -27,7 +28,10 @@ pub(super) fn report(report: &Report, pids: &[Pid], engine: &Engine, sentence: O
             warn!(target: "managed_processes", name = name.as_str(), reason = status.to_string(), sentence, "Shutting down");
         }
         Report::Accepted(summary) => accepted(summary, sentence),
-        Report::Unchanged => info!(target: "managed_processes", sentence, "Configuration unchanged"),
+        Report::Unchanged => {
+            let sentence = if is_mended { sentence.map(|_| "Configuration valid again; nothing differs") } else { sentence };
+            info!(target: "managed_processes", sentence, mended = is_mended.then_some(true), "Configuration unchanged");
+        }
     }
 }
 

@@ -30,6 +30,14 @@ impl TrackedOrder {
         (TrackedOrder { goal, outcome }, reply)
     }
 
+    /// An order that is not carried out.
+    pub(super) fn refused(why: String) -> TrackedOrder {
+        let (tracked, reply) = TrackedOrder::new(None);
+        // It is received by the order that was just made.
+        drop(reply.send(Err(why)));
+        tracked
+    }
+
     /// Why the order can't finish without intervention; `None` if the view shows no reason.
     pub fn stuck(&self, view: &LoopView) -> Option<String> {
         self.goal.as_ref().and_then(|goal| view.stuck(goal))

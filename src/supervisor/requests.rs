@@ -29,7 +29,15 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 // A view from before the order must not be shown after it.
                 self.readers.changed();
                 let mut events = Vec::new();
-                let tracked = names.iter().map(|name| self.order(&order, name, &mut events)).collect();
+                let unknown = names.iter().find(|name| self.engine.desired().get(name).is_none());
+                let mut take = |name: &Name| match unknown {
+                    // A mistyped name must not leave the others half done.
+                    Some(unknown) if self.engine.desired().get(name).is_some() => {
+                        TrackedOrder::refused(format!("nothing was done, because there is no process `{unknown}`"))
+                    }
+                    _ => self.order(&order, name, &mut events),
+                };
+                let tracked = names.iter().map(&mut take).collect();
                 drop(reply.send(tracked));
                 return events;
             }
@@ -131,8 +139,8 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             return Err(format!("no process `{name}` in the file{hint}"));
         };
         match order {
-            ManualOrder::Start | ManualOrder::Restart if !entry.spec.enabled => {
-                Err("it is disabled in the file; set `enabled: true`".to_owned())
+            ManualOrder::Restart if !self.engine.orders().enable(&entry.spec) => {
+                Err(format!("it is disabled in the file; `navigator start {name}` runs it all the same"))
             }
             _ => Ok(()),
         }

@@ -52,12 +52,17 @@ pub(super) struct File {
     pub(super) errors: Arc<[ConfigProblem]>,
     /// Since when it is rejected.
     pub(super) rejected_at: Option<Timestamp>,
+    /// It was rejected until just now.
+    pub(super) is_mended: bool,
 }
 
 /// What a view doesn't hold because it changes outside the loop.
 pub trait LiveData {
     /// How changes of the configuration are found.
     fn watch(&self) -> Watch;
+
+    /// Whether a change of it was seen that is not in force yet.
+    fn has_pending_change(&self) -> bool;
 
     /// The last lines of a process's output, at most this many.
     fn last_lines(&self, name: &Name, lines: u64) -> Vec<String>;
@@ -136,6 +141,15 @@ impl LoopView {
         names.iter().all(|name| self.engine.is_as_wanted(name))
     }
 
+    /// Whether the named processes, without names all, won't be as the file says without help: the file is rejected, or one of
+    /// them has failed.
+    pub fn is_hopeless(&self, names: &[Name]) -> bool {
+        let has_failed = |name: &Name| self.engine.status(name).is_some_and(|status| status.state == ProcessState::Failed);
+        !self.file.errors.is_empty()
+            || (self.upcoming.is_none()
+                && if names.is_empty() { self.names().any(has_failed) } else { names.iter().any(has_failed) })
+    }
+
     /// Why an order can't be done without help; `None`: it is on its way.
     pub(super) fn stuck(&self, goal: &Goal) -> Option<String> {
         let now = self.now();
@@ -152,6 +166,7 @@ impl LoopView {
         let mut cached = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, rendered)) = &*cached
             && at.elapsed() < FRESH
+            && rendered.snapshot.config.pending == live.has_pending_change()
         {
             return Arc::clone(rendered);
         }
@@ -192,8 +207,9 @@ impl LoopView {
     }
 
     fn snapshot_with(&self, processes: Vec<snapshot::ProcessSnapshot>, live: &impl LiveData) -> Snapshot {
-        let File { path, warnings, errors, rejected_at } = &self.file;
+        let File { path, warnings, errors, rejected_at, .. } = &self.file;
         let is_accepted = errors.is_empty();
+        let is_pending = live.has_pending_change();
         Snapshot {
             // The generations of the former navigator don't count.
             generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
@@ -204,8 +220,9 @@ impl LoopView {
                 watch: live.watch(),
                 diagnostics: if is_accepted { warnings } else { errors }.to_vec(),
                 rejected_at: rejected_at.map(Moment),
+                pending: is_pending,
             },
-            converged: is_accepted && self.upcoming.is_none() && processes.iter().all(|process| process.as_wanted),
+            converged: is_accepted && !is_pending && self.upcoming.is_none() && processes.iter().all(|process| process.as_wanted),
             processes,
         }
     }
@@ -308,6 +325,10 @@ mod tests {
     impl LiveData for Asked {
         fn watch(&self) -> Watch {
             Watch::Events
+        }
+
+        fn has_pending_change(&self) -> bool {
+            false
         }
 
         fn last_lines(&self, name: &Name, _: u64) -> Vec<String> {

@@ -170,3 +170,47 @@ managed_processes:
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }
+
+#[test]
+fn a_crash_loop_is_not_converged_and_its_end_is_once_it_has_been_healthy() {
+    let site = Site::new();
+    let navigator = site.start(
+        r"
+managed_processes:
+  - name: looping
+    command: sh
+    args: [-c, '[ -e mended ] || { sleep 0.3; exit 1; }; exec sleep 1h']
+    auto_restart: true
+    backoff: { initial: 20ms, max: 20ms, jitter: 0, reset_after: 1s }
+",
+    );
+    navigator.nth_event("Process started", "looping", 1);
+    for _ in 0..5 {
+        // Whether it runs at the moment or not.
+        site.asks(&["status"], 3);
+    }
+    let waited = site.asks(&["wait", "--timeout", "800ms"], 3);
+    assert!(waited.stderr().contains("looping is "), "{}", waited.description);
+    site.write("mended", "");
+    site.asks(&["wait", "--timeout", "30s"], 0);
+    site.asks(&["status"], 0);
+    navigator.ends();
+}
+
+#[test]
+fn what_can_not_come_is_not_waited_for() {
+    let site = Site::new();
+    let navigator = site.start(
+        "managed_processes:\n  - { name: failing, type: task, command: \"false\", depends_on: [] }\n  - { name: other, command: sleep, args: [1h], depends_on: [] }\n",
+    );
+    navigator.event("Process failed", "failing");
+    let begun = std::time::Instant::now();
+    let failed = site.asks(&["wait", "--timeout", "10m"], 3).stderr();
+    assert!(failed.starts_with("navigator: failing is failed"), "{failed}");
+    site.asks(&["wait", "other", "--timeout", "10m"], 0);
+    site.write("navigator.yml", "managed_processes: [{ name: other }]\n");
+    let rejected = site.asks(&["wait", "other", "--timeout", "10m"], 3).stderr();
+    assert!(rejected.contains("navigator.yml:1:21: error:"), "{rejected}");
+    assert!(begun.elapsed() < Duration::from_mins(5), "{:?}", begun.elapsed());
+    navigator.ends();
+}

@@ -36,6 +36,8 @@ pub(crate) struct Process {
     pub(crate) past: Option<Past>,
     /// It was stopped by hand, with this definition.
     pub(crate) stopped: Option<Spec>,
+    /// It is disabled and was started by hand all the same, with this definition.
+    pub(crate) started: Option<Spec>,
     /// It has not run since it was added or enabled.
     pub(crate) new: bool,
     /// The newest of its runs that was started in place of another, as the engine says.
@@ -171,16 +173,23 @@ impl Facts {
                 continue;
             };
             for run in self.runs.iter_mut().filter(|run| run.process == process) {
-                if run.undisturbed() && run.spec.exec == new.exec && new.enabled {
+                if run.undisturbed()
+                    && run.spec.exec == new.exec
+                    && (new.enabled || self.processes[process].started.as_ref() == Some(new))
+                {
                     run.waits = self.places.waits[process];
                 }
             }
             let lifted = self.processes[process].stopped.take_if(|stopped| stopped != new).is_some();
-            let added = old.is_none_or(|old| !old.enabled && new.enabled);
-            if added || !new.enabled {
+            let was_started = self.processes[process].started.is_some();
+            self.processes[process].started.take_if(|started| started != new);
+            let enabled = new.enabled || self.processes[process].started.is_some();
+            let now_enabled = old.is_none_or(|old| !old.enabled && new.enabled);
+            let added = now_enabled && !was_started;
+            if added || !enabled {
                 self.processes[process].new = true;
             }
-            if added || lifted || !new.enabled {
+            if now_enabled || lifted || !enabled {
                 self.forgive(process);
             }
         }
@@ -233,8 +242,11 @@ impl Facts {
             }
         };
         let Some(spec) = self.spec(process).cloned() else { return };
+        let by_hand = (!spec.enabled && !matches!(order, Order::Stop(_))).then(|| spec.clone());
+        self.processes[process].started = by_hand;
         match order {
             Order::Stop(_) => {
+                self.processes[process].new |= !spec.enabled;
                 self.processes[process].stopped = Some(spec);
                 self.forgive(process);
             }
@@ -251,6 +263,11 @@ impl Facts {
                 }
             }
         }
+    }
+
+    /// Whether a process is enabled, or was started by hand all the same.
+    pub(crate) fn enabled(&self, process: usize) -> bool {
+        self.spec(process).is_some_and(|spec| spec.enabled) || self.processes[process].started.is_some()
     }
 
     /// Nothing that happened counts against a process any more.

@@ -106,9 +106,7 @@ impl Moment {
     /// Whether a process is to run.
     pub(crate) fn wanted(&self, facts: &Facts, process: usize) -> bool {
         let _ = self;
-        facts.closing.is_none()
-            && facts.processes[process].stopped.is_none()
-            && facts.spec(process).is_some_and(|spec| spec.enabled)
+        facts.closing.is_none() && facts.processes[process].stopped.is_none() && facts.enabled(process)
     }
 
     /// The fate of a run.
@@ -346,7 +344,7 @@ fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         return Fate::Go(Why::Closing);
     }
     let Some(spec) = facts.spec(run.process) else { return Fate::Go(Why::Removed) };
-    if !spec.enabled {
+    if !facts.enabled(run.process) && facts.processes[run.process].stopped.is_none() {
         return Fate::Go(Why::Disabled);
     }
     if facts.processes[run.process].stopped.is_some() {
@@ -483,5 +481,5 @@ fn spread(backoff: &Backoff, middle: f64) -> (Duration, Duration) {
 
 /// Whether a process was removed from the file, by its own name.
 pub(crate) fn is_removed(facts: &Facts, run: &Run) -> bool {
-    facts.spec(number(&run.spec.name)).is_none_or(|spec| !spec.enabled)
+    !facts.enabled(number(&run.spec.name))
 }

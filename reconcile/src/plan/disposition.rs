@@ -125,7 +125,7 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return Disposition::Stop(StopCause::Shutdown);
     }
     let Some(entry) = row.entry else { return Disposition::Stop(StopCause::Removed) };
-    if !entry.spec.enabled {
+    if !view.orders.enable(&entry.spec) && !view.orders.is_stopped(&entry.spec.name) {
         return Disposition::Stop(StopCause::Disabled);
     }
     if !view.wants(row) {

@@ -115,7 +115,7 @@ fn unfinished(run: &Run, under_way: &[&Run]) -> Option<Waiting> {
 
 /// A process that was removed or disabled, and isn't gone yet.
 fn still_removing<'a>(view: &View<'a>) -> Option<&'a Name> {
-    let mut removed = view.active().filter(|row| row.entry.is_none_or(|entry| !entry.spec.enabled));
+    let mut removed = view.active().filter(|row| row.entry.is_none_or(|entry| !view.orders.enable(&entry.spec)));
     removed.find(|row| row.runs().iter().any(|run| !run.reported)).map(|row| row.name)
 }
 

@@ -41,7 +41,7 @@ pub(in super::super) fn status(target: &InstanceTarget, names: &[String], as_jso
 /// The snapshot as JSON, without the parts that are only for people.
 fn json(snapshot: &Snapshot) -> String {
     let mut value = serde_json::json!(snapshot);
-    without(&mut value["config"], &["rejected_at"]);
+    without(&mut value["config"], &["rejected_at", "pending"]);
     for problem in value["config"]["diagnostics"].as_array_mut().into_iter().flatten() {
         without(problem, &["excerpt"]);
     }
@@ -103,6 +103,9 @@ fn head(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
         let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
         let rejected = style.painted(&format!("rejected{ago}:"), "1;31");
         let _ = writeln!(text, "{rejected} generation {} stays in force until the file is fixed", snapshot.generation);
+    }
+    if config.pending {
+        let _ = writeln!(text, "{}: not in force yet", style.painted("changed a moment ago", "1;33"));
     }
     let severity = if is_rejected { Severity::Error } else { Severity::Warning };
     text.push_str(&rendered(&config.diagnostics, severity, style));

@@ -11,7 +11,7 @@ use std::io::stderr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The time limit has passed.
+/// The time limit has passed, or what is waited for won't come without help.
 const NOT_CONVERGED: u8 = 3;
 
 /// Waits for the named processes; without names, for all.
@@ -21,7 +21,7 @@ pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout:
     let answer = target.connect().and_then(|mut client| client.get(&url("/v1/wait", pairs)));
     let snapshot: Snapshot = match answer {
         Ok((200, _)) => return OK.into(),
-        Ok((408, answer)) => match serde_json::from_value(answer) {
+        Ok((408 | 409, answer)) => match serde_json::from_value(answer) {
             Ok(snapshot) => snapshot,
             Err(error) => return unanswered(&crate::control::ClientError::Broken(error.to_string())),
         },

@@ -81,3 +81,24 @@ fn while_what_was_left_is_being_stopped_status_says_so() {
     navigator.signal(Signal::QUIT);
     navigator.exits(130);
 }
+
+#[test]
+fn a_change_that_is_seen_and_not_in_force_yet_is_not_converged() {
+    let site = Site::new();
+    let navigator = site.start(ONE);
+    navigator.started("web");
+    site.asks(&["status"], 0);
+    // Held open, so that it isn't read before it is closed.
+    let path = site.path("navigator.yml");
+    let mut file = std::fs::File::create(&path).expect("it is ours");
+    std::io::Write::write_all(&mut file, ONE.replace("[web]", "[web, new]").as_bytes()).expect("it is ours");
+    navigator.log().until("the change is seen", || (site.run(["status"]).code == Some(3)).then_some(()));
+    let text = site.asks(&["status", "web"], 3).stdout();
+    assert!(text.contains("changed a moment ago: not in force yet"), "{text}");
+    let waiting = site.command(["wait"]).start();
+    drop(file);
+    assert_eq!(waiting.ended().code, Some(0));
+    let status: Value = serde_json::from_str(&site.asks(&["status", "--json"], 0).stdout()).expect("it is JSON");
+    assert_eq!(status["generation"], 2);
+    navigator.ends();
+}

@@ -39,7 +39,7 @@ fn a_start_that_waits_for_what_does_not_come_fails_and_says_for_what() {
     fails(&site, &["start", "on-backing-off"], "waits for backing-off: backing off");
     fails(&site, &["start", "on-stopped"], "waits for stopped: stopped by hand");
     fails(&site, &["start", "on-disabled"], "waits for disabled: disabled");
-    fails(&site, &["start", "disabled"], "it is disabled in the file; set `enabled: true`");
+    fails(&site, &["restart", "disabled"], "it is disabled in the file; `navigator start disabled` runs it all the same");
     fails(&site, &["start", "missing"], "command not found: `/no/such/program` does not exist");
     // What it waits for comes, and so does it.
     site.asks(&["start", "stopped", "on-stopped"], 0);
@@ -166,4 +166,60 @@ fn who_waits_when_navigator_ends_is_told() {
         assert!(answer.body.contains("shut"), "{answer:?}");
     }
     navigator.exits(0);
+}
+
+#[test]
+fn a_disabled_process_that_is_started_by_hand_runs_until_its_definition_changes() {
+    let site = Site::new();
+    let two = "managed_processes:
+  - { name: off, command: sleep, args: [1h], enabled: false }
+  - { name: on-off, command: sleep, args: [1h], depends_on: [off] }
+";
+    let navigator = site.start_unwatched(two);
+    navigator.wait("the first state", |event| event.message == "Configuration loaded");
+    site.asks(&["start", "off"], 0);
+    navigator.started("off");
+    // Its dependents come along, and a reload of the same definition changes nothing.
+    navigator.started("on-off");
+    site.asks(&["status"], 0);
+    site.write("navigator.yml", &format!("{two}  - {{ name: new, command: sleep, args: [1h] }}\n"));
+    site.asks(&["reload"], 0);
+    navigator.started("new");
+    assert_eq!(state(&site, "off"), "running");
+    site.asks(&["restart", "off"], 0);
+    site.asks(&["stop", "off"], 0);
+    assert_eq!(state(&site, "off"), "stopped");
+    site.asks(&["start", "off"], 0);
+    site.write("navigator.yml", &two.replace("name: off, command: sleep, args: [1h]", "name: off, command: sleep, args: [2h]"));
+    site.asks(&["reload"], 0);
+    navigator.wait("its end", |event| {
+        event.is("Process stopped", "off") && event.field("reason").is_some_and(|reason| reason.starts_with("disabled"))
+    });
+    assert_eq!(state(&site, "off"), "stopped");
+    navigator.ends();
+}
+
+#[test]
+fn an_order_with_an_unknown_name_acts_on_none() {
+    let site = Site::new();
+    let navigator = site.start(
+        "managed_processes:
+  - { name: one, command: sleep, args: [1h], reload: { signal: HUP } }
+  - { name: two, command: sleep, args: [1h] }
+",
+    );
+    let pids = ["one", "two"].map(|name| navigator.started(name));
+    let verbs: [&[&str]; 5] = [&["stop"], &["restart"], &["start"], &["signal", "TERM"], &["reload"]];
+    for verb in verbs {
+        let ended = site.asks(&[verb, &["one", "twoo", "two"]].concat(), 1);
+        let lines = ended.stderr();
+        assert!(lines.contains("twoo: no process `twoo` in the file; did you mean `two`?"), "{lines}");
+        assert!(lines.contains("one: nothing was done, because there is no process `twoo`"), "{lines}");
+    }
+    site.asks(&["wait"], 0);
+    assert_eq!(["one", "two"].map(|name| navigator.started(name)), pids);
+    for message in ["Stopping process", "Process crashed", "Reloading process"] {
+        assert_eq!(navigator.count(message, "one") + navigator.count(message, "two"), 0, "{message}");
+    }
+    navigator.ends();
 }
