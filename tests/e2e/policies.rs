@@ -190,7 +190,7 @@ managed_processes:
         site.asks(&["status"], 3);
     }
     let waited = site.asks(&["wait", "--timeout", "800ms"], 3);
-    assert!(waited.stderr().contains("looping is "), "{}", waited.description);
+    assert!(waited.stderr().contains("navigator: looping "), "{}", waited.description);
     site.write("mended", "");
     site.asks(&["wait", "--timeout", "30s"], 0);
     site.asks(&["status"], 0);
@@ -206,7 +206,7 @@ fn what_can_not_come_is_not_waited_for() {
     navigator.event("Process failed", "failing");
     let begun = std::time::Instant::now();
     let failed = site.asks(&["wait", "--timeout", "10m"], 3).stderr();
-    assert!(failed.starts_with("navigator: failing is failed"), "{failed}");
+    assert!(failed.starts_with("navigator: failing crashed: exit status 1"), "{failed}");
     site.asks(&["wait", "other", "--timeout", "10m"], 0);
     site.write("navigator.yml", "managed_processes: [{ name: other }]\n");
     let rejected = site.asks(&["wait", "other", "--timeout", "10m"], 3).stderr();

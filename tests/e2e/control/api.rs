@@ -133,7 +133,8 @@ fn every_answer_is_as_described() {
     asks("GET", "/v1/status?name=web&name=app", "", 200);
     asks("GET", "/v1/status?name=nosuch", "", 404);
     asks("GET", "/v1/wait?name=web", "", 200);
-    asks("GET", "/v1/wait?timeout=0.01", "", 408);
+    asks("GET", "/v1/wait?name=retrying&timeout=0.01", "", 408);
+    asks("GET", "/v1/wait", "", 409);
     asks("GET", "/v1/wait?timeout=x", "", 400);
     asks("GET", "/v1/wait?name=nosuch", "", 404);
     asks("GET", "/v1/logs", "", 200);
