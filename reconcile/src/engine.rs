@@ -112,7 +112,9 @@ impl Engine {
         let mut unproven = core::mem::take(&mut self.observed.unproven);
         unproven.retain(|name| {
             let past = self.observed.processes().get(name).and_then(|process| process.past.as_ref());
-            let is_failure = past.is_some_and(|past| past.streak.is_some() && !past.succeeded());
+            let is_failure = past
+                .zip(self.desired.get(name))
+                .is_some_and(|(past, entry)| past.streak.is_some() && !past.succeeded(&entry.spec));
             is_failure && self.healthy_at(name).is_none_or(|at| at > now)
         });
         self.observed.unproven = unproven;

@@ -342,7 +342,7 @@ impl Engine {
             // The stop of one run doesn't count as the end of another run beside it.
             let is_outweighed = process.past.as_ref().is_some_and(|past| past.outweighs_stop_of(run));
             if entry.is_some() && (by_itself || (!process.is_running() && !is_outweighed)) {
-                let has_failed = past.streak.is_some() && !past.succeeded();
+                let has_failed = past.streak.is_some();
                 process.past = Some(past);
                 if has_failed {
                     self.observed.unproven.insert(name.clone());

@@ -346,8 +346,10 @@ fn is_as_wanted(facts: &Facts, moment: &Moment, process: usize) -> bool {
         return rest(facts, process) == Rest::Completed;
     }
     let Some(run) = facts.runs_of(process).next_back() else { return false };
-    let failed =
-        facts.processes[process].past.as_ref().is_some_and(|past| past.streak.is_some() && !past.success && past.run < run.id);
+    let failed = facts.processes[process]
+        .past
+        .as_ref()
+        .is_some_and(|past| past.streak.is_some() && !past.success(spec) && past.run < run.id);
     let ready_for = run.ready.map_or(run.ready_for, |since| moment.now().since(since).max(run.ready_for));
     if failed && ready_for < run.spec.backoff.reset_after {
         return false;
