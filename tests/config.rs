@@ -4,6 +4,7 @@
 //! comments below the lines they point at, or in `bad/NAME.expect` if the text can't contain comments. `UPDATE_FIXTURES=1`
 //! writes the actual results instead of comparing.
 
+mod advice;
 mod effective;
 mod fixtures;
 mod schema;

@@ -59,7 +59,7 @@ fn an_unreadable_main_file_is_distinguished_from_an_invalid_one() {
         ("directory.yml", RejectedKind::Unreadable, "it is a directory"),
         ("fifo.yml", RejectedKind::Unreadable, "a FIFO"),
         ("large.yml", RejectedKind::Invalid, "larger than 4 MiB"),
-        ("wrong.yml", RejectedKind::Invalid, "expected a map"),
+        ("wrong.yml", RejectedKind::Invalid, "must be a map"),
     ] {
         let path = directory.join(name);
         let rejected = load(&path, &Disk, &Environment::default()).expect_err("it can't be loaded");
@@ -104,7 +104,7 @@ fn a_diagnostic_has_every_field_in_json() {
     let expected = serde_json::json!([
         {
             "severity": "error", "file": "etc/navigator.yml", "line": 2, "column": 13, "end_column": 19,
-            "message": "unknown key `comand`", "help": "did you mean `command`?", "labels": []
+            "message": "unknown key `comand` of `a`", "help": "did you mean `command`?", "labels": []
         },
         {
             "severity": "error", "file": "etc/navigator.yml", "line": 5, "column": 10, "end_column": 11,
@@ -123,7 +123,7 @@ fn a_caret_is_aligned_after_wide_characters_and_tabs() {
     let rejected = read(&Memory::default().with("etc/navigator.yml", text)).expect_err("a typo");
     let rendered = render(&rejected.diagnostics[0], TerminalStyle::PLAIN);
     let lines: Vec<&str> = rendered.lines().collect();
-    assert_eq!(lines[0], "etc/navigator.yml:1:44: error: unknown key `comand`");
+    assert_eq!(lines[0], "etc/navigator.yml:1:44: error: unknown key `comand` of `a`");
     assert_eq!(lines[2], format!("    | {}\t^^^^^^", " ".repeat("managed_processes: [{name: a, command: ____,".len())));
 }
 

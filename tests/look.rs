@@ -9,6 +9,7 @@ mod fixtures;
 use fixtures::{environment, over_disk, paths, settle, unannotated};
 use navigator::config::{Diagnostic, Disk, load, render, render_all};
 use navigator::terminal::TerminalStyle;
+use std::fs;
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
@@ -33,6 +34,39 @@ fn diagnostics_are_rendered_as_expected() {
         for (extension, style) in styles {
             let rendered = render_all(&diagnostics, omitted, style).replace('\x1b', "␛");
             settle(&path.with_extension(extension), &rendered, &mut failures);
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Ten mistakes in the demonstration, each as a text and what it is mistyped as.
+const MISTAKES: [(&str, &str, &str); 10] = [
+    ("key", "command: ./database.sh", "comand: ./database.sh"),
+    ("name", "depends_on: [database]", "depends_on: [databse]"),
+    ("indentation", "    auto_restart: true\n    stop:", "   auto_restart: true\n    stop:"),
+    ("tab", "    type: task\n", "\ttype: task\n"),
+    ("quote", "args: [\"Open for business\"]", "args: [\"Open for business]"),
+    ("bracket", "depends_on: [database]", "depends_on: [database"),
+    ("colon", "command: ./mailer.sh", "command ./mailer.sh"),
+    ("duration", "timeout: 5s", "timeout: five seconds from now, or whenever it suits the database"),
+    ("command-line", "command: ./shop.sh", "command: bundle exec rails server --port 3000"),
+    ("variable", "${VISITORS:-three}", "${VISITORS}"),
+];
+
+/// Place and cure are clear at each width.
+#[test]
+fn mistakes_in_the_demonstration_are_shown_as_expected() {
+    let demo = fs::read_to_string("fixtures/demo/navigator.yml").expect("the demonstration can be read");
+    let path = Path::new("navigator.yml");
+    let mut failures = Vec::new();
+    for (name, right, wrong) in MISTAKES {
+        assert!(demo.contains(right), "the demonstration has no `{right}`");
+        let text = demo.replacen(right, wrong, 1).into_bytes();
+        let rejected = load(path, &over_disk(path, text), &environment()).expect_err("it has a mistake");
+        for width in [60, 80, 140] {
+            let style = TerminalStyle { color: false, width: Some(width) };
+            let rendered = render_all(&rejected.diagnostics, rejected.omitted, style);
+            settle(&Path::new("fixtures/config/demo").join(format!("{name}.{width}.txt")), &rendered, &mut failures);
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

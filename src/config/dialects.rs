@@ -2,7 +2,8 @@
 //!
 //! Only called for texts that are no valid configuration, so it may guess.
 
-use super::foreign::procfile_line;
+use super::foreign::{list_item, procfile_line};
+use super::foreign_syntax;
 use super::problems::Problem;
 use super::scope::is_secret;
 use super::source_map::{SourceMap, SourceSpan, TextId};
@@ -20,7 +21,8 @@ pub(super) fn recognized(text: TextId, texts: &SourceMap) -> Option<Problem> {
     let mut start = 0;
     for line in source.split_inclusive('\n').take(SCANNED_LINES) {
         let content = line.trim();
-        let is_comment = content.starts_with(['#', ';']) && !content.starts_with("#!");
+        let is_comment = content.starts_with(['#', ';']) && !content.starts_with("#!")
+            || ["//", "/*", "*"].iter().any(|mark| content.starts_with(mark));
         if !content.is_empty() && !is_comment {
             let begin = start + (line.len() - line.trim_start().len());
             first = Some(SourceSpan::new(text, begin..begin + content.len()));
@@ -41,18 +43,47 @@ fn dialect(first: &str, source: &str) -> Option<(&'static str, Advice)> {
     let lines =
         || source.lines().take(SCANNED_LINES).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     if SYSTEMD.contains(&first) {
-        return Some(("a systemd unit", |source, name| process_list(source, "ExecStart=", name)));
+        return Some(("a systemd unit", |source, name| {
+            if !source.contains("ExecStart") && source.contains("[Timer]") {
+                return "schedules are not supported yet: keep this timer".to_owned();
+            }
+            process_list(source, "ExecStart", name)
+        }));
     }
     if ["[program:", "[supervisord", "[unix_http_server", "[inet_http_server", "[group:"]
         .iter()
         .any(|head| first.starts_with(head))
     {
-        return Some(("a supervisord file", |source, _| process_list(source, "command=", program_name(source))));
+        return Some(("a supervisord file", |source, _| {
+            // A comment may follow a value.
+            let uncommented: Vec<&str> = source.lines().map(|line| line.split(" ;").next().unwrap_or_default()).collect();
+            let mut text = uncommented.join("\n");
+            while let Some((found, name)) =
+                foreign_syntax::reference(&text).and_then(|found| Some((found.text.to_owned(), found.name?)))
+            {
+                text = text.replace(&found, &format!("${{{name}}}"));
+            }
+            process_list(&text, "command", program_name(source))
+        }));
     }
     if first.starts_with('[') && first.ends_with(']') && lines().nth(1).is_some_and(|line| line.contains('=')) {
         return Some(("TOML or INI", |_, _| "write it as YAML: `key: value`, and each process as an item of a list".to_owned()));
     }
-    if ["module.exports", "export default", "const ", "require(", "import "].iter().any(|word| first.starts_with(word)) {
+    if [
+        "module.exports",
+        "export default",
+        "const ",
+        "var ",
+        "let ",
+        "exports.",
+        "require(",
+        "import ",
+        "\"use strict\"",
+        "'use strict'",
+    ]
+    .iter()
+    .any(|word| first.starts_with(word))
+    {
         return Some(("JavaScript", |_, _| {
             "write it as YAML: each app is an item of `managed_processes`, its `script` is `command`".to_owned()
         }));
@@ -82,12 +113,12 @@ fn program_name(source: &str) -> Option<&str> {
 
 /// The help for a unit or program file: its process, with the command given under `key`, as an item of a list.
 fn process_list(source: &str, key: &str, name: Option<&str>) -> String {
-    let line = source
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(key))
-        .map(|line| line.trim_start_matches(['-', '@', '+', '!', ':']));
-    let item =
-        line.filter(|line| !is_secret(line) && line.len() <= 200).and_then(|line| procfile_line(name.unwrap_or("…"), line));
-    let lines = item.unwrap_or_else(|| vec![format!("- name: {}", name.unwrap_or("…")), "  command: …".to_owned()]);
+    let joined = source.replace("\\\n", " ");
+    let line = joined.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')).map(|line| {
+        line.trim_start().trim_start_matches(['-', '@', '+', '!', ':']).split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    let line = line.filter(|line| !is_secret(line) && line.len() <= 200);
+    let item = line.and_then(|line| procfile_line(name.unwrap_or("…"), &line));
+    let lines = item.unwrap_or_else(|| list_item(name.unwrap_or("…"), vec!["command: …".to_owned()]));
     format!("write each process as an item of a list, in YAML:\nmanaged_processes:\n  {}", lines.join("\n  "))
 }

@@ -1,8 +1,10 @@
 //! Reports duplicate keys.
 
 use super::problems::{Problem, Problems};
+use super::process;
 use super::redact::short;
 use super::source_map::SourceSpan;
+use super::subject::{OWNER, Owner};
 use super::tree::{Map, MapEntry, Node, NodeKind};
 use std::collections::HashMap;
 
@@ -27,8 +29,13 @@ fn check_node(node: &Node, problems: &mut Problems) {
         NodeKind::Scalar(_) => {}
         NodeKind::List(items) => items.iter().for_each(|item| check_node(item, problems)),
         NodeKind::Map(map) => {
+            let outer =
+                process::name_entry(node).map(|name| std::mem::replace(&mut problems.subject.owner, Owner::Process(Some(name))));
             report_map(map, problems);
             map.all().for_each(|entry| check_node(&entry.value, problems));
+            if let Some(outer) = outer {
+                problems.subject.owner = outer;
+            }
         }
     }
 }
@@ -40,7 +47,7 @@ fn report_map(map: &Map, problems: &mut Problems) {
     let places: HashMap<&str, SourceSpan> = map.entries.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
     for MapEntry { key, key_span, .. } in map.duplicates() {
         problems.add_with(|| {
-            let problem = Problem::error(*key_span, format!("duplicate key `{}`", short(key)));
+            let problem = Problem::error(*key_span, format!("duplicate key `{}`{OWNER}", short(key)));
             problem.label(places[key.as_str()], "first given here").help("remove one of the two")
         });
     }

@@ -8,8 +8,10 @@ use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader, keys};
+use super::subject::KEY;
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
+use super::words::{list, quoted_if_needed};
 use reconcile::spec::{Backoff, OnChange, OnWatch, Output, ProcessKind, Restart, ShutdownOn};
 
 /// Two fields for the same setting; a process may use only one of them.
@@ -58,7 +60,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
             .otherwise("navigator's")
             .means("working directory, relative to navigator's"),
         |reader, node, draft| {
-            draft.spec.exec.working_dir = reader.filled(node, "`working_dir`");
+            draft.spec.exec.working_dir = reader.filled(node);
         },
     ),
     // `load` reads these two before all others, because they define the scope for substitution.
@@ -190,7 +192,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
             .otherwise("navigator's")
             .means("user that the process runs as"),
         |reader, node, draft| {
-            draft.spec.exec.user = reader.filled(node, "`user`");
+            draft.spec.exec.user = reader.filled(node);
         },
     ),
     field(
@@ -198,7 +200,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
             .otherwise("the group of the user")
             .means("group that the process runs as"),
         |reader, node, draft| {
-            draft.spec.exec.group = reader.filled(node, "`group`");
+            draft.spec.exec.group = reader.filled(node);
         },
     ),
     field(
@@ -302,12 +304,14 @@ fn name(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 fn command(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     if let NodeKind::List(items) = &node.kind {
         let words: Vec<&str> = items.iter().filter_map(Node::text).collect();
-        let problem = Problem::error(node.span, "`command` must be one program, not a list");
-        let help =
-            words.split_first().map(|(program, args)| format!("write `command: {program}` and `args: [{}]`", args.join(", ")));
+        let problem = Problem::error(node.span, format!("{KEY} must be one program, not a list"));
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let help = words
+            .split_first()
+            .map(|(program, args)| format!("write\ncommand: {}\nargs: {}", quoted_if_needed(program), list(args)));
         return reader.report(problem.maybe_help(help));
     }
-    draft.spec.exec.command = reader.filled(node, "`command`").unwrap_or_default();
+    draft.spec.exec.command = reader.filled(node).unwrap_or_default();
 }
 
 fn restart(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
@@ -319,7 +323,7 @@ fn restart(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) 
         ("on_failure", "write `on-failure`"),
         ("unless-stopped", "write `always`: a process that is stopped by hand stays stopped"),
         ("unexpected", "write `on-failure`"),
-        ("exit_on_failure", "write `never`"),
+        ("exit_on_failure", "write `never`, and `shutdown_on: failure` beside it"),
         ("on-abnormal", "write `on-failure`"),
         ("on-success", "write `always`"),
     ];
@@ -349,7 +353,8 @@ fn backoff(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) 
             _ => None,
         };
         let (initial, max) = (place("initial"), place("max"));
-        let problem = Problem::error(max.or(initial).unwrap_or(node.span), "the `max` of `backoff` is less than its `initial`");
+        let problem =
+            Problem::error(max.or(initial).unwrap_or(node.span), format!("the `max` of {KEY} is less than its `initial`"));
         let problem = match (initial, max) {
             (Some(initial), Some(_)) => problem.label(initial, "`initial` is here"),
             _ => problem,
@@ -381,15 +386,17 @@ fn output(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
                 draft.spec.exec.output = Output::Null;
             }
         }
-        NodeKind::List(_) => reader.report(Problem::error(node.span, "expected `log`, `null` or a map, found a list")),
+        NodeKind::List(_) => {
+            reader.report(Problem::error(node.span, format!("{KEY} must be `log`, `null` or a map, not a list")));
+        }
     }
 }
 
 fn watch(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     for item in node.one_or_more() {
-        if let Some(path) = reader.filled(item, "a path") {
+        if let Some(path) = reader.filled(item) {
             if path.value().contains("**") {
-                let problem = Problem::error(item.span, "`**` is not supported in a path");
+                let problem = Problem::error(item.span, format!("`**` is not supported in {KEY}"));
                 reader.report(problem.help("name each directory, as in `conf.d/*.conf`"));
                 continue;
             }

@@ -4,9 +4,12 @@
 
 mod keys;
 
+use super::parts::LIMITS;
 use super::scope::is_secret;
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::words::{self, definition, list, quoted_if_needed};
+use super::{scalar, value_hints};
+use crate::signals;
 use crate::suggest::{did_you_mean, nearest};
 use keys::{ForeignKeys, PROCESS_KEYS, TOP_KEYS, lookup};
 
@@ -23,7 +26,25 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
         "healthcheck" => healthcheck(value),
         "execstop" | "execreload" if value.text().is_some_and(|line| line.contains("$MAINPID")) => {
             let (field, usual) = if normalized(key) == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
-            Some(format!("write `{field}: {{signal: {usual}}}`: navigator knows the pid"))
+            let signal = value.text().and_then(signal_of).unwrap_or_else(|| usual.to_owned());
+            Some(format!("write `{field}: {{signal: {signal}}}`: navigator knows the pid"))
+        }
+        "autostart" | "autoload" | "startup" if matches!(value.text(), Some("true" | "enabled")) => {
+            Some("write `enabled: true`".to_owned())
+        }
+        "autostart" | "autoload" | "startup" if matches!(value.text(), Some("false" | "disabled")) => {
+            Some("write `enabled: false`".to_owned())
+        }
+        "autorestart" if value.text() == Some("unexpected") => Some("write `restart: on-failure`".to_owned()),
+        "killmode" if matches!(value.text(), Some("mixed" | "process")) => Some("write `stop: {scope: main}`".to_owned()),
+        "environmentfile" if value.text().is_some_and(|path| path.starts_with('-')) => {
+            let path = printable_value(key, value)?.trim_start_matches('-');
+            Some(format!("write `env_file: {{path: {}, required: false}}`", quoted_if_needed(path)))
+        }
+        "stdout_logfile" | "stderr_logfile"
+            if value.text().is_some_and(|text| !text.contains('/') || text.starts_with("/dev/")) =>
+        {
+            Some(if value.text() == Some("NONE") { "write `output: null`" } else { "write `output: log`" }.to_owned())
         }
         "autorestart" | "autostart" | "startup" if value.text().is_none_or(|text| !matches!(text, "true" | "false")) => None,
         "standardoutput" | "standarderror" if value.text().is_none_or(|text| !text.contains('/')) => {
@@ -39,7 +60,17 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
             }
         }
         limit if limit.starts_with("limit") && limit.len() > 5 => {
-            Some(format!("write `limits: {{{}: {}}}`", &limit[5..], printable_value(key, value).unwrap_or("…")))
+            let text = printable_value(key, value).unwrap_or("…");
+            // The last one is the hard limit.
+            let most = text.rsplit(':').next().unwrap_or(text);
+            let most = if most == "infinity" { "unlimited" } else { most };
+            let is_valid =
+                LIMITS.contains(&&limit[5..]) && (most == "unlimited" || most.bytes().all(|byte| byte.is_ascii_digit()));
+            Some(if is_valid {
+                format!("write `limits: {{{}: {most}}}`", &limit[5..])
+            } else {
+                "write `limits`, as in `limits: {nofile: 65536}`".to_owned()
+            })
         }
         plain => {
             let instead = lookup(plain, PROCESS_KEYS)?;
@@ -47,10 +78,38 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
                 return Some(instead.replace("[…]", &printable_list(key, value)?));
             }
             let shown = printable_value(key, value)?;
-            let is_number = shown.bytes().all(|byte| byte.is_ascii_digit());
-            Some(instead.replace(if is_number || !instead.contains("…ms") { "…" } else { "…ms" }, shown))
+            Some(filled_in(instead, shown))
         }
     }
+}
+
+/// Parts of a help that take a duration.
+const DURATIONS: [&str; 6] = ["initial: …", "max: …", "timeout: …", "deadline: …", "reset_after: …", "delay: …"];
+
+/// A help with a value in place of its `…`, as YAML.
+fn filled_in(instead: &str, value: &str) -> String {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    let place = if is_number || !instead.contains("…ms") { "…" } else { "…ms" };
+    if instead.contains("# …") {
+        return instead.replace(place, value);
+    }
+    if !DURATIONS.iter().any(|duration| instead.contains(duration)) {
+        return instead.replace(place, &quoted_if_needed(value));
+    }
+    match scalar::duration(value).is_ok().then(|| value.to_owned()).or_else(|| value_hints::duration(value)) {
+        Some(duration) => instead.replace(place, &duration),
+        None if value == "infinity" => format!("{}: a long one, as there is always a limit", instead.replace(place, "1d")),
+        None => instead.replace(place, "10s"),
+    }
+}
+
+/// The signal that a line such as `/bin/kill -USR1 $MAINPID` sends.
+fn signal_of(line: &str) -> Option<String> {
+    let mut words = line
+        .split_whitespace()
+        .skip(1)
+        .map(|word| word.trim_start_matches("-s").trim_start_matches("--signal=").trim_start_matches('-'));
+    words.find_map(signals::parse).map(|signal| signal.to_string())
 }
 
 /// What to write instead of a top-level entry, if its value makes that clear.
@@ -64,17 +123,22 @@ pub(super) fn instead_of_top_entry(key: &str, value: &Node) -> Option<String> {
             NodeKind::Map(fields) => Some(process_as_yaml(&process.key, &fields.entries)),
             _ => None,
         }),
-        NodeKind::List(items) => items.iter().find_map(|item| match &item.kind {
-            NodeKind::Map(fields) => {
-                let name = entry(&fields.entries, "name").and_then(|name| name.value.text())?;
-                Some(process_as_yaml(name, &fields.entries))
-            }
-            _ => None,
-        }),
+        NodeKind::List(items) => first_of_list(items),
         NodeKind::Scalar(_) => None,
     }?;
     let lines: Vec<String> = lines.into_iter().map(|line| format!("  {line}")).collect();
     Some(format!("write a list of processes:\nmanaged_processes:\n{}", lines.join("\n")))
+}
+
+/// The first process in a list of them, as YAML lines.
+pub(super) fn first_of_list(items: &[Node]) -> Option<Vec<String>> {
+    items.iter().find_map(|item| match &item.kind {
+        NodeKind::Map(fields) => {
+            let name = entry(&fields.entries, "name").and_then(|name| name.value.text())?;
+            Some(process_as_yaml(name, &fields.entries))
+        }
+        _ => None,
+    })
 }
 
 /// A value that may be quoted in a help: short, on one line, not secret.
@@ -90,28 +154,43 @@ fn printable_list(key: &str, value: &Node) -> Option<String> {
         NodeKind::List(items) => items.iter().filter_map(|item| item.text().map(str::to_owned)).collect(),
         _ => words::split(printable_value(key, value)?).ok()?,
     };
-    let words: Vec<String> = words.iter().map(|word| word.trim_end_matches(".service").to_owned()).collect();
+    // Other units than services are no processes.
+    let is_other = |word: &str| {
+        [".target", ".socket", ".mount", ".device", ".timer", ".path", ".slice"].iter().any(|kind| word.ends_with(kind))
+    };
+    let words = words.iter().filter(|word| !is_other(word)).map(|word| word.trim_end_matches(".service").to_owned());
+    let words: Vec<String> = words.collect();
     (!words.is_empty() && words.len() <= 8 && !words.iter().any(|word| is_secret(word))).then(|| list(&words))
 }
 
 /// Help for variables in Compose's list form, `- NAME=value`. The values are not shown.
 fn environment(value: &Node) -> Option<String> {
     let NodeKind::List(items) = &value.kind else { return None };
-    let name = items.iter().find_map(|item| item.text()?.split_once('='))?.0;
+    let Some((name, _)) = items.iter().find_map(|item| item.text()?.split_once('=')) else {
+        return Some("a process inherits navigator's own variables: remove this, or list them in `inherit_env`".to_owned());
+    };
     Some(format!("write `env`, as a map:\nenv:\n  {name}: …"))
 }
 
 /// Help for a health check of Compose, `test: [CMD, …]`.
 fn healthcheck(value: &Node) -> Option<String> {
     let NodeKind::Map(map) = &value.kind else { return None };
-    let NodeKind::List(items) = &entry(&map.entries, "test")?.value.kind else { return None };
+    let items = match &entry(&map.entries, "test")?.value.kind {
+        NodeKind::List(items) => items,
+        NodeKind::Scalar(line) => return Some(probe(&format!("[sh, -c, {}]", quoted_if_needed(&line.text)))),
+        NodeKind::Map(_) => return None,
+    };
     let words: Vec<String> = items.iter().filter_map(|item| item.text().map(str::to_owned)).collect();
     let command = match words.split_first()? {
         (first, rest) if first == "CMD" => list(rest),
         (first, [line]) if first == "CMD-SHELL" => format!("[sh, -c, {}]", quoted_if_needed(line)),
         _ => return None,
     };
-    Some(format!("write `ready`, or `liveness` for a check that repeats while the process runs:\nready:\n  exec: {command}"))
+    Some(probe(&command))
+}
+
+fn probe(command: &str) -> String {
+    format!("write `ready`, or `liveness` for a check that repeats while the process runs:\nready:\n  exec: {command}")
 }
 
 /// What to write instead of a key that is not a process field.
@@ -146,6 +225,14 @@ pub(super) fn process_as_yaml(name: &str, entries: &[MapEntry]) -> Vec<String> {
         NodeKind::Scalar(scalar) if !scalar.text.contains('\n') && !is_secret(&scalar.text) => Some(scalar.text.as_str()),
         _ => None,
     });
+    if let Some(NodeKind::List(items)) = given.map(|given| &given.value.kind) {
+        let words: Vec<String> = items.iter().filter_map(Node::text).map(str::to_owned).collect();
+        if let Some((program, args)) =
+            words.split_first().filter(|_| !words.iter().any(|word| is_secret(word) || word.contains('\n')))
+        {
+            return list_item(name, vec![format!("command: {}", quoted_if_needed(program)), format!("args: {}", list(args))]);
+        }
+    }
     let split = entry(entries, "args").is_none();
     let command = match line.filter(|_| split).and_then(definition) {
         Some(lines) => lines,
@@ -162,7 +249,10 @@ pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
 
 /// YAML lines of an item of a list of processes. An unknown name is `…`.
 pub(super) fn list_item(name: &str, lines: Vec<String>) -> Vec<String> {
-    let name = if name == "…" { name.to_owned() } else { quoted_if_needed(name) };
+    let name = match scalar::name(name) {
+        Ok(()) => quoted_if_needed(name),
+        Err(_) => value_hints::name(name).unwrap_or_else(|| "…".to_owned()),
+    };
     std::iter::once(format!("- name: {name}")).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
 

@@ -4,6 +4,7 @@ use super::draft::Draft;
 use super::problems::Problem;
 use super::reader::NodeReader;
 use super::redact::short;
+use super::subject::KEY;
 use super::tree::{Node, NodeKind};
 use super::words::is_variable;
 use reconcile::spec::{InheritEnv, VariableNames};
@@ -17,7 +18,7 @@ pub(super) fn inherit_env(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draf
         NodeKind::List(items) => Some(InheritEnv::Only(names(reader, items))),
         NodeKind::Scalar(_) => reader.truth(node, "`true`, `false` or a list of names", suggestion).map(all_or_none),
         NodeKind::Map(_) => {
-            let problem = Problem::error(node.span, "expected `true`, `false` or a list of names, found a map");
+            let problem = Problem::error(node.span, format!("{KEY} must be `true`, `false` or a list of names, not a map"));
             reader.report(problem.help(format!("{FORMS}; set variables in `env`")));
             None
         }
@@ -48,7 +49,7 @@ fn names(reader: &mut NodeReader<'_, '_, '_>, items: &[Node]) -> VariableNames {
         let Some(name) = name(reader, item) else { continue };
         match names.iter().find(|(other, _)| *other == name) {
             Some((_, first)) => {
-                let problem = Problem::error(item.span, format!("`{}` is named twice in `inherit_env`", short(name.shown())));
+                let problem = Problem::error(item.span, format!("`{}` is named twice in {KEY}", short(name.shown())));
                 reader.report(problem.label(first.span, "first named here").help("remove one of the two"));
             }
             None => names.push((name, item)),
@@ -60,14 +61,14 @@ fn names(reader: &mut NodeReader<'_, '_, '_>, items: &[Node]) -> VariableNames {
 /// Reads the name of a variable: not empty, without `=`.
 fn name(reader: &mut NodeReader<'_, '_, '_>, item: &Node) -> Option<Text> {
     if item.is_null() {
-        let problem = Problem::error(item.span, "expected the name of a variable in `inherit_env`, found nothing");
+        let problem = Problem::error(item.span, format!("an item of {KEY} has no value"));
         reader.report(problem.help("write a name, or remove the item"));
         return None;
     }
-    let name = reader.filled(item, "a name in `inherit_env`")?;
+    let name = reader.filled(item)?;
     if name.value().contains('=') {
         // The text after the `=` is a value, and values of variables are not shown.
-        let message = format!("`{}` is not the name of a variable: it contains a `=`", short(name.shown()));
+        let message = format!("`{}` in {KEY} is not the name of a variable: it contains a `=`", short(name.shown()));
         reader.report(Problem::error(item.span, message).help("write the name alone; set variables in `env`"));
         return None;
     }

@@ -11,11 +11,12 @@ use super::reader::beside;
 use super::resolve::{UnreadProcesses, resolve};
 use super::scope::VariableScope;
 use super::source_map::SourceSpan;
+use super::subject::Owner;
 use super::tree::{MapEntry, Node, entry};
-use super::{Loaded, Rejected, RejectedKind, Settings, glob, top};
+use super::{Loaded, Rejected, RejectedKind, Settings, glob, shell_lints, top};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
-use reconcile::spec::Tier;
+use reconcile::spec::{Exec, Tier};
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ fn displayed_path(main: &Path, pattern: &Text, found: &Path) -> PathBuf {
 
 /// The error for a pattern that needs an untrusted directory.
 fn untrusted_directory(pattern: &Text, span: SourceSpan, error: &io::Error) -> Problem {
-    let message = format!("`{}`: {}", pattern.shown(), read_failure(error, pattern.is_secret()));
+    let message = format!("`{}` in `include`: {}", pattern.shown(), read_failure(error, pattern.is_secret()));
     Problem::error(span, message).maybe_help(remedy(error, pattern.is_secret()))
 }
 
@@ -144,11 +145,13 @@ impl Loader<'_> {
         let shared = self.shared(entries);
         let mut processes = Vec::with_capacity(nodes.len());
         for (tier, node) in nodes {
+            self.problems.subject.owner = Owner::Process(process::name_entry(node));
             match self.process(tier, node, &shared, document.as_deref_mut()) {
                 Some(process) => processes.push(process),
                 None => missing.names.extend(process::written_name(node)),
             }
         }
+        self.problems.subject.owner = Owner::File;
         let (settings, timeout) = self.settings(entries, &shared, document);
         let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone makes a new generation.
@@ -162,14 +165,14 @@ impl Loader<'_> {
         let mut scope = VariableScope::default();
         let patterns: Vec<(Text, SourceSpan)> = self.with_reader(&mut scope, |reader| {
             let nodes = include.value.one_or_more();
-            nodes.iter().filter_map(|node| Some((reader.filled(node, "a path")?, node.span))).collect()
+            reader.at("include", |reader| nodes.iter().filter_map(|node| Some((reader.filled(node)?, node.span))).collect())
         });
         let mut paths: BTreeMap<PathBuf, Included> = BTreeMap::new();
         for (pattern, span) in patterns {
             let path = beside(main, pattern.value());
             if pattern.value().contains("**") {
                 self.problems.add(
-                    Problem::error(span, "`**` is not supported in a path").help("name each directory, as in `conf.d/*.yml`"),
+                    Problem::error(span, "`**` is not supported in `include`").help("name each directory, as in `conf.d/*.yml`"),
                 );
             } else if glob::is_glob(pattern.value()) {
                 match self.expand(&path) {
@@ -185,7 +188,7 @@ impl Loader<'_> {
                     Err(error) => self.problems.add(untrusted_directory(&pattern, span, &error)),
                 }
             } else if path == main {
-                self.problems.add(Problem::error(span, "a file can't include itself"));
+                self.problems.add(Problem::error(span, "`include` can't name its own file"));
             } else {
                 let shown = displayed_path(main, &pattern, &path);
                 paths.insert(path, Included { named_at: Some(span), shown, is_secret: pattern.is_secret() });
@@ -199,7 +202,7 @@ impl Loader<'_> {
                 // A directory that matches a glob is skipped.
                 Err(error) if named_at.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
                 Err(error) => {
-                    let message = format!("`{}`: {}", shown.display(), read_failure(&error, is_secret));
+                    let message = format!("`{}` in `include`: {}", shown.display(), read_failure(&error, is_secret));
                     let help = match error.kind() {
                         io::ErrorKind::IsADirectory => format!("name the files in it, as in `{}/*.yml`", shown.display()),
                         _ => path_help(&error, is_secret),
@@ -224,8 +227,10 @@ impl Loader<'_> {
         let own = process::variables(&maps, &mut self.problems);
         let mut scope = VariableScope::new(own, vec![&env_file]).incomplete(incomplete);
         let env = scope.resolve_own(&mut self.context());
+        self.problems.subject.owner = Owner::Defaults;
         let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
         self.check_defaults(&defaults);
+        self.problems.subject.owner = Owner::File;
         SharedSettings { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
     }
 
@@ -270,7 +275,23 @@ impl Loader<'_> {
         }
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
+        if let Some(problem) = shell_lints::command_line(&fields).filter(|_| !self.has_program(&draft.spec.exec)) {
+            self.problems.add(problem);
+        }
         process::finish(draft, node, &fields, shared.stray_command, &mut self.problems)
+    }
+
+    /// Whether the program of a process exists under exactly this name, even if it contains blanks.
+    fn has_program(&self, exec: &Exec) -> bool {
+        let command = Path::new(exec.command.value());
+        let directory = exec.working_dir.as_ref().map_or(Path::new(""), |directory| Path::new(directory.value()));
+        let path = exec.env.get("PATH").map(Text::value).or_else(|| self.environment.get("PATH")).unwrap_or_default();
+        let is_path = exec.command.value().contains('/');
+        let directories: Vec<&Path> = if is_path { vec![directory] } else { path.split(':').map(Path::new).collect() };
+        directories.into_iter().map(|directory| directory.join(command)).any(|path| {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
+            self.files.list(parent).is_ok_and(|names| names.iter().any(|found| found == name))
+        })
     }
 
     fn settings(
@@ -285,8 +306,10 @@ impl Loader<'_> {
             if let Some(document) = document {
                 document.add_top(reader, entries);
             }
-            let settings = given("logging").map(|node| top::logging(reader, node)).unwrap_or_default();
-            let timeout = given("shutdown_timeout").and_then(|node| reader.duration(node));
+            let logging = |node| reader.at("logging", |reader| top::logging(reader, node));
+            let settings = given("logging").map(logging).unwrap_or_default();
+            let timeout =
+                given("shutdown_timeout").and_then(|node| reader.at("shutdown_timeout", |reader| reader.duration(node)));
             (settings, timeout.unwrap_or(Desired::SHUTDOWN_TIMEOUT))
         })
     }

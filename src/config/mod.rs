@@ -44,6 +44,7 @@ mod secrets;
 mod shell_lints;
 mod slice;
 mod source_map;
+mod subject;
 mod substitute;
 mod table;
 mod top;

@@ -5,7 +5,8 @@ use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader};
 use super::redact::short;
 use super::scalar;
-use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
+use super::subject::{ITEM, KEY};
+use super::table::{ChangeEffect, ConfigKey, DefaultValue, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
 use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Reload, Signal, Stop, StopScope};
@@ -125,13 +126,13 @@ pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft
         NodeKind::List(items) => {
             for item in items {
                 if matches!(item.kind, NodeKind::Map(_)) {
-                    let problem = Problem::error(item.span, "expected a name, found a map");
+                    let problem = Problem::error(item.span, format!("an item of {KEY} must be a name, not a map"));
                     reader.report(problem.help("write `[NAME, …]`, or a map: `{NAME: {condition: ready}}`"));
                     continue;
                 }
-                let Some(name) = reader.name(item) else { continue };
+                let Some(name) = reader.at(ITEM, |reader| reader.name(item)) else { continue };
                 if let Some(&first) = draft.edges.get(&name) {
-                    let problem = Problem::error(item.span, format!("`{name}` is named twice in `depends_on`"));
+                    let problem = Problem::error(item.span, format!("`{name}` is named twice in {KEY}"));
                     reader.report(problem.label(first, "first named here"));
                 }
                 draft.edges.insert(name.clone(), item.span);
@@ -142,7 +143,7 @@ pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft
             for entry in &map.entries {
                 if let Err(reason) = scalar::name(&entry.key) {
                     reader.report(
-                        Problem::error(entry.key_span, format!("`{}` is not a name of a process", short(&entry.key)))
+                        Problem::error(entry.key_span, format!("`{}` in {KEY} is not a name of a process", short(&entry.key)))
                             .help(reason),
                     );
                     continue;
@@ -158,7 +159,7 @@ pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft
             }
         }
         NodeKind::Scalar(scalar) => {
-            let problem = Problem::error(node.span, "expected a list of names, or a map, found a single value");
+            let problem = Problem::error(node.span, format!("{KEY} must be a list of names or a map, not a single value"));
             let names: Vec<&str> = scalar.text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
             reader.report(problem.help(format!("write `depends_on: [{}]`", names.join(", "))));
         }
@@ -193,7 +194,7 @@ pub(super) fn reload(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
     let mut parts = ReloadParts::default();
     reader.map(node, "reload", RELOAD, &mut parts);
     if parts.count != 1 && matches!(node.kind, NodeKind::Map(_)) {
-        reader.report(Problem::error(node.span, "`reload` takes either `signal` or `command`"));
+        reader.report(Problem::error(node.span, format!("{KEY} takes either `signal` or `command`")));
     }
     draft.spec.reload = parts.signal.map(Reload::Signal).or(parts.command.map(Reload::Command));
 }
@@ -215,7 +216,7 @@ pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
             .means("path, relative to the configuration file that names it; missing directories are created"),
         |reader, node, output| {
             output.has_file = true;
-            output.file = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
+            output.file = reader.filled(node).map(|path| reader.beside(node, &path));
         },
     ),
     part(
@@ -224,7 +225,7 @@ pub(super) static OUTPUT: &[FieldReader<OutputParts>] = &[
             .means("file for standard error alone, with the same limits"),
         |reader, node, output| {
             output.has_file = true;
-            output.stderr = reader.filled(node, "a path").map(|path| reader.beside(node, &path));
+            output.stderr = reader.filled(node).map(|path| reader.beside(node, &path));
         },
     ),
     part(
@@ -244,7 +245,7 @@ pub(super) fn output_file(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draf
     let mut parts = OutputParts::default();
     reader.map(node, "output", OUTPUT, &mut parts);
     if !parts.has_file {
-        let problem = Problem::error(node.span, "`output` has neither `file` nor `stderr`");
+        let problem = Problem::error(node.span, format!("{KEY} has neither `file` nor `stderr`"));
         reader.report(problem.help("write `output: {file: PATH}`, `log`, or `null`"));
     }
     let OutputParts { file, stderr, max_size, keep, .. } = parts;
@@ -268,7 +269,7 @@ pub(super) struct EnvFileItem {
 
 pub(super) static ENV_FILE: &[FieldReader<EnvFileItem>] = &[
     part(key("path", ValueShape::File).required().means("path, relative to the file that names it"), |reader, node, item| {
-        item.path = reader.filled(node, "a path");
+        item.path = reader.filled(node);
     }),
     part(key("required", ValueShape::Bool).default("true").means("`false`: the file may be missing"), |reader, node, item| {
         item.is_optional = reader.boolean(node) == Some(false);
@@ -303,13 +304,12 @@ pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
             let plain = entry.key.to_ascii_lowercase();
             let plain = plain.strip_prefix("limit").or(plain.strip_prefix("rlimit_")).unwrap_or(&plain);
             let help = did_you_mean(plain, LIMITS).unwrap_or_else(|| format!("use one of {}", LIMITS.join(", ")));
-            reader.report(Problem::error(entry.key_span, format!("unknown limit `{}`", entry.key)).help(help));
+            reader.report(Problem::error(entry.key_span, format!("unknown limit `{}` in {KEY}", entry.key)).help(help));
             continue;
         };
-        if !reader.is_given(entry) {
-            continue;
-        }
-        let Some(text) = reader.text(&entry.value) else { continue };
+        let given = reader
+            .at(name, |reader| if reader.is_given(entry, DefaultValue::Nothing) { reader.text(&entry.value) } else { None });
+        let Some(text) = given else { continue };
         let limit = match text.value() {
             "unlimited" => Some(Limit::Unlimited),
             digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -319,7 +319,9 @@ pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
         };
         match limit {
             Some(limit) => drop(draft.spec.exec.limits.insert(name, limit)),
-            None => reader.refuse(&entry.value, &text, "a limit", Some("write a whole number, or `unlimited`")),
+            None => reader.at(name, |reader| {
+                reader.refuse(&entry.value, &text, "a whole number or `unlimited`", Some("write a whole number, or `unlimited`"));
+            }),
         }
     }
 }
@@ -327,7 +329,7 @@ pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
 /// Checks `listen`: addresses and paths of sockets.
 pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
     for item in node.one_or_more() {
-        if let Some(address) = reader.filled(item, "an address")
+        if let Some(address) = reader.filled(item)
             && !address.value().starts_with(['/', '.'])
         {
             host_and_port(reader, item, &address);
@@ -337,7 +339,7 @@ pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
 
 /// Checks `schedule`: a cron expression of five fields, or one of the `@` words.
 pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
-    let Some(text) = reader.filled(node, "a schedule") else { return };
+    let Some(text) = reader.filled(node) else { return };
     let words = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly"];
     let plain = |field: &str| field.chars().all(|char| char.is_ascii_alphanumeric() || "*/,-?#".contains(char));
     let cron = text.value().split_whitespace().count() == 5 && text.value().split_whitespace().all(plain);

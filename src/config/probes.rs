@@ -6,7 +6,8 @@ use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader};
 use super::scope::{as_secret, is_secret};
 use super::source_map::SourceSpan;
-use super::table::{ValueShape, either};
+use super::subject::KEY;
+use super::table::{DefaultValue, ValueShape, either};
 use super::tree::{Node, NodeKind};
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
@@ -154,7 +155,7 @@ pub(super) static LIVENESS: &[FieldReader<ProbeDraft>] = &[
 pub(super) fn ready(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut check = ProbeDraft::new(ReadyTiming::default().interval);
     reader.map(node, "ready", READY, &mut check);
-    require_one_probe(reader, node, "ready", &check, &READY_PROBES);
+    require_one_probe(reader, node, &check, &READY_PROBES);
     attach_http_parts(reader, &mut check);
     draft.spec.ready = check.probe;
     draft.spec.exec.announce = check.announce;
@@ -165,16 +166,16 @@ pub(super) fn ready(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mu
 pub(super) fn liveness(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     let mut check = ProbeDraft::new(Duration::from_secs(10));
     reader.map(node, "liveness", LIVENESS, &mut check);
-    require_one_probe(reader, node, "liveness", &check, &LIVENESS_PROBES);
+    require_one_probe(reader, node, &check, &LIVENESS_PROBES);
     attach_http_parts(reader, &mut check);
     let ProbeDraft { probe, timing, failures, .. } = check;
     draft.spec.liveness = Some(Liveness { probe, interval: timing.interval, timeout: timing.timeout, failures });
 }
 
-fn require_one_probe(reader: &mut NodeReader<'_, '_, '_>, node: &Node, field: &str, check: &ProbeDraft, probes: &[&str]) {
+fn require_one_probe(reader: &mut NodeReader<'_, '_, '_>, node: &Node, check: &ProbeDraft, probes: &[&str]) {
     if check.probes != 1 && matches!(node.kind, NodeKind::Map(_)) {
         let number = if check.probes == 0 { "no probe" } else { "more than one probe" };
-        let problem = Problem::error(node.span, format!("`{field}` has {number}"));
+        let problem = Problem::error(node.span, format!("{KEY} has {number}"));
         reader.report(problem.help(format!("write exactly one of {}", either(probes))));
     }
 }
@@ -186,14 +187,14 @@ fn attach_http_parts(reader: &mut NodeReader<'_, '_, '_>, check: &mut ProbeDraft
         http.headers = std::mem::take(&mut check.headers);
     } else if check.probe.is_some() || check.announce.is_some() {
         for (key, span) in std::mem::take(&mut check.http_only) {
-            let problem = Problem::error(span, format!("`{key}` needs an `http` probe"));
+            let problem = Problem::error(span, format!("`{key}` in {KEY} needs an `http` probe"));
             reader.report(problem.help("remove it, or write `http: URL`"));
         }
     }
 }
 
 fn http(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
-    let url = reader.filled(node, "a URL")?;
+    let url = reader.filled(node)?;
     let help = if url.value().starts_with("https://") {
         Some("TLS is not supported: write a local `http://` URL, or `exec: [curl, …]`")
     } else {
@@ -213,16 +214,16 @@ fn headers(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> BTreeMap<String,
     let mut headers = BTreeMap::new();
     for entry in reader.entries(node).unwrap_or_default() {
         if HeaderName::from_bytes(entry.key.as_bytes()).is_err() {
-            let problem = Problem::error(entry.key_span, format!("`{}` is not the name of a header", entry.key));
+            let problem = Problem::error(entry.key_span, format!("`{}` in {KEY} is not the name of a header", entry.key));
             reader.report(problem.help("write one such as `Authorization`, without a colon in it"));
             continue;
         }
-        if !reader.is_given(entry) {
+        if !reader.is_given(entry, DefaultValue::Nothing) {
             continue;
         }
         let Some(value) = reader.text(&entry.value) else { continue };
         if HeaderValue::from_str(value.value()).is_err() {
-            let message = format!("the value of header `{}` contains a character that can't be sent", entry.key);
+            let message = format!("the value of header `{}` in {KEY} contains a character that can't be sent", entry.key);
             reader.report(Problem::error(entry.value.span, message).help("write it on one line, of printable characters"));
             continue;
         }
@@ -234,7 +235,7 @@ fn headers(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> BTreeMap<String,
 
 /// Reads a regular expression; compiles it only to check it.
 fn log(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
-    let pattern = reader.filled(node, "a pattern")?;
+    let pattern = reader.filled(node)?;
     let Err(error) = regex::bytes::Regex::new(pattern.value()) else { return Some(Probe::Log(pattern)) };
     let error = error.to_string();
     // Only the last line: the ones above it repeat the pattern, and the diagnostic shows it already.
@@ -246,14 +247,14 @@ fn log(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
 }
 
 fn tcp(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Probe> {
-    let address = reader.filled(node, "an address")?;
+    let address = reader.filled(node)?;
     host_and_port(reader, node, &address).then_some(Probe::Tcp(address))
 }
 
 fn notify(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Announce> {
     let is_on = reader.boolean(node)?;
     if !is_on {
-        reader.report(Problem::error(node.span, "`notify` must be `true`").help("write `true`, or remove the line"));
+        reader.report(Problem::error(node.span, format!("{KEY} must be `true`")).help("write `true`, or remove the line"));
     }
     is_on.then_some(Announce::Notify)
 }

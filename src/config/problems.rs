@@ -4,11 +4,12 @@ use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
 use super::redact::MaskedWords;
 use super::source_map::{SourceMap, SourceSpan, TextId};
+use super::subject::Subject;
 use crate::terminal::escape;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// An error or warning at a span.
+/// An error or warning at a span. Its message may name what is being read by [`KEY`] and [`OWNER`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     severity: Severity,
@@ -16,11 +17,13 @@ pub(super) struct Problem {
     message: String,
     help: Option<String>,
     labels: Vec<(SourceSpan, String)>,
+    /// The name of the process that the message names.
+    owner: Option<String>,
 }
 
 impl Problem {
     pub(super) fn error(span: SourceSpan, message: impl Into<String>) -> Problem {
-        Problem { severity: Severity::Error, span, message: message.into(), help: None, labels: Vec::new() }
+        Problem { severity: Severity::Error, span, message: message.into(), help: None, labels: Vec::new(), owner: None }
     }
 
     pub(super) fn warning(span: SourceSpan, message: impl Into<String>) -> Problem {
@@ -65,6 +68,8 @@ pub(super) struct Problems {
     seen: HashSet<(SourceSpan, u64)>,
     /// Number of errors beyond [`MAX_REMEMBERED`].
     dropped: usize,
+    /// What is being read.
+    pub(super) subject: Subject,
     /// The first alias of each anchored node, by the position of that node.
     aliases: BTreeMap<TextPosition, SourceSpan>,
 }
@@ -80,7 +85,7 @@ const MAX_REMEMBERED: usize = 2_000;
 
 impl Problems {
     /// Adds a problem, unless the same one was added before.
-    pub(super) fn add(&mut self, problem: Problem) {
+    pub(super) fn add(&mut self, mut problem: Problem) {
         let mut hasher = DefaultHasher::new();
         problem.message.hash(&mut hasher);
         let key = (problem.span, hasher.finish());
@@ -89,6 +94,8 @@ impl Problems {
         }
         if self.found.len() < MAX_REMEMBERED {
             self.seen.insert(key);
+            problem.message = self.subject.fill_in(&problem.message);
+            problem.owner = self.subject.owner_name().map(str::to_owned);
             self.found.push(problem);
         } else if problem.is_error() {
             self.dropped += 1;
@@ -171,7 +178,8 @@ fn with_alias(problem: Problem, alias: Option<SourceSpan>, texts: &SourceMap) ->
 fn to_diagnostic(problem: Problem, texts: &SourceMap) -> Diagnostic {
     let position = texts.position(problem.span);
     let hidden = MaskedWords::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
-    let sanitize = |message: &str| escape(&hidden.redact(message)).into_owned();
+    let owner = problem.owner;
+    let sanitize = |message: &str| escape(&hidden.redact(message, owner.as_deref())).into_owned();
     let label = |(span, message): (SourceSpan, String)| {
         let position = texts.position(span);
         Label {

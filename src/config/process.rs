@@ -5,7 +5,9 @@ use super::fields::{NO_DEFAULT, PROCESS, RESTART_FIELDS, field_of};
 use super::problems::{Problem, Problems};
 use super::reader::{NodeReader, keys};
 use super::shell_lints;
+use super::slice::SharedStr;
 use super::source_map::SourceSpan;
+use super::subject::OWNER;
 use super::table::ConfigKey;
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::unknown_keys;
@@ -41,7 +43,8 @@ pub(super) fn fields<'a>(node: &'a Node, problems: &mut Problems) -> Option<Vec<
         unknown_keys::report(map, problems);
     }
     if let [Some(restart), Some(auto_restart)] = RESTART_FIELDS.map(|key| given(&found, key)) {
-        let problem = Problem::error(auto_restart.key_span, "`auto_restart` and `restart` can't be used together");
+        let problem =
+            Problem::error(auto_restart.key_span, format!("`auto_restart` and `restart`{OWNER} can't be used together"));
         problems.add(problem.label(restart.key_span, "`restart` is here").help("remove `auto_restart`"));
     }
     Some(found)
@@ -56,7 +59,7 @@ fn is_missing(node: &Node, field: &str, guess: bool) -> bool {
 /// The fields of `defaults`; reports those that are not allowed in it.
 pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<Given<'a>> {
     if !matches!(node.kind, NodeKind::Map(_)) {
-        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        let problem = Problem::error(node.span, format!("`defaults` must be a map, not {}", node.described()));
         problems.add(problem.help("write process fields in it, as in `defaults: {restart: on-failure}`"));
         return Vec::new();
     }
@@ -96,19 +99,19 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
         };
         for MapEntry { key, key_span, value } in &map.entries {
             let reason = match key.as_str() {
-                "" => "a variable needs a name",
-                key if key.contains('=') => "the name of a variable can't contain `=`",
+                "" => "has no name",
+                key if key.contains('=') => "has a `=` in its name",
                 key if value.is_empty() && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
-                    "a space is missing after the `:`"
+                    "needs a space after its `:`"
                 }
-                key if key.contains('\0') => "the name of a variable can't contain a NUL character",
+                key if key.contains('\0') => "has a NUL character in its name",
                 _ => {
                     shell_lints::report_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }
             };
-            problems.add(Problem::error(*key_span, reason).help(variable_hint(key)));
+            problems.add(Problem::error(*key_span, format!("a variable in `env`{OWNER} {reason}")).help(variable_hint(key)));
         }
     }
     variables
@@ -117,7 +120,8 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
 /// The error for an `env` that is not a map. Shows the name of a variable at most, never its value.
 fn not_variables(node: &Node) -> Problem {
     let first = node.one_or_more().first().and_then(Node::text).unwrap_or_default();
-    Problem::error(node.span, format!("expected a map of variables, found {}", node.described())).help(variable_hint(first))
+    Problem::error(node.span, format!("`env`{OWNER} must be a map of variables, not {}", node.described()))
+        .help(variable_hint(first))
 }
 
 /// The help for a variable; its name is the text before the first `=` or `:`.
@@ -132,9 +136,11 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
     for &Given { entry, field } in fields {
         reader.not_yet(field.key.name, entry.key_span);
         // `output: null` and `command: null` are values; a key without any value isn't.
-        if field.key.shape.takes_null() && !entry.value.is_empty() || reader.is_given(entry) {
-            (field.read)(reader, &entry.value, &mut draft);
-        }
+        reader.at(field.key.name, |reader| {
+            if field.key.shape.takes_null() && !entry.value.is_empty() || reader.is_given(entry, field.key.otherwise) {
+                (field.read)(reader, &entry.value, &mut draft);
+            }
+        });
     }
     on_watch(reader, &mut draft, given(fields, "reload").is_some());
     draft
@@ -153,7 +159,7 @@ pub(super) fn check_duplicates(reader: &mut NodeReader<'_, '_, '_>, node: &Node)
 fn on_watch(reader: &mut NodeReader<'_, '_, '_>, draft: &mut Draft, can_reload: bool) {
     draft.spec.on_watch = match draft.on_watch {
         Some((OnWatch::Reload, span)) if !can_reload => {
-            let problem = Problem::error(span, "`on_watch: reload` needs a `reload`");
+            let problem = Problem::error(span, format!("`on_watch: reload`{OWNER} needs a `reload`"));
             reader.report(problem.help("add `reload: {signal: HUP}`, or write `on_watch: restart`"));
             OnWatch::Reload
         }
@@ -191,6 +197,15 @@ pub(super) fn finish(
     }
     shell_lints::report(fields, problems);
     Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
+}
+
+/// The name of a process as written, for messages about it.
+pub(super) fn name_entry(node: &Node) -> Option<SharedStr> {
+    let NodeKind::Map(map) = &node.kind else { return None };
+    match &entry(&map.entries, "name")?.value.kind {
+        NodeKind::Scalar(scalar) if !scalar.text.is_empty() => Some(scalar.text.clone()),
+        _ => None,
+    }
 }
 
 /// The name of a process as written, for messages about references to it.

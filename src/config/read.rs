@@ -10,7 +10,9 @@ use super::problems::{Problem, Problems, ShownProblems};
 use super::reader::{NodeReader, beside};
 use super::scope::{Context, VariableScope};
 use super::source_map::{SourceMap, SourceSpan, TextId};
+use super::subject::{KEY, OWNER};
 use super::tree::{Node, NodeKind, entry};
+use super::words::is_variable;
 use super::{Inputs, dialects, dotenv, duplicates, glob, secret_mask, secrets, top, yaml};
 use crate::access::Distrust;
 use crate::paths::absolute;
@@ -18,13 +20,14 @@ use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Everything that has been read so far, and what is needed to read more.
 pub(super) struct Loader<'l> {
-    files: &'l dyn Files,
-    environment: &'l Environment,
+    pub(super) files: &'l dyn Files,
+    pub(super) environment: &'l Environment,
     /// The directory of the configuration.
     config_dir: String,
     pub(super) texts: SourceMap,
@@ -65,11 +68,11 @@ fn env_file_item(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> EnvFileIte
         NodeKind::Map(map) => {
             reader.map(node, "env_file", ENV_FILE, &mut item);
             if entry(&map.entries, "path").is_none() {
-                let problem = Problem::error(node.span, "an item of `env_file` has no `path`");
+                let problem = Problem::error(node.span, format!("an item of {KEY} has no `path`"));
                 reader.report(problem.help("write `{path: PATH, required: false}`"));
             }
         }
-        _ => item.path = reader.filled(node, "a path"),
+        _ => item.path = reader.filled(node),
     }
     item
 }
@@ -202,7 +205,7 @@ impl<'l> Loader<'l> {
     pub(super) fn env_files(&mut self, node: &Node, scope: &mut VariableScope<'_>) -> EnvFiles {
         let items: Vec<(EnvFileItem, SourceSpan)> = self.with_reader(scope, |reader| {
             let nodes = node.one_or_more();
-            nodes.iter().map(|node| (env_file_item(reader, node), node.span)).collect()
+            reader.at("env_file", |reader| nodes.iter().map(|node| (env_file_item(reader, node), node.span)).collect())
         });
         let mut files = EnvFiles::default();
         let mut found = Vec::new();
@@ -244,7 +247,7 @@ impl<'l> Loader<'l> {
             Err(None) => Err(None),
             Err(Some(EnvFileError { is_missing: true, .. })) if is_optional => Ok(None),
             Err(Some(EnvFileError { reason, is_missing, remedy })) => {
-                let problem = Problem::error(span, format!("env file `{}`: {reason}", name.shown()));
+                let problem = Problem::error(span, format!("env file `{}`{OWNER}: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
                     _ if remedy.is_some() => remedy.unwrap_or_default(),
                     Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
@@ -267,14 +270,23 @@ impl<'l> Loader<'l> {
         let found = dotenv::parse(content);
         let mut hidden = Vec::new();
         let mut end = 0;
-        for (key, _) in &found.variables {
-            hidden.push(end..key.start);
+        // The names of variables are shown, also of those with a wrong value.
+        let mut keys: Vec<Range<usize>> = found.variables.iter().map(|(key, _)| key.clone()).collect();
+        keys.extend(
+            found.mistakes.iter().map(|mistake| mistake.range.clone()).filter(|range| is_variable(&content[range.clone()])),
+        );
+        keys.sort_by_key(|key| key.start);
+        for key in &keys {
+            hidden.push(end..key.start.max(end));
             end = key.end;
         }
         hidden.push(end..content.len());
         for mistake in &found.mistakes {
             let span = SourceSpan::new(text, mistake.range.clone());
-            self.problems.add(Problem::error(span, mistake.message).help(mistake.help));
+            let key = content[mistake.range.clone()].split('=').next().unwrap_or_default().trim();
+            let value = if is_variable(key) { format!("the value of `{key}`") } else { "this value".to_owned() };
+            let message = mistake.message.replace("this value", &value);
+            self.problems.add(Problem::error(span, message).help(mistake.help));
         }
         let variables = found.variables.iter();
         let layer = variables.map(|(key, value)| (content[key.clone()].into(), Text::secret(value, shown))).collect();

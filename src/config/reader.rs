@@ -5,7 +5,8 @@ use super::redact::short;
 use super::scalar;
 use super::scope::{Context, VariableScope, instead_of_reference};
 use super::source_map::SourceSpan;
-use super::table::{ConfigKey, NOT_YET, either};
+use super::subject::{ITEM, KEY, OWNER};
+use super::table::{ConfigKey, DefaultValue, NOT_YET, either};
 use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
 use super::{foreign_syntax, shell_lints, value_hints, words};
 use crate::paths::tidied;
@@ -38,13 +39,21 @@ impl NodeReader<'_, '_, '_> {
         self.context.problems.add(problem);
     }
 
+    /// Reads with a key, or [`ITEM`], as what messages are about.
+    pub(super) fn at<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.context.problems.subject.enter(key);
+        let read = read(self);
+        self.context.problems.subject.leave();
+        read
+    }
+
     /// Reports a field that this version doesn't support yet.
     pub(super) fn not_yet(&mut self, path: &str, span: SourceSpan) {
         if let Some(later) = NOT_YET.iter().find(|later| later.path == path) {
             let name = path.split(':').next().unwrap_or(path);
             let message = match path.split_once(": ") {
-                Some((field, value)) => format!("`{value}` for `{field}` is not supported yet"),
-                None => format!("`{name}` is not supported yet"),
+                Some((field, value)) => format!("`{field}: {value}`{OWNER} is not supported yet"),
+                None => format!("`{name}`{OWNER} is not supported yet"),
             };
             self.report(Problem::error(span, message).maybe_help(later.instead));
         }
@@ -53,7 +62,7 @@ impl NodeReader<'_, '_, '_> {
     /// Reads the entries of a map by a table; `path` is the field that holds the map.
     pub(super) fn map<T>(&mut self, node: &Node, path: &str, table: &[FieldReader<T>], into: &mut T) {
         if let (NodeKind::Scalar(scalar), false) = (&node.kind, node.is_null()) {
-            let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+            let problem = Problem::error(node.span, format!("{KEY} must be a map, not {}", node.described()));
             return self.report(problem.help(map_help(path, &scalar.text, table)));
         }
         if let Some(entries) = self.entries(node) {
@@ -68,20 +77,27 @@ impl NodeReader<'_, '_, '_> {
         let Some(field) = table.iter().find(|field| entry.key == field.key.name) else {
             let known = table.iter().map(|field| field.key.name);
             let help = did_you_mean(&entry.key, known).unwrap_or_else(|| known_keys(path, table));
-            let message = format!("unknown key `{}` in `{path}`", short(&entry.key));
+            let message = format!("unknown key `{}` in {KEY}", short(&entry.key));
             return self.report(Problem::error(entry.key_span, message).help(help));
         };
         self.not_yet(&format!("{path}.{}", field.key.name), entry.key_span);
-        if self.is_given(entry) {
-            (field.read)(self, &entry.value, into);
-        }
+        self.at(field.key.name, |reader| {
+            if reader.is_given(entry, field.key.otherwise) {
+                (field.read)(reader, &entry.value, into);
+            }
+        });
     }
 
     /// Whether a key has a value; if not, that is reported.
-    pub(super) fn is_given(&mut self, entry: &MapEntry) -> bool {
+    pub(super) fn is_given(&mut self, entry: &MapEntry, otherwise: DefaultValue) -> bool {
         if entry.value.is_null() {
-            let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
-            self.report(problem.help("write its value, or remove the line"));
+            let problem = Problem::error(entry.key_span, format!("{KEY} has no value"));
+            let is_required = otherwise == DefaultValue::Required;
+            self.report(problem.help(if is_required {
+                "write its value: it is required"
+            } else {
+                "write its value, or remove the line"
+            }));
         }
         !entry.value.is_null()
     }
@@ -91,7 +107,7 @@ impl NodeReader<'_, '_, '_> {
         if let NodeKind::Map(map) = &node.kind {
             return Some(&map.entries);
         }
-        let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+        let problem = Problem::error(node.span, format!("{KEY} must be a map, not {}", node.described()));
         self.report(problem.help("write each entry as `KEY: value`"));
         None
     }
@@ -102,7 +118,7 @@ impl NodeReader<'_, '_, '_> {
     }
 
     /// A single value that isn't empty.
-    pub(super) fn filled(&mut self, node: &Node, what: &str) -> Option<Text> {
+    pub(super) fn filled(&mut self, node: &Node) -> Option<Text> {
         if self.is_copied(node) {
             return None;
         }
@@ -110,7 +126,7 @@ impl NodeReader<'_, '_, '_> {
         if text.value().is_empty() {
             let source = if text.is_secret() { format!(": `{}` is empty", text.shown()) } else { String::new() };
             self.report(
-                Problem::error(node.span, format!("{what} can't be empty{source}")).help("write a value, or remove the line"),
+                Problem::error(node.span, format!("{KEY} can't be empty{source}")).help("write a value, or remove the line"),
             );
             return None;
         }
@@ -121,12 +137,12 @@ impl NodeReader<'_, '_, '_> {
     fn is_copied(&mut self, node: &Node) -> bool {
         let Some(text) = node.text() else { return false };
         if let Some(reference) = foreign_syntax::reference(text).filter(|reference| !reference.is_certain) {
-            let message = format!("`{}` is not replaced: navigator knows no templates", reference.text);
+            let message = format!("`{}` in {KEY} is not replaced: navigator knows no templates", reference.text);
             self.report(Problem::error(node.span, message).help(instead_of_reference(reference.name)));
             return true;
         }
         if let Some(char) = foreign_syntax::invisible_at_end(text) {
-            let message = format!("an invisible character, U+{:04X}, is part of this value", u32::from(char));
+            let message = format!("{KEY} contains an invisible character, U+{:04X}", u32::from(char));
             let plain = text.trim_matches(foreign_syntax::is_invisible);
             self.report(Problem::error(node.span, message).help(format!("remove it: write `{plain}`")));
             return true;
@@ -136,7 +152,7 @@ impl NodeReader<'_, '_, '_> {
 
     /// A process name.
     pub(super) fn name(&mut self, node: &Node) -> Option<Name> {
-        let text = self.filled(node, "a name")?;
+        let text = self.filled(node)?;
         match scalar::name(text.value()) {
             Ok(()) => Some(Name::from(text.value())),
             Err(reason) => {
@@ -158,7 +174,7 @@ impl NodeReader<'_, '_, '_> {
     /// A list of single values, each exactly as written. With `for_shell`, a shell replaces its `${…}`.
     pub(super) fn texts(&mut self, node: &Node, for_shell: bool) -> Option<Vec<Text>> {
         let NodeKind::List(items) = &node.kind else {
-            let problem = Problem::error(node.span, format!("expected a list, found {}", node.described()));
+            let problem = Problem::error(node.span, format!("{KEY} must be a list, not {}", node.described()));
             let help = match &node.kind {
                 NodeKind::Scalar(Scalar { text, .. }) if text.len() <= 80 => {
                     words::split(text).ok().map(|words| format!("write `{}`", words::list(&words)))
@@ -172,7 +188,7 @@ impl NodeReader<'_, '_, '_> {
         };
         // Unlike `collect::<Option<_>>`, this doesn't stop at the first mistake.
         self.scope.for_shell = for_shell;
-        let texts: Vec<Option<Text>> = items.iter().map(|item| self.text(item)).collect();
+        let texts: Vec<Option<Text>> = items.iter().map(|item| self.at(ITEM, |reader| reader.text(item))).collect();
         self.scope.for_shell = false;
         shell_lints::report_arguments(items, for_shell, self.context.problems);
         texts.into_iter().collect()
@@ -184,7 +200,7 @@ impl NodeReader<'_, '_, '_> {
             matches!(&node.kind, NodeKind::List(items) if items.iter().filter_map(Node::text).any(shell_lints::is_shell));
         let command = self.texts(node, for_shell)?;
         if command.first().is_none_or(|program| program.value().is_empty()) {
-            let problem = Problem::error(node.span, "a command needs a program");
+            let problem = Problem::error(node.span, format!("{KEY} names no program"));
             self.report(problem.help("write the program and its arguments, such as `[redis-cli, ping]`"));
             return None;
         }
@@ -244,7 +260,7 @@ impl NodeReader<'_, '_, '_> {
     pub(super) fn some_duration(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         if duration.is_zero() {
-            self.report(Problem::error(node.span, "this duration can't be zero"));
+            self.report(Problem::error(node.span, format!("{KEY} can't be zero")));
             return None;
         }
         Some(duration)
@@ -255,7 +271,7 @@ impl NodeReader<'_, '_, '_> {
         let duration = self.duration(node)?;
         if duration < Duration::from_millis(1) {
             self.report(
-                Problem::error(node.span, "this delay must be at least `1ms`").help("write `500ms`, or leave the key out"),
+                Problem::error(node.span, format!("{KEY} must be at least `1ms`")).help("write `500ms`, or leave the key out"),
             );
             return None;
         }
@@ -309,7 +325,7 @@ impl NodeReader<'_, '_, '_> {
     fn unquoted(&mut self, node: &Node, help: &str) -> Option<Text> {
         let text = self.text(node)?;
         if matches!(&node.kind, NodeKind::Scalar(Scalar { style: NodeStyle::Quoted, .. })) && !text.is_secret() {
-            self.report(Problem::error(node.span, "a quoted string is not allowed here").help(help));
+            self.report(Problem::error(node.span, format!("{KEY} must be written without quotes")).help(help));
             return None;
         }
         Some(text)
@@ -340,7 +356,7 @@ impl NodeReader<'_, '_, '_> {
         if shown.len() < text.shown().len() {
             shown.push('…');
         }
-        self.report(Problem::error(node.span, format!("`{shown}` is not {what}")).maybe_help(help));
+        self.report(Problem::error(node.span, format!("{KEY} must be {what}, not `{shown}`")).maybe_help(help));
     }
 }
 

@@ -34,7 +34,8 @@ impl<'t> MaskedWords<'t> {
     }
 
     /// The message, with every quotation of a masked word replaced by `…`.
-    pub(super) fn redact(&self, message: &str) -> String {
+    /// The name of a process is no secret.
+    pub(super) fn redact(&self, message: &str, process: Option<&str>) -> String {
         if self.0.is_empty() {
             return message.to_owned();
         }
@@ -43,7 +44,7 @@ impl<'t> MaskedWords<'t> {
         let is_clear = parts.len() % 2 == 1;
         let cut = parts.iter().enumerate().map(|(place, part)| {
             let is_quoted = !is_clear || place % 2 == 1;
-            if is_quoted && self.is_revealed_by(part) { "…" } else { part }
+            if is_quoted && process != Some(*part) && self.is_revealed_by(part) { "…" } else { part }
         });
         cut.collect::<Vec<_>>().join("`")
     }
@@ -61,8 +62,10 @@ impl<'t> MaskedWords<'t> {
 
 /// Whether this is a key of navigator's own, or begins with one and has nothing else: `applications`, `env: …`.
 fn is_key(part: &str) -> bool {
-    let key = part.trim_end_matches([':', ' ', '…', '-', '[', ']']);
-    TOP.iter().any(|top| top.name == key) || field_of(key).is_some()
+    let path = part.trim_end_matches([':', ' ', '…', '-', '[', ']']);
+    let key = path.split('.').next().unwrap_or_default();
+    let is_path = path.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+    is_path && (TOP.iter().any(|top| top.name == key) || field_of(key).is_some())
 }
 
 /// The words of a value, except names of variables that it refers to: messages are about those.
@@ -104,10 +107,10 @@ mod tests {
             ("`a`b` is not hunter2", "`a`b`…"),
             ("variable `NAME` has no value", "variable `NAME` has no value"),
         ] {
-            assert_eq!(at(12).redact(message), expected);
+            assert_eq!(at(12).redact(message, None), expected);
         }
-        assert_eq!(at(40).redact("`hunter2`"), "`…`", "on the line before");
-        assert_eq!(at(50).redact("`hunter2`"), "`hunter2`", "far from it");
-        assert_eq!(at(0).redact("`hunter2`"), "`hunter2`", "before it");
+        assert_eq!(at(40).redact("`hunter2`", None), "`…`", "on the line before");
+        assert_eq!(at(50).redact("`hunter2`", None), "`hunter2`", "far from it");
+        assert_eq!(at(0).redact("`hunter2`", None), "`hunter2`", "before it");
     }
 }

@@ -7,6 +7,7 @@ use super::environment::Environment;
 use super::foreign_syntax;
 use super::problems::{Problem, Problems};
 use super::source_map::{SourceMap, SourceSpan};
+use super::subject::KEY;
 use super::substitute::{InvalidReference, Reference, ReferenceForm, ValuePart, parse};
 use super::tree::{Node, NodeKind, NodeStyle};
 use super::written::Written;
@@ -102,14 +103,14 @@ impl<'a> VariableScope<'a> {
             return Err(not_a_single_value(node, context));
         };
         if scalar.style == NodeStyle::Null && scalar.text.is_empty() {
-            let problem = Problem::error(node.span, "a value is missing here");
+            let problem = Problem::error(node.span, format!("{KEY} has no value"));
             return Err(context.report(problem.help("write `\"\"` for an empty text")));
         }
         if scalar.text.contains('\0') {
-            return Err(context.report(Problem::error(node.span, "a value can't contain a NUL character")));
+            return Err(context.report(Problem::error(node.span, format!("{KEY} contains a NUL character"))));
         }
         if let Some(reference) = foreign_syntax::reference(&scalar.text).filter(|reference| reference.is_certain) {
-            let problem = Problem::error(node.span, format!("`{}` is not replaced: only `${{…}}` is", reference.text));
+            let problem = Problem::error(node.span, format!("`{}` in {KEY} is not replaced: only `${{…}}` is", reference.text));
             return Err(context.report(problem.help(instead_of_reference(reference.name))));
         }
         let written = Written::new(node, scalar, context.texts);
@@ -122,7 +123,7 @@ impl<'a> VariableScope<'a> {
         self.expand(&pieces, &written, &mut expanded, context)?;
         let ExpandedText { value, has_variables } = expanded;
         if value.len() >= MAX_STRING {
-            let message = format!("this value has {} bytes; a program takes less than {MAX_STRING}", value.len());
+            let message = format!("{KEY} has {} bytes; a program takes less than {MAX_STRING}", value.len());
             return Err(context.report(Problem::error(node.span, message)));
         }
         if has_references {
@@ -215,8 +216,8 @@ impl<'a> VariableScope<'a> {
         if let ReferenceForm::Required(words) = form {
             let words = written.text[words.clone()].trim();
             let message = match words {
-                "" => format!("variable `{name}` is required, but has no value"),
-                words => format!("variable `{name}` has no value: {words}"),
+                "" => format!("variable `{name}` is required in {KEY}, but has no value"),
+                words => format!("variable `{name}` in {KEY} has no value: {words}"),
             };
             return Problem::error(span, message).help("set it in `env`, in an env file, or where navigator is started");
         }
@@ -226,7 +227,7 @@ impl<'a> VariableScope<'a> {
                 "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
             ),
         };
-        Problem::error(span, format!("variable `{name}` has no value")).help(help)
+        Problem::error(span, format!("variable `{name}` in {KEY} has no value")).help(help)
     }
 
     /// The known variable with the most similar name.
@@ -279,7 +280,9 @@ impl<'a> VariableScope<'a> {
         self.resolving.push((key, at));
         // No shell reads the value of a variable.
         let for_shell = std::mem::take(&mut self.for_shell);
+        let outer = context.problems.subject.enter_variable(Some(key.to_owned()));
         let value = self.value(node, context).map(|value| if is_secret(key) { as_secret(&value) } else { value });
+        context.problems.subject.enter_variable(outer);
         self.resolving.pop();
         self.for_shell = for_shell;
         self.resolved.insert(key, value.clone());
@@ -323,13 +326,13 @@ fn foreign_form(range: Range<usize>, is_shown: bool, written: &Written<'_>) -> P
     let is_shown = is_shown && form.len() <= 80;
     let (operand, form) = if is_shown { (operand, form) } else { ("…", &*format!("${{{name}{found}…}}")) };
     let place = written.place(range.start..range.start + "${".len() + name.len());
-    Problem::error(place, format!("`{found}` after `${{{name}` is the syntax of another program"))
+    Problem::error(place, format!("`{found}` after `${{{name}` in {KEY} is the syntax of another program"))
         .help(format!("write `${{{name}{ours}{operand}}}`, or `${form}` for these characters themselves"))
 }
 
 /// Reports a list or a map where a single value is expected.
 fn not_a_single_value(node: &Node, context: &mut Context<'_>) -> AlreadyReported {
-    let problem = Problem::error(node.span, format!("expected a single value, found {}", node.described()));
+    let problem = Problem::error(node.span, format!("{KEY} must be a single value, not {}", node.described()));
     let help = match &node.kind {
         // `{{ … }}`: the map as a key has been reported.
         NodeKind::Map(map) if map.entries.is_empty() && !map.strays().is_empty() => return AlreadyReported,
@@ -350,13 +353,15 @@ fn broken_reference(written: &Written<'_>, broken: InvalidReference) -> Problem 
     match broken {
         InvalidReference::Unclosed(range) => {
             let name = written.text[range.clone()].trim_start_matches("${").to_owned();
-            let problem = Problem::error(written.place(range), "this `${` is never closed");
+            let problem = Problem::error(written.place(range), format!("a `${{` in {KEY} is never closed"));
             problem.help(format!("write `${{{name}}}`, or `$${{{name}` for these characters themselves"))
         }
         InvalidReference::TooLong => {
-            Problem::error(written.span(), format!("this value is too long: a program takes less than {MAX_STRING} bytes"))
+            Problem::error(written.span(), format!("{KEY} is too long: a program takes less than {MAX_STRING} bytes"))
         }
-        InvalidReference::TooDeep(range) => Problem::error(written.place(range), "references are nested too deep"),
+        InvalidReference::TooDeep(range) => {
+            Problem::error(written.place(range), format!("references in {KEY} are nested too deep"))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::foreign_syntax;
 use super::problems::{Problem, Problems};
 use super::scope::instead_of_reference;
 use super::source_map::SourceSpan;
+use super::subject::{KEY, OWNER};
 use super::tree::Node;
 use super::words::{self, definition, is_variable};
 
@@ -22,8 +23,8 @@ pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
     let find = |name: &str| given(fields, name).map(|entry| &entry.value);
     let args: Vec<(&str, SourceSpan)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
     let command = find("command").and_then(text);
-    if let Some((command, span)) = command {
-        problems.add_all(command_lint(command, span, &args));
+    if let Some((command, span)) = command.filter(|(command, _)| !is_command_line(command, &args)) {
+        problems.add_all(command_lint(command, span));
     }
     if let Some((directory, span)) = find("working_dir").and_then(text) {
         problems.add_all(tilde(directory, span).or_else(|| variable(directory, span)));
@@ -65,10 +66,9 @@ pub(super) fn is_shell(text: &str) -> bool {
     SHELLS.contains(&first.rsplit('/').next().unwrap_or_default())
 }
 
-fn command_lint(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
+fn command_lint(command: &str, span: SourceSpan) -> Option<Problem> {
     quotes(command, span)
         .or_else(|| windows(command, span))
-        .or_else(|| command_line(command, span, args))
         .or_else(|| tilde(command, span))
         .or_else(|| variable(command, span))
         .or_else(|| shell_word(command, span))
@@ -76,18 +76,28 @@ fn command_lint(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) ->
 
 fn argument_lint(arg: &str, span: SourceSpan) -> Option<Problem> {
     let operator = OPERATORS.contains(&arg).then(|| {
-        Problem::warning(span, format!("`{arg}` is an argument like any other: there is no shell"))
+        Problem::warning(span, format!("`{arg}` in {KEY} is an argument like any other: there is no shell"))
             .help("write `command: sh` and `args: [-c, \"…\"]` with the whole line in the quotes")
     });
     operator.or_else(|| quotes(arg, span)).or_else(|| tilde(arg, span)).or_else(|| variable(arg, span))
 }
 
-/// A command line where one program is expected. It could be a file name, but hardly ever is.
-fn command_line(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) -> Option<Problem> {
-    let given: Vec<&str> = command.split_whitespace().collect();
-    let [first, _, ..] = given.as_slice() else { return None };
+/// Whether this is a command line where one program is expected. It could be a file name, but hardly ever is.
+fn is_command_line(command: &str, args: &[(&str, SourceSpan)]) -> bool {
+    let mut words = command.split_whitespace();
+    let (Some(first), Some(_)) = (words.next(), words.next()) else { return false };
     // If `args` is given, a path may well contain a space.
-    if foreign_syntax::reference(command).is_some() || first.starts_with(['\'', '"']) || !args.is_empty() && first.contains('/') {
+    !(foreign_syntax::reference(command).is_some()
+        || first.starts_with(['\'', '"', '“', '”', '„'])
+        || !args.is_empty() && first.contains('/'))
+}
+
+/// The error for a `command` that is a whole command line.
+pub(super) fn command_line(fields: &[Given<'_>]) -> Option<Problem> {
+    let find = |name: &str| given(fields, name).map(|entry| &entry.value);
+    let (command, span) = find("command").and_then(text)?;
+    let args: Vec<(&str, SourceSpan)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
+    if !is_command_line(command, &args) {
         return None;
     }
     let mut lines = definition(command)?;
@@ -95,17 +105,17 @@ fn command_line(command: &str, span: SourceSpan, args: &[(&str, SourceSpan)]) ->
         let (program, rest) =
             words::split(command).ok()?.split_first().map(|(program, rest)| (program.clone(), rest.to_vec()))?;
         let all: Vec<String> = rest.into_iter().chain(args.iter().map(|&(arg, _)| arg.to_owned())).collect();
-        lines = vec![format!("command: {program}"), format!("args: {}", words::list(&all))];
+        lines = vec![format!("command: {}", words::quoted_if_needed(&program)), format!("args: {}", words::list(&all))];
     }
     let why = if lines[0] == "command: sh" { "there is no shell unless you name it" } else { "there is no shell to split it" };
-    let problem = Problem::warning(span, "`command` must be one program; put its arguments in `args`");
+    let problem = Problem::error(span, format!("`command`{OWNER} must be one program; put its arguments in `args`"));
     Some(problem.help(format!("{why}: write\n{}", lines.join("\n"))))
 }
 
 /// `~/…`, which only a shell replaces.
 fn tilde(text: &str, span: SourceSpan) -> Option<Problem> {
     let rest = text.strip_prefix("~/")?;
-    let problem = Problem::warning(span, "`~` is not replaced: there is no shell");
+    let problem = Problem::warning(span, format!("`~`{OWNER} is not replaced: there is no shell"));
     Some(problem.help(format!("write `${{HOME}}/{rest}`")))
 }
 
@@ -123,21 +133,22 @@ fn unbraced(part: &str) -> Option<&str> {
 }
 
 fn not_replaced(span: SourceSpan, name: &str) -> Problem {
-    Problem::warning(span, format!("`${name}` is not replaced: its braces are missing"))
+    Problem::warning(span, format!("`${name}`{OWNER} is not replaced: its braces are missing"))
         .help(format!("write `${{{name}}}` for the value of the variable, or `$${name}` for these characters themselves"))
 }
 
 /// A single word that only a shell would understand.
 fn shell_word(command: &str, span: SourceSpan) -> Option<Problem> {
     let found = command.chars().find(|&char| "|&;<>*?`".contains(char))?;
-    let problem = Problem::warning(span, format!("`{found}` is part of the program's name here: there is no shell"));
+    let problem =
+        Problem::warning(span, format!("`{found}` is part of the program's name in `command`{OWNER}: there is no shell"));
     Some(problem.help(format!("write\n{}", definition(command)?.join("\n"))))
 }
 
 /// Typographic quotes, as word processors write them.
 fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
     let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
-    let problem = Problem::warning(span, "typographic quotes are part of the value: YAML doesn't know them");
+    let problem = Problem::warning(span, format!("typographic quotes are part of a value{OWNER}: YAML doesn't know them"));
     Some(problem.help(format!("write `\"{inside}\"`")))
 }
 
@@ -145,27 +156,28 @@ fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
 fn template(text: &str, span: SourceSpan, is_shown: bool) -> Option<Problem> {
     let reference = foreign_syntax::reference(text).filter(|reference| !reference.is_certain)?;
     let (shown, name) = if is_shown { (reference.text, reference.name) } else { ("{{…}}", None) };
-    let problem = Problem::warning(span, format!("`{shown}` is not replaced: navigator knows no templates"));
+    let problem = Problem::warning(span, format!("`{shown}`{OWNER} is not replaced: navigator knows no templates"));
     Some(problem.help(instead_of_reference(name)))
 }
 
 /// A dash as word processors write it.
 fn dash(arg: &str, span: SourceSpan) -> Option<Problem> {
     let meant = foreign_syntax::with_hyphens(arg)?;
-    let problem = Problem::warning(span, format!("`{arg}` begins with a dash that no program takes for an option"));
+    let problem = Problem::warning(span, format!("`{arg}` in {KEY} begins with a dash that no program takes for an option"));
     Some(problem.help(format!("write `{meant}`")))
 }
 
 /// A space or nothing that only seems to be one.
 fn invisible(text: &str, span: SourceSpan) -> Option<Problem> {
     let char = foreign_syntax::invisible_at_end(text)?;
-    let message = format!("an invisible character, U+{:04X}, is part of this value", u32::from(char));
+    let message = format!("a value{OWNER} contains an invisible character, U+{:04X}", u32::from(char));
     Some(Problem::warning(span, message).help("remove it; it often comes with text copied from a document"))
 }
 
 fn windows(command: &str, span: SourceSpan) -> Option<Problem> {
     let drive = command.strip_prefix(|char: char| char.is_ascii_alphabetic())?;
-    drive
-        .starts_with(":\\")
-        .then(|| Problem::warning(span, "this is a Windows path").help("write the path on this host, with `/` between its parts"))
+    drive.starts_with(":\\").then(|| {
+        Problem::warning(span, format!("`command`{OWNER} is a Windows path"))
+            .help("write the path on this host, with `/` between its parts")
+    })
 }

@@ -4,10 +4,11 @@ use super::fields::is_field;
 use super::problems::{Problem, Problems};
 use super::reader::{FieldReader, NodeReader, beside, keys};
 use super::redact::short;
+use super::scope::is_secret;
 use super::source_map::{SourceMap, SourceSpan};
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{MapEntry, Node, NodeKind, entry};
-use super::{Level, LogFormat, Settings, foreign, process, scalar, unknown_keys};
+use super::{Level, LogFormat, Settings, foreign, process, scalar, unknown_keys, words};
 use crate::suggest::nearest;
 use reconcile::spec::Tier;
 
@@ -79,8 +80,7 @@ static LOGGING: &[FieldReader<Settings>] = &[
         ConfigKey::new("file", ValueShape::File, ChangeEffect::None)
             .means("file for both instead of standard error and output, relative to this file"),
         |reader, node, settings| {
-            settings.file =
-                reader.filled(node, "a path").map(|path| beside(reader.context.texts.path(node.span.text), path.value()));
+            settings.file = reader.filled(node).map(|path| beside(reader.context.texts.path(node.span.text), path.value()));
         },
     ),
 ];
@@ -110,8 +110,13 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
         return &[];
     }
     let mut has_errors = false;
+    let is_compose = entry(&map.entries, "services").is_some();
     for entry in &map.entries {
-        if let Some(problem) = misplaced_key(entry, main) {
+        if is_compose && entry.key == "name" {
+            has_errors = true;
+            let problem = Problem::error(entry.key_span, "a `name` of the whole file has no meaning here");
+            problems.add(problem.help("remove this line"));
+        } else if let Some(problem) = misplaced_key(entry, main) {
             has_errors |= problem.is_error();
             problems.add(problem);
         } else if !is_allowed(&entry.key, main) {
@@ -156,11 +161,20 @@ fn misplaced_key(entry: &MapEntry, main: bool) -> Option<Problem> {
         return Some(problem.help("put it into the main file; an included one holds `managed_processes` and `applications`"));
     }
     if key.starts_with("//") || key.starts_with("/*") {
-        return Some(Problem::error(entry.key_span, "this is not a comment in YAML").help("begin a comment with `#`"));
+        return Some(Problem::error(entry.key_span, "`//` and `/*` begin no comment in YAML").help("begin a comment with `#`"));
     }
     if is_field(key) {
         let problem = Problem::error(entry.key_span, format!("`{key}` is outside of any process"));
-        return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: …")));
+        let value = match &entry.value.kind {
+            NodeKind::Scalar(scalar) if scalar.text.len() <= 40 && !is_secret(&scalar.text) && !scalar.is_secret => {
+                words::quoted_if_needed(&scalar.text)
+            }
+            NodeKind::Scalar(_) => "…".to_owned(),
+            NodeKind::List(_) => "[…]".to_owned(),
+            NodeKind::Map(_) => "{…}".to_owned(),
+        };
+        let value = if key == "env" { "{…}" } else { &value };
+        return Some(problem.help(format!("indent it below the `- name: …` it belongs to:\n  - name: …\n    {key}: {value}")));
     }
     None
 }
@@ -168,7 +182,7 @@ fn misplaced_key(entry: &MapEntry, main: bool) -> Option<Problem> {
 /// Describes an unknown key at the top of a file.
 fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
     let key = entry.key.as_str();
-    let problem = Problem::error(entry.key_span, format!("unknown key `{}`", short(key)));
+    let problem = Problem::error(entry.key_span, format!("unknown key `{}` at the top of the file", short(key)));
     if !with_help {
         return problem;
     }
@@ -189,12 +203,17 @@ fn process_at_top(entry: &MapEntry) -> Option<String> {
 
 /// Describes a file that is not a map.
 pub(super) fn not_a_map(node: &Node, texts: &SourceMap) -> Problem {
-    let problem = Problem::error(node.span, format!("expected a map, found {}", node.described()));
+    let problem = Problem::error(node.span, format!("a configuration must be a map of keys, not {}", node.described()));
     match &node.kind {
         NodeKind::List(items)
             if items.iter().any(|item| matches!(&item.kind, NodeKind::Map(map) if entry(&map.entries, "name").is_some())) =>
         {
-            problem.help("write `managed_processes:` above this list")
+            match foreign::first_of_list(items) {
+                Some(lines) => {
+                    problem.help(format!("write it as a list of processes:\nmanaged_processes:\n  {}", lines.join("\n  ")))
+                }
+                None => problem.help("write `managed_processes:` above this list, and indent it"),
+            }
         }
         NodeKind::Scalar(_) => {
             let word = texts.slice(node.span).split_whitespace().next().unwrap_or_default();
@@ -273,18 +292,18 @@ pub(super) fn processes<'a>(entries: &'a [MapEntry], problems: &mut Problems) ->
 /// Describes a value that should be a list of processes.
 fn not_a_list(key: &str, value: &Node) -> Problem {
     let NodeKind::Map(map) = &value.kind else {
-        let problem = Problem::error(value.span, format!("expected a list of processes, found {}", value.described()));
+        let problem = Problem::error(value.span, format!("`{key}` must be a list of processes, not {}", value.described()));
         return problem.help(format!("write it as a list:\n{key}:\n  - name: …\n    command: …"));
     };
     if let Some(first) = map.entries.first().filter(|entry| is_field(&entry.key)) {
-        let problem = Problem::error(first.key_span, "a `-` is missing before this process");
+        let problem = Problem::error(first.key_span, format!("a `-` is missing before a process of `{key}`"));
         let name = match &first.value.kind {
             NodeKind::Scalar(scalar) if first.key == "name" && scalar::name(&scalar.text).is_ok() => scalar.text.as_str(),
             _ => "…",
         };
         return problem.help(format!("begin each process with a `-`:\n{key}:\n  - {}: {name}", first.key));
     }
-    let problem = Problem::error(value.span, "expected a list of processes, found a map of them");
+    let problem = Problem::error(value.span, format!("`{key}` must be a list of processes, not a map of them"));
     let lines = map.entries.first().and_then(|first| match &first.value.kind {
         NodeKind::Map(fields) => Some(foreign::process_as_yaml(&first.key, &fields.entries)),
         NodeKind::Scalar(scalar) if !first.value.is_null() => foreign::procfile_line(&first.key, &scalar.text),

@@ -9,6 +9,7 @@ use super::problems::{Problem, Problems};
 use super::reader::FieldReader;
 use super::redact::short;
 use super::scalar;
+use super::subject::OWNER;
 use super::table::ValueShape;
 use super::tree::{Map, MapEntry, Node, NodeKind, entry};
 use super::words::is_variable;
@@ -46,7 +47,8 @@ pub(super) fn some_key_means(map: &Map, field: &str) -> bool {
 
 /// Describes an item of a list of processes that isn't a map.
 pub(super) fn not_a_process(node: &Node) -> Problem {
-    let problem = Problem::error(node.span, format!("expected a process, found {}", node.described()));
+    let problem =
+        Problem::error(node.span, format!("a process must be a map with `name` and `command`, not {}", node.described()));
     let NodeKind::Scalar(scalar) = &node.kind else {
         return problem.help("write `- name: …` and, below it, `command: …`");
     };
@@ -54,10 +56,12 @@ pub(super) fn not_a_process(node: &Node) -> Problem {
     let key = text.split(['=', ':']).next().unwrap_or_default().trim();
     let has_no_space = field_of(key).is_some() && key.len() < text.len();
     if has_no_space && text[key.len()..].trim_start().starts_with('=') {
-        return Problem::error(node.span, "a key is followed by `:`, not by `=`").help(format!("write `{key}: …`"));
+        return Problem::error(node.span, format!("`{key}` must be followed by `:`, not by `=`"))
+            .help(format!("write `{key}: …`"));
     }
     if has_no_space {
-        return Problem::error(node.span, "a space is missing after the `:`").help(format!("write `{key}: …`"));
+        return Problem::error(node.span, format!("a space is missing after the `:` of `{key}`"))
+            .help(format!("write `{key}: …`"));
     }
     let name =
         text.split_whitespace().next().and_then(|program| program.rsplit('/').next()).filter(|name| scalar::name(name).is_ok());
@@ -77,9 +81,10 @@ pub(super) fn belongs_to_process(key: &str) -> bool {
 fn unknown(entry: &MapEntry, with_help: bool) -> Problem {
     let MapEntry { key, key_span, value } = entry;
     if let Some(field) = missing_space(key) {
-        return Problem::error(*key_span, "a space is missing after the `:`").help(format!("write `{field}: …`"));
+        return Problem::error(*key_span, format!("a space is missing after the `:` of `{field}`{OWNER}"))
+            .help(format!("write `{field}: …`"));
     }
-    let problem = Problem::error(*key_span, format!("unknown key `{}`", short(key)));
+    let problem = Problem::error(*key_span, format!("unknown key `{}`{OWNER}", short(key)));
     if !with_help {
         return problem;
     }
@@ -115,7 +120,7 @@ fn not_indented<'a>(field: &FieldReader<Draft>, behind: &'a [MapEntry]) -> &'a [
 }
 
 fn not_indented_problem(entry: &MapEntry, first: &MapEntry) -> Problem {
-    let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
+    let problem = Problem::error(entry.key_span, format!("`{}`{OWNER} has no value", entry.key));
     problem
         .label(first.key_span, format!("`{}` is on the same level, not inside", first.key))
         .help(format!("indent what belongs to it:\n{}:\n  {}: …", entry.key, first.key))

@@ -4,14 +4,23 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NeedsShell;
 
+/// Commands that exist only within a shell.
+const BUILTINS: [&str; 13] =
+    [".", "cd", "eval", "exec", "export", "for", "if", "set", "source", "trap", "ulimit", "umask", "while"];
+
 /// Splits a command line into words, with quotes and backslashes as in a POSIX shell.
 ///
 /// # Errors
 /// The line has shell syntax, or a quote is never closed.
 pub(super) fn split(line: &str) -> Result<Vec<String>, NeedsShell> {
+    // Several lines are a script, except where a backslash continues a line.
+    let joined = line.trim().replace("\\\n", " ");
+    if joined.contains('\n') {
+        return Err(NeedsShell);
+    }
     let mut words = Vec::new();
     let mut word: Option<String> = None;
-    let mut chars = line.chars();
+    let mut chars = joined.chars();
     while let Some(char) = chars.next() {
         match char {
             ' ' | '\t' | '\n' => words.extend(word.take()),
@@ -23,8 +32,13 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, NeedsShell> {
         }
     }
     words.extend(word);
+    // The shell is replaced by the program: the same as no shell.
+    if words.len() > 1 && words[0] == "exec" && !words[1].starts_with('-') {
+        words.remove(0);
+    }
+    let is_builtin = words.len() > 1 && words.first().is_some_and(|word| BUILTINS.contains(&word.as_str()));
     let sets_variable = words.first().is_some_and(|word| is_assignment(word));
-    if sets_variable || words.iter().any(|word| has_variable(word) || word.starts_with("~/")) {
+    if is_builtin || sets_variable || words.iter().any(|word| has_variable(word) || word.starts_with("~/")) {
         return Err(NeedsShell);
     }
     Ok(words)
@@ -90,12 +104,13 @@ pub(super) fn quoted_if_needed(word: &str) -> String {
     let plain = word.chars().all(|char| char.is_ascii_alphanumeric() || "_-./=+@:".contains(char));
     let begins = word.starts_with(|char: char| char.is_ascii_alphanumeric() || "_./+".contains(char))
         || word.starts_with('-') && word.len() > 1;
-    if plain && begins && !word.ends_with(':') { word.to_owned() } else { text(word) }
+    let is_null = matches!(word, "null" | "Null" | "NULL");
+    if plain && begins && !is_null && !word.ends_with(':') { word.to_owned() } else { text(word) }
 }
 
 /// A text in double quotes.
 fn text(text: &str) -> String {
-    format!("\"{}\"", text.trim().replace('\\', "\\\\").replace('"', "\\\""))
+    format!("\"{}\"", text.trim().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"))
 }
 
 #[cfg(test)]
@@ -110,6 +125,8 @@ mod tests {
             ("a 'b c' \"d \\\"e\\\"\" f\\ g", &["a", "b c", "d \"e\"", "f g"]),
             ("a ''", &["a", ""]),
             ("a b=c ${D:-e} 5$", &["a", "b=c", "${D:-e}", "5$"]),
+            ("exec ./web -p 1", &["./web", "-p", "1"]),
+            ("a \\\n  b", &["a", "b"]),
             ("", &[]),
         ] {
             assert_eq!(
@@ -123,7 +140,22 @@ mod tests {
     #[test]
     fn shell_syntax_is_not_split() {
         for line in [
-            "a | b", "a && b", "a > b", "a *.log", "$HOME/a", "a $1", "a $(b)", "a `b`", "A=1 b", "a 'b", "a ~/b", "a &", "a # b",
+            "cd /srv",
+            "cd /srv\nexec ./web",
+            "source venv/bin/activate",
+            "a | b",
+            "a && b",
+            "a > b",
+            "a *.log",
+            "$HOME/a",
+            "a $1",
+            "a $(b)",
+            "a `b`",
+            "A=1 b",
+            "a 'b",
+            "a ~/b",
+            "a &",
+            "a # b",
         ] {
             assert_eq!(split(line), Err(NeedsShell), "{line}");
         }

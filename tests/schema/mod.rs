@@ -26,10 +26,11 @@ const NOT_IN_SCHEMA: &[(&str, &str)] = &[
     ("`${", "depends on the value of a variable"),
     ("is not replaced", "an escape looks like it"),
     ("an invisible character", "a path may contain it elsewhere"),
+    ("must be one program", "a file may have such a name"),
     ("has no value", "an editor doesn't distinguish an empty value from `null`"),
     ("refer to each other in a loop", "needs a graph"),
     ("there is no such file", "concerns other files"),
-    ("a file can't include itself", "concerns other files"),
+    ("can't name its own file", "concerns other files"),
     ("it is a directory", "concerns other files"),
     ("the YAML tag `", "an editor resolves tags before it validates"),
 ];

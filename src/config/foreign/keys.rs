@@ -9,7 +9,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["program", "script", "cmd", "exec", "run", "executable", "bin"], "write `command: …`"),
     (&["entrypoint", "execstart"], "write `command` for the program and `args` for its arguments"),
     (&["arguments", "argv", "params", "parameters", "cmd_args"], "write `args`, as a list"),
-    (&["shell"], "write `command: sh` and `args: [-c, \"…\"]`"),
+    (&["shell"], "name the shell: write `command: sh`, and `args: [-c, LINE]` with the whole line in quotes"),
     (&["interpreter", "exec_interpreter"], "write `command: …`, and the script as the first of `args`"),
     (
         &["execstartpre", "execstartpost", "pre_start", "post_start"],
@@ -19,8 +19,10 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["environment", "vars", "variables", "envs"], "write `env`, as a map"),
     (&["passenvironment", "pass_env"], "write `inherit_env: […]`, a list of names"),
     (&["environmentfile", "envfile", "env_files", "dotenv"], "write `env_file: …`"),
-    (&["runas", "run_as", "uid", "user_id", "dynamicuser"], "write `user: …`"),
-    (&["gid", "group_id", "supplementarygroups"], "write `group: …`"),
+    (&["runas", "run_as", "uid", "user_id"], "write `user: …`"),
+    (&["dynamicuser"], "write `user` with the name of a user that exists"),
+    (&["gid", "group_id"], "write `group: …`"),
+    (&["supplementarygroups"], "write `group` with one of them; a process gets the groups of its `user`"),
     (&["title", "id", "label", "process_name", "program_name"], "write `name: …`"),
     // Containers.
     (
@@ -45,7 +47,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     ),
     (&["wantedby"], "every process in the file is started: remove this line"),
     (&["profiles", "tags"], "write `enabled: false` for a process that should not run"),
-    (&["deploy"], "write `replicas` and `limits`"),
+    (&["deploy"], "write an item for each replica, and `limits` for its resources"),
     (&["tty", "stdin_open", "is_tty", "is_interactive", "is_foreground"], "processes run without a terminal: remove this line"),
     // Health checks.
     (
@@ -54,11 +56,16 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     ),
     (&["liveness_probe", "watchdogsec", "watchdog"], "write `liveness`"),
     (&["wait_ready"], "write `ready: {notify: true}`"),
-    (&["timeoutstartsec", "start_timeout", "startup_timeout"], "write `ready: {deadline: …}`"),
+    (
+        &["timeoutstartsec", "start_timeout", "startup_timeout"],
+        "write it beside a probe, as in `ready: {notify: true, deadline: …}`",
+    ),
     // Restarts.
     (&["autorestart", "restart_on_exit"], "write `auto_restart: …`, or `restart`"),
     (&["availability"], "write its keys beside `command`: `restart`, `max_restarts`, `backoff: {initial: …}`"),
-    (&["restart_policy", "exitcodes", "exit_on_failure"], "write `restart`, and `backoff` for the delays"),
+    (&["restart_policy"], "write `restart`, and `backoff` for the delays"),
+    (&["exitcodes", "successexitstatus"], "write it as a list, as in `success_exit_codes: [0, 2]`"),
+    (&["exit_on_failure"], "write `shutdown_on: failure`"),
     (&["on_success", "on_failure"], "write `restart: always`, `on-failure` or `never`"),
     (&["on_check_failure"], "write `liveness`, and `restart: on-failure`"),
     (&["restartsec", "backoff_delay", "backoff_seconds", "restart_sec"], "write `backoff: {initial: …}`"),
@@ -74,7 +81,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["restart_delay", "exp_backoff_restart_delay"], "write `backoff: {initial: …ms}`"),
     (&["min_uptime"], "write `backoff: {reset_after: …ms}`"),
     (&["kill_timeout"], "write `stop: {timeout: …ms}`"),
-    (&["listen_timeout"], "write `ready: {deadline: …ms}`"),
+    (&["listen_timeout"], "write it beside a probe, as in `ready: {notify: true, deadline: …ms}`"),
     // Stop and reload.
     (&["stop_grace_period", "timeoutstopsec", "stopwaitsecs", "kill_delay", "stop_timeout"], "write `stop: {timeout: …}`"),
     (&["stop_signal", "stopsignal", "killsignal", "kill_signal"], "write `stop: {signal: …}`"),
@@ -91,9 +98,15 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["autostart", "autoload", "startup"], "write `enabled: true`, or `false`"),
     (&["disabled", "is_disabled", "disable"], "write `enabled: false`"),
     (&["override"], "definitions can't be overridden: remove this line"),
-    (&["scale", "numprocs", "instances", "count"], "write `replicas: …`"),
-    (&["exec_mode"], "write `replicas` to run several instances, and remove this line"),
-    (&["cron", "cron_restart", "oncalendar"], "write `schedule: …`"),
+    (
+        &["scale", "numprocs", "instances", "count"],
+        "several instances of one item are not supported yet: write an item for each, with names such as `web-1` and `web-2`",
+    ),
+    (&["exec_mode"], "each item runs one process: remove this line"),
+    (
+        &["cron", "cron_restart", "oncalendar"],
+        "schedules are not supported yet: remove this line, and let cron or a timer run the task",
+    ),
     // Output and limits.
     (
         &["standardoutput", "stdout_logfile", "logfile", "log_file", "out_file", "log_location", "stdout"],

@@ -38,7 +38,7 @@ const WRONG: [Wrong; 24] = [
         "conf/navigator.yml:1:1: this file has neither `managed_processes` nor `applications` nor `include`",
     ),
     wrong("not YAML", "echo 'managed_processes: [' > wrong", "conf/navigator.yml:1:20: this `[` is never closed"),
-    wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this `\"` is never closed"),
+    wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this quote is never closed"),
     wrong(
         "a tab",
         r"printf 'managed_processes:\n\t- x\n' > wrong",
@@ -54,7 +54,7 @@ const WRONG: [Wrong; 24] = [
     wrong(
         "an unknown key",
         r"printf 'managed_processes:\n  - { name: kept-1, comand: x }\n' > wrong",
-        "conf/navigator.yml:2:21: unknown key `comand`",
+        "conf/navigator.yml:2:21: unknown key `comand` of `kept-1`",
     ),
     wrong(
         "a name twice",
@@ -69,22 +69,22 @@ const WRONG: [Wrong; 24] = [
     wrong(
         "an unknown dependency",
         r"printf 'managed_processes:\n  - { name: a, command: x, depends_on: [b] }\n' > wrong",
-        "conf/navigator.yml:2:41: unknown process `b`",
+        "conf/navigator.yml:2:41: unknown process `b` in `depends_on` of `a`",
     ),
     wrong(
         "a missing env file",
         r"printf 'managed_processes:\n  - { name: a, command: x, env_file: missing.env }\n' > wrong",
-        "conf/navigator.yml:2:38: env file `missing.env`: there is no such file",
+        "conf/navigator.yml:2:38: env file `missing.env` of `a`: there is no such file",
     ),
     wrong(
         "a missing include",
         "echo 'include: missing.yml' > wrong",
-        "conf/navigator.yml:1:10: `conf/missing.yml`: there is no such file",
+        "conf/navigator.yml:1:10: `conf/missing.yml` in `include`: there is no such file",
     ),
     wrong(
         "an include that is wrong",
         "echo 'include: invalid.yml' > wrong",
-        "conf/invalid.yml:1:20: expected a list of processes, found a single value",
+        "conf/invalid.yml:1:20: `managed_processes` must be a list of processes, not a single value",
     ),
     wrong(
         "an include that includes",
@@ -99,13 +99,13 @@ const WRONG: [Wrong; 24] = [
         what: "its include wrong",
         file: "part.yml",
         made_by: Some("echo 'managed_processes: 5' > wrong"),
-        says: "conf/part.yml:1:20: expected a list of processes, found a single value",
+        says: "conf/part.yml:1:20: `managed_processes` must be a list of processes, not a single value",
     },
     Wrong {
         what: "its include missing",
         file: "part.yml",
         made_by: None,
-        says: "conf/navigator.yml:1:10: `conf/part.yml`: there is no such file",
+        says: "conf/navigator.yml:1:10: `conf/part.yml` in `include`: there is no such file",
     },
 ];
 

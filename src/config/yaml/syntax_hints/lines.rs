@@ -112,10 +112,11 @@ impl<'s> Line<'s> {
         !content.is_empty() && !content.starts_with('#')
     }
 
-    /// Moves this line, and the deeper ones below it, to another column.
+    /// Moves this line to another column, with the deeper ones below it if they belong to it.
     pub(super) fn moved_to(&self, column: usize, source: &str) -> Vec<Edit> {
         let depth = self.indent();
-        let below = std::iter::successors(self.below(source), |line| line.below(source));
+        let has_value = self.key() == self.text.trim_start().split(": ").next() && !self.text.ends_with(':');
+        let below = std::iter::successors(self.below(source).filter(|_| !has_value), |line| line.below(source));
         let inside = below.take_while(|line| line.indent() > depth || line.text.is_empty()).filter(|line| !line.text.is_empty());
         let shift = |line: Line<'_>| match column.checked_sub(depth) {
             Some(more) => (line.start..line.start, " ".repeat(more)),

@@ -33,7 +33,10 @@ fn unclosed(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
                     '{' => '}',
                     quote => quote,
                 };
-                let end = last.end();
+                // A quote ends before the brackets around it.
+                let is_quote = scan.quote.is_some();
+                let closers = last.text.bytes().rev().take_while(|byte| is_quote && b"]}".contains(byte)).count();
+                let end = last.end() - closers.min(scan.brackets.len());
                 let hint = SyntaxHint::new(
                     place..place + 1,
                     format!("this `{open}` is never closed"),
