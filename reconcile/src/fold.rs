@@ -85,6 +85,14 @@ impl Engine {
     fn apply_changed_definitions(&mut self, former: &Desired) {
         let orders_lifted = self.orders.forget_changed(&self.desired);
         self.observed.add_missing(self.desired.specs().map(|(name, _)| name));
+        // What counts as a failure may have changed; what doesn't is forgotten at the end of the step.
+        let ended = self
+            .observed
+            .processes()
+            .iter()
+            .filter(|(_, process)| process.past.as_ref().is_some_and(|past| past.streak.is_some()));
+        let ended: Vec<Name> = ended.map(|(name, _)| name.clone()).collect();
+        self.observed.unproven.extend(ended);
         let since = Arc::make_mut(&mut self.since);
         let mut former = MergeLookup::over(former.specs());
         let mut processes = MergeLookup::over(self.observed.processes_mut());

@@ -210,7 +210,7 @@ fn what_can_not_come_is_not_waited_for() {
     site.asks(&["wait", "other", "--timeout", "10m"], 0);
     site.write("navigator.yml", "managed_processes: [{ name: other }]\n");
     let rejected = site.asks(&["wait", "other", "--timeout", "10m"], 3).stderr();
-    assert!(rejected.contains("navigator.yml:1:21: error:"), "{rejected}");
+    assert!(rejected.contains("navigator.yml:1:29: error:"), "{rejected}");
     assert!(begun.elapsed() < Duration::from_mins(5), "{:?}", begun.elapsed());
     navigator.ends();
 }

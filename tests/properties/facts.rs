@@ -102,17 +102,6 @@ pub(crate) struct Run {
 /// A start that was refused, for whatever reason.
 const NOT_STARTED: ExitStatus = ExitStatus::NotStarted(Refusal::FileNotFound { command: String::new() });
 
-impl Past {
-    /// Whether it ended with a success by this definition, and not because it failed.
-    pub(crate) fn success(&self, spec: &Spec) -> bool {
-        self.status.is_success(spec) && self.why.is_none_or(|why| !why.fails())
-    }
-
-    pub(crate) fn refused(&self) -> bool {
-        self.status == NOT_STARTED
-    }
-}
-
 impl Run {
     pub(crate) fn undisturbed(&self) -> bool {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
@@ -263,11 +252,6 @@ impl Facts {
                 }
             }
         }
-    }
-
-    /// Whether a process is enabled, or was started by hand all the same.
-    pub(crate) fn enabled(&self, process: usize) -> bool {
-        self.spec(process).is_some_and(|spec| spec.enabled) || self.processes[process].started.is_some()
     }
 
     /// Nothing that happened counts against a process any more.

@@ -384,3 +384,10 @@ pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: 
     }
     Ok(())
 }
+
+impl Facts {
+    /// Whether a process is enabled, or was started by hand all the same.
+    pub(crate) fn enabled(&self, process: usize) -> bool {
+        self.spec(process).is_some_and(|spec| spec.enabled) || self.processes[process].started.is_some()
+    }
+}

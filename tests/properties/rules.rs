@@ -483,3 +483,14 @@ fn spread(backoff: &Backoff, middle: f64) -> (Duration, Duration) {
 pub(crate) fn is_removed(facts: &Facts, run: &Run) -> bool {
     !facts.enabled(number(&run.spec.name))
 }
+
+impl Past {
+    /// Whether it ended with a success by this definition, and not because it failed.
+    pub(crate) fn success(&self, spec: &Spec) -> bool {
+        self.status.is_success(spec) && self.why.is_none_or(|why| !why.fails())
+    }
+
+    pub(crate) fn refused(&self) -> bool {
+        self.status == NOT_STARTED
+    }
+}
