@@ -100,7 +100,7 @@ pub(crate) struct Run {
 }
 
 /// A start that was refused, for whatever reason.
-const NOT_STARTED: ExitStatus = ExitStatus::NotStarted(Refusal::FileNotFound { command: String::new() });
+pub(crate) const NOT_STARTED: ExitStatus = ExitStatus::NotStarted(Refusal::FileNotFound { command: String::new() });
 
 impl Run {
     pub(crate) fn undisturbed(&self) -> bool {

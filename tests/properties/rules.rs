@@ -491,6 +491,6 @@ impl Past {
     }
 
     pub(crate) fn refused(&self) -> bool {
-        self.status == NOT_STARTED
+        self.status == crate::facts::NOT_STARTED
     }
 }
