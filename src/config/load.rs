@@ -59,7 +59,7 @@ pub(super) fn load_into(
     let rejected = loader.problems.has_errors();
     let shown = std::mem::take(&mut loader.problems).into_shown(&loader.texts);
     loader.mask_shown(&shown);
-    let (diagnostics, omitted) = shown.into_diagnostics(&loader.texts);
+    let (diagnostics, omitted) = shown.into_diagnostics(&loader.texts, top::is_own_key);
     match outcome {
         Some((desired, settings)) if !rejected => {
             let content = loader.content.finish();

@@ -51,6 +51,7 @@ mod top;
 mod tree;
 mod unknown_keys;
 mod value_hints;
+mod value_lints;
 mod words;
 mod written;
 mod yaml;

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Label, Severity};
 use super::excerpt::excerpt;
-use super::redact::MaskedWords;
+use super::redact::{IsKey, MaskedWords};
 use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::subject::Subject;
 use crate::terminal::escape;
@@ -162,8 +162,8 @@ impl ShownProblems {
     }
 
     /// The diagnostics, and the number of errors that are left out.
-    pub(super) fn into_diagnostics(self, texts: &SourceMap) -> (Vec<Diagnostic>, usize) {
-        (self.problems.into_iter().map(|problem| to_diagnostic(problem, texts)).collect(), self.omitted)
+    pub(super) fn into_diagnostics(self, texts: &SourceMap, is_key: IsKey) -> (Vec<Diagnostic>, usize) {
+        (self.problems.into_iter().map(|problem| to_diagnostic(problem, texts, is_key)).collect(), self.omitted)
     }
 }
 
@@ -175,9 +175,10 @@ fn with_alias(problem: Problem, alias: Option<SourceSpan>, texts: &SourceMap) ->
     }
 }
 
-fn to_diagnostic(problem: Problem, texts: &SourceMap) -> Diagnostic {
+fn to_diagnostic(problem: Problem, texts: &SourceMap, is_key: IsKey) -> Diagnostic {
     let position = texts.position(problem.span);
-    let hidden = MaskedWords::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts);
+    let hidden =
+        MaskedWords::near(std::iter::once(problem.span).chain(problem.labels.iter().map(|&(span, _)| span)), texts, is_key);
     let owner = problem.owner;
     let sanitize = |message: &str| escape(&hidden.redact(message, owner.as_deref())).into_owned();
     let label = |(span, message): (SourceSpan, String)| {

@@ -11,6 +11,7 @@ use super::subject::OWNER;
 use super::table::ConfigKey;
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::unknown_keys;
+use super::value_lints;
 use super::words::is_variable;
 use reconcile::spec::{OnWatch, Spec};
 use reconcile::text::Name;
@@ -106,7 +107,7 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
                 }
                 key if key.contains('\0') => "has a NUL character in its name",
                 _ => {
-                    shell_lints::report_variable(value, problems);
+                    value_lints::report_variable(value, problems);
                     variables.entry(key.as_str()).or_insert(value);
                     continue;
                 }

@@ -8,7 +8,7 @@ use super::source_map::SourceSpan;
 use super::subject::{ITEM, KEY, OWNER};
 use super::table::{ConfigKey, DefaultValue, NOT_YET, either};
 use super::tree::{MapEntry, Node, NodeKind, NodeStyle, Scalar};
-use super::{foreign_syntax, shell_lints, value_hints, words};
+use super::{foreign_syntax, value_hints, value_lints, words};
 use crate::paths::tidied;
 use crate::signals;
 use crate::suggest::did_you_mean;
@@ -190,14 +190,14 @@ impl NodeReader<'_, '_, '_> {
         self.scope.for_shell = for_shell;
         let texts: Vec<Option<Text>> = items.iter().map(|item| self.at(ITEM, |reader| reader.text(item))).collect();
         self.scope.for_shell = false;
-        shell_lints::report_arguments(items, for_shell, self.context.problems);
+        value_lints::report_arguments(items, for_shell, self.context.problems);
         texts.into_iter().collect()
     }
 
     /// A command: a list that isn't empty and begins with a program.
     pub(super) fn command(&mut self, node: &Node) -> Option<Vec<Text>> {
         let for_shell =
-            matches!(&node.kind, NodeKind::List(items) if items.iter().filter_map(Node::text).any(shell_lints::is_shell));
+            matches!(&node.kind, NodeKind::List(items) if items.iter().filter_map(Node::text).any(value_lints::is_shell));
         let command = self.texts(node, for_shell)?;
         if command.first().is_none_or(|program| program.value().is_empty()) {
             let problem = Problem::error(node.span, format!("{KEY} names no program"));

@@ -3,9 +3,7 @@
 //! Messages quote what is written, in backticks. The code that writes a message need not know whether the quoted text is secret:
 //! an alias may bring the value from an `env` map, or a tag may be a mistyped password.
 
-use super::fields::field_of;
 use super::source_map::{SourceMap, SourceSpan};
-use super::top::TOP;
 
 /// How far around a place masked words are collected, in bytes: a line may have megabytes.
 const CONTEXT_BYTES: usize = 8 << 10;
@@ -14,11 +12,17 @@ const CONTEXT_BYTES: usize = 8 << 10;
 const MIN_WORD: usize = 4;
 
 /// The words that messages about some places must not show.
-pub(super) struct MaskedWords<'t>(Vec<&'t str>);
+pub(super) struct MaskedWords<'t> {
+    words: Vec<&'t str>,
+    /// Whether a text is a key of navigator's own, which is no secret even if a comment or a value contains it.
+    is_key: IsKey,
+}
+
+pub(super) type IsKey = fn(&str) -> bool;
 
 impl<'t> MaskedWords<'t> {
     /// The masked words on the lines of these places and on the lines before them.
-    pub(super) fn near(places: impl Iterator<Item = SourceSpan>, texts: &'t SourceMap) -> MaskedWords<'t> {
+    pub(super) fn near(places: impl Iterator<Item = SourceSpan>, texts: &'t SourceMap, is_key: IsKey) -> MaskedWords<'t> {
         let mut words = Vec::new();
         for place in places {
             let text = texts.text(place.text);
@@ -30,13 +34,13 @@ impl<'t> MaskedWords<'t> {
                 words.extend(words_of(&text[range]));
             }
         }
-        MaskedWords(words)
+        MaskedWords { words, is_key }
     }
 
     /// The message, with every quotation of a masked word replaced by `…`.
     /// The name of a process is no secret.
     pub(super) fn redact(&self, message: &str, process: Option<&str>) -> String {
-        if self.0.is_empty() {
+        if self.words.is_empty() {
             return message.to_owned();
         }
         let parts: Vec<&str> = message.split('`').collect();
@@ -51,21 +55,12 @@ impl<'t> MaskedWords<'t> {
 
     fn is_revealed_by(&self, part: &str) -> bool {
         // Long texts are quoted by their beginning.
-        // The names of keys are no secrets, even if a comment or a value contains them.
-        if is_key(part) {
+        if (self.is_key)(part) {
             return false;
         }
         let beginning = part.strip_suffix('…').filter(|beginning| beginning.len() >= MIN_WORD);
-        self.0.iter().any(|word| part.contains(word) || beginning.is_some_and(|beginning| word.starts_with(beginning)))
+        self.words.iter().any(|word| part.contains(word) || beginning.is_some_and(|beginning| word.starts_with(beginning)))
     }
-}
-
-/// Whether this is a key of navigator's own, or begins with one and has nothing else: `applications`, `env: …`.
-fn is_key(part: &str) -> bool {
-    let path = part.trim_end_matches([':', ' ', '…', '-', '[', ']']);
-    let key = path.split('.').next().unwrap_or_default();
-    let is_path = path.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
-    is_path && (TOP.iter().any(|top| top.name == key) || field_of(key).is_some())
 }
 
 /// The words of a value, except names of variables that it refers to: messages are about those.
@@ -98,7 +93,7 @@ mod tests {
         let mut texts = SourceMap::default();
         let id = texts.add(Path::new("a.yml"), "port: 80\nA: hunter2 ${NAME:-other}\nuser: hunter2\nx: y".to_owned());
         texts.mask(id, std::iter::once(12..33));
-        let at = |start| MaskedWords::near(std::iter::once(SourceSpan::new(id, start..start)), &texts);
+        let at = |start| MaskedWords::near(std::iter::once(SourceSpan::new(id, start..start)), &texts, |_| false);
         for (message, expected) in [
             ("`hunter2` is not a number", "`…` is not a number"),
             ("write `[a, hunter2]`, or `hunter`", "write `…`, or `hunter`"),

@@ -258,6 +258,14 @@ fn belongs_elsewhere(key: &str, span: SourceSpan) -> Problem {
     Problem::warning(span, format!("`{key}` belongs to a web server's configuration and is ignored"))
 }
 
+/// Whether this is a key of navigator's own, or a path of keys: `applications`, `stop.timeout`, `env: …`.
+pub(super) fn is_own_key(text: &str) -> bool {
+    let path = text.trim_end_matches([':', ' ', '…', '-', '[', ']']);
+    let key = path.split('.').next().unwrap_or_default();
+    let is_path = path.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+    is_path && (is_top_key(key) || is_field(key))
+}
+
 pub(super) fn is_top_key(key: &str) -> bool {
     TOP.iter().any(|known| known.name == key)
 }

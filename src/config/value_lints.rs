@@ -1,0 +1,107 @@
+//! Warns about single values that only a shell would read as they are meant, or that were copied from documents and other
+//! programs' files.
+
+use super::foreign_syntax;
+use super::problems::{Problem, Problems};
+use super::scope::instead_of_reference;
+use super::source_map::SourceSpan;
+use super::subject::{KEY, OWNER};
+use super::tree::Node;
+use super::words::is_variable;
+
+/// Programs that handle shell syntax themselves.
+const SHELLS: [&str; 11] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "busybox", "envsubst", "ssh", "su"];
+
+/// Operators between the commands of a shell.
+const OPERATORS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "2>", "2>&1", "&>", "<"];
+
+/// Warns about the arguments of a command.
+pub(super) fn report_arguments(args: &[Node], has_shell: bool, problems: &mut Problems) {
+    for (arg, span) in args.iter().filter_map(text) {
+        if !has_shell {
+            problems.add_all(argument_lint(arg, span).or_else(|| template(arg, span, true)));
+        }
+        problems.add_all(dash(arg, span).or_else(|| invisible(arg, span)));
+    }
+}
+
+/// Warns about `$NAME` in a variable's value, but only where it can't be part of a password: alone, or in a path.
+pub(super) fn report_variable(node: &Node, problems: &mut Problems) {
+    let Some((value, span)) = text(node) else { return };
+    problems.add_all(template(value, span, false).or_else(|| invisible(value, span)));
+    let mut parts = value.split([':', '/']);
+    let is_path = parts.clone().count() > 1 || value.starts_with('$');
+    let Some(name) = parts.find_map(unbraced).filter(|_| is_path) else { return };
+    problems.add(not_replaced(span, name));
+}
+
+pub(super) fn text(node: &Node) -> Option<(&str, SourceSpan)> {
+    node.text().map(|text| (text, node.span))
+}
+
+pub(super) fn is_shell(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    SHELLS.contains(&first.rsplit('/').next().unwrap_or_default())
+}
+
+fn argument_lint(arg: &str, span: SourceSpan) -> Option<Problem> {
+    let operator = OPERATORS.contains(&arg).then(|| {
+        Problem::warning(span, format!("`{arg}` in {KEY} is an argument like any other: there is no shell"))
+            .help("write `command: sh` and `args: [-c, \"…\"]` with the whole line in the quotes")
+    });
+    operator.or_else(|| quotes(arg, span)).or_else(|| tilde(arg, span)).or_else(|| variable(arg, span))
+}
+
+/// `~/…`, which only a shell replaces.
+pub(super) fn tilde(text: &str, span: SourceSpan) -> Option<Problem> {
+    let rest = text.strip_prefix("~/")?;
+    let problem = Problem::warning(span, format!("`~`{OWNER} is not replaced: there is no shell"));
+    Some(problem.help(format!("write `${{HOME}}/{rest}`")))
+}
+
+/// `$NAME` as the whole text, or after a `=`.
+pub(super) fn variable(text: &str, span: SourceSpan) -> Option<Problem> {
+    let value = text.rsplit('=').next().unwrap_or(text);
+    let name = value.split(['/', ':']).find_map(unbraced).filter(|_| !text.contains(char::is_whitespace))?;
+    Some(not_replaced(span, name))
+}
+
+/// The name in `$NAME`. `$$NAME` and `${NAME}` don't count, nor do lower-case names, which belong to other languages.
+fn unbraced(part: &str) -> Option<&str> {
+    let name = part.strip_prefix('$')?;
+    (is_variable(name) && !name.contains(|char: char| char.is_ascii_lowercase())).then_some(name)
+}
+
+fn not_replaced(span: SourceSpan, name: &str) -> Problem {
+    Problem::warning(span, format!("`${name}`{OWNER} is not replaced: its braces are missing"))
+        .help(format!("write `${{{name}}}` for the value of the variable, or `$${name}` for these characters themselves"))
+}
+
+/// Typographic quotes, as word processors write them.
+pub(super) fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
+    let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
+    let problem = Problem::warning(span, format!("typographic quotes are part of a value{OWNER}: YAML doesn't know them"));
+    Some(problem.help(format!("write `\"{inside}\"`")))
+}
+
+/// A reference in a template language, which a program may take as it is. With `is_shown`, the message quotes it.
+fn template(text: &str, span: SourceSpan, is_shown: bool) -> Option<Problem> {
+    let reference = foreign_syntax::reference(text).filter(|reference| !reference.is_certain)?;
+    let (shown, name) = if is_shown { (reference.text, reference.name) } else { ("{{…}}", None) };
+    let problem = Problem::warning(span, format!("`{shown}`{OWNER} is not replaced: navigator knows no templates"));
+    Some(problem.help(instead_of_reference(name)))
+}
+
+/// A dash as word processors write it.
+fn dash(arg: &str, span: SourceSpan) -> Option<Problem> {
+    let meant = foreign_syntax::with_hyphens(arg)?;
+    let problem = Problem::warning(span, format!("`{arg}` in {KEY} begins with a dash that no program takes for an option"));
+    Some(problem.help(format!("write `{meant}`")))
+}
+
+/// A space or nothing that only seems to be one.
+fn invisible(text: &str, span: SourceSpan) -> Option<Problem> {
+    let char = foreign_syntax::invisible_at_end(text)?;
+    let message = format!("a value{OWNER} contains an invisible character, U+{:04X}", u32::from(char));
+    Some(Problem::warning(span, message).help("remove it; it often comes with text copied from a document"))
+}
