@@ -24,14 +24,14 @@ fn paths(paths: &[&str]) -> Vec<PathBuf> {
 #[test]
 fn every_file_and_directory_that_affects_the_result_is_an_input() {
     let main = "include: [conf.d/*.yml, ../extra.yml]\nenv_file: global.env\nmanaged_processes: [{name: a, command: ./a, env_file: /run/a.env}]\n";
-    let without_env_files = || Memory::default().with("etc/navigator.yml", main).with("etc/../extra.yml", "applications: []");
+    let without_env_files = || Memory::default().with("etc/navigator.yml", main).with("extra.yml", "applications: []");
     let files = without_env_files()
         .with("etc/conf.d/b.yml", "managed_processes: [{name: b, command: ./b, env_file: b.env}]")
         .with("etc/global.env", "A=1")
         .with("/run/a.env", "B=1")
         .with("etc/conf.d/b.env", "C=1");
     let expected =
-        paths(&["/run/a.env", "etc/../extra.yml", "etc/conf.d/b.env", "etc/conf.d/b.yml", "etc/global.env", "etc/navigator.yml"]);
+        paths(&["/run/a.env", "etc/conf.d/b.env", "etc/conf.d/b.yml", "etc/global.env", "etc/navigator.yml", "extra.yml"]);
     let loaded = read(&files).expect("it is valid");
     assert_eq!(loaded.inputs.files.into_iter().collect::<Vec<_>>(), expected);
     assert_eq!(loaded.inputs.directories.into_keys().collect::<Vec<_>>(), paths(&["etc/conf.d"]));

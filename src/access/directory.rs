@@ -147,6 +147,15 @@ impl Directory {
         Ok(content)
     }
 
+    /// Writes a file in place. A new one is accessible to this user alone.
+    ///
+    /// # Errors
+    /// Errors of `openat(2)` and `write(2)`.
+    pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let file = self.open_entry(name, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, Mode::RUSR | Mode::WUSR)?;
+        File::from(file).write_all(content)
+    }
+
     /// Replaces a file atomically. The new file is accessible to this user alone.
     ///
     /// # Errors

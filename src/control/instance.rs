@@ -46,8 +46,11 @@ impl Instance {
             });
         }
         let directory = state.make_private(&base, &choose(&base, &known, &path))?;
-        // Before the lock: as soon as it is held, clients look for the path.
-        let written = directory.replace(CONFIG, path.as_os_str().as_bytes());
+        // Before the lock: as soon as it is held, clients look for the path. Until then none reads the file, so it is written in
+        // place.
+        let content = path.as_os_str().as_bytes();
+        let is_there = directory.read(CONFIG).is_ok_and(|former| former == content);
+        let written = if is_there { Ok(()) } else { directory.write(CONFIG, content) };
         written.map_err(|source| InstanceError::Directory { path: directory.path().to_owned(), source })?;
         let lock = HeldLock::new(directory.entry(LOCK)).map_err(|error| match error {
             ClaimError::Held(pid) => InstanceError::Running { config: config.to_owned(), pid, started: None },

@@ -90,7 +90,7 @@ fn a_start_that_waits_in_vain_is_logged_once() {
     let navigator = site.start(
         r#"
 managed_processes:
-  - { name: db, command: "false" }
+  - { name: db, type: task, command: "false" }
   - { name: web, command: sleep, args: ["3600"], depends_on: [db] }
   - { name: worker, command: sleep, args: ["3600"], depends_on: [db] }
 "#,

@@ -283,6 +283,10 @@ fn requests_of_another_user_are_refused_without_any_information() {
     for (path, open) in [(site.path("state"), 0o755), (instance.clone(), 0o755), (instance.join("socket"), 0o666)] {
         mode(&path, open);
     }
+    // By these, clients find the instance.
+    for name in ["config", "lock"] {
+        mode(&instance.join(name), 0o644);
+    }
     for arguments in [&["status"][..], &["stop", "web"], &["logs"], &["events"], &["plan"], &["wait"], &["reload"]] {
         let ended = ask(&[&["-c", "conf/navigator.yml"], arguments].concat());
         refused(&ended, "only root and navigator's own user may ask");

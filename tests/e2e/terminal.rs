@@ -146,7 +146,7 @@ managed_processes:
   - {{ name: ambient, command: sleep, args: ['3600'], env: {{ CANARY: {quoted} }} }}
 ",
         quoted = quoted(&canary),
-        command = quoted(&format!("/nowhere/{canary}")),
+        command = quoted(&format!("./{canary}.yml")),
     )
 }
 

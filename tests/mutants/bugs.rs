@@ -5,7 +5,7 @@ use super::Bug;
 pub(crate) const BUGS: &[Bug] = &[
     Bug {
         title: "the time to wake is not that of the last plan",
-        code: "outcome.wake_at = «next.wake_at»;",
+        code: "outcome.wake_at = «next.wake_at».into_iter().chain(self.next_proof()).min();",
         instead: "next.wake_at.filter(|_| outcome.actions.is_empty())",
     },
     Bug {
@@ -66,7 +66,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a late exit is taken for that of the next run",
-        code: "reports.push(report_of(run, TransitionKind::MainChanged)); } } Event::Exited { run, status } => «self.fold_exited(now, run, status, reports)»",
+        code: "reports.push(report_of(run, TransitionKind::MainChanged)); } } Event::Exited { run, status } => «self.fold_exited(now, run, status, reports)», Event::Gone { run } => self.fold_gone(now, run, reports)",
         instead: "let next = RunId(run.0 + 1); self.fold_exited(now, self.observed.run(run).map_or(next, |run| run.id), status, reports)",
     },
     Bug {
@@ -138,8 +138,8 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "the first of a queue is not considered",
-        code: "list.«firsts()».chain(behind_execs(view, dispositions, &list))",
-        instead: "",
+        code: "order.next = «list.firsts().chain(behind_execs(view, dispositions, &list)).collect()»;",
+        instead: "behind_execs(view, dispositions, &list)",
     },
     Bug {
         title: "the quota of starts is spent on processes that can't start",
@@ -163,7 +163,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "an outdated process is quiescent although its place changed",
-        code: "is_changed() && «keeps_its_place()»",
+        code: "run.up.is_some() && run.is_undisturbed() && «run.waits.iter().all(is_wanted)»",
         instead: "true",
     },
     Bug {
@@ -199,7 +199,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "an unhealthy replacement takes the place of the old run",
-        code: "run.is_undisturbed() && «run.unhealthy.is_none()»",
+        code: "row.runs().iter().filter(|run| run.is_undisturbed() && «run.unhealthy.is_none()»)",
         instead: "true",
     },
     Bug {

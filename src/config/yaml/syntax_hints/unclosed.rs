@@ -5,6 +5,8 @@ use granit_parser::ErrorKind;
 
 /// Number of lines above the error that are examined.
 const EXAMINED: usize = 500;
+/// The most brackets that may be open at once: a text with more has another mistake.
+const MAX_OPEN: usize = 64;
 
 pub(super) fn hint(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<SyntaxHint> {
     // Errors within a single value have other causes.
@@ -21,7 +23,7 @@ fn unclosed(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
     let value = line.text.len() - line.key().map_or(line.item().len(), |key| line.item().len() - key.len() - 1);
     scan.text(line.text.get(value..)?, line.start + value);
     let mut last = line;
-    while let Some((place, open)) = scan.open() {
+    while let Some((place, open)) = scan.open().filter(|_| scan.brackets.len() <= MAX_OPEN) {
         let next = std::iter::successors(last.below(source), |line| line.below(source)).find(Line::has_content);
         let is_outside = |next: &Line<'_>| next.has_key_or_dash() && next.indent() <= line.key_column();
         match next.filter(|next| !is_outside(next)) {
@@ -71,12 +73,15 @@ impl Scan {
         let mut begins_token = true;
         let mut chars = text.char_indices().peekable();
         while let Some((at, char)) = chars.next() {
+            if self.brackets.len() > MAX_OPEN {
+                return;
+            }
             match (self.quote, char) {
                 (Some((_, '"')), '\\') => drop(chars.next()),
                 (Some((_, '\'')), '\'') if chars.next_if(|&(_, next)| next == '\'').is_some() => {}
                 (Some((_, quote)), char) if char == quote => self.quote = None,
                 (Some(_), _) => continue,
-                (None, '#') if begins_token => return,
+                (None, '#') if begins_token || text[..at].ends_with(char::is_whitespace) => return,
                 (None, '"' | '\'') if begins_token => self.quote = Some((start + at, char)),
                 (None, '[' | '{') if begins_token => self.brackets.push((start + at, char)),
                 (None, ']' | '}') => drop(self.brackets.pop()),
@@ -84,7 +89,7 @@ impl Scan {
             }
             let is_flow = !self.brackets.is_empty();
             begins_token = char.is_whitespace()
-                && (begins_token || is_flow || text[..at].ends_with(':') || text[at..].trim_start().starts_with('#'))
+                && (begins_token || is_flow || text[..at].ends_with(':'))
                 || is_flow && matches!(char, '[' | '{' | ',');
         }
     }
