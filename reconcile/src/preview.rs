@@ -109,7 +109,8 @@ impl IdealWorld {
                 events.extend(self.completions());
             }
             if events.is_empty() {
-                let Some(at) = outcome.wake_at else { return waves };
+                // Nothing more happens at a time that has come already.
+                let Some(at) = outcome.wake_at.filter(|at| *at > self.now) else { return waves };
                 self.now = at;
             }
         }

@@ -126,7 +126,7 @@ pub(super) enum Command {
     /// Report every problem in a configuration
     #[command(visible_alias = "validate")]
     Check {
-        /// Configurations to check
+        /// Configurations to check; `-` is standard input
         #[arg(value_name = "CONFIG")]
         configs: Vec<PathBuf>,
         /// Output format

@@ -2,12 +2,13 @@
 
 use super::arguments::ReportFormat;
 use super::console::{FAILURE, OK, USAGE, plural, print, print_error, print_json};
-use crate::config::{Environment, Loaded, Rejected, RejectedKind, render_all};
+use crate::config::{self, Disk, Environment, Files, Loaded, MAX_BYTES, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
 use crate::terminal::{TerminalStyle, escape};
 use reconcile::spec::Tier;
-use std::io::stderr;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::io::{self, Read as _, stderr, stdin};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Checks configurations. The exit code is that of the worst.
@@ -17,7 +18,11 @@ pub(super) fn check(paths: Vec<PathBuf>, format: ReportFormat) -> ExitCode {
     let mut omitted = 0;
     for path in paths {
         let shown = path.display().to_string();
-        let result = FileSource::new(path, Environment::current()).read().revision;
+        let result = if path == Path::new(STANDARD_INPUT) {
+            config::load(&path, &DiskAndInput, &Environment::current())
+        } else {
+            FileSource::new(path, Environment::current()).read().revision
+        };
         worst = worst.max(result.as_ref().err().map_or(OK, exit_code));
         match (format, result) {
             (ReportFormat::Text, Ok(loaded)) => {
@@ -42,6 +47,28 @@ pub(super) fn check(paths: Vec<PathBuf>, format: ReportFormat) -> ExitCode {
         print_json(&format!("{report}\n"));
     }
     worst.into()
+}
+
+/// The name of standard input. Paths in it are relative to the working directory.
+const STANDARD_INPUT: &str = "-";
+
+/// The file system, with standard input in the place of a file.
+struct DiskAndInput;
+
+impl Files for DiskAndInput {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path != Path::new(STANDARD_INPUT) {
+            return Disk.read(path);
+        }
+        let mut content = Vec::new();
+        // One byte more than a file may have tells that there are too many.
+        stdin().take(MAX_BYTES + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        Disk.list(directory)
+    }
 }
 
 /// The exit code for a rejected configuration, here and at start.

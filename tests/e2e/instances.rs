@@ -339,3 +339,21 @@ fn the_configuration_may_come_before_the_names_of_processes() {
     assert_eq!(none, "navigator: no process is named: write `navigator stop CONFIG NAME`\n");
     navigator.ends();
 }
+
+#[test]
+fn standard_input_is_checked_like_a_file() {
+    let site = Site::new();
+    site.write("part.yml", "managed_processes: [{ name: part, command: sleep, args: ['1'] }]\n");
+    site.write("valid.yml", "include: [part.yml]\n");
+    site.write("wrong.yml", "managed_processes: [{ name: web, comand: sleep }]\n");
+    let check = |file: &str| {
+        let piped = format!("\"$0\" \"$@\" <{file}");
+        site.command_through("sh", &["-c", &piped], &["check", "-"]).start().ended()
+    };
+    let valid = check("valid.yml");
+    assert_eq!((valid.code, valid.stdout().trim()), (Some(0), "-: valid: 1 managed process"), "{}", valid.description);
+    let wrong = check("wrong.yml");
+    assert_eq!(wrong.code, Some(1), "{}", wrong.description);
+    assert!(wrong.stderr().starts_with("-:1:34: error: ") && wrong.stderr().contains("`command`"), "{}", wrong.description);
+    assert_eq!(check("/dev/null").code, Some(1), "an empty text is no configuration");
+}

@@ -21,7 +21,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many histories a bug may survive.
-const HISTORIES: &str = "3000";
+const HISTORIES: &str = "10000";
 
 /// A bug.
 struct Bug {

@@ -97,7 +97,9 @@ pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut 
                 at = at + pace.next(0);
             }
         }
-        let next = agenda.keys().next().map(|(at, _)| *at).into_iter().chain(outcome.wake_at).min();
+        // A time to wake that has come already is a fault of another rule, and would never end here.
+        let wake_at = outcome.wake_at.filter(|at| *at > now);
+        let next = agenda.keys().next().map(|(at, _)| *at).into_iter().chain(wake_at).min();
         let Some(at) = next else { return Played { waves, now } };
         now = at.max(now);
         while let Some(entry) = agenda.first_entry().filter(|entry| entry.key().0 <= now) {

@@ -88,8 +88,7 @@ impl Scan {
                 (None, _) => {}
             }
             let is_flow = !self.brackets.is_empty();
-            begins_token = char.is_whitespace()
-                && (begins_token || is_flow || text[..at].ends_with(':'))
+            begins_token = char.is_whitespace() && (begins_token || is_flow || text[..at].ends_with(':'))
                 || is_flow && matches!(char, '[' | '{' | ',');
         }
     }
