@@ -2,12 +2,13 @@
 
 use super::arguments::ReportFormat;
 use super::console::{FAILURE, OK, USAGE, plural, print, print_error, print_json};
-use crate::config::{self, Disk, Environment, Files, Loaded, MAX_BYTES, Rejected, RejectedKind, render_all};
+use crate::config::{self, Disk, Environment, Files, Loaded, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
 use crate::terminal::{TerminalStyle, escape};
 use reconcile::spec::Tier;
 use std::ffi::OsString;
-use std::io::{self, Read as _, stderr, stdin};
+use std::io::{self, stderr, stdin};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,9 +62,8 @@ impl Files for DiskAndInput {
             return Disk.read(path);
         }
         let mut content = Vec::new();
-        // One byte more than a file may have tells that there are too many.
-        stdin().take(MAX_BYTES + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+        Disk::read_chunks(&stdin().as_fd().try_clone_to_owned()?, |chunk| content.extend_from_slice(chunk))?;
+        Ok(content)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {

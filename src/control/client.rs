@@ -79,14 +79,10 @@ impl StateDir {
     pub fn select(&self, config: Option<&Path>) -> Result<KnownInstance, ClientError> {
         let Some(config) = config else {
             let mut running = self.running()?;
-            return match (running.pop(), running.is_empty()) {
-                (None, _) => Err(ClientError::NoneRunning),
-                (Some(only), true) => Ok(only),
-                (Some(last), false) => {
-                    running.push(last);
-                    Err(ClientError::SeveralRunning(running.into_iter().map(|known| known.config).collect()))
-                }
-            };
+            if running.len() > 1 {
+                return Err(ClientError::SeveralRunning(running.into_iter().map(|known| known.config).collect()));
+            }
+            return running.pop().ok_or(ClientError::NoneRunning);
         };
         self.find(config)?.ok_or_else(|| ClientError::NotRunning(config.to_owned()))
     }

@@ -201,49 +201,51 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn deadline(&self, at: Time, rule: &'static str, whose: &dyn Display) -> Check {
-        ensure(self.moment.now() < at, rule, || format!("{whose} was due at {at}"))?;
+    fn deadline(&self, at: Time, rule: &'static str, subject: &dyn Display) -> Check {
+        ensure(self.moment.now() < at, rule, || format!("{subject} was due at {at}"))?;
         ensure(self.wake_at.is_some_and(|wake| wake <= at), rule, || {
-            format!("{whose} is due at {at}, and the engine wakes at {:?}", self.wake_at)
+            format!("{subject} is due at {at}, and the engine wakes at {:?}", self.wake_at)
         })
     }
 
     fn run(&self, run: &Run) -> Check {
-        let whose = format_args!("{}{}", run.spec.name, run.id).to_string();
+        let subject = format_args!("{}{}", run.spec.name, run.id).to_string();
         let (facts, now) = (self.facts, self.moment.now());
         if let Some(killed) = run.killed {
-            return if run.reported { Ok(()) } else { self.deadline(killed + KILL_PATIENCE, "survivors are reported", &whose) };
+            return if run.reported { Ok(()) } else { self.deadline(killed + KILL_PATIENCE, "survivors are reported", &subject) };
         }
         let hurried = is_hurried(facts, now) && run.up.is_some();
-        ensure(!hurried, "in a hurry everything is killed", || &whose)?;
+        ensure(!hurried, "in a hurry everything is killed", || &subject)?;
         if let Some((closing, false)) = facts.closing.filter(|_| !is_hurried(facts, now)) {
-            self.deadline(closing + facts.wish.shutdown_timeout, "a shutdown ends in time", &whose)?;
+            self.deadline(closing + facts.wish.shutdown_timeout, "a shutdown ends in time", &subject)?;
         }
         let late = run.stop.is_none() || run.spec.stop.scope == StopScope::Main;
-        ensure(run.exit.is_none() || !late || run.rest_stop.is_some(), "what a leader leaves behind is told to stop", || &whose)?;
+        ensure(run.exit.is_none() || !late || run.rest_stop.is_some(), "what a leader leaves behind is told to stop", || {
+            &subject
+        })?;
         if let Some(since) = run.stop.map(|(since, _)| since).or(run.rest_stop) {
-            return self.deadline(since + run.spec.stop.timeout, "what doesn't stop in time is killed", &whose);
+            return self.deadline(since + run.spec.stop.timeout, "what doesn't stop in time is killed", &subject);
         }
         match self.moment.fate(facts, run) {
             Fate::Go(why) => {
                 let held = run.up.is_none() || self.moment.stops_after(facts, run.process) != 0;
-                ensure(held, "what must go is told to", || format!("{whose}: {why:?}"))?;
+                ensure(held, "what must go is told to", || format!("{subject}: {why:?}"))?;
                 // By the new one, it may not have failed.
-                ensure(!why.fails() || self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)
+                ensure(!why.fails() || self.is_up_to_date(run), "a changed upkeep is taken over in place", || &subject)
             }
             Fate::Stay => {
-                ensure(self.is_up_to_date(run), "a changed upkeep is taken over in place", || &whose)?;
-                ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose)?;
-                ensure(!is_to_reload(facts, run), "what has changed is read again", || &whose)?;
+                ensure(self.is_up_to_date(run), "a changed upkeep is taken over in place", || &subject)?;
+                ensure(!run.unhealthy, "nothing that isn't alive goes on", || &subject)?;
+                ensure(!is_to_reload(facts, run), "what has changed is read again", || &subject)?;
                 if let Some(due) = slowed_down(facts, run, now) {
-                    self.deadline(due, "a restart for files is put off, not forgotten", &whose)?;
+                    self.deadline(due, "a restart for files is put off, not forgotten", &subject)?;
                 }
                 match run.up.filter(|_| !run.was_ready) {
-                    Some(up) => self.deadline(up + run.spec.ready_timing.deadline, "readiness has a deadline", &whose),
+                    Some(up) => self.deadline(up + run.spec.ready_timing.deadline, "readiness has a deadline", &subject),
                     None => Ok(()),
                 }
             }
-            Fate::Outlive => ensure(!run.unhealthy, "nothing that isn't alive goes on", || &whose),
+            Fate::Outlive => ensure(!run.unhealthy, "nothing that isn't alive goes on", || &subject),
             Fate::Leaving => Ok(()),
         }
     }
@@ -265,16 +267,16 @@ impl Watch<'_> {
         let removing = facts.runs.iter().any(|run| is_removed(facts, run) && !run.reported);
         let free = moment.has_turn(facts, process) && !(removing && facts.processes[process].new);
         let since = facts.processes[process].due_since.unwrap_or(moment.now());
-        let whose = name(process);
+        let subject = name(process);
         match rest {
             Rest::Again(_, most) if moment.now() < most => {
-                self.deadline(most.max(since + spec.start_delay), "a backoff ends in time", &whose)
+                self.deadline(most.max(since + spec.start_delay), "a backoff ends in time", &subject)
             }
             _ if moment.now() < since + spec.start_delay => {
-                self.deadline(since + spec.start_delay, "a delay ends in time", &whose)
+                self.deadline(since + spec.start_delay, "a delay ends in time", &subject)
             }
             Rest::Fresh if !free => Ok(()),
-            _ => ensure(!turns, "what may start is started", || whose),
+            _ => ensure(!turns, "what may start is started", || subject),
         }
     }
 }

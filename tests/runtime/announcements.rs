@@ -191,7 +191,7 @@ fn a_notification_from_a_foreign_process_is_ignored() {
         let variables = host.read_fifo(&said).await;
         let socket = variables.split_whitespace().next().expect("its path").to_owned();
         host.spawned(run).await;
-        // Another managed process, hence of another tree, as another user, who may write to the socket.
+        // Another managed process, hence of another tree, as another user, which may write to the socket.
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("we are root");
         let lie = format!("import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', '{socket}')");
         let mut foreign = Spec::new("foreign", "python3");

@@ -116,7 +116,9 @@ impl Blockers<'_> {
 fn blockers<'a>(view: &View<'a>, dispositions: &Dispositions<'_>) -> (Blockers<'a>, Vec<usize>) {
     let former = former_places(view);
     let stopping = |row: &Row<'_>| is_stopping(row, dispositions);
-    if let Some(list) = view.stopping_in_list(stopping).filter(|_| former.is_empty()) {
+    if former.is_empty()
+        && let Some(list) = view.stopping_in_list(stopping)
+    {
         let (lasts, blockers): (Vec<usize>, _) = (list.lasts().collect(), Blockers::List(list));
         let next = lasts.into_iter().filter(|index| blockers.of(*index, view).is_none()).collect();
         return (blockers, next);

@@ -173,7 +173,7 @@ fn a_process_in_backoff_is_retried_at_once_when_its_files_change() {
     stage.step([x(1), exited(1, 1), gone(1)]);
     assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Backoff));
     assert_eq!(stage.step([x(2)]), ["spawn a#2 (x changed)"]);
-    assert_eq!(stage.engine.observed().processes()["a"].restarts, 1, "nobody ordered it");
+    assert_eq!(stage.engine.observed().processes()["a"].restarts, 1, "no order caused it");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn signals_have_a_cause(account: &Account<'_>) -> Result<(), Broken> {
                 format!("{} gets {signal} {} times, and {most} are accounted for", run.name, got.len())
             })?;
         }
-        // Below the leader nobody else sends any. What a leader that ended by itself leaves behind gets the signal of a stop.
+        // Below the leader no other program sends any. What a leader that ended by itself leaves behind gets the signal of a stop.
         let below = run.of_tree.iter().find(|&&place| !run.of_leader.contains(&place) && is_signal(account.word(place)));
         if let (Some(&place), None) = (below, run.stopping.or(run.ended)) {
             return Err((place, format!("a process below {} gets {}, and is not to stop", run.name, account.word(place))));
