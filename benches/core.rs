@@ -119,7 +119,7 @@ fn plan_after_rest(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
 fn step_of_start(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
     let mut engine = Engine::new();
     let begun = engine.step(Time::ZERO, [Event::Wanted(wish(count, order, 0))]);
-    let run = begun.actions.iter().map(Action::run).next().expect("something is started");
+    let run = begun.actions.iter().find_map(Action::run).expect("something is started");
     bencher.counter(ItemsCount::new(count)).with_inputs(|| engine.clone()).bench_local_values(|mut engine| {
         let outcome = engine.step(Time::ZERO, [Event::Spawned { run, pid: Pid(1) }]);
         (engine, outcome)
@@ -131,7 +131,7 @@ fn step_of_start(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
 fn step_of_shutdown(bencher: Bencher<'_, '_>, (count, order): (usize, Order)) {
     let (mut engine, now) = settled(count, order);
     let begun = engine.step(now, [Event::Order(Command::Shutdown)]);
-    let run = begun.actions.iter().map(Action::run).next().expect("something is stopped");
+    let run = begun.actions.iter().find_map(Action::run).expect("something is stopped");
     bencher.counter(ItemsCount::new(count)).with_inputs(|| engine.clone()).bench_local_values(|mut engine| {
         let outcome = engine.step(now, [Event::Exited { run, status: ExitStatus::Code(0) }, Event::Gone { run }]);
         (engine, outcome)

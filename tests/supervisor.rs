@@ -60,7 +60,8 @@ impl FakeRuntime {
                     self.end(run, ExitStatus::Signal(Sent::TERM));
                 }
             }
-            Action::Update { .. } | Action::Reload { .. } => {}
+            Action::Hold { name, listeners } => self.send(Event::Held { name, listeners, refusal: None }),
+            Action::Drain { .. } | Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => {
                 self.record(&format!("kill {run}"));
                 self.end(run, ExitStatus::Signal(Sent::KILL));

@@ -323,6 +323,7 @@ impl Engine {
             unready: None,
             unhealthy: None,
             content,
+            kept_by: None,
             reloads: 0,
             unwanted_by_hand: false,
             stop: None,

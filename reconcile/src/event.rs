@@ -3,7 +3,8 @@
 //! An [`Event`] says what happened. An [`Action`] says exactly what to do. Decisions are made in [`crate::plan`] alone.
 
 use crate::desired::Desired;
-use crate::spec::{Reload, Signal, Spec, StopScope};
+use crate::socket::Listener;
+use crate::spec::{Signal, SignalOrCommand, Spec, StopScope};
 use crate::text::{Name, Text};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -88,6 +89,38 @@ pub enum Event {
         /// What they contain now.
         content: Content,
     },
+    /// The outcome of an [`Action::Hold`].
+    Held {
+        /// The process.
+        name: Name,
+        /// The sockets of that action.
+        listeners: Vec<Listener>,
+        /// Why one of them isn't held; `None`: all are.
+        refusal: Option<Refusal>,
+    },
+    /// Something happened to a socket of a process.
+    Socket {
+        /// The process.
+        name: Name,
+        /// The address, as shown to people.
+        address: String,
+        /// What happened.
+        what: SocketChange,
+    },
+    /// Which processes of a run's tree keep its sockets, found out once when it is ready.
+    SocketsKept {
+        /// The run.
+        run: RunId,
+        /// For each socket of its definition, in order: a process that keeps it.
+        by: Vec<Option<Pid>>,
+    },
+    /// The command of an [`Action::Drain`] failed.
+    NotDrained {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
     /// Processes of the run may not be killed.
     KillRefused {
         /// The run.
@@ -143,6 +176,21 @@ pub enum Action {
         /// A run that is being started, if any. Its exec must have succeeded or failed before this run's exec.
         after: Option<RunId>,
     },
+    /// Hold exactly these sockets for a process: open those that it doesn't have yet, then close all others. A socket that is held
+    /// for another process too stays open for it. Answered by `Held`.
+    Hold {
+        /// The process.
+        name: Name,
+        /// The sockets.
+        listeners: Vec<Listener>,
+    },
+    /// Tell the main process of a run to finish its work. Answered by `Exited` and `Gone`, perhaps never, or by `NotDrained`.
+    Drain {
+        /// The run.
+        run: RunId,
+        /// How.
+        by: SignalOrCommand,
+    },
     /// Tell a run to stop. Answered by `Exited` and `Gone`, perhaps never.
     Stop {
         /// The run.
@@ -172,7 +220,7 @@ pub enum Action {
         /// The run.
         run: RunId,
         /// How.
-        by: Reload,
+        by: SignalOrCommand,
     },
     /// Kill every process of the run's tree. Answered by `Exited` (unless it came before) and `Gone`.
     Kill {
@@ -185,13 +233,15 @@ impl Event {
     /// The run that it is about, if it is about one.
     pub fn run(&self) -> Option<RunId> {
         match self {
-            Event::Wanted(_) | Event::Order(_) | Event::Content { .. } => None,
+            Event::Wanted(_) | Event::Order(_) | Event::Content { .. } | Event::Held { .. } | Event::Socket { .. } => None,
             Event::Spawned { run, .. }
             | Event::NotSpawned { run, .. }
             | Event::Ready { run }
             | Event::Unready { run, .. }
             | Event::Unhealthy { run, .. }
             | Event::Reloaded { run, .. }
+            | Event::SocketsKept { run, .. }
+            | Event::NotDrained { run, .. }
             | Event::KillRefused { run, .. }
             | Event::MainChanged { run, .. }
             | Event::Exited { run, .. }
@@ -201,15 +251,17 @@ impl Event {
 }
 
 impl Action {
-    /// The run that it is about.
-    pub fn run(&self) -> RunId {
+    /// The run that it is about, if it is about one.
+    pub fn run(&self) -> Option<RunId> {
         match self {
+            Action::Hold { .. } => None,
             Action::Spawn { run, .. }
             | Action::Stop { run, .. }
             | Action::StopRest { run, .. }
             | Action::Update { run, .. }
             | Action::Reload { run, .. }
-            | Action::Kill { run } => *run,
+            | Action::Drain { run, .. }
+            | Action::Kill { run } => Some(*run),
         }
     }
 }
@@ -221,6 +273,19 @@ pub enum StopBy {
     Signal(Signal),
     /// By a command. If that fails, by the signal after all.
     Command(Vec<Text>, Signal),
+}
+
+/// What happened to a socket that navigator holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketChange {
+    /// It was opened.
+    Opened,
+    /// The process had opened it by itself, and navigator holds a copy of it now.
+    TakenOver,
+    /// It was closed.
+    Closed,
+    /// The process had removed its path or shut it down, and it was opened again.
+    Restored,
 }
 
 /// The content of files, for comparing: for each path as shown to people, a number that differs if the content does.
@@ -366,6 +431,13 @@ pub enum Refusal {
         /// What is used up, and which setting limits it.
         what: String,
     },
+    /// A socket can't be had.
+    Listen {
+        /// Its address.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// Anything else, with the stage that failed and the system's words for it.
     Failed {
         /// What was attempted, such as `setting limits.nofile`.
@@ -388,7 +460,7 @@ impl Refusal {
 
     /// Whether the program, or what its definition names, isn't there. That changes rarely.
     pub fn is_missing(&self) -> bool {
-        !matches!(self, Refusal::Busy { .. } | Refusal::Exhausted { .. } | Refusal::Failed { .. })
+        !matches!(self, Refusal::Busy { .. } | Refusal::Exhausted { .. } | Refusal::Listen { .. } | Refusal::Failed { .. })
     }
 }
 
@@ -430,6 +502,7 @@ impl fmt::Display for Refusal {
             Refusal::UnknownUser { user } => write!(f, "unknown user: `{user}` has no account on this host"),
             Refusal::UnknownGroup { group } => write!(f, "unknown group: `{group}` does not exist on this host"),
             Refusal::Exhausted { what } => write!(f, "host exhausted: {what}"),
+            Refusal::Listen { address, why } => write!(f, "can't listen on {address}: {why}"),
             Refusal::Failed { stage, error } => write!(f, "{stage}: {error}"),
         }
     }

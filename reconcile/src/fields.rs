@@ -5,7 +5,7 @@
 use crate::human_duration::HumanDuration;
 use crate::spec::{
     Announce, Condition, Dependency, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe, ProcessKind,
-    Reload, Restart, ShutdownOn, Spec, StopScope, Tier,
+    Restart, ShutdownOn, SignalOrCommand, Spec, StopScope, Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -75,7 +75,7 @@ fn lists(spec: &Spec) -> BTreeMap<&'static str, &[Text]> {
     if let Some(command) = &spec.stop.command {
         lists.insert("stop.command", command);
     }
-    if let Some(Reload::Command(command)) = &spec.reload {
+    if let Some(SignalOrCommand::Command(command)) = &spec.reload {
         lists.insert("reload.command", command);
     }
     if let Some(Probe::Exec(command)) = &spec.ready {
@@ -224,8 +224,8 @@ impl Fields {
         }
         match &spec.reload {
             None => {}
-            Some(Reload::Signal(signal)) => self.add_upkeep("reload.signal", signal.0),
-            Some(Reload::Command(command)) => self.add("reload.command", list(command), false),
+            Some(SignalOrCommand::Signal(signal)) => self.add_upkeep("reload.signal", signal.0),
+            Some(SignalOrCommand::Command(command)) => self.add("reload.command", list(command), false),
         }
         if !spec.watch.is_empty() {
             self.add("watch", list(&spec.watch), false);

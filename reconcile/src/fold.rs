@@ -5,12 +5,13 @@ use crate::backoff::Streak;
 use crate::desired::{Desired, DesiredProcess};
 use crate::diff::changed_fields;
 use crate::engine::{Engine, report_of};
-use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId};
+use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId, SocketChange};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, ProcessFacts, Run};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, TransitionKind};
+use crate::socket::{HoldState, Listener};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeSet;
@@ -45,6 +46,11 @@ impl Engine {
             }
             Event::Reloaded { run, failure } => self.fold_reloaded(run, failure, reports),
             Event::Content { name, content } => self.fold_content(now, &name, content),
+            Event::Held { name, listeners, refusal } => self.fold_held(now, &name, &listeners, refusal),
+            Event::Socket { name, address, what } => self.fold_socket(name, address, what, reports),
+            Event::SocketsKept { run, by } => self.fold_sockets_kept(run, by, reports),
+            // No definition asks for it yet.
+            Event::NotDrained { .. } => {}
             Event::KillRefused { run, why } => {
                 if let Some(run) = self.observed.run_mut(run).filter(|run| run.killed.is_some()) {
                     run.kill_refused.get_or_insert(why);
@@ -294,6 +300,32 @@ impl Engine {
             process.watch_restarts.files_changed(now);
         }
         process.content = Some(content);
+    }
+
+    /// An answer about other sockets than the current ones is late, and ignored.
+    fn fold_held(&mut self, now: Time, name: &Name, listeners: &[Listener], refusal: Option<Refusal>) {
+        let Some(sockets) = self.observed.process_mut(name).and_then(|process| process.sockets.as_deref_mut()) else { return };
+        if sockets.listeners != listeners {
+            return;
+        }
+        sockets.state = match refusal {
+            None => HoldState::Held,
+            Some(why) => HoldState::Refused { why, at: now, count: sockets.refusals().saturating_add(1) },
+        };
+    }
+
+    fn fold_socket(&mut self, name: Name, address: String, what: SocketChange, reports: &mut Vec<Report>) {
+        let generation = self.generation_of(&name);
+        let what = TransitionKind::Socket(address, what);
+        reports.push(Report::Process(Transition { name, run: None, pid: None, generation, what }));
+    }
+
+    fn fold_sockets_kept(&mut self, id: RunId, by: Vec<Option<Pid>>, reports: &mut Vec<Report>) {
+        let Some(run) = self.undisturbed_mut(id).filter(|run| run.spec.exec.sockets.len() == by.len()) else { return };
+        if by.iter().all(Option::is_none) {
+            reports.push(report_of(run, TransitionKind::KeepsNoSocket));
+        }
+        run.kept_by = Some(by);
     }
 
     fn fold_exited(&mut self, now: Time, id: RunId, status: ExitStatus, reports: &mut Vec<Report>) {

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod preview;
 pub mod reason;
 pub mod report;
+pub mod socket;
 pub mod spec;
 pub mod state;
 pub mod text;

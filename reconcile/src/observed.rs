@@ -8,9 +8,11 @@ use crate::event::{Content, ExitStatus, Pid, RunId};
 use crate::merge_lookup::MergeLookup;
 use crate::plan::{Block, Dirty};
 use crate::reason::Reason;
+use crate::socket::HeldSockets;
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -58,6 +60,8 @@ pub struct ProcessFacts {
     pub restarts: u32,
     /// Its last restarts for watched files.
     pub watch_restarts: WatchRestarts,
+    /// The sockets that navigator holds for it, if it was to hold any.
+    pub sockets: Option<Box<HeldSockets>>,
     /// The dependency that doesn't come by itself for which its start was reported to wait.
     pub stalled: Option<(Name, Block)>,
 }
@@ -117,6 +121,8 @@ pub struct Run {
     pub unhealthy: Option<String>,
     /// The content of the files that it watches when it last read them.
     pub content: Option<Content>,
+    /// For each of its sockets, a process of its tree that keeps it; `None`: not known.
+    pub kept_by: Option<Vec<Option<Pid>>>,
     /// How many reloads are not answered yet.
     pub reloads: u32,
     /// It is to be restarted by hand.

@@ -169,7 +169,12 @@ fn add_outcome(action: &Action, events: &mut Vec<Event>) {
                 events.extend(end_events(*run));
             }
         }
-        Action::Stop { run, .. } | Action::StopRest { run, .. } | Action::Kill { run } => events.extend(end_events(*run)),
+        Action::Drain { run, .. } | Action::Stop { run, .. } | Action::StopRest { run, .. } | Action::Kill { run } => {
+            events.extend(end_events(*run));
+        }
+        Action::Hold { name, listeners } => {
+            events.push(Event::Held { name: name.clone(), listeners: listeners.clone(), refusal: None });
+        }
         Action::Update { .. } | Action::Reload { .. } => {}
     }
 }

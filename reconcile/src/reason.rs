@@ -6,6 +6,7 @@
 use crate::event::ExitStatus;
 use crate::human_duration::HumanDuration;
 use crate::text::Name;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -40,6 +41,13 @@ pub enum Reason {
     Unhealthy(String),
     /// This watched file changed, and perhaps others.
     Watched(String),
+    /// A new run failed before it could take the place of the old one.
+    PutBack {
+        /// Why the new run failed.
+        why: Box<Reason>,
+        /// The generation of the new run.
+        generation: u64,
+    },
     /// Navigator is shutting down.
     Shutdown,
 }
@@ -79,6 +87,10 @@ impl fmt::Display for Reason {
             Reason::Unready(deadline, Some(why)) => write!(f, "not ready within {}: {why}", HumanDuration(*deadline)),
             Reason::Unhealthy(why) => write!(f, "liveness probe failed: {why}"),
             Reason::Watched(path) => write!(f, "{path} changed"),
+            Reason::PutBack { why, generation } => {
+                let ended = matches!(**why, Reason::Ended(ExitStatus::Code(_) | ExitStatus::Signal(_) | ExitStatus::Lost));
+                write!(f, "put back: {why}{} (generation {generation})", if ended { " before it was ready" } else { "" })
+            }
             Reason::Shutdown => f.write_str("shutdown"),
         }
     }

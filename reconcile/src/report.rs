@@ -3,7 +3,7 @@
 //! The core doesn't log. It returns reports, and its caller decides what to do with them.
 
 use crate::diff::{ChangeClass, Difference};
-use crate::event::{ExitStatus, Pid, RunId};
+use crate::event::{ExitStatus, Pid, RunId, SocketChange};
 use crate::orders::ShutdownCause;
 use crate::plan::Block;
 use crate::reason::Reason;
@@ -65,6 +65,8 @@ pub enum TransitionKind {
     Reloading(Reason),
     /// The reload failed, for this reason.
     NotReloaded(String),
+    /// It was told to finish its work before it stops.
+    Draining(Reason),
     /// It was told to stop.
     Stopping(Reason),
     /// It was told to stop, and is gone.
@@ -99,6 +101,12 @@ pub enum TransitionKind {
     SlowedDown(Reason),
     /// It could not be started, or is given up.
     Failed(Reason),
+    /// Its new run failed before it could take the place of the old one, which goes on.
+    PutBack(Reason),
+    /// Something happened to its socket at this address.
+    Socket(String, SocketChange),
+    /// It is ready, and no process of it keeps any of its sockets.
+    KeepsNoSocket,
     /// A process of it survives being killed; with which and why, if the system refuses to kill it.
     Survives(Option<String>),
 }

@@ -3,6 +3,7 @@
 //! A [`Spec`] has two parts. [`Exec`] is its *identity*: if that differs, another run is needed. The rest is its *upkeep*,
 //! which a run takes over in place. So "must it restart?" is one `==`.
 
+use crate::socket::Listener;
 use crate::text::{Name, Text};
 use crate::variables::Variables;
 use alloc::boxed::Box;
@@ -46,13 +47,15 @@ pub struct Spec {
     /// How it is stopped.
     pub stop: Stop,
     /// How it is told to read its own files again.
-    pub reload: Option<Reload>,
+    pub reload: Option<SignalOrCommand>,
     /// Paths or globs of files. If their content changes, [`Spec::on_watch`] is done.
     pub watch: Vec<Text>,
     /// What a change of a watched file does.
     pub on_watch: OnWatch,
     /// What a change of identity does to a running process.
     pub on_change: OnChange,
+    /// For [`OnChange::Rolling`]: how long a new run has to stay ready before the old one is stopped.
+    pub stable: Duration,
 }
 
 /// The identity of a process: everything that can't be changed while its program runs.
@@ -74,6 +77,8 @@ pub struct Exec {
     pub output: Output,
     /// How it announces by itself that it is ready.
     pub announce: Option<Announce>,
+    /// The sockets that it is passed, from descriptor 3 on.
+    pub sockets: Vec<Listener>,
     /// The user it runs as, by name or number; `None`: navigator's own.
     pub user: Option<Text>,
     /// The group it runs as, by name or number; `None`: the user's primary group.
@@ -296,7 +301,9 @@ pub struct Stop {
     pub signal: Signal,
     /// After this time, the remaining processes of the tree are killed.
     pub timeout: Duration,
-    /// Run first, instead of the signal.
+    /// Done before anything else, so that the process can finish its work.
+    pub drain: Option<Drain>,
+    /// Run instead of the signal.
     pub command: Option<Vec<Text>>,
     /// Which processes get the signal.
     pub scope: StopScope,
@@ -304,8 +311,22 @@ pub struct Stop {
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { signal: Signal::TERM, timeout: Duration::from_secs(10), command: None, scope: StopScope::Tree }
+        Stop { signal: Signal::TERM, timeout: Duration::from_secs(10), drain: None, command: None, scope: StopScope::Tree }
     }
+}
+
+/// The first step of a stop: the main process accepts nothing more, and finishes what it has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How the main process is told.
+    pub by: SignalOrCommand,
+    /// After this time, a process that hasn't ended is told to stop.
+    pub timeout: Duration,
+}
+
+impl Drain {
+    /// The default of [`Drain::timeout`].
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// Which processes of a tree get the stop signal.
@@ -327,9 +348,9 @@ pub enum ShutdownOn {
     Exit,
 }
 
-/// How a process is told to read its own files again.
+/// How a process is told something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reload {
+pub enum SignalOrCommand {
     /// By a signal to its main process.
     Signal(Signal),
     /// By a command.
@@ -430,6 +451,9 @@ impl fmt::Debug for Signal {
 }
 
 impl Spec {
+    /// The default of [`Spec::stable`].
+    pub const STABLE: Duration = Duration::from_secs(1);
+
     /// A definition with defaults for all but its name and command.
     pub fn new(name: &str, command: &str) -> Spec {
         let exec = Exec { command: Text::plain(command), ..Exec::default() };
@@ -458,6 +482,7 @@ impl Spec {
             watch: Vec::new(),
             on_watch: OnWatch::default(),
             on_change: OnChange::default(),
+            stable: Spec::STABLE,
         }
     }
 

@@ -9,7 +9,7 @@ use super::subject::{ITEM, KEY};
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
-use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Reload, Signal, Stop, StopScope};
+use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Signal, SignalOrCommand, Stop, StopScope};
 use reconcile::text::{Name, Text};
 
 /// A key of a map field. Its change effect is that of the whole field.
@@ -196,7 +196,7 @@ pub(super) fn reload(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
     if parts.count != 1 && matches!(node.kind, NodeKind::Map(_)) {
         reader.report(Problem::error(node.span, format!("{KEY} takes either `signal` or `command`")));
     }
-    draft.spec.reload = parts.signal.map(Reload::Signal).or(parts.command.map(Reload::Command));
+    draft.spec.reload = parts.signal.map(SignalOrCommand::Signal).or(parts.command.map(SignalOrCommand::Command));
 }
 
 /// `output` in its map form while it is being decoded.

@@ -209,7 +209,8 @@ impl Runtime {
                     }
                 }
                 Action::Kill { run } => self.kill(run),
-                Action::Stop { .. } | Action::StopRest { .. } => {}
+                // No definition asks for the first two yet.
+                Action::Hold { .. } | Action::Drain { .. } | Action::Stop { .. } | Action::StopRest { .. } => {}
             }
         }
         self.shared.lock().stop(&stops);

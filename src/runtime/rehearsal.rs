@@ -8,7 +8,7 @@ use super::output::output_problems;
 use super::spawn::{self, Setting, SpawnContext, SpawnSlot, Unstartable};
 use crate::access::Trust;
 use reconcile::event::Refusal;
-use reconcile::spec::{Exec, Probe, Reload, Spec};
+use reconcile::spec::{Exec, Probe, SignalOrCommand, Spec};
 use reconcile::text::Text;
 use std::io;
 
@@ -91,7 +91,7 @@ fn commands(spec: &Spec) -> impl Iterator<Item = (&'static str, &[Text])> {
         _ => None,
     };
     let reload = match &spec.reload {
-        Some(Reload::Command(command)) => Some(command),
+        Some(SignalOrCommand::Command(command)) => Some(command),
         _ => None,
     };
     let all = [

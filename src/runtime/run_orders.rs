@@ -6,7 +6,7 @@ use super::spawn_extras::SpawnExtras;
 use crate::error_text::words;
 use crate::signals;
 use reconcile::event::{Event, RunId};
-use reconcile::spec::{Reload, Signal, StopScope};
+use reconcile::spec::{Signal, SignalOrCommand, StopScope};
 use reconcile::text::Text;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,14 +55,14 @@ impl RunOrders {
     }
 
     /// Makes a run read its own files again.
-    pub(super) fn reload(&self, context: CommandContext, by: Reload) {
+    pub(super) fn reload(&self, context: CommandContext, by: SignalOrCommand) {
         match by {
-            Reload::Signal(signal) => {
+            SignalOrCommand::Signal(signal) => {
                 let sent = self.shared.lock().signal_main(context.run, signals::number(signal));
                 let news = self.news.clone();
                 tokio::spawn(async move { send_reloaded(&news, context.run, sent.err().map(|error| words(&error))).await });
             }
-            Reload::Command(command) => self.reload_by_command(context, command),
+            SignalOrCommand::Command(command) => self.reload_by_command(context, command),
         }
     }
 

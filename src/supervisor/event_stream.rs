@@ -4,7 +4,7 @@
 
 use crate::snapshot::{EventDetails, StreamEvent};
 use jiff::Timestamp;
-use reconcile::event::ExitStatus;
+use reconcile::event::{ExitStatus, SocketChange};
 use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
 use reconcile::text::Name;
@@ -152,6 +152,10 @@ fn process_event(transition: &Transition, at: Timestamp) -> StreamEvent {
             ("updated", Some(format!("{} changed", names.join(", "))), Some(("fields", json!(names))))
         }
         Kind::Failed(reason) => ("failed", Some(reason.to_string()), None),
+        Kind::Draining(reason) => ("draining", Some(reason.to_string()), None),
+        Kind::PutBack(reason) => ("put_back", Some(reason.to_string()), None),
+        Kind::Socket(address, what) => (socket_event(*what), None, Some(("address", json!(address)))),
+        Kind::KeepsNoSocket => ("sockets_not_used", None, None),
         Kind::Survives(why) => ("survives", why.clone(), None),
     };
     let pid = transition.pid.map(|pid| ("pid", json!(pid.0)));
@@ -162,6 +166,15 @@ fn process_event(transition: &Transition, at: Timestamp) -> StreamEvent {
         event: event.to_owned(),
         reason,
         more: more.into_iter().chain(pid).collect(),
+    }
+}
+
+fn socket_event(what: SocketChange) -> &'static str {
+    match what {
+        SocketChange::Opened => "socket_opened",
+        SocketChange::TakenOver => "socket_taken_over",
+        SocketChange::Closed => "socket_closed",
+        SocketChange::Restored => "socket_restored",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::engine::Engine;
-use reconcile::event::{ExitStatus, Pid};
+use reconcile::event::{ExitStatus, Pid, SocketChange};
 use reconcile::human_duration::HumanDuration;
 use reconcile::orders::ShutdownCause;
 use reconcile::plan::Block;
@@ -119,7 +119,23 @@ fn process(transition: &Transition, pids: &[Pid], sentence: Option<&str>) {
             line!(info, transition, sentence, "Process updated", reason = format!("{} changed", fields.join(", ")));
         }
         TransitionKind::Failed(reason) => line!(error, transition, sentence, "Process failed", reason = reason.to_string()),
+        TransitionKind::Draining(reason) => line!(info, transition, sentence, "Process draining", reason = reason.to_string()),
+        TransitionKind::PutBack(reason) => line!(error, transition, sentence, "Process put back", reason = reason.to_string()),
+        TransitionKind::Socket(address, what) => socket(transition, address, *what, sentence),
+        TransitionKind::KeepsNoSocket => {
+            let reason = format!("`{}` has kept none of its sockets; does it know LISTEN_FDS?", transition.name);
+            line!(warn, transition, sentence, "Sockets not used", reason = reason);
+        }
         TransitionKind::Survives(why) => survivors(&transition.name, pids, why.as_deref()),
+    }
+}
+
+fn socket(transition: &Transition, address: &str, what: SocketChange, sentence: Option<&str>) {
+    match what {
+        SocketChange::Opened => line!(info, transition, sentence, "Socket opened", address = address),
+        SocketChange::TakenOver => line!(info, transition, sentence, "Socket taken over", address = address),
+        SocketChange::Closed => line!(info, transition, sentence, "Socket closed", address = address),
+        SocketChange::Restored => line!(warn, transition, sentence, "Socket restored", address = address),
     }
 }
 

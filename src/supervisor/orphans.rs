@@ -13,7 +13,7 @@ use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Action, Event, Order, Pid, RunId};
 use reconcile::report::Report;
-use reconcile::spec::{self, Condition, Dependency, Spec, Stop, StopScope, Tier};
+use reconcile::spec::{self, Condition, Dependency, Spec, Stop, Tier};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +144,7 @@ fn recorded_spec(definition: &Definition, recorded: &BTreeSet<&str>) -> Spec {
     let after = definition.after.iter().filter(|name| recorded.contains(name.as_str()));
     spec.depends_on = Some(after.map(|name| (Name::from(name.as_str()), order_alone)).collect());
     let signal = signals::parse(&definition.signal).unwrap_or(spec::Signal::TERM);
-    spec.stop = Stop { signal, timeout: Duration::from_millis(definition.timeout_ms), command: None, scope: StopScope::Tree };
+    spec.stop = Stop { signal, timeout: Duration::from_millis(definition.timeout_ms), ..Stop::default() };
     spec
 }
 
@@ -218,7 +218,12 @@ mod tests {
                         stopped.push(format!("{name} {signal}"));
                         batch.push(Event::Gone { run: *run });
                     }
-                    Action::StopRest { .. } | Action::Kill { .. } | Action::Update { .. } | Action::Reload { .. } => {
+                    Action::Hold { .. }
+                    | Action::Drain { .. }
+                    | Action::StopRest { .. }
+                    | Action::Kill { .. }
+                    | Action::Update { .. }
+                    | Action::Reload { .. } => {
                         panic!("all obey")
                     }
                 }

@@ -61,7 +61,10 @@ impl ChangedProcesses {
         for event in events {
             match event {
                 Event::Wanted(_) | Event::Order(Order::Shutdown | Order::Hurry) => return ChangedProcesses::All,
-                Event::Order(Order::Start(name) | Order::Stop(name) | Order::Restart(name)) | Event::Content { name, .. } => {
+                Event::Order(Order::Start(name) | Order::Stop(name) | Order::Restart(name))
+                | Event::Content { name, .. }
+                | Event::Held { name, .. }
+                | Event::Socket { name, .. } => {
                     names.insert(name.clone());
                 }
                 of_run => names.extend(of_run.run().and_then(|run| name_of(engine, run))),
@@ -75,7 +78,8 @@ impl ChangedProcesses {
         let ChangedProcesses::These(mut names) = self else { return self };
         names.extend(outcome.actions.iter().filter_map(|action| match action {
             Action::Spawn { spec, .. } => Some(spec.name.clone()),
-            other => name_of(engine, other.run()),
+            Action::Hold { name, .. } => Some(name.clone()),
+            other => other.run().and_then(|run| name_of(engine, run)),
         }));
         names.extend(outcome.reports.iter().filter_map(|report| match report {
             Report::Process(transition) => Some(transition.name.clone()),

@@ -4,7 +4,7 @@
 //! if both are known in the same step.
 
 use reconcile::desired::Desired;
-use reconcile::event::ExitStatus;
+use reconcile::event::{ExitStatus, SocketChange};
 use reconcile::human_duration::HumanDuration;
 use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
@@ -61,6 +61,15 @@ fn process(transition: &Transition, before: &[Report], after: &[Report], spec: O
         Kind::Unready(why) => format!("not ready any more: {why}"),
         Kind::Reloading(reason) => format!("re-reads its files: {reason}"),
         Kind::NotReloaded(why) => format!("could not re-read its files: {why}"),
+        Kind::Draining(reason) => format!("draining: {reason}"),
+        Kind::PutBack(reason) => format!("{reason}; the old one goes on"),
+        Kind::Socket(address, what) => match what {
+            SocketChange::Opened => format!("listens on {address}"),
+            SocketChange::TakenOver => format!("its socket {address} is held by navigator now"),
+            SocketChange::Closed => format!("no longer listens on {address}"),
+            SocketChange::Restored => format!("its socket {address} was removed or shut down, and is open again"),
+        },
+        Kind::KeepsNoSocket => "has kept none of its sockets; does it know LISTEN_FDS?".to_owned(),
         Kind::Stopping(reason) => format!("stopping: {reason}"),
         Kind::Stopped { .. } => format!("stopped{}", next()),
         Kind::StoppingRest(reason) => format!("stopping what is left: {reason}"),

@@ -173,7 +173,7 @@ impl Trial<'_> {
             let before = Free::at(&self.facts, &moment);
             for action in actions {
                 let why = check_action(&self.facts, self.now, &before, action)?;
-                let reason = matches!(action, Action::Spawn { .. }).then(|| self.engine.observed().run(action.run())).flatten();
+                let reason = matches!(action, Action::Spawn { .. }).then(|| self.engine.observed().run(action.run()?)).flatten();
                 let reason = reason.map(|run| &run.reason);
                 let said = (
                     reason.is_some_and(reconcile::reason::Reason::replaces),
@@ -210,7 +210,12 @@ impl Trial<'_> {
                 self.figures.kills += 1;
                 Ok(())
             }
-            Action::Stop { .. } | Action::StopRest { .. } | Action::Update { .. } | Action::Reload { .. } => Ok(()),
+            Action::Hold { .. }
+            | Action::Drain { .. }
+            | Action::Stop { .. }
+            | Action::StopRest { .. }
+            | Action::Update { .. }
+            | Action::Reload { .. } => Ok(()),
         }
     }
 

@@ -270,6 +270,10 @@ impl Facts {
             Event::Wanted(_)
             | Event::Order(_)
             | Event::Reloaded { .. }
+            | Event::Held { .. }
+            | Event::Socket { .. }
+            | Event::SocketsKept { .. }
+            | Event::NotDrained { .. }
             | Event::KillRefused { .. }
             | Event::MainChanged { .. } => {}
             Event::Spawned { run, .. } => {
@@ -438,6 +442,7 @@ impl Facts {
                     run.stop = why.map(|why| (now, why));
                 }
             }
+            Action::Hold { .. } | Action::Drain { .. } => {}
             Action::StopRest { run, .. } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.rest_stop = Some(now);

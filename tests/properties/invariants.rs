@@ -9,7 +9,7 @@ use reconcile::event::{Action, RunId};
 use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE, STARTS_OF_ONE_USER};
 use reconcile::reason::Reason;
 use reconcile::report::{Report, TransitionKind};
-use reconcile::spec::{OnChange, ProcessKind, Reload, Spec, StopScope};
+use reconcile::spec::{OnChange, ProcessKind, SignalOrCommand, Spec, StopScope};
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::time::Time;
 use std::fmt::Display;
@@ -38,6 +38,7 @@ pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Act
         Action::Spawn { run, spec, after } => {
             check_spawn(facts, before, &Moment::of(facts, now), (*run, *after), spec).map(|()| None)
         }
+        Action::Hold { .. } | Action::Drain { .. } => Ok(None),
         Action::Update { .. } => check_update(facts, action).map(|()| None),
         Action::Reload { run, by } => check_reload(facts, &Moment::of(facts, now), *run, by).map(|()| None),
         Action::Stop { run, .. } => {
@@ -74,7 +75,7 @@ pub(crate) fn check_update(facts: &Facts, action: &Action) -> Check {
 
 /// Checks that whoever performs actions and whoever reads reports are told of the same updates.
 pub(crate) fn check_updates(outcome: &StepOutcome) -> Check {
-    let performed = outcome.actions.iter().filter(|action| matches!(action, Action::Update { .. })).map(Action::run);
+    let performed = outcome.actions.iter().filter(|action| matches!(action, Action::Update { .. })).filter_map(Action::run);
     let told = outcome.reports.iter().filter_map(|report| match report {
         Report::Process(about) if matches!(about.what, TransitionKind::Updated(_)) => about.run,
         _ => None,
@@ -82,7 +83,7 @@ pub(crate) fn check_updates(outcome: &StepOutcome) -> Check {
     ensure(performed.eq(told), "what is taken over in place is told", || format!("{:?}", outcome.actions))
 }
 
-fn check_reload(facts: &Facts, moment: &Moment, id: RunId, by: &Reload) -> Check {
+fn check_reload(facts: &Facts, moment: &Moment, id: RunId, by: &SignalOrCommand) -> Check {
     let story = || format!("{id} is told to read its files again");
     let Some(run) = facts.run(id) else { return ensure(false, "actions are about runs that live", story) };
     let stays = run.undisturbed() && run.up.is_some() && moment.fate(facts, run) == Fate::Stay;

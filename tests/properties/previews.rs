@@ -88,8 +88,13 @@ pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut 
             let mut at = now + pace.next(1);
             let answers = match action {
                 Action::Spawn { run, spec, .. } => starts(*run, spec),
+                Action::Hold { name, listeners } => {
+                    vec![Event::Held { name: name.clone(), listeners: listeners.clone(), refusal: None }]
+                }
                 Action::Update { .. } | Action::Reload { .. } => Vec::new(),
-                Action::Stop { run, .. } | Action::StopRest { run, .. } | Action::Kill { run } => ends(*run),
+                Action::Drain { run, .. } | Action::Stop { run, .. } | Action::StopRest { run, .. } | Action::Kill { run } => {
+                    ends(*run)
+                }
             };
             for answer in answers {
                 count += 1;

@@ -64,6 +64,13 @@ impl Trace {
             Event::Exited { run, status } => format!("  {now} <- {} ended: {status}", of(run)),
             Event::KillRefused { run, why } => format!("  {now} <- {} can't be killed: {why}", of(run)),
             Event::MainChanged { run, .. } => format!("  {now} <- {} has another leader", of(run)),
+            Event::Held { name, refusal, .. } => match refusal {
+                None => format!("  {now} <- the sockets of {name} are held"),
+                Some(why) => format!("  {now} <- a socket of {name} can't be had: {why}"),
+            },
+            Event::Socket { name, address, what } => format!("  {now} <- socket {address} of {name}: {what:?}"),
+            Event::SocketsKept { run, by } => format!("  {now} <- the sockets of {} are kept by {by:?}", of(run)),
+            Event::NotDrained { run, why } => format!("  {now} <- {} can't be drained: {why}", of(run)),
             Event::Gone { run } => format!("  {now} <- {} is gone", of(run)),
         });
     }
@@ -95,6 +102,8 @@ impl Trace {
                 Action::Spawn { run, spec, after: Some(after) } => {
                     format!("  {now} -> spawn {}{run} after {}", spec.name, of(after))
                 }
+                Action::Hold { name, listeners } => format!("  {now} -> hold {} sockets for {name}", listeners.len()),
+                Action::Drain { run, .. } => format!("  {now} -> drain {}", of(run)),
                 Action::Stop { run, .. } => format!("  {now} -> stop {}", of(run)),
                 Action::Update { run, .. } => format!("  {now} -> update {}", of(run)),
                 Action::Reload { run, .. } => format!("  {now} -> reload {}", of(run)),

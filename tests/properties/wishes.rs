@@ -6,8 +6,8 @@
 use crate::dice::Dice;
 use reconcile::desired::Desired;
 use reconcile::spec::{
-    Announce, Backoff, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Reload, Restart,
-    Signal, Spec, StopScope, Tier,
+    Announce, Backoff, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Restart, Signal,
+    SignalOrCommand, Spec, StopScope, Tier,
 };
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -241,7 +241,7 @@ pub(crate) const FILES: [&str; 2] = ["x", "y"];
 fn random_watch(dice: &mut Dice, spec: &mut Spec) {
     let which: &[&str] = dice.pick(&[&[], &[], &[], &FILES[..1], &FILES[1..], &FILES]);
     spec.watch = which.iter().map(|path| Text::plain(path)).collect();
-    spec.reload = dice.chance(50).then_some(Reload::Signal(Signal("HUP")));
+    spec.reload = dice.chance(50).then_some(SignalOrCommand::Signal(Signal("HUP")));
     spec.on_watch = if spec.reload.is_some() && dice.chance(80) { OnWatch::Reload } else { OnWatch::Restart };
 }
 

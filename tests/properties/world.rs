@@ -123,7 +123,7 @@ impl World {
         match action {
             Action::Spawn { run, spec, after } => self.spawn(now, *run, spec, *after),
             Action::Stop { run, .. } | Action::StopRest { run, .. } => self.stop(now, *run),
-            Action::Update { .. } => {}
+            Action::Hold { .. } | Action::Drain { .. } | Action::Update { .. } => {}
             Action::Reload { run, .. } => self.reload(now, *run),
             Action::Kill { run } => self.kill(now, *run),
         }

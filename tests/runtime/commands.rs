@@ -2,7 +2,7 @@
 
 use crate::host::{Host, on_host, script};
 use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
-use reconcile::spec::{Reload, Signal, Spec, StopScope};
+use reconcile::spec::{Signal, SignalOrCommand, Spec, StopScope};
 use reconcile::text::Text;
 use std::path::Path;
 use std::time::Duration;
@@ -108,7 +108,7 @@ async fn wait_up(host: &mut Host) -> (RunId, Pid) {
     (run, pid)
 }
 
-async fn reload(host: &mut Host, run: RunId, by: Reload) -> Option<String> {
+async fn reload(host: &mut Host, run: RunId, by: SignalOrCommand) -> Option<String> {
     host.forget();
     host.perform(Action::Reload { run, by });
     reloaded(host, run).await
@@ -129,7 +129,7 @@ fn a_reload_signal_is_sent_only_to_the_main_process() {
         let run = host.spawn(reloading(host));
         host.spawned(run).await;
         host.read_fifo(&said).await;
-        assert_eq!(reload(host, run, Reload::Signal(HUP)).await, None);
+        assert_eq!(reload(host, run, SignalOrCommand::Signal(HUP)).await, None);
         host.read_fifo(&said).await;
         assert_eq!(read(&host.directory.join("journal")), "main\n");
         host.kill(run);
@@ -145,13 +145,13 @@ fn a_reload_command_gets_the_pid_and_its_failure_has_a_reason() {
         spec.stop.timeout = Duration::from_millis(200);
         let run = host.spawn(spec);
         let Pid(pid) = host.spawned(run).await;
-        assert_eq!(reload(host, run, Reload::Command(command("echo $MAINPID > journal"))).await, None);
+        assert_eq!(reload(host, run, SignalOrCommand::Command(command("echo $MAINPID > journal"))).await, None);
         assert_eq!(read(&host.directory.join("journal")), format!("{pid}\n"));
-        let failure = reload(host, run, Reload::Command(command("exit 2"))).await;
+        let failure = reload(host, run, SignalOrCommand::Command(command("exit 2"))).await;
         assert_eq!(failure.as_deref(), Some("exit status 2"));
-        let failure = reload(host, run, Reload::Command(vec!["no-such-command".into()])).await.expect("it fails");
+        let failure = reload(host, run, SignalOrCommand::Command(vec!["no-such-command".into()])).await.expect("it fails");
         assert!(failure.starts_with("command not found: `no-such-command`"), "{failure}");
-        let failure = reload(host, run, Reload::Command(command("exec sleep 3600"))).await;
+        let failure = reload(host, run, SignalOrCommand::Command(command("exec sleep 3600"))).await;
         assert_eq!(failure.as_deref(), Some("no end within 200ms"), "`stop.timeout` is its bound");
         host.kill(run);
         host.gone(run).await;
@@ -169,7 +169,7 @@ fn reload_commands_never_overlap_and_only_the_last_waiting_one_runs() {
         let journal = host.directory.join("journal");
         let text = |number: u32| format!("echo {number} begins >> journal; cat going; echo {number} ends >> journal");
         for number in 1..=4 {
-            host.perform(Action::Reload { run, by: Reload::Command(command(&text(number))) });
+            host.perform(Action::Reload { run, by: SignalOrCommand::Command(command(&text(number))) });
         }
         for _ in 0..2 {
             let going = going.clone();

@@ -5,7 +5,8 @@
 
 use super::script::span;
 use reconcile::spec::{
-    Announce, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, Reload, Restart, Signal, Spec, Tier,
+    Announce, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, Restart, Signal, SignalOrCommand, Spec,
+    Tier,
 };
 use reconcile::text::{Name, Text};
 use std::time::Duration;
@@ -61,7 +62,7 @@ fn trait_of(spec: &mut Spec, words: &[&str]) -> Result<(), String> {
         ["notify"] => spec.exec.announce = Some(Announce::Notify),
         ["liveness"] => spec.liveness = Some(liveness()),
         ["watch", path] => spec.watch.push(Text::plain(path)),
-        ["reload"] => (spec.reload, spec.on_watch) = (Some(Reload::Signal(Signal("HUP"))), OnWatch::Reload),
+        ["reload"] => (spec.reload, spec.on_watch) = (Some(SignalOrCommand::Signal(Signal("HUP"))), OnWatch::Reload),
         ["deadline", time] => spec.ready_timing.deadline = span(time)?,
         ["restart", word] => {
             spec.restart = match word {

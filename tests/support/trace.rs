@@ -8,7 +8,7 @@ use reconcile::event::{Action, ExitStatus, RunId, StopBy};
 use reconcile::human_duration::HumanDuration;
 use reconcile::plan::Waiting;
 use reconcile::report::{Report, Summary, Transition, TransitionKind};
-use reconcile::spec::{Reload, Signal, StopScope};
+use reconcile::spec::{Signal, SignalOrCommand, StopScope};
 use reconcile::state::ProcessStatus;
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -34,7 +34,7 @@ impl Trace {
         // What is taken over has been told with its fields.
         let actions = || outcome.actions.iter().filter(|action| !matches!(action, Action::Update { .. }));
         lines.extend(actions().map(|action| self::action(&world.engine, action)));
-        self.acted.extend(actions().map(|action| (action.run(), world.now)));
+        self.acted.extend(actions().filter_map(|action| Some((action.run()?, world.now))));
         self.now_waiting = world.engine.waiting(world.now);
         self.block(world.now, &lines);
     }
@@ -105,6 +105,7 @@ impl Trace {
         let words = match &transition.what {
             // These are told by their actions.
             TransitionKind::Starting(_)
+            | TransitionKind::Draining(_)
             | TransitionKind::Stopping(_)
             | TransitionKind::StoppingRest(_)
             | TransitionKind::Killing(_) => return None,
@@ -124,6 +125,9 @@ impl Trace {
                 format!("Restarting process, delay {} ({reason})", HumanDuration(*delay))
             }
             TransitionKind::Failed(reason) => format!("Process failed ({reason})"),
+            TransitionKind::PutBack(reason) => format!("Process put back ({reason})"),
+            TransitionKind::Socket(address, what) => format!("Socket {address} {what:?}"),
+            TransitionKind::KeepsNoSocket => "Sockets not used".to_owned(),
             TransitionKind::Survives(_) => "Process survives being killed".to_owned(),
             TransitionKind::Updated(differences) => {
                 let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
@@ -154,18 +158,26 @@ pub(crate) fn summary(summary: &Summary) -> String {
     format!("generation {}: {counts}", summary.generation)
 }
 
+fn means(by: &SignalOrCommand) -> String {
+    match by {
+        SignalOrCommand::Signal(signal) => format!("by {signal}"),
+        SignalOrCommand::Command(_) => "by command".to_owned(),
+    }
+}
+
 fn action(engine: &Engine, action: &Action) -> String {
     let run_of = |id: &RunId| engine.observed().run(*id).unwrap_or_else(|| panic!("{id} is acted on, and unknown"));
     match action {
         Action::Spawn { run, spec, .. } => format!("-> spawn {}{run} ({})", spec.name, run_of(run).reason),
         Action::Update { run, .. } => format!("-> update {}{run}", run_of(run).spec.name),
         Action::Reload { run, by } => {
-            let by = match by {
-                Reload::Signal(signal) => format!("by {signal}"),
-                Reload::Command(_) => "by command".to_owned(),
-            };
-            format!("-> reload {}{run} {by}", run_of(run).spec.name)
+            format!("-> reload {}{run} {}", run_of(run).spec.name, means(by))
         }
+        Action::Hold { name, listeners } => {
+            let addresses: Vec<String> = listeners.iter().map(|listener| listener.shown.to_string()).collect();
+            format!("-> hold [{}] for {name}", addresses.join(", "))
+        }
+        Action::Drain { run, by } => format!("-> drain {}{run} {}", run_of(run).spec.name, means(by)),
         Action::StopRest { run, .. } => format!("-> stop the rest of {}{run}", run_of(run).spec.name),
         Action::Stop { run, by, scope } => {
             let stopped = run_of(run);

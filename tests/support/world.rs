@@ -192,7 +192,11 @@ impl World {
     fn perform(&mut self, action: &Action) {
         match action {
             Action::Spawn { run, spec, .. } => self.spawn(*run, spec),
-            Action::Update { .. } => {}
+            Action::Hold { name, listeners } => {
+                let event = Event::Held { name: name.clone(), listeners: listeners.clone(), refusal: None };
+                self.come(Duration::ZERO, event);
+            }
+            Action::Drain { .. } | Action::Update { .. } => {}
             Action::Reload { run, .. } => {
                 let unreloadable = self.habits_of(*run).is_some_and(|habits| habits.unreloadable);
                 let failure = unreloadable.then(|| "no such process".to_owned());

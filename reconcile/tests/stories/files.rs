@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, after, by_hand, content, exited, gone, probed, ready, refused, spec, started, unready, wanted, with};
 use reconcile::event::{Event, Order};
-use reconcile::spec::{OnChange, OnWatch, ProcessKind, Reload, Restart, Signal, Spec};
+use reconcile::spec::{OnChange, OnWatch, ProcessKind, Restart, Signal, SignalOrCommand, Spec};
 use reconcile::state::ProcessState;
 use reconcile::text::Text;
 
@@ -14,7 +14,7 @@ fn watching(spec: Spec) -> Spec {
 
 /// Also tells a run to read its files again instead of restarting it.
 fn reloading(spec: Spec) -> Spec {
-    with(watching(spec), |spec| (spec.reload, spec.on_watch) = (Some(Reload::Signal(Signal("HUP"))), OnWatch::Reload))
+    with(watching(spec), |spec| (spec.reload, spec.on_watch) = (Some(SignalOrCommand::Signal(Signal("HUP"))), OnWatch::Reload))
 }
 
 fn task(spec: Spec) -> Spec {

@@ -5,7 +5,7 @@ use crate::stage::{
 };
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
-use reconcile::spec::{Dependency, OnChange, OnWatch, ProcessKind, Reload, Restart, Signal, Spec};
+use reconcile::spec::{Dependency, OnChange, OnWatch, ProcessKind, Restart, Signal, SignalOrCommand, Spec};
 use reconcile::text::{Name, Text};
 use std::time::Duration;
 
@@ -198,7 +198,7 @@ fn a_failed_reload_is_reported_once() {
     let reloading = || {
         with(spec("a", 0), |spec| {
             (spec.watch, spec.on_watch) = (vec![Text::plain("x")], OnWatch::Reload);
-            spec.reload = Some(Reload::Signal(Signal("HUP")));
+            spec.reload = Some(SignalOrCommand::Signal(Signal("HUP")));
         })
     };
     let mut stage = Stage::with([reloading()], &[1]);

@@ -80,6 +80,11 @@ impl Stage {
                 });
                 format!("stop {} ({})", of(*run), why.unwrap_or_default())
             }
+            Action::Hold { name, listeners } => {
+                let addresses: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
+                format!("hold {} for {name}", addresses.join(" "))
+            }
+            Action::Drain { run, .. } => format!("drain {}", of(*run)),
             Action::StopRest { run, .. } => format!("stop rest of {}", of(*run)),
             Action::Kill { run } => format!("kill {}", of(*run)),
             Action::Update { run, .. } => format!("update {}", of(*run)),

@@ -1,0 +1,129 @@
+//! Listening sockets that navigator holds for a process and passes to each of its runs.
+//!
+//! A socket belongs to the name of the process in the file, not to a run. So it outlives restarts, crashes and waits, and
+//! connections that come meanwhile wait in its queue.
+
+use crate::event::Refusal;
+use crate::text::Text;
+use crate::time::Time;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+/// A listening socket of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name in `LISTEN_FDNAMES`: the key in the file, or else the name of the process.
+    pub name: Text,
+    /// Where it listens.
+    pub address: Address,
+    /// The address for people: as the file writes it, if that is secret.
+    pub shown: Text,
+    /// How many connections may wait to be accepted (`listen(2)`).
+    pub backlog: u32,
+    /// The permissions of a path.
+    pub mode: u32,
+    /// The user that owns a path; `None`: the one that navigator runs as.
+    pub user: Option<Text>,
+    /// The group that owns a path; `None`: the one that navigator runs as.
+    pub group: Option<Text>,
+}
+
+impl Listener {
+    /// The default of [`Listener::backlog`].
+    pub const BACKLOG: u32 = 4096;
+    /// The default of [`Listener::mode`].
+    pub const MODE: u32 = 0o666;
+
+    /// A socket with defaults for all but its name and address.
+    pub fn new(name: &str, address: Address) -> Listener {
+        let shown = Text::plain(&alloc::format!("{address}"));
+        Listener {
+            name: Text::plain(name),
+            address,
+            shown,
+            backlog: Listener::BACKLOG,
+            mode: Listener::MODE,
+            user: None,
+            group: None,
+        }
+    }
+}
+
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// This TCP port of every address of the host, of both families.
+    Any(u16),
+    /// A TCP port of one address. The unspecified address means all of its family.
+    Ip(SocketAddr),
+    /// A TCP port of the only address of this host name.
+    Host(Text, u16),
+    /// A unix socket at this absolute path.
+    Path(Text),
+    /// A unix socket in the abstract namespace (`unix(7)`), by its name without the `@`.
+    Abstract(Text),
+}
+
+impl Address {
+    /// Whether two different addresses can't both be listened on: one is part of the other.
+    pub fn overlaps(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Any(one), Address::Any(other)) => one == other,
+            (Address::Any(port), Address::Ip(address)) | (Address::Ip(address), Address::Any(port)) => address.port() == *port,
+            (Address::Ip(one), Address::Ip(other)) => {
+                let is_same_family = one.is_ipv4() == other.is_ipv4();
+                let is_part = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+                one.port() == other.port() && is_same_family && is_part
+            }
+            // What a host name means is known only when it is bound.
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Any(port) => write!(f, "*:{port}"),
+            Address::Ip(address) => address.fmt(f),
+            Address::Host(name, port) => write!(f, "{}:{port}", name.value()),
+            Address::Path(path) => f.write_str(path.value()),
+            Address::Abstract(name) => write!(f, "@{}", name.value()),
+        }
+    }
+}
+
+/// What is known of the sockets of a process.
+#[derive(Clone, Debug)]
+pub struct HeldSockets {
+    /// The sockets that navigator is to hold.
+    pub listeners: Vec<Listener>,
+    /// Whether it does.
+    pub state: HoldState,
+}
+
+/// Whether navigator holds sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldState {
+    /// It tries to.
+    Pending,
+    /// It holds all of them.
+    Held,
+    /// It couldn't get one of them.
+    Refused {
+        /// Why.
+        why: Refusal,
+        /// When.
+        at: Time,
+        /// How often in a row, at least 1.
+        count: u32,
+    },
+}
+
+impl HeldSockets {
+    /// How often in a row they were refused.
+    pub(crate) fn refusals(&self) -> u32 {
+        if let HoldState::Refused { count, .. } = self.state { count } else { 0 }
+    }
+}
