@@ -54,17 +54,10 @@ fn dialect(first: &str, source: &str) -> Option<(&'static str, Advice)> {
         .iter()
         .any(|head| first.starts_with(head))
     {
-        return Some(("a supervisord file", |source, _| {
-            // A comment may follow a value.
-            let uncommented: Vec<&str> = source.lines().map(|line| line.split(" ;").next().unwrap_or_default()).collect();
-            let mut text = uncommented.join("\n");
-            while let Some((found, name)) =
-                foreign_syntax::reference(&text).and_then(|found| Some((found.text.to_owned(), found.name?)))
-            {
-                text = text.replace(&found, &format!("${{{name}}}"));
-            }
-            process_list(&text, "command", program_name(source))
-        }));
+        return Some(("a supervisord file", |source, _| process_list(source, "command", section_name(source, "[program:"))));
+    }
+    if first == "[circus]" || ["[watcher:", "[socket:", "[plugin:"].iter().any(|head| first.starts_with(head)) {
+        return Some(("a circus file", |source, _| process_list(source, "cmd", section_name(source, "[watcher:"))));
     }
     if first.starts_with('[') && first.ends_with(']') && lines().nth(1).is_some_and(|line| line.contains('=')) {
         return Some(("TOML or INI", |_, _| "write it as YAML: `key: value`, and each process as an item of a list".to_owned()));
@@ -107,18 +100,37 @@ fn dialect(first: &str, source: &str) -> Option<(&'static str, Advice)> {
     None
 }
 
-fn program_name(source: &str) -> Option<&str> {
-    source.lines().find_map(|line| line.trim().strip_prefix("[program:")?.strip_suffix(']'))
+/// The name in the first head of a section that begins so.
+fn section_name<'s>(source: &'s str, head: &str) -> Option<&'s str> {
+    source.lines().find_map(|line| line.trim().strip_prefix(head)?.strip_suffix(']'))
 }
 
 /// The help for a unit or program file: its process, with the command given under `key`, as an item of a list.
 fn process_list(source: &str, key: &str, name: Option<&str>) -> String {
     let joined = source.replace("\\\n", " ");
-    let line = joined.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')).map(|line| {
-        line.trim_start().trim_start_matches(['-', '@', '+', '!', ':']).split_whitespace().collect::<Vec<_>>().join(" ")
-    });
+    let value = |key: &str| {
+        let line = joined.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='))?;
+        // A unit has marks before a command; elsewhere a comment may follow a value.
+        let line = match key {
+            "ExecStart" => line.trim_start().trim_start_matches(['-', '@', '+', '!', ':']),
+            _ => line.split(" ;").next().unwrap_or_default(),
+        };
+        Some(line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let args = if key == "cmd" { value("args") } else { None };
+    let line = value(key).map(|line| [line].into_iter().chain(args).collect::<Vec<_>>().join(" "));
     let line = line.filter(|line| !is_secret(line) && line.len() <= 200);
-    let item = line.and_then(|line| procfile_line(name.unwrap_or("…"), &line));
+    let item = line.and_then(|line| procfile_line(name.unwrap_or("…"), &with_our_references(line, name)));
     let lines = item.unwrap_or_else(|| list_item(name.unwrap_or("…"), vec!["command: …".to_owned()]));
     format!("write each process as an item of a list, in YAML:\nmanaged_processes:\n  {}", lines.join("\n  "))
+}
+
+/// A command line with references in our syntax. A number or name that only the other program knows is one that it could be.
+fn with_our_references(mut line: String, name: Option<&str>) -> String {
+    while let Some(reference) = foreign_syntax::reference(&line).filter(|reference| reference.is_certain) {
+        let is_name = reference.text.contains("_name)");
+        let by = reference.ours().unwrap_or_else(|| if is_name { name.unwrap_or("…") } else { "1" }.to_owned());
+        line = line.replace(&reference.text.to_owned(), &by);
+    }
+    line
 }

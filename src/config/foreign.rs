@@ -1,17 +1,17 @@
 //! Suggestions for keys of other programs (systemd, Compose, PM2, …), using their values where they help.
 //!
-//! The table of keys is in `keys`.
+//! The table of keys is in `keys`, what their values mean is in `values`.
 
 mod keys;
+mod values;
 
-use super::parts::LIMITS;
 use super::scope::is_secret;
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::words::{self, definition, list, quoted_if_needed};
 use super::{scalar, value_hints};
 use crate::signals;
 use crate::suggest::{did_you_mean, nearest};
-use keys::{ForeignKeys, PROCESS_KEYS, TOP_KEYS, lookup};
+use keys::{ForeignKeys, PROCESS_KEYS, TOP_KEYS, lookup, normalized};
 
 /// Interpreters by the extension of a script that is given as the program.
 const INTERPRETERS: [(&str, &str); 4] = [(".js", "node"), (".py", "python3"), (".rb", "ruby"), (".sh", "sh")];
@@ -21,22 +21,17 @@ const MAX_VALUE: usize = 40;
 
 /// What to write instead of an entry of a process, if its value makes that clear.
 pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
-    match normalized(key).as_str() {
+    let plain = normalized(key);
+    if let Some(help) = values::instead_of(&plain, value) {
+        return Some(help);
+    }
+    match plain.as_str() {
         "environment" => environment(value),
-        "healthcheck" => healthcheck(value),
         "execstop" | "execreload" if value.text().is_some_and(|line| line.contains("$MAINPID")) => {
-            let (field, usual) = if normalized(key) == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
+            let (field, usual) = if plain == "execstop" { ("stop", "TERM") } else { ("reload", "HUP") };
             let signal = value.text().and_then(signal_of).unwrap_or_else(|| usual.to_owned());
             Some(format!("write `{field}: {{signal: {signal}}}`: navigator knows the pid"))
         }
-        "autostart" | "autoload" | "startup" if matches!(value.text(), Some("true" | "enabled")) => {
-            Some("write `enabled: true`".to_owned())
-        }
-        "autostart" | "autoload" | "startup" if matches!(value.text(), Some("false" | "disabled")) => {
-            Some("write `enabled: false`".to_owned())
-        }
-        "autorestart" if value.text() == Some("unexpected") => Some("write `restart: on-failure`".to_owned()),
-        "killmode" if matches!(value.text(), Some("mixed" | "process")) => Some("write `stop: {scope: main}`".to_owned()),
         "environmentfile" if value.text().is_some_and(|path| path.starts_with('-')) => {
             let path = printable_value(key, value)?.trim_start_matches('-');
             Some(format!("write `env_file: {{path: {}, required: false}}`", quoted_if_needed(path)))
@@ -46,7 +41,6 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
         {
             Some(if value.text() == Some("NONE") { "write `output: null`" } else { "write `output: log`" }.to_owned())
         }
-        "autorestart" | "autostart" | "startup" if value.text().is_none_or(|text| !matches!(text, "true" | "false")) => None,
         "standardoutput" | "standarderror" if value.text().is_none_or(|text| !text.contains('/')) => {
             Some("write `output: log`, or `null` to drop it".to_owned())
         }
@@ -59,19 +53,6 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
                 lines => Some(format!("write\n{}", lines.join("\n"))),
             }
         }
-        limit if limit.starts_with("limit") && limit.len() > 5 => {
-            let text = printable_value(key, value).unwrap_or("…");
-            // The last one is the hard limit.
-            let most = text.rsplit(':').next().unwrap_or(text);
-            let most = if most == "infinity" { "unlimited" } else { most };
-            let is_valid =
-                LIMITS.contains(&&limit[5..]) && (most == "unlimited" || most.bytes().all(|byte| byte.is_ascii_digit()));
-            Some(if is_valid {
-                format!("write `limits: {{{}: {most}}}`", &limit[5..])
-            } else {
-                "write `limits`, as in `limits: {nofile: 65536}`".to_owned()
-            })
-        }
         plain => {
             let instead = lookup(plain, PROCESS_KEYS)?;
             if instead.contains("[…]") {
@@ -83,23 +64,28 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
     }
 }
 
-/// Parts of a help that take a duration.
-const DURATIONS: [&str; 6] = ["initial: …", "max: …", "timeout: …", "deadline: …", "reset_after: …", "delay: …"];
-
-/// A help with a value in place of its `…`, as YAML.
+/// A help with a value in place of its `…`, as YAML; as it is, if the value isn't valid there.
 fn filled_in(instead: &str, value: &str) -> String {
-    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-    let place = if is_number || !instead.contains("…ms") { "…" } else { "…ms" };
-    if instead.contains("# …") {
-        return instead.replace(place, value);
-    }
-    if !DURATIONS.iter().any(|duration| instead.contains(duration)) {
-        return instead.replace(place, &quoted_if_needed(value));
-    }
-    match scalar::duration(value).is_ok().then(|| value.to_owned()).or_else(|| value_hints::duration(value)) {
-        Some(duration) => instead.replace(place, &duration),
-        None if value == "infinity" => format!("{}: a long one, as there is always a limit", instead.replace(place, "1d")),
-        None => instead.replace(place, "10s"),
+    let Some(at) = instead.find('…') else { return instead.to_owned() };
+    let (before, behind) = (&instead[..at], &instead[at + '…'.len_utf8()..]);
+    let field = before.trim_end().trim_end_matches(':').rsplit(['`', '{', ' ']).next().unwrap_or_default();
+    let unit = if behind.starts_with("ms") { "ms" } else { "s" };
+    let filled = match field {
+        "#" => Some(value.to_owned()),
+        "initial" | "max" | "backoff" | "timeout" | "deadline" | "reset_after" | "start_delay" => values::duration(value, unit),
+        "max_size" => value_hints::size(value).or_else(|| scalar::size(value).is_ok().then(|| value.to_owned())),
+        "max_restarts" | "keep" => values::whole(value, 0, 1000),
+        "oom_score_adj" => values::whole(value, -1000, 1000),
+        "factor" => scalar::number(value, 1.0, 100.0).map(|_| value.to_owned()),
+        "signal" => signals::parse(value).map(|signal| signal.to_string()),
+        "name" => scalar::name(value).is_ok().then(|| quoted_if_needed(value)),
+        "enabled" | "auto_restart" => values::truth(value).map(|is_true| is_true.to_string()),
+        _ => Some(quoted_if_needed(value)),
+    };
+    match filled {
+        Some(filled) => format!("{before}{filled}{}", behind.trim_start_matches("ms")),
+        None if value == "infinity" => format!("{before}1d{behind}: a long one, as there is always a limit"),
+        None => instead.to_owned(),
     }
 }
 
@@ -172,27 +158,6 @@ fn environment(value: &Node) -> Option<String> {
     Some(format!("write `env`, as a map:\nenv:\n  {name}: …"))
 }
 
-/// Help for a health check of Compose, `test: [CMD, …]`.
-fn healthcheck(value: &Node) -> Option<String> {
-    let NodeKind::Map(map) = &value.kind else { return None };
-    let items = match &entry(&map.entries, "test")?.value.kind {
-        NodeKind::List(items) => items,
-        NodeKind::Scalar(line) => return Some(probe(&format!("[sh, -c, {}]", quoted_if_needed(&line.text)))),
-        NodeKind::Map(_) => return None,
-    };
-    let words: Vec<String> = items.iter().filter_map(|item| item.text().map(str::to_owned)).collect();
-    let command = match words.split_first()? {
-        (first, rest) if first == "CMD" => list(rest),
-        (first, [line]) if first == "CMD-SHELL" => format!("[sh, -c, {}]", quoted_if_needed(line)),
-        _ => return None,
-    };
-    Some(probe(&command))
-}
-
-fn probe(command: &str) -> String {
-    format!("write `ready`, or `liveness` for a check that repeats while the process runs:\nready:\n  exec: {command}")
-}
-
 /// What to write instead of a key that is not a process field.
 pub(super) fn instead_of_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>) -> Option<String> {
     instead_of(key, PROCESS_KEYS, fields)
@@ -211,11 +176,6 @@ fn instead_of<'a>(key: &str, foreign: ForeignKeys, ours: impl Iterator<Item = &'
     let near = || nearest(&plain, long).and_then(|near| lookup(near, foreign));
     let instead = lookup(&plain, foreign).map(str::to_owned);
     instead.or_else(|| did_you_mean(key, ours)).or_else(|| near().map(str::to_owned))
-}
-
-/// A key in lower case, with underscores.
-fn normalized(key: &str) -> String {
-    key.to_ascii_lowercase().replace(['-', ' '], "_")
 }
 
 /// A foreign process definition as YAML lines of an item of a list.

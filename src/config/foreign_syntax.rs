@@ -1,7 +1,7 @@
 //! Finds what was copied from another program's file or a document, and would be taken literally here: references in other
 //! syntaxes (`{{ port }}`, `%(ENV_PORT)s`), invisible characters, and dashes of word processors.
 
-use super::words::is_variable;
+use super::words::{CONFIG_DIR, is_variable};
 
 /// A reference in the syntax of another program.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +12,31 @@ pub(super) struct ForeignReference<'t> {
     pub(super) name: Option<&'t str>,
     /// No program takes such a text as it is, so it is certainly a mistake.
     pub(super) is_certain: bool,
+}
+
+impl ForeignReference<'_> {
+    /// The reference in our syntax.
+    pub(super) fn ours(&self) -> Option<String> {
+        self.name.map(|name| format!("${{{name}}}"))
+    }
+
+    /// What to write instead.
+    pub(super) fn help(&self) -> String {
+        match self.name {
+            Some(CONFIG_DIR) => format!("write `${{{CONFIG_DIR}}}`, the directory of the configuration"),
+            Some(name) => format!("write `${{{name}}}`, and set `{name}` in `env` or where navigator is started"),
+            None if ["%(program_name)", "%(group_name)"].iter().any(|reference| self.text.starts_with(reference)) => {
+                "write the name of the process itself".to_owned()
+            }
+            None if ["%(process_num)", "%(numprocs)", "$(circus.wid", "((circus.wid"]
+                .iter()
+                .any(|reference| self.text.starts_with(reference)) =>
+            {
+                "an item runs one process: write the number itself".to_owned()
+            }
+            None => "write the value itself, or `${NAME}` for the variable `NAME`".to_owned(),
+        }
+    }
 }
 
 /// The first reference in a text.
@@ -25,17 +50,21 @@ pub(super) fn reference(text: &str) -> Option<ForeignReference<'_>> {
 
 /// `%(ENV_PORT)s`, `%(program_name)s`
 fn supervisord(text: &str) -> Option<ForeignReference<'_>> {
-    const EXPANSIONS: [&str; 6] = ["here", "program_name", "process_num", "group_name", "host_node_name", "numprocs"];
+    const EXPANSIONS: [(&str, Option<&str>); 6] = [
+        ("here", Some(CONFIG_DIR)),
+        ("host_node_name", Some("HOSTNAME")),
+        ("program_name", None),
+        ("group_name", None),
+        ("process_num", None),
+        ("numprocs", None),
+    ];
     text.match_indices("%(").find_map(|(start, _)| {
         let (inside, behind) = text[start + 2..].split_once(')')?;
-        let name = inside.strip_prefix("ENV_").filter(|name| is_variable(name));
+        let variable = inside.strip_prefix("ENV_").filter(|name| is_variable(name)).map(Some);
+        let name = variable.or_else(|| EXPANSIONS.iter().find(|(known, _)| *known == inside).map(|&(_, name)| name))?;
         let conversion = behind.find(['s', 'd']).filter(|&at| behind[..at].bytes().all(|byte| byte.is_ascii_digit()))?;
         let end = text.len() - behind.len() + conversion + 1;
-        (name.is_some() || EXPANSIONS.contains(&inside)).then_some(ForeignReference {
-            text: &text[start..end],
-            name,
-            is_certain: true,
-        })
+        Some(ForeignReference { text: &text[start..end], name, is_certain: true })
     })
 }
 
@@ -98,7 +127,7 @@ mod tests {
     fn references_of_other_programs_are_found() {
         for (text, found) in [
             ("%(ENV_PORT)s", Some(("%(ENV_PORT)s", Some("PORT"), true))),
-            ("--dir=%(here)s/x", Some(("%(here)s", None, true))),
+            ("--dir=%(here)s/x", Some(("%(here)s", Some(CONFIG_DIR), true))),
             ("web_%(process_num)02d", Some(("%(process_num)02d", None, true))),
             ("%(asctime)s %(message)s", None),
             ("$(circus.env.PORT)", Some(("$(circus.env.PORT)", Some("PORT"), true))),

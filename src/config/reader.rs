@@ -3,7 +3,7 @@
 use super::problems::Problem;
 use super::redact::short;
 use super::scalar;
-use super::scope::{Context, VariableScope, instead_of_reference};
+use super::scope::{Context, VariableScope};
 use super::source_map::SourceSpan;
 use super::subject::{ITEM, KEY, OWNER};
 use super::table::{ConfigKey, DefaultValue, NOT_YET, either};
@@ -138,7 +138,7 @@ impl NodeReader<'_, '_, '_> {
         let Some(text) = node.text() else { return false };
         if let Some(reference) = foreign_syntax::reference(text).filter(|reference| !reference.is_certain) {
             let message = format!("`{}` in {KEY} is not replaced: navigator knows no templates", reference.text);
-            self.report(Problem::error(node.span, message).help(instead_of_reference(reference.name)));
+            self.report(Problem::error(node.span, message).help(reference.help()));
             return true;
         }
         if let Some(char) = foreign_syntax::invisible_at_end(text) {

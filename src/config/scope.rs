@@ -10,6 +10,7 @@ use super::source_map::{SourceMap, SourceSpan};
 use super::subject::KEY;
 use super::substitute::{InvalidReference, Reference, ReferenceForm, ValuePart, parse};
 use super::tree::{Node, NodeKind, NodeStyle};
+use super::words::CONFIG_DIR;
 use super::written::Written;
 use crate::suggest::nearest;
 use reconcile::text::Text;
@@ -25,9 +26,6 @@ pub(super) const MAX_SUBSTITUTED: usize = 64 << 20;
 
 /// The longest chain of variables that refer to each other.
 const MAX_CHAIN: usize = 100;
-
-/// The name that stands for the directory of the configuration, as it was given. Its value is not secret.
-pub(super) const CONFIG_DIR: &str = "NAVIGATOR_CONFIG_DIR";
 
 /// A value being computed.
 #[derive(Default)]
@@ -111,7 +109,7 @@ impl<'a> VariableScope<'a> {
         }
         if let Some(reference) = foreign_syntax::reference(&scalar.text).filter(|reference| reference.is_certain) {
             let problem = Problem::error(node.span, format!("`{}` in {KEY} is not replaced: only `${{…}}` is", reference.text));
-            return Err(context.report(problem.help(instead_of_reference(reference.name))));
+            return Err(context.report(problem.help(reference.help())));
         }
         let written = Written::new(node, scalar, context.texts);
         let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;
@@ -299,14 +297,6 @@ impl<'a> VariableScope<'a> {
             }
         }
         context.report(problem)
-    }
-}
-
-/// What to write instead of a reference in the syntax of another program.
-pub(super) fn instead_of_reference(name: Option<&str>) -> String {
-    match name {
-        Some(name) => format!("write `${{{name}}}`, and set `{name}` in `env` or where navigator is started"),
-        None => "write the value itself, or `${NAME}` for the variable `NAME`".to_owned(),
     }
 }
 

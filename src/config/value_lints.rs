@@ -1,9 +1,8 @@
 //! Warns about single values that only a shell would read as they are meant, or that were copied from documents and other
 //! programs' files.
 
-use super::foreign_syntax;
+use super::foreign_syntax::{self, ForeignReference};
 use super::problems::{Problem, Problems};
-use super::scope::instead_of_reference;
 use super::source_map::SourceSpan;
 use super::subject::{KEY, OWNER};
 use super::tree::Node;
@@ -87,9 +86,9 @@ pub(super) fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
 /// A reference in a template language, which a program may take as it is. With `is_shown`, the message quotes it.
 fn template(text: &str, span: SourceSpan, is_shown: bool) -> Option<Problem> {
     let reference = foreign_syntax::reference(text).filter(|reference| !reference.is_certain)?;
-    let (shown, name) = if is_shown { (reference.text, reference.name) } else { ("{{…}}", None) };
-    let problem = Problem::warning(span, format!("`{shown}`{OWNER} is not replaced: navigator knows no templates"));
-    Some(problem.help(instead_of_reference(name)))
+    let reference = if is_shown { reference } else { ForeignReference { text: "{{…}}", name: None, is_certain: false } };
+    let problem = Problem::warning(span, format!("`{}`{OWNER} is not replaced: navigator knows no templates", reference.text));
+    Some(problem.help(reference.help()))
 }
 
 /// A dash as word processors write it.

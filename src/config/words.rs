@@ -1,5 +1,8 @@
 //! Splits command lines into words, so that a help can show the definition to write. Nothing is run from this.
 
+/// The name that stands for the directory of the configuration, as it was given. Its value is not secret.
+pub(super) const CONFIG_DIR: &str = "NAVIGATOR_CONFIG_DIR";
+
 /// The command line needs a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NeedsShell;
