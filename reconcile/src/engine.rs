@@ -12,9 +12,11 @@ use crate::orders::Orders;
 use crate::plan::{Block, Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
+use crate::socket::{HeldSockets, HoldState, Listener};
 use crate::spec::{OnChange, ProcessKind, Spec};
 use crate::text::Name;
 use crate::time::Time;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -140,11 +142,11 @@ impl Engine {
     }
 
     /// More plans than one step can need. Each plan but the last begins something. Within one step a process begins or forgets its
-    /// delay, is reported to wait and is started, and a run is updated, reloaded, stopped, killed and reported, and so is what its main
+    /// delay, is reported to wait, gets and loses sockets and is started, and a run is updated, reloaded, stopped, killed and reported, and so is what its main
     /// process left behind: each at most once.
     fn most_plans(&self) -> usize {
-        const OF_ONE: usize = 10;
-        1 + OF_ONE * (self.desired.entries().len() + self.observed.runs())
+        const OF_ONE: usize = 12;
+        1 + OF_ONE * (self.desired.entries().len() + self.observed.processes().len() + self.observed.runs())
     }
 
     /// What to do now. After a step that is nothing, until the next event or until its time to wake.
@@ -253,6 +255,7 @@ impl Engine {
                     process.due_since = None;
                 }
             }
+            Step::Hold(name, listeners) => self.begin_hold(name, listeners, outcome),
             Step::Report(id) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.reported = true;
@@ -273,6 +276,17 @@ impl Engine {
             Some(names) => names.push(name),
             None => outcome.reports.push(Report::Stalled { on, why, names: alloc::vec![name] }),
         }
+    }
+
+    fn begin_hold(&mut self, name: Name, listeners: Vec<Listener>, outcome: &mut StepOutcome) {
+        let process = self.observed.process_or_new(&name);
+        let count = process.sockets.as_ref().map_or(0, |held| held.refusals());
+        let held = HeldSockets { listeners: listeners.clone(), state: HoldState::Pending { refusals: count } };
+        process.sockets = (!listeners.is_empty()).then(|| Box::new(held));
+        if listeners.is_empty() {
+            self.forget_if_unused(&name);
+        }
+        outcome.actions.push(Action::Hold { name, listeners });
     }
 
     fn begin_start(&mut self, now: Time, name: &Name, after: Option<RunId>, outcome: &mut StepOutcome) {

@@ -129,7 +129,8 @@ impl Engine {
         Arc::make_mut(&mut self.since).retain(|name, _| wanted.to(name).is_some());
         let mut wanted = MergeLookup::over(self.desired.specs());
         for (_, process) in self.observed.processes_mut().filter(|(name, _)| wanted.to(name).is_none()) {
-            *process = ProcessFacts { runs: core::mem::take(&mut process.runs), ..ProcessFacts::default() }.into();
+            let (runs, sockets) = (core::mem::take(&mut process.runs), process.sockets.take());
+            *process = ProcessFacts { runs, sockets, ..ProcessFacts::default() }.into();
         }
     }
 
@@ -233,6 +234,13 @@ impl Engine {
         }
         reports.push(report_of(run, TransitionKind::Starting(run.reason.clone())));
         reports.push(report_of(run, TransitionKind::Started));
+        let (name, listeners) = (run.spec.name.clone(), run.spec.exec.sockets.clone());
+        // A start gets by itself what was refused before.
+        if let Some(held) = self.observed.process_mut(&name).and_then(|process| process.sockets.as_deref_mut())
+            && held.listeners == listeners
+        {
+            held.state = HoldState::Held;
+        }
     }
 
     fn fold_not_spawned(&mut self, now: Time, id: RunId, why: Refusal, reports: &mut Vec<Report>) {
@@ -396,12 +404,12 @@ impl Engine {
     fn forget_unused(&mut self) {
         let mut wanted = MergeLookup::over(self.desired.specs());
         let others = self.observed.processes().iter().filter(|(name, _)| wanted.to(name).is_none());
-        let unused: Vec<Name> = others.filter(|(_, process)| process.runs.is_empty()).map(|(name, _)| name.clone()).collect();
+        let unused: Vec<Name> = others.filter(|(_, process)| process.is_unused()).map(|(name, _)| name.clone()).collect();
         self.observed.forget(&unused);
     }
 
-    fn forget_if_unused(&mut self, name: &Name) {
-        let unused = self.observed.processes().get(name).is_some_and(|process| process.runs.is_empty());
+    pub(crate) fn forget_if_unused(&mut self, name: &Name) {
+        let unused = self.observed.processes().get(name).is_some_and(|process| process.is_unused());
         if unused && self.desired.get(name).is_none() {
             self.observed.forget(core::slice::from_ref(name));
         }

@@ -190,6 +190,11 @@ impl Past {
 }
 
 impl ProcessFacts {
+    /// Whether it has no run and no socket.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.runs.is_empty() && self.sockets.is_none()
+    }
+
     /// Forgets all failures, so that it may be started as if for the first time.
     pub(crate) fn forgive(&mut self) {
         if let Some(past) = &mut self.past {

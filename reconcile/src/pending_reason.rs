@@ -121,6 +121,8 @@ impl fmt::Display for Waiting {
             Waiting::Delay(until) => write!(f, "delayed until {until}"),
             Waiting::Backoff(until) => write!(f, "backs off until {until}"),
             Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
+            Waiting::Sockets(None) => f.write_str("waits for its sockets"),
+            Waiting::Sockets(Some(why)) => why.fmt(f),
             Waiting::Turn => f.write_str("waits for its turn"),
             Waiting::Exec => f.write_str("is being started"),
             Waiting::Readiness { until, why } => {

@@ -107,7 +107,10 @@ pub struct HeldSockets {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldState {
     /// It tries to.
-    Pending,
+    Pending {
+        /// How often in a row it couldn't before.
+        refusals: u32,
+    },
     /// It holds all of them.
     Held,
     /// It couldn't get one of them.
@@ -124,6 +127,9 @@ pub enum HoldState {
 impl HeldSockets {
     /// How often in a row they were refused.
     pub(crate) fn refusals(&self) -> u32 {
-        if let HoldState::Refused { count, .. } = self.state { count } else { 0 }
+        match self.state {
+            HoldState::Held => 0,
+            HoldState::Pending { refusals } | HoldState::Refused { count: refusals, .. } => refusals,
+        }
     }
 }

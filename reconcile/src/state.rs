@@ -2,12 +2,13 @@
 
 use crate::desired::DesiredProcess;
 use crate::engine::{Engine, restart_reason};
-use crate::event::{ExitStatus, Pid};
+use crate::event::{ExitStatus, Pid, Refusal};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, Run};
 use crate::orders::Orders;
 use crate::plan::{RestingState, is_same, resting_state};
 use crate::reason::Reason;
+use crate::socket::HoldState;
 use crate::spec::{OnChange, ProcessKind, Spec, Tier};
 use crate::text::Name;
 use crate::time::Time;
@@ -132,10 +133,12 @@ impl Engine {
             Some(run) => state_of_run(run),
             None => state_without_run(process, &self.orders, name, wanted),
         };
-        let is_stale = run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
+        let refused = process.and_then(|process| refused_socket(process, wanted?, run?));
+        let is_stale =
+            refused.is_some() || run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
         let as_wanted = match state {
             ProcessState::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
-                let is_right = !run.unwanted_by_hand && (is_stale || run.spec == *wanted);
+                let is_right = !run.unwanted_by_hand && refused.is_none() && (is_stale || run.spec == *wanted);
                 let is_newer = past_of(process).is_some_and(|past| past.run < run.id);
                 let is_proven = !is_newer || !self.observed.unproven.contains(name);
                 wanted.exec.kind != ProcessKind::Task && is_right && is_proven && self.orders.let_run(wanted)
@@ -162,8 +165,16 @@ impl Engine {
             entered: run.map_or_else(|| past_of(process).map(|past| past.at), |run| Some(entered(run))),
             last_exit: past_of(process).map(|past| past.status.clone()),
             generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
-            reason,
+            reason: refused.map_or(reason, |why| Reason::Ended(ExitStatus::NotStarted(why.clone()))),
         }
+    }
+}
+
+/// Why a run goes on although its definition changed: a socket of the new definition can't be had.
+fn refused_socket<'a>(process: &'a ObservedProcess, wanted: &Arc<Spec>, run: &Run) -> Option<&'a Refusal> {
+    match &process.sockets.as_deref()?.state {
+        HoldState::Refused { why, .. } if run.is_undisturbed() && !is_same(run, wanted) => Some(why),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What becomes of each run: it is kept, is kept until it is replaced, or must stop, and why.
 
 use super::progress::{RestingState, changed_file, resting_state};
+use super::sockets::are_held;
 use super::view::{Row, View};
 use super::{KILL_PATIENCE, Plan, Step};
 use crate::desired::DesiredProcess;
@@ -138,6 +139,8 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return match entry.spec.on_change {
             _ if is_superseded(row, run, &entry.spec) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
+            // Nothing is stopped for a definition that can't be started.
+            OnChange::Restart if !are_held(row.process(), &entry.spec) => health(view, run, plan),
             // A run that was ready once isn't given up because it is not ready for a moment.
             OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
                 Disposition::KeepUntilReplaced

@@ -8,9 +8,10 @@
 //!
 //! 1. `view` puts definitions and facts side by side.
 //! 2. `disposition` decides of every run whether it is kept, must stop (and why), or is kept until it is replaced.
-//! 3. `stop` lets a run stop once the processes that come after it, and are stopping too, are gone.
-//! 4. `progress` finds out of every process of the file whether it runs, is on its way or is stuck, dependencies first.
-//! 5. `start` starts a process once its former run is gone, its backoff and delay are over, its dependencies hold, and the
+//! 3. `sockets` lets navigator hold the sockets that processes need.
+//! 4. `stop` lets a run stop once the processes that come after it, and are stopping too, are gone.
+//! 5. `progress` finds out of every process of the file whether it runs, is on its way or is stuck, dependencies first.
+//! 6. `start` starts a process once its former run is gone, its backoff and delay are over, its dependencies hold, and the
 //!    processes before it in the list have been started.
 //!
 //! # Laws
@@ -28,15 +29,17 @@
 mod disposition;
 mod progress;
 mod quota;
+mod sockets;
 mod start;
 mod stop;
 mod view;
 
 use crate::desired::Desired;
-use crate::event::RunId;
+use crate::event::{Refusal, RunId};
 use crate::observed::Observed;
 use crate::orders::{Orders, ShutdownCause};
 use crate::reason::Reason;
+use crate::socket::Listener;
 use crate::spec::Condition;
 use crate::text::Name;
 use crate::time::Time;
@@ -99,6 +102,8 @@ pub enum Step {
     CountDelay(Name),
     /// Forget from when the start delay of a process counted.
     ForgetDelay(Name),
+    /// Hold exactly these sockets for a process.
+    Hold(Name, Vec<Listener>),
     /// Report a run that survives being killed.
     Report(RunId),
     /// Tell those that the main process of a run left behind to stop.
@@ -129,6 +134,8 @@ pub enum Waiting {
     Backoff(Time),
     /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
+    /// A start or a restart waits for the sockets of its definition; why one of them can't be had.
+    Sockets(Option<Refusal>),
     /// A start waits until fewer others are under way.
     Turn,
     /// The exec of a start is under way.
@@ -181,6 +188,7 @@ fn plan_of(view: &mut View<'_>) -> Plan {
     let dispositions = disposition::dispositions(view, &mut plan);
     // A new upkeep, such as a deadline, takes effect before anything is decided by it.
     if plan.steps.is_empty() {
+        sockets::hold(view, &mut plan);
         stop::stop(view, &dispositions, &mut plan);
         start::start(view, &dispositions, &mut plan);
     }

@@ -1,9 +1,10 @@
-//! The gate of a start: it passes once the former run is gone, backoff and delay are over, the dependencies hold, and the processes
-//! before it have been started.
+//! The gate of a start: it passes once the former run is gone, backoff and delay are over, the dependencies hold, its sockets are
+//! held or refused, and the processes before it have been started.
 
 use super::disposition::{Disposition, Dispositions};
 use super::progress::{RestingState, StartOrder, current_run, exec_before, resting_state};
 use super::quota::StartQuota;
+use super::sockets::are_pending;
 use super::view::{Row, View};
 use super::{Block, Plan, STARTS_AHEAD, Step, Waiting};
 use crate::desired::DesiredProcess;
@@ -156,6 +157,9 @@ impl Gate<'_, '_> {
         if let Some(waiting) = dependency.or(delay).or_else(others) {
             plan.steps.extend(self.stall(&waiting));
             return Err(Some(waiting));
+        }
+        if are_pending(self.row.process(), &self.entry.spec) {
+            return Err(Some(Waiting::Sockets(None)));
         }
         let Some(before) = self.before(rest) else { return Ok(None) };
         match self.close_behind() {

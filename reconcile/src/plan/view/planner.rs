@@ -77,14 +77,18 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
         Step::Start { after, .. } => is_last_in_row(view, *after),
         Step::Stop(id, why) => view.observed.run(*id).is_some_and(|run| {
             let is_only_run = view.observed.processes().get(&run.spec.name).is_some_and(|process| process.runs.len() == 1);
-            // Without a grace it is killed at once. Another run of the process may have to be judged again. And the readiness
+            // Its sockets may be closed. Without a grace it is killed at once. Another run of the process may have to be judged again. And the readiness
             // deadline of a run that is up to date but for a file no longer counts.
-            is_only_run && !run.spec.stop.timeout.is_zero() && !matches!(why, Reason::Watched(_))
+            is_only_run
+                && run.spec.exec.sockets.is_empty()
+                && !run.spec.stop.timeout.is_zero()
+                && !matches!(why, Reason::Watched(_))
         }),
         Step::CountDelay(_) | Step::ForgetDelay(_) => true,
         Step::Kill(..)
         | Step::Update(_)
         | Step::Reload(..)
+        | Step::Hold(..)
         | Step::Report(_)
         | Step::StopRest(..)
         | Step::Stall(..)

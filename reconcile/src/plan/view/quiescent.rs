@@ -6,6 +6,7 @@ use crate::observed::{ObservedProcess, Run};
 use crate::orders::Orders;
 use crate::plan::disposition::{Disposition, StopCause, is_same};
 use crate::plan::progress::{Progress, RestingState, resting_state};
+use crate::plan::sockets::are_settled;
 use crate::spec::OnChange;
 use crate::text::Name;
 use crate::time::Time;
@@ -38,13 +39,14 @@ impl Quiescent {
         now: Time,
     ) -> Option<Quiescent> {
         let spec = &entry.spec;
+        let has_sockets = !spec.exec.sockets.is_empty() || process.is_some_and(|process| process.sockets.is_some());
         if orders.let_entry_run(entry) {
             let process = process?;
-            if process.is_settled(spec) {
+            if process.is_settled(spec) && (!has_sockets || are_settled(process, spec)) {
                 return Some(Quiescent::Settled);
             }
             let delay_is_over = process.due_since.is_some_and(|since| now >= since + spec.start_delay);
-            if !delay_is_over || !entry.needs.is_empty() {
+            if !delay_is_over || !entry.needs.is_empty() || has_sockets {
                 return None;
             }
             return match &process.runs[..] {
@@ -55,10 +57,11 @@ impl Quiescent {
                 _ => None,
             };
         }
-        let Some(process) = process.filter(|process| process.due_since.is_some() || !process.runs.is_empty()) else {
+        let is_busy = |process: &&ObservedProcess| process.due_since.is_some() || !process.runs.is_empty();
+        let Some(process) = process.filter(|process| is_busy(process) || process.sockets.is_some()) else {
             return Some(Quiescent::Idle);
         };
-        let is_closing = orders.closing().is_some() && process.due_since.is_none() && process.is_settled(spec);
+        let is_closing = !has_sockets && orders.closing().is_some() && process.due_since.is_none() && process.is_settled(spec);
         is_closing.then_some(Quiescent::Closing)
     }
 
