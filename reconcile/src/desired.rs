@@ -234,6 +234,14 @@ impl Desired {
         Desired { beyond, ..self }
     }
 
+    /// The same with other definitions for some processes, which have the same names and places. `None`: that isn't valid.
+    pub(crate) fn with_replaced(&self, replace: impl Fn(&Arc<Spec>) -> Option<Arc<Spec>>) -> Option<Desired> {
+        let mut entries: Vec<&DesiredProcess> = self.entries.iter().collect();
+        entries.sort_by_key(|entry| entry.position);
+        let specs = entries.iter().map(|entry| replace(&entry.spec).unwrap_or_else(|| entry.spec.clone())).collect();
+        Some(Desired::new::<Arc<Spec>>(specs, self.shutdown_timeout).ok()?.with_beyond(self.beyond.clone()))
+    }
+
     /// Without any process.
     pub fn nothing() -> Desired {
         Desired {

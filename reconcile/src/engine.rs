@@ -4,12 +4,13 @@
 //! caller performs the actions that it returns, and reports their outcomes as events.
 
 use crate::desired::Desired;
-use crate::diff::{ChangeClass, change, changed_fields, differences};
+use crate::diff::{ChangeClass, Difference, change, changed_fields, differences};
 use crate::event::{Action, Event, RunId, StopBy};
 use crate::merge_lookup::MergeLookup;
-use crate::observed::{Observed, ObservedProcess, Run, Stopping};
+use crate::observed::{Observed, ObservedProcess, Replaced, Run, Stopping, Unwanted};
 use crate::orders::Orders;
 use crate::plan::{Block, Plan, Planner, RestingState, Step, Waiting, changed_since_end, is_mended, resting_state};
+use crate::put_back::PutBack;
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
 use crate::socket::{HeldSockets, HoldState, Listener};
@@ -28,7 +29,11 @@ use core::time::Duration;
 /// threads get a clone, and so see one moment.
 #[derive(Clone, Debug)]
 pub struct Engine {
+    /// The definitions in force.
     pub(crate) desired: Arc<Desired>,
+    /// The definitions of the file. The others differ where a run was put back.
+    pub(crate) file: Arc<Desired>,
+    pub(crate) put_back: BTreeMap<Name, PutBack>,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
     pub(crate) planner: Planner,
@@ -60,6 +65,8 @@ impl Engine {
     pub fn new() -> Engine {
         Engine {
             desired: Arc::new(Desired::nothing()),
+            file: Arc::new(Desired::nothing()),
+            put_back: BTreeMap::new(),
             orders: Orders::default(),
             observed: Observed::default(),
             planner: Planner::default(),
@@ -188,11 +195,13 @@ impl Engine {
 
     /// Whether a configuration would be a new generation: it is the first, or differs in meaning from the one in force.
     pub fn is_news(&self, wanted: &Desired) -> bool {
-        self.orders.closing().is_none() && (self.generation == 0 || *wanted != *self.desired)
+        self.orders.closing().is_none() && (self.generation == 0 || *wanted != *self.file)
     }
 
     /// What a configuration means for each process, compared with the definitions in force.
-    pub fn changes(&self, wanted: &Desired) -> BTreeMap<Name, ChangeClass> {
+    pub fn changes(&self, file: &Desired) -> BTreeMap<Name, ChangeClass> {
+        let replaced = self.in_force(file);
+        let wanted = replaced.as_ref().unwrap_or(file);
         let mut names: Vec<&Name> = self.desired.specs().chain(wanted.specs()).map(|(name, _)| name).collect();
         names.sort();
         names.dedup();
@@ -201,6 +210,9 @@ impl Engine {
         let mut change_of = |name: &Name| {
             let (former, next) = (former.to(name), next.to(name));
             let serving = processes.to(name).and_then(serving);
+            if let Some(rejected) = next.filter(|_| replaced.is_some()).and_then(|next| rejected(file, next)) {
+                return ChangeClass::Stale(rejected);
+            }
             match change(former.map(|former| in_force(former, serving)), next.map(|spec| &**spec)) {
                 ChangeClass::Replace(fields) if keeps(serving, next) => ChangeClass::Stale(fields),
                 change => change,
@@ -217,6 +229,9 @@ impl Engine {
         match step {
             Step::Start { name, after } => self.begin_start(now, &name, after, outcome),
             Step::Stop(id, why) => {
+                if why.is_failure() {
+                    self.put_back_run(now, id, &why, &mut outcome.reports);
+                }
                 if let Some(run) = self.observed.run_mut(id) {
                     run.stop = Some(Stopping { since: now, why: why.clone() });
                     outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec), scope: run.spec.stop.scope });
@@ -256,6 +271,17 @@ impl Engine {
                 }
             }
             Step::Hold(name, listeners) => self.begin_hold(name, listeners, outcome),
+            Step::Replace(id, why) => {
+                if let Some(run) = self.observed.run_mut(id) {
+                    run.unwanted = Some(Unwanted { why, stops_first: false });
+                }
+            }
+            Step::Establish(id) => {
+                let Some(run) = self.observed.run_mut(id) else { return };
+                run.replaces = None;
+                let name = run.spec.name.clone();
+                self.observed.process_or_new(&name).replacing_since = None;
+            }
             Step::Report(id) => {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.reported = true;
@@ -299,6 +325,11 @@ impl Engine {
         let rest = resting_state(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
+        let kept = process.runs.iter().rev().find(|run| run.is_undisturbed());
+        let replaces = kept.map(|run| Box::new(Replaced { spec: run.spec.clone(), generation: run.generation }));
+        if replaces.is_some() {
+            process.replacing_since.get_or_insert(now);
+        }
         process.stalled = None;
         let is_for_files = matches!(reason, Reason::Watched(_));
         let is_slowed_down = is_for_files && process.watch_restarts.count(now);
@@ -339,7 +370,8 @@ impl Engine {
             content,
             kept_by: None,
             reloads: 0,
-            unwanted_by_hand: false,
+            unwanted: None,
+            replaces,
             stop: None,
             rest_stop: None,
             killed: None,
@@ -398,10 +430,17 @@ fn in_force<'a>(wanted: &'a Arc<Spec>, serving: Option<&'a Run>) -> &'a Spec {
     run.map_or(wanted, |run| &run.spec)
 }
 
+/// The fields in which the file differs from this definition, which is in force instead of that of the file.
+fn rejected(file: &Desired, in_force: &Arc<Spec>) -> Option<Vec<Difference>> {
+    let defined = &file.get(&in_force.name)?.spec;
+    let differences = if Arc::ptr_eq(in_force, defined) { Vec::new() } else { differences(in_force, defined) };
+    (!differences.is_empty()).then_some(differences)
+}
+
 /// Whether a process is kept running although its definition changed.
 fn keeps(serving: Option<&Run>, wanted: Option<&Arc<Spec>>) -> bool {
     let is_to_stay = wanted.is_some_and(|wanted| wanted.on_change == OnChange::Keep);
-    is_to_stay && serving.is_some_and(|run| !run.unwanted_by_hand)
+    is_to_stay && serving.is_some_and(|run| run.unwanted.is_none())
 }
 
 /// The newest run of a process that is neither stopping nor ending.
@@ -421,6 +460,10 @@ fn stop_by(spec: &Spec) -> StopBy {
 fn start_reason(process: &mut ObservedProcess, spec: &Arc<Spec>) -> Reason {
     if let Some(cue) = process.cue.take() {
         return cue;
+    }
+    let unwanted = process.runs.iter().rev().filter(|run| run.is_undisturbed()).find_map(|run| run.unwanted.as_ref());
+    if let Some(unwanted) = unwanted {
+        return unwanted.why.clone();
     }
     if let Some(again) = restart_reason(process, spec) {
         return again;

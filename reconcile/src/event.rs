@@ -158,6 +158,10 @@ pub enum Order {
     Stop(Name),
     /// Stop it if it runs, then start it.
     Restart(Name),
+    /// The same; it stops first, even if its definition asks for a rolling replacement.
+    RestartStopFirst(Name),
+    /// Try every definition again of which a run was put back.
+    Retry,
     /// Shut down: stop everything, in order.
     Shutdown,
     /// Shut down: kill everything now.

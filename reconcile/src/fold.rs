@@ -7,11 +7,12 @@ use crate::diff::changed_fields;
 use crate::engine::{Engine, report_of};
 use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId, SocketChange};
 use crate::merge_lookup::MergeLookup;
-use crate::observed::{ObservedProcess, Past, ProcessFacts, Run};
+use crate::observed::{ObservedProcess, Past, ProcessFacts, Run, Unwanted};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, TransitionKind};
 use crate::socket::{HoldState, Listener};
+use crate::spec::ProcessKind;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeSet;
@@ -71,14 +72,17 @@ impl Engine {
         if self.orders.closing().is_some() {
             return;
         }
-        desired.share(&self.desired);
+        desired.share(&self.file);
         if !self.is_news(&desired) {
             return reports.push(Report::Unchanged);
         }
         let summary = Summary::of(&self.changes(&desired));
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
-        let former = core::mem::replace(&mut self.desired, Arc::new(desired));
+        self.forget_changed_put_backs(&desired);
+        self.file = Arc::new(desired);
+        let in_force = self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new);
+        let former = core::mem::replace(&mut self.desired, in_force);
         self.planner.reset(&self.desired);
         self.apply_changed_definitions(&former);
         self.bridge_places(&former);
@@ -168,7 +172,7 @@ impl Engine {
     }
 
     /// Gives runs that go on their places of the new file. Runs that are to stop keep their former places.
-    fn update_places(&mut self) {
+    pub(crate) fn update_places(&mut self) {
         let mut processes = MergeLookup::over(self.observed.processes_mut());
         for entry in self.desired.entries().iter().filter(|entry| self.orders.enable(&entry.spec)) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
@@ -185,8 +189,10 @@ impl Engine {
     fn fold_order(&mut self, now: Time, order: &Order) {
         let name = match order {
             Order::Shutdown | Order::Hurry => return self.close(now, order == &Order::Hurry),
-            Order::Start(name) | Order::Stop(name) | Order::Restart(name) => name,
+            Order::Retry => return self.retry_all_put_back(),
+            Order::Start(name) | Order::Stop(name) | Order::Restart(name) | Order::RestartStopFirst(name) => name,
         };
+        self.retry_put_back(name);
         let Some(entry) = self.desired.get(name) else { return };
         let process = self.observed.process_or_new(name);
         match order {
@@ -195,11 +201,14 @@ impl Engine {
                 process.tried &= entry.spec.enabled;
                 process.forgive();
             }
-            Order::Restart(_) if process.is_running() => {
+            Order::Restart(_) | Order::RestartStopFirst(_) if process.is_running() => {
                 self.orders.start(&entry.spec);
-                process.runs.iter_mut().filter(|run| run.is_undisturbed()).for_each(|run| run.unwanted_by_hand = true);
+                let stops_first = matches!(order, Order::RestartStopFirst(_));
+                for run in process.runs.iter_mut().filter(|run| run.is_undisturbed()) {
+                    run.unwanted = Some(Unwanted { why: Reason::RestartedByHand, stops_first });
+                }
             }
-            Order::Restart(_) => {
+            Order::Restart(_) | Order::RestartStopFirst(_) => {
                 self.orders.start(&entry.spec);
                 process.request_start(Reason::RestartedByHand);
             }
@@ -247,8 +256,9 @@ impl Engine {
         if self.observed.run(id).is_none_or(|run| run.up.is_some()) {
             return;
         }
-        let Some(run) = self.observed.remove(id) else { return };
         let status = ExitStatus::NotStarted(why);
+        self.put_back_run(now, id, &Reason::Ended(status.clone()), reports);
+        let Some(run) = self.observed.remove(id) else { return };
         if let Some(stop) = &run.stop {
             // It was killed in a hurry before its program ran: that is no failure.
             reports.push(report_of(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
@@ -294,6 +304,7 @@ impl Engine {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
+        let mut is_changed = false;
         let process: &mut ProcessFacts = self.observed.process_or_new(name);
         for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
         {
@@ -306,8 +317,12 @@ impl Engine {
         }
         if process.content.as_ref().is_some_and(|former| content.first_difference(former).is_some()) {
             process.watch_restarts.files_changed(now);
+            is_changed = true;
         }
         process.content = Some(content);
+        if is_changed {
+            self.retry_put_back(name);
+        }
     }
 
     /// An answer about other sockets than the current ones is late, and ignored.
@@ -348,7 +363,11 @@ impl Engine {
             let what = if success { TransitionKind::Exited(status.clone()) } else { TransitionKind::Crashed(status.clone()) };
             reports.push(report_of(run, what));
         }
-        run.exit = Some((status, now));
+        run.exit = Some((status.clone(), now));
+        let completes = run.spec.exec.kind == ProcessKind::Task && status.is_success(&run.spec);
+        if run.stop.is_none() && !completes {
+            self.put_back_run(now, id, &Reason::Ended(status), reports);
+        }
     }
 
     fn fold_gone(&mut self, now: Time, id: RunId, reports: &mut Vec<Report>) {
@@ -365,12 +384,8 @@ impl Engine {
         let name = &run.spec.name;
         let entry = self.desired.get(name);
         if let Some(process) = self.observed.process_mut(name) {
-            let stopped = run.stop.as_ref().map(|stop| stop.why.clone());
-            let by_itself = !run.forgiven && stopped.as_ref().is_none_or(Reason::is_failure);
-            let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
-            let streak = by_itself.then(|| extend_streak(before, run, at));
-            let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
-            let past = Past { run: run.id, spec: run.spec.clone(), status, at, why, streak, content: run.content.clone() };
+            let past = past_of(run, process, status, at);
+            let by_itself = past.streak.is_some();
             let wanted = entry.filter(|entry| self.orders.let_run(&entry.spec));
             if let Some(entry) = wanted.filter(|_| by_itself) {
                 let report = |what| {
@@ -414,6 +429,16 @@ impl Engine {
             self.observed.forget(core::slice::from_ref(name));
         }
     }
+}
+
+/// How a run of a process ended.
+pub(crate) fn past_of(run: &Run, process: &ProcessFacts, status: ExitStatus, at: Time) -> Past {
+    let stopped = run.stop.as_ref().map(|stop| stop.why.clone());
+    let by_itself = !run.forgiven && stopped.as_ref().is_none_or(Reason::is_failure);
+    let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
+    let streak = by_itself.then(|| extend_streak(before, run, at));
+    let why = stopped.unwrap_or_else(|| Reason::Ended(status.clone()));
+    Past { run: run.id, spec: run.spec.clone(), status, at, why, streak, content: run.content.clone() }
 }
 
 /// The ending processes that come next before these places, behind a process that was moved.

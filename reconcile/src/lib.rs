@@ -28,6 +28,7 @@ pub mod orders;
 pub mod pending_reason;
 pub mod plan;
 pub mod preview;
+mod put_back;
 pub mod reason;
 pub mod report;
 pub mod socket;

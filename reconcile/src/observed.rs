@@ -54,6 +54,8 @@ pub struct ProcessFacts {
     pub cue: Option<Reason>,
     /// Its newest run, gone or not, that was started to replace another: after a change, by hand, or along with a dependency.
     pub replacement: Option<RunId>,
+    /// Since when a new run is tried beside the old one.
+    pub replacing_since: Option<Time>,
     /// The content of the files that it watches.
     pub content: Option<Content>,
     /// How often it was started again after it ended by itself, or for its watched files.
@@ -125,8 +127,10 @@ pub struct Run {
     pub kept_by: Option<Vec<Option<Pid>>>,
     /// How many reloads are not answered yet.
     pub reloads: u32,
-    /// It is to be restarted by hand.
-    pub unwanted_by_hand: bool,
+    /// Why it is to be replaced although its definition is in force.
+    pub unwanted: Option<Unwanted>,
+    /// What it is to replace, until it has been ready for long enough.
+    pub replaces: Option<Box<Replaced>>,
     /// It was told to stop.
     pub stop: Option<Stopping>,
     /// When those that its main process left behind were told to stop.
@@ -141,6 +145,24 @@ pub struct Run {
     pub reported: bool,
     /// Its end doesn't count, because a start of its process was requested after it began to end.
     pub forgiven: bool,
+}
+
+/// Why a run is to be replaced although its definition is in force.
+#[derive(Clone, Debug)]
+pub struct Unwanted {
+    /// Why.
+    pub why: Reason,
+    /// It has to stop before its replacement is started, even if its definition asks for a rolling replacement.
+    pub stops_first: bool,
+}
+
+/// What a run is to replace.
+#[derive(Clone, Debug)]
+pub struct Replaced {
+    /// The definition of the old run.
+    pub spec: Arc<Spec>,
+    /// The generation of that definition.
+    pub generation: u64,
 }
 
 /// The stop of a run.
@@ -238,7 +260,7 @@ impl Run {
 
     fn is_settled(&self, wanted: &Arc<Spec>) -> bool {
         let is_well = self.up.is_some() && self.ready.is_some() && self.unhealthy.is_none() && self.is_undisturbed();
-        is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && !self.unwanted_by_hand
+        is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && self.unwanted.is_none() && self.replaces.is_none()
     }
 
     /// Whether it was neither stopping nor ending at this moment.

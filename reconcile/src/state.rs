@@ -2,7 +2,7 @@
 
 use crate::desired::DesiredProcess;
 use crate::engine::{Engine, restart_reason};
-use crate::event::{ExitStatus, Pid, Refusal};
+use crate::event::{ExitStatus, Pid};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, Run};
 use crate::orders::Orders;
@@ -126,19 +126,33 @@ impl Engine {
         self.status(name).is_none_or(|status| status.as_wanted)
     }
 
+    /// Why a run goes on although the file has another definition: a new run was put back, or a socket can't be had.
+    fn not_in_force(&self, process: &ObservedProcess, wanted: &Arc<Spec>, run: &Run) -> Option<Reason> {
+        if !run.is_undisturbed() {
+            return None;
+        }
+        if let Some(why) = self.put_back(&run.spec.name) {
+            return Some(why.clone());
+        }
+        match &process.sockets.as_deref()?.state {
+            HoldState::Refused { why, .. } if !is_same(run, wanted) => Some(Reason::Ended(ExitStatus::NotStarted(why.clone()))),
+            _ => None,
+        }
+    }
+
     fn status_of(&self, name: &Name, entry: Option<&DesiredProcess>, process: Option<&ObservedProcess>) -> ProcessStatus {
         let wanted = entry.map(|entry| &entry.spec);
-        let run = process.and_then(|process| process.runs.last());
+        let run = process.and_then(|process| shown_run(&process.runs));
         let (state, reason) = match run {
             Some(run) => state_of_run(run),
             None => state_without_run(process, &self.orders, name, wanted),
         };
-        let refused = process.and_then(|process| refused_socket(process, wanted?, run?));
-        let is_stale =
-            refused.is_some() || run.is_some_and(|run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted)));
+        let not_in_force = process.and_then(|process| self.not_in_force(process, wanted?, run?));
+        let is_kept = |run: &Run| run.is_undisturbed() && wanted.is_some_and(|wanted| is_kept(run, wanted));
+        let is_stale = not_in_force.is_some() || run.is_some_and(is_kept);
         let as_wanted = match state {
             ProcessState::Running => run.zip(wanted).is_some_and(|(run, wanted)| {
-                let is_right = !run.unwanted_by_hand && refused.is_none() && (is_stale || run.spec == *wanted);
+                let is_right = run.unwanted.is_none() && not_in_force.is_none() && (is_stale || run.spec == *wanted);
                 let is_newer = past_of(process).is_some_and(|past| past.run < run.id);
                 let is_proven = !is_newer || !self.observed.unproven.contains(name);
                 wanted.exec.kind != ProcessKind::Task && is_right && is_proven && self.orders.let_run(wanted)
@@ -165,17 +179,17 @@ impl Engine {
             entered: run.map_or_else(|| past_of(process).map(|past| past.at), |run| Some(entered(run))),
             last_exit: past_of(process).map(|past| past.status.clone()),
             generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
-            reason: refused.map_or(reason, |why| Reason::Ended(ExitStatus::NotStarted(why.clone()))),
+            reason: not_in_force.unwrap_or(reason),
         }
     }
 }
 
-/// Why a run goes on although its definition changed: a socket of the new definition can't be had.
-fn refused_socket<'a>(process: &'a ObservedProcess, wanted: &Arc<Spec>, run: &Run) -> Option<&'a Refusal> {
-    match &process.sockets.as_deref()?.state {
-        HoldState::Refused { why, .. } if run.is_undisturbed() && !is_same(run, wanted) => Some(why),
-        _ => None,
-    }
+/// The run that a process is judged by: the newest, unless it has yet to take the place of one that serves, or failed to.
+fn shown_run(runs: &[Run]) -> Option<&Run> {
+    let newest = runs.last()?;
+    let serves = |run: &&Run| run.id != newest.id && run.is_undisturbed() && run.first_ready.is_some();
+    let serving = runs.iter().rev().find(serves).filter(|_| newest.replaces.is_some());
+    Some(serving.unwrap_or(newest))
 }
 
 /// Whether a run differs from the file and is kept. A run that only waits for its replacement isn't.

@@ -34,7 +34,8 @@ pub(super) enum StopCause<'a> {
     Removed,
     Disabled,
     ByHand,
-    RestartedByHand,
+    /// It is to be replaced, see [`Run::unwanted`].
+    Unwanted,
     Changed,
     Unready,
     Unhealthy,
@@ -45,7 +46,7 @@ pub(super) enum StopCause<'a> {
 impl StopCause<'_> {
     /// Whether another run is to take the place of the one that stops.
     fn replaces(self) -> bool {
-        matches!(self, StopCause::Changed | StopCause::RestartedByHand | StopCause::Watched(_) | StopCause::With(_))
+        matches!(self, StopCause::Changed | StopCause::Unwanted | StopCause::Watched(_) | StopCause::With(_))
     }
 
     /// Whether the run has failed.
@@ -60,7 +61,7 @@ impl StopCause<'_> {
             StopCause::Removed => Reason::Removed,
             StopCause::Disabled => Reason::Disabled,
             StopCause::ByHand => Reason::StoppedByHand,
-            StopCause::RestartedByHand => Reason::RestartedByHand,
+            StopCause::Unwanted => run.unwanted.as_ref().map_or(Reason::RestartedByHand, |unwanted| unwanted.why.clone()),
             StopCause::Changed => Reason::Changed(wanted.map(|spec| changed_fields(&run.spec, spec)).unwrap_or_default()),
             StopCause::Unready => Reason::Unready(run.spec.ready_timing.deadline, run.unready.clone()),
             StopCause::Unhealthy => Reason::Unhealthy(run.unhealthy.clone().unwrap_or_default()),
@@ -99,7 +100,13 @@ pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Disposit
             if all.of(&row)[place] == Disposition::Keep
                 && let Some(name) = replaced_dependency(view, &all, &row, run)
             {
-                let stop = Disposition::Stop(StopCause::With(name));
+                let rolls = row.entry.is_some_and(|entry| rolls(&entry.spec, run));
+                let stop = if rolls {
+                    plan.steps.push(Step::Replace(run.id, Reason::With(name.clone())));
+                    Disposition::KeepUntilReplaced
+                } else {
+                    Disposition::Stop(StopCause::With(name))
+                };
                 if row.known_dispositions().is_some() {
                     view.activate(index, all.0.len());
                     all.0.push(stop);
@@ -132,8 +139,9 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
     if !view.wants(row) {
         return Disposition::Stop(StopCause::ByHand);
     }
-    if run.unwanted_by_hand {
-        return Disposition::Stop(StopCause::RestartedByHand);
+    if run.unwanted.is_some() {
+        let goes_on = rolls(&entry.spec, run) && !is_superseded(row, run, &entry.spec);
+        return if goes_on { Disposition::KeepUntilReplaced } else { Disposition::Stop(StopCause::Unwanted) };
     }
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
@@ -154,6 +162,10 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
             let due = || row.process()?.watch_restarts.due(&entry.spec.backoff, view.now, run.id.0);
             match (changed, changed.and_then(|_| due())) {
                 (None, _) => Disposition::Keep,
+                (Some(path), None) if rolls(&entry.spec, run) => {
+                    plan.steps.push(Step::Replace(run.id, Reason::Watched(path.into())));
+                    Disposition::KeepUntilReplaced
+                }
                 (Some(path), None) => Disposition::Stop(StopCause::Watched(path)),
                 (Some(_), Some(due)) => {
                     plan.wake(due);
@@ -178,8 +190,20 @@ pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
 /// Whether an outdated run is no longer needed: an up-to-date one is ready, another outdated one serves better, or the process has
 /// completed.
 fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
-    healthy_runs(row).any(|other| (other.ready.is_some() && is_same(other, wanted)) || service(other) > service(run))
+    let serves_better = |other: &Run| (other.unwanted.is_some() || !is_same(other, wanted)) && service(other) > service(run);
+    healthy_runs(row).any(|other| takes_over(other, wanted) || serves_better(other))
         || resting_state(row.process(), wanted) == RestingState::Completed
+}
+
+/// Whether a run has taken the place of those that are to be replaced.
+fn takes_over(run: &Run, wanted: &Arc<Spec>) -> bool {
+    run.ready.is_some() && run.replaces.is_none() && run.unwanted.is_none() && is_same(run, wanted)
+}
+
+/// Whether a run serves until its replacement does. One that was ready once isn't given up because it is not ready for a moment.
+pub(super) fn rolls(wanted: &Spec, run: &Run) -> bool {
+    let stops_first = run.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first);
+    wanted.on_change == OnChange::Rolling && !stops_first && run.unhealthy.is_none() && service(run).is_some()
 }
 
 fn has_current_run(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
@@ -202,7 +226,9 @@ fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
     if run.unhealthy.is_some() {
         return Disposition::Stop(StopCause::Unhealthy);
     }
-    let (Some(up), None) = (run.up, run.first_ready) else { return Disposition::Keep };
+    // One that is to replace another has to stay ready, too.
+    let in_time = if run.replaces.is_some() { run.ready } else { run.first_ready };
+    let (Some(up), None) = (run.up, in_time) else { return Disposition::Keep };
     let deadline = up + run.spec.ready_timing.deadline;
     if view.now >= deadline {
         return Disposition::Stop(StopCause::Unready);
@@ -248,6 +274,14 @@ fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<
         && let Some(path) = file_to_reload(row, run)
     {
         plan.steps.push(Step::Reload(run.id, Reason::Watched(path.into())));
+    }
+    if let (Disposition::Keep, Some(_), Some(ready)) = (disposition, &run.replaces, run.ready) {
+        let until = ready + run.spec.stable;
+        if view.now >= until {
+            plan.steps.push(Step::Establish(run.id));
+        } else {
+            plan.wake(until);
+        }
     }
     if let (Some(killed), false) = (run.killed, run.reported) {
         if run.kill_refused.is_some() || view.now >= killed + KILL_PATIENCE {

@@ -102,6 +102,10 @@ pub enum Step {
     CountDelay(Name),
     /// Forget from when the start delay of a process counted.
     ForgetDelay(Name),
+    /// Replace a run although its definition is in force. It serves until its replacement is ready for long enough.
+    Replace(RunId, Reason),
+    /// Remember that a run has been ready for long enough to take the place of the old one.
+    Establish(RunId),
     /// Hold exactly these sockets for a process.
     Hold(Name, Vec<Listener>),
     /// Report a run that survives being killed.
@@ -147,6 +151,8 @@ pub enum Waiting {
         /// What its probe met with last.
         why: Option<String>,
     },
+    /// A new run is ready, and takes the place of the old one if it is still so at this time.
+    Stable(Time),
     /// A stop waits for a process that comes after it to be gone.
     Dependent(Name),
     /// A stop is under way; at this time the remaining processes are killed.

@@ -110,7 +110,7 @@ fn unfinished(run: &Run, under_way: &[&Run]) -> Option<Waiting> {
             let until = run.first_ready.is_none().then_some(up + run.spec.ready_timing.deadline);
             Some(Waiting::Readiness { until, why: run.unready.clone() })
         }
-        (Some(_), Some(_)) => None,
+        (Some(_), Some(ready)) => run.replaces.as_ref().map(|_| Waiting::Stable(ready + run.spec.stable)),
     }
 }
 

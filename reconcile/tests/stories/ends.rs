@@ -1,6 +1,6 @@
 //! Ends of runs: what a main process leaves behind, ends that shut navigator down, and starts that wait in vain.
 
-use crate::stage::{Stage, after, by_hand, exited, gone, refused, spec, started, wanted, with};
+use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, refused, spec, started, wanted, with};
 use reconcile::event::{Event, ExitStatus, Order, RunId};
 use reconcile::orders::ShutdownCause;
 use reconcile::plan::Block;
@@ -8,8 +8,6 @@ use reconcile::report::{Report, TransitionKind};
 use reconcile::spec::{Backoff, Restart, ShutdownOn, Signal, Spec, StopScope};
 use reconcile::text::Name;
 use std::time::Duration;
-
-const NOTHING: [&str; 0] = [];
 
 fn by_main(spec: Spec) -> Spec {
     with(spec, |spec| spec.stop.scope = StopScope::Main)

@@ -1,12 +1,12 @@
 //! Watched files: their content is compared with what a run last read, whatever happened in between.
 
-use crate::stage::{Stage, after, by_hand, content, exited, gone, probed, ready, refused, spec, started, unready, wanted, with};
+use crate::stage::{
+    NOTHING, Stage, after, by_hand, content, exited, gone, probed, ready, refused, spec, started, unready, wanted, with,
+};
 use reconcile::event::{Event, Order};
 use reconcile::spec::{OnChange, OnWatch, ProcessKind, Restart, Signal, SignalOrCommand, Spec};
 use reconcile::state::ProcessState;
 use reconcile::text::Text;
-
-const NOTHING: [&str; 0] = [];
 
 fn watching(spec: Spec) -> Spec {
     with(spec, |spec| spec.watch = vec![Text::plain("x")])

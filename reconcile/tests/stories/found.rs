@@ -1,15 +1,14 @@
 //! Bugs found by random histories, each with the shortest scenario that shows it.
 
 use crate::stage::{
-    Stage, after, by_hand, content, exited, gone, not_reloaded, ready, refused, rolling, spec, started, unready, wanted, with,
+    NOTHING, Stage, after, by_hand, content, exited, gone, not_reloaded, ready, refused, rolling, spec, started, unready, wanted,
+    with,
 };
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
 use reconcile::spec::{Dependency, OnChange, OnWatch, ProcessKind, Restart, Signal, SignalOrCommand, Spec};
 use reconcile::text::{Name, Text};
 use std::time::Duration;
-
-const NOTHING: [&str; 0] = [];
 
 fn disabled(spec: Spec) -> Spec {
     with(spec, |spec| spec.enabled = false)
@@ -219,9 +218,10 @@ fn a_process_stopped_by_hand_has_not_converged_while_it_runs() {
 fn a_run_that_waits_for_its_replacement_is_not_stale() {
     let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
     assert_eq!(stage.step([wanted([rolling(spec("a", 1))])]), ["spawn a#2 (args changed)"]);
-    // The replacement can't be started and isn't retried: the old run differs from the file, and not on purpose.
-    stage.step([refused(2)]);
     assert!(stage.status("a").is_some_and(|status| !status.stale));
+    // The replacement can't be started: the old run differs from the file, and not on purpose.
+    stage.step([refused(2)]);
+    assert!(stage.status("a").is_some_and(|status| status.stale));
     assert!(!stage.engine.is_converged());
 }
 
@@ -283,5 +283,8 @@ fn a_restart_by_hand_replaces_a_pair_of_runs_as_well() {
     let mut stage = Stage::with([always(0)], &[1]);
     stage.step([ready(1), wanted([always(1)])]);
     stage.step([started(2)]);
-    assert_eq!(stage.step([by_hand(Order::Restart, "a")]), ["stop a#1 (restarted by hand)", "stop a#2 (restarted by hand)"]);
+    assert_eq!(stage.step([by_hand(Order::Restart, "a")]), ["stop a#2 (restarted by hand)"]);
+    assert_eq!(stage.step([exited(2, 0), gone(2)]), ["spawn a#3 (restarted by hand)"]);
+    assert_eq!(stage.step([started(3)]), NOTHING);
+    assert_eq!(stage.step([ready(3)]), ["stop a#1 (restarted by hand)"]);
 }

@@ -1,10 +1,8 @@
 //! The laws of the core, each with the smallest scenario that fails without it.
 
-use crate::stage::{Stage, after, exited, gone, probed, ready, rolling, spec, started, wanted, with};
+use crate::stage::{NOTHING, Stage, after, exited, gone, probed, ready, rolling, spec, started, wanted, with};
 use reconcile::spec::Announce;
 use std::time::Duration;
-
-const NOTHING: [&str; 0] = [];
 
 /// Law 1: the time to wake is that of the plan made after all steps are begun.
 #[test]

@@ -11,6 +11,9 @@ use reconcile::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// No action.
+pub(crate) const NOTHING: [&str; 0] = [];
+
 /// An engine in virtual time.
 pub(crate) struct Stage {
     pub(crate) engine: Engine,
@@ -120,9 +123,9 @@ pub(crate) fn checked(spec: Spec) -> Spec {
     with(spec, |spec| spec.liveness = Some(liveness))
 }
 
-/// The same, stopped only once its replacement is ready.
+/// The same, stopped only once its replacement is ready, at once.
 pub(crate) fn rolling(spec: Spec) -> Spec {
-    with(spec, |spec| spec.on_change = OnChange::Rolling)
+    with(spec, |spec| (spec.on_change, spec.stable) = (OnChange::Rolling, Duration::ZERO))
 }
 
 /// The same with a change.

@@ -88,6 +88,8 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
         Step::Kill(..)
         | Step::Update(_)
         | Step::Reload(..)
+        | Step::Replace(..)
+        | Step::Establish(_)
         | Step::Hold(..)
         | Step::Report(_)
         | Step::StopRest(..)

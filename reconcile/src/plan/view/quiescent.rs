@@ -4,7 +4,7 @@
 use crate::desired::{Desired, DesiredProcess};
 use crate::observed::{ObservedProcess, Run};
 use crate::orders::Orders;
-use crate::plan::disposition::{Disposition, StopCause, is_same};
+use crate::plan::disposition::{Disposition, StopCause, is_same, rolls};
 use crate::plan::progress::{Progress, RestingState, resting_state};
 use crate::plan::sockets::are_settled;
 use crate::spec::OnChange;
@@ -52,7 +52,7 @@ impl Quiescent {
             return match &process.runs[..] {
                 [] => (resting_state(Some(process), spec) == RestingState::Fresh).then_some(Quiescent::Queued),
                 [run] if !waits_in_its_place(run, entry, desired) => None,
-                [run] if run.unwanted_by_hand => Some(Quiescent::Restarted),
+                [run] if run.unwanted.is_some() => (!rolls(spec, run)).then_some(Quiescent::Restarted),
                 [run] => (spec.on_change == OnChange::Restart && !is_same(run, spec)).then_some(Quiescent::Outdated),
                 _ => None,
             };
@@ -70,7 +70,7 @@ impl Quiescent {
         match self {
             Quiescent::Settled => &[Disposition::Keep],
             Quiescent::Outdated => &[Disposition::Stop(StopCause::Changed)],
-            Quiescent::Restarted => &[Disposition::Stop(StopCause::RestartedByHand)],
+            Quiescent::Restarted => &[Disposition::Stop(StopCause::Unwanted)],
             Quiescent::Closing => &[Disposition::Stop(StopCause::Shutdown)],
             Quiescent::Idle | Quiescent::Queued => &[],
         }

@@ -1,0 +1,127 @@
+//! Putting back: a new run that fails before it could take the place of the old one leaves everything as it was.
+//!
+//! Until something gives a reason to try again, the process is wanted as it was before. So no other part of the core has to know
+//! of this: the old run is up to date, and a crash of it is followed by a restart with the old definition.
+
+use crate::desired::Desired;
+use crate::engine::Engine;
+use crate::event::{ExitStatus, Refusal, RunId};
+use crate::fold::past_of;
+use crate::plan::{RestingState, is_same, resting_state_after};
+use crate::reason::Reason;
+use crate::report::{Report, Transition, TransitionKind};
+use crate::spec::Spec;
+use crate::text::Name;
+use crate::time::Time;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// A definition of the file that is not in force, because a run of it failed before it could take the place of the old one.
+#[derive(Clone, Debug)]
+pub(crate) struct PutBack {
+    /// The definition of the file, and the generation that it came with.
+    rejected: (Arc<Spec>, u64),
+    /// The definition that is in force instead, and its generation.
+    serving: (Arc<Spec>, u64),
+    /// Why.
+    why: Reason,
+}
+
+impl PutBack {
+    /// The definition in force instead of the one of the file. The places of the file hold: others may have been removed.
+    fn in_force(&self) -> Arc<Spec> {
+        let (file, serving) = (&self.rejected.0, &self.serving.0);
+        if file == serving {
+            return file.clone();
+        }
+        let (tier, depends_on) = (file.tier, file.depends_on.clone());
+        Arc::new(Spec { tier, depends_on, ..Spec::clone(serving) })
+    }
+}
+
+impl Engine {
+    /// Why a definition of the file is not in force, if a run of it was put back.
+    pub fn put_back(&self, name: &Name) -> Option<&Reason> {
+        self.put_back.get(name).map(|put_back| &put_back.why)
+    }
+
+    /// The definitions that are in force if these are in the file; `None`: these.
+    pub(crate) fn in_force(&self, file: &Desired) -> Option<Desired> {
+        let is_rejected = |spec: &Arc<Spec>| self.put_back.get(&spec.name).filter(|put_back| put_back.rejected.0 == *spec);
+        let replace = |spec: &Arc<Spec>| is_rejected(spec).map(PutBack::in_force);
+        if self.put_back.is_empty() { None } else { file.with_replaced(replace) }
+    }
+
+    /// Forgets what was put back and is no longer in the file like this.
+    pub(crate) fn forget_changed_put_backs(&mut self, file: &Desired) {
+        self.put_back.retain(|name, put_back| file.get(name).is_some_and(|entry| entry.spec == put_back.rejected.0));
+    }
+
+    /// Puts back a run that fails for this reason, if it is to replace another one and hasn't yet.
+    pub(crate) fn put_back_run(&mut self, now: Time, id: RunId, why: &Reason, reports: &mut Vec<Report>) {
+        let Some(run) = self.observed.run(id) else { return };
+        let (Some(replaced), Some(entry)) = (&run.replaces, self.desired.get(&run.spec.name)) else { return };
+        if !is_same(run, &entry.spec) || !self.orders.let_run(&entry.spec) || self.is_retried(now, id, why) {
+            return;
+        }
+        let (name, generation, pid) = (run.spec.name.clone(), run.generation, run.pid);
+        let why = Reason::PutBack { why: Box::new(why.clone()), generation };
+        let put_back = PutBack {
+            rejected: (entry.spec.clone(), generation),
+            serving: (replaced.spec.clone(), replaced.generation),
+            why: why.clone(),
+        };
+        let serving = put_back.serving.1;
+        if let Some(process) = self.observed.process_mut(&name) {
+            process.replacing_since = None;
+            let content = process.content.clone();
+            for run in &mut process.runs {
+                if run.id == id {
+                    // Its end says nothing about the definition that is in force.
+                    run.forgiven = true;
+                } else if run.is_undisturbed() {
+                    (run.unwanted, run.content) = (None, content.clone().filter(|content| content.watch == run.spec.watch));
+                }
+            }
+        }
+        self.put_back.insert(name.clone(), put_back);
+        self.renew_force(&name, serving);
+        let what = TransitionKind::PutBack(why);
+        reports.push(Report::Process(Transition { name, run: Some(id), pid, generation, what }));
+    }
+
+    /// Whether a start that failed is tried again before the readiness deadline: the host had no room for it.
+    fn is_retried(&self, now: Time, id: RunId, why: &Reason) -> bool {
+        let Reason::Ended(status @ ExitStatus::NotStarted(Refusal::Exhausted { .. } | Refusal::Busy { .. })) = why else {
+            return false;
+        };
+        let Some(run) = self.observed.run(id) else { return false };
+        let Some(process) = self.observed.processes().get(&run.spec.name) else { return false };
+        let until = process.replacing_since.unwrap_or(now) + run.spec.ready_timing.deadline;
+        let past = past_of(run, process, status.clone(), now);
+        matches!(resting_state_after(process, Some(&past), &run.spec), RestingState::Again(at) if at < until)
+    }
+
+    /// Tries a definition again that was put back.
+    pub(crate) fn retry_put_back(&mut self, name: &Name) {
+        if let Some(put_back) = self.put_back.remove(name) {
+            self.renew_force(name, put_back.rejected.1);
+        }
+    }
+
+    /// Tries every definition again that was put back.
+    pub(crate) fn retry_all_put_back(&mut self) {
+        let names: Vec<Name> = self.put_back.keys().cloned().collect();
+        names.iter().for_each(|name| self.retry_put_back(name));
+    }
+
+    /// Puts the definitions in force that are to be so now. The one of a process comes from this generation.
+    fn renew_force(&mut self, name: &Name, generation: u64) {
+        self.desired = self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new);
+        Arc::make_mut(&mut self.since).insert(name.clone(), generation);
+        self.planner.reset(&self.desired);
+        self.observed.mark_all_dirty();
+        self.update_places();
+    }
+}
