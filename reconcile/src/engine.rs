@@ -149,7 +149,7 @@ impl Engine {
     }
 
     /// More plans than one step can need. Each plan but the last begins something. Within one step a process begins or forgets its
-    /// delay, is reported to wait, gets and loses sockets and is started, and a run is updated, reloaded, stopped, killed and reported, and so is what its main
+    /// delay, is reported to wait, gets and loses sockets and is started, and a run is updated, reloaded, drained, stopped, killed and reported, and so is what its main
     /// process left behind: each at most once.
     fn most_plans(&self) -> usize {
         const OF_ONE: usize = 12;
@@ -233,9 +233,25 @@ impl Engine {
                     self.put_back_run(now, id, &why, &mut outcome.reports);
                 }
                 if let Some(run) = self.observed.run_mut(id) {
-                    run.stop = Some(Stopping { since: now, why: why.clone() });
-                    outcome.actions.push(Action::Stop { run: id, by: stop_by(&run.spec), scope: run.spec.stop.scope });
-                    outcome.reports.push(report_of(run, TransitionKind::Stopping(why)));
+                    let drain = run.spec.stop.drain.clone().filter(|_| !why.is_failure());
+                    let drains_until = drain.as_ref().map(|drain| now + drain.timeout);
+                    run.stop = Some(Stopping { since: now, why: why.clone(), drains_until, told: now });
+                    outcome.reports.push(report_of(run, TransitionKind::Stopping(why.clone())));
+                    match drain {
+                        Some(drain) => {
+                            outcome.actions.push(Action::Drain { run: id, by: drain.by });
+                            outcome.reports.push(report_of(run, TransitionKind::Draining(why)));
+                        }
+                        None => outcome.actions.push(stop_action(run)),
+                    }
+                }
+            }
+            Step::EndDrain(id) => {
+                if let Some(run) = self.observed.run_mut(id)
+                    && let Some(stop) = &mut run.stop
+                {
+                    (stop.drains_until, stop.told) = (None, now);
+                    outcome.actions.push(stop_action(run));
                 }
             }
             Step::Kill(id, why) => {
@@ -244,7 +260,7 @@ impl Engine {
                     outcome.reports.push(report_of(run, TransitionKind::Killing(why.clone())));
                     // One that ended by itself was not stopped.
                     if run.exit.is_none() {
-                        run.stop.get_or_insert(Stopping { since: now, why });
+                        run.stop.get_or_insert(Stopping { since: now, why, drains_until: None, told: now });
                     }
                     outcome.actions.push(Action::Kill { run: id });
                 }
@@ -446,6 +462,11 @@ fn keeps(serving: Option<&Run>, wanted: Option<&Arc<Spec>>) -> bool {
 /// The newest run of a process that is neither stopping nor ending.
 fn serving(process: &ObservedProcess) -> Option<&Run> {
     process.runs.iter().rev().find(|run| run.is_undisturbed())
+}
+
+/// The action that tells a run to end.
+fn stop_action(run: &Run) -> Action {
+    Action::Stop { run: run.id, by: stop_by(&run.spec), scope: run.spec.stop.scope }
 }
 
 /// How a run is told to stop.

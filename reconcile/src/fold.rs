@@ -50,8 +50,13 @@ impl Engine {
             Event::Held { name, listeners, refusal } => self.fold_held(now, &name, &listeners, refusal),
             Event::Socket { name, address, what } => self.fold_socket(name, address, what, reports),
             Event::SocketsKept { run, by } => self.fold_sockets_kept(run, by, reports),
-            // No definition asks for it yet.
-            Event::NotDrained { .. } => {}
+            // It is told to end at once.
+            Event::NotDrained { run, .. } => {
+                let stop = self.observed.run_mut(run).and_then(|run| run.stop.as_mut());
+                if let Some(until) = stop.and_then(|stop| stop.drains_until.as_mut()) {
+                    *until = now.min(*until);
+                }
+            }
             Event::KillRefused { run, why } => {
                 if let Some(run) = self.observed.run_mut(run).filter(|run| run.killed.is_some()) {
                     run.kill_refused.get_or_insert(why);

@@ -172,6 +172,10 @@ pub struct Stopping {
     pub since: Time,
     /// Why.
     pub why: Reason,
+    /// Until when it may finish its work, if it was told only that so far.
+    pub drains_until: Option<Time>,
+    /// When it was told to end, and not only to finish its work.
+    pub told: Time,
 }
 
 /// How a run ended.

@@ -74,13 +74,22 @@ pub fn newest_run(engine: &Engine, name: &Name) -> RunId {
 
 fn up(engine: &Engine, name: &Name, former: Option<RunId>) -> OrderProgress {
     let Some(status) = engine.status(name) else { return OrderProgress::Missed("no longer in the file".to_string()) };
-    let is_new = former.is_none_or(|former| newest_run(engine, name) > former);
+    if let Some(why) = engine.put_back(name) {
+        return OrderProgress::Missed(why.to_string());
+    }
+    let is_new = former.is_none_or(|former| newest_run(engine, name) > former) && !is_replacing(engine, name);
     match status.state {
         ProcessState::Running | ProcessState::Completed if is_new => OrderProgress::Reached,
         ProcessState::Failed | ProcessState::Backoff if is_new => OrderProgress::Missed(status.reason.to_string()),
         ProcessState::Stopped => OrderProgress::Missed(status.reason.to_string()),
         _ => OrderProgress::Coming,
     }
+}
+
+/// Whether a new run has yet to take the place of the old one.
+fn is_replacing(engine: &Engine, name: &Name) -> bool {
+    let runs = engine.observed().processes().get(name).map_or(&[][..], |process| &process.runs);
+    runs.iter().any(|run| run.replaces.is_some() && run.is_undisturbed())
 }
 
 fn down(engine: &Engine, name: &Name) -> OrderProgress {

@@ -63,6 +63,7 @@ fn relative_to(waiting: &Waiting, now: Time) -> String {
     match waiting {
         Waiting::Delay(until) => format!("starts in {}", rounded(until.since(now))),
         Waiting::Backoff(until) => format!("next start in {}", rounded(until.since(now))),
+        Waiting::Drain(until, signal) => format!("draining, {} until {signal}", rounded(until.since(now))),
         Waiting::Grace(until) => format!("is killed in {} if it has not stopped", rounded(until.since(now))),
         Waiting::Readiness { until: Some(until), why } => {
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -133,6 +134,7 @@ impl fmt::Display for Waiting {
             }
             Waiting::Stable(until) => write!(f, "its new run has to stay ready until {until}"),
             Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
+            Waiting::Drain(until, signal) => write!(f, "draining, {signal} at {until}"),
             Waiting::Grace(until) => write!(f, "may stop until {until}"),
             Waiting::Kill => f.write_str("is being killed"),
             Waiting::Survivors(which) => f.write_str(&survivors(which.as_deref())),

@@ -113,7 +113,9 @@ impl Engine {
     /// Tries every definition again that was put back.
     pub(crate) fn retry_all_put_back(&mut self) {
         let names: Vec<Name> = self.put_back.keys().cloned().collect();
-        names.iter().for_each(|name| self.retry_put_back(name));
+        for name in &names {
+            self.retry_put_back(name);
+        }
     }
 
     /// Puts the definitions in force that are to be so now. The one of a process comes from this generation.

@@ -60,8 +60,8 @@ impl ChangedProcesses {
         let mut names = BTreeSet::new();
         for event in events {
             match event {
-                Event::Wanted(_) | Event::Order(Order::Shutdown | Order::Hurry) => return ChangedProcesses::All,
-                Event::Order(Order::Start(name) | Order::Stop(name) | Order::Restart(name))
+                Event::Wanted(_) | Event::Order(Order::Retry | Order::Shutdown | Order::Hurry) => return ChangedProcesses::All,
+                Event::Order(Order::Start(name) | Order::Stop(name) | Order::Restart(name) | Order::RestartStopFirst(name))
                 | Event::Content { name, .. }
                 | Event::Held { name, .. }
                 | Event::Socket { name, .. } => {

@@ -220,7 +220,8 @@ impl Facts {
     /// Takes an order by hand.
     pub(crate) fn order(&mut self, now: Time, order: &Order) {
         let process = match order {
-            Order::Start(name) | Order::Stop(name) | Order::Restart(name) => number(name),
+            Order::Start(name) | Order::Stop(name) | Order::Restart(name) | Order::RestartStopFirst(name) => number(name),
+            Order::Retry => return,
             Order::Shutdown => {
                 self.closing.get_or_insert((now, false));
                 return;

@@ -40,7 +40,7 @@ use crate::observed::Observed;
 use crate::orders::{Orders, ShutdownCause};
 use crate::reason::Reason;
 use crate::socket::Listener;
-use crate::spec::Condition;
+use crate::spec::{Condition, Signal};
 use crate::text::Name;
 use crate::time::Time;
 use alloc::string::String;
@@ -92,6 +92,8 @@ pub enum Step {
     },
     /// Tell a run to stop.
     Stop(RunId, Reason),
+    /// Tell a run to end that was only told to finish its work so far.
+    EndDrain(RunId),
     /// Kill a run; the reason is for one that was not told to stop before.
     Kill(RunId, Reason),
     /// Take over a new upkeep in place.
@@ -155,6 +157,8 @@ pub enum Waiting {
     Stable(Time),
     /// A stop waits for a process that comes after it to be gone.
     Dependent(Name),
+    /// A run finishes its work; at this time it gets its stop signal.
+    Drain(Time, Signal),
     /// A stop is under way; at this time the remaining processes are killed.
     Grace(Time),
     /// A kill is under way.

@@ -39,8 +39,12 @@ pub(super) fn stop(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut 
                     if let Some(blocker) = blockers.of(index, view) {
                         plan.wait(row.name, Waiting::Dependent(view.row(blocker).name.clone()));
                     } else {
-                        stops.push(Step::Stop(run.id, reason(*cause, run, row)));
-                        grant_grace(row.name, view.now + run.spec.stop.timeout, plan);
+                        let why = reason(*cause, run, row);
+                        match run.spec.stop.drain.as_ref().filter(|_| !why.is_failure()) {
+                            Some(drain) => grant_drain(row.name, run, view.now + drain.timeout, plan),
+                            None => grant_grace(row.name, view.now + run.spec.stop.timeout, plan),
+                        }
+                        stops.push(Step::Stop(run.id, why));
                     }
                 }
             }
@@ -59,27 +63,38 @@ fn is_hurried(view: &View<'_>) -> bool {
     closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
 }
 
-/// Tells what a main process left behind to stop, unless it was told before. Kills what remains of a run when its grace is over.
+/// Goes on with the end of a run: tells it to end once its time to finish its work is over, tells what its main process left
+/// behind to end, unless it was told before, and kills what remains when its grace is over.
 fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
     if run.killed.is_some() {
         let waiting = if run.reported { Waiting::Survivors(run.kill_refused.clone()) } else { Waiting::Kill };
         return plan.wait(name, waiting);
     }
-    let (since, why) = if let Some(stop) = &run.stop {
-        (stop.since, stop.why.clone())
-    } else {
-        let status = run.exit.as_ref().map_or(ExitStatus::Lost, |(status, _)| status.clone());
-        (run.rest_stop.unwrap_or(view.now), Reason::Ended(status))
+    let drains_until = run.stop.as_ref().and_then(|stop| stop.drains_until);
+    if let (Some(until), false, None) = (drains_until, hurry, &run.exit) {
+        return if view.now < until { grant_drain(name, run, until, plan) } else { plan.steps.push(Step::EndDrain(run.id)) };
+    }
+    let why = match &run.stop {
+        Some(stop) => stop.why.clone(),
+        None => Reason::Ended(run.exit.as_ref().map_or(ExitStatus::Lost, |(status, _)| status.clone())),
     };
-    let until = since + run.spec.stop.timeout;
-    if hurry || (view.now >= until && (run.stop.is_some() || run.rest_stop.is_some())) {
+    // One that was only told to finish its work wasn't told to end.
+    let told = run.stop.as_ref().filter(|stop| stop.drains_until.is_none()).map(|stop| stop.told);
+    let since = told.or(run.rest_stop);
+    let until = since.unwrap_or(view.now) + run.spec.stop.timeout;
+    if hurry || (view.now >= until && since.is_some()) {
         return plan.steps.push(Step::Kill(run.id, why));
     }
-    let was_signalled = run.stop.is_some() && run.spec.stop.scope == StopScope::Tree && run.spec.stop.command.is_none();
-    if run.exit.is_some() && run.rest_stop.is_none() && !was_signalled {
+    let all_told = told.is_some() && run.spec.stop.scope == StopScope::Tree && run.spec.stop.command.is_none();
+    if run.exit.is_some() && run.rest_stop.is_none() && !all_told {
         plan.steps.push(Step::StopRest(run.id, why));
     }
     grant_grace(name, until, plan);
+}
+
+fn grant_drain(name: &Name, run: &Run, until: Time, plan: &mut Plan) {
+    plan.wake(until);
+    plan.wait(name, Waiting::Drain(until, run.spec.stop.signal));
 }
 
 fn grant_grace(name: &Name, until: Time, plan: &mut Plan) {

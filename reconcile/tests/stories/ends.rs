@@ -1,11 +1,12 @@
 //! Ends of runs: what a main process leaves behind, ends that shut navigator down, and starts that wait in vain.
 
-use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, refused, spec, started, wanted, with};
+use crate::stage::{NOTHING, Stage, after, by_hand, checked, exited, gone, refused, spec, started, unhealthy, wanted, with};
 use reconcile::event::{Event, ExitStatus, Order, RunId};
 use reconcile::orders::ShutdownCause;
 use reconcile::plan::Block;
 use reconcile::report::{Report, TransitionKind};
-use reconcile::spec::{Backoff, Restart, ShutdownOn, Signal, Spec, StopScope};
+use reconcile::spec::{Backoff, Drain, Restart, ShutdownOn, Signal, SignalOrCommand, Spec, StopScope};
+use reconcile::state::ProcessState;
 use reconcile::text::Name;
 use std::time::Duration;
 
@@ -134,4 +135,70 @@ fn a_start_that_fails_is_a_failure_only_if_it_is_not_retried() {
     };
     assert_eq!(said_of(Restart::Never), ["Starting", "Failed"]);
     assert_eq!(said_of(Restart::OnFailure), ["Starting", "NotStarted", "Restarting"]);
+}
+
+/// A process that finishes its work for up to 30 seconds before it is told to end.
+fn draining(spec: Spec) -> Spec {
+    let drain = Drain { by: SignalOrCommand::Signal(Signal("QUIT")), timeout: Duration::from_secs(30) };
+    with(spec, |spec| spec.stop.drain = Some(drain))
+}
+
+#[test]
+fn a_process_finishes_its_work_before_it_is_told_to_end() {
+    let mut stage = Stage::with([draining(spec("a", 0))], &[1]);
+    assert_eq!(stage.step([by_hand(Order::Stop, "a")]), ["drain a#1"]);
+    assert_eq!(stage.waiting(), ["a draining, TERM at 30.000s"]);
+    assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Stopping));
+    assert_eq!(stage.wait(29_999), NOTHING);
+    assert_eq!(stage.wait(1), ["stop a#1 ()"]);
+    assert_eq!(stage.wait(9_999), NOTHING, "its grace counts from then");
+    assert_eq!(stage.wait(1), ["kill a#1"]);
+}
+
+#[test]
+fn a_process_that_ends_in_time_is_not_told_to_end() {
+    let mut stage = Stage::with([draining(spec("a", 0))], &[1]);
+    stage.step([wanted([draining(spec("a", 1))])]);
+    assert_eq!(stage.step([exited(1, 0), gone(1)]), ["spawn a#2 (args changed)"]);
+}
+
+#[test]
+fn what_a_drained_main_process_leaves_behind_is_told_to_end() {
+    let mut stage = Stage::with([draining(spec("a", 0))], &[1]);
+    stage.step([by_hand(Order::Stop, "a")]);
+    stage.wait(20_000);
+    assert_eq!(stage.step([exited(1, 0)]), ["stop rest of a#1"]);
+    assert_eq!(stage.wait(9_999), NOTHING);
+    assert_eq!(stage.wait(1), ["kill a#1"]);
+}
+
+#[test]
+fn a_drain_that_fails_ends_at_once() {
+    let mut stage = Stage::with([draining(spec("a", 0))], &[1]);
+    stage.step([by_hand(Order::Stop, "a")]);
+    stage.wait(1_000);
+    let failed = Event::NotDrained { run: RunId(1), why: "exit status 1".to_string() };
+    assert_eq!(stage.step([failed]), ["stop a#1 ()"]);
+}
+
+#[test]
+fn a_process_that_failed_is_not_drained_nor_one_that_is_killed() {
+    let mut stage = Stage::with([draining(checked(spec("a", 0)))], &[1]);
+    assert_eq!(stage.step([unhealthy(1)]), ["stop a#1 (liveness probe failed: no answer)"]);
+    let mut stage = Stage::with([draining(spec("a", 0))], &[1]);
+    assert_eq!(stage.step([Event::Order(Order::Hurry)]), ["kill a#1"]);
+    let mut stage = Stage::with([draining(spec("a", 0))], &[1]);
+    stage.step([Event::Order(Order::Shutdown)]);
+    assert_eq!(stage.step([Event::Order(Order::Hurry)]), ["kill a#1"], "while it drains, too");
+}
+
+#[test]
+fn the_shutdown_timeout_bounds_a_drain() {
+    let long = with(draining(spec("a", 0)), |spec| {
+        spec.stop.drain.iter_mut().for_each(|drain| drain.timeout = Duration::from_hours(1));
+    });
+    let mut stage = Stage::with([long], &[1]);
+    assert_eq!(stage.step([Event::Order(Order::Shutdown)]), ["drain a#1"]);
+    assert_eq!(stage.wait(89_999), NOTHING);
+    assert_eq!(stage.wait(1), ["kill a#1"]);
 }

@@ -77,10 +77,11 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
         Step::Start { after, .. } => is_last_in_row(view, *after),
         Step::Stop(id, why) => view.observed.run(*id).is_some_and(|run| {
             let is_only_run = view.observed.processes().get(&run.spec.name).is_some_and(|process| process.runs.len() == 1);
-            // Its sockets may be closed. Without a grace it is killed at once. Another run of the process may have to be judged again. And the readiness
-            // deadline of a run that is up to date but for a file no longer counts.
+            // Its sockets may be closed. Without a grace it is killed at once. Another run of the process may have to be judged
+            // again. And the readiness deadline of a run that is up to date but for a file no longer counts.
             is_only_run
                 && run.spec.exec.sockets.is_empty()
+                && run.spec.stop.drain.is_none()
                 && !run.spec.stop.timeout.is_zero()
                 && !matches!(why, Reason::Watched(_))
         }),
@@ -88,6 +89,7 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
         Step::Kill(..)
         | Step::Update(_)
         | Step::Reload(..)
+        | Step::EndDrain(_)
         | Step::Replace(..)
         | Step::Establish(_)
         | Step::Hold(..)
