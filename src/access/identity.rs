@@ -39,8 +39,16 @@ pub(crate) enum IdentityError {
 impl Identity {
     /// Looks up `user` and `group`. Also returns the account of the user, if there is one, for the environment.
     pub(crate) fn of(exec: &Exec) -> Result<(Identity, Option<Account>), IdentityError> {
-        let group = exec.group.as_ref().map(group).transpose()?;
-        let Some(name) = &exec.user else { return Ok((Identity::of_group(group, rustix::process::geteuid().is_root()), None)) };
+        Identity::named(exec.user.as_ref(), exec.group.as_ref())
+    }
+
+    /// The same for a user and a group.
+    pub(crate) fn named(
+        user_name: Option<&Text>,
+        group_name: Option<&Text>,
+    ) -> Result<(Identity, Option<Account>), IdentityError> {
+        let group = group_name.map(group).transpose()?;
+        let Some(name) = user_name else { return Ok((Identity::of_group(group, rustix::process::geteuid().is_root()), None)) };
         let (user, account) = user(name)?;
         let primary = group
             .or(account.as_ref().map(|account| account.group))

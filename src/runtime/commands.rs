@@ -98,7 +98,7 @@ impl Commands {
         let spec = Arc::new(command_spec(context, purpose, command));
         let (mark, slot, leaf) = self.shared.lock().register_start(id, &spec);
         let extras = SpawnExtras { variables: [variables(context), extras.variables].concat(), ..extras };
-        self.spawners.submit(SpawnRequest { run: id, spec, mark, slot, leaf, extras, after: Vec::new() });
+        self.spawners.submit(SpawnRequest { run: id, spec, mark, slot, leaf, extras, sockets: None, after: Vec::new() });
         self.shared.news.notify_one();
         StartedCommand { id, commands: self.clone(), ended }
     }
@@ -240,7 +240,9 @@ fn command_spec(context: &CommandContext, purpose: Purpose, command: &[Text]) ->
     let run_exec = &context.spec.exec;
     let (program, args) = command.split_first().map_or((Text::default(), &[][..]), |(first, rest)| (first.clone(), rest));
     let output = if purpose == Purpose::Check { Output::Null } else { run_exec.output.clone() };
-    let exec = Exec { command: program, args: args.to_vec(), output, announce: None, ..run_exec.clone() };
+    // Sockets are for the program alone.
+    let (announce, sockets) = (None, Vec::new());
+    let exec = Exec { command: program, args: args.to_vec(), output, announce, sockets, ..run_exec.clone() };
     let mut spec = Spec::new(&context.spec.name, "");
     spec.exec = exec;
     spec

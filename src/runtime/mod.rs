@@ -31,6 +31,7 @@ mod reaper;
 mod refusal;
 mod rehearsal;
 mod run_orders;
+mod sockets;
 mod spawn;
 mod spawn_extras;
 mod spawners;
@@ -60,9 +61,11 @@ use probe::Prober;
 use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, RunId, StopBy};
+use reconcile::socket::Listener;
 use reconcile::spec::{self, Spec, StopScope};
 use reconcile::text::Name;
 use run_orders::RunOrders;
+use sockets::{SocketTask, Sockets, SocketsRequest};
 use spawners::{SpawnRequest, Spawners};
 use std::io;
 use std::mem;
@@ -72,7 +75,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, unbounded_channel};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -116,6 +119,7 @@ pub enum StartError {
 pub struct Runtime {
     shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
+    sockets: Sockets,
     observers: RunObservers,
     orders: RunOrders,
     outputs: Outputs,
@@ -151,8 +155,9 @@ impl Runtime {
         let environment = Inherited::of(std::env::vars_os());
         let outputs = Outputs::start(setup.printer.clone(), setup.history.clone()).map_err(StartError::Threads)?;
         let (report, outcomes) = unbounded_channel();
-        let spawners =
-            Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &report).map_err(StartError::Threads)?;
+        let sockets = Sockets::new(setup.printer.trust());
+        let spawners = Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &sockets, &report)
+            .map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
         // Only now, so that the threads made before have it blocked and are not woken by it.
         sys::unblock_child_signal().map_err(StartError::Signals)?;
@@ -160,7 +165,8 @@ impl Runtime {
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), orphans: Mutex::new(orphans), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let observers = RunObservers { prober: Prober::new(commands.clone(), news.clone(), setup.state), commands };
+        let prober = Prober::new(commands.clone(), news.clone(), setup.state);
+        let observers = RunObservers { commands, prober, spawners: Arc::clone(&spawners) };
         let (pass_done, reap_passes) = watch::channel(());
         let signals = ReapSignals { child_signal, main_exits, emptied_groups, outcomes };
         let reap =
@@ -170,6 +176,7 @@ impl Runtime {
         Ok(Runtime {
             shared,
             spawners,
+            sockets,
             observers,
             orders,
             outputs,
@@ -209,8 +216,12 @@ impl Runtime {
                     }
                 }
                 Action::Kill { run } => self.kill(run),
-                // No definition asks for the first two yet.
-                Action::Hold { .. } | Action::Drain { .. } | Action::Stop { .. } | Action::StopRest { .. } => {}
+                Action::Hold { name, listeners } => {
+                    self.sockets.want(&name, &listeners);
+                    self.spawners.submit_sockets(SocketTask::Hold(self.request_sockets(&name, listeners)));
+                }
+                // No definition asks for the first one yet.
+                Action::Drain { .. } | Action::Stop { .. } | Action::StopRest { .. } => {}
             }
         }
         self.shared.lock().stop(&stops);
@@ -228,11 +239,19 @@ impl Runtime {
             let error = format!("processes left by a killed navigator do not end: pids {}", pids.join(" "));
             return self.shared.refuse(run, "starting", error);
         }
-        let extras = match self.observers.prober.prepare(run, &spec) {
+        let mut extras = match self.observers.prober.prepare(run, &spec) {
             Ok(extras) => extras,
             Err((stage, error)) => return self.shared.refuse(run, stage, words(&error)),
         };
-        self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, extras, after });
+        extras.announce_sockets(&spec.exec.sockets);
+        let has_sockets = !spec.exec.sockets.is_empty();
+        let sockets = has_sockets.then(|| Box::new(self.request_sockets(&spec.name, spec.exec.sockets.clone())));
+        self.spawners.submit(SpawnRequest { run, spec, mark, slot, leaf, extras, sockets, after });
+    }
+
+    fn request_sockets(&self, name: &Name, listeners: Vec<Listener>) -> SocketsRequest {
+        let main_pids = if listeners.is_empty() { Vec::new() } else { self.shared.lock().main_pids(name) };
+        SocketsRequest { name: name.clone(), listeners, main_pids }
     }
 
     /// Stops a run by a command, or by a signal to its main process. If the whole tree gets a signal, returns that for the caller to
@@ -318,6 +337,7 @@ impl Runtime {
     pub async fn finish(mut self) -> Vec<Pid> {
         self.observers.prober.finish();
         let survivors = self.kill_everything().await;
+        self.close_sockets().await;
         self.shared.lock().remove_groups();
         self.reap_task.abort();
         self.orphan_task.abort();
@@ -330,6 +350,23 @@ impl Runtime {
             tracing::warn!(target: "managed_processes", "Dropped the last lines: the output is stuck");
         }
         survivors
+    }
+
+    async fn close_sockets(&self) {
+        if !self.sockets.are_used() {
+            return;
+        }
+        let (sockets, (closed, is_closed)) = (self.sockets.clone(), oneshot::channel());
+        let closing = move || {
+            sockets.close();
+            let _timed_out = closed.send(());
+        };
+        // A thread that the end of navigator doesn't wait for.
+        if let Err(error) = std::thread::Builder::new().name("sockets".to_owned()).spawn(closing) {
+            tracing::warn!(target: "managed_processes", %error, "Left the paths of sockets");
+        } else if timeout(FLUSH_TIMEOUT, is_closed).await.is_err() {
+            tracing::warn!(target: "managed_processes", "Left the paths of sockets: their file system does not answer");
+        }
     }
 
     async fn kill_everything(&mut self) -> Vec<Pid> {

@@ -105,6 +105,21 @@ pub(super) fn runs_our_program(pid: u32) -> bool {
     program(&pid.to_string()).is_some_and(|found| Some(found) == program("self"))
 }
 
+/// Whether a process is in the session of another one, or descends from it.
+pub(super) fn is_below(pid: u32, leader: u32) -> bool {
+    /// Process trees in practice are not deeper.
+    const MAX_DEPTH: usize = 64;
+    let mut at = pid;
+    for _ in 0..MAX_DEPTH {
+        let Some(stat) = stat(at) else { return false };
+        if at == leader || stat.session == leader {
+            return true;
+        }
+        at = stat.parent;
+    }
+    false
+}
+
 /// A variable in the initial environment of a process's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MarkVariable {
@@ -272,5 +287,13 @@ mod tests {
         let (name, value) = std::env::vars().find(|(_, value)| !value.is_empty()).expect("tests have an environment");
         assert_eq!(variable(std::process::id(), &name), MarkVariable::Value(value.into_bytes()));
         assert_eq!(variable(std::process::id(), "NO_SUCH_VARIABLE"), MarkVariable::Unset);
+    }
+
+    #[test]
+    fn descendants_are_recognized() {
+        let own = std::process::id();
+        let parent = stat(own).expect("we exist").parent;
+        assert!(is_below(own, own) && is_below(own, parent));
+        assert!(!is_below(parent, own) || stat(parent).is_some_and(|found| found.session == own));
     }
 }

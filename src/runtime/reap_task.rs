@@ -8,6 +8,7 @@ use super::output::set_more_log_expected;
 use super::pause::{CATCH_UP, PAUSE};
 use super::probe::Prober;
 use super::reaper::Reaper;
+use super::sockets::SocketTask;
 use super::spawners::{SpawnReport, Spawners, TaskOutcome};
 use crate::sys;
 use reconcile::event::Event;
@@ -93,6 +94,10 @@ pub(super) async fn reap(
                 TaskOutcome::Start(report) => {
                     reports.push(report);
                     WakeCause::StartReported
+                }
+                TaskOutcome::Sockets(events) => {
+                    shared.lock().add_events(events);
+                    WakeCause::Other
                 }
                 TaskOutcome::Remove(kept) => {
                     let are_all = kept.is_empty();
@@ -287,12 +292,18 @@ pub(super) async fn watch_orphans(shared: Arc<LoopState>, exits: Arc<AsyncFd<Own
 pub(super) struct RunObservers {
     pub(super) commands: Commands,
     pub(super) prober: Prober,
+    pub(super) spawners: Arc<Spawners>,
 }
 
 impl RunObservers {
     /// Hands an event to commands and probes, and sends it to the loop unless it is a command's.
     async fn deliver(&self, event: Event, news: &Sender<Event>) {
         let Some(event) = self.commands.route(event) else { return };
+        if let Event::Exited { run, .. } | Event::Gone { run } = &event
+            && self.prober.has_sockets(*run)
+        {
+            self.spawners.submit_sockets(SocketTask::Restore);
+        }
         match &event {
             Event::Exited { run, .. } => self.prober.end(*run),
             Event::MainChanged { run, pid } => self.prober.main_changed(*run, *pid),

@@ -86,7 +86,7 @@ pub(super) fn of_stage(exec: &Exec, attempt: &Attempt, stage: Stage, error: i32)
             let error = "it was killed before its program was executed".to_owned();
             return Refusal::Failed { stage: "starting".to_owned(), error };
         }
-        Stage::Passing => return of_passing(exec, error),
+        Stage::Passing(number) => return of_passing(exec, number, error),
         Stage::OomScoreAdj => "setting oom_score_adj".to_owned(),
         Stage::Limit(place) => format!("setting limits.{}", attempt.limit_names.get(place).copied().unwrap_or("?")),
         Stage::Nice => "setting nice".to_owned(),
@@ -134,18 +134,13 @@ fn of_user(exec: &Exec) -> String {
     format!("user `{}`", exec.user.as_ref().map_or("?", |user| user.shown()))
 }
 
-/// The descriptor of `ready.fd` could not be put in place, mostly because its number is beyond the limit.
-fn of_passing(exec: &Exec, error: i32) -> Refusal {
-    let number = match exec.announce {
-        Some(Announce::Fd(number)) => number.to_string(),
-        _ => "?".to_owned(),
-    };
+/// The descriptor of `ready.fd` or of a socket could not be put in place, mostly because its number is beyond the limit.
+fn of_passing(exec: &Exec, number: u32, error: i32) -> Refusal {
+    let key = if exec.announce == Some(Announce::Fd(number)) { "ready.fd" } else { "listen" };
+    let stage = format!("passing descriptor {number} of `{key}`");
     match error {
-        libc::EBADF => Refusal::Failed {
-            stage: format!("passing descriptor {number} of `ready.fd`"),
-            error: "`limits.nofile` allows no descriptor of this number".to_owned(),
-        },
-        _ => failed(format!("passing descriptor {number} of `ready.fd`"), error),
+        libc::EBADF => Refusal::Failed { stage, error: "`limits.nofile` allows no descriptor of this number".to_owned() },
+        _ => failed(stage, error),
     }
 }
 

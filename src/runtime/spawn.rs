@@ -17,7 +17,7 @@ use reconcile::spec::{Exec, InheritEnv, Limit, Output};
 use reconcile::text::Text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{DupFlags, Errno, dup3};
+use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -72,6 +72,8 @@ pub(super) struct SpawnParameters<'a> {
     pub(super) group: Option<BorrowedFd<'a>>,
     /// What it is passed beyond its definition.
     pub(super) extras: &'a SpawnExtras,
+    /// Its sockets, in the order of their descriptors.
+    pub(super) sockets: &'a [Arc<OwnedFd>],
     /// The starts that must be over before its exec.
     pub(super) after: &'a [Arc<Slot>],
 }
@@ -93,7 +95,9 @@ pub(super) fn spawn(
     }
     let SpawnSlot { stack, stdio } = slot;
     let output = stdio.prepare(&exec.output, start.extras, &image.attempt.identity).map_err(refuse)?;
-    let child = image.child(exec, start, context, stdio);
+    let descriptors = PassedFds::of(start).map_err(|error| refuse(of_descriptors(error)))?;
+    let passed = descriptors.placed();
+    let child = Child { passed: &passed, ..image.child(exec, start, context, stdio) };
     let started = clone::start(&child, stack, start.slot);
     // So that the streams end with the child.
     stdio.reset();
@@ -134,7 +138,7 @@ pub(super) struct Unstartable {
 /// Performs a start without its exec: a child makes all earlier steps and ends. The caller must have no other reaper.
 pub(super) fn rehearse(exec: &Exec, context: &SpawnContext<'_>, slot: &mut SpawnSlot) -> Result<(), Unstartable> {
     let (pid_slot, extras) = (Slot::default(), SpawnExtras::default());
-    let start = SpawnParameters { mark: "rehearsal", slot: &pid_slot, group: None, extras: &extras, after: &[] };
+    let start = SpawnParameters { mark: "rehearsal", slot: &pid_slot, group: None, extras: &extras, sockets: &[], after: &[] };
     let about = |setting| move |why| Unstartable { why, setting };
     if let Err(error) = Identity::of(exec) {
         let setting = match &error {
@@ -219,7 +223,7 @@ impl ExecImage<'_> {
             programs: &self.attempt.programs,
             arguments: &self.arguments,
             environment: &self.environment,
-            pid_variable: start.extras.pid_variable,
+            pid_variables: &start.extras.pid_variables,
             stdio: stdio.0.each_ref().map(AsFd::as_fd),
             oom_score_adj: self.oom_score_adj.as_deref(),
             limits: &self.limits,
@@ -230,10 +234,38 @@ impl ExecImage<'_> {
             user: self.attempt.identity.user,
             directory: self.directory.as_deref(),
             no_new_privs: exec.no_new_privs,
-            passed: start.extras.descriptor.as_ref().map(|(descriptor, number)| (descriptor.as_fd(), *number)),
+            passed: &[],
             in_group: start.group,
             after: start.after,
         }
+    }
+}
+
+/// The number of a program's first socket, as in `sd_listen_fds(3)`.
+const FIRST_SOCKET: u32 = 3;
+
+/// The descriptors that a program is passed, beside its standard streams.
+struct PassedFds<'a> {
+    passed: Vec<(BorrowedFd<'a>, u32)>,
+    /// Copies of those that have the number of another one in the program.
+    copies: Vec<Option<OwnedFd>>,
+}
+
+impl<'a> PassedFds<'a> {
+    fn of(start: &'a SpawnParameters<'_>) -> Result<PassedFds<'a>, Errno> {
+        let sockets = start.sockets.iter().map(AsFd::as_fd).zip(FIRST_SOCKET..);
+        let further = start.extras.descriptor.iter().map(|(descriptor, number)| (descriptor.as_fd(), *number));
+        let passed: Vec<_> = sockets.chain(further).collect();
+        let above = passed.iter().map(|(_, number)| number + 1).max().unwrap_or(0).cast_signed();
+        let copy = |&one: &(BorrowedFd<'_>, u32)| {
+            clone::would_be_overwritten(one, &passed).then(|| fcntl_dupfd_cloexec(one.0, above)).transpose()
+        };
+        Ok(PassedFds { copies: passed.iter().map(copy).collect::<Result<_, _>>()?, passed })
+    }
+
+    fn placed(&self) -> Vec<(BorrowedFd<'_>, u32)> {
+        let with_copies = self.passed.iter().zip(&self.copies);
+        with_copies.map(|(&(descriptor, number), copy)| (copy.as_ref().map_or(descriptor, AsFd::as_fd), number)).collect()
     }
 }
 

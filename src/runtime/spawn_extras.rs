@@ -2,6 +2,7 @@
 //! None of it counts as a change of the definition.
 
 use super::probe::LogMatcher;
+use reconcile::socket::Listener;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 pub(super) struct SpawnExtras {
     /// Variables, over those of the definition.
     pub(super) variables: Vec<(&'static str, String)>,
-    /// The variable, if any, that holds the program's own pid.
-    pub(super) pid_variable: Option<&'static str>,
+    /// The variables that hold the program's own pid.
+    pub(super) pid_variables: Vec<&'static str>,
     /// Its notification socket. Its owner becomes the process's user before the exec.
     pub(super) socket: Option<PathBuf>,
     /// A descriptor, and its number in the program.
@@ -21,4 +22,17 @@ pub(super) struct SpawnExtras {
     pub(super) output: Option<OwnedFd>,
     /// Reads its lines, wherever they go.
     pub(super) log_matcher: Option<Arc<LogMatcher>>,
+}
+
+impl SpawnExtras {
+    /// Adds the variables by which a program finds its sockets (`sd_listen_fds(3)`).
+    pub(super) fn announce_sockets(&mut self, listeners: &[Listener]) {
+        if listeners.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = listeners.iter().map(|listener| listener.name.value()).collect();
+        self.variables.push(("LISTEN_FDS", listeners.len().to_string()));
+        self.variables.push(("LISTEN_FDNAMES", names.join(":")));
+        self.pid_variables.push("LISTEN_PID");
+    }
 }

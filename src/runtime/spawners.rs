@@ -9,12 +9,13 @@ use super::launcher::Launcher;
 use super::output::Outputs;
 use super::proc::{self, Stat};
 use super::queue::SpawnQueue;
+use super::sockets::{SocketTask, Sockets, SocketsRequest};
 use super::spawn::{self, NotSpawned, SpawnContext, SpawnParameters, SpawnSlot};
 use super::spawn_extras::SpawnExtras;
 use super::tree;
 use crate::journal::{Journal, JournalEntry, Started};
 use crate::sys::slot::Slot;
-use reconcile::event::{Refusal, RunId};
+use reconcile::event::{Event, Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Text;
 use rustix::fd::{AsFd, OwnedFd};
@@ -44,6 +45,8 @@ pub(super) struct SpawnRequest {
     pub(super) leaf: Option<Leaf>,
     /// What it is passed beyond its definition.
     pub(super) extras: SpawnExtras,
+    /// The sockets to pass to it; `None` if its definition names none.
+    pub(super) sockets: Option<Box<SocketsRequest>>,
     /// The starts that must be over before its exec.
     pub(super) after: Vec<Arc<Slot>>,
 }
@@ -86,6 +89,7 @@ impl FinishedRuns {
 enum SpawnerTask {
     Start(SpawnRequest),
     Remove(FinishedRuns),
+    Sockets(SocketTask),
 }
 
 /// The result of a thread's work.
@@ -94,6 +98,8 @@ pub(super) enum TaskOutcome {
     Start(SpawnReport),
     /// Control groups are removed, except for these, which aren't empty yet.
     Remove(Vec<Leaf>),
+    /// What happened to sockets.
+    Sockets(Vec<Event>),
 }
 
 /// The user of a process, as in its definition, for the limit of threads; `None` is navigator's own.
@@ -113,6 +119,7 @@ struct SpawnerContext {
     environment: Inherited,
     outputs: Outputs,
     journal: Journal,
+    sockets: Sockets,
     outcomes: UnboundedSender<TaskOutcome>,
 }
 
@@ -124,10 +131,11 @@ impl Spawners {
         environment: &Inherited,
         outputs: &Outputs,
         journal: &Journal,
+        sockets: &Sockets,
         outcomes: &UnboundedSender<TaskOutcome>,
     ) -> io::Result<Spawners> {
         let (environment, outputs, journal, outcomes) = (environment.clone(), outputs.clone(), journal.clone(), outcomes.clone());
-        let context = SpawnerContext { launcher, environment, outputs, journal, outcomes };
+        let context = SpawnerContext { launcher, environment, outputs, journal, sockets: sockets.clone(), outcomes };
         let spawners = Spawners { queue: Arc::new(SpawnQueue::new(PER_USER)), context, threads: Mutex::new(0) };
         spawners.ensure_threads(PER_USER)?;
         Ok(spawners)
@@ -152,6 +160,12 @@ impl Spawners {
         let _fewer = self.ensure_threads(wanted);
     }
 
+    /// Works on sockets. The result is a [`TaskOutcome::Sockets`].
+    pub(super) fn submit_sockets(&self, task: SocketTask) {
+        // What takes long is to look up users and hosts: as for starts, that leaves threads for others.
+        let _same_threads = self.queue.push(Some(None), SpawnerTask::Sockets(task));
+    }
+
     /// Releases the resources of finished runs. The result is a [`TaskOutcome::Remove`].
     pub(super) fn remove(&self, finished: FinishedRuns) {
         let _same_threads = self.queue.push(None, SpawnerTask::Remove(finished));
@@ -165,8 +179,15 @@ fn run_thread(queue: &SpawnQueue<SpawnerTask, User>, context: &SpawnerContext, m
         let outcome = match task {
             // Dropping the request closes our copies of the passed descriptors. Their readers wait for that.
             SpawnerTask::Start(request) => {
-                TaskOutcome::Start(start(&request, &spawn_context, &mut slot, &context.outputs, &context.journal))
+                let (sockets, events) =
+                    request.sockets.as_ref().map_or((Ok(Vec::new()), Vec::new()), |wanted| context.sockets.for_start(wanted));
+                if !events.is_empty() {
+                    // As below.
+                    let _finished = context.outcomes.send(TaskOutcome::Sockets(events));
+                }
+                TaskOutcome::Start(start(&request, sockets, &spawn_context, &mut slot, context))
             }
+            SpawnerTask::Sockets(task) => TaskOutcome::Sockets(context.sockets.perform(task)),
             SpawnerTask::Remove(mut finished) => {
                 finished.remove();
                 TaskOutcome::Remove(finished.leaves)
@@ -189,24 +210,27 @@ impl Drop for Spawners {
 /// Makes a start and records it.
 fn start(
     request: &SpawnRequest,
+    sockets: Result<Vec<Arc<OwnedFd>>, Refusal>,
     spawn_context: &SpawnContext<'_>,
     spawn_slot: &mut SpawnSlot,
-    outputs: &Outputs,
-    journal: &Journal,
+    context: &SpawnerContext,
 ) -> SpawnReport {
-    let outcome = start_program(request, spawn_context, spawn_slot, outputs);
+    let outcome = sockets
+        .map_err(|why| NotSpawned { has_child: false, why })
+        .and_then(|sockets| start_program(request, &sockets, spawn_context, spawn_slot, &context.outputs));
     if let Err(NotSpawned { why: Refusal::CommandNotFound { command, path }, .. }) = &outcome {
         tracing::debug!(target: "managed_processes", name = request.spec.name.as_str(), command, path, "Searched PATH");
     }
     request.slot.end();
     // Before it counts as started.
-    let outcome = outcome.inspect(|running| record_start(journal, request, running));
+    let outcome = outcome.inspect(|running| record_start(&context.journal, request, running));
     SpawnReport { run: request.run, outcome }
 }
 
 /// Makes the control group, starts the program in it, and has its output read.
 fn start_program(
     request: &SpawnRequest,
+    sockets: &[Arc<OwnedFd>],
     spawn_context: &SpawnContext<'_>,
     spawn_slot: &mut SpawnSlot,
     outputs: &Outputs,
@@ -218,7 +242,7 @@ fn start_program(
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(log_missing_group).ok());
     let SpawnRequest { mark, slot, extras, after, .. } = request;
-    let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, after };
+    let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, sockets, after };
     spawn::spawn(exec, &start, spawn_context, spawn_slot).map(|spawned| {
         if let Some(error) = spawned.group_error {
             log_missing_group(&io::Error::from_raw_os_error(error));

@@ -36,8 +36,8 @@ pub(crate) struct Child<'a> {
     pub(crate) arguments: &'a [CString],
     /// Its environment, as `NAME=value`.
     pub(crate) environment: &'a [Cow<'a, CStr>],
-    /// The variable, if any, that holds the child's own pid.
-    pub(crate) pid_variable: Option<&'a str>,
+    /// The variables that hold the child's own pid.
+    pub(crate) pid_variables: &'a [&'static str],
     /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
     /// is above them isn't copied for the child.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
@@ -59,8 +59,9 @@ pub(crate) struct Child<'a> {
     pub(crate) directory: Option<&'a CStr>,
     /// Whether no exec gives it or its descendants more privileges than it has.
     pub(crate) no_new_privs: bool,
-    /// A further descriptor of the program, and its number there, above 2.
-    pub(crate) passed: Option<(BorrowedFd<'a>, u32)>,
+    /// Further descriptors of the program, and their numbers there, above 2. None of these is the present number of another
+    /// descriptor in this list.
+    pub(crate) passed: &'a [(BorrowedFd<'a>, u32)],
     /// The directory of the control group to be in.
     pub(crate) in_group: Option<BorrowedFd<'a>>,
     /// The starts that must be over before the program is executed.
@@ -110,8 +111,8 @@ pub(crate) enum Stage {
     Directory,
     /// Giving up privileges that an exec could bring.
     NoNewPrivs,
-    /// Putting the further descriptor in place.
-    Passing,
+    /// Putting the further descriptor of this number in place.
+    Passing(u32),
     /// Waiting until another start is over.
     Turn,
     /// Emptying the signal mask.
@@ -186,8 +187,8 @@ struct ChildShared<'a> {
     programs: Vec<*const c_char>,
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
-    /// Where in the environment the child writes its own pid: room for [`DIGITS`] and the NUL behind them.
-    own_digits: Option<*mut u8>,
+    /// Where in the environment the child writes its own pid: each has room for [`DIGITS`] and the NUL behind them.
+    own_digits: Vec<*mut u8>,
     failure: Option<(Stage, i32)>,
     slot: &'a Slot,
     /// Our own pid.
@@ -212,14 +213,16 @@ const DIGITS: usize = 10;
 /// What failed; see [`CloneFailure`].
 pub(crate) fn start(child: &Child<'_>, stack: &mut Stack, slot: &Slot) -> Result<StartedChild, CloneFailure> {
     debug_assert!(child.stdio.iter().all(|descriptor| descriptor.as_raw_fd() > 2), "a source would be overwritten");
-    let mut own = child.pid_variable.map(|name| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat());
-    let own_variable = own.as_mut().map(Vec::as_mut_ptr);
+    debug_assert!(child.passed.iter().all(|&one| !would_be_overwritten(one, child.passed)), "a source would be overwritten");
+    let own_variable = |name: &&str| [name.as_bytes(), b"=", &[0; DIGITS + 1]].concat();
+    let mut own_texts: Vec<Vec<u8>> = child.pid_variables.iter().map(own_variable).collect();
+    let own: Vec<*mut u8> = own_texts.iter_mut().map(Vec::as_mut_ptr).collect();
     let mut shared = ChildShared {
         child,
         programs: child.programs.iter().map(|text| text.as_ptr()).collect(),
-        arguments: pointers(child.arguments, None),
-        environment: pointers(child.environment, own_variable),
-        own_digits: own_variable.zip(child.pid_variable).map(|(text, name)| text.wrapping_add(name.len() + 1)),
+        arguments: pointers(child.arguments, &[]),
+        environment: pointers(child.environment, &own),
+        own_digits: own.iter().zip(child.pid_variables).map(|(text, name)| text.wrapping_add(name.len() + 1)).collect(),
         failure: None,
         slot,
         parent: std::process::id(),
@@ -272,10 +275,16 @@ fn record<T: Copy>(of_shared: &T) -> T {
     unsafe { ptr::read_volatile(of_shared) }
 }
 
-/// Pointers to strings, to one more if there is one, and the null pointer that ends the list.
-fn pointers<T: Borrow<CStr>>(texts: &[T], one_more: Option<*mut u8>) -> Vec<*const c_char> {
-    let one_more = one_more.map(|text| text.cast_const().cast());
-    texts.iter().map(|text| text.borrow().as_ptr()).chain(one_more).chain([ptr::null()]).collect()
+/// Whether placing the descriptors of this list would replace this one of them before it is copied.
+pub(crate) fn would_be_overwritten((source, target): (BorrowedFd<'_>, u32), passed: &[(BorrowedFd<'_>, u32)]) -> bool {
+    let source = source.as_raw_fd().cast_unsigned();
+    source != target && passed.iter().any(|(_, other)| source == *other)
+}
+
+/// Pointers to strings, to further ones, and the null pointer that ends the list.
+fn pointers<T: Borrow<CStr>>(texts: &[T], further: &[*mut u8]) -> Vec<*const c_char> {
+    let further = further.iter().map(|text| text.cast_const().cast());
+    texts.iter().map(|text| text.borrow().as_ptr()).chain(further).chain([ptr::null()]).collect()
 }
 
 /// Every signal, as the kernel's mask of 64 bits.
@@ -308,7 +317,7 @@ extern "C" fn run(shared: *mut c_void) -> c_int {
 
 /// Goes through the stages; returns only with the one that failed.
 fn become_program(shared: &ChildShared<'_>) -> (Stage, i32) {
-    if let Some(digits) = shared.own_digits {
+    for &digits in &shared.own_digits {
         // SAFETY: `start` made room for as many, and waits.
         unsafe { write_own_number(digits) };
     }
@@ -372,15 +381,15 @@ fn prepare(shared: &ChildShared<'_>) -> Result<(), (Stage, i32)> {
         // Every descriptor of ours is born with this flag, and those of our launcher got it at the start; so where the
         // kernel doesn't know the call (before 5.11), nothing is lost.
         let _unknown = call(libc::SYS_close_range, [3, u32::MAX as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0]);
-        if let Some((descriptor, target)) = child.passed {
-            let (source, target) = (number(descriptor.as_raw_fd()), target as usize);
+        for &(descriptor, place) in child.passed {
+            let (source, target) = (number(descriptor.as_raw_fd()), place as usize);
             // Without a flag it stays open; and a copy onto itself would be an error.
             let placed = if source == target {
                 call(libc::SYS_fcntl, [source, libc::F_SETFD as usize, 0, 0, 0])
             } else {
                 call(libc::SYS_dup3, [source, target, 0, 0, 0])
             };
-            placed.map_err(at(Stage::Passing))?;
+            placed.map_err(at(Stage::Passing(place)))?;
         }
         for before in child.after {
             before.wait(shared.parent).map_err(at(Stage::Turn))?;

@@ -14,6 +14,7 @@ mod panics;
 mod probes;
 mod refused;
 mod server;
+mod sockets;
 mod tidy;
 mod trees;
 mod turns;

@@ -109,6 +109,11 @@ pub(super) struct OutputRoute {
 }
 
 impl Printer {
+    /// By whose rules files are opened.
+    pub(in crate::runtime) fn trust(&self) -> Trust {
+        self.routes().trust
+    }
+
     /// Starts the first writer. Files are opened by rules of `trust`.
     ///
     /// # Errors

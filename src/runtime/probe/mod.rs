@@ -114,7 +114,7 @@ impl Prober {
         }
         if let Some(watchdog) = &watchdog {
             passed.variables.push(("WATCHDOG_USEC", watchdog.limit().as_micros().to_string()));
-            passed.pid_variable = Some("WATCHDOG_PID");
+            passed.pid_variables.push("WATCHDOG_PID");
         }
         let matcher = LogMatcher::for_output(&spec.exec.output, matches!(spec.ready, Some(Probe::Log(_))));
         if let (Some(matcher), Some(Probe::Log(pattern))) = (&matcher, &spec.ready) {
@@ -194,6 +194,11 @@ impl Prober {
     /// The context for commands of a run.
     pub(super) fn context(&self, run: RunId) -> Option<CommandContext> {
         self.lock().get(&run).map(|probed| probed.context.clone())
+    }
+
+    /// Whether a run was passed sockets.
+    pub(super) fn has_sockets(&self, run: RunId) -> bool {
+        self.lock().get(&run).is_some_and(|probed| !probed.context.spec.exec.sockets.is_empty())
     }
 
     /// Never held across an await; only the loop's thread locks it.

@@ -180,7 +180,7 @@ impl NotificationHandlers {
         let user = sender.uid.as_raw();
         let process_user = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
         let trusted = [Some(0), Some(rustix::process::geteuid().as_raw()), process_user];
-        trusted.contains(&Some(user)) || is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
+        trusted.contains(&Some(user)) || proc::is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
     }
 
     /// Whether readiness comes from notifications. With a probe, `READY=1` is ignored.
@@ -233,21 +233,6 @@ fn log_ignored(name: &str, key: &str, logged_keys: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether a process is in the session of another one, or descends from it.
-fn is_below(pid: u32, leader: u32) -> bool {
-    /// Process trees in practice are not deeper.
-    const MAX_DEPTH: usize = 64;
-    let mut at = pid;
-    for _ in 0..MAX_DEPTH {
-        let Some(stat) = proc::stat(at) else { return false };
-        if at == leader || stat.session == leader {
-            return true;
-        }
-        at = stat.parent;
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,13 +259,5 @@ mod tests {
         assert_eq!(std::fs::metadata(&directory).expect("it stays").permissions().mode() & 0o777, 0o711);
         drop(notifications);
         assert!(!directory.exists(), "the directory was not removed");
-    }
-
-    #[test]
-    fn descendants_are_recognized() {
-        let own = std::process::id();
-        let parent = proc::stat(own).expect("we exist").parent;
-        assert!(is_below(own, own) && is_below(own, parent));
-        assert!(!is_below(parent, own) || proc::stat(parent).is_some_and(|stat| stat.session == own));
     }
 }

@@ -1,0 +1,158 @@
+//! Listening sockets that navigator holds, and passes to the programs of its processes.
+//!
+//! There is one socket for each address, whichever processes want it. So an address that moves from one process to another keeps
+//! its socket, with the connections that wait in it. What each process wants is changed at once, on the loop's thread
+//! ([`Sockets::want`]). Opening and closing may wait for a name server or a disk, so spawners do it. A socket is closed only when
+//! no process wants it any more; so the order in which spawners do their work doesn't matter.
+
+mod listener;
+mod rival;
+mod socket_file;
+mod table;
+mod wanted;
+
+use crate::access::Trust;
+use reconcile::event::{Event, Refusal};
+use reconcile::socket::Listener;
+use reconcile::text::Name;
+use rustix::fd::OwnedFd;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use table::{Prepared, SocketRequest, SocketTable, Unavailable, prepare};
+use wanted::Wanted;
+
+/// The sockets. Clones share them.
+#[derive(Clone)]
+pub(super) struct Sockets(Arc<SharedSockets>);
+
+struct SharedSockets {
+    are_used: AtomicBool,
+    /// Locked by the loop too, hence only for a moment. If the table is locked too, that comes first.
+    wanted: Mutex<Wanted>,
+    /// Locked while sockets are opened and closed.
+    table: Mutex<SocketTable>,
+}
+
+/// The sockets of a process.
+pub(super) struct SocketsRequest {
+    pub(super) name: Name,
+    pub(super) listeners: Vec<Listener>,
+    /// Main processes of its runs: what they listen on may be taken over.
+    pub(super) main_pids: Vec<u32>,
+}
+
+/// Work on the sockets.
+pub(super) enum SocketTask {
+    /// Open what is missing, close what no process wants, and answer with an [`Event::Held`].
+    Hold(SocketsRequest),
+    /// Restore what programs have removed or shut down.
+    Restore,
+}
+
+impl Sockets {
+    /// `trust`: the users that may change the directories of sockets.
+    pub(super) fn new(trust: Trust) -> Sockets {
+        Sockets(Arc::new(SharedSockets {
+            are_used: AtomicBool::new(false),
+            wanted: Mutex::default(),
+            table: Mutex::new(SocketTable::new(trust)),
+        }))
+    }
+
+    /// Records which sockets a process wants from now on.
+    pub(super) fn want(&self, name: &Name, listeners: &[Listener]) {
+        self.0.are_used.fetch_or(!listeners.is_empty(), Ordering::Relaxed);
+        self.wanted().set(name, listeners);
+    }
+
+    /// Does the work, and returns the events.
+    pub(super) fn perform(&self, task: SocketTask) -> Vec<Event> {
+        match task {
+            SocketTask::Hold(request) => self.hold(request),
+            SocketTask::Restore => {
+                let mut table = self.table();
+                table.restore_all();
+                table.take_events()
+            }
+        }
+    }
+
+    fn hold(&self, request: SocketsRequest) -> Vec<Event> {
+        let mut refusal = None;
+        let (_all, mut events) = self.get_all(&request, |listener, got| {
+            // One that overlaps another socket of navigator is opened by the start, once that is closed.
+            if let Err(Unavailable::Refused(why)) = got {
+                refusal.get_or_insert_with(|| refuse(listener, why));
+            }
+            Ok(())
+        });
+        let SocketsRequest { name, listeners, .. } = request;
+        events.push(Event::Held { name, listeners, refusal });
+        events
+    }
+
+    /// The sockets to pass to a program, in order. Those that are missing are opened. Also returns the events.
+    pub(super) fn for_start(&self, request: &SocketsRequest) -> (Result<Vec<Arc<OwnedFd>>, Refusal>, Vec<Event>) {
+        self.get_all(request, |listener, got| {
+            got.map_err(|unavailable| {
+                refuse(
+                    listener,
+                    match unavailable {
+                        Unavailable::Overlaps(other) => format!("address in use by navigator's own socket for `{other}`"),
+                        Unavailable::Refused(why) => why,
+                    },
+                )
+            })
+        })
+    }
+
+    /// Gets each socket and hands it on. Then closes those that no process wants, be it that this request is outdated.
+    fn get_all<T>(
+        &self,
+        request: &SocketsRequest,
+        mut take: impl FnMut(&Listener, Result<Arc<OwnedFd>, Unavailable>) -> Result<T, Refusal>,
+    ) -> (Result<Vec<T>, Refusal>, Vec<Event>) {
+        let mut prepared = self.prepare(&request.listeners);
+        let mut table = self.table();
+        let all = request.listeners.iter().enumerate().map(|(place, listener)| {
+            let one = SocketRequest { name: &request.name, listener, main_pids: &request.main_pids };
+            take(listener, table.get(&one, prepared.remove(&place), &|key| self.wanted().includes(key)))
+        });
+        let all = all.collect();
+        table.close_unwanted(&|key| self.wanted().includes(key));
+        (all, table.take_events())
+    }
+
+    /// Looks up what the missing sockets need, by their places in the list. Nothing is locked meanwhile.
+    fn prepare(&self, listeners: &[Listener]) -> HashMap<usize, Result<Prepared, String>> {
+        let missing: Vec<usize> = {
+            let table = self.table();
+            (0..listeners.len()).filter(|&place| !table.has(&listeners[place])).collect()
+        };
+        missing.into_iter().map(|place| (place, prepare(&listeners[place]))).collect()
+    }
+
+    /// Closes all, at the end. It may wait for a disk.
+    pub(super) fn close(&self) {
+        *self.wanted() = Wanted::default();
+        self.table().close_unwanted(&|_| false);
+    }
+
+    /// Whether any socket was ever wanted.
+    pub(super) fn are_used(&self) -> bool {
+        self.0.are_used.load(Ordering::Relaxed)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn table(&self) -> MutexGuard<'_, SocketTable> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refuse(listener: &Listener, why: String) -> Refusal {
+    Refusal::Listen { address: listener.shown.shown().to_owned(), why }
+}

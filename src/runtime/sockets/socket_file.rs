@@ -1,0 +1,258 @@
+//! Unix sockets at paths.
+//!
+//! A socket is bound by the path that the configuration names, because programs recognize it by that. Its directories are checked
+//! first ([`crate::access::walk`]): if only trusted users can change them, they can't be exchanged; otherwise navigator binds with
+//! the rights of the socket's user, as it does everything else there.
+//!
+//! Programs delete paths that they didn't make. So the socket has a second name in the same directory, by which it can get its
+//! path back.
+
+use super::listener::{Failure, begin, stream_socket};
+use crate::access::identity::Identity;
+use crate::access::walk::{FoundPath, Rules};
+use crate::access::{Distrust, Trust};
+use crate::checksum::fnv1a;
+use crate::error_text::words;
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fchmod, fstat, linkat, openat, statat, unlinkat};
+use rustix::io::ioctl_fionbio;
+use rustix::net::{AddressFamily, SocketAddrUnix, bind, connect};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The permissions of directories that are missing.
+const DIRECTORY_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
+
+/// The file of a socket.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    trust: Trust,
+    owner: Identity,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
+/// The permissions of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Permissions {
+    pub(super) mode: u32,
+    /// Owner and group. It is also the user that acts where untrusted users can write.
+    pub(super) owner: Identity,
+}
+
+/// What became of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PathState {
+    /// The socket is there, or something else that isn't ours.
+    Kept,
+    /// It was missing, and is there again.
+    PutBack,
+    /// It is missing, and its second name too.
+    Lost,
+}
+
+impl SocketFile {
+    /// Makes a socket at a path, and listens there. Missing directories are made.
+    pub(super) fn open(
+        path: &Path,
+        trust: Trust,
+        permissions: &Permissions,
+        backlog: u32,
+    ) -> Result<(OwnedFd, SocketFile), Failure> {
+        let place = Place { path, trust, owner: &permissions.owner };
+        let found = place.find(Some(DIRECTORY_MODE))?;
+        let spare = spare_name(found.name());
+        for name in [found.name(), &spare] {
+            clear(&found, name)?;
+        }
+        let socket = stream_socket(AddressFamily::UNIX)?;
+        // The file gets the mode of the socket, less the umask: it is never more open than this.
+        fchmod(&socket, Mode::from_raw_mode(permissions.mode))?;
+        let address = address(path)?;
+        found.act(|_| bind(&socket, &address))?;
+        let made = found.stat().map_err(Failure::from).and_then(|stat| {
+            let is_socket = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
+            stat.filter(is_socket).ok_or_else(|| Failure::Other("another process removed it at once".to_owned()))
+        });
+        let finished = made.and_then(|stat| {
+            // Some file systems have no second names. Then a lost path is bound again.
+            let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
+            set_permissions(&found, id(&stat), permissions)?;
+            begin(&socket, backlog)?;
+            Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id: id(&stat) })
+        });
+        match finished {
+            Ok(file) => Ok((socket, file)),
+            Err(failure) => {
+                for name in [found.name(), &spare] {
+                    let _best_effort = found.act(|directory| unlinkat(directory, name, AtFlags::empty()));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The file of a socket that a process has bound there by itself.
+    pub(super) fn adopt(path: &Path, trust: Trust, permissions: &Permissions) -> Result<SocketFile, Failure> {
+        let place = Place { path, trust, owner: &permissions.owner };
+        let found = place.find(None)?;
+        let id = id_of(&found, found.name())?.ok_or_else(|| Failure::Other("the path is missing".to_owned()))?;
+        let spare = spare_name(found.name());
+        clear(&found, &spare)?;
+        let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
+        set_permissions(&found, id, permissions)?;
+        Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { path: &self.path, trust: self.trust, owner: &self.owner }
+    }
+
+    /// Applies other permissions.
+    pub(super) fn change(&mut self, permissions: &Permissions) -> Result<(), Failure> {
+        let found = self.place().find(None)?;
+        if id_of(&found, found.name())? == Some(self.id) {
+            set_permissions(&found, self.id, permissions)?;
+        }
+        self.owner = permissions.owner.clone();
+        Ok(())
+    }
+
+    /// What to open it with again.
+    pub(super) fn permissions(&self, mode: u32) -> Permissions {
+        Permissions { mode, owner: self.owner.clone() }
+    }
+
+    /// Gives the socket its path back, if it is missing or belongs to a socket that is closed.
+    pub(super) fn put_back(&self) -> Result<PathState, Failure> {
+        let found = self.place().find(Some(DIRECTORY_MODE))?;
+        match id_of(&found, found.name())? {
+            Some(id) if id == self.id => return Ok(PathState::Kept),
+            // Not ours to remove.
+            Some(_) if clear(&found, found.name()).is_err() => return Ok(PathState::Kept),
+            _ => {}
+        }
+        let spare = spare_name(found.name());
+        if id_of(&found, &spare)? != Some(self.id) {
+            return Ok(PathState::Lost);
+        }
+        found.act(|directory| linkat(directory, &spare, directory, found.name(), AtFlags::empty()))?;
+        Ok(PathState::PutBack)
+    }
+
+    /// Removes what is left of its names.
+    pub(super) fn remove(&self) {
+        // Where its directory is gone, so is the file.
+        let Ok(found) = self.place().find(None) else { return };
+        for name in [found.name(), &spare_name(found.name())] {
+            if matches!(id_of(&found, name), Ok(Some(id)) if id == self.id) {
+                // The next navigator removes it.
+                let _best_effort = found.act(|directory| unlinkat(directory, name, AtFlags::empty()));
+            }
+        }
+    }
+}
+
+/// Where a socket is, and the rules to get there.
+struct Place<'a> {
+    path: &'a Path,
+    trust: Trust,
+    owner: &'a Identity,
+}
+
+impl<'a> Place<'a> {
+    fn find(&self, make: Option<Mode>) -> Result<FoundPath<'a>, Failure> {
+        let rules = Rules { trust: self.trust, act_as: Some(self.owner), make };
+        rules.find(self.path).map_err(|error| {
+            let remedy = Distrust::behind(&error)
+                .map_or_else(String::new, |distrust| format!(": {}; or set `user` of the socket", distrust.remedy()));
+            Failure::Other(words(&error) + &remedy)
+        })
+    }
+}
+
+fn address(path: &Path) -> Result<SocketAddrUnix, Failure> {
+    SocketAddrUnix::new(path).map_err(|_| Failure::Other("the path of a socket has at most 107 bytes".to_owned()))
+}
+
+/// The second name of a socket: always the same for a path, so that what a killed navigator left is found.
+fn spare_name(name: &OsStr) -> OsString {
+    format!(".navigator-{:016x}", fnv1a(name.as_bytes())).into()
+}
+
+fn id(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+fn stat(found: &FoundPath<'_>, name: &OsStr) -> io::Result<Option<Stat>> {
+    match found.act(|directory| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn id_of(found: &FoundPath<'_>, name: &OsStr) -> io::Result<Option<(u64, u64)>> {
+    Ok(stat(found, name)?.as_ref().map(id))
+}
+
+/// Removes a socket that no process listens on. Anything else with that name is a failure.
+fn clear(found: &FoundPath<'_>, name: &OsStr) -> Result<(), Failure> {
+    let Some(stat) = stat(found, name)? else { return Ok(()) };
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Socket => None,
+        FileType::RegularFile => Some("a file"),
+        FileType::Directory => Some("a directory"),
+        FileType::Symlink => Some("a link"),
+        _ => Some("a device or a FIFO"),
+    };
+    if let Some(kind) = kind {
+        return Err(Failure::Other(format!("there is {kind} at that path: remove it, or choose another path")));
+    }
+    if is_alive(found, name)? {
+        return Err(Failure::InUse);
+    }
+    Ok(found.act(|directory| unlinkat(directory, name, AtFlags::empty()))?)
+}
+
+/// Whether a process listens on the socket of this name.
+fn is_alive(found: &FoundPath<'_>, name: &OsStr) -> Result<bool, Failure> {
+    let socket = stream_socket(AddressFamily::UNIX)?;
+    // Otherwise it would wait while the queue is full.
+    ioctl_fionbio(&socket, true)?;
+    let attempt = |directory: BorrowedFd<'_>| {
+        let path = [format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(), name.as_bytes()].concat();
+        // Only a long name has more bytes so.
+        let address = SocketAddrUnix::new(OsStr::from_bytes(&path));
+        connect(&socket, &address.or_else(|_| SocketAddrUnix::new(found.path().with_file_name(name)))?)
+    };
+    match found.act(attempt).map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::ECONNREFUSED)) => Ok(false),
+        Ok(()) | Err(Some(libc::EAGAIN | libc::EPROTOTYPE)) => Ok(true),
+        Err(error) => Err(io::Error::from_raw_os_error(error.unwrap_or(libc::EINVAL)).into()),
+    }
+}
+
+/// Changes the very file that has this id, whatever has its name by then.
+fn set_permissions(found: &FoundPath<'_>, made: (u64, u64), permissions: &Permissions) -> Result<(), Failure> {
+    let Permissions { mode, owner } = permissions;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = found.act(|directory| openat(directory, found.name(), flags, Mode::empty()))?;
+    if id(&fstat(&file)?) != made {
+        return Err(Failure::Other("another process replaced it".to_owned()));
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    found.act(|_| rustix::fs::chmod(&*path, Mode::from_raw_mode(*mode)))?;
+    if owner.user.is_none() && owner.group.is_none() {
+        return Ok(());
+    }
+    let (user, group) = (owner.user.map(Uid::from_raw), owner.group.map(Gid::from_raw));
+    let given = found.act(|_| chownat(&file, "", user, group, AtFlags::EMPTY_PATH));
+    given.map_err(|error| match error.raw_os_error() {
+        Some(libc::EPERM) => Failure::Other("only root may give a socket to another user or group".to_owned()),
+        _ => error.into(),
+    })
+}

@@ -1,0 +1,260 @@
+//! The open sockets by address: opens them, takes them over, keeps them usable, and closes them.
+
+use super::listener::{self, Failure, resolve};
+use super::rival;
+use super::socket_file::{PathState, Permissions, SocketFile};
+use super::wanted::key;
+use crate::access::Trust;
+use crate::access::identity::{Identity, IdentityError};
+use crate::error_text::words;
+use reconcile::event::{Event, SocketChange};
+use reconcile::socket::{Address, Listener};
+use reconcile::text::Name;
+use rustix::fd::OwnedFd;
+use rustix::net::sockopt::socket_acceptconn;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The open sockets, and what happened to them.
+pub(super) struct SocketTable {
+    trust: Trust,
+    sockets: BTreeMap<String, OpenSocket>,
+    events: Vec<Event>,
+}
+
+struct OpenSocket {
+    socket: Arc<OwnedFd>,
+    /// The process that it was last opened or passed for.
+    name: Name,
+    listener: Listener,
+    /// Where it really is.
+    address: Address,
+    file: Option<SocketFile>,
+}
+
+/// What is looked up before a socket can be opened.
+pub(super) struct Prepared {
+    address: Address,
+    permissions: Permissions,
+}
+
+/// Why a socket can't be had.
+pub(super) enum Unavailable {
+    /// It overlaps a socket that navigator holds for this process, and can be had once that is closed.
+    Overlaps(Name),
+    /// Anything else, in words.
+    Refused(String),
+}
+
+/// A request for a socket.
+pub(super) struct SocketRequest<'a> {
+    pub(super) name: &'a Name,
+    pub(super) listener: &'a Listener,
+    /// Main processes that may listen there already.
+    pub(super) main_pids: &'a [u32],
+}
+
+/// Looks up the host name and the user of a socket. It may wait for a server.
+pub(super) fn prepare(listener: &Listener) -> Result<Prepared, String> {
+    let address = resolve(&listener.address)?;
+    let owner = Identity::named(listener.user.as_ref(), listener.group.as_ref()).map(|(identity, _)| identity);
+    let owner = owner.map_err(|error| match error {
+        IdentityError::UnknownUser(user) => format!("unknown user `{user}`"),
+        IdentityError::UnknownGroup(group) => format!("unknown group `{group}`"),
+        IdentityError::NoPrimaryGroup(user) => format!("user `{user}` has no account, hence no primary group: set `group` too"),
+        IdentityError::LookUp { what, error } => format!("looking up {what}: {}", words(&error)),
+    })?;
+    Ok(Prepared { address, permissions: Permissions { mode: listener.mode, owner } })
+}
+
+impl SocketTable {
+    pub(super) fn new(trust: Trust) -> SocketTable {
+        SocketTable { trust, sockets: BTreeMap::new(), events: Vec::new() }
+    }
+
+    /// Whether a socket is open with these settings, so that [`prepare`] isn't needed.
+    pub(super) fn has(&self, listener: &Listener) -> bool {
+        self.sockets.get(&key(&listener.address)).is_some_and(|open| open.has_settings_of(listener))
+    }
+
+    /// The events since the last call.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The socket at an address. Opens it if it is missing. `is_wanted` is asked for the keys of other sockets that are in the way.
+    pub(super) fn get(
+        &mut self,
+        request: &SocketRequest<'_>,
+        prepared: Option<Result<Prepared, String>>,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Arc<OwnedFd>, Unavailable> {
+        let &SocketRequest { name, listener, .. } = request;
+        let key = key(&listener.address);
+        let prepare = || prepared.unwrap_or_else(|| prepare(listener)).map_err(Unavailable::Refused);
+        let Some(open) = self.sockets.get_mut(&key) else {
+            let (open, what) = self.open(request, &prepare()?, is_wanted)?;
+            let socket = Arc::clone(&open.socket);
+            self.events.push(open.event(what));
+            self.sockets.insert(key, open);
+            return Ok(socket);
+        };
+        open.name = name.clone();
+        if !open.has_settings_of(listener) {
+            open.change(listener, &prepare()?.permissions).map_err(|failure| Unavailable::Refused(failure.in_words()))?;
+        }
+        if open.restore(self.trust).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
+            self.events.push(open.event(SocketChange::Restored));
+        }
+        Ok(Arc::clone(&open.socket))
+    }
+
+    fn open(
+        &mut self,
+        request: &SocketRequest<'_>,
+        prepared: &Prepared,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<(OpenSocket, SocketChange), Unavailable> {
+        let &SocketRequest { name, listener, main_pids } = request;
+        let Prepared { address, permissions } = prepared;
+        let opened = |socket, file, what| {
+            let (name, listener, address) = (name.clone(), listener.clone(), address.clone());
+            Ok((OpenSocket { socket, name, listener, address, file }, what))
+        };
+        let mut attempt = bind(address, self.trust, permissions, listener.backlog);
+        if matches!(attempt, Err(Failure::InUse)) && self.close_overlapping(address, is_wanted) {
+            attempt = bind(address, self.trust, permissions, listener.backlog);
+        }
+        match attempt {
+            Ok((socket, file)) => return opened(Arc::new(socket), file, SocketChange::Opened),
+            Err(Failure::Other(why)) => return Err(Unavailable::Refused(why)),
+            Err(Failure::InUse) => {}
+        }
+        // Two names of a host may mean the same address.
+        if let Some(same) = self.sockets.values().find(|open| open.address == *address) {
+            return opened(Arc::clone(&same.socket), None, SocketChange::Opened);
+        }
+        if let Some(other) = self.sockets.values().find(|open| open.address.overlaps(address)) {
+            return Err(Unavailable::Overlaps(other.name.clone()));
+        }
+        let rivals = rival::find(address);
+        let Some(socket) = rivals.iter().find_map(|rival| rival.copy(main_pids, address)) else {
+            let by = rivals.first().map_or_else(String::new, |rival| format!(" by {}", rival.shown()));
+            return Err(Unavailable::Refused(format!("address in use{by}")));
+        };
+        let refuse = |failure: Failure| Unavailable::Refused(failure.in_words());
+        listener::begin(&socket, listener.backlog).map_err(|error| refuse(error.into()))?;
+        let file = match address {
+            Address::Path(path) => Some(SocketFile::adopt(Path::new(path.value()), self.trust, permissions).map_err(refuse)?),
+            _ => None,
+        };
+        opened(Arc::new(socket), file, SocketChange::TakenOver)
+    }
+
+    /// Closes sockets that no process wants and that are in the way of an address; returns whether there were any.
+    fn close_overlapping(&mut self, address: &Address, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+        self.close_matching(&|key, open| open.address.overlaps(address) && !is_wanted(key))
+    }
+
+    /// Closes the sockets that no process wants.
+    pub(super) fn close_unwanted(&mut self, is_wanted: &dyn Fn(&str) -> bool) {
+        self.close_matching(&|key, _| !is_wanted(key));
+    }
+
+    fn close_matching(&mut self, is_closed: &dyn Fn(&str, &OpenSocket) -> bool) -> bool {
+        let mut has_closed = false;
+        self.sockets.retain(|key, open| {
+            let closes = is_closed(key, open);
+            if closes {
+                if let Some(file) = &open.file {
+                    file.remove();
+                }
+                self.events.push(open.event(SocketChange::Closed));
+                has_closed = true;
+            }
+            !closes
+        });
+        has_closed
+    }
+
+    /// Restores what programs have removed or shut down.
+    pub(super) fn restore_all(&mut self) {
+        for open in self.sockets.values_mut() {
+            match open.restore(self.trust) {
+                Ok(false) => {}
+                Ok(true) => self.events.push(open.event(SocketChange::Restored)),
+                // The next start tries again, and reports it.
+                Err(failure) => {
+                    let (name, address) = (open.name.as_str(), open.listener.shown.shown());
+                    tracing::debug!(target: "managed_processes", name, address, error = failure.in_words(), "Socket not restored");
+                }
+            }
+        }
+    }
+}
+
+impl OpenSocket {
+    fn has_settings_of(&self, other: &Listener) -> bool {
+        let settings = |listener: &Listener| (listener.backlog, listener.mode, listener.user.clone(), listener.group.clone());
+        settings(&self.listener) == settings(other)
+    }
+
+    fn event(&self, what: SocketChange) -> Event {
+        Event::Socket { name: self.name.clone(), address: self.listener.shown.shown().to_owned(), what }
+    }
+
+    /// Applies other settings.
+    fn change(&mut self, listener: &Listener, permissions: &Permissions) -> Result<(), Failure> {
+        if let Some(file) = &mut self.file {
+            file.change(permissions)?;
+        }
+        listener::begin(&*self.socket, listener.backlog)?;
+        self.listener = listener.clone();
+        Ok(())
+    }
+
+    /// Makes it usable again if a program has removed its path, or has shut it down for all that have it; returns whether that
+    /// was so.
+    fn restore(&mut self, trust: Trust) -> Result<bool, Failure> {
+        let listens = socket_acceptconn(&*self.socket)?;
+        if let Some(file) = &self.file {
+            let is_lost = match file.put_back()? {
+                PathState::PutBack if listens => return Ok(true),
+                PathState::Kept | PathState::PutBack => false,
+                PathState::Lost => true,
+            };
+            if listens && !is_lost {
+                return Ok(false);
+            }
+            // A unix socket can't listen again after that.
+            let Address::Path(path) = &self.address else { return Ok(false) };
+            let (path, permissions) = (Path::new(path.value()), file.permissions(self.listener.mode));
+            file.remove();
+            let (socket, file) = SocketFile::open(path, trust, &permissions, self.listener.backlog)?;
+            (self.socket, self.file) = (Arc::new(socket), Some(file));
+            return Ok(true);
+        }
+        if !listens && let Address::Abstract(_) = self.address {
+            // Its name is free only once no process has the former socket.
+            self.socket = Arc::new(listener::open(&self.address, self.listener.backlog)?);
+        } else if !listens {
+            listener::begin(&*self.socket, self.listener.backlog)?;
+        }
+        Ok(!listens)
+    }
+}
+
+fn bind(
+    address: &Address,
+    trust: Trust,
+    permissions: &Permissions,
+    backlog: u32,
+) -> Result<(OwnedFd, Option<SocketFile>), Failure> {
+    match address {
+        Address::Path(path) => {
+            SocketFile::open(Path::new(path.value()), trust, permissions, backlog).map(|(socket, file)| (socket, Some(file)))
+        }
+        address => listener::open(address, backlog).map(|socket| (socket, None)),
+    }
+}

@@ -1,0 +1,42 @@
+//! Which sockets each process wants.
+
+use reconcile::socket::{Address, Listener};
+use reconcile::text::Name;
+use std::collections::HashMap;
+
+/// Which sockets each process wants.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    by_process: HashMap<Name, Vec<String>>,
+    /// How many processes want an address.
+    counts: HashMap<String, usize>,
+}
+
+impl Wanted {
+    /// A process wants exactly these from now on.
+    pub(super) fn set(&mut self, name: &Name, listeners: &[Listener]) {
+        let keys: Vec<String> = listeners.iter().map(|listener| key(&listener.address)).collect();
+        for key in &keys {
+            *self.counts.entry(key.clone()).or_default() += 1;
+        }
+        let former = if keys.is_empty() { self.by_process.remove(name) } else { self.by_process.insert(name.clone(), keys) };
+        for key in former.into_iter().flatten() {
+            if let Some(count) = self.counts.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Whether a process wants this address.
+    pub(super) fn includes(&self, key: &str) -> bool {
+        self.counts.contains_key(key)
+    }
+}
+
+/// An address as a key.
+pub(super) fn key(address: &Address) -> String {
+    address.to_string()
+}
