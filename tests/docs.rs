@@ -185,6 +185,9 @@ fn the_reference_says_of_every_key_what_the_program_knows() {
             let heading = text.lines().find(|line| line.starts_with("### ") && line.contains(&quoted));
             let heading = heading.unwrap_or_else(|| panic!("the reference has no section about {quoted}")).to_owned();
             text = with_table(&text, &heading, &parts, false);
+            for part in parts.iter().filter(|part| key.name != "logging" && !self::parts(part).is_empty()) {
+                text = with_table(&text, &format!("#### `{}.{}`", key.name, part.name), &self::parts(part), false);
+            }
         }
         if let ValueShape::Limits(names) = key.shape {
             let unnamed: Vec<_> = names.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
@@ -236,7 +239,8 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Name => "name of a process".to_owned(),
         ValueShape::Url => "URL".to_owned(),
         ValueShape::Address => "`HOST:PORT`".to_owned(),
-        ValueShape::Sockets => "`HOST:PORT` or path, or list of them".to_owned(),
+        ValueShape::Socket => "`HOST:PORT`, path or `@name`".to_owned(),
+        ValueShape::Sockets(_) => "address, list of addresses, or map, see below".to_owned(),
         ValueShape::Schedule => "cron expression".to_owned(),
         ValueShape::Bool => "`true` or `false`".to_owned(),
         ValueShape::BoolOrNames => "`true`, `false`, or list of names".to_owned(),
@@ -299,7 +303,8 @@ fn compare_keys(keys: &[ConfigKey], properties: &Value, path: &str) -> usize {
     for key in supported.values().filter(|key| key.name != "defaults" && !parts(key).is_empty()) {
         let property = &properties[key.name];
         let forms = property["anyOf"].as_array().into_iter().flatten();
-        let inner = std::iter::once(property).chain(forms.flat_map(|form| [form, &form["additionalProperties"]]));
+        let inner = forms.flat_map(|form| [form, &form["additionalProperties"], &form["additionalProperties"]["anyOf"][1]]);
+        let inner = std::iter::once(property).chain(inner);
         let inner = inner.map(|form| &form["properties"]).find(|properties| properties.is_object());
         let inner = inner.unwrap_or_else(|| panic!("`{}` has no form with keys", key.name));
         count += compare_keys(&parts(key), inner, &format!("{path}{}.", key.name));
@@ -313,6 +318,7 @@ fn parts(key: &ConfigKey) -> Vec<ConfigKey> {
         | ValueShape::DelayOrPart(keys)
         | ValueShape::Choice(_, keys)
         | ValueShape::Edges(keys)
+        | ValueShape::Sockets(keys)
         | ValueShape::WordsOrPart(_, keys) => keys(),
         _ => Vec::new(),
     }

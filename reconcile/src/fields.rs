@@ -3,9 +3,10 @@
 //! It is for display only. Whether a difference needs another run is decided by comparing [`crate::spec::Exec`].
 
 use crate::human_duration::HumanDuration;
+use crate::socket::Listener;
 use crate::spec::{
-    Announce, Condition, Dependency, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe, ProcessKind,
-    Restart, ShutdownOn, SignalOrCommand, Spec, StopScope, Tier,
+    Announce, Condition, Dependency, Drain, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe,
+    ProcessKind, Restart, ShutdownOn, SignalOrCommand, Spec, StopScope, Tier,
 };
 use crate::text::Text;
 use alloc::collections::BTreeMap;
@@ -53,7 +54,7 @@ pub(crate) fn defaults(spec: &Spec) -> BTreeMap<String, Field> {
 
 /// Whether a field is there because of another one, and has a default then: `liveness.interval` because of `liveness`.
 pub(crate) fn is_derived(path: &str) -> bool {
-    path == "on_watch" || ["output", "liveness."].iter().any(|start| path.starts_with(start))
+    path == "on_watch" || ["output", "liveness.", "stop.drain."].iter().any(|start| path.starts_with(start))
 }
 
 /// A definition with the defaults of all fields that this one has.
@@ -65,6 +66,8 @@ fn default_of(spec: &Spec) -> Spec {
     // The probe is no default, so it is another one.
     let probe = || Probe::Log(Text::default());
     default.liveness = spec.liveness.as_ref().map(|_| Liveness { probe: Some(probe()), ..Liveness::default() });
+    default.stop.drain =
+        spec.stop.drain.as_ref().map(|_| Drain { by: SignalOrCommand::Command(Vec::new()), timeout: Drain::TIMEOUT });
     default.on_watch = if spec.reload.is_some() { OnWatch::Reload } else { OnWatch::Restart };
     default
 }
@@ -77,6 +80,9 @@ fn lists(spec: &Spec) -> BTreeMap<&'static str, &[Text]> {
     }
     if let Some(SignalOrCommand::Command(command)) = &spec.reload {
         lists.insert("reload.command", command);
+    }
+    if let Some(Drain { by: SignalOrCommand::Command(command), .. }) = &spec.stop.drain {
+        lists.insert("stop.drain.command", command);
     }
     if let Some(Probe::Exec(command)) = &spec.ready {
         lists.insert("ready.exec", command);
@@ -141,6 +147,7 @@ impl Fields {
             Some(Announce::Notify) => self.add_identity("ready.notify", Text::plain("true")),
             Some(Announce::Fd(fd)) => self.add_identity("ready.fd", Text::plain(&fd.to_string())),
         }
+        self.sockets(spec);
         if exec.no_new_privs {
             self.add_identity("no_new_privs", Text::plain("true"));
         }
@@ -222,10 +229,12 @@ impl Fields {
         if let Some(command) = &spec.stop.command {
             self.add("stop.command", list(command), false);
         }
-        match &spec.reload {
-            None => {}
-            Some(SignalOrCommand::Signal(signal)) => self.add_upkeep("reload.signal", signal.0),
-            Some(SignalOrCommand::Command(command)) => self.add("reload.command", list(command), false),
+        if let Some(drain) = &spec.stop.drain {
+            self.signal_or_command("stop.drain", &drain.by);
+            self.add_upkeep("stop.drain.timeout", HumanDuration(drain.timeout).to_string());
+        }
+        if let Some(reload) = &spec.reload {
+            self.signal_or_command("reload", reload);
         }
         if !spec.watch.is_empty() {
             self.add("watch", list(&spec.watch), false);
@@ -239,6 +248,49 @@ impl Fields {
                 OnChange::Rolling => "rolling",
             },
         );
+        self.add_upkeep("rolling.stable", HumanDuration(spec.stable).to_string());
+    }
+
+    /// Sockets by their names, and the order of the names. Sockets that have the name of the process are one field.
+    fn sockets(&mut self, spec: &Spec) {
+        let sockets = &spec.exec.sockets;
+        let is_own = |socket: &Listener| socket.name.value() == spec.name.as_str();
+        let of = |text: fn(&Listener) -> &Text| sockets.iter().map(|socket| text(socket).clone()).collect::<Vec<Text>>();
+        match &sockets[..] {
+            [] => {}
+            [socket] if is_own(socket) => self.socket("listen", socket),
+            _ if sockets.iter().all(is_own) => self.add_identity("listen", list(&of(|socket| &socket.shown))),
+            _ => {
+                if sockets.len() > 1 {
+                    self.add_identity("listen", list(&of(|socket| &socket.name)));
+                }
+                for socket in sockets {
+                    self.socket(&format!("listen.{}", socket.name), socket);
+                }
+            }
+        }
+    }
+
+    fn socket(&mut self, path: &str, socket: &Listener) {
+        self.add_identity(path, socket.shown.clone());
+        if socket.backlog != Listener::BACKLOG {
+            self.add_identity(format!("{path}.backlog"), Text::plain(&socket.backlog.to_string()));
+        }
+        if socket.mode != Listener::MODE {
+            self.add_identity(format!("{path}.mode"), Text::plain(&format!("{:04o}", socket.mode)));
+        }
+        for (key, value) in [("user", &socket.user), ("group", &socket.group)] {
+            if let Some(value) = value {
+                self.add_identity(format!("{path}.{key}"), value.clone());
+            }
+        }
+    }
+
+    fn signal_or_command(&mut self, path: &str, by: &SignalOrCommand) {
+        match by {
+            SignalOrCommand::Signal(signal) => self.add_upkeep(format!("{path}.signal"), signal.0),
+            SignalOrCommand::Command(command) => self.add(format!("{path}.command"), list(command), false),
+        }
     }
 
     fn dependency(&mut self, name: &str, need: Dependency) {

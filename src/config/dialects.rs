@@ -2,6 +2,7 @@
 //!
 //! Only called for texts that are no valid configuration, so it may guess.
 
+use super::address::of_another_program;
 use super::foreign::{list_item, procfile_line};
 use super::foreign_syntax;
 use super::problems::Problem;
@@ -47,17 +48,22 @@ fn dialect(first: &str, source: &str) -> Option<(&'static str, Advice)> {
             if !source.contains("ExecStart") && source.contains("[Timer]") {
                 return "schedules are not supported yet: keep this timer".to_owned();
             }
-            process_list(source, "ExecStart", name)
+            with_listen(process_list(source, "ExecStart", name), source, "ListenStream")
         }));
     }
-    if ["[program:", "[supervisord", "[unix_http_server", "[inet_http_server", "[group:"]
+    if ["[program:", "[fcgi-program:", "[supervisord", "[unix_http_server", "[inet_http_server", "[group:"]
         .iter()
         .any(|head| first.starts_with(head))
     {
-        return Some(("a supervisord file", |source, _| process_list(source, "command", section_name(source, "[program:"))));
+        return Some(("a supervisord file", |source, _| {
+            let name = section_name(source, "[program:").or_else(|| section_name(source, "[fcgi-program:"));
+            with_listen(process_list(source, "command", name), source, "socket")
+        }));
     }
     if first == "[circus]" || ["[watcher:", "[socket:", "[plugin:"].iter().any(|head| first.starts_with(head)) {
-        return Some(("a circus file", |source, _| process_list(source, "cmd", section_name(source, "[watcher:"))));
+        return Some(("a circus file", |source, _| {
+            with_listen(process_list(source, "cmd", section_name(source, "[watcher:")), source, "path")
+        }));
     }
     if first.starts_with('[') && first.ends_with(']') && lines().nth(1).is_some_and(|line| line.contains('=')) {
         return Some(("TOML or INI", |_, _| "write it as YAML: `key: value`, and each process as an item of a list".to_owned()));
@@ -123,6 +129,23 @@ fn process_list(source: &str, key: &str, name: Option<&str>) -> String {
     let item = line.and_then(|line| procfile_line(name.unwrap_or("…"), &with_our_references(line, name)));
     let lines = item.unwrap_or_else(|| list_item(name.unwrap_or("…"), vec!["command: …".to_owned()]));
     format!("write each process as an item of a list, in YAML:\nmanaged_processes:\n  {}", lines.join("\n  "))
+}
+
+/// Adds the socket that a file gives under `key` to the process of a help.
+fn with_listen(help: String, source: &str, key: &str) -> String {
+    let value =
+        |key: &str| source.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')).map(str::trim);
+    let is_section = source.lines().any(|line| line.trim().starts_with("[socket:"));
+    let address = match key {
+        // A socket of circus has a path, or a host and a port.
+        "path" if !is_section => None,
+        "path" => value(key).map(str::to_owned).or_else(|| Some(format!("{}:{}", value("host")?, value("port")?))),
+        key => value(key).map(str::to_owned),
+    };
+    match address.filter(|address| !is_secret(address)).and_then(|address| of_another_program(&address)) {
+        Some(address) => format!("{help}\n    listen: {address}"),
+        None => help,
+    }
 }
 
 /// A command line with references in our syntax. A number or name that only the other program knows is one that it could be.

@@ -3,7 +3,7 @@
 use super::reader::FieldReader;
 use super::source_map::SourceSpan;
 use super::tree::MapEntry;
-use reconcile::spec::{OnWatch, Spec};
+use reconcile::spec::{OnChange, OnWatch, Spec};
 use reconcile::text::Name;
 use std::collections::BTreeMap;
 
@@ -18,11 +18,23 @@ pub(super) struct Draft {
     pub(super) has_shell: bool,
     /// Value and position of `on_watch`.
     pub(super) on_watch: Option<(OnWatch, SourceSpan)>,
+    /// The value of `on_change`, if it is valid.
+    pub(super) on_change: Option<OnChange>,
+    /// Position of each address in `listen`.
+    pub(super) sockets: Vec<SourceSpan>,
 }
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft { spec: Spec::nameless(), name: None, edges: BTreeMap::new(), on_watch: None, has_shell: false }
+        Draft {
+            spec: Spec::nameless(),
+            name: None,
+            edges: BTreeMap::new(),
+            on_watch: None,
+            has_shell: false,
+            on_change: None,
+            sockets: Vec::new(),
+        }
     }
 }
 

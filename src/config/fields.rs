@@ -4,7 +4,8 @@
 
 use super::draft::Draft;
 use super::inherited::inherit_env;
-use super::parts::{self, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, STOP};
+use super::listen::{SOCKET, listen};
+use super::parts::{self, ACTIONS, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, ROLLING, STOP};
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader, keys};
@@ -18,7 +19,7 @@ use reconcile::spec::{Backoff, OnChange, OnWatch, Output, ProcessKind, Restart, 
 pub(super) const RESTART_FIELDS: [&str; 2] = ["restart", "auto_restart"];
 
 /// Fields that are not allowed in `defaults`.
-pub(super) const NO_DEFAULT: [&str; 3] = ["name", "command", "args"];
+pub(super) const NO_DEFAULT: [&str; 4] = ["name", "command", "args", "listen"];
 
 const SHUTDOWNS: [(&str, ShutdownOn); 2] = [("failure", ShutdownOn::Failure), ("exit", ShutdownOn::Exit)];
 const RESTARTS: [(&str, Restart); 3] =
@@ -150,7 +151,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         },
     ),
     field(
-        ConfigKey::new("reload", ValueShape::Choice(&parts::RELOAD_ACTIONS, || keys(RELOAD)), ChangeEffect::InPlace)
+        ConfigKey::new("reload", ValueShape::Choice(&ACTIONS, || keys(RELOAD)), ChangeEffect::InPlace)
             .means("how to make the process re-read its own files"),
         parts::reload,
     ),
@@ -250,18 +251,21 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("on_change", ValueShape::Words(const { &words(&ON_CHANGES) }), ChangeEffect::InPlace)
             .default("restart")
-            .means("what a change that needs a restart does; `none` keeps the old process running"),
+            .means("what a change that needs a restart does: `none` keeps the old process running; `rolling` starts the new one beside it"),
         |reader, node, draft| {
-            draft.spec.on_change = reader.word(node, &ON_CHANGES, &[]).unwrap_or_default();
-            if draft.spec.on_change == OnChange::Rolling {
-                reader.not_yet("on_change: rolling", node.span);
-            }
+            draft.on_change = reader.word(node, &ON_CHANGES, &[("start-first", "write `rolling`")]);
+            draft.spec.on_change = draft.on_change.unwrap_or_default();
         },
     ),
     field(
-        ConfigKey::new("listen", ValueShape::Sockets, ChangeEffect::Restart)
-            .means("sockets that navigator opens and passes to the process"),
-        |reader, node, _| parts::listen(reader, node),
+        ConfigKey::new("rolling", ValueShape::Part(|| keys(ROLLING)), ChangeEffect::InPlace)
+            .means("details of `on_change: rolling`"),
+        |reader, node, draft| reader.map(node, "rolling", ROLLING, &mut draft.spec),
+    ),
+    field(
+        ConfigKey::new("listen", ValueShape::Sockets(|| keys(SOCKET)), ChangeEffect::Restart)
+            .means("sockets that navigator holds and passes to the process"),
+        listen,
     ),
     field(
         ConfigKey::new("replicas", ValueShape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("number of instances"),

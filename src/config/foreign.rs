@@ -72,7 +72,9 @@ fn filled_in(instead: &str, value: &str) -> String {
     let unit = if behind.starts_with("ms") { "ms" } else { "s" };
     let filled = match field {
         "#" => Some(value.to_owned()),
-        "initial" | "max" | "backoff" | "timeout" | "deadline" | "reset_after" | "start_delay" => values::duration(value, unit),
+        "initial" | "max" | "backoff" | "timeout" | "deadline" | "reset_after" | "start_delay" | "stable" => {
+            values::duration(value, unit)
+        }
         "max_size" => value_hints::size(value).or_else(|| scalar::size(value).is_ok().then(|| value.to_owned())),
         "max_restarts" | "keep" => values::whole(value, 0, 1000),
         "oom_score_adj" => values::whole(value, -1000, 1000),

@@ -13,7 +13,7 @@ use super::scope::VariableScope;
 use super::source_map::SourceSpan;
 use super::subject::Owner;
 use super::tree::{MapEntry, Node, entry};
-use super::{Loaded, Rejected, RejectedKind, Settings, glob, shell_lints, top};
+use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, serving, shell_lints, top};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
 use reconcile::spec::{Exec, Tier};
@@ -152,6 +152,7 @@ impl Loader<'_> {
             }
         }
         self.problems.subject.owner = Owner::File;
+        address_conflicts::report(&processes, &self.texts, &mut self.problems);
         let (settings, timeout) = self.settings(entries, &shared, document);
         let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
         // A change of the settings alone makes a new generation.
@@ -254,6 +255,7 @@ impl Loader<'_> {
         let default_env = given(&shared.defaults, "env");
         let own_env = given(&own, "env");
         let maps: Vec<&Node> = own_env.into_iter().chain(default_env).map(|entry| &entry.value).collect();
+        let own_count = own.len();
         let fields = process::with_defaults(own, &shared.defaults);
         let variables = process::variables(&maps, &mut self.problems);
         let incomplete = shared.incomplete;
@@ -271,8 +273,9 @@ impl Loader<'_> {
         let is_needed = draft.spec.enabled || draft.name.is_none();
         self.problems.add_all(missing.into_iter().map(|problem| if is_needed { problem } else { problem.into_warning() }));
         if let Some(document) = document {
-            self.with_reader(&mut scope, |reader| document.add_process(reader, tier, &draft.spec.name, &fields));
+            self.with_reader(&mut scope, |reader| document.add_process(reader, tier, &draft.spec, &fields));
         }
+        serving::check(&draft, &fields, own_count, &[&env_file, &shared.env_file], &mut self.problems);
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
         if let Some(problem) = shell_lints::command_line(&fields).filter(|_| !self.has_program(&draft.spec.exec)) {

@@ -11,6 +11,8 @@
 //! `foreign` (keys), `value_hints` (values) and `shell_lints` (shell syntax). A suggestion changes a message, never what
 //! is accepted.
 
+mod address;
+mod address_conflicts;
 mod content;
 mod diagnostic;
 mod dialects;
@@ -26,6 +28,7 @@ mod foreign;
 mod foreign_syntax;
 mod glob;
 mod inherited;
+mod listen;
 mod load;
 mod parts;
 mod probes;
@@ -41,6 +44,7 @@ mod schema;
 mod scope;
 mod secret_mask;
 mod secrets;
+mod serving;
 mod shell_lints;
 mod slice;
 mod source_map;

@@ -2,15 +2,18 @@
 
 use super::draft::Draft;
 use super::problems::Problem;
-use super::reader::{FieldReader, NodeReader};
+use super::reader::{FieldReader, NodeReader, keys};
 use super::redact::short;
 use super::scalar;
 use super::subject::{ITEM, KEY};
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
-use reconcile::spec::{Backoff, Condition, Dependency, Limit, Output, OutputFiles, Signal, SignalOrCommand, Stop, StopScope};
+use reconcile::spec::{
+    Backoff, Condition, Dependency, Drain, Limit, Output, OutputFiles, Signal, SignalOrCommand, Spec, Stop, StopScope,
+};
 use reconcile::text::{Name, Text};
+use std::time::Duration;
 
 /// A key of a map field. Its change effect is that of the whole field.
 pub(super) const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {
@@ -60,6 +63,11 @@ pub(super) static STOP: &[FieldReader<Stop>] = &[
             .default("10s")
             .means("time after which the remaining processes of the tree are killed"),
         |reader, node, stop| set(&mut stop.timeout, reader.duration(node)),
+    ),
+    part(
+        key("drain", ValueShape::Choice(&ACTIONS, || keys(DRAIN)))
+            .means("first step of a stop: the main process accepts nothing more, and finishes what it has begun"),
+        drain,
     ),
     part(key("command", ValueShape::Command).means("command to run instead of sending the signal"), |reader, node, stop| {
         stop.command = reader.command(node);
@@ -166,38 +174,82 @@ pub(super) fn depends_on(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft
     }
 }
 
-/// `reload` while it is being decoded.
+/// `reload` or `stop.drain` while it is being decoded.
 #[derive(Default)]
-pub(super) struct ReloadParts {
+pub(super) struct ActionParts {
     signal: Option<Signal>,
     command: Option<Vec<Text>>,
     /// Number of actions given, valid or not.
     count: usize,
+    timeout: Option<Duration>,
 }
 
-/// The keys of `reload`; exactly one is allowed.
-pub(super) const RELOAD_ACTIONS: [&str; 2] = ["signal", "command"];
+/// Keys of which exactly one is allowed.
+pub(super) const ACTIONS: [&str; 2] = ["signal", "command"];
 
-pub(super) static RELOAD: &[FieldReader<ReloadParts>] = &[
-    part(key("signal", ValueShape::Signal).means("signal to the main process"), |reader, node, reload| {
-        reload.count += 1;
-        reload.signal = reader.signal(node);
-    }),
-    part(key("command", ValueShape::Command).means("command to run"), |reader, node, reload| {
-        reload.count += 1;
-        reload.command = reader.command(node);
-    }),
+const SIGNAL: FieldReader<ActionParts> =
+    part(key("signal", ValueShape::Signal).means("signal to the main process"), |reader, node, parts| {
+        parts.count += 1;
+        parts.signal = reader.signal(node);
+    });
+const COMMAND: FieldReader<ActionParts> =
+    part(key("command", ValueShape::Command).means("command to run"), |reader, node, parts| {
+        parts.count += 1;
+        parts.command = reader.command(node);
+    });
+
+pub(super) static RELOAD: &[FieldReader<ActionParts>] = &[SIGNAL, COMMAND];
+
+pub(super) static DRAIN: &[FieldReader<ActionParts>] = &[
+    SIGNAL,
+    COMMAND,
+    part(
+        key("timeout", ValueShape::SomeDuration).default("30s").means("time after which a process that hasn't ended is stopped"),
+        |reader, node, parts| parts.timeout = reader.some_duration(node),
+    ),
 ];
 
 /// Decodes `reload`.
 pub(super) fn reload(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    let mut parts = ReloadParts::default();
-    reader.map(node, "reload", RELOAD, &mut parts);
-    if parts.count != 1 && matches!(node.kind, NodeKind::Map(_)) {
-        reader.report(Problem::error(node.span, format!("{KEY} takes either `signal` or `command`")));
-    }
-    draft.spec.reload = parts.signal.map(SignalOrCommand::Signal).or(parts.command.map(SignalOrCommand::Command));
+    draft.spec.reload = action(reader, node, "reload", RELOAD).map(|(by, _)| by);
 }
+
+/// Decodes `stop.drain`.
+fn drain(reader: &mut NodeReader<'_, '_, '_>, node: &Node, stop: &mut Stop) {
+    let drain = action(reader, node, "stop.drain", DRAIN);
+    stop.drain = drain.map(|(by, timeout)| Drain { by, timeout: timeout.unwrap_or(Drain::TIMEOUT) });
+}
+
+/// A signal or a command, and a timeout.
+fn action(
+    reader: &mut NodeReader<'_, '_, '_>,
+    node: &Node,
+    path: &str,
+    table: &[FieldReader<ActionParts>],
+) -> Option<(SignalOrCommand, Option<Duration>)> {
+    let mut parts = ActionParts::default();
+    reader.map(node, path, table, &mut parts);
+    if parts.count != 1 && matches!(node.kind, NodeKind::Map(_)) {
+        let problem = Problem::error(node.span, format!("{KEY} takes either `signal` or `command`"));
+        reader.report(problem.help("write exactly one of the two"));
+    }
+    let by = parts.signal.map(SignalOrCommand::Signal).or(parts.command.map(SignalOrCommand::Command));
+    by.map(|by| (by, parts.timeout))
+}
+
+/// Keys of `rolling`.
+pub(super) static ROLLING: &[FieldReader<Spec>] = &[
+    part(
+        key("surge", ValueShape::Whole(0, 1000)).otherwise("`1`").means("number of replicas that are replaced at once"),
+        |_, _, _| (),
+    ),
+    part(
+        key("stable", ValueShape::Duration)
+            .default("1s")
+            .means("time that a new run has to stay ready before the old one is stopped"),
+        |reader, node, spec| set(&mut spec.stable, reader.duration(node)),
+    ),
+];
 
 /// `output` in its map form while it is being decoded.
 #[derive(Default)]
@@ -322,17 +374,6 @@ pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
             None => reader.at(name, |reader| {
                 reader.refuse(&entry.value, &text, "a whole number or `unlimited`", Some("write a whole number, or `unlimited`"));
             }),
-        }
-    }
-}
-
-/// Checks `listen`: addresses and paths of sockets.
-pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
-    for item in node.one_or_more() {
-        if let Some(address) = reader.filled(item)
-            && !address.value().starts_with(['/', '.'])
-        {
-            host_and_port(reader, item, &address);
         }
     }
 }

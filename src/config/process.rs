@@ -4,6 +4,7 @@ use super::draft::{Draft, Given, given};
 use super::fields::{NO_DEFAULT, PROCESS, RESTART_FIELDS, field_of};
 use super::problems::{Problem, Problems};
 use super::reader::{NodeReader, keys};
+use super::serving::SOCKET_VARIABLES;
 use super::shell_lints;
 use super::slice::SharedStr;
 use super::source_map::SourceSpan;
@@ -13,8 +14,8 @@ use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::unknown_keys;
 use super::value_lints;
 use super::words::is_variable;
-use reconcile::spec::{OnWatch, Spec};
-use reconcile::text::Name;
+use reconcile::spec::{OnChange, OnWatch, Spec};
+use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(super) struct ParsedProcess {
     pub(super) spec: Arc<Spec>,
     pub(super) name: SourceSpan,
     pub(super) edges: BTreeMap<Name, SourceSpan>,
+    /// Position of each socket.
+    pub(super) sockets: Vec<SourceSpan>,
 }
 
 /// The keys that are allowed in `defaults`.
@@ -68,7 +71,11 @@ pub(super) fn defaults<'a>(node: &'a Node, problems: &mut Problems) -> Vec<Given
     fields.retain(|given| {
         let allowed = !NO_DEFAULT.contains(&given.name());
         if !allowed {
-            problems.add(Problem::error(given.entry.key_span, format!("`{}` is not allowed in `defaults`", given.name())));
+            let problem = Problem::error(given.entry.key_span, format!("`{}` is not allowed in `defaults`", given.name()));
+            problems.add(problem.help(match given.name() {
+                "listen" => "write it in the one process that has the address",
+                _ => "write it in each process",
+            }));
         }
         allowed
     });
@@ -100,6 +107,11 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
         };
         for MapEntry { key, key_span, value } in &map.entries {
             let reason = match key.as_str() {
+                key if SOCKET_VARIABLES.contains(&key) => {
+                    let problem = Problem::error(*key_span, format!("`{key}` in `env`{OWNER} is set by navigator"));
+                    problems.add(problem.help("remove it: navigator passes the sockets of `listen`"));
+                    continue;
+                }
                 "" => "has no name",
                 key if key.contains('=') => "has a `=` in its name",
                 key if value.is_empty() && key.split(':').next().is_some_and(|name| name != key && is_variable(name)) => {
@@ -144,6 +156,14 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
         });
     }
     on_watch(reader, &mut draft, given(fields, "reload").is_some());
+    // It may be named below its sockets.
+    for socket in draft.spec.exec.sockets.iter_mut().filter(|socket| socket.name.value().is_empty()) {
+        socket.name = Text::plain(&draft.spec.name);
+    }
+    // A default for others means nothing here.
+    if draft.spec.on_change != OnChange::Rolling {
+        draft.spec.stable = Spec::STABLE;
+    }
     draft
 }
 
@@ -197,7 +217,7 @@ pub(super) fn finish(
         problems.add(Problem::error(span, format!("{subject} has no `command`")).help("add `command: …`"));
     }
     shell_lints::report(fields, problems);
-    Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges })
+    Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges, sockets: draft.sockets })
 }
 
 /// The name of a process as written, for messages about it.

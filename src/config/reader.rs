@@ -50,11 +50,7 @@ impl NodeReader<'_, '_, '_> {
     /// Reports a field that this version doesn't support yet.
     pub(super) fn not_yet(&mut self, path: &str, span: SourceSpan) {
         if let Some(later) = NOT_YET.iter().find(|later| later.path == path) {
-            let name = path.split(':').next().unwrap_or(path);
-            let message = match path.split_once(": ") {
-                Some((field, value)) => format!("`{field}: {value}`{OWNER} is not supported yet"),
-                None => format!("`{name}`{OWNER} is not supported yet"),
-            };
+            let message = format!("`{path}`{OWNER} is not supported yet");
             self.report(Problem::error(span, message).maybe_help(later.instead));
         }
     }
@@ -288,6 +284,12 @@ impl NodeReader<'_, '_, '_> {
         self.checked(node, &text, "a file mode creation mask", scalar::umask(text.value()), |_| None)
     }
 
+    /// The permissions of a file.
+    pub(super) fn mode(&mut self, node: &Node) -> Option<u32> {
+        let text = self.text(node)?;
+        self.checked(node, &text, "a file mode", scalar::mode(text.value()), |_| None)
+    }
+
     pub(super) fn signal(&mut self, node: &Node) -> Option<Signal> {
         let text = self.text(node)?;
         let signal = signals::parse(text.value());
@@ -367,7 +369,9 @@ pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
 
 /// The keys that a map takes, as a help.
 fn known_keys<T>(path: &str, table: &[FieldReader<T>]) -> String {
-    let known: Vec<String> = table.iter().map(|field| format!("`{}`", field.key.name)).collect();
+    let is_supported = |key: &str| !NOT_YET.iter().any(|later| later.path == format!("{path}.{key}"));
+    let known = table.iter().map(|field| field.key.name).filter(|key| is_supported(key));
+    let known: Vec<String> = known.map(|key| format!("`{key}`")).collect();
     format!("`{path}` takes {}", known.join(", "))
 }
 
@@ -376,7 +380,8 @@ fn map_help<T>(path: &str, text: &str, table: &[FieldReader<T>]) -> String {
     let key = match path {
         "backoff" => "initial",
         "stop" if scalar::duration(text).is_ok() => "timeout",
-        "stop" | "reload" => "signal",
+        "stop" | "reload" | "stop.drain" => "signal",
+        "rolling" => "stable",
         "ready" | "liveness" if text.contains("://") => "http",
         "ready" | "liveness" if text.contains(':') => "tcp",
         "depends_on" => "condition",

@@ -62,7 +62,7 @@ struct DefinitionSpans<'p> {
 impl<'p> DefinitionSpans<'p> {
     fn of(processes: &'p [ParsedProcess]) -> DefinitionSpans<'p> {
         let mut spans = DefinitionSpans { names: Vec::new(), by_name: BTreeMap::new(), edges: BTreeMap::new() };
-        for ParsedProcess { spec, name, edges } in processes {
+        for ParsedProcess { spec, name, edges, .. } in processes {
             spans.names.push(*name);
             // Of two processes with one name, references mean the first.
             spans.by_name.entry(&spec.name).or_insert(*name);

@@ -20,8 +20,8 @@ pub(super) const DURATION: &str = r"(N|(Nd)?(Nh)?(Nm)?(Ns)?(Nms)?)";
 /// What [`size`] accepts.
 pub(super) const SIZE: &str = "[0-9]+([Bb]|[KkMmGg][Ii]?[Bb])?";
 
-/// What [`umask`] accepts.
-pub(super) const UMASK: &str = "(0o)?0*[0-7]{1,3}";
+/// What [`umask`] and [`mode`] accept.
+pub(super) const OCTAL: &str = "(0o)?0*[0-7]{1,3}";
 
 /// What [`name`] accepts.
 pub(super) const NAME: &str = "[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}";
@@ -98,9 +98,18 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// Parses a file mode creation mask in octal, as in a shell: `0027`, `22`.
 pub(super) fn umask(text: &str) -> Result<u32, String> {
+    octal(text).ok_or_else(|| "write it in octal, `0000` to `0777`, such as `0027`".to_owned())
+}
+
+/// Parses the permissions of a file in octal, as in a shell: `0660`, `660`.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    octal(text).ok_or_else(|| "write it in octal, `0000` to `0777`, such as `0660`".to_owned())
+}
+
+fn octal(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
-    let mask = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| u32::from_str_radix(digits, 8).ok()).flatten();
-    mask.filter(|&mask| mask <= 0o777).ok_or_else(|| "write it in octal, `0000` to `0777`, such as `0027`".to_owned())
+    let bits = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| u32::from_str_radix(digits, 8).ok()).flatten();
+    bits.filter(|&bits| bits <= 0o777)
 }
 
 /// Parses a whole number from `from` to `to`.

@@ -3,10 +3,12 @@
 //! A schema can't know variables or other files, so where it can't be exact it allows too much rather than too little; `load`
 //! decides. Unsupported keys are left out.
 
+use super::address::{NO_PATH, PATH, PORT};
 use super::fields::{self, RESTART_FIELDS};
+use super::listen::{ADDRESS, ONLY_FOR_PATHS, SOCKET_NAME};
 use super::parts;
 use super::reader::keys;
-use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, SIZE, UMASK};
+use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, OCTAL, SIZE};
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, NOT_YET, ValueShape};
 use super::top;
 use crate::signals;
@@ -31,8 +33,7 @@ pub fn process_keys() -> Vec<ConfigKey> {
     keys(fields::PROCESS)
 }
 
-/// The keys and values that are errors because they aren't supported yet: `field`, `field.key`, or `field: word` for one value of
-/// a field.
+/// The keys that are errors because they aren't supported yet: `field` or `field.key`.
 pub fn not_yet() -> impl Iterator<Item = &'static str> {
     NOT_YET.iter().map(|later| later.path)
 }
@@ -146,7 +147,8 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::Name => name(),
         ValueShape::Url => written_as("http://[^/]+.*"),
         ValueShape::Address => written_as(".+:[0-9]{1,5}"),
-        ValueShape::Sockets => one_or_more(&written_as("([/.].*|.+:[0-9]{1,5})")),
+        ValueShape::Socket => socket(),
+        ValueShape::Sockets(keys) => sockets(map(&keys(), &inner)),
         ValueShape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
         ValueShape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
         ValueShape::BoolOrNames => {
@@ -170,9 +172,9 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::Delay => delay(),
         ValueShape::DelayOrPart(keys) => json!({ "anyOf": [delay(), map(&keys(), &inner)] }),
         ValueShape::Size => number_or(SIZE, json!({ "minimum": 0, "examples": ["50MB", "10MiB"] })),
-        ValueShape::Octal => number_or(UMASK, json!({ "minimum": 0, "maximum": 777 })),
+        ValueShape::Octal => number_or(OCTAL, json!({ "minimum": 0, "maximum": 777 })),
         ValueShape::Signal => signal(),
-        ValueShape::Words(words) => json!({ "anyOf": [{ "enum": supported_words(words, path) }, reference()] }),
+        ValueShape::Words(words) => json!({ "anyOf": [{ "enum": words }, reference()] }),
         ValueShape::Variables => {
             json!({ "type": "object", "propertyNames": { "pattern": "^[^=\\u0000]+$" }, "additionalProperties": any_text() })
         }
@@ -295,17 +297,28 @@ fn signal() -> Value {
     json!({ "anyOf": [{ "enum": names }, any] })
 }
 
+/// The address of a listening socket.
+fn socket() -> Value {
+    written_as(&format!("({PATH}|{})", NO_PATH.replace("PORT", PORT)))
+}
+
+/// An address, a list of addresses, or a map from names to addresses or to maps like `in_map`.
+fn sockets(mut in_map: Value) -> Value {
+    let path = json!({ "properties": { (ADDRESS): written_as(PATH) } });
+    let only_for_paths: Map<String, Value> = ONLY_FOR_PATHS.iter().map(|key| ((*key).to_owned(), path.clone())).collect();
+    set(&mut in_map, "dependentSchemas", only_for_paths);
+    let names = json!({ "pattern": anchored(SOCKET_NAME), "not": { "const": ADDRESS } });
+    let one = socket();
+    let map = json!({ "type": "object", "propertyNames": names, "additionalProperties": { "anyOf": [one, in_map] } });
+    json!({ "anyOf": [one, { "type": "array", "items": one }, map] })
+}
+
 fn in_any_case(name: &str) -> String {
     let either = |char: char| match char.to_ascii_lowercase() {
         lower if lower == char => lower.to_string(),
         lower => format!("[{char}{lower}]"),
     };
     name.chars().map(either).collect()
-}
-
-/// The supported ones of these words.
-fn supported_words(words: &[&'static str], path: &str) -> Vec<&'static str> {
-    words.iter().copied().filter(|word| is_supported(&format!("{path}: {word}"))).collect()
 }
 
 fn reference() -> Value {

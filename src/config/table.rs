@@ -23,8 +23,10 @@ pub enum ValueShape {
     Url,
     /// `HOST:PORT`.
     Address,
-    /// An address or path, or a list of them.
-    Sockets,
+    /// `HOST:PORT`, a path relative to the file that names it, or `@name`.
+    Socket,
+    /// One of those, a list of them, or a map from names to them or to maps with these keys.
+    Sockets(fn() -> Vec<ConfigKey>),
     /// A cron expression of five fields, or one of the `@` words.
     Schedule,
     /// `true` or `false`.
@@ -170,18 +172,17 @@ pub(super) fn either(words: &[&str]) -> String {
     }
 }
 
-/// A key or value that is checked, but not supported yet.
+/// A key that is checked, but not supported yet.
 pub(super) struct UnsupportedKey {
-    /// `field`, `field.key`, or `field: word` for one value of a field.
+    /// `field` or `field.key`.
     pub(super) path: &'static str,
     /// What to write for now.
     pub(super) instead: Option<&'static str>,
 }
 
-/// The keys and values that aren't supported yet. An entry is removed when the runtime supports it.
+/// The keys that aren't supported yet. An entry is removed when the runtime supports it.
 pub(super) const NOT_YET: &[UnsupportedKey] = &[
-    UnsupportedKey { path: "on_change: rolling", instead: Some("use `on_change: restart`") },
-    UnsupportedKey { path: "listen", instead: None },
+    UnsupportedKey { path: "rolling.surge", instead: Some("remove it: a process has one replica") },
     UnsupportedKey { path: "replicas", instead: Some("write one process for each") },
     UnsupportedKey { path: "schedule", instead: None },
     UnsupportedKey { path: "renamed_from", instead: None },

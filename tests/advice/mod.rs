@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What an advised text may still lack, because a help can't know it.
-const NEXT: [&str; 9] = [
+const NEXT: [&str; 11] = [
     "variable `",
     "unknown process `",
     "there is no such file",
@@ -19,6 +19,8 @@ const NEXT: [&str; 9] = [
     "is a directory",
     "in the same file",
     "must be one program",
+    "needs `ready`",
+    "has no effect without",
 ];
 
 fn foreign() -> Vec<PathBuf> {

@@ -26,7 +26,67 @@ fn loaded(text: &str) -> Result<Loaded, String> {
 const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("auto_restart", &["true", "False", "TRUE", "\"${NONE:-true}\""], &["yes", "\"true\"", "1", "[]", "null", ""]),
     ("restart", &["always", "\"never\"", "\"${NONE:-always}\""], &["Always", "true", "\"\"", "sometimes", "$ONE"]),
-    ("on_change", &["none"], &["rolling", "[none]"]),
+    ("on_change", &["none"], &["[none]"]),
+    ("ready: {notify: true}, on_change", &["rolling", "\"${NONE:-rolling}\""], &["start-first"]),
+    (
+        "ready: {notify: true}, on_change: rolling, rolling",
+        &["{}", "{stable: 0}", "{stable: 5s}"],
+        &["5s", "{stable: -1}", "{stable: }", "{surge: 1}", "{settle: 1s}", "[]"],
+    ),
+    (
+        "listen",
+        &[
+            "127.0.0.1:80",
+            "\"*:65535\"",
+            "\"[::1]:080\"",
+            "\"[fe80::1%2]:80\"",
+            "localhost:1",
+            "/run/web.sock",
+            "web.sock",
+            "run/web",
+            "./web",
+            "../a:b",
+            "\"@web\"",
+            "\"${NONE:-*}:80\"",
+            "[]",
+            "[127.0.0.1:80, \"[::1]:80\", /run/a]",
+            "{}",
+            "{http: \"*:80\", admin: {address: /run/a, mode: 0660, user: www, group: 33, backlog: 10}}",
+            "{a b: {address: \"@a\", backlog: 65535}}",
+        ],
+        &[
+            "80",
+            "\":80\"",
+            "nowhere",
+            "127.0.0.1",
+            "\"*:0\"",
+            "\"*:65536\"",
+            "\"::1:80\"",
+            "\"tcp://a:80\"",
+            "\"unix:/run/a\"",
+            "run/",
+            "\"@\"",
+            "\"~/web.sock\"",
+            "\"\"",
+            "null",
+            "[80]",
+            "[{address: \"*:80\"}]",
+            "[[\"*:80\"]]",
+            "{http: 80}",
+            "{http: }",
+            "{http: [\"*:80\"]}",
+            "{http: {}}",
+            "{http: {backlog: 1}}",
+            "{http: {address: \"*:80\", mode: 0660}}",
+            "{http: {address: \"@a\", user: www}}",
+            "{http: {address: /run/a, mode: rw}}",
+            "{http: {address: /run/a, backlog: 0}}",
+            "{http: {address: /run/a, port: 80}}",
+            "{address: \"*:80\"}",
+            "{\"a:b\": \"*:80\"}",
+            "{\"\": \"*:80\"}",
+        ],
+    ),
     ("output", &["log", "null", "\"null\"", "~", "{file: a.log}"], &["{}", "{file: \"\"}", "{file: a, keep: 1001}", "file"]),
     ("nice", &["-20", "19", "\"${ONE}\"", "0"], &["-21", "20", "1.5", "\"5\"", "five"]),
     ("oom_score_adj", &["-1000", "1000"], &["-1001", "1001"]),
@@ -72,6 +132,19 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("success_exit_codes", &["[]", "[0, 3]", "143"], &["[256]", "[-1]", "[a]", "{}"]),
     ("shutdown_on", &["failure", "exit"], &["true", "always"]),
     ("stop", &["{scope: main}", "{scope: tree}"], &["{scope: group}", "{scope: [main]}"]),
+    (
+        "stop",
+        &["{drain: {signal: QUIT}}", "{drain: {signal: 10, timeout: 1m}}", "{drain: {command: [./drain, 1], timeout: 0.5}}"],
+        &[
+            "{drain: QUIT}",
+            "{drain: {}}",
+            "{drain: {timeout: 5s}}",
+            "{drain: {signal: QUIT, command: [a]}}",
+            "{drain: {signal: QUIT, timeout: 0}}",
+            "{drain: {command: a}}",
+            "{drain: {scope: main, signal: QUIT}}",
+        ],
+    ),
     ("type", &["task", "service"], &["oneshot"]),
     (
         "ready",
@@ -145,6 +218,8 @@ const FILES: &[(&str, bool)] = &[
     ("managed_processes: []\nshutdown_timeout: soon", false),
     ("managed_processes: []\ndefaults: {restart: always, env: {A: 1}, limits: {core: 0}}", true),
     ("managed_processes: []\ndefaults: {name: a}", false),
+    ("managed_processes: []\ndefaults: {on_change: rolling, rolling: {stable: 2s}, stop: {drain: {signal: QUIT}}}", true),
+    ("managed_processes: []\ndefaults: {listen: \"*:80\"}", false),
     ("managed_processes: []\ndefaults: {restart: always, auto_restart: true}", false),
     ("managed_processes: []\nlogging: {level: debug, format: json, file: a.log, vector: {}}", true),
     ("managed_processes: []\nlogging: {level: warning}", false),
@@ -202,14 +277,18 @@ fn supported_keys() -> Vec<(String, ConfigKey, MakeConfig)> {
             }
             ValueShape::Edges(keys) => (keys(), "{b: {", "}}"),
             ValueShape::WordsOrPart(_, keys) => (keys(), "{file: a.log, ", "}"),
+            ValueShape::Sockets(keys) => (keys(), "{http: {address: /run/a, ", "}}"),
             _ => continue,
         };
-        for part in parts.into_iter().filter(|part| part.name != "file" && usable(&format!("{name}.{}", part.name))) {
+        for part in
+            parts.into_iter().filter(|part| !["file", "address"].contains(&part.name) && usable(&format!("{name}.{}", part.name)))
+        {
             let is_chosen = matches!(key.shape, ValueShape::Choice(of, _) if of.contains(&part.name));
             let open = if is_chosen { "{" } else { open };
+            let beside = if name == "rolling" { "ready: {notify: true}, on_change: rolling, " } else { "" };
             let around = move |value: Option<&str>| {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
-                process(&format!("{name}: {open}{inner}{close}"))
+                process(&format!("{beside}{name}: {open}{inner}{close}"))
             };
             found.push((format!("{name}.{}", part.name), part, Box::new(around)));
         }

@@ -9,7 +9,7 @@ use crate::config::table::{NOT_YET, ValueShape};
 use crate::config::top::TOP;
 use crate::config::tree::{MapEntry, entry};
 use crate::config::yaml::Value;
-use reconcile::spec::Tier;
+use reconcile::spec::{OnChange, Spec, Tier};
 use reconcile::text::{Name, Text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -81,15 +81,17 @@ impl Document {
         &mut self,
         reader: &mut NodeReader<'_, '_, '_>,
         tier: Tier,
-        name: &Name,
+        spec: &Spec,
         fields: &[Given<'_>],
     ) {
         let variables = reader.scope.own().clone();
-        let mut writer = self.writer(reader, vec![name.to_string()]);
+        let mut writer = self.writer(reader, vec![spec.name.to_string()]);
         let has_policy = RESTART_FIELDS.iter().any(|key| given(fields, key).is_some());
         let mut written = Vec::new();
         for key in keys(PROCESS) {
             let value = match (key.shape, given(fields, key.name)) {
+                // From `defaults`, for other processes.
+                _ if key.name == "rolling" && spec.on_change != OnChange::Rolling => None,
                 // The `env` of the process merged with that of `defaults`.
                 (ValueShape::Variables, _) if !variables.is_empty() => {
                     Some(writer.variables(variables.iter().map(|(name, node)| (*name, *node))))
@@ -103,7 +105,7 @@ impl Document {
             written.extend(value.map(|value| (key.name.to_owned(), value)));
         }
         let needed = writer.needed;
-        self.processes.push(ProcessItem { tier, name: name.clone(), value: Value::Map(written), needed });
+        self.processes.push(ProcessItem { tier, name: spec.name.clone(), value: Value::Map(written), needed });
     }
 
     /// The document with the `wanted` processes, and the variables that it refers to with their values.

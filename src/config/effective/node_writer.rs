@@ -3,6 +3,7 @@
 //! Texts are written as in the source: loading resolves their references again. Other values (numbers, durations, words,
 //! process names) are written resolved. A secret that is literal in the source is replaced by a reference to a variable.
 
+use crate::config::address::is_path;
 use crate::config::glob::is_glob;
 use crate::config::parts::ENV_FILE;
 use crate::config::reader::{NodeReader, keys};
@@ -62,9 +63,12 @@ impl NodeWriter<'_, '_, '_, '_> {
             ValueShape::Text(_) | ValueShape::Program | ValueShape::Url | ValueShape::Address | ValueShape::Schedule => {
                 self.source(node, false)
             }
-            ValueShape::Texts | ValueShape::Command | ValueShape::Sockets => {
-                self.each_item(node, |writer, item| writer.source(item, false))
-            }
+            ValueShape::Texts | ValueShape::Command => self.each_item(node, |writer, item| writer.source(item, false)),
+            ValueShape::Socket => self.socket(node),
+            ValueShape::Sockets(keys) => match &node.kind {
+                NodeKind::Map(map) => Value::Map(map.entries.iter().map(|entry| self.named_socket(entry, &keys())).collect()),
+                _ => self.each_item(node, NodeWriter::socket),
+            },
             ValueShape::Files => self.each_item(node, |writer, item| match &item.kind {
                 NodeKind::Map(map) => writer.map(&map.entries, &keys(ENV_FILE)),
                 _ => writer.file(item),
@@ -128,6 +132,20 @@ impl NodeWriter<'_, '_, '_, '_> {
                 Value::Map(edges.map(|edge| (edge.key.to_string(), self.map(entries(&edge.value), keys))).collect())
             }
         }
+    }
+
+    fn named_socket(&mut self, entry: &MapEntry, keys: &[ConfigKey]) -> (String, Value) {
+        let value = self.at_key(&entry.key, |writer| match &entry.value.kind {
+            NodeKind::Map(map) => writer.map(&map.entries, keys),
+            _ => writer.socket(&entry.value),
+        });
+        (entry.key.to_string(), value)
+    }
+
+    /// The address of a socket, which may be a path relative to its file.
+    fn socket(&mut self, node: &Node) -> Value {
+        let is_path = self.reader.text(node).is_some_and(|address| is_path(address.value()));
+        if is_path { self.file(node) } else { self.source(node, false) }
     }
 
     /// Writes each item of a list, or a single value.

@@ -56,7 +56,33 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
         ],
         "navigator runs programs on this host, not containers: write `command`",
     ),
-    (&["ports", "expose", "port"], "the program opens its own port: remove this, and give the port in `args` or `env`"),
+    (
+        &["ports", "expose", "port"],
+        "the program opens its own port: remove this, and give the port in `args` or `env`, or write `listen` for a socket that navigator holds",
+    ),
+    // Sockets and replacement.
+    (
+        &["listenstream", "socket", "sockets", "bind", "use_sockets", "listeners"],
+        "write `listen`, as in `listen: 127.0.0.1:3000`",
+    ),
+    (
+        &["listendatagram", "listensequentialpacket", "listenfifo", "listennetlink"],
+        "navigator holds stream sockets only: let the program open this one, and remove this line",
+    ),
+    (&["filedescriptorname"], "write `listen` as a map of names, as in `listen: {http: 127.0.0.1:3000}`"),
+    (
+        &["socketmode", "socketuser", "socketgroup", "socket_mode", "socket_owner", "socket_backlog", "backlog"],
+        "write it beside the address, as in `listen: {http: {address: /run/web.sock, mode: 0660, user: web, backlog: 128}}`",
+    ),
+    (&["accept"], "the program accepts connections itself: write `listen`, and remove this line"),
+    (
+        &["update_config", "rolling_update", "rollingupdate", "strategy", "blue_green"],
+        "write `on_change: rolling`, and `ready` for when the new one serves",
+    ),
+    (&["minreadyseconds", "min_ready_seconds", "min_healthy_time"], "write `rolling: {stable: …}`, beside `on_change: rolling`"),
+    (&["drain", "drain_signal", "graceful_signal"], "write `stop: {drain: {signal: …}}`"),
+    (&["drain_timeout", "drain_time"], "write `stop: {drain: {signal: QUIT, timeout: …}}`"),
+    (&["prestop", "lifecycle"], "write `stop: {drain: {command: [./drain]}}`"),
     (
         &["labels", "annotations", "description", "summary", "documentation", "namespace", "comment"],
         "write it as a comment: `# …`",
@@ -133,7 +159,15 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["listen_timeout"], "write it beside a probe, as in `ready: {notify: true, deadline: …ms}`"),
     // Stop and reload.
     (
-        &["stop_grace_period", "timeoutstopsec", "stopwaitsecs", "kill_delay", "stop_timeout", "graceful_timeout"],
+        &[
+            "stop_grace_period",
+            "timeoutstopsec",
+            "stopwaitsecs",
+            "kill_delay",
+            "stop_timeout",
+            "graceful_timeout",
+            "terminationgraceperiodseconds",
+        ],
         "write `stop: {timeout: …}`",
     ),
     (&["stop_signal", "stopsignal", "killsignal", "kill_signal"], "write `stop: {signal: …}`"),
@@ -164,7 +198,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
         "several instances of one item are not supported yet: write an item for each, with names such as `web-1` and `web-2`",
     ),
     (&["remainafterexit"], "write `type: task`: one that has ended with status 0 is done"),
-    (&["exec_mode"], "each item runs one process: remove this line"),
+    (&["exec_mode"], "each item runs one process: remove this line; for updates without a gap, write `on_change: rolling`"),
     (
         &["cron", "cron_restart", "oncalendar"],
         "schedules are not supported yet: remove this line, and let cron or a timer run the task",
@@ -201,6 +235,7 @@ pub(super) const TOP_KEYS: ForeignKeys = &[
     (&["timeout", "stop_timeout", "grace_period"], "write `shutdown_timeout: …`"),
     (&["volumes", "networks", "secrets", "configs"], "navigator runs programs on this host, not containers: remove this section"),
     (&["checks", "healthchecks"], "write `ready` or `liveness` in the process"),
+    (&["sockets", "socket", "listeners"], "write `listen` in the process that is to have it"),
     (&["summary", "description", "kind", "metadata", "title"], "write it as a comment: `# …`"),
     (&["default", "common"], "write `defaults`"),
 ];

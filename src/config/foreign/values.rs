@@ -1,6 +1,7 @@
 //! Values of other programs' keys, written as fields of ours.
 
 use super::keys::normalized;
+use crate::config::address::of_another_program;
 use crate::config::parts::LIMITS;
 use crate::config::scope::is_secret;
 use crate::config::tree::{MapEntry, Node, NodeKind};
@@ -59,6 +60,7 @@ pub(super) fn instead_of(key: &str, value: &Node) -> Option<String> {
         "readiness_probe" | "readinessprobe" | "liveness_probe" | "livenessprobe" => probe(key, entries(value)?),
         "ready_log_line" => write(&format!("ready: {{log: {}}}", quoted_if_needed(&regex::escape(shown(text?)?)))),
         "ulimits" => ulimits(entries(value)?),
+        "listenstream" | "socket" | "sockets" | "bind" => write(&format!("listen: {}", of_another_program(shown(text?)?)?)),
         "security_opt" => {
             let is_set = |item: &Node| item.text().is_some_and(|text| text.starts_with("no-new-privileges"));
             value.one_or_more().iter().any(is_set).then(|| "write `no_new_privs: true`".to_owned())

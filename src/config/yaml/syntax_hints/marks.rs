@@ -1,6 +1,6 @@
 //! Mistakes with quotes, brackets, backslashes, tags, aliases, and characters that can't begin a value.
 
-use super::lines::{ErrorSite, SyntaxHint};
+use super::lines::{ErrorSite, Line, SyntaxHint};
 use crate::config::scope::is_secret;
 use crate::config::words::definition;
 use crate::suggest::nearest;
@@ -56,6 +56,23 @@ pub(super) fn hint(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<SyntaxHin
         }
         _ => None,
     }
+}
+
+/// `listen: [::1]:80`, which begins a list in YAML.
+pub(super) fn bracketed_address(line: Line<'_>) -> Option<SyntaxHint> {
+    let end = line.text.find("]:")?;
+    let open = line.text[..end].rfind('[')?;
+    let digits = line.text[end + 2..].bytes().take_while(u8::is_ascii_digit).count();
+    let inside = &line.text[open + 1..end];
+    let is_address = inside.contains(':') && inside.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.%".contains(&byte));
+    if digits == 0 || !is_address || line.text[..open].ends_with(['"', '\'']) {
+        return None;
+    }
+    let beginning = line.end() - line.text.len();
+    let place = beginning + open..beginning + end + 2 + digits;
+    let help = format!("put the address in quotes: `\"{}\"`", &line.text[open..end + 2 + digits]);
+    let repair = vec![(place.start..place.start, "\"".to_owned()), (place.end..place.end, "\"".to_owned())];
+    Some(SyntaxHint::new(place, "a `[` begins a list, but an address is meant here", help).repaired(repair))
 }
 
 impl ErrorSite<'_> {

@@ -35,6 +35,7 @@ pub(super) fn hints(source: &str, at: usize, kind: &ErrorKind) -> Vec<SyntaxHint
     let hint = unclosed::hint(&around, kind)
         .or_else(|| around.first_hint(comment))
         .or_else(|| around.first_hint(invisible))
+        .or_else(|| marks::bracketed_address(around.here))
         .or_else(|| around.missing_space())
         .or_else(|| around.equals_sign())
         .or_else(|| marks::hint(&around, kind))

@@ -1,0 +1,140 @@
+//! Reports addresses that two sockets can't both have, in one process or over all of them.
+
+use super::problems::{Problem, Problems};
+use super::process::ParsedProcess;
+use super::source_map::{SourceMap, SourceSpan};
+use reconcile::socket::{Address, Listener};
+use reconcile::text::Name;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A socket that has its address.
+#[derive(Clone, Copy)]
+struct Holder<'p> {
+    /// The place of its process among all of them.
+    place: usize,
+    process: &'p Name,
+    socket: &'p Listener,
+    span: SourceSpan,
+}
+
+/// The addresses that are taken. Looking one up takes the same time however many there are.
+#[derive(Default)]
+struct Taken<'p> {
+    /// By port and address; a port of all addresses is one of both unspecified addresses.
+    tcp: BTreeMap<(u16, IpAddr), Holder<'p>>,
+    /// Every other kind, as it is written.
+    others: BTreeMap<String, Holder<'p>>,
+}
+
+const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const LAST_V4: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
+const FIRST_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const LAST: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
+
+impl<'p> Taken<'p> {
+    /// The first socket whose address overlaps this one.
+    fn find(&self, address: &Address) -> Option<Holder<'p>> {
+        let within = |port, from: IpAddr, to: IpAddr| self.tcp.range((port, from)..=(port, to)).next().map(|(_, holder)| *holder);
+        match address {
+            Address::Any(port) => within(*port, FIRST, LAST),
+            Address::Ip(address) => {
+                let (port, ip) = (address.port(), address.ip());
+                let (first, last) = if ip.is_ipv4() { (FIRST, LAST_V4) } else { (FIRST_V6, LAST) };
+                if ip.is_unspecified() {
+                    within(port, first, last)
+                } else {
+                    within(port, first, first).or_else(|| within(port, ip, ip))
+                }
+            }
+            other => self.others.get(&other.to_string()).copied(),
+        }
+    }
+
+    fn insert(&mut self, holder: Holder<'p>) {
+        match &holder.socket.address {
+            Address::Any(port) => self.tcp.extend([((*port, FIRST), holder), ((*port, FIRST_V6), holder)]),
+            Address::Ip(address) => drop(self.tcp.insert((address.port(), address.ip()), holder)),
+            other => drop(self.others.insert(other.to_string(), holder)),
+        }
+    }
+}
+
+/// Reports every socket whose address another one has already. Disabled processes have none.
+pub(super) fn report(processes: &[ParsedProcess], texts: &SourceMap, problems: &mut Problems) {
+    let mut taken = Taken::default();
+    for (place, process) in processes.iter().enumerate().filter(|(_, process)| process.spec.enabled) {
+        for (socket, &span) in process.spec.exec.sockets.iter().zip(&process.sockets) {
+            let holder = Holder { place, process: &process.spec.name, socket, span };
+            match taken.find(&socket.address) {
+                // Of two processes with one name, that is reported.
+                Some(other) if other.place != place && *other.process == process.spec.name => {}
+                Some(other) => problems.add_with(|| conflict(holder, other, texts)),
+                None => taken.insert(holder),
+            }
+        }
+    }
+}
+
+fn conflict(holder: Holder<'_>, other: Holder<'_>, texts: &SourceMap) -> Problem {
+    let Holder { process, socket, span, .. } = holder;
+    let is_equal = socket.address == other.socket.address;
+    let (address, theirs) = (socket.shown.shown(), other.socket.shown.shown());
+    let line = texts.position(other.span).line;
+    let place = if other.span.text == span.text {
+        format!("line {line}")
+    } else {
+        format!("line {line} of {}", texts.shown_path(other.span.text).display())
+    };
+    let (message, help) = match (process == other.process, is_equal) {
+        (true, true) => (format!("`{address}` is twice in `listen` of `{process}`"), "remove one of the two"),
+        (true, false) => (format!("`{address}` overlaps `{theirs}` in `listen` of `{process}`"), "remove one of the two"),
+        (false, true) => (
+            format!("`{address}` in `listen` of `{process}` is `{}`'s already ({place})", other.process),
+            "give one of the two another address",
+        ),
+        (false, false) => (
+            format!("`{address}` in `listen` of `{process}` overlaps `{theirs}` of `{}` ({place})", other.process),
+            "give one of the two another address",
+        ),
+    };
+    Problem::error(span, message).label(other.span, "first given here").help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The look-up agrees with [`Address::overlaps`], for every pair.
+    #[test]
+    fn every_overlap_is_found() {
+        let ip = |text: &str| Address::Ip(text.parse().expect("an address"));
+        let addresses = [
+            Address::Any(80),
+            Address::Any(81),
+            ip("0.0.0.0:80"),
+            ip("127.0.0.1:80"),
+            ip("255.255.255.255:80"),
+            ip("127.0.0.1:81"),
+            ip("[::]:80"),
+            ip("[::1]:80"),
+            ip("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:80"),
+            Address::Host("localhost".into(), 80),
+            Address::Host("localhost".into(), 81),
+            Address::Path("/run/a".into()),
+            Address::Path("/run/b".into()),
+            Address::Abstract("/run/a".into()),
+        ];
+        let name = Name::from("web");
+        let span = SourceSpan::beginning(SourceMap::default().add(Path::new("a.yml"), String::new()));
+        for one in &addresses {
+            let socket = Listener::new("web", one.clone());
+            let mut taken = Taken::default();
+            taken.insert(Holder { place: 0, process: &name, socket: &socket, span });
+            for other in &addresses {
+                assert_eq!(taken.find(other).is_some(), one.overlaps(other), "{one} and {other}");
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Decodes `listen`: the sockets that navigator holds for a process.
+
+use super::address::{AddressForm, MAX_PATH, parse};
+use super::draft::Draft;
+use super::parts::{key, part};
+use super::problems::Problem;
+use super::reader::{FieldReader, NodeReader};
+use super::redact::short;
+use super::source_map::SourceSpan;
+use super::subject::{ITEM, KEY};
+use super::table::ValueShape;
+use super::tree::{MapEntry, Node, NodeKind, entry};
+use super::words::quoted_if_needed;
+use crate::paths::absolute;
+use reconcile::socket::{Address, Listener};
+use reconcile::text::Text;
+use std::path::Path;
+
+/// The longest name of a socket (`sd_listen_fds(3)`).
+const MAX_NAME: usize = 255;
+
+/// What a name of a socket looks like; the name of a key of a socket is taken for a missing name.
+pub(super) const SOCKET_NAME: &str = "[ -9;-~]{1,255}";
+
+/// The key that a socket requires.
+pub(super) const ADDRESS: &str = "address";
+
+/// Keys of a socket that only a path can have.
+pub(super) const ONLY_FOR_PATHS: [&str; 3] = ["mode", "user", "group"];
+
+/// A socket in its map form while it is being decoded.
+#[derive(Default)]
+pub(super) struct SocketParts {
+    address: Option<(Address, Text)>,
+    backlog: Option<u32>,
+    mode: Option<u32>,
+    user: Option<Text>,
+    group: Option<Text>,
+}
+
+pub(super) static SOCKET: &[FieldReader<SocketParts>] = &[
+    part(key(ADDRESS, ValueShape::Socket).required().means("where the socket listens, as in a list"), |reader, node, socket| {
+        socket.address = address(reader, node);
+    }),
+    part(
+        key("backlog", ValueShape::Whole(1, 65535)).default("4096").means("number of connections that may wait to be accepted"),
+        |reader, node, socket| socket.backlog = reader.whole(node, 1, 65535),
+    ),
+    part(key("mode", ValueShape::Octal).otherwise("`0666`").means("permissions of a path"), |reader, node, socket| {
+        socket.mode = reader.mode(node);
+    }),
+    part(
+        key("user", ValueShape::Text("name or number")).otherwise("navigator's").means("user that owns a path"),
+        |reader, node, socket| socket.user = reader.filled(node),
+    ),
+    part(
+        key("group", ValueShape::Text("name or number")).otherwise("navigator's").means("group that owns a path"),
+        |reader, node, socket| socket.group = reader.filled(node),
+    ),
+];
+
+/// Decodes `listen`: an address, a list of them, or a map of names. A socket without a name gets the name of the process later.
+pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
+    match &node.kind {
+        NodeKind::Scalar(_) => push(draft, node.span, address(reader, node).map(|(address, shown)| unnamed(address, shown))),
+        NodeKind::List(items) => {
+            for item in items {
+                let found = reader.at(ITEM, |reader| list_item(reader, item));
+                push(draft, item.span, found.map(|(address, shown)| unnamed(address, shown)));
+            }
+        }
+        NodeKind::Map(map) => match entry(&map.entries, ADDRESS) {
+            Some(address) => reader.report(without_name(node.span, &address.value)),
+            None => {
+                for entry in &map.entries {
+                    let found = named(reader, entry);
+                    push(draft, entry.value.span, found);
+                }
+            }
+        },
+    }
+}
+
+fn push(draft: &mut Draft, span: SourceSpan, socket: Option<Listener>) {
+    if let Some(socket) = socket {
+        draft.spec.exec.sockets.push(socket);
+        draft.sockets.push(span);
+    }
+}
+
+fn unnamed(address: Address, shown: Text) -> Listener {
+    Listener { shown, ..Listener::new("", address) }
+}
+
+/// Describes a socket whose map has no name.
+fn without_name(span: SourceSpan, address: &Node) -> Problem {
+    let text = address.text().filter(|text| text.len() <= 60 && parse(text).is_ok()).unwrap_or("127.0.0.1:3000");
+    let help = format!("give it a name: write `listen: {{http: {{address: {}}}}}`", quoted_if_needed(text));
+    Problem::error(span, format!("a socket in {KEY} has no name")).help(help)
+}
+
+fn list_item(reader: &mut NodeReader<'_, '_, '_>, item: &Node) -> Option<(Address, Text)> {
+    if let NodeKind::Map(map) = &item.kind {
+        let problem = match entry(&map.entries, ADDRESS) {
+            Some(address) => without_name(item.span, &address.value),
+            None => Problem::error(item.span, format!("{KEY} must be an address, not a map"))
+                .help("write a map of names instead of the list, such as `listen: {http: \"127.0.0.1:3000\"}`"),
+        };
+        reader.report(problem);
+        return None;
+    }
+    address(reader, item)
+}
+
+/// A socket under its name.
+fn named(reader: &mut NodeReader<'_, '_, '_>, entry: &MapEntry) -> Option<Listener> {
+    let name = entry.key.as_str();
+    let is_valid = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b':');
+    if !is_valid {
+        let message = format!("`{}` in {KEY} is not a name of a socket", short(name));
+        let help = format!("a name has up to {MAX_NAME} ASCII characters, without a colon, such as `http`");
+        reader.report(Problem::error(entry.key_span, message).help(help));
+        return None;
+    }
+    if entry.value.is_null() {
+        let problem = Problem::error(entry.key_span, format!("socket `{name}` in {KEY} has no address"));
+        reader.report(problem.help("write its address, such as `127.0.0.1:3000`, or remove the line"));
+        return None;
+    }
+    let value = &entry.value;
+    let NodeKind::Map(map) = &value.kind else {
+        let (address, shown) = address(reader, value)?;
+        return Some(Listener { shown, ..Listener::new(name, address) });
+    };
+    let mut parts = SocketParts::default();
+    reader.map(value, "listen", SOCKET, &mut parts);
+    if super::tree::entry(&map.entries, ADDRESS).is_none() {
+        let problem = Problem::error(value.span, format!("socket `{name}` in {KEY} has no `address`"));
+        reader.report(problem.help("add its address, such as `address: \"127.0.0.1:3000\"`"));
+    }
+    let SocketParts { address, backlog, mode, user, group } = parts;
+    let (address, shown) = address?;
+    if !matches!(address, Address::Path(_)) {
+        for key in ONLY_FOR_PATHS {
+            let Some(given) = super::tree::entry(&map.entries, key) else { continue };
+            let message = format!("`{key}` of socket `{name}` in {KEY} needs a path: `{shown}` has no permissions");
+            reader.report(Problem::error(given.key_span, message).help("remove it"));
+        }
+    }
+    Some(Listener {
+        shown,
+        backlog: backlog.unwrap_or(Listener::BACKLOG),
+        mode: mode.unwrap_or(Listener::MODE),
+        user,
+        group,
+        ..Listener::new(name, address)
+    })
+}
+
+/// An address, and the text to show for it.
+fn address(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<(Address, Text)> {
+    if node.is_null() {
+        let problem = Problem::error(node.span, format!("{KEY} has no value"));
+        reader.report(problem.help("write an address, such as `127.0.0.1:3000`, or remove it"));
+        return None;
+    }
+    if !matches!(node.kind, NodeKind::Scalar(_)) {
+        let problem = Problem::error(node.span, format!("{KEY} must be an address, not {}", node.described()));
+        reader.report(problem.help("write one such as `127.0.0.1:3000`"));
+        return None;
+    }
+    let text = reader.filled(node)?;
+    let address = match parse(text.value()) {
+        Ok(AddressForm::Complete(address)) => address,
+        Ok(AddressForm::Path) => Address::Path(path(reader, node, &text)?),
+        Err(help) => {
+            // A suggestion would reveal a substituted value.
+            let help = if text.is_secret() { "write host and port, such as `127.0.0.1:3000`, or a path" } else { &help };
+            reader.refuse(node, &text, "an address", Some(help));
+            return None;
+        }
+    };
+    let canonical = address.to_string();
+    let shown = if text.is_secret() { Text::secret(&canonical, text.shown()) } else { Text::plain(&canonical) };
+    Some((address, shown))
+}
+
+/// The absolute path of a socket.
+fn path(reader: &mut NodeReader<'_, '_, '_>, node: &Node, text: &Text) -> Option<Text> {
+    let path = absolute(Path::new(reader.beside(node, text).value()));
+    let path = path.to_string_lossy();
+    if path.len() > MAX_PATH {
+        let problem = Problem::error(node.span, format!("{KEY} has a path that is too long for a socket"));
+        reader.report(
+            problem.help(format!("write one that has at most {MAX_PATH} bytes as an absolute path, such as `/run/web.sock`")),
+        );
+        return None;
+    }
+    Some(if text.is_secret() { Text::secret(&path, text.shown()) } else { Text::plain(&path) })
+}
