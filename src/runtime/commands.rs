@@ -4,6 +4,7 @@
 //! A run is not reported gone while one of its commands runs: the next run must not meet it.
 
 use super::loop_state::LoopState;
+use super::sockets::SocketTask;
 use super::spawn_extras::SpawnExtras;
 use super::spawners::{SpawnRequest, Spawners};
 use reconcile::event::{Event, ExitStatus, Pid, Refusal, RunId};
@@ -39,6 +40,8 @@ pub(super) enum Purpose {
     Check,
     /// Makes the run read its own files again.
     Reload,
+    /// Makes the run finish its work.
+    Drain,
     /// Stops the run. It may outlive the run, to finish its work.
     Stop,
 }
@@ -83,6 +86,12 @@ impl Commands {
         let changed = self.shared.lock().change_main(run, pid);
         self.shared.news.notify_one();
         changed
+    }
+
+    /// Has it found out which processes of a run keep its sockets.
+    pub(super) fn find_keepers(&self, context: &CommandContext) {
+        let pids = self.shared.lock().pids(context.run);
+        self.spawners.submit_sockets(SocketTask::FindKeepers(context.run, pids, context.spec.exec.sockets.clone()));
     }
 
     /// Starts a command for a run.

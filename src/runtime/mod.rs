@@ -62,7 +62,7 @@ use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, RunId, StopBy};
 use reconcile::socket::Listener;
-use reconcile::spec::{self, Spec, StopScope};
+use reconcile::spec::{self, SignalOrCommand, Spec, StopScope};
 use reconcile::text::Name;
 use run_orders::RunOrders;
 use sockets::{SocketTask, Sockets, SocketsRequest};
@@ -127,6 +127,7 @@ pub struct Runtime {
     history: OutputHistory,
     reap_task: JoinHandle<()>,
     orphan_task: JoinHandle<()>,
+    path_task: JoinHandle<()>,
     /// Changes after each pass of the reaper.
     reap_passes: watch::Receiver<()>,
 }
@@ -173,6 +174,8 @@ impl Runtime {
             reap_task::reap(Arc::clone(&shared), observers.clone(), Arc::clone(&spawners), signals, news.clone(), pass_done);
         let reap_task = tokio::spawn(reap);
         let orphan_task = tokio::spawn(reap_task::watch_orphans(Arc::clone(&shared), orphan_exits, news));
+        let restorer = Arc::clone(&spawners);
+        let path_task = tokio::spawn(sockets.clone().watch_paths(move || restorer.submit_sockets(SocketTask::Restore)));
         Ok(Runtime {
             shared,
             spawners,
@@ -184,6 +187,7 @@ impl Runtime {
             history: setup.history,
             reap_task,
             orphan_task,
+            path_task,
             reap_passes,
         })
     }
@@ -220,8 +224,8 @@ impl Runtime {
                     self.sockets.want(&name, &listeners);
                     self.spawners.submit_sockets(SocketTask::Hold(self.request_sockets(&name, listeners)));
                 }
-                // No definition asks for the first one yet.
-                Action::Drain { .. } | Action::Stop { .. } | Action::StopRest { .. } => {}
+                Action::Drain { run, by } => self.drain(run, by),
+                Action::Stop { .. } | Action::StopRest { .. } => {}
             }
         }
         self.shared.lock().stop(&stops);
@@ -276,6 +280,14 @@ impl Runtime {
             }
             // The others need a main process that has started.
             _ => Some((run, number)),
+        }
+    }
+
+    fn drain(&self, run: RunId, by: SignalOrCommand) {
+        self.observers.prober.end(run);
+        match self.observers.prober.context(run).filter(|context| context.main_pid.is_some()) {
+            Some(context) => self.orders.drain(context, by),
+            None => self.orders.report_not_drained(run, "its program has not started".to_owned()),
         }
     }
 
@@ -341,6 +353,7 @@ impl Runtime {
         self.shared.lock().remove_groups();
         self.reap_task.abort();
         self.orphan_task.abort();
+        self.path_task.abort();
         let last_lines = async {
             self.outputs.finish().await;
             self.history.finish();

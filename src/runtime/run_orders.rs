@@ -1,4 +1,4 @@
-//! Stops a run by a command, and reloads a run by a signal or a command.
+//! Stops a run by a command, and reloads or drains a run by a signal or a command.
 
 use super::commands::{CommandContext, Commands, Purpose};
 use super::loop_state::LoopState;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::Sender;
 use tracing::{debug, warn};
 
-/// Stops and reloads runs where that may take a command. Clones share one state.
+/// Stops, drains and reloads runs where that may take a command. Clones share one state.
 #[derive(Clone)]
 pub(super) struct RunOrders {
     shared: Arc<LoopState>,
@@ -52,6 +52,36 @@ impl RunOrders {
                 None => debug!(target: "managed_processes", name, "Stop command was killed"),
             }
         });
+    }
+
+    /// Makes a run finish its work. There is no timeout here: the core stops the run in the end, and the command ends with it.
+    pub(super) fn drain(&self, context: CommandContext, by: SignalOrCommand) {
+        match by {
+            SignalOrCommand::Signal(signal) => {
+                let sent = self.shared.lock().signal_main(context.run, signals::number(signal));
+                if let Err(error) = sent {
+                    self.report_not_drained(context.run, words(&error));
+                }
+            }
+            SignalOrCommand::Command(command) => {
+                let mut command = self.commands.start(&context, Purpose::Drain, &command, SpawnExtras::default());
+                let orders = self.clone();
+                tokio::spawn(async move {
+                    if let Some(Err(reason)) = command.end().await {
+                        let name = context.spec.name.as_str();
+                        warn!(target: "managed_processes", name, reason, "Drain command failed");
+                        orders.report_not_drained(context.run, reason);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Reports that a run does not finish its work by itself.
+    pub(super) fn report_not_drained(&self, run: RunId, why: String) {
+        let news = self.news.clone();
+        // The receiver may be gone.
+        tokio::spawn(async move { drop(news.send(Event::NotDrained { run, why }).await) });
     }
 
     /// Makes a run read its own files again.

@@ -57,7 +57,8 @@ pub(crate) fn on_host_with(name: &str, look: impl FnOnce(&Launcher), test: impl 
     let _none = fs::remove_dir_all(&directory);
     fs::create_dir(&directory).expect("a directory for the test");
     let log = directory.join("log");
-    let printer = Printer::start(OutputFormat::Text, Destination::File(log.clone()), Trust::everybody()).expect("printer");
+    let trust = Trust::of_this_process();
+    let printer = Printer::start(OutputFormat::Text, Destination::File(log.clone()), trust).expect("printer");
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
     tokio.block_on(async {
         let (news, inbox) = channel(16);

@@ -3,12 +3,13 @@
 use crate::host::{Host, on_host, script};
 use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, SocketChange};
 use reconcile::socket::{Address, Listener};
-use reconcile::spec::{Announce, Liveness, SignalOrCommand, Spec};
+use reconcile::spec::{Announce, Liveness, Signal, SignalOrCommand, Spec};
 use reconcile::text::{Name, Text};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -357,4 +358,198 @@ fn the_end_of_navigator_closes_all() {
         drop(connect(port));
     });
     assert!(is_refused(port) && !path.exists());
+}
+
+/// Whether a socket was restored, since the last [`Host::forget`].
+async fn restored(host: &mut Host, address: &str) {
+    host.until(|event| match event {
+        Event::Socket { address: of, what: SocketChange::Restored, .. } if of == address => Some(()),
+        _ => None,
+    })
+    .await;
+}
+
+#[test]
+fn a_path_that_a_program_removes_is_back_at_once() {
+    on_host("listen-unlink", async |host| {
+        let path = host.directory.join("web.sock");
+        let (listeners, shown) = ([at_path(&path)], path.display().to_string());
+        hold_well(host, "web", &listeners).await;
+        let inode = fs::metadata(&path).expect("it is there").ino();
+        for round in 0..3 {
+            host.forget();
+            let code = "open my $l, '+<&=', 3 or die; unlink $ARGV[0]; accept my $c, $l; syswrite $c, 'web'";
+            let mut spec = perl("web", code, &listeners);
+            spec.exec.args.push(shown.as_str().into());
+            let run = host.spawn(spec);
+            restored(host, &shown).await;
+            assert_eq!(answer(UnixStream::connect(&path).expect("it is back")), "web", "round {round}");
+            host.gone(run).await;
+        }
+        assert_eq!(fs::metadata(&path).expect("it is there").ino(), inode, "it is the same socket");
+
+        // Nothing is left to put back, as where the file system has no second names.
+        host.forget();
+        for entry in fs::read_dir(&host.directory).expect("it is there").flatten() {
+            if entry.file_type().expect("it is there").is_socket() && entry.path() != path {
+                fs::remove_file(entry.path()).expect("it is ours");
+            }
+        }
+        fs::remove_file(&path).expect("it is ours");
+        restored(host, &shown).await;
+        let waiting = UnixStream::connect(&path).expect("it is back");
+        let run = host.spawn(server("new", &listeners));
+        assert_eq!(answer(waiting), "new");
+        host.spawned(run).await;
+        end(host, run).await;
+
+        // A program that replaces the path has its own socket there, which stays.
+        fs::remove_file(&path).expect("it is ours");
+        host.forget();
+        restored(host, &shown).await;
+        let other = host.directory.join("other");
+        let foreign = UnixListener::bind(&other).expect("its name is new");
+        fs::rename(&other, &path).expect("both are ours");
+        hold_well(host, "web", &[]).await;
+        drop(UnixStream::connect(&path).expect("it is there"));
+        drop(foreign);
+    });
+}
+
+#[test]
+fn what_a_program_did_to_a_socket_does_not_harm_the_next_one() {
+    on_host("listen-shutdown", async |host| {
+        let (port, path) = (free_port(), host.directory.join("web.sock"));
+        let name = format!("navigator-shutdown-{port}");
+        let addresses = [tcp(port), at_path(&path), Listener::new("web", Address::Abstract(name.as_str().into()))];
+        for listener in addresses {
+            let (listeners, shown) = ([listener.clone()], listener.shown.shown().to_owned());
+            hold_well(host, "web", &listeners).await;
+            let code = "use Fcntl; open my $l, '+<&=', 3 or die; fcntl $l, F_SETFL, O_RDWR | O_NONBLOCK; shutdown $l, 2";
+            assert_eq!(host.complete(perl("web", code, &listeners)).await, ExitStatus::Code(0));
+            restored(host, &shown).await;
+            let run = host.spawn(perl(
+                "web",
+                "open my $l, '+<&=', 3 or die; my $r = ''; vec($r, 3, 1) = 1; select $r, undef, undef, undef; \
+                 accept my $c, $l; syswrite $c, 'next'",
+                &listeners,
+            ));
+            let got = match &listener.address {
+                Address::Path(_) => answer(UnixStream::connect(&path).expect("it is restored")),
+                Address::Abstract(_) => {
+                    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("it is short");
+                    answer(UnixStream::connect_addr(&address).expect("it is restored"))
+                }
+                _ => answer(connect(port)),
+            };
+            assert_eq!(got, "next", "{shown}");
+            host.gone(run).await;
+            hold_well(host, "web", &[]).await;
+        }
+    });
+}
+
+#[test]
+fn the_processes_that_keep_sockets_are_found_once_it_is_ready() {
+    on_host("listen-kept", async |host| {
+        let listeners = [tcp(free_port()), tcp(free_port())];
+        hold_well(host, "web", &listeners).await;
+        let kept = async |host: &mut Host, run: RunId| {
+            host.until(|event| match event {
+                Event::SocketsKept { run: of, by } if *of == run => Some(by.clone()),
+                _ => None,
+            })
+            .await
+        };
+        // The main process keeps the first one, a worker the second one.
+        let code = "use POSIX; my $ready = 9; if (my $worker = fork) { POSIX::close(4) } else { POSIX::close(3); POSIX::close(9); \
+            sleep 3600 } POSIX::write($ready, \"\\n\", 1); sleep 3600";
+        let mut spec = perl("web", code, &listeners);
+        spec.exec.announce = Some(Announce::Fd(9));
+        let run = host.spawn(spec);
+        let main = host.spawned(run).await;
+        let by = kept(host, run).await;
+        let pids = host.pids(run);
+        let worker = pids.iter().copied().find(|pid| *pid != main);
+        assert_eq!(by, [Some(main), worker]);
+        end(host, run).await;
+
+        // Without readiness, a program has the time to close them.
+        for (code, keeps) in [("exec sleep 3600", true), ("exec 3>&- 4>&-; exec sleep 3600", false)] {
+            let mut spec = script("web", code);
+            spec.exec.sockets = listeners.to_vec();
+            let run = host.spawn(spec);
+            let main = host.spawned(run).await;
+            assert_eq!(kept(host, run).await, vec![keeps.then_some(main); 2]);
+            end(host, run).await;
+        }
+    });
+}
+
+#[test]
+fn a_drain_reaches_the_main_process_alone_and_its_failure_is_reported() {
+    on_host("drain", async |host| {
+        let said = host.fifo("said");
+        let not_drained = async |host: &mut Host, run: RunId| {
+            host.until(|event| match event {
+                Event::NotDrained { run: of, why } if *of == run => Some(why.clone()),
+                _ => None,
+            })
+            .await
+        };
+        let mut spec = script(
+            "web",
+            "trap 'exit 9' QUIT; sh -c \"trap 'echo worker >> journal' QUIT; echo > said; cat hold\" & \
+             cat hold2 & wait",
+        );
+        spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
+        for name in ["hold", "hold2"] {
+            host.fifo(name);
+        }
+        let run = host.spawn(spec);
+        let Pid(pid) = host.spawned(run).await;
+        host.read_fifo(&said).await;
+        let command = |text: &str| SignalOrCommand::Command(["sh", "-c", text].map(Text::plain).to_vec());
+        host.perform(Action::Drain { run, by: command("exit 3") });
+        assert_eq!(not_drained(host, run).await, "exit status 3");
+        host.perform(Action::Drain { run, by: command("echo $MAINPID ${LISTEN_FDS-none} > said") });
+        assert_eq!(host.read_fifo(&said).await, format!("{pid} none\n"));
+        host.perform(Action::Drain { run, by: SignalOrCommand::Signal(Signal("QUIT")) });
+        assert_eq!(host.exited(run).await, ExitStatus::Code(9));
+        host.forget();
+        host.perform(Action::Drain { run, by: SignalOrCommand::Signal(Signal("QUIT")) });
+        assert_eq!(not_drained(host, run).await, "its program has ended");
+        end(host, run).await;
+        assert!(!host.directory.join("journal").exists(), "a worker got it, too");
+    });
+}
+
+#[test]
+fn directories_of_a_user_are_used_with_its_rights_alone() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    on_host("listen-rights", async |host| {
+        let own = host.directory.join("own");
+        let roots = host.directory.join("roots");
+        for directory in [&own, &roots] {
+            fs::create_dir(directory).expect("its name is new");
+        }
+        let nobody = 65534;
+        lchown(&own, Some(nobody), Some(nobody)).expect("we are root");
+        let as_nobody = |path: &Path| Listener { user: Some("nobody".into()), ..at_path(path) };
+        let path = own.join("web.sock");
+        let why = refusal(host, &[at_path(&path)]).await;
+        assert!(why.contains("can be written by `nobody`: that user would act as root through it"), "{why}");
+        assert!(why.ends_with("; or set `user` of the socket"), "{why}");
+        hold_well(host, "web", &[as_nobody(&path)]).await;
+        assert_eq!(fs::metadata(&path).expect("it is there").uid(), nobody);
+        hold_well(host, "web", &[]).await;
+        assert!(!path.exists());
+        // Neither way leads out of what the user may do itself.
+        symlink(&roots, own.join("way")).expect("we are root");
+        let why = refusal(host, &[as_nobody(&own.join("way/web.sock"))]).await;
+        assert!(why.ends_with("permission denied"), "{why}");
+        assert_eq!(fs::read_dir(&roots).expect("it is there").count(), 0);
+    });
 }

@@ -34,9 +34,16 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use watchdog::Watchdog;
+
+/// How long after its exec a program without readiness is looked at, to see whether it keeps its sockets. The kernel reports
+/// neither that a program has closed a descriptor nor that it never will. Programs and wrappers that close what they don't know do
+/// so at their start. What is found is only shown, so one that takes longer loses a hint.
+const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// Probes runs. Clones share the same state.
 #[derive(Clone)]
@@ -60,6 +67,8 @@ struct ProbedRun {
     receiver: Task,
     readiness: Task,
     liveness: Task,
+    /// Looks which processes keep its sockets.
+    keepers: Task,
 }
 
 /// The socket and pipe on which a run announces its state.
@@ -131,6 +140,7 @@ impl Prober {
             receiver: Task::default(),
             readiness: Task::default(),
             liveness: Task::default(),
+            keepers: Task::default(),
         };
         self.lock().insert(run, Box::new(probed));
         Ok(passed)
@@ -146,6 +156,7 @@ impl Prober {
             probed.start_receiver(&self.checks.commands);
             probed.start_readiness(&self.checks);
             probed.start_liveness(&self.checks);
+            probed.start_keepers(&self.checks.commands);
         }
     }
 
@@ -265,9 +276,28 @@ impl ProbedRun {
         };
     }
 
+    /// Looks once which processes keep its sockets.
+    fn start_keepers(&mut self, commands: &Commands) {
+        let spec = &self.context.spec;
+        if spec.exec.sockets.is_empty() {
+            return;
+        }
+        let announces = spec.ready.is_some() || spec.exec.announce.is_some();
+        let (state, context, commands) = (Arc::clone(&self.state), self.context.clone(), commands.clone());
+        self.keepers = Task::new(async move {
+            if announces {
+                state.until_ready().await;
+            } else {
+                sleep_until(Instant::now() + TIME_TO_CLOSE).await;
+            }
+            commands.find_keepers(&context);
+        });
+    }
+
     fn end(&mut self) {
         self.is_ending = true;
         (self.receiver, self.readiness, self.liveness) = (Task::default(), Task::default(), Task::default());
+        self.keepers = Task::default();
         if let Some(matcher) = &self.matcher {
             matcher.reset();
         }

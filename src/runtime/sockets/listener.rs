@@ -5,9 +5,10 @@
 
 use crate::error_text::words;
 use reconcile::socket::Address;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr, socket_acceptconn};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use std::collections::BTreeSet;
 use std::io;
@@ -137,6 +138,14 @@ pub(super) fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
 /// Listens, or sets another backlog.
 pub(super) fn begin(socket: impl AsFd, backlog: u32) -> Result<(), Errno> {
     listen(socket, i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Whether a socket still listens: a program may have shut it down for all that have it (`shutdown(2)`).
+pub(super) fn listens(socket: &OwnedFd) -> Result<bool, Errno> {
+    // A unix socket counts as listening all the same, and is only hung up.
+    let mut polled = [PollFd::new(socket, PollFlags::RDHUP)];
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(socket_acceptconn(socket)? && !polled[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP))
 }
 
 #[cfg(test)]

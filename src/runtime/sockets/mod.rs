@@ -5,15 +5,18 @@
 //! ([`Sockets::want`]). Opening and closing may wait for a name server or a disk, so spawners do it. A socket is closed only when
 //! no process wants it any more; so the order in which spawners do their work doesn't matter.
 
+mod keepers;
 mod listener;
+mod path_watch;
 mod rival;
 mod socket_file;
 mod table;
 mod wanted;
 
 use crate::access::Trust;
-use reconcile::event::{Event, Refusal};
-use reconcile::socket::Listener;
+use path_watch::PathWatch;
+use reconcile::event::{Event, Pid, Refusal, RunId};
+use reconcile::socket::{Address, Listener};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
@@ -28,6 +31,7 @@ pub(super) struct Sockets(Arc<SharedSockets>);
 
 struct SharedSockets {
     are_used: AtomicBool,
+    watch: Arc<PathWatch>,
     /// Locked by the loop too, hence only for a moment. If the table is locked too, that comes first.
     wanted: Mutex<Wanted>,
     /// Locked while sockets are opened and closed.
@@ -48,22 +52,34 @@ pub(super) enum SocketTask {
     Hold(SocketsRequest),
     /// Restore what programs have removed or shut down.
     Restore,
+    /// Find out which of these processes of a run keep its sockets, and answer with an [`Event::SocketsKept`].
+    FindKeepers(RunId, Vec<Pid>, Vec<Listener>),
 }
 
 impl Sockets {
     /// `trust`: the users that may change the directories of sockets.
     pub(super) fn new(trust: Trust) -> Sockets {
+        let watch = Arc::new(PathWatch::default());
         Sockets(Arc::new(SharedSockets {
             are_used: AtomicBool::new(false),
+            watch: Arc::clone(&watch),
             wanted: Mutex::default(),
-            table: Mutex::new(SocketTable::new(trust)),
+            table: Mutex::new(SocketTable::new(trust, watch)),
         }))
     }
 
     /// Records which sockets a process wants from now on.
     pub(super) fn want(&self, name: &Name, listeners: &[Listener]) {
         self.0.are_used.fetch_or(!listeners.is_empty(), Ordering::Relaxed);
+        if listeners.iter().any(|listener| matches!(listener.address, Address::Path(_))) {
+            self.0.watch.begin();
+        }
         self.wanted().set(name, listeners);
+    }
+
+    /// Calls `look` whenever a program may have removed the path of a socket. It never ends.
+    pub(super) async fn watch_paths(self, look: impl Fn()) {
+        self.0.watch.run(|name| self.wanted().includes_file(name), look).await;
     }
 
     /// Does the work, and returns the events.
@@ -74,6 +90,10 @@ impl Sockets {
                 let mut table = self.table();
                 table.restore_all();
                 table.take_events()
+            }
+            SocketTask::FindKeepers(run, pids, listeners) => {
+                let inodes = self.table().inodes(&listeners);
+                keepers::find(&inodes, &pids).map(|by| Event::SocketsKept { run, by }).into_iter().collect()
             }
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn find(address: &Address) -> Vec<Rival> {
 }
 
 /// The sockets of a process: the number of each, and its inode.
-pub(super) fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
+fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let target = fs::read_link(entry.path()).ok()?;

@@ -8,6 +8,7 @@
 //! path back.
 
 use super::listener::{Failure, begin, stream_socket};
+use super::path_watch::PathWatch;
 use crate::access::identity::Identity;
 use crate::access::walk::{FoundPath, Rules};
 use crate::access::{Distrust, Trust};
@@ -33,6 +34,8 @@ pub(super) struct SocketFile {
     owner: Identity,
     /// Device and inode.
     id: (u64, u64),
+    /// The watch of its directory.
+    watch: Option<i32>,
 }
 
 /// The permissions of a file.
@@ -82,7 +85,7 @@ impl SocketFile {
             let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
             set_permissions(&found, id(&stat), permissions)?;
             begin(&socket, backlog)?;
-            Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id: id(&stat) })
+            Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id: id(&stat), watch: None })
         });
         match finished {
             Ok(file) => Ok((socket, file)),
@@ -104,11 +107,23 @@ impl SocketFile {
         clear(&found, &spare)?;
         let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
         set_permissions(&found, id, permissions)?;
-        Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id })
+        Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id, watch: None })
     }
 
     fn place(&self) -> Place<'_> {
         Place { path: &self.path, trust: self.trust, owner: &self.owner }
+    }
+
+    /// Has its directory watched.
+    pub(super) fn watched_by(mut self, watch: &PathWatch) -> SocketFile {
+        let add = |directory: BorrowedFd<'_>| Ok::<_, io::Error>(watch.add(directory));
+        self.watch = self.place().find(None).ok().and_then(|found| found.act(add).ok()?);
+        self
+    }
+
+    /// The watch of its directory; `None`: there is none.
+    pub(super) fn watch(&self) -> Option<i32> {
+        self.watch
     }
 
     /// Applies other permissions.

@@ -1,6 +1,7 @@
 //! The open sockets by address: opens them, takes them over, keeps them usable, and closes them.
 
 use super::listener::{self, Failure, resolve};
+use super::path_watch::PathWatch;
 use super::rival;
 use super::socket_file::{PathState, Permissions, SocketFile};
 use super::wanted::key;
@@ -11,7 +12,8 @@ use reconcile::event::{Event, SocketChange};
 use reconcile::socket::{Address, Listener};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
-use rustix::net::sockopt::socket_acceptconn;
+use rustix::fs::fstat;
+use rustix::net::AddressFamily;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 /// The open sockets, and what happened to them.
 pub(super) struct SocketTable {
     trust: Trust,
+    watch: Arc<PathWatch>,
     sockets: BTreeMap<String, OpenSocket>,
     events: Vec<Event>,
 }
@@ -69,8 +72,8 @@ pub(super) fn prepare(listener: &Listener) -> Result<Prepared, String> {
 }
 
 impl SocketTable {
-    pub(super) fn new(trust: Trust) -> SocketTable {
-        SocketTable { trust, sockets: BTreeMap::new(), events: Vec::new() }
+    pub(super) fn new(trust: Trust, watch: Arc<PathWatch>) -> SocketTable {
+        SocketTable { trust, watch, sockets: BTreeMap::new(), events: Vec::new() }
     }
 
     /// Whether a socket is open with these settings, so that [`prepare`] isn't needed.
@@ -80,7 +83,14 @@ impl SocketTable {
 
     /// The events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
+        self.watch.set_complete(self.sockets.values().filter_map(|open| open.file.as_ref()).all(|file| file.watch().is_some()));
         std::mem::take(&mut self.events)
+    }
+
+    /// The inodes of these sockets; `None` for one that isn't open.
+    pub(super) fn inodes(&self, listeners: &[Listener]) -> Vec<Option<u64>> {
+        let socket = |listener: &Listener| self.sockets.get(&key(&listener.address)).map(|open| &open.socket);
+        listeners.iter().map(|listener| fstat(socket(listener)?).ok().map(|stat| stat.st_ino)).collect()
     }
 
     /// The socket at an address. Opens it if it is missing. `is_wanted` is asked for the keys of other sockets that are in the way.
@@ -104,7 +114,7 @@ impl SocketTable {
         if !open.has_settings_of(listener) {
             open.change(listener, &prepare()?.permissions).map_err(|failure| Unavailable::Refused(failure.in_words()))?;
         }
-        if open.restore(self.trust).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
+        if open.restore(self.trust, &self.watch).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
             self.events.push(open.event(SocketChange::Restored));
         }
         Ok(Arc::clone(&open.socket))
@@ -122,9 +132,11 @@ impl SocketTable {
             let (name, listener, address) = (name.clone(), listener.clone(), address.clone());
             Ok((OpenSocket { socket, name, listener, address, file }, what))
         };
-        let mut attempt = bind(address, self.trust, permissions, listener.backlog);
+        let (trust, watch) = (self.trust, Arc::clone(&self.watch));
+        let bind = || bind(address, trust, permissions, listener.backlog, &watch);
+        let mut attempt = bind();
         if matches!(attempt, Err(Failure::InUse)) && self.close_overlapping(address, is_wanted) {
-            attempt = bind(address, self.trust, permissions, listener.backlog);
+            attempt = bind();
         }
         match attempt {
             Ok((socket, file)) => return opened(Arc::new(socket), file, SocketChange::Opened),
@@ -146,9 +158,10 @@ impl SocketTable {
         let refuse = |failure: Failure| Unavailable::Refused(failure.in_words());
         listener::begin(&socket, listener.backlog).map_err(|error| refuse(error.into()))?;
         let file = match address {
-            Address::Path(path) => Some(SocketFile::adopt(Path::new(path.value()), self.trust, permissions).map_err(refuse)?),
+            Address::Path(path) => Some(SocketFile::adopt(Path::new(path.value()), trust, permissions).map_err(refuse)?),
             _ => None,
         };
+        let file = file.map(|file| file.watched_by(&watch));
         opened(Arc::new(socket), file, SocketChange::TakenOver)
     }
 
@@ -163,25 +176,34 @@ impl SocketTable {
     }
 
     fn close_matching(&mut self, is_closed: &dyn Fn(&str, &OpenSocket) -> bool) -> bool {
-        let mut has_closed = false;
+        let (mut has_closed, mut watches) = (false, Vec::new());
         self.sockets.retain(|key, open| {
             let closes = is_closed(key, open);
             if closes {
                 if let Some(file) = &open.file {
                     file.remove();
+                    watches.extend(file.watch());
                 }
                 self.events.push(open.event(SocketChange::Closed));
                 has_closed = true;
             }
             !closes
         });
+        self.end_watches(&watches);
         has_closed
+    }
+
+    /// Ends the watches of directories without sockets.
+    fn end_watches(&self, of_closed: &[i32]) {
+        let in_use =
+            |watch: &i32| self.sockets.values().filter_map(|open| open.file.as_ref()?.watch()).any(|other| other == *watch);
+        of_closed.iter().filter(|watch| !in_use(watch)).for_each(|watch| self.watch.remove(*watch));
     }
 
     /// Restores what programs have removed or shut down.
     pub(super) fn restore_all(&mut self) {
         for open in self.sockets.values_mut() {
-            match open.restore(self.trust) {
+            match open.restore(self.trust, &self.watch) {
                 Ok(false) => {}
                 Ok(true) => self.events.push(open.event(SocketChange::Restored)),
                 // The next start tries again, and reports it.
@@ -216,8 +238,8 @@ impl OpenSocket {
 
     /// Makes it usable again if a program has removed its path, or has shut it down for all that have it; returns whether that
     /// was so.
-    fn restore(&mut self, trust: Trust) -> Result<bool, Failure> {
-        let listens = socket_acceptconn(&*self.socket)?;
+    fn restore(&mut self, trust: Trust, watch: &PathWatch) -> Result<bool, Failure> {
+        let listens = listener::listens(&self.socket)?;
         if let Some(file) = &self.file {
             let is_lost = match file.put_back()? {
                 PathState::PutBack if listens => return Ok(true),
@@ -232,11 +254,12 @@ impl OpenSocket {
             let (path, permissions) = (Path::new(path.value()), file.permissions(self.listener.mode));
             file.remove();
             let (socket, file) = SocketFile::open(path, trust, &permissions, self.listener.backlog)?;
-            (self.socket, self.file) = (Arc::new(socket), Some(file));
+            (self.socket, self.file) = (Arc::new(socket), Some(file.watched_by(watch)));
             return Ok(true);
         }
         if !listens && let Address::Abstract(_) = self.address {
-            // Its name is free only once no process has the former socket.
+            // Its name is free only once no process has the former socket, so ours is closed first.
+            self.socket = Arc::new(listener::stream_socket(AddressFamily::UNIX)?);
             self.socket = Arc::new(listener::open(&self.address, self.listener.backlog)?);
         } else if !listens {
             listener::begin(&*self.socket, self.listener.backlog)?;
@@ -250,10 +273,12 @@ fn bind(
     trust: Trust,
     permissions: &Permissions,
     backlog: u32,
+    watch: &PathWatch,
 ) -> Result<(OwnedFd, Option<SocketFile>), Failure> {
     match address {
         Address::Path(path) => {
-            SocketFile::open(Path::new(path.value()), trust, permissions, backlog).map(|(socket, file)| (socket, Some(file)))
+            let (socket, file) = SocketFile::open(Path::new(path.value()), trust, permissions, backlog)?;
+            Ok((socket, Some(file.watched_by(watch))))
         }
         address => listener::open(address, backlog).map(|socket| (socket, None)),
     }

@@ -30,6 +30,11 @@ impl Wanted {
         }
     }
 
+    /// Whether a socket at a path with this file name is wanted.
+    pub(super) fn includes_file(&self, name: &[u8]) -> bool {
+        self.counts.keys().any(|key| key.rsplit_once('/').is_some_and(|(_, file)| file.as_bytes() == name))
+    }
+
     /// Whether a process wants this address.
     pub(super) fn includes(&self, key: &str) -> bool {
         self.counts.contains_key(key)
