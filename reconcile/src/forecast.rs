@@ -9,12 +9,17 @@ use crate::engine::Engine;
 use crate::preview::{PreviewAction, PreviewStep, preview};
 use crate::reason::Reason;
 use crate::report::Summary;
-use crate::text::Name;
+use crate::socket::Listener;
+use crate::spec::Spec;
+use crate::text::{Name, Text};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::LazyCell;
 use core::fmt;
+use core::time::Duration;
 
 /// What a configuration would change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub struct Forecast {
     /// Its effects in the order of their last steps: a restart is where the new run is started. Effects without a step, because
     /// nothing runs, come first.
     pub effects: Vec<Effect>,
+    /// Sockets that would be opened, closed or moved, by address.
+    pub sockets: Vec<SocketEffect>,
     /// The steps of these effects. The steps of a wave are begun at once, and a wave begins when the one before is done.
     pub waves: Vec<Vec<PreviewStep>>,
     /// Processes that would need another run, and are kept on purpose; by name.
@@ -41,6 +48,31 @@ pub struct Effect {
     pub reason: Reason,
     /// The fields that differ, for a process that is in both configurations.
     pub fields: Vec<Difference>,
+    /// How a restart is done.
+    pub how: RestartMode,
+}
+
+/// How a process is restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestartMode {
+    /// It stops, then it is started.
+    #[default]
+    StopFirst,
+    /// The same, and connections wait in the queues of its sockets meanwhile.
+    Queued,
+    /// A new run is ready for this long before the old one stops.
+    Rolling(Duration),
+}
+
+/// What would happen to a held socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketEffect {
+    /// Its address, as shown to people.
+    pub address: Text,
+    /// The process that it is held for; `None`: it would be opened.
+    pub from: Option<Name>,
+    /// The process that it would be held for; `None`: it would be closed.
+    pub to: Option<Name>,
 }
 
 /// A process that goes on running with its former definition.
@@ -112,7 +144,8 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
         let own =
             own.filter(|own| *change != ChangeClass::Keep || without_it.0.get(name).is_none_or(|other| !own.is_same(other)));
         let effect = |kind, reason, fields: &[Difference]| {
-            let effect = Effect { name: name.clone(), kind, reason, fields: fields.to_vec() };
+            let how = if kind == EffectKind::Restart { mode(own, wanted, name) } else { RestartMode::StopFirst };
+            let effect = Effect { name: name.clone(), kind, reason, fields: fields.to_vec(), how };
             (own.map(|own| own.last), effect)
         };
         let started = || own.and_then(|own| own.start.clone());
@@ -151,7 +184,42 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
     }
     waves.retain(|wave| !wave.is_empty());
     let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
-    Some(Forecast { effects, waves, stale, summary })
+    let sockets = socket_effects(engine.desired(), wanted);
+    Some(Forecast { effects, sockets, waves, stale, summary })
+}
+
+/// How a process is restarted by these steps.
+fn mode(own: Option<&ProcessSteps>, wanted: &Desired, name: &Name) -> RestartMode {
+    match wanted.get(name) {
+        Some(entry) if own.is_some_and(|own| own.starts_first) => RestartMode::Rolling(entry.spec.stable),
+        Some(entry) if !entry.spec.exec.sockets.is_empty() => RestartMode::Queued,
+        _ => RestartMode::StopFirst,
+    }
+}
+
+/// The sockets that one configuration has and the other doesn't, or for another process.
+fn socket_effects(before: &Desired, after: &Desired) -> Vec<SocketEffect> {
+    let (before, after) = (sockets(before), sockets(after));
+    let mut addresses: Vec<&String> = before.keys().chain(after.keys()).collect();
+    addresses.sort();
+    addresses.dedup();
+    let effect = |address: &String| {
+        let (from, to) = (before.get(address), after.get(address));
+        let shown = to.or(from)?.1.clone();
+        let (from, to) = (from.map(|(name, _)| name), to.map(|(name, _)| name));
+        (from != to).then(|| SocketEffect { address: shown, from: from.cloned(), to: to.cloned() })
+    };
+    addresses.into_iter().filter_map(effect).collect()
+}
+
+/// The sockets of a configuration by address, each with its process and its address as shown to people.
+fn sockets(desired: &Desired) -> BTreeMap<String, (Name, Text)> {
+    let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| spec.enabled);
+    let of_spec = |spec: &Arc<Spec>| {
+        let entry = |listener: &Listener| (listener.address.to_string(), (spec.name.clone(), listener.shown.clone()));
+        spec.exec.sockets.iter().map(entry).collect::<Vec<_>>()
+    };
+    specs.flat_map(of_spec).collect()
 }
 
 /// What the start and stop of a process amount to, and why; `None`: there is neither. A process that is stopped and can't be
@@ -173,6 +241,8 @@ struct Steps(BTreeMap<Name, ProcessSteps>);
 struct ProcessSteps {
     start: Option<Reason>,
     stop: Option<Reason>,
+    /// It is started before it is stopped.
+    starts_first: bool,
     /// The place of the last step among all.
     last: usize,
 }
@@ -192,7 +262,10 @@ impl Steps {
             own.last = place;
             match act {
                 PreviewAction::Start(why) => own.start = Some(why.clone()),
-                PreviewAction::Stop(why) => own.stop = Some(why.clone()),
+                PreviewAction::Stop(why) => {
+                    own.starts_first = own.start.is_some();
+                    own.stop = Some(why.clone());
+                }
                 PreviewAction::Update(_) => {}
             }
         }

@@ -31,6 +31,7 @@ pub mod preview;
 mod put_back;
 pub mod reason;
 pub mod report;
+pub mod run_status;
 pub mod socket;
 pub mod spec;
 pub mod state;

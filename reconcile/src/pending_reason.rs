@@ -70,7 +70,7 @@ fn relative_to(waiting: &Waiting, now: Time) -> String {
             format!("is not ready yet{why}; counts as failed in {}", rounded(until.since(now)))
         }
         Waiting::Readiness { until: None, .. } => format!("is {waiting}"),
-        Waiting::Stable(until) => format!("its new run is ready, and takes over in {}", rounded(until.since(now))),
+        Waiting::Stable(until) => format!("is ready, and takes over in {}", rounded(until.since(now))),
         other => other.to_string(),
     }
 }
@@ -132,7 +132,7 @@ impl fmt::Display for Waiting {
                 why.iter().try_for_each(|why| write!(f, ": {why}"))?;
                 until.iter().try_for_each(|until| write!(f, ", until {until}"))
             }
-            Waiting::Stable(until) => write!(f, "its new run has to stay ready until {until}"),
+            Waiting::Stable(until) => write!(f, "takes over if it stays ready until {until}"),
             Waiting::Dependent(name) => write!(f, "waits for {name} to be gone first"),
             Waiting::Drain(until, signal) => write!(f, "draining, {signal} at {until}"),
             Waiting::Grace(until) => write!(f, "may stop until {until}"),

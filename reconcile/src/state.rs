@@ -207,7 +207,7 @@ fn entered(run: &Run) -> Time {
     stopping.or(run.ready).or(run.up).unwrap_or(run.begun)
 }
 
-fn state_of_run(run: &Run) -> (ProcessState, Reason) {
+pub(crate) fn state_of_run(run: &Run) -> (ProcessState, Reason) {
     if let Some(stop) = &run.stop {
         return (ProcessState::Stopping, stop.why.clone());
     }

@@ -309,6 +309,9 @@ pub(super) enum ClientCommand {
     },
     /// Restart processes
     Restart {
+        /// Stop first, even where the file has `on_change: rolling`
+        #[arg(long)]
+        now: bool,
         /// Processes to restart, after the configuration if it is given here
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
@@ -324,6 +327,9 @@ pub(super) enum ClientCommand {
     },
     /// Reload the configuration; with names, make these processes re-read their own files
     Reload {
+        /// Try again what was put back
+        #[arg(long, conflicts_with = "names")]
+        retry: bool,
         /// Processes that re-read their own files, after the configuration if it is given here
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(process_names))]
         names: Vec<String>,
@@ -360,9 +366,9 @@ impl ClientCommand {
             | ClientCommand::Logs { names, .. }
             | ClientCommand::Start { names }
             | ClientCommand::Stop { names }
-            | ClientCommand::Restart { names }
+            | ClientCommand::Restart { names, .. }
             | ClientCommand::Signal { names, .. }
-            | ClientCommand::Reload { names }
+            | ClientCommand::Reload { names, .. }
             | ClientCommand::Wait { names, .. } => names,
         };
         let is_config = common.named.is_none() && names.first().is_some_and(|first| is_path(first));

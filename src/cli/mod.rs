@@ -138,9 +138,9 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
         }
         ClientCommand::Start { names } => clients::order(target, "start", &names),
         ClientCommand::Stop { names } => clients::order(target, "stop", &names),
-        ClientCommand::Restart { names } => clients::order(target, "restart", &names),
+        ClientCommand::Restart { names, now } => clients::restart(target, &names, now),
         ClientCommand::Signal { signal, names } => clients::signal(target, &signal, &names),
-        ClientCommand::Reload { names } => clients::reload(target, &names),
+        ClientCommand::Reload { names, retry } => clients::reload(target, &names, retry),
         ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
         ClientCommand::Events { since, .. } => clients::events(target, since),
     }

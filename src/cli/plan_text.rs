@@ -4,7 +4,7 @@
 
 use super::console::plural;
 use crate::snapshot::PlanReport;
-use crate::snapshot::plan::{FieldChange, PlanSummary, PlannedChange, PlannedStale, PlannedStep};
+use crate::snapshot::plan::{FieldChange, PlanSummary, PlannedChange, PlannedSocket, PlannedStale, PlannedStep};
 use crate::terminal::columns::{cut_within, padded, width, wrapped};
 use crate::terminal::{TerminalStyle, escape};
 use reconcile::forecast::EffectKind;
@@ -36,6 +36,7 @@ pub fn brief(plan: &PlanReport, style: TerminalStyle) -> String {
 pub fn full(plan: &PlanReport, diffs: bool, style: TerminalStyle) -> String {
     let page = PlanPage { style, names: widest_name(plan.names().chain(plan.stopped_by_hand.iter().map(String::as_str))) };
     let mut text = page.entries(plan, |change| page.change(change) + &page.diff(change, diffs)).concat();
+    text.extend(plan.sockets.iter().map(|socket| page.socket(socket)));
     text.extend(plan.stopped_by_hand.iter().map(|name| page.process('·', "2", name, "stopped by hand, and stays so", &[])));
     for part in [page.order(&plan.waves), counts(plan)].iter().filter(|part| !part.is_empty()) {
         if !text.is_empty() {
@@ -112,11 +113,30 @@ impl PlanPage {
         let kind = KINDS.into_iter().find(|kind| kind.as_str() == change.action);
         // A newer navigator may send actions that this client doesn't know.
         let (sign, color) = kind.map_or(('?', "35"), |kind| (kind.sign(), color(kind)));
-        self.process(sign, color, &change.name, &change.reason, &change.fields)
+        let why = match (&change.manner, change.how.as_deref()) {
+            (Some(manner), Some("rolling")) => format!("{manner} ({})", change.reason),
+            (Some(manner), _) => format!("{}; {manner}", change.reason),
+            (None, _) => change.reason.clone(),
+        };
+        self.process(sign, color, &change.name, &why, &change.fields)
+    }
+
+    fn socket(&self, socket: &PlannedSocket) -> String {
+        let PlannedSocket { action, address, name, from } = socket;
+        let (sign, color) = match action.as_str() {
+            "open" => ('+', "32"),
+            "close" => ('-', "31"),
+            _ => ('~', "36"),
+        };
+        let from = from.as_ref().map(|from| format!(", held for {} now", escape(from))).unwrap_or_default();
+        format!("  {} socket {} for {}{from}\n", self.style.painted(&sign.to_string(), color), escape(address), escape(name))
     }
 
     fn stale(&self, stale: &PlannedStale) -> String {
-        let why = format!("stale: {}, but `on_change: none` keeps what runs", stale.reason);
+        let why = match &stale.put_back {
+            Some(why) => format!("stale: {}, but was {why}; `navigator restart {}` tries it again", stale.reason, stale.name),
+            None => format!("stale: {}, but `on_change: none` keeps what runs", stale.reason),
+        };
         self.process('!', "35", &stale.name, &why, &stale.fields)
     }
 

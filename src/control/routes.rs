@@ -77,6 +77,12 @@ struct OrderBody {
     #[serde(default)]
     names: Vec<String>,
     signal: Option<String>,
+    /// Restarts stop first, even if the definition asks for a rolling replacement.
+    #[serde(default)]
+    now: bool,
+    /// A reload tries again what was put back.
+    #[serde(default)]
+    retry: bool,
 }
 
 /// Answers a request.
@@ -102,7 +108,7 @@ async fn route(request: hyper::Request<Incoming>, to: &LoopAccess) -> Result<Ans
         Route::Logs => logs(to, &query, request.headers().get(ACCEPT)).await,
         Route::Start => order(to, read(request).await?, |_| Ok(ManualOrder::Start)).await,
         Route::Stop => order(to, read(request).await?, |_| Ok(ManualOrder::Stop)).await,
-        Route::Restart => order(to, read(request).await?, |_| Ok(ManualOrder::Restart)).await,
+        Route::Restart => order(to, read(request).await?, |body| Ok(restart(body))).await,
         Route::Signal => order(to, read(request).await?, signal).await,
         Route::Reload => reload(to, read(request).await?).await,
     }
@@ -321,6 +327,10 @@ async fn outcomes(to: &LoopAccess, tracked: Vec<TrackedOrder>) -> Result<Vec<Ord
     Ok(outcomes)
 }
 
+fn restart(body: &OrderBody) -> ManualOrder {
+    if body.now { ManualOrder::RestartStopFirst } else { ManualOrder::Restart }
+}
+
 fn signal(body: &OrderBody) -> Result<ManualOrder, ErrorAnswer> {
     let wrong = |message: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, message);
     let hint = |name: &str| did_you_mean(name, signals::names()).map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -335,6 +345,9 @@ async fn reload(to: &LoopAccess, body: OrderBody) -> Result<Answer, ErrorAnswer>
     }
     match ask(to, Request::Reload).await? {
         ReloadOutcome::Accepted(generation, changed) => {
+            if body.retry {
+                ask(to, Request::Retry).await?;
+            }
             Ok(json(StatusCode::OK, &json!({ "generation": generation, "changed": changed })))
         }
         ReloadOutcome::Rejected(problems) => {

@@ -142,9 +142,50 @@ pub struct ProcessSnapshot {
     pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
+    /// Its runs that are not gone, oldest first. There are several while one replaces another.
+    #[serde(default)]
+    pub runs: Vec<RunSnapshot>,
+    /// The sockets that navigator holds for it.
+    #[serde(default)]
+    pub sockets: Vec<SocketSnapshot>,
     /// The last lines of its output, in the states `failed` and `backoff`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output: Vec<String>,
+}
+
+/// One run of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSnapshot {
+    /// The pid of its main process.
+    pub pid: Option<u32>,
+    /// The generation of its definition.
+    pub generation: u64,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it finishes its work before it is told to end.
+    pub draining: bool,
+    /// Its state.
+    #[serde(with = "StateWord")]
+    pub state: ProcessState,
+    /// Why it is in its state.
+    pub reason: Cause,
+    /// Whether it has yet to take the place of another run.
+    #[serde(default)]
+    pub is_new: bool,
+    /// Since when its program runs.
+    #[serde(default)]
+    pub started_at: Option<Moment>,
+}
+
+/// A socket that navigator holds for a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketSnapshot {
+    /// Its name in `LISTEN_FDNAMES`.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// The pid of a process that keeps it, if that is known.
+    pub kept_by: Option<u32>,
 }
 
 /// How a process ended.

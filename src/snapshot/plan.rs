@@ -5,7 +5,8 @@ use reconcile::desired::Desired;
 use reconcile::diff::{Difference, tops};
 use reconcile::engine::Engine;
 use reconcile::fields::lines;
-use reconcile::forecast::{EffectKind, forecast};
+use reconcile::forecast::{Effect, EffectKind, RestartMode, SocketEffect, forecast};
+use reconcile::human_duration::HumanDuration;
 use reconcile::preview::{PreviewAction, PreviewStep};
 use reconcile::reason::Reason;
 use reconcile::report;
@@ -23,6 +24,9 @@ pub struct PlanReport {
     pub generation: u64,
     /// In the order of execution.
     pub changes: Vec<PlannedChange>,
+    /// Sockets that would be opened, closed or moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<PlannedSocket>,
     /// The steps of these changes. The steps of a wave begin together, when the wave before is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<Vec<PlannedStep>>,
@@ -60,9 +64,29 @@ pub struct PlannedChange {
     pub fields: Vec<FieldChange>,
     /// Why.
     pub reason: String,
+    /// How it is restarted: `rolling`, or `queued` if connections wait in the queues of its sockets meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<String>,
+    /// How that is done, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manner: Option<String>,
     /// The definition before and after without what is at its default, as a unified diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+}
+
+/// What would happen to a socket that navigator holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSocket {
+    /// `open`, `close` or `move`.
+    pub action: String,
+    /// Its address.
+    pub address: String,
+    /// The process that it is, or would be, held for.
+    pub name: String,
+    /// The process that it is held for now, if it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// One step of a change; a restart has two.
@@ -83,6 +107,9 @@ pub struct PlannedStale {
     pub fields: Vec<FieldChange>,
     /// Why it would be restarted otherwise.
     pub reason: String,
+    /// Why a run of the new definition was put back, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<String>,
 }
 
 /// A field that differs. Values of secrets are not shown.
@@ -125,22 +152,26 @@ impl PlanReport {
             name: effect.name.to_string(),
             fields: fields(&effect.fields),
             reason: effect.reason.to_string(),
+            how: word(effect.how).map(str::to_owned),
+            manner: manner(effect, wanted),
             diff: diff(&effect.name, before, wanted),
         });
         let stale = forecast.stale.iter().map(|stale| PlannedStale {
             name: stale.name.to_string(),
             fields: fields(&stale.fields),
             reason: Reason::Changed(tops(&stale.fields)).to_string(),
+            put_back: engine.put_back(&stale.name).map(ToString::to_string),
         });
         let (changes, stale) = (changes.collect(), stale.collect());
         let waves = forecast.waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
         let summary = PlanSummary::of(&forecast.summary);
-        PlanReport { generation, changes, waves, stale, stopped_by_hand, summary, target: None }
+        let sockets = forecast.sockets.iter().filter_map(planned_socket).collect();
+        PlanReport { generation, changes, sockets, waves, stale, stopped_by_hand, summary, target: None }
     }
 
     /// Whether applying it would change nothing that runs or that is kept.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.stale.is_empty()
+        self.changes.is_empty() && self.sockets.is_empty() && self.stale.is_empty()
     }
 
     /// The names of changed and stale processes, in the order of the plan.
@@ -154,6 +185,39 @@ impl PlanSummary {
         let report::Summary { added, removed, changed, updated, unchanged, .. } = *summary;
         PlanSummary { added, removed, changed, updated, unchanged }
     }
+}
+
+/// The word for how a process is restarted.
+fn word(how: RestartMode) -> Option<&'static str> {
+    match how {
+        RestartMode::StopFirst => None,
+        RestartMode::Queued => Some("queued"),
+        RestartMode::Rolling(_) => Some("rolling"),
+    }
+}
+
+/// How a process is restarted, in words.
+fn manner(effect: &Effect, wanted: &Desired) -> Option<String> {
+    match effect.how {
+        RestartMode::StopFirst => None,
+        RestartMode::Queued => Some("clients wait meanwhile; `on_change: rolling` avoids that".to_owned()),
+        RestartMode::Rolling(stable) => {
+            let drains = wanted.get(&effect.name).is_some_and(|entry| entry.spec.stop.drain.is_some());
+            let then = if drains { "drains" } else { "stops" };
+            let stable = HumanDuration(stable);
+            Some(format!("rolling, 1 at a time: new one ready for {stable}, then the old one {then}"))
+        }
+    }
+}
+
+fn planned_socket(effect: &SocketEffect) -> Option<PlannedSocket> {
+    let (action, name, from) = match (&effect.from, &effect.to) {
+        (None, None) => return None,
+        (None, Some(to)) => ("open", to, None),
+        (Some(from), None) => ("close", from, None),
+        (Some(from), Some(to)) => ("move", to, Some(from.to_string())),
+    };
+    Some(PlannedSocket { action: action.to_owned(), address: effect.address.shown().to_owned(), name: name.to_string(), from })
 }
 
 fn step(step: &PreviewStep) -> PlannedStep {

@@ -70,6 +70,8 @@ pub enum Request {
     Order(ManualOrder, Vec<Name>, oneshot::Sender<Vec<TrackedOrder>>),
     /// Reload the configuration. Answered when it is in force or rejected.
     Reload(oneshot::Sender<ReloadOutcome>),
+    /// Try every definition again of which a run was put back. Answered once that has begun.
+    Retry(oneshot::Sender<()>),
     /// Follow the stream of events; with a generation, past events since then come first.
     Follow(Option<u64>, oneshot::Sender<EventSubscription>),
     /// Check the files for changes. Answered when everything saved before the request has been handled.
@@ -83,8 +85,10 @@ pub enum ManualOrder {
     Start,
     /// Stop it, and keep it stopped.
     Stop,
-    /// Replace its run with a new one.
+    /// Replace its run with a new one, as its definition asks for.
     Restart,
+    /// Stop its run, then start a new one.
+    RestartStopFirst,
     /// Send this signal to its main process.
     Signal(Signal),
     /// Make it re-read its own files.

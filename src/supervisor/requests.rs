@@ -47,6 +47,11 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 let ticket = self.host.source().reload();
                 self.waiting.reloads.push((ticket, reply));
             }
+            Request::Retry(reply) => {
+                self.readers.changed();
+                let _is_received = reply.send(());
+                return vec![Event::Order(Order::Retry)];
+            }
             Request::CheckFiles(reply) => {
                 self.waiting.file_checks.push_back(reply);
                 self.host.source().check();
@@ -61,6 +66,9 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             ManualOrder::Start => (Order::Start(name.clone()), Goal::Up(name.clone())),
             ManualOrder::Stop => (Order::Stop(name.clone()), Goal::Down(name.clone())),
             ManualOrder::Restart => (Order::Restart(name.clone()), Goal::UpAnew(name.clone(), newest_run(&self.engine, name))),
+            ManualOrder::RestartStopFirst => {
+                (Order::RestartStopFirst(name.clone()), Goal::UpAnew(name.clone(), newest_run(&self.engine, name)))
+            }
             ManualOrder::Signal(_) | ManualOrder::Reload => {
                 let (tracked, reply) = TrackedOrder::new(None);
                 match (self.check(name, manual), manual) {
@@ -139,7 +147,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             return Err(format!("no process `{name}` in the file{hint}"));
         };
         match order {
-            ManualOrder::Restart if !self.engine.orders().enable(&entry.spec) => {
+            ManualOrder::Restart | ManualOrder::RestartStopFirst if !self.engine.orders().enable(&entry.spec) => {
                 Err(format!("it is disabled in the file; `navigator start {name}` runs it all the same"))
             }
             _ => Ok(()),

@@ -10,6 +10,7 @@ use reconcile::engine::Engine;
 use reconcile::order_progress::Goal;
 use reconcile::pending_reason::Waits;
 use reconcile::reason::Reason;
+use reconcile::run_status::{RunStatus, SocketStatus};
 use reconcile::spec::Spec;
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::Name;
@@ -142,9 +143,12 @@ impl LoopView {
     }
 
     /// Whether the named processes, without names all, won't be as the file says without help: the file is rejected, or one of
-    /// them has failed.
+    /// them has failed or was put back.
     pub fn is_hopeless(&self, names: &[Name]) -> bool {
-        let has_failed = |name: &Name| self.engine.status(name).is_some_and(|status| status.state == ProcessState::Failed);
+        let has_failed = |name: &Name| {
+            let is_failed = |status: ProcessStatus| status.state == ProcessState::Failed;
+            self.engine.put_back(name).is_some() || self.engine.status(name).is_some_and(is_failed)
+        };
         !self.file.errors.is_empty()
             || (self.upcoming.is_none()
                 && if names.is_empty() { self.names().any(has_failed) } else { names.iter().any(has_failed) })
@@ -283,8 +287,31 @@ impl LoopView {
             entered_at: status.entered.map(on_wall),
             failures: status.failures,
             waiting: self.engine.wait_in_words(&status.name, waits, self.now()),
+            runs: self.engine.runs(&status.name).iter().map(|run| run_snapshot(run, on_wall)).collect(),
+            sockets: self.engine.sockets(&status.name).iter().map(socket_snapshot).collect(),
             output: Vec::new(),
         }
+    }
+}
+
+fn run_snapshot(run: &RunStatus, on_wall: impl Fn(Time) -> Moment) -> snapshot::RunSnapshot {
+    snapshot::RunSnapshot {
+        pid: run.pid.map(|pid| pid.0),
+        generation: run.generation,
+        ready: run.ready,
+        draining: run.draining,
+        state: run.state,
+        reason: Cause::from(&run.reason),
+        is_new: run.is_new,
+        started_at: run.since.map(on_wall),
+    }
+}
+
+fn socket_snapshot(socket: &SocketStatus<'_>) -> snapshot::SocketSnapshot {
+    snapshot::SocketSnapshot {
+        name: socket.listener.name.shown().to_owned(),
+        address: socket.listener.shown.shown().to_owned(),
+        kept_by: socket.kept_by.map(|pid| pid.0),
     }
 }
 
@@ -308,6 +335,8 @@ fn not_started(spec: &Spec) -> snapshot::ProcessSnapshot {
         entered_at: None,
         failures: 0,
         waiting: spec.enabled.then(|| "waits for processes left by a killed navigator to end".to_owned()),
+        runs: Vec::new(),
+        sockets: Vec::new(),
         output: Vec::new(),
     }
 }

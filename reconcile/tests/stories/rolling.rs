@@ -46,7 +46,7 @@ fn the_old_run_stops_once_the_new_one_has_stayed_ready() {
     let mut stage = replacing();
     assert_eq!(stage.step([started(2)]), NOTHING);
     assert_eq!(stage.step([ready(2)]), NOTHING);
-    assert_eq!(stage.waiting(), ["web its new run has to stay ready until 1.000s"]);
+    assert_eq!(stage.waiting(), ["web takes over if it stays ready until 1.000s"]);
     assert_eq!(stage.wait(900), NOTHING);
     assert_eq!(stage.step([unready(2)]), NOTHING, "it has to stay ready");
     assert_eq!(stage.wait(900), NOTHING);

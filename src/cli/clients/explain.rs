@@ -47,6 +47,16 @@ pub(super) fn difference(process: &ProcessSnapshot, now: Timestamp) -> String {
     let next = waiting.map(|waiting| format!("; {waiting}")).unwrap_or_default();
     match process.state {
         ProcessState::Pending => waiting.unwrap_or("is about to be started").to_owned(),
+        ProcessState::Running if process.stale => {
+            format!(
+                "goes on with generation {}: {reason}{next}; `navigator restart {name}` tries the file's again",
+                process.generation
+            )
+        }
+        ProcessState::Running if process.runs.iter().any(|run| run.is_new) => {
+            let new = waiting.map(|waiting| format!("; its new run {waiting}")).unwrap_or_default();
+            format!("has run{lasting}{new}")
+        }
         ProcessState::Running if waiting.is_none() => format!("has run{lasting}; it is a task, and has not completed"),
         ProcessState::Starting | ProcessState::Running => format!("has run{lasting}{next}"),
         ProcessState::Stopping => format!("has been stopping{lasting}: {reason}{next}"),
@@ -130,6 +140,8 @@ mod tests {
             entered_at: Some(Moment("2026-11-22T18:00:07Z".parse().expect("a moment"))),
             failures: 2,
             waiting: waiting.map(str::to_owned),
+            runs: Vec::new(),
+            sockets: Vec::new(),
             output: Vec::new(),
         };
         let crashed = Some(Exit::Code(1));

@@ -11,7 +11,7 @@ mod wait;
 
 pub(super) use events::events;
 pub(super) use logs::{LineNotation, LogSelection, logs};
-pub(super) use orders::{order, reload, signal};
+pub(super) use orders::{order, reload, restart, signal};
 pub(super) use plan::{PlanView, plan};
 pub(super) use status::status;
 pub(super) use wait::wait;

@@ -16,6 +16,14 @@ pub(in super::super) fn order(target: &InstanceTarget, verb: &str, names: &[Stri
     send(target.connect(), verb, &json!({ "names": names }))
 }
 
+/// Restarts these processes; `now`: they stop first, even if their definitions ask for a rolling replacement.
+pub(in super::super) fn restart(target: &InstanceTarget, names: &[String], now: bool) -> ExitCode {
+    if names.is_empty() {
+        return no_names("restart");
+    }
+    send(target.connect(), "restart", &json!({ "names": names, "now": now }))
+}
+
 /// Sends the processes a signal.
 pub(in super::super) fn signal(target: &InstanceTarget, signal: &str, names: &[String]) -> ExitCode {
     if names.is_empty() {
@@ -32,11 +40,11 @@ pub(in super::super) fn signal(target: &InstanceTarget, signal: &str, names: &[S
 }
 
 /// Reloads the configuration; with names, makes these processes re-read their own files.
-pub(in super::super) fn reload(target: &InstanceTarget, names: &[String]) -> ExitCode {
+pub(in super::super) fn reload(target: &InstanceTarget, names: &[String], retry: bool) -> ExitCode {
     if !names.is_empty() {
         return order(target, "reload", names);
     }
-    match target.connect().and_then(|mut client| client.post("/v1/reload", &json!({}))) {
+    match target.connect().and_then(|mut client| client.post("/v1/reload", &json!({ "retry": retry }))) {
         Ok((200, answer)) => {
             let generation = &answer["generation"];
             let changed = answer["changed"] == Value::Bool(true);

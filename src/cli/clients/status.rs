@@ -5,7 +5,7 @@ use super::explain::{elapsed, explain, short_duration};
 use super::table::{Column, table};
 use super::{InstanceTarget, TIMEOUT, refused, rendered, unanswered, url};
 use crate::config::Severity;
-use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, Snapshot, Watch};
+use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, RunSnapshot, Snapshot, Watch};
 use crate::terminal::columns::cut;
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
@@ -47,6 +47,9 @@ fn json(snapshot: &Snapshot) -> String {
     }
     for process in value["processes"].as_array_mut().into_iter().flatten() {
         without(process, &["as_wanted", "entered_at", "failures", "waiting", "output"]);
+        for run in process["runs"].as_array_mut().into_iter().flatten() {
+            without(run, &["state", "reason", "is_new", "started_at"]);
+        }
     }
     format!("{value:#}\n")
 }
@@ -63,11 +66,12 @@ fn text(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
         text.push_str("no processes\n");
         return text;
     }
-    let rows: Vec<Vec<String>> = snapshot.processes.iter().map(|process| row(process, now)).collect();
+    let shown: Vec<ProcessSnapshot> = snapshot.processes.iter().flat_map(rows_of).collect();
+    let rows: Vec<Vec<String>> = shown.iter().map(|process| row(process, now)).collect();
     let lines = table(&COLUMNS, &rows, style.columns());
     let mut lines = lines.iter();
     let _ = writeln!(text, "{}", style.painted(lines.next().map_or("", String::as_str), "1"));
-    for (line, process) in lines.zip(&snapshot.processes) {
+    for (line, process) in lines.zip(&shown) {
         let _ = writeln!(text, "{}", colored(line, process, style));
     }
     text.push_str(&explain(snapshot, now, style));
@@ -134,6 +138,25 @@ fn colored(line: &str, process: &ProcessSnapshot, style: TerminalStyle) -> Strin
     let state = process.state.as_str();
     let (before, after) = line.split_at_checked(process.name.len()).unwrap_or((line, ""));
     before.to_owned() + &after.replacen(state, &style.painted(state, color), 1)
+}
+
+/// A process, and each further run of it as a row of its own: one that has yet to take over, or that is on its way out.
+fn rows_of(process: &ProcessSnapshot) -> Vec<ProcessSnapshot> {
+    let main = process.runs.iter().position(|run| run.pid == process.pid).unwrap_or(0);
+    let others = process.runs.iter().enumerate().filter(|(place, run)| *place != main && run.pid.is_some());
+    let other = |(place, run): (usize, &RunSnapshot)| ProcessSnapshot {
+        name: format!("{} ({})", process.name, if place > main { "new" } else { "old" }),
+        state: run.state,
+        pid: run.pid,
+        ready: run.ready,
+        stale: false,
+        generation: run.generation,
+        started_at: run.started_at,
+        reason: run.reason.clone(),
+        output: Vec::new(),
+        ..process.clone()
+    };
+    std::iter::once(process.clone()).chain(others.map(other)).collect()
 }
 
 fn row(process: &ProcessSnapshot, now: Timestamp) -> Vec<String> {
