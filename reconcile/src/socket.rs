@@ -27,6 +27,10 @@ pub struct Listener {
     pub user: Option<Text>,
     /// The group that owns a path; `None`: the one that navigator runs as.
     pub group: Option<Text>,
+    /// The `user` of the process. Where that user could exchange directories of a path, its rights are used.
+    pub process_user: Option<Text>,
+    /// The `group` of the process.
+    pub process_group: Option<Text>,
 }
 
 impl Listener {
@@ -46,6 +50,8 @@ impl Listener {
             mode: Listener::MODE,
             user: None,
             group: None,
+            process_user: None,
+            process_group: None,
         }
     }
 }

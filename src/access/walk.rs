@@ -260,6 +260,11 @@ impl<'a> FoundPath<'a> {
         act(self.directory.as_fd()).map_err(Into::into)
     }
 
+    /// Whether navigator acts with the rights of another user there.
+    pub(crate) fn acts_as_user(&self) -> bool {
+        self.acts_as.is_some()
+    }
+
     /// The name of the file in its directory.
     pub(crate) fn name(&self) -> &OsStr {
         &self.name

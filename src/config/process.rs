@@ -156,9 +156,13 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
         });
     }
     on_watch(reader, &mut draft, given(fields, "reload").is_some());
-    // It may be named below its sockets.
-    for socket in draft.spec.exec.sockets.iter_mut().filter(|socket| socket.name.value().is_empty()) {
-        socket.name = Text::plain(&draft.spec.name);
+    // The process may be named below its sockets.
+    let exec = &mut draft.spec.exec;
+    for socket in &mut exec.sockets {
+        if socket.name.value().is_empty() {
+            socket.name = Text::plain(&draft.spec.name);
+        }
+        (socket.process_user, socket.process_group) = (exec.user.clone(), exec.group.clone());
     }
     // A default for others means nothing here.
     if draft.spec.on_change != OnChange::Rolling {

@@ -182,3 +182,42 @@ fn reload_commands_never_overlap_and_only_the_last_waiting_one_runs() {
         host.gone(run).await;
     });
 }
+
+#[test]
+fn a_drain_reaches_the_main_process_alone_and_its_failure_is_reported() {
+    on_host("drain", async |host| {
+        let said = host.fifo("said");
+        let not_drained = async |host: &mut Host, run: RunId| {
+            host.until(|event| match event {
+                Event::NotDrained { run: of, why } if *of == run => Some(why.clone()),
+                _ => None,
+            })
+            .await
+        };
+        let mut spec = script(
+            "web",
+            "trap 'exit 9' QUIT; sh -c \"trap 'echo worker >> journal' QUIT; echo > said; cat hold\" & \
+             cat hold2 & wait",
+        );
+        spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
+        for name in ["hold", "hold2"] {
+            host.fifo(name);
+        }
+        let run = host.spawn(spec);
+        let Pid(pid) = host.spawned(run).await;
+        host.read_fifo(&said).await;
+        let command = |text: &str| SignalOrCommand::Command(["sh", "-c", text].map(Text::plain).to_vec());
+        host.perform(Action::Drain { run, by: command("exit 3") });
+        assert_eq!(not_drained(host, run).await, "exit status 3");
+        host.perform(Action::Drain { run, by: command("echo $MAINPID ${LISTEN_FDS-none} > said") });
+        assert_eq!(host.read_fifo(&said).await, format!("{pid} none\n"));
+        host.perform(Action::Drain { run, by: SignalOrCommand::Signal(Signal("QUIT")) });
+        assert_eq!(host.exited(run).await, ExitStatus::Code(9));
+        host.forget();
+        host.perform(Action::Drain { run, by: SignalOrCommand::Signal(Signal("QUIT")) });
+        assert_eq!(not_drained(host, run).await, "its program has ended");
+        host.kill(run);
+        host.gone(run).await;
+        assert!(!host.directory.join("journal").exists(), "a worker got it, too");
+    });
+}

@@ -14,6 +14,7 @@ mod panics;
 mod probes;
 mod refused;
 mod server;
+mod socket_paths;
 mod sockets;
 mod tidy;
 mod trees;

@@ -3,19 +3,15 @@
 use crate::host::{Host, on_host, script};
 use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, SocketChange};
 use reconcile::socket::{Address, Listener};
-use reconcile::spec::{Announce, Liveness, Signal, SignalOrCommand, Spec};
+use reconcile::spec::{Announce, Liveness, Probe, SignalOrCommand, Spec};
 use reconcile::text::{Name, Text};
-use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
 /// A port that is free now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }
@@ -24,16 +20,16 @@ fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn tcp(port: u16) -> Listener {
+pub(crate) fn tcp(port: u16) -> Listener {
     Listener::new("web", Address::Ip(local(port)))
 }
 
-fn at_path(path: &Path) -> Listener {
+pub(crate) fn at_path(path: &Path) -> Listener {
     Listener::new("web", Address::Path(path.to_str().expect("plain text").into()))
 }
 
 /// A process that runs this Perl code.
-fn perl(name: &str, code: &str, listeners: &[Listener]) -> Spec {
+pub(crate) fn perl(name: &str, code: &str, listeners: &[Listener]) -> Spec {
     let mut spec = Spec::new(name, "perl");
     spec.exec.args = ["-MSocket", "-MIO::Handle", "-e", code].map(Text::plain).to_vec();
     spec.exec.sockets = listeners.to_vec();
@@ -41,7 +37,7 @@ fn perl(name: &str, code: &str, listeners: &[Listener]) -> Spec {
 }
 
 /// A server that sends its name to each client of its first socket.
-fn server(name: &str, listeners: &[Listener]) -> Spec {
+pub(crate) fn server(name: &str, listeners: &[Listener]) -> Spec {
     let code = format!("open my $l, '+<&=', 3 or die; while (accept my $c, $l) {{ syswrite $c, '{name}'; close $c }}");
     perl(name, &code, listeners)
 }
@@ -54,18 +50,18 @@ fn own_server(name: &str, port: u16) -> Spec {
          while (accept my $c, $l) {{ syswrite $c, '{name}'; close $c }}"
     );
     let mut spec = perl(name, &code, &[]);
-    spec.ready = Some(reconcile::spec::Probe::Log("bound".into()));
+    spec.ready = Some(Probe::Log("bound".into()));
     spec
 }
 
 /// What a server answers.
-fn answer(mut client: impl Read) -> String {
+pub(crate) fn answer(mut client: impl Read) -> String {
     let mut text = String::new();
     client.read_to_string(&mut text).expect("it answers");
     text
 }
 
-fn connect(port: u16) -> TcpStream {
+pub(crate) fn connect(port: u16) -> TcpStream {
     let client = TcpStream::connect(local(port)).expect("the socket is held");
     client.set_read_timeout(Some(Duration::from_mins(1))).expect("it is open");
     client
@@ -76,7 +72,7 @@ fn is_refused(port: u16) -> bool {
 }
 
 /// Has navigator hold these, and returns why one can't be had.
-async fn hold(host: &mut Host, name: &str, listeners: &[Listener]) -> Option<Refusal> {
+pub(crate) async fn hold(host: &mut Host, name: &str, listeners: &[Listener]) -> Option<Refusal> {
     host.forget();
     host.perform(Action::Hold { name: Name::from(name), listeners: listeners.to_vec() });
     host.until(|event| match event {
@@ -86,17 +82,17 @@ async fn hold(host: &mut Host, name: &str, listeners: &[Listener]) -> Option<Ref
     .await
 }
 
-async fn hold_well(host: &mut Host, name: &str, listeners: &[Listener]) {
+pub(crate) async fn hold_well(host: &mut Host, name: &str, listeners: &[Listener]) {
     let refusal = hold(host, name, listeners).await;
     assert_eq!(refusal, None);
 }
 
-async fn refusal(host: &mut Host, listeners: &[Listener]) -> String {
+pub(crate) async fn refusal(host: &mut Host, listeners: &[Listener]) -> String {
     hold(host, "web", listeners).await.expect("it can't be had").to_string()
 }
 
 /// What happened to sockets since the last [`Host::forget`].
-fn changes(host: &Host) -> Vec<(String, SocketChange)> {
+pub(crate) fn changes(host: &Host) -> Vec<(String, SocketChange)> {
     let changes = host.events.iter().filter_map(|event| match event {
         Event::Socket { address, what, .. } => Some((address.clone(), *what)),
         _ => None,
@@ -104,7 +100,7 @@ fn changes(host: &Host) -> Vec<(String, SocketChange)> {
     changes.collect()
 }
 
-async fn end(host: &mut Host, run: RunId) {
+pub(crate) async fn end(host: &mut Host, run: RunId) {
     host.kill(run);
     host.gone(run).await;
 }
@@ -295,61 +291,6 @@ fn a_socket_that_the_running_program_has_bound_is_taken_over() {
 }
 
 #[test]
-fn only_a_stale_socket_is_replaced() {
-    on_host("listen-paths", async |host| {
-        let path = host.directory.join("web.sock");
-        let listeners = [at_path(&path)];
-        drop(UnixListener::bind(&path).expect("its name is new"));
-        hold_well(host, "web", &listeners).await;
-        let stat = fs::metadata(&path).expect("it is there");
-        assert!(stat.file_type().is_socket());
-        assert_eq!(stat.permissions().mode() & 0o7777, 0o666);
-        let run = host.spawn(server("web", &listeners));
-        assert_eq!(answer(UnixStream::connect(&path).expect("it is held")), "web");
-        host.spawned(run).await;
-        end(host, run).await;
-        hold_well(host, "web", &[]).await;
-        let left: Vec<_> = fs::read_dir(&host.directory).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
-        assert!(!left.iter().any(|name| name == "web.sock" || name.to_string_lossy().starts_with(".navigator-")), "{left:?}");
-
-        let live = UnixListener::bind(&path).expect("its name is free");
-        assert!(refusal(host, &listeners).await.ends_with("address in use"));
-        drop(live);
-        for kind in ["a file", "a directory"] {
-            fs::remove_file(&path).expect("it is ours");
-            if kind == "a file" { fs::write(&path, "") } else { fs::create_dir(&path) }.expect("its name is free");
-            let why = refusal(host, &listeners).await;
-            assert!(why.ends_with(&format!("there is {kind} at that path: remove it, or choose another path")), "{why}");
-        }
-        let long = at_path(&host.directory.join("x".repeat(107)));
-        assert!(refusal(host, &[long]).await.ends_with("at most 107 bytes"));
-        hold_well(host, "web", &[]).await;
-        assert!(path.is_dir(), "it isn't ours");
-    });
-}
-
-#[test]
-fn paths_get_their_permissions_and_directories_of_a_user_are_used_with_its_rights() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    on_host("listen-owner", async |host| {
-        let path = host.directory.join("made/web.sock");
-        let owned = Listener { mode: 0o660, user: Some("nobody".into()), group: Some("12".into()), ..at_path(&path) };
-        hold_well(host, "web", std::slice::from_ref(&owned)).await;
-        let nobody = 65534;
-        let stat = fs::metadata(&path).expect("it is there");
-        assert_eq!((stat.uid(), stat.gid(), stat.mode() & 0o7777), (nobody, 12, 0o660));
-        let changed = Listener { mode: 0o600, group: None, ..owned };
-        hold_well(host, "web", std::slice::from_ref(&changed)).await;
-        assert_eq!(changes(host), [], "it is the same socket");
-        let stat = fs::metadata(&path).expect("it is there");
-        assert_eq!(stat.mode() & 0o7777, 0o600);
-        hold_well(host, "web", &[]).await;
-    });
-}
-
-#[test]
 fn the_end_of_navigator_closes_all() {
     let port = free_port();
     let path = std::env::temp_dir().join(format!("navigator-listen-end-{port}.sock"));
@@ -358,95 +299,6 @@ fn the_end_of_navigator_closes_all() {
         drop(connect(port));
     });
     assert!(is_refused(port) && !path.exists());
-}
-
-/// Whether a socket was restored, since the last [`Host::forget`].
-async fn restored(host: &mut Host, address: &str) {
-    host.until(|event| match event {
-        Event::Socket { address: of, what: SocketChange::Restored, .. } if of == address => Some(()),
-        _ => None,
-    })
-    .await;
-}
-
-#[test]
-fn a_path_that_a_program_removes_is_back_at_once() {
-    on_host("listen-unlink", async |host| {
-        let path = host.directory.join("web.sock");
-        let (listeners, shown) = ([at_path(&path)], path.display().to_string());
-        hold_well(host, "web", &listeners).await;
-        let inode = fs::metadata(&path).expect("it is there").ino();
-        for round in 0..3 {
-            host.forget();
-            let code = "open my $l, '+<&=', 3 or die; unlink $ARGV[0]; accept my $c, $l; syswrite $c, 'web'";
-            let mut spec = perl("web", code, &listeners);
-            spec.exec.args.push(shown.as_str().into());
-            let run = host.spawn(spec);
-            restored(host, &shown).await;
-            assert_eq!(answer(UnixStream::connect(&path).expect("it is back")), "web", "round {round}");
-            host.gone(run).await;
-        }
-        assert_eq!(fs::metadata(&path).expect("it is there").ino(), inode, "it is the same socket");
-
-        // Nothing is left to put back, as where the file system has no second names.
-        host.forget();
-        for entry in fs::read_dir(&host.directory).expect("it is there").flatten() {
-            if entry.file_type().expect("it is there").is_socket() && entry.path() != path {
-                fs::remove_file(entry.path()).expect("it is ours");
-            }
-        }
-        fs::remove_file(&path).expect("it is ours");
-        restored(host, &shown).await;
-        let waiting = UnixStream::connect(&path).expect("it is back");
-        let run = host.spawn(server("new", &listeners));
-        assert_eq!(answer(waiting), "new");
-        host.spawned(run).await;
-        end(host, run).await;
-
-        // A program that replaces the path has its own socket there, which stays.
-        fs::remove_file(&path).expect("it is ours");
-        host.forget();
-        restored(host, &shown).await;
-        let other = host.directory.join("other");
-        let foreign = UnixListener::bind(&other).expect("its name is new");
-        fs::rename(&other, &path).expect("both are ours");
-        hold_well(host, "web", &[]).await;
-        drop(UnixStream::connect(&path).expect("it is there"));
-        drop(foreign);
-    });
-}
-
-#[test]
-fn what_a_program_did_to_a_socket_does_not_harm_the_next_one() {
-    on_host("listen-shutdown", async |host| {
-        let (port, path) = (free_port(), host.directory.join("web.sock"));
-        let name = format!("navigator-shutdown-{port}");
-        let addresses = [tcp(port), at_path(&path), Listener::new("web", Address::Abstract(name.as_str().into()))];
-        for listener in addresses {
-            let (listeners, shown) = ([listener.clone()], listener.shown.shown().to_owned());
-            hold_well(host, "web", &listeners).await;
-            let code = "use Fcntl; open my $l, '+<&=', 3 or die; fcntl $l, F_SETFL, O_RDWR | O_NONBLOCK; shutdown $l, 2";
-            assert_eq!(host.complete(perl("web", code, &listeners)).await, ExitStatus::Code(0));
-            restored(host, &shown).await;
-            let run = host.spawn(perl(
-                "web",
-                "open my $l, '+<&=', 3 or die; my $r = ''; vec($r, 3, 1) = 1; select $r, undef, undef, undef; \
-                 accept my $c, $l; syswrite $c, 'next'",
-                &listeners,
-            ));
-            let got = match &listener.address {
-                Address::Path(_) => answer(UnixStream::connect(&path).expect("it is restored")),
-                Address::Abstract(_) => {
-                    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("it is short");
-                    answer(UnixStream::connect_addr(&address).expect("it is restored"))
-                }
-                _ => answer(connect(port)),
-            };
-            assert_eq!(got, "next", "{shown}");
-            host.gone(run).await;
-            hold_well(host, "web", &[]).await;
-        }
-    });
 }
 
 #[test]
@@ -483,73 +335,5 @@ fn the_processes_that_keep_sockets_are_found_once_it_is_ready() {
             assert_eq!(kept(host, run).await, vec![keeps.then_some(main); 2]);
             end(host, run).await;
         }
-    });
-}
-
-#[test]
-fn a_drain_reaches_the_main_process_alone_and_its_failure_is_reported() {
-    on_host("drain", async |host| {
-        let said = host.fifo("said");
-        let not_drained = async |host: &mut Host, run: RunId| {
-            host.until(|event| match event {
-                Event::NotDrained { run: of, why } if *of == run => Some(why.clone()),
-                _ => None,
-            })
-            .await
-        };
-        let mut spec = script(
-            "web",
-            "trap 'exit 9' QUIT; sh -c \"trap 'echo worker >> journal' QUIT; echo > said; cat hold\" & \
-             cat hold2 & wait",
-        );
-        spec.exec.working_dir = Some(host.directory.display().to_string().as_str().into());
-        for name in ["hold", "hold2"] {
-            host.fifo(name);
-        }
-        let run = host.spawn(spec);
-        let Pid(pid) = host.spawned(run).await;
-        host.read_fifo(&said).await;
-        let command = |text: &str| SignalOrCommand::Command(["sh", "-c", text].map(Text::plain).to_vec());
-        host.perform(Action::Drain { run, by: command("exit 3") });
-        assert_eq!(not_drained(host, run).await, "exit status 3");
-        host.perform(Action::Drain { run, by: command("echo $MAINPID ${LISTEN_FDS-none} > said") });
-        assert_eq!(host.read_fifo(&said).await, format!("{pid} none\n"));
-        host.perform(Action::Drain { run, by: SignalOrCommand::Signal(Signal("QUIT")) });
-        assert_eq!(host.exited(run).await, ExitStatus::Code(9));
-        host.forget();
-        host.perform(Action::Drain { run, by: SignalOrCommand::Signal(Signal("QUIT")) });
-        assert_eq!(not_drained(host, run).await, "its program has ended");
-        end(host, run).await;
-        assert!(!host.directory.join("journal").exists(), "a worker got it, too");
-    });
-}
-
-#[test]
-fn directories_of_a_user_are_used_with_its_rights_alone() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    on_host("listen-rights", async |host| {
-        let own = host.directory.join("own");
-        let roots = host.directory.join("roots");
-        for directory in [&own, &roots] {
-            fs::create_dir(directory).expect("its name is new");
-        }
-        let nobody = 65534;
-        lchown(&own, Some(nobody), Some(nobody)).expect("we are root");
-        let as_nobody = |path: &Path| Listener { user: Some("nobody".into()), ..at_path(path) };
-        let path = own.join("web.sock");
-        let why = refusal(host, &[at_path(&path)]).await;
-        assert!(why.contains("can be written by `nobody`: that user would act as root through it"), "{why}");
-        assert!(why.ends_with("; or set `user` of the socket"), "{why}");
-        hold_well(host, "web", &[as_nobody(&path)]).await;
-        assert_eq!(fs::metadata(&path).expect("it is there").uid(), nobody);
-        hold_well(host, "web", &[]).await;
-        assert!(!path.exists());
-        // Neither way leads out of what the user may do itself.
-        symlink(&roots, own.join("way")).expect("we are root");
-        let why = refusal(host, &[as_nobody(&own.join("way/web.sock"))]).await;
-        assert!(why.ends_with("permission denied"), "{why}");
-        assert_eq!(fs::read_dir(&roots).expect("it is there").count(), 0);
     });
 }

@@ -109,7 +109,7 @@ pub(super) struct OutputRoute {
 }
 
 impl Printer {
-    /// By whose rules files are opened.
+    /// The rules that files are opened by.
     pub(in crate::runtime) fn trust(&self) -> Trust {
         self.routes().trust
     }

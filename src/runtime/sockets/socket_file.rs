@@ -2,7 +2,7 @@
 //!
 //! A socket is bound by the path that the configuration names, because programs recognize it by that. Its directories are checked
 //! first ([`crate::access::walk`]): if only trusted users can change them, they can't be exchanged; otherwise navigator binds with
-//! the rights of the socket's user, as it does everything else there.
+//! the rights of the process's user, as it does everything else there.
 //!
 //! Programs delete paths that they didn't make. So the socket has a second name in the same directory, by which it can get its
 //! path back.
@@ -31,7 +31,7 @@ const DIRECTORY_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).unio
 pub(super) struct SocketFile {
     path: PathBuf,
     trust: Trust,
-    owner: Identity,
+    permissions: Permissions,
     /// Device and inode.
     id: (u64, u64),
     /// The watch of its directory.
@@ -42,8 +42,10 @@ pub(super) struct SocketFile {
 #[derive(Clone, Debug)]
 pub(super) struct Permissions {
     pub(super) mode: u32,
-    /// Owner and group. It is also the user that acts where untrusted users can write.
+    /// Owner and group.
     pub(super) owner: Identity,
+    /// Navigator acts with the rights of this user where untrusted users can write.
+    pub(super) acts_as: Identity,
 }
 
 /// What became of a path.
@@ -65,7 +67,7 @@ impl SocketFile {
         permissions: &Permissions,
         backlog: u32,
     ) -> Result<(OwnedFd, SocketFile), Failure> {
-        let place = Place { path, trust, owner: &permissions.owner };
+        let place = Place { path, trust, acts_as: &permissions.acts_as };
         let found = place.find(Some(DIRECTORY_MODE))?;
         let spare = spare_name(found.name());
         for name in [found.name(), &spare] {
@@ -85,7 +87,7 @@ impl SocketFile {
             let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
             set_permissions(&found, id(&stat), permissions)?;
             begin(&socket, backlog)?;
-            Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id: id(&stat), watch: None })
+            Ok(SocketFile { path: path.to_owned(), trust, permissions: permissions.clone(), id: id(&stat), watch: None })
         });
         match finished {
             Ok(file) => Ok((socket, file)),
@@ -100,18 +102,18 @@ impl SocketFile {
 
     /// The file of a socket that a process has bound there by itself.
     pub(super) fn adopt(path: &Path, trust: Trust, permissions: &Permissions) -> Result<SocketFile, Failure> {
-        let place = Place { path, trust, owner: &permissions.owner };
+        let place = Place { path, trust, acts_as: &permissions.acts_as };
         let found = place.find(None)?;
         let id = id_of(&found, found.name())?.ok_or_else(|| Failure::Other("the path is missing".to_owned()))?;
         let spare = spare_name(found.name());
         clear(&found, &spare)?;
         let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
         set_permissions(&found, id, permissions)?;
-        Ok(SocketFile { path: path.to_owned(), trust, owner: permissions.owner.clone(), id, watch: None })
+        Ok(SocketFile { path: path.to_owned(), trust, permissions: permissions.clone(), id, watch: None })
     }
 
     fn place(&self) -> Place<'_> {
-        Place { path: &self.path, trust: self.trust, owner: &self.owner }
+        Place { path: &self.path, trust: self.trust, acts_as: &self.permissions.acts_as }
     }
 
     /// Has its directory watched.
@@ -132,13 +134,13 @@ impl SocketFile {
         if id_of(&found, found.name())? == Some(self.id) {
             set_permissions(&found, self.id, permissions)?;
         }
-        self.owner = permissions.owner.clone();
+        self.permissions = permissions.clone();
         Ok(())
     }
 
     /// What to open it with again.
-    pub(super) fn permissions(&self, mode: u32) -> Permissions {
-        Permissions { mode, owner: self.owner.clone() }
+    pub(super) fn permissions(&self) -> &Permissions {
+        &self.permissions
     }
 
     /// Gives the socket its path back, if it is missing or belongs to a socket that is closed.
@@ -175,15 +177,15 @@ impl SocketFile {
 struct Place<'a> {
     path: &'a Path,
     trust: Trust,
-    owner: &'a Identity,
+    acts_as: &'a Identity,
 }
 
 impl<'a> Place<'a> {
     fn find(&self, make: Option<Mode>) -> Result<FoundPath<'a>, Failure> {
-        let rules = Rules { trust: self.trust, act_as: Some(self.owner), make };
+        let rules = Rules { trust: self.trust, act_as: Some(self.acts_as), make };
         rules.find(self.path).map_err(|error| {
             let remedy = Distrust::behind(&error)
-                .map_or_else(String::new, |distrust| format!(": {}; or set `user` of the socket", distrust.remedy()));
+                .map_or_else(String::new, |distrust| format!(": {}; or set `user` of the process", distrust.remedy()));
             Failure::Other(words(&error) + &remedy)
         })
     }
@@ -253,7 +255,7 @@ fn is_alive(found: &FoundPath<'_>, name: &OsStr) -> Result<bool, Failure> {
 
 /// Changes the very file that has this id, whatever has its name by then.
 fn set_permissions(found: &FoundPath<'_>, made: (u64, u64), permissions: &Permissions) -> Result<(), Failure> {
-    let Permissions { mode, owner } = permissions;
+    let Permissions { mode, owner, .. } = permissions;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = found.act(|directory| openat(directory, found.name(), flags, Mode::empty()))?;
     if id(&fstat(&file)?) != made {
@@ -267,6 +269,9 @@ fn set_permissions(found: &FoundPath<'_>, made: (u64, u64), permissions: &Permis
     let (user, group) = (owner.user.map(Uid::from_raw), owner.group.map(Gid::from_raw));
     let given = found.act(|_| chownat(&file, "", user, group, AtFlags::EMPTY_PATH));
     given.map_err(|error| match error.raw_os_error() {
+        Some(libc::EPERM) if found.acts_as_user() => Failure::Other(
+            "the user of the process can write there, and may not give the socket away: leave out `user` and `group`".to_owned(),
+        ),
         Some(libc::EPERM) => Failure::Other("only root may give a socket to another user or group".to_owned()),
         _ => error.into(),
     })

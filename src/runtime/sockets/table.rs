@@ -10,7 +10,7 @@ use crate::access::identity::{Identity, IdentityError};
 use crate::error_text::words;
 use reconcile::event::{Event, SocketChange};
 use reconcile::socket::{Address, Listener};
-use reconcile::text::Name;
+use reconcile::text::{Name, Text};
 use rustix::fd::OwnedFd;
 use rustix::fs::fstat;
 use rustix::net::AddressFamily;
@@ -61,14 +61,21 @@ pub(super) struct SocketRequest<'a> {
 /// Looks up the host name and the user of a socket. It may wait for a server.
 pub(super) fn prepare(listener: &Listener) -> Result<Prepared, String> {
     let address = resolve(&listener.address)?;
-    let owner = Identity::named(listener.user.as_ref(), listener.group.as_ref()).map(|(identity, _)| identity);
-    let owner = owner.map_err(|error| match error {
+    let (owner, process) = (
+        identity(listener.user.as_ref(), listener.group.as_ref())?,
+        identity(listener.process_user.as_ref(), listener.process_group.as_ref())?,
+    );
+    let acts_as = if process.is_another_user() { process } else { owner.clone() };
+    Ok(Prepared { address, permissions: Permissions { mode: listener.mode, owner, acts_as } })
+}
+
+fn identity(user: Option<&Text>, group: Option<&Text>) -> Result<Identity, String> {
+    Identity::named(user, group).map(|(identity, _)| identity).map_err(|error| match error {
         IdentityError::UnknownUser(user) => format!("unknown user `{user}`"),
         IdentityError::UnknownGroup(group) => format!("unknown group `{group}`"),
         IdentityError::NoPrimaryGroup(user) => format!("user `{user}` has no account, hence no primary group: set `group` too"),
         IdentityError::LookUp { what, error } => format!("looking up {what}: {}", words(&error)),
-    })?;
-    Ok(Prepared { address, permissions: Permissions { mode: listener.mode, owner } })
+    })
 }
 
 impl SocketTable {
@@ -218,8 +225,10 @@ impl SocketTable {
 
 impl OpenSocket {
     fn has_settings_of(&self, other: &Listener) -> bool {
-        let settings = |listener: &Listener| (listener.backlog, listener.mode, listener.user.clone(), listener.group.clone());
-        settings(&self.listener) == settings(other)
+        let Listener { backlog, mode, user, group, process_user, process_group, .. } = &self.listener;
+        (*backlog, *mode) == (other.backlog, other.mode)
+            && (user, group) == (&other.user, &other.group)
+            && (process_user, process_group) == (&other.process_user, &other.process_group)
     }
 
     fn event(&self, what: SocketChange) -> Event {
@@ -251,7 +260,7 @@ impl OpenSocket {
             }
             // A unix socket can't listen again after that.
             let Address::Path(path) = &self.address else { return Ok(false) };
-            let (path, permissions) = (Path::new(path.value()), file.permissions(self.listener.mode));
+            let (path, permissions) = (Path::new(path.value()), file.permissions().clone());
             file.remove();
             let (socket, file) = SocketFile::open(path, trust, &permissions, self.listener.backlog)?;
             (self.socket, self.file) = (Arc::new(socket), Some(file.watched_by(watch)));
