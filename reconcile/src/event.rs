@@ -3,7 +3,7 @@
 //! An [`Event`] says what happened. An [`Action`] says exactly what to do. Decisions are made in [`crate::plan`] alone.
 
 use crate::desired::Desired;
-use crate::socket::Listener;
+use crate::socket::{Listener, SocketChange};
 use crate::spec::{Signal, SignalOrCommand, Spec, StopScope};
 use crate::text::{Name, Text};
 use alloc::collections::BTreeMap;
@@ -277,19 +277,6 @@ pub enum StopBy {
     Signal(Signal),
     /// By a command. If that fails, by the signal after all.
     Command(Vec<Text>, Signal),
-}
-
-/// What happened to a socket that navigator holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketChange {
-    /// It was opened.
-    Opened,
-    /// The process had opened it by itself, and navigator holds a copy of it now.
-    TakenOver,
-    /// It was closed.
-    Closed,
-    /// The process had removed its path or shut it down, and it was opened again.
-    Restored,
 }
 
 /// The content of files, for comparing: for each path as shown to people, a number that differs if the content does.

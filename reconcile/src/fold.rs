@@ -2,16 +2,17 @@
 //! gone, is ignored.
 
 use crate::backoff::Streak;
+use crate::begin::report_of;
 use crate::desired::{Desired, DesiredProcess};
 use crate::diff::changed_fields;
-use crate::engine::{Engine, report_of};
-use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId, SocketChange};
+use crate::engine::Engine;
+use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, ProcessFacts, Run, Unwanted};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Summary, Transition, TransitionKind};
-use crate::socket::{HoldState, Listener};
+use crate::socket::{HoldState, Listener, SocketChange};
 use crate::spec::ProcessKind;
 use crate::text::Name;
 use crate::time::Time;

@@ -12,6 +12,7 @@
 extern crate alloc;
 
 pub mod backoff;
+mod begin;
 pub mod desired;
 pub mod diff;
 pub mod engine;

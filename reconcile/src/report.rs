@@ -3,10 +3,11 @@
 //! The core doesn't log. It returns reports, and its caller decides what to do with them.
 
 use crate::diff::{ChangeClass, Difference};
-use crate::event::{ExitStatus, Pid, RunId, SocketChange};
+use crate::event::{ExitStatus, Pid, RunId};
 use crate::orders::ShutdownCause;
 use crate::plan::Block;
 use crate::reason::Reason;
+use crate::socket::SocketChange;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -130,6 +130,19 @@ pub enum HoldState {
     },
 }
 
+/// What happened to a socket that navigator holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketChange {
+    /// It was opened.
+    Opened,
+    /// The process had opened it by itself, and navigator holds a copy of it now.
+    TakenOver,
+    /// It was closed.
+    Closed,
+    /// The process had removed its path or shut it down, and it was opened again.
+    Restored,
+}
+
 impl HeldSockets {
     /// How often in a row they were refused.
     pub(crate) fn refusals(&self) -> u32 {

@@ -1,7 +1,8 @@
 //! The status of each process, derived from definitions, orders and facts. It is never set.
 
+use crate::begin::restart_reason;
 use crate::desired::DesiredProcess;
-use crate::engine::{Engine, restart_reason};
+use crate::engine::Engine;
 use crate::event::{ExitStatus, Pid};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, Run};

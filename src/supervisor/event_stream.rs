@@ -4,9 +4,10 @@
 
 use crate::snapshot::{EventDetails, StreamEvent};
 use jiff::Timestamp;
-use reconcile::event::{ExitStatus, SocketChange};
+use reconcile::event::ExitStatus;
 use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
+use reconcile::socket::SocketChange;
 use reconcile::text::Name;
 use serde_json::{Value, json};
 use std::collections::VecDeque;

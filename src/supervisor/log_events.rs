@@ -2,11 +2,12 @@
 
 use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::engine::Engine;
-use reconcile::event::{ExitStatus, Pid, SocketChange};
+use reconcile::event::{ExitStatus, Pid};
 use reconcile::human_duration::HumanDuration;
 use reconcile::orders::ShutdownCause;
 use reconcile::plan::Block;
 use reconcile::report::{Report, Summary, Transition, TransitionKind};
+use reconcile::socket::SocketChange;
 use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::time::Duration;

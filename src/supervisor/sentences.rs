@@ -4,10 +4,11 @@
 //! if both are known in the same step.
 
 use reconcile::desired::Desired;
-use reconcile::event::{ExitStatus, SocketChange};
+use reconcile::event::ExitStatus;
 use reconcile::human_duration::HumanDuration;
 use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
+use reconcile::socket::SocketChange;
 use reconcile::spec::{ProcessKind, Restart, Spec};
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use crate::host::{Host, on_host};
 use crate::sockets::{answer, at_path, changes, connect, end, free_port, hold_well, perl, refusal, server, tcp};
-use reconcile::event::{Event, ExitStatus, SocketChange};
-use reconcile::socket::{Address, Listener};
+use reconcile::event::{Event, ExitStatus};
+use reconcile::socket::{Address, Listener, SocketChange};
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};

@@ -1,8 +1,8 @@
 //! Sockets that navigator holds: opened before a start, passed to programs, and closed when no process wants them.
 
 use crate::host::{Host, on_host, script};
-use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, SocketChange};
-use reconcile::socket::{Address, Listener};
+use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId};
+use reconcile::socket::{Address, Listener, SocketChange};
 use reconcile::spec::{Announce, Liveness, Probe, SignalOrCommand, Spec};
 use reconcile::text::{Name, Text};
 use std::io::{ErrorKind, Read};

@@ -174,7 +174,8 @@ impl<'s, 'p> Composer<'s, 'p> {
             Some(_) => return Err(refusal(place, Unacceptable::Tag)),
         };
         // The value differs from its source only over several lines. For an empty value the parser gives a `~`.
-        let text = if written.contains('\n') { SharedStr::from(value.into_owned()) } else { SharedStr::of(self.source, place) };
+        let text =
+            if written.contains(['\n', '\r']) { SharedStr::from(value.into_owned()) } else { SharedStr::of(self.source, place) };
         Ok(scalar(place, text, if is_null { NodeStyle::Null } else { NodeStyle::Plain }))
     }
 

@@ -135,7 +135,7 @@ fn has_odd_key(value: &Value) -> bool {
 }
 
 /// Pieces for random changes of a text.
-const PIECES: [&str; 26] = [
+const PIECES: [&str; 27] = [
     "<<: *a\n",
     "&a ",
     "*a",
@@ -158,6 +158,7 @@ const PIECES: [&str; 26] = [
     "null",
     "<<",
     "\r\n",
+    "\r",
     "---\n",
     "é",
     "x-a: &a {b: c}\n",
