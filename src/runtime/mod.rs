@@ -175,7 +175,7 @@ impl Runtime {
         let reap_task = tokio::spawn(reap);
         let orphan_task = tokio::spawn(reap_task::watch_orphans(Arc::clone(&shared), orphan_exits, news));
         let restorer = Arc::clone(&spawners);
-        let path_task = tokio::spawn(sockets.clone().watch_paths(move || restorer.submit_sockets(SocketTask::Restore)));
+        let path_task = tokio::spawn(sockets.clone().watch_paths(move || restorer.submit_sockets(SocketTask::PutBack)));
         Ok(Runtime {
             shared,
             spawners,

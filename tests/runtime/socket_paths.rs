@@ -1,7 +1,7 @@
 //! Held sockets at paths, and what programs do to them.
 
 use crate::host::{Host, on_host};
-use crate::sockets::{answer, at_path, changes, connect, end, free_port, hold_well, perl, refusal, server, tcp};
+use crate::sockets::{answer, at_path, changes, connect, end, free_port, hold_well, own_server, perl, refusal, server, tcp};
 use reconcile::event::{Event, ExitStatus};
 use reconcile::socket::{Address, Listener, SocketChange};
 use std::fs;
@@ -185,4 +185,53 @@ fn directories_of_a_user_are_used_with_its_rights_alone() {
         assert!(why.ends_with("permission denied"), "{why}");
         assert_eq!(fs::read_dir(&roots).expect("it is there").count(), 0);
     });
+}
+
+#[test]
+fn a_path_that_the_running_program_has_bound_is_taken_over() {
+    on_host("listen-own-path", async |host| {
+        let path = host.directory.join("web.sock");
+        let (listeners, shown) = ([at_path(&path)], path.display().to_string());
+        let run = host.spawn(own_server("web", "PF_UNIX", &format!("sockaddr_un('{shown}')")));
+        host.ready(run).await;
+        hold_well(host, "web", &listeners).await;
+        assert_eq!(changes(host), [(shown.clone(), SocketChange::TakenOver)]);
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o7777, 0o666);
+        // As many servers do at their end.
+        fs::remove_file(&path).expect("it is ours");
+        restored(host, &shown).await;
+        end(host, run).await;
+        let waiting = UnixStream::connect(&path).expect("it is back");
+        let run = host.spawn(server("new", &listeners));
+        assert_eq!(answer(waiting), "new");
+        host.spawned(run).await;
+        end(host, run).await;
+    });
+}
+
+#[test]
+fn what_a_killed_navigator_left_is_replaced() {
+    let path = std::env::temp_dir().join(format!("navigator-listen-left-{}/web.sock", std::process::id()));
+    let directory = path.parent().expect("it has one").to_owned();
+    let sockets = || {
+        let entries = fs::read_dir(&directory).expect("it is there").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    on_host("listen-killed", async |host| {
+        hold_well(host, "web", &[at_path(&path)]).await;
+        let names = sockets();
+        assert_eq!(names.len(), 2, "{names:?}");
+        hold_well(host, "web", &[]).await;
+        assert_eq!(sockets().len(), 0);
+        for name in &names {
+            drop(UnixListener::bind(directory.join(name)).expect("its name is free"));
+        }
+        hold_well(host, "web", &[at_path(&path)]).await;
+        assert_eq!(sockets(), names);
+        let inodes: Vec<u64> = names.iter().map(|name| fs::metadata(directory.join(name)).expect("it is there").ino()).collect();
+        assert_eq!(inodes[0], inodes[1], "both are names of the new one");
+    });
+    fs::remove_dir(&directory).expect("it is empty");
 }

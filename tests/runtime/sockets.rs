@@ -31,7 +31,9 @@ pub(crate) fn at_path(path: &Path) -> Listener {
 /// A process that runs this Perl code.
 pub(crate) fn perl(name: &str, code: &str, listeners: &[Listener]) -> Spec {
     let mut spec = Spec::new(name, "perl");
-    spec.exec.args = ["-MSocket", "-MIO::Handle", "-e", code].map(Text::plain).to_vec();
+    // Clients come and go.
+    let code = format!("$SIG{{PIPE}} = 'IGNORE'; {code}");
+    spec.exec.args = ["-MSocket", "-MIO::Handle", "-e", &code].map(Text::plain).to_vec();
     spec.exec.sockets = listeners.to_vec();
     spec
 }
@@ -42,16 +44,19 @@ pub(crate) fn server(name: &str, listeners: &[Listener]) -> Spec {
     perl(name, &code, listeners)
 }
 
-/// The same, on a TCP port that it binds by itself. It is ready once that is so.
-fn own_server(name: &str, port: u16) -> Spec {
+/// The same, on a socket that it binds by itself to an address in Perl. It is ready once that is so.
+pub(crate) fn own_server(name: &str, family: &str, address: &str) -> Spec {
     let code = format!(
-        "socket my $l, PF_INET, SOCK_STREAM, 0 or die; setsockopt $l, SOL_SOCKET, SO_REUSEADDR, 1; \
-         bind $l, sockaddr_in({port}, INADDR_LOOPBACK) or die; listen $l, 5 or die; print \"bound\\n\"; STDOUT->flush; \
-         while (accept my $c, $l) {{ syswrite $c, '{name}'; close $c }}"
+        "socket my $l, {family}, SOCK_STREAM, 0 or die; setsockopt $l, SOL_SOCKET, SO_REUSEADDR, 1; bind $l, {address} or die; \
+         listen $l, 5 or die; print \"bound\\n\"; STDOUT->flush; while (accept my $c, $l) {{ syswrite $c, '{name}'; close $c }}"
     );
     let mut spec = perl(name, &code, &[]);
     spec.ready = Some(Probe::Log("bound".into()));
     spec
+}
+
+fn own_port(name: &str, port: u16) -> Spec {
+    own_server(name, "PF_INET", &format!("sockaddr_in({port}, INADDR_LOOPBACK)"))
 }
 
 /// What a server answers.
@@ -218,7 +223,7 @@ fn two_processes_share_a_socket_until_the_last_one_lets_go() {
 fn a_port_of_another_process_is_refused_with_its_name_and_disturbs_nothing() {
     on_host("listen-stranger", async |host| {
         let (port, held) = (free_port(), free_port());
-        let stranger = host.spawn(own_server("stranger", port));
+        let stranger = host.spawn(own_port("stranger", port));
         let Pid(pid) = host.spawned(stranger).await;
         host.ready(stranger).await;
         hold_well(host, "web", &[tcp(held)]).await;
@@ -273,11 +278,13 @@ fn an_address_that_overlaps_an_own_one_is_opened_once_that_is_closed() {
 fn a_socket_that_the_running_program_has_bound_is_taken_over() {
     on_host("listen-own", async |host| {
         let port = free_port();
-        let run = host.spawn(own_server("web", port));
+        let run = host.spawn(own_port("web", port));
         host.ready(run).await;
         let why = hold(host, "other", &[tcp(port)]).await.expect("it belongs to another process").to_string();
         assert!(why.contains("address in use by perl"), "{why}");
         hold_well(host, "other", &[]).await;
+        let why = refusal(host, &[Listener::new("web", Address::Any(port))]).await;
+        assert!(why.contains(&format!("which listens on 127.0.0.1:{port}: write that address")), "{why}");
         hold_well(host, "web", &[tcp(port)]).await;
         assert_eq!(changes(host), [(format!("127.0.0.1:{port}"), SocketChange::TakenOver)]);
         assert_eq!(answer(connect(port)), "web");

@@ -89,7 +89,7 @@ fn open_any(port: u16, backlog: u32) -> Result<OwnedFd, Failure> {
 }
 
 /// Whether the host has IPv6.
-fn has_ipv6() -> bool {
+pub(super) fn has_ipv6() -> bool {
     let Ok(socket) = stream_socket(AddressFamily::INET6) else { return false };
     bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).is_ok()
 }

@@ -50,7 +50,10 @@ pub(super) struct SocketsRequest {
 pub(super) enum SocketTask {
     /// Open what is missing, close what no process wants, and answer with an [`Event::Held`].
     Hold(SocketsRequest),
-    /// Restore what programs have removed or shut down.
+    /// A path is missing: put it back. A socket that another program has made there isn't touched, because that program may be about to
+    /// listen on it.
+    PutBack,
+    /// A run has ended: restore what its programs have removed, replaced or shut down.
     Restore,
     /// Find out which of these processes of a run keep its sockets, and answer with an [`Event::SocketsKept`].
     FindKeepers(RunId, Vec<Pid>, Vec<Listener>),
@@ -86,16 +89,19 @@ impl Sockets {
     pub(super) fn perform(&self, task: SocketTask) -> Vec<Event> {
         match task {
             SocketTask::Hold(request) => self.hold(request),
-            SocketTask::Restore => {
-                let mut table = self.table();
-                table.restore_all();
-                table.take_events()
-            }
+            SocketTask::PutBack => self.restore_all(false),
+            SocketTask::Restore => self.restore_all(true),
             SocketTask::FindKeepers(run, pids, listeners) => {
                 let inodes = self.table().inodes(&listeners);
                 keepers::find(&inodes, &pids).map(|by| Event::SocketsKept { run, by }).into_iter().collect()
             }
         }
+    }
+
+    fn restore_all(&self, replaces: bool) -> Vec<Event> {
+        let mut table = self.table();
+        table.restore_all(replaces);
+        table.take_events()
     }
 
     fn hold(&self, request: SocketsRequest) -> Vec<Event> {

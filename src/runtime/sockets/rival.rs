@@ -3,6 +3,7 @@
 
 use super::super::proc::{self, is_below};
 use super::super::tree;
+use super::listener::has_ipv6;
 use reconcile::socket::Address;
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::{ipv6_v6only, socket_acceptconn};
@@ -40,15 +41,33 @@ fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
     })
 }
 
+/// Why an address can't be had that these processes listen on.
+pub(super) fn in_use(rivals: &[Rival], main_pids: &[u32]) -> String {
+    let Some(first) = rivals.first() else { return "address in use".to_owned() };
+    let own_address = rivals.iter().filter_map(|rival| rival.socket_of(main_pids)).find_map(|socket| ip_of(&socket));
+    let advice = own_address.map_or_else(String::new, |address| {
+        format!(
+            ", which listens on {address}: write that address, so that navigator can take it over, or stop and start the process \
+             once"
+        )
+    });
+    format!("address in use by {}{advice}", first.shown())
+}
+
 impl Rival {
     /// For people: its name and pid.
-    pub(super) fn shown(self) -> String {
+    fn shown(self) -> String {
         let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
         format!("{} (pid {})", name.trim_end(), self.pid)
     }
 
     /// A copy of its socket, if it belongs to one of these trees and listens on exactly this address.
     pub(super) fn copy(self, main_pids: &[u32], address: &Address) -> Option<OwnedFd> {
+        self.socket_of(main_pids).filter(|socket| is_at(socket, address) == Some(true))
+    }
+
+    /// A copy of its socket, if it belongs to one of these trees and listens.
+    fn socket_of(self, main_pids: &[u32]) -> Option<OwnedFd> {
         // First, so that everything else is about one and the same process.
         let pidfd = tree::try_open(self.pid).ok()?;
         let is_own = main_pids.iter().any(|&main| is_below(self.pid, main)) && tree::has_pid(&pidfd);
@@ -56,16 +75,21 @@ impl Rival {
             return None;
         }
         let socket = pidfd_getfd(&pidfd, self.descriptor as ForeignRawFd, PidfdGetfdFlags::empty()).ok()?;
-        (socket_acceptconn(&socket).ok()? && is_at(&socket, address)?).then_some(socket)
+        socket_acceptconn(&socket).ok()?.then_some(socket)
     }
+}
+
+/// The address that a socket of TCP is bound to.
+fn ip_of(socket: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(getsockname(socket).ok()?).ok()
 }
 
 /// Whether a socket is bound to exactly this address.
 fn is_at(socket: &OwnedFd, address: &Address) -> Option<bool> {
-    let bound = getsockname(socket).ok()?;
-    let ip = || SocketAddr::try_from(bound.clone()).ok();
-    let unix = || SocketAddrUnix::try_from(bound.clone()).ok();
+    let ip = || ip_of(socket);
+    let unix = || SocketAddrUnix::try_from(getsockname(socket).ok()?).ok();
     Some(match address {
+        Address::Any(port) if !has_ipv6() => ip()? == (Ipv4Addr::UNSPECIFIED, *port).into(),
         Address::Any(port) => ip()? == (Ipv6Addr::UNSPECIFIED, *port).into() && !ipv6_v6only(socket).ok()?,
         Address::Ip(SocketAddr::V6(wanted)) if wanted.ip().is_unspecified() => {
             ip()? == SocketAddr::V6(*wanted) && ipv6_v6only(socket).ok()?

@@ -69,10 +69,7 @@ impl SocketFile {
     ) -> Result<(OwnedFd, SocketFile), Failure> {
         let place = Place { path, trust, acts_as: &permissions.acts_as };
         let found = place.find(Some(DIRECTORY_MODE))?;
-        let spare = spare_name(found.name());
-        for name in [found.name(), &spare] {
-            clear(&found, name)?;
-        }
+        clear(&found, found.name())?;
         let socket = stream_socket(AddressFamily::UNIX)?;
         // The file gets the mode of the socket, less the umask: it is never more open than this.
         fchmod(&socket, Mode::from_raw_mode(permissions.mode))?;
@@ -83,21 +80,12 @@ impl SocketFile {
             stat.filter(is_socket).ok_or_else(|| Failure::Other("another process removed it at once".to_owned()))
         });
         let finished = made.and_then(|stat| {
-            // Some file systems have no second names. Then a lost path is bound again.
-            let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
-            set_permissions(&found, id(&stat), permissions)?;
-            begin(&socket, backlog)?;
-            Ok(SocketFile { path: path.to_owned(), trust, permissions: permissions.clone(), id: id(&stat), watch: None })
+            let file = SocketFile { path: path.to_owned(), trust, permissions: permissions.clone(), id: id(&stat), watch: None };
+            make_spare(&found);
+            let ready = set_permissions(&found, file.id, permissions).and_then(|()| Ok(begin(&socket, backlog)?));
+            ready.inspect_err(|_| file.remove()).map(|()| file)
         });
-        match finished {
-            Ok(file) => Ok((socket, file)),
-            Err(failure) => {
-                for name in [found.name(), &spare] {
-                    let _best_effort = found.act(|directory| unlinkat(directory, name, AtFlags::empty()));
-                }
-                Err(failure)
-            }
-        }
+        finished.map(|file| (socket, file))
     }
 
     /// The file of a socket that a process has bound there by itself.
@@ -105,9 +93,7 @@ impl SocketFile {
         let place = Place { path, trust, acts_as: &permissions.acts_as };
         let found = place.find(None)?;
         let id = id_of(&found, found.name())?.ok_or_else(|| Failure::Other("the path is missing".to_owned()))?;
-        let spare = spare_name(found.name());
-        clear(&found, &spare)?;
-        let _no_spare = found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()));
+        make_spare(&found);
         set_permissions(&found, id, permissions)?;
         Ok(SocketFile { path: path.to_owned(), trust, permissions: permissions.clone(), id, watch: None })
     }
@@ -143,13 +129,13 @@ impl SocketFile {
         &self.permissions
     }
 
-    /// Gives the socket its path back, if it is missing or belongs to a socket that is closed.
-    pub(super) fn put_back(&self) -> Result<PathState, Failure> {
+    /// Gives the socket its path back, if it is missing. `replaces`: also if another socket is there that is closed.
+    pub(super) fn put_back(&self, replaces: bool) -> Result<PathState, Failure> {
         let found = self.place().find(Some(DIRECTORY_MODE))?;
         match id_of(&found, found.name())? {
             Some(id) if id == self.id => return Ok(PathState::Kept),
             // Not ours to remove.
-            Some(_) if clear(&found, found.name()).is_err() => return Ok(PathState::Kept),
+            Some(_) if !replaces || clear(&found, found.name()).is_err() => return Ok(PathState::Kept),
             _ => {}
         }
         let spare = spare_name(found.name());
@@ -198,6 +184,14 @@ fn address(path: &Path) -> Result<SocketAddrUnix, Failure> {
 /// The second name of a socket: always the same for a path, so that what a killed navigator left is found.
 fn spare_name(name: &OsStr) -> OsString {
     format!(".navigator-{:016x}", fnv1a(name.as_bytes())).into()
+}
+
+/// Gives a socket its second name, if that is free, or only left by a killed navigator. Some file systems have no second names. A path
+/// that is lost without one is bound again.
+fn make_spare(found: &FoundPath<'_>) {
+    let spare = spare_name(found.name());
+    let _none = clear(found, &spare)
+        .and_then(|()| Ok(found.act(|directory| linkat(directory, found.name(), directory, &spare, AtFlags::empty()))?));
 }
 
 fn id(stat: &Stat) -> (u64, u64) {

@@ -118,10 +118,13 @@ impl SocketTable {
             return Ok(socket);
         };
         open.name = name.clone();
-        if !open.has_settings_of(listener) {
+        if open.has_settings_of(listener) {
+            // It may be shown in another way.
+            open.listener = listener.clone();
+        } else {
             open.change(listener, &prepare()?.permissions).map_err(|failure| Unavailable::Refused(failure.in_words()))?;
         }
-        if open.restore(self.trust, &self.watch).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
+        if open.restore(self.trust, &self.watch, true).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
             self.events.push(open.event(SocketChange::Restored));
         }
         Ok(Arc::clone(&open.socket))
@@ -139,6 +142,14 @@ impl SocketTable {
             let (name, listener, address) = (name.clone(), listener.clone(), address.clone());
             Ok((OpenSocket { socket, name, listener, address, file }, what))
         };
+        // Before anything else looks whether a process listens at a path, because that takes a connection to it.
+        if let (Address::Path(path), false) = (address, main_pids.is_empty())
+            && let Some(socket) = rival::find(address).iter().find_map(|rival| rival.copy(main_pids, address))
+            && let Ok(file) = SocketFile::adopt(Path::new(path.value()), self.trust, permissions)
+        {
+            let file = Some(file.watched_by(&self.watch));
+            return opened(with_backlog(socket, listener.backlog), file, SocketChange::TakenOver);
+        }
         let (trust, watch) = (self.trust, Arc::clone(&self.watch));
         let bind = || bind(address, trust, permissions, listener.backlog, &watch);
         let mut attempt = bind();
@@ -158,18 +169,12 @@ impl SocketTable {
             return Err(Unavailable::Overlaps(other.name.clone()));
         }
         let rivals = rival::find(address);
-        let Some(socket) = rivals.iter().find_map(|rival| rival.copy(main_pids, address)) else {
-            let by = rivals.first().map_or_else(String::new, |rival| format!(" by {}", rival.shown()));
-            return Err(Unavailable::Refused(format!("address in use{by}")));
-        };
-        let refuse = |failure: Failure| Unavailable::Refused(failure.in_words());
-        listener::begin(&socket, listener.backlog).map_err(|error| refuse(error.into()))?;
-        let file = match address {
-            Address::Path(path) => Some(SocketFile::adopt(Path::new(path.value()), trust, permissions).map_err(refuse)?),
-            _ => None,
-        };
-        let file = file.map(|file| file.watched_by(&watch));
-        opened(Arc::new(socket), file, SocketChange::TakenOver)
+        match rivals.iter().find_map(|rival| rival.copy(main_pids, address)) {
+            Some(socket) if !matches!(address, Address::Path(_)) => {
+                opened(with_backlog(socket, listener.backlog), None, SocketChange::TakenOver)
+            }
+            _ => Err(Unavailable::Refused(rival::in_use(&rivals, main_pids))),
+        }
     }
 
     /// Closes sockets that no process wants and that are in the way of an address; returns whether there were any.
@@ -207,10 +212,11 @@ impl SocketTable {
         of_closed.iter().filter(|watch| !in_use(watch)).for_each(|watch| self.watch.remove(*watch));
     }
 
-    /// Restores what programs have removed or shut down.
-    pub(super) fn restore_all(&mut self) {
+    /// Restores what programs have removed or shut down. `replaces`: also the path of a socket that another program has made, if it
+    /// is closed.
+    pub(super) fn restore_all(&mut self, replaces: bool) {
         for open in self.sockets.values_mut() {
-            match open.restore(self.trust, &self.watch) {
+            match open.restore(self.trust, &self.watch, replaces) {
                 Ok(false) => {}
                 Ok(true) => self.events.push(open.event(SocketChange::Restored)),
                 // The next start tries again, and reports it.
@@ -247,10 +253,10 @@ impl OpenSocket {
 
     /// Makes it usable again if a program has removed its path, or has shut it down for all that have it; returns whether that
     /// was so.
-    fn restore(&mut self, trust: Trust, watch: &PathWatch) -> Result<bool, Failure> {
+    fn restore(&mut self, trust: Trust, watch: &PathWatch, replaces: bool) -> Result<bool, Failure> {
         let listens = listener::listens(&self.socket)?;
         if let Some(file) = &self.file {
-            let is_lost = match file.put_back()? {
+            let is_lost = match file.put_back(replaces)? {
                 PathState::PutBack if listens => return Ok(true),
                 PathState::Kept | PathState::PutBack => false,
                 PathState::Lost => true,
@@ -275,6 +281,13 @@ impl OpenSocket {
         }
         Ok(!listens)
     }
+}
+
+/// A socket that a program opened by itself, with the backlog of its definition.
+fn with_backlog(socket: OwnedFd, backlog: u32) -> Arc<OwnedFd> {
+    // It listens already; at worst with another backlog.
+    let _as_before = listener::begin(&socket, backlog);
+    Arc::new(socket)
 }
 
 fn bind(
