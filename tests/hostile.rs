@@ -145,6 +145,12 @@ fn large_configurations_load() {
     valid("folded", &own(&format!("'{}'", "x\n\n".repeat(MAX / 3 - 60))));
     valid("block", &own(&format!("|\n{}", format!("  {}\n", "x".repeat(77)).repeat(MAX / 80 - 2))));
     valid("several-lines", &own(&format!("x\n{}", format!("  {}\n", "x".repeat(77)).repeat(MAX / 80 - 2))));
+    let sockets = |n: usize| lines(14, |m| format!("\"[::{n:x}:{m:x}]:80\", "));
+    valid("sockets", &list(8_000, |n| format!("- {{name: p{n}, command: ./p, listen: [{}]}}\n", sockets(n))));
+    valid(
+        "paths",
+        &list(8_000, |n| format!("- {{name: p{n}, command: ./p, listen: [{}]}}\n", lines(14, |m| format!("{n}/{m}, ")))),
+    );
     valid("references", &argument(&"${EMPTY:-}".repeat(300_000)));
 }
 
@@ -158,6 +164,13 @@ fn at_most_100_errors_are_shown_and_the_others_counted() {
         ("duplicates", format!("managed_processes: []\n{}", "env: {}\n".repeat(66_000))),
         ("dependencies", list(5_000, |n| format!("- {{name: p{n}, command: ./p, depends_on: [q{n}]}}\n"))),
         ("variables", argument(&"${NONE}".repeat(500_000))),
+        ("addresses", list(1, |_| format!("- {{name: p, command: ./p, listen: [{}]}}\n", "127.0.0.1:80, ".repeat(190_000)))),
+        (
+            "overlaps",
+            list(12_000, |n| {
+                format!("- {{name: p{n}, command: ./p, listen: [\"*:80\", \"127.0.{}.{}:80\"]}}\n", n / 250, n % 250 + 1)
+            }),
+        ),
         (
             "chain",
             format!("managed_processes: []\nenv:\n{}  V50000: x\n", lines(50_000, |n| format!("  V{n}: \"${{V{}}}\"\n", n + 1))),

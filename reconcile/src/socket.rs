@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-/// A listening socket of a definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A listening socket of a definition. `Debug` shows no address that is secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in `LISTEN_FDNAMES`: the key in the file, or else the name of the process.
     pub name: Text,
@@ -53,6 +53,15 @@ impl Listener {
             process_user: None,
             process_group: None,
         }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Listener { name, shown, backlog, mode, user, group, .. } = self;
+        let mut listener = f.debug_struct("Listener");
+        listener.field("name", name).field("shown", shown).field("backlog", backlog);
+        listener.field("mode", &format_args!("{mode:04o}")).field("user", user).field("group", group).finish()
     }
 }
 

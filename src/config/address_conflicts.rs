@@ -33,7 +33,7 @@ const FIRST_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 const LAST: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
 
 impl<'p> Taken<'p> {
-    /// The first socket whose address overlaps this one.
+    /// The first socket with an address that overlaps this one.
     fn find(&self, address: &Address) -> Option<Holder<'p>> {
         let within = |port, from: IpAddr, to: IpAddr| self.tcp.range((port, from)..=(port, to)).next().map(|(_, holder)| *holder);
         match address {
@@ -60,7 +60,7 @@ impl<'p> Taken<'p> {
     }
 }
 
-/// Reports every socket whose address another one has already. Disabled processes have none.
+/// Reports every socket with an address that another one has already. Disabled processes have none.
 pub(super) fn report(processes: &[ParsedProcess], texts: &SourceMap, problems: &mut Problems) {
     let mut taken = Taken::default();
     for (place, process) in processes.iter().enumerate().filter(|(_, process)| process.spec.enabled) {
@@ -80,7 +80,7 @@ fn conflict(holder: Holder<'_>, other: Holder<'_>, texts: &SourceMap) -> Problem
     let Holder { process, socket, span, .. } = holder;
     let is_equal = socket.address == other.socket.address;
     let (address, theirs) = (socket.shown.shown(), other.socket.shown.shown());
-    let line = texts.position(other.span).line;
+    let line = texts.line_number(other.span);
     let place = if other.span.text == span.text {
         format!("line {line}")
     } else {

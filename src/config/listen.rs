@@ -8,10 +8,10 @@ use super::reader::{FieldReader, NodeReader};
 use super::redact::short;
 use super::source_map::SourceSpan;
 use super::subject::{ITEM, KEY};
-use super::table::ValueShape;
+use super::table::{DefaultValue, ValueShape};
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::words::quoted_if_needed;
-use crate::paths::absolute;
+use crate::paths::{absolute, tidied};
 use reconcile::socket::{Address, Listener};
 use reconcile::text::Text;
 use std::path::Path;
@@ -92,9 +92,12 @@ fn unnamed(address: Address, shown: Text) -> Listener {
     Listener { shown, ..Listener::new("", address) }
 }
 
-/// Describes a socket whose map has no name.
+/// Describes a map of a socket without a name.
 fn without_name(span: SourceSpan, address: &Node) -> Problem {
-    let text = address.text().filter(|text| text.len() <= 60 && parse(text).is_ok()).unwrap_or("127.0.0.1:3000");
+    let text = match &address.kind {
+        NodeKind::Scalar(scalar) if !scalar.is_secret && scalar.text.len() <= 60 && parse(&scalar.text).is_ok() => &scalar.text,
+        _ => "127.0.0.1:3000",
+    };
     let help = format!("give it a name: write `listen: {{http: {{address: {}}}}}`", quoted_if_needed(text));
     Problem::error(span, format!("a socket in {KEY} has no name")).help(help)
 }
@@ -122,29 +125,31 @@ fn named(reader: &mut NodeReader<'_, '_, '_>, entry: &MapEntry) -> Option<Listen
         reader.report(Problem::error(entry.key_span, message).help(help));
         return None;
     }
-    if entry.value.is_null() {
-        let problem = Problem::error(entry.key_span, format!("socket `{name}` in {KEY} has no address"));
-        reader.report(problem.help("write its address, such as `127.0.0.1:3000`, or remove the line"));
-        return None;
-    }
-    let value = &entry.value;
+    reader.at(
+        short(name),
+        |reader| if reader.is_given(entry, DefaultValue::Nothing) { socket(reader, name, &entry.value) } else { None },
+    )
+}
+
+/// A socket with this name.
+fn socket(reader: &mut NodeReader<'_, '_, '_>, name: &str, value: &Node) -> Option<Listener> {
     let NodeKind::Map(map) = &value.kind else {
         let (address, shown) = address(reader, value)?;
         return Some(Listener { shown, ..Listener::new(name, address) });
     };
     let mut parts = SocketParts::default();
     reader.map(value, "listen", SOCKET, &mut parts);
-    if super::tree::entry(&map.entries, ADDRESS).is_none() {
-        let problem = Problem::error(value.span, format!("socket `{name}` in {KEY} has no `address`"));
+    if entry(&map.entries, ADDRESS).is_none() {
+        let problem = Problem::error(value.span, format!("{KEY} has no `address`"));
         reader.report(problem.help("add its address, such as `address: \"127.0.0.1:3000\"`"));
     }
     let SocketParts { address, backlog, mode, user, group } = parts;
     let (address, shown) = address?;
     if !matches!(address, Address::Path(_)) {
-        for key in ONLY_FOR_PATHS {
-            let Some(given) = super::tree::entry(&map.entries, key) else { continue };
-            let message = format!("`{key}` of socket `{name}` in {KEY} needs a path: `{shown}` has no permissions");
-            reader.report(Problem::error(given.key_span, message).help("remove it"));
+        let given = ONLY_FOR_PATHS.into_iter().filter_map(|key| Some((key, entry(&map.entries, key)?)));
+        for (key, given) in given {
+            let message = format!("{KEY} needs a path: `{shown}` has no permissions");
+            reader.at(key, |reader| reader.report(Problem::error(given.key_span, message).help("remove it")));
         }
     }
     Some(Listener {
@@ -170,24 +175,26 @@ fn address(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<(Address,
         return None;
     }
     let text = reader.filled(node)?;
-    let address = match parse(text.value()) {
-        Ok(AddressForm::Complete(address)) => address,
-        Ok(AddressForm::Path) => Address::Path(path(reader, node, &text)?),
+    match parse(text.value()) {
+        Ok(AddressForm::Complete(address)) => {
+            let canonical = address.to_string();
+            let shown = if text.is_secret() { Text::secret(&canonical, text.shown()) } else { Text::plain(&canonical) };
+            Some((address, shown))
+        }
+        Ok(AddressForm::Path) => path(reader, node, &text).map(|path| (Address::Path(path.clone()), path)),
         Err(help) => {
             // A suggestion would reveal a substituted value.
             let help = if text.is_secret() { "write host and port, such as `127.0.0.1:3000`, or a path" } else { &help };
             reader.refuse(node, &text, "an address", Some(help));
-            return None;
+            None
         }
-    };
-    let canonical = address.to_string();
-    let shown = if text.is_secret() { Text::secret(&canonical, text.shown()) } else { Text::plain(&canonical) };
-    Some((address, shown))
+    }
 }
 
 /// The absolute path of a socket.
 fn path(reader: &mut NodeReader<'_, '_, '_>, node: &Node, text: &Text) -> Option<Text> {
-    let path = absolute(Path::new(reader.beside(node, text).value()));
+    let directory = reader.context.working_dir.get_or_init(|| absolute(Path::new(".")));
+    let path = tidied(&directory.join(reader.beside(node, text).value()));
     let path = path.to_string_lossy();
     if path.len() > MAX_PATH {
         let problem = Problem::error(node.span, format!("{KEY} has a path that is too long for a socket"));

@@ -158,9 +158,10 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
     on_watch(reader, &mut draft, given(fields, "reload").is_some());
     // The process may be named below its sockets.
     let exec = &mut draft.spec.exec;
+    let name = if exec.sockets.is_empty() { Text::default() } else { Text::plain(&draft.spec.name) };
     for socket in &mut exec.sockets {
         if socket.name.value().is_empty() {
-            socket.name = Text::plain(&draft.spec.name);
+            socket.name = name.clone();
         }
         (socket.process_user, socket.process_group) = (exec.user.clone(), exec.group.clone());
     }

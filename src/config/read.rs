@@ -18,6 +18,7 @@ use crate::access::Distrust;
 use crate::paths::absolute;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::ops::Range;
@@ -30,6 +31,8 @@ pub(super) struct Loader<'l> {
     pub(super) environment: &'l Environment,
     /// The directory of the configuration.
     config_dir: String,
+    /// The working directory, once it is needed.
+    working_dir: OnceCell<PathBuf>,
     pub(super) texts: SourceMap,
     pub(super) problems: Problems,
     pub(super) inputs: Inputs,
@@ -84,6 +87,7 @@ impl<'l> Loader<'l> {
             files,
             environment,
             config_dir,
+            working_dir: OnceCell::new(),
             texts: SourceMap::default(),
             problems: Problems::default(),
             inputs: Inputs::default(),
@@ -186,6 +190,7 @@ impl<'l> Loader<'l> {
             texts: &self.texts,
             environment: self.environment,
             config_dir: &self.config_dir,
+            working_dir: &self.working_dir,
             problems: &mut self.problems,
             substituted: &mut self.substituted,
         }

@@ -14,6 +14,7 @@ use crate::signals;
 use crate::suggest::did_you_mean;
 use reconcile::spec::Signal;
 use reconcile::text::{Name, Text};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ impl NodeReader<'_, '_, '_> {
     }
 
     /// Reads with a key, or [`ITEM`], as what messages are about.
-    pub(super) fn at<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.context.problems.subject.enter(key);
+    pub(super) fn at<T>(&mut self, key: impl Into<Cow<'static, str>>, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.context.problems.subject.enter(key.into());
         let read = read(self);
         self.context.problems.subject.leave();
         read

@@ -15,8 +15,10 @@ use super::written::Written;
 use crate::suggest::nearest;
 use reconcile::text::Text;
 use reconcile::variables::Variables;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::PathBuf;
 
 /// The kernel's limit on one argument or variable, with its closing NUL (`MAX_ARG_STRLEN` in `execve(2)`).
 const MAX_STRING: usize = 128 << 10;
@@ -61,6 +63,8 @@ pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     /// The directory of the configuration.
     pub(super) config_dir: &'a str,
+    /// The working directory, once it is needed.
+    pub(super) working_dir: &'a OnceCell<PathBuf>,
     pub(super) problems: &'a mut Problems,
     /// Bytes that substitution has produced so far.
     pub(super) substituted: &'a mut usize,

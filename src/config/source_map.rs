@@ -169,12 +169,16 @@ impl SourceMap {
             .filter(|range| !range.is_empty())
     }
 
+    /// The line where a range begins, from 1. Unlike its position, this is found in no time even on a very long line.
+    pub(super) fn line_number(&self, span: SourceSpan) -> usize {
+        self.entry(span.text).lines().partition_point(|&start| start <= span.start)
+    }
+
     /// The position where a range begins.
     pub(super) fn position(&self, span: SourceSpan) -> Position {
         let entry = self.entry(span.text);
-        let lines = entry.lines();
-        let line = lines.partition_point(|&start| start <= span.start);
-        let before = entry.text.get(lines[line - 1] as usize..span.start()).unwrap_or_default();
+        let line = self.line_number(span);
+        let before = entry.text.get(entry.lines()[line - 1] as usize..span.start()).unwrap_or_default();
         Position { line, column: before.chars().count() + 1 }
     }
 

@@ -4,6 +4,7 @@
 use super::redact::short;
 use super::slice::SharedStr;
 use super::words::is_variable;
+use std::borrow::Cow;
 
 /// Stands for the key that is being read, with its process: `` `stop.timeout` of `web` ``.
 pub(super) const KEY: &str = "\u{1}";
@@ -19,7 +20,7 @@ pub(super) const ITEM: &str = "";
 pub(super) struct Subject {
     pub(super) owner: Owner,
     /// The keys from the process, or from the top of the file, down to the value.
-    path: Vec<&'static str>,
+    path: Vec<Cow<'static, str>>,
     /// The variable of an `env` map.
     variable: Option<String>,
 }
@@ -38,7 +39,7 @@ pub(super) enum Owner {
 
 impl Subject {
     /// Goes down to a key, or to [`ITEM`].
-    pub(super) fn enter(&mut self, key: &'static str) {
+    pub(super) fn enter(&mut self, key: Cow<'static, str>) {
         self.path.push(key);
     }
 
@@ -74,7 +75,7 @@ impl Subject {
         }
         match &self.path[..] {
             [] => "this value".to_owned(),
-            [path @ .., ITEM] => format!("an item of `{}`", path.join(".")),
+            [path @ .., last] if last == ITEM => format!("an item of `{}`", path.join(".")),
             path => format!("`{}`", path.join(".")),
         }
     }

@@ -207,6 +207,17 @@ fn a_value_stays_secret_through_aliases_merge_keys_and_references() {
         "comand: *secret ",
         "env_file: [*secret ]",
         "type: *secret ",
+        "on_change: *secret ",
+        "rolling: {stable: *secret }",
+        "stop: {drain: *secret }",
+        "stop: {drain: {signal: *secret }}",
+        "stop: {drain: {command: [*secret ]}}",
+        "listen: *secret ",
+        "listen: [*secret , *secret ]",
+        "listen: {address: *secret }",
+        "listen: {http: *secret }",
+        "listen: {http: {address: *secret , mode: *secret , backlog: *secret }}",
+        "listen: {http: {address: /run/a.sock, user: *secret , group: *secret }}",
     ];
     assert_not_shown(fields.iter().map(|field| alias(&format!("    {field}\n"))));
     assert_not_shown(
@@ -230,6 +241,15 @@ fn a_value_stays_secret_through_aliases_merge_keys_and_references() {
         process(
             "    args: [\"${SECRET}\", \"--x=${NONE:-${SECRET}}\"]\n    env: {A: \"${SECRET}\", TOKEN: hunter2, K: \"x${TOKEN}\"}\n",
         ),
+        process("    listen: [\"${SECRET}:80\", \"/run/${SECRET}.sock\", \"${SECRET}.sock\", \"@${SECRET}\"]\n"),
+        process(
+            "    listen: [\"${SECRET}:80\", \"${SECRET}:80\", \"@${SECRET}\", \"@${SECRET}\"]\n    ready: {tcp: \"${SECRET}:80\"}\n",
+        ),
+        process(
+            "    listen: {http: {address: \"@${SECRET}\", mode: 0660}, long: \"/0123456789012345678901234567890123456789/0123456789012345678901234567890123456789/0123456789012345678/${SECRET}/a.sock\"}\n",
+        ),
+        process("    env: {HOST_TOKEN: &host \"hunter2:80\", RUN_KEY: &path hunter2.sock}\n    listen: [*host , *path ]\n"),
+        process("    listen: {http: {address: \"hunter2:${NONE:-80}\"}}\n").replace("hunter2", "${SECRET}"),
         process("    <<: {env: {TOKEN: hunter2}}\n    env: {TOKEN: [hunter2]}\n"),
     ]);
 }
