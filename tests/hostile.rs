@@ -145,11 +145,11 @@ fn large_configurations_load() {
     valid("folded", &own(&format!("'{}'", "x\n\n".repeat(MAX / 3 - 60))));
     valid("block", &own(&format!("|\n{}", format!("  {}\n", "x".repeat(77)).repeat(MAX / 80 - 2))));
     valid("several-lines", &own(&format!("x\n{}", format!("  {}\n", "x".repeat(77)).repeat(MAX / 80 - 2))));
-    let sockets = |n: usize| lines(14, |m| format!("\"[::{n:x}:{m:x}]:80\", "));
+    let sockets = |n: usize| lines(2, |m| format!("\"[::1:{n:x}:{m:x}]:80\", "));
     valid("sockets", &list(8_000, |n| format!("- {{name: p{n}, command: ./p, listen: [{}]}}\n", sockets(n))));
     valid(
         "paths",
-        &list(8_000, |n| format!("- {{name: p{n}, command: ./p, listen: [{}]}}\n", lines(14, |m| format!("{n}/{m}, ")))),
+        &list(8_000, |n| format!("- {{name: p{n}, command: ./p, listen: [{}]}}\n", lines(2, |m| format!("{n}/{m}, ")))),
     );
     valid("references", &argument(&"${EMPTY:-}".repeat(300_000)));
 }

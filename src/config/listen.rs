@@ -16,6 +16,9 @@ use reconcile::socket::{Address, Listener};
 use reconcile::text::Text;
 use std::path::Path;
 
+/// Limit of the sockets of all processes: navigator holds a descriptor and some memory for each.
+const MAX_SOCKETS: usize = 20_000;
+
 /// The longest name of a socket (`sd_listen_fds(3)`).
 const MAX_NAME: usize = 255;
 
@@ -62,11 +65,14 @@ pub(super) static SOCKET: &[FieldReader<SocketParts>] = &[
 /// Decodes `listen`: an address, a list of them, or a map of names. A socket without a name gets the name of the process later.
 pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
     match &node.kind {
-        NodeKind::Scalar(_) => push(draft, node.span, address(reader, node).map(|(address, shown)| unnamed(address, shown))),
+        NodeKind::Scalar(_) => {
+            let found = address(reader, node);
+            push(reader, draft, node.span, found.map(|(address, shown)| unnamed(address, shown)));
+        }
         NodeKind::List(items) => {
             for item in items {
                 let found = reader.at(ITEM, |reader| list_item(reader, item));
-                push(draft, item.span, found.map(|(address, shown)| unnamed(address, shown)));
+                push(reader, draft, item.span, found.map(|(address, shown)| unnamed(address, shown)));
             }
         }
         NodeKind::Map(map) => match entry(&map.entries, ADDRESS) {
@@ -74,17 +80,26 @@ pub(super) fn listen(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
             None => {
                 for entry in &map.entries {
                     let found = named(reader, entry);
-                    push(draft, entry.value.span, found);
+                    push(reader, draft, entry.value.span, found);
                 }
             }
         },
     }
 }
 
-fn push(draft: &mut Draft, span: SourceSpan, socket: Option<Listener>) {
-    if let Some(socket) = socket {
-        draft.spec.exec.sockets.push(socket);
-        draft.sockets.push(span);
+fn push(reader: &mut NodeReader<'_, '_, '_>, draft: &mut Draft, span: SourceSpan, socket: Option<Listener>) {
+    let Some(socket) = socket else { return };
+    *reader.context.sockets += 1;
+    match *reader.context.sockets {
+        ..=MAX_SOCKETS => {
+            draft.spec.exec.sockets.push(socket);
+            draft.sockets.push(span);
+        }
+        number if number == MAX_SOCKETS + 1 => {
+            let problem = Problem::error(span, format!("too many sockets: this one in {KEY} is number {number}"));
+            reader.report(problem.help(format!("one navigator holds at most {MAX_SOCKETS} sockets: remove some")));
+        }
+        _ => {}
     }
 }
 

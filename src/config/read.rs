@@ -42,6 +42,8 @@ pub(super) struct Loader<'l> {
     env_files: HashMap<PathBuf, Result<Rc<Variables>, Option<EnvFileError>>>,
     /// Bytes that substitution has produced.
     substituted: usize,
+    /// Sockets of all processes.
+    sockets: usize,
     /// The configuration files, each with its tree if it is YAML.
     parsed: Vec<(TextId, Option<Rc<Node>>)>,
 }
@@ -94,6 +96,7 @@ impl<'l> Loader<'l> {
             content: ContentHasher::default(),
             env_files: HashMap::new(),
             substituted: 0,
+            sockets: 0,
             parsed: Vec::new(),
         }
     }
@@ -193,6 +196,7 @@ impl<'l> Loader<'l> {
             working_dir: &self.working_dir,
             problems: &mut self.problems,
             substituted: &mut self.substituted,
+            sockets: &mut self.sockets,
         }
     }
 

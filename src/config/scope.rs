@@ -68,6 +68,8 @@ pub(super) struct Context<'a> {
     pub(super) problems: &'a mut Problems,
     /// Bytes that substitution has produced so far.
     pub(super) substituted: &'a mut usize,
+    /// Sockets of all processes so far.
+    pub(super) sockets: &'a mut usize,
 }
 
 impl<'a> VariableScope<'a> {
