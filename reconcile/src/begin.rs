@@ -5,9 +5,10 @@ use crate::engine::{Engine, StepOutcome};
 use crate::event::{Action, RunId, StopBy};
 use crate::observed::{ObservedProcess, Replaced, Run, Stopping, Unwanted};
 use crate::plan::{Block, RestingState, Step, changed_since_end, is_mended, resting_state};
+use crate::put_back::PutBack;
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
-use crate::socket::{HeldSockets, HoldState, Listener};
+use crate::socket::{HeldSockets, Listener};
 use crate::spec::Spec;
 use crate::text::Name;
 use crate::time::Time;
@@ -114,8 +115,7 @@ impl Engine {
 
     fn begin_hold(&mut self, name: Name, listeners: Vec<Listener>, outcome: &mut StepOutcome) {
         let process = self.observed.process_or_new(&name);
-        let count = process.sockets.as_ref().map_or(0, |held| held.refusals());
-        let held = HeldSockets { listeners: listeners.clone(), state: HoldState::Pending { refusals: count } };
+        let held = HeldSockets::after(process.sockets.as_deref(), listeners.clone());
         process.sockets = (!listeners.is_empty()).then(|| Box::new(held));
         if listeners.is_empty() {
             self.forget_if_unused(&name);
@@ -133,10 +133,19 @@ impl Engine {
         let rest = resting_state(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
-        let kept = process.runs.iter().rev().find(|run| run.is_undisturbed());
-        let replaces = kept.map(|run| Box::new(Replaced { spec: run.spec.clone(), generation: run.generation }));
-        if replaces.is_some() {
-            process.replacing_since.get_or_insert(now);
+        let kept = process.runs.iter_mut().rev().find(|run| run.is_undisturbed());
+        let replaces = kept.map(|run| {
+            // One that is replaced itself is what serves, whatever it was to replace.
+            let replaced_other = run.replaces.take().is_some();
+            (Box::new(Replaced { spec: run.spec.clone(), generation: run.generation }), replaced_other)
+        });
+        if let Some((_, replaced_other)) = replaces {
+            process.replacing_since = process.replacing_since.filter(|_| !replaced_other).or(Some(now));
+        }
+        let replaces = replaces.map(|(replaced, _)| replaced);
+        // Once the same program is started again, there is nothing left that was put back.
+        if self.put_back.get(name).is_some_and(PutBack::is_of_same_program) {
+            self.put_back.remove(name);
         }
         process.stalled = None;
         let is_for_files = matches!(reason, Reason::Watched(_));
@@ -164,6 +173,7 @@ impl Engine {
             spec,
             generation,
             taken_over: id,
+            bound: (id, now),
             reason,
             waits,
             after,

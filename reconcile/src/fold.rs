@@ -99,7 +99,7 @@ impl Engine {
 
     /// Records the generation of each changed definition, and resets the processes that are to start for it.
     fn apply_changed_definitions(&mut self, former: &Desired) {
-        let orders_lifted = self.orders.forget_changed(&self.desired);
+        let orders_lifted = self.orders.forget_changed(&self.file);
         self.observed.add_missing(self.desired.specs().map(|(name, _)| name));
         // What counts as a failure may have changed; what doesn't is forgotten at the end of the step.
         let ended = self
@@ -331,10 +331,10 @@ impl Engine {
         }
     }
 
-    /// An answer about other sockets than the current ones is late, and ignored.
+    /// An answer about other sockets than the current ones is late, and one that came before is known. Both are ignored.
     fn fold_held(&mut self, now: Time, name: &Name, listeners: &[Listener], refusal: Option<Refusal>) {
         let Some(sockets) = self.observed.process_mut(name).and_then(|process| process.sockets.as_deref_mut()) else { return };
-        if sockets.listeners != listeners {
+        if sockets.listeners != listeners || !matches!(sockets.state, HoldState::Pending { .. }) {
             return;
         }
         sockets.state = match refusal {
@@ -377,6 +377,9 @@ impl Engine {
     }
 
     fn fold_gone(&mut self, now: Time, id: RunId, reports: &mut Vec<Report>) {
+        if self.observed.run(id).is_some_and(Run::is_undisturbed) {
+            self.put_back_run(now, id, &Reason::Ended(ExitStatus::Lost), reports);
+        }
         let Some(run) = self.observed.remove(id) else { return };
         let (status, at) = run.exit.clone().unwrap_or((ExitStatus::Lost, now));
         if let Some(stop) = &run.stop {

@@ -99,6 +99,9 @@ pub struct Run {
     pub generation: u64,
     /// The newest of all runs when it took over this definition.
     pub taken_over: RunId,
+    /// The newest of all runs when it was bound to the runs of its dependencies, and when that was: at its start, or when a run that
+    /// was to replace it was put back.
+    pub bound: (RunId, Time),
     /// Why it was started.
     pub reason: Reason,
     /// The processes that it comes after: its named dependencies, and the one before it in the list.

@@ -7,6 +7,7 @@ use crate::desired::Desired;
 use crate::engine::Engine;
 use crate::event::{ExitStatus, Refusal, RunId};
 use crate::fold::past_of;
+use crate::observed::Unwanted;
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
@@ -26,17 +27,25 @@ pub(crate) struct PutBack {
     serving: (Arc<Spec>, u64),
     /// Why.
     why: Reason,
+    /// Why the same program was to be started anew, if that is what failed.
+    again: Option<Reason>,
 }
 
 impl PutBack {
-    /// The definition in force instead of the one of the file. The places of the file hold: others may have been removed.
+    /// The definition in force instead of the one of the file. The places of the file hold: others may have been removed. And it
+    /// is the file that says whether the process runs at all.
     fn in_force(&self) -> Arc<Spec> {
         let (file, serving) = (&self.rejected.0, &self.serving.0);
-        if file == serving {
+        if self.is_of_same_program() {
             return file.clone();
         }
-        let (tier, depends_on) = (file.tier, file.depends_on.clone());
-        Arc::new(Spec { tier, depends_on, ..Spec::clone(serving) })
+        let (tier, depends_on, enabled) = (file.tier, file.depends_on.clone(), file.enabled);
+        Arc::new(Spec { tier, depends_on, enabled, ..Spec::clone(serving) })
+    }
+
+    /// Whether only the start was put back, and no other program.
+    pub(crate) fn is_of_same_program(&self) -> bool {
+        self.rejected.0.exec == self.serving.0.exec
     }
 }
 
@@ -61,18 +70,29 @@ impl Engine {
     /// Puts back a run that fails for this reason, if it is to replace another one and hasn't yet.
     pub(crate) fn put_back_run(&mut self, now: Time, id: RunId, why: &Reason, reports: &mut Vec<Report>) {
         let Some(run) = self.observed.run(id) else { return };
-        let (Some(replaced), Some(entry)) = (&run.replaces, self.desired.get(&run.spec.name)) else { return };
+        let Some(replaced) = &run.replaces else { return };
+        if run.unwanted.is_some() {
+            // Another start was asked for already, and this failure says nothing about that.
+            return self.observed.run_mut(id).into_iter().for_each(|run| run.forgiven = true);
+        }
+        let (Some(entry), Some(file)) = (self.desired.get(&run.spec.name), self.file.get(&run.spec.name)) else { return };
         if !is_same(run, &entry.spec) || !self.orders.let_run(&entry.spec) || self.is_retried(now, id, why) {
             return;
         }
         let (name, generation, pid) = (run.spec.name.clone(), run.generation, run.pid);
         let why = Reason::PutBack { why: Box::new(why.clone()), generation };
-        let put_back = PutBack {
-            rejected: (entry.spec.clone(), generation),
-            serving: (replaced.spec.clone(), replaced.generation),
+        // A definition that was put back before stays so.
+        let rejected = self.put_back.get(&name).map_or(generation, |former| former.rejected.1);
+        let is_same_program = replaced.spec.exec == entry.spec.exec;
+        let serving = if is_same_program { entry.spec.clone() } else { replaced.spec.clone() };
+        let mut put_back = PutBack {
+            rejected: (file.spec.clone(), rejected),
+            serving: (serving, replaced.generation),
             why: why.clone(),
+            again: None,
         };
         let serving = put_back.serving.1;
+        let newest = self.observed.last_run();
         if let Some(process) = self.observed.process_mut(&name) {
             process.replacing_since = None;
             let content = process.content.clone();
@@ -81,7 +101,11 @@ impl Engine {
                     // Its end says nothing about the definition that is in force.
                     run.forgiven = true;
                 } else if run.is_undisturbed() {
-                    (run.unwanted, run.content) = (None, content.clone().filter(|content| content.watch == run.spec.watch));
+                    let unwanted = run.unwanted.take().filter(|_| put_back.is_of_same_program());
+                    put_back.again = put_back.again.or(unwanted.map(|unwanted| unwanted.why));
+                    // It goes on with the files and dependencies of now.
+                    (run.taken_over, run.bound) = (newest, (newest, now));
+                    run.content = content.clone().filter(|content| content.watch == run.spec.watch);
                 }
             }
         }
@@ -105,9 +129,13 @@ impl Engine {
 
     /// Tries a definition again that was put back.
     pub(crate) fn retry_put_back(&mut self, name: &Name) {
-        if let Some(put_back) = self.put_back.remove(name) {
-            self.renew_force(name, put_back.rejected.1);
+        let Some(put_back) = self.put_back.remove(name) else { return };
+        if let (Some(why), Some(process)) = (put_back.again, self.observed.process_mut(name)) {
+            for run in process.runs.iter_mut().filter(|run| run.is_undisturbed()) {
+                run.unwanted.get_or_insert_with(|| Unwanted { why: why.clone(), stops_first: false });
+            }
         }
+        self.renew_force(name, put_back.rejected.1);
     }
 
     /// Tries every definition again that was put back.
@@ -122,6 +150,8 @@ impl Engine {
     fn renew_force(&mut self, name: &Name, generation: u64) {
         self.desired = self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new);
         Arc::make_mut(&mut self.since).insert(name.clone(), generation);
+        // What counts as a failure may be something else by this definition.
+        self.observed.unproven.insert(name.clone());
         self.planner.reset(&self.desired);
         self.observed.mark_all_dirty();
         self.update_places();

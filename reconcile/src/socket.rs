@@ -153,6 +153,19 @@ pub enum SocketChange {
 }
 
 impl HeldSockets {
+    /// What is known once navigator is to hold these sockets instead of the `former` ones.
+    pub(crate) fn after(former: Option<&HeldSockets>, listeners: Vec<Listener>) -> HeldSockets {
+        let state = match former {
+            // Some are closed, and the others stay.
+            Some(held) if held.state == HoldState::Held && listeners.iter().all(|one| held.listeners.contains(one)) => {
+                HoldState::Held
+            }
+            Some(held) if held.listeners == listeners => HoldState::Pending { refusals: held.refusals() },
+            _ => HoldState::Pending { refusals: 0 },
+        };
+        HeldSockets { listeners, state }
+    }
+
     /// How often in a row they were refused.
     pub(crate) fn refusals(&self) -> u32 {
         match self.state {

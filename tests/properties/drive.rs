@@ -5,11 +5,13 @@
 use crate::dice::Dice;
 use crate::facts::Facts;
 use crate::history::{History, Op};
-use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_standings, check_step, ensure};
+use crate::invariants::{Check, Violation, check_action, check_report, check_settled, check_step, ensure};
 use crate::invariants::{check_speed, check_update, check_updates};
 use crate::news::stranger;
 use crate::previews::check_previews;
-use crate::rules::{Free, Moment};
+use crate::rules::Free;
+use crate::sockets::check_moves;
+use crate::standings::check_standings;
 use crate::trace::Trace;
 use crate::wishes::{MOST, Wish, name};
 use crate::world::World;
@@ -111,6 +113,8 @@ impl Trial<'_> {
             Op::Start(process) => Event::Order(Order::Start(named(process))),
             Op::Stop(process) => Event::Order(Order::Stop(named(process))),
             Op::Restart(process) => Event::Order(Order::Restart(named(process))),
+            Op::RestartStopFirst(process) => Event::Order(Order::RestartStopFirst(named(process))),
+            Op::Retry => Event::Order(Order::Retry),
             Op::Shutdown => Event::Order(Order::Shutdown),
             Op::Hurry => Event::Order(Order::Hurry),
             Op::Crash(_) | Op::Lapse(_) | Op::Recover(_) | Op::Sicken(_) | Op::Write(..) | Op::Nudge => {
@@ -159,20 +163,22 @@ impl Trial<'_> {
             self.facts.report(report);
         }
         check_updates(&outcome)?;
-        // What is taken over in place counts before anything is decided by it.
-        let (updates, actions): (Vec<&Action>, Vec<&Action>) =
-            outcome.actions.iter().partition(|action| matches!(action, Action::Update { .. }));
+        // What is taken over in place counts before anything is decided by it. What only follows from a put-back comes in its turn.
+        let (updates, actions): (Vec<&Action>, Vec<&Action>) = outcome
+            .actions
+            .iter()
+            .partition(|action| matches!(action, Action::Update { .. }) && check_update(&self.facts, action).is_ok());
         for action in updates {
-            check_update(&self.facts, action)?;
             self.facts.act(self.now, action, None, (false, false));
             self.world.perform(self.now, action);
         }
-        let mut moment = Moment::of(&self.facts, self.now);
+        check_moves(&self.facts, &outcome.actions)?;
+        let mut moment = self.facts.judged(self.now);
         self.facts.count_delays(&moment);
         if !actions.is_empty() {
             let before = Free::at(&self.facts, &moment);
             for action in actions {
-                let why = check_action(&self.facts, self.now, &before, action)?;
+                let why = check_action(&self.facts, &moment, &before, action)?;
                 let reason = matches!(action, Action::Spawn { .. }).then(|| self.engine.observed().run(action.run()?)).flatten();
                 let reason = reason.map(|run| &run.reason);
                 let said = (
@@ -182,10 +188,11 @@ impl Trial<'_> {
                 self.facts.act(self.now, action, why, said);
                 self.world.perform(self.now, action);
                 self.count(action)?;
+                moment = self.facts.judged(self.now);
             }
-            moment = Moment::of(&self.facts, self.now);
             self.facts.count_delays(&moment);
         }
+        (0..MOST).for_each(|process| self.facts.prove(self.now, process));
         check_step(&self.facts, &moment, &self.engine, &outcome, &after)?;
         if self.figures.steps.is_multiple_of(4) {
             check_standings(&self.facts, self.now, &self.engine)?;

@@ -5,112 +5,29 @@
 //! once more, from the contract. What ought to follow from the facts stands in [`crate::rules`].
 
 use crate::places::{Places, Set, has};
+use crate::records::{Past, Process, Run};
+use crate::rolling::Asked;
 use crate::rules::{Moment, Rest, Why, rest};
 use crate::wishes::{MOST, Wish, number};
-use reconcile::backoff::WatchRestarts;
-use reconcile::event::{Action, Content, Event, ExitStatus, Order, Refusal, RunId};
+use reconcile::event::{Action, Content, Event, ExitStatus, Order, RunId};
 use reconcile::report::{Report, TransitionKind};
-use reconcile::spec::Spec;
+use reconcile::spec::{ProcessKind, Spec};
 use reconcile::time::Time;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that is known to have happened.
 #[derive(Clone)]
 pub(crate) struct Facts {
+    /// What the file wants.
     pub(crate) wish: Wish,
     pub(crate) places: Places,
     pub(crate) generation: u64,
     /// Runs that are not known to be gone, oldest first.
     pub(crate) runs: Vec<Run>,
     pub(crate) processes: [Process; MOST],
-    last_run: RunId,
+    pub(crate) last_run: RunId,
     /// Everything is to end: since when, and whether at once.
     pub(crate) closing: Option<(Time, bool)>,
-}
-
-/// One process, whether it is wanted or not.
-#[derive(Clone, Default)]
-pub(crate) struct Process {
-    /// How its last run ended.
-    pub(crate) past: Option<Past>,
-    /// It was stopped by hand, with this definition.
-    pub(crate) stopped: Option<Spec>,
-    /// It is disabled and was started by hand all the same, with this definition.
-    pub(crate) started: Option<Spec>,
-    /// It has not run since it was added or enabled.
-    pub(crate) new: bool,
-    /// The newest of its runs that was started in place of another, as the engine says.
-    pub(crate) replacement: Option<RunId>,
-    /// Since when its named dependencies have held while it was wanted.
-    pub(crate) due_since: Option<Time>,
-    /// What its files contain, as was last told of the paths that it watched then.
-    pub(crate) files: Option<Content>,
-    /// The restarts for its files.
-    pub(crate) watch_restarts: WatchRestarts,
-}
-
-/// How a run ended.
-#[derive(Clone)]
-pub(crate) struct Past {
-    pub(crate) run: RunId,
-    pub(crate) spec: Arc<Spec>,
-    pub(crate) status: ExitStatus,
-    pub(crate) at: Time,
-    /// Why it was told to stop, if it was.
-    pub(crate) why: Option<Why>,
-    /// Ends in a row, and whether the first of them followed healthy running; `None` if it counts for nothing.
-    pub(crate) streak: Option<(u32, bool)>,
-    /// What it had read.
-    pub(crate) read: Option<Content>,
-}
-
-/// One run that is not known to be gone.
-#[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself; together they make any run")]
-pub(crate) struct Run {
-    pub(crate) id: RunId,
-    pub(crate) process: usize,
-    pub(crate) spec: Arc<Spec>,
-    pub(crate) begun: Time,
-    /// The run whose exec comes before its own.
-    pub(crate) after: Option<RunId>,
-    /// The newest run there was when it took over its definition.
-    pub(crate) taken_over: RunId,
-    pub(crate) up: Option<Time>,
-    pub(crate) ready: Option<Time>,
-    /// It has been ready, whether or not it is.
-    pub(crate) was_ready: bool,
-    /// The longest that it was ready, until readiness lapsed.
-    pub(crate) ready_for: Duration,
-    pub(crate) unhealthy: bool,
-    /// What its files contained when it last read them.
-    pub(crate) read: Option<Content>,
-    pub(crate) stop: Option<(Time, Why)>,
-    /// What its leader left behind was told to stop.
-    pub(crate) rest_stop: Option<Time>,
-    pub(crate) killed: Option<Time>,
-    pub(crate) exit: Option<(ExitStatus, Time)>,
-    pub(crate) reported: bool,
-    pub(crate) unwanted_by_hand: bool,
-    /// However it ends, it counts for nothing.
-    pub(crate) forgiven: bool,
-    /// What it was placed after.
-    pub(crate) waits: Set,
-}
-
-/// A start that was refused, for whatever reason.
-pub(crate) const NOT_STARTED: ExitStatus = ExitStatus::NotStarted(Refusal::FileNotFound { command: String::new() });
-
-impl Run {
-    pub(crate) fn undisturbed(&self) -> bool {
-        self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
-    }
-
-    /// It ended by itself, or is being stopped for a failure.
-    pub(crate) fn failing(&self) -> bool {
-        self.stop.map_or(self.exit.is_some(), |(_, why)| why.fails())
-    }
 }
 
 impl Facts {
@@ -128,8 +45,14 @@ impl Facts {
     }
 
     /// The definition that the file gives a process.
-    pub(crate) fn spec(&self, process: usize) -> Option<&Spec> {
+    pub(crate) fn in_file(&self, process: usize) -> Option<&Spec> {
         self.places.listed[process].map(|place| &self.wish.specs[place])
+    }
+
+    /// The definition that a process is wanted by: that of the file, unless it was put back.
+    pub(crate) fn spec(&self, process: usize) -> Option<&Spec> {
+        let in_file = self.in_file(process)?;
+        Some(self.processes[process].put_back.as_ref().map_or(in_file, |put_back| &*put_back.in_force))
     }
 
     /// The runs of a process that are not known to be gone, oldest first.
@@ -151,23 +74,27 @@ impl Facts {
             return;
         }
         self.generation += 1;
+        for process in 0..MOST {
+            if self.in_file(process) != wish.spec(process) {
+                self.processes[process].put_back = None;
+                self.processes[process].causes += 1;
+            }
+        }
         let before = std::mem::replace(&mut self.wish, wish.clone());
         let former = std::mem::replace(&mut self.places, Places::of(wish));
         self.keep_order(&former);
         for process in 0..MOST {
             let (old, new) = (before.spec(process), wish.spec(process));
+            self.doubt(process);
             let Some(new) = new else {
-                self.processes[process] = Process::default();
+                let sockets = self.processes[process].sockets.take();
+                let causes = self.processes[process].causes;
+                self.processes[process] = Process { sockets, causes, ..Process::default() };
                 self.forgive(process);
                 continue;
             };
-            for run in self.runs.iter_mut().filter(|run| run.process == process) {
-                if run.undisturbed()
-                    && run.spec.exec == new.exec
-                    && (new.enabled || self.processes[process].started.as_ref() == Some(new))
-                {
-                    run.waits = self.places.waits[process];
-                }
+            if new.enabled || self.processes[process].started.as_ref() == Some(new) {
+                self.take_place(process);
             }
             let lifted = self.processes[process].stopped.take_if(|stopped| stopped != new).is_some();
             let was_started = self.processes[process].started.is_some();
@@ -181,6 +108,15 @@ impl Facts {
             if now_enabled || lifted || !enabled {
                 self.forgive(process);
             }
+        }
+    }
+
+    /// What runs as it is wanted gets its place in the file.
+    pub(crate) fn take_place(&mut self, process: usize) {
+        let Some(exec) = self.spec(process).map(|spec| spec.exec.clone()) else { return };
+        let runs = self.runs.iter_mut().filter(|run| run.process == process && run.undisturbed());
+        for run in runs.filter(|run| run.spec.exec == exec) {
+            run.waits = self.places.waits[process];
         }
     }
 
@@ -221,7 +157,13 @@ impl Facts {
     pub(crate) fn order(&mut self, now: Time, order: &Order) {
         let process = match order {
             Order::Start(name) | Order::Stop(name) | Order::Restart(name) | Order::RestartStopFirst(name) => number(name),
-            Order::Retry => return,
+            Order::Retry => {
+                for process in 0..MOST {
+                    self.processes[process].causes += 1;
+                    self.try_again(process);
+                }
+                return;
+            }
             Order::Shutdown => {
                 self.closing.get_or_insert((now, false));
                 return;
@@ -231,6 +173,8 @@ impl Facts {
                 return;
             }
         };
+        self.processes[process].causes += 1;
+        self.try_again(process);
         let Some(spec) = self.spec(process).cloned() else { return };
         let by_hand = (!spec.enabled && !matches!(order, Order::Stop(_))).then(|| spec.clone());
         self.processes[process].started = by_hand;
@@ -240,10 +184,11 @@ impl Facts {
                 self.processes[process].stopped = Some(spec);
                 self.forgive(process);
             }
-            Order::Restart(_) if self.runs_of(process).any(Run::undisturbed) => {
+            Order::Restart(_) | Order::RestartStopFirst(_) if self.runs_of(process).any(Run::undisturbed) => {
                 self.processes[process].stopped = None;
+                let stop_first = matches!(order, Order::RestartStopFirst(_));
                 for run in self.runs.iter_mut().filter(|run| run.process == process && run.undisturbed()) {
-                    run.unwanted_by_hand = true;
+                    run.asked = Some(Asked { why: Why::RestartedByHand, stop_first });
                 }
             }
             _ => {
@@ -253,6 +198,19 @@ impl Facts {
                 }
             }
         }
+    }
+
+    /// What follows a process has a reason to be started again: that is replaced.
+    fn cause_others(&mut self, process: usize) {
+        for other in 0..MOST {
+            let follows = self.places.needs[other].iter().any(|need| need.on == process && need.restart);
+            self.processes[other].causes += u32::from(follows);
+        }
+    }
+
+    /// Another definition may ask for more before a process counts as healthy.
+    pub(crate) fn doubt(&mut self, process: usize) {
+        self.processes[process].past.iter_mut().for_each(|past| past.proven = false);
     }
 
     /// Nothing that happened counts against a process any more.
@@ -271,17 +229,23 @@ impl Facts {
             Event::Wanted(_)
             | Event::Order(_)
             | Event::Reloaded { .. }
-            | Event::Held { .. }
             | Event::Socket { .. }
             | Event::SocketsKept { .. }
-            | Event::NotDrained { .. }
             | Event::KillRefused { .. }
             | Event::MainChanged { .. } => {}
+            Event::Held { name, listeners, refusal } => self.held(now, number(name), listeners, refusal.is_some()),
+            Event::NotDrained { run, .. } => {
+                if let Some(until) = self.run_mut(*run).and_then(|run| run.drain.as_mut()) {
+                    *until = now.min(*until);
+                }
+            }
             Event::Spawned { run, .. } => {
                 if let Some(run) = self.run_mut(*run).filter(|run| run.up.is_none()) {
                     run.up = Some(now);
                     run.ready = (!run.spec.has_readiness()).then_some(now);
                     run.was_ready = run.ready.is_some();
+                    let (process, spec) = (run.process, run.spec.clone());
+                    self.had_by_start(process, &spec);
                 }
             }
             Event::Ready { run } => {
@@ -304,17 +268,30 @@ impl Facts {
             }
             Event::Content { name, content } => self.look(now, number(name), content),
             Event::Exited { run, status } => {
-                if let Some(run) = self.run_mut(*run) {
-                    run.up.get_or_insert(now);
-                    run.exit.get_or_insert((status.clone(), now));
+                let Some(run) = self.run_mut(*run).filter(|run| run.exit.is_none()) else { return };
+                run.up.get_or_insert(now);
+                run.exit = Some((status.clone(), now));
+                let is_done = run.spec.exec.kind == ProcessKind::Task && status.is_success(&run.spec);
+                let (id, by_itself) = (run.id, run.stop.is_none());
+                if by_itself && !is_done {
+                    self.fail_trial(now, id);
                 }
             }
-            Event::NotSpawned { run, .. } => {
+            Event::NotSpawned { run, why } => {
                 if self.run(*run).is_some_and(|run| run.up.is_none()) {
-                    self.end(now, *run, true);
+                    let status = ExitStatus::NotStarted(why.clone());
+                    if !self.has_time_for_room(now, *run, &status) {
+                        self.fail_trial(now, *run);
+                    }
+                    self.end(now, *run, Some(status));
                 }
             }
-            Event::Gone { run } => self.end(now, *run, false),
+            Event::Gone { run } => {
+                if self.run(*run).is_some_and(Run::undisturbed) {
+                    self.fail_trial(now, *run);
+                }
+                self.end(now, *run, None);
+            }
         }
     }
 
@@ -328,9 +305,11 @@ impl Facts {
         if self.spec(process).is_none_or(|spec| spec.watch != content.watch) {
             return;
         }
+        let mut changed = false;
         let known = &mut self.processes[process];
         if known.files.as_ref().is_some_and(|files| files.watch == content.watch && files.files != content.files) {
             known.watch_restarts.files_changed(now);
+            changed = true;
         }
         known.files = Some(content.clone());
         let runs = self.runs.iter_mut().filter(|run| run.process == process).map(|run| &mut run.read);
@@ -343,9 +322,13 @@ impl Facts {
             }
             *read = Some(all);
         }
+        if changed {
+            self.processes[process].causes += 1;
+            self.try_again(process);
+        }
     }
 
-    fn end(&mut self, now: Time, id: RunId, refused: bool) {
+    fn end(&mut self, now: Time, id: RunId, refused: Option<ExitStatus>) {
         let Some(place) = self.runs.iter().position(|run| run.id == id) else { return };
         let run = self.runs.remove(place);
         if self.spec(run.process).is_none() {
@@ -355,32 +338,30 @@ impl Facts {
         let process = &mut self.processes[run.process];
         let by_itself = !run.forgiven && (run.failing() || (run.stop.is_none() && run.exit.is_none()));
         let (status, at) = run.exit.clone().unwrap_or((ExitStatus::Lost, now));
-        let status = if refused { NOT_STARTED } else { status };
-        let before = process.past.as_ref().filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak);
-        let told = run.stop.map_or(at, |(told, _)| told.min(at));
-        let ready_for = run.ready.map_or(run.ready_for, |since| told.since(since).max(run.ready_for));
-        let healthy = run.was_ready && ready_for >= run.spec.backoff.reset_after;
-        let streak = match before {
-            _ if healthy => (1, true),
-            None => (1, false),
-            Some((length, after_health)) => (length + 1, after_health),
-        };
+        let status = refused.unwrap_or(status);
+        let streak = streak_after(process.past.as_ref(), &run, at);
         // How its newest run ended counts, or how one failed that was there beside it.
         let newer = process.past.as_ref().is_some_and(|past| past.run > id);
         let failed = process.past.as_ref().is_some_and(|past| past.streak.is_some() && past.at > run.begun);
         if by_itself || (last && !newer && !failed) {
             let streak = by_itself.then_some(streak);
             let why = run.stop.map(|(_, why)| why);
-            process.past = Some(Past { run: id, spec: run.spec, status, at, why, streak, read: run.read });
+            process.past = Some(Past { run: id, spec: run.spec, status, at, why, streak, read: run.read, proven: false });
         }
     }
 
     /// Takes an action of the engine: with why it ought to have been taken if it is a stop, and whether it says that what
     /// it starts replaces what ran before, and is started for files that changed.
     pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, (replaces, for_files): (bool, bool)) {
+        if let Some(process) =
+            action.run().and_then(|run| self.run(run)).map(|run| run.process).filter(|_| why.is_some_and(Why::replaces))
+        {
+            self.cause_others(process);
+        }
         match action {
             Action::Spawn { run, spec, after } => {
                 let process = number(&spec.name);
+                let trial = self.begin_trial(now, process);
                 self.processes[process].new = false;
                 if for_files {
                     self.processes[process].watch_restarts.count(now);
@@ -394,6 +375,7 @@ impl Facts {
                 self.last_run = *run;
                 if replaces {
                     self.processes[process].replacement = Some(*run);
+                    self.cause_others(process);
                 }
                 self.runs.push(Run {
                     id: *run,
@@ -402,6 +384,7 @@ impl Facts {
                     begun: now,
                     after: *after,
                     taken_over: *run,
+                    bound: (*run, now),
                     up: None,
                     ready: None,
                     was_ready: false,
@@ -409,11 +392,15 @@ impl Facts {
                     unhealthy: false,
                     read,
                     stop: None,
+                    drain: None,
+                    told: None,
                     rest_stop: None,
                     killed: None,
                     exit: None,
                     reported: false,
-                    unwanted_by_hand: false,
+                    asked: None,
+                    causes: self.processes[process].causes,
+                    trial,
                     forgiven: false,
                     waits: self.places.waits[process],
                 });
@@ -430,6 +417,8 @@ impl Facts {
                     }
                     run.spec = spec.clone();
                     run.taken_over = newest;
+                    let process = run.process;
+                    self.doubt(process);
                 }
             }
             Action::Reload { run, .. } => {
@@ -439,11 +428,20 @@ impl Facts {
                 }
             }
             Action::Stop { run, .. } => {
+                if why.is_some_and(Why::fails) {
+                    self.fail_trial(now, *run);
+                }
                 if let Some(run) = self.run_mut(*run) {
-                    run.stop = why.map(|why| (now, why));
+                    (run.stop, run.drain, run.told) = (run.stop.or(why.map(|why| (now, why))), None, Some(now));
                 }
             }
-            Action::Hold { .. } | Action::Drain { .. } => {}
+            Action::Drain { run, .. } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.stop = why.map(|why| (now, why));
+                    run.drain = run.spec.stop.drain.as_ref().map(|drain| now + drain.timeout);
+                }
+            }
+            Action::Hold { name, listeners } => self.hold(number(name), listeners),
             Action::StopRest { run, .. } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.rest_stop = Some(now);
@@ -453,7 +451,7 @@ impl Facts {
                 if let Some(run) = self.run_mut(*run) {
                     run.killed = Some(now);
                     if run.exit.is_none() && run.stop.is_none() {
-                        run.stop = why.map(|why| (now, why));
+                        (run.stop, run.told) = (why.map(|why| (now, why)), Some(now));
                     }
                 }
             }
@@ -488,9 +486,11 @@ impl Facts {
     /// Whether more, or something else, is known than before: of runs and of what was ordered.
     pub(crate) fn differs(&self, before: &Facts) -> bool {
         let known = |facts: &Facts| {
-            let runs =
-                facts.runs.iter().map(|run| (run.id, run.up, run.ready, run.unhealthy, run.exit.clone(), run.read.clone()));
-            (runs.collect::<Vec<_>>(), facts.processes.each_ref().map(|process| process.files.clone()))
+            let told = |run: &Run| (run.ready, run.unhealthy, run.drain, run.read.clone());
+            let runs = facts.runs.iter().map(|run| (run.id, run.up, run.exit.clone(), told(run)));
+            let processes = facts.processes.each_ref();
+            let sockets = processes.map(|process| process.sockets.as_ref().map(|sockets| (sockets.state, sockets.refusals)));
+            (runs.collect::<Vec<_>>(), processes.map(|process| process.files.clone()), sockets)
         };
         known(self) != known(before)
     }
@@ -499,5 +499,17 @@ impl Facts {
     pub(crate) fn patience(&self) -> Duration {
         let each = Duration::from_mins(1);
         each * 2 + each * u32::try_from(self.wish.specs.len()).unwrap_or(0)
+    }
+}
+
+/// The ends in a row with this one, and whether the first of them followed healthy running.
+pub(crate) fn streak_after(past: Option<&Past>, run: &Run, at: Time) -> (u32, bool) {
+    let told = run.stop.map_or(at, |(told, _)| told.min(at));
+    let ready_for = run.ready.map_or(run.ready_for, |since| told.since(since).max(run.ready_for));
+    let healthy = run.was_ready && ready_for >= run.spec.backoff.reset_after;
+    match past.filter(|past| past.spec.exec == run.spec.exec).and_then(|past| past.streak) {
+        _ if healthy => (1, true),
+        None => (1, false),
+        Some((length, after_health)) => (length + 1, after_health),
     }
 }

@@ -27,6 +27,10 @@ pub(crate) enum Op {
     Stop(usize),
     /// A process is restarted by hand.
     Restart(usize),
+    /// The same, and it is to stop before it is started.
+    RestartStopFirst(usize),
+    /// What was put back is tried again.
+    Retry,
     /// A process is killed by somebody else.
     Crash(usize),
     /// A process is not ready any more, as its probe sees it.
@@ -86,7 +90,9 @@ fn random_op(dice: &mut Dice, most: usize, wishes: &mut Vec<Wish>) -> Op {
         }
         28..36 => Op::Start(process),
         36..44 => Op::Stop(process),
-        44..50 => Op::Restart(process),
+        44..48 => Op::Restart(process),
+        48 => Op::RestartStopFirst(process),
+        49 => Op::Retry,
         50..63 => Op::Crash(process),
         63..70 => Op::Write(process, dice.below(2), dice.next() % 3),
         70..74 => Op::Lapse(process),

@@ -1,8 +1,11 @@
 //! The invariants: what must hold for each action, after each step, and once everything has settled.
 
-use crate::facts::{Facts, Run};
+use crate::facts::Facts;
+use crate::fates::Fate;
 use crate::places::has;
-use crate::rules::{Fate, Free, Holds, Moment, Rest, Why, is_removed, is_to_reload, rest, slowed_down};
+use crate::records::Run;
+use crate::rules::{Free, Holds, Moment, Rest, Why, condition, is_removed, is_to_reload, rest, slowed_down};
+use crate::sockets::{check_held, check_hold};
 use crate::wishes::{MOST, name, number};
 use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, RunId};
@@ -10,7 +13,6 @@ use reconcile::plan::{KILL_PATIENCE, Plan, STARTS_AT_ONCE, STARTS_OF_ONE_USER};
 use reconcile::reason::Reason;
 use reconcile::report::{Report, TransitionKind};
 use reconcile::spec::{OnChange, ProcessKind, SignalOrCommand, Spec, StopScope};
-use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::time::Time;
 use std::fmt::Display;
 
@@ -33,28 +35,40 @@ pub(crate) fn ensure<S: Display>(holds: bool, rule: &'static str, story: impl Fn
 /// Checks an action at the moment it is taken; answers with why it had to be, if it ends something.
 ///
 /// `before` is the moment at which the step began: one restarted in this very step may be passed by those after it.
-pub(crate) fn check_action(facts: &Facts, now: Time, before: &Free, action: &Action) -> Result<Option<Why>, Violation> {
+pub(crate) fn check_action(facts: &Facts, moment: &Moment, before: &Free, action: &Action) -> Result<Option<Why>, Violation> {
     match action {
-        Action::Spawn { run, spec, after } => {
-            check_spawn(facts, before, &Moment::of(facts, now), (*run, *after), spec).map(|()| None)
+        Action::Spawn { run, spec, after } => check_spawn(facts, before, moment, (*run, *after), spec).map(|()| None),
+        Action::Hold { name, listeners } => check_hold(facts, moment, number(name), listeners).map(|()| None),
+        Action::Drain { run, by } => {
+            let found = facts.run(*run);
+            let knows = found.is_some_and(|run| run.spec.stop.drain.as_ref().is_some_and(|drain| drain.by == *by));
+            ensure(knows, "a drain is by the definition that runs", || format!("drain {run}"))?;
+            let why = found.map_or(Ok(None), |run| check_stop(facts, before, moment, run).map(Some))?;
+            ensure(!why.is_some_and(Why::fails), "what failed isn't drained", || format!("drain {run}"))?;
+            Ok(why)
         }
-        Action::Hold { .. } | Action::Drain { .. } => Ok(None),
         Action::Update { .. } => check_update(facts, action).map(|()| None),
-        Action::Reload { run, by } => check_reload(facts, &Moment::of(facts, now), *run, by).map(|()| None),
+        Action::Reload { run, by } => check_reload(facts, moment, *run, by).map(|()| None),
         Action::Stop { run, .. } => {
             let found = facts.run(*run);
             ensure(found.is_some(), "actions are about runs that live", || format!("stop {run}"))?;
-            found.map_or(Ok(None), |run| check_stop(facts, before, &Moment::of(facts, now), run).map(Some))
+            found.map_or(Ok(None), |run| match run.drain {
+                Some(until) => {
+                    let is_over = moment.now() >= until && run.exit.is_none();
+                    ensure(is_over, "who finishes his work isn't told to end before his time", || run.id).map(|()| None)
+                }
+                None => check_end(facts, before, moment, run).map(Some),
+            })
         }
         Action::StopRest { run, .. } => {
             let rest = facts.run(*run).filter(|run| run.exit.is_some() && run.rest_stop.is_none() && run.killed.is_none());
-            let is_new = rest.is_some_and(|run| run.stop.is_none() || run.spec.stop.scope == StopScope::Main);
+            let is_new = rest.is_some_and(|run| run.told.is_none() || run.spec.stop.scope == StopScope::Main);
             ensure(is_new, "what a leader leaves behind is told to stop once", || run).map(|()| None)
         }
         Action::Kill { run } => {
             let found = facts.run(*run);
             ensure(found.is_some(), "actions are about runs that live", || format!("kill {run}"))?;
-            found.map_or(Ok(None), |run| check_kill(facts, &Moment::of(facts, now), run))
+            found.map_or(Ok(None), |run| check_kill(facts, moment, run))
         }
     }
 }
@@ -98,14 +112,17 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, (id, after): (RunI
     ensure(facts.run(id).is_none(), "a run's number is never used again", story)?;
     ensure(moment.wanted(facts, process), "what is not wanted is not started", story)?;
     ensure(facts.spec(process) == Some(spec), "obsolete definitions are never started", story)?;
-    let outlived = |run: &Run| moment.fate(facts, run) == Fate::Outlive && run.spec.exec != spec.exec;
+    let outlived = |run: &Run| moment.fate(facts, run) == Fate::Outlive && (run.spec.exec != spec.exec || run.asked.is_some());
     let beside = facts.runs_of(process).count();
     let fits = beside == 0 || (beside == 1 && facts.runs_of(process).all(outlived));
     ensure(fits, "at most one run of a name", || format!("{} beside {beside}", story()))?;
+    let known = &facts.processes[process];
+    ensure(beside == 0 || known.failed_at != Some(known.causes), "what was put back is tried once", story)?;
+    ensure(facts.may_start_with_sockets(process, spec), "nothing is started before its sockets are had or refused", story)?;
     for need in facts.places.needs[process].iter().filter(|need| need.required) {
         let holds = moment.holds(facts, need);
         ensure(holds == Holds::Yes, "a start waits for its dependencies", || {
-            format!("{}, but {} is not {:?}", story(), name(need.on), need.condition)
+            format!("{}, but {} is not {:?}", story(), name(need.on), condition(facts, need))
         })?;
     }
     let in_order = moment.needs_hold(facts, process) || has(before.needs, process);
@@ -130,6 +147,13 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, (id, after): (RunI
     ensure(due || spec.start_delay.is_zero(), "no start before its delay is over", story)
 }
 
+/// Checks a stop without a time to finish the work.
+fn check_end(facts: &Facts, before: &Free, moment: &Moment, run: &Run) -> Result<Why, Violation> {
+    let why = check_stop(facts, before, moment, run)?;
+    ensure(run.spec.stop.drain.is_none() || why.fails(), "work is finished before a stop", || run.id)?;
+    Ok(why)
+}
+
 fn check_stop(facts: &Facts, before: &Free, moment: &Moment, run: &Run) -> Result<Why, Violation> {
     let story = || format!("{}{} is told to stop", run.spec.name, run.id);
     let fate = moment.fate(facts, run);
@@ -144,13 +168,32 @@ fn check_stop(facts: &Facts, before: &Free, moment: &Moment, run: &Run) -> Resul
     ensure(before == 0, "stops follow the order turned round", || {
         format!("{}, but {} still goes", story(), (0..MOST).filter(|&other| has(before, other)).map(name).collect::<String>())
     })?;
+    check_served(facts, moment.now(), run, why)?;
     Ok(why)
+}
+
+/// Checks that clients are served when a run is told to stop for a replacement.
+fn check_served(facts: &Facts, now: Time, run: &Run, why: Why) -> Check {
+    let story = || format!("{}{} is told to stop: {why:?}", run.spec.name, run.id);
+    let Some(spec) = facts.spec(run.process).filter(|_| why.replaces()) else { return Ok(()) };
+    let wants_sockets = run.spec.exec != spec.exec && run.asked.is_none() && run.trial.is_none() && why == Why::Changed;
+    let well = || facts.runs_of(run.process).filter(|other| other.id != run.id && other.undisturbed() && !other.unhealthy);
+    let mut ready = well().filter(|other| other.ready.is_some());
+    let has_sockets = !wants_sockets || facts.has_sockets(run.process, spec) || ready.clone().next().is_some();
+    ensure(has_sockets || well().next().is_some(), "nothing is stopped for sockets that can't be had", story)?;
+    let serves = run.ready.is_some() && !run.unhealthy && spec.on_change == OnChange::Rolling;
+    if !serves || run.asked.is_some_and(|asked| asked.stop_first) || rest(facts, run.process) == Rest::Completed {
+        return Ok(());
+    }
+    // Of two, the one on trial may go at any time.
+    let is_proven = |other: &Run| other.trial.is_none() && (run.trial.is_some() || other.steady(now) || other.id < run.id);
+    ensure(ready.any(is_proven), "a rolling process goes on serving", story)
 }
 
 fn check_kill(facts: &Facts, moment: &Moment, run: &Run) -> Result<Option<Why>, Violation> {
     let story = || format!("{}{} is killed", run.spec.name, run.id);
     ensure(run.killed.is_none(), "nothing is killed twice", story)?;
-    let told = run.stop.map(|(since, _)| since).or(run.rest_stop);
+    let told = run.told.or(run.rest_stop);
     let overdue = told.is_some_and(|since| moment.now() >= since + run.spec.stop.timeout);
     ensure(overdue || is_hurried(facts, moment.now()), "nothing is killed before its time", story)?;
     Ok(facts.closing.map(|_| Why::Closing))
@@ -175,6 +218,8 @@ pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcom
     for run in &facts.runs {
         watch.run(run)?;
         let quiet = run.undisturbed() && run.ready.is_some() && !matches!(moment.fate(facts, run), Fate::Go(_));
+        let replaces = engine.observed().run(run.id).is_some_and(|run| run.replaces.is_some());
+        ensure(replaces == run.trial.is_some(), "a trial ends after it was ready for long enough", || run.id)?;
         ensure(quiet || has(waiting, run.process), "what is not done says what it waits for", || run.spec.name.clone())?;
     }
     let starting = || facts.runs.iter().filter(|run| run.up.is_none() && run.exit.is_none());
@@ -191,7 +236,7 @@ pub(crate) fn check_step(facts: &Facts, moment: &Moment, engine: &Engine, outcom
         let settled = moment.current(facts, process).is_some() || rests;
         ensure(settled || has(waiting, process), "what is not done says what it waits for", || name(process))?;
     }
-    Ok(())
+    check_held(facts, moment, outcome.wake_at)
 }
 
 /// What is due, or will be with nothing but time: it must be done now, or the engine must wake in time.
@@ -220,11 +265,14 @@ impl Watch<'_> {
         if let Some((closing, false)) = facts.closing.filter(|_| !is_hurried(facts, now)) {
             self.deadline(closing + facts.wish.shutdown_timeout, "a shutdown ends in time", &subject)?;
         }
-        let late = run.stop.is_none() || run.spec.stop.scope == StopScope::Main;
+        let late = run.told.is_none() || run.spec.stop.scope == StopScope::Main;
         ensure(run.exit.is_none() || !late || run.rest_stop.is_some(), "what a leader leaves behind is told to stop", || {
             &subject
         })?;
-        if let Some(since) = run.stop.map(|(since, _)| since).or(run.rest_stop) {
+        if let Some(until) = run.drain.filter(|_| run.exit.is_none()) {
+            return self.deadline(until, "who doesn't finish his work in time is told to end", &subject);
+        }
+        if let Some(since) = run.told.or(run.rest_stop) {
             return self.deadline(since + run.spec.stop.timeout, "what doesn't stop in time is killed", &subject);
         }
         match self.moment.fate(facts, run) {
@@ -241,12 +289,16 @@ impl Watch<'_> {
                 if let Some(due) = slowed_down(facts, run, now) {
                     self.deadline(due, "a restart for files is put off, not forgotten", &subject)?;
                 }
-                match run.up.filter(|_| !run.was_ready) {
+                if let Some(ready) = run.ready.filter(|_| run.trial.is_some()) {
+                    self.deadline(ready + run.spec.stable, "a trial ends in time", &subject)?;
+                }
+                let in_time = if run.trial.is_some() { run.ready.is_some() } else { run.was_ready };
+                match run.up.filter(|_| !in_time) {
                     Some(up) => self.deadline(up + run.spec.ready_timing.deadline, "readiness has a deadline", &subject),
                     None => Ok(()),
                 }
             }
-            Fate::Outlive => ensure(!run.unhealthy, "nothing that isn't alive goes on", || &subject),
+            Fate::Outlive | Fate::Roll(_) => ensure(!run.unhealthy, "nothing that isn't alive goes on", || &subject),
             Fate::Leaving => Ok(()),
         }
     }
@@ -260,7 +312,8 @@ impl Watch<'_> {
         let (facts, moment) = (self.facts, self.moment);
         let Some(spec) = facts.spec(process).filter(|_| moment.current(facts, process).is_none()) else { return Ok(()) };
         let outlived = facts.runs_of(process).filter(|run| moment.fate(facts, run) == Fate::Outlive).count();
-        let blocked = outlived > 1 || facts.runs_of(process).count() > outlived || !moment.needs_hold(facts, process);
+        let has_room = outlived <= 1 && facts.runs_of(process).count() == outlived;
+        let blocked = !has_room || !moment.needs_hold(facts, process) || !facts.may_start_with_sockets(process, spec);
         let rest = rest(facts, process);
         if blocked || matches!(rest, Rest::Completed | Rest::Failed) {
             return Ok(());
@@ -295,72 +348,6 @@ pub(crate) fn check_report(facts: &Facts, report: &Report) -> Check {
     }
 }
 
-/// Checks that the words for people agree with the facts.
-pub(crate) fn check_standings(facts: &Facts, now: Time, engine: &Engine) -> Check {
-    let moment = Moment::of(facts, now);
-    let standings = engine.statuses();
-    let wished = facts.wish.specs.len();
-    let leaving = (0..MOST).filter(|&process| facts.spec(process).is_none() && facts.runs_of(process).next().is_some());
-    ensure(standings.len() == wished + leaving.count(), "every process has a state", || format!("{standings:?}"))?;
-    for standing in &standings {
-        let process = number(&standing.name);
-        let expected = state(facts, &moment, process);
-        ensure(standing.state == expected, "states agree with facts", || format!("{standing:?} is {expected}"))?;
-        check_standing(facts, standing, process)?;
-    }
-    let all = (0..MOST).filter(|&process| facts.spec(process).is_some() || facts.runs_of(process).next().is_some());
-    let converged = { all }.all(|process| is_as_wanted(facts, &moment, process));
-    ensure(engine.is_converged() == converged, "converged is what the file says", || format!("{standings:?}"))
-}
-
-fn check_standing(facts: &Facts, standing: &ProcessStatus, process: usize) -> Check {
-    let newest = facts.runs_of(process).next_back();
-    let pid = newest.is_some_and(|run| run.up.is_some() && run.exit.is_none());
-    ensure(standing.pid.is_some() == pid, "a pid is one of something that runs", || format!("{standing:?}"))?;
-    let stale = |run: &Run| {
-        let kept = facts.spec(process).filter(|spec| spec.on_change == OnChange::Keep);
-        run.undisturbed() && kept.is_some_and(|spec| spec.exec != run.spec.exec)
-    };
-    ensure(standing.stale == newest.is_some_and(stale), "stale is what is kept on purpose", || format!("{standing:?}"))
-}
-
-fn state(facts: &Facts, moment: &Moment, process: usize) -> ProcessState {
-    match facts.runs_of(process).next_back() {
-        Some(run) if !run.undisturbed() => ProcessState::Stopping,
-        Some(run) if run.ready.is_some() => ProcessState::Running,
-        Some(_) => ProcessState::Starting,
-        None if !moment.wanted(facts, process) => ProcessState::Stopped,
-        None => match rest(facts, process) {
-            Rest::Fresh => ProcessState::Pending,
-            Rest::Completed => ProcessState::Completed,
-            Rest::Failed => ProcessState::Failed,
-            Rest::Again(..) => ProcessState::Backoff,
-        },
-    }
-}
-
-/// Whether one process is as the file and the operator want it.
-fn is_as_wanted(facts: &Facts, moment: &Moment, process: usize) -> bool {
-    if !moment.wanted(facts, process) {
-        return facts.runs_of(process).next().is_none();
-    }
-    let Some(spec) = facts.spec(process) else { return false };
-    if facts.runs_of(process).next().is_none() {
-        return rest(facts, process) == Rest::Completed;
-    }
-    let Some(run) = facts.runs_of(process).next_back() else { return false };
-    let failed = facts.processes[process]
-        .past
-        .as_ref()
-        .is_some_and(|past| past.streak.is_some() && !past.success(spec) && past.run < run.id);
-    let ready_for = run.ready.map_or(run.ready_for, |since| moment.now().since(since).max(run.ready_for));
-    if failed && ready_for < run.spec.backoff.reset_after {
-        return false;
-    }
-    let right = *run.spec == *spec || (spec.on_change == OnChange::Keep && run.spec.exec != spec.exec);
-    run.undisturbed() && run.ready.is_some() && !run.unwanted_by_hand && right && spec.exec.kind == ProcessKind::Service
-}
-
 /// Checks what must hold once a kind world has settled.
 pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: &StepOutcome) -> Check {
     const RULE: &str = "a kind world settles on what is wanted";
@@ -369,6 +356,7 @@ pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: 
     ensure(engine.is_finished() == facts.closing.is_some(), RULE, || "the engine says otherwise of being finished")?;
     for process in 0..MOST {
         let runs = facts.runs_of(process).count();
+        check_forgotten(facts, engine, process)?;
         let story = || format!("{} has {runs} runs: {:?}", name(process), engine.waiting(now));
         if !moment.wanted(facts, process) {
             ensure(runs == 0, RULE, story)?;
@@ -380,12 +368,25 @@ pub(crate) fn check_settled(facts: &Facts, now: Time, engine: &Engine, outcome: 
             Some(run) => {
                 let task = facts.spec(process).is_some_and(|spec| spec.exec.kind == ProcessKind::Task);
                 let stale = task && facts.spec(process).is_some_and(|spec| spec.exec != run.spec.exec);
-                ensure(runs == 1 && run.ready.is_some() && (!task || stale), RULE, story)?;
+                ensure(runs == 1 && run.ready.is_some() && run.trial.is_none() && (!task || stale), RULE, story)?;
             }
             None => ensure(blocked && runs <= 1, RULE, story)?,
         }
     }
     Ok(())
+}
+
+/// Checks that nothing is remembered of what is no longer in the file, nor of what isn't put back.
+fn check_forgotten(facts: &Facts, engine: &Engine, process: usize) -> Check {
+    let of_it = reconcile::text::Name::from(name(process));
+    let known = engine.observed().processes().get(&of_it);
+    let is_needed = facts.in_file(process).is_some() || facts.runs_of(process).next().is_some();
+    ensure(is_needed || known.is_none(), "what is removed is forgotten", || format!("{known:?}"))?;
+    let (put_back, expected) = (engine.put_back(&of_it), facts.processes[process].put_back.is_some());
+    ensure(put_back.is_some() == expected, "what is put back is remembered", || format!("{of_it}: {put_back:?}"))?;
+    let sockets = known.and_then(|known| known.sockets.as_ref()).map(|held| &held.listeners);
+    let expected = facts.processes[process].sockets.as_ref().map(|sockets| &sockets.listeners);
+    ensure(sockets == expected, "the sockets that are held are those that were asked for", || format!("{of_it}: {sockets:?}"))
 }
 
 impl Facts {

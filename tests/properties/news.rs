@@ -1,6 +1,6 @@
 //! News of a world: what may be told of a run or of watched files, in a form that can be ordered.
 
-use crate::wishes::{FILES, name};
+use crate::wishes::{FILES, listener, name};
 use reconcile::event::{Content, Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::spec::Signal;
 use reconcile::text::{Name, Text};
@@ -9,7 +9,7 @@ use reconcile::text::{Name, Text};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum News {
     Spawned(RunId),
-    NotSpawned(RunId),
+    NotSpawned(RunId, Trouble),
     Ready(RunId),
     Unready(RunId),
     Unhealthy(RunId),
@@ -19,6 +19,17 @@ pub(crate) enum News {
     Content(usize, [Option<u64>; 2]),
     Exited(RunId, End),
     Gone(RunId),
+    /// Whether these sockets of a process are held, each by its number.
+    Held(usize, [Option<u16>; 10], bool),
+    NotDrained(RunId),
+}
+
+/// Why a start fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trouble {
+    Missing,
+    NoRoom,
+    NoSocket,
 }
 
 /// How a leader ends.
@@ -33,7 +44,7 @@ impl News {
     pub(crate) fn event(self) -> Event {
         match self {
             News::Spawned(run) => Event::Spawned { run, pid: Pid(u32::try_from(run.0).unwrap_or(0)) },
-            News::NotSpawned(run) => Event::NotSpawned { run, why: Refusal::FileNotFound { command: "run".to_string() } },
+            News::NotSpawned(run, trouble) => Event::NotSpawned { run, why: trouble.refusal() },
             News::Ready(run) => Event::Ready { run },
             News::Unready(run) => Event::Unready { run, why: "connection refused".to_string() },
             News::Unhealthy(run) => Event::Unhealthy { run, why: "no answer".to_string() },
@@ -52,6 +63,22 @@ impl News {
                 Event::Exited { run, status }
             }
             News::Gone(run) => Event::Gone { run },
+            News::Held(process, sockets, held) => Event::Held {
+                name: Name::from(name(process)),
+                listeners: sockets.into_iter().flatten().map(listener).collect(),
+                refusal: (!held).then(|| Trouble::NoSocket.refusal()),
+            },
+            News::NotDrained(run) => Event::NotDrained { run, why: "exit status 1".to_string() },
+        }
+    }
+}
+
+impl Trouble {
+    fn refusal(self) -> Refusal {
+        match self {
+            Trouble::Missing => Refusal::FileNotFound { command: "run".to_string() },
+            Trouble::NoRoom => Refusal::Exhausted { what: "processes".to_string() },
+            Trouble::NoSocket => Refusal::Listen { address: "*:80".to_string(), why: "address in use".to_string() },
         }
     }
 }
@@ -61,11 +88,12 @@ pub(crate) fn stranger(which: u64) -> Event {
     let run = RunId(1_000_000 + which % 7);
     match which % 8 {
         0 => News::Spawned(run),
-        1 => News::NotSpawned(run),
+        1 => News::NotSpawned(run, Trouble::Missing),
         2 => News::Ready(run),
         3 => News::Exited(run, End::Code(1)),
         4 => News::Unready(run),
         5 => News::Unhealthy(run),
+        6 if which.is_multiple_of(3) => News::NotDrained(run),
         6 => News::Reloaded(run, false),
         _ => News::Gone(run),
     }

@@ -1,7 +1,7 @@
 //! Where a wish places its processes: what each depends on by name, and what it only comes after.
 
 use crate::wishes::{MOST, Wish, number};
-use reconcile::spec::{Condition, ProcessKind, Spec, Tier};
+use reconcile::spec::{Condition, Spec, Tier};
 
 /// A set of processes, by their numbers.
 pub(crate) type Set = u32;
@@ -29,7 +29,8 @@ pub(crate) struct Places {
 #[derive(Clone, Copy)]
 pub(crate) struct Need {
     pub(crate) on: usize,
-    pub(crate) condition: Condition,
+    /// What it must have reached, if the file says so.
+    pub(crate) condition: Option<Condition>,
     pub(crate) restart: bool,
     pub(crate) required: bool,
 }
@@ -42,10 +43,12 @@ impl Places {
             places.listed[process] = Some(place);
             for (on, edge) in spec.depends_on.iter().flatten() {
                 let on = number(on);
-                let task = wish.spec(on).is_some_and(|spec| spec.exec.kind == ProcessKind::Task);
-                let usual = if task { Condition::Completed } else { Condition::Ready };
-                let condition = edge.condition.unwrap_or(usual);
-                places.needs[process].push(Need { on, condition, restart: edge.restart, required: edge.required });
+                places.needs[process].push(Need {
+                    on,
+                    condition: edge.condition,
+                    restart: edge.restart,
+                    required: edge.required,
+                });
                 places.waits[process] |= 1 << on;
             }
         }

@@ -3,12 +3,14 @@
 //! It is a second opinion, written from the contract and in another manner than the planner (all at once, over sets of
 //! at most twenty, without a thought for speed of large hosts), so that the two can disagree.
 
-use crate::facts::{Facts, Past, Run};
+use crate::facts::Facts;
+use crate::fates::{Fate, own_fate, roll_or_go};
 use crate::places::{Need, Set, has};
+use crate::records::{Past, Run};
 use crate::wishes::{MOST, number};
-use reconcile::event::{Content, RunId};
+use reconcile::event::{Content, ExitStatus, Refusal, RunId};
 use reconcile::plan::STARTS_AHEAD;
-use reconcile::spec::{Backoff, Condition, OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
+use reconcile::spec::{Backoff, Condition, OnWatch, ProcessKind, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::time::Duration;
 
@@ -36,15 +38,6 @@ impl Why {
     pub(crate) fn fails(self) -> bool {
         matches!(self, Why::Unready | Why::Unhealthy)
     }
-}
-
-/// What is to become of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Stay,
-    Outlive,
-    Go(Why),
-    Leaving,
 }
 
 /// How far a process has come.
@@ -106,7 +99,7 @@ impl Moment {
     /// Whether a process is to run.
     pub(crate) fn wanted(&self, facts: &Facts, process: usize) -> bool {
         let _ = self;
-        facts.closing.is_none() && facts.processes[process].stopped.is_none() && facts.enabled(process)
+        facts.wanted(process)
     }
 
     /// The fate of a run.
@@ -218,14 +211,15 @@ impl Moment {
 
     /// Whether something of a process is going, and will be gone.
     fn is_leaving(&self, facts: &Facts, process: usize) -> bool {
-        facts.runs_of(process).any(|run| !run.reported && self.fate(facts, run) != Fate::Outlive)
+        let serves = |run: &Run| matches!(self.fate(facts, run), Fate::Outlive | Fate::Roll(_));
+        facts.runs_of(process).any(|run| !run.reported && !serves(run))
     }
 
     /// Whether a dependency holds.
     pub(crate) fn holds(&self, facts: &Facts, need: &Need) -> Holds {
         let Some(spec) = facts.spec(need.on).filter(|_| self.wanted(facts, need.on)) else { return Holds::No };
         if let Some(run) = self.current(facts, need.on) {
-            let holds = match need.condition {
+            let holds = match condition(facts, need) {
                 Condition::Started => run.up.is_some(),
                 Condition::Ready => run.ready.is_some(),
                 Condition::Completed => false,
@@ -250,13 +244,14 @@ impl Moment {
             let replaced = serving.is_some_and(|on| match self.fate(facts, on) {
                 Fate::Go(why) => why.replaces(),
                 Fate::Leaving => on.exit.is_none() && on.stop.is_some_and(|(_, why)| why.replaces()),
-                Fate::Stay | Fate::Outlive => false,
+                Fate::Stay | Fate::Outlive | Fate::Roll(_) => false,
             });
             // It was down, and came back as another, under a definition that this run follows it by.
-            let came_back = serving.is_none_or(|on| on.id > run.id)
+            let came_back = serving.is_none_or(|on| on.id > run.bound.0)
                 && facts.processes[need.on].replacement.is_some_and(|replacement| replacement > run.taken_over);
             if replaced || (came_back && follows(run, need.on)) {
-                return Fate::Go(Why::With(need.on));
+                let why = Why::With(need.on);
+                return facts.spec(run.process).map_or(Fate::Go(why), |spec| roll_or_go(run, spec, why));
             }
         }
         Fate::Stay
@@ -297,6 +292,12 @@ impl Moment {
     }
 }
 
+/// What a dependency must have reached: usually, that it is ready, or completed.
+pub(crate) fn condition(facts: &Facts, need: &Need) -> Condition {
+    let is_task = facts.spec(need.on).is_some_and(|spec| spec.exec.kind == ProcessKind::Task);
+    need.condition.unwrap_or(if is_task { Condition::Completed } else { Condition::Ready })
+}
+
 fn closure(mut reach: [Set; MOST + 1]) -> [Set; MOST + 1] {
     for over in 0..=MOST {
         for from in 0..=MOST {
@@ -335,56 +336,8 @@ impl Free {
     }
 }
 
-/// What a run's own definition and its process's orders make of it.
-fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
-    if !run.undisturbed() {
-        return Fate::Leaving;
-    }
-    if facts.closing.is_some() {
-        return Fate::Go(Why::Closing);
-    }
-    let Some(spec) = facts.spec(run.process) else { return Fate::Go(Why::Removed) };
-    if !facts.enabled(run.process) && facts.processes[run.process].stopped.is_none() {
-        return Fate::Go(Why::Disabled);
-    }
-    if facts.processes[run.process].stopped.is_some() {
-        return Fate::Go(Why::ByHand);
-    }
-    if run.unwanted_by_hand {
-        return Fate::Go(Why::RestartedByHand);
-    }
-    let obsolete = run.spec.exec != spec.exec;
-    if let Some(fate) = obsolete_fate(facts, run, spec).filter(|_| obsolete) {
-        return fate;
-    }
-    let missed = spec.on_watch == OnWatch::Restart && has_missed(facts, run.process, run.read.as_ref(), spec);
-    match run.up {
-        _ if run.unhealthy => Fate::Go(Why::Unhealthy),
-        Some(up) if !run.was_ready && now >= up + run.spec.ready_timing.deadline => Fate::Go(Why::Unready),
-        _ if missed && !obsolete && slowed_down(facts, run, now).is_none() => Fate::Go(Why::Watched),
-        _ => Fate::Stay,
-    }
-}
-
-/// What is to become of a run whose identity is no longer wanted; `None` if it is kept on purpose, as if nothing had changed.
-fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec) -> Option<Fate> {
-    let well = facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy);
-    let right: Vec<&Run> = well.clone().filter(|other| other.spec.exec == spec.exec).collect();
-    let best = well.filter(|other| other.was_ready).max_by_key(|other| (other.ready.is_some(), other.id));
-    let superseded = rest(facts, run.process) == Rest::Completed
-        || right.iter().any(|other| other.ready.is_some())
-        || best.is_some_and(|best| best.id != run.id);
-    let serves = run.was_ready && !run.unhealthy && !superseded;
-    match spec.on_change {
-        // Where what is wanted is there already, nothing is kept instead of it; it may serve until that does.
-        OnChange::Keep if right.is_empty() && !superseded => None,
-        OnChange::Keep | OnChange::Rolling if serves => Some(Fate::Outlive),
-        OnChange::Keep | OnChange::Rolling | OnChange::Restart => Some(Fate::Go(Why::Changed)),
-    }
-}
-
 /// Whether the files that a definition watches are known to be other than somebody has read them.
-fn has_missed(facts: &Facts, process: usize, read: Option<&Content>, spec: &Spec) -> bool {
+pub(crate) fn has_missed(facts: &Facts, process: usize, read: Option<&Content>, spec: &Spec) -> bool {
     let files = facts.processes[process].files.as_ref().filter(|files| files.watch == spec.watch);
     files.zip(read).is_some_and(|(files, read)| files.watch == read.watch && files.files != read.files)
 }
@@ -400,15 +353,16 @@ fn follows(run: &Run, on: usize) -> bool {
     run.spec.depends_on.iter().flatten().any(|(name, edge)| number(name) == on && edge.restart)
 }
 
-/// The run of a dependency that serves a run: the newest that was there when it began or, once that is gone, the oldest
+/// The run of a dependency that serves a run: the newest that was there when it was bound or, once that is gone, the oldest
 /// that came later.
 fn serving<'f>(facts: &'f Facts, run: &Run, on: usize) -> Option<&'f Run> {
+    let (bound, at) = run.bound;
     let was_leaving = |other: &Run| {
         let since = [other.stop.map(|(at, _)| at), other.killed, other.exit.as_ref().map(|(_, at)| *at)];
-        since.into_iter().flatten().any(|since| since <= run.begun)
+        since.into_iter().flatten().any(|since| since <= at)
     };
-    let before = facts.runs_of(on).rev().find(|other| other.id < run.id && !was_leaving(other));
-    before.or_else(|| facts.runs_of(on).find(|other| other.id > run.id))
+    let before = facts.runs_of(on).rev().find(|other| other.id < bound && !was_leaving(other));
+    before.or_else(|| facts.runs_of(on).find(|other| other.id > bound))
 }
 
 /// Whether what a run failed by is no longer wanted like that: its program, or the check that it didn't stand.
@@ -425,13 +379,21 @@ fn is_mended(past: &Past, spec: &Spec) -> bool {
 /// What is due to a process by how it ended last.
 pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     let Some(spec) = facts.spec(process) else { return Rest::Fresh };
-    let Some(past) = &facts.processes[process].past else { return Rest::Fresh };
-    let Some((length, after_health)) = past.streak.filter(|_| !is_mended(past, spec)) else { return Rest::Fresh };
+    facts.processes[process].past.as_ref().map_or(Rest::Fresh, |past| rest_after(facts, process, past, spec))
+}
+
+/// The same after this end, by this definition.
+pub(crate) fn rest_after(facts: &Facts, process: usize, past: &Past, spec: &Spec) -> Rest {
+    let Some(streak) = past.streak.filter(|_| !is_mended(past, spec)) else { return Rest::Fresh };
     if spec.on_watch == OnWatch::Restart && has_missed(facts, process, past.read.as_ref(), spec) {
         let due = facts.processes[process].watch_restarts.due(&spec.backoff, past.at, past.run.0);
         return due.map_or(Rest::Fresh, |due| Rest::Again(due, due));
     }
-    let success = past.success(spec);
+    again(spec, (past.success(spec), past.is_missing()), streak, past.at)
+}
+
+/// What the policy of a definition says after an end in a row, which was a success or not, and whether a program was missing.
+pub(crate) fn again(spec: &Spec, (success, missing): (bool, bool), (length, after_health): (u32, bool), at: Time) -> Rest {
     let again = match spec.restart {
         Restart::Never => false,
         Restart::OnFailure => !success,
@@ -441,8 +403,8 @@ pub(crate) fn rest(facts: &Facts, process: usize) -> Rest {
     match success {
         _ if again && !spent => {
             // A program that isn't there is tried again soon once, then rarely.
-            let (least, most) = if past.refused() && length > 1 { longest(spec) } else { backoff(spec, length, after_health) };
-            Rest::Again(past.at + least, past.at + most)
+            let (least, most) = if missing && length > 1 { longest(spec) } else { backoff(spec, length, after_health) };
+            Rest::Again(at + least, at + most)
         }
         true => Rest::Completed,
         false => Rest::Failed,
@@ -490,7 +452,8 @@ impl Past {
         self.status.is_success(spec) && self.why.is_none_or(|why| !why.fails())
     }
 
-    pub(crate) fn refused(&self) -> bool {
-        self.status == crate::facts::NOT_STARTED
+    /// Whether its program wasn't there.
+    fn is_missing(&self) -> bool {
+        matches!(self.status, ExitStatus::NotStarted(Refusal::FileNotFound { .. }))
     }
 }

@@ -14,7 +14,7 @@ use reconcile::variables::Variables;
 use shorten::{Candidate, shorten};
 
 /// What may be made of a definition to make it say less.
-const SIMPLER: [fn(&mut Spec); 16] = [
+const SIMPLER: [fn(&mut Spec); 19] = [
     |spec| *spec = Spec { exec: spec.exec.clone(), ..Spec::new(&spec.name, "run") },
     |spec| spec.depends_on = None,
     |spec| spec.depends_on.iter_mut().for_each(std::collections::BTreeMap::clear),
@@ -29,6 +29,9 @@ const SIMPLER: [fn(&mut Spec); 16] = [
     |spec| (spec.backoff, spec.max_restarts) = (reconcile::spec::Backoff::default(), None),
     |spec| spec.on_change = OnChange::Restart,
     |spec| spec.stop.timeout = reconcile::spec::Stop::default().timeout,
+    |spec| spec.exec.sockets.clear(),
+    |spec| spec.stop.drain = None,
+    |spec| spec.stable = std::time::Duration::ZERO,
     |spec| spec.tier = reconcile::spec::Tier::Managed,
     |spec| spec.exec.env = Variables::default(),
 ];

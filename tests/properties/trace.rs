@@ -9,6 +9,7 @@ use reconcile::fields::condition_word;
 use reconcile::human_duration::HumanDuration;
 use reconcile::plan::Waiting;
 use reconcile::report::{Report, TransitionKind};
+use reconcile::socket::Listener;
 use reconcile::spec::{OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -90,6 +91,7 @@ impl Trace {
                 }
                 TransitionKind::Failed(reason) => self.line(|| format!("  {now} -- {name} failed: {reason}")),
                 TransitionKind::Reloading(reason) => self.line(|| format!("  {now} -- {name} reads its files again: {reason}")),
+                TransitionKind::PutBack(reason) => self.line(|| format!("  {now} -- {name}: {reason}")),
                 TransitionKind::Updated(_) => self.line(|| format!("  {now} -- {name} is updated")),
                 TransitionKind::Survives(_) => self.line(|| format!("  {now} -- {name} survives")),
                 _ => {}
@@ -102,7 +104,10 @@ impl Trace {
                 Action::Spawn { run, spec, after: Some(after) } => {
                     format!("  {now} -> spawn {}{run} after {}", spec.name, of(after))
                 }
-                Action::Hold { name, listeners } => format!("  {now} -> hold {} sockets for {name}", listeners.len()),
+                Action::Hold { name, listeners } => {
+                    let addresses: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
+                    format!("  {now} -> hold {} for {name}", addresses.join(" "))
+                }
                 Action::Drain { run, .. } => format!("  {now} -> drain {}", of(run)),
                 Action::Stop { run, .. } => format!("  {now} -> stop {}", of(run)),
                 Action::Update { run, .. } => format!("  {now} -> update {}", of(run)),
@@ -137,6 +142,8 @@ fn describe(op: &Op) -> String {
         Op::Start(process) => format!("start {} by hand", name(*process)),
         Op::Stop(process) => format!("stop {} by hand", name(*process)),
         Op::Restart(process) => format!("restart {} by hand", name(*process)),
+        Op::RestartStopFirst(process) => format!("restart {} by hand at once", name(*process)),
+        Op::Retry => "try again".to_string(),
         Op::Crash(process) => format!("{} crashes", name(*process)),
         Op::Lapse(process) => format!("{} is unready", name(*process)),
         Op::Recover(process) => format!("{} is ready", name(*process)),
@@ -202,7 +209,12 @@ fn describe_spec(spec: &Spec) -> String {
     says.extend(match spec.on_change {
         OnChange::Restart => None,
         OnChange::Keep => Some("kept on change".to_string()),
-        OnChange::Rolling => Some("rolling".to_string()),
+        OnChange::Rolling => Some(format!("rolling stable {}", HumanDuration(spec.stable))),
     });
+    if !spec.exec.sockets.is_empty() {
+        let of = |socket: &Listener| format!("{}{}", socket.address, if socket.backlog == 1 { " short" } else { "" });
+        says.push(format!("listens on {}", spec.exec.sockets.iter().map(of).collect::<Vec<_>>().join(" and ")));
+    }
+    says.extend(spec.stop.drain.as_ref().map(|drain| format!("drains for {}", HumanDuration(drain.timeout))));
     if says.is_empty() { spec.name.to_string() } else { format!("{}({})", spec.name, says.join(", ")) }
 }

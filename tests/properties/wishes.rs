@@ -5,9 +5,10 @@
 
 use crate::dice::Dice;
 use reconcile::desired::Desired;
+use reconcile::socket::{Address, Listener};
 use reconcile::spec::{
-    Announce, Backoff, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Restart, Signal,
-    SignalOrCommand, Spec, StopScope, Tier,
+    Announce, Backoff, Condition, Dependency, Drain, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Restart,
+    Signal, SignalOrCommand, Spec, StopScope, Tier,
 };
 use reconcile::text::{Name, Text};
 use std::collections::BTreeMap;
@@ -79,7 +80,7 @@ impl Wish {
             return self.specs.insert(place, random_spec(dice, process, most));
         };
         let spec = &mut self.specs[place];
-        match dice.below(16) {
+        match dice.below(18) {
             0 | 1 => {
                 self.specs.remove(place);
             }
@@ -102,7 +103,20 @@ impl Wish {
             12 => spec.ready = random_probe(dice),
             13 => spec.liveness = random_liveness(dice),
             14 => random_watch(dice, spec),
+            15 => spec.exec.sockets = random_sockets(dice),
+            16 => self.move_address(dice, place),
             _ => *spec = random_spec(dice, process, most),
+        }
+    }
+
+    /// A process gets an address that another one has.
+    fn move_address(&mut self, dice: &mut Dice, place: usize) {
+        let others: Vec<usize> = (0..self.specs.len()).filter(|&other| !self.specs[other].exec.sockets.is_empty()).collect();
+        let Some(&from) = others.get(dice.below(others.len())) else { return };
+        if from != place {
+            let sockets = &mut self.specs[from].exec.sockets;
+            let listener = sockets.remove(dice.below(sockets.len()));
+            self.specs[place].exec.sockets.push(listener);
         }
     }
 
@@ -147,6 +161,19 @@ impl Wish {
         for spec in self.specs.iter_mut().filter(|spec| spec.exec.kind == ProcessKind::Task && spec.on_change == OnChange::Keep) {
             // A service that is kept in place of a task never completes, nor do those settle that wait for it.
             spec.on_change = OnChange::Restart;
+        }
+        let mut taken = Vec::new();
+        for spec in &mut self.specs {
+            if spec.exec.kind == ProcessKind::Task {
+                // Tasks serve nobody.
+                (spec.exec.sockets, spec.stop.drain) = (Vec::new(), None);
+                if spec.on_change == OnChange::Rolling {
+                    spec.on_change = OnChange::Restart;
+                }
+            }
+            // An address is that of one process.
+            spec.exec.sockets.retain(|listener| !taken.contains(&listener.address));
+            taken.extend(spec.exec.sockets.iter().map(|listener| listener.address.clone()));
         }
         // Managed processes stand before applications, as in a file.
         self.specs.sort_by_key(|spec| spec.tier);
@@ -214,6 +241,7 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
     random_watch(dice, &mut spec);
     spec.ready_timing = ReadyTiming { deadline: millis(dice.pick(&[1_000, 5_000, 60_000])), ..ReadyTiming::default() };
     spec.stop.timeout = millis(dice.pick(&[0, 1_000, 1_000, 10_000]));
+    spec.stop.drain = random_drain(dice);
     spec.stop.scope = dice.pick(&[StopScope::Tree, StopScope::Tree, StopScope::Main]);
     spec.on_change = dice.pick(&[
         OnChange::Restart,
@@ -223,7 +251,41 @@ fn random_spec(dice: &mut Dice, process: usize, most: usize) -> Spec {
         OnChange::Rolling,
         OnChange::Keep,
     ]);
+    spec.stable = millis(dice.pick(&[0, 0, 1_000, 1_000, 5_000]));
+    spec.exec.sockets = random_sockets(dice);
     spec
+}
+
+/// How many addresses there are.
+const ADDRESSES: u16 = 5;
+
+/// A socket by its number: one of few addresses, in one of two ways.
+pub(crate) fn listener(number: u16) -> Listener {
+    let backlog = if number < ADDRESSES { Listener::BACKLOG } else { 1 };
+    Listener { backlog, ..Listener::new("socket", Address::Any(number % ADDRESSES)) }
+}
+
+/// The number of a socket.
+pub(crate) fn socket_number(of: &Listener) -> u16 {
+    (0..2 * ADDRESSES).find(|&number| listener(number) == *of).unwrap_or_default()
+}
+
+fn random_sockets(dice: &mut Dice) -> Vec<Listener> {
+    let count = dice.pick(&[0, 0, 0, 1, 1, 2]);
+    let mut sockets: Vec<Listener> = Vec::new();
+    for _ in 0..count {
+        let other = if dice.chance(10) { ADDRESSES } else { 0 };
+        let listener = listener(other + u16::try_from(dice.below(usize::from(ADDRESSES))).unwrap_or_default());
+        if sockets.iter().all(|known| known.address != listener.address) {
+            sockets.push(listener);
+        }
+    }
+    sockets
+}
+
+fn random_drain(dice: &mut Dice) -> Option<Drain> {
+    let by = if dice.chance(50) { SignalOrCommand::Signal(Signal("QUIT")) } else { SignalOrCommand::Command(Vec::new()) };
+    dice.chance(25).then(|| Drain { by, timeout: millis(dice.pick(&[0, 500, 3_000, 10_000])) })
 }
 
 fn random_probe(dice: &mut Dice) -> Option<Probe> {

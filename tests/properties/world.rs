@@ -6,9 +6,10 @@
 
 use crate::dice::Dice;
 use crate::history::Op;
-use crate::news::{End, News};
-use crate::wishes::{FILES, MOST, Wish, number};
+use crate::news::{End, News, Trouble};
+use crate::wishes::{FILES, MOST, Wish, number, socket_number};
 use reconcile::event::{Action, Event, RunId};
+use reconcile::socket::Listener;
 use reconcile::spec::{ProcessKind, Signal, Spec};
 use reconcile::time::Time;
 use std::cmp::Reverse;
@@ -30,6 +31,7 @@ pub(crate) struct World {
     watched: [[bool; 2]; MOST],
     /// No news of them may overtake what was told before.
     files_told_until: [Time; MOST],
+    sockets_told_until: [Time; MOST],
     /// News that has come, for it to come once more.
     told: Vec<Event>,
 }
@@ -61,6 +63,7 @@ enum Left {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Nothing,
+    Drain,
     Stop,
     Kill,
 }
@@ -89,6 +92,7 @@ impl World {
             files: [[0; 2]; MOST],
             watched: [[false; 2]; MOST],
             files_told_until: [Time::ZERO; MOST],
+            sockets_told_until: [Time::ZERO; MOST],
             told: Vec::new(),
         }
     }
@@ -123,7 +127,9 @@ impl World {
         match action {
             Action::Spawn { run, spec, after } => self.spawn(now, *run, spec, *after),
             Action::Stop { run, .. } | Action::StopRest { run, .. } => self.stop(now, *run),
-            Action::Hold { .. } | Action::Drain { .. } | Action::Update { .. } => {}
+            Action::Hold { name, listeners } => self.hold(now, number(name), listeners),
+            Action::Drain { run, .. } => self.drain(now, *run),
+            Action::Update { .. } => {}
             Action::Reload { run, .. } => self.reload(now, *run),
             Action::Kill { run } => self.kill(now, *run),
         }
@@ -205,6 +211,7 @@ impl World {
         // Those that are already on their way keep their order among them.
         self.agenda = agenda.into_iter().map(|Reverse((at, count, what))| Reverse((at.min(soon), count, what))).collect();
         for process in 0..MOST {
+            self.sockets_told_until[process] = soon + millis(1);
             self.files_told_until[process] = soon + millis(1);
             if self.watched[process].contains(&true) {
                 self.tell_files(soon, process);
@@ -216,9 +223,9 @@ impl World {
             let task = tree.task;
             match (tree.left, tree.asked) {
                 // What a leader left behind is told to stop as soon as its end is known.
-                (Left::Nothing, _) | (Left::Orphans, Asked::Nothing) => {}
+                (Left::Nothing, _) | (Left::Orphans, Asked::Nothing | Asked::Drain) => {}
                 (_, Asked::Kill) | (Left::Orphans, Asked::Stop) => self.happens(soon, Happening::Vanishes(run)),
-                (Left::All, Asked::Stop) => self.happens(soon, Happening::Ends(run, End::Signal(Signal::TERM))),
+                (Left::All, Asked::Drain | Asked::Stop) => self.happens(soon, Happening::Ends(run, End::Signal(Signal::TERM))),
                 (Left::All, Asked::Nothing) => {
                     // Whatever was told of it, its probe passes.
                     self.happens(soon + millis(1), Happening::Told(News::Ready(run)));
@@ -238,6 +245,10 @@ impl World {
         let task = spec.exec.kind == ProcessKind::Task;
         let before = after.and_then(|after| self.trees.get(&after)).map_or(now, |tree| tree.told_until);
         let up = before.max(now) + self.latency(&mut dice);
+        let mut troubles = vec![Trouble::Missing, Trouble::NoRoom];
+        if !spec.exec.sockets.is_empty() {
+            troubles.push(Trouble::NoSocket);
+        }
         let refused = !self.kind && dice.chance(10);
         let told = if self.is_late(&mut dice) { up + millis(4_000) } else { up };
         let mut tree = Tree {
@@ -250,7 +261,7 @@ impl World {
             dice: dice.clone(),
         };
         if refused {
-            self.happens(told, Happening::Told(News::NotSpawned(run)));
+            self.happens(told, Happening::Told(News::NotSpawned(run, dice.pick(&troubles))));
             self.trees.insert(run, tree);
             return;
         }
@@ -288,6 +299,39 @@ impl World {
         if dice.chance(8) {
             let after = dice.pick(&[0, 10, 600, 3_000, 12_000]);
             self.happens(up + millis(after), Happening::Told(News::Unhealthy(run)));
+        }
+    }
+
+    /// Holds sockets, or can't; tells it sooner or later, seldom twice.
+    fn hold(&mut self, now: Time, process: usize, listeners: &[Listener]) {
+        let mut dice = Dice::of(&[self.seed, process as u64, self.happenings]);
+        let held = listeners.is_empty() || self.kind || !dice.chance(30);
+        let mut sockets = [None; 10];
+        for (place, listener) in sockets.iter_mut().zip(listeners) {
+            *place = Some(socket_number(listener));
+        }
+        let late = if self.is_late(&mut dice) { millis(4_000) } else { self.latency(&mut dice) };
+        // Nothing of what is told of sockets overtakes what was told of them before.
+        let at = self.sockets_told_until[process].max(now + late);
+        self.sockets_told_until[process] = at;
+        self.happens(at, Happening::Told(News::Held(process, sockets, held)));
+        if !self.kind && dice.chance(10) {
+            self.happens(at + millis(dice.pick(&[0, 300])), Happening::Told(News::Held(process, sockets, held)));
+        }
+    }
+
+    /// Lets a run finish its work; that may last, never end, or be refused.
+    fn drain(&mut self, now: Time, run: RunId) {
+        let kind = self.kind;
+        let Some(tree) = self.trees.get_mut(&run).filter(|tree| tree.left == Left::All) else { return };
+        let fails = !kind && tree.dice.chance(15);
+        let after = if kind { 1 } else { tree.dice.pick(&[0, 20, 500, 3_000, 40_000]) };
+        if fails {
+            self.tell(now + millis(after), run, News::NotDrained(run));
+        } else if kind || !tree.dice.chance(35) {
+            // What ends for that may leave others behind.
+            tree.asked = Asked::Drain;
+            self.happens(now + millis(after), Happening::Ends(run, End::Code(0)));
         }
     }
 

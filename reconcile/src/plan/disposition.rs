@@ -147,12 +147,12 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return match entry.spec.on_change {
             _ if is_superseded(row, run, &entry.spec) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
-            // Nothing is stopped for a definition that can't be started.
-            OnChange::Restart if !are_held(row.process(), &entry.spec) => health(view, run, plan),
             // A run that was ready once isn't given up because it is not ready for a moment.
             OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
                 Disposition::KeepUntilReplaced
             }
+            // Nothing is stopped for a definition that can't be started.
+            OnChange::Restart | OnChange::Rolling if !are_held(row.process(), &entry.spec) => health(view, run, plan),
             OnChange::Keep | OnChange::Rolling | OnChange::Restart => Disposition::Stop(StopCause::Changed),
         };
     }
@@ -215,10 +215,10 @@ fn healthy_runs<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Run> {
     row.runs().iter().filter(|run| run.is_undisturbed() && run.unhealthy.is_none())
 }
 
-/// How well a run serves, to be compared: one that is ready serves better than one that was, then a newer one better than an
-/// older one. A run that never was ready doesn't serve.
-fn service(run: &Run) -> Option<(bool, RunId)> {
-    run.first_ready.map(|_| (run.ready.is_some(), run.id))
+/// How well a run serves, to be compared: one that is ready serves better than one that was, then one that has taken its place
+/// better than one that has yet to, then a newer one better than an older one. A run that never was ready doesn't serve.
+fn service(run: &Run) -> Option<(bool, bool, RunId)> {
+    run.first_ready.map(|_| (run.ready.is_some(), run.replaces.is_none(), run.id))
 }
 
 /// Stops a run that is unhealthy, or that isn't ready by its deadline.
@@ -251,18 +251,19 @@ fn replaced_dependency<'a>(view: &View<'a>, all: &Dispositions<'a>, row: &Row<'a
             Disposition::Keep | Disposition::KeepUntilReplaced => false,
         });
         // A dependency that was down, such as a completed task, is replaced when it is started again.
-        let is_older = serving.is_some_and(|(_, served_by)| served_by.id < run.id);
+        let is_older = serving.is_some_and(|(_, served_by)| served_by.id < run.bound.0);
         let was_replaced = !is_older && run.follows(dependency.name) && dependency.replacement() > Some(run.taken_over);
         (is_replaced || was_replaced).then_some(dependency.name)
     })
 }
 
-/// The run of a dependency that serves a run: the newest that was there when that run began or, once it is gone, the oldest later
-/// one.
+/// The run of a dependency that serves a run: the newest that was there when that run was bound or, once it is gone, the oldest
+/// later one.
 fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
     let runs = dependency.runs();
-    let there = runs.iter().rposition(|other| other.id < run.id && other.was_undisturbed(run.begun));
-    let place = there.or_else(|| runs.iter().position(|other| other.id > run.id))?;
+    let (bound, at) = run.bound;
+    let there = runs.iter().rposition(|other| other.id < bound && other.was_undisturbed(at));
+    let place = there.or_else(|| runs.iter().position(|other| other.id > bound))?;
     Some((place, &runs[place]))
 }
 

@@ -198,7 +198,7 @@ fn plan_of(view: &mut View<'_>) -> Plan {
     let dispositions = disposition::dispositions(view, &mut plan);
     // A new upkeep, such as a deadline, takes effect before anything is decided by it.
     if plan.steps.is_empty() {
-        sockets::hold(view, &mut plan);
+        sockets::hold(view, &dispositions, &mut plan);
         stop::stop(view, &dispositions, &mut plan);
         start::start(view, &dispositions, &mut plan);
     }

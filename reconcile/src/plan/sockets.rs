@@ -4,19 +4,20 @@
 //! crashes and waits. One that is stopped by hand, has completed or has failed needs none: its clients are refused instead of
 //! waiting for nothing.
 
+use super::disposition::{Disposition, Dispositions};
 use super::progress::{RestingState, resting_state};
 use super::view::{Row, View};
 use super::{Plan, Step, Waiting};
 use crate::backoff::{End, RestartDecision, Streak, due};
 use crate::observed::{ObservedProcess, Run};
-use crate::socket::{HeldSockets, HoldState, Listener};
+use crate::socket::{Address, HeldSockets, HoldState, Listener};
 use crate::spec::Spec;
 use crate::time::Time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Adds the steps that let navigator hold other sockets to the plan.
-pub(super) fn hold(view: &View<'_>, plan: &mut Plan) {
+pub(super) fn hold(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut Plan) {
     let (mut growing, mut shrinking) = (Vec::new(), Vec::new());
     for row in view.active().filter(|row| concerns_sockets(row)) {
         let held = row.process().and_then(|process| process.sockets.as_deref());
@@ -24,13 +25,22 @@ pub(super) fn hold(view: &View<'_>, plan: &mut Plan) {
         let is_held = |listener: &Listener| held.is_some_and(|held| held.listeners.contains(listener));
         match held {
             None if needed.is_empty() => {}
-            Some(held) if held.listeners == needed => wait(row, held, view.now, plan),
+            Some(held) if held.listeners == needed => wait(row, dispositions.of(row), held, view.now, plan),
             _ if needed.iter().all(is_held) => shrinking.push(Step::Hold(row.name.clone(), needed)),
-            _ => growing.push(Step::Hold(row.name.clone(), needed)),
+            _ => {
+                let is_lost = |listener: &&Listener| needed.iter().all(|other| other.address != listener.address);
+                let lost: Vec<Listener> = held.iter().flat_map(|held| &held.listeners).filter(is_lost).cloned().collect();
+                growing.push((row.name, needed, lost));
+            }
         }
     }
-    // An address that moves from one process to another is held all the time.
-    plan.steps.extend(growing.into_iter().chain(shrinking));
+    // An address that moves from one process to another is held all the time: the other one gets it first.
+    let gained: Vec<Address> = growing.iter().flat_map(|(_, needed, _)| needed).map(|one| one.address.clone()).collect();
+    plan.steps.extend(growing.into_iter().map(|(name, mut needed, lost)| {
+        needed.extend(lost.into_iter().filter(|listener| gained.contains(&listener.address)));
+        Step::Hold(name.clone(), needed)
+    }));
+    plan.steps.extend(shrinking);
 }
 
 /// Whether a process has sockets, or its definition asks for some.
@@ -63,9 +73,10 @@ fn is_over(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
     row.runs().is_empty() && matches!(resting_state(row.process(), wanted), RestingState::Completed | RestingState::Failed)
 }
 
-/// Tries again to get sockets that were refused, if a running process waits for them. A start tries that by itself.
-fn wait(row: &Row<'_>, held: &HeldSockets, now: Time, plan: &mut Plan) {
-    let Some(entry) = row.entry.filter(|_| row.runs().iter().any(Run::is_undisturbed)) else { return };
+/// Tries again to get sockets that were refused, if a run is kept until they are had. A start tries that by itself.
+fn wait(row: &Row<'_>, dispositions: &[Disposition<'_>], held: &HeldSockets, now: Time, plan: &mut Plan) {
+    let is_kept = |(run, disposition): (&Run, &Disposition<'_>)| *disposition == Disposition::Keep && run.up.is_some();
+    let Some(entry) = row.entry.filter(|_| row.runs().iter().zip(dispositions).any(is_kept)) else { return };
     let HoldState::Refused { why, at, count } = &held.state else { return };
     let end = End { success: false, missing: why.is_missing(), at: *at };
     let streak = Streak { length: *count, after_health: false };
@@ -82,9 +93,11 @@ pub(super) fn are_held(process: Option<&ObservedProcess>, wanted: &Spec) -> bool
     wanted.exec.sockets.is_empty() || state_for(process, wanted) == Some(&HoldState::Held)
 }
 
-/// Whether it isn't known yet if navigator can hold the sockets of a definition.
-pub(super) fn are_pending(process: Option<&ObservedProcess>, wanted: &Spec) -> bool {
-    !wanted.exec.sockets.is_empty() && matches!(state_for(process, wanted), None | Some(HoldState::Pending { .. }))
+/// Whether it isn't known yet if navigator can hold the sockets of a definition. This plan may let it hold others than before.
+pub(super) fn are_pending(process: Option<&ObservedProcess>, wanted: &Spec, plan: &Plan) -> bool {
+    let changes = || plan.steps.iter().any(|step| matches!(step, Step::Hold(name, _) if *name == wanted.name));
+    let is_pending = || matches!(state_for(process, wanted), None | Some(HoldState::Pending { .. })) || changes();
+    !wanted.exec.sockets.is_empty() && is_pending()
 }
 
 /// Whether there is nothing to do about the sockets of a process that runs as it is wanted.

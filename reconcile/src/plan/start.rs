@@ -158,7 +158,7 @@ impl Gate<'_, '_> {
             plan.steps.extend(self.stall(&waiting));
             return Err(Some(waiting));
         }
-        if are_pending(self.row.process(), &self.entry.spec) {
+        if are_pending(self.row.process(), &self.entry.spec, plan) {
             return Err(Some(Waiting::Sockets(None)));
         }
         let Some(before) = self.before(rest) else { return Ok(None) };

@@ -234,13 +234,13 @@ fn a_replacement_that_is_given_up_blocks_nothing() {
 }
 
 #[test]
-fn of_two_outdated_runs_only_the_newer_waits_for_a_replacement() {
+fn of_two_outdated_runs_only_the_one_that_serves_waits_for_a_replacement() {
     let mut stage = Stage::with([rolling(spec("a", 0))], &[1]);
     stage.step([wanted([rolling(spec("a", 1))])]);
     stage.step([wanted([rolling(spec("a", 2))])]);
-    // The second run is ready as soon as it is started, and was outdated before.
-    assert_eq!(stage.step([started(2)]), ["stop a#1 (args changed)"]);
-    assert_eq!(stage.step([exited(1, 0), gone(1)]), ["spawn a#3 (args changed)"]);
+    // The second run is ready as soon as it is started, and was outdated before it could take the place of the first.
+    assert_eq!(stage.step([started(2)]), ["stop a#2 (args changed)"]);
+    assert_eq!(stage.step([exited(2, 0), gone(2)]), ["spawn a#3 (args changed)"]);
 }
 
 #[test]

@@ -285,3 +285,104 @@ fn a_plan_lists_what_was_put_back_apart() {
     assert_eq!(stage.step([Event::Wanted(next)]), ["spawn other#3 (added to file)"]);
     assert_put_back(&stage, "put back: exit status 1 before it was ready (generation 2)");
 }
+
+#[test]
+fn a_run_that_has_yet_to_take_over_is_the_one_that_a_newer_generation_replaces() {
+    let mut stage = replacing();
+    stage.step([started(2)]);
+    stage.step([ready(2)]);
+    assert_eq!(stage.step([wanted([web(2)])]), ["stop web#2 (args changed)"], "the old one serves on");
+    let mut stage = replacing();
+    stage.step([started(2)]);
+    stage.step([ready(2)]);
+    assert_eq!(stage.step([by_hand(Order::Restart, "web")]), ["stop web#2 (restarted by hand)"]);
+}
+
+#[test]
+fn what_serves_for_want_of_another_is_not_on_trial() {
+    let mut stage = replacing();
+    stage.step([started(2)]);
+    stage.step([ready(2), unready(1)]);
+    assert_eq!(stage.step([wanted([web(2)])]), ["stop web#1 (args changed)"], "it isn't ready");
+    assert_eq!(stage.step([exited(1, 0), gone(1)]), ["spawn web#3 (args changed)"]);
+    stage.step([started(3)]);
+    stage.step([ready(3)]);
+    assert_eq!(stage.step([wanted([web(3)])]), ["stop web#3 (args changed)"], "the one that serves stays");
+}
+
+#[test]
+fn nothing_that_serves_is_disabled_because_of_what_is_put_back() {
+    let disabled = |version| with(web(version), |spec| spec.enabled = false);
+    let mut stage = Stage::with([disabled(0)], &[]);
+    assert_eq!(stage.step([by_hand(Order::Start, "web")]), ["spawn web#1 (started by hand)"]);
+    stage.step([started(1)]);
+    stage.step([ready(1)]);
+    assert_eq!(stage.step([wanted([web(1)])]), ["spawn web#2 (args changed)"]);
+    assert_eq!(stage.step([started(2), exited(2, 1), gone(2)]), ["update web#1"], "the file enables it");
+    assert_eq!(status(&stage).state, ProcessState::Running);
+}
+
+#[test]
+fn a_new_run_that_is_lost_is_put_back() {
+    let mut stage = replacing();
+    stage.step([started(2)]);
+    assert_eq!(stage.step([gone(2)]), NOTHING);
+    assert_put_back(&stage, "put back: exit status unknown before it was ready (generation 2)");
+    assert_eq!(stage.wait(60_000), NOTHING);
+}
+
+#[test]
+fn an_order_by_hand_survives_the_failure_of_the_start_before_it() {
+    let mut stage = serving(with(web(0), |spec| spec.restart = Restart::Never));
+    assert_eq!(stage.step([by_hand(Order::Restart, "web")]), ["spawn web#2 (restarted by hand)"]);
+    assert_eq!(stage.step([by_hand(Order::Restart, "web")]), NOTHING, "its exec is under way");
+    assert_eq!(stage.step([refused(2)]), ["spawn web#3 (restarted by hand)"]);
+    stage.step([started(3), exited(3, 1), gone(3)]);
+    assert_put_back(&stage, "put back: exit status 1 before it was ready (generation 1)");
+    assert_eq!(stage.step([Event::Order(Order::Retry)]), ["spawn web#4 (restarted by hand)"], "that is tried again, too");
+}
+
+#[test]
+fn a_restart_that_was_put_back_is_forgotten_once_the_program_is_started_again() {
+    let mut stage = serving(web(0));
+    stage.step([by_hand(Order::Restart, "web")]);
+    stage.step([started(2), exited(2, 1), gone(2)]);
+    assert_put_back(&stage, "put back: exit status 1 before it was ready (generation 1)");
+    stage.step([exited(1, 1), gone(1)]);
+    assert_eq!(stage.wait(1_000), ["spawn web#3 (exit status 1)"]);
+    stage.step([started(3)]);
+    stage.step([ready(3)]);
+    assert!(!status(&stage).stale);
+    stage.wait(10_000);
+    assert!(stage.engine.is_converged());
+}
+
+#[test]
+fn a_definition_that_was_put_back_stays_so_when_another_start_fails() {
+    let specs = |db, version| [spec("db", db), after(web(version), "db", true)];
+    let mut stage = Stage::with(specs(0, 0), &[1]);
+    stage.step([started(2)]);
+    stage.step([ready(2)]);
+    assert_eq!(stage.step([wanted(specs(0, 1))]), ["spawn web#3 (args changed)"]);
+    stage.step([started(3), exited(3, 1), gone(3)]);
+    stage.step([by_hand(Order::Restart, "db")]);
+    stage.step([exited(1, 0), gone(1)]);
+    assert_eq!(stage.step([started(4)]), ["spawn web#5 (dependency db restarted)"]);
+    assert_eq!(stage.engine.observed().processes()["web"].runs[1].spec.exec.args, web(0).exec.args);
+    assert_eq!(stage.step([started(5), exited(5, 1), gone(5)]), NOTHING, "neither is tried again");
+    assert_eq!(stage.wait(60_000), NOTHING);
+}
+
+#[test]
+fn what_was_put_back_does_not_follow_the_same_replacement_again() {
+    let specs = |db| [rolling(spec("db", db)), after(web(0), "db", true)];
+    let mut stage = Stage::with(specs(0), &[1]);
+    stage.step([started(2)]);
+    stage.step([ready(2)]);
+    stage.step([wanted(specs(1))]);
+    assert_eq!(stage.step([started(3)]), ["stop db#1 (args changed)", "spawn web#4 (dependency db restarted)"]);
+    assert_eq!(stage.step([started(4), exited(4, 1), gone(4)]), NOTHING, "the old one is stopping all the time");
+    assert_eq!(stage.step([exited(1, 0), gone(1)]), NOTHING);
+    stage.step([wanted(specs(2))]);
+    assert_eq!(stage.step([started(5)]), ["stop db#3 (args changed)", "spawn web#6 (dependency db restarted)"]);
+}

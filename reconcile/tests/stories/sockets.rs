@@ -178,3 +178,76 @@ fn a_rolling_replacement_needs_its_sockets_too() {
     let both = Event::Held { name: Name::from("web"), listeners: vec![listener(81), listener(80)], refusal: None };
     assert_eq!(acts(&stage.step([both])), ["spawn web#2"]);
 }
+
+#[test]
+fn an_address_moves_although_the_other_process_gets_one_in_exchange() {
+    let disabled = |spec: Spec| with(spec, |spec| spec.start_delay = std::time::Duration::from_hours(1));
+    let mut stage = Stage::new();
+    stage.step([wanted([disabled(listening(spec("a", 0), [80])), disabled(listening(spec("b", 0), [81]))])]);
+    stage.step([held("a", [80]), held("b", [81])]);
+    let swapped = [disabled(listening(spec("a", 0), [81])), disabled(listening(spec("b", 0), [80]))];
+    let expected = ["hold *:81 *:80 for a", "hold *:80 *:81 for b", "hold *:81 for a", "hold *:80 for b"];
+    assert_eq!(stage.step([wanted(swapped)]), expected);
+}
+
+#[test]
+fn a_rolling_process_that_is_not_ready_is_not_stopped_for_a_socket_either() {
+    let web = |version, ports: &[u16]| {
+        let rolls = rolling(probed(spec("web", version)));
+        with(rolls, |spec| spec.exec.sockets = ports.iter().map(|port| listener(*port)).collect())
+    };
+    let mut stage = Stage::with([web(0, &[])], &[1]);
+    assert_eq!(stage.step([wanted([web(1, &[80])])]), ["hold *:80 for web"]);
+    assert!(stage.step([refused("web", [80])]).is_empty());
+}
+
+#[test]
+fn an_answer_that_comes_twice_counts_once() {
+    let web = |version, ports: &[u16]| {
+        with(spec("web", version), |spec| {
+            spec.restart = Restart::OnFailure;
+            spec.exec.sockets = ports.iter().map(|port| listener(*port)).collect();
+        })
+    };
+    let mut stage = Stage::with([web(0, &[])], &[1]);
+    stage.step([wanted([web(1, &[80])])]);
+    stage.step([refused("web", [80])]);
+    let due = stage.wake_at;
+    stage.now = stage.now + std::time::Duration::from_millis(100);
+    assert!(stage.step([refused("web", [80])]).is_empty());
+    assert_eq!(stage.wake_at, due);
+}
+
+#[test]
+fn what_is_held_stays_so_when_another_address_is_given_up() {
+    let mut stage = Stage::new();
+    stage.step([wanted([listening(spec("web", 0), [80, 81])])]);
+    stage.step([held("web", [80, 81])]);
+    stage.step([started(1)]);
+    let acts_of = stage.step([wanted([listening(spec("web", 1), [80])])]);
+    assert!(acts(&acts_of).contains(&"stop web#1"), "{acts_of:?}");
+}
+
+#[test]
+fn a_start_does_not_ask_for_refused_sockets_beside_itself() {
+    let mut stage = Stage::new();
+    let web = || with(listening(spec("web", 0), [80]), |spec| spec.restart = Restart::OnFailure);
+    stage.step([wanted([web()])]);
+    assert_eq!(stage.step([refused("web", [80])]), ["spawn web#1 (added to file)"]);
+    assert_eq!(stage.wake_at, None);
+    assert!(stage.wait(60_000).is_empty());
+}
+
+#[test]
+fn a_start_waits_for_the_answer_about_its_own_sockets() {
+    let gated = |ports: &[u16]| {
+        let ports: Vec<Listener> = ports.iter().map(|port| listener(*port)).collect();
+        with(spec("web", 0), |spec| spec.exec.sockets = ports)
+    };
+    let mut stage = Stage::new();
+    let db = || with(spec("db", 0), |spec| spec.enabled = false);
+    stage.step([wanted([db(), after(gated(&[80, 81]), "db", false)])]);
+    stage.step([refused("web", [80, 81])]);
+    assert_eq!(stage.step([wanted([db(), gated(&[81])])]), ["hold *:81 for web"]);
+    assert_eq!(stage.step([held("web", [81])]), ["spawn web#1 (added to file)"]);
+}
