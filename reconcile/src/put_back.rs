@@ -39,8 +39,8 @@ impl PutBack {
         if self.is_of_same_program() {
             return file.clone();
         }
-        let (tier, depends_on, enabled) = (file.tier, file.depends_on.clone(), file.enabled);
-        Arc::new(Spec { tier, depends_on, enabled, ..Spec::clone(serving) })
+        let (tier, enabled, depends_on) = (file.tier, file.enabled, file.depends_on.clone());
+        Arc::new(Spec { tier, enabled, depends_on, ..Spec::clone(serving) })
     }
 
     /// Whether only the start was put back, and no other program.

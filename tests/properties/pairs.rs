@@ -6,13 +6,13 @@
 use crate::dice::Dice;
 use crate::previews::{Pace, Played, play};
 use crate::trace::describe_wish;
-use crate::wishes::Wish;
+use crate::wishes::{Wish, number};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::Event;
 use reconcile::forecast::{Forecast, forecast};
 use reconcile::preview::PreviewStep;
-use reconcile::spec::{OnChange, Tier};
+use reconcile::spec::{OnChange, Spec, Tier};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ fn a_plan_shows_what_then_happens_in_its_order() {
         // A world in which nothing takes time is the one that is previewed: wave by wave the same is done.
         let done = pair.save(&mut Pace::AtOnce);
         assert_eq!(planned, waves(&done), "{}", pair.story());
-        assert_eq!(of_processes(&plan), effects(&done), "{}", pair.story());
+        assert_eq!(of_processes(&plan), effects(&done, &pair.before), "{}", pair.story());
         // In one in which everything takes its time, what doesn't wait for one another overtakes.
         let planned: Vec<Step> = planned.into_iter().flatten().collect();
         let done: Vec<Step> = waves(&pair.save(&mut Pace::Random(Dice::of(&[seed])))).into_iter().flatten().collect();
@@ -61,7 +61,7 @@ impl Pair {
         let (mut before, mut after) = (Wish::random(&mut dice, most), Wish::nothing());
         if dice.chance(50) {
             // As in files without `depends_on`: everything has its place.
-            before.specs.iter_mut().for_each(|spec| (spec.depends_on, spec.tier) = (None, Tier::Managed));
+            before.specs.iter_mut().for_each(list_alone);
         }
         while after.specs.is_empty() {
             after = before.changed(&mut dice, most);
@@ -70,7 +70,7 @@ impl Pair {
             }
         }
         if before.is_list() {
-            after.specs.iter_mut().for_each(|spec| (spec.depends_on, spec.tier) = (None, Tier::Managed));
+            after.specs.iter_mut().for_each(list_alone);
         }
         let (mut engine, now) = (Engine::new(), Time::ZERO);
         let settled = play(&mut engine, now, Event::Wanted(before.desired()), &mut Pace::AtOnce).now;
@@ -87,9 +87,10 @@ impl Pair {
     }
 
     fn compare(&self, planned: &[Step], done: &[Step]) {
-        let is_rolling = |wish: &Wish| wish.specs.iter().any(|spec| spec.on_change == OnChange::Rolling);
-        if is_rolling(&self.before) || is_rolling(&self.after) {
-            // How long a replacement takes to get ready decides how often its dependents are restarted; see `previews`.
+        let takes_time = |spec: &Spec| spec.on_change == OnChange::Rolling || !spec.exec.sockets.is_empty();
+        if self.before.specs.iter().chain(&self.after.specs).any(takes_time) {
+            // How long a replacement takes to get ready, or an answer about sockets to come, decides how often dependents are
+            // restarted, and what overtakes what; see `previews`.
             return;
         }
         if self.before.is_list() && self.after.is_list() {
@@ -118,6 +119,11 @@ impl Pair {
     fn story(&self) -> String {
         format!("pair {}\nbefore: {}\nafter: {}", self.seed, describe_wish(&self.before), describe_wish(&self.after))
     }
+}
+
+/// Leaves nothing that parts or delays what a list has in a row.
+fn list_alone(spec: &mut Spec) {
+    (spec.depends_on, spec.tier, spec.exec.sockets) = (None, Tier::Managed, Vec::new());
 }
 
 fn waves(played: &Played) -> Vec<Vec<Step>> {
@@ -158,7 +164,7 @@ fn of_processes(plan: &Forecast) -> Vec<Step> {
 }
 
 /// What was done to each process, in the order of the last step of each.
-fn effects(played: &Played) -> Vec<Step> {
+fn effects(played: &Played, before: &Wish) -> Vec<Step> {
     let steps: Vec<Step> = waves(played).into_iter().flatten().collect();
     let verbs = |name: &str| -> BTreeSet<&str> {
         steps.iter().filter(|(_, other)| other == name).map(|(verb, _)| verb.as_str()).collect()
@@ -167,6 +173,8 @@ fn effects(played: &Played) -> Vec<Step> {
     let effect = |(_, (_, name)): (usize, &Step)| {
         let verbs = verbs(name);
         let action = match (verbs.contains("start"), verbs.contains("stop")) {
+            // It may start beside a dependency that is replaced once its sockets are had, and again along with that.
+            (true, true) if before.spec(number(name)).is_none() => "start",
             (true, true) => "restart",
             (true, false) => "start",
             (false, true) => "stop",

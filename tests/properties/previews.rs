@@ -40,13 +40,8 @@ fn check_preview(waves: Vec<Vec<PreviewStep>>, played: Vec<(String, String)>) ->
 
 /// Whether a process gets what was promised to it. How long a rolling replacement takes to get ready decides whether one
 /// that follows it, and was changed itself, is restarted once for both or once for each; that much is left open.
-///
-/// In the same way, how long its sockets take decides whether one that was changed is restarted for that or along with another.
 fn is_kept(promised: &[String], kept: &[String]) -> bool {
-    let deed = |says: &str| says.split(" (").next().map(ToOwned::to_owned);
-    let is_along = |says: &String| says.contains("(dependency ");
-    let is_same = |(promised, kept): (&String, &String)| promised == kept || (deed(promised) == deed(kept) && is_along(kept));
-    kept.len() >= promised.len() && promised.iter().zip(kept).all(is_same) && kept[promised.len()..].iter().all(is_along)
+    kept.strip_prefix(promised).is_some_and(|more| more.iter().all(|deed| deed.contains("(dependency ")))
 }
 
 /// How long things take in a kind world.
@@ -90,7 +85,8 @@ pub(crate) fn play(engine: &mut Engine, mut now: Time, first: Event, pace: &mut 
         let outcome = engine.step(now, std::mem::take(&mut news));
         waves.extend(Some(deeds(engine, &outcome)).filter(|wave| !wave.is_empty()));
         for action in &outcome.actions {
-            let mut at = now + pace.next(1);
+            // How long sockets take decides what a process that is changed and follows another is restarted for.
+            let mut at = if matches!(action, Action::Hold { .. }) { now } else { now + pace.next(1) };
             let answers = match action {
                 Action::Spawn { run, spec, .. } => starts(*run, spec),
                 Action::Hold { name, listeners } => {

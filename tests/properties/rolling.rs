@@ -68,8 +68,8 @@ impl Facts {
         }
         let is_same = former.exec == spec.exec;
         // Its place, and whether it runs at all, is what the file says.
-        let (tier, depends_on, enabled) = (in_file.tier, in_file.depends_on.clone(), in_file.enabled);
-        let in_force = if is_same { spec.clone() } else { Spec { tier, depends_on, enabled, ..Spec::clone(&former) } };
+        let (tier, enabled, depends_on) = (in_file.tier, in_file.enabled, in_file.depends_on.clone());
+        let in_force = if is_same { spec.clone() } else { Spec { tier, enabled, depends_on, ..Spec::clone(&former) } };
         let is_same_as_file = in_force.exec == in_file.exec;
         let files = self.processes[process].files.clone();
         let (mut again, newest, mut tried_at) = (None, self.last_run, None);
