@@ -10,7 +10,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a dependent follows a name instead of a run",
-        code: "«other.id < run.id && other.was_undisturbed(run.begun)»",
+        code: "«other.id < bound && other.was_undisturbed(at)»",
         instead: "true",
     },
     Bug {
@@ -38,7 +38,11 @@ pub(crate) const BUGS: &[Bug] = &[
         code: "closing.hurry || «view.now >= closing.since + view.desired.shutdown_timeout()»",
         instead: "false",
     },
-    Bug { title: "the readiness deadline is ignored", code: "if «view.now >= deadline» {", instead: "false" },
+    Bug {
+        title: "the readiness deadline is ignored",
+        code: "let deadline = up + run.spec.ready_timing.deadline; if «view.now >= deadline» {",
+        instead: "false",
+    },
     Bug {
         title: "a change of the environment is no change",
         code: "Arc::ptr_eq(&run.spec, wanted) || «run.spec.exec == wanted.exec»",
@@ -61,8 +65,8 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a removed process is remembered when it comes back",
-        code: "«*process = Facts { runs: core::mem::take(&mut process.runs), ..Facts::default() }.into()»;",
-        instead: "let _ = process;",
+        code: "«*process = ProcessFacts { runs, sockets, ..ProcessFacts::default() }.into()»;",
+        instead: "(process.runs, process.sockets) = (runs, sockets)",
     },
     Bug {
         title: "a late exit is taken for that of the next run",
@@ -71,8 +75,8 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a stop is over when the main process is gone",
-        code: "«run.exit = Some((status, now))»;",
-        instead: "run.exit = Some((status, now)); self.fold_gone(now, id, reports);",
+        code: "«if run.stop.is_none() && !completes { self.put_back_run(now, id, &Reason::Ended(status), reports); }»",
+        instead: "self.fold_gone(now, id, reports);",
     },
     Bug {
         title: "a reload restarts every delay",
@@ -107,7 +111,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a plan counts as the last one although a kill follows",
-        code: "is_only_run && «!run.spec.stop.timeout.is_zero()»",
+        code: "run.spec.stop.drain.is_none() && «!run.spec.stop.timeout.is_zero()»",
         instead: "true",
     },
     Bug {
@@ -122,7 +126,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a run counts as settled although it is to be restarted by hand",
-        code: "is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && «!self.unwanted_by_hand»",
+        code: "is_well && Arc::ptr_eq(&self.spec, wanted) && self.content.is_none() && «self.unwanted.is_none()»",
         instead: "true",
     },
     Bug {
@@ -168,7 +172,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a process that is to forget its delay counts as closing",
-        code: "let is_closing = orders.closing().is_some() && «process.due_since.is_none()» && process.is_settled(spec);",
+        code: "let is_closing = !has_sockets && orders.closing().is_some() && «process.due_since.is_none()» && process.is_settled(spec);",
         instead: "true",
     },
     Bug { title: "the list is no order", code: "let Some(before) = «self.before(rest)» else {", instead: "None" },
@@ -179,12 +183,12 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "two obsolete runs wait for each other's successor",
-        code: "(other.ready.is_some() && is_same(other, wanted)) || «service(other) > service(run)»",
+        code: "healthy_runs(row).any(|other| takes_over(other, wanted) || «serves_better(other)»)",
         instead: "false",
     },
     Bug {
         title: "the readiness deadline counts again after a lapse",
-        code: "let (Some(up), None) = (run.up, «run.first_ready») else {",
+        code: "let in_time = if run.replaces.is_some() { run.ready } else { «run.first_ready» };",
         instead: "run.ready",
     },
     Bug {
@@ -204,7 +208,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "an old run is given up because it isn't ready for a moment",
-        code: "«run.first_ready».map(|_| (run.ready.is_some(), run.id))",
+        code: "«run.first_ready».map(|_| (run.ready.is_some(), run.replaces.is_none(), run.id))",
         instead: "run.ready",
     },
     Bug {
@@ -246,5 +250,100 @@ pub(crate) const BUGS: &[Bug] = &[
         title: "the time it takes to stop counts as healthy running",
         code: "let end = «self.stop.as_ref().map_or(at, |stop| stop.since.min(at))»;",
         instead: "at",
+    },
+    Bug {
+        title: "an old run is stopped as soon as the new one is ready",
+        code: "«run.ready.is_some() && run.replaces.is_none()» && run.unwanted.is_none() && is_same(run, wanted)",
+        instead: "run.ready.is_some()",
+    },
+    Bug {
+        title: "a new run has taken over before it stayed ready",
+        code: "let until = ready + run.spec.stable; if «view.now >= until» {",
+        instead: "view.now >= ready",
+    },
+    Bug {
+        title: "a new run that was ready once needn't be ready in the end",
+        code: "let in_time = if «run.replaces.is_some()» { run.ready } else { run.first_ready };",
+        instead: "false",
+    },
+    Bug {
+        title: "a run that has yet to take over is preferred to the old one",
+        code: "run.first_ready.map(|_| (run.ready.is_some(), «run.replaces.is_none()», run.id))",
+        instead: "true",
+    },
+    Bug {
+        title: "what was put back is still to be replaced",
+        code: "let unwanted = «run.unwanted.take()».filter(|_| put_back.is_of_same_program());",
+        instead: "run.unwanted.clone()",
+    },
+    Bug {
+        title: "what was put back is tried again with any new configuration",
+        code: "self.put_back.retain(|name, put_back| «file.get(name).is_some_and(|entry| entry.spec == put_back.rejected.0)»);",
+        instead: "false",
+    },
+    Bug {
+        title: "what was put back follows the same replacement again",
+        code: "(run.taken_over, run.bound) = «(newest, (newest, now))»;",
+        instead: "(newest, run.bound)",
+    },
+    Bug {
+        title: "the failure of a new run counts against the old one",
+        code: "if run.id == id { «run.forgiven = true»; } else if",
+        instead: "",
+    },
+    Bug {
+        title: "an order to stop first is a rolling one",
+        code: "run.unwanted.as_ref().is_some_and(|unwanted| «unwanted.stops_first»)",
+        instead: "false",
+    },
+    Bug {
+        title: "sockets are closed during a backoff",
+        code: "«matches!(resting_state(row.process(), wanted), RestingState::Completed | RestingState::Failed)» } fn wait(",
+        instead: "resting_state(row.process(), wanted) != RestingState::Fresh",
+    },
+    Bug {
+        title: "sockets are closed before others are opened",
+        code: "_ if needed.iter().all(is_held) => «shrinking.push(Step::Hold(row.name.clone(), needed))»,",
+        instead: "plan.steps.push(Step::Hold(row.name.clone(), needed))",
+    },
+    Bug {
+        title: "an address is closed although another process gets it in exchange",
+        code: "lost.into_iter().filter(|listener| «gained.contains(&listener.address)»)",
+        instead: "false",
+    },
+    Bug {
+        title: "a run is stopped for a definition that can't have its sockets",
+        code: "OnChange::Restart | OnChange::Rolling if «!are_held(row.process(), &entry.spec)» => health(view, run, plan),",
+        instead: "false",
+    },
+    Bug {
+        title: "a start doesn't wait for its sockets",
+        code: "if «are_pending(self.row.process(), &self.entry.spec, plan)» {",
+        instead: "false",
+    },
+    Bug {
+        title: "an answer about sockets that comes again counts again",
+        code: "sockets.listeners != listeners || «!matches!(sockets.state, HoldState::Pending { .. })»",
+        instead: "false",
+    },
+    Bug {
+        title: "a removed process leaves its sockets open",
+        code: "let (runs, sockets) = (core::mem::take(&mut process.runs), «process.sockets.take()»);",
+        instead: "None",
+    },
+    Bug {
+        title: "a process is told to finish its work a second time",
+        code: "(stop.drains_until, stop.told) = (None, now); «outcome.actions.push(stop_action(run))»;",
+        instead: "outcome.actions.extend(run.spec.stop.drain.clone().map(|drain| Action::Drain { run: id, by: drain.by }))",
+    },
+    Bug {
+        title: "a process may finish its work for ever",
+        code: "return if «view.now < until» { grant_drain(name, run, until, plan) } else",
+        instead: "true",
+    },
+    Bug {
+        title: "a process that failed is to finish its work first",
+        code: "let drain = run.spec.stop.drain.clone().filter(|_| «!why.is_failure()»);",
+        instead: "true",
     },
 ];

@@ -13,6 +13,7 @@ use reconcile::event::{Action, Content, Event, ExitStatus, Order, RunId};
 use reconcile::report::{Report, TransitionKind};
 use reconcile::spec::{ProcessKind, Spec};
 use reconcile::time::Time;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that is known to have happened.
@@ -89,7 +90,7 @@ impl Facts {
             let Some(new) = new else {
                 let sockets = self.processes[process].sockets.take();
                 let causes = self.processes[process].causes;
-                self.processes[process] = Process { sockets, causes, ..Process::default() };
+                self.processes[process] = Process { causes, sockets, ..Process::default() };
                 self.forgive(process);
                 continue;
             };
@@ -405,22 +406,7 @@ impl Facts {
                     waits: self.places.waits[process],
                 });
             }
-            Action::Update { run, spec } => {
-                let newest = self.last_run;
-                if let Some(run) = self.run_mut(*run) {
-                    if run.spec.liveness != spec.liveness {
-                        run.unhealthy = false;
-                    }
-                    if run.up.is_some() && !spec.has_readiness() {
-                        run.ready.get_or_insert(now);
-                        run.was_ready = true;
-                    }
-                    run.spec = spec.clone();
-                    run.taken_over = newest;
-                    let process = run.process;
-                    self.doubt(process);
-                }
-            }
+            Action::Update { run, spec } => self.update(now, *run, spec),
             Action::Reload { run, .. } => {
                 let files = self.run(*run).and_then(|run| self.processes[run.process].files.clone());
                 if let Some(run) = self.run_mut(*run) {
@@ -455,6 +441,24 @@ impl Facts {
                     }
                 }
             }
+        }
+    }
+
+    /// A run takes over another definition in place.
+    fn update(&mut self, now: Time, id: RunId, spec: &Arc<Spec>) {
+        let newest = self.last_run;
+        if let Some(run) = self.run_mut(id) {
+            if run.spec.liveness != spec.liveness {
+                run.unhealthy = false;
+            }
+            if run.up.is_some() && !spec.has_readiness() {
+                run.ready.get_or_insert(now);
+                run.was_ready = true;
+            }
+            run.spec = spec.clone();
+            run.taken_over = newest;
+            let process = run.process;
+            self.doubt(process);
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) struct Past {
 
 /// One run that is not known to be gone.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself; together they make any run")]
 pub(crate) struct Run {
     pub(crate) id: RunId,
     pub(crate) process: usize,

@@ -25,8 +25,10 @@ pub(crate) struct Asked {
 pub(crate) struct PutBack {
     /// The definition that the process is wanted by instead of that of the file.
     pub(crate) in_force: Arc<Spec>,
-    /// It is the same program: there is no more to try again than the start. Why that was asked for, if it was.
-    again: Option<Option<Why>>,
+    /// It is the same program: there is no more to try again than the start.
+    is_same: bool,
+    /// Why that was asked for.
+    again: Option<Why>,
 }
 
 impl Facts {
@@ -42,7 +44,7 @@ impl Facts {
         let (beside, was_on_trial) = beside.map_or((None, false), |run| (Some(run.spec.clone()), run.trial.take().is_some()));
         let known = &mut self.processes[process];
         // Once the same program is started again, there is nothing left that was put back.
-        known.put_back.take_if(|put_back| put_back.again.is_some());
+        known.put_back.take_if(|put_back| put_back.is_same);
         known.trying_since.take_if(|_| was_on_trial);
         if beside.is_some() {
             known.trying_since.get_or_insert(now);
@@ -66,11 +68,11 @@ impl Facts {
         if !self.wanted(process) || spec.exec != exec {
             return;
         }
-        let is_same = former.exec == spec.exec;
         // Its place, and whether it runs at all, is what the file says.
         let (tier, enabled, depends_on) = (in_file.tier, in_file.enabled, in_file.depends_on.clone());
-        let in_force = if is_same { spec.clone() } else { Spec { tier, enabled, depends_on, ..Spec::clone(&former) } };
-        let is_same_as_file = in_force.exec == in_file.exec;
+        let in_force =
+            if former.exec == spec.exec { spec.clone() } else { Spec { tier, enabled, depends_on, ..Spec::clone(&former) } };
+        let is_same = in_force.exec == in_file.exec;
         let files = self.processes[process].files.clone();
         let (mut again, newest, mut tried_at) = (None, self.last_run, None);
         for run in self.runs.iter_mut().filter(|run| run.process == process) {
@@ -85,7 +87,7 @@ impl Facts {
         }
         let known = &mut self.processes[process];
         (known.trying_since, known.failed_at) = (None, tried_at);
-        known.put_back = Some(PutBack { in_force: Arc::new(in_force), again: is_same_as_file.then_some(again) });
+        known.put_back = Some(PutBack { in_force: Arc::new(in_force), is_same, again: again.filter(|_| is_same) });
         self.take_place(process);
         self.doubt(process);
     }
@@ -93,7 +95,7 @@ impl Facts {
     /// Lets what was put back be tried again.
     pub(crate) fn try_again(&mut self, process: usize) {
         let Some(put_back) = self.processes[process].put_back.take() else { return };
-        if let Some(Some(why)) = put_back.again {
+        if let Some(why) = put_back.again {
             for run in self.runs.iter_mut().filter(|run| run.process == process && run.undisturbed()) {
                 run.asked.get_or_insert(Asked { why, stop_first: false });
             }
