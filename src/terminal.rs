@@ -17,6 +17,11 @@ use std::fmt::Write;
 /// Ends every colour and style.
 const RESET: &str = "\x1b[0m";
 
+/// A count with its noun.
+pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Whether a terminal acts on a character instead of showing it.
 pub fn is_dangerous(char: char) -> bool {
     let is_bidirectional =

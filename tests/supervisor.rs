@@ -2,6 +2,8 @@
 
 #[path = "supervisor/signals.rs"]
 mod signals;
+#[path = "supervisor/survivors.rs"]
+mod survivors;
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::{Accepted, Record};
@@ -30,6 +32,7 @@ struct FakeRuntime {
     events: mpsc::Sender<Event>,
     record: Rc<RefCell<Vec<String>>>,
     ignores_stop: bool,
+    survives: Rc<Cell<bool>>,
     epoch: Instant,
 }
 
@@ -64,7 +67,9 @@ impl FakeRuntime {
             Action::Drain { .. } | Action::Update { .. } | Action::Reload { .. } => {}
             Action::Kill { run } => {
                 self.record(&format!("kill {run}"));
-                self.end(run, ExitStatus::Signal(Sent::KILL));
+                if !self.survives.get() {
+                    self.end(run, ExitStatus::Signal(Sent::KILL));
+                }
             }
         }
     }
@@ -83,7 +88,7 @@ impl Perform for FakeRuntime {
     }
 
     fn pids(&self, _: RunId) -> Vec<Pid> {
-        Vec::new()
+        if self.survives.get() { vec![Pid(7), Pid(8)] } else { Vec::new() }
     }
 
     fn retain_lines(&self, _: &dyn Fn(&Name) -> bool) {}
@@ -177,7 +182,7 @@ impl World {
     fn new(ignores_stop: bool) -> World {
         let (events, event_inbox) = mpsc::channel(INBOX);
         let (news, news_inbox) = mpsc::channel(INBOX);
-        let runtime = FakeRuntime { events, record: Rc::default(), ignores_stop, epoch: Instant::now() };
+        let runtime = FakeRuntime { events, record: Rc::default(), ignores_stop, survives: Rc::default(), epoch: Instant::now() };
         let host = FakeHost::default();
         let (published, _) = Published::new();
         let supervisor = Supervisor::new(runtime.clone(), host.clone(), published.clone());

@@ -182,6 +182,7 @@ impl Engine {
             up: None,
             ready: None,
             was_ready_for: Duration::ZERO,
+            lapsed: None,
             first_ready: None,
             unready: None,
             unhealthy: None,

@@ -118,6 +118,8 @@ pub struct Run {
     pub ready: Option<Time>,
     /// The longest time that it was ready without a break, not counting the current one.
     pub was_ready_for: Duration,
+    /// Since when it is not ready any more.
+    pub lapsed: Option<Time>,
     /// When it was ready for the first time. After that, its readiness deadline no longer counts.
     pub first_ready: Option<Time>,
     /// The last failure of its readiness probe, if the probe has not passed since.
@@ -286,13 +288,14 @@ impl Run {
     pub(crate) fn become_ready(&mut self, now: Time) {
         self.ready.get_or_insert(now);
         self.first_ready.get_or_insert(now);
-        self.unready = None;
+        (self.unready, self.lapsed) = (None, None);
     }
 
     /// Records that it is no longer ready.
     pub(crate) fn lapse(&mut self, now: Time) {
         self.was_ready_for = self.longest_ready(now);
         self.ready = None;
+        self.lapsed = Some(now);
     }
 
     /// The longest time that it was ready without a break, until this moment or until it was told to stop.

@@ -52,7 +52,7 @@ impl Engine {
                 _ => None,
             },
             Block::Failed | Block::BackingOff => self.status(on).map(|status| status.reason.to_string()),
-            Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Stuck => None,
+            Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Stuck | Block::Unready => None,
         };
         Some(deeper.map_or_else(|| waiting.to_string(), |deeper| format!("{waiting}: {deeper}")))
     }
@@ -101,6 +101,7 @@ impl Block {
             Block::BackingOff => "backing off",
             Block::Ended => "ended",
             Block::Stuck => "itself blocked",
+            Block::Unready => "not ready again within its deadline",
         }
     }
 }

@@ -295,7 +295,7 @@ pub(super) enum ClientCommand {
         #[arg(long, conflicts_with = "json")]
         raw: bool,
     },
-    /// Start processes, also those that were stopped by hand, failed or completed
+    /// Start processes, also those that were stopped by hand, failed or completed, and disabled ones until their definition changes
     Start {
         /// Processes to start, after the configuration if it is given here
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(process_names))]

@@ -1,10 +1,10 @@
 //! `navigator check`: reports every problem in configurations, or counts their processes.
 
 use super::arguments::ReportFormat;
-use super::console::{FAILURE, OK, USAGE, plural, print, print_error, print_json};
+use super::console::{FAILURE, OK, USAGE, print, print_error, print_json};
 use crate::config::{self, Disk, Environment, Files, Loaded, Rejected, RejectedKind, render_all};
 use crate::source::FileSource;
-use crate::terminal::{TerminalStyle, escape};
+use crate::terminal::{TerminalStyle, escape, plural};
 use reconcile::spec::Tier;
 use std::ffi::OsString;
 use std::io::{self, stderr, stdin};

@@ -42,11 +42,6 @@ pub(super) fn print_error(text: &str) {
     drop(std::io::stderr().write_all(guard(text).as_bytes()));
 }
 
-/// A count with its noun.
-pub(super) fn plural(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// A path as a word of a shell command.
 pub(super) fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();

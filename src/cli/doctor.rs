@@ -3,14 +3,14 @@
 //! Starts are tested with a child that does everything except the final exec.
 
 use super::check::reject;
-use super::console::{FAILURE, OK, fail, plural, print};
+use super::console::{FAILURE, OK, fail, print};
 use super::run::log_trust;
 use crate::access::Trust;
 use crate::config::{Environment, Loaded};
 use crate::control::StateDir;
 use crate::runtime::{self, Feature, log_problem};
 use crate::source::FileSource;
-use crate::terminal::escape;
+use crate::terminal::{escape, plural};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -149,8 +149,9 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
 /// The options that name the instance, for a command line to be shown.
 fn options(common: &Common) -> String {
     let given = [("-c", &common.named), ("--state-dir", &common.state_dir)];
-    let words = given.into_iter().filter_map(|(option, path)| Some(format!("{option} {} ", shell_word(path.as_deref()?))));
-    words.collect()
+    let words = given.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)));
+    let user = common.trust_user.as_deref().map(|user| ("--trust-user", Path::new(user)));
+    words.chain(user).flat_map(|(option, value)| [option.to_owned(), " ".to_owned(), shell_word(value), " ".to_owned()]).collect()
 }
 
 /// The trusted users: root, navigator's own user, and the one of `--trust-user`. As process 1 of a container, navigator also trusts

@@ -2,11 +2,10 @@
 //!
 //! `navigator plan` prints it in full; a reload shows a short form on a terminal. Nothing is computed here.
 
-use super::console::plural;
 use crate::snapshot::PlanReport;
 use crate::snapshot::plan::{FieldChange, PlanSummary, PlannedChange, PlannedSocket, PlannedStale, PlannedStep};
 use crate::terminal::columns::{cut_within, padded, width, wrapped};
-use crate::terminal::{TerminalStyle, escape};
+use crate::terminal::{TerminalStyle, escape, plural};
 use reconcile::forecast::EffectKind;
 use std::fmt::Write;
 

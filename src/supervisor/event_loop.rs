@@ -6,7 +6,7 @@ use super::log_events;
 use super::orphans::{self, FormerProcesses};
 use super::pending_orders::ChangedProcesses;
 use super::requests::problem;
-use super::sentences::sentence;
+use super::sentences::Sentences;
 use super::state::Supervisor;
 use super::view::LoopView;
 use crate::config::{Diagnostic, Loaded, Rejected};
@@ -145,14 +145,16 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         if actions.iter().all(|action| matches!(action, Action::Spawn { .. })) {
             self.performer.perform(mem::take(&mut actions));
         }
-        let is_watched = self.host.is_watched();
+        let sentences = self.host.is_watched().then(|| Sentences::of(&reports));
+        let mut survivors = Vec::new();
         for (index, report) in reports.iter().enumerate() {
             let pids = self.pids_to_log(report);
             // Most main processes leave nothing behind.
             if is_about_rest(report) && pids.is_empty() {
                 continue;
             }
-            let sentence = is_watched.then(|| sentence(&reports, index, self.engine.desired()));
+            let sentence = sentences.as_ref().map(|sentences| sentences.at(index, self.engine.desired()));
+            survivors.extend(log_events::named_survivors(report, &pids));
             let is_mended = matches!(report, Report::Unchanged) && mem::take(&mut self.file.is_mended);
             log_events::report(report, &pids, &self.engine, sentence.as_deref(), is_mended);
             self.history.report(report, self.engine.generation());
@@ -166,6 +168,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
         }
         self.performer.perform(actions);
+        if !survivors.is_empty() {
+            let outcome = self.engine.step(self.stepped, survivors);
+            return self.carry_out(outcome);
+        }
         wake_at.map(|at| self.epoch + at.since_epoch())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::engine::Engine;
-use reconcile::event::{ExitStatus, Pid};
+use reconcile::event::{Event, ExitStatus, Pid};
 use reconcile::human_duration::HumanDuration;
 use reconcile::orders::ShutdownCause;
 use reconcile::plan::Block;
@@ -208,6 +208,12 @@ fn pid_list(pids: &[Pid]) -> Option<String> {
 /// Logs the processes that survive `KILL`.
 fn survivors(name: &Name, pids: &[Pid], reason: Option<&str>) {
     error!(target: "managed_processes", name = name.as_str(), pids = pid_list(pids), reason, "Process survives KILL");
+}
+
+/// The pids of processes that survive `KILL` without a refusal by the system, so that `status` and answers name them too.
+pub(super) fn named_survivors(report: &Report, pids: &[Pid]) -> Option<Event> {
+    let Report::Process(Transition { what: TransitionKind::Survives(None), run: Some(run), .. }) = report else { return None };
+    Some(Event::KillRefused { run: *run, why: format!("pids {} are still there", pid_list(pids)?) })
 }
 
 /// Logs that navigator shuts down because its terminal was closed.

@@ -71,10 +71,15 @@ pub(super) async fn end<P: Perform>(
         let outcome = engine.step(now(), batch.drain(..));
         for report in &outcome.reports {
             if let Report::Process(transition) = report {
-                log_events::orphan(transition, &transition.run.map(|run| performer.pids(run)).unwrap_or_default());
+                let pids = transition.run.map(|run| performer.pids(run)).unwrap_or_default();
+                log_events::orphan(transition, &pids);
+                batch.extend(log_events::named_survivors(report, &pids));
             }
         }
         performer.perform(outcome.actions);
+        if !batch.is_empty() {
+            continue;
+        }
         if engine.is_finished() {
             return deferred.ending.map_or(Ok(deferred.news), Err);
         }

@@ -3,37 +3,66 @@
 //! Files and pipes get the fixed messages of `log_events`. Here a start is one line, and so is a crash with what follows from it,
 //! if both are known in the same step.
 
+use crate::terminal::plural;
 use reconcile::desired::Desired;
-use reconcile::event::ExitStatus;
+use reconcile::event::{ExitStatus, RunId};
 use reconcile::human_duration::HumanDuration;
 use reconcile::orders::ShutdownCause;
+use reconcile::plan::Block;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
 use reconcile::socket::SocketChange;
 use reconcile::spec::{ProcessKind, Restart, Spec};
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// The sentence for the report at `index` of a step; empty: another report says it.
-pub(super) fn sentence(reports: &[Report], index: usize, desired: &Desired) -> String {
-    match &reports[index] {
-        Report::Accepted(summary) => accepted(summary),
-        Report::Unchanged => "Configuration unchanged".to_owned(),
-        Report::Stalled { on, why, names } => {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let (verb, why) = (if names.len() == 1 { "waits" } else { "wait" }, why.words());
-            format!("{} {verb} for `{on}`, which doesn't come by itself: {why}", names.join(", "))
+/// The sentences for the reports of a step.
+pub(super) struct Sentences<'r> {
+    reports: &'r [Report],
+    /// What happens to each run, with the indexes of the reports.
+    by_run: HashMap<RunId, Vec<(usize, &'r Kind)>>,
+}
+
+impl<'r> Sentences<'r> {
+    pub(super) fn of(reports: &'r [Report]) -> Sentences<'r> {
+        let mut by_run: HashMap<RunId, Vec<(usize, &Kind)>> = HashMap::new();
+        for (index, report) in reports.iter().enumerate() {
+            if let Report::Process(Transition { run: Some(run), what, .. }) = report {
+                by_run.entry(*run).or_default().push((index, what));
+            }
         }
-        Report::ShuttingDown(ShutdownCause { name, status, .. }) => format!("Shutting down: `{name}` {}", ended(status)),
-        Report::Process(transition) => {
-            let spec = desired.get(&transition.name).map(|entry| &*entry.spec);
-            process(transition, &reports[..index], &reports[index + 1..], spec)
+        Sentences { reports, by_run }
+    }
+
+    /// The sentence for the report at `index`; empty: another report says it.
+    pub(super) fn at(&self, index: usize, desired: &Desired) -> String {
+        match &self.reports[index] {
+            Report::Accepted(summary) => accepted(summary),
+            Report::Unchanged => "Configuration unchanged".to_owned(),
+            Report::Stalled { on, why, names } => {
+                let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                let verb = if names.len() == 1 { "waits" } else { "wait" };
+                let in_vain = if *why == Block::Unready { "" } else { ", which doesn't come by itself" };
+                format!("{} {verb} for `{on}`{in_vain}: {}", names.join(", "), why.words())
+            }
+            Report::ShuttingDown(ShutdownCause { name, status, .. }) => format!("Shutting down: `{name}` {}", ended(status)),
+            Report::Process(transition) => {
+                let spec = desired.get(&transition.name).map(|entry| &*entry.spec);
+                let same = transition.run.and_then(|run| self.by_run.get(&run)).map_or(&[][..], Vec::as_slice);
+                let (before, rest) = same.split_at(same.partition_point(|(other, _)| *other < index));
+                let after = rest.get(1..).unwrap_or_default();
+                process(transition, before, after, spec)
+            }
         }
     }
 }
 
+/// What else happens to a run in a step, with the indexes of the reports.
+type SameRun<'r> = [(usize, &'r Kind)];
+
 fn accepted(summary: &Summary) -> String {
     if summary.generation == 1 {
         let processes = summary.added + summary.unchanged;
-        return format!("Configuration loaded: {processes} {}", if processes == 1 { "process" } else { "processes" });
+        return format!("Configuration loaded: {}", plural(processes, "process", "processes"));
     }
     let counts = [
         (summary.added, "added"),
@@ -49,10 +78,10 @@ fn accepted(summary: &Summary) -> String {
     format!("Configuration reloaded: {counts}")
 }
 
-fn process(transition: &Transition, before: &[Report], after: &[Report], spec: Option<&Spec>) -> String {
+fn process(transition: &Transition, before: &SameRun<'_>, after: &SameRun<'_>, spec: Option<&Spec>) -> String {
     let pid = transition.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let next = || follow_up(transition, after, spec);
-    let is_said = |by: fn(&Kind) -> bool| same_run(transition, before).any(by);
+    let is_said = |by: fn(&Kind) -> bool| before.iter().any(|(_, what)| by(what));
     match &transition.what {
         Kind::Starting(_) | Kind::Survives(_) => String::new(),
         // Its line comes when it is ready.
@@ -91,23 +120,14 @@ fn process(transition: &Transition, before: &[Report], after: &[Report], spec: O
     }
 }
 
-/// The other reports about the same run.
-fn same_run<'a>(transition: &Transition, reports: &'a [Report]) -> impl Iterator<Item = &'a Kind> {
-    let run = transition.run;
-    reports.iter().filter_map(move |report| match report {
-        Report::Process(other) if other.run.is_some() && other.run == run => Some(&other.what),
-        _ => None,
-    })
-}
-
 /// Whether its sentence says what follows.
 fn has_follow_up(what: &Kind) -> bool {
     matches!(what, Kind::Exited(_) | Kind::NotStarted(_) | Kind::Crashed(_) | Kind::Stopped { .. } | Kind::Failed(_))
 }
 
 /// What follows from the end of a run, as the rest of the sentence about it.
-fn follow_up(transition: &Transition, after: &[Report], spec: Option<&Spec>) -> String {
-    let next = same_run(transition, after).find_map(|what| match what {
+fn follow_up(transition: &Transition, after: &SameRun<'_>, spec: Option<&Spec>) -> String {
+    let next = after.iter().find_map(|(_, what)| match what {
         Kind::Restarting { delay, .. } => Some(format!(", {}", restarting(*delay))),
         // The reason was said when it was told to stop.
         Kind::Failed(_) if matches!(transition.what, Kind::Stopped { .. }) => Some(" and has failed".to_owned()),
@@ -139,7 +159,7 @@ fn ended(status: &ExitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reconcile::event::{Pid, RunId};
+    use reconcile::event::Pid;
     use reconcile::reason::Reason;
     use reconcile::spec::Signal;
 
@@ -153,7 +173,8 @@ mod tests {
         let mut spec = Spec::new("web", "web");
         change(&mut spec);
         let desired = Desired::new(vec![spec], Duration::from_secs(90)).expect("it is complete");
-        let sentences = (0..reports.len()).map(|index| sentence(reports, index, &desired));
+        let sentences = Sentences::of(reports);
+        let sentences = (0..reports.len()).map(|index| sentences.at(index, &desired));
         sentences.filter(|sentence| !sentence.is_empty()).collect()
     }
 

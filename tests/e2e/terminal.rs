@@ -181,6 +181,25 @@ fn no_outside_text_reaches_a_terminal_raw_while_navigator_runs() {
     }
 }
 
+#[test]
+fn a_rejection_and_its_end_are_said_once() {
+    let site = Site::new();
+    let good = "managed_processes:\n  - { name: web, command: sleep, args: ['3600'] }\n";
+    site.write("navigator.yml", good);
+    let seen = foreground(&site, "navigator.yml", || {
+        let status = || String::from_utf8_lossy(&shown(&site, &["status"])).into_owned();
+        until("the process runs", || status().contains("running"));
+        site.write("navigator.yml", &good.replace("command", "comand"));
+        until("the rejection is known", || status().contains("rejected"));
+        site.write("navigator.yml", good);
+        until("the file is in force again", || !status().contains("rejected"));
+    });
+    let seen = String::from_utf8_lossy(&seen);
+    for said in ["Configuration rejected", "unknown key `comand`", "Configuration valid again; nothing differs"] {
+        assert_eq!(seen.matches(said).count(), 1, "`{said}` in {seen}");
+    }
+}
+
 /// Checks every command that asks a running navigator.
 fn while_it_runs(site: &Site, config: &str) {
     for arguments in [

@@ -9,6 +9,11 @@ pub(crate) const BUGS: &[Bug] = &[
         instead: "next.wake_at.filter(|_| outcome.actions.is_empty())",
     },
     Bug {
+        title: "a dependency that isn't required is not waited for",
+        code: "let waits = required || «(why == Block::Coming && self.order.is_awaited(self.view, self.dispositions, need.on))»;",
+        instead: "false",
+    },
+    Bug {
         title: "a dependent follows a name instead of a run",
         code: "«other.id < bound && other.was_undisturbed(at)»",
         instead: "true",

@@ -184,6 +184,8 @@ pub enum Block {
     Ended,
     /// It waits for something that doesn't come by itself.
     Stuck,
+    /// It was ready, but is not ready again within its readiness deadline. Only reported: it may still come.
+    Unready,
 }
 
 /// Compares what is wanted with what happened.

@@ -155,7 +155,8 @@ impl Gate<'_, '_> {
         }
         let others = || self.dependency(false).or_else(|| self.removal(rest));
         if let Some(waiting) = dependency.or(delay).or_else(others) {
-            plan.steps.extend(self.stall(&waiting));
+            let stall = self.stall(&waiting, plan);
+            plan.steps.extend(stall);
             return Err(Some(waiting));
         }
         if are_pending(self.row.process(), &self.entry.spec, plan) {
@@ -181,14 +182,29 @@ impl Gate<'_, '_> {
     }
 
     /// The report of what the start waits for, if that doesn't come by itself, and wasn't reported before.
-    fn stall(&self, waiting: &Waiting) -> Option<Step> {
+    fn stall(&self, waiting: &Waiting, plan: &mut Plan) -> Option<Step> {
         let Waiting::Dependency { on, why, .. } = waiting else { return None };
-        let is_said = || {
-            let said = self.row.process().and_then(|process| process.stalled.as_ref());
-            said.is_some_and(|(former, cause)| former == on && cause == why)
+        let why = match why {
+            Block::Coming => self.unready(on, plan)?,
+            Block::BackingOff => return None,
+            why => *why,
         };
-        let is_in_vain = !matches!(why, Block::Coming | Block::BackingOff);
-        (is_in_vain && !is_said()).then(|| Step::Stall(self.entry.spec.name.clone(), on.clone(), *why))
+        let said = self.row.process().and_then(|process| process.stalled.as_ref());
+        let is_said = said.is_some_and(|(former, cause)| former == on && *cause == why);
+        (!is_said).then(|| Step::Stall(self.entry.spec.name.clone(), on.clone(), why))
+    }
+
+    /// Whether a dependency was ready, and is not ready again within its deadline.
+    fn unready(&self, on: &Name, plan: &mut Plan) -> Option<Block> {
+        let need = self.entry.needs.iter().find(|need| self.view.desired.entries()[need.on].spec.name == *on)?;
+        let row = self.view.row(need.on);
+        let run = current_run(&row, self.dispositions)?;
+        let until = run.lapsed? + run.spec.ready_timing.deadline;
+        if self.view.now < until {
+            plan.wake(until);
+            return None;
+        }
+        Some(Block::Unready)
     }
 
     /// Passes if no former run is left but one that is kept until it is replaced.

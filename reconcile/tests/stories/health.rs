@@ -5,7 +5,9 @@ use crate::stage::{
     with,
 };
 use reconcile::event::Order;
-use reconcile::spec::{Announce, OnChange, Probe, Restart, Spec};
+use reconcile::plan::Block;
+use reconcile::report::Report;
+use reconcile::spec::{Announce, Condition, Dependency, OnChange, Probe, Restart, Spec};
 use reconcile::state::ProcessState;
 use reconcile::text::{Name, Text};
 use std::time::Duration;
@@ -47,6 +49,26 @@ fn a_run_that_was_ready_has_no_readiness_deadline() {
     assert_eq!(stage.wait(3_600_000), NOTHING);
     assert_eq!(stage.waiting(), ["a not ready any more: connection refused"]);
     assert_eq!(stage.status("a").map(|status| status.state), Some(ProcessState::Starting));
+}
+
+/// It may still come back, so the wait goes on.
+#[test]
+fn a_dependency_that_is_not_ready_again_within_its_deadline_is_reported_once() {
+    let db = || probed(spec("db", 0));
+    let needs = Dependency { condition: Some(Condition::Ready), ..Dependency::default() };
+    let web = with(spec("web", 0), |spec| spec.depends_on = Some([(Name::from("db"), needs)].into()));
+    let mut stage = Stage::with([db()], &[1]);
+    stage.step([ready(1), unready(1), wanted([db(), web])]);
+    let mut said = |millis| {
+        stage.now = stage.now + Duration::from_millis(millis);
+        stage.engine.step(stage.now, []).reports
+    };
+    assert_eq!(said(59_999), []);
+    let (on, names) = (Name::from("db"), vec![Name::from("web")]);
+    assert_eq!(said(1), [Report::Stalled { on, why: Block::Unready, names }]);
+    assert_eq!(said(3_600_000), []);
+    assert_eq!(stage.waiting(), ["db not ready any more: connection refused", "web waits for db: not ready"]);
+    assert_eq!(stage.step([ready(1)]), ["spawn web#2 (added to file)"]);
 }
 
 #[test]
@@ -216,7 +238,7 @@ fn an_unhealthy_stale_run_is_replaced() {
 fn a_dependent_that_has_not_started_waits_again_when_readiness_lapses() {
     let web = || {
         with(spec("web", 0), |spec| {
-            spec.depends_on.get_or_insert_default().insert(Name::from("db"), reconcile::spec::Dependency::default());
+            spec.depends_on.get_or_insert_default().insert(Name::from("db"), Dependency::default());
             spec.start_delay = Duration::from_secs(2);
         })
     };

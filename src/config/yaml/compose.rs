@@ -336,6 +336,10 @@ fn merge_from(found: ComposedNode, merged: &mut MergedEntries) -> Result<(), Par
             merged.strays.extend(strays);
             Ok(())
         }
+        // An alias of a list of maps.
+        NodeKind::List(items) if alias.is_some() && !items.iter().any(|item| matches!(item.kind, NodeKind::List(_))) => {
+            items.into_iter().try_for_each(|node| merge_from(ComposedNode { node, alias }, merged))
+        }
         _ if node.is_null() => Ok(()),
         _ => Err(refusal(node.span, Unacceptable::MergeOfNonMap)),
     }

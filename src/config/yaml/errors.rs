@@ -4,6 +4,7 @@ use super::repair::{Edit, Repairs};
 use super::syntax_hints::{self, SyntaxHint};
 use crate::config::problems::Problem;
 use crate::config::source_map::{SourceSpan, TextId};
+use crate::config::subject::KEY;
 use granit_parser::{ErrorKind, ScanError};
 use std::ops::Range;
 
@@ -69,6 +70,7 @@ pub(super) fn problems(refusal: &ParseRefusal, text: TextId, source: &str, repai
     if !hints.is_empty() {
         let repair = if let [SyntaxHint { repair, .. }] = &*hints { repair.clone() } else { Vec::new() };
         let problem = |SyntaxHint { place, message, help, also, .. }: SyntaxHint| {
+            let message = syntax_hints::fill_in(&message, source, place.start);
             let problem = Problem::error(at(&place), message).help(help);
             also.into_iter().fold(problem, |problem, (place, message)| problem.label(at(&place), message))
         };
@@ -79,6 +81,8 @@ pub(super) fn problems(refusal: &ParseRefusal, text: TextId, source: &str, repai
         ParseRefusal::Syntax(error) => syntax(error),
         ParseRefusal::Here { what, .. } => unacceptable(*what),
     };
+    let message = message.replace("{}", KEY);
+    let message = syntax_hints::fill_in(&message, source, start);
     (vec![Problem::error(at(&(start..end)), message).maybe_help(help)], Vec::new())
 }
 
@@ -111,11 +115,11 @@ fn unacceptable(what: Unacceptable) -> (String, Option<&'static str>) {
         Unacceptable::TooManyCopies => {
             ("the aliases of this document expand to too many values", Some("write the values out instead of nesting aliases"))
         }
-        Unacceptable::RecursiveAlias => ("this alias is inside its own anchor", None),
+        Unacceptable::RecursiveAlias => ("the alias in {} is inside its own anchor", Some("write the value out")),
         Unacceptable::MergeOfNonMap => {
             ("`<<` takes a map or a list of maps", Some("write `<<: *anchor`, or `<<: [*one, *other]`"))
         }
-        Unacceptable::Tag => ("this YAML tag is not supported", Some("remove it")),
+        Unacceptable::Tag => ("the YAML tag in {} is not supported", Some("remove it")),
     };
     (message.to_owned(), help)
 }
@@ -130,35 +134,41 @@ fn syntax(error: &ScanError) -> (String, Option<&'static str>) {
     let indent = "give every key of a map, and every `-` of a list, the same indentation";
     let (message, help) = match error.kind() {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            ("a `:` is not allowed here", Some("put a value with `: ` in quotes, or fix the indentation of this line"))
+            ("a `:` is not allowed in {}", Some("put a value with `: ` in quotes, or fix the indentation of this line"))
         }
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart
         | ErrorKind::InvalidBlockEntryWhitespace
-        | ErrorKind::InvalidMappingValueWhitespace => ("a tab is not allowed here", Some("indent with spaces")),
-        ErrorKind::UnclosedQuotedScalar => ("this quote is never closed", None),
+        | ErrorKind::InvalidMappingValueWhitespace => ("a tab is not allowed in {}", Some("indent with spaces")),
+        ErrorKind::UnclosedQuotedScalar => {
+            ("the quote in {} is never closed", Some("write the same quote at the end of the value"))
+        }
         ErrorKind::UnclosedFlowCollection { .. }
         | ErrorKind::UnexpectedEofFlowSequence
         | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => ("this bracket is never closed", None),
+        | ErrorKind::UnexpectedEofImplicitFlowMapping => {
+            ("the bracket in {} is never closed", Some("write the closing bracket at the end of the value"))
+        }
         ErrorKind::MisplacedFlowCollectionEnd | ErrorKind::MismatchedFlowCollectionEnd { .. } => {
-            ("this bracket closes no open bracket", None)
+            ("the bracket in {} closes no open bracket", Some("remove it, or put the value in quotes"))
         }
         ErrorKind::UnexpectedCharacter { character } => {
-            return (format!("a value can't begin with `{character}`"), Some(quote));
+            return (format!("{KEY} can't begin with `{character}`"), Some(quote));
         }
-        ErrorKind::ExpectedBlockMappingKey => ("a key is expected here", Some(indent)),
-        ErrorKind::ExpectedBlockSequenceEntry => ("a `-` is expected here", Some(indent)),
-        ErrorKind::BlockSequenceEntryNotAllowed => ("a list can't begin here", Some("begin it on its own line")),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => ("a `:` is missing after this key", None),
-        ErrorKind::InvalidIndentation => ("the indentation matches no line above", Some(indent)),
+        ErrorKind::ExpectedBlockMappingKey => ("a key is expected after {}", Some(indent)),
+        ErrorKind::ExpectedBlockSequenceEntry => ("a `-` is expected before {}", Some(indent)),
+        ErrorKind::BlockSequenceEntryNotAllowed => ("a list can't begin in {}", Some("begin it on its own line")),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
+            ("a `:` is missing after {}", Some("write a `:` and a space after each key"))
+        }
+        ErrorKind::InvalidIndentation => ("the indentation of {} matches no line above", Some(indent)),
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
-            ("text follows the closing quote of this value", Some(quote))
+            ("text follows the closing quote of {}", Some(quote))
         }
         ErrorKind::UnknownQuotedScalarEscape => {
-            ("a backslash in this value begins no YAML escape", Some("write `\\\\` for a backslash, or use single quotes"))
+            ("a backslash in {} begins no YAML escape", Some("write `\\\\` for a backslash, or use single quotes"))
         }
         ErrorKind::RecursionLimitExceeded => return too_deep(),
         _ => return (error.info(), None),

@@ -37,12 +37,16 @@ const WRONG: [Wrong; 24] = [
         "echo 'env: {}' > wrong",
         "conf/navigator.yml:1:1: this file has neither `managed_processes` nor `applications` nor `include`",
     ),
-    wrong("not YAML", "echo 'managed_processes: [' > wrong", "conf/navigator.yml:1:20: this `[` is never closed"),
-    wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: this quote is never closed"),
+    wrong(
+        "not YAML",
+        "echo 'managed_processes: [' > wrong",
+        "conf/navigator.yml:1:20: the `[` in `managed_processes` is never closed",
+    ),
+    wrong("cut off", "head -c 75 good > wrong", "conf/navigator.yml:3:30: the `\"` in `command` of `kept-1` is never closed"),
     wrong(
         "a tab",
         r"printf 'managed_processes:\n\t- x\n' > wrong",
-        "conf/navigator.yml:2:1: a tab is not allowed in indentation",
+        "conf/navigator.yml:2:1: an item of `managed_processes` is indented with a tab",
     ),
     wrong("UTF-16", r"printf '\377\376m\000' > wrong", "conf/navigator.yml:1:1: this file is not UTF-8 but looks like UTF-16"),
     wrong("zeroes", "head -c 300 /dev/zero > wrong", "conf/navigator.yml:1:1: this file contains a NUL character"),
@@ -190,6 +194,7 @@ fn each_kind_changes_nothing_is_told_once_and_takes_effect_when_mended() {
             mend(&site, "part.yml", &part);
             let same = nth_verdict(&navigator, 2 * done + 1);
             assert_eq!(same.message, "Configuration unchanged", "{}\n{}", wrong.what, navigator.log().describe());
+            assert_eq!(same.field("mended"), Some("true"), "{}", wrong.what);
             continue;
         }
         mend(&site, "navigator.yml", &good(version));

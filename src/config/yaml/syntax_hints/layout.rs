@@ -2,6 +2,7 @@
 
 use super::lines::{ErrorSite, Line, SyntaxHint, is_key_name, written};
 use crate::config::fields::is_field;
+use crate::config::subject::{KEY, OWNER};
 use crate::config::top::is_top_key;
 use granit_parser::ErrorKind;
 
@@ -37,7 +38,7 @@ fn missing_colon(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
             format!("write `{}`", written(key, rest))
         };
         let end = line.word().end;
-        SyntaxHint::new(line.word(), format!("a `:` is missing after `{key}`"), help).inserting(end, ":")
+        SyntaxHint::new(line.word(), format!("a `:` is missing after `{key}`{OWNER}"), help).inserting(end, ":")
     })
 }
 
@@ -58,7 +59,7 @@ fn too_deep(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let has_value = above.item().len() > upper.len() + 2;
     let is_first_colon = around.at <= here.word().end + 1;
     (has_value && is_first_colon && here.key_column() > above.key_column()).then(|| {
-        let message = format!("`{key}` is indented deeper than `{upper}` above it, which has a value already");
+        let message = format!("`{key}`{OWNER} is indented deeper than `{upper}` above it, which has a value already");
         SyntaxHint::new(here.word(), message, format!("begin it below `{upper}`, {}", after_spaces(above.key_column())))
             .also(above.word(), "its value is on this line")
             .repaired(here.moved_to(above.key_column(), around.source))
@@ -75,7 +76,7 @@ fn colon_in_value(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let quoted = written(key, &format!("\"{}\"", behind.replace('"', "'")));
     Some(SyntaxHint::new(
         colon..colon + 1,
-        "a value without quotes can't contain a `:` with a space after it",
+        format!("{KEY} contains a `:` with a space after it, but has no quotes"),
         format!("put the value in quotes: `{quoted}`"),
     ))
 }
@@ -91,7 +92,7 @@ fn list_behind_key(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let own_lines = "begin each item on its own line";
     let is_short = !item.contains(": ") && !in_brackets.ends_with('…');
     let help = if is_short { format!("write `{in_brackets}`, or {own_lines}") } else { own_lines.to_owned() };
-    Some(SyntaxHint::new(dash..dash + 1, "a list can't begin on the line of its key", help))
+    Some(SyntaxHint::new(dash..dash + 1, format!("the list of {KEY} can't begin on the line of its key"), help))
 }
 
 /// A list item with its dash in another column than those above.
@@ -108,7 +109,7 @@ fn misplaced_dash(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
             let help = format!("write every `-` of a list in one column: this one {}", after_spaces(line.indent()));
             let upper = line.start + line.indent();
             return Some(
-                SyntaxHint::new(start..start + 1, "this `-` is not below the one before it", help)
+                SyntaxHint::new(start..start + 1, format!("the `-` before {KEY} is not below the one before it"), help)
                     .also(upper..upper + 1, "the one before it is here")
                     .repaired(here.moved_to(line.indent(), around.source)),
             );
@@ -137,7 +138,7 @@ fn not_deep_enough(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     }
     (here.key_column() < above.key_column()).then(|| {
         let (found, expected) = (here.key_column(), above.key_column());
-        let message = format!("`{key}` begins {}, but `{upper}` above it {}", after_spaces(found), after_spaces(expected));
+        let message = format!("`{key}`{OWNER} begins {}, but `{upper}` above it {}", after_spaces(found), after_spaces(expected));
         let help = format!("begin both in the same column, {}", after_spaces(expected));
         SyntaxHint::new(here.word(), message, help).repaired(here.moved_to(expected, around.source))
     })

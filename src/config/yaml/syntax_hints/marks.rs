@@ -1,7 +1,8 @@
 //! Mistakes with quotes, brackets, backslashes, tags, aliases, and characters that can't begin a value.
 
-use super::lines::{ErrorSite, Line, SyntaxHint};
+use super::lines::{ErrorSite, Line, SyntaxHint, is_key_name};
 use crate::config::scope::is_secret;
+use crate::config::subject::{KEY, OWNER};
 use crate::config::words::definition;
 use crate::suggest::nearest;
 use granit_parser::ErrorKind;
@@ -19,7 +20,11 @@ pub(super) fn hint(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<SyntaxHin
         | ErrorKind::MissingLowSurrogate => backslash(around),
         ErrorKind::UnclosedQuotedScalar => {
             let quote = first.filter(|char| matches!(char, '"' | '\''))?;
-            Some(SyntaxHint::new(here, "this quote is never closed", format!("write a `{quote}` at the end of the value")))
+            Some(SyntaxHint::new(
+                here,
+                format!("the `{quote}` in {KEY} is never closed"),
+                format!("write a `{quote}` at the end of the value"),
+            ))
         }
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
             Some(behind_quote(around, here))
@@ -29,30 +34,30 @@ pub(super) fn hint(around: &ErrorSite<'_>, kind: &ErrorKind) -> Option<SyntaxHin
         ErrorKind::UnexpectedEofFlowMapping | ErrorKind::UnexpectedEofImplicitFlowMapping => Some(unclosed_bracket(here, '{')),
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
             let help = format!("write `{}` instead of `{close}`, or close the `{close}` with what opens it", closing(*open));
-            Some(SyntaxHint::new(here, format!("this `{open}` is closed by a `{close}`"), help))
+            Some(SyntaxHint::new(here, format!("the `{open}` in {KEY} is closed by a `{close}`"), help))
         }
         ErrorKind::MisplacedFlowCollectionEnd => {
             let bracket = first?;
             Some(SyntaxHint::new(
                 here,
-                format!("this `{bracket}` closes no open bracket"),
+                format!("the `{bracket}` in {KEY} closes no open bracket"),
                 format!("remove it, or put the value in quotes if the `{bracket}` is text"),
             ))
         }
         ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => Some(missing_comma(around)),
         ErrorKind::UnexpectedCharacter { character: '`' } => Some(SyntaxHint::new(
             here,
-            "a value can't begin with a backtick",
+            format!("{KEY} can't begin with a backtick"),
             "there is no shell to run a command in it: write `command: sh` and `args: [-c, \"…\"]`",
         )),
         ErrorKind::UnexpectedCharacter { character } => {
             let help = format!("put the whole value in quotes: `\"{}\"`", around.value());
-            Some(SyntaxHint::new(here, format!("a value can't begin with `{character}`"), help))
+            Some(SyntaxHint::new(here, format!("{KEY} can't begin with `{character}`"), help))
         }
         ErrorKind::MissingAnchorOrAliasName => {
             let (mark, means) = if first == Some('*') { ('*', "an alias") } else { ('&', "an anchor") };
             let help = format!("put it in quotes if it is text: `\"{}\"`", around.value());
-            Some(SyntaxHint::new(here, format!("`{mark}` begins {means}, but no name follows"), help))
+            Some(SyntaxHint::new(here, format!("the `{mark}` in {KEY} begins {means}, but no name follows"), help))
         }
         _ => None,
     }
@@ -91,7 +96,7 @@ pub(in crate::config::yaml) fn tag(source: &str, at: usize) -> Option<SyntaxHint
     let start = line + source[line..at].rfind('!')?;
     let start = start - usize::from(source[..start].ends_with('!'));
     let end = start + source[start..].find(char::is_whitespace)?;
-    let message = format!("the YAML tag `{}` is not supported", shortened(&source[start..end]));
+    let message = format!("the YAML tag `{}` in {KEY} is not supported", shortened(&source[start..end]));
     Some(SyntaxHint::new(start..end, message, "remove it; if the value itself begins with a `!`, put it in quotes"))
 }
 
@@ -106,7 +111,7 @@ pub(in crate::config::yaml) fn unknown_alias(source: &str, at: usize) -> SyntaxH
         Some(near) => format!("did you mean `*{near}`?"),
         None => format!("a `*` begins an alias: put the value in quotes if it is text, `\"*{}\"`", shortened(name)),
     };
-    SyntaxHint::new(at..at + length, format!("there is no anchor `&{}` above this alias", shortened(name)), help)
+    SyntaxHint::new(at..at + length, format!("there is no anchor `&{}` above the alias in {KEY}", shortened(name)), help)
 }
 
 /// A merge key with an alias of something other than a map; the parser reports the anchor's place.
@@ -120,7 +125,7 @@ pub(in crate::config::yaml) fn merge(source: &str, at: usize) -> Option<SyntaxHi
         let line = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
         source[line..start].contains("<<") && is_whole(start + alias.len())
     })?;
-    let message = format!("`<<` takes a map, but `{alias}` is not a map");
+    let message = format!("`<<`{OWNER} takes a map, but `{alias}` is not a map");
     let hint = SyntaxHint::new(place..place + alias.len(), message, "put the anchor before a map, or use another alias");
     Some(hint.also(anchor..anchor + 1 + name.len(), format!("`{alias}` refers to this value")))
 }
@@ -145,7 +150,7 @@ fn backslash(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     };
     let escape = &around.source[found.clone()];
     let help = "a `\\` in double quotes begins an escape: use single quotes, or write `\\\\` for each `\\`";
-    Some(SyntaxHint::new(found, format!("`{escape}` is not a YAML escape"), help))
+    Some(SyntaxHint::new(found, format!("`{escape}` in {KEY} is not a YAML escape"), help))
 }
 
 /// Text after a closing quote.
@@ -156,18 +161,18 @@ fn behind_quote(around: &ErrorSite<'_>, here: Range<usize>) -> SyntaxHint {
     let in_brackets = around.here.text.contains(['[', '{']);
     if matches!(next, '"' | '\'') && gap > 0 && in_brackets {
         let end = before.len();
-        return SyntaxHint::new(here, "a `,` is missing before this", "write a `,` between the items")
+        return SyntaxHint::new(here, format!("a `,` is missing in {KEY}"), "write a `,` between the items")
             .also(end - 1..end, "after this");
     }
     if next.is_alphanumeric() && gap == 0 && before.ends_with('\'') && before.len() > 1 {
         let here = around.at - 1..around.at;
         return SyntaxHint::new(
             here,
-            "the `'` within this value closes it",
+            format!("the `'` within {KEY} closes it"),
             "write `''` for a `'` in single quotes, or use double quotes",
         );
     }
-    let message = "this value ends at its closing quote, but more text follows";
+    let message = format!("{KEY} ends at its closing quote, but more text follows");
     if in_brackets {
         return SyntaxHint::new(here, message, "write a `,` between the items, or put the whole item in one pair of quotes");
     }
@@ -189,13 +194,16 @@ fn closing(open: char) -> char {
 }
 
 fn unclosed_bracket(place: Range<usize>, open: char) -> SyntaxHint {
-    SyntaxHint::new(place, format!("this `{open}` is never closed"), format!("write a `{}` where it ends", closing(open)))
+    SyntaxHint::new(place, format!("the `{open}` in {KEY} is never closed"), format!("write a `{}` where it ends", closing(open)))
 }
 
 /// `{name: redis command: redis-server}`
 fn missing_comma(around: &ErrorSite<'_>) -> SyntaxHint {
     let before = &around.source[..around.at];
     let word = before.rfind(|char: char| char.is_whitespace() || ",[{".contains(char)).map_or(0, |at| at + 1);
-    let word = if word == around.at { around.at..around.at } else { word..around.at };
-    SyntaxHint::new(word, "a `,` is missing before this", "write a `,` between the entries")
+    let message = match &around.source[word..around.at] {
+        key if is_key_name(key) => format!("a `,` is missing before `{key}`{OWNER}"),
+        _ => format!("a `,` is missing in {KEY}"),
+    };
+    SyntaxHint::new(word..around.at, message, "write a `,` between the entries")
 }

@@ -6,12 +6,15 @@
 mod layout;
 mod lines;
 mod marks;
+mod naming;
 mod unclosed;
 
 pub(super) use lines::SyntaxHint;
 pub(super) use marks::{merge, tag, unknown_alias};
+pub(super) use naming::fill_in;
 
 use crate::config::foreign_syntax::is_invisible;
+use crate::config::subject::{KEY, OWNER};
 use granit_parser::ErrorKind;
 use lines::{ErrorSite, Line, is_key_name, written};
 
@@ -52,7 +55,14 @@ impl<'s> ErrorSite<'s> {
                 let start = line.end() - content.len();
                 let help = format!("write `- {}: …`", rest.split(':').next().unwrap_or_default());
                 return rest.contains(": ").then(|| {
-                    let hint = SyntaxHint::new(start..start + 1, "a space is missing after this `-`", help);
+                    let hint = SyntaxHint::new(
+                        start..start + 1,
+                        format!(
+                            "a space is missing after the `-` before `{}`{OWNER}",
+                            rest.split(':').next().unwrap_or_default()
+                        ),
+                        help,
+                    );
                     hint.inserting(start + 1, " ")
                 });
             }
@@ -60,7 +70,7 @@ impl<'s> ErrorSite<'s> {
             let is_glued = is_key_name(key) && value.starts_with(|char: char| !char.is_whitespace() && char != '/');
             let colon = line.end() - content.len() + key.len();
             is_glued.then(|| {
-                let message = format!("a space is missing after the `:` of `{key}`");
+                let message = format!("a space is missing after the `:` of `{key}`{OWNER}");
                 SyntaxHint::new(colon..colon + 1, message, format!("write `{}`", written(key, value))).inserting(colon + 1, " ")
             })
         };
@@ -75,7 +85,7 @@ impl<'s> ErrorSite<'s> {
             let equals = line.end() - content.len() + key.len();
             let key = key.trim_end();
             (is_key_name(key) && !value.starts_with('=')).then(|| {
-                let message = format!("`{key}` must be followed by `:`, not by `=`");
+                let message = format!("`{key}`{OWNER} must be followed by `:`, not by `=`");
                 SyntaxHint::new(equals..equals + 1, message, format!("write `{}`", written(key, value)))
                     .repaired(vec![(equals..equals + 1, ": ".to_owned())])
             })
@@ -98,7 +108,7 @@ fn conflict(source: &str) -> Option<SyntaxHint> {
 fn tab(line: Line<'_>) -> Option<SyntaxHint> {
     let blank = line.text.len() - line.text.trim_start_matches([' ', '\t', '-']).len();
     let tab = line.start + line.text[..blank].find('\t')?;
-    Some(SyntaxHint::new(tab..tab + 1, "a tab is not allowed in indentation", "indent with spaces"))
+    Some(SyntaxHint::new(tab..tab + 1, format!("{KEY} is indented with a tab"), "indent with spaces"))
 }
 
 fn comment(line: Line<'_>) -> Option<SyntaxHint> {
@@ -116,6 +126,6 @@ fn comment(line: Line<'_>) -> Option<SyntaxHint> {
 fn invisible(line: Line<'_>) -> Option<SyntaxHint> {
     let (at, char) = line.text.char_indices().find(|&(_, char)| is_invisible(char))?;
     let place = line.start + at..line.start + at + char.len_utf8();
-    let message = format!("this is not a plain space but the character U+{:04X}", u32::from(char));
+    let message = format!("the line of {KEY} has the character U+{:04X} instead of a plain space", u32::from(char));
     Some(SyntaxHint::new(place, message, "replace it by a space; it often comes with text copied from a document"))
 }

@@ -1,6 +1,7 @@
 //! Quotes and brackets that are never closed. The parser stops where the next one closes them, often many lines later.
 
 use super::lines::{ErrorSite, Line, SyntaxHint};
+use crate::config::subject::KEY;
 use granit_parser::ErrorKind;
 
 /// Number of lines above the error that are examined.
@@ -41,7 +42,7 @@ fn unclosed(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
                 let end = last.end() - closers.min(scan.brackets.len());
                 let hint = SyntaxHint::new(
                     place..place + 1,
-                    format!("this `{open}` is never closed"),
+                    format!("the `{open}` in {KEY} is never closed"),
                     format!("write a `{close}` at the end of the value"),
                 );
                 return Some(hint.inserting(end, close));
