@@ -4,9 +4,10 @@
 //! are whole.
 
 use super::script::span;
+use reconcile::socket::{Address, Listener};
 use reconcile::spec::{
-    Announce, Condition, Dependency, Liveness, OnChange, OnWatch, Probe, ProcessKind, Restart, Signal, SignalOrCommand, Spec,
-    Tier,
+    Announce, Condition, Dependency, Drain, Liveness, OnChange, OnWatch, Probe, ProcessKind, Restart, Signal, SignalOrCommand,
+    Spec, Tier,
 };
 use reconcile::text::{Name, Text};
 use std::time::Duration;
@@ -77,6 +78,13 @@ fn trait_of(spec: &mut Spec, words: &[&str]) -> Result<(), String> {
         ["max", "restarts", count] => spec.max_restarts = Some(count.parse().map_err(|_| "that is no number")?),
         ["stop", "INT"] => spec.stop.signal = Signal("INT"),
         ["stop", "timeout", time] => spec.stop.timeout = span(time)?,
+        ["stable", time] => spec.stable = span(time)?,
+        ["drain", time] => spec.stop.drain = Some(Drain { by: SignalOrCommand::Signal(Signal("QUIT")), timeout: span(time)? }),
+        ["socket", port] => {
+            let port = port.parse().map_err(|_| "write `socket PORT`")?;
+            let listener = Listener::new(&spec.name, Address::Any(port));
+            spec.exec.sockets.push(listener);
+        }
         ["on", "change", word] => {
             spec.on_change = match word {
                 "restart" => OnChange::Restart,

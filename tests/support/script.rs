@@ -89,6 +89,12 @@ pub(crate) enum Habit {
     LivesOn,
     /// It does or doesn't go when it is told to stop.
     Ignores(bool),
+    /// It takes this long to finish its work; `None`: it isn't told.
+    DrainTakes(Option<Duration>),
+    /// It does or doesn't finish its work when it is told to.
+    IgnoresDrain(bool),
+    /// Its sockets can or can't be had.
+    GetsSockets(bool),
     /// It goes this long after it is told to stop.
     StopTakes(Duration),
     /// It can't be killed.
@@ -115,6 +121,8 @@ pub(crate) fn command(line: &str) -> Result<Command, String> {
         ["start", name, "by", "hand"] => Command::Order(Order::Start(name.into())),
         ["stop", name, "by", "hand"] => Command::Order(Order::Stop(name.into())),
         ["restart", name, "by", "hand"] => Command::Order(Order::Restart(name.into())),
+        ["restart", name, "by", "hand", "at", "once"] => Command::Order(Order::RestartStopFirst(name.into())),
+        ["try", "again"] => Command::Order(Order::Retry),
         ["shut", "down"] => Command::Order(Order::Shutdown),
         ["all", "goes", "well"] => Command::AllGoesWell,
         ["file", path, "changes"] => Command::File(path.into(), Written::Something),
@@ -168,6 +176,11 @@ fn habit(words: &[&str]) -> Result<Option<Habit>, String> {
         ["flaps", "every", time] => Habit::Flaps(span(time)?),
         ["can't", "be", "reloaded"] => Habit::Unreloadable,
         ["takes", time, "to", "stop"] => Habit::StopTakes(span(time)?),
+        ["takes", time, "to", "drain"] => Habit::DrainTakes(Some(span(time)?)),
+        ["can't", "be", "drained"] => Habit::DrainTakes(None),
+        ["ignores", "QUIT"] => Habit::IgnoresDrain(true),
+        ["can't", "have", "its", "sockets"] => Habit::GetsSockets(false),
+        ["can", "have", "its", "sockets"] => Habit::GetsSockets(true),
         ["ignores", "TERM"] => Habit::Ignores(true),
         ["obeys", "TERM"] => Habit::Ignores(false),
         ["survives", "KILL"] => Habit::SurvivesKill,

@@ -6,6 +6,7 @@
 use super::script::{Habit, Happening, Run, Written};
 use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, Content, Event, ExitStatus, Pid, Refusal, RunId, StopBy};
+use reconcile::socket::Listener;
 use reconcile::spec::{ProcessKind, Signal, Spec};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -44,6 +45,10 @@ struct Habits {
     unreloadable: bool,
     ends_after: Option<(Duration, ExitStatus)>,
     lives_on: bool,
+    lacks_sockets: bool,
+    can_not_drain: bool,
+    ignores_drain: bool,
+    drain_takes: Duration,
     ignores_stop: bool,
     stop_takes: Duration,
     survives_kill: bool,
@@ -92,6 +97,12 @@ impl World {
             Habit::Unreloadable => habits.unreloadable = true,
             Habit::EndsAfter(time, status) => (habits.ends_after, habits.lives_on) = (Some((time, status)), false),
             Habit::LivesOn => (habits.ends_after, habits.lives_on) = (None, true),
+            Habit::GetsSockets(gets) => habits.lacks_sockets = !gets,
+            Habit::DrainTakes(time) => {
+                habits.can_not_drain = time.is_none();
+                habits.drain_takes = time.unwrap_or_default();
+            }
+            Habit::IgnoresDrain(ignores) => habits.ignores_drain = ignores,
             Habit::Ignores(ignores) => habits.ignores_stop = ignores,
             Habit::StopTakes(time) => habits.stop_takes = time,
             Habit::SurvivesKill => habits.survives_kill = true,
@@ -193,10 +204,13 @@ impl World {
         match action {
             Action::Spawn { run, spec, .. } => self.spawn(*run, spec),
             Action::Hold { name, listeners } => {
-                let event = Event::Held { name: name.clone(), listeners: listeners.clone(), refusal: None };
+                let lacks = self.habits.get(name).is_some_and(|habits| habits.lacks_sockets);
+                let refusal = listeners.first().filter(|_| lacks).map(in_use);
+                let event = Event::Held { name: name.clone(), listeners: listeners.clone(), refusal };
                 self.come(Duration::ZERO, event);
             }
-            Action::Drain { .. } | Action::Update { .. } => {}
+            Action::Drain { run, .. } => self.drain(*run),
+            Action::Update { .. } => {}
             Action::Reload { run, .. } => {
                 let unreloadable = self.habits_of(*run).is_some_and(|habits| habits.unreloadable);
                 let failure = unreloadable.then(|| "no such process".to_owned());
@@ -222,6 +236,19 @@ impl World {
         }
     }
 
+    fn drain(&mut self, run: RunId) {
+        let none = Habits::default();
+        let habits = self.habits_of(run).unwrap_or(&none);
+        let takes = habits.drain_takes;
+        if habits.can_not_drain {
+            self.come(Duration::ZERO, Event::NotDrained { run, why: "exit status 1".to_owned() });
+        } else if !habits.ignores_drain {
+            for event in self.end(run, ExitStatus::Code(0)) {
+                self.come(takes, event);
+            }
+        }
+    }
+
     fn spawn(&mut self, run: RunId, spec: &Spec) {
         let none = Habits::default();
         let habits = self.habits.get(&spec.name).unwrap_or(&none);
@@ -232,6 +259,9 @@ impl World {
         if habits.fails_to_start {
             let why = Refusal::FileNotFound { command: spec.exec.command.shown().to_owned() };
             return self.come(takes, Event::NotSpawned { run, why });
+        }
+        if let Some(listener) = spec.exec.sockets.first().filter(|_| habits.lacks_sockets) {
+            return self.come(takes, Event::NotSpawned { run, why: in_use(listener) });
         }
         let ready = Some(habits.ready_takes).filter(|_| spec.has_readiness() && !habits.never_ready);
         let task =
@@ -277,6 +307,10 @@ impl World {
         self.count += 1;
         self.coming.insert((self.now + after, self.count), event);
     }
+}
+
+fn in_use(listener: &Listener) -> Refusal {
+    Refusal::Listen { address: listener.shown.to_string(), why: "address in use".to_owned() }
 }
 
 fn unready(run: RunId) -> Event {
