@@ -62,8 +62,9 @@ struct ProbedRun {
     watchdog: Option<Arc<Watchdog>>,
     /// Its socket and pipe, until their tasks start.
     announcements: Announcements,
-    /// It is stopping or has ended: no task may start.
+    /// It is stopping or has ended: no probe may start.
     is_ending: bool,
+    /// Lives as long as a process of the run, which may send until its end.
     receiver: Task,
     readiness: Task,
     liveness: Task,
@@ -150,10 +151,10 @@ impl Prober {
     pub(super) fn start(&self, run: RunId, leader: Pid) {
         if let Some(probed) = self.lock().get_mut(&run) {
             probed.context.main_pid = Some(leader);
+            probed.start_receiver(&self.checks.commands);
             if probed.is_ending {
                 return;
             }
-            probed.start_receiver(&self.checks.commands);
             probed.start_readiness(&self.checks);
             probed.start_liveness(&self.checks);
             probed.start_keepers(&self.checks.commands);
@@ -185,7 +186,7 @@ impl Prober {
         }
     }
 
-    /// Ends the tasks of a run that is stopping or has ended.
+    /// Ends the probes of a run that is stopping or has ended.
     pub(super) fn end(&self, run: RunId) {
         if let Some(probed) = self.lock().get_mut(&run) {
             probed.end();
@@ -296,7 +297,8 @@ impl ProbedRun {
 
     fn end(&mut self) {
         self.is_ending = true;
-        (self.receiver, self.readiness, self.liveness) = (Task::default(), Task::default(), Task::default());
+        self.state.end();
+        (self.readiness, self.liveness) = (Task::default(), Task::default());
         self.keepers = Task::default();
         if let Some(matcher) = &self.matcher {
             matcher.reset();

@@ -13,6 +13,8 @@ pub(super) struct ProbeState {
     run: RunId,
     events: Sender<Event>,
     is_ready: AtomicBool,
+    /// The run is stopping or has ended: nothing is reported any more.
+    is_over: AtomicBool,
     /// Wakes tasks that wait until it is ready. (A watch channel would take 400 bytes for each process.)
     became_ready: Notify,
     /// The last reported reason why it isn't ready.
@@ -22,7 +24,17 @@ pub(super) struct ProbeState {
 impl ProbeState {
     /// Not ready, and nothing reported yet.
     pub(super) fn new(run: RunId, events: Sender<Event>) -> ProbeState {
-        ProbeState { run, events, is_ready: AtomicBool::new(false), became_ready: Notify::new(), reported: Mutex::default() }
+        let [is_ready, is_over] = [false; 2].map(AtomicBool::new);
+        ProbeState { run, events, is_ready, is_over, became_ready: Notify::new(), reported: Mutex::default() }
+    }
+
+    /// The run is stopping or has ended.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     pub(super) fn is_ready(&self) -> bool {

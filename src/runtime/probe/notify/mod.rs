@@ -140,7 +140,8 @@ pub(super) struct NotificationHandlers {
     pub(super) watchdog: Option<Arc<Watchdog>>,
 }
 
-/// Handles the messages of a run until the task is aborted.
+/// Handles the messages of a run until the task is aborted. Once the run is stopping, messages are read and ignored: a program that
+/// can't send `STOPPING=1` may fail in the middle of its work.
 pub(super) async fn receive(socket: Socket, handlers: NotificationHandlers) {
     let (mut logged_keys, mut budget, mut ignored) = (BTreeSet::new(), MessageBudget::new(), Ignored::default());
     let name = handlers.context.spec.name.as_str();
@@ -153,6 +154,7 @@ pub(super) async fn receive(socket: Socket, handlers: NotificationHandlers) {
             }
         };
         match received {
+            Ok(_) if handlers.state.is_over() => budget.spend(1).await,
             Ok((_, Some(sender))) if !handlers.trusts(sender) => {
                 ignored.add(name, sender);
                 budget.spend(1).await;
