@@ -50,3 +50,4 @@ mod trees;
 mod unkillable;
 mod unready;
 mod watch;
+mod zero_downtime;

@@ -69,7 +69,7 @@ fn assert_untold_by(ended: &Ended) {
 }
 
 /// Every file below a directory, in one text.
-fn files_below(directory: &Path) -> String {
+pub(crate) fn files_below(directory: &Path) -> String {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let paths = entries.map(|entry| entry.expect("an entry of a directory of ours").path());
     paths.map(|path| if path.is_dir() { files_below(&path) } else { read(&path) }).collect()
