@@ -77,7 +77,7 @@ pub(super) fn bracketed_address(line: Line<'_>) -> Option<SyntaxHint> {
     let place = beginning + open..beginning + end + 2 + digits;
     let help = format!("put the address in quotes: `\"{}\"`", &line.text[open..end + 2 + digits]);
     let repair = vec![(place.start..place.start, "\"".to_owned()), (place.end..place.end, "\"".to_owned())];
-    Some(SyntaxHint::new(place, "a `[` begins a list, but an address is meant here", help).repaired(repair))
+    Some(SyntaxHint::new(place, format!("a `[` begins a list, but {KEY} takes an address"), help).repaired(repair))
 }
 
 impl ErrorSite<'_> {
