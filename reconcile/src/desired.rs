@@ -5,6 +5,7 @@
 
 use crate::graph::Graph;
 use crate::merge_lookup::MergeLookup;
+use crate::rollout::Rollback;
 use crate::spec::{Condition, ProcessKind, Spec, Tier};
 use crate::text::{Name, Text};
 use alloc::boxed::Box;
@@ -30,6 +31,7 @@ pub struct Desired {
     /// Whether any entry comes after another by its place in the list.
     is_list: bool,
     shutdown_timeout: Duration,
+    rollback: Option<Rollback>,
     beyond: Text,
 }
 
@@ -224,6 +226,7 @@ impl Desired {
             names_dependencies,
             is_list,
             shutdown_timeout,
+            rollback: None,
             beyond: Text::default(),
         })
     }
@@ -234,12 +237,28 @@ impl Desired {
         Desired { beyond, ..self }
     }
 
+    /// The same, undone as these settings say if it doesn't stay well.
+    #[must_use]
+    pub fn with_rollback(self, rollback: Option<Rollback>) -> Desired {
+        Desired { rollback, ..self }
+    }
+
+    /// When it is undone; `None`: never.
+    pub fn rollback(&self) -> Option<Rollback> {
+        self.rollback
+    }
+
     /// The same with other definitions for some processes, which have the same names and places. `None`: that isn't valid.
     pub(crate) fn with_replaced(&self, replace: impl Fn(&Arc<Spec>) -> Option<Arc<Spec>>) -> Option<Desired> {
         let mut entries: Vec<&DesiredProcess> = self.entries.iter().collect();
         entries.sort_by_key(|entry| entry.position);
         let specs = entries.iter().map(|entry| replace(&entry.spec).unwrap_or_else(|| entry.spec.clone())).collect();
-        Some(Desired::new::<Arc<Spec>>(specs, self.shutdown_timeout).ok()?.with_beyond(self.beyond.clone()))
+        Some(
+            Desired::new::<Arc<Spec>>(specs, self.shutdown_timeout)
+                .ok()?
+                .with_beyond(self.beyond.clone())
+                .with_rollback(self.rollback),
+        )
     }
 
     /// Without any process.
@@ -252,6 +271,7 @@ impl Desired {
             names_dependencies: false,
             is_list: false,
             shutdown_timeout: Desired::SHUTDOWN_TIMEOUT,
+            rollback: None,
             beyond: Text::default(),
         }
     }

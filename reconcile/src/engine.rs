@@ -12,6 +12,7 @@ use crate::orders::Orders;
 use crate::plan::{Plan, Planner, Waiting};
 use crate::put_back::PutBack;
 use crate::report::Report;
+use crate::rollout::Rollout;
 use crate::spec::{OnChange, ProcessKind, Spec};
 use crate::text::Name;
 use crate::time::Time;
@@ -30,6 +31,7 @@ pub struct Engine {
     /// The definitions of the file. The others differ where a run was put back.
     pub(crate) file: Arc<Desired>,
     pub(crate) put_back: BTreeMap<Name, PutBack>,
+    pub(crate) rollout: Rollout,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
     pub(crate) planner: Planner,
@@ -63,6 +65,7 @@ impl Engine {
             desired: Arc::new(Desired::nothing()),
             file: Arc::new(Desired::nothing()),
             put_back: BTreeMap::new(),
+            rollout: Rollout::default(),
             orders: Orders::default(),
             observed: Observed::default(),
             planner: Planner::default(),
@@ -98,15 +101,26 @@ impl Engine {
         for event in events {
             self.fold(now, event, &mut outcome.reports);
         }
+        loop {
+            let wake_at = self.settle(now, &mut outcome);
+            // At most once in a step another configuration is wanted: what is wanted instead isn't judged.
+            if !self.judge(now, &mut outcome.reports) {
+                outcome.wake_at = wake_at.into_iter().chain(self.next_proof()).chain(self.next_judgement()).min();
+                return outcome;
+            }
+        }
+    }
+
+    /// Plans and begins steps until a plan has none. Returns when to plan again.
+    fn settle(&mut self, now: Time, outcome: &mut StepOutcome) -> Option<Time> {
         for _ in 0..self.most_plans() {
             let next = self.planner.next(&self.desired, &self.orders, &mut self.observed, now);
             for step in next.steps {
-                self.begin(now, step, &mut outcome);
+                self.begin(now, step, outcome);
             }
             if next.is_last {
                 self.prove(now);
-                outcome.wake_at = next.wake_at.into_iter().chain(self.next_proof()).min();
-                return outcome;
+                return next.wake_at;
             }
         }
         panic!("a step of the engine doesn't come to an end");
@@ -155,7 +169,7 @@ impl Engine {
     /// What to do now. After a step that is nothing, until the next event or until its time to wake.
     pub fn plan(&self, now: Time) -> Plan {
         let mut plan = self.planner.plan(&self.desired, &self.orders, &self.observed, now);
-        plan.wake_at = plan.wake_at.into_iter().chain(self.next_proof()).min();
+        plan.wake_at = plan.wake_at.into_iter().chain(self.next_proof()).chain(self.next_judgement()).min();
         plan
     }
 
@@ -191,7 +205,7 @@ impl Engine {
 
     /// Whether a configuration would be a new generation: it is the first, or differs in meaning from the one in force.
     pub fn is_news(&self, wanted: &Desired) -> bool {
-        self.orders.closing().is_none() && (self.generation == 0 || *wanted != *self.file)
+        self.orders.closing().is_none() && !self.is_known_bad(wanted) && (self.generation == 0 || *wanted != *self.file)
     }
 
     /// What a configuration means for each process, compared with the definitions in force.

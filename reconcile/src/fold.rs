@@ -24,8 +24,8 @@ use alloc::vec::Vec;
 impl Engine {
     pub(crate) fn fold(&mut self, now: Time, event: Event, reports: &mut Vec<Report>) {
         match event {
-            Event::Wanted(desired) => self.fold_wanted(desired, reports),
-            Event::Order(order) => self.fold_order(now, &order),
+            Event::Wanted(desired) => self.fold_wanted(now, desired, reports),
+            Event::Order(order) => self.fold_order(now, &order, reports),
             Event::Spawned { run, pid } => self.fold_spawned(now, run, pid, reports),
             Event::NotSpawned { run, why } => self.fold_not_spawned(now, run, why, reports),
             Event::Ready { run } => {
@@ -74,19 +74,29 @@ impl Engine {
         }
     }
 
-    fn fold_wanted(&mut self, mut desired: Desired, reports: &mut Vec<Report>) {
+    fn fold_wanted(&mut self, now: Time, mut desired: Desired, reports: &mut Vec<Report>) {
         if self.orders.closing().is_some() {
             return;
         }
         desired.share(&self.file);
+        if self.is_known_bad(&desired) {
+            return reports.push(Report::KnownBad);
+        }
         if !self.is_news(&desired) {
+            self.end_rollback();
             return reports.push(Report::Unchanged);
         }
-        let summary = Summary::of(&self.changes(&desired));
+        self.begin_trial(now, &desired);
+        self.adopt(Arc::new(desired), reports);
+    }
+
+    /// Puts a configuration in force as a new generation.
+    pub(crate) fn adopt(&mut self, file: Arc<Desired>, reports: &mut Vec<Report>) {
+        let summary = Summary::of(&self.changes(&file));
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
-        self.forget_changed_put_backs(&desired);
-        self.file = Arc::new(desired);
+        self.forget_changed_put_backs(&file);
+        self.file = file;
         let in_force = self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new);
         let former = core::mem::replace(&mut self.desired, in_force);
         self.planner.reset(&self.desired);
@@ -192,10 +202,13 @@ impl Engine {
     }
 
     /// Takes an order by hand. One about a process that isn't in the file is ignored.
-    fn fold_order(&mut self, now: Time, order: &Order) {
+    fn fold_order(&mut self, now: Time, order: &Order, reports: &mut Vec<Report>) {
         let name = match order {
             Order::Shutdown | Order::Hurry => return self.close(now, order == &Order::Hurry),
-            Order::Retry => return self.retry_all_put_back(),
+            Order::Retry => {
+                self.retry_all_put_back();
+                return self.retry_rollout(now, reports);
+            }
             Order::Start(name) | Order::Stop(name) | Order::Restart(name) | Order::RestartStopFirst(name) => name,
         };
         self.retry_put_back(name);

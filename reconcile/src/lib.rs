@@ -32,6 +32,7 @@ pub mod preview;
 mod put_back;
 pub mod reason;
 pub mod report;
+pub mod rollout;
 pub mod run_status;
 pub mod socket;
 pub mod spec;

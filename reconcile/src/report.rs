@@ -32,6 +32,19 @@ pub enum Report {
         /// The processes that wait, in the order of their names.
         names: Vec<Name>,
     },
+    /// The configuration of this generation is good.
+    Good(u64),
+    /// A configuration is bad, and is undone if there was a good one before.
+    RolledBack {
+        /// Its generation.
+        generation: u64,
+        /// The generation that was good.
+        to: Option<u64>,
+        /// Why it is bad.
+        why: String,
+    },
+    /// A configuration was saved again that is known to be bad.
+    KnownBad,
     /// Navigator shuts down, because a process ended.
     ShuttingDown(ShutdownCause),
 }

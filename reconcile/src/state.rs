@@ -119,6 +119,11 @@ impl Engine {
     /// A task that still runs doesn't count as such; a process that is kept stale does. One that failed last counts once it has
     /// been healthy for `reset_after`.
     pub fn is_converged(&self) -> bool {
+        !self.is_rolled_back() && self.all_as_wanted()
+    }
+
+    /// Whether every process is as the configuration in force says.
+    pub(crate) fn all_as_wanted(&self) -> bool {
         self.statuses().iter().all(|status| status.as_wanted)
     }
 

@@ -1,4 +1,4 @@
-//! Step-by-step scenarios of the core: its laws, rolling replacement, held sockets, ends of runs, watched files, health, starts, and bugs found by random histories.
+//! Step-by-step scenarios of the core: its laws, rolling replacement, rollback, held sockets, ends of runs, watched files, health, starts, and bugs found by random histories.
 
 mod ends;
 mod files;
@@ -6,6 +6,7 @@ mod found;
 mod health;
 mod laws;
 mod list;
+mod rollback;
 mod rolling;
 mod sockets;
 mod stage;
