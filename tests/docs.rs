@@ -243,6 +243,7 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Sockets(_) => "address, list of addresses, or map, see below".to_owned(),
         ValueShape::Schedule => "cron expression".to_owned(),
         ValueShape::Bool => "`true` or `false`".to_owned(),
+        ValueShape::BoolOrPart(_) => "`true`, `false`, or map, see below".to_owned(),
         ValueShape::BoolOrNames => "`true`, `false`, or list of names".to_owned(),
         ValueShape::True => "`true`".to_owned(),
         ValueShape::Whole(from, to) if to == i64::from(u32::MAX) => format!("whole number from {from}"),

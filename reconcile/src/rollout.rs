@@ -6,6 +6,7 @@
 
 use crate::desired::Desired;
 use crate::engine::Engine;
+use crate::human_duration::HumanDuration;
 use crate::report::{Report, Transition, TransitionKind};
 use crate::text::Name;
 use crate::time::Time;
@@ -133,35 +134,24 @@ impl Engine {
 
     /// Judges the configuration on trial after a step with these reports. Returns whether another one is wanted now.
     pub(crate) fn judge(&mut self, now: Time, reports: &mut Vec<Report>) -> bool {
-        let Some(trial) = &self.rollout.trial else { return false };
-        if self.orders.closing().is_some() {
-            return false;
-        }
-        let failure = reports.iter().find_map(|report| self.failure(report));
-        let late = || (now >= trial.since + trial.settings.deadline).then(|| "not good within its deadline".to_string());
-        if let Some(why) = failure {
+        let Some(trial) = self.rollout.trial.clone().filter(|_| self.orders.closing().is_none()) else { return false };
+        if let Some(why) = reports.iter().find_map(|report| self.failure(report)) {
             return self.undo(now, why, reports);
         }
         let is_converged = self.all_as_wanted();
-        let until = trial.until();
-        match (is_converged, trial.converged) {
-            (true, Some(_)) if now >= until => {
-                self.rollout.trial = None;
-                self.rollout.good = Some((self.file.clone(), self.generation));
-                reports.push(Report::Good(self.generation));
-                false
-            }
-            _ => match late() {
-                Some(why) => self.undo(now, why, reports),
-                None => {
-                    let trial = self.rollout.trial.as_mut();
-                    trial.into_iter().for_each(|trial| {
-                        trial.converged = if is_converged { trial.converged.or(Some(now)) } else { None };
-                    });
-                    false
-                }
-            },
+        if is_converged && trial.converged.is_some_and(|since| now >= since + trial.settings.bake) {
+            self.rollout.trial = None;
+            self.rollout.good = Some((self.file.clone(), self.generation));
+            reports.push(Report::Good(self.generation));
+            return false;
         }
+        if now >= trial.since + trial.settings.deadline {
+            let deadline = HumanDuration(trial.settings.deadline);
+            return self.undo(now, format!("not good within {deadline}"), reports);
+        }
+        let converged = if is_converged { trial.converged.or(Some(now)) } else { None };
+        self.rollout.trial = Some(Trial { converged, ..trial });
+        false
     }
 
     /// When the configuration on trial has to be judged again, if nothing happens before.

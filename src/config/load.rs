@@ -16,6 +16,7 @@ use super::tree::{MapEntry, Node, entry};
 use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, serving, shell_lints, top};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
+use reconcile::rollout::Rollback;
 use reconcile::spec::{Exec, Tier};
 use reconcile::text::Text;
 use reconcile::variables::Variables;
@@ -153,8 +154,8 @@ impl Loader<'_> {
         }
         self.problems.subject.owner = Owner::File;
         address_conflicts::report(&processes, &self.texts, &mut self.problems);
-        let (settings, timeout) = self.settings(entries, &shared, document);
-        let desired = resolve(&processes, &missing, timeout, &mut self.problems)?;
+        let (settings, timeout, rollback) = self.settings(entries, &shared, document);
+        let desired = resolve(&processes, &missing, timeout, &mut self.problems)?.with_rollback(rollback);
         // A change of the settings alone makes a new generation.
         let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
@@ -302,7 +303,7 @@ impl Loader<'_> {
         entries: &[MapEntry],
         shared: &SharedSettings<'_>,
         document: Option<&mut Document>,
-    ) -> (Settings, Duration) {
+    ) -> (Settings, Duration, Option<Rollback>) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
         let mut scope = VariableScope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
         self.with_reader(&mut scope, |reader| {
@@ -313,7 +314,8 @@ impl Loader<'_> {
             let settings = given("logging").map(logging).unwrap_or_default();
             let timeout =
                 given("shutdown_timeout").and_then(|node| reader.at("shutdown_timeout", |reader| reader.duration(node)));
-            (settings, timeout.unwrap_or(Desired::SHUTDOWN_TIMEOUT))
+            let rollback = given("rollback").and_then(|node| reader.at("rollback", |reader| top::rollback(reader, node)));
+            (settings, timeout.unwrap_or(Desired::SHUTDOWN_TIMEOUT), rollback)
         })
     }
 }

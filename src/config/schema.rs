@@ -156,6 +156,7 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             let names = json!({ "type": "array", "items": name, "uniqueItems": true });
             json!({ "anyOf": [{ "type": "boolean" }, names, reference()] })
         }
+        ValueShape::BoolOrPart(keys) => json!({ "anyOf": [{ "type": "boolean" }, map(&keys(), &inner), reference()] }),
         ValueShape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
         ValueShape::Whole(from, to) => whole_number(from, to),
         ValueShape::Wholes(from, to) => one_or_more(&whole_number(from, to)),

@@ -33,6 +33,8 @@ pub enum ValueShape {
     Bool,
     /// `true`, `false`, or a list of variable names.
     BoolOrNames,
+    /// `true`, `false`, or a map with these keys.
+    BoolOrPart(fn() -> Vec<ConfigKey>),
     /// Only `true`; leaving the key out means false.
     True,
     /// A whole number between two bounds, inclusive.

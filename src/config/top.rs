@@ -10,6 +10,8 @@ use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::{Level, LogFormat, Settings, foreign, process, scalar, unknown_keys, words};
 use crate::suggest::nearest;
+use reconcile::human_duration::HumanDuration;
+use reconcile::rollout::Rollback;
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {
@@ -34,6 +36,33 @@ pub(super) static TOP: &[ConfigKey] = &[
     key("shutdown_timeout", ValueShape::Duration)
         .default("90s")
         .means("time limit of a shutdown; after it the remaining processes are killed"),
+    key("rollback", ValueShape::BoolOrPart(|| keys(ROLLBACK)))
+        .default("false")
+        .means("undo a configuration that does not stay well after it is saved"),
+];
+
+/// The keys of `rollback`.
+static ROLLBACK: &[FieldReader<Rollback>] = &[
+    FieldReader {
+        key: ConfigKey::new("bake", ValueShape::Duration, ChangeEffect::None)
+            .default("30s")
+            .means("time that everything has to stay well until the configuration is good"),
+        read: |reader, node, rollback| {
+            if let Some(bake) = reader.duration(node) {
+                rollback.bake = bake;
+            }
+        },
+    },
+    FieldReader {
+        key: ConfigKey::new("deadline", ValueShape::SomeDuration, ChangeEffect::None)
+            .default("10m")
+            .means("time after which the configuration is bad if it is not good"),
+        read: |reader, node, rollback| {
+            if let Some(deadline) = reader.some_duration(node) {
+                rollback.deadline = deadline;
+            }
+        },
+    },
 ];
 
 const fn reads(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut Settings)) -> FieldReader<Settings> {
@@ -96,6 +125,22 @@ pub(super) fn logging(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Setti
         }
     }
     settings
+}
+
+/// Reads `rollback`; `None`: nothing is undone.
+pub(super) fn rollback(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Rollback> {
+    let mut rollback = Rollback::default();
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        let instead = |_: &str| "write `true`, `false` or a map such as `{bake: 30s}`".to_owned();
+        return reader.truth(node, "`true`, `false` or a map", instead).unwrap_or_default().then_some(rollback);
+    }
+    reader.map(node, "rollback", ROLLBACK, &mut rollback);
+    if rollback.bake >= rollback.deadline {
+        let (bake, deadline) = (HumanDuration(rollback.bake), HumanDuration(rollback.deadline));
+        let message = format!("`rollback.bake` ({bake}) must be shorter than `rollback.deadline` ({deadline})");
+        reader.report(Problem::error(node.span, message).help("write a longer `deadline`, or a shorter `bake`"));
+    }
+    Some(rollback)
 }
 
 /// Checks the keys at the top of a file, and returns its entries.

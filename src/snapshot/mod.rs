@@ -28,6 +28,9 @@ pub struct Snapshot {
     pub config: Config,
     /// Whether the file on disk is in force and every process is as it says.
     pub converged: bool,
+    /// What has become of the configuration, if it asks for rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// Every process of the file, in its order, then removed ones that still run.
     pub processes: Vec<ProcessSnapshot>,
 }
@@ -47,6 +50,9 @@ pub struct Config {
     /// Since when it is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_at: Option<Moment>,
+    /// How the configuration of the file was undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// Whether a change was seen that is not in force yet: its files are still being written, or were saved a moment ago.
     #[serde(default)]
     pub pending: bool,
@@ -60,6 +66,34 @@ pub enum ConfigState {
     Accepted,
     /// It is wrong; the last accepted one is in force.
     Rejected,
+    /// It didn't stay well; the last good one is in force.
+    #[serde(rename = "rolled_back")]
+    RolledBack,
+}
+
+/// How a configuration was undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// Its generation.
+    pub generation: u64,
+    /// The generation that was good, and is in force again.
+    pub to: u64,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Moment,
+}
+
+/// What has become of a configuration that asks for rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The generation in force.
+    pub generation: u64,
+    /// `rolling`: a new run has yet to take the place of an old one; `trial`; `good`; `bad`.
+    pub state: String,
+    /// When it is good, if it is on trial and everything stays well.
+    #[serde(default)]
+    pub until: Option<Moment>,
 }
 
 /// How changes of the configuration are found.

@@ -164,7 +164,12 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                     self.performer.retain_lines(&|name| self.engine.status(name).is_some());
                 }
                 Report::ShuttingDown(_) => self.host.source().stop_watching(),
-                Report::Process(_) | Report::Stalled { .. } | Report::Unchanged => {}
+                Report::Process(_)
+                | Report::Stalled { .. }
+                | Report::Unchanged
+                | Report::Good(_)
+                | Report::RolledBack { .. }
+                | Report::KnownBad => {}
             }
         }
         self.performer.perform(actions);

@@ -57,6 +57,14 @@ impl PastEvent {
                 let details = [("cause", json!(name.as_str())), ("reason", json!(status.to_string()))];
                 PastEventKind::Formatted(configuration_event("shutting_down", generation, details.into_iter().collect()))
             }
+            Report::Good(generation) => {
+                PastEventKind::Formatted(configuration_event("good", *generation, EventDetails::default()))
+            }
+            Report::RolledBack { generation, to, why } => {
+                let details = [("reason", json!(why)), ("to", json!(to))];
+                PastEventKind::Formatted(configuration_event("rolled_back", *generation, details.into_iter().collect()))
+            }
+            Report::KnownBad => PastEventKind::Formatted(configuration_event("known_bad", generation, EventDetails::default())),
             Report::Unchanged => PastEventKind::Formatted(configuration_event("unchanged", generation, EventDetails::default())),
         })
     }

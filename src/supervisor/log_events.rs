@@ -29,6 +29,14 @@ pub(super) fn report(report: &Report, pids: &[Pid], engine: &Engine, sentence: O
             warn!(target: "managed_processes", name = name.as_str(), reason = status.to_string(), sentence, "Shutting down");
         }
         Report::Accepted(summary) => accepted(summary, sentence),
+        Report::Good(generation) => info!(target: "managed_processes", sentence, generation, "Configuration good"),
+        Report::RolledBack { generation, to: Some(to), why } => {
+            error!(target: "managed_processes", sentence, generation, to, reason = why, "Configuration rolled back");
+        }
+        Report::RolledBack { generation, to: None, why } => {
+            error!(target: "managed_processes", sentence, generation, reason = why, "Configuration bad, and none was good before");
+        }
+        Report::KnownBad => warn!(target: "managed_processes", sentence, "Configuration known to be bad"),
         Report::Unchanged => {
             let sentence = if is_mended { sentence.map(|_| "Configuration valid again; nothing differs") } else { sentence };
             info!(target: "managed_processes", sentence, mended = is_mended.then_some(true), "Configuration unchanged");

@@ -83,7 +83,13 @@ impl ChangedProcesses {
         }));
         names.extend(outcome.reports.iter().filter_map(|report| match report {
             Report::Process(transition) => Some(transition.name.clone()),
-            Report::Accepted(_) | Report::Unchanged | Report::Stalled { .. } | Report::ShuttingDown(_) => None,
+            Report::Accepted(_)
+            | Report::Unchanged
+            | Report::Stalled { .. }
+            | Report::Good(_)
+            | Report::RolledBack { .. }
+            | Report::KnownBad
+            | Report::ShuttingDown(_) => None,
         }));
         ChangedProcesses::These(names)
     }

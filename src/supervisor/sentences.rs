@@ -37,6 +37,10 @@ impl<'r> Sentences<'r> {
     pub(super) fn at(&self, index: usize, desired: &Desired) -> String {
         match &self.reports[index] {
             Report::Accepted(summary) => accepted(summary),
+            Report::Good(_) => "Configuration good: everything has stayed well".to_owned(),
+            Report::RolledBack { to: Some(to), why, .. } => format!("Configuration rolled back to generation {to}: {why}"),
+            Report::RolledBack { to: None, why, .. } => format!("Configuration bad, and none was good before: {why}"),
+            Report::KnownBad => "Configuration known to be bad; change it, or `navigator reload --retry`".to_owned(),
             Report::Unchanged => "Configuration unchanged".to_owned(),
             Report::Stalled { on, why, names } => {
                 let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();

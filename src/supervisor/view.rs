@@ -10,6 +10,7 @@ use reconcile::engine::Engine;
 use reconcile::order_progress::Goal;
 use reconcile::pending_reason::Waits;
 use reconcile::reason::Reason;
+use reconcile::rollout::RolloutState;
 use reconcile::run_status::{RunStatus, SocketStatus};
 use reconcile::spec::Spec;
 use reconcile::state::{ProcessState, ProcessStatus};
@@ -139,17 +140,22 @@ impl LoopView {
         if names.is_empty() {
             return *self.converged.get_or_init(|| self.engine.is_converged());
         }
+        if matches!(self.engine.rollout(), Some(RolloutState::RolledBack { .. })) {
+            return false;
+        }
         names.iter().all(|name| self.engine.is_as_wanted(name))
     }
 
     /// Whether the named processes, without names all, won't be as the file says without help: the file is rejected, or one of
-    /// them has failed or was put back.
+    /// them has failed or was put back, or all was rolled back.
     pub fn is_hopeless(&self, names: &[Name]) -> bool {
         let has_failed = |name: &Name| {
             let is_failed = |status: ProcessStatus| status.state == ProcessState::Failed;
             self.engine.put_back(name).is_some() || self.engine.status(name).is_some_and(is_failed)
         };
+        let is_rolled_back = matches!(self.engine.rollout(), Some(RolloutState::RolledBack { .. }));
         !self.file.errors.is_empty()
+            || is_rolled_back
             || (self.upcoming.is_none()
                 && if names.is_empty() { self.names().any(has_failed) } else { names.iter().any(has_failed) })
     }
@@ -214,21 +220,52 @@ impl LoopView {
         let File { path, warnings, errors, rejected_at, .. } = &self.file;
         let is_accepted = errors.is_empty();
         let is_pending = live.has_pending_change();
+        let rollout = self.engine.rollout();
+        let rolled_back = self.rolled_back(rollout.as_ref());
+        let is_in_force = is_accepted && rolled_back.is_none() && !is_pending && self.upcoming.is_none();
         Snapshot {
             // The generations of the former navigator don't count.
             generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
             pid: std::process::id(),
             config: snapshot::Config {
                 path: path.clone(),
-                state: if is_accepted { ConfigState::Accepted } else { ConfigState::Rejected },
+                state: match &rolled_back {
+                    _ if !is_accepted => ConfigState::Rejected,
+                    Some(_) => ConfigState::RolledBack,
+                    None => ConfigState::Accepted,
+                },
                 watch: live.watch(),
                 diagnostics: if is_accepted { warnings } else { errors }.to_vec(),
                 rejected_at: rejected_at.map(Moment),
+                rolled_back,
                 pending: is_pending,
             },
-            converged: is_accepted && !is_pending && self.upcoming.is_none() && processes.iter().all(|process| process.as_wanted),
+            rollout: self.rollout_of(rollout),
+            converged: is_in_force && processes.iter().all(|process| process.as_wanted),
             processes,
         }
+    }
+
+    fn rolled_back(&self, rollout: Option<&RolloutState>) -> Option<snapshot::RolledBack> {
+        let Some(RolloutState::RolledBack { generation, to, why, at }) = rollout else { return None };
+        Some(snapshot::RolledBack { generation: *generation, to: *to, reason: why.clone(), at: self.on_wall(*at) })
+    }
+
+    fn rollout_of(&self, state: Option<RolloutState>) -> Option<snapshot::Rollout> {
+        let rolls = || self.names().any(|name| self.engine.runs(name).iter().any(|run| run.is_new));
+        let (state, until) = match state? {
+            RolloutState::Trial { .. } if rolls() => ("rolling", None),
+            RolloutState::Trial { until } => ("trial", Some(self.on_wall(until))),
+            RolloutState::Good | RolloutState::RolledBack { .. } => ("good", None),
+            RolloutState::Bad { .. } => ("bad", None),
+        };
+        Some(snapshot::Rollout { generation: self.engine.generation(), state: state.to_owned(), until })
+    }
+
+    /// A time of the engine's clock by the wall clock.
+    fn on_wall(&self, time: Time) -> Moment {
+        let (at, _, wall) = self.at;
+        Moment(if time > at { wall + time.since(at) } else { wall - at.since(time) })
     }
 
     /// Processes in the order of the file, then removed ones that still run.
@@ -268,8 +305,7 @@ impl LoopView {
 
     /// The snapshot of a process, without its output.
     fn process(&self, status: &ProcessStatus) -> snapshot::ProcessSnapshot {
-        let (at, _, wall) = self.at;
-        let on_wall = |time: Time| Moment(wall - at.since(time));
+        let on_wall = |time: Time| self.on_wall(time);
         let waits = self.waits.get_or_init(|| self.engine.waits(self.now()));
         snapshot::ProcessSnapshot {
             name: status.name.to_string(),

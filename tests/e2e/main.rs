@@ -36,6 +36,7 @@ mod policies;
 mod ready;
 mod refusals;
 mod reload;
+mod rollback;
 mod saves;
 mod secrets;
 mod seed;

@@ -95,6 +95,12 @@ impl Trace {
                 Some(format!("Start blocked: {} by {on}, {}", names.join(", "), why.words()))
             }
             Report::ShuttingDown(cause) => Some(format!("Shutting down ({}: {})", cause.name, cause.status)),
+            Report::Good(generation) => Some(format!("generation {generation} is good")),
+            Report::RolledBack { generation, to, why } => {
+                let to = to.map_or_else(|| "nothing".to_owned(), |to| format!("generation {to}"));
+                Some(format!("generation {generation} is rolled back to {to}: {why}"))
+            }
+            Report::KnownBad => Some("known to be bad".to_owned()),
             Report::Process(transition) => self.transition(transition, now),
         }
     }

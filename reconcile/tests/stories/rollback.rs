@@ -161,7 +161,7 @@ fn a_configuration_that_does_not_converge_in_time_is_bad() {
     stage.step([started(3)]);
     assert_eq!(stage.wait(599_999), NOTHING);
     assert_eq!(acts(&stage.wait(1)), ["stop web#3"]);
-    assert_rolled_back(&stage, "not good within its deadline");
+    assert_rolled_back(&stage, "not good within 10m");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::explain::{elapsed, explain, short_duration};
 use super::table::{Column, table};
 use super::{InstanceTarget, TIMEOUT, refused, rendered, unanswered, url};
 use crate::config::Severity;
-use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, RunSnapshot, Snapshot, Watch};
+use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, RolledBack, Rollout, RunSnapshot, Snapshot, Watch};
 use crate::terminal::columns::cut;
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::io::stdout;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A process isn't as the file says.
 const NOT_CONVERGED: u8 = 3;
@@ -107,6 +108,19 @@ fn head(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
         let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
         let rejected = style.painted(&format!("rejected{ago}:"), "1;31");
         let _ = writeln!(text, "{rejected} generation {} stays in force until the file is fixed", snapshot.generation);
+    }
+    if let Some(RolledBack { generation, to, reason, at }) = &config.rolled_back {
+        let ago = short_duration(elapsed(*at, now));
+        let rolled_back = style.painted(&format!("rolled back {ago} ago:"), "1;31");
+        let _ = writeln!(text, "{rolled_back} generation {generation} was bad ({}); {to} is in force again", escape(reason));
+        text.push_str("  change the file, or try it again by `navigator reload --retry`\n");
+    }
+    if let Some(Rollout { state, until: Some(until), .. }) = &snapshot.rollout
+        && state == "trial"
+    {
+        let left = Duration::try_from(until.0.duration_since(now)).unwrap_or_default();
+        let _ =
+            writeln!(text, "{}: good in {} if everything stays well", style.painted("on trial", "1;33"), short_duration(left));
     }
     if config.pending {
         let _ = writeln!(text, "{}: not in force yet", style.painted("changed a moment ago", "1;33"));

@@ -34,6 +34,9 @@ pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout:
         let sentence = format!("{} {}", process.name, difference(process, now));
         print_error(&format!("navigator: {}\n", escape(&sentence)));
     }
+    if let Some(undone) = &snapshot.config.rolled_back {
+        print_error(&format!("navigator: generation {} was rolled back: {}\n", undone.generation, escape(&undone.reason)));
+    }
     if snapshot.config.state == ConfigState::Rejected {
         print_error(&guard(&rendered(&snapshot.config.diagnostics, Severity::Error, TerminalStyle::of(stderr()))));
     }

@@ -118,6 +118,7 @@ fn difference(loaded: &Loaded, reloaded: &Loaded, is_all: bool) -> Option<String
         Some(entry) => Some(format!("process `{}`", entry.spec.name)),
         None if loaded.settings != reloaded.settings => Some("`logging`".to_owned()),
         None if loaded.desired.shutdown_timeout() != reloaded.desired.shutdown_timeout() => Some("`shutdown_timeout`".to_owned()),
+        None if loaded.desired.rollback() != reloaded.desired.rollback() => Some("`rollback`".to_owned()),
         None if is_all && loaded.desired != reloaded.desired => Some("the order of processes".to_owned()),
         None => None,
     }

@@ -106,6 +106,10 @@ impl NodeWriter<'_, '_, '_, '_> {
                 NodeKind::Map(map) => self.map(&map.entries, &keys()),
                 _ => self.typed(ValueShape::Delay, node),
             },
+            ValueShape::BoolOrPart(keys) => match &node.kind {
+                NodeKind::Map(map) => self.map(&map.entries, &keys()),
+                _ => self.typed(ValueShape::Bool, node),
+            },
             ValueShape::Edges(keys) => self.edges(node, &keys()),
             // `Document` writes processes one by one.
             ValueShape::Processes => Value::List(Vec::new()),
@@ -264,7 +268,9 @@ pub(super) fn entries(node: &Node) -> &[MapEntry] {
 /// Converts a text to a value of this shape.
 fn typed_value(shape: ValueShape, text: &str) -> Value {
     let value = match shape {
-        ValueShape::Bool | ValueShape::True | ValueShape::BoolOrNames => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
+        ValueShape::Bool | ValueShape::True | ValueShape::BoolOrNames | ValueShape::BoolOrPart(_) => {
+            Some(Value::Bool(text.eq_ignore_ascii_case("true")))
+        }
         ValueShape::Wholes(..) if text.starts_with('[') => {
             let items = text.trim_matches(['[', ']']).split(',').map(str::trim).filter(|item| !item.is_empty());
             items.map(number).collect::<Option<Vec<Value>>>().map(Value::List)
