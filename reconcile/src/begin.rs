@@ -22,8 +22,9 @@ impl Engine {
         match step {
             Step::Start { name, after } => self.begin_start(now, &name, after, outcome),
             Step::Stop(id, why) => {
+                let mut put_back = Vec::new();
                 if why.is_failure() {
-                    self.put_back_run(now, id, &why, &mut outcome.reports);
+                    self.put_back_run(now, id, &why, &mut put_back);
                 }
                 if let Some(run) = self.observed.run_mut(id) {
                     let drain = run.spec.stop.drain.clone().filter(|_| !why.is_failure());
@@ -38,6 +39,7 @@ impl Engine {
                         None => outcome.actions.push(stop_action(run)),
                     }
                 }
+                outcome.reports.append(&mut put_back);
             }
             Step::EndDrain(id) => {
                 if let Some(run) = self.observed.run_mut(id)

@@ -276,7 +276,9 @@ impl Engine {
             return;
         }
         let status = ExitStatus::NotStarted(why);
-        self.put_back_run(now, id, &Reason::Ended(status.clone()), reports);
+        // Its line comes after those of the start.
+        let mut put_back = Vec::new();
+        self.put_back_run(now, id, &Reason::Ended(status.clone()), &mut put_back);
         let Some(run) = self.observed.remove(id) else { return };
         if let Some(stop) = &run.stop {
             // It was killed in a hurry before its program ran: that is no failure.
@@ -292,6 +294,7 @@ impl Engine {
         if let Some(not_started) = not_started.filter(|_| !reports[place..].iter().any(is_final)) {
             reports.insert(place, report_of(&run, not_started));
         }
+        reports.append(&mut put_back);
     }
 
     /// A run with a running program, unless it is stopping or ending.

@@ -161,7 +161,10 @@ impl Engine {
                 let is_right = run.unwanted.is_none() && not_in_force.is_none() && (is_stale || run.spec == *wanted);
                 let is_newer = past_of(process).is_some_and(|past| past.run < run.id);
                 let is_proven = !is_newer || !self.observed.unproven.contains(name);
-                wanted.exec.kind != ProcessKind::Task && is_right && is_proven && self.orders.let_run(wanted)
+                // An old run may still answer.
+                let is_alone =
+                    process.is_none_or(|process| process.runs.iter().all(|other| other.id == run.id || other.reported));
+                wanted.exec.kind != ProcessKind::Task && is_right && is_alone && is_proven && self.orders.let_run(wanted)
             }),
             ProcessState::Completed | ProcessState::Stopped => true,
             ProcessState::Pending

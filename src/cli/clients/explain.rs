@@ -57,6 +57,10 @@ pub(super) fn difference(process: &ProcessSnapshot, now: Timestamp) -> String {
             let new = waiting.map(|waiting| format!("; its new run {waiting}")).unwrap_or_default();
             format!("has run{lasting}{new}")
         }
+        ProcessState::Running if process.runs.len() > 1 => {
+            let old = waiting.map(|waiting| format!("; old run: {waiting}")).unwrap_or_default();
+            format!("has run{lasting}{old}")
+        }
         ProcessState::Running if waiting.is_none() => format!("has run{lasting}; it is a task, and has not completed"),
         ProcessState::Starting | ProcessState::Running => format!("has run{lasting}{next}"),
         ProcessState::Stopping => format!("has been stopping{lasting}: {reason}{next}"),
